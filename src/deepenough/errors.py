@@ -1,0 +1,39 @@
+"""Mistakes that the user can mend. The command line prints their text and no traceback."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DeepenoughError(Exception):
+    """What was given, what was expected, and what to do next, in one message.
+
+    `exit_status` is what the command line ends with.
+    """
+
+    exit_status = 2
+
+
+def nearest(word: object, choices: Iterable[object], count: int = 3) -> list[str]:
+    """The `count` choices most like `word`, best first: numbers by distance, names by spelling."""
+    options = list(choices)
+    if isinstance(word, (int, float)) and options and all(isinstance(o, (int, float)) for o in options):
+        numbers = sorted(options, key=lambda option: abs(option - word))  # type: ignore[operator]
+        return [str(number) for number in sorted(numbers[:count])]  # type: ignore[type-var]
+    return difflib.get_close_matches(str(word), [str(option) for option in options], n=count, cutoff=0.5)
+
+
+def unknown(what: str, given: object, choices: Iterable[object]) -> DeepenoughError:
+    """The error for a `given` that is none of `choices`, with the nearest of them.
+
+    >>> str(unknown("network", "resnet51", ["resnet50", "resnet101", "vgg16"]))
+    "network 'resnet51' is not known; nearest are resnet50, resnet101"
+    """
+    options = [str(option) for option in choices]
+    near = nearest(given, options)
+    if near:
+        hint = f"nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}"
+    else:
+        hint = f"known: {', '.join(options)}"
+    return DeepenoughError(f"{what} {given!r} is not known; {hint}")
