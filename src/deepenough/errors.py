@@ -32,8 +32,7 @@ def unknown(what: str, given: object, choices: Iterable[object]) -> DeepenoughEr
     """
     options = [str(option) for option in choices]
     near = nearest(given, options)
+    hint = f"known: {', '.join(options)}"
     if near:
         hint = f"nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}"
-    else:
-        hint = f"known: {', '.join(options)}"
     return DeepenoughError(f"{what} {given!r} is not known; {hint}")

@@ -1,0 +1,33 @@
+"""`python -m deepenough` and the `deepenough` command: errors of the user's become one line and a status."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from deepenough.cli import cli
+from deepenough.errors import DeepenoughError
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        status = cli.main(prog_name="deepenough", standalone_mode=False)
+    except DeepenoughError as error:
+        click.echo(f"deepenough: {error}", err=True)
+        status = error.exit_status
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("deepenough: stopped", err=True)
+        status = 130
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output is gone, as with `| head`
+        status = 0
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""The command line: one command a verb. No logic here, and nothing heavy imported before a command runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deepenough.errors import DeepenoughError, nearest
+
+STRENGTHS = ("none", "light", "standard", "strong")
+FAMILIES = ("residual", "plain", "inception")
+
+
+class Verbs(click.Group):
+    """Commands that a misspelt name is matched with, listed in the order in which they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            near = nearest(args[0], self.commands)
+            hint = f"nearest: {', '.join(near)}" if near else f"commands: {', '.join(self.commands)}"
+            raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+class Shape(click.ParamType[tuple[int, int, int]]):
+    """Channels, height and width, as 3x224x224."""
+
+    name = "CxHxW"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int, int]:
+        match = re.fullmatch(r"(\d+)x(\d+)x(\d+)", str(value).lower().replace("×", "x"))
+        if not match or "0" in match.groups():
+            self.fail(f"{value!r}: expected channels, height and width, as 3x224x224", param, ctx)
+        channels, height, width = (int(number) for number in match.groups())
+        return channels, height, width
+
+
+class Span(click.ParamType[float]):
+    """A length of time: 90, 90s, 20m, 1.5h; in seconds."""
+
+    name = "TIME"
+    units = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}  # noqa: RUF012
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", str(value).lower())
+        if not match:
+            self.fail(f"{value!r}: expected a length of time, as 90s, 20m or 1.5h", param, ctx)
+        return float(match[1]) * self.units[match[2]]
+
+
+def augmentation_options(command: Callable[..., None]) -> Callable[..., None]:
+    """A named strength, and switches for single kinds that override it."""
+    switches = (
+        click.option("--augment", type=click.Choice(STRENGTHS), help="Named strength of the augmentation."),
+        click.option("--rotation", type=float, metavar="DEGREES", help="Largest rotation."),
+        click.option("--shift", type=float, metavar="SHARE", help="Largest shift, as a share of the image's side."),
+        click.option("--zoom", type=float, metavar="SHARE", help="Largest zoom in or out, as a share."),
+        click.option("--crop", type=float, metavar="AREA", help="Smallest area of a random crop, 1 for none."),
+        click.option("--flip/--no-flip", default=None, help="Mirror images (off for digits and letters by default)."),
+        click.option("--vertical-flip/--no-vertical-flip", default=None, help="Upside-down images."),
+        click.option("--brightness", type=float, metavar="SHARE", help="Largest change of brightness."),
+        click.option("--contrast", type=float, metavar="SHARE", help="Largest change of contrast."),
+        click.option("--saturation", type=float, metavar="SHARE", help="Largest change of saturation."),
+        click.option("--erase", type=float, metavar="CHANCE", help="Chance of erasing a random rectangle."),
+        click.option("--mixup", type=float, metavar="ALPHA", help="Mix pairs of images, 0 for none."),
+        click.option("--cutmix", type=float, metavar="ALPHA", help="Paste patches of other images, 0 for none."),
+    )
+    for option in reversed(switches):
+        command = option(command)
+    return command
+
+
+SWITCHES = (
+    "rotation", "shift", "zoom", "crop", "flip", "vertical_flip", "brightness", "contrast", "saturation", "erase",
+    "mixup", "cutmix",
+)  # fmt: skip
+
+
+def switches_of(options: dict[str, Any]) -> dict[str, Any]:
+    """Take the single augmentation switches that were given out of `options`."""
+    given = {name: options.pop(name) for name in SWITCHES}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="deepenough")
+def cli() -> None:
+    """How deep does the network need to be?
+
+    Give a set of labelled images and, if you like, the accuracy you need. `deepenough fit` finds the shallowest
+    network that does the task, shows the evidence, and keeps a model that predicts.
+    """
+
+
+@cli.command()
+@click.argument("data", required=False)
+@click.option("--target", type=float, metavar="SHARE", help="The accuracy that you need, as 0.95.")
+@click.option("--family", multiple=True, default=("residual",), show_default=True, type=click.Choice(FAMILIES),
+              help="Family of networks; give it again for more.")
+@click.option("--width", multiple=True, default=(1.0,), show_default=True, type=float,
+              help="Width factor of the family; give it again for more.")
+@click.option("--max-depth", type=int, help="Deepest network of the ladder.  [default: 16 blocks a level]")
+@click.option("--margin", type=float, default=0.01, show_default=True, metavar="SHARE",
+              help="How much worse than the best is still good enough, without a target.")
+@click.option("--minimize", type=click.Choice(("depth", "parameters", "macs")), default="depth", show_default=True,
+              help="What to keep small.")
+@click.option("--metric", type=click.Choice(("top1", "balanced")), default="top1", show_default=True,
+              help="What accuracy means: balanced gives every class the same weight.")
+@click.option("--budget", type=float, help="What the search may cost: with a target in trainings of the chosen "
+              "network, without as a share of training the whole ladder.  [default: 2 and 0.5]")
+@click.option("--folds", type=int, help="Judge on out-of-fold predictions in so many folds; 1 for the validation "
+              "split.  [default: 5 folds where that split is too small]")
+@click.option("--time-limit", type=Span(), help="Stop after this long and answer from what there is: 90s, 20m, 1h.")
+@click.option("--size", type=int, help="Side to which images are resized.  [default: their own up to 64]")
+@click.option("--limit", type=int, help="Use at most so many images, for a quick look.")
+@click.option("--epochs", type=int, help="Passes over the training images.  [default: by their number]")
+@click.option("--batch", type=int, help="Images a step.")
+@click.option("--lr", type=float, help="Peak learning rate.  [default: a range test for each candidate]")
+@click.option("--optimizer", type=click.Choice(("sgd", "adamw")), help="SGD has Nesterov momentum.")
+@click.option("--weight-decay", type=float)
+@click.option("--label-smoothing", type=float)
+@click.option("--class-weights", is_flag=True, help="Weigh rare classes up in training.")
+@click.option("--precision", type=click.Choice(("float32", "bfloat16", "float16")))
+@click.option("--device", type=click.Choice(("cpu", "cuda", "mps")), help="[default: the best that there is]")
+@click.option("--threads", type=int, help="Processor threads.")
+@augmentation_options
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--tensorboard", is_flag=True, help="Write curves for TensorBoard into the run too.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="RUN", help="Folder of the run.  [default: runs/...]")
+@click.option("--resume", "resumed", type=click.Path(path_type=Path), metavar="RUN",
+              help="Go on with a run that was stopped, from its newest checkpoint.")
+@click.pass_context
+def fit(ctx: click.Context, data: str | None, out: Path | None, resumed: Path | None, **options: Any) -> None:
+    """Find the shallowest network that does the task.
+
+    DATA is a folder of class folders (with or without train, validation and test folders), a CSV of path and
+    label, a Parquet file or folder, a folder of IDX files, digits, fashion-mnist, or hf:NAME. Without DATA: digits.
+    """  # fmt: skip
+    from deepenough.console import Console
+
+    if resumed is not None:
+        given = [p.opts[0] for p in ctx.command.params if _given(ctx, p) and p.name not in ("resumed",)]
+        if given:
+            raise DeepenoughError(f"--resume takes everything from the run; leave out {', '.join(given)}")
+    options["switches"] = switches_of(options)
+    ctx.exit(Console().fit(data, out, resumed, options))
+
+
+def _given(ctx: click.Context, parameter: click.Parameter) -> bool:
+    source = ctx.get_parameter_source(parameter.name or "")
+    return source == click.core.ParameterSource.COMMANDLINE
+
+
+@cli.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE|FOLDER...")
+@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to show.")
+@click.option("--json", "style", flag_value="json", help="One JSON object a line.")
+@click.option("--csv", "style", flag_value="csv", help="Comma-separated values.")
+@click.option("--reject-below", type=click.FloatRange(0, 1), metavar="P", help="Give no class when less probable.")
+@click.pass_context
+def predict(
+    ctx: click.Context, run: Path, images: tuple[str, ...], top: int, style: str | None, reject_below: float | None
+) -> None:
+    """Classify images with the model of a run."""
+    from deepenough.console import Console
+
+    ctx.exit(Console().predict(run, images, top, style or "table", reject_below or 0.0))
+
+
+@cli.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("data")
+@click.option("--split", help="train, validation, test or all.  [default: test where there is one, else all]")
+@click.option("--json", "as_json", is_flag=True, help="All metrics as JSON.")
+def evaluate(run: Path, data: str, split: str | None, as_json: bool) -> None:
+    """Measure the model of a run on labelled images."""
+    from deepenough.console import Console
+
+    Console().evaluate(run, data, split, as_json)
+
+
+@cli.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+@click.option("--input", "shape", type=Shape(), help="Size of the images, as 3x224x224.")
+@click.option("--classes", type=click.IntRange(min=1), help="Number of classes.")
+@click.option("--depth", type=int, help="Depth of a family's network.")
+@click.option("--width", type=float, help="Width factor of a family's network.")
+def nets(
+    name: str | None,
+    as_json: bool,
+    shape: tuple[int, int, int] | None,
+    classes: int | None,
+    depth: int | None,
+    width: float | None,
+) -> None:
+    """Show the published networks, or NAME layer by layer.
+
+    NAME is a network (alexnet, vgg16, googlenet, resnet50 ...) or a family (residual, plain, inception) with
+    --depth and --width.
+    """
+    from deepenough.console import Console
+
+    Console().nets(name, as_json, shape, classes, depth, width)
+
+
+@cli.command()
+@click.argument("data", required=False)
+@augmentation_options
+@click.option("--out", type=click.Path(path_type=Path), metavar="PATH", help="The picture; with --times a folder.")
+@click.option("--times", type=click.IntRange(min=1), help="Write the training images, each so many times augmented.")
+@click.option("--size", type=int, help="Side to which images are resized.")
+@click.option("--seed", type=int, default=0, show_default=True)
+def augment(data: str | None, out: Path | None, times: int | None, size: int | None, seed: int, **options: Any) -> None:
+    """Draw originals beside their augmentations, or write the enlarged data set."""
+    from deepenough.console import Console
+
+    strength = options.pop("augment") or "standard"
+    Console().augment(data, strength, switches_of(options), out, times, size, seed)
+
+
+@cli.command()
+@click.argument("run", type=click.Path(path_type=Path))
+def report(run: Path) -> None:
+    """Write the report of a run anew, and print its evidence."""
+    from deepenough.console import Console
+
+    Console().report(run)

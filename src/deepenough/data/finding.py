@@ -1,0 +1,30 @@
+"""What was wrong with an image, and what was done about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deepenough.errors import DeepenoughError
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that the user should know about one image (or folder) of a source.
+
+    `kind` is one of damaged, missing, not-an-image, animated, bomb, tiny, duplicate, across-splits,
+    conflicting-labels, empty-class, ignored. `action` says what was done.
+    """
+
+    kind: str
+    name: str
+    detail: str
+    action: str
+
+
+class ImageProblem(DeepenoughError):
+    """An image that cannot be used. `kind` is a kind of finding, `detail` a sentence without the image's name."""
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(f"{kind}: {detail}")
+        self.kind = kind
+        self.detail = detail

@@ -1,0 +1,227 @@
+"""From what was tried and decided to the record of the run."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from deepenough import record as r
+from deepenough.data import Images
+from deepenough.depth.decision import interval
+from deepenough.depth.judge import Question, Verdict
+from deepenough.depth.ladder import Rung
+from deepenough.depth.parts import Parts
+from deepenough.depth.search import Search
+from deepenough.depth.workshop import Candidate, Workshop
+from deepenough.nets import receptive_field
+from deepenough.train import Scores, Trained
+
+LIBRARIES = ("torch", "numpy", "pillow", "scikit-learn", "scipy")
+
+
+def accuracy(correct: int, count: int) -> r.Accuracy:
+    low, high = interval(correct, count)
+    return r.Accuracy(value=correct / count if count else 0.0, count=count, low=low, high=high)
+
+
+def metrics(
+    probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], classes: Sequence[str]
+) -> r.Metrics:
+    """Everything measured on one set of images, from probabilities (n, classes)."""
+    scores = Scores.of(probabilities, labels, classes)
+    confusion = scores.confusion
+    return r.Metrics(
+        top1=accuracy(int(np.trace(confusion)), len(labels)),
+        top5=float(scores.top5),
+        balanced=float(scores.balanced),
+        loss=float(scores.loss),
+        calibration_error=float(scores.calibration_error),
+        per_class=[accuracy(int(row[i]), int(row.sum())) for i, row in enumerate(confusion)],
+        confusion=[[int(n) for n in row] for row in confusion],
+    )
+
+
+def environment(threads: int, device: str) -> dict[str, str]:
+    """What the run ran on. No host name and no path: records are shown around."""
+    return {
+        "deepenough": version("deepenough"),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processors": str(os.cpu_count()),
+        "threads": str(threads),
+        "device": device if device != "cuda" else torch.cuda.get_device_name(),
+        **{name: version(name) for name in LIBRARIES},
+    }
+
+
+def data(images: Images) -> r.Data:
+    split = images.split
+    index = {"train": split.train, "validation": split.validation, "test": split.test}
+    count = len(images.classes)
+    preprocess = images.preprocess
+    return r.Data(
+        source=images.source,
+        fingerprint=images.fingerprint,
+        classes=list(images.classes),
+        size=preprocess.size,
+        channels=preprocess.channels,
+        mean=list(preprocess.mean),
+        std=list(preprocess.std),
+        counts={
+            name: [int(n) for n in np.bincount(images.labels[part], minlength=count)] for name, part in index.items()
+        },
+        findings=[r.Finding(kind=f.kind, name=f.name, detail=f.detail, action=f.action) for f in images.findings],
+        mirror=images.mirror,
+    )
+
+
+def question(asked: Question, time_limit: float | None) -> r.Question:
+    return r.Question(
+        target=asked.target,
+        margin=asked.margin,
+        confidence=0.95,
+        metric=asked.metric,  # type: ignore[arg-type]
+        minimize=asked.minimize,  # type: ignore[arg-type]
+        families=list(asked.families),
+        widths=list(asked.widths),
+        budget=asked.budget,
+        time_limit=time_limit,
+        seed=asked.seed,
+    )
+
+
+def decision_images(parts: Parts) -> r.DecisionImages:
+    return r.DecisionImages(
+        kind=parts.kind,  # type: ignore[arg-type]
+        count=len(parts.images),
+        folds=len(parts.parts),
+        why=parts.why,
+    )
+
+
+def rung(step: Rung, workshop: Workshop) -> r.Rung:
+    return r.Rung(
+        name=step.name,
+        family=step.family,
+        width=step.width,
+        depth=step.depth,
+        parameters=step.parameters,
+        macs=step.macs,
+        planned_cost=workshop.planned(step),
+    )
+
+
+def training(trained: Trained, fold: int, seed: int) -> r.Training:
+    return r.Training(
+        fold=fold,
+        seed=seed,
+        lr=trained.lr,
+        epochs=trained.epochs,
+        steps=trained.steps,
+        seconds=trained.seconds,
+        cost=trained.macs,
+        ended=trained.ended,
+        curve=[
+            r.EpochRow(
+                epoch=epoch.epoch,
+                lr=epoch.lr,
+                train_loss=epoch.train_loss,
+                train_top1=epoch.train_top1,
+                loss=epoch.loss,
+                top1=epoch.top1,
+                seconds=epoch.seconds,
+            )
+            for epoch in trained.curve
+        ],
+    )
+
+
+def candidate(tried: Candidate, classes: Sequence[str]) -> r.Candidate:
+    network = tried.rung.network
+    last = [t.curve[-1].train_top1 for t in tried.trainings if t.curve]
+    return r.Candidate(
+        name=tried.name,
+        family=tried.rung.family,
+        depth=tried.rung.depth,
+        width=tried.rung.width,
+        parameters=tried.rung.parameters,
+        macs=tried.rung.macs,
+        receptive_field=receptive_field(network),
+        role=tried.role,  # type: ignore[arg-type]
+        seed=tried.seed,
+        start=tried.start,
+        state="unfinished" if tried.state == "sure" else tried.state,  # type: ignore[arg-type]
+        why=tried.why,
+        trainings=[training(t, fold, tried.seed) for fold, t in enumerate(tried.trainings)],
+        cost=tried.cost,
+        seconds=tried.seconds,
+        decision=metrics(tried.probabilities[tried.seen], tried.labels[tried.seen], classes),
+        train_top1=float(np.mean(last)) if last else None,
+    )
+
+
+def decision(verdict: Verdict) -> r.Decision:
+    return r.Decision(
+        candidate=verdict.chosen.name,
+        depth=verdict.chosen.rung.depth,
+        kind=verdict.kind,  # type: ignore[arg-type]
+        second=verdict.second.name if verdict.second else None,
+        best=verdict.best.name,
+        resolves=verdict.resolves,
+        text=verdict.text,
+        advice=list(verdict.advice),
+        comparisons=[
+            r.Comparison(
+                candidate=c.candidate.name,
+                best=c.best.name,
+                difference=c.difference.value,
+                lower=c.difference.lower,
+                upper=c.difference.upper,
+                standard_error=c.difference.standard_error,
+                images=c.difference.images,
+                seeds=c.seeds,
+                enough=c.enough,
+                not_shown_worse=c.not_shown_worse,
+                contested=c.contested,
+                images_to_settle=c.images_to_settle,
+                text=c.text,
+            )
+            for c in verdict.compared
+        ],
+        target=[
+            r.TargetCheck(
+                candidate=c.candidate.name,
+                value=c.value,
+                lower=c.lower,
+                images=c.images,
+                shown=c.shown,
+                seems=c.seems,
+                images_to_settle=c.images_to_settle,
+                text=c.text,
+            )
+            for c in verdict.checked
+        ],
+    )
+
+
+def cost(search: Search, chosen: Candidate, final: Trained | None) -> r.Cost:
+    """What was spent, against training the chosen network alone and against training the whole ladder."""
+    retraining = final.macs if final else 0
+    spent = search.spent + retraining
+    alone = search.workshop.alone(chosen.rung)
+    whole = search.whole_ladder + (alone if final else 0)
+    return r.Cost(
+        spent=spent,
+        chosen_alone=alone,
+        whole_ladder=whole,
+        final=retraining,
+        times_chosen=spent / alone,
+        share_of_ladder=spent / whole,
+        seconds=sum(c.seconds for c in search.tried) + (final.seconds if final else 0.0),
+    )

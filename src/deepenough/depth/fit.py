@@ -1,0 +1,266 @@
+"""The main job, from images to the answer: source, audit, split, search, one look at the test images, record."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from deepenough import record as r
+from deepenough.data import Images, open_source, prepare
+from deepenough.depth import account, pictures
+from deepenough.depth.baselines import baselines
+from deepenough.depth.judge import Question, Verdict
+from deepenough.depth.ladder import ladder
+from deepenough.depth.options import Options
+from deepenough.depth.parts import parts
+from deepenough.depth.search import Search
+from deepenough.depth.to_enough import EnoughSearch
+from deepenough.depth.to_target import TargetSearch
+from deepenough.depth.workshop import Candidate, Workshop
+from deepenough.errors import DeepenoughError
+from deepenough.model import FOLDER, Model, load, save_model
+from deepenough.nets import dumps, layer_table
+from deepenough.progress import Reporter
+from deepenough.report import write_report
+from deepenough.train import Interrupted, Recipe, Stop, Trained, choose_device, default_recipe
+
+RUNS = Path("runs")
+CANDIDATES = "candidates"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder, its record and, on demand, its model."""
+
+    folder: Path
+    record: r.Record
+
+    @property
+    def met(self) -> bool:
+        """Whether the target was met, or none was set."""
+        return self.record.decision is not None and self.record.decision.kind != "not met"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report.html"
+
+    def model(self) -> Model:
+        return load(self.folder)
+
+
+def new_folder(source: str) -> Path:
+    """`runs/digits-1`, or the next number that is free."""
+    stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in source).strip("-") or "run"
+    number = 1
+    while (folder := RUNS / f"{stem}-{number}").exists():
+        number += 1
+    return folder
+
+
+def fit(
+    data: str | Path | None = None,
+    *,
+    out: str | Path | None = None,
+    reporter: Reporter | None = None,
+    **options: Any,
+) -> Run:
+    """Find the shallowest network that does the task.
+
+    `data` and `options` are those of `deepenough fit` (see `Options`); `out` is the folder of the run, which must
+    not hold one yet. Ctrl-C and SIGTERM save what there is; `resume` goes on.
+
+    >>> run = fit("digits", target=0.95)                       # doctest: +SKIP
+    >>> run.record.decision.text, run.model().predict("7.png")  # doctest: +SKIP
+    """
+    for name in ("family", "width"):
+        if name in options and isinstance(options[name], (str, int, float)):
+            options[name] = (options[name],)
+    asked = Options(data=None if data is None else str(data), **options)
+    if out is not None and (Path(out) / r.FILE).exists():
+        raise DeepenoughError(
+            f"--out {out}: there is a run already; go on with `deepenough fit --resume {out}`, or name another folder"
+        )
+    return _run(asked, Path(out) if out is not None else None, None, reporter or Reporter())
+
+
+def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
+    """Go on with a run that ended before its time, from its newest whole checkpoint, to the same weights."""
+    folder = Path(run)
+    before = r.load(folder)
+    if before.status == "finished":
+        return Run(folder, before)
+    return _run(Options.from_json(before.options), folder, before, reporter or Reporter())
+
+
+def _run(asked: Options, folder: Path | None, before: r.Record | None, reporter: Reporter) -> Run:
+    deadline = None if asked.time_limit is None else time.monotonic() + asked.time_limit
+    threads = int(before.environment["threads"]) if before else asked.threads or torch.get_num_threads()
+    torch.set_num_threads(threads)
+    source = open_source(asked.data)
+    with reporter.task("reading images") as advance:
+        images = prepare(source, size=asked.size, seed=asked.seed, progress=_counted(advance))
+    if asked.limit is not None:
+        images = images.subset(asked.limit, asked.seed)
+    if before and before.data.fingerprint != images.fingerprint:
+        raise DeepenoughError(
+            f"{folder}: the images of {before.data.source!r} are not those that the run began with; "
+            "bring them back, or start a new run"
+        )
+    # The order of resuming: threads, images and split, recipe, then every finished training is read back and the
+    # unfinished one goes on from its checkpoint, because the search is replayed over the same folders.
+    recipe = Recipe.from_json(before.recipe) if before else _recipe(asked, images)
+    deciding = parts(images, asked.margin, asked.seed, asked.folds)
+    question = Question(
+        target=asked.target,
+        margin=asked.margin,
+        metric=asked.metric,
+        minimize=asked.minimize,
+        families=asked.family,
+        widths=asked.width,
+        budget=asked.search_budget,
+        seed=asked.seed,
+    )
+    height, width = images.preprocess.size
+    rungs = ladder(
+        asked.family,
+        asked.width,
+        (images.preprocess.channels, height, width),
+        len(images.classes),
+        max_depth=asked.max_depth,
+        minimize=asked.minimize,
+    )
+    folder = folder or new_folder(source.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    with Stop() as stop:
+        workshop = Workshop(
+            images,
+            deciding,
+            recipe,
+            folder / CANDIDATES,
+            asked.metric,
+            reporter,
+            deadline,
+            folder / "tensorboard" if asked.tensorboard else None,
+            stop,
+        )
+        record = r.Record(
+            version=account.environment(threads, "")["deepenough"],
+            status="running",
+            created=before.created if before else datetime.now(UTC).isoformat(timespec="seconds"),
+            command=before.command if before else shlex.join(["deepenough", *sys.argv[1:]]),
+            seed=asked.seed,
+            environment=account.environment(threads, choose_device(recipe.device).type),
+            options=asked.to_json(),
+            question=account.question(question, asked.time_limit),
+            data=account.data(images),
+            decision_images=account.decision_images(deciding),
+            recipe=recipe.to_json(),
+            ladder=[account.rung(step, workshop) for step in rungs],
+        )
+        r.save(record, folder)
+        reporter.say(_introduction(record))
+
+        def changed(search: Search) -> None:
+            record.candidates = [account.candidate(tried, images.classes) for tried in search.tried]
+            record.steps = [r.Step(what=event.what, why=event.why) for event in search.events]
+            r.save(record, folder)
+
+        kind = EnoughSearch if asked.target is None else TargetSearch
+        search = kind(question, rungs, workshop, changed)
+        try:
+            verdict = search.run()
+            final = workshop.retrain(verdict.chosen, asked.seed) if deciding.kind == "out-of-fold" else None
+        except (Interrupted, KeyboardInterrupt):
+            record.status = "interrupted"
+            r.save(record, folder)
+            raise Interrupted(
+                f"stopped, and nothing is lost: go on with `deepenough fit --resume {folder}`"
+            ) from None
+    changed(search)
+    _conclude(record, search, verdict, final, images, folder, reporter)
+    return Run(folder, record)
+
+
+def _conclude(
+    record: r.Record,
+    search: Search,
+    verdict: Verdict,
+    final: Trained | None,
+    images: Images,
+    folder: Path,
+    reporter: Reporter,
+) -> None:
+    """Save the model, look at the test images once, and write the record and the report."""
+    chosen, classes = verdict.chosen, images.classes
+    state = (final or chosen.trainings[0]).state
+    network = replace(chosen.rung.network, name=chosen.rung.name)
+    save_model(folder / FOLDER, network, state, images.preprocess, classes)
+    model = Model(network, state, images.preprocess, classes, search.workshop.recipe_device)
+    train = search.workshop.decision if final else images.split.train
+    test = images.split.test
+    with reporter.task("test images and baselines") as advance:
+        probabilities = model.probabilities_of(images.pixels, test)
+        record.test = account.metrics(probabilities, images.labels[test], classes)
+        advance(1, 3)
+        sample = np.sort(np.random.default_rng(search.question.seed).permutation(train)[:10_000])
+        record.train = account.metrics(model.probabilities_of(images.pixels, sample), images.labels[sample], classes)
+        advance(2, 3)
+        record.baselines = [
+            r.Baseline(
+                name=b.name,
+                test=account.accuracy(b.correct, b.count),
+                trained_on=b.trained_on,
+                note=b.note,
+                seconds=b.seconds,
+            )
+            for b in baselines(images, train, test, search.question.seed)
+        ]
+        advance(3, 3)
+    record.mistakes = pictures.mistakes(images, test, probabilities, folder)
+    record.decision = account.decision(verdict)
+    record.cost = account.cost(search, chosen, final)
+    record.network = json.loads(dumps(network))
+    record.layers = [r.LayerRow.model_validate(row.to_json()) for row in layer_table(network)]
+    record.status = "finished"
+    r.save(record, folder)
+    write_report(folder)
+
+
+def _recipe(asked: Options, images: Images) -> Recipe:
+    """The default recipe for this many images, with what the user overrides."""
+    height, width = images.preprocess.size
+    shape = (images.preprocess.channels, height, width)
+    recipe = default_recipe(len(images.split.train), shape, images.mirror, strength=asked.augment)
+    given = {
+        name: value
+        for name in ("epochs", "batch", "lr", "optimizer", "weight_decay", "label_smoothing", "precision", "device")
+        if (value := getattr(asked, name)) is not None
+    }
+    augment = replace(recipe.augment, **asked.switches)
+    return replace(recipe, augment=augment, class_weights=asked.class_weights, **given)
+
+
+def _introduction(record: r.Record) -> str:
+    data, depths = record.data, ", ".join(str(step.depth) for step in record.ladder)
+    height, width = data.size
+    wrong = f"; {len(data.findings):,} findings about the images" if data.findings else ""
+    counts = ", ".join(f"{sum(counts):,} {name}" for name, counts in data.counts.items())
+    return (
+        f"{data.source}: {len(data.classes)} classes, {counts} images of {data.channels}x{height}x{width}{wrong}\n"
+        f"ladder: {'/'.join(record.question.families)} of depth {depths}; "
+        f"decided on {record.decision_images.why}"
+    )
+
+
+def _counted(advance: Callable[..., None]) -> Callable[[int, int, str], None]:
+    return lambda done, total, what="": advance(done, total, what)

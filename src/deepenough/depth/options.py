@@ -1,0 +1,85 @@
+"""What a user can say to `fit`, in one place for the command line, Python and resuming."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from deepenough.errors import DeepenoughError, unknown
+
+METRICS = ("top1", "balanced")
+MEASURES = ("depth", "parameters", "macs")
+BUDGET_WITH_TARGET = 2.0
+BUDGET_WITHOUT = 0.5
+
+
+@dataclass(frozen=True)
+class Options:
+    """`None` leaves a choice to deepenough; what it chose is in the record."""
+
+    data: str | None = None
+    target: float | None = None
+    family: tuple[str, ...] = ("residual",)
+    width: tuple[float, ...] = (1.0,)
+    max_depth: int | None = None
+    margin: float = 0.01
+    minimize: str = "depth"
+    metric: str = "top1"
+    budget: float | None = None
+    folds: int | None = None
+    size: int | None = None
+    limit: int | None = None
+    time_limit: float | None = None
+    seed: int = 0
+    epochs: int | None = None
+    batch: int | None = None
+    lr: float | None = None
+    optimizer: str | None = None
+    weight_decay: float | None = None
+    label_smoothing: float | None = None
+    augment: str | None = None
+    switches: dict[str, Any] = field(default_factory=dict)  # single fields of the augmentation
+    class_weights: bool = False
+    precision: str | None = None
+    device: str | None = None
+    threads: int | None = None
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        if self.target is not None and not 0 < self.target < 1:
+            percent = f"; for {self.target:g}% write {self.target / 100:g}" if 1 < self.target <= 100 else ""
+            raise DeepenoughError(f"--target {self.target:g}: expected a share between 0 and 1{percent}")
+        if not 0 < self.margin < 1:
+            percent = f"; for {self.margin:g} points write {self.margin / 100:g}" if 1 <= self.margin < 100 else ""
+            raise DeepenoughError(f"--margin {self.margin:g}: expected a share between 0 and 1{percent}")
+        if self.metric not in METRICS:
+            raise unknown("metric", self.metric, METRICS)
+        if self.minimize not in MEASURES:
+            raise unknown("measure to minimise", self.minimize, MEASURES)
+        for name in ("budget", "time_limit", "epochs", "batch", "lr", "size", "limit", "threads", "max_depth"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise DeepenoughError(f"--{name.replace('_', '-')} {value:g}: expected more than 0")
+        if not self.family or not self.width:
+            raise DeepenoughError("give at least one --family and one --width")
+        if any(width <= 0 for width in self.width):
+            raise DeepenoughError(f"--width {min(self.width):g}: expected more than 0")
+
+    @property
+    def search_budget(self) -> float:
+        """In trainings of the chosen network with a target, as a share of the whole ladder without one."""
+        if self.budget is not None:
+            return self.budget
+        return BUDGET_WITHOUT if self.target is None else BUDGET_WITH_TARGET
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Options:
+        known = {each.name for each in fields(cls)}
+        values = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+        for key in values:
+            if key not in known:
+                raise unknown("option", key, known)
+        return cls(**values)

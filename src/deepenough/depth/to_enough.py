@@ -1,0 +1,152 @@
+"""The search for the shallowest network that is not worse than the best by more than the margin."""
+
+from __future__ import annotations
+
+from deepenough.depth import judge
+from deepenough.depth.judge import Compared, Verdict, points
+from deepenough.depth.ladder import Rung, between
+from deepenough.depth.search import STALLED_AFTER, Search
+from deepenough.depth.workshop import Candidate, finished
+
+LOOK_AHEAD = 1 / 4  # share of the epochs that a network grown from its shallower sibling is trained
+# A grown network ends 0.2 to 0.5 points under one trained in full (Fashion-MNIST, depths 11 to 35).
+GROWN_UNDERSTATES = 0.005
+GROWING = ("residual",)  # families whose blocks can be inserted as the identity
+
+
+class EnoughSearch(Search):
+    """From shallow to deep until deeper stops helping, then from the best down to the shallowest that is enough.
+    The budget is a share of training the whole ladder."""
+
+    def run(self) -> Verdict:
+        self._climb(0)
+        while (deeper := self._look_ahead()) is not None:
+            self._climb(deeper, forced=True)
+        best = judge.best(finished(self.tried) or self.tried)
+        compared: list[Compared] = []
+        sequence = [c for c in self.ladder_candidates() if self.measure(c) < self.measure(best)]
+        going = True
+        for candidate in sorted(sequence, key=self.measure, reverse=True):
+            if going:
+                candidate = self.finish(candidate)
+            compared.append(self._compare(best, candidate, tested=going))
+            going = going and compared[-1].enough
+        self._close_in(best, compared)
+        return judge.enough(self.question, best, compared, self.resolves(), self._deeper_unknown(best))
+
+    def _climb(self, first: int, forced: bool = False) -> None:
+        """Train rungs from shallow to deep until deeper stops helping, or the budget is spent."""
+        for number, rung in enumerate(self.ladder[first:]):
+            over = self.spent + self.workshop.planned(rung) > self.question.budget * self.whole_ladder
+            if over and len(self.tried) >= STALLED_AFTER:
+                share = (self.spent + self.workshop.planned(rung)) / self.whole_ladder
+                self.note(
+                    f"{rung.name} not trained",
+                    f"the search would cost {share:.0%} of training the whole ladder; "
+                    f"its budget is {self.question.budget:.0%}",
+                )
+                return
+            if not self.in_time(rung):
+                return
+            best = judge.best(finished(self.tried)) if finished(self.tried) else None
+            self.train(rung, bar=best.accuracy if best else 0.0)
+            if self.stalled() and not (forced and number == 0):
+                return
+
+    def _look_ahead(self) -> int | None:
+        """Grow the next rung from its shallower sibling and train it shortly, on the first part.
+
+        It proposes and never decides: where it gains the margin, less what growing understates, the index of
+        the rung to train in full is returned.
+        """
+        ahead = len([c for c in self.tried if c.role == "ladder"])
+        parents = finished(self.ladder_candidates())
+        if ahead >= len(self.ladder) or not parents or any(c.role == "look-ahead" for c in self.tried):
+            return None
+        rung, parent = self.ladder[ahead], parents[-1]
+        if rung.family not in GROWING or (parent.rung.family, parent.rung.width) != (rung.family, rung.width):
+            return None
+        epochs = max(1, round(LOOK_AHEAD * self.workshop.recipe.epochs))
+        cost = self.workshop.planned(rung, epochs) // len(self.workshop.parts.parts)
+        if self.spent + cost > self.question.budget * self.whole_ladder or not self.workshop.time_for(cost):
+            return None
+        grown = self.keep(
+            self.workshop.try_(
+                rung,
+                role="look-ahead",
+                seed=self.question.seed,
+                parent=parent,
+                epochs=epochs,
+                first_part_only=True,
+            )
+        )
+        best = judge.best(finished(self.ladder_candidates()))
+        gain = grown.accuracy - best.accuracy_on(grown.seen)
+        text = f"grown from {parent.name} and trained {epochs} epochs it differs by {points(gain)} from {best.name}"
+        if gain + GROWN_UNDERSTATES < self.question.margin:
+            self.note(f"looked ahead at {rung.name}", f"{text}: deeper has stopped helping")
+            return None
+        if self.spent + self.workshop.planned(rung) > self.question.budget * self.whole_ladder:
+            self.note(
+                f"looked ahead at {rung.name}",
+                f"{text}: deeper may help, but training it in full is over the budget; a larger --budget allows it",
+            )
+            return None
+        self.note(f"looked ahead at {rung.name}", f"{text}: deeper may help, so it is trained in full")
+        return ahead
+
+    def _compare(self, best: Candidate, candidate: Candidate, tested: bool) -> Compared:
+        """Compare on one seed, and near the margin on a second one, as far as the budget goes."""
+        compared = judge.compare(self.question, [best], [candidate], self.workshop.strata, tested)
+        if not (tested and compared.contested):
+            return compared
+        rungs = [c.rung for c in (best, candidate) if self._second_seed(c.rung) is None]
+        cost = sum(self.workshop.planned(rung) for rung in rungs)
+        allowed = self.question.budget * self.whole_ladder
+        if self.spent + cost > allowed or not self.workshop.time_for(cost):
+            self.note(
+                f"no second seed for {candidate.name} and {best.name}",
+                "the difference is within two standard errors of the margin, but a second seed is over the budget; "
+                "not shown, the deeper one stays",
+            )
+            return compared
+        self.note(
+            f"a second seed for {candidate.name} and {best.name}",
+            "the difference is within two standard errors of the margin",
+        )
+        for rung in rungs:
+            self.train(rung, role="second seed", seed=self.question.seed + 1)
+        pairs = [[c, second] for c in (best, candidate) if (second := self._second_seed(c.rung)) and second.finished]
+        return (
+            judge.compare(self.question, pairs[0], pairs[1], self.workshop.strata, tested)
+            if len(pairs) == 2
+            else compared
+        )
+
+    def _close_in(self, best: Candidate, compared: list[Compared]) -> None:
+        """Bisect between the shallowest that is enough and the first that is not, as far as the budget goes."""
+        while True:
+            failed = next((c.candidate for c in compared if not c.enough), None)
+            enough = [c.candidate for c in compared if c.enough]
+            passed = min(enough, key=self.measure) if enough else best
+            middle = failed and between(failed.rung, passed.rung)
+            if not middle or any(c.rung.name == middle.name for c in self.tried):
+                return
+            cost = self.workshop.planned(middle)
+            if self.spent + cost > self.question.budget * self.whole_ladder or not self.workshop.time_for(cost):
+                self.note(f"not closing in on depth {middle.depth}", "it would cost more than the budget allows")
+                return
+            candidate = self.train(middle, role="bisection")
+            if not candidate.finished:
+                return
+            compared.append(self._compare(best, candidate, tested=True))
+            compared.sort(key=lambda c: self.measure(c.candidate), reverse=True)
+
+    def _deeper_unknown(self, best: Candidate) -> str | None:
+        """The first rung beyond the tried ones where the best is the deepest of them: deeper might do better."""
+        ladder = self.ladder_candidates()
+        beyond = self.ladder[len(ladder) :]
+        return beyond[0].name if beyond and best.name == ladder[-1].name else None
+
+    def _second_seed(self, rung: Rung) -> Candidate | None:
+        return next((c for c in self.tried if c.role == "second seed" and c.rung.name == rung.name), None)

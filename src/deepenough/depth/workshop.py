@@ -1,0 +1,245 @@
+"""Where candidates are trained: one folder each, every part in turn, finished work never done twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from deepenough.nets.grow import grow
+
+from deepenough.data import Images
+from deepenough.depth.decision import Hits, Strata, accuracy_bounds
+from deepenough.depth.ladder import Rung
+from deepenough.depth.parts import Part, Parts
+from deepenough.depth.prospects import Curve
+from deepenough.progress import Reporter
+from deepenough.train import Recipe, Trained, train
+
+Watch = Callable[[Curve], str]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One network tried for the task, from one seed, with its predictions for the decision images.
+
+    `state` is "finished", or why it ended before: "hopeless", "sure" (paused, already shown to meet the target),
+    "out of time", "not finite". `seen` marks the decision images that it has predictions for.
+    """
+
+    rung: Rung
+    role: str
+    seed: int
+    state: str
+    trainings: tuple[Trained, ...]
+    seen: npt.NDArray[np.bool_]
+    probabilities: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+    metric: str
+    start: str | None = None
+    why: str = ""
+
+    @property
+    def name(self) -> str:
+        """The rung's name, with the seed or the start where it is not the first training of that rung."""
+        suffix = {"second seed": f"-seed{self.seed}", "look-ahead": "-grown"}.get(self.role, "")
+        return self.rung.name + suffix
+
+    @property
+    def finished(self) -> bool:
+        return self.state == "finished"
+
+    @property
+    def hits(self) -> Hits:
+        """For every decision image 1 where the prediction is right, else 0."""
+        return (self.probabilities.argmax(axis=1) == self.labels).astype(np.float64)
+
+    @property
+    def accuracy(self) -> float:
+        """On the decision images seen so far, by the question's metric."""
+        labels = self.labels[self.seen]
+        return self.accuracy_on(self.seen) if len(labels) else 0.0
+
+    @property
+    def lower(self) -> float:
+        """One-sided 95% lower bound of the accuracy."""
+        labels = self.labels[self.seen]
+        return accuracy_bounds(self.hits[self.seen], Strata.of(labels, self.metric))[0] if len(labels) else 0.0
+
+    def accuracy_on(self, images: npt.NDArray[np.bool_]) -> float:
+        """On some of the decision images, all of them seen."""
+        return Strata.of(self.labels[images], self.metric).accuracy(self.hits[images])
+
+    @property
+    def cost(self) -> int:
+        """Multiply-accumulates spent on it."""
+        return sum(training.macs for training in self.trainings)
+
+    @property
+    def seconds(self) -> float:
+        return sum(training.seconds for training in self.trainings)
+
+    @property
+    def curves(self) -> list[Curve]:
+        return [training.curve for training in self.trainings]
+
+
+@dataclass
+class Workshop:
+    """Trains candidates for one question on one set of images."""
+
+    images: Images
+    parts: Parts
+    recipe: Recipe
+    folder: Path
+    metric: str
+    reporter: Reporter
+    deadline: float | None = None  # of time.monotonic()
+    tensorboard: Path | None = None
+    stop: Callable[[], bool] | None = None
+    _pace: list[tuple[float, int]] = field(default_factory=list)  # seconds and cost of what was trained
+
+    def __post_init__(self) -> None:
+        self.decision = self.parts.images
+        self.labels = self.images.labels[self.decision]
+        self.strata = Strata.of(self.labels, self.metric)
+
+    def planned(self, rung: Rung, epochs: int | None = None) -> int:
+        """The multiply-accumulates of training a rung in full."""
+        return self.parts.cost(rung.macs, epochs or self.recipe.epochs)
+
+    def alone(self, rung: Rung) -> int:
+        """The multiply-accumulates of training it once, from scratch, without folds."""
+        train = sum(len(part.train) for part in self.parts.parts[:1])
+        if self.parts.kind == "out-of-fold":
+            train = len(self.decision)
+        held_out = len(self.decision) if self.parts.kind == "validation" else 0
+        return Parts("", (Part(np.empty(train, np.int64), np.empty(held_out, np.int64)),), "").cost(
+            rung.macs, self.recipe.epochs
+        )
+
+    def time_for(self, cost: int) -> bool:
+        """Whether that many more multiply-accumulates are expected to fit before the deadline."""
+        if self.deadline is None:
+            return True
+        left = self.deadline - time.monotonic()
+        spent = sum(cost for _, cost in self._pace)
+        return left > 0 if not spent else cost * sum(s for s, _ in self._pace) / spent <= left
+
+    def try_(
+        self,
+        rung: Rung,
+        *,
+        role: str = "ladder",
+        seed: int,
+        watch: Watch | None = None,
+        parent: Candidate | None = None,
+        epochs: int | None = None,
+        hopeless_under: float | None = None,
+        first_part_only: bool = False,
+    ) -> Candidate:
+        """Train a rung on every part, from scratch or grown from a shallower `parent`.
+
+        `watch` may end a training early; after a whole part, `hopeless_under` ends the candidate when its
+        accuracy so far lies surely under that.
+        """
+        recipe = self.recipe if epochs is None else replace(self.recipe, epochs=epochs)
+        seen = np.zeros(len(self.decision), bool)
+        probabilities = np.zeros((len(self.decision), len(self.images.classes)), np.float32)
+        trainings: list[Trained] = []
+        state = "finished"
+        blank = Candidate(rung, role, seed, state, (), seen, probabilities, self.labels, self.metric)
+        parts = self.parts.parts[:1] if first_part_only else self.parts.parts
+        with self.reporter.task(blank.name) as advance:
+            for number, part in enumerate(parts):
+                start = (
+                    grow(parent.trainings[number].state, parent.rung.network, rung.network, seed) if parent else None
+                )
+                trained = train(
+                    rung.network,
+                    recipe,
+                    self.images,
+                    part.train,
+                    part.held_out,
+                    self.folder / blank.name / f"part{number}",
+                    seed=seed,
+                    start=start,
+                    watch=self._guard(watch),
+                    progress=_share(advance, number, len(parts)),
+                    stop=self.stop,
+                    tensorboard=self.tensorboard and self.tensorboard / blank.name / f"part{number}",
+                )
+                self._pace.append((trained.seconds, trained.macs))
+                trainings.append(trained)
+                where = np.searchsorted(self.decision, part.held_out)
+                seen[where] = True
+                probabilities[where] = trained.probabilities
+                state = "finished" if trained.ended in ("finished", "early") else trained.ended
+                if state == "finished" and hopeless_under is not None and not seen.all():
+                    so_far = replace(blank, seen=seen, probabilities=probabilities)
+                    strata = Strata.of(self.labels[seen], self.metric)
+                    if accuracy_bounds(so_far.hits[seen], strata)[1] < hopeless_under:
+                        state = "hopeless"
+                if state != "finished":
+                    break
+        return replace(
+            blank,
+            state=state,
+            trainings=tuple(trainings),
+            start=parent.name if parent else None,
+            why=_why(state),
+        )
+
+    def retrain(self, candidate: Candidate, seed: int) -> Trained:
+        """Train the chosen network on all images but test, as folds leave no single network behind."""
+        with self.reporter.task(f"{candidate.rung.name} on all images but test") as advance:
+            return train(
+                candidate.rung.network,
+                self.recipe,
+                self.images,
+                self.decision,
+                np.empty(0, np.int64),
+                self.folder / f"{candidate.rung.name}-final",
+                seed=seed,
+                progress=_share(advance, 0, 1),
+                stop=self.stop,
+            )
+
+    def _guard(self, watch: Watch | None) -> Watch | None:
+        """The watch, and the deadline."""
+        deadline = self.deadline
+        if deadline is None:
+            return watch
+
+        def guarded(curve: Curve) -> str:
+            if time.monotonic() > deadline:
+                return "out of time"
+            return watch(curve) if watch else "go on"
+
+        return guarded
+
+
+def _share(advance: Callable[..., None], number: int, count: int) -> Callable[..., None]:
+    """Progress of one part as a share of all parts."""
+
+    def progress(done: int, total: int, epoch: object = None) -> None:
+        top1 = getattr(epoch, "top1", None)
+        advance(number + done / max(total, 1), count, "" if top1 is None else f"{100 * top1:.1f}%")
+
+    return progress
+
+
+def _why(state: str) -> str:
+    return {
+        "hopeless": "ended early: by its siblings' curves it could no longer reach the bar",
+        "sure": "paused: already shown to meet the target, the search closed in below it",
+        "out of time": "ended by the time limit",
+        "not finite": "its loss was no longer finite",
+    }.get(state, "")
+
+
+def finished(candidates: Sequence[Candidate]) -> list[Candidate]:
+    return [candidate for candidate in candidates if candidate.finished]

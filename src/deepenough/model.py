@@ -1,0 +1,141 @@
+"""A model: a network with its weights and the preprocessing that they were trained with.
+
+On disk it is a folder with `network.json`, `weights.safetensors`, `preprocess.json` (size, channels, mean, std,
+class names in order) and `SHA256SUMS` of the three, since safetensors does not notice a flipped bit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from deepenough.data import Preprocess
+from deepenough.errors import DeepenoughError
+from deepenough.files import sha256, write_whole
+from deepenough.nets import Network, dumps, loads
+from deepenough.nets.build import build
+
+NETWORK, WEIGHTS, PREPROCESS, SUMS = "network.json", "weights.safetensors", "preprocess.json", "SHA256SUMS"
+FOLDER = "model"  # of a run
+BATCH = 256
+
+Picture = str | Path | bytes | Image.Image | npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The classes of one image, most probable first, with their probabilities in 0..1."""
+
+    classes: tuple[str, ...]
+    probabilities: tuple[float, ...]
+
+    @property
+    def label(self) -> str:
+        return self.classes[0]
+
+    @property
+    def confidence(self) -> float:
+        return self.probabilities[0]
+
+
+def save_model(
+    folder: Path,
+    network: Network,
+    state: Mapping[str, torch.Tensor],
+    preprocess: Preprocess,
+    classes: Sequence[str],
+) -> None:
+    """Write a model folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / NETWORK, dumps(network))
+    write_whole(folder / WEIGHTS, save_tensors({name: t.detach().cpu().contiguous() for name, t in state.items()}))
+    content = {"format": 1, **preprocess.to_json(), "classes": list(classes)}
+    write_whole(folder / PREPROCESS, json.dumps(content, indent=1, ensure_ascii=False))
+    names = (NETWORK, WEIGHTS, PREPROCESS)
+    write_whole(folder / SUMS, "".join(f"{sha256(folder / name)}  {name}\n" for name in names))
+
+
+class Model:
+    """A trained network that predicts; `load` reads one."""
+
+    def __init__(
+        self,
+        network: Network,
+        state: Mapping[str, torch.Tensor],
+        preprocess: Preprocess,
+        classes: Sequence[str],
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.network = network
+        self.preprocess = preprocess
+        self.classes = tuple(classes)
+        self.device = torch.device(device)
+        self.module = build(network)
+        self.module.load_state_dict(dict(state))
+        self.module.eval().to(self.device, memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Preprocessed pixels uint8 (N, H, W, C) -> logits float32 (N, classes)."""
+        out = [np.empty((0, len(self.classes)), np.float32)]
+        for start in range(0, len(pixels), BATCH):
+            images = torch.from_numpy(np.ascontiguousarray(pixels[start : start + BATCH])).to(self.device)
+            out.append(self.module(self.preprocess.normalise(images)).float().cpu().numpy())
+        return np.concatenate(out)
+
+    def probabilities(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Preprocessed pixels uint8 (N, H, W, C) -> probabilities float32 (N, classes), in 0..1."""
+        return torch.from_numpy(self.logits(pixels)).softmax(dim=1).numpy()
+
+    def predict(self, images: Picture | Iterable[Picture], top: int = 5) -> list[Prediction]:
+        """Classify paths, file contents, PIL images or uint8 arrays (H, W) or (H, W, C), one of them or several.
+
+        Images are decoded, turned upright, resized and cropped exactly as they were for training.
+        """
+        many = [images] if isinstance(images, (str, Path, bytes, Image.Image, np.ndarray)) else images
+        pictures = [self.preprocess.pixels(image) for image in many]
+        if not pictures:
+            return []
+        return [self.rank(row, top) for row in self.probabilities(np.stack(pictures))]
+
+    def rank(self, probabilities: npt.NDArray[np.float32], top: int = 5) -> Prediction:
+        """One row of probabilities as a prediction with the `top` classes."""
+        order = np.argsort(-probabilities, kind="stable")[:top]
+        return Prediction(tuple(self.classes[i] for i in order), tuple(float(probabilities[i]) for i in order))
+
+
+def load(path: str | Path, device: str | torch.device = "cpu") -> Model:
+    """Read the model of a run, or a model folder."""
+    given = Path(path)
+    folder = given / FOLDER if (given / FOLDER).is_dir() else given
+    if not folder.is_dir():
+        raise DeepenoughError(f"model {str(given)!r}: there is no such folder; give the RUN that `deepenough fit` named")
+    missing = [name for name in (NETWORK, WEIGHTS, PREPROCESS, SUMS) if not (folder / name).is_file()]
+    if missing:
+        unfinished = (given / "record.json").is_file()
+        todo = f"go on with `deepenough fit --resume {given}`" if unfinished else "give the RUN that `deepenough fit` named"
+        raise DeepenoughError(f"model {str(given)!r}: no {', '.join(missing)} in it; {todo}")
+    for line in (folder / SUMS).read_text().splitlines():
+        digest, _, name = line.partition("  ")
+        if sha256(folder / name) != digest:
+            raise DeepenoughError(f"{folder / name}: its SHA-256 is not the one in {SUMS}; the file is damaged or changed")
+    content = json.loads((folder / PREPROCESS).read_text(encoding="utf-8"))
+    classes = content.pop("classes")
+    content.pop("format", None)
+    return Model(
+        loads((folder / NETWORK).read_text(encoding="utf-8")),
+        load_tensors((folder / WEIGHTS).read_bytes()),
+        Preprocess.from_json(content),
+        classes,
+        device,
+    )

@@ -1,0 +1,308 @@
+"""The record of one run, `record.json`: everything that was asked, seen, measured and decided.
+
+Reports, tables and tests read records; nothing scrapes logs. The JSON schema is `Record.model_json_schema()`
+and is written out in `docs/record.schema.json`. Accuracies and bounds are fractions in 0..1, times are
+seconds, costs are multiply-accumulates (training an image costs three times its forward pass).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from deepenough.errors import DeepenoughError
+from deepenough.files import write_whole
+
+SCHEMA = 1
+FILE = "record.json"
+
+
+class Part(BaseModel):
+    """One piece of a record: unknown keys are errors, so that a typo cannot hide."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Accuracy(Part):
+    """A share of images, with its count and its two-sided 95% interval."""
+
+    value: float
+    count: int
+    low: float
+    high: float
+
+
+class Finding(Part):
+    """Something that is wrong with an image, and what was done about it."""
+
+    kind: str
+    name: str
+    detail: str = ""
+    action: str
+
+
+class Data(Part):
+    source: str
+    fingerprint: str
+    classes: list[str]
+    size: tuple[int, int]
+    channels: int
+    mean: list[float]
+    std: list[float]
+    counts: dict[str, list[int]] = Field(description="images of each class in train, validation and test")
+    findings: list[Finding]
+    mirror: bool = Field(description="whether mirror images are sensible for this data")
+
+
+class Question(Part):
+    target: float | None
+    margin: float
+    confidence: float
+    metric: Literal["top1", "balanced"]
+    minimize: Literal["depth", "parameters", "macs"]
+    families: list[str]
+    widths: list[float]
+    budget: float = Field(
+        description="what the search may cost: with a target in trainings of the chosen network, "
+        "without one as a share of training the whole ladder"
+    )
+    time_limit: float | None
+    seed: int
+
+
+class DecisionImages(Part):
+    """What decides: the validation split, or out-of-fold predictions over all images but test."""
+
+    kind: Literal["validation", "out-of-fold"]
+    count: int
+    folds: int
+    why: str
+
+
+class Rung(Part):
+    """One network of the ladder, whether it was trained or not."""
+
+    name: str
+    family: str
+    width: float
+    depth: int
+    parameters: int
+    macs: int
+    planned_cost: int = Field(description="multiply-accumulates of training it in full")
+
+
+class EpochRow(Part):
+    epoch: float
+    lr: float
+    train_loss: float
+    train_top1: float
+    loss: float | None = None
+    top1: float | None = None
+    seconds: float
+
+
+class Training(Part):
+    """One training of one network from one seed on one part of the images."""
+
+    fold: int
+    seed: int
+    lr: float
+    epochs: int
+    steps: int
+    seconds: float
+    cost: int
+    ended: str
+    curve: list[EpochRow]
+
+
+class Metrics(Part):
+    """Everything measured on one set of images."""
+
+    top1: Accuracy
+    top5: float
+    balanced: float
+    loss: float
+    calibration_error: float
+    per_class: list[Accuracy]
+    confusion: list[list[int]] = Field(description="rows are true classes, columns predicted ones")
+
+
+class Candidate(Part):
+    """One network tried for the task, with everything measured about it."""
+
+    name: str
+    family: str
+    depth: int
+    width: float
+    parameters: int
+    macs: int
+    receptive_field: int
+    role: Literal["ladder", "bisection", "second seed", "look-ahead"]
+    seed: int
+    start: str | None = Field(description="the sibling whose weights it started from, if any")
+    state: Literal["finished", "hopeless", "out of time", "not finite", "unfinished"]
+    why: str
+    trainings: list[Training]
+    cost: int
+    seconds: float
+    decision: Metrics | None = Field(description="on the decision images; of those seen so far if unfinished")
+    train_top1: float | None
+
+
+class Comparison(Part):
+    """A shallower rung against the best one, paired on the same images."""
+
+    candidate: str
+    best: str
+    difference: float = Field(description="the best's accuracy less the candidate's")
+    lower: float = Field(description="one-sided 95% lower bound of the difference")
+    upper: float = Field(description="one-sided 95% upper bound of the difference")
+    standard_error: float
+    images: int
+    seeds: int
+    enough: bool
+    not_shown_worse: bool
+    contested: bool = Field(description="within two standard errors of the margin and judged on one seed")
+    images_to_settle: int | None = Field(description="about how many images would settle it; None where none would")
+    text: str
+
+
+class TargetCheck(Part):
+    candidate: str
+    value: float
+    lower: float = Field(description="one-sided 95% lower bound")
+    images: int
+    shown: bool
+    seems: bool
+    images_to_settle: int | None
+    text: str
+
+
+class Step(Part):
+    """One thing that the search did, and why."""
+
+    what: str
+    why: str
+
+
+class Decision(Part):
+    """The answer, and what it rests on."""
+
+    candidate: str
+    depth: int
+    kind: Literal["shown", "seems", "not met", "best"]
+    second: str | None = Field(description="the shallowest candidate that seems to be enough, or is not shown worse")
+    best: str
+    resolves: float = Field(description="differences smaller than this can't be told on the decision images")
+    text: str
+    advice: list[str]
+    comparisons: list[Comparison]
+    target: list[TargetCheck]
+
+
+class Cost(Part):
+    spent: int
+    chosen_alone: int = Field(description="training the chosen network alone, from scratch, by the same recipe")
+    whole_ladder: int
+    final: int = Field(description="part of `spent`: retraining the chosen network on all images but test")
+    times_chosen: float
+    share_of_ladder: float
+    seconds: float
+
+
+class Baseline(Part):
+    """A model without depth, for comparison on the test images."""
+
+    name: str
+    test: Accuracy
+    trained_on: int
+    note: str
+    seconds: float
+
+
+class Mistake(Part):
+    """A confident mistake on a test image."""
+
+    name: str
+    truth: str
+    predicted: str
+    confidence: float
+    picture: str = Field(description="file of the picture, relative to the run's folder")
+
+
+class LayerRow(Part):
+    path: str
+    kind: str
+    kernel: int | None
+    stride: int | None
+    padding: int | None
+    groups: int | None
+    input_shape: list[int]
+    output_shape: list[int]
+    parameters: int
+    macs: int
+    receptive_field: int
+
+
+class Record(Part):
+    """The account of one run."""
+
+    format: int = SCHEMA
+    version: str
+    status: Literal["running", "interrupted", "finished"]
+    created: str
+    command: str
+    seed: int
+    environment: dict[str, str]
+    options: dict[str, Any] = Field(description="what `fit` was asked, as `Options`; resuming starts from it")
+    question: Question
+    data: Data
+    decision_images: DecisionImages
+    recipe: dict[str, Any]
+    ladder: list[Rung]
+    candidates: list[Candidate] = []
+    steps: list[Step] = []
+    decision: Decision | None = None
+    cost: Cost | None = None
+    network: dict[str, Any] | None = Field(default=None, description="the chosen network, as in network.json")
+    layers: list[LayerRow] = []
+    train: Metrics | None = None
+    test: Metrics | None = None
+    baselines: list[Baseline] = []
+    mistakes: list[Mistake] = []
+
+    def candidate(self, name: str) -> Candidate:
+        return next(candidate for candidate in self.candidates if candidate.name == name)
+
+
+def save(record: Record, run: Path) -> None:
+    """Write `run/record.json`, whole or not at all."""
+    write_whole(run / FILE, record.model_dump_json(indent=1))
+
+
+def load(run: Path) -> Record:
+    """Read the record of the run in the folder `run`."""
+    path = run / FILE
+    if not run.is_dir():
+        raise DeepenoughError(f"run {str(run)!r}: there is no such folder; give the RUN that `deepenough fit` named")
+    if not path.is_file():
+        raise DeepenoughError(f"run {str(run)!r}: it has no {FILE}; give the RUN that `deepenough fit` named")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DeepenoughError(f"{path}: not JSON ({error}); the file is damaged") from None
+    given = content.get("format") if isinstance(content, dict) else None
+    if given != SCHEMA:
+        raise DeepenoughError(
+            f"{path}: record format {given!r}; this version reads {SCHEMA}. "
+            "Read it with the version of deepenough that wrote it"
+        )
+    try:
+        return Record.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(key) for key in first["loc"])
+        raise DeepenoughError(f"{path}: {where}: {first['msg']}; the file is damaged") from None

@@ -1,0 +1,26 @@
+"""Recipe, loop, checkpoints, evaluation: how one network is trained."""
+
+from deepenough.train.curve import Epoch
+from deepenough.train.device import choose_device, place
+from deepenough.train.evaluate import evaluate
+from deepenough.train.memory import keep_freed_memory
+from deepenough.train.recipe import Recipe, default_recipe
+from deepenough.train.result import Trained
+from deepenough.train.scores import Scores
+from deepenough.train.stop import Interrupted, Stop
+from deepenough.train.train import train
+
+__all__ = [
+    "Epoch",
+    "Interrupted",
+    "Recipe",
+    "Scores",
+    "Stop",
+    "Trained",
+    "choose_device",
+    "default_recipe",
+    "evaluate",
+    "keep_freed_memory",
+    "place",
+    "train",
+]

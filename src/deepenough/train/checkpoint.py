@@ -1,0 +1,104 @@
+"""Checkpoints that survive a kill at any moment and notice a flipped bit.
+
+A file is called `step-00000120-<first 16 digits of its SHA-256>.safetensors`. What is not a tensor is JSON in the
+file's header. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deepenough.train.files import Damaged, pack, read_checked, sha256, unpack, write_whole
+from deepenough.train.state import State, Tensors
+
+NAME = re.compile(r"step-(\d{8,})-([0-9a-f]{16})\.safetensors")
+KEEP = 2
+SHARE = 0.02  # of the time that checkpoints may take
+
+
+def save(folder: Path, state: State, identity: str) -> Path:
+    """Write a checkpoint and remove all but the newest two."""
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = json.dumps({"identity": identity, **state.facts()})
+    content = pack(state.tensors(), {"deepenough": facts})
+    path = folder / f"step-{state.step:08d}-{sha256(content)[:16]}.safetensors"
+    write_whole(path, content)
+    for old in listed(folder)[KEEP:]:
+        if old != path:
+            old.unlink(missing_ok=True)
+    return path
+
+
+def listed(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, newest first."""
+    found = [path for path in folder.glob("step-*.safetensors") if NAME.fullmatch(path.name)]
+    return sorted(found, key=lambda path: (_step(path), path.stat().st_mtime_ns), reverse=True)
+
+
+def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
+    """Tensors and facts of a checkpoint, checked against the SHA-256 in its name."""
+    match = NAME.fullmatch(path.name)
+    content = read_checked(path, match[2] if match else "")
+    tensors = unpack(path, content)
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    try:
+        facts: dict[str, Any] = json.loads(header["__metadata__"]["deepenough"])
+    except KeyError:
+        raise Damaged(f"{path}: it is no checkpoint of deepenough") from None
+    return tensors, facts
+
+
+def newest(folder: Path) -> tuple[Tensors, dict[str, Any]] | None:
+    """The newest whole checkpoint of a folder; damaged ones are skipped with a warning."""
+    for path in listed(folder):
+        try:
+            return read(path)
+        except Damaged as error:
+            warnings.warn(f"{error}; going on from the checkpoint before it", RuntimeWarning, stacklevel=2)
+    return None
+
+
+def remove(folder: Path) -> None:
+    """Remove all checkpoints and what a killed process left half written."""
+    for path in [*listed(folder), *folder.glob("step-*.tmp")]:
+        path.unlink(missing_ok=True)
+
+
+@dataclass
+class Keeper:
+    """Saves checkpoints often enough to lose little, and seldom enough to cost little.
+
+    At most every `seconds` within an epoch and after each epoch, but never more than 2% of the time. `steps`, where
+    it is not 0, saves every so many steps regardless.
+    """
+
+    folder: Path
+    identity: str
+    seconds: float = 20.0
+    steps: int = 0
+    _saved: float = field(default_factory=time.perf_counter)
+    _cost: float = 0.0
+
+    def save(self, state: State) -> None:
+        start = time.perf_counter()
+        save(self.folder, state, self.identity)
+        self._saved = time.perf_counter()
+        self._cost = self._saved - start
+
+    def due(self, state: State, epoch_ended: bool) -> bool:
+        """Whether it is time for the next one."""
+        if self.steps and state.step % self.steps == 0:
+            return True
+        since = time.perf_counter() - self._saved
+        return since >= self._cost / SHARE and (epoch_ended or since >= self.seconds)
+
+
+def _step(path: Path) -> int:
+    match = NAME.fullmatch(path.name)
+    return int(match[1]) if match else -1

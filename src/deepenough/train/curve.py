@@ -1,0 +1,34 @@
+"""What is known after each epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training images, and a look at the held-out ones.
+
+    `epoch` counts from 1. `train_loss` and `train_top1` are means over the epoch's augmented images while the
+    weights were still moving; `loss` and `top1` (fraction in 0..1) are the held-out images' afterwards, nan
+    where none are held out. `lr` is the rate of the last step; `seconds` includes the evaluation.
+    """
+
+    epoch: int
+    train_loss: float
+    train_top1: float
+    loss: float
+    top1: float
+    lr: float
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; nan becomes null."""
+        return {key: None if math.isnan(value) else value for key, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Epoch:
+        return cls(**{key: math.nan if value is None else value for key, value in content.items()})

@@ -1,0 +1,31 @@
+"""Where a model is trained. Device and memory format are applied here and nowhere else."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from deepenough.errors import DeepenoughError
+
+
+def available() -> dict[str, bool]:
+    """Kinds of device, best first, and whether this machine has them."""
+    return {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device called `name`; "auto" takes the best that there is."""
+    found = available()
+    if name == "auto":
+        return torch.device(next(kind for kind, there in found.items() if there))
+    if not found.get(name, False):
+        there = ", ".join(kind for kind, there in found.items() if there)
+        raise DeepenoughError(f"device {name!r}: torch finds none on this machine; it has {there}")
+    return torch.device(name)
+
+
+def place(model: nn.Module, device: torch.device, memory_format: str = "channels_last") -> nn.Module:
+    """The model on its device, its 4-dimensional weights in the memory format."""
+    if memory_format == "channels_last":
+        return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return model.to(device)

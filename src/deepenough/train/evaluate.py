@@ -1,0 +1,40 @@
+"""What a model makes of images, each counted exactly once."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from deepenough.data import Images, Preprocess
+from deepenough.train.feed import Index, Loader, normalise
+
+VALUES = 4_000_000  # of the first layer's input and output in a batch: enough to be fast, few enough to fit
+LARGEST = 512
+
+
+def evaluation_batch(height: int, width: int) -> int:
+    """Images a batch: many small ones or few large ones."""
+    return int(min(max(VALUES // (height * width * 32), 16), LARGEST))
+
+
+@torch.inference_mode()
+def evaluate(
+    model: nn.Module, images: Images, index: Index, preprocess: Preprocess, device: torch.device
+) -> npt.NDArray[np.float32]:
+    """Class probabilities float32 (n, classes) of the images `index`, in that order.
+
+    The model is put into evaluation mode meanwhile; it stays on its device, which `device` names.
+    """
+    loader = Loader(images, device)
+    found = np.empty((len(index), len(images.classes)), np.float32)
+    size = evaluation_batch(*preprocess.size)
+    training = model.training
+    model.eval()
+    for start in range(0, len(index), size):
+        pixels = normalise(loader.raw(index[start : start + size]), preprocess)
+        logits = model(pixels.contiguous(memory_format=torch.channels_last))
+        found[start : start + size] = torch.softmax(logits.float(), dim=1).cpu().numpy()
+    model.train(training)
+    return found

@@ -1,0 +1,78 @@
+"""Files that are whole or not there."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from deepenough.errors import DeepenoughError
+
+
+class Damaged(DeepenoughError):
+    """A file that is not what was written."""
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write to a temporary file, flush it to the disk, rename it, and flush the folder."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def read_checked(path: Path, digest: str) -> bytes:
+    """The file's bytes, whose SHA-256 has to begin with `digest`."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise Damaged(f"{path}: {error.strerror}") from None
+    if not digest or not sha256(content).startswith(digest):
+        raise Damaged(f"{path}: its SHA-256 is not the one recorded when it was written; the file is damaged")
+    return content
+
+
+def pack(tensors: dict[str, torch.Tensor], metadata: dict[str, str] | None = None) -> bytes:
+    """Tensors as the bytes of a safetensors file."""
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    return save(plain, metadata)
+
+
+def unpack(path: Path, content: bytes) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file."""
+    try:
+        return load(content)
+    except (SafetensorError, ValueError) as error:
+        raise Damaged(f"{path}: not a whole safetensors file ({error})") from None
+
+
+def array_bytes(array: npt.NDArray[np.float32]) -> bytes:
+    """An array as the bytes of a .npy file."""
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=False)
+    return file.getvalue()
+
+
+def read_array(content: bytes) -> npt.NDArray[np.float32]:
+    """The array of a .npy file's bytes."""
+    found: npt.NDArray[np.float32] = np.load(io.BytesIO(content), allow_pickle=False)
+    return found

@@ -1,0 +1,149 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from deepenough.train.checkpoint import Keeper
+from deepenough.train.curve import Epoch
+from deepenough.train.draws import seed_step
+from deepenough.train.evaluate import evaluate
+from deepenough.train.feed import Feed, Index
+from deepenough.train.objective import Objective, logits_of
+from deepenough.train.optimizer import set_lr
+from deepenough.train.schedule import Schedule
+from deepenough.train.scores import log_loss
+from deepenough.train.state import State
+from deepenough.train.stop import Interrupted
+
+Watch = Callable[[Sequence[Epoch]], str]
+Progress = Callable[[int, int, Epoch | None], None]
+
+LOOK = 10  # steps between looks at the loss: each makes a GPU wait
+
+
+class NotFinite(Exception):
+    """The loss or a weight is no number any more."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What does not change during a training."""
+
+    feed: Feed
+    held_out: Index
+    epochs: int
+    patience: int
+    schedule: Schedule
+    objective: Objective
+    clip: Callable[[], object]
+
+
+@dataclass
+class Supervisor:
+    """Looks after a training between its steps: stops, checkpoints, finite losses, progress."""
+
+    keeper: Keeper
+    stop: Callable[[], bool]
+    progress: Progress
+    total: int
+
+    def after_step(self, state: State) -> None:
+        if self.stop():
+            self._check(state)
+            self.keeper.save(state)
+            raise Interrupted(
+                f"stopped at step {state.step:,} of {self.total:,}; it is saved in {self.keeper.folder}. "
+                "Run the same again to go on (`deepenough fit --resume RUN`)"
+            )
+        if self.keeper.due(state, epoch_ended=False):
+            self._check(state)
+            self.keeper.save(state)
+        elif state.step % LOOK == 0 and not state.precision.forgives and not bool(state.tally.isfinite().all()):
+            raise NotFinite
+        self.progress(state.step, self.total, state.curve[-1] if state.curve else None)
+
+    def after_epoch(self, state: State) -> None:
+        self._check(state)
+        if self.keeper.due(state, epoch_ended=True):
+            self.keeper.save(state)
+        self.progress(state.step, self.total, state.curve[-1])
+
+    def _check(self, state: State) -> None:
+        if not state.finite():
+            raise NotFinite
+
+
+def run(state: State, job: Job, supervisor: Supervisor, watch: Watch) -> str:
+    """Train until the end, or until `watch` says something other than "go on"; how it ended.
+
+    The answer is "finished", "early" (patience), or the watch's word. Raises NotFinite and Interrupted.
+    """
+    while len(state.curve) < job.epochs:
+        verdict = watch(state.curve) if state.curve else "go on"
+        if verdict != "go on":
+            return verdict
+        if job.patience and stale(state.curve) >= job.patience:
+            return "early"
+        one_epoch(state, job, supervisor)
+        close_epoch(state, job)
+        supervisor.after_epoch(state)
+    return "finished"
+
+
+def one_epoch(state: State, job: Job, supervisor: Supervisor) -> None:
+    """The steps that the running epoch still lacks."""
+    epoch = len(state.curve)
+    state.model.train()
+    clock = time.perf_counter()
+    for images, targets in job.feed.epoch(epoch, skip=state.step - epoch * job.feed.steps):
+        set_lr(state.optimizer, job.schedule(state.step))
+        seed_step(job.feed.seed, state.step)
+        with state.precision.autocast():
+            outputs = state.model(images)
+        loss = job.objective(outputs, targets)
+        state.precision.step(loss, state.optimizer, job.clip)
+        state.advance(loss, logits_of(outputs), targets)
+        clock = state.tick(clock)
+        supervisor.after_step(state)
+
+
+def close_epoch(state: State, job: Job) -> None:
+    """Judge the epoch's weights on the held-out images and add a point to the curve."""
+    clock = time.perf_counter()
+    probabilities = judge(state, job)
+    labels = job.feed.loader.images.labels[job.held_out]
+    state.evaluated_images += len(labels)
+    loss_sum, hits, count = state.tally.tolist()
+    state.tally.zero_()
+    state.tick(clock)
+    state.curve.append(
+        Epoch(
+            epoch=len(state.curve) + 1,
+            train_loss=loss_sum / count,
+            train_top1=hits / count,
+            loss=log_loss(probabilities, labels) if len(labels) else float("nan"),
+            top1=float((probabilities.argmax(axis=1) == labels).mean()) if len(labels) else float("nan"),
+            lr=job.schedule(state.step - 1),
+            seconds=state.epoch_seconds,
+        )
+    )
+    state.epoch_seconds = 0.0
+
+
+def judge(state: State, job: Job) -> npt.NDArray[np.float32]:
+    """Probabilities of the held-out images, (held_out, classes), from the weights that count."""
+    loader = job.feed.loader
+    return evaluate(state.ema.model, loader.images, job.held_out, loader.images.preprocess, loader.device)
+
+
+def stale(curve: Sequence[Epoch]) -> int:
+    """Epochs since the best held-out accuracy."""
+    accuracies = [epoch.top1 for epoch in curve]
+    best = max(accuracies, default=0.0)
+    return len(accuracies) - 1 - accuracies.index(best) if best in accuracies else 0

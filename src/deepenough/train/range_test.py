@@ -1,0 +1,85 @@
+"""A learning rate for one network on one data set, from a few dozen steps (Smith 2017)."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from deepenough.train.draws import seed_step
+from deepenough.train.feed import Feed
+from deepenough.train.objective import Objective
+from deepenough.train.optimizer import make_clip, make_optimizer, set_lr
+from deepenough.train.precision import Precision
+from deepenough.train.recipe import Recipe
+
+STEPS = 48
+EPOCH = 1 << 20  # numbers of epochs and steps that no training reaches, so that draws differ from its own
+STEP = 1 << 40
+LIMITS = {"sgd": (1e-3, 3.0), "adamw": (1e-5, 0.3)}
+SMOOTH = 0.8  # of the running mean of the loss
+BACK = {"sgd": 6.0, "adamw": 10.0}  # how far below the rate of the smallest loss
+EXPLODED = 2.0  # times the smallest loss, where the test ends
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a range test saw: the rates tried, the smoothed loss at each, and the rate it chose."""
+
+    lrs: tuple[float, ...]
+    losses: tuple[float, ...]
+    lr: float
+    images: int
+    seconds: float
+
+
+def choose(lrs: Sequence[float], losses: Sequence[float], back: float) -> float:
+    """The rate of the smallest smoothed loss, divided by `back`; the smallest tried where all losses are infinite.
+
+    The minimum of a smoothed curve moves little from seed to seed, unlike its steepest point.
+    """
+    best = min(range(len(losses)), key=lambda i: losses[i])
+    return max(lrs[best] / back, lrs[0]) if math.isfinite(losses[best]) else lrs[0]
+
+
+def range_test(model: nn.Module, feed: Feed, objective: Objective, recipe: Recipe) -> Range:
+    """Train a copy of `model` for 48 steps at exponentially growing rates; `model` itself stays as it is.
+
+    A pure function of the model's weights, the feed (with its seed), and the recipe.
+    """
+    clock = time.perf_counter()
+    trial = copy.deepcopy(model).train()
+    optimizer = make_optimizer(trial, recipe)
+    precision = Precision(recipe.precision, feed.loader.device)
+    clip = make_clip(trial, recipe.clip)
+    low, high = LIMITS[recipe.optimizer]
+    lrs: list[float] = []
+    smoothed: list[float] = []
+    mean = 0.0
+    images = 0
+    for step, (pixels, targets) in enumerate(itertools.islice(_endless(feed), STEPS)):
+        lrs.append(low * (high / low) ** (step / (STEPS - 1)))
+        set_lr(optimizer, lrs[-1])
+        seed_step(feed.seed, STEP + step)
+        with precision.autocast():
+            outputs = trial(pixels)
+        loss = objective(outputs, targets)
+        precision.step(loss, optimizer, clip)
+        images += len(targets)
+        mean = SMOOTH * mean + (1 - SMOOTH) * loss.item()
+        smoothed.append(mean / (1 - SMOOTH ** (step + 1)))
+        if not smoothed[-1] <= EXPLODED * min(smoothed):
+            smoothed[-1] = math.inf
+            break
+    return Range(tuple(lrs), tuple(smoothed), choose(lrs, smoothed, BACK[recipe.optimizer]), images, time.perf_counter() - clock)
+
+
+def _endless(feed: Feed) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    for epoch in itertools.count(EPOCH):
+        yield from feed.epoch(epoch)

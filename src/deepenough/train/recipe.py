@@ -1,0 +1,105 @@
+"""How a network is trained: every choice in one frozen dataclass."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from deepenough.data.augment import STRENGTHS, Augment
+from deepenough.errors import DeepenoughError, unknown
+
+OPTIMIZERS = ("sgd", "adamw")
+SCHEDULES = ("onecycle", "cosine", "constant")
+PRECISIONS = ("float32", "bfloat16", "float16")
+MEMORY_FORMATS = ("channels_last", "contiguous")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The choices of one training.
+
+    `lr` is the peak of the schedule; None asks the range test. `momentum` is the first beta of AdamW.
+    `warmup` is the share of all steps in which the rate rises. `clip` is the largest norm of the gradient,
+    0 for no limit. `ema` is the decay of the moving average of the weights, 0 for none. `patience` is the
+    number of epochs without a better held-out accuracy after which training ends, 0 for never.
+    """
+
+    epochs: int = 15
+    batch: int = 128
+    optimizer: str = "sgd"
+    lr: float | None = None
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: str = "onecycle"
+    warmup: float = 0.25
+    label_smoothing: float = 0.1
+    clip: float = 0.0
+    ema: float = 0.98
+    augment: Augment = field(default_factory=Augment)
+    class_weights: bool = False
+    precision: str = "float32"
+    patience: int = 0
+    memory_format: str = "channels_last"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for what, given, choices in (
+            ("optimizer", self.optimizer, OPTIMIZERS),
+            ("schedule", self.schedule, SCHEDULES),
+            ("precision", self.precision, PRECISIONS),
+            ("memory format", self.memory_format, MEMORY_FORMATS),
+            ("device", self.device, DEVICES),
+        ):
+            if given not in choices:
+                raise unknown(what, given, choices)
+        for name, low, high in (
+            ("epochs", 1, math.inf),
+            ("batch", 1, math.inf),
+            ("momentum", 0, 0.9999),
+            ("weight_decay", 0, math.inf),
+            ("warmup", 0, 1),
+            ("label_smoothing", 0, 0.9999),
+            ("clip", 0, math.inf),
+            ("ema", 0, 0.999999),
+            ("patience", 0, math.inf),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                limits = f"at least {low}" if high == math.inf else f"from {low} to {high}"
+                raise DeepenoughError(f"{name} {value}: it has to be {limits}")
+        if self.lr is not None and not 0 < self.lr < math.inf:
+            raise DeepenoughError(f"lr {self.lr}: it has to be above 0; leave it out to have it measured")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for the record."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Recipe:
+        """The recipe that `to_json` was called on."""
+        known = {each.name for each in fields(cls)}
+        for name in content:
+            if name not in known:
+                raise unknown("recipe field", name, known)
+        return cls(**{**content, "augment": Augment(**content["augment"])})
+
+
+def default_recipe(
+    images_count: int, input_shape: tuple[int, ...], mirror: bool, *, strength: str | None = None
+) -> Recipe:
+    """A recipe that is good in few epochs, for `images_count` training images of `input_shape` (C, H, W).
+
+    Time is the price, so the epochs fall with the square root of the number of images, from 60 at 1,000
+    images to 8 at 50,000. `mirror` says whether mirror images are sensible. `strength` names the augmentation;
+    None chooses it by the number of images.
+    """
+    if strength is not None and strength not in STRENGTHS:
+        raise unknown("augmentation", strength, STRENGTHS)
+    epochs = round(60 * math.sqrt(1000 / max(images_count, 1)))
+    return Recipe(
+        epochs=min(max(epochs, 5), 60),
+        batch=64 if images_count < 5000 else 128,
+        augment=Augment.named(strength or "light", mirror),
+    )

@@ -1,0 +1,130 @@
+"""Everything that a training has to remember, as one object."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from deepenough.train.curve import Epoch
+from deepenough.train.ema import Ema
+from deepenough.train.precision import Precision
+
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass
+class State:
+    """Weights, their average, optimizer, scaler, position and curve.
+
+    The position in the schedule and in the data is `step` and the length of `curve`; random draws are functions of
+    them, so there is no random state. `tally` is the running epoch's loss sum, hits and images.
+    """
+
+    model: nn.Module
+    ema: Ema
+    optimizer: torch.optim.Optimizer
+    precision: Precision
+    tally: torch.Tensor
+    lr: float = 0.0
+    step: int = 0
+    curve: list[Epoch] = field(default_factory=list)
+    images: int = 0
+    range_images: int = 0
+    evaluated_images: int = 0
+    seconds: float = 0.0
+    epoch_seconds: float = 0.0
+
+    @torch.no_grad()
+    def advance(self, loss: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor) -> None:
+        """Count a step that was done."""
+        self.step += 1
+        self.images += len(targets)
+        self.ema.update(self.step)
+        hits = (logits.argmax(dim=1) == targets.argmax(dim=1)).sum()
+        one = torch.stack((loss.detach() * len(targets), hits, torch.full_like(loss, len(targets))))
+        self.tally += one.to(self.tally.dtype)
+
+    def tick(self, since: float) -> float:
+        """Count the time from `since` to now; now."""
+        now = time.perf_counter()
+        self.seconds += now - since
+        self.epoch_seconds += now - since
+        return now
+
+    def tensors(self) -> Tensors:
+        """All tensors by name."""
+        found = {f"model/{name}": tensor for name, tensor in self.model.state_dict().items()}
+        if self.ema.model is not self.model:
+            found |= {f"ema/{name}": tensor for name, tensor in self.ema.model.state_dict().items()}
+        for number, parameter in enumerate(self._parameters()):
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                if isinstance(value, torch.Tensor):
+                    found[f"optimizer/{number}/{key}"] = value
+        return found | {"tally": self.tally}
+
+    def facts(self) -> dict[str, Any]:
+        """All that is not a tensor, as plain values."""
+        return {
+            "lr": self.lr,
+            "step": self.step,
+            "curve": [epoch.to_json() for epoch in self.curve],
+            "images": self.images,
+            "range_images": self.range_images,
+            "evaluated_images": self.evaluated_images,
+            "seconds": self.seconds,
+            "epoch_seconds": self.epoch_seconds,
+            "threads": torch.get_num_threads(),
+            "scaler": self.precision.scaler.state_dict(),
+        }
+
+    def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
+        """Put a saved state into this one, in place.
+
+        The order matters: 1. weights, 2. their average, 3. the optimizer's memory, laid out like its parameter,
+        since fused kernels walk both as flat memory, 4. the scaler, 5. position and curve.
+        """
+        self.model.load_state_dict(_under("model/", tensors))
+        if self.ema.model is not self.model:
+            self.ema.model.load_state_dict(_under("ema/", tensors))
+        self.optimizer.state.clear()
+        parameters = self._parameters()
+        for name, tensor in _under("optimizer/", tensors).items():
+            number, key = name.split("/")
+            parameter = parameters[int(number)]
+            like = torch.empty_like(parameter) if tensor.shape == parameter.shape else torch.empty_like(tensor)
+            self.optimizer.state[parameter][key] = like.detach().copy_(tensor)
+        if facts["scaler"]:
+            self.precision.scaler.load_state_dict(dict(facts["scaler"]))
+        self.tally.copy_(tensors["tally"])
+        self.lr = facts["lr"]
+        self.step = facts["step"]
+        self.curve = [Epoch.from_json(epoch) for epoch in facts["curve"]]
+        self.images = facts["images"]
+        self.range_images = facts["range_images"]
+        self.evaluated_images = facts["evaluated_images"]
+        self.seconds = facts["seconds"]
+        self.epoch_seconds = facts["epoch_seconds"]
+
+    def finite(self) -> bool:
+        """Whether the weights and the epoch's loss so far are numbers."""
+        values = [self.tally, *(t for t in self.model.state_dict().values() if t.is_floating_point())]
+        return all(bool(torch.isfinite(value).all()) for value in values)
+
+    def kept(self) -> Tensors:
+        """Copies on the CPU of the weights that count: the average, or the last where there is none."""
+        return {
+            name: tensor.detach().to("cpu", copy=True).contiguous()
+            for name, tensor in self.ema.model.state_dict().items()
+        }
+
+    def _parameters(self) -> list[torch.Tensor]:
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+
+
+def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> Tensors:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,107 @@
+"""A workshop whose candidates have accuracies that the test chooses, so that searches run in milliseconds."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from deepenough.depth.decision import Strata
+from deepenough.depth.judge import Question
+from deepenough.depth.ladder import ladder
+from deepenough.depth.parts import Part, Parts
+from deepenough.depth.workshop import Candidate
+from deepenough.progress import Reporter
+
+EPOCHS = 8
+
+
+class PaperWorkshop:
+    """`accuracy(blocks, epochs, seed)` is the truth; predictions are paired through each image's difficulty."""
+
+    def __init__(self, accuracy, images=6000, train=30000, folds=1, noise=0.02):
+        self.truth = accuracy
+        index = np.array_split(np.arange(images), folds)
+        parts = tuple(Part(np.arange(train), held_out) for held_out in index)
+        self.parts = Parts("validation" if folds == 1 else "out-of-fold", parts, "")
+        self.recipe = SimpleNamespace(epochs=EPOCHS)
+        self.labels = np.zeros(images, np.int64)
+        self.metric = "top1"
+        self.strata = Strata.of(self.labels, "top1")
+        self.reporter = Reporter()
+        self.difficulty = np.random.default_rng(0).random(images)
+        self.noise = noise
+        self.trained = []
+        self.time = True
+
+    def planned(self, rung, epochs=None):
+        return self.parts.cost(rung.macs, epochs or self.recipe.epochs)
+
+    def time_for(self, cost):
+        return self.time
+
+    def hits(self, blocks, epochs, seed):
+        """Image i is right where its difficulty, a little shaken for each network, lies under the accuracy."""
+        draws = np.random.default_rng([blocks, seed])
+        shaken = (self.difficulty + self.noise * draws.standard_normal(len(self.difficulty))) % 1.0
+        return shaken < self.truth(blocks, epochs, seed)
+
+    def try_(
+        self,
+        rung,
+        *,
+        role="ladder",
+        seed,
+        watch=None,
+        parent=None,
+        epochs=None,
+        hopeless_under=None,
+        first_part_only=False,
+    ):
+        total = epochs or self.recipe.epochs
+        curve, state = [], "finished"
+        for epoch in range(1, total + 1):
+            hits = self.hits(rung.blocks, epoch if parent is None else self.recipe.epochs, seed)
+            curve.append(SimpleNamespace(epoch=epoch, top1=float(hits.mean())))
+            if watch and epoch < total and (verdict := watch(curve)) != "go on":
+                state = verdict
+                break
+        probabilities = np.stack([hits, ~hits], axis=1).astype(np.float32)
+        training = SimpleNamespace(
+            curve=tuple(curve), macs=self.planned(rung, len(curve)), seconds=1.0, ended=state, state={}
+        )
+        self.trained.append((rung.name, role, state))
+        seen = np.ones(len(self.labels), bool)
+        return Candidate(
+            rung, role, seed, state, (training,), seen, probabilities, self.labels, "top1", parent and parent.name
+        )
+
+
+@pytest.fixture
+def rungs():
+    return ladder(["residual"], [1.0], (1, 28, 28), 10)
+
+
+@pytest.fixture
+def question():
+    return Question()
+
+
+@pytest.fixture
+def workshop():
+    return PaperWorkshop
+
+
+def approaching(final):
+    """A learning curve: the error falls by half its distance to the final one each epoch."""
+
+    def truth(blocks, epochs, seed):
+        return final(blocks) - 0.3 * 0.5**epochs + 0.3 * 0.5**EPOCHS
+
+    return truth
+
+
+@pytest.fixture(name="approaching")
+def approaching_fixture():
+    return approaching

@@ -1,0 +1,150 @@
+"""What the search trains and what it answers, against the truth that the paper workshop holds."""
+
+from dataclasses import replace
+
+import pytest
+
+from deepenough.depth.to_enough import EnoughSearch
+from deepenough.depth.to_target import TargetSearch
+
+FLAT = {1: 0.90, 2: 0.902, 4: 0.903, 8: 0.902, 16: 0.90}
+RISING = {1: 0.80, 2: 0.85, 3: 0.87, 4: 0.88, 8: 0.882, 16: 0.88}
+
+
+def search(kind, question, rungs, workshop):
+    changes = []
+    job = kind(question, rungs, workshop, lambda s: changes.append(len(s.tried)))
+    verdict = job.run()
+    assert changes, "nothing was kept"
+    return job, verdict
+
+
+def names(job, role="ladder"):
+    return [c.rung.blocks for c in job.tried if c.role == role]
+
+
+def test_flat_truth_gives_the_shallowest(question, rungs, workshop, approaching):
+    job, verdict = search(EnoughSearch, question, rungs, workshop(approaching(FLAT.get)))
+    assert verdict.chosen.rung.blocks == 1
+    assert verdict.kind == "shown"
+    assert names(job) == [1, 2, 4]  # two rungs in a row gained nothing
+    assert job.spent <= 0.5 * job.whole_ladder
+
+
+def test_rising_truth_gives_the_first_within_the_margin(question, rungs, workshop, approaching):
+    job, verdict = search(EnoughSearch, question, rungs, workshop(approaching(RISING.get)))
+    assert verdict.chosen.rung.blocks == 4
+    assert 8 in names(job)
+    failing = [c for c in verdict.compared if c.candidate.rung.blocks == 2]
+    assert failing
+    assert not failing[0].enough
+
+
+def test_testing_stops_at_the_first_failure(question, rungs, workshop, approaching):
+    # depth 2 is bad, depth 1 good: the fixed sequence may not jump over a failure
+    dip = {1: 0.900, 2: 0.86, 4: 0.905, 8: 0.905, 16: 0.905}
+    _, verdict = search(EnoughSearch, replace(question, budget=2.0), rungs, workshop(approaching(dip.get)))
+    by_blocks = {c.candidate.rung.blocks: c for c in verdict.compared}
+    assert not by_blocks[2].enough
+    assert not by_blocks[1].enough
+    assert "not tested" in by_blocks[1].text
+    assert verdict.chosen.rung.blocks != 1
+    assert verdict.second.rung.blocks == 1  # said beside the answer, not shipped
+
+
+def test_few_images_leave_the_burden_on_the_shallower(question, rungs, workshop, approaching):
+    """With 150 images half a point can't be shown to lie under one point: the deeper stays, and it says so."""
+    truth = {1: 0.88, 2: 0.90, 4: 0.91, 8: 0.91, 16: 0.91}
+    _, verdict = search(EnoughSearch, question, rungs, workshop(approaching(truth.get), images=150, noise=0.05))
+    assert not any(c.enough for c in verdict.compared)
+    assert verdict.kind == "best"
+    assert verdict.chosen is verdict.best
+
+
+def test_near_the_margin_a_second_seed_decides(question, rungs, workshop, approaching):
+    truth = {1: 0.80, 2: 0.892, 4: 0.9005, 8: 0.900, 16: 0.90}
+    job, verdict = search(EnoughSearch, replace(question, budget=5.0), rungs, workshop(approaching(truth.get)))
+    contested = next(c for c in verdict.compared if c.candidate.rung.blocks == 2)
+    assert contested.seeds == 2
+    assert not contested.contested
+    assert sorted(set(names(job, "second seed"))) == sorted({2, verdict.best.rung.blocks})
+
+
+def test_without_the_budget_for_a_second_seed_nothing_is_shown(question, rungs, workshop, approaching):
+    truth = {1: 0.80, 2: 0.892, 4: 0.9005, 8: 0.900, 16: 0.90}
+    job, verdict = search(EnoughSearch, question, rungs, workshop(approaching(truth.get)))
+    near = next(c for c in verdict.compared if c.candidate.rung.blocks == 2)
+    assert near.seeds == 2 or not near.enough
+    assert job.spent <= 0.5 * job.whole_ladder
+
+
+def test_the_look_ahead_proposes_and_never_decides(question, rungs, workshop, approaching):
+    late = {1: 0.80, 2: 0.801, 4: 0.802, 8: 0.85, 16: 0.85}
+    job, verdict = search(EnoughSearch, replace(question, budget=2.0), rungs, workshop(approaching(late.get)))
+    assert names(job, "look-ahead") == [8]
+    assert 8 in names(job)
+    assert verdict.chosen.role == "ladder"
+    assert verdict.chosen.rung.blocks == 8
+
+
+@pytest.mark.parametrize("truth", [FLAT, RISING, {1: 0.5, 2: 0.6, 4: 0.7, 8: 0.8, 16: 0.9}])
+def test_the_budget_holds_without_a_target(question, rungs, workshop, approaching, truth):
+    job, _ = search(EnoughSearch, question, rungs, workshop(approaching(truth.get)))
+    assert job.spent <= 0.5 * job.whole_ladder
+
+
+@pytest.mark.parametrize("target", [0.77, 0.83, 0.86, 0.875])
+def test_the_budget_holds_with_a_target(question, rungs, workshop, approaching, target):
+    job, verdict = search(
+        TargetSearch, replace(question, target=target, budget=2.0), rungs, workshop(approaching(RISING.get))
+    )
+    assert verdict.kind == "shown"
+    assert verdict.chosen.lower >= target
+    assert job.spent <= 2.0 * job.workshop.planned(verdict.chosen.rung)
+    shallower = [b for b, accuracy in RISING.items() if accuracy < target]
+    assert verdict.chosen.rung.blocks > max(shallower)
+
+
+def test_a_hopeless_rung_is_ended_early(question, rungs, workshop, approaching):
+    truth = {1: 0.70, 2: 0.71, 4: 0.90, 8: 0.90, 16: 0.90}
+    job, verdict = search(
+        TargetSearch, replace(question, target=0.88, budget=2.0), rungs, workshop(approaching(truth.get))
+    )
+    ended = {c.rung.blocks: c.state for c in job.tried}
+    assert ended[2] == "hopeless"
+    assert verdict.chosen.rung.blocks in (3, 4)
+
+
+def test_closing_in_finds_the_rung_between(question, rungs, workshop, approaching):
+    truth = {1: 0.70, 2: 0.71, 3: 0.90, 4: 0.90, 8: 0.90, 16: 0.90}
+    job, verdict = search(
+        TargetSearch, replace(question, target=0.88, budget=10.0), rungs, workshop(approaching(truth.get))
+    )
+    assert names(job, "bisection") == [3]
+    assert verdict.chosen.rung.blocks == 3
+    assert verdict.chosen.finished
+
+
+def test_a_target_that_nothing_meets(question, rungs, workshop, approaching):
+    job, verdict = search(
+        TargetSearch, replace(question, target=0.99, budget=2.0), rungs, workshop(approaching(RISING.get))
+    )
+    assert verdict.kind == "not met"
+    assert verdict.chosen.finished
+    assert verdict.advice
+    assert verdict.chosen.accuracy == max(c.accuracy for c in job.tried)
+
+
+def test_no_time_left_answers_from_what_there_is(question, rungs, workshop, approaching):
+    bench = workshop(approaching(RISING.get))
+    bench.time = False
+    job, verdict = search(EnoughSearch, question, rungs, bench)
+    assert names(job) == [1]
+    assert verdict.chosen.rung.blocks == 1
+
+
+def test_the_same_search_twice_is_the_same(question, rungs, workshop, approaching):
+    first = search(EnoughSearch, question, rungs, workshop(approaching(RISING.get)))
+    again = search(EnoughSearch, question, rungs, workshop(approaching(RISING.get)))
+    assert first[0].workshop.trained == again[0].workshop.trained
+    assert first[1].text == again[1].text
