@@ -104,21 +104,57 @@ def cli() -> None:
 @cli.command()
 @click.argument("data", required=False)
 @click.option("--target", type=float, metavar="SHARE", help="The accuracy that you need, as 0.95.")
-@click.option("--family", multiple=True, default=("residual",), show_default=True, type=click.Choice(FAMILIES),
-              help="Family of networks; give it again for more.")
-@click.option("--width", multiple=True, default=(1.0,), show_default=True, type=float,
-              help="Width factor of the family; give it again for more.")
+@click.option(
+    "--family",
+    multiple=True,
+    default=("residual",),
+    show_default=True,
+    type=click.Choice(FAMILIES),
+    help="Family of networks; give it again for more.",
+)
+@click.option(
+    "--width",
+    multiple=True,
+    default=(1.0,),
+    show_default=True,
+    type=float,
+    help="Width factor of the family; give it again for more.",
+)
 @click.option("--max-depth", type=int, help="Deepest network of the ladder.  [default: 16 blocks a level]")
-@click.option("--margin", type=float, default=0.01, show_default=True, metavar="SHARE",
-              help="How much worse than the best is still good enough, without a target.")
-@click.option("--minimize", type=click.Choice(("depth", "parameters", "macs")), default="depth", show_default=True,
-              help="What to keep small.")
-@click.option("--metric", type=click.Choice(("top1", "balanced")), default="top1", show_default=True,
-              help="What accuracy means: balanced gives every class the same weight.")
-@click.option("--budget", type=float, help="What the search may cost: with a target in trainings of the chosen "
-              "network, without as a share of training the whole ladder.  [default: 2 and 0.5]")
-@click.option("--folds", type=int, help="Judge on out-of-fold predictions in so many folds; 1 for the validation "
-              "split.  [default: 5 folds where that split is too small]")
+@click.option(
+    "--margin",
+    type=float,
+    default=0.01,
+    show_default=True,
+    metavar="SHARE",
+    help="How much worse than the best is still good enough, without a target.",
+)
+@click.option(
+    "--minimize",
+    type=click.Choice(("depth", "parameters", "macs")),
+    default="depth",
+    show_default=True,
+    help="What to keep small.",
+)
+@click.option(
+    "--metric",
+    type=click.Choice(("top1", "balanced")),
+    default="top1",
+    show_default=True,
+    help="What accuracy means: balanced gives every class the same weight.",
+)
+@click.option(
+    "--budget",
+    type=float,
+    help="What the search may cost: with a target in trainings of the chosen "
+    "network, without as a share of training the whole ladder.  [default: 2 and 0.5]",
+)
+@click.option(
+    "--folds",
+    type=int,
+    help="Judge on out-of-fold predictions in so many folds; 1 for the validation "
+    "split.  [default: 5 folds where that split is too small]",
+)
 @click.option("--time-limit", type=Span(), help="Stop after this long and answer from what there is: 90s, 20m, 1h.")
 @click.option("--size", type=int, help="Side to which images are resized.  [default: their own up to 64]")
 @click.option("--limit", type=int, help="Use at most so many images, for a quick look.")
@@ -136,8 +172,13 @@ def cli() -> None:
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--tensorboard", is_flag=True, help="Write curves for TensorBoard into the run too.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="RUN", help="Folder of the run.  [default: runs/...]")
-@click.option("--resume", "resumed", type=click.Path(path_type=Path), metavar="RUN",
-              help="Go on with a run that was stopped, from its newest checkpoint.")
+@click.option(
+    "--resume",
+    "resumed",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Go on with a run that was stopped, from its newest checkpoint.",
+)
 @click.pass_context
 def fit(ctx: click.Context, data: str | None, out: Path | None, resumed: Path | None, **options: Any) -> None:
     """Find the shallowest network that does the task.

@@ -88,7 +88,9 @@ class Console:
             run = resume(resumed, reporter=bars) if resumed else fit(data, out=out, reporter=bars, **options)
         self.out.print(evidence(run.record))
         self.out.print(f"report: {escape(str(run.report))}", highlight=False, soft_wrap=True)
-        self.out.print(f"predict: deepenough predict {escape(str(run.folder))} IMAGE...", highlight=False, soft_wrap=True)
+        self.out.print(
+            f"predict: deepenough predict {escape(str(run.folder))} IMAGE...", highlight=False, soft_wrap=True
+        )
         return 0 if run.met else NOT_MET
 
     def report(self, folder: Path) -> None:
@@ -212,6 +214,8 @@ def _as_csv(results: Iterator[dict[str, Any]]) -> int:
             continue
         pairs = list(zip(result["classes"], result["probabilities"], strict=True))
         if number == failed:
-            writer.writerow(["image", "label", *(f"{kind}_{i + 1}" for i in range(len(pairs)) for kind in ("class", "p"))])
+            writer.writerow(
+                ["image", "label", *(f"{kind}_{i + 1}" for i in range(len(pairs)) for kind in ("class", "p"))]
+            )
         writer.writerow([result["image"], result["label"] or "", *(v for c, p in pairs for v in (c, f"{p:.6f}"))])
     return failed

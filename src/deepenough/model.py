@@ -119,16 +119,24 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Model:
     given = Path(path)
     folder = given / FOLDER if (given / FOLDER).is_dir() else given
     if not folder.is_dir():
-        raise DeepenoughError(f"model {str(given)!r}: there is no such folder; give the RUN that `deepenough fit` named")
+        raise DeepenoughError(
+            f"model {str(given)!r}: there is no such folder; give the RUN that `deepenough fit` named"
+        )
     missing = [name for name in (NETWORK, WEIGHTS, PREPROCESS, SUMS) if not (folder / name).is_file()]
     if missing:
         unfinished = (given / "record.json").is_file()
-        todo = f"go on with `deepenough fit --resume {given}`" if unfinished else "give the RUN that `deepenough fit` named"
+        todo = (
+            f"go on with `deepenough fit --resume {given}`"
+            if unfinished
+            else "give the RUN that `deepenough fit` named"
+        )
         raise DeepenoughError(f"model {str(given)!r}: no {', '.join(missing)} in it; {todo}")
     for line in (folder / SUMS).read_text().splitlines():
         digest, _, name = line.partition("  ")
         if sha256(folder / name) != digest:
-            raise DeepenoughError(f"{folder / name}: its SHA-256 is not the one in {SUMS}; the file is damaged or changed")
+            raise DeepenoughError(
+                f"{folder / name}: its SHA-256 is not the one in {SUMS}; the file is damaged or changed"
+            )
     content = json.loads((folder / PREPROCESS).read_text(encoding="utf-8"))
     classes = content.pop("classes")
     content.pop("format", None)

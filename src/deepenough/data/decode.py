@@ -6,7 +6,6 @@ Training, prediction, export and serving all decode here, so that they all see t
 from __future__ import annotations
 
 import io
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -82,30 +81,104 @@ def upright(image: ImageLike, at_least: int | None = None) -> Image.Image:
 
 
 def _open(image: str | Path | bytes | Image.Image) -> Image.Image:
-    if isinstance(image, Image.Image):
-        name = getattr(image, "filename", "")
-        # A file that Pillow has not read yet is read here afresh: decoding at a reduced scale would change the caller's.
-        if not (image.format and name and Path(name).is_file()):
-            return image.copy() if image.format is None else _keep_format(image)
-        image = Path(name)
     start = image[:16] if isinstance(image, bytes) else b""
     try:
-        if not isinstance(image, bytes):
-            with Path(image).open("rb") as file:
-                start = file.read(16)
-        with warnings.catch_warnings() if _warns() else _Nothing():
-            return Image.open(io.BytesIO(image) if isinstance(image, bytes) else image)
+        if isinstance(image, Image.Image):
+            name = getattr(image, "filename", "")
+            if not (getattr(image, "tile", None) and name and Path(name).is_file()):
+                return image.copy()
+            # A file that Pillow has not read yet is opened again: decoding at a reduced scale would alter the caller's.
+            image = Path(name)
+        if isinstance(image, bytes):
+            return Image.open(io.BytesIO(image))
+        with Path(image).open("rb") as file:
+            start = file.read(16)
+        return Image.open(image)
     except FileNotFoundError:
         raise ImageProblem("missing", "there is no such file") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageProblem("bomb", f"it has more than {_limit():,} pixels") from None
+        raise ImageProblem("bomb", f"it has more than {Image.MAX_IMAGE_PIXELS:,} pixels") from None
     except UnidentifiedImageError:
         if not start:
             raise ImageProblem("damaged", "the file is empty") from None
         if start.startswith(_MAGIC):
             raise ImageProblem("damaged", "it begins like an image, but its header cannot be read") from None
-        raise ImageProblem("not-an-image", "Pillow knows no image format that begins like this file") from None
+        raise ImageProblem("not-an-image", "it begins like no image format that Pillow knows") from None
     except OSError as error:
-        raise ImageProblem("damaged", f"the file cannot be read ({error.strerror or error})") from None
+        raise ImageProblem("damaged", f"it cannot be read ({error.strerror or error})") from None
     except Exception as error:  # Pillow's parsers raise many kinds for broken headers
         raise ImageProblem("damaged", f"its header cannot be read ({error or type(error).__name__})") from None
+
+
+def _check(image: Image.Image) -> None:
+    width, height = image.size
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and width * height > limit:
+        raise ImageProblem("bomb", f"{width} x {height} is more than {limit:,} pixels")
+    # The second picture of an MPO (a JPEG from a phone or a stereo camera) is a preview or another eye, not motion.
+    if getattr(image, "is_animated", False) and image.format != "MPO":
+        raise ImageProblem("animated", f"it holds {getattr(image, 'n_frames', 'several')} pictures, and one is needed")
+    if min(width, height) < SMALLEST_SIDE:
+        raise ImageProblem("tiny", f"{width} x {height} is under {SMALLEST_SIDE} pixels a side")
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(0x0112, 1))
+    except Exception:  # a broken EXIF block says nothing about the turn; the picture itself is whole
+        return 1
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    mode = image.mode
+    if mode in _SIXTEEN_BITS:
+        return _scaled(np.asarray(image).astype(np.int64), 65535)
+    if mode == "F":
+        return _scaled(np.asarray(image).astype(np.float64), 1)
+    palette = image.palette
+    clear = "transparency" in image.info or (mode == "P" and palette is not None and palette.mode == "RGBA")
+    if clear or mode in ("LA", "PA", "RGBA", "La", "RGBa"):
+        whole = image.convert("LA" if mode == "La" else "RGBA").convert("RGBA")
+        white = Image.new("RGBA", whole.size, "white")
+        laid = Image.alpha_composite(white, whole).convert("RGB")
+        return laid.convert("L") if mode in ("1", "L", "LA", "La") else _grey_if_grey(laid, mode)
+    if mode == "L":
+        return image.copy()
+    if mode == "1":
+        return image.convert("L")
+    return _grey_if_grey(image.convert("RGB"), mode)
+
+
+def _grey_if_grey(image: Image.Image, mode: str) -> Image.Image:
+    """Palettes say nothing about colour, so their pixels do; a mode with colours counts as coloured."""
+    if mode in ("P", "PA"):
+        red, green, blue = image.split()
+        if red.tobytes() == green.tobytes() == blue.tobytes():
+            return red
+    return image
+
+
+def _scaled(values: NDArray[Any], top: int) -> Image.Image:
+    low, high = values.min(), values.max()
+    if not (low >= 0 and high <= top):
+        raise ImageProblem("damaged", f"its values run from {low:g} to {high:g}; 0 to {top} can be read")
+    return Image.fromarray(np.rint(values * (255 / top)).astype(np.uint8))
+
+
+def _from_array(array: NDArray[Any]) -> Image.Image:
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or 0 in array.shape:
+        raise ImageProblem(
+            "damaged", f"an array of shape {array.shape} is no image; (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) is"
+        )
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8) * np.uint8(255)
+    if array.dtype != np.uint8:
+        if array.dtype != np.uint16 and array.dtype.kind != "f":
+            raise ImageProblem("damaged", f"an array of {array.dtype}; uint8, uint16, bool or float in 0..1 can be read")
+        array = np.asarray(_scaled(array.reshape(array.shape[0], -1), 65535 if array.dtype == np.uint16 else 1)).reshape(
+            array.shape
+        )
+    picture = Image.fromarray(np.ascontiguousarray(array))
+    return _eight_bits(picture) if picture.mode == "RGBA" else picture

@@ -30,9 +30,7 @@ def accuracy(correct: int, count: int) -> r.Accuracy:
     return r.Accuracy(value=correct / count if count else 0.0, count=count, low=low, high=high)
 
 
-def metrics(
-    probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], classes: Sequence[str]
-) -> r.Metrics:
+def metrics(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], classes: Sequence[str]) -> r.Metrics:
     """Everything measured on one set of images, from probabilities (n, classes)."""
     scores = Scores.of(probabilities, labels, classes)
     confusion = scores.confusion

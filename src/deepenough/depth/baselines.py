@@ -39,7 +39,9 @@ def baselines(images: Images, train: npt.NDArray[np.int64], test: npt.NDArray[np
     boosted = HistGradientBoostingClassifier(max_iter=40, max_leaf_nodes=15, learning_rate=0.2, random_state=seed)
     return [
         _fit("linear model on the pixels", linear, images, train, test, seed, MOST_IMAGES, MOST_PIXELS),
-        _fit("gradient-boosted trees on the pixels", boosted, images, train, test, seed, BOOSTED_IMAGES, BOOSTED_PIXELS),
+        _fit(
+            "gradient-boosted trees on the pixels", boosted, images, train, test, seed, BOOSTED_IMAGES, BOOSTED_PIXELS
+        ),
     ]
 
 

@@ -16,17 +16,17 @@ import numpy as np
 import torch
 
 from deepenough import record as r
-from deepenough.data import Images, open_source, prepare
+from deepenough.data import Images, Source, open_source, prepare
 from deepenough.depth import account, pictures
 from deepenough.depth.baselines import baselines
 from deepenough.depth.judge import Question, Verdict
-from deepenough.depth.ladder import ladder
+from deepenough.depth.ladder import Rung, ladder
 from deepenough.depth.options import Options
 from deepenough.depth.parts import parts
 from deepenough.depth.search import Search
 from deepenough.depth.to_enough import EnoughSearch
 from deepenough.depth.to_target import TargetSearch
-from deepenough.depth.workshop import Candidate, Workshop
+from deepenough.depth.workshop import Workshop
 from deepenough.errors import DeepenoughError
 from deepenough.model import FOLDER, Model, load, save_model
 from deepenough.nets import dumps, layer_table
@@ -90,7 +90,9 @@ def fit(
         raise DeepenoughError(
             f"--out {out}: there is a run already; go on with `deepenough fit --resume {out}`, or name another folder"
         )
-    return _run(asked, Path(out) if out is not None else None, None, reporter or Reporter())
+    source = open_source(asked.data)
+    folder = new_folder(source.name) if out is None else Path(out)
+    return _run(asked, source, folder, None, reporter or Reporter())
 
 
 def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
@@ -99,14 +101,36 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
     before = r.load(folder)
     if before.status == "finished":
         return Run(folder, before)
-    return _run(Options.from_json(before.options), folder, before, reporter or Reporter())
+    asked = Options.from_json(before.options)
+    return _run(asked, open_source(asked.data), folder, before, reporter or Reporter())
 
 
-def _run(asked: Options, folder: Path | None, before: r.Record | None, reporter: Reporter) -> Run:
+@dataclass(frozen=True)
+class Setting:
+    """Everything that is fixed before anything is trained."""
+
+    images: Images
+    recipe: Recipe
+    question: Question
+    ladder: tuple[Rung, ...]
+    workshop: Workshop
+
+    def search(self, changed: Callable[[Search], None]) -> Search:
+        """The search that the question asks for."""
+        kind = EnoughSearch if self.question.target is None else TargetSearch
+        return kind(self.question, self.ladder, self.workshop, changed)
+
+
+def set_up(
+    asked: Options, source: Source, folder: Path, reporter: Reporter, before: r.Record | None = None
+) -> Setting:
+    """Read the images, and fix split, recipe and ladder; those of the record `before`, when a run goes on.
+
+    The order of resuming: threads, images and split, recipe; then the search is replayed over the same folders,
+    where every finished training is read back and the unfinished one goes on from its checkpoint.
+    """
     deadline = None if asked.time_limit is None else time.monotonic() + asked.time_limit
-    threads = int(before.environment["threads"]) if before else asked.threads or torch.get_num_threads()
-    torch.set_num_threads(threads)
-    source = open_source(asked.data)
+    torch.set_num_threads(int(before.environment["threads"]) if before else asked.threads or torch.get_num_threads())
     with reporter.task("reading images") as advance:
         images = prepare(source, size=asked.size, seed=asked.seed, progress=_counted(advance))
     if asked.limit is not None:
@@ -116,10 +140,7 @@ def _run(asked: Options, folder: Path | None, before: r.Record | None, reporter:
             f"{folder}: the images of {before.data.source!r} are not those that the run began with; "
             "bring them back, or start a new run"
         )
-    # The order of resuming: threads, images and split, recipe, then every finished training is read back and the
-    # unfinished one goes on from its checkpoint, because the search is replayed over the same folders.
     recipe = Recipe.from_json(before.recipe) if before else _recipe(asked, images)
-    deciding = parts(images, asked.margin, asked.seed, asked.folds)
     question = Question(
         target=asked.target,
         margin=asked.margin,
@@ -139,56 +160,65 @@ def _run(asked: Options, folder: Path | None, before: r.Record | None, reporter:
         max_depth=asked.max_depth,
         minimize=asked.minimize,
     )
-    folder = folder or new_folder(source.name)
+    workshop = Workshop(
+        images=images,
+        parts=parts(images, asked.margin, asked.seed, asked.folds),
+        recipe=recipe,
+        folder=folder / CANDIDATES,
+        metric=asked.metric,
+        reporter=reporter,
+        deadline=deadline,
+        tensorboard=folder / "tensorboard" if asked.tensorboard else None,
+    )
+    return Setting(images, recipe, question, rungs, workshop)
+
+
+def _run(asked: Options, source: Source, folder: Path, before: r.Record | None, reporter: Reporter) -> Run:
+    setting = set_up(asked, source, folder, reporter, before)
+    images, workshop = setting.images, setting.workshop
     folder.mkdir(parents=True, exist_ok=True)
-    with Stop() as stop:
-        workshop = Workshop(
-            images,
-            deciding,
-            recipe,
-            folder / CANDIDATES,
-            asked.metric,
-            reporter,
-            deadline,
-            folder / "tensorboard" if asked.tensorboard else None,
-            stop,
-        )
-        record = r.Record(
-            version=account.environment(threads, "")["deepenough"],
-            status="running",
-            created=before.created if before else datetime.now(UTC).isoformat(timespec="seconds"),
-            command=before.command if before else shlex.join(["deepenough", *sys.argv[1:]]),
-            seed=asked.seed,
-            environment=account.environment(threads, choose_device(recipe.device).type),
-            options=asked.to_json(),
-            question=account.question(question, asked.time_limit),
-            data=account.data(images),
-            decision_images=account.decision_images(deciding),
-            recipe=recipe.to_json(),
-            ladder=[account.rung(step, workshop) for step in rungs],
-        )
+    record = _opened(asked, setting, before)
+    r.save(record, folder)
+    reporter.say(_introduction(record))
+
+    def changed(search: Search) -> None:
+        record.candidates = [account.candidate(tried, images.classes) for tried in search.tried]
+        record.steps = [r.Step(what=event.what, why=event.why) for event in search.events]
         r.save(record, folder)
-        reporter.say(_introduction(record))
 
-        def changed(search: Search) -> None:
-            record.candidates = [account.candidate(tried, images.classes) for tried in search.tried]
-            record.steps = [r.Step(what=event.what, why=event.why) for event in search.events]
-            r.save(record, folder)
-
-        kind = EnoughSearch if asked.target is None else TargetSearch
-        search = kind(question, rungs, workshop, changed)
+    search = setting.search(changed)
+    with Stop() as stop:
+        workshop.stop = stop
         try:
             verdict = search.run()
-            final = workshop.retrain(verdict.chosen, asked.seed) if deciding.kind == "out-of-fold" else None
+            final = workshop.retrain(verdict.chosen, asked.seed) if workshop.parts.kind == "out-of-fold" else None
         except (Interrupted, KeyboardInterrupt):
             record.status = "interrupted"
             r.save(record, folder)
-            raise Interrupted(
-                f"stopped, and nothing is lost: go on with `deepenough fit --resume {folder}`"
-            ) from None
+            raise Interrupted(f"stopped, nothing is lost; go on with: deepenough fit --resume {folder}") from None
     changed(search)
     _conclude(record, search, verdict, final, images, folder, reporter)
     return Run(folder, record)
+
+
+def _opened(asked: Options, setting: Setting, before: r.Record | None) -> r.Record:
+    """The record as it stands before the first training."""
+    device = choose_device(setting.recipe.device).type
+    environment = account.environment(torch.get_num_threads(), device)
+    return r.Record(
+        version=environment["deepenough"],
+        status="running",
+        created=before.created if before else datetime.now(UTC).isoformat(timespec="seconds"),
+        command=before.command if before else shlex.join(["deepenough", *sys.argv[1:]]),
+        seed=asked.seed,
+        environment=environment,
+        options=asked.to_json(),
+        question=account.question(setting.question, asked.time_limit),
+        data=account.data(setting.images),
+        decision_images=account.decision_images(setting.workshop.parts),
+        recipe=setting.recipe.to_json(),
+        ladder=[account.rung(step, setting.workshop) for step in setting.ladder],
+    )
 
 
 def _conclude(

@@ -1,0 +1,100 @@
+"""Was the search's answer the right one? Train the whole ladder and compare.
+
+    python benchmarks/depth_answer.py fashion-mnist --limit 20000 --max-depth 35
+    python benchmarks/depth_answer.py ../shared/data/cifar10 --limit 20000
+
+Runs `fit`'s search first, then trains every rung of the ladder that it left out or ended early, by the same
+recipe, split and seed, and applies the same rule to all of them. Prints both answers and what each cost, in
+multiply-accumulates and seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from deepenough.data import open_source
+from deepenough.depth import judge
+from deepenough.depth.fit import set_up
+from deepenough.depth.options import Options
+from deepenough.depth.workshop import finished
+from deepenough.progress import Reporter
+from deepenough.train.memory import keep_freed_memory
+
+
+class Lines(Reporter):
+    def say(self, text: str) -> None:
+        print(" ", text, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", nargs="?")
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--max-depth", type=int)
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--size", type=int)
+    parser.add_argument("--margin", type=float, default=0.01)
+    parser.add_argument("--target", type=float)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, help="keep the trainings here, and go on from those that are there")
+    given = vars(parser.parse_args())
+    kept = given.pop("folder")
+    keep_freed_memory()
+    with tempfile.TemporaryDirectory() as temporary:
+        compare(Options(**given), kept or Path(temporary))
+
+
+def compare(asked: Options, folder: Path) -> None:
+    setting = set_up(asked, open_source(asked.data), folder, Lines())
+    workshop = setting.workshop
+    print("the search", flush=True)
+    search = setting.search(lambda s: None)
+    verdict = search.run()
+    print("the whole ladder", flush=True)
+    ladder = [workshop.try_(rung, seed=asked.seed) for rung in setting.ladder]
+    best = judge.best(finished(ladder))
+    for candidate in ladder:
+        paired = judge.compare(setting.question, [best], [candidate], workshop.strata, tested=True).difference
+        print(
+            f"  {candidate.name:14} {candidate.accuracy:7.2%}  {100 * paired.value:5.2f} under the best "
+            f"({100 * paired.lower:5.2f} to {100 * paired.upper:5.2f})  {candidate.seconds:6.0f} s",
+            flush=True,
+        )
+    whole = sum(candidate.cost for candidate in ladder)
+    seconds = sum(candidate.seconds for candidate in search.tried), sum(candidate.seconds for candidate in ladder)
+    alone = workshop.planned(verdict.chosen.rung)
+    chosen = next((c for c in ladder if c.rung.name == verdict.chosen.rung.name), verdict.chosen)
+    if asked.target is None:
+        right = judge.compare(setting.question, [best], [chosen], workshop.strata, tested=True)
+        print(f"search: {verdict.text}")
+        print(
+            f"against the best of the whole ladder, {best.name}, {chosen.name} is {100 * right.difference.value:.2f} points "
+            f"worse, at most {100 * right.difference.upper:.2f} (margin {100 * asked.margin:g})"
+        )
+        full = full_ladder_answer(setting.question, ladder, best, workshop)
+        print(f"the rule on the whole ladder answers {full}")
+    else:
+        print(f"search: {verdict.text}")
+        first = next((c.name for c in ladder if c.lower >= asked.target), "none")
+        print(f"the first rung of the whole ladder that is shown to meet the target: {first}")
+    print(
+        f"cost: {search.spent / alone:.2f} trainings of the chosen network, {search.spent / whole:.0%} of the whole "
+        f"ladder in multiply-accumulates, {seconds[0]:.0f} of {seconds[1]:.0f} s"
+    )
+
+
+def full_ladder_answer(question, ladder, best, workshop):  # type: ignore[no-untyped-def]
+    """The fixed sequence over all rungs under the best, on one seed."""
+    answer = best
+    shallower = [c for c in ladder if c.rung.macs < best.rung.macs]
+    for candidate in sorted(shallower, key=lambda c: -c.rung.macs):
+        if not judge.compare(question, [best], [candidate], workshop.strata, tested=True).enough:
+            break
+        answer = candidate
+    return answer.name
+
+
+if __name__ == "__main__":
+    main()

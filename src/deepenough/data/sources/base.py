@@ -1,0 +1,83 @@
+"""What every kind of source offers."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepenough.data.finding import Finding
+from deepenough.data.split import TEST, TRAIN, VALIDATION
+from deepenough.errors import DeepenoughError
+
+Raw = bytes | NDArray[np.uint8]
+
+SPLIT_NAMES = {
+    "train": TRAIN,
+    "training": TRAIN,
+    "val": VALIDATION,
+    "valid": VALIDATION,
+    "validation": VALIDATION,
+    "dev": VALIDATION,
+    "test": TEST,
+    "testing": TEST,
+    "t10k": TEST,
+}
+
+
+class Source(ABC):
+    """Labelled images before anything has been decoded.
+
+    `labels` int64 (n,), rows into `classes`; `splits` int8 (n,): TRAIN, VALIDATION, TEST or UNASSIGNED;
+    `names` n strings; `mirror`: is a mirror image of a class still of that class; `stamp`: changes when the files
+    change, and costs no reading of images; `sequential`: images are cheap to read in order only, by one thread.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    labels: NDArray[np.int64]
+    splits: NDArray[np.int8]
+    names: Sequence[str]
+    mirror: bool
+    stamp: str
+    sequential: bool = False
+    findings: tuple[Finding, ...] = ()
+
+    @abstractmethod
+    def read(self, row: int) -> Raw:
+        """The bytes of an image file, or pixels uint8 (H, W) or (H, W, 3). Raises OSError where it cannot be read."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def is_text_like(classes: Sequence[str]) -> bool:
+    """Are these classes digits or letters, which a mirror image would turn into something else?"""
+    words = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}
+    return all(len(name) == 1 or name.isdigit() or name.lower() in words for name in classes)
+
+
+def check_classes(where: object, classes: Sequence[str], hint: str = "") -> None:
+    """Raise the error for a source with fewer than two classes."""
+    if len(classes) < 2:
+        found = f"only the class {classes[0]!r}" if classes else "no class"
+        raise DeepenoughError(f"{where}: {found} was found, and at least two are needed{hint}")
+
+
+def stamp_of(parts: Iterable[object]) -> str:
+    """A hash of what tells that files have changed."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(str(part).encode("utf-8", "surrogateescape"))
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def file_stamp(path: Path) -> str:
+    """Name, size (bytes) and time of change (ns) of a file."""
+    status = path.stat()
+    return f"{path.name} {status.st_size} {status.st_mtime_ns}"

@@ -1,0 +1,175 @@
+"""IDX files, the layout of MNIST: a magic number, the sizes, then plain bytes; gzipped or not."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import shutil
+import struct
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from platformdirs import user_cache_dir
+
+from deepenough.data.sources.base import SPLIT_NAMES, Source, check_classes, file_stamp, is_text_like, stamp_of
+from deepenough.data.sources.names import NumberedNames
+from deepenough.data.split import UNASSIGNED
+from deepenough.errors import DeepenoughError
+
+FASHION = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+
+_IMAGES = re.compile(r"images[-.]idx\d-ubyte(\.gz)?$|images(\.idx)?(\.gz)?$")
+_HOW = {
+    "fashion-mnist": (
+        "on Debian and Ubuntu `apt install dataset-fashion-mnist` brings it; elsewhere put the four .gz files of "
+        "https://github.com/zalandoresearch/fashion-mnist into {folder}"
+    ),
+    "mnist": "put the four files train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz and t10k-... into {folder}",
+}
+
+
+class _File:
+    """The array in one IDX file, memory-mapped when first asked for; a gzipped one is unpacked to a nameless file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with self._open() as file:
+            try:
+                start = file.read(4)
+                if len(start) < 4 or start[:2] != b"\0\0" or start[2] != 8 or not 1 <= start[3] <= 4:
+                    raise DeepenoughError(f"{path}: not an IDX file of unsigned bytes (it begins with {start.hex(' ')})")
+                self.shape: tuple[int, ...] = struct.unpack(f">{start[3]}I", file.read(4 * start[3]))
+            except (struct.error, EOFError, OSError) as error:
+                raise DeepenoughError(f"{path}: the header cannot be read ({error}); fetch the file again") from None
+        self.offset = 4 + 4 * start[3]
+        self._values: NDArray[np.uint8] | None = None
+        self._lock = threading.Lock()
+
+    def _open(self) -> BinaryIO:
+        return gzip.open(self.path) if self.path.suffix == ".gz" else self.path.open("rb")  # type: ignore[return-value]
+
+    def values(self) -> NDArray[np.uint8]:
+        with self._lock:
+            if self._values is None:
+                self._values = self._map()
+            return self._values
+
+    def _map(self) -> NDArray[np.uint8]:
+        try:
+            if self.path.suffix != ".gz":
+                return np.memmap(self.path, np.uint8, "r", self.offset, self.shape)
+            with self._open() as packed, tempfile.TemporaryFile() as plain:
+                shutil.copyfileobj(packed, plain, 1 << 20)
+                plain.flush()
+                return np.memmap(plain, np.uint8, "r", self.offset, self.shape)
+        except (ValueError, EOFError, OSError) as error:
+            raise DeepenoughError(
+                f"{self.path}: it should hold {self.shape} bytes and does not ({error}); fetch the file again"
+            ) from None
+
+
+class Idx(Source):
+    """All pairs of image and label files of a folder, or the pair that one file belongs to."""
+
+    def __init__(self, path: Path, name: str = "") -> None:
+        pairs = _pairs(path)
+        self.name = name or str(path)
+        self._images, parts, labels, splits, stamps = [], [], [], [], ["idx"]
+        for images, label_file in pairs:
+            file, values = _File(images), _File(label_file).values()
+            if file.shape[0] != len(values) or len(file.shape) < 3 or values.ndim != 1:
+                raise DeepenoughError(
+                    f"{images}: shape {file.shape} does not go with the labels' {values.shape} in {label_file.name}"
+                )
+            self._images.append(file)
+            label = images.name.removesuffix(".gz")
+            parts.append((label, len(values)))
+            labels.append(values.astype(np.int64))
+            splits.append(np.full(len(values), _split_of(images.name), np.int8))
+            stamps += [file_stamp(images), file_stamp(label_file)]
+        self.labels = np.concatenate(labels)
+        self.splits = np.concatenate(splits)
+        self.names = NumberedNames(parts)
+        self._starts = np.cumsum([0, *(count for _, count in parts)])
+        self.classes, self.labels = _classes(self.labels, self.name)
+        check_classes(path, self.classes)
+        self.mirror = not is_text_like(self.classes)
+        self.stamp = stamp_of([*stamps, *self.classes])
+
+    def read(self, row: int) -> NDArray[np.uint8]:
+        file = int(np.searchsorted(self._starts, row, side="right")) - 1
+        return np.asarray(self._images[file].values()[row - int(self._starts[file])])
+
+
+def holds_idx(path: Path) -> bool:
+    """Is this an IDX file of images, or a folder of such?"""
+    if path.is_file():
+        return _IMAGES.search(path.name) is not None
+    return any(_IMAGES.search(entry.name) for entry in path.iterdir() if entry.is_file())
+
+
+def find_named(name: str) -> Path:
+    """The folder of `fashion-mnist` or `mnist` on this machine. Raises an error that says how to get it."""
+    own = Path(user_cache_dir("deepenough")) / name
+    torchvision = {"fashion-mnist": "FashionMNIST", "mnist": "MNIST"}[name]
+    home = Path.home()
+    places = [
+        own,
+        home / ".cache" / "deepenough" / name,
+        Path("/usr/share/datasets") / name,
+        *(base / torchvision / "raw" for base in (Path("data"), Path(), home / "data", home / ".cache" / "torchvision")),
+        home / ".keras" / "datasets" / name,
+        *(base / name for base in (Path("data"), Path(), home / "data", home / "datasets")),
+    ]
+    for place in places:
+        try:
+            if place.is_dir() and holds_idx(place):
+                return place
+        except OSError:
+            continue
+    raise DeepenoughError(f"{name} is not on this machine; {_HOW[name].format(folder=own)}")
+
+
+def _pairs(path: Path) -> list[tuple[Path, Path]]:
+    folder = path if path.is_dir() else path.parent
+    files = sorted(entry for entry in folder.iterdir() if entry.is_file()) if path.is_dir() else [path]
+    chosen = {file.name.removesuffix(".gz"): file for file in files if _IMAGES.search(file.name)}
+    for file in files:  # an unpacked file goes before its gzipped copy
+        if file.name in chosen:
+            chosen[file.name] = file
+    pairs = []
+    for plain, images in sorted(chosen.items(), key=lambda item: (_split_of(item[0]), item[0])):
+        base = re.sub(r"idx\d", "idx1", plain.replace("images", "labels"))
+        options = [folder / base, folder / f"{base}.gz"]
+        found = next((option for option in options if option.is_file()), None)
+        if found is None:
+            raise DeepenoughError(f"{images}: its labels, {base} or {base}.gz, are missing from {folder}")
+        pairs.append((images, found))
+    return pairs
+
+
+def _split_of(name: str) -> int:
+    words = re.split(r"[-_.]", name.lower())
+    return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), UNASSIGNED)
+
+
+def _classes(labels: NDArray[Any], name: str) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    values, rows = np.unique(labels, return_inverse=True)
+    if "fashion" in name.lower() and set(values) <= set(range(10)):
+        return FASHION, labels
+    return tuple(str(value) for value in values), rows.astype(np.int64)

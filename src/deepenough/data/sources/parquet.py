@@ -1,0 +1,140 @@
+"""Parquet files with an image column, as Hugging Face writes them."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepenough.data.sources.base import SPLIT_NAMES, Source, check_classes, file_stamp, is_text_like, stamp_of
+from deepenough.data.sources.names import NumberedNames
+from deepenough.data.split import UNASSIGNED
+from deepenough.errors import DeepenoughError
+
+_BATCH = 256
+_LABELS = ("label", "labels", "fine_label", "class", "target")
+
+
+class Parquet(Source):
+    """One file, or all files of a folder; images are read by batches of rows, in order.
+
+    The image column holds bytes, or a struct with `bytes`; labels are ints with class names in the schema's
+    `huggingface` metadata, plain ints, or words. A file's split is in its name: `train-00000-of-00001.parquet`.
+    """
+
+    sequential = True
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow.parquet as pq
+
+        files = [path] if path.is_file() else find_parquet(path)
+        self.name = str(path)
+        self._files: list[Any] = []
+        try:
+            self._files = [pq.ParquetFile(file, memory_map=True) for file in files]
+        except Exception as error:  # pyarrow's own exceptions, by version
+            raise DeepenoughError(f"{files[len(self._files)]}: not a readable Parquet file ({error})") from None
+        schema = self._files[0].schema_arrow
+        for file, opened in zip(files, self._files, strict=True):
+            if opened.schema_arrow.names != schema.names:
+                raise DeepenoughError(f"{file}: its columns {opened.schema_arrow.names} are not {schema.names}")
+        features = _features(schema)
+        self._column = _image_column(files[0], schema, features)
+        label = _label_column(files[0], schema, features)
+        values = np.concatenate(
+            [opened.read(columns=[label]).column(0).to_numpy(zero_copy_only=False) for opened in self._files]
+        )
+        self.classes, self.labels = _classes(files[0], values, features.get(label, {}).get("names"))
+        check_classes(path, self.classes)
+        counts = [opened.metadata.num_rows for opened in self._files]
+        self.names = NumberedNames([(file.name, count) for file, count in zip(files, counts, strict=True)])
+        self.splits = np.repeat(np.array([_split_of(file) for file in files], np.int8), counts)
+        self.mirror = not is_text_like(self.classes)
+        self.stamp = stamp_of(["parquet", *map(file_stamp, files), *self.classes])
+        groups = [o.metadata.row_group(g).num_rows for o in self._files for g in range(o.metadata.num_row_groups)]
+        self._groups = [(f, g) for f, o in enumerate(self._files) for g in range(o.metadata.num_row_groups)]
+        self._starts = np.cumsum([0, *groups])
+        self._lock = threading.Lock()
+        self._group = -1
+        self._batches: Any = None
+        self._span = (0, 0)
+        self._rows: list[Any] = []
+
+    def read(self, row: int) -> bytes:
+        with self._lock:
+            group = int(np.searchsorted(self._starts, row, side="right")) - 1
+            if group != self._group or row < self._span[0]:
+                file, number = self._groups[group]
+                self._batches = self._files[file].iter_batches(_BATCH, row_groups=[number], columns=[self._column])
+                self._group, self._span = group, (int(self._starts[group]),) * 2
+            while row >= self._span[1]:
+                self._rows = next(self._batches).column(0).to_pylist()
+                self._span = (self._span[1], self._span[1] + len(self._rows))
+            value = self._rows[row - self._span[0]]
+        if isinstance(value, dict):
+            value = value.get("bytes")
+        if not isinstance(value, bytes):
+            raise OSError("the row holds no image bytes")
+        return value
+
+
+def find_parquet(folder: Path) -> list[Path]:
+    """The Parquet files of a folder, or of its folder `data`, where Hugging Face puts them."""
+    return sorted(folder.glob("*.parquet")) or sorted(folder.glob("data/*.parquet"))
+
+
+def _features(schema: Any) -> dict[str, dict[str, Any]]:
+    try:
+        found = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+    except (KeyError, ValueError, TypeError):
+        return {}
+    return {name: feature for name, feature in found.items() if isinstance(feature, dict)}
+
+
+def _image_column(file: Path, schema: Any, features: dict[str, dict[str, Any]]) -> str:
+    for name in schema.names:
+        if features.get(name, {}).get("_type") == "Image":
+            return str(name)
+    import pyarrow as pa
+
+    for field in schema:
+        kind = field.type
+        if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+            return str(field.name)
+    for field in schema:
+        if pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
+            return str(field.name)
+    raise DeepenoughError(f"{file}: no image column among {', '.join(schema.names)}; one with bytes is needed")
+
+
+def _label_column(file: Path, schema: Any, features: dict[str, dict[str, Any]]) -> str:
+    named = [name for name in schema.names if features.get(name, {}).get("_type") == "ClassLabel"]
+    for name in (*_LABELS, *named):
+        if name in schema.names:
+            return name
+    raise DeepenoughError(f"{file}: no label column among {', '.join(schema.names)}; name it label")
+
+
+def _classes(file: Path, values: Any, names: list[str] | None) -> tuple[tuple[str, ...], Any]:
+    if names:
+        labels = values.astype(np.int64)
+        if len(labels) and (labels.min() < 0 or labels.max() >= len(names)):
+            raise DeepenoughError(
+                f"{file}: labels run from {labels.min()} to {labels.max()}, and there are {len(names)} class names; "
+                "test splits without labels (-1) cannot be used"
+            )
+        present = np.bincount(labels, minlength=len(names)) > 0
+        return tuple(n for n, p in zip(names, present, strict=True) if p), (np.cumsum(present) - 1)[labels]
+    if any(value is None or value != value for value in values):
+        raise DeepenoughError(f"{file}: some rows have no label")
+    classes, labels = np.unique(values, return_inverse=True)
+    return tuple(str(value) for value in classes), labels.astype(np.int64)
+
+
+def _split_of(file: Path) -> int:
+    words = [*re.split(r"[-_.]", file.name.lower())]
+    return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), UNASSIGNED)

@@ -1,0 +1,142 @@
+"""Which images train, which decide, which judge: seeded, stratified, duplicates on one side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepenough.errors import DeepenoughError
+
+UNASSIGNED, TRAIN, VALIDATION, TEST = -1, 0, 1, 2
+
+TEST_SHARE, VALIDATION_SHARE, MOST = 0.20, 0.15, 10_000
+"""What is cut where a source has no such split: shares of what is there, and the most images that are taken."""
+
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows of the images of each part, ascending int64 arrays without a row in common."""
+
+    train: Index
+    validation: Index
+    test: Index
+
+
+def cut(labels: NDArray[np.int64], groups: NDArray[np.int64], rows: Index, share: float, seed: int) -> Index:
+    """A stratified sample of about `share` (0..1) of `rows`, at most `MOST`, ascending; whole groups only.
+
+    Every class comes out within the size of its largest group of its share. A group counts for the class of its first
+    row. A pure function of its arguments.
+    """
+    total = min(round(share * len(rows)), MOST)
+    units = _units(labels, groups, rows, np.random.default_rng([seed, len(rows), total]))
+    sizes = np.array([sum(len(unit) for unit in of) for of in units.values()])
+    exact = sizes * (total / max(len(rows), 1))
+    quotas = np.floor(exact).astype(np.int64)
+    by_remainder = np.argsort(quotas - exact, kind="stable")
+    quotas[by_remainder[: total - int(quotas.sum())]] += 1
+    taken: list[Index] = []
+    for of, quota in zip(units.values(), quotas, strict=True):
+        left = max(int(quota), 1)  # no class without an image
+        first = len(taken)
+        for unit in of[1:]:  # nor without one on the other side
+            if len(unit) <= left:
+                taken.append(unit)
+                left -= len(unit)
+        if len(taken) == first and len(of) > 1:
+            taken.append(min(of, key=len))
+    return np.sort(np.concatenate(taken)) if taken else np.zeros(0, np.int64)
+
+
+def _units(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], rows: Index, random: np.random.Generator
+) -> dict[int, list[Index]]:
+    """The groups of `rows` as index arrays, shuffled, by the class of their first row, classes ascending."""
+    order = rows[np.argsort(groups[rows], kind="stable")]
+    starts = np.flatnonzero(np.diff(groups[order], prepend=-1 - np.abs(groups).max(initial=0)))
+    parts = np.split(order, starts[1:])
+    by_class: dict[int, list[Index]] = {int(c): [] for c in np.unique(labels[order[starts]])}
+    for p in random.permutation(len(parts)):
+        by_class[int(labels[parts[p][0]])].append(parts[p])
+    return by_class
+
+
+def make_split(
+    labels: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    assigned: NDArray[np.int8],
+    classes: Sequence[str],
+    seed: int,
+) -> Split:
+    """The split of a source: what it assigns stays, what it lacks is cut from the rest.
+
+    No test split: 20% (at most 10,000) becomes one. No validation split: 15% of what is not test (at most 10,000).
+    Raises an error that names the class when a class has too few different images.
+    """
+    test, validation = np.flatnonzero(assigned == TEST), np.flatnonzero(assigned == VALIDATION)
+    rest = np.flatnonzero((assigned == TRAIN) | (assigned == UNASSIGNED))
+    needed = 1 + (len(test) == 0) + (len(validation) == 0)
+    _check_enough(labels, groups, rest, classes, needed)
+    if len(test) == 0:
+        test = cut(labels, groups, rest, TEST_SHARE, seed)
+        rest = np.setdiff1d(rest, test)
+    if len(validation) == 0:
+        validation = cut(labels, groups, rest, VALIDATION_SHARE, seed + 1)
+        rest = np.setdiff1d(rest, validation)
+    return Split(rest.astype(np.int64), validation.astype(np.int64), test.astype(np.int64))
+
+
+def _check_enough(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], rows: Index, classes: Sequence[str], needed: int
+) -> None:
+    _, first = np.unique(groups[rows], return_index=True)
+    counts = np.bincount(labels[rows][first], minlength=len(classes))
+    few = [f"{name!r} has {count}" for name, count in zip(classes, counts, strict=True) if count < needed]
+    if few:
+        more = f" (and {len(few) - 5} more)" if len(few) > 5 else ""
+        raise DeepenoughError(
+            f"too few different, usable images to split: class {', '.join(few[:5])}{more}; every class needs at least "
+            f"{needed} outside the splits that the data brings; add images or leave the class out"
+        )
+
+
+def make_folds(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], rows: Index, k: int, seed: int
+) -> list[tuple[Index, Index]]:
+    """`k` pairs (train, held out) over `rows`: every row is held out once, groups stay together, classes are spread.
+
+    Raises an error for `k` below 2 or above the number of different images.
+    """
+    different = len(np.unique(groups[rows]))
+    if not 2 <= k <= different:
+        raise DeepenoughError(f"{k} folds: give 2 to {different}, the number of different images")
+    fold_of = np.full(len(labels), -1, np.int64)
+    totals = [0] * k
+    for of in _units(labels, groups, rows, np.random.default_rng([seed, k, len(rows)])).values():
+        counts = [0] * k
+        for unit in sorted(of, key=len, reverse=True):
+            fold = min(range(k), key=lambda f: (counts[f], totals[f]))
+            counts[fold] += len(unit)
+            totals[fold] += len(unit)
+            fold_of[unit] = fold
+    return [(rows[fold_of[rows] != fold], rows[fold_of[rows] == fold]) for fold in range(k)]
+
+
+def sample(labels: NDArray[np.int64], rows: Index, most: int, seed: int) -> Index:
+    """At most `most` of `rows`, stratified, ascending; all of them where they are no more."""
+    if len(rows) <= most:
+        return rows
+    random = np.random.default_rng([seed, len(rows), most])
+    keys = random.random(len(rows))
+    # Rows in the order of their rank within the class, relative to the class's size: any beginning is stratified.
+    order = np.lexsort((keys, labels[rows]))
+    ranked = labels[rows][order]
+    starts = np.flatnonzero(np.diff(ranked, prepend=-1))
+    sizes = np.diff(np.append(starts, len(rows)))
+    place = (np.arange(len(rows)) - np.repeat(starts, sizes) + 0.5) / np.repeat(sizes, sizes)
+    return np.sort(rows[order[np.argsort(place, kind="stable")[:most]]])
