@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from deepenough.data import SPLITS, decoded, open_source
+from deepenough.data import TEST, TRAIN, VALIDATION, ImageError, Preprocess, Source, open_source
 from deepenough.depth import account
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.model import Model, load
 from deepenough.progress import Reporter
 from deepenough.record import Metrics
 
+SPLITS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 BLOCK = 1_024
 
 
@@ -34,7 +37,7 @@ def evaluate(
         )
     if split is not None and split not in (*SPLITS, "all"):
         raise unknown("split", split, (*SPLITS, "all"))
-    wanted = split or ("test" if (source.splits == SPLITS["test"]).any() else "all")
+    wanted = split or ("test" if (source.splits == TEST).any() else "all")
     index = np.arange(len(source.labels)) if wanted == "all" else np.flatnonzero(source.splits == SPLITS[wanted])
     if not len(index):
         raise DeepenoughError(f"{data}: it has no {wanted} images; give --split all, or another split")
@@ -48,4 +51,32 @@ def evaluate(
             labels.append(to_model[source.labels[good]])
             left_out += errors
             advance(min(start + BLOCK, len(index)), len(index))
+    if not sum(map(len, labels)):
+        raise DeepenoughError(f"{data}: none of its {wanted} images can be read; the first: {left_out[0]}")
     return account.metrics(np.concatenate(probabilities), np.concatenate(labels), net.classes), left_out
+
+
+def decoded(
+    source: Source, rows: npt.NDArray[np.int64], preprocess: Preprocess
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], list[str]]:
+    """Pixels uint8 (n, H, W, C) of the rows that can be read, those rows, and a line on each of the others."""
+
+    def read(row: int) -> npt.NDArray[np.uint8] | str:
+        try:
+            return preprocess.pixels(source.read(row))
+        except (ImageError, OSError) as error:
+            return f"{source.names[row]}: {error}"
+
+    if source.sequential:
+        results = [read(int(row)) for row in rows]
+    else:
+        with ThreadPoolExecutor() as pool:
+            results = list(pool.map(read, rows.tolist()))
+    good = [n for n, result in enumerate(results) if not isinstance(result, str)]
+    pixels = [result for result in results if not isinstance(result, str)]
+    shape = (*preprocess.size, preprocess.channels)
+    return (
+        np.stack(pixels) if pixels else np.empty((0, *shape), np.uint8),
+        rows[good],
+        [result for result in results if isinstance(result, str)],
+    )

@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,17 +18,16 @@ from PIL import Image
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from deepenough.data import Preprocess
+from deepenough.data import ImageLike, Preprocess
 from deepenough.errors import DeepenoughError
 from deepenough.files import sha256, write_whole
 from deepenough.nets import Network, dumps, loads
 from deepenough.nets.build import build
+from deepenough.train.feed import normalise
 
 NETWORK, WEIGHTS, PREPROCESS, SUMS = "network.json", "weights.safetensors", "preprocess.json", "SHA256SUMS"
 FOLDER = "model"  # of a run
 BATCH = 256
-
-Picture = str | Path | bytes | Image.Image | npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def save_model(
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / NETWORK, dumps(network))
     write_whole(folder / WEIGHTS, save_tensors({name: t.detach().cpu().contiguous() for name, t in state.items()}))
-    content = {"format": 1, **preprocess.to_json(), "classes": list(classes)}
+    content = {**preprocess.to_json(), "classes": list(classes)}
     write_whole(folder / PREPROCESS, json.dumps(content, indent=1, ensure_ascii=False))
     names = (NETWORK, WEIGHTS, PREPROCESS)
     write_whole(folder / SUMS, "".join(f"{sha256(folder / name)}  {name}\n" for name in names))
@@ -89,15 +87,16 @@ class Model:
         """Preprocessed pixels uint8 (N, H, W, C) -> logits float32 (N, classes)."""
         out = [np.empty((0, len(self.classes)), np.float32)]
         for start in range(0, len(pixels), BATCH):
-            images = torch.from_numpy(np.ascontiguousarray(pixels[start : start + BATCH])).to(self.device)
-            out.append(self.module(self.preprocess.normalise(images)).float().cpu().numpy())
+            block = torch.from_numpy(np.ascontiguousarray(pixels[start : start + BATCH])).to(self.device)
+            images = normalise(block.permute(0, 3, 1, 2).to(torch.float32).div_(255.0), self.preprocess)
+            out.append(self.module(images.contiguous(memory_format=torch.channels_last)).float().cpu().numpy())
         return np.concatenate(out)
 
     def probabilities(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Preprocessed pixels uint8 (N, H, W, C) -> probabilities float32 (N, classes), in 0..1."""
         return torch.from_numpy(self.logits(pixels)).softmax(dim=1).numpy()
 
-    def predict(self, images: Picture | Iterable[Picture], top: int = 5) -> list[Prediction]:
+    def predict(self, images: ImageLike | Iterable[ImageLike], top: int = 5) -> list[Prediction]:
         """Classify paths, file contents, PIL images or uint8 arrays (H, W) or (H, W, C), one of them or several.
 
         Images are decoded, turned upright, resized and cropped exactly as they were for training.
@@ -138,12 +137,10 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Model:
                 f"{folder / name}: its SHA-256 is not the one in {SUMS}; the file is damaged or changed"
             )
     content = json.loads((folder / PREPROCESS).read_text(encoding="utf-8"))
-    classes = content.pop("classes")
-    content.pop("format", None)
     return Model(
         loads((folder / NETWORK).read_text(encoding="utf-8")),
         load_tensors((folder / WEIGHTS).read_bytes()),
         Preprocess.from_json(content),
-        classes,
+        content["classes"],
         device,
     )

@@ -6,11 +6,12 @@ import math
 
 import pytest
 import torch
-from deepenough.errors import DeepenoughError
-from deepenough.train.schedule import schedule
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler
+
+from deepenough.errors import DeepenoughError
+from deepenough.train.schedule import schedule
 
 
 def torch_rates(make: object, steps: int) -> list[float]:
@@ -29,9 +30,7 @@ def torch_rates(make: object, steps: int) -> list[float]:
 def test_onecycle_is_torchs(steps: int, warmup: float) -> None:
     ours = schedule("onecycle", lr=0.3, steps=steps, warmup=warmup)
     theirs = torch_rates(
-        lambda o: lr_scheduler.OneCycleLR(
-            o, max_lr=0.3, total_steps=steps, pct_start=warmup, cycle_momentum=False
-        ),
+        lambda o: lr_scheduler.OneCycleLR(o, max_lr=0.3, total_steps=steps, pct_start=warmup, cycle_momentum=False),
         steps - 1,
     )
     assert [ours(step) for step in range(steps - 1)] == pytest.approx(theirs, rel=1e-9)
@@ -53,9 +52,7 @@ def test_constant_rises_and_stays() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(
-    name=st.sampled_from(["onecycle", "cosine", "constant"]), steps=st.integers(1, 60), warmup=st.floats(0, 1)
-)
+@given(name=st.sampled_from(["onecycle", "cosine", "constant"]), steps=st.integers(1, 60), warmup=st.floats(0, 1))
 def test_rates_are_in_range_whatever_the_length(name: str, steps: int, warmup: float) -> None:
     rates = [schedule(name, lr=0.7, steps=steps, warmup=warmup)(step) for step in range(steps)]
     assert all(math.isfinite(rate) and 0 <= rate <= 0.7 + 1e-12 for rate in rates)

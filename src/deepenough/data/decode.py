@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from deepenough.data.finding import ImageProblem
+from deepenough.data.finding import ImageError
 
 ImageLike = str | Path | bytes | Image.Image | NDArray[Any]
 
@@ -37,7 +37,7 @@ _GREY = ("1", "L", "LA", "La", "F", *_SIXTEEN_BITS)
 def header(image: ImageLike) -> tuple[int, int, bool]:
     """Height, width and whether it is grey, from the header alone where the format allows.
 
-    Raises `ImageProblem` as `upright` does.
+    Raises `ImageError` as `upright` does.
     """
     if isinstance(image, np.ndarray):
         return image.shape[0], image.shape[1], image.ndim == 2 or image.shape[2] == 1
@@ -59,7 +59,7 @@ def upright(image: ImageLike, at_least: int | None = None) -> Image.Image:
     below that side. Arrays are uint8 or uint16 or bool, or float in 0..1, shape (H, W), (H, W, 1), (H, W, 3) or
     (H, W, 4).
 
-    Raises `ImageProblem`: damaged, missing, not-an-image, animated, bomb, tiny.
+    Raises `ImageError`: damaged, missing, not-an-image, animated, bomb, tiny.
     """
     if isinstance(image, np.ndarray):
         picture = _from_array(image)
@@ -72,10 +72,10 @@ def upright(image: ImageLike, at_least: int | None = None) -> Image.Image:
                 opened.draft(None, (at_least, at_least))
             opened.load()
             eight = _eight_bits(opened)
-        except ImageProblem:
+        except ImageError:
             raise
         except Exception as error:  # Pillow's decoders raise many kinds for broken files
-            raise ImageProblem("damaged", f"the image data cannot be decoded ({error or type(error).__name__})") from None
+            raise ImageError("damaged", f"the image data cannot be decoded ({error or type(error).__name__})") from None
         turn = _TRANSPOSE.get(_orientation(opened))
         return eight if turn is None else eight.transpose(turn)
 
@@ -95,31 +95,31 @@ def _open(image: str | Path | bytes | Image.Image) -> Image.Image:
             start = file.read(16)
         return Image.open(image)
     except FileNotFoundError:
-        raise ImageProblem("missing", "there is no such file") from None
+        raise ImageError("missing", "there is no such file") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ImageProblem("bomb", f"it has more than {Image.MAX_IMAGE_PIXELS:,} pixels") from None
+        raise ImageError("bomb", f"it has more than {Image.MAX_IMAGE_PIXELS:,} pixels") from None
     except UnidentifiedImageError:
         if not start:
-            raise ImageProblem("damaged", "the file is empty") from None
+            raise ImageError("damaged", "the file is empty") from None
         if start.startswith(_MAGIC):
-            raise ImageProblem("damaged", "it begins like an image, but its header cannot be read") from None
-        raise ImageProblem("not-an-image", "it begins like no image format that Pillow knows") from None
+            raise ImageError("damaged", "it begins like an image, but its header cannot be read") from None
+        raise ImageError("not-an-image", "it begins like no image format that Pillow knows") from None
     except OSError as error:
-        raise ImageProblem("damaged", f"it cannot be read ({error.strerror or error})") from None
+        raise ImageError("damaged", f"it cannot be read ({error.strerror or error})") from None
     except Exception as error:  # Pillow's parsers raise many kinds for broken headers
-        raise ImageProblem("damaged", f"its header cannot be read ({error or type(error).__name__})") from None
+        raise ImageError("damaged", f"its header cannot be read ({error or type(error).__name__})") from None
 
 
 def _check(image: Image.Image) -> None:
     width, height = image.size
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and width * height > limit:
-        raise ImageProblem("bomb", f"{width} x {height} is more than {limit:,} pixels")
+        raise ImageError("bomb", f"{width} x {height} is more than {limit:,} pixels")
     # The second picture of an MPO (a JPEG from a phone or a stereo camera) is a preview or another eye, not motion.
     if getattr(image, "is_animated", False) and image.format != "MPO":
-        raise ImageProblem("animated", f"it holds {getattr(image, 'n_frames', 'several')} pictures, and one is needed")
+        raise ImageError("animated", f"it holds {getattr(image, 'n_frames', 'several')} pictures, and one is needed")
     if min(width, height) < SMALLEST_SIDE:
-        raise ImageProblem("tiny", f"{width} x {height} is under {SMALLEST_SIDE} pixels a side")
+        raise ImageError("tiny", f"{width} x {height} is under {SMALLEST_SIDE} pixels a side")
 
 
 def _orientation(image: Image.Image) -> int:
@@ -161,7 +161,7 @@ def _grey_if_grey(image: Image.Image, mode: str) -> Image.Image:
 def _scaled(values: NDArray[Any], top: int) -> Image.Image:
     low, high = values.min(), values.max()
     if not (low >= 0 and high <= top):
-        raise ImageProblem("damaged", f"its values run from {low:g} to {high:g}; 0 to {top} can be read")
+        raise ImageError("damaged", f"its values run from {low:g} to {high:g}; 0 to {top} can be read")
     return Image.fromarray(np.rint(values * (255 / top)).astype(np.uint8))
 
 
@@ -169,16 +169,16 @@ def _from_array(array: NDArray[Any]) -> Image.Image:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)) or 0 in array.shape:
-        raise ImageProblem(
+        raise ImageError(
             "damaged", f"an array of shape {array.shape} is no image; (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) is"
         )
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * np.uint8(255)
     if array.dtype != np.uint8:
         if array.dtype != np.uint16 and array.dtype.kind != "f":
-            raise ImageProblem("damaged", f"an array of {array.dtype}; uint8, uint16, bool or float in 0..1 can be read")
-        array = np.asarray(_scaled(array.reshape(array.shape[0], -1), 65535 if array.dtype == np.uint16 else 1)).reshape(
-            array.shape
-        )
+            raise ImageError("damaged", f"an array of {array.dtype}; uint8, uint16, bool or float in 0..1 can be read")
+        array = np.asarray(
+            _scaled(array.reshape(array.shape[0], -1), 65535 if array.dtype == np.uint16 else 1)
+        ).reshape(array.shape)
     picture = Image.fromarray(np.ascontiguousarray(array))
     return _eight_bits(picture) if picture.mode == "RGBA" else picture

@@ -21,7 +21,7 @@ class Finding:
     action: str
 
 
-class ImageProblem(DeepenoughError):
+class ImageError(DeepenoughError):
     """An image that cannot be used. `kind` is a kind of finding, `detail` a sentence without the image's name."""
 
     def __init__(self, kind: str, detail: str) -> None:

@@ -48,7 +48,12 @@ def fit(picture: Image.Image, size: tuple[int, int], channels: int) -> NDArray[n
     if picture.size != (width, height):
         scale = max(height / picture.height, width / picture.width)
         left, top = (picture.width - width / scale) / 2, (picture.height - height / scale) / 2
-        box = (max(left, 0.0), max(top, 0.0), min(left + width / scale, picture.width), min(top + height / scale, picture.height))
+        box = (
+            max(left, 0.0),
+            max(top, 0.0),
+            min(left + width / scale, picture.width),
+            min(top + height / scale, picture.height),
+        )
         picture = picture.resize((width, height), Image.Resampling.BILINEAR, box=box)
     return np.asarray(picture, np.uint8).reshape(height, width, channels)
 
@@ -69,7 +74,7 @@ class Preprocess:
     def pixels(self, image: ImageLike) -> NDArray[np.uint8]:
         """uint8 (H, W, C) of a path, the bytes of a file, a Pillow image or an array.
 
-        Raises `ImageProblem` for what cannot be used.
+        Raises `ImageError` for what cannot be used.
         """
         return fit(upright(image, reading_side(self.size)), self.size, self.channels)
 

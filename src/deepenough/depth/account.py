@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Sequence
@@ -32,7 +33,7 @@ def accuracy(correct: int, count: int) -> r.Accuracy:
 
 def metrics(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], classes: Sequence[str]) -> r.Metrics:
     """Everything measured on one set of images, from probabilities (n, classes)."""
-    scores = Scores.of(probabilities, labels, classes)
+    scores = Scores.of(probabilities, labels, len(classes))
     confusion = scores.confusion
     return r.Metrics(
         top1=accuracy(int(np.trace(confusion)), len(labels)),
@@ -131,13 +132,18 @@ def training(trained: Trained, fold: int, seed: int) -> r.Training:
                 lr=epoch.lr,
                 train_loss=epoch.train_loss,
                 train_top1=epoch.train_top1,
-                loss=epoch.loss,
-                top1=epoch.top1,
+                loss=_number(epoch.loss),
+                top1=_number(epoch.top1),
                 seconds=epoch.seconds,
             )
             for epoch in trained.curve
         ],
     )
+
+
+def _number(value: float) -> float | None:
+    """JSON has no nan."""
+    return None if math.isnan(value) else value
 
 
 def candidate(tried: Candidate, classes: Sequence[str]) -> r.Candidate:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from deepenough import record as r
@@ -33,6 +34,7 @@ from deepenough.nets import dumps, layer_table
 from deepenough.progress import Reporter
 from deepenough.report import write_report
 from deepenough.train import Interrupted, Recipe, Stop, Trained, choose_device, default_recipe
+from deepenough.train import evaluate as predictions
 
 RUNS = Path("runs")
 CANDIDATES = "candidates"
@@ -121,9 +123,7 @@ class Setting:
         return kind(self.question, self.ladder, self.workshop, changed)
 
 
-def set_up(
-    asked: Options, source: Source, folder: Path, reporter: Reporter, before: r.Record | None = None
-) -> Setting:
+def set_up(asked: Options, source: Source, folder: Path, reporter: Reporter, before: r.Record | None = None) -> Setting:
     """Read the images, and fix split, recipe and ladder; those of the record `before`, when a run goes on.
 
     The order of resuming: threads, images and split, recipe; then the search is replayed over the same folders,
@@ -235,15 +235,19 @@ def _conclude(
     state = (final or chosen.trainings[0]).state
     network = replace(chosen.rung.network, name=chosen.rung.name)
     save_model(folder / FOLDER, network, state, images.preprocess, classes)
-    model = Model(network, state, images.preprocess, classes, search.workshop.recipe_device)
+    model = Model(network, state, images.preprocess, classes, choose_device(search.workshop.recipe.device))
+
+    def probabilities_of(index: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        return predictions(model.module, images, index, images.preprocess, model.device)
+
     train = search.workshop.decision if final else images.split.train
     test = images.split.test
     with reporter.task("test images and baselines") as advance:
-        probabilities = model.probabilities_of(images.pixels, test)
+        probabilities = probabilities_of(test)
         record.test = account.metrics(probabilities, images.labels[test], classes)
         advance(1, 3)
         sample = np.sort(np.random.default_rng(search.question.seed).permutation(train)[:10_000])
-        record.train = account.metrics(model.probabilities_of(images.pixels, sample), images.labels[sample], classes)
+        record.train = account.metrics(probabilities_of(sample), images.labels[sample], classes)
         advance(2, 3)
         record.baselines = [
             r.Baseline(

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from deepenough.nets.grow import grow
 
 from deepenough.data import Images
 from deepenough.depth.decision import Hits, Strata, accuracy_bounds
 from deepenough.depth.ladder import Rung
 from deepenough.depth.parts import Part, Parts
 from deepenough.depth.prospects import Curve
+from deepenough.nets.grow import grow
 from deepenough.progress import Reporter
 from deepenough.train import Recipe, Trained, train
 

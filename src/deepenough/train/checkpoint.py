@@ -10,11 +10,12 @@ import json
 import re
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deepenough.train.files import Damaged, pack, read_checked, sha256, unpack, write_whole
+from deepenough.train.files import DamagedError, pack, read_checked, sha256, unpack, write_whole
 from deepenough.train.state import State, Tensors
 
 NAME = re.compile(r"step-(\d{8,})-([0-9a-f]{16})\.safetensors")
@@ -50,18 +51,22 @@ def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
     try:
         facts: dict[str, Any] = json.loads(header["__metadata__"]["deepenough"])
     except KeyError:
-        raise Damaged(f"{path}: it is no checkpoint of deepenough") from None
+        raise DamagedError(f"{path}: it is no checkpoint of deepenough") from None
     return tensors, facts
 
 
-def newest(folder: Path) -> tuple[Tensors, dict[str, Any]] | None:
-    """The newest whole checkpoint of a folder; damaged ones are skipped with a warning."""
+def whole(folder: Path) -> Iterator[tuple[Tensors, dict[str, Any]]]:
+    """The whole checkpoints of a folder, newest first; damaged ones are skipped with a warning."""
     for path in listed(folder):
         try:
-            return read(path)
-        except Damaged as error:
+            yield read(path)
+        except DamagedError as error:
             warnings.warn(f"{error}; going on from the checkpoint before it", RuntimeWarning, stacklevel=2)
-    return None
+
+
+def newest(folder: Path) -> tuple[Tensors, dict[str, Any]] | None:
+    """The newest whole checkpoint of a folder."""
+    return next(whole(folder), None)
 
 
 def remove(folder: Path) -> None:

@@ -31,4 +31,5 @@ class Epoch:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Epoch:
-        return cls(**{key: math.nan if value is None else value for key, value in content.items()})
+        values: dict[str, Any] = {key: math.nan if value is None else value for key, value in content.items()}
+        return cls(**values)

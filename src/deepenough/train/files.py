@@ -16,7 +16,7 @@ from safetensors.torch import load, save
 from deepenough.errors import DeepenoughError
 
 
-class Damaged(DeepenoughError):
+class DamagedError(DeepenoughError):
     """A file that is not what was written."""
 
 
@@ -45,9 +45,9 @@ def read_checked(path: Path, digest: str) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise Damaged(f"{path}: {error.strerror}") from None
+        raise DamagedError(f"{path}: {error.strerror}") from None
     if not digest or not sha256(content).startswith(digest):
-        raise Damaged(f"{path}: its SHA-256 is not the one recorded when it was written; the file is damaged")
+        raise DamagedError(f"{path}: its SHA-256 is not the one recorded when it was written; the file is damaged")
     return content
 
 
@@ -62,7 +62,7 @@ def unpack(path: Path, content: bytes) -> dict[str, torch.Tensor]:
     try:
         return load(content)
     except (SafetensorError, ValueError) as error:
-        raise Damaged(f"{path}: not a whole safetensors file ({error})") from None
+        raise DamagedError(f"{path}: not a whole safetensors file ({error})") from None
 
 
 def array_bytes(array: npt.NDArray[np.float32]) -> bytes:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from deepenough.train.checkpoint import Keeper
+from deepenough.train.checkpoint import Keeper, whole
 from deepenough.train.curve import Epoch
 from deepenough.train.draws import seed_step
 from deepenough.train.evaluate import evaluate
@@ -18,7 +20,7 @@ from deepenough.train.objective import Objective, logits_of
 from deepenough.train.optimizer import set_lr
 from deepenough.train.schedule import Schedule
 from deepenough.train.scores import log_loss
-from deepenough.train.state import State
+from deepenough.train.state import State, Tensors
 from deepenough.train.stop import Interrupted
 
 Watch = Callable[[Sequence[Epoch]], str]
@@ -27,7 +29,7 @@ Progress = Callable[[int, int, Epoch | None], None]
 LOOK = 10  # steps between looks at the loss: each makes a GPU wait
 
 
-class NotFinite(Exception):
+class NotFiniteError(Exception):
     """The loss or a weight is no number any more."""
 
 
@@ -37,6 +39,7 @@ class Job:
 
     feed: Feed
     held_out: Index
+    folder: Path
     epochs: int
     patience: int
     schedule: Schedule
@@ -65,7 +68,7 @@ class Supervisor:
             self._check(state)
             self.keeper.save(state)
         elif state.step % LOOK == 0 and not state.precision.forgives and not bool(state.tally.isfinite().all()):
-            raise NotFinite
+            raise NotFiniteError
         self.progress(state.step, self.total, state.curve[-1] if state.curve else None)
 
     def after_epoch(self, state: State) -> None:
@@ -76,13 +79,13 @@ class Supervisor:
 
     def _check(self, state: State) -> None:
         if not state.finite():
-            raise NotFinite
+            raise NotFiniteError
 
 
 def run(state: State, job: Job, supervisor: Supervisor, watch: Watch) -> str:
     """Train until the end, or until `watch` says something other than "go on"; how it ended.
 
-    The answer is "finished", "early" (patience), or the watch's word. Raises NotFinite and Interrupted.
+    The answer is "finished", "early" (patience), or the watch's word. Raises NotFiniteError and Interrupted.
     """
     while len(state.curve) < job.epochs:
         verdict = watch(state.curve) if state.curve else "go on"
@@ -117,6 +120,8 @@ def close_epoch(state: State, job: Job) -> None:
     """Judge the epoch's weights on the held-out images and add a point to the curve."""
     clock = time.perf_counter()
     probabilities = judge(state, job)
+    if not np.isfinite(probabilities).all():
+        raise NotFiniteError
     labels = job.feed.loader.images.labels[job.held_out]
     state.evaluated_images += len(labels)
     loss_sum, hits, count = state.tally.tolist()
@@ -140,6 +145,19 @@ def judge(state: State, job: Job) -> npt.NDArray[np.float32]:
     """Probabilities of the held-out images, (held_out, classes), from the weights that count."""
     loader = job.feed.loader
     return evaluate(state.ema.model, loader.images, job.held_out, loader.images.preprocess, loader.device)
+
+
+def last_good(state: State, job: Job, initial: tuple[Tensors, dict[str, Any]]) -> None:
+    """Go back to the newest checkpoint whose predictions are numbers, or else to the `initial` state.
+
+    What was thrown away was paid for, so images and seconds stay counted.
+    """
+    spent = state.images, state.seconds
+    for tensors, facts in [*whole(job.folder), initial]:
+        state.restore(tensors, facts)
+        if np.isfinite(judge(state, job)).all():
+            break
+    state.images, state.seconds = spent
 
 
 def stale(curve: Sequence[Epoch]) -> int:

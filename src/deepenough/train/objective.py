@@ -46,6 +46,4 @@ class Objective:
         return self.one(logits, targets) + sum(weight * self.one(each, targets) for weight, each in side)
 
     def one(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        return F.cross_entropy(
-            logits.float(), targets, weight=self.class_weights, label_smoothing=self.label_smoothing
-        )
+        return F.cross_entropy(logits.float(), targets, weight=self.class_weights, label_smoothing=self.label_smoothing)

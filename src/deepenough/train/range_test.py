@@ -77,7 +77,9 @@ def range_test(model: nn.Module, feed: Feed, objective: Objective, recipe: Recip
         if not smoothed[-1] <= EXPLODED * min(smoothed):
             smoothed[-1] = math.inf
             break
-    return Range(tuple(lrs), tuple(smoothed), choose(lrs, smoothed, BACK[recipe.optimizer]), images, time.perf_counter() - clock)
+    return Range(
+        tuple(lrs), tuple(smoothed), choose(lrs, smoothed, BACK[recipe.optimizer]), images, time.perf_counter() - clock
+    )
 
 
 def _endless(feed: Feed) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

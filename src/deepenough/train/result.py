@@ -13,7 +13,16 @@ import numpy.typing as npt
 from deepenough.errors import DeepenoughError
 from deepenough.nets import Network
 from deepenough.train.curve import Epoch
-from deepenough.train.files import Damaged, array_bytes, pack, read_array, read_checked, sha256, unpack, write_whole
+from deepenough.train.files import (
+    DamagedError,
+    array_bytes,
+    pack,
+    read_array,
+    read_checked,
+    sha256,
+    unpack,
+    write_whole,
+)
 from deepenough.train.state import Tensors
 
 RESULT = "result.json"
@@ -78,7 +87,7 @@ def read_facts(folder: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise Damaged(f"{path}: not JSON ({error}); the file is damaged") from None
+        raise DamagedError(f"{path}: not JSON ({error}); the file is damaged") from None
     if content.get("format") != FORMAT:
         raise DeepenoughError(
             f"{path}: format {content.get('format')!r}; this version reads {FORMAT}. "

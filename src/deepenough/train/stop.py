@@ -9,7 +9,7 @@ from typing import Any
 from deepenough.errors import DeepenoughError
 
 
-class Interrupted(DeepenoughError):
+class Interrupted(DeepenoughError):  # noqa: N818 - the name that users read
     """A training that was asked to stop; its checkpoint is saved."""
 
     exit_status = 130

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import warnings
@@ -23,8 +24,8 @@ from deepenough.train.device import choose_device, place
 from deepenough.train.draws import own_draws, own_threads
 from deepenough.train.ema import Ema
 from deepenough.train.feed import Feed, Index, Loader
-from deepenough.train.files import Damaged
-from deepenough.train.loop import Job, NotFinite, Progress, Supervisor, Watch, judge, run
+from deepenough.train.files import DamagedError
+from deepenough.train.loop import Job, NotFiniteError, Progress, Supervisor, Watch, judge, last_good, run
 from deepenough.train.objective import Objective, balanced_weights
 from deepenough.train.optimizer import make_clip, make_optimizer
 from deepenough.train.precision import Precision
@@ -78,6 +79,7 @@ def train(
         weights = balanced_weights(images.labels[train_index], len(images.classes)).to(device)
         objective = Objective(recipe.label_smoothing, weights if recipe.class_weights else None)
         state = fresh_state(network, recipe, device, seed, start)
+        initial = copy.deepcopy(state.tensors()), state.facts()
         keeper = Keeper(folder, identity, checkpoint_seconds, checkpoint_steps)
         if saved:
             state.restore(*saved)
@@ -87,11 +89,10 @@ def train(
         job = Job(
             feed=feed,
             held_out=held_out_index,
+            folder=folder,
             epochs=recipe.epochs,
             patience=recipe.patience,
-            schedule=schedule(
-                recipe.schedule, lr=state.lr, steps=recipe.epochs * feed.steps, warmup=recipe.warmup
-            ),
+            schedule=schedule(recipe.schedule, lr=state.lr, steps=recipe.epochs * feed.steps, warmup=recipe.warmup),
             objective=objective,
             clip=make_clip(state.model, recipe.clip),
         )
@@ -106,14 +107,9 @@ def train(
         )
         try:
             ended = run(state, job, supervisor, watched)
-        except NotFinite:
+        except NotFiniteError:
             ended = "not finite"
-            good = checkpoint.newest(folder)
-            if good is None:
-                raise DeepenoughError(f"{folder}: all checkpoints are damaged; remove the folder and start again") from None
-            spent = state.images, state.seconds
-            state.restore(*good)
-            state.images, state.seconds = spent  # what was thrown away was paid for
+            last_good(state, job, initial)
         finally:
             drawn.draw(state.curve)
             drawn.close()
@@ -185,7 +181,7 @@ def recall(folder: Path, network: Network, identity: str) -> Trained | None:
             return None
         check_identity(folder, facts["identity"], identity)
         return load_result(folder, network)
-    except Damaged as error:
+    except DamagedError as error:
         warnings.warn(f"{error}; training it again", RuntimeWarning, stacklevel=3)
         return None
 

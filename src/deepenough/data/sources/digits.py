@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deepenough.data.sources.base import Source, stamp_of
 from deepenough.data.sources.names import NumberedNames
@@ -20,11 +21,11 @@ class Digits(Source):
         from sklearn.datasets import load_digits
 
         digits = load_digits()
-        self.pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+        self.pixels: NDArray[np.uint8] = np.rint(digits.images * (255 / 16)).astype(np.uint8)
         self.labels = digits.target.astype(np.int64)
         self.splits = np.full(len(self.labels), UNASSIGNED, np.int8)
         self.names = NumberedNames([("digits", len(self.labels))])
-        self.stamp = stamp_of(["digits", self.pixels.tobytes().hex()])
+        self.stamp = stamp_of(["digits", self.pixels.tobytes()])
 
-    def read(self, row: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-        return self.pixels[row]
+    def read(self, row: int) -> NDArray[np.uint8]:
+        return np.asarray(self.pixels[row])

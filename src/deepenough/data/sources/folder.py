@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,18 +32,17 @@ class Folder(Source):
         splits, findings = _splits(root)
         places: list[tuple[str, str, int]] = []  # folder relative to the root, class, split
         for folder, split in splits:
-            for entry in _folders(root / folder):
-                places.append((f"{folder}/{entry}" if folder else entry, entry, split))
+            places += [(f"{folder}/{name}" if folder else name, name, split) for name in _folders(root / folder)]
         digest = hashlib.sha256(b"folder")
         labels, parts, counts, filled = bytearray(), bytearray(), [], set()
-        blob, ends = bytearray(), bytearray(np.int64(0).tobytes())
+        blob, ends = bytearray(), array("q", [0])
         named = sorted({name for _, name, _ in places})
         for folder, name, split in sorted(places):
             count = 0
             for file, status in _files(root, folder):
                 raw = os.fsencode(file)
                 blob += raw
-                ends += np.int64(len(blob)).tobytes()
+                ends.append(len(blob))
                 digest.update(raw + f"\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
                 count += 1
             if count:
@@ -58,7 +58,7 @@ class Folder(Source):
         new_row = np.cumsum([name in filled for name in named]) - 1
         self.labels = new_row[np.frombuffer(bytes(labels), np.int32)].astype(np.int64)
         self.splits = np.frombuffer(bytes(parts), np.int8)
-        self.names = Names(np.frombuffer(bytes(blob), np.uint8), np.frombuffer(bytes(ends), np.int64))
+        self.names = Names(np.frombuffer(bytes(blob), np.uint8), np.array(ends, np.int64))
         self.findings = tuple(findings)
         self.mirror = not is_text_like(self.classes)
         digest.update("\0".join(self.classes).encode("utf-8", "surrogateescape"))

@@ -52,7 +52,9 @@ class _File:
             try:
                 start = file.read(4)
                 if len(start) < 4 or start[:2] != b"\0\0" or start[2] != 8 or not 1 <= start[3] <= 4:
-                    raise DeepenoughError(f"{path}: not an IDX file of unsigned bytes (it begins with {start.hex(' ')})")
+                    raise DeepenoughError(
+                        f"{path}: not an IDX file of unsigned bytes (it begins with {start.hex(' ')})"
+                    )
                 self.shape: tuple[int, ...] = struct.unpack(f">{start[3]}I", file.read(4 * start[3]))
             except (struct.error, EOFError, OSError) as error:
                 raise DeepenoughError(f"{path}: the header cannot be read ({error}); fetch the file again") from None
@@ -132,7 +134,10 @@ def find_named(name: str) -> Path:
         own,
         home / ".cache" / "deepenough" / name,
         Path("/usr/share/datasets") / name,
-        *(base / torchvision / "raw" for base in (Path("data"), Path(), home / "data", home / ".cache" / "torchvision")),
+        *(
+            base / torchvision / "raw"
+            for base in (Path("data"), Path(), home / "data", home / ".cache" / "torchvision")
+        ),
         home / ".keras" / "datasets" / name,
         *(base / name for base in (Path("data"), Path(), home / "data", home / "datasets")),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any, overload
 
@@ -23,18 +24,11 @@ class Names(Sequence[str]):
 
     @classmethod
     def of(cls, names: Iterable[str]) -> Names:
-        blob, offsets = bytearray(), [0] if not hasattr(names, "__len__") else None
-        if offsets is None:
-            ends = np.zeros(len(names) + 1, np.int64)  # type: ignore[arg-type]
-            for row, name in enumerate(names):
-                blob += os.fsencode(name)
-                ends[row + 1] = len(blob)
-        else:
-            for name in names:
-                blob += os.fsencode(name)
-                offsets.append(len(blob))
-            ends = np.array(offsets, np.int64)
-        return cls(np.frombuffer(bytes(blob), np.uint8), ends)
+        blob, ends = bytearray(), array("q", [0])
+        for name in names:
+            blob += os.fsencode(name)
+            ends.append(len(blob))
+        return cls(np.frombuffer(bytes(blob), np.uint8), np.array(ends, np.int64))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -74,5 +74,7 @@ def _missing(word: str, path: Path) -> DeepenoughError:
             parent = parent.parent
         others = [entry.name for entry in parent.parent.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
         near += [str(parent.parent / name) for name in nearest(parent.name, others)]
-    hint = f"did you mean {', '.join(near)}?" if near else "give a folder, a file, hf:NAME, digits, mnist or fashion-mnist"
+    hint = (
+        f"did you mean {', '.join(near)}?" if near else "give a folder, a file, hf:NAME, digits, mnist or fashion-mnist"
+    )
     return DeepenoughError(f"{word}: there is no such file or folder; {hint}")

@@ -74,7 +74,7 @@ class Parquet(Source):
             while row >= self._span[1]:
                 self._rows = next(self._batches).column(0).to_pylist()
                 self._span = (self._span[1], self._span[1] + len(self._rows))
-            value = self._rows[row - self._span[0]]
+            value: Any = self._rows[row - self._span[0]]
         if isinstance(value, dict):
             value = value.get("bytes")
         if not isinstance(value, bytes):
@@ -115,7 +115,7 @@ def _label_column(file: Path, schema: Any, features: dict[str, dict[str, Any]]) 
     named = [name for name in schema.names if features.get(name, {}).get("_type") == "ClassLabel"]
     for name in (*_LABELS, *named):
         if name in schema.names:
-            return name
+            return str(name)
     raise DeepenoughError(f"{file}: no label column among {', '.join(schema.names)}; name it label")
 
 

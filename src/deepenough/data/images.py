@@ -1,0 +1,192 @@
+"""Images that are ready for training: checked, split, decoded, on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepenough.data.audit import audit
+from deepenough.data.cache import VERSION, Cache, cache_folder
+from deepenough.data.decode import SMALLEST_SIDE
+from deepenough.data.fill import Filled, Progress, fill, survey
+from deepenough.data.finding import Finding
+from deepenough.data.preprocess import Preprocess
+from deepenough.data.sources.base import Source
+from deepenough.data.sources.names import Names
+from deepenough.data.split import Index, Split, make_folds, make_split, sample
+from deepenough.errors import DeepenoughError
+
+_COPIED_AT_ONCE = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """All usable images of a source.
+
+    `pixels` uint8 (N, H, W, C), a read-only memory map; `labels` int64 (N,), rows into `classes`; `names` N strings;
+    `groups` int64 (N,), equal for the same picture; `fingerprint` SHA-256 of content, labels and given splits;
+    `mirror`: is a mirror image of a class still of that class; `source`: what the user called it.
+    """
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    names: Sequence[str]
+    groups: NDArray[np.int64]
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+    split: Split
+    fingerprint: str
+    findings: tuple[Finding, ...]
+    mirror: bool
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def folds(self, k: int, seed: int) -> list[tuple[Index, Index]]:
+        """`k` pairs (train, held out) of int64 rows over training and validation images; stratified, groups whole."""
+        rows = np.sort(np.concatenate([self.split.train, self.split.validation]))
+        return make_folds(self.labels, self.groups, rows, k, seed)
+
+    def subset(self, limit: int, seed: int) -> Images:
+        """At most `limit` images of each split, stratified and seeded, for quick experiments; the pixels are shared."""
+        if limit < len(self.classes):
+            raise DeepenoughError(f"limit {limit}: give at least {len(self.classes)}, one image for each class")
+        parts = (self.split.train, self.split.validation, self.split.test)
+        split = Split(*(sample(self.labels, rows, limit, seed) for rows in parts))
+        mark = hashlib.sha256(f"{self.fingerprint} limit {limit} seed {seed}".encode())
+        return replace(self, split=split, fingerprint=mark.hexdigest())
+
+
+def prepare(
+    source: Source,
+    size: int | tuple[int, int] | None = None,
+    seed: int = 0,
+    cache: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Images:
+    """Check every image, split them, and lay their pixels into the cache; a second call reads the cache only.
+
+    `size`: pixels, a square's side or (H, W); by default the images' own if they share one of at most 64 x 64, else 64.
+    `seed` decides what is cut for validation and test. `cache`: a folder instead of the user's cache folder.
+    `progress` is called with (done, total, what).
+    """
+    wanted = (size, size) if isinstance(size, int) else size
+    if wanted is not None and min(wanted) < SMALLEST_SIDE:
+        raise DeepenoughError(f"size {size}: give at least {SMALLEST_SIDE} pixels a side")
+    store = Cache(cache_folder(cache))
+    quick = hashlib.sha256(f"{VERSION} {wanted} {source.stamp}".encode()).hexdigest()[:32]
+    found = store.find(quick)
+    if found is None:
+        _make(source, wanted, store, quick, progress)
+        found = store.find(quick)
+    if found is None:
+        raise DeepenoughError(f"{store.folder}: the cache cannot be read back; is the disk full or damaged?")
+    return _assemble(source, *found, seed)
+
+
+def _make(source: Source, size: tuple[int, int] | None, store: Cache, quick: str, progress: Progress | None) -> None:
+    try:
+        draft = store.draft()
+    except OSError as error:
+        raise DeepenoughError(
+            f"{store.folder}: the cache cannot be written ({error.strerror}); name another folder in DEEPENOUGH_CACHE"
+        ) from None
+    try:
+        natural, channels = survey(source, progress)
+        filled = fill(source, size or natural, channels, draft, progress)
+        if progress is not None:
+            progress(0, 1, "looking for duplicates")
+        seen = audit(filled, source.labels, source.splits, source.names, source.classes)
+        fingerprint = _fingerprint(source, filled)
+        _write(draft, source, filled, seen.kept, seen.groups)
+        meta = {
+            "classes": list(source.classes),
+            "size": list(size or natural),
+            "channels": channels,
+            "fingerprint": fingerprint,
+            "findings": [[f.kind, f.name, f.detail, f.action] for f in (*source.findings, *seen.findings)],
+        }
+        content = hashlib.sha256(repr((VERSION, sorted(meta.items()))).encode("utf-8", "surrogateescape"))
+        for name in source.names:
+            content.update(name.encode("utf-8", "surrogateescape") + b"\0")
+        del filled
+        store.keep(quick, draft, content.hexdigest(), meta)
+        if progress is not None:
+            progress(1, 1, "looking for duplicates")
+    except OSError as error:
+        raise DeepenoughError(
+            f"{store.folder}: the cache cannot be written ({error.strerror or error}); make room, or name another "
+            "folder in DEEPENOUGH_CACHE"
+        ) from None
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _write(draft: Path, source: Source, filled: Filled, kept: Index, groups: NDArray[np.int64]) -> None:
+    """The arrays of the entry: the rows that are kept, and nothing else."""
+    if len(kept) == len(source):
+        (draft / "decoded.npy").rename(draft / "pixels.npy")
+    else:
+        shape = (len(kept), *filled.pixels.shape[1:])
+        pixels = np.lib.format.open_memmap(draft / "pixels.npy", "w+", np.uint8, shape)
+        for start in range(0, len(kept), _COPIED_AT_ONCE):
+            rows = kept[start : start + _COPIED_AT_ONCE]
+            pixels[start : start + len(rows)] = filled.pixels[rows]
+        pixels.flush()
+        (draft / "decoded.npy").unlink()
+    filled.pixels.flush()  # type: ignore[attr-defined]
+    np.save(draft / "sums.npy", filled.table["sums"][kept])
+    for file in ("table.npy", "thumbs.npy"):
+        (draft / file).unlink()
+    names = Names.of(source.names[int(row)] for row in kept)
+    np.save(draft / "names.npy", names.blob)
+    np.save(draft / "ends.npy", names.offsets)
+    np.save(draft / "labels.npy", source.labels[kept])
+    np.save(draft / "splits.npy", source.splits[kept])
+    np.save(draft / "groups.npy", groups[kept])
+
+
+def _fingerprint(source: Source, filled: Filled) -> str:
+    digest = hashlib.sha256(repr(source.classes).encode("utf-8", "surrogateescape"))
+    for part in (source.labels.astype("<i8"), source.splits, np.ascontiguousarray(filled.table["content"])):
+        digest.update(part.tobytes())
+    return digest.hexdigest()
+
+
+def _assemble(source: Source, meta: dict[str, Any], arrays: dict[str, NDArray[Any]], seed: int) -> Images:
+    labels, groups = np.array(arrays["labels"]), np.array(arrays["groups"])
+    classes = tuple(meta["classes"])
+    split = make_split(labels, groups, np.array(arrays["splits"]), classes, seed)
+    height, width = meta["size"]
+    channels = meta["channels"]
+    mean, std = _moments(arrays["sums"], split.train, height * width, channels)
+    return Images(
+        pixels=arrays["pixels"],
+        labels=labels,
+        names=Names(arrays["names"], arrays["ends"]),
+        groups=groups,
+        classes=classes,
+        preprocess=Preprocess((height, width), channels, mean, std),
+        split=split,
+        fingerprint=meta["fingerprint"],
+        findings=tuple(Finding(*finding) for finding in meta["findings"]),
+        mirror=source.mirror,
+        source=source.name,
+    )
+
+
+def _moments(
+    sums: NDArray[np.int64], rows: Index, area: int, channels: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel, in 0..1, of all pixels of all training images; exact."""
+    total = np.asarray(sums[rows].sum(axis=0), np.float64)[:, :channels] / (len(rows) * area)
+    std = np.sqrt(np.maximum(total[1] - total[0] ** 2, 1.0))
+    return tuple((total[0] / 255).tolist()), tuple((std / 255).tolist())

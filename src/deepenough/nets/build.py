@@ -1,0 +1,217 @@
+"""From a network to a torch module. The only file of this room that knows torch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deepenough.errors import DeepenoughError
+from deepenough.nets.layers import (
+    Auxiliary,
+    AvgPool,
+    BatchNorm,
+    Concat,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    Group,
+    Layer,
+    Lrn,
+    MaxPool,
+    Relu,
+    Shape,
+    Sigmoid,
+    Stack,
+    Sum,
+    named,
+)
+from deepenough.nets.network import Network
+from deepenough.nets.shapes import output_shape, visits
+
+
+class SumOf(nn.Module):
+    """Adds what its branches give; a branch without layers gives its input."""
+
+    def __init__(self, branches: list[tuple[str, nn.Module]]) -> None:
+        super().__init__()
+        for label, branch in branches:
+            self.add_module(label, branch)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, *others = (branch(x) for branch in self.children())
+        for other in others:
+            first = first + other
+        return first
+
+
+class ConcatOf(nn.Module):
+    """Puts the channels of what its branches give side by side."""
+
+    def __init__(self, branches: list[tuple[str, nn.Module]]) -> None:
+        super().__init__()
+        for label, branch in branches:
+            self.add_module(label, branch)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([branch(x) for branch in self.children()], dim=1)
+
+
+class GlobalAverage(nn.Module):
+    """(N, C, H, W) to (N, C): the mean over all positions."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3))
+
+
+class GlobalMaximum(nn.Module):
+    """(N, C, H, W) to (N, C): the largest value over all positions."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.adaptive_max_pool2d(x, 1).flatten(1)
+
+
+class AuxiliaryHead(nn.Sequential):
+    """A classifier on the side, used in training only; `share` is the weight of its loss."""
+
+    def __init__(self, layers: OrderedDict[str, nn.Module], share: float) -> None:
+        super().__init__(layers)
+        self.share = share
+
+
+class BuiltNetwork(nn.Module):
+    """The layers of a network in order. Images (N, C, H, W), normalised, to logits (N, classes).
+
+    In training a network with auxiliary branches gives (logits, [(weight, logits), ...]).
+    """
+
+    def __init__(self, layers: OrderedDict[str, nn.Module]) -> None:
+        super().__init__()
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, list[tuple[float, Tensor]]]:
+        x = images
+        heads: list[tuple[float, Tensor]] = []
+        for layer in self.children():
+            if not isinstance(layer, AuxiliaryHead):
+                x = layer(x)
+            elif self.training:
+                heads.append((layer.share, layer(x)))
+        return (x, heads) if heads else x
+
+
+def build(network: Network, seed: int = 0) -> nn.Module:
+    """A module in training mode, float32, on the CPU. Module paths are those of `layer_table`.
+
+    The weights are a function of network and seed alone: torch's own random state is neither read nor changed.
+    Convolutions and dense layers start as in He et al. 2015 (arXiv 1502.01852, eq. 10, by fan-in; the classifiers,
+    which no ReLU follows, by half that variance), biases at zero.
+    """
+    shape = output_shape(network)
+    if len(shape) != 1:
+        raise DeepenoughError(f"network {network.name!r} gives {shape}; a classifier gives (classes,)")
+    shapes = {visit.path: visit.input for visit in visits(network, training=True)}
+    with torch.device("meta"):
+        module = BuiltNetwork(_modules(network.stack, "", shapes))
+    module.to_empty(device="cpu")
+    _start(module, network, seed)
+    return module
+
+
+def _modules(stack: Stack, path: str, shapes: dict[str, Shape]) -> OrderedDict[str, nn.Module]:
+    modules: OrderedDict[str, nn.Module] = OrderedDict()
+    for name, layer in named(stack):
+        if hasattr(nn.Sequential, name):
+            raise DeepenoughError(
+                f"{path or 'network'}: a layer can't be called {name!r}: torch's modules use that word"
+            )
+        modules[name] = _module(layer, f"{path}.{name}" if path else name, shapes)
+    return modules
+
+
+def _branches(layer: Sum | Concat, path: str, shapes: dict[str, Shape]) -> list[tuple[str, nn.Module]]:
+    return [
+        (label, nn.Sequential(_modules(branch, f"{path}.{label}", shapes)) if branch else nn.Identity())
+        for label, branch in layer.labelled()
+    ]
+
+
+def _module(layer: Layer, path: str, shapes: dict[str, Shape]) -> nn.Module:
+    match layer:
+        case Conv(out=out, kernel=kernel, stride=stride, groups=groups, bias=bias):
+            return nn.Conv2d(shapes[path][0], out, kernel, stride, layer.pad, groups=groups, bias=bias)
+        case BatchNorm(eps=eps, momentum=momentum):
+            kind: type[nn.Module] = nn.BatchNorm2d if len(shapes[path]) == 3 else nn.BatchNorm1d
+            return kind(shapes[path][0], eps=eps, momentum=momentum)
+        case Relu():
+            return nn.ReLU()
+        case Sigmoid():
+            return nn.Sigmoid()
+        case Lrn(size=size, alpha=alpha, beta=beta, k=k):
+            return nn.LocalResponseNorm(size, alpha, beta, k)
+        case MaxPool(kernel=kernel, padding=padding, ceil=ceil):
+            return nn.MaxPool2d(kernel, layer.step, padding, ceil_mode=ceil)
+        case AvgPool(kernel=kernel, padding=padding, ceil=ceil):
+            return nn.AvgPool2d(kernel, layer.step, padding, ceil_mode=ceil)
+        case GlobalAvgPool():
+            return GlobalAverage()
+        case GlobalMaxPool():
+            return GlobalMaximum()
+        case Dropout(p=p):
+            return nn.Dropout(p)
+        case Flatten():
+            return nn.Flatten()
+        case Dense(out=out, bias=bias):
+            return nn.Linear(shapes[path][0], out, bias)
+        case Group(stack=stack):
+            return nn.Sequential(_modules(stack, path, shapes))
+        case Auxiliary(stack=stack, weight=weight):
+            return AuxiliaryHead(_modules(stack, path, shapes), weight)
+        case Sum():
+            return SumOf(_branches(layer, path, shapes))
+        case Concat():
+            return ConcatOf(_branches(layer, path, shapes))
+    raise DeepenoughError(f"{path}: {layer.kind} is not a layer that can be built")
+
+
+def _start(module: nn.Module, network: Network, seed: int) -> None:
+    walk = list(visits(network, training=True))
+    classifiers = _classifiers(network)
+    for visit in walk:
+        if not isinstance(visit.layer, (Conv, Dense, BatchNorm)):
+            continue
+        part: Any = module.get_submodule(visit.path)
+        with torch.no_grad():
+            if isinstance(visit.layer, BatchNorm):
+                part.reset_running_stats()
+                part.weight.fill_(0.0 if visit.layer.zero_init else 1.0)
+            else:
+                fan_in = part.weight[0].numel()
+                gain = 1.0 if visit.path in classifiers else 2.0
+                part.weight.normal_(0.0, (gain / fan_in) ** 0.5, generator=_generator(seed, visit.path))
+            if part.bias is not None:
+                part.bias.zero_()
+
+
+def _classifiers(network: Network) -> set[str]:
+    """Paths of the layers that give logits: the last weighted one of the network and of each auxiliary branch."""
+    heads = {name for name, layer in named(network.stack) if isinstance(layer, Auxiliary)}
+    last: dict[str, str] = {}
+    for visit in visits(network, training=True):
+        if isinstance(visit.layer, (Conv, Dense)):
+            first = visit.path.partition(".")[0]
+            last[first if first in heads else ""] = visit.path
+    return set(last.values())
+
+
+def _generator(seed: int, path: str) -> torch.Generator:
+    """A random state of each layer's own, so that no layer's weights depend on what else is in the network."""
+    digest = hashlib.sha256(f"{seed}/{path}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)

@@ -1,0 +1,212 @@
+"""Families: rules that give a network for any depth and width, for images from 8x8 up and any number of channels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from deepenough.errors import DeepenoughError
+from deepenough.nets.layers import (
+    BatchNorm,
+    Concat,
+    Conv,
+    Dense,
+    GlobalAvgPool,
+    Group,
+    Layer,
+    MaxPool,
+    Relu,
+    Stack,
+    Sum,
+)
+from deepenough.nets.network import Network
+
+BASE_WIDTH = 32
+"""Channels of the first level at width 1. Each level doubles them."""
+
+SMALLEST = 8
+"""Pixels of the shorter side that a family needs."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How images with a shorter side of at least `side` pixels enter: the first convolution, a pool, the levels."""
+
+    side: int
+    kernel: int
+    stride: int
+    pool: bool
+    levels: int
+
+
+# The first level runs at 8 to 28 pixels for images up to 100, at most 56 for 224: what a CPU can bear.
+PLANS = (
+    Plan(side=192, kernel=7, stride=2, pool=True, levels=4),  # 224: 56, 28, 14, 7
+    Plan(side=96, kernel=3, stride=2, pool=True, levels=3),  # 128: 32, 16, 8
+    Plan(side=48, kernel=3, stride=2, pool=True, levels=3),  # 64: 16, 8, 4
+    Plan(side=24, kernel=3, stride=1, pool=True, levels=2),  # 28: 14, 7
+    Plan(side=SMALLEST, kernel=3, stride=1, pool=False, levels=2),  # 8: 8, 4
+)
+
+
+def plan(input: tuple[int, int, int]) -> Plan:
+    """The plan for images (C, H, W), by their shorter side."""
+    shorter = min(input[1:])
+    for candidate in PLANS:
+        if shorter >= candidate.side:
+            return candidate
+    raise DeepenoughError(
+        f"images of {input[1]}x{input[2]} pixels: families take {SMALLEST}x{SMALLEST} and up; enlarge the images"
+    )
+
+
+@dataclass(frozen=True)
+class Family:
+    """One rule. Its depths are `step * blocks + base`, where both follow from the number of levels.
+
+    `stack(plan, blocks, widths, classes)` gives the layers.
+    """
+
+    name: str
+    source: str
+    step: Callable[[int], int]
+    base: Callable[[int], int]
+    stack: Callable[[Plan, int, tuple[int, ...], int], Stack]
+
+    def depth_of(self, blocks: int, input: tuple[int, int, int]) -> int:
+        """The depth with that many blocks a level, for images (C, H, W)."""
+        if blocks < 1:
+            raise DeepenoughError(f"{blocks} blocks a level: a {self.name} network has 1 or more")
+        levels = plan(input).levels
+        return self.step(levels) * blocks + self.base(levels)
+
+    def depths(self, input: tuple[int, int, int]) -> Iterator[int]:
+        """The depths that the family has for images (C, H, W), ascending, without end."""
+        blocks = 1
+        while True:
+            yield self.depth_of(blocks, input)
+            blocks += 1
+
+    def blocks_of(self, depth: int, input: tuple[int, int, int]) -> int:
+        """Blocks a level of the network that has this depth. Another depth is an error that names the nearest."""
+        first, step = self.depth_of(1, input), self.step(plan(input).levels)
+        below = (depth - first) // step
+        if depth >= first and (depth - first) % step == 0:
+            return below + 1
+        near = [first + step * place for place in (below, below + 1) if place >= 0]
+        raise DeepenoughError(
+            f"--depth {depth}: this family has depths {first}, {first + step}, {first + 2 * step}, ...; "
+            f"nearest {'is' if len(near) == 1 else 'are'} {' and '.join(map(str, near))}"
+        )
+
+    def network(
+        self, input: tuple[int, int, int] = (3, 32, 32), classes: int = 10, *, depth: int, width: float = 1.0
+    ) -> Network:
+        """The network of this depth for images (C, H, W). `width` multiplies the channels, in multiples of 8."""
+        if not 0 < width < 1000:
+            raise DeepenoughError(f"--width {width}: it is a factor above 0 and below 1000; 1 is the usual width")
+        how = plan(input)
+        blocks = self.blocks_of(depth, input)
+        first = max(8, round(BASE_WIDTH * width / 8) * 8)
+        widths = tuple(first * 2**level for level in range(how.levels))
+        return Network(
+            name=f"{self.name}-{depth}" + (f"-w{width:g}" if width != 1 else ""),
+            input=input,
+            stack=self.stack(how, blocks, widths, classes),
+            source=self.source,
+            variant=f"family {self.name}: {how.levels} levels of {blocks}, {first} channels in the first",
+        )
+
+
+def conv_bn(out: int, kernel: int = 3, stride: int = 1) -> Stack:
+    """Convolution, batch norm, ReLU."""
+    return Conv(out, kernel, stride, bias=False), BatchNorm(), Relu()
+
+
+def _stem(how: Plan, width: int) -> Layer:
+    pool = (MaxPool(2),) if how.pool else ()
+    return Group((*conv_bn(width, how.kernel, how.stride), *pool), name="stem")
+
+
+def _head(classes: int) -> Stack:
+    return GlobalAvgPool(name="pool"), Dense(classes, name="classifier")
+
+
+def residual_block(width: int, number: int) -> Stack:
+    """Two convolutions around an identity shortcut (He et al. 2015, fig. 2). It starts as the identity."""
+    main = (*conv_bn(width), Conv(width, bias=False), BatchNorm(zero_init=True))
+    return Sum((main, ()), name=f"block{number}"), Relu(name=f"relu{number}")
+
+
+def _residual(how: Plan, blocks: int, widths: tuple[int, ...], classes: int) -> Stack:
+    """A convolution opens each level (the stem the first), so that every block keeps its shape."""
+    levels = []
+    for number, width in enumerate(widths, 1):
+        opening = () if number == 1 else conv_bn(width, 3, 2)
+        body = [layer for block in range(1, blocks + 1) for layer in residual_block(width, block)]
+        levels.append(Group((*opening, *body), name=f"level{number}"))
+    return _stem(how, widths[0]), *levels, *_head(classes)
+
+
+def _plain(how: Plan, blocks: int, widths: tuple[int, ...], classes: int) -> Stack:
+    """3x3 convolutions with pools between the levels; the stem is the first level's first convolution."""
+    stack: list[Layer] = [_stem(how, widths[0])]
+    for number, width in enumerate(widths, 1):
+        opening = () if number == 1 else (MaxPool(2),)
+        count = blocks - 1 if number == 1 else blocks
+        body = tuple(layer for _ in range(count) for layer in conv_bn(width))
+        if opening or body:
+            stack.append(Group((*opening, *body), name=f"level{number}"))
+    return *stack, *_head(classes)
+
+
+def inception_module(width: int, number: int) -> Layer:
+    """Four branches side by side, in GoogLeNet's shares: 1/4, 1/2, 1/8, 1/8 (Szegedy et al. 2014, table 1, row 3a).
+
+    With batch norm, and the 5x5 as two 3x3 (Szegedy et al. 2015, fig. 5).
+    """
+    branches = (
+        conv_bn(width // 4, 1),
+        (*conv_bn(width * 3 // 8, 1), *conv_bn(width // 2, 3)),
+        (*conv_bn(width // 8, 1), *conv_bn(width // 8, 3), *conv_bn(width // 8, 3)),
+        (MaxPool(3, 1, 1), *conv_bn(width // 8, 1)),
+    )
+    return Concat(branches, ("one", "three", "five", "pool"), name=f"module{number}")
+
+
+def _inception(how: Plan, blocks: int, widths: tuple[int, ...], classes: int) -> Stack:
+    levels = []
+    for number, width in enumerate(widths, 1):
+        opening = () if number == 1 else (MaxPool(2),)
+        body = tuple(inception_module(2 * width, module) for module in range(1, blocks + 1))
+        levels.append(Group((*opening, *body), name=f"level{number}"))
+    return _stem(how, widths[0]), *levels, *_head(classes)
+
+
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {
+        "residual": Family(
+            "residual",
+            "He et al. 2015, arXiv 1512.03385, section 4.2, with identity shortcuts only",
+            step=lambda levels: 2 * levels,
+            base=lambda levels: levels + 1,
+            stack=_residual,
+        ),
+        "plain": Family(
+            "plain",
+            "Simonyan & Zisserman 2014, arXiv 1409.1556, with batch norm",
+            step=lambda levels: levels,
+            base=lambda levels: 1,
+            stack=_plain,
+        ),
+        "inception": Family(
+            "inception",
+            "Szegedy et al. 2014, arXiv 1409.4842; 2015, arXiv 1512.00567",
+            step=lambda levels: 3 * levels,
+            base=lambda levels: 2,
+            stack=_inception,
+        ),
+    }
+)
+"""The families by name. The first is the default."""

@@ -1,0 +1,37 @@
+"""Published networks by name, each exactly as published, with source and variant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from deepenough.errors import unknown
+from deepenough.nets.network import Network
+from deepenough.nets.zoo import resnet, vgg
+from deepenough.nets.zoo.alexnet import alexnet, alexnet_torchvision
+from deepenough.nets.zoo.googlenet import googlenet, googlenet_bn
+from deepenough.nets.zoo.squeezenet import squeezenet1_1
+
+NETWORKS: Mapping[str, Callable[[], Network]] = MappingProxyType(
+    {
+        "alexnet": alexnet,
+        "alexnet_torchvision": alexnet_torchvision,
+        **{f"vgg{depth}": vgg.preset(depth) for depth in vgg.VGGS},
+        **{f"vgg{depth}_bn": vgg.preset(depth, norm=True) for depth in vgg.VGGS},
+        "googlenet": googlenet,
+        "googlenet_bn": googlenet_bn,
+        **{f"resnet{depth}": resnet.paper(depth) for depth in resnet.RESNETS},
+        "resnet18_torchvision": resnet.torchvision(18),
+        "resnet34_torchvision": resnet.torchvision(34),
+        **{f"resnet{depth}_v1_5": resnet.torchvision(depth) for depth in (50, 101, 152)},
+        "squeezenet1_1": squeezenet1_1,
+    }
+)
+"""The functions that give the networks, by name."""
+
+
+def network(name: str) -> Network:
+    """The published network of that name; another name is an error with the nearest."""
+    if name not in NETWORKS:
+        raise unknown("network", name, NETWORKS)
+    return NETWORKS[name]()
