@@ -56,7 +56,12 @@ def test_transparent_pixels_are_laid_on_white(photo: Any) -> None:
     alpha = np.tile(np.linspace(0, 255, colour.shape[1]).astype(np.uint8), (colour.shape[0], 1))
     picture = Image.fromarray(np.dstack([colour.astype(np.uint8), alpha]))
     expected = colour * (alpha[..., None] / 255) + 255 * (1 - alpha[..., None] / 255)
-    for given in (encode(picture, "PNG"), encode(picture, "WEBP", lossless=True, exact=True), picture, np.asarray(picture)):
+    for given in (
+        encode(picture, "PNG"),
+        encode(picture, "WEBP", lossless=True, exact=True),
+        picture,
+        np.asarray(picture),
+    ):
         assert np.abs(np.asarray(upright(given)) - expected).max() <= 1.01
     grey = upright(encode(picture.convert("LA"), "PNG"))
     assert grey.mode == "L"
@@ -72,8 +77,8 @@ def test_arrays_of_every_allowed_type_agree(photo: Any) -> None:
     for given in (whole, whole / 255, whole.astype(np.uint16) * 257):
         np.testing.assert_array_equal(np.asarray(upright(given)), whole)
     np.testing.assert_array_equal(np.asarray(upright(whole[:, :, :1])), whole[:, :, 0])
-    for wrong in (whole.astype(np.int64), whole * 1.0, whole[0], np.zeros((9, 9, 2), np.uint8)):
-        with pytest.raises(ImageError, match="can be read|is no image"):
+    for wrong in (whole.astype(np.int64), whole * 1.0, whole[0, 0], np.zeros((9, 9, 2), np.uint8)):
+        with pytest.raises(ImageError, match=r"can be read|is no image"):
             upright(wrong)
 
 
@@ -102,6 +107,24 @@ def test_what_cannot_be_used_is_named(photo: Any, tmp_path: Path) -> None:
                 upright(image)
             assert caught.value.kind == kind
     assert upright(encode(frames[0], "GIF")).size == (120, 96)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP"])
+def test_broken_files_raise_nothing_but_image_errors(photo: Any, kind: str) -> None:
+    whole, random = encode(photo(12, 50, 40), kind), np.random.default_rng(5)
+    refused = 0
+    for turn in range(150):
+        data = bytearray(whole)
+        for place in random.integers(0, len(data), 4):
+            data[place] = random.integers(0, 256)
+        broken = bytes(data[: random.integers(1, len(data))] if turn % 2 else data)
+        for read in (lambda given: upright(given, 64), header):
+            try:
+                read(broken)
+            except ImageError:
+                refused += 1
+    assert refused > 20
 
 
 def test_an_image_of_moderate_bomb_size_is_an_error_too(photo: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,13 +19,12 @@ def test_near_pairs_are_all_pairs_within_seven_bits() -> None:
     hashes = random.integers(0, 2**64, 400, dtype=np.uint64)
     for row in range(0, 300, 3):  # near ones, 0 to 9 bits away
         bits = random.choice(64, row % 10, replace=False)
-        hashes[row + 1] = hashes[row] ^ np.bitwise_or.reduce(np.uint64(1) << bits.astype(np.uint64), initial=np.uint64(0))
+        hashes[row + 1] = hashes[row] ^ np.bitwise_or.reduce(
+            np.uint64(1) << bits.astype(np.uint64), initial=np.uint64(0)
+        )
     found = {tuple(pair) for pairs in near_pairs(hashes) for pair in pairs.tolist()}
     expected = {
-        (i, j)
-        for i in range(400)
-        for j in range(i + 1, 400)
-        if bin(int(hashes[i]) ^ int(hashes[j])).count("1") <= 7
+        (i, j) for i in range(400) for j in range(i + 1, 400) if bin(int(hashes[i]) ^ int(hashes[j])).count("1") <= 7
     }
     assert len(expected) >= 75
     assert found == expected

@@ -24,7 +24,7 @@ def names(job, role="ladder"):
 
 
 def test_flat_truth_gives_the_shallowest(question, rungs, workshop, approaching):
-    job, verdict = search(EnoughSearch, question, rungs, workshop(approaching(FLAT.get)))
+    job, verdict = search(EnoughSearch, question, rungs, workshop(approaching(FLAT)))
     assert verdict.chosen.rung.blocks == 1
     assert verdict.kind == "shown"
     assert names(job) == [1, 2, 4]  # two rungs in a row gained nothing
@@ -32,7 +32,7 @@ def test_flat_truth_gives_the_shallowest(question, rungs, workshop, approaching)
 
 
 def test_rising_truth_gives_the_first_within_the_margin(question, rungs, workshop, approaching):
-    job, verdict = search(EnoughSearch, question, rungs, workshop(approaching(RISING.get)))
+    job, verdict = search(EnoughSearch, question, rungs, workshop(approaching(RISING)))
     assert verdict.chosen.rung.blocks == 4
     assert 8 in names(job)
     failing = [c for c in verdict.compared if c.candidate.rung.blocks == 2]
@@ -43,7 +43,7 @@ def test_rising_truth_gives_the_first_within_the_margin(question, rungs, worksho
 def test_testing_stops_at_the_first_failure(question, rungs, workshop, approaching):
     # depth 2 is bad, depth 1 good: the fixed sequence may not jump over a failure
     dip = {1: 0.900, 2: 0.86, 4: 0.905, 8: 0.905, 16: 0.905}
-    _, verdict = search(EnoughSearch, replace(question, budget=2.0), rungs, workshop(approaching(dip.get)))
+    _, verdict = search(EnoughSearch, replace(question, budget=2.0), rungs, workshop(approaching(dip)))
     by_blocks = {c.candidate.rung.blocks: c for c in verdict.compared}
     assert not by_blocks[2].enough
     assert not by_blocks[1].enough
@@ -55,7 +55,7 @@ def test_testing_stops_at_the_first_failure(question, rungs, workshop, approachi
 def test_few_images_leave_the_burden_on_the_shallower(question, rungs, workshop, approaching):
     """With 150 images half a point can't be shown to lie under one point: the deeper stays, and it says so."""
     truth = {1: 0.88, 2: 0.90, 4: 0.91, 8: 0.91, 16: 0.91}
-    _, verdict = search(EnoughSearch, question, rungs, workshop(approaching(truth.get), images=150, noise=0.05))
+    _, verdict = search(EnoughSearch, question, rungs, workshop(approaching(truth), images=150, noise=0.05))
     assert not any(c.enough for c in verdict.compared)
     assert verdict.kind == "best"
     assert verdict.chosen is verdict.best
@@ -63,16 +63,16 @@ def test_few_images_leave_the_burden_on_the_shallower(question, rungs, workshop,
 
 def test_near_the_margin_a_second_seed_decides(question, rungs, workshop, approaching):
     truth = {1: 0.80, 2: 0.892, 4: 0.9005, 8: 0.900, 16: 0.90}
-    job, verdict = search(EnoughSearch, replace(question, budget=5.0), rungs, workshop(approaching(truth.get)))
+    job, verdict = search(EnoughSearch, replace(question, budget=5.0), rungs, workshop(approaching(truth)))
     contested = next(c for c in verdict.compared if c.candidate.rung.blocks == 2)
     assert contested.seeds == 2
     assert not contested.contested
-    assert sorted(set(names(job, "second seed"))) == sorted({2, verdict.best.rung.blocks})
+    assert {2, verdict.best.rung.blocks} <= set(names(job, "second seed"))
 
 
 def test_without_the_budget_for_a_second_seed_nothing_is_shown(question, rungs, workshop, approaching):
     truth = {1: 0.80, 2: 0.892, 4: 0.9005, 8: 0.900, 16: 0.90}
-    job, verdict = search(EnoughSearch, question, rungs, workshop(approaching(truth.get)))
+    job, verdict = search(EnoughSearch, question, rungs, workshop(approaching(truth)))
     near = next(c for c in verdict.compared if c.candidate.rung.blocks == 2)
     assert near.seeds == 2 or not near.enough
     assert job.spent <= 0.5 * job.whole_ladder
@@ -80,7 +80,7 @@ def test_without_the_budget_for_a_second_seed_nothing_is_shown(question, rungs, 
 
 def test_the_look_ahead_proposes_and_never_decides(question, rungs, workshop, approaching):
     late = {1: 0.80, 2: 0.801, 4: 0.802, 8: 0.85, 16: 0.85}
-    job, verdict = search(EnoughSearch, replace(question, budget=2.0), rungs, workshop(approaching(late.get)))
+    job, verdict = search(EnoughSearch, replace(question, budget=2.0), rungs, workshop(approaching(late)))
     assert names(job, "look-ahead") == [8]
     assert 8 in names(job)
     assert verdict.chosen.role == "ladder"
@@ -89,26 +89,26 @@ def test_the_look_ahead_proposes_and_never_decides(question, rungs, workshop, ap
 
 @pytest.mark.parametrize("truth", [FLAT, RISING, {1: 0.5, 2: 0.6, 4: 0.7, 8: 0.8, 16: 0.9}])
 def test_the_budget_holds_without_a_target(question, rungs, workshop, approaching, truth):
-    job, _ = search(EnoughSearch, question, rungs, workshop(approaching(truth.get)))
+    job, _ = search(EnoughSearch, question, rungs, workshop(approaching(truth)))
     assert job.spent <= 0.5 * job.whole_ladder
 
 
 @pytest.mark.parametrize("target", [0.77, 0.83, 0.86, 0.875])
 def test_the_budget_holds_with_a_target(question, rungs, workshop, approaching, target):
     job, verdict = search(
-        TargetSearch, replace(question, target=target, budget=2.0), rungs, workshop(approaching(RISING.get))
+        TargetSearch, replace(question, target=target, budget=2.0), rungs, workshop(approaching(RISING))
     )
     assert verdict.kind == "shown"
     assert verdict.chosen.lower >= target
     assert job.spent <= 2.0 * job.workshop.planned(verdict.chosen.rung)
     shallower = [b for b, accuracy in RISING.items() if accuracy < target]
-    assert verdict.chosen.rung.blocks > max(shallower)
+    assert verdict.chosen.rung.blocks > max(shallower, default=0)
 
 
 def test_a_hopeless_rung_is_ended_early(question, rungs, workshop, approaching):
     truth = {1: 0.70, 2: 0.71, 4: 0.90, 8: 0.90, 16: 0.90}
     job, verdict = search(
-        TargetSearch, replace(question, target=0.88, budget=2.0), rungs, workshop(approaching(truth.get))
+        TargetSearch, replace(question, target=0.88, budget=2.0), rungs, workshop(approaching(truth))
     )
     ended = {c.rung.blocks: c.state for c in job.tried}
     assert ended[2] == "hopeless"
@@ -118,7 +118,7 @@ def test_a_hopeless_rung_is_ended_early(question, rungs, workshop, approaching):
 def test_closing_in_finds_the_rung_between(question, rungs, workshop, approaching):
     truth = {1: 0.70, 2: 0.71, 3: 0.90, 4: 0.90, 8: 0.90, 16: 0.90}
     job, verdict = search(
-        TargetSearch, replace(question, target=0.88, budget=10.0), rungs, workshop(approaching(truth.get))
+        TargetSearch, replace(question, target=0.88, budget=10.0), rungs, workshop(approaching(truth))
     )
     assert names(job, "bisection") == [3]
     assert verdict.chosen.rung.blocks == 3
@@ -127,7 +127,7 @@ def test_closing_in_finds_the_rung_between(question, rungs, workshop, approachin
 
 def test_a_target_that_nothing_meets(question, rungs, workshop, approaching):
     job, verdict = search(
-        TargetSearch, replace(question, target=0.99, budget=2.0), rungs, workshop(approaching(RISING.get))
+        TargetSearch, replace(question, target=0.99, budget=2.0), rungs, workshop(approaching(RISING))
     )
     assert verdict.kind == "not met"
     assert verdict.chosen.finished
@@ -136,7 +136,7 @@ def test_a_target_that_nothing_meets(question, rungs, workshop, approaching):
 
 
 def test_no_time_left_answers_from_what_there_is(question, rungs, workshop, approaching):
-    bench = workshop(approaching(RISING.get))
+    bench = workshop(approaching(RISING))
     bench.time = False
     job, verdict = search(EnoughSearch, question, rungs, bench)
     assert names(job) == [1]
@@ -144,7 +144,7 @@ def test_no_time_left_answers_from_what_there_is(question, rungs, workshop, appr
 
 
 def test_the_same_search_twice_is_the_same(question, rungs, workshop, approaching):
-    first = search(EnoughSearch, question, rungs, workshop(approaching(RISING.get)))
-    again = search(EnoughSearch, question, rungs, workshop(approaching(RISING.get)))
+    first = search(EnoughSearch, question, rungs, workshop(approaching(RISING)))
+    again = search(EnoughSearch, question, rungs, workshop(approaching(RISING)))
     assert first[0].workshop.trained == again[0].workshop.trained
     assert first[1].text == again[1].text

@@ -68,6 +68,7 @@ room = importlib.util.module_from_spec(spec); spec.loader.exec_module(room)
 from deepenough.data.augment import Augment
 from deepenough.train import Interrupted, Recipe, Stop, train
 torch.set_num_threads(1)
+torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1)  # imports half of torch, once
 images, network = room.make_images(), room.make_network()
 recipe = Recipe(epochs=4, batch=16, lr=0.1, augment=Augment(shift=0.05, flip=True), ema=0.9)
 

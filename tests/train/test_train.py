@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 from deepenough.data.augment import Augment
-from deepenough.nets.build import build
 
 from deepenough.errors import DeepenoughError
 from deepenough.nets import macs
+from deepenough.nets.build import build
 from deepenough.train import Recipe, train
 from deepenough.train.loop import stale
 from deepenough.train.range_test import STEPS, choose
@@ -93,6 +93,8 @@ def test_a_loss_that_is_not_finite_keeps_the_last_good_state(
     trained = go(network, images, recipe, tmp_path, checkpoint_steps=1)
     assert trained.ended == "not finite"
     assert trained.steps < 12
+    assert trained.lr == 1e30
+    assert trained.macs >= 3 * macs(network) * 16  # what was thrown away was paid for
     assert all(bool(torch.isfinite(tensor.float()).all()) for tensor in trained.state.values())
     assert np.isfinite(trained.probabilities).all()
     assert go(network, images, recipe, tmp_path).ended == "not finite"

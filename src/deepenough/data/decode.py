@@ -116,10 +116,17 @@ def _check(image: Image.Image) -> None:
     if limit is not None and width * height > limit:
         raise ImageError("bomb", f"{width} x {height} is more than {limit:,} pixels")
     # The second picture of an MPO (a JPEG from a phone or a stereo camera) is a preview or another eye, not motion.
-    if getattr(image, "is_animated", False) and image.format != "MPO":
-        raise ImageError("animated", f"it holds {getattr(image, 'n_frames', 'several')} pictures, and one is needed")
+    if image.format != "MPO" and (count := _frames(image)) > 1:
+        raise ImageError("animated", f"it holds {count} pictures, and one is needed")
     if min(width, height) < SMALLEST_SIDE:
         raise ImageError("tiny", f"{width} x {height} is under {SMALLEST_SIDE} pixels a side")
+
+
+def _frames(image: Image.Image) -> int:
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except Exception as error:  # counting reads on in the file, and stumbles where it is broken
+        raise ImageError("damaged", f"its pictures cannot be counted ({error or type(error).__name__})") from None
 
 
 def _orientation(image: Image.Image) -> int:

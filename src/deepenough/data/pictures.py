@@ -24,7 +24,7 @@ and relative difference of the aspect ratios. On 3,781 photos of clothes, 1,800 
 to 2 differ by at most 2.3 and 13 (hashes in 6 bits); the nearest different photos that hashes propose, by 11 and 63."""
 
 _FLATTEST = 4.0
-_CHUNK = 1 << 18
+_CHUNK = 1 << 15
 _COSINES = np.cos(np.pi / THUMB * (np.arange(THUMB) + 0.5) * np.arange(8)[:, None])
 _ONES = np.array([bin(byte).count("1") for byte in range(256)], np.uint8)
 _BITS = np.uint64(1) << np.arange(64, dtype=np.uint64)

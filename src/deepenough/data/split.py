@@ -34,36 +34,43 @@ def cut(labels: NDArray[np.int64], groups: NDArray[np.int64], rows: Index, share
     row. A pure function of its arguments.
     """
     total = min(round(share * len(rows)), MOST)
-    units = _units(labels, groups, rows, np.random.default_rng([seed, len(rows), total]))
-    sizes = np.array([sum(len(unit) for unit in of) for of in units.values()])
+    units = _Units(groups, rows)
+    _, per_class = np.unique(labels[units.first], return_inverse=True)
+    sizes = np.bincount(per_class, weights=units.sizes).astype(np.int64)
     exact = sizes * (total / max(len(rows), 1))
     quotas = np.floor(exact).astype(np.int64)
     by_remainder = np.argsort(quotas - exact, kind="stable")
     quotas[by_remainder[: total - int(quotas.sum())]] += 1
-    taken: list[Index] = []
-    for of, quota in zip(units.values(), quotas, strict=True):
+    order = np.random.default_rng([seed, len(rows), total]).permutation(len(units.first))
+    taken = np.zeros(len(order), np.bool_)
+    for row, quota in enumerate(quotas):
+        mine = order[per_class[order] == row]
         left = max(int(quota), 1)  # no class without an image
-        first = len(taken)
-        for unit in of[1:]:  # nor without one on the other side
-            if len(unit) <= left:
-                taken.append(unit)
-                left -= len(unit)
-        if len(taken) == first and len(of) > 1:
-            taken.append(min(of, key=len))
-    return np.sort(np.concatenate(taken)) if taken else np.zeros(0, np.int64)
+        others = mine[1:]  # nor a side without one
+        for unit, size in zip(others.tolist(), units.sizes[others].tolist(), strict=True):
+            if size <= left:
+                taken[unit] = True
+                left -= size
+                if not left:
+                    break
+        if len(mine) > 1 and not taken[mine].any():
+            taken[mine[np.argmin(units.sizes[mine])]] = True
+    return units.rows_of(taken)
 
 
-def _units(
-    labels: NDArray[np.int64], groups: NDArray[np.int64], rows: Index, random: np.random.Generator
-) -> dict[int, list[Index]]:
-    """The groups of `rows` as index arrays, shuffled, by the class of their first row, classes ascending."""
-    order = rows[np.argsort(groups[rows], kind="stable")]
-    starts = np.flatnonzero(np.diff(groups[order], prepend=-1 - np.abs(groups).max(initial=0)))
-    parts = np.split(order, starts[1:])
-    by_class: dict[int, list[Index]] = {int(c): [] for c in np.unique(labels[order[starts]])}
-    for p in random.permutation(len(parts)):
-        by_class[int(labels[parts[p][0]])].append(parts[p])
-    return by_class
+class _Units:
+    """The groups of some rows: `first` row and `sizes` of each, int64 (groups,)."""
+
+    def __init__(self, groups: NDArray[np.int64], rows: Index) -> None:
+        self._rows = rows[np.argsort(groups[rows], kind="stable")]
+        ordered = groups[self._rows]
+        starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)])
+        self.first = self._rows[starts]
+        self.sizes = np.diff(np.append(starts, len(rows)))
+
+    def rows_of(self, chosen: NDArray[np.bool_]) -> Index:
+        """The rows of the chosen groups, ascending."""
+        return np.sort(self._rows[np.repeat(chosen, self.sizes)])
 
 
 def make_split(
@@ -115,16 +122,20 @@ def make_folds(
     different = len(np.unique(groups[rows]))
     if not 2 <= k <= different:
         raise DeepenoughError(f"{k} folds: give 2 to {different}, the number of different images")
-    fold_of = np.full(len(labels), -1, np.int64)
+    units = _Units(groups, rows)
+    order = np.random.default_rng([seed, k, len(rows)]).permutation(len(units.first))
+    fold_of = np.zeros(len(order), np.int64)
     totals = [0] * k
-    for of in _units(labels, groups, rows, np.random.default_rng([seed, k, len(rows)])).values():
+    for label in np.unique(labels[units.first]):
+        mine = order[labels[units.first[order]] == label]
+        mine = mine[np.argsort(-units.sizes[mine], kind="stable")]
         counts = [0] * k
-        for unit in sorted(of, key=len, reverse=True):
+        for unit, size in zip(mine.tolist(), units.sizes[mine].tolist(), strict=True):
             fold = min(range(k), key=lambda f: (counts[f], totals[f]))
-            counts[fold] += len(unit)
-            totals[fold] += len(unit)
+            counts[fold] += size
+            totals[fold] += size
             fold_of[unit] = fold
-    return [(rows[fold_of[rows] != fold], rows[fold_of[rows] == fold]) for fold in range(k)]
+    return [(units.rows_of(fold_of != fold), units.rows_of(fold_of == fold)) for fold in range(k)]
 
 
 def sample(labels: NDArray[np.int64], rows: Index, most: int, seed: int) -> Index:

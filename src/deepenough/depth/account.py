@@ -148,7 +148,6 @@ def _number(value: float) -> float | None:
 
 def candidate(tried: Candidate, classes: Sequence[str]) -> r.Candidate:
     network = tried.rung.network
-    last = [t.curve[-1].train_top1 for t in tried.trainings if t.curve]
     return r.Candidate(
         name=tried.name,
         family=tried.rung.family,
@@ -166,7 +165,7 @@ def candidate(tried: Candidate, classes: Sequence[str]) -> r.Candidate:
         cost=tried.cost,
         seconds=tried.seconds,
         decision=metrics(tried.probabilities[tried.seen], tried.labels[tried.seen], classes),
-        train_top1=float(np.mean(last)) if last else None,
+        train_top1=tried.train_top1,
     )
 
 

@@ -22,7 +22,7 @@ class EnoughSearch(Search):
         self._climb(0)
         while (deeper := self._look_ahead()) is not None:
             self._climb(deeper, forced=True)
-        best = judge.best(finished(self.tried) or self.tried)
+        best = judge.best(finished(self.ladder_candidates()) or self.ladder_candidates())
         compared: list[Compared] = []
         sequence = [c for c in self.ladder_candidates() if self.measure(c) < self.measure(best)]
         going = True
@@ -48,7 +48,8 @@ class EnoughSearch(Search):
                 return
             if not self.in_time(rung):
                 return
-            best = judge.best(finished(self.tried)) if finished(self.tried) else None
+            done = finished(self.ladder_candidates())
+            best = judge.best(done) if done else None
             self.train(rung, bar=best.accuracy if best else 0.0)
             if self.stalled() and not (forced and number == 0):
                 return

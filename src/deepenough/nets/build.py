@@ -45,10 +45,11 @@ class SumOf(nn.Module):
             self.add_module(label, branch)
 
     def forward(self, x: Tensor) -> Tensor:
-        first, *others = (branch(x) for branch in self.children())
+        first, *others = self.children()
+        total: Tensor = first(x)
         for other in others:
-            first = first + other
-        return first
+            total = total + other(x)
+        return total
 
 
 class ConcatOf(nn.Module):

@@ -65,7 +65,7 @@ def _ending(stack: Stack, classes: int, name: str) -> Stack:
         match stack[place]:
             case Conv() | Dense() as layer:
                 changed: Layer = replace(layer, out=classes)
-            case Group(stack=inner) as layer if any(not isinstance(part, Auxiliary) for part in inner):
+            case Group(stack=inner) as layer if _weighted(inner):
                 changed = replace(layer, stack=_ending(inner, classes, name))
             case Sum() | Concat():
                 break
@@ -73,6 +73,12 @@ def _ending(stack: Stack, classes: int, name: str) -> Stack:
                 continue
         return (*stack[:place], changed, *stack[place + 1 :])
     raise DeepenoughError(f"network {name!r} has no last Conv or Dense layer whose outputs are the classes")
+
+
+def _weighted(stack: Stack) -> bool:
+    return any(
+        isinstance(layer, (Conv, Dense, Sum, Concat)) or _weighted(getattr(layer, "stack", ())) for layer in stack
+    )
 
 
 def _check(layer: Layer, *, outermost: bool) -> None:

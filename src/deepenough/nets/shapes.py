@@ -119,12 +119,12 @@ def _joined(layer: Sum | Concat, outputs: list[Shape], path: str) -> Shape:
 def _output(layer: Layer, shape: Shape, path: str) -> Shape:
     match layer:
         case Conv():
-            channels, height, width = _image(layer, shape, path)
+            channels = _image(layer, shape, path)[0]
             if channels % layer.groups or layer.out % layer.groups:
                 _fail(path, layer, shape, f"channels in and out ({layer.out}) that {layer.groups} groups divide")
             return (layer.out, *_slide(layer, shape, path, layer.kernel, layer.stride, layer.pad))
         case MaxPool() | AvgPool():
-            channels, height, width = _image(layer, shape, path)
+            channels = _image(layer, shape, path)[0]
             sides = _slide(layer, shape, path, layer.kernel, layer.step, layer.padding, ceil=layer.ceil)
             return (channels, *sides)
         case GlobalAvgPool() | GlobalMaxPool():

@@ -124,7 +124,7 @@ def eight_table() -> Table:
     from rich.table import Table
 
     table = Table(
-        title="ImageNet networks. Errors in percent, top-1 / top-5; other protocols, other numbers: compare like with like",
+        title="ImageNet networks. Errors in percent, top-1 / top-5: compare only figures of one protocol",
         title_justify="left",
         caption="Depth: weighted layers on the longest path. MACs: of one image. Field: of the last feature map.",
     )
@@ -145,8 +145,8 @@ def eight_table() -> Table:
             str(receptive_field(network)),
         ]
         for figure in entry.figures:
-            top1 = "-" if figure.top1 is None else f"{figure.top1:g}"
-            table.add_row(*own, f"{top1} / {figure.top5:g}", f"{figure.protocol}; {figure.source}")
+            top1 = "-" if figure.top1 is None else str(figure.top1)
+            table.add_row(*own, f"{top1} / {figure.top5}", f"{figure.protocol}; {figure.source}")
             own = [""] * len(own)
         table.add_section()
     return table

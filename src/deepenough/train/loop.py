@@ -26,6 +26,7 @@ from deepenough.train.stop import Interrupted
 Watch = Callable[[Sequence[Epoch]], str]
 Progress = Callable[[int, int, Epoch | None], None]
 
+PAID = ("images", "range_images", "evaluated_images", "seconds", "lr")
 LOOK = 10  # steps between looks at the loss: each makes a GPU wait
 
 
@@ -119,7 +120,7 @@ def one_epoch(state: State, job: Job, supervisor: Supervisor) -> None:
 def close_epoch(state: State, job: Job) -> None:
     """Judge the epoch's weights on the held-out images and add a point to the curve."""
     clock = time.perf_counter()
-    probabilities = judge(state, job)
+    state.judged = probabilities = judge(state, job)
     if not np.isfinite(probabilities).all():
         raise NotFiniteError
     labels = job.feed.loader.images.labels[job.held_out]
@@ -152,12 +153,13 @@ def last_good(state: State, job: Job, initial: tuple[Tensors, dict[str, Any]]) -
 
     What was thrown away was paid for, so images and seconds stay counted.
     """
-    spent = state.images, state.seconds
+    paid = {name: getattr(state, name) for name in PAID}
     for tensors, facts in [*whole(job.folder), initial]:
         state.restore(tensors, facts)
         if np.isfinite(judge(state, job)).all():
             break
-    state.images, state.seconds = spent
+    for name, value in paid.items():
+        setattr(state, name, value)
 
 
 def stale(curve: Sequence[Epoch]) -> int:

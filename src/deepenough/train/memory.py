@@ -15,7 +15,8 @@ def keep_freed_memory() -> bool:
     Every training step allocates and frees the same activations of many megabytes. By default glibc maps and
     unmaps each of them, and the system clears every page again. Call it once, before the first tensor, from a
     process that is all ours: the command line does, importing this package does not. The price is that the
-    process stays at its peak size.
+    process stays at its peak size. Seen on two quiet cores: a step of `benchmarks/throughput_residual.py`'s network
+    took 316 ms without it and 280 ms with it.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

@@ -91,13 +91,17 @@ def default_recipe(
 ) -> Recipe:
     """A recipe that is good in few epochs, for `images_count` training images of `input_shape` (C, H, W).
 
-    Time is the price, so the epochs fall with the square root of the number of images, from 60 at 1,000
-    images to 8 at 50,000. `mirror` says whether mirror images are sensible. `strength` names the augmentation;
-    None chooses it by the number of images.
+    Time is the price, so the epochs fall with the square root of the number of images, from 60 at 1,000 images to
+    8 at 50,000, and pictures under 28 pixels a side, which have less to learn from, take as much less. `mirror` says
+    whether mirror images are sensible. `strength` names the augmentation, "light" where it is None.
+
+    Seen with a residual network of depth 7, on one core of a shared machine: the digits of scikit-learn (1,347
+    images of 8x8 to train on) in 15 epochs and 6 s.
     """
     if strength is not None and strength not in STRENGTHS:
         raise unknown("augmentation", strength, STRENGTHS)
-    epochs = round(60 * math.sqrt(1000 / max(images_count, 1)))
+    small = min(min(input_shape[1:]) / 28, 1.0)
+    epochs = round(60 * math.sqrt(1000 / max(images_count, 1)) * small)
     return Recipe(
         epochs=min(max(epochs, 5), 60),
         batch=64 if images_count < 5000 else 128,

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -38,6 +40,7 @@ class State:
     evaluated_images: int = 0
     seconds: float = 0.0
     epoch_seconds: float = 0.0
+    judged: npt.NDArray[np.float32] | None = None  # of the last epoch; not saved, since it can be made again
 
     @torch.no_grad()
     def advance(self, loss: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor) -> None:
@@ -103,6 +106,7 @@ class State:
         self.tally.copy_(tensors["tally"])
         self.lr = facts["lr"]
         self.step = facts["step"]
+        self.judged = None
         self.curve = [Epoch.from_json(epoch) for epoch in facts["curve"]]
         self.images = facts["images"]
         self.range_images = facts["range_images"]

@@ -163,7 +163,7 @@ def summary(network: Network, state: State, job: Job, ended: str) -> Trained:
         state=state.kept(),
         curve=tuple(state.curve),
         ended=ended,
-        probabilities=judge(state, job),
+        probabilities=judge(state, job) if state.judged is None else state.judged,
         lr=state.lr,
         steps=state.step,
         epochs=len(state.curve),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -78,6 +79,10 @@ def stamp_of(parts: Iterable[object]) -> str:
 
 
 def file_stamp(path: Path) -> str:
-    """Name, size (bytes) and time of change (ns) of a file."""
-    status = path.stat()
-    return f"{path.name} {status.st_size} {status.st_mtime_ns}"
+    """Place, size (bytes) and times of change (ns) of a file."""
+    return f"{path.resolve()} {status_stamp(path.stat())}"
+
+
+def status_stamp(status: os.stat_result) -> str:
+    """Size (bytes) and times of change (ns). The second time also tells of a file unpacked over one just as old."""
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from deepenough.data.finding import Finding
-from deepenough.data.sources.base import SPLIT_NAMES, Source, check_classes, is_text_like
+from deepenough.data.sources.base import SPLIT_NAMES, Source, check_classes, is_text_like, status_stamp
 from deepenough.data.sources.names import Names
 from deepenough.data.split import UNASSIGNED
 from deepenough.errors import DeepenoughError
@@ -33,7 +33,7 @@ class Folder(Source):
         places: list[tuple[str, str, int]] = []  # folder relative to the root, class, split
         for folder, split in splits:
             places += [(f"{folder}/{name}" if folder else name, name, split) for name in _folders(root / folder)]
-        digest = hashlib.sha256(b"folder")
+        digest = hashlib.sha256(b"folder\0" + os.fsencode(root.resolve()))
         labels, parts, counts, filled = bytearray(), bytearray(), [], set()
         blob, ends = bytearray(), array("q", [0])
         named = sorted({name for _, name, _ in places})
@@ -43,7 +43,7 @@ class Folder(Source):
                 raw = os.fsencode(file)
                 blob += raw
                 ends.append(len(blob))
-                digest.update(raw + f"\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+                digest.update(raw + f"\0{status_stamp(status)}\0".encode())
                 count += 1
             if count:
                 filled.add(name)
@@ -58,7 +58,7 @@ class Folder(Source):
         new_row = np.cumsum([name in filled for name in named]) - 1
         self.labels = new_row[np.frombuffer(bytes(labels), np.int32)].astype(np.int64)
         self.splits = np.frombuffer(bytes(parts), np.int8)
-        self.names = Names(np.frombuffer(bytes(blob), np.uint8), np.array(ends, np.int64))
+        self.names = Names(np.frombuffer(blob, np.uint8), np.frombuffer(ends, np.int64))
         self.findings = tuple(findings)
         self.mirror = not is_text_like(self.classes)
         digest.update("\0".join(self.classes).encode("utf-8", "surrogateescape"))
@@ -98,17 +98,21 @@ def _splits(root: Path) -> tuple[list[tuple[str, int]], list[Finding]]:
 
 def _files(root: Path, folder: str, below: int = 0) -> Iterator[tuple[str, os.stat_result]]:
     """Files under a class folder, in the order of their spelling; folders inside it belong to the class."""
+    files, folders = [], []
     with os.scandir(root / folder) as entries:
-        found = sorted((e for e in entries if _visible(e)), key=lambda entry: entry.name)
-    for entry in found:
-        path = f"{folder}/{entry.name}"
-        if entry.is_dir(follow_symlinks=False) and below < 20:
-            yield from _files(root, path, below + 1)
-        elif not entry.is_dir():
-            try:
-                yield path, entry.stat()
-            except OSError:  # a link to nothing: the audit names it
-                yield path, entry.stat(follow_symlinks=False)
+        for entry in entries:
+            if _visible(entry) and entry.is_dir(follow_symlinks=False):
+                folders.append(entry.name)
+            elif _visible(entry) and not entry.is_dir():
+                files.append(entry.name)
+    for name in sorted(files):
+        path = f"{folder}/{name}"
+        try:
+            yield path, (root / path).stat()
+        except OSError:  # a link to nothing: the audit names it
+            yield path, (root / path).lstat()
+    for name in sorted(folders) if below < 20 else ():
+        yield from _files(root, f"{folder}/{name}", below + 1)
 
 
 def _explain(root: Path, splits: list[str], classes: tuple[str, ...]) -> None:

@@ -28,7 +28,7 @@ class Names(Sequence[str]):
         for name in names:
             blob += os.fsencode(name)
             ends.append(len(blob))
-        return cls(np.frombuffer(bytes(blob), np.uint8), np.array(ends, np.int64))
+        return cls(np.frombuffer(blob, np.uint8), np.frombuffer(ends, np.int64))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepenough.data.sources.base import SPLIT_NAMES, Source, check_classes, is_text_like, stamp_of
+from deepenough.data.sources.base import SPLIT_NAMES, Source, check_classes, is_text_like, stamp_of, status_stamp
 from deepenough.data.sources.names import Names
 from deepenough.data.split import UNASSIGNED
 from deepenough.errors import DeepenoughError, unknown
@@ -66,14 +66,14 @@ class Table(Source):
                 f"{file}: none of its {len(paths):,} paths exists (the first is {paths[0]!r}); "
                 f"they are taken relative to {self.root}"
             )
-        self.stamp = stamp_of(["csv", *self.classes, self.labels.tobytes(), self.splits.tobytes(), *paths, *stamps])
+        given = (self.labels.tobytes(), self.splits.tobytes())
+        self.stamp = stamp_of(["csv", self.root.resolve(), *self.classes, *given, *paths, *stamps])
 
     def _stamp(self, path: str) -> str:
         try:
-            status = (self.root / path).stat()
+            return status_stamp((self.root / path).stat())
         except OSError:
             return ""
-        return f"{status.st_size} {status.st_mtime_ns}"
 
     def read(self, row: int) -> bytes:
         return (self.root / self.names[row]).read_bytes()

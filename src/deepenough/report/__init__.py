@@ -1,0 +1,7 @@
+"""What a run shows: `write_report` makes the page, `deepenough.report.tables` the tables of the terminal."""
+
+from __future__ import annotations
+
+from deepenough.report.page import write_report
+
+__all__ = ["write_report"]

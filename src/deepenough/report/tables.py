@@ -1,0 +1,118 @@
+"""What a record says, as rich renderables for the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from deepenough.record import Comparison, Record
+from deepenough.report import words
+
+
+def everything(record: Record, report: Path | None = None) -> Group:
+    """The answer, its evidence, the test images, the cost, the data, and the report to open."""
+    parts: list[RenderableType] = [answer(record)]
+    if record.candidates:
+        parts += [Padding(evidence(record), (1, 0, 0, 0))]
+    if record.test is not None:
+        parts += [Padding(test(record), (1, 0, 0, 0))]
+    parts += [Text(), cost(record), data(record)]
+    if report is not None:
+        parts.append(to_open(report))
+    return Group(*parts)
+
+
+def answer(record: Record) -> Text:
+    """The answer in a sentence, with what it rests on and what to do about doubt."""
+    text = Text(words.headline(record), style="bold")
+    if record.decision is None:
+        return text
+    text.append(f"\n{record.decision.text}", style="not bold")
+    for advice in record.decision.advice:
+        text.append(f"\n• {advice}", style="not bold")
+    return text
+
+
+def evidence(record: Record) -> Table:
+    """One row a candidate, shallow first."""
+    table = Table(
+        title=f"Decided on {words.images(record)}",
+        title_justify="left",
+        title_style="dim",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        collapse_padding=True,
+    )
+    name = "balanced" if record.question.metric == "balanced" else "accuracy"
+    table.add_column("network", overflow="fold")
+    for header in ("depth", "params", "MACs", f"{name}\n(95% interval)", "below best\n(bounds), points"):
+        table.add_column(header, justify="right")
+    table.add_column("verdict")
+    table.add_column("cost", justify="right")
+    compared = {pair.candidate: pair for pair in record.decision.comparisons} if record.decision else {}
+    for candidate in sorted(record.candidates, key=lambda c: (c.depth, c.width, c.family, c.seed)):
+        chosen = record.decision is not None and candidate.name == record.decision.candidate
+        table.add_row(
+            Text(candidate.name),
+            str(candidate.depth),
+            words.amount(candidate.parameters),
+            words.amount(candidate.macs),
+            _accuracy(record, candidate.name),
+            _difference(record, candidate.name, compared.get(candidate.name)),
+            words.verdict(record, candidate),
+            words.amount(candidate.cost),
+            style="bold" if chosen else "",
+        )
+    return table
+
+
+def _accuracy(record: Record, name: str) -> str:
+    candidate = record.candidate(name)
+    value = words.value(record, candidate)
+    if value is None or candidate.decision is None:
+        return "–"
+    interval = words.interval(candidate.decision.top1)
+    return words.percent(value) + ("" if record.question.metric == "balanced" else f"\n{interval}")
+
+
+def _difference(record: Record, name: str, pair: Comparison | None) -> str:
+    if pair is None:
+        return "best" if record.decision and record.decision.best == name else "–"
+    return f"{words.points(pair.difference)}\n{words.points(pair.lower)} to {words.points(pair.upper)}"
+
+
+def test(record: Record) -> Table:
+    """Accuracy on the test images beside the baselines, each with count and interval."""
+    table = Table(
+        title="Test images, looked at once", title_justify="left", title_style="dim", box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )  # fmt: skip
+    table.add_column("model")
+    for header in ("accuracy", "95% interval", "right of all"):
+        table.add_column(header, justify="right")
+    rows = [(baseline.name, baseline.test, "") for baseline in record.baselines]
+    if record.test is not None:
+        chosen = record.decision.candidate if record.decision else "the network"
+        rows.insert(0, (chosen, record.test.top1, "bold"))
+    for name, score, style in rows:
+        right = f"{round(score.value * score.count):,} of {score.count:,}"
+        table.add_row(Text(name), words.percent(score.value), words.interval(score), right, style=style)
+    return table
+
+
+def cost(record: Record) -> Text:
+    return Text(f"Cost: {words.cost(record)}.")
+
+
+def data(record: Record) -> Text:
+    return Text(f"Data: {words.wrong(record)}.")
+
+
+def to_open(report: Path) -> Text:
+    return Text.assemble("Report: ", (str(report), "bold"))

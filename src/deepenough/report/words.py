@@ -1,0 +1,158 @@
+"""Numbers and answers in plain words, the same on the page and in the terminal."""
+
+from __future__ import annotations
+
+from deepenough.record import Accuracy, Candidate, Record
+
+UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """0.9312 as 93.1%."""
+    return f"{100 * share:.{digits}f}%"
+
+
+def points(difference: float) -> str:
+    """A difference of two shares, signed, in percentage points: 0.012 as +1.2."""
+    return f"{100 * difference:+.1f}".replace("-", "−")
+
+
+def amount(number: float) -> str:
+    """A large count with three figures: 1,234,567 as 1.23M."""
+    for unit, letter in UNITS:
+        if abs(number) >= unit * 0.9995:
+            return f"{number / unit:.3g}{letter}" if number / unit < 999.5 else f"{number / unit:.0f}{letter}"
+    return f"{number:.0f}"
+
+
+def duration(seconds: float) -> str:
+    """4000 as 1 h 7 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def interval(accuracy: Accuracy) -> str:
+    return f"{100 * accuracy.low:.1f}–{percent(accuracy.high)}"
+
+
+def measured(accuracy: Accuracy) -> str:
+    """An accuracy with its count and interval, or that there was nothing to measure."""
+    if not accuracy.count:
+        return "no images"
+    right = round(accuracy.value * accuracy.count)
+    return f"{percent(accuracy.value)} ({right:,} of {accuracy.count:,}; 95% interval {interval(accuracy)})"
+
+
+def images(record: Record) -> str:
+    """What decided."""
+    decided = record.decision_images
+    if decided.kind == "out-of-fold":
+        return f"{decided.count:,} out-of-fold images ({decided.folds} folds)"
+    return f"{decided.count:,} validation images"
+
+
+def value(record: Record, candidate: Candidate) -> float | None:
+    """A candidate's accuracy on the decision images by the metric that the run was asked to decide on."""
+    if candidate.decision is None or not candidate.decision.top1.count:
+        return None
+    return candidate.decision.balanced if record.question.metric == "balanced" else candidate.decision.top1.value
+
+
+def headline(record: Record) -> str:
+    """The answer in a few words."""
+    decision = record.decision
+    if decision is None:
+        return "The run was interrupted before it could answer" if record.status == "interrupted" else "No answer yet"
+    return {
+        "shown": f"Depth {decision.depth} is enough",
+        "seems": f"Depth {decision.depth} seems to be enough",
+        "not met": "No network tried reached the target",
+        "best": f"Depth {decision.depth} is the best that was found",
+    }[decision.kind]
+
+
+def asked(record: Record) -> str:
+    """What the run was asked, in one sentence."""
+    question = record.question
+    metric = "balanced accuracy" if question.metric == "balanced" else "accuracy"
+    if question.target is not None:
+        return f"Asked for: {metric} of at least {percent(question.target)}."
+    return f"Asked for: {metric} no more than {100 * question.margin:g} percentage points below the best network's."
+
+
+def verdict(record: Record, candidate: Candidate) -> str:
+    """What was concluded about one candidate, in a few words."""
+    decision = record.decision
+    if candidate.state != "finished":
+        return {"hopeless": "ended early: hopeless", "unfinished": "not trained to the end"}.get(
+            candidate.state, candidate.state
+        )
+    if decision is None:
+        return "not judged"
+    if candidate.name == decision.candidate:
+        return {"shown": "chosen", "seems": "chosen: seems enough", "not met": "best, not enough", "best": "chosen"}[
+            decision.kind
+        ]
+    check = next((check for check in decision.target if check.candidate == candidate.name), None)
+    if check is not None:
+        return "enough" if check.shown else "seems enough" if check.seems else "not enough"
+    compared = next((pair for pair in decision.comparisons if pair.candidate == candidate.name), None)
+    if compared is not None:
+        return "enough" if compared.enough else "not shown worse" if compared.not_shown_worse else "worse"
+    return "best" if candidate.name == decision.best else "not compared"
+
+
+def savings(record: Record) -> str | None:
+    """What the chosen network saves against the deepest one tried."""
+    if record.decision is None or len(record.candidates) < 2:
+        return None
+    chosen = record.candidate(record.decision.candidate)
+    deepest = max(record.candidates, key=lambda candidate: (candidate.depth, candidate.macs))
+    if chosen.depth >= deepest.depth:
+        return None
+
+    def change(before: int, after: int, what: str) -> str:
+        share = 1 - after / before
+        return f"{percent(abs(share), 0)} {'fewer' if share >= 0 else 'more'} {what}"
+
+    return (
+        f"{change(deepest.parameters, chosen.parameters, 'parameters')} and "
+        f"{change(deepest.macs, chosen.macs, 'multiply-accumulates')} than the deepest network tried "
+        f"(depth {deepest.depth})."
+    )
+
+
+def cost(record: Record) -> str:
+    """What the search cost, with its two ratios."""
+    if record.cost is None:
+        seconds = sum(candidate.seconds for candidate in record.candidates)
+        spent = sum(candidate.cost for candidate in record.candidates)
+        return f"so far {amount(spent)} multiply-accumulates in {duration(seconds)} of training"
+    cost = record.cost
+    text = (
+        f"{amount(cost.spent)} multiply-accumulates in {duration(cost.seconds)} of training: "
+        f"{cost.times_chosen:.2f} times training the chosen network alone, "
+        f"{percent(cost.share_of_ladder, 0)} of training the whole ladder"
+    )
+    return text + (f" (retraining on all images but test: {amount(cost.final)})" if cost.final else "")
+
+
+def wrong(record: Record) -> str:
+    """What was wrong with the data, in one line."""
+    kinds = finding_counts(record)
+    if not kinds:
+        return "nothing wrong with the images was found"
+    return ", ".join(f"{count:,} {kind}" for kind, count in kinds)
+
+
+def finding_counts(record: Record) -> list[tuple[str, int]]:
+    """Findings by kind, the most frequent first."""
+    counts: dict[str, int] = {}
+    for finding in record.data.findings:
+        counts[finding.kind] = counts.get(finding.kind, 0) + 1
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))

@@ -1,0 +1,178 @@
+"""Properties of the families and of the walks, against torch."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import deepenough.nets as nets
+from deepenough.errors import DeepenoughError
+from deepenough.nets import FAMILIES
+from deepenough.nets.build import build
+from deepenough.nets.grow import grow
+from deepenough.nets.shapes import visits
+
+SIDES = st.integers(8, 56) | st.sampled_from([64, 97])
+SMALL = st.integers(8, 28) | st.just(48)
+INPUTS = st.tuples(st.integers(1, 5), SIDES, SIDES)
+FEW = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@given(st.sampled_from(sorted(FAMILIES)), INPUTS, st.integers(1, 5), st.floats(0.1, 2), st.integers(2, 20))
+@settings(max_examples=60, deadline=None)
+def test_the_depth_that_a_family_states_is_the_depth_of_the_walk(
+    name: str, shape: tuple[int, int, int], blocks: int, width: float, classes: int
+) -> None:
+    family = FAMILIES[name]
+    stated = family.depth_of(blocks, shape)
+    net = family.network(shape, classes, depth=stated, width=width)
+    assert nets.depth(net) == stated == list(islice(family.depths(shape), blocks))[-1]
+    assert net.classes == classes
+    assert nets.loads(nets.dumps(net)) == net == eval(repr(net), dict(vars(nets)))
+
+
+@given(st.sampled_from(sorted(FAMILIES)), INPUTS, st.integers(1, 2), st.sampled_from([0.25, 0.5]))
+@FEW
+def test_walks_say_what_torch_does(name: str, shape: tuple[int, int, int], blocks: int, width: float) -> None:
+    family = FAMILIES[name]
+    net = family.network(shape, 3, depth=family.depth_of(blocks, shape), width=width)
+    compare_with_torch(net)
+
+
+@pytest.mark.parametrize("name", ["googlenet", "squeezenet1_1", "resnet18", "alexnet"])
+def test_walks_say_what_torch_does_for_published_ones(name: str) -> None:
+    compare_with_torch(nets.NETWORKS[name]())
+
+
+def compare_with_torch(net: nets.Network) -> None:
+    model = build(net).eval()
+    seen: dict[str, tuple[int, ...]] = {}
+
+    def keep(path: str) -> object:
+        def hook(module: nn.Module, inputs: object, output: torch.Tensor) -> None:
+            seen[path] = tuple(output.shape[1:])
+
+        return hook
+
+    walk = list(visits(net))
+    for visit in walk:
+        model.get_submodule(visit.path).register_forward_hook(keep(visit.path))  # type: ignore[arg-type]
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.zeros(1, *net.input))
+    assert seen == {visit.path: visit.output for visit in walk}
+    assert nets.macs(net) * 2 == counter.get_total_flops()
+    assert nets.parameters(net, training=True) == sum(p.numel() for p in model.parameters())
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["conv", "pool", "sum", "concat"]), st.integers(1, 5), st.integers(1, 2)),
+             min_size=1, max_size=5)
+)  # fmt: skip
+@settings(max_examples=15, deadline=None)
+def test_the_receptive_field_is_where_gradients_arrive(parts: list[tuple[str, int, int]]) -> None:
+    stack: list[nets.Layer] = []
+    for kind, kernel, stride in parts:
+        odd = nets.Conv(1, kernel // 2 * 2 + 1, bias=False)
+        stack.append({
+            "conv": nets.Conv(1, max(kernel, stride), stride, bias=False),
+            "pool": nets.AvgPool(max(kernel, stride), stride),
+            "sum": nets.Sum(((odd, odd), ())),
+            "concat": nets.Group((nets.Concat(((odd,), (odd, odd))), nets.Conv(1, 1, bias=False))),
+        }[kind])  # fmt: skip
+    side = 241  # the largest field drawn here is 189 pixels
+    net = nets.Network("n", (1, side, side), tuple(stack))
+    expected = nets.receptive_field(net)
+    model = build(nets.Network("n", net.input, (*stack, nets.GlobalAvgPool(), nets.Dense(1))))
+    model.requires_grad_(False)
+    for parameter in model.parameters():
+        parameter.fill_(1.0)
+    line = torch.zeros(1, 1, side, side, dtype=torch.float32, requires_grad=True)
+    x: torch.Tensor = line
+    for layer in list(model.children())[:-2]:
+        x = layer(x)
+    row, column = x.shape[2] // 2, x.shape[3] // 2
+    x[0, 0, row, column].backward()
+    assert line.grad is not None
+    touched = line.grad[0, 0].abs().sum(0).nonzero().flatten()
+    assert int(touched[-1] - touched[0]) + 1 == expected
+
+
+@given(st.tuples(st.integers(1, 5), SMALL, SMALL), st.integers(1, 2), st.integers(1, 2), st.integers(0, 3))
+@FEW
+def test_a_grown_network_gives_the_same_outputs(shape: tuple[int, int, int], blocks: int, more: int, seed: int) -> None:
+    family = FAMILIES["residual"]
+    shallow = family.network(shape, 4, depth=family.depth_of(blocks, shape), width=0.25)
+    deep = family.network(shape, 4, depth=family.depth_of(blocks + more, shape), width=0.25)
+    model = build(shallow, seed)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():  # trained: no scale is zero any more
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.1)
+    images = torch.randn(3, *shape, generator=generator)
+    model(images)  # running statistics other than their start
+    grown = build(deep, seed + 1)
+    grown.load_state_dict(grow(model.state_dict(), shallow, deep, seed))
+    with torch.no_grad():
+        assert torch.equal(model.eval()(images), grown.eval()(images))
+    assert all(torch.equal(v, grown.state_dict()[k]) for k, v in model.state_dict().items())
+
+
+def test_growing_into_another_network_is_refused() -> None:
+    make = FAMILIES["residual"].network
+    shallow = make(depth=7)
+    state = build(shallow).state_dict()
+    for other in (make(depth=11, width=2), make(depth=11, classes=3), make((1, 32, 32), depth=11),
+                  FAMILIES["plain"].network(depth=7)):  # fmt: skip
+        with pytest.raises(DeepenoughError, match="from scratch"):
+            grow(state, shallow, other)
+    with pytest.raises(DeepenoughError):
+        grow(build(make(depth=11)).state_dict(), make(depth=11), shallow)
+
+
+def test_weights_are_a_function_of_network_and_seed() -> None:
+    net = FAMILIES["residual"].network(depth=7, width=0.5)
+    before = torch.get_rng_state()
+    one, two, other = (build(net, seed).state_dict() for seed in (3, 3, 4))
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    assert not torch.equal(one["stem.conv.weight"], other["stem.conv.weight"])
+    wide = build(nets.Network("n", (64, 8, 8), (nets.Conv(64), nets.GlobalAvgPool(), nets.Dense(2)))).state_dict()
+    assert float(wide["conv.weight"].std()) == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.02)
+    assert one["level1.block1.main.norm2.weight"].abs().sum() == 0
+
+
+@pytest.mark.parametrize(("depth", "words"), [(9, "7 and 11"), (3, "nearest is 7"), (12, "11 and 15")])
+def test_a_depth_that_is_not_there_names_its_neighbours(depth: int, words: str) -> None:
+    with pytest.raises(DeepenoughError, match=rf"--depth {depth}: this family has depths 7, 11, 15, .*{words}"):
+        FAMILIES["residual"].network((1, 28, 28), depth=depth)
+
+
+def test_images_that_are_too_small_are_refused() -> None:
+    with pytest.raises(DeepenoughError, match="8x8"):
+        FAMILIES["plain"].network((3, 7, 30), depth=5)
+
+
+def test_auxiliary_heads_exist_in_training_only() -> None:
+    head = nets.Auxiliary((nets.GlobalAvgPool(), nets.Dense(3)), weight=0.25)
+    net = nets.Network("n", (1, 8, 8), (nets.Conv(4), head, nets.GlobalAvgPool(), nets.Dense(3)))
+    model = build(net)
+    images = torch.ones(2, 1, 8, 8)
+    logits, [(weight, side)] = model(images)
+    assert (weight, side.shape) == (0.25, (2, 3))
+    assert torch.equal(model.eval()(images), logits)
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_torch_export_gives_the_same_logits(family: str) -> None:
+    rule = FAMILIES[family]
+    model = build(rule.network((1, 9, 11), 3, depth=rule.depth_of(1, (1, 9, 11)), width=0.25)).eval()
+    images = torch.randn(2, 1, 9, 11, generator=torch.Generator().manual_seed(0))
+    exported = torch.export.export(model, (images,), dynamic_shapes=({0: torch.export.Dim("n", min=1)},)).module()
+    torch.testing.assert_close(exported(images), model(images))
+    torch.testing.assert_close(exported(images[:1]), model(images[:1]))
