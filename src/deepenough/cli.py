@@ -153,7 +153,7 @@ def cli() -> None:
     "--folds",
     type=int,
     help="Judge on out-of-fold predictions in so many folds; 1 for the validation "
-    "split.  [default: 5 folds where that split is too small]",
+    "split.  [default: 4 folds where that split is too small]",
 )
 @click.option("--time-limit", type=Span(), help="Stop after this long and answer from what there is: 90s, 20m, 1h.")
 @click.option("--size", type=int, help="Side to which images are resized.  [default: their own up to 64]")

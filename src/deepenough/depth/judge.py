@@ -163,8 +163,10 @@ def enough(
     margin = points(question.margin)
     if shown:
         text = f"depth {chosen.rung.depth} is deep enough: shown to be within {margin} of the best, {reference.name}"
-    else:
+    elif compared:
         text = f"depth {chosen.rung.depth} is the most accurate; nothing shallower is shown to be within {margin} of it"
+    else:
+        text = f"depth {chosen.rung.depth} is deep enough: the shallowest that was tried is the most accurate"
     advice = []
     if second:
         settle = second.images_to_settle
@@ -185,7 +187,7 @@ def enough(
         )
     return Verdict(
         chosen=chosen,
-        kind="shown" if shown else "best",
+        kind="shown" if shown or not compared else "best",
         second=second.candidate if second else None,
         best=reference,
         resolves=resolved,

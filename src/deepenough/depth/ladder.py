@@ -48,8 +48,6 @@ class Rung:
 
 def rung(family: str, width: float, blocks: int, shape: tuple[int, int, int], classes: int) -> Rung:
     """The network with that many blocks a level for images of `shape` (C, H, W)."""
-    if family not in FAMILIES:
-        raise unknown("family", family, FAMILIES)
     rule = FAMILIES[family]
     network = rule.network(input=shape, classes=classes, depth=rule.depth_of(blocks, shape), width=width)
     return Rung(family, width, blocks, network)
@@ -70,21 +68,24 @@ def ladder(
     """
     if minimize not in MEASURES:
         raise unknown("measure to minimise", minimize, MEASURES)
+    for family in families:
+        if family not in FAMILIES:
+            raise unknown("family", family, FAMILIES)
     rungs = []
     for family in families:
         for width in widths:
-            blocks = 1
+            blocks = fewest = FAMILIES[family].fewest
             while blocks <= MOST_BLOCKS or max_depth is not None:
                 step = rung(family, width, blocks, shape, classes)
                 if max_depth is not None and step.depth > max_depth:
-                    if blocks == 1:
+                    if blocks == fewest:
                         raise DeepenoughError(
                             f"--max-depth {max_depth}: the shallowest network of family {family!r} for images of "
                             f"{'x'.join(map(str, shape))} has depth {step.depth}; give at least that"
                         )
                     break
                 rungs.append(step)
-                blocks *= 2
+                blocks = max(1, 2 * blocks)
     return tuple(sorted(rungs, key=lambda step: step.measure(minimize)))
 
 

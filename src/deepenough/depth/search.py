@@ -68,6 +68,7 @@ class Search:
         seed: int | None = None,
         bar: float | None = None,
         sure: Callable[[Curve], bool] | None = None,
+        give_up: Callable[[Candidate], bool] | None = None,
     ) -> Candidate:
         """Train a rung from scratch; `bar` is the accuracy that it must still be able to reach."""
         siblings = [curve for c in finished(self.tried) if c.role == "ladder" for curve in c.curves]
@@ -81,7 +82,7 @@ class Search:
                 role=role,
                 seed=self.question.seed if seed is None else seed,
                 watch=watch,
-                hopeless_under=bar if role != "second seed" else None,
+                give_up=give_up,
             )
         )
 
@@ -115,17 +116,19 @@ class Search:
         ladder = self.ladder_candidates()
         lines = len({(rung.family, rung.width) for rung in self.ladder})
         patience = STALLED_AFTER * lines
-        best, useless = 0.0, 0
+        best, useless, gain = 0.0, 0, self.question.margin / 2
         for candidate in ladder:
-            useless = 0 if candidate.accuracy > best + self.question.margin / 2 else useless + 1
+            useless = 0 if candidate.accuracy > best + gain else useless + 1
             best = max(best, candidate.accuracy)
-        if useless < patience:
-            return False
-        self.note(
-            "went no deeper",
-            f"the last {useless} rungs each gained less than {points(self.question.margin / 2)} over the best before",
-        )
-        return True
+        if best > 1 - gain:
+            self.note("went no deeper", f"at {best:.1%} there are less than {points(gain)} left to gain")
+            return True
+        if useless >= patience:
+            self.note(
+                "went no deeper", f"the last {useless} rungs gained less than {points(gain)} over the best before"
+            )
+            return True
+        return False
 
     def ladder_candidates(self) -> list[Candidate]:
         return sorted((c for c in self.tried if c.role == "ladder"), key=self.measure)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from deepenough.depth import judge
+from deepenough.depth.decision import paired_difference
 from deepenough.depth.judge import Compared, Verdict, points
 from deepenough.depth.ladder import Rung, between
 from deepenough.depth.search import STALLED_AFTER, Search
@@ -50,9 +53,19 @@ class EnoughSearch(Search):
                 return
             done = finished(self.ladder_candidates())
             best = judge.best(done) if done else None
-            self.train(rung, bar=best.accuracy if best else 0.0)
+            self.train(
+                rung,
+                bar=best.accuracy if best else 0.0,
+                give_up=partial(self._cannot_gain, best) if best else None,
+            )
             if self.stalled() and not (forced and number == 0):
                 return
+
+    def _cannot_gain(self, best: Candidate, so_far: Candidate) -> bool:
+        """Whether a deeper rung, on the images it has predictions for, surely gains less than half the margin."""
+        seen = so_far.seen
+        difference = paired_difference(best.hits[seen], so_far.hits[seen], so_far.strata)
+        return -difference.lower < self.question.margin / 2
 
     def _look_ahead(self) -> int | None:
         """Grow the next rung from its shallower sibling and train it shortly, on the first part.
@@ -64,8 +77,11 @@ class EnoughSearch(Search):
         parents = finished(self.ladder_candidates())
         if ahead >= len(self.ladder) or not parents or any(c.role == "look-ahead" for c in self.tried):
             return None
-        rung, parent = self.ladder[ahead], parents[-1]
-        if rung.family not in GROWING or (parent.rung.family, parent.rung.width) != (rung.family, rung.width):
+        rung, parent, best = self.ladder[ahead], parents[-1], judge.best(parents)
+        related = (parent.rung.family, parent.rung.width) == (rung.family, rung.width)
+        if not related or rung.family not in GROWING or parent.rung.blocks == 0:
+            return None
+        if best.accuracy > 1 - self.question.margin:  # the margin is not there to be gained
             return None
         epochs = max(1, round(LOOK_AHEAD * self.workshop.recipe.epochs))
         cost = self.workshop.planned(rung, epochs) // len(self.workshop.parts.parts)
@@ -81,7 +97,6 @@ class EnoughSearch(Search):
                 first_part_only=True,
             )
         )
-        best = judge.best(finished(self.ladder_candidates()))
         gain = grown.accuracy - best.accuracy_on(grown.seen)
         text = f"grown from {parent.name} and trained {epochs} epochs it differs by {points(gain)} from {best.name}"
         if gain + GROWN_UNDERSTATES < self.question.margin:

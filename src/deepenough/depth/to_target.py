@@ -25,7 +25,12 @@ class TargetSearch(Search):
             if not self.in_time(rung):
                 break
             below = failed.rung if failed else None
-            candidate = self.train(rung, bar=target, sure=self._surely_meets(target, rung, below))
+            candidate = self.train(
+                rung,
+                bar=target,
+                sure=self._surely_meets(target, rung, below),
+                give_up=lambda so_far: so_far.bounds[1] < target,
+            )
             if candidate.state == "sure" or (candidate.finished and candidate.lower >= target):
                 passed = candidate
                 break
@@ -36,7 +41,9 @@ class TargetSearch(Search):
             if not self._worth_closing_in(middle, passed.rung, passed.cost):
                 self.note(f"not closing in on depth {middle.depth}", "it would cost more than the budget allows")
                 break
-            candidate = self.train(middle, role="bisection", bar=target)
+            candidate = self.train(
+                middle, role="bisection", bar=target, give_up=lambda so_far: so_far.bounds[1] < target
+            )
             if candidate.finished and candidate.lower >= target:
                 passed = candidate
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -63,14 +64,22 @@ class Candidate:
     @property
     def accuracy(self) -> float:
         """On the decision images seen so far, by the question's metric."""
-        labels = self.labels[self.seen]
-        return self.accuracy_on(self.seen) if len(labels) else 0.0
+        return self.accuracy_on(self.seen) if self.seen.any() else 0.0
+
+    @property
+    def strata(self) -> Strata:
+        """Of the decision images seen so far."""
+        return Strata.of(self.labels[self.seen], self.metric)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """One-sided 95% lower and upper bounds of the accuracy."""
+        return accuracy_bounds(self.hits[self.seen], self.strata) if self.seen.any() else (0.0, 1.0)
 
     @property
     def lower(self) -> float:
         """One-sided 95% lower bound of the accuracy."""
-        labels = self.labels[self.seen]
-        return accuracy_bounds(self.hits[self.seen], Strata.of(labels, self.metric))[0] if len(labels) else 0.0
+        return self.bounds[0]
 
     def accuracy_on(self, images: npt.NDArray[np.bool_]) -> float:
         """On some of the decision images, all of them seen."""
@@ -141,13 +150,12 @@ class Workshop:
         watch: Watch | None = None,
         parent: Candidate | None = None,
         epochs: int | None = None,
-        hopeless_under: float | None = None,
+        give_up: Callable[[Candidate], bool] | None = None,
         first_part_only: bool = False,
     ) -> Candidate:
         """Train a rung on every part, from scratch or grown from a shallower `parent`.
 
-        `watch` may end a training early; after a whole part, `hopeless_under` ends the candidate when its
-        accuracy so far lies surely under that.
+        `watch` may end a training early; between parts, `give_up` is asked of the candidate so far.
         """
         recipe = self.recipe if epochs is None else replace(self.recipe, epochs=epochs)
         seen = np.zeros(len(self.decision), bool)
@@ -181,11 +189,9 @@ class Workshop:
                 seen[where] = True
                 probabilities[where] = trained.probabilities
                 state = "finished" if trained.ended in ("finished", "early") else trained.ended
-                if state == "finished" and hopeless_under is not None and not seen.all():
-                    so_far = replace(blank, seen=seen, probabilities=probabilities)
-                    strata = Strata.of(self.labels[seen], self.metric)
-                    if accuracy_bounds(so_far.hits[seen], strata)[1] < hopeless_under:
-                        state = "hopeless"
+                so_far = replace(blank, seen=seen, probabilities=probabilities, trainings=tuple(trainings))
+                if state == "finished" and number + 1 < len(parts) and give_up and give_up(so_far):
+                    state = "hopeless"
                 if state != "finished":
                     break
         return replace(
@@ -240,15 +246,15 @@ def _share(advance: Callable[..., None], number: int, count: int) -> Callable[..
     """Progress of one part as a share of all parts."""
 
     def progress(done: int, total: int, epoch: object = None) -> None:
-        top1 = getattr(epoch, "top1", None)
-        advance(number + done / max(total, 1), count, "" if top1 is None else f"{100 * top1:.1f}%")
+        top1 = getattr(epoch, "top1", math.nan)
+        advance(number + done / max(total, 1), count, "" if math.isnan(top1) else f"{100 * top1:.1f}%")
 
     return progress
 
 
 def _why(state: str) -> str:
     return {
-        "hopeless": "ended early: by its siblings' curves it could no longer reach the bar",
+        "hopeless": "ended early: it could no longer become good enough to matter",
         "sure": "paused: already shown to meet the target, the search closed in below it",
         "out of time": "ended by the time limit",
         "not finite": "its loss was no longer finite",

@@ -65,7 +65,7 @@ def plan(input: tuple[int, int, int]) -> Plan:
 class Family:
     """One rule. Its depths are `step * blocks + base`, where both follow from the number of levels.
 
-    `stack(plan, blocks, widths, classes)` gives the layers.
+    `stack(plan, blocks, widths, classes)` gives the layers; `fewest` blocks a level make its shallowest network.
     """
 
     name: str
@@ -73,27 +73,28 @@ class Family:
     step: Callable[[int], int]
     base: Callable[[int], int]
     stack: Callable[[Plan, int, tuple[int, ...], int], Stack]
+    fewest: int = 1
 
     def depth_of(self, blocks: int, input: tuple[int, int, int]) -> int:
         """The depth with that many blocks a level, for images (C, H, W)."""
-        if blocks < 1:
-            raise DeepenoughError(f"{blocks} blocks a level: a {self.name} network has 1 or more")
+        if blocks < self.fewest:
+            raise DeepenoughError(f"{blocks} blocks a level: a {self.name} network has {self.fewest} or more")
         levels = plan(input).levels
         return self.step(levels) * blocks + self.base(levels)
 
     def depths(self, input: tuple[int, int, int]) -> Iterator[int]:
         """The depths that the family has for images (C, H, W), ascending, without end."""
-        blocks = 1
+        blocks = self.fewest
         while True:
             yield self.depth_of(blocks, input)
             blocks += 1
 
     def blocks_of(self, depth: int, input: tuple[int, int, int]) -> int:
         """Blocks a level of the network that has this depth. Another depth is an error that names the nearest."""
-        first, step = self.depth_of(1, input), self.step(plan(input).levels)
+        first, step = self.depth_of(self.fewest, input), self.step(plan(input).levels)
         below = (depth - first) // step
         if depth >= first and (depth - first) % step == 0:
-            return below + 1
+            return below + self.fewest
         near = [first + step * place for place in (below, below + 1) if place >= 0]
         raise DeepenoughError(
             f"--depth {depth}: this family has depths {first}, {first + step}, {first + 2 * step}, ...; "
@@ -140,7 +141,10 @@ def residual_block(width: int, number: int) -> Stack:
 
 
 def _residual(how: Plan, blocks: int, widths: tuple[int, ...], classes: int) -> Stack:
-    """A convolution opens each level (the stem the first), so that every block keeps its shape."""
+    """A convolution opens each level (the stem the first), so that every block keeps its shape.
+
+    Without blocks the openings are left: the family's shallowest network.
+    """
     levels = []
     for number, width in enumerate(widths, 1):
         opening = () if number == 1 else conv_bn(width, 3, 2)
@@ -192,6 +196,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             step=lambda levels: 2 * levels,
             base=lambda levels: levels + 1,
             stack=_residual,
+            fewest=0,
         ),
         "plain": Family(
             "plain",

@@ -83,9 +83,7 @@ def accuracy(record: Record) -> Figure | None:
                 "line": {"color": COLOURS[number % 7], "width": 1.5},
                 "marker": {
                     "size": 9,
-                    "symbol": [
-                        SYMBOLS[number % 5] + ("" if c.state == "finished" else "-open") for c in group
-                    ],
+                    "symbol": [SYMBOLS[number % 5] + ("" if c.state == "finished" else "-open") for c in group],
                 },
                 **bars,
             }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich import box
@@ -10,15 +11,15 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from deepenough.record import Comparison, Record
+from deepenough.record import Comparison, Metrics, Record
 from deepenough.report import words
 
 
-def everything(record: Record, report: Path | None = None) -> Group:
+def evidence(record: Record, report: Path | None = None) -> Group:
     """The answer, its evidence, the test images, the cost, the data, and the report to open."""
     parts: list[RenderableType] = [answer(record)]
     if record.candidates:
-        parts += [Padding(evidence(record), (1, 0, 0, 0))]
+        parts += [Padding(candidates(record), (1, 0, 0, 0))]
     if record.test is not None:
         parts += [Padding(test(record), (1, 0, 0, 0))]
     parts += [Text(), cost(record), data(record)]
@@ -38,7 +39,7 @@ def answer(record: Record) -> Text:
     return text
 
 
-def evidence(record: Record) -> Table:
+def candidates(record: Record) -> Table:
     """One row a candidate, shallow first."""
     table = Table(
         title=f"Decided on {words.images(record)}",
@@ -116,3 +117,20 @@ def data(record: Record) -> Text:
 
 def to_open(report: Path) -> Text:
     return Text.assemble("Report: ", (str(report), "bold"))
+
+
+def metrics_table(metrics: Metrics, classes: Sequence[str]) -> Group:
+    """All that was measured on one set of images: a line, and one row a class."""
+    line = Text(
+        f"Accuracy {words.measured(metrics.top1)}; balanced {words.percent(metrics.balanced)}, first five "
+        f"{words.percent(metrics.top5)}, loss {metrics.loss:.3f}, calibration error "
+        f"{words.percent(metrics.calibration_error)}."
+    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("class", overflow="fold")
+    for header in ("images", "accuracy", "95% interval"):
+        table.add_column(header, justify="right")
+    for name, score in zip(classes, metrics.per_class, strict=True):
+        shown = (words.percent(score.value), words.interval(score)) if score.count else ("–", "–")
+        table.add_row(Text(name), f"{score.count:,}", *shown)
+    return Group(line, table)

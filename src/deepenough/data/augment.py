@@ -1,0 +1,52 @@
+"""Augmentation of whole batches on the training device."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from deepenough.data.colour import recolour
+from deepenough.data.draws import uniform
+from deepenough.data.geometry import move
+from deepenough.data.mixing import erase, mix
+from deepenough.data.policy import STRENGTHS, Augment
+
+__all__ = ["STRENGTHS", "Augment", "apply"]
+
+# A stream of random numbers for each choice. Numbers are never used again: changing one kind leaves the others' draws.
+STREAMS = {
+    name: number
+    for number, name in enumerate(
+        (
+            "rotation", "shift_x", "shift_y", "zoom", "crop_area", "crop_ratio", "crop_x", "crop_y", "flip",
+            "vertical_flip", "brightness", "contrast", "saturation", "erase", "erase_area", "erase_ratio", "erase_x",
+            "erase_y", "mix_kind", "mix_share", "cut_x", "cut_y",
+        )
+    )
+}  # fmt: skip
+
+
+def apply(
+    policy: Augment,
+    images: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    seed: int,
+    epoch: int,
+    index: ArrayLike,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Augment a batch: `images` float32 (N, C, H, W) in 0..1, `targets` float32 (N, classes) that sum to 1.
+
+    `index` (N,) are the images' numbers in their data set. What happens to an image is a function of seed, epoch and
+    its number; with mixing, also of its neighbour in the batch. The result is on the images' device, in 0..1.
+    """
+    if policy == STRENGTHS["none"]:
+        return images, targets
+    numbers = np.asarray(index, np.int64)
+    rows = uniform(seed, epoch, numbers, np.arange(len(STREAMS)))
+    drawn = dict(zip(STREAMS, torch.from_numpy(rows.astype(np.float32)).to(images.device), strict=True))
+    images = move(policy, images, drawn)
+    images = recolour(policy, images, drawn)
+    images = erase(policy, images, drawn)
+    return mix(policy, images, targets, drawn)

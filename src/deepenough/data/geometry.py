@@ -1,0 +1,66 @@
+"""Geometry: rotation, shift, zoom, crop and flips, composed into one affine matrix an image and resampled once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from deepenough.data.policy import Augment
+
+RATIO = 4 / 3  # random crops have a ratio of sides from its inverse to this (Szegedy et al. 2014)
+
+
+def move(policy: Augment, images: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:
+    """Move `images` (N, C, H, W) by the drawn numbers in [0, 1); what comes from outside is the picture reflected."""
+    if not any((policy.rotation, policy.shift, policy.zoom, policy.crop < 1, policy.flip, policy.vertical_flip)):
+        return images
+    height, width = images.shape[2:]
+    return resample(images, matrices(policy, drawn, height, width))
+
+
+def matrices(policy: Augment, drawn: Mapping[str, Tensor], height: int, width: int) -> Tensor:
+    """Float32 (N, 2, 3): where each output pixel is taken from, both in -1..1 over the image's width and height.
+
+    Read from right to left: flip, then crop to a box, shift, zoom, rotate.
+    """
+    rotation = symmetric(drawn["rotation"]) * math.radians(policy.rotation)
+    zoom = torch.exp(symmetric(drawn["zoom"]) * math.log1p(policy.zoom))
+    cos, sin = torch.cos(rotation) / zoom, torch.sin(rotation) / zoom
+    wide = width / height  # a rotation turns pixels, which are square, not shares of an oblong
+    rows = (
+        torch.stack([cos, -sin / wide, torch.zeros_like(cos)], dim=1),
+        torch.stack([sin * wide, cos, torch.zeros_like(cos)], dim=1),
+    )
+    turned = torch.stack(rows, dim=1)
+    area = 1 - drawn["crop_area"] * (1 - policy.crop)
+    ratio = torch.exp(symmetric(drawn["crop_ratio"]) * math.log(RATIO)) if policy.crop < 1 else torch.ones_like(area)
+    box_x, box_y = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
+    shift_x = symmetric(drawn["crop_x"]) * (1 - box_x) + 2 * policy.shift * symmetric(drawn["shift_x"])
+    shift_y = symmetric(drawn["crop_y"]) * (1 - box_y) + 2 * policy.shift * symmetric(drawn["shift_y"])
+    mirror_x = torch.where(drawn["flip"] < 0.5 * policy.flip, -1.0, 1.0)
+    mirror_y = torch.where(drawn["vertical_flip"] < 0.5 * policy.vertical_flip, -1.0, 1.0)
+    zero = torch.zeros_like(box_x)
+    inner = torch.stack(
+        (
+            torch.stack([box_x * mirror_x, zero, shift_x], dim=1),
+            torch.stack([zero, box_y * mirror_y, shift_y], dim=1),
+            torch.stack([zero, zero, zero + 1], dim=1),
+        ),
+        dim=1,
+    )
+    return turned @ inner
+
+
+def resample(images: Tensor, matrix: Tensor) -> Tensor:
+    """Bilinear; the picture is reflected at its edges."""
+    grid = F.affine_grid(matrix.to(images.dtype), list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def symmetric(numbers: Tensor) -> Tensor:
+    """From [0, 1) to [-1, 1)."""
+    return 2 * numbers - 1

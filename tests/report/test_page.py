@@ -1,0 +1,143 @@
+"""The page: whole, self-contained, true to its record, and deaf to what names say."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from deepenough.record import Record
+from deepenough.report import write_report
+
+EVIL = "</script><script>alert(1)</script>"
+SECTIONS = {
+    "answer", "accuracy", "overfitting", "cost", "curves", "search", "comparisons", "test", "mistakes", "data",
+    "network", "recipe", "reproduce",
+}  # fmt: skip
+Make = Callable[..., Record]
+Save = Callable[[Record], Path]
+
+
+class Page(HTMLParser):
+    """Elements, text outside scripts and styles, and the figures of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.scripts: list[str] = []
+        self.inside = ""
+        self.feed(text)
+        self.text = re.sub(r"\s+", " ", " ".join(self.words))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.inside = tag
+        self.tags.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = ""
+
+    def handle_data(self, data: str) -> None:
+        if self.inside == "script":
+            self.scripts[-1] += data
+        elif self.inside != "style":
+            self.words.append(data)
+
+    @property
+    def figures(self) -> dict[str, dict[str, list[dict[str, list[float]]]]]:
+        return json.loads(self.scripts[0])  # type: ignore[no-any-return]
+
+
+def page_of(record: Record, save: Save) -> Page:
+    return Page(write_report(save(record)).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("target", [None, 0.92])
+@pytest.mark.parametrize("folds", [1, 5])
+def test_the_page_is_whole_and_needs_nothing_else(make: Make, save: Save, target: float | None, folds: int) -> None:
+    page = page_of(make(target, folds=folds), save)
+    assert {a["id"] for tag, a in page.tags if tag == "section"} == SECTIONS
+    assert len(page.scripts) == 3
+    for tag, given in page.tags:
+        for key in ("src", "href", "srcset", "data", "action"):
+            assert not given.get(key) or (given[key] or "").startswith(("data:", "#")), (tag, key)
+    assert sum(tag == "img" and (a["src"] or "").startswith("data:image/png") for tag, a in page.tags) == 8
+
+
+def test_numbers_are_those_of_the_record(make: Make, save: Save) -> None:
+    record = make()
+    page = page_of(record, save)
+    assert record.test
+    assert record.decision
+    assert record.cost
+    for number in (
+        f"{record.test.top1.value:.1%}",
+        record.decision.text[1:],
+        f"{record.cost.times_chosen:.2f} times",
+        f"{record.cost.share_of_ladder:.0%} of training",
+        record.data.fingerprint,
+        record.command,
+        "210 duplicate, 1 damaged",
+        "other 11 are in record.json",
+        *(f"{c.decision.top1.value:.2%}" for c in record.candidates if c.decision),
+        *(f"{b.test.value:.1%}" for b in record.baselines),
+    ):
+        assert number in page.text
+    drawn = page.figures["accuracy"]["data"][0]
+    assert list(zip(drawn["x"], drawn["y"], strict=True)) == [
+        (c.depth, pytest.approx(100 * c.decision.top1.value)) for c in record.candidates if c.decision
+    ]
+
+
+def test_names_are_shown_and_do_nothing(make: Make, save: Save) -> None:
+    record = make(classes=[EVIL, "<img src=x onerror=alert(2)>", "c&d"])
+    record.mistakes[0].name = EVIL
+    record.data.findings[0].name = EVIL
+    record.candidates[0].name += EVIL
+    page = page_of(record, save)
+    assert len(page.scripts) == 3
+    assert not [a for _, a in page.tags if any(key.startswith("on") for key in a)]
+    assert EVIL in page.text
+    assert page.figures["confusion"]["layout"]["xaxis"]["ticktext"][1].startswith("&lt;img")  # type: ignore[index, call-overload]
+
+
+def test_a_picture_outside_the_run_is_not_read(make: Make, save: Save, tmp_path: Path) -> None:
+    record = make()
+    run = save(record)
+    (run.parent / "secret.png").write_bytes(b"secret")
+    record.mistakes[0].picture = "../secret.png"
+    record.mistakes[1].picture = "pictures/gone.png"
+    (run / "record.json").write_text(record.model_dump_json())
+    page = Page(write_report(run).read_text())
+    assert page.text.count("picture not found") == 2
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        {"status": "running", "candidates": [], "steps": [], "decision": None, "cost": None, "layers": [],
+         "train": None, "test": None, "baselines": [], "mistakes": []},
+        {"status": "interrupted", "decision": None, "cost": None, "layers": [], "test": None, "mistakes": []},
+        {"mistakes": []},
+        {"steps": [], "layers": [], "baselines": [], "train": None},
+    ],
+)  # fmt: skip
+def test_absent_parts_are_said_to_be_absent(make: Make, save: Save, missing: dict[str, object]) -> None:
+    page = page_of(make().model_copy(update=missing), save)
+    assert {a["id"] for tag, a in page.tags if tag == "section"} == SECTIONS
+    assert any(a.get("class") == "none" for _, a in page.tags)
+
+
+def test_one_candidate_and_hundreds_of_classes(make: Make, save: Save) -> None:
+    record = make(classes=[f"class {n}" for n in range(200)])
+    record.candidates = record.candidates[3:4]
+    record.candidates[0].decision = None
+    page = page_of(record, save)
+    assert len(page.figures["confusion"]["data"][0]["z"]) == 200
+    assert "accuracy" not in page.figures

@@ -1,0 +1,52 @@
+"""The tables of the terminal."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console, RenderableType
+
+from deepenough.record import Record
+from deepenough.report import tables
+
+Make = Callable[..., Record]
+
+
+def printed(what: RenderableType, width: int) -> str:
+    out = io.StringIO()
+    Console(file=out, width=width).print(what)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("target", [None, 0.92])
+def test_the_evidence_has_the_decision_and_its_cost(make: Make, width: int, target: float | None) -> None:
+    record = make(target)
+    assert record.test
+    text = printed(tables.evidence(record, Path("run/report.html")), width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    for part in ("is enough", "chosen", f"{record.test.top1.value:.1%}", "911 of 1,000", "4.36 times", "41%",
+                 "linear model", "210 duplicate", "run/report.html"):  # fmt: skip
+        assert part in text
+    for candidate in record.candidates:
+        assert candidate.decision
+        assert f"{candidate.decision.top1.value:.1%}" in text
+
+
+def test_names_are_no_markup(make: Make) -> None:
+    record = make(classes=["[red]a[/red]", "b"])
+    assert record.test
+    assert "[red]a[/red]" in printed(tables.metrics_table(record.test, record.data.classes), 80)
+
+
+def test_an_unfinished_run_has_no_answer(make: Make) -> None:
+    text = printed(
+        tables.evidence(make().model_copy(update={"decision": None, "cost": None, "test": None, "status": "running"})),
+        80,
+    )
+    assert "No answer yet" in text
+    assert "not judged" in text
