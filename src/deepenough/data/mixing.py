@@ -64,7 +64,7 @@ def box(images: Tensor, width: Tensor, height: Tensor, x: Tensor, y: Tensor) -> 
 
     def inside(count: int, length: Tensor, place: Tensor) -> Tensor:
         pixels = (length.clamp(0, 1) * count).round()
-        start = (place * (count - pixels + 1)).floor()
+        start = torch.minimum((place * (count - pixels + 1)).floor(), count - pixels)  # float32 may round place to 1
         position = torch.arange(count, device=images.device)
         return (position >= start[:, None]) & (position < (start + pixels)[:, None])
 

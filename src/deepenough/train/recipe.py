@@ -101,7 +101,7 @@ def default_recipe(
     if strength is not None and strength not in STRENGTHS:
         raise unknown("augmentation", strength, STRENGTHS)
     small = min(min(input_shape[1:]) / 28, 1.0)
-    epochs = round(60 * math.sqrt(1000 / max(images_count, 1)) * small)
+    epochs = round(45 * (1000 / max(images_count, 1)) ** 0.44 * small)
     return Recipe(
         epochs=min(max(epochs, 5), 60),
         batch=64 if images_count < 5000 else 128,
