@@ -180,7 +180,7 @@ def cli() -> None:
     help="Go on with a run that was stopped, from its newest checkpoint.",
 )
 @click.pass_context
-def fit(ctx: click.Context, data: str | None, out: Path | None, resumed: Path | None, **options: Any) -> None:
+def fit(ctx: click.Context, /, data: str | None, out: Path | None, resumed: Path | None, **options: Any) -> None:
     """Find the shallowest network that does the task.
 
     DATA is a folder of class folders (with or without train, validation and test folders), a CSV of path and

@@ -180,7 +180,7 @@ class Console:
         source = open_source(data)
         with Bars(self.progress) as bars:
             with bars.task("reading images") as advance:
-                images = prepare(source, size=size, seed=seed, progress=lambda d, t, what="": advance(d, t, what))
+                images = prepare(source, size=size, seed=seed, progress=advance)
             policy = replace(Augment.named(strength, images.mirror), **switches)
             if times is None:
                 path = out or Path(f"{source.name}-augmented.png")
@@ -192,7 +192,7 @@ class Console:
             if out is None:
                 raise DeepenoughError("--times needs --out DIR, the folder for the enlarged data set")
             with bars.task("writing images") as advance:
-                count = enlarge(images, policy, times, out, seed, progress=lambda d, t: advance(d, t))
+                count = enlarge(images, policy, times, out, seed, progress=advance)
         self.out.print(f"{count:,} images: {out}", markup=False, highlight=False, soft_wrap=True)
 
 

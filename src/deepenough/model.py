@@ -23,6 +23,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.files import sha256, write_whole
 from deepenough.nets import Network, dumps, loads
 from deepenough.nets.build import build
+from deepenough.train.device import place
 from deepenough.train.feed import normalise
 
 NETWORK, WEIGHTS, PREPROCESS, SUMS = "network.json", "weights.safetensors", "preprocess.json", "SHA256SUMS"
@@ -78,9 +79,9 @@ class Model:
         self.preprocess = preprocess
         self.classes = tuple(classes)
         self.device = torch.device(device)
-        self.module = build(network)
-        self.module.load_state_dict(dict(state))
-        self.module.eval().to(self.device, memory_format=torch.channels_last)
+        module = build(network)
+        module.load_state_dict(dict(state))
+        self.module = place(module, self.device).eval()
 
     @torch.inference_mode()
     def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

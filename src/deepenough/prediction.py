@@ -47,7 +47,8 @@ def predict_files(
     `probabilities` (most probable first); or with `image` and `error`."""
     paths = files(given)
     while batch := list(islice(paths, BATCH)):
-        pixels, results = [], []
+        pixels = []
+        results: list[dict[str, Any]] = []
         for path in batch:
             try:
                 pixels.append(model.preprocess.pixels(path))

@@ -132,7 +132,7 @@ def set_up(asked: Options, source: Source, folder: Path, reporter: Reporter, bef
     deadline = None if asked.time_limit is None else time.monotonic() + asked.time_limit
     torch.set_num_threads(int(before.environment["threads"]) if before else asked.threads or torch.get_num_threads())
     with reporter.task("reading images") as advance:
-        images = prepare(source, size=asked.size, seed=asked.seed, progress=_counted(advance))
+        images = prepare(source, size=asked.size, seed=asked.seed, progress=advance)
     if asked.limit is not None:
         images = images.subset(asked.limit, asked.seed)
     if before and before.data.fingerprint != images.fingerprint:
@@ -294,7 +294,3 @@ def _introduction(record: r.Record) -> str:
         f"ladder: {'/'.join(record.question.families)} of depth {depths}; "
         f"decided on {record.decision_images.why}"
     )
-
-
-def _counted(advance: Callable[..., None]) -> Callable[[int, int, str], None]:
-    return lambda done, total, what="": advance(done, total, what)

@@ -78,7 +78,9 @@ class Options:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Options:
         known = {each.name for each in fields(cls)}
-        values = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in content.items()
+        }
         for key in values:
             if key not in known:
                 raise unknown("option", key, known)

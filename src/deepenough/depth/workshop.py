@@ -59,7 +59,8 @@ class Candidate:
     @property
     def hits(self) -> Hits:
         """For every decision image 1 where the prediction is right, else 0."""
-        return (self.probabilities.argmax(axis=1) == self.labels).astype(np.float64)
+        right: npt.NDArray[np.bool_] = self.probabilities.argmax(axis=1) == self.labels
+        return right.astype(np.float64)
 
     @property
     def accuracy(self) -> float:
