@@ -58,7 +58,7 @@ class Augment:
 STRENGTHS = MappingProxyType(
     {
         "none": Augment(),
-        "light": Augment(shift=0.08, flip=True),
+        "light": Augment(flip=True),
         "standard": Augment(
             rotation=8, shift=0.1, zoom=0.1, flip=True, brightness=0.2, contrast=0.2, saturation=0.2, erase=0.1
         ),

@@ -191,7 +191,8 @@ def _run(asked: Options, source: Source, folder: Path, before: r.Record | None, 
         workshop.stop = stop
         try:
             verdict = search.run()
-            final = workshop.retrain(verdict.chosen, asked.seed) if workshop.parts.kind == "out-of-fold" else None
+            folds, in_time = workshop.parts.kind == "out-of-fold", verdict.chosen.state != "out of time"
+            final = workshop.retrain(verdict.chosen, asked.seed) if folds and in_time else None
         except (Interrupted, KeyboardInterrupt):
             record.status = "interrupted"
             r.save(record, folder)
@@ -240,7 +241,7 @@ def _conclude(
     def probabilities_of(index: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         return predictions(model.module, images, index, images.preprocess, model.device)
 
-    train = search.workshop.decision if final else images.split.train
+    train = search.workshop.decision if final else search.workshop.parts.parts[0].train
     test = images.split.test
     with reporter.task("test images and baselines") as advance:
         probabilities = probabilities_of(test)

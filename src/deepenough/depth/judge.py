@@ -92,7 +92,7 @@ def best(candidates: Sequence[Candidate]) -> Candidate:
 
 def mean_hits(seeds: Sequence[Candidate]) -> Hits:
     """For every decision image the share of the seeds that are right."""
-    return np.stack([candidate.hits for candidate in seeds]).mean(axis=0, dtype=np.float64)
+    return np.asarray(np.mean([candidate.hits for candidate in seeds], axis=0), np.float64)
 
 
 def resolves(candidates: Sequence[Candidate], strata: Strata) -> float:

@@ -106,7 +106,8 @@ class Search:
 
     def in_time(self, rung: Rung) -> bool:
         """Whether a rung is expected to finish in time; the first is always tried."""
-        if not self.tried or self.workshop.time_for(self.workshop.planned(rung)):
+        retraining = self.workshop.alone(rung) if len(self.workshop.parts.parts) > 1 else 0
+        if not self.tried or self.workshop.time_for(self.workshop.planned(rung) + retraining):
             return True
         self.note(f"{rung.name} not trained", "it is not expected to finish within --time-limit")
         return False
