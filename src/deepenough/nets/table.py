@@ -16,7 +16,6 @@ from deepenough.nets.zoo.published import PUBLISHED
 
 if TYPE_CHECKING:
     from rich.console import Group
-    from rich.table import Table
 
 
 @dataclass(frozen=True)
@@ -119,37 +118,36 @@ def network_table(network: Network) -> Group:
     return Group(table, *(Text(line) for line in lines))
 
 
-def eight_table() -> Table:
-    """The eight side by side for the terminal, each published error with the protocol that it was measured by."""
+def eight_table() -> Group:
+    """The eight for the terminal: what they are, and every published error with the protocol it was measured by."""
+    from rich import box
+    from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(
-        title="ImageNet networks. Errors in percent, top-1 / top-5: compare only figures of one protocol",
-        title_justify="left",
-        caption="Depth: weighted layers on the longest path. MACs: of one image. Field: of the last feature map.",
-    )
-    for heading in ("network", "year"):
+    networks = Table(box=box.SIMPLE_HEAD)
+    errors = Table(box=box.SIMPLE_HEAD, title="Published errors, percent", title_justify="left")
+    for table, heading in ((networks, "network"), (networks, "year"), (errors, "network")):
         table.add_column(heading, no_wrap=True)
-    for heading in ("depth", "parameters", "MACs", "field"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("error", no_wrap=True)
-    table.add_column("measured by, source")
+    for heading in ("depth", "parameters", "MACs", "receptive field"):
+        networks.add_column(heading, justify="right", no_wrap=True)
+    errors.add_column("top-1 / top-5", justify="right", no_wrap=True)
+    errors.add_column("measured by")
+    errors.add_column("source")
     for name, entry in PUBLISHED.items():
         network = NETWORKS[name]()
-        own = [
-            name,
-            str(entry.year),
-            str(depth(network)),
-            f"{parameters(network):,}",
-            f"{macs(network) / 1e9:.2f} G",
-            str(receptive_field(network)),
-        ]
+        size = (f"{depth(network)}", f"{parameters(network):,}", f"{macs(network) / 1e9:.2f} G")
+        networks.add_row(name, str(entry.year), *size, str(receptive_field(network)))
+        label = name
         for figure in entry.figures:
-            top1 = "-" if figure.top1 is None else str(figure.top1)
-            table.add_row(*own, f"{top1} / {figure.top5}", f"{figure.protocol}; {figure.source}")
-            own = [""] * len(own)
-        table.add_section()
-    return table
+            top1 = "-" if figure.top1 is None else f"{figure.top1:g}"
+            errors.add_row(label, f"{top1} / {figure.top5:g}", figure.protocol, figure.source)
+            label = ""
+    notes = (
+        "Depth: weighted layers on the longest path. MACs: of one image. Receptive field: of the last feature map.",
+        "Errors: ILSVRC-2012 validation unless stated. Protocols are mixed: compare only figures of one protocol.",
+    )
+    return Group(networks, errors, *(Text(note) for note in notes))
 
 
 def _size(shape: Shape) -> str:
