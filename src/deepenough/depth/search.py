@@ -97,6 +97,8 @@ class Search:
 
     def keep(self, candidate: Candidate) -> Candidate:
         self.tried.append(candidate)
+        ended = f", {candidate.why}" if candidate.why else ""
+        self.events.append(Event(f"trained {candidate.name}", f"{candidate.accuracy:.1%} on the decision images{ended}"))
         self.changed(self)
         return candidate
 

@@ -34,7 +34,7 @@ class Recipe:
     weight_decay: float = 5e-4
     schedule: str = "onecycle"
     warmup: float = 0.25
-    label_smoothing: float = 0.1
+    label_smoothing: float = 0.0
     clip: float = 0.0
     ema: float = 0.98
     augment: Augment = field(default_factory=Augment)

@@ -1,0 +1,137 @@
+"""A small set of pictures, a finished run on it, and the command in a process of its own, for all rooms."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+CLASSES = ("circle", "cross", "square")
+WRONG = 6  # every sixth picture shows the next class's shape, so that no network gets them all
+# A search of two rungs in about a second: the validation split decides, the learning rate is given.
+QUICK = {"folds": 1, "epochs": 4, "batch": 16, "lr": 0.1, "max_depth": 7, "threads": 1, "augment": "none"}
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def draw_shape(kind: str, seed: int, side: int = 16) -> Image.Image:
+    """A bright shape of its class's colour on dark noise, a little elsewhere for each seed; every sixth is wrong."""
+    draws = np.random.default_rng([seed, CLASSES.index(kind)])
+    if seed % WRONG == 0:
+        kind = CLASSES[(CLASSES.index(kind) + 1) % len(CLASSES)]
+    picture = Image.fromarray(draws.integers(0, 60, (side, side, 3), dtype=np.uint8))
+    x, y = (int(n) for n in draws.integers(2, 6, 2))
+    box, colour = (x, y, x + 8, y + 8), {"circle": "red", "cross": "lime", "square": "blue"}[kind]
+    draw = ImageDraw.Draw(picture)
+    if kind == "circle":
+        draw.ellipse(box, fill=colour)
+    elif kind == "square":
+        draw.rectangle(box, fill=colour)
+    else:
+        draw.line((x, y, x + 8, y + 8), fill=colour, width=2)
+        draw.line((x, y + 8, x + 8, y), fill=colour, width=2)
+    return picture
+
+
+def write_shapes(root: Path, count: int, first: int = 0) -> Path:
+    """A folder of class folders with `count` PNG files each."""
+    for kind in CLASSES:
+        (root / kind).mkdir(parents=True)
+        for number in range(first, first + count):
+            draw_shape(kind, number).save(root / kind / f"{kind}{number:03}.png")
+    return root
+
+
+def arguments(options: dict[str, Any]) -> list[str]:
+    """Options of `fit` as the command line has them."""
+    return [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+
+
+@pytest.fixture(scope="session")
+def quick() -> dict[str, Any]:
+    return dict(QUICK)
+
+
+@pytest.fixture(scope="session")
+def quick_arguments() -> list[str]:
+    return arguments(QUICK)
+
+
+@pytest.fixture(scope="session")
+def shape() -> Callable[..., Image.Image]:
+    return draw_shape
+
+
+@pytest.fixture(scope="session")
+def shapes_in() -> Callable[..., Path]:
+    return write_shapes
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Decoded images go to a folder of this test session, in subprocesses too."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["DEEPENOUGH_CACHE"] = str(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """180 pictures of circles, crosses and squares in class folders, without splits."""
+    return write_shapes(tmp_path_factory.mktemp("data") / "shapes", 60)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, shapes: Path, cache: Path) -> Path:
+    """The folder of a finished run on `shapes`. Tests read it; those that change something copy it first."""
+    import torch
+
+    from deepenough import fit
+
+    threads = torch.get_num_threads()
+    run = fit(shapes, out=tmp_path_factory.mktemp("runs") / "shapes", **QUICK)
+    torch.set_num_threads(threads)
+    return run.folder
+
+
+@pytest.fixture
+def command(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs `deepenough` with the words given in this process: its exit status, output and errors."""
+    from deepenough.__main__ import main
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setenv("COLUMNS", "300")
+        monkeypatch.setattr(sys, "argv", ["deepenough", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert isinstance(end.value.code, int)
+        return end.value.code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def deepenough(cache: Path) -> Command:
+    """Runs `deepenough` with the words given, in a process of its own, and gives its output."""
+
+    def run(*words: object, **settings: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "deepenough", *map(str, words)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+            **settings,
+        )
+
+    return run
