@@ -131,9 +131,10 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Model:
             else "give the RUN that `deepenough fit` named"
         )
         raise DeepenoughError(f"model {str(given)!r}: no {', '.join(missing)} in it; {todo}")
-    for line in (folder / SUMS).read_text().splitlines():
-        digest, _, name = line.partition("  ")
-        if sha256(folder / name) != digest:
+    lines = [line.partition("  ") for line in (folder / SUMS).read_text(errors="replace").splitlines()]
+    digests = {name: digest for digest, _, name in lines}
+    for name in (NETWORK, WEIGHTS, PREPROCESS):
+        if sha256(folder / name) != digests.get(name):
             raise DeepenoughError(
                 f"{folder / name}: its SHA-256 is not the one in {SUMS}; the file is damaged or changed"
             )

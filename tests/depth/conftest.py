@@ -38,10 +38,7 @@ class PaperWorkshop:
     def planned(self, rung, epochs=None):
         return self.parts.cost(rung.macs, epochs or self.recipe.epochs)
 
-    def alone(self, rung):
-        return self.planned(rung)
-
-    def time_for(self, cost):
+    def in_time(self, *rungs, epochs=None):
         return self.time
 
     def hits(self, blocks, epochs, seed):

@@ -98,7 +98,9 @@ class Search:
     def keep(self, candidate: Candidate) -> Candidate:
         self.tried.append(candidate)
         ended = f", {candidate.why}" if candidate.why else ""
-        self.events.append(Event(f"trained {candidate.name}", f"{candidate.accuracy:.1%} on the decision images{ended}"))
+        self.events.append(
+            Event(f"trained {candidate.name}", f"{candidate.accuracy:.1%} on the decision images{ended}")
+        )
         self.changed(self)
         return candidate
 
@@ -108,8 +110,7 @@ class Search:
 
     def in_time(self, rung: Rung) -> bool:
         """Whether a rung is expected to finish in time; the first is always tried."""
-        retraining = self.workshop.alone(rung) if len(self.workshop.parts.parts) > 1 else 0
-        if not self.tried or self.workshop.time_for(self.workshop.planned(rung) + retraining):
+        if not self.tried or self.workshop.in_time(rung):
             return True
         self.note(f"{rung.name} not trained", "it is not expected to finish within --time-limit")
         return False

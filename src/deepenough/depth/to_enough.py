@@ -85,7 +85,9 @@ class EnoughSearch(Search):
             return None
         epochs = max(1, round(LOOK_AHEAD * self.workshop.recipe.epochs))
         cost = self.workshop.planned(rung, epochs) // len(self.workshop.parts.parts)
-        if self.spent + cost > self.question.budget * self.whole_ladder or not self.workshop.time_for(cost):
+        if self.spent + cost > self.question.budget * self.whole_ladder or not self.workshop.in_time(
+            rung, epochs=epochs
+        ):
             return None
         grown = self.keep(
             self.workshop.try_(
@@ -119,7 +121,7 @@ class EnoughSearch(Search):
         rungs = [c.rung for c in (best, candidate) if self._second_seed(c.rung) is None]
         cost = sum(self.workshop.planned(rung) for rung in rungs)
         allowed = self.question.budget * self.whole_ladder
-        if self.spent + cost > allowed or not self.workshop.time_for(cost):
+        if self.spent + cost > allowed or not self.workshop.in_time(*rungs):
             self.note(
                 f"no second seed for {candidate.name} and {best.name}",
                 "the difference is within two standard errors of the margin, but a second seed is over the budget; "
@@ -149,7 +151,7 @@ class EnoughSearch(Search):
             if not middle or any(c.rung.name == middle.name for c in self.tried):
                 return
             cost = self.workshop.planned(middle)
-            if self.spent + cost > self.question.budget * self.whole_ladder or not self.workshop.time_for(cost):
+            if self.spent + cost > self.question.budget * self.whole_ladder or not self.workshop.in_time(middle):
                 self.note(f"not closing in on depth {middle.depth}", "it would cost more than the budget allows")
                 return
             candidate = self.train(middle, role="bisection")

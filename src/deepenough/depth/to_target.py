@@ -76,4 +76,4 @@ class TargetSearch(Search):
         cost, full = self.workshop.planned(middle), self.workshop.planned(passed)
         if_it_passes = before + cost <= self.question.budget * cost
         if_it_fails = before + cost + max(0, full - passed_cost) <= self.question.budget * full
-        return if_it_passes and if_it_fails and self.workshop.time_for(cost)
+        return if_it_passes and if_it_fails and self.workshop.in_time(middle)

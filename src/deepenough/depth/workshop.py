@@ -19,7 +19,7 @@ from deepenough.depth.prospects import Curve
 from deepenough.nets.build import build
 from deepenough.nets.grow import grow
 from deepenough.progress import Reporter
-from deepenough.train import Recipe, Trained, choose_device, evaluate, place, train
+from deepenough.train import Recipe, Trained, choose_device, evaluate, place, seconds_per_image, train
 
 Watch = Callable[[Curve], str]
 TRAIN_SAMPLE = 4_000
@@ -113,7 +113,7 @@ class Workshop:
     deadline: float | None = None  # of time.monotonic()
     tensorboard: Path | None = None
     stop: Callable[[], bool] | None = None
-    _pace: list[tuple[float, int]] = field(default_factory=list)  # seconds and cost of what was trained
+    _paces: dict[str, float] = field(default_factory=dict)  # seconds an image, measured
 
     def __post_init__(self) -> None:
         self.decision = self.parts.images
@@ -134,13 +134,22 @@ class Workshop:
             rung.macs, self.recipe.epochs
         )
 
-    def time_for(self, cost: int) -> bool:
-        """Whether that many more multiply-accumulates are expected to fit before the deadline."""
+    def in_time(self, *rungs: Rung, epochs: int | None = None) -> bool:
+        """Whether these are expected to be trained before the deadline, by the pace of a few steps of each; with
+        folds, also the retraining that follows."""
         if self.deadline is None:
             return True
-        left = self.deadline - time.monotonic()
-        spent = sum(cost for _, cost in self._pace)
-        return left > 0 if not spent else cost * sum(s for s, _ in self._pace) / spent <= left
+        return sum(self.seconds(rung, epochs) for rung in rungs) <= self.deadline - time.monotonic()
+
+    def seconds(self, rung: Rung, epochs: int | None = None) -> float:
+        """What training a rung on every part is expected to take; judging an image takes a third of a training step."""
+        parts = self.parts.parts
+        if rung.name not in self._paces:
+            self._paces[rung.name] = seconds_per_image(rung.network, self.recipe, self.images, parts[0].train)
+        images = sum(len(part.train) + len(part.held_out) / 3 for part in parts)
+        if len(parts) > 1:
+            images += len(self.decision)
+        return self._paces[rung.name] * images * (epochs or self.recipe.epochs)
 
     def try_(
         self,
@@ -184,7 +193,6 @@ class Workshop:
                     stop=self.stop,
                     tensorboard=self.tensorboard and self.tensorboard / blank.name / f"part{number}",
                 )
-                self._pace.append((trained.seconds, trained.macs))
                 trainings.append(trained)
                 where = np.searchsorted(self.decision, part.held_out)
                 seen[where] = True

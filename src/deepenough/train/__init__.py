@@ -3,6 +3,7 @@
 from deepenough.train.curve import Epoch
 from deepenough.train.device import choose_device, place
 from deepenough.train.evaluate import evaluate
+from deepenough.train.measure import seconds_per_image
 from deepenough.train.memory import keep_freed_memory
 from deepenough.train.recipe import Recipe, default_recipe
 from deepenough.train.result import Trained
@@ -22,5 +23,6 @@ __all__ = [
     "evaluate",
     "keep_freed_memory",
     "place",
+    "seconds_per_image",
     "train",
 ]

@@ -1,0 +1,146 @@
+"""What the command line says to what is misspelt or out of range, and the commands that draw."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+Command = Callable[..., tuple[int, str, str]]
+EIGHT = {"alexnet": 8, "vgg16": 16, "vgg19": 19, "googlenet": 22, "resnet34": 34, "resnet50": 50, "resnet101": 101,
+         "resnet152": 152}  # fmt: skip
+NETWORK_KEYS = {"name", "depth", "parameters", "macs", "receptive_field", "layers"}
+LAYER_KEYS = {
+    "path", "kind", "kernel", "stride", "padding", "groups", "input_shape", "output_shape", "parameters", "macs",
+    "receptive_field",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("fti digits", "no command 'fti'; nearest: fit"),
+        ("frobnicate", "no command 'frobnicate'; commands: fit, predict"),
+        ("fit digits --famly residual", "--family"),
+        ("fit digits --family residul", "residual"),
+        ("fit digits --target 95", "--target 95: expected a share between 0 and 1; for 95% write 0.95"),
+        ("fit digits --target 0", "--target 0: expected a share between 0 and 1"),
+        ("fit digits --target 1", "--target 1: expected a share between 0 and 1"),
+        ("fit digits --margin 1", "--margin 1: expected a share between 0 and 1; for 1 points write 0.01"),
+        ("fit digits --margin 0", "--margin 0: expected"),
+        ("fit digits --epochs 0", "--epochs 0: expected more than 0"),
+        ("fit digits --max-depth -3", "--max-depth -3: expected more than 0"),
+        ("fit digits --width 0", "--width 0: expected more than 0"),
+        ("fit digits --time-limit soon", "expected a length of time, as 90s, 20m or 1.5h"),
+        ("fit digits --folds 0 --out {tmp}/run", "--folds 0: give 1 for the validation split"),
+        ("fit digits --max-depth 2 --out {tmp}/run", "--max-depth 2: the shallowest network of family 'residual'"),
+        ("fit --resume {tmp}/nowhere", "there is no such folder; give the RUN that `deepenough fit` named"),
+        ("fit digits --resume {tmp}", "--resume takes everything from the run; leave out data"),
+        ("fit --resume {tmp} --epochs 3 --seed 0", "leave out --epochs, --seed"),
+        ("fit {tmp}/photos", "photos"),
+        ("nets resnet51", "network 'resnet51' is not known; nearest are resnet"),
+        ("nets residual --depth 20", "nearest"),
+        ("nets vgg16 --depth 20", "--depth 20: vgg16 is one network; families have a choice"),
+        ("nets --depth 20", "--depth needs a network"),
+        ("nets resnet34 --input 224", "expected channels, height and width, as 3x224x224"),
+        ("nets alexnet --input 3x8x8", "alexnet"),
+        ("report {tmp}/nowhere", "there is no such folder"),
+        ("augment {tmp}/nowhere", "nowhere"),
+    ],
+)
+def test_a_mistake_gets_one_clear_word_and_no_traceback(
+    command: Command, tmp_path: Path, words: str, expected: str
+) -> None:
+    status, out, err = command(*words.replace("{tmp}", str(tmp_path)).split())
+    assert (status, out) == (2, "")
+    assert expected in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_eight_in_json(command: Command) -> None:
+    status, out, _ = command("nets", "--json")
+    found = json.loads(out)
+    assert status == 0
+    assert {network["name"]: network["depth"] for network in found} == EIGHT
+    for network in found:
+        assert set(network) >= NETWORK_KEYS
+        assert all(set(layer) >= LAYER_KEYS for layer in network["layers"])
+    assert {n["name"]: n["parameters"] for n in found}["vgg16"] == 138_357_544
+
+
+def test_the_table_has_a_row_for_each_of_the_eight(command: Command) -> None:
+    status, out, _ = command("nets")
+    assert status == 0
+    for name, depth in EIGHT.items():
+        assert any(name in line.lower().replace("-", "") and str(depth) in line for line in out.splitlines()), name
+
+
+def test_one_network_in_json(command: Command) -> None:
+    status, out, _ = command("nets", "resnet50", "--json")
+    network = json.loads(out)
+    assert status == 0
+    assert set(network) >= NETWORK_KEYS
+    assert all(set(layer) >= LAYER_KEYS for layer in network["layers"])
+    assert (network["name"], network["depth"], network["parameters"]) == ("resnet50", 50, 25_557_032)
+    assert sum(layer["parameters"] for layer in network["layers"]) == network["parameters"]
+    assert sum(layer["macs"] for layer in network["layers"]) == network["macs"]
+    first = network["layers"][0]
+    assert (first["kind"].lower(), first["kernel"], first["stride"], first["padding"]) == ("conv", 7, 2, 3)
+    assert (first["input_shape"], first["output_shape"]) == ([3, 224, 224], [64, 112, 112])
+
+
+def test_a_family_takes_depth_width_input_and_classes(command: Command) -> None:
+    words = ("nets", "residual", "--depth", 19, "--width", 1.5, "--input", "1x28x28", "--classes", 7, "--json")
+    status, out, err = command(*words)
+    assert status == 0, err
+    network = json.loads(out)
+    assert network["depth"] == 19
+    assert network["layers"][0]["input_shape"] == [1, 28, 28]
+    assert network["layers"][-1]["output_shape"] == [7]
+    thin = json.loads(command(*("1" if word == 1.5 else word for word in words))[1])
+    assert network["parameters"] > 1.8 * thin["parameters"]
+
+
+def test_layers_are_listed_for_a_reader(command: Command) -> None:
+    status, out, _ = command("nets", "alexnet", "--input", "3x227x227")
+    assert status == 0
+    assert "227" in out
+    assert "lrn" in out.lower()
+
+
+def test_augment_draws_originals_beside_their_augmentations(command: Command, shapes: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "sheet.png"
+    status, out, err = command("augment", shapes, "--augment", "strong", "--out", picture)
+    assert status == 0, err
+    assert str(picture) in out
+    with Image.open(picture) as sheet:
+        assert min(sheet.size) > 16
+        assert np.asarray(sheet.convert("L")).std() > 1
+    again = tmp_path / "again.png"
+    command("augment", shapes, "--augment", "strong", "--out", again)
+    assert again.read_bytes() == picture.read_bytes()
+    command("augment", shapes, "--augment", "strong", "--seed", 1, "--out", again)
+    assert again.read_bytes() != picture.read_bytes()
+
+
+def test_augment_writes_an_enlarged_data_set_that_can_be_read(command: Command, shapes: Path, tmp_path: Path) -> None:
+    status, _, err = command("augment", shapes, "--times", 1, "--no-flip", "--out", tmp_path / "more")
+    assert status == 0, err
+    counts = [len(list((tmp_path / "more" / name).iterdir())) for name in ("circle", "cross", "square")]
+    assert sum(counts) == 2 * 122  # the 122 training images, and each of them once more
+    assert "--times needs --out DIR" in command("augment", shapes, "--times", 1)[2]
+    assert "expected a picture, as sheet.png" in command("augment", shapes, "--out", tmp_path / "sheet")[2]
+
+
+def test_report_is_written_anew(command: Command, finished: Path) -> None:
+    page = finished / "report.html"
+    page.unlink()
+    status, out, _ = command("report", finished)
+    assert status == 0
+    assert str(page) in out
+    assert page.read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html")
