@@ -102,9 +102,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, shapes: Path, cache: Path
 
 
 @pytest.fixture
-def command(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., tuple[int, str, str]]:
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
     """Runs `deepenough` with the words given in this process: its exit status, output and errors."""
     from deepenough.__main__ import main
 

@@ -119,4 +119,6 @@ def test_resolution_and_images_for_a_target():
     assert resolution(341) > 0.02 > resolution(3409) > resolution(9000)
     assert images_for_target(0.90, 0.92) is None
     needed = images_for_target(0.93, 0.92)
-    assert one_sided(round(0.93 * needed), needed)[0] == pytest.approx(0.92, abs=1e-3)  # "about": exact bound, normal formula
+    assert one_sided(round(0.93 * needed), needed)[0] == pytest.approx(
+        0.92, abs=1e-3
+    )  # "about": exact bound, normal formula

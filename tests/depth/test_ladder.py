@@ -15,7 +15,7 @@ def test_block_counts_double_from_the_shallowest():
 def test_the_largest_depth_bounds_it():
     assert [step.depth for step in ladder(["residual"], [1.0], INPUT, 10, max_depth=20)] == [3, 7, 11, 19]
     assert ladder(["residual"], [1.0], INPUT, 10, max_depth=200)[-1].depth == 131
-    with pytest.raises(DeepenoughError, match="--max-depth 2: the shallowest .* depth 3"):
+    with pytest.raises(DeepenoughError, match=r"--max-depth 2: the shallowest .* depth 3"):
         ladder(["residual"], [1.0], INPUT, 10, max_depth=2)
 
 

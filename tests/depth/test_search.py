@@ -107,9 +107,7 @@ def test_the_budget_holds_with_a_target(question, rungs, workshop, approaching, 
 
 def test_a_hopeless_rung_is_ended_early(question, rungs, workshop, approaching):
     truth = {1: 0.70, 2: 0.71, 4: 0.90, 8: 0.90, 16: 0.90}
-    job, verdict = search(
-        TargetSearch, replace(question, target=0.88, budget=2.0), rungs, workshop(approaching(truth))
-    )
+    job, verdict = search(TargetSearch, replace(question, target=0.88, budget=2.0), rungs, workshop(approaching(truth)))
     ended = {c.rung.blocks: c.state for c in job.tried}
     assert ended[2] == "hopeless"
     assert verdict.chosen.rung.blocks in (3, 4)

@@ -1,4 +1,4 @@
-"""The figures of the page as Plotly JSON. A colour is the name of a CSS variable; the page fills it in, light or dark."""
+"""The figures of the page as Plotly JSON. A colour is the name of a CSS variable, which the page fills in."""
 
 from __future__ import annotations
 
@@ -118,7 +118,15 @@ def accuracy(record: Record) -> Figure | None:
             {"xref": "paper", "x": 1, "y": line, "text": label, "showarrow": False, "xanchor": "right",
              "yanchor": "bottom", "font": {"color": "--muted", "size": 12}}
         )  # fmt: skip
-    return {"data": data, "layout": _layout("depth (weight layers)", _metric(record), shapes=shapes, annotations=notes)}
+    layout = _layout("depth (weighted layers)", _metric(record), shapes=shapes, annotations=notes)
+    layout["xaxis"] |= _depths(record)
+    return {"data": data, "layout": layout}
+
+
+def _depths(record: Record) -> Figure:
+    """An axis with a tick for every depth that was tried, as far apart as their doublings."""
+    depths = sorted({candidate.depth for candidate in record.candidates})
+    return {"type": "log", "tickmode": "array", "tickvals": depths, "ticktext": [str(depth) for depth in depths]}
 
 
 def _answers(record: Record) -> list[tuple[Candidate, str]]:
@@ -157,7 +165,7 @@ def gap(record: Record) -> Figure | None:
     groups = [(name, group) for name, group in groups if group]
     for number, (name, group) in enumerate(groups):
         prefix = f"{name}, " if len(groups) > 1 else ""
-        rows = (
+        rows: tuple[tuple[str, list[float | None], str, str, str], ...] = (
             ("training images", [c.train_top1 for c in group], COLOURS[(2 * number + 1) % 7], "dash", "square"),
             ("held-out images", [c.decision.top1.value for c in group if c.decision], COLOURS[2 * number % 7],
              "solid", "circle"),
@@ -170,17 +178,20 @@ def gap(record: Record) -> Figure | None:
                     "name": prefix + label,
                     "x": [c.depth for c in group],
                     "y": [100 * (v or 0.0) for v in values],
-                    "text": [
-                        f"gap {words.points((c.train_top1 or 0.0) - (c.decision.top1.value if c.decision else 0.0))} points"
-                        for c in group
-                    ],
+                    "text": [f"gap {words.points(_gap(c))} points" for c in group],
                     "hovertemplate": f"{label}<br>depth %{{x}}: %{{y:.2f}}%<br>%{{text}}<extra></extra>",
                     "line": {"color": colour, "dash": dash, "width": 2},
                     "marker": {"size": 8, "symbol": symbol},
                     **({"fill": "tonexty", "fillcolor": "--fill"} if order and len(group) > 1 else {}),
                 }
             )
-    return {"data": data, "layout": _layout("depth (weight layers)", "accuracy")} if data else None
+    layout = _layout("depth (weighted layers)", "accuracy")
+    layout["xaxis"] |= _depths(record)
+    return {"data": data, "layout": layout} if data else None
+
+
+def _gap(candidate: Candidate) -> float:
+    return (candidate.train_top1 or 0.0) - (candidate.decision.top1.value if candidate.decision else 0.0)
 
 
 def cost(record: Record) -> Figure | None:
@@ -208,7 +219,7 @@ def cost(record: Record) -> Figure | None:
         )
     if not data:
         return None
-    layout = _layout("multiply-accumulates of one prediction (numbers at the points: depth)", _metric(record))
+    layout = _layout("multiply-accumulates (at the points: depth)", _metric(record))
     layout["xaxis"] |= {"type": "log", "tickformat": "~s", "nticks": 6}
     return {"data": data, "layout": layout}
 
@@ -219,7 +230,7 @@ def _held_out(row: EpochRow, key: str) -> float | None:
 
 
 def curves(record: Record, key: str) -> Figure | None:
-    """Held-out accuracy or loss after every epoch; one colour a candidate, thin lines for folds, thick for their mean."""
+    """Held-out accuracy or loss after every epoch; a colour for each candidate, thin for folds, thick for the mean."""
     data: list[Figure] = []
     for number, candidate in enumerate(record.candidates):
         style = {"color": COLOURS[number % 7], "dash": DASHES[number // 7 % 4]}
