@@ -47,7 +47,7 @@ LAYER_KEYS = {
         ("nets vgg16 --depth 20", "--depth 20: vgg16 is one network; families have a choice"),
         ("nets --depth 20", "--depth needs a network"),
         ("nets resnet34 --input 224", "expected channels, height and width, as 3x224x224"),
-        ("nets alexnet --input 3x8x8", "alexnet"),
+        ("nets alexnet --input 3x8x8", "conv1: Conv(96, kernel=11, stride=4, padding=0) got (3, 8, 8)"),
         ("report {tmp}/nowhere", "there is no such folder"),
         ("augment {tmp}/nowhere", "nowhere"),
     ],
@@ -126,6 +126,15 @@ def test_augment_draws_originals_beside_their_augmentations(command: Command, sh
     assert again.read_bytes() == picture.read_bytes()
     command("augment", shapes, "--augment", "strong", "--seed", 1, "--out", again)
     assert again.read_bytes() != picture.read_bytes()
+
+
+def test_the_picture_lies_where_the_user_is(
+    command: Command, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, _, err = command("augment", shapes)
+    assert status == 0, err
+    assert [path.name for path in tmp_path.iterdir()] == ["shapes-augmented.png"]
 
 
 def test_augment_writes_an_enlarged_data_set_that_can_be_read(command: Command, shapes: Path, tmp_path: Path) -> None:

@@ -162,8 +162,16 @@ def cli() -> None:
 @click.option("--batch", type=int, help="Images a step.")
 @click.option("--lr", type=float, help="Peak learning rate.  [default: a range test for each candidate]")
 @click.option("--optimizer", type=click.Choice(("sgd", "adamw")), help="SGD has Nesterov momentum.")
-@click.option("--weight-decay", type=float)
-@click.option("--label-smoothing", type=float)
+@click.option("--momentum", type=float, help="Of SGD; the first beta of AdamW.")
+@click.option("--weight-decay", type=float, help="Not applied to norms and biases.")
+@click.option("--schedule", type=click.Choice(("onecycle", "cosine", "constant")), help="Of the learning rate.")
+@click.option("--warmup", type=float, metavar="SHARE", help="Share of the steps in which the learning rate rises.")
+@click.option("--label-smoothing", type=float, metavar="SHARE")
+@click.option("--clip", type=float, metavar="NORM", help="Largest norm of the gradient, 0 for none.")
+@click.option("--ema", type=float, metavar="DECAY", help="Of the moving average of the weights, 0 for none.")
+@click.option(
+    "--patience", type=int, help="End a training after so many epochs without a better accuracy, 0 for never."
+)
 @click.option("--class-weights", is_flag=True, help="Weigh rare classes up in training.")
 @click.option("--precision", type=click.Choice(("float32", "bfloat16", "float16")))
 @click.option("--device", type=click.Choice(("cpu", "cuda", "mps")), help="[default: the best that there is]")

@@ -183,7 +183,7 @@ class Console:
                 images = prepare(source, size=size, seed=seed, progress=advance)
             policy = replace(Augment.named(strength, images.mirror), **switches)
             if times is None:
-                path = out or Path(f"{source.name}-augmented.png")
+                path = out or Path(f"{Path(source.name).stem or 'images'}-augmented.png")
                 if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
                     raise DeepenoughError(f"--out {path}: expected a picture, as {path.name or 'sheet'}.png")
                 contact_sheet(images, policy, seed=seed).save(path)

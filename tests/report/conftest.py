@@ -62,7 +62,8 @@ def candidate(depth: int, share: float, classes: int, seed: int = 0, **given: ob
     values: dict[str, object] = {
         "name": f"residual-{depth}" + (f"-seed{seed}" if seed else ""), "family": "residual", "depth": depth,
         "width": 1.0, "parameters": 9_000 * depth**2, "macs": 4_100_000 * depth, "receptive_field": 6 * depth,
-        "role": "second seed" if seed else "ladder", "seed": seed, "start": None, "state": "finished", "why": "next of the ladder",
+        "role": "second seed" if seed else "ladder", "seed": seed, "start": None, "state": "finished",
+        "why": "next of the ladder",
         "trainings": trainings, "cost": 10**12 * depth * folds, "seconds": 24.0 * folds,
         "decision": metrics(share, classes), "train_top1": min(1.0, share + 0.004 * depth),
     }  # fmt: skip

@@ -22,7 +22,7 @@ from deepenough.depth import account, pictures
 from deepenough.depth.baselines import baselines
 from deepenough.depth.judge import Question, Verdict
 from deepenough.depth.ladder import Rung, ladder
-from deepenough.depth.options import Options
+from deepenough.depth.options import RECIPE, Options
 from deepenough.depth.parts import parts
 from deepenough.depth.search import Search
 from deepenough.depth.to_enough import EnoughSearch
@@ -61,8 +61,8 @@ class Run:
 
 
 def new_folder(source: str) -> Path:
-    """`runs/digits-1`, or the next number that is free."""
-    stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in source).strip("-") or "run"
+    """`runs/digits-1`, or the next number that is free; a folder of images counts by its own name."""
+    stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(source).name).strip("-") or "run"
     number = 1
     while (folder := RUNS / f"{stem}-{number}").exists():
         number += 1
@@ -87,7 +87,9 @@ def fit(
     for name in ("family", "width"):
         if name in options and isinstance(options[name], (str, int, float)):
             options[name] = (options[name],)
-    asked = Options(data=None if data is None else str(data), **options)
+    if data is not None:  # an absolute path, so that a run can be resumed from any folder
+        data = Path(data).resolve() if Path(data).exists() else str(data)
+    asked = Options.from_json({"data": None if data is None else str(data), **options})
     if out is not None and (Path(out) / r.FILE).exists():
         raise DeepenoughError(
             f"--out {out}: there is a run already; go on with `deepenough fit --resume {out}`, or name another folder"
@@ -276,11 +278,7 @@ def _recipe(asked: Options, images: Images) -> Recipe:
     height, width = images.preprocess.size
     shape = (images.preprocess.channels, height, width)
     recipe = default_recipe(len(images.split.train), shape, images.mirror, strength=asked.augment)
-    given = {
-        name: value
-        for name in ("epochs", "batch", "lr", "optimizer", "weight_decay", "label_smoothing", "precision", "device")
-        if (value := getattr(asked, name)) is not None
-    }
+    given = {name: value for name in RECIPE if (value := getattr(asked, name)) is not None}
     augment = replace(recipe.augment, **asked.switches)
     return replace(recipe, augment=augment, class_weights=asked.class_weights, **given)
 

@@ -11,6 +11,11 @@ METRICS = ("top1", "balanced")
 MEASURES = ("depth", "parameters", "macs")
 BUDGET_WITH_TARGET = 2.0
 BUDGET_WITHOUT = 0.5
+# Fields of the recipe that a user may override, under the same names.
+RECIPE = (
+    "epochs", "batch", "lr", "optimizer", "momentum", "weight_decay", "schedule", "warmup", "label_smoothing", "clip",
+    "ema", "patience", "precision", "device",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,14 @@ class Options:
     batch: int | None = None
     lr: float | None = None
     optimizer: str | None = None
+    momentum: float | None = None
     weight_decay: float | None = None
+    schedule: str | None = None
+    warmup: float | None = None
     label_smoothing: float | None = None
+    clip: float | None = None
+    ema: float | None = None
+    patience: int | None = None
     augment: str | None = None
     switches: dict[str, Any] = field(default_factory=dict)  # single fields of the augmentation
     class_weights: bool = False
@@ -58,12 +69,13 @@ class Options:
             raise unknown("measure to minimise", self.minimize, MEASURES)
         for name in ("budget", "time_limit", "epochs", "batch", "lr", "size", "limit", "threads", "max_depth"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
+            if value is not None and not value > 0:  # nan too
                 raise DeepenoughError(f"--{name.replace('_', '-')} {value:g}: expected more than 0")
         if not self.family or not self.width:
             raise DeepenoughError("give at least one --family and one --width")
-        if any(width <= 0 for width in self.width):
-            raise DeepenoughError(f"--width {min(self.width):g}: expected more than 0")
+        for width in self.width:
+            if not width > 0:
+                raise DeepenoughError(f"--width {width:g}: expected more than 0")
 
     @property
     def search_budget(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -29,6 +30,8 @@ class Stop:
         return self.asked
 
     def __enter__(self) -> Stop:
+        if threading.current_thread() is not threading.main_thread():
+            return self  # only the main thread may handle signals; a host's own handling stays
         for number in (signal.SIGINT, signal.SIGTERM):
             self._before[number] = signal.signal(number, self._handle)
         return self
