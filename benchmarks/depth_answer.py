@@ -71,7 +71,8 @@ def compare(asked: Options, folder: Path) -> None:
         print(f"search: {verdict.text}")
         print(
             f"against the best of the whole ladder, {best.name}, {chosen.name} is "
-            f"{100 * right.difference.value:.2f} points worse, at most {100 * right.difference.upper:.2f} (margin {100 * asked.margin:g})"
+            f"{100 * right.difference.value:.2f} points worse, "
+            f"at most {100 * right.difference.upper:.2f} (margin {100 * asked.margin:g})"
         )
         full = full_ladder_answer(setting.question, ladder, best, workshop)
         print(f"the rule on the whole ladder answers {full}")

@@ -230,5 +230,5 @@ def test_a_family_may_be_given_as_one_word(shapes: Path, tmp_path: Path, quick: 
 
 
 def test_an_option_that_does_not_exist_is_an_error(shapes: Path) -> None:
-    with pytest.raises(DeepenoughError, match="option 'margn' is not known; nearest .*margin"):
+    with pytest.raises(DeepenoughError, match=r"option 'margn' is not known; nearest .*margin"):
         fit(shapes, margn=0.1)

@@ -91,13 +91,13 @@ def test_nothing_is_shown_after_the_sequence_has_stopped(tried: Any, strata: Str
     assert "not tested" in found.text
 
 
-def compared(tried: Any, strata: Strata, best: Candidate, *others: Candidate) -> list[judge.Compared]:
+def compared(strata: Strata, best: Candidate, *others: Candidate) -> list[judge.Compared]:
     return [judge.compare(Question(), [best], [other], strata, tested=True) for other in others]
 
 
 def test_the_shallowest_that_is_shown_is_chosen(tried: Any, strata: Strata) -> None:
     best, middle, shallow = tried(2, range(200)), tried(1, range(200)), tried(0, range(400))
-    verdict = judge.enough(Question(), best, compared(tried, strata, best, middle, shallow), 0.01, None)
+    verdict = judge.enough(Question(), best, compared(strata, best, middle, shallow), 0.01, None)
     assert (verdict.chosen, verdict.kind, verdict.second) == (middle, "shown", None)
     assert verdict.advice == ()
     assert f"depth {middle.rung.depth} is deep enough" in verdict.text
@@ -105,7 +105,7 @@ def test_the_shallowest_that_is_shown_is_chosen(tried: Any, strata: Strata) -> N
 
 def test_what_is_open_is_named_beside_the_answer(tried: Any, strata: Strata) -> None:
     best, scattered = tried(2, range(400)), tried(0, range(300, 720))
-    verdict = judge.enough(Question(), best, compared(tried, strata, best, scattered), 0.01, "residual-67")
+    verdict = judge.enough(Question(), best, compared(strata, best, scattered), 0.01, "residual-67")
     assert (verdict.chosen, verdict.kind, verdict.second) == (best, "best", scattered)
     assert "there are 4,000 decision images, about" in verdict.advice[0]
     assert "residual-67 may be better still; a larger --budget tries it" in verdict.advice[1]

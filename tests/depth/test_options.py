@@ -36,7 +36,7 @@ def test_options_come_back_from_json(asked: Options) -> None:
 
 
 def test_an_unknown_option_names_the_nearest() -> None:
-    with pytest.raises(DeepenoughError, match="option 'margn' is not known; nearest .*margin"):
+    with pytest.raises(DeepenoughError, match=r"option 'margn' is not known; nearest .*margin"):
         Options.from_json({"margn": 0.1})
 
 

@@ -138,6 +138,18 @@ def test_a_damaged_training_is_done_again(finished: Path, stopped: Path) -> None
     assert (stopped / WEIGHTS).read_bytes() == (finished / WEIGHTS).read_bytes()
 
 
+def test_a_run_is_resumed_from_another_folder(
+    shapes: Path, quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The images were named by a path relative to where the run began."""
+    monkeypatch.chdir(shapes.parent)
+    run = fit(shapes.name, out=tmp_path / "run", **{**quick, "epochs": 1, "max_depth": 3})
+    shutil.rmtree(run.folder / "model")
+    record.save(run.record.model_copy(update={"status": "interrupted"}), run.folder)
+    monkeypatch.chdir(tmp_path)
+    assert resume(run.folder).record.test == run.record.test
+
+
 def test_resuming_with_other_options_is_an_error(
     command: Callable[..., tuple[int, str, str]], stopped: Path, shapes: Path
 ) -> None:

@@ -26,15 +26,16 @@ EPOCHS, IMAGES, TEST = 3, 72, 12
 
 
 def bars() -> Any:
-    """Noise with a bright half, left or right: two classes that a few epochs tell apart. The last 12 are for testing."""
+    """Noise with a bright half, left or right: two classes that a few epochs tell apart; the last 12 are for tests."""
     draws = np.random.default_rng(0)
     labels = np.arange(IMAGES) % 2
     pixels = draws.integers(0, 100, (IMAGES, 8, 8, 1))
     for row, label in enumerate(labels):
         pixels[row, :, 4 * label : 4 * label + 4] += 120
     rows = np.arange(IMAGES - TEST)
-    split = SimpleNamespace(train=rows[::2], validation=rows[1::2], test=np.arange(IMAGES - TEST, IMAGES))
-    split.train, split.validation = rows[rows % 6 < 4], rows[rows % 6 >= 4]
+    split = SimpleNamespace(
+        train=rows[rows % 6 < 4], validation=rows[rows % 6 >= 4], test=np.arange(IMAGES - TEST, IMAGES)
+    )
     return SimpleNamespace(
         pixels=pixels.astype(np.uint8), labels=labels.astype(np.int64), classes=("left", "right"), split=split,
         preprocess=Preprocess((8, 8), 1, (0.4,), (0.3,)), fingerprint="bars", mirror=False,
