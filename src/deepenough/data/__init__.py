@@ -4,7 +4,7 @@ from deepenough.data.decode import ImageLike
 from deepenough.data.finding import Finding, ImageError
 from deepenough.data.images import Images, prepare
 from deepenough.data.preprocess import Preprocess
-from deepenough.data.sources import Source, open_source
+from deepenough.data.sources import Source, from_anywhere, open_source
 from deepenough.data.split import TEST, TRAIN, UNASSIGNED, VALIDATION, Split
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Preprocess",
     "Source",
     "Split",
+    "from_anywhere",
     "open_source",
     "prepare",
 ]

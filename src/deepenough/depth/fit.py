@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 
 from deepenough import record as r
-from deepenough.data import Images, Source, open_source, prepare
+from deepenough.data import Images, Source, from_anywhere, open_source, prepare
 from deepenough.depth import account, pictures
 from deepenough.depth.baselines import baselines
 from deepenough.depth.judge import Question, Verdict
@@ -61,8 +61,8 @@ class Run:
 
 
 def new_folder(source: str) -> Path:
-    """`runs/digits-1`, or the next number that is free; a folder of images counts by its own name."""
-    stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(source).name).strip("-") or "run"
+    """`runs/digits-1`, or the next number that is free; or `runs/photos-1`."""
+    stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(source).stem).strip("-") or "run"
     number = 1
     while (folder := RUNS / f"{stem}-{number}").exists():
         number += 1
@@ -87,14 +87,12 @@ def fit(
     for name in ("family", "width"):
         if name in options and isinstance(options[name], (str, int, float)):
             options[name] = (options[name],)
-    if data is not None:  # an absolute path, so that a run can be resumed from any folder
-        data = Path(data).resolve() if Path(data).exists() else str(data)
-    asked = Options.from_json({"data": None if data is None else str(data), **options})
+    source = open_source(data)
+    asked = Options.from_json({"data": from_anywhere(data), **options})
     if out is not None and (Path(out) / r.FILE).exists():
         raise DeepenoughError(
             f"--out {out}: there is a run already; go on with `deepenough fit --resume {out}`, or name another folder"
         )
-    source = open_source(asked.data)
     folder = new_folder(source.name) if out is None else Path(out)
     return _run(asked, source, folder, None, reporter or Reporter())
 

@@ -183,7 +183,8 @@ def enough(
         )
     if beyond:
         advice.append(
-            f"the deepest that was tried is the best: {beyond} may be better still; a larger --budget tries it"
+            f"the deepest that was tried is the best: {beyond} may be better still; "
+            "a larger --budget or --time-limit tries it"
         )
     return Verdict(
         chosen=chosen,

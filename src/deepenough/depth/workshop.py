@@ -201,6 +201,7 @@ class Workshop:
                 so_far = replace(blank, seen=seen, probabilities=probabilities, trainings=tuple(trainings))
                 if state == "finished" and number + 1 < len(parts) and give_up and give_up(so_far):
                     state = "hopeless"
+                advance(number + 1, len(parts), f"{100 * so_far.accuracy:.1f}%")
                 if state != "finished":
                     break
         return replace(

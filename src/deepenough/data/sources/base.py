@@ -38,7 +38,7 @@ class Source(ABC):
     change, and costs no reading of images; `sequential`: images are cheap to read in order only, by one thread.
     """
 
-    name: str
+    name: str  # what it is called in records and reports, without the folders it lies in
     classes: tuple[str, ...]
     labels: NDArray[np.int64]
     splits: NDArray[np.int8]

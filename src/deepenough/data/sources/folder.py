@@ -28,7 +28,7 @@ class Folder(Source):
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.name = str(root)
+        self.name = root.resolve().name
         splits, findings = _splits(root)
         places: list[tuple[str, str, int]] = []  # folder relative to the root, class, split
         for folder, split in splits:

@@ -90,7 +90,7 @@ class Idx(Source):
 
     def __init__(self, path: Path, name: str = "") -> None:
         pairs = _pairs(path)
-        self.name = name or str(path)
+        self.name = name or path.resolve().name
         self._images, parts, labels, splits, stamps = [], [], [], [], ["idx"]
         for images, label_file in pairs:
             file, values = _File(images), _File(label_file).values()

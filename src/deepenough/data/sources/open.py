@@ -16,6 +16,13 @@ from deepenough.errors import DeepenoughError, nearest
 _NAMED = ("fashion-mnist", "mnist")
 
 
+def from_anywhere(text: str | Path | None) -> str | None:
+    """What names the same source from any working folder: paths become absolute, names stay."""
+    if text is None or str(text) in ("digits", *_NAMED) or str(text).startswith("hf:"):
+        return None if text is None else str(text)
+    return str(Path(text).expanduser().absolute())
+
+
 def open_source(text: str | Path | None = None) -> Source:
     """The labelled images that `text` names; nothing is decoded yet.
 

@@ -32,7 +32,7 @@ class Parquet(Source):
         import pyarrow.parquet as pq
 
         files = [path] if path.is_file() else find_parquet(path)
-        self.name = str(path)
+        self.name = path.resolve().name
         self._files: list[Any] = []
         try:
             self._files = [pq.ParquetFile(file, memory_map=True) for file in files]

@@ -27,7 +27,7 @@ class Table(Source):
 
     def __init__(self, file: Path) -> None:
         self.root = file.parent
-        self.name = str(file)
+        self.name = file.name
         paths: list[str] = []
         words: list[str] = []
         splits: list[int] = []
