@@ -108,7 +108,7 @@ def test_what_is_open_is_named_beside_the_answer(tried: Any, strata: Strata) -> 
     verdict = judge.enough(Question(), best, compared(strata, best, scattered), 0.01, "residual-67")
     assert (verdict.chosen, verdict.kind, verdict.second) == (best, "best", scattered)
     assert "there are 4,000 decision images, about" in verdict.advice[0]
-    assert "residual-67 may be better still; a larger --budget tries it" in verdict.advice[1]
+    assert "residual-67 may be better still; a larger --budget or --time-limit tries it" in verdict.advice[1]
 
 
 def test_the_first_that_is_tried_may_be_the_answer(tried: Any) -> None:
