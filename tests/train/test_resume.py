@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from deepenough.data.augment import Augment
 
+from deepenough.data.augment import Augment
 from deepenough.errors import DeepenoughError
 from deepenough.train import Interrupted, Recipe, Trained, train
 from deepenough.train import checkpoint as checkpoints

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from deepenough.data.augment import Augment
 
+from deepenough.data.augment import Augment
 from deepenough.errors import DeepenoughError
 from deepenough.nets import macs
 from deepenough.nets.build import build
