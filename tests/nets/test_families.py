@@ -32,7 +32,7 @@ def test_the_depth_that_a_family_states_is_the_depth_of_the_walk(
     family = FAMILIES[name]
     stated = family.depth_of(blocks, shape)
     net = family.network(shape, classes, depth=stated, width=width)
-    assert nets.depth(net) == stated == list(islice(family.depths(shape), blocks))[-1]
+    assert nets.depth(net) == stated == list(islice(family.depths(shape), blocks - family.fewest + 1))[-1]
     assert net.classes == classes
     assert nets.loads(nets.dumps(net)) == net == eval(repr(net), dict(vars(nets)))
 
@@ -147,10 +147,19 @@ def test_weights_are_a_function_of_network_and_seed() -> None:
     assert one["level1.block1.main.norm2.weight"].abs().sum() == 0
 
 
-@pytest.mark.parametrize(("depth", "words"), [(9, "7 and 11"), (3, "nearest is 7"), (12, "11 and 15")])
+@pytest.mark.parametrize(("depth", "words"), [(9, "7 and 11"), (2, "nearest is 3"), (12, "11 and 15")])
 def test_a_depth_that_is_not_there_names_its_neighbours(depth: int, words: str) -> None:
-    with pytest.raises(DeepenoughError, match=rf"--depth {depth}: this family has depths 7, 11, 15, .*{words}"):
+    with pytest.raises(DeepenoughError, match=rf"--depth {depth}: this family has depths 3, 7, 11, .*{words}"):
         FAMILIES["residual"].network((1, 28, 28), depth=depth)
+
+
+def test_the_shallowest_residual_network_has_no_blocks() -> None:
+    net = FAMILIES["residual"].network((1, 28, 28), 10, depth=3)
+    assert nets.depth(net) == 3
+    assert build(net)(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+    assert nets.loads(nets.dumps(net)) == net
+    with pytest.raises(DeepenoughError, match="has 1 or more"):
+        FAMILIES["plain"].depth_of(0, (1, 28, 28))
 
 
 def test_images_that_are_too_small_are_refused() -> None:
