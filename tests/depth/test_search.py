@@ -40,6 +40,22 @@ def test_rising_truth_gives_the_first_within_the_margin(question, rungs, worksho
     assert not failing[0].enough
 
 
+def test_goes_no_deeper_where_the_margin_is_not_left_to_gain(question, rungs, workshop, approaching):
+    nearly_all = {1: 0.97, 2: 0.993, 4: 0.994, 8: 0.995, 16: 0.996}
+    job, verdict = search(EnoughSearch, question, rungs, workshop(approaching(nearly_all)))
+    assert names(job) == [1, 2]
+    assert verdict.chosen.rung.blocks == 2
+    assert not any("may be better still" in advice for advice in verdict.advice)
+
+
+def test_a_target_above_one_less_the_margin_is_still_searched_for(question, rungs, workshop):
+    nearly_all = {1: 0.97, 2: 0.992, 3: 0.994, 4: 0.998, 8: 0.998, 16: 0.998}
+    paper = workshop(lambda blocks, epochs, seed: nearly_all[blocks])
+    _, verdict = search(TargetSearch, replace(question, target=0.995), rungs, paper)
+    assert verdict.kind == "shown"
+    assert verdict.chosen.rung.blocks == 4
+
+
 def test_testing_stops_at_the_first_failure(question, rungs, workshop, approaching):
     # depth 2 is bad, depth 1 good: the fixed sequence may not jump over a failure
     dip = {1: 0.900, 2: 0.86, 4: 0.905, 8: 0.905, 16: 0.905}

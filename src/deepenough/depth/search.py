@@ -124,9 +124,6 @@ class Search:
         for candidate in ladder:
             useless = 0 if candidate.accuracy > best + gain else useless + 1
             best = max(best, candidate.accuracy)
-        if best > 1 - gain:
-            self.note("went no deeper", f"at {best:.1%} there are less than {points(gain)} left to gain")
-            return True
         if useless >= patience:
             self.note(
                 "went no deeper", f"the last {useless} rungs gained less than {points(gain)} over the best before"

@@ -58,8 +58,17 @@ class EnoughSearch(Search):
                 bar=best.accuracy if best else 0.0,
                 give_up=partial(self._cannot_gain, best) if best else None,
             )
+            best = judge.best(finished(self.ladder_candidates()) or self.tried)
+            if self._margin_is_out_of_reach(best):
+                left = f"there is less than the margin, {points(self.question.margin)}, left to gain"
+                self.note("went no deeper", f"at {best.accuracy:.1%} {left}")
+                return
             if self.stalled() and not (forced and number == 0):
                 return
+
+    def _margin_is_out_of_reach(self, best: Candidate) -> bool:
+        """Whether so few images are still wrong that nothing deeper can be better by the margin."""
+        return best.accuracy > 1 - self.question.margin
 
     def _cannot_gain(self, best: Candidate, so_far: Candidate) -> bool:
         """Whether a deeper rung, on the images it has predictions for, surely gains less than half the margin."""
@@ -81,7 +90,7 @@ class EnoughSearch(Search):
         related = (parent.rung.family, parent.rung.width) == (rung.family, rung.width)
         if not related or rung.family not in GROWING or parent.rung.blocks == 0:
             return None
-        if best.accuracy > 1 - self.question.margin:  # the margin is not there to be gained
+        if self._margin_is_out_of_reach(best):
             return None
         epochs = max(1, round(LOOK_AHEAD * self.workshop.recipe.epochs))
         cost = self.workshop.planned(rung, epochs) // len(self.workshop.parts.parts)
@@ -162,6 +171,8 @@ class EnoughSearch(Search):
 
     def _deeper_unknown(self, best: Candidate) -> str | None:
         """The first rung beyond the tried ones where the best is the deepest of them: deeper might do better."""
+        if self._margin_is_out_of_reach(best):
+            return None
         ladder = self.ladder_candidates()
         beyond = self.ladder[len(ladder) :]
         return beyond[0].name if beyond and best.name == ladder[-1].name else None
