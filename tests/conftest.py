@@ -1,9 +1,8 @@
-"""A small set of pictures, a finished run on it, and the command in a process of its own, for all rooms."""
+"""A small set of pictures, a finished run on it, and the command, for all rooms."""
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +16,6 @@ CLASSES = ("circle", "cross", "square")
 WRONG = 6  # every sixth picture shows the next class's shape, so that no network gets them all
 # A search of two rungs in about a second: the validation split decides, the learning rate is given.
 QUICK = {"folds": 1, "epochs": 4, "batch": 16, "lr": 0.1, "max_depth": 7, "threads": 1, "augment": "none"}
-
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def draw_shape(kind: str, seed: int, side: int = 16) -> Image.Image:
@@ -114,22 +111,5 @@ def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
             main()
         assert isinstance(end.value.code, int)
         return end.value.code, *capsys.readouterr()
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def deepenough(cache: Path) -> Command:
-    """Runs `deepenough` with the words given, in a process of its own, and gives its output."""
-
-    def run(*words: object, **settings: Any) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "deepenough", *map(str, words)],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
-            **settings,
-        )
 
     return run

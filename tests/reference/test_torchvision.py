@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from deepenough.nets import Network
 from deepenough.nets.build import build
-from deepenough.nets.zoo import network
+from deepenough.nets.zoo import NETWORKS, network
 
 _KEEP: list[object] = []
 
@@ -91,7 +91,7 @@ def test_alexnet(models: Any) -> None:
     agree(ours, _empty(models.alexnet), (1, 3, 224, 224), torch.float32)
 
 
-@pytest.mark.parametrize("name", ["vgg16", "vgg19_bn"])
+@pytest.mark.parametrize("name", [f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn")])
 def test_vgg_on_small_images(models: Any, name: str) -> None:
     def theirs() -> nn.Module:
         model = getattr(models, name)()
@@ -113,13 +113,16 @@ def test_squeezenet(models: Any) -> None:
     agree(ours, _empty(models.squeezenet1_1), (2, 3, 65, 65), torch.float64)
 
 
-@pytest.mark.parametrize("name", ["resnet18_torchvision", "resnet50_v1_5"])
+@pytest.mark.parametrize(
+    "name",
+    ["resnet18_torchvision", "resnet34_torchvision", "resnet50_v1_5", "resnet101_v1_5", "resnet152_v1_5"],
+)
 def test_torchvision_resnets(models: Any, name: str) -> None:
     _, ours = _ours(name, 33)
     agree(ours, _empty(getattr(models, name.partition("_")[0])), (1, 3, 33, 33), torch.float64)
 
 
-@pytest.mark.parametrize("name", ["resnet34", "resnet50", "resnet101"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"])
 def test_the_papers_resnets_are_torchvisions_with_stride_and_pool_moved(models: Any, name: str) -> None:
     theirs = _empty(getattr(models, name))
     theirs.maxpool = nn.MaxPool2d(3, 2, 0, ceil_mode=True)
@@ -200,6 +203,16 @@ def _without_heads(name: str) -> nn.Module:
 @pytest.mark.parametrize(("name", "theirs"), [("alexnet", Grouped), ("googlenet", googlenet_2014)])
 def test_the_nets_that_torchvision_lacks(name: str, theirs: Callable[[], nn.Module]) -> None:
     agree(_without_heads(name), _empty(theirs), (1, *network(name).input), torch.float32)
+
+
+def test_every_network_is_compared() -> None:
+    """A network that is new in the zoo has to be compared here too."""
+    assert set(NETWORKS) == {
+        "alexnet", "alexnet_torchvision", "googlenet", "googlenet_bn", "squeezenet1_1",
+        "vgg11", "vgg13", "vgg16", "vgg19", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn",
+        "resnet18", "resnet34", "resnet50", "resnet101", "resnet152",
+        "resnet18_torchvision", "resnet34_torchvision", "resnet50_v1_5", "resnet101_v1_5", "resnet152_v1_5",
+    }  # fmt: skip
 
 
 def test_googlenets_heads_stand_where_the_paper_has_them() -> None:
