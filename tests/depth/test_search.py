@@ -162,3 +162,44 @@ def test_the_same_search_twice_is_the_same(question, rungs, workshop, approachin
     again = search(EnoughSearch, question, rungs, workshop(approaching(RISING)))
     assert first[0].workshop.trained == again[0].workshop.trained
     assert first[1].text == again[1].text
+
+
+@pytest.mark.parametrize("asked", [{}, {"budget": 1.0}, {"target": 0.83}, {"target": 0.875, "budget": 3.0}])
+@pytest.mark.parametrize("final", [FLAT, RISING, {1: 0.84, 2: 0.86, 3: 0.872, 4: 0.879, 8: 0.8795, 16: 0.89}])
+def test_a_replayed_search_is_the_search_that_was_never_stopped(question, rungs, workshop, approaching, asked, final):
+    """Killed after any training, the search starts over on the folders that are there."""
+    asked = replace(question, **asked)
+    kind = EnoughSearch if asked.target is None else TargetSearch
+
+    def answer(paper):
+        job, verdict = search(kind, asked, rungs, paper)
+        tried = [(c.name, c.role, c.state, c.cost) for c in job.tried]
+        return verdict.text, verdict.kind, tried, job.events
+
+    def on_disk(kept, lives):
+        paper = workshop(approaching(final))
+        fresh = paper.try_
+
+        def try_(rung, **how):
+            place = (rung.name, how.get("role"), how["seed"])
+            watched = bool(how.get("watch"))
+            if watched and (*place, "paused") in kept:
+                return kept[*place, "paused"]
+            if place in kept:
+                return kept[place]
+            if len(paper.trained) == lives:
+                raise KeyboardInterrupt
+            done = fresh(rung, **how)
+            kept[place if done.finished else (*place, "paused")] = done
+            return done
+
+        paper.try_ = try_
+        return paper
+
+    whole = workshop(approaching(final))
+    wanted = answer(whole)
+    for lives in range(len(whole.trained)):
+        kept = {}
+        with pytest.raises(KeyboardInterrupt):
+            answer(on_disk(kept, lives))
+        assert answer(on_disk(kept, -1)) == wanted

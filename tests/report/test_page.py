@@ -89,10 +89,12 @@ def test_numbers_are_those_of_the_record(make: Make, save: Save) -> None:
         *(f"{b.test.value:.1%}" for b in record.baselines),
     ):
         assert number in page.text
-    drawn = page.figures["accuracy"]["data"][0]
-    assert list(zip(drawn["x"], drawn["y"], strict=True)) == [
-        (c.depth, pytest.approx(100 * c.decision.top1.value)) for c in record.candidates if c.decision
-    ]
+    line, open_, _ = page.figures["accuracy"]["data"]
+    for drawn, names in ((line, (0, 1, 3, 4)), (open_, (2, 5))):  # a second seed and a look ahead are not joined
+        candidates = [record.candidates[n] for n in names]
+        assert list(zip(drawn["x"], drawn["y"], strict=True)) == [
+            (c.depth, pytest.approx(100 * c.decision.top1.value)) for c in candidates if c.decision
+        ]
 
 
 def test_names_are_shown_and_do_nothing(make: Make, save: Save) -> None:

@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -208,12 +209,30 @@ def test_a_pause_and_going_on_is_the_unbroken_run(go: Go, tmp_path: Path) -> Non
     folder = tmp_path / "paused"
     first = go(folder, watch=lambda curve: "hopeless" if len(curve) == 1 else "go on")
     assert (first.ended, first.epochs, first.steps) == ("hopeless", 1, 4)
-    again = go(folder, watch=lambda curve: "hopeless")
-    assert same(again, first)
-    second = go(folder, watch=lambda curve: "sure" if len(curve) == 2 else "go on")
-    assert (second.ended, second.epochs) == ("sure", 2)
-    assert second.probabilities.shape == (32, 4)
+    assert first.probabilities.shape == (32, 4)
     assert same(go(folder), unbroken)
+
+
+def test_a_pause_is_seen_again_by_whoever_watches(go: Go, tmp_path: Path) -> None:
+    """A search is replayed after a kill: it has to see the pause that it saw, whatever was trained after it."""
+
+    def watch(curve: Any) -> str:
+        return "hopeless" if len(curve) == 1 else "go on"
+
+    first = go(tmp_path, watch=watch)
+    with pytest.raises(Killed):
+        go(tmp_path, checkpoint_steps=2, progress=kill_at(11))
+    assert same(go(tmp_path, watch=watch), first)
+    whole = go(tmp_path)
+    assert (whole.ended, whole.epochs) == ("finished", 3)
+    assert same(go(tmp_path, watch=watch), first)
+    assert same(go(tmp_path), whole)
+
+
+def test_the_deadline_pauses_and_is_not_kept(go: Go, tmp_path: Path) -> None:
+    late = go(tmp_path, deadline=time.monotonic(), watch=lambda curve: "go on")
+    assert (late.ended, late.epochs) == ("out of time", 1)
+    assert go(tmp_path, watch=lambda curve: "go on").ended == "finished"
 
 
 def test_stop_saves_and_says_how_to_go_on(go: Go, tmp_path: Path) -> None:

@@ -139,6 +139,12 @@ def test_the_range_test_picks_below_the_smallest_loss() -> None:
     assert choose(lrs[:1], [math.inf], back=4.0) == 0.001
 
 
+def test_patience_needs_held_out_images(images: Any, network: Any, tmp_path: Path) -> None:
+    recipe, nothing = replace(PLAIN, epochs=4, patience=1), np.empty(0, np.int64)
+    trained = train(network, recipe, images, np.arange(64), nothing, tmp_path, seed=0)
+    assert (trained.ended, trained.epochs) == ("finished", 4)
+
+
 def test_tensorboard_has_every_point_once(images: Any, network: Any, tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     folder = tmp_path / "curves"

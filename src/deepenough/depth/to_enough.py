@@ -108,9 +108,9 @@ class EnoughSearch(Search):
                 first_part_only=True,
             )
         )
-        gain = grown.accuracy - best.accuracy_on(grown.seen)
-        text = f"grown from {parent.name} and trained {epochs} epochs it differs by {points(gain)} from {best.name}"
-        if gain + GROWN_UNDERSTATES < self.question.margin:
+        gain = points(grown.accuracy - best.accuracy_on(grown.seen))
+        text = f"grown from {parent.name} and trained {epochs} epochs it differs by {gain} from {best.name}"
+        if not self._promises_the_margin(grown, best):
             self.note(f"looked ahead at {rung.name}", f"{text}: deeper has stopped helping")
             return None
         if self.spent + self.workshop.planned(rung) > self.question.budget * self.whole_ladder:
@@ -121,6 +121,9 @@ class EnoughSearch(Search):
             return None
         self.note(f"looked ahead at {rung.name}", f"{text}: deeper may help, so it is trained in full")
         return ahead
+
+    def _promises_the_margin(self, grown: Candidate, best: Candidate) -> bool:
+        return grown.accuracy - best.accuracy_on(grown.seen) + GROWN_UNDERSTATES >= self.question.margin
 
     def _compare(self, best: Candidate, candidate: Candidate, tested: bool) -> Compared:
         """Compare on one seed, and near the margin on a second one, as far as the budget goes."""
@@ -171,7 +174,8 @@ class EnoughSearch(Search):
 
     def _deeper_unknown(self, best: Candidate) -> str | None:
         """The first rung beyond the tried ones where the best is the deepest of them: deeper might do better."""
-        if self._margin_is_out_of_reach(best):
+        grown = next((c for c in self.tried if c.role == "look-ahead"), None)
+        if self._margin_is_out_of_reach(best) or (grown and not self._promises_the_margin(grown, best)):
             return None
         ladder = self.ladder_candidates()
         beyond = self.ladder[len(ladder) :]

@@ -188,7 +188,8 @@ class Workshop:
                     self.folder / blank.name / f"part{number}",
                     seed=seed,
                     start=start,
-                    watch=self._guard(watch),
+                    watch=watch,
+                    deadline=self.deadline,
                     progress=_share(advance, number, len(parts)),
                     stop=self.stop,
                     tensorboard=self.tensorboard and self.tensorboard / blank.name / f"part{number}",
@@ -225,10 +226,12 @@ class Workshop:
 
     def retrain(self, candidate: Candidate, seed: int) -> Trained:
         """Train the chosen network on all images but test, as folds leave no single network behind."""
+        epochs = round(float(np.median([training.epochs for training in candidate.trainings])))
+        recipe = replace(self.recipe, epochs=epochs, patience=0)  # nothing is held out that patience could look at
         with self.reporter.task(f"{candidate.rung.name} on all images but test") as advance:
             return train(
                 candidate.rung.network,
-                self.recipe,
+                recipe,
                 self.images,
                 self.decision,
                 np.empty(0, np.int64),
@@ -237,19 +240,6 @@ class Workshop:
                 progress=_share(advance, 0, 1),
                 stop=self.stop,
             )
-
-    def _guard(self, watch: Watch | None) -> Watch | None:
-        """The watch, and the deadline."""
-        deadline = self.deadline
-        if deadline is None:
-            return watch
-
-        def guarded(curve: Curve) -> str:
-            if time.monotonic() > deadline:
-                return "out of time"
-            return watch(curve) if watch else "go on"
-
-        return guarded
 
 
 def _share(advance: Callable[..., None], number: int, count: int) -> Callable[..., None]:

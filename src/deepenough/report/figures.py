@@ -47,6 +47,12 @@ def _groups(record: Record) -> list[tuple[str, list[Candidate]]]:
     ]
 
 
+def _whole_groups(record: Record) -> list[tuple[str, list[Candidate]]]:
+    """As `_groups`, those that a line may join: alike in seed, start, length of training and images judged."""
+    groups = [(name, [c for c in group if words.comparable(c)]) for name, group in _groups(record)]
+    return [(name, group) for name, group in groups if group]
+
+
 def _layout(x: str, y: str, **more: Any) -> Figure:
     return {"xaxis": {"title": {"text": x}}, "yaxis": {"title": {"text": y}, "ticksuffix": "%"}, **more}
 
@@ -58,36 +64,18 @@ def _metric(record: Record) -> str:
 def accuracy(record: Record) -> Figure | None:
     """Accuracy on the decision images against depth, with intervals; what was chosen, and the line to reach."""
     data: list[Figure] = []
-    for number, (name, group) in enumerate(_groups(record)):
-        values = [100 * (words.value(record, c) or 0.0) for c in group]
-        bars: Figure = {}
-        if record.question.metric == "top1":  # the interval is that of top-1
-            tops = [c.decision.top1 for c in group if c.decision]
-            bars["error_y"] = {
-                "type": "data",
-                "symmetric": False,
-                "array": [100 * (top.high - top.value) for top in tops],
-                "arrayminus": [100 * (top.value - top.low) for top in tops],
-                "thickness": 1.5,
-                "width": 5,
-            }
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers",
-                "name": name,
-                "x": [c.depth for c in group],
-                "y": values,
-                "text": [_safe(f"{c.name}: {c.state}") for c in group],
-                "hovertemplate": "%{text}<br>depth %{x}: %{y:.2f}%<extra></extra>",
-                "line": {"color": COLOURS[number % 7], "width": 1.5},
-                "marker": {
-                    "size": 9,
-                    "symbol": [SYMBOLS[number % 5] + ("" if c.state == "finished" else "-open") for c in group],
-                },
-                **bars,
-            }
-        )
+    for number, (name, everyone) in enumerate(_groups(record)):
+        whole = [c for c in everyone if words.comparable(c)]
+        others = [c for c in everyone if not words.comparable(c)]
+        for group, label, mode, mark in (
+            (whole, name, "lines+markers", ""),
+            (others, f"{name}: ended early, grown or another seed", "markers", "-open"),
+        ):
+            if group:
+                trace = _points(record, group, label, mode, SYMBOLS[number % 5] + mark)
+                trace["line"] = {"color": COLOURS[number % 7], "width": 1.5}
+                trace["marker"]["color"] = COLOURS[number % 7]
+                data.append(trace)
     if not data:
         return None
     for chosen, label in _answers(record):
@@ -115,12 +103,38 @@ def accuracy(record: Record) -> Figure | None:
              "line": {"color": "--muted", "width": 1.5, "dash": "dash"}}
         )  # fmt: skip
         notes.append(
-            {"xref": "paper", "x": 1, "y": line, "text": label, "showarrow": False, "xanchor": "right",
+            {"xref": "paper", "x": 0, "y": line, "text": label, "showarrow": False, "xanchor": "left",
              "yanchor": "bottom", "font": {"color": "--muted", "size": 12}}
         )  # fmt: skip
     layout = _layout("depth (weighted layers)", _metric(record), shapes=shapes, annotations=notes)
     layout["xaxis"] |= _depths(record)
     return {"data": data, "layout": layout}
+
+
+def _points(record: Record, group: list[Candidate], name: str, mode: str, symbol: str) -> Figure:
+    """One trace of accuracy against depth, with the 95% interval where top-1 is the metric."""
+    bars: Figure = {}
+    if record.question.metric == "top1":
+        tops = [c.decision.top1 for c in group if c.decision]
+        bars["error_y"] = {
+            "type": "data",
+            "symmetric": False,
+            "array": [100 * (top.high - top.value) for top in tops],
+            "arrayminus": [100 * (top.value - top.low) for top in tops],
+            "thickness": 1.5,
+            "width": 5,
+        }
+    return {
+        "type": "scatter",
+        "mode": mode,
+        "name": name,
+        "x": [c.depth for c in group],
+        "y": [100 * (words.value(record, c) or 0.0) for c in group],
+        "text": [_safe(f"{c.name}: {c.state}") for c in group],
+        "hovertemplate": "%{text}<br>depth %{x}: %{y:.2f}%<extra></extra>",
+        "marker": {"size": 9, "symbol": symbol},
+        **bars,
+    }
 
 
 def _depths(record: Record) -> Figure:
@@ -155,13 +169,13 @@ def _line(record: Record) -> tuple[float | None, str]:
     value = words.value(record, best) if best else None
     if value is None:
         return None, ""
-    return 100 * (value - question.margin), f"best less the margin of {100 * question.margin:g} points"
+    return 100 * (value - question.margin), f"best less the margin, {words.percent(question.margin)}"
 
 
 def gap(record: Record) -> Figure | None:
     """Training and held-out accuracy against depth: where they part, overfitting begins."""
     data: list[Figure] = []
-    groups = [(name, [c for c in group if c.train_top1 is not None]) for name, group in _groups(record)]
+    groups = [(name, [c for c in group if c.train_top1 is not None]) for name, group in _whole_groups(record)]
     groups = [(name, group) for name, group in groups if group]
     for number, (name, group) in enumerate(groups):
         prefix = f"{name}, " if len(groups) > 1 else ""
@@ -197,7 +211,7 @@ def _gap(candidate: Candidate) -> float:
 def cost(record: Record) -> Figure | None:
     """Cost of one prediction against accuracy."""
     data: list[Figure] = []
-    for number, (name, group) in enumerate(_groups(record)):
+    for number, (name, group) in enumerate(_whole_groups(record)):
         group = sorted(group, key=lambda c: c.macs)
         data.append(
             {
@@ -220,7 +234,7 @@ def cost(record: Record) -> Figure | None:
     if not data:
         return None
     layout = _layout("multiply-accumulates (at the points: depth)", _metric(record))
-    layout["xaxis"] |= {"type": "log", "tickformat": "~s", "nticks": 6}
+    layout["xaxis"] |= {"type": "log", "tickformat": "~s", "dtick": "D2"}
     return {"data": data, "layout": layout}
 
 

@@ -56,6 +56,11 @@ def images(record: Record) -> str:
     return f"{decided.count:,} validation images"
 
 
+def comparable(candidate: Candidate) -> bool:
+    """Whether it was trained to its end, from scratch, from the run's own seed: what may be read off a line."""
+    return candidate.state == "finished" and candidate.role in ("ladder", "bisection")
+
+
 def value(record: Record, candidate: Candidate) -> float | None:
     """A candidate's accuracy on the decision images by the metric that the run was asked to decide on."""
     if candidate.decision is None or not candidate.decision.top1.count:
@@ -82,7 +87,8 @@ def asked(record: Record) -> str:
     metric = "balanced accuracy" if question.metric == "balanced" else "accuracy"
     if question.target is not None:
         return f"Asked for: {metric} of at least {percent(question.target)}."
-    return f"Asked for: {metric} no more than {100 * question.margin:g} percentage points below the best network's."
+    unit = "point" if question.margin == 0.01 else "points"
+    return f"Asked for: {metric} at most {100 * question.margin:g} percentage {unit} below the best network's."
 
 
 def verdict(record: Record, candidate: Candidate) -> str:
@@ -108,11 +114,12 @@ def verdict(record: Record, candidate: Candidate) -> str:
 
 
 def savings(record: Record) -> str | None:
-    """What the chosen network saves against the deepest one tried."""
-    if record.decision is None or len(record.candidates) < 2:
+    """What the chosen network saves against the deepest one trained to its end."""
+    whole = [candidate for candidate in record.candidates if comparable(candidate)]
+    if record.decision is None or len(whole) < 2:
         return None
     chosen = record.candidate(record.decision.candidate)
-    deepest = max(record.candidates, key=lambda candidate: (candidate.depth, candidate.macs))
+    deepest = max(whole, key=lambda candidate: (candidate.depth, candidate.macs))
     if chosen.depth >= deepest.depth:
         return None
 
@@ -122,7 +129,7 @@ def savings(record: Record) -> str | None:
 
     return (
         f"{change(deepest.parameters, chosen.parameters, 'parameters')} and "
-        f"{change(deepest.macs, chosen.macs, 'multiply-accumulates')} than the deepest network tried "
+        f"{change(deepest.macs, chosen.macs, 'multiply-accumulates')} than the deepest network trained "
         f"(depth {deepest.depth})."
     )
 

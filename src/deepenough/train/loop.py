@@ -92,7 +92,7 @@ def run(state: State, job: Job, supervisor: Supervisor, watch: Watch) -> str:
         verdict = watch(state.curve) if state.curve else "go on"
         if verdict != "go on":
             return verdict
-        if job.patience and stale(state.curve) >= job.patience:
+        if job.patience and len(job.held_out) and stale(state.curve) >= job.patience:
             return "early"
         one_epoch(state, job, supervisor)
         close_epoch(state, job)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -36,6 +37,9 @@ from deepenough.train.schedule import schedule
 from deepenough.train.state import State
 from deepenough.train.tensorboard import curves
 
+PAUSED = "paused"  # the folder in a training's folder that keeps what it was when a watch paused it
+OUT_OF_TIME = "out of time"
+
 
 def train(
     network: Network,
@@ -48,6 +52,7 @@ def train(
     seed: int,
     start: Mapping[str, torch.Tensor] | None = None,
     watch: Watch | None = None,
+    deadline: float | None = None,
     progress: Progress | None = None,
     stop: Callable[[], bool] | None = None,
     tensorboard: Path | None = None,
@@ -60,17 +65,19 @@ def train(
     `build(network, seed)`'s. `folder` is this training's own: finished, it returns what is there; with a checkpoint,
     it goes on from it and ends with the same weights, bit for bit on the CPU.
 
-    `watch(curve)` is asked after every epoch but the last; any word but "go on" pauses there, and a later call with
-    another watch goes on. `progress(done_steps, total_steps, latest_epoch)` is called after every step. `stop()` is
+    `watch(curve)` is asked after every epoch but the last; any word but "go on" pauses there. The pause is kept: a
+    later call with a watch returns it, also when one without has trained to the end meanwhile, so that a search that
+    is replayed sees what it saw. After `deadline`, of time.monotonic(), the word is "out of time", which is not kept.
+    `progress(done_steps, total_steps, latest_epoch)` is called after every step. `stop()` is
     asked after every step; when it is true, a checkpoint is saved and Interrupted raised.
     """
     if not len(train_index):
         raise DeepenoughError(f"no training images for {network.name}; give at least one")
     device = choose_device(recipe.device)
     identity = identify(network, recipe, images, train_index, held_out_index, seed, start)
-    finished = recall(folder, network, identity)
-    if finished:
-        return finished
+    before = (watch and recall(folder / PAUSED, network, identity)) or recall(folder, network, identity)
+    if before:
+        return before
     saved = checkpoint.newest(folder)
     facts: dict[str, Any] = saved[1] if saved else {"identity": identity, "threads": torch.get_num_threads()}
     check_identity(folder, facts["identity"], identity)
@@ -100,6 +107,8 @@ def train(
 
         def watched(curve: Sequence[Epoch]) -> str:
             drawn.draw(curve)
+            if deadline is not None and time.monotonic() > deadline:
+                return OUT_OF_TIME
             return watch(curve) if watch else "go on"
 
         supervisor = Supervisor(
@@ -116,6 +125,8 @@ def train(
         if ended not in ENDS:
             keeper.save(state)
         trained = summary(network, state, job, ended)
+    if ended not in (*ENDS, OUT_OF_TIME):
+        save_result(folder / PAUSED, trained, identity)
     if ended in ENDS:
         save_result(folder, trained, identity)
         checkpoint.remove(folder)
