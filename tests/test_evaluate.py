@@ -37,6 +37,18 @@ def test_the_test_images_give_the_record_s_test_metrics(finished: Path, held_out
     assert metrics.loss == pytest.approx(expected.loss, abs=1e-5)
 
 
+def test_the_images_of_the_run_keep_its_split(command: Command, finished: Path, shapes: Path) -> None:
+    """On the folder it was made from, training images are not measured as if they were new."""
+    whole = record.load(finished)
+    assert whole.test is not None
+    metrics, _ = evaluate(finished, shapes)
+    assert metrics.confusion == whole.test.confusion
+    everything, _ = evaluate(finished, shapes, split="all")
+    assert everything.top1.count == 180
+    _, out, err = command("evaluate", finished, shapes)
+    assert "its own test images are measured" in out + err
+
+
 def test_classes_go_by_name_whatever_the_folders(finished: Path, held_out: Path) -> None:
     """Without the first class every folder's row in the data is another than its row in the model."""
     shutil.rmtree(held_out / "circle")

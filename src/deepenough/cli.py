@@ -146,8 +146,8 @@ def cli() -> None:
 @click.option(
     "--budget",
     type=float,
-    help="What the search may cost: with a target in trainings of the chosen "
-    "network, without as a share of training the whole ladder.  [default: 2 and 0.5]",
+    help="What the search may cost: with a target, trying depths below one that meets it stops at so many "
+    "trainings of the chosen network; without, it is a share of training the whole ladder.  [default: 2 and 0.5]",
 )
 @click.option(
     "--folds",
@@ -177,7 +177,7 @@ def cli() -> None:
 @click.option("--device", type=click.Choice(("cpu", "cuda", "mps")), help="[default: the best that there is]")
 @click.option("--threads", type=int, help="Processor threads.")
 @augmentation_options
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--tensorboard", is_flag=True, help="Write curves for TensorBoard into the run too.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="RUN", help="Folder of the run.  [default: runs/...]")
 @click.option(
@@ -269,7 +269,7 @@ def nets(
 @click.option("--out", type=click.Path(path_type=Path), metavar="PATH", help="The picture; with --times a folder.")
 @click.option("--times", type=click.IntRange(min=1), help="Write the training images, each so many times augmented.")
 @click.option("--size", type=int, help="Side to which images are resized.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 def augment(data: str | None, out: Path | None, times: int | None, size: int | None, seed: int, **options: Any) -> None:
     """Draw originals beside their augmentations, or write the enlarged data set."""
     from deepenough.console import Console

@@ -128,15 +128,14 @@ class Console:
         from deepenough.model import load
         from deepenough.report.tables import metrics_table
 
-        model = load(run)
         with Bars(self.progress) as bars:
-            metrics, left_out = evaluate(model, data, split=split, reporter=bars)
+            metrics, left_out = evaluate(run, data, split=split, reporter=bars)
         for line in left_out:
             self.progress.print(f"left out: {line}", style="red", markup=False, highlight=False)
         if as_json:
             print(metrics.model_dump_json(indent=1))  # noqa: T201
         else:
-            self.out.print(metrics_table(metrics, model.classes))
+            self.out.print(metrics_table(metrics, load(run).classes))
 
     def nets(
         self,

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from deepenough.data import TEST, TRAIN, VALIDATION, ImageError, Preprocess, Source, open_source
+from deepenough import record
+from deepenough.data import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    ImageError,
+    Images,
+    Preprocess,
+    Source,
+    from_anywhere,
+    open_source,
+    prepare,
+)
 from deepenough.depth import account
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.model import Model, load
@@ -25,7 +38,8 @@ def evaluate(
     """Measure a model, or the model of a run, on `data`: the metrics, and a line on each image left out.
 
     `split` is "train", "validation", "test" or "all"; by default the test split where there is one, else all.
-    Classes are matched by name; a class that the model does not know is an error.
+    Classes are matched by name; a class that the model does not know is an error. Where `data` is what the run was
+    made from, the splits are the run's own, so that its training images are not taken for new ones.
     """
     net = model if isinstance(model, Model) else load(model)
     source = open_source(str(data))
@@ -37,6 +51,13 @@ def evaluate(
         )
     if split is not None and split not in (*SPLITS, "all"):
         raise unknown("split", split, (*SPLITS, "all"))
+    own = None if isinstance(model, Model) else own_images(Path(model), source, data)
+    if own is not None:
+        reporter = reporter or Reporter()
+        wanted = split or "test"
+        reporter.say(f"the run was made from these images; its own {wanted} images are measured")
+        index = np.arange(len(own.labels)) if wanted == "all" else getattr(own.split, wanted)
+        return account.metrics(_probabilities(net, own, index, reporter), own.labels[index], net.classes), []
     wanted = split or ("test" if (source.splits == TEST).any() else "all")
     index = np.arange(len(source.labels)) if wanted == "all" else np.flatnonzero(source.splits == SPLITS[wanted])
     if not len(index):
@@ -54,6 +75,29 @@ def evaluate(
     if not sum(map(len, labels)):
         raise DeepenoughError(f"{data}: none of its {wanted} images can be read; the first: {left_out[0]}")
     return account.metrics(np.concatenate(probabilities), np.concatenate(labels), net.classes), left_out
+
+
+def own_images(run: Path, source: Source, data: str | Path) -> Images | None:
+    """The images of `data` with the split of a run, where they are those that the run was made from."""
+    if not (run / record.FILE).is_file():
+        return None
+    made = record.load(run)
+    if from_anywhere(str(data)) != made.options["data"]:
+        return None
+    images = prepare(source, size=made.options["size"], seed=made.seed)
+    if made.options["limit"] is not None:
+        images = images.subset(made.options["limit"], made.seed)
+    return images if images.fingerprint == made.data.fingerprint else None
+
+
+def _probabilities(net: Model, images: Images, index: npt.NDArray[np.int64], reporter: Reporter) -> npt.NDArray[Any]:
+    found = []
+    with reporter.task("evaluating") as advance:
+        for start in range(0, len(index), BLOCK):
+            block = index[start : start + BLOCK]
+            found.append(net.probabilities(np.stack([np.asarray(images.pixels[row]) for row in block])))
+            advance(start + len(block), len(index))
+    return np.concatenate(found)
 
 
 def decoded(

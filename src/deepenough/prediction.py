@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from deepenough.errors import DeepenoughError, nearest
+from deepenough.files import printable
 from deepenough.model import Model
 
 BATCH = 64
@@ -52,9 +53,9 @@ def predict_files(
         for path in batch:
             try:
                 pixels.append(model.preprocess.pixels(path))
-                results.append({"image": str(path)})
+                results.append({"image": printable(str(path))})
             except DeepenoughError as error:
-                results.append({"image": str(path), "error": str(error)})
+                results.append({"image": printable(str(path)), "error": printable(str(error))})
         rows = iter(model.probabilities(np.stack(pixels))) if pixels else iter(())
         for result in results:
             if "error" not in result:

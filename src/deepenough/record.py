@@ -66,8 +66,8 @@ class Question(Part):
     families: list[str]
     widths: list[float]
     budget: float = Field(
-        description="what the search may cost: with a target in trainings of the chosen network, "
-        "without one as a share of training the whole ladder"
+        description="what the search may cost: with a target, closing in below the answer stops at so many trainings "
+        "of the chosen network; without one, it is a share of training the whole ladder"
     )
     time_limit: float | None
     seed: int

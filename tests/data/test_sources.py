@@ -166,6 +166,25 @@ def test_named_sets_are_found_or_say_how_to_get_them(tmp_path: Path, monkeypatch
     assert len(open_source("mnist")) == 4
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("path,label\nim/\0.png,a\n", "line 2: a path can't hold a null character"),
+        ("path,label\n" + "x" * 140_000 + ",a\n", "field larger than field limit"),
+    ],
+)
+def test_an_odd_csv_is_a_clear_word(text: str, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(DeepenoughError, match=expected):
+        open_source(tmp_path / "t.csv")
+
+
+def test_labels_that_only_look_like_numbers_and_a_column_of_folds(tmp_path: Path) -> None:
+    place(tmp_path, "1.png")
+    (tmp_path / "t.csv").write_text("path,label,fold\n1.png,\u00b2,1\n1.png,3,5\n", encoding="utf-8")
+    assert set(open_source(tmp_path / "t.csv").classes) == {"\u00b2", "3"}
+
+
 def test_csv(tmp_path: Path) -> None:
     place(tmp_path, "im/1.png", "im/2.png", "im/3.png")
     (tmp_path / "t.csv").write_text('split,label,filename\ntrain,10,im/1.png\nval,9,"im/2.png"\n,10,im/3.png\n\n')

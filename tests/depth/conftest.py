@@ -38,6 +38,9 @@ class PaperWorkshop:
     def planned(self, rung, epochs=None):
         return self.parts.cost(rung.macs, epochs or self.recipe.epochs)
 
+    def retraining(self, rung):
+        return 0 if self.parts.kind == "validation" else self.planned(rung) // (len(self.parts.parts) - 1)
+
     def in_time(self, *rungs, epochs=None):
         return self.time
 

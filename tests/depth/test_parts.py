@@ -11,7 +11,6 @@ import pytest
 
 from deepenough.data.split import make_folds
 from deepenough.depth.parts import FOLDS, Part, Parts, parts
-from deepenough.errors import DeepenoughError
 
 
 def images(train: int, validation: int) -> Any:
@@ -74,9 +73,3 @@ def test_folds_are_a_function_of_the_seed() -> None:
 def test_training_costs_three_passes_and_judging_one() -> None:
     both = Parts("", (Part(np.arange(10), np.arange(10, 14)), Part(np.arange(4, 14), np.arange(4))), "")
     assert both.cost(macs=1000, epochs=5) == 5 * 1000 * 2 * (3 * 10 + 4)
-
-
-@pytest.mark.parametrize("folds", [0, -1])
-def test_folds_below_one_are_an_error(folds: int) -> None:
-    with pytest.raises(DeepenoughError, match=f"--folds {folds}: give 1 for the validation split, or 2"):
-        parts(images(100, 40), 0.01, 0, folds)

@@ -16,6 +16,7 @@ def search(kind, question, rungs, workshop):
     job = kind(question, rungs, workshop, lambda s: changes.append(len(s.tried)))
     verdict = job.run()
     assert changes, "nothing was kept"
+    assert all(c.candidate.finished for c in verdict.compared), "half a training was compared"
     return job, verdict
 
 

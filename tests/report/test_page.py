@@ -89,7 +89,7 @@ def test_numbers_are_those_of_the_record(make: Make, save: Save) -> None:
         *(f"{b.test.value:.1%}" for b in record.baselines),
     ):
         assert number in page.text
-    line, open_, _ = page.figures["accuracy"]["data"]
+    line, open_, *_ = page.figures["accuracy"]["data"]
     for drawn, names in ((line, (0, 1, 3, 4)), (open_, (2, 5))):  # a second seed and a look ahead are not joined
         candidates = [record.candidates[n] for n in names]
         assert list(zip(drawn["x"], drawn["y"], strict=True)) == [

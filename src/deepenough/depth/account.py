@@ -20,6 +20,7 @@ from deepenough.depth.ladder import Rung
 from deepenough.depth.parts import Parts
 from deepenough.depth.search import Search
 from deepenough.depth.workshop import Candidate, Workshop
+from deepenough.files import printable
 from deepenough.nets import receptive_field
 from deepenough.train import Scores, Trained
 
@@ -75,7 +76,10 @@ def data(images: Images) -> r.Data:
         counts={
             name: [int(n) for n in np.bincount(images.labels[part], minlength=count)] for name, part in index.items()
         },
-        findings=[r.Finding(kind=f.kind, name=f.name, detail=f.detail, action=f.action) for f in images.findings],
+        findings=[
+            r.Finding(kind=f.kind, name=printable(f.name), detail=printable(f.detail), action=f.action)
+            for f in images.findings
+        ],
         mirror=images.mirror,
     )
 
@@ -218,7 +222,7 @@ def cost(search: Search, chosen: Candidate, final: Trained | None) -> r.Cost:
     retraining = final.macs if final else 0
     spent = search.spent + retraining
     alone = search.workshop.alone(chosen.rung)
-    whole = search.whole_ladder + (alone if final else 0)
+    whole = search.whole_ladder + search.workshop.retraining(chosen.rung)
     return r.Cost(
         spent=spent,
         chosen_alone=alone,

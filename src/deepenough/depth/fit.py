@@ -32,6 +32,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.model import FOLDER, Model, load, save_model
 from deepenough.nets import dumps, layer_table
 from deepenough.progress import Reporter
+from deepenough.report import FILE as REPORT
 from deepenough.report import write_report
 from deepenough.train import Interrupted, Recipe, Stop, Trained, choose_device, default_recipe
 from deepenough.train import evaluate as predictions
@@ -54,7 +55,7 @@ class Run:
 
     @property
     def report(self) -> Path:
-        return self.folder / "report.html"
+        return self.folder / REPORT
 
     def model(self) -> Model:
         return load(self.folder)
@@ -93,6 +94,8 @@ def fit(
         raise DeepenoughError(
             f"--out {out}: there is a run already; go on with `deepenough fit --resume {out}`, or name another folder"
         )
+    if out is not None and Path(out).exists() and not Path(out).is_dir():
+        raise DeepenoughError(f"--out {out}: this is a file; name a folder that the run may make")
     folder = new_folder(source.name) if out is None else Path(out)
     return _run(asked, source, folder, None, reporter or Reporter())
 
@@ -102,6 +105,8 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
     folder = Path(run)
     before = r.load(folder)
     if before.status == "finished":
+        if not (folder / REPORT).is_file():  # killed between the record and its page
+            write_report(folder)
         return Run(folder, before)
     asked = Options.from_json(before.options)
     return _run(asked, open_source(asked.data), folder, before, reporter or Reporter())
@@ -191,8 +196,8 @@ def _run(asked: Options, source: Source, folder: Path, before: r.Record | None, 
         workshop.stop = stop
         try:
             verdict = search.run()
-            folds, in_time = workshop.parts.kind == "out-of-fold", verdict.chosen.state != "out of time"
-            final = workshop.retrain(verdict.chosen, asked.seed) if folds and in_time else None
+            folds = workshop.parts.kind == "out-of-fold" and verdict.chosen.finished
+            final = workshop.retrain(verdict.chosen, asked.seed) if folds else None
         except (Interrupted, KeyboardInterrupt):
             record.status = "interrupted"
             r.save(record, folder)

@@ -153,6 +153,9 @@ def enough(
 ) -> Verdict:
     """The shallowest that is shown to be enough, and beside it the shallowest that is not shown worse."""
 
+    if not reference.finished:
+        return _nothing_finished(reference, resolved)
+
     def measure(candidate: Candidate) -> tuple[int, int]:
         return candidate.rung.measure(question.minimize)
 
@@ -233,7 +236,7 @@ def against_target(question: Question, tried: Sequence[Candidate], strata: Strat
             best=top,
             resolves=resolved,
             text=f"no network reached {target:.1%}; the best is {top.name} with {top.accuracy:.1%}",
-            advice=_what_would_help(question),
+            advice=_what_would_help(question) if top.finished else _nothing_finished(top, resolved).advice,
             checked=tuple(checked),
         )
     rung, count = answer.candidate.rung, answer.images
@@ -258,6 +261,20 @@ def against_target(question: Question, tried: Sequence[Candidate], strata: Strat
         text=text,
         advice=advice,
         checked=tuple(checked),
+    )
+
+
+def _nothing_finished(reference: Candidate, resolved: float) -> Verdict:
+    """Not one network came to the end of its training: there is no answer, or one that the time limit made."""
+    finite = reference.state != "not finite"
+    return Verdict(
+        chosen=reference,
+        kind="best" if finite else "not met",
+        second=None,
+        best=reference,
+        resolves=resolved,
+        text=f"no network was trained to its end; {reference.name}: {reference.why}",
+        advice=("more time: --time-limit",) if finite else ("a lower learning rate: --lr, or --precision float32",),
     )
 
 

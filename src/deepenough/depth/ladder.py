@@ -72,8 +72,8 @@ def ladder(
         if family not in FAMILIES:
             raise unknown("family", family, FAMILIES)
     rungs = []
-    for family in families:
-        for width in widths:
+    for family in dict.fromkeys(families):
+        for width in dict.fromkeys(widths):
             blocks = fewest = FAMILIES[family].fewest
             while blocks <= MOST_BLOCKS or max_depth is not None:
                 step = rung(family, width, blocks, shape, classes)

@@ -9,6 +9,7 @@ from deepenough.errors import DeepenoughError, unknown
 
 METRICS = ("top1", "balanced")
 MEASURES = ("depth", "parameters", "macs")
+MOST_THREADS = 1024  # PyTorch fails where the system refuses so many
 BUDGET_WITH_TARGET = 2.0
 BUDGET_WITHOUT = 0.5
 # Fields of the recipe that a user may override, under the same names.
@@ -71,6 +72,12 @@ class Options:
             value = getattr(self, name)
             if value is not None and not value > 0:  # nan too
                 raise DeepenoughError(f"--{name.replace('_', '-')} {value:g}: expected more than 0")
+        if self.seed < 0:
+            raise DeepenoughError(f"--seed {self.seed}: expected 0 or more")
+        if self.folds is not None and self.folds < 1:
+            raise DeepenoughError(f"--folds {self.folds}: give 1 for the validation split, or 2 and more for folds")
+        if self.threads is not None and self.threads > MOST_THREADS:
+            raise DeepenoughError(f"--threads {self.threads}: expected at most {MOST_THREADS:,}")
         if not self.family or not self.width:
             raise DeepenoughError("give at least one --family and one --width")
         for width in self.width:

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from deepenough.data import Images
 from deepenough.depth.decision import resolution
-from deepenough.errors import DeepenoughError
 
 Index = npt.NDArray[np.int64]
 FOLDS = 4  # each candidate then costs three trainings on all of the images
@@ -49,8 +48,6 @@ def parts(images: Images, margin: float, seed: int, folds: int | None = None) ->
     """
     validation = len(images.split.validation)
     resolved = resolution(validation)
-    if folds is not None and folds < 1:
-        raise DeepenoughError(f"--folds {folds}: give 1 for the validation split, or 2 and more for folds")
     if folds == 1 or (folds is None and resolved <= margin):
         asked = "asked for" if folds == 1 else f"they can tell differences of about {100 * resolved:.1f} points"
         return Parts(

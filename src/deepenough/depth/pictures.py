@@ -9,6 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from deepenough.data import Images
+from deepenough.files import printable
 from deepenough.record import Mistake
 
 FOLDER = "pictures"
@@ -30,7 +31,7 @@ def mistakes(
         Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(run / name)
         found.append(
             Mistake(
-                name=images.names[int(index[row])],
+                name=printable(images.names[int(index[row])]),
                 truth=images.classes[int(images.labels[index[row]])],
                 predicted=images.classes[int(predicted[row])],
                 confidence=float(confidence[row]),

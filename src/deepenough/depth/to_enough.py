@@ -32,6 +32,9 @@ class EnoughSearch(Search):
         for candidate in sorted(sequence, key=self.measure, reverse=True):
             if going:
                 candidate = self.finish(candidate)
+            if not candidate.finished:  # it has no predictions for some images, or those of half a training
+                going = False
+                continue
             compared.append(self._compare(best, candidate, tested=going))
             going = going and compared[-1].enough
         self._close_in(best, compared)
@@ -40,8 +43,7 @@ class EnoughSearch(Search):
     def _climb(self, first: int, forced: bool = False) -> None:
         """Train rungs from shallow to deep until deeper stops helping, or the budget is spent."""
         for number, rung in enumerate(self.ladder[first:]):
-            over = self.spent + self.workshop.planned(rung) > self.question.budget * self.whole_ladder
-            if over and len(self.tried) >= STALLED_AFTER:
+            if not self._affords(self.workshop.planned(rung)) and len(self.tried) >= STALLED_AFTER:
                 share = (self.spent + self.workshop.planned(rung)) / self.whole_ladder
                 self.note(
                     f"{rung.name} not trained",
@@ -65,6 +67,11 @@ class EnoughSearch(Search):
                 return
             if self.stalled() and not (forced and number == 0):
                 return
+
+    def _affords(self, cost: int) -> bool:
+        """Whether the budget holds after spending `cost`, with the retraining that follows where folds decide."""
+        final = max((self.workshop.retraining(c.rung) for c in self.tried), default=0)
+        return self.spent + cost + final <= self.question.budget * (self.whole_ladder + final)
 
     def _margin_is_out_of_reach(self, best: Candidate) -> bool:
         """Whether so few images are still wrong that nothing deeper can be better by the margin."""
@@ -94,9 +101,7 @@ class EnoughSearch(Search):
             return None
         epochs = max(1, round(LOOK_AHEAD * self.workshop.recipe.epochs))
         cost = self.workshop.planned(rung, epochs) // len(self.workshop.parts.parts)
-        if self.spent + cost > self.question.budget * self.whole_ladder or not self.workshop.in_time(
-            rung, epochs=epochs
-        ):
+        if not self._affords(cost) or not self.workshop.in_time(rung, epochs=epochs):
             return None
         grown = self.keep(
             self.workshop.try_(
@@ -113,7 +118,7 @@ class EnoughSearch(Search):
         if not self._promises_the_margin(grown, best):
             self.note(f"looked ahead at {rung.name}", f"{text}: deeper has stopped helping")
             return None
-        if self.spent + self.workshop.planned(rung) > self.question.budget * self.whole_ladder:
+        if not self._affords(self.workshop.planned(rung)):
             self.note(
                 f"looked ahead at {rung.name}",
                 f"{text}: deeper may help, but training it in full is over the budget; a larger --budget allows it",
@@ -132,8 +137,7 @@ class EnoughSearch(Search):
             return compared
         rungs = [c.rung for c in (best, candidate) if self._second_seed(c.rung) is None]
         cost = sum(self.workshop.planned(rung) for rung in rungs)
-        allowed = self.question.budget * self.whole_ladder
-        if self.spent + cost > allowed or not self.workshop.in_time(*rungs):
+        if not self._affords(cost) or not self.workshop.in_time(*rungs):
             self.note(
                 f"no second seed for {candidate.name} and {best.name}",
                 "the difference is within two standard errors of the margin, but a second seed is over the budget; "
@@ -163,7 +167,7 @@ class EnoughSearch(Search):
             if not middle or any(c.rung.name == middle.name for c in self.tried):
                 return
             cost = self.workshop.planned(middle)
-            if self.spent + cost > self.question.budget * self.whole_ladder or not self.workshop.in_time(middle):
+            if not self._affords(cost) or not self.workshop.in_time(middle):
                 self.note(f"not closing in on depth {middle.depth}", "it would cost more than the budget allows")
                 return
             candidate = self.train(middle, role="bisection")

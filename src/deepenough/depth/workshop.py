@@ -134,6 +134,10 @@ class Workshop:
             rung.macs, self.recipe.epochs
         )
 
+    def retraining(self, rung: Rung) -> int:
+        """The multiply-accumulates of training it once more on all images but test, which folds make necessary."""
+        return self.alone(rung) if self.parts.kind == "out-of-fold" else 0
+
     def in_time(self, *rungs: Rung, epochs: int | None = None) -> bool:
         """Whether these are expected to be trained before the deadline, by the pace of a few steps of each; with
         folds, also the retraining that follows."""
@@ -226,8 +230,9 @@ class Workshop:
 
     def retrain(self, candidate: Candidate, seed: int) -> Trained:
         """Train the chosen network on all images but test, as folds leave no single network behind."""
+        # Nothing is held out that patience could look at: as many epochs as it gave the folds.
         epochs = round(float(np.median([training.epochs for training in candidate.trainings])))
-        recipe = replace(self.recipe, epochs=epochs, patience=0)  # nothing is held out that patience could look at
+        recipe = replace(self.recipe, epochs=epochs, patience=0)
         with self.reporter.task(f"{candidate.rung.name} on all images but test") as advance:
             return train(
                 candidate.rung.network,

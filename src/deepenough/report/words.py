@@ -76,7 +76,7 @@ def headline(record: Record) -> str:
     return {
         "shown": f"Depth {decision.depth} is enough",
         "seems": f"Depth {decision.depth} seems to be enough",
-        "not met": "No network tried reached the target",
+        "not met": "No network tried reached the target" if record.question.target else "No network could be trained",
         "best": f"Depth {decision.depth} is the best that was found",
     }[decision.kind]
 

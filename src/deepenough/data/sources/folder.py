@@ -16,6 +16,7 @@ from deepenough.data.sources.base import SPLIT_NAMES, Source, check_classes, is_
 from deepenough.data.sources.names import Names
 from deepenough.data.split import UNASSIGNED
 from deepenough.errors import DeepenoughError
+from deepenough.files import printable
 
 _NO_IMAGES = {"thumbs.db", "desktop.ini", "__macosx"}
 
@@ -52,7 +53,7 @@ class Folder(Source):
                 counts.append(count)
             else:
                 findings.append(Finding("empty-class", folder, "the folder holds no file", "not taken as a class"))
-        self.classes = tuple(name for name in named if name in filled)
+        self.classes = tuple(printable(name) for name in named if name in filled)
         if len(self.classes) < 2:
             _explain(root, [folder for folder, _ in splits], self.classes)
         new_row = np.cumsum([name in filled for name in named]) - 1
@@ -61,7 +62,7 @@ class Folder(Source):
         self.names = Names(np.frombuffer(blob, np.uint8), np.frombuffer(ends, np.int64))
         self.findings = tuple(findings)
         self.mirror = not is_text_like(self.classes)
-        digest.update("\0".join(self.classes).encode("utf-8", "surrogateescape"))
+        digest.update("\0".join(self.classes).encode())
         self.stamp = digest.hexdigest()
 
     def read(self, row: int) -> bytes:

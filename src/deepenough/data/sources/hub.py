@@ -62,6 +62,8 @@ class Hub(Source):
         part = int(np.searchsorted(self._starts, row, side="right")) - 1
         with self._lock:
             value = self._parts[part][row - int(self._starts[part])][self._column]
+        if value is None:
+            raise OSError("the image is missing")
         if value.get("bytes") is not None:
             return bytes(value["bytes"])
         from pathlib import Path

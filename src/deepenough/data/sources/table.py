@@ -15,7 +15,7 @@ from deepenough.errors import DeepenoughError, unknown
 _COLUMNS = {
     "path": ("path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path"),
     "label": ("label", "class", "category", "target", "class_name"),
-    "split": ("split", "set", "subset", "partition", "fold"),
+    "split": ("split", "set", "subset", "partition"),
 }
 
 
@@ -42,16 +42,20 @@ class Table(Source):
                         continue
                     if len(row) <= max(columns.values()) or not row[columns["label"]].strip():
                         raise DeepenoughError(f"{file}, line {number}: path and label are expected, got {row}")
+                    if "\0" in row[columns["path"]]:
+                        raise DeepenoughError(f"{file}, line {number}: a path can't hold a null character")
                     paths.append(row[columns["path"]].strip())
                     words.append(row[columns["label"]].strip())
                     splits.append(_split(file, number, row[columns["split"]]) if "split" in columns else UNASSIGNED)
         except UnicodeDecodeError:
             raise DeepenoughError(f"{file}: the text is not UTF-8; save it as UTF-8") from None
+        except csv.Error as error:
+            raise DeepenoughError(f"{file}: not a readable CSV file: {error}") from None
         if not paths:
             raise DeepenoughError(f"{file}: no line below the header; each should give the path and label of an image")
         self.names = Names.of(paths)
         classes, labels = np.unique(np.array(words), return_inverse=True)
-        if all(name.isdigit() for name in classes):  # 10 comes after 9
+        if all(name.isdecimal() for name in classes):  # 10 comes after 9
             order = np.argsort([int(name) for name in classes], kind="stable")
             labels = np.argsort(order)[labels]
             classes = classes[order]
