@@ -47,7 +47,7 @@ LAYER_KEYS = {
         ("fit --resume {tmp} --epochs 3 --seed 0", "leave out --epochs, --seed"),
         ("fit {tmp}/photos", "photos"),
         ("nets resnet51", "network 'resnet51' is not known; nearest are resnet"),
-        ("nets residual --depth 20", "nearest"),
+        ("nets residual --depth 2", "the shallowest residual network for images of 3x32x32 has depth 3"),
         ("nets vgg16 --depth 20", "--depth 20: vgg16 is one network; families have a choice"),
         ("nets --depth 20", "--depth needs a network"),
         ("nets resnet34 --input 224", "expected channels, height and width, as 3x224x224"),
@@ -99,11 +99,11 @@ def test_one_network_in_json(command: Command) -> None:
 
 
 def test_a_family_takes_depth_width_input_and_classes(command: Command) -> None:
-    words = ("nets", "residual", "--depth", 19, "--width", 1.5, "--input", "1x28x28", "--classes", 7, "--json")
+    words = ("nets", "residual", "--depth", 20, "--width", 1.5, "--input", "1x28x28", "--classes", 7, "--json")
     status, out, err = command(*words)
     assert status == 0, err
     network = json.loads(out)
-    assert network["depth"] == 19
+    assert network["depth"] == 20
     assert network["layers"][0]["input_shape"] == [1, 28, 28]
     assert network["layers"][-1]["output_shape"] == [7]
     thin = json.loads(command(*("1" if word == 1.5 else word for word in words))[1])

@@ -27,9 +27,8 @@ def main() -> None:
         sys.stderr.close()  # the reader of our output is gone, as with `| head`
         status = 0
     except OSError as error:  # no room, no permission, a folder that is not there
-        if error.filename is None:
-            raise
-        click.echo(f"deepenough: {error.filename}: {error.strerror}", err=True)
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"deepenough: {where}{error.strerror or error}", err=True)
         status = 2
     sys.exit(status if isinstance(status, int) else 0)
 

@@ -82,7 +82,7 @@ def own_images(run: Path, source: Source, data: str | Path) -> Images | None:
     if not (run / record.FILE).is_file():
         return None
     made = record.load(run)
-    if from_anywhere(str(data)) != made.options["data"]:
+    if from_anywhere(str(data)) != (made.options["data"] or "digits"):
         return None
     images = prepare(source, size=made.options["size"], seed=made.seed)
     if made.options["limit"] is not None:

@@ -156,6 +156,15 @@ def test_no_time_left_answers_from_what_there_is(question, rungs, workshop, appr
     job, verdict = search(EnoughSearch, question, rungs, bench)
     assert names(job) == [1]
     assert verdict.chosen.rung.blocks == 1
+    assert verdict.kind == "best"  # nothing is known of deeper ones
+
+
+def test_a_rung_ended_early_is_not_held_to_a_whole_training(question, rungs, workshop, approaching):
+    """Deeper helps all the way, slowly: two rungs that can't make the target don't hide the one that does."""
+    steady = {1: 0.80, 2: 0.82, 4: 0.84, 8: 0.93, 16: 0.95}
+    job, verdict = search(TargetSearch, replace(question, target=0.92), rungs, workshop(approaching(steady)))
+    assert {c.state for c in job.tried} >= {"hopeless"}
+    assert verdict.kind == "shown"
 
 
 def test_the_same_search_twice_is_the_same(question, rungs, workshop, approaching):

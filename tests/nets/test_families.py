@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -24,24 +22,31 @@ INPUTS = st.tuples(st.integers(1, 5), SIDES, SIDES)
 FEW = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-@given(st.sampled_from(sorted(FAMILIES)), INPUTS, st.integers(1, 5), st.floats(0.1, 2), st.integers(2, 20))
+@given(st.sampled_from(sorted(FAMILIES)), INPUTS, st.integers(0, 40), st.floats(0.1, 2), st.integers(2, 20))
 @settings(max_examples=60, deadline=None)
-def test_the_depth_that_a_family_states_is_the_depth_of_the_walk(
-    name: str, shape: tuple[int, int, int], blocks: int, width: float, classes: int
+def test_a_family_has_every_depth_from_its_shallowest(
+    name: str, shape: tuple[int, int, int], more: int, width: float, classes: int
 ) -> None:
     family = FAMILIES[name]
-    stated = family.depth_of(blocks, shape)
-    net = family.network(shape, classes, depth=stated, width=width)
-    assert nets.depth(net) == stated == list(islice(family.depths(shape), blocks - family.fewest + 1))[-1]
+    depth = family.depth_of(family.fewest, shape) + more
+    net = family.network(shape, classes, depth=depth, width=width)
+    assert nets.depth(net) == depth
     assert net.classes == classes
     assert nets.loads(nets.dumps(net)) == net == eval(repr(net), dict(vars(nets)))
 
 
-@given(st.sampled_from(sorted(FAMILIES)), INPUTS, st.integers(1, 2), st.sampled_from([0.25, 0.5]))
-@FEW
-def test_walks_say_what_torch_does(name: str, shape: tuple[int, int, int], blocks: int, width: float) -> None:
+@given(st.sampled_from(sorted(FAMILIES)), INPUTS, st.integers(1, 5))
+@settings(max_examples=30, deadline=None)
+def test_whole_blocks_are_spread_evenly(name: str, shape: tuple[int, int, int], blocks: int) -> None:
     family = FAMILIES[name]
-    net = family.network(shape, 3, depth=family.depth_of(blocks, shape), width=width)
+    assert set(family.layers_of(family.depth_of(blocks, shape), shape)) == {family.block * blocks}
+
+
+@given(st.sampled_from(sorted(FAMILIES)), INPUTS, st.integers(0, 7), st.sampled_from([0.25, 0.5]))
+@FEW
+def test_walks_say_what_torch_does(name: str, shape: tuple[int, int, int], more: int, width: float) -> None:
+    family = FAMILIES[name]
+    net = family.network(shape, 3, depth=family.depth_of(family.fewest, shape) + more, width=width)
     compare_with_torch(net)
 
 
@@ -147,10 +152,20 @@ def test_weights_are_a_function_of_network_and_seed() -> None:
     assert one["level1.block1.main.norm2.weight"].abs().sum() == 0
 
 
-@pytest.mark.parametrize(("depth", "words"), [(9, "7 and 11"), (2, "nearest is 3"), (12, "11 and 15")])
-def test_a_depth_that_is_not_there_names_its_neighbours(depth: int, words: str) -> None:
-    with pytest.raises(DeepenoughError, match=rf"--depth {depth}: this family has depths 3, 7, 11, .*{words}"):
-        FAMILIES["residual"].network((1, 28, 28), depth=depth)
+def test_a_depth_below_the_shallowest_is_an_error() -> None:
+    with pytest.raises(
+        DeepenoughError, match="--depth 2: the shallowest residual network for images of 1x28x28 has depth 3"
+    ):
+        FAMILIES["residual"].network((1, 28, 28), depth=2)
+
+
+def test_a_block_of_one_convolution_starts_as_the_identity() -> None:
+    """A deeper network of any depth can start from a shallower one of whole blocks."""
+    shallow, deep = (FAMILIES["residual"].network((1, 28, 28), 4, depth=depth) for depth in (7, 8))
+    model, grown = build(shallow, 0).eval(), build(deep, 1).eval()
+    grown.load_state_dict(grow(model.state_dict(), shallow, deep))
+    images = torch.randn(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(model(images), grown(images))
 
 
 def test_the_shallowest_residual_network_has_no_blocks() -> None:

@@ -150,4 +150,5 @@ def sample(labels: NDArray[np.int64], rows: Index, most: int, seed: int) -> Inde
     starts = np.flatnonzero(np.diff(ranked, prepend=-1))
     sizes = np.diff(np.append(starts, len(rows)))
     place = (np.arange(len(rows)) - np.repeat(starts, sizes) + 0.5) / np.repeat(sizes, sizes)
+    place[starts] = 0  # a class keeps its first image, however rare it is
     return np.sort(rows[order[np.argsort(place, kind="stable")[:most]]])

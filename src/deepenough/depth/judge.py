@@ -168,6 +168,8 @@ def enough(
         text = f"depth {chosen.rung.depth} is deep enough: shown to be within {margin} of the best, {reference.name}"
     elif compared:
         text = f"depth {chosen.rung.depth} is the most accurate; nothing shallower is shown to be within {margin} of it"
+    elif beyond:
+        text = f"depth {chosen.rung.depth} is all that was tried, so nothing is known of deeper ones"
     else:
         text = f"depth {chosen.rung.depth} is deep enough: the shallowest that was tried is the most accurate"
     advice = []
@@ -191,7 +193,7 @@ def enough(
         )
     return Verdict(
         chosen=chosen,
-        kind="shown" if shown or not compared else "best",
+        kind="shown" if shown or not (compared or beyond) else "best",
         second=second.candidate if second else None,
         best=reference,
         resolves=resolved,

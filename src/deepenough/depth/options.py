@@ -72,8 +72,8 @@ class Options:
             value = getattr(self, name)
             if value is not None and not value > 0:  # nan too
                 raise DeepenoughError(f"--{name.replace('_', '-')} {value:g}: expected more than 0")
-        if self.seed < 0:
-            raise DeepenoughError(f"--seed {self.seed}: expected 0 or more")
+        if not 0 <= self.seed < 2**63:
+            raise DeepenoughError(f"--seed {self.seed}: expected 0 or more, below 2 to the 63rd")
         if self.folds is not None and self.folds < 1:
             raise DeepenoughError(f"--folds {self.folds}: give 1 for the validation split, or 2 and more for folds")
         if self.threads is not None and self.threads > MOST_THREADS:

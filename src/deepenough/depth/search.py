@@ -120,10 +120,12 @@ class Search:
         ladder = self.ladder_candidates()
         lines = len({(rung.family, rung.width) for rung in self.ladder})
         patience = STALLED_AFTER * lines
-        best, useless, gain = 0.0, 0, self.question.margin / 2
+        best: Candidate | None = None
+        useless, gain = 0, self.question.margin / 2
         for candidate in ladder:
-            useless = 0 if candidate.accuracy > best + gain else useless + 1
-            best = max(best, candidate.accuracy)
+            gained = lead(candidate, best) if best else 1.0
+            useless = 0 if gained > gain else useless + 1
+            best = candidate if gained > 0 else best
         if useless >= patience:
             self.note(
                 "went no deeper", f"the last {useless} rungs gained less than {points(gain)} over the best before"
@@ -139,3 +141,17 @@ class Search:
 
     def resolves(self) -> float:
         return judge.resolves(finished(self.ladder_candidates()), self.workshop.strata)
+
+
+def lead(candidate: Candidate, other: Candidate) -> float:
+    """The accuracy of one candidate over that of another as far as both were trained and judged.
+
+    One that was ended early is not held to what the other reached in epochs that it never had.
+    """
+    pairs = list(zip(candidate.trainings, other.trainings, strict=False))
+    mine, theirs = (trained.curve for trained in pairs[-1])
+    epochs = min(len(mine), len(theirs))
+    if len(mine) == len(theirs) or not epochs:
+        both = candidate.seen & other.seen
+        return candidate.accuracy_on(both) - other.accuracy_on(both)
+    return mine[epochs - 1].top1 - theirs[epochs - 1].top1

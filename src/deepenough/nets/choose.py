@@ -24,7 +24,7 @@ def choose(
         return family.network(
             input=size,
             classes=classes or FAMILY_CLASSES,
-            depth=next(iter(family.depths(size))) if depth is None else depth,
+            depth=family.depth_of(family.fewest, size) if depth is None else depth,
             width=1.0 if width is None else width,
         )
     if name not in NETWORKS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -63,16 +63,17 @@ def plan(input: tuple[int, int, int]) -> Plan:
 
 @dataclass(frozen=True)
 class Family:
-    """One rule. Its depths are `step * blocks + base`, where both follow from the number of levels.
+    """One rule. `block` is the weighted layers of a block, `base(levels)` those outside the levels' bodies.
 
-    `stack(plan, blocks, widths, classes)` gives the layers; `fewest` blocks a level make its shallowest network.
+    `stack(plan, layers, widths, classes)` gives the network with so many weighted layers in each level's body; what
+    is left over from whole blocks it makes of single convolutions. `fewest` blocks a level make its shallowest network.
     """
 
     name: str
     source: str
-    step: Callable[[int], int]
+    block: int
     base: Callable[[int], int]
-    stack: Callable[[Plan, int, tuple[int, ...], int], Stack]
+    stack: Callable[[Plan, tuple[int, ...], tuple[int, ...], int], Stack]
     fewest: int = 1
 
     def depth_of(self, blocks: int, input: tuple[int, int, int]) -> int:
@@ -80,26 +81,21 @@ class Family:
         if blocks < self.fewest:
             raise DeepenoughError(f"{blocks} blocks a level: a {self.name} network has {self.fewest} or more")
         levels = plan(input).levels
-        return self.step(levels) * blocks + self.base(levels)
+        return self.block * levels * blocks + self.base(levels)
 
-    def depths(self, input: tuple[int, int, int]) -> Iterator[int]:
-        """The depths that the family has for images (C, H, W), ascending, without end."""
-        blocks = self.fewest
-        while True:
-            yield self.depth_of(blocks, input)
-            blocks += 1
-
-    def blocks_of(self, depth: int, input: tuple[int, int, int]) -> int:
-        """Blocks a level of the network that has this depth. Another depth is an error that names the nearest."""
-        first, step = self.depth_of(self.fewest, input), self.step(plan(input).levels)
-        below = (depth - first) // step
-        if depth >= first and (depth - first) % step == 0:
-            return below + self.fewest
-        near = [first + step * place for place in (below, below + 1) if place >= 0]
-        raise DeepenoughError(
-            f"--depth {depth}: this family has depths {first}, {first + step}, {first + 2 * step}, ...; "
-            f"nearest {'is' if len(near) == 1 else 'are'} {' and '.join(map(str, near))}"
-        )
+    def layers_of(self, depth: int, input: tuple[int, int, int]) -> tuple[int, ...]:
+        """The weighted layers of each level at this depth: as many blocks in all, what is left over in the last."""
+        shallowest, levels = self.depth_of(self.fewest, input), plan(input).levels
+        if depth < shallowest:
+            raise DeepenoughError(
+                f"--depth {depth}: the shallowest {self.name} network for images of "
+                f"{'x'.join(map(str, input))} has depth {shallowest}; give at least that"
+            )
+        blocks, rest = divmod(depth - self.base(levels), self.block)
+        each, more = divmod(blocks, levels)
+        layers = [self.block * (each + (level >= levels - more)) for level in range(levels)]
+        layers[-1] += rest
+        return tuple(layers)
 
     def network(
         self, input: tuple[int, int, int] = (3, 32, 32), classes: int = 10, *, depth: int, width: float = 1.0
@@ -107,16 +103,15 @@ class Family:
         """The network of this depth for images (C, H, W). `width` multiplies the channels, in multiples of 8."""
         if not 0 < width < 1000:
             raise DeepenoughError(f"--width {width}: it is a factor above 0 and below 1000; 1 is the usual width")
-        how = plan(input)
-        blocks = self.blocks_of(depth, input)
+        how, layers = plan(input), self.layers_of(depth, input)
         first = max(8, round(BASE_WIDTH * width / 8) * 8)
         widths = tuple(first * 2**level for level in range(how.levels))
         return Network(
             name=f"{self.name}-{depth}" + (f"-w{width:g}" if width != 1 else ""),
             input=input,
-            stack=self.stack(how, blocks, widths, classes),
+            stack=self.stack(how, layers, widths, classes),
             source=self.source,
-            variant=f"family {self.name}: {how.levels} levels of {blocks}, {first} channels in the first",
+            variant=f"family {self.name}: levels of {'-'.join(map(str, layers))} layers, {first} channels in the first",
         )
 
 
@@ -134,32 +129,33 @@ def _head(classes: int) -> Stack:
     return GlobalAvgPool(name="pool"), Dense(classes, name="classifier")
 
 
-def residual_block(width: int, number: int) -> Stack:
-    """Two convolutions around an identity shortcut (He et al. 2015, fig. 2). It starts as the identity."""
-    main = (*conv_bn(width), Conv(width, bias=False), BatchNorm(zero_init=True))
+def residual_block(width: int, number: int, layers: int = 2) -> Stack:
+    """Two convolutions, or one, around an identity shortcut (He et al. 2015, fig. 2). It starts as the identity."""
+    before = conv_bn(width) if layers == 2 else ()
+    main = (*before, Conv(width, bias=False), BatchNorm(zero_init=True))
     return Sum((main, ()), name=f"block{number}"), Relu(name=f"relu{number}")
 
 
-def _residual(how: Plan, blocks: int, widths: tuple[int, ...], classes: int) -> Stack:
+def _residual(how: Plan, layers: tuple[int, ...], widths: tuple[int, ...], classes: int) -> Stack:
     """A convolution opens each level (the stem the first), so that every block keeps its shape.
 
     Without blocks the openings are left: the family's shallowest network.
     """
     levels = []
-    for number, width in enumerate(widths, 1):
+    for number, (width, count) in enumerate(zip(widths, layers, strict=True), 1):
         opening = () if number == 1 else conv_bn(width, 3, 2)
-        body = [layer for block in range(1, blocks + 1) for layer in residual_block(width, block)]
+        sizes = [2] * (count // 2) + [1] * (count % 2)
+        body = [layer for block, size in enumerate(sizes, 1) for layer in residual_block(width, block, size)]
         levels.append(Group((*opening, *body), name=f"level{number}"))
     return _stem(how, widths[0]), *levels, *_head(classes)
 
 
-def _plain(how: Plan, blocks: int, widths: tuple[int, ...], classes: int) -> Stack:
+def _plain(how: Plan, layers: tuple[int, ...], widths: tuple[int, ...], classes: int) -> Stack:
     """3x3 convolutions with pools between the levels; the stem is the first level's first convolution."""
     stack: list[Layer] = [_stem(how, widths[0])]
-    for number, width in enumerate(widths, 1):
+    for number, (width, count) in enumerate(zip(widths, layers, strict=True), 1):
         opening = () if number == 1 else (MaxPool(2),)
-        count = blocks - 1 if number == 1 else blocks
-        body = tuple(layer for _ in range(count) for layer in conv_bn(width))
+        body = conv_bn(width) * (count - 1 if number == 1 else count)
         if opening or body:
             stack.append(Group((*opening, *body), name=f"level{number}"))
     return *stack, *_head(classes)
@@ -179,12 +175,13 @@ def inception_module(width: int, number: int) -> Layer:
     return Concat(branches, ("one", "three", "five", "pool"), name=f"module{number}")
 
 
-def _inception(how: Plan, blocks: int, widths: tuple[int, ...], classes: int) -> Stack:
+def _inception(how: Plan, layers: tuple[int, ...], widths: tuple[int, ...], classes: int) -> Stack:
+    """Modules of three layers on their longest path; one or two layers that are left over are 3x3 convolutions."""
     levels = []
-    for number, width in enumerate(widths, 1):
+    for number, (width, count) in enumerate(zip(widths, layers, strict=True), 1):
         opening = () if number == 1 else (MaxPool(2),)
-        body = tuple(inception_module(2 * width, module) for module in range(1, blocks + 1))
-        levels.append(Group((*opening, *body), name=f"level{number}"))
+        modules = tuple(inception_module(2 * width, module) for module in range(1, count // 3 + 1))
+        levels.append(Group((*opening, *modules, *(conv_bn(2 * width) * (count % 3))), name=f"level{number}"))
     return _stem(how, widths[0]), *levels, *_head(classes)
 
 
@@ -193,7 +190,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "residual": Family(
             "residual",
             "He et al. 2015, arXiv 1512.03385, section 4.2, with identity shortcuts only",
-            step=lambda levels: 2 * levels,
+            block=2,
             base=lambda levels: levels + 1,
             stack=_residual,
             fewest=0,
@@ -201,14 +198,14 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "plain": Family(
             "plain",
             "Simonyan & Zisserman 2014, arXiv 1409.1556, with batch norm",
-            step=lambda levels: levels,
+            block=1,
             base=lambda levels: 1,
             stack=_plain,
         ),
         "inception": Family(
             "inception",
             "Szegedy et al. 2014, arXiv 1409.4842; 2015, arXiv 1512.00567",
-            step=lambda levels: 3 * levels,
+            block=3,
             base=lambda levels: 2,
             stack=_inception,
         ),
