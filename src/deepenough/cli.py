@@ -157,7 +157,7 @@ def cli() -> None:
 )
 @click.option("--time-limit", type=Span(), help="Stop after this long and answer from what there is: 90s, 20m, 1h.")
 @click.option("--size", type=int, help="Side to which images are resized.  [default: their own up to 64]")
-@click.option("--limit", type=int, help="Use at most so many images, for a quick look.")
+@click.option("--limit", type=int, help="Use at most so many images of each split, for a quick look.")
 @click.option("--epochs", type=int, help="Passes over the training images.  [default: by their number]")
 @click.option("--batch", type=int, help="Images a step.")
 @click.option("--lr", type=float, help="Peak learning rate.  [default: a range test for each candidate]")

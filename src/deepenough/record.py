@@ -101,6 +101,9 @@ class EpochRow(Part):
     train_top1: float
     loss: float | None = None
     top1: float | None = None
+    top5: float | None = None
+    balanced: float | None = None
+    calibration_error: float | None = None
     seconds: float
 
 

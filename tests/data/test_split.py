@@ -85,6 +85,12 @@ def test_sample_is_stratified(most: int) -> None:
     assert np.abs(np.bincount(labels[rows], minlength=3) - len(rows) * np.array([1, 3, 2]) / 6).max() <= 1.5
 
 
+def test_a_sample_keeps_every_class() -> None:
+    labels = np.repeat([0, 1], [990, 10])
+    rows = sample(labels, np.arange(1000), 50, seed=0)
+    assert (len(rows), np.bincount(labels[rows]).min()) == (50, 1)
+
+
 def test_wrong_number_of_folds() -> None:
     with pytest.raises(DeepenoughError, match="2 to 5"):
         make_folds(np.array([0, 1, 0, 1, 0]), np.arange(5), np.arange(5), 9, 0)

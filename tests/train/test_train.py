@@ -16,9 +16,11 @@ from deepenough.errors import DeepenoughError
 from deepenough.nets import macs
 from deepenough.nets.build import build
 from deepenough.train import Recipe, train
+from deepenough.train.curve import HELD_OUT
 from deepenough.train.loop import stale
 from deepenough.train.range_test import STEPS, choose
 from deepenough.train.result import load_result
+from deepenough.train.scores import Scores
 
 PLAIN = Recipe(epochs=3, batch=16, augment=Augment(), lr=0.05)
 
@@ -46,6 +48,8 @@ def test_the_account_adds_up(images: Any, network: Any, tmp_path: Path) -> None:
     assert trained.seconds >= sum(epoch.seconds for epoch in trained.curve) > 0
     last = trained.curve[-1]
     assert last.top1 == (trained.probabilities.argmax(1) == images.labels[64:]).mean()
+    scores = Scores.of(trained.probabilities, images.labels[64:], 4)
+    assert all(getattr(last, name) == getattr(scores, name) for name in HELD_OUT)
     np.testing.assert_allclose(trained.probabilities.sum(1), 1, rtol=1e-5)
     tested = go(network, images, replace(PLAIN, lr=None), tmp_path / "tested")
     steps, rest = divmod(tested.overhead_macs - forward * 3 * 32, 3 * forward * 16)

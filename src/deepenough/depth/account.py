@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 from collections.abc import Sequence
@@ -130,24 +129,8 @@ def training(trained: Trained, fold: int, seed: int) -> r.Training:
         seconds=trained.seconds,
         cost=trained.macs,
         ended=trained.ended,
-        curve=[
-            r.EpochRow(
-                epoch=epoch.epoch,
-                lr=epoch.lr,
-                train_loss=epoch.train_loss,
-                train_top1=epoch.train_top1,
-                loss=_number(epoch.loss),
-                top1=_number(epoch.top1),
-                seconds=epoch.seconds,
-            )
-            for epoch in trained.curve
-        ],
+        curve=[r.EpochRow.model_validate(epoch.to_json()) for epoch in trained.curve],
     )
-
-
-def _number(value: float) -> float | None:
-    """JSON has no nan."""
-    return None if math.isnan(value) else value
 
 
 def candidate(tried: Candidate, classes: Sequence[str]) -> r.Candidate:

@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+HELD_OUT = ("loss", "top1", "top5", "balanced", "calibration_error")
+
 
 @dataclass(frozen=True)
 class Epoch:
     """One pass over the training images, and a look at the held-out ones.
 
     `epoch` counts from 1. `train_loss` and `train_top1` are means over the epoch's augmented images while the
-    weights were still moving; `loss` and `top1` (fraction in 0..1) are the held-out images' afterwards, nan
-    where none are held out. `lr` is the rate of the last step; `seconds` includes the evaluation.
+    weights were still moving. `HELD_OUT`, as `Scores` has them, are the held-out images' afterwards, each counted once,
+    nan where none are held out. `lr` is the rate of the last step; `seconds` includes the evaluation.
     """
 
     epoch: int
@@ -22,6 +24,9 @@ class Epoch:
     train_top1: float
     loss: float
     top1: float
+    top5: float
+    balanced: float
+    calibration_error: float
     lr: float
     seconds: float
 

@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from deepenough.train.checkpoint import Keeper, whole
-from deepenough.train.curve import Epoch
+from deepenough.train.curve import HELD_OUT, Epoch
 from deepenough.train.draws import seed_step
 from deepenough.train.evaluate import evaluate
 from deepenough.train.feed import Feed, Index
 from deepenough.train.objective import Objective, logits_of
 from deepenough.train.optimizer import set_lr
 from deepenough.train.schedule import Schedule
-from deepenough.train.scores import log_loss
+from deepenough.train.scores import Scores
 from deepenough.train.state import State, Tensors
 from deepenough.train.stop import Interrupted
 
@@ -125,6 +125,8 @@ def close_epoch(state: State, job: Job) -> None:
         raise NotFiniteError
     labels = job.feed.loader.images.labels[job.held_out]
     state.evaluated_images += len(labels)
+    scores = Scores.of(probabilities, labels, probabilities.shape[1]) if len(labels) else None
+    measured: dict[str, Any] = {name: getattr(scores, name, float("nan")) for name in HELD_OUT}
     loss_sum, hits, count = state.tally.tolist()
     state.tally.zero_()
     state.tick(clock)
@@ -133,8 +135,7 @@ def close_epoch(state: State, job: Job) -> None:
             epoch=len(state.curve) + 1,
             train_loss=loss_sum / count,
             train_top1=hits / count,
-            loss=log_loss(probabilities, labels) if len(labels) else float("nan"),
-            top1=float((probabilities.argmax(axis=1) == labels).mean()) if len(labels) else float("nan"),
+            **measured,
             lr=job.schedule(state.step - 1),
             seconds=state.epoch_seconds,
         )

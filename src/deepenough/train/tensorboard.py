@@ -53,6 +53,9 @@ class TensorBoard:
                 ("loss/held-out", epoch.loss),
                 ("top1/train", epoch.train_top1),
                 ("top1/held-out", epoch.top1),
+                ("top5/held-out", epoch.top5),
+                ("balanced/held-out", epoch.balanced),
+                ("calibration error/held-out", epoch.calibration_error),
                 ("lr", epoch.lr),
             ):
                 if not math.isnan(value):
