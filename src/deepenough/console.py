@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from deepenough.progress import Advance, Reporter
 
 NOT_MET = 3
 SOME_FAILED = 1
+PIPED_WIDTH = 160
 
 
 class Bars(Reporter):
@@ -74,7 +76,9 @@ class Console:
     """Everything that a command prints goes through here: answers to stdout, progress and errors to stderr."""
 
     def __init__(self) -> None:
-        self.out = RichConsole()
+        # A file or a pipe has no width: tables are not squeezed into the 80 columns that it would be given.
+        wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
+        self.out = RichConsole(width=wide)
         self.progress = RichConsole(stderr=True)
 
     def fit(self, data: str | None, out: Path | None, resumed: Path | None, options: dict[str, Any]) -> int:

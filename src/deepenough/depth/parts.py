@@ -35,10 +35,11 @@ class Parts:
         """The decision images, ascending."""
         return np.sort(np.concatenate([part.held_out for part in self.parts]))
 
-    def cost(self, macs: int, epochs: int) -> int:
+    def cost(self, macs: int, epochs: int, range_images: int = 0) -> int:
         """Multiply-accumulates of training a network on every part: forward and backward are three forward passes,
-        and every epoch ends with a look at the held-out images."""
-        return sum(epochs * (3 * len(part.train) + len(part.held_out)) * macs for part in self.parts)
+        every epoch ends with a look at the held-out images, and the range test trains on `range_images`."""
+        per_part = (epochs * (3 * len(part.train) + len(part.held_out)) + 3 * range_images for part in self.parts)
+        return macs * sum(per_part)
 
 
 def parts(images: Images, margin: float, seed: int, folds: int | None = None) -> Parts:

@@ -19,7 +19,7 @@ from deepenough.depth.prospects import Curve
 from deepenough.nets.build import build
 from deepenough.nets.grow import grow
 from deepenough.progress import Reporter
-from deepenough.train import Recipe, Trained, choose_device, evaluate, place, seconds_per_image, train
+from deepenough.train import Recipe, Trained, choose_device, evaluate, place, range_images, seconds_per_image, train
 
 Watch = Callable[[Curve], str]
 TRAIN_SAMPLE = 4_000
@@ -122,7 +122,7 @@ class Workshop:
 
     def planned(self, rung: Rung, epochs: int | None = None) -> int:
         """The multiply-accumulates of training a rung in full."""
-        return self.parts.cost(rung.macs, epochs or self.recipe.epochs)
+        return self.parts.cost(rung.macs, epochs or self.recipe.epochs, range_images(self.recipe))
 
     def alone(self, rung: Rung) -> int:
         """The multiply-accumulates of training it once, from scratch, without folds."""
@@ -131,7 +131,7 @@ class Workshop:
             train = len(self.decision)
         held_out = len(self.decision) if self.parts.kind == "validation" else 0
         return Parts("", (Part(np.empty(train, np.int64), np.empty(held_out, np.int64)),), "").cost(
-            rung.macs, self.recipe.epochs
+            rung.macs, self.recipe.epochs, range_images(self.recipe)
         )
 
     def retraining(self, rung: Rung) -> int:

@@ -5,6 +5,7 @@ from deepenough.train.device import choose_device, place
 from deepenough.train.evaluate import evaluate
 from deepenough.train.measure import seconds_per_image
 from deepenough.train.memory import keep_freed_memory
+from deepenough.train.range_test import range_images
 from deepenough.train.recipe import Recipe, default_recipe
 from deepenough.train.result import Trained
 from deepenough.train.scores import Scores
@@ -23,6 +24,7 @@ __all__ = [
     "evaluate",
     "keep_freed_memory",
     "place",
+    "range_images",
     "seconds_per_image",
     "train",
 ]

@@ -51,6 +51,11 @@ def choose(lrs: Sequence[float], losses: Sequence[float], back: float) -> float:
     return max(lrs[best] / back, lrs[0]) if math.isfinite(losses[best]) else lrs[0]
 
 
+def range_images(recipe: Recipe) -> int:
+    """The images that a range test takes at most: none where the rate is given."""
+    return 0 if recipe.lr is not None else STEPS * recipe.batch
+
+
 def range_test(model: nn.Module, feed: Feed, objective: Objective, recipe: Recipe) -> Range:
     """Train a copy of `model` for 48 steps at exponentially growing rates; `model` itself stays as it is.
 
