@@ -8,6 +8,7 @@ import platform
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -43,6 +44,25 @@ def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     assert keep_freed_memory() is False
 
 
+@pytest.fixture
+def _handled() -> Iterator[None]:
+    """Signals as a terminal's process has them, also where the tests run in the background, with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Stop() as stop:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert not stop()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_handled")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_sets_the_flag_and_the_handlers_come_back(number: signal.Signals) -> None:
     before = signal.getsignal(number)
@@ -53,6 +73,7 @@ def test_a_signal_sets_the_flag_and_the_handlers_come_back(number: signal.Signal
     assert signal.getsignal(number) == before
 
 
+@pytest.mark.usefixtures("_handled")
 def test_a_second_ctrl_c_ends_at_once() -> None:
     with Stop() as stop, pytest.raises(KeyboardInterrupt):  # noqa: PT012 - the first must not raise
         os.kill(os.getpid(), signal.SIGINT)

@@ -77,9 +77,10 @@ def child(folder, at=None, number=None):
     pid = os.fork()
     if pid:
         return os.waitpid(pid, 0)[1]
-    status = 0
-    def progress(done, total, epoch):
-        if done == at:
+    status, sent = 0, []
+    def progress(done, total, epoch):  # called twice for the last step of an epoch
+        if done == at and not sent:
+            sent.append(at)
             os.kill(os.getpid(), number)
     try:
         with Stop() as stop:

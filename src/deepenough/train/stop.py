@@ -33,6 +33,8 @@ class Stop:
         if threading.current_thread() is not threading.main_thread():
             return self  # only the main thread may handle signals; a host's own handling stays
         for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is signal.SIG_IGN:
+                continue  # whoever started us, as a shell does in the background, wants it ignored
             self._before[number] = signal.signal(number, self._handle)
         return self
 
