@@ -168,3 +168,13 @@ def test_resolution_is_that_of_the_two_best(tried: Any, strata: Strata) -> None:
     assert near < far
     assert far == pytest.approx(1.6449 * math.sqrt(0.2 / COUNT), rel=0.01)
     assert judge.resolves([tried(0, range(0))], strata) == pytest.approx(1.6449 * math.sqrt(0.08 / COUNT), rel=1e-3)
+
+
+def test_a_target_met_to_the_letter_has_no_number_of_images() -> None:
+    """An accuracy that is the target is settled by no number of images: the text says so without one."""
+    from deepenough.depth.decision import images_for_target
+    from deepenough.depth.judge import _settled
+
+    assert images_for_target(0.5, 0.5) is None
+    assert _settled(None) == "more decision images would settle it"
+    assert _settled(1200) == "about 1,200 decision images would settle it"

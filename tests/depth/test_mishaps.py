@@ -66,3 +66,25 @@ def test_names_that_are_not_utf8(shapes: Path, tmp_path: Path, quick: dict[str, 
 def test_a_family_or_width_given_twice_is_one() -> None:
     once = ladder(["residual"], [1.0], (3, 32, 32), 10)
     assert ladder(["residual", "residual"], [1.0, 1.0], (3, 32, 32), 10) == once
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(shapes: Path, tmp_path: Path, quick: dict[str, Any]) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(shapes, data)
+    with pytest.raises(DeepenoughError, match="this folder holds something else"):
+        fit(data, out=data, **quick)
+    assert sorted(path.name for path in data.iterdir()) == ["circle", "cross", "square"]
+
+
+def test_a_number_that_is_a_word_is_an_error(shapes: Path) -> None:
+    with pytest.raises(DeepenoughError, match="time_limit '1m': expected a number of seconds"):
+        fit(shapes, time_limit="1m")
+
+
+def test_a_network_that_learned_nothing_says_so(shapes: Path, tmp_path: Path, quick: dict[str, Any]) -> None:
+    found = fit(shapes, out=tmp_path / "run", **{**quick, "lr": 1e-9, "epochs": 1, "max_depth": 3}).record
+    assert found.decision is not None
+    assert found.cost is not None
+    assert any("most frequent class" in line for line in found.decision.advice)
+    assert any("does better on the test images" in line for line in found.decision.advice)
+    assert (found.cost.times_chosen, found.cost.share_of_ladder) == (1, 1)

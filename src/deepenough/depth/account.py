@@ -200,12 +200,32 @@ def decision(verdict: Verdict) -> r.Decision:
     )
 
 
+def sobering(test: r.Metrics, baselines: Sequence[r.Baseline]) -> list[str]:
+    """What a user has to hear where the test images say that the network learned little."""
+    words = []
+    commonest = max(sum(row) for row in test.confusion) / max(test.top1.count, 1)
+    if test.top1.count and test.top1.low <= commonest:
+        words.append(
+            f"on the test images it is not shown to be better than naming the most frequent class ({commonest:.1%}): "
+            "more images, or longer training with --epochs"
+        )
+    better = max(baselines, key=lambda b: b.test.value, default=None)
+    if better and better.test.low > test.top1.value:
+        words.append(
+            f"a {better.name} does better on the test images, {better.test.value:.1%} against {test.top1.value:.1%}: "
+            "train longer, with --epochs, or use that"
+        )
+    return words
+
+
 def cost(search: Search, chosen: Candidate, final: Trained | None) -> r.Cost:
     """What was spent, against training the chosen network alone and against training the whole ladder."""
     retraining = final.macs if final else 0
     spent = search.spent + retraining
-    alone = search.workshop.alone(chosen.rung)
-    whole = search.whole_ladder + search.workshop.retraining(chosen.rung)
+    trained_once = final.macs if final else chosen.cost if len(search.workshop.parts.parts) == 1 else 0
+    alone = trained_once or search.workshop.alone(chosen.rung)
+    known = {c.rung.name: c.cost for c in search.ladder_candidates() if c.finished}
+    whole = retraining + sum(known.get(step.name, search.workshop.planned(step)) for step in search.ladder)
     return r.Cost(
         spent=spent,
         chosen_alone=alone,

@@ -96,6 +96,8 @@ def fit(
         )
     if out is not None and Path(out).exists() and not Path(out).is_dir():
         raise DeepenoughError(f"--out {out}: this is a file; name a folder that the run may make")
+    if out is not None and Path(out).is_dir() and any(Path(out).iterdir()):
+        raise DeepenoughError(f"--out {out}: this folder holds something else; name one that is new or empty")
     folder = new_folder(source.name) if out is None else Path(out)
     return _run(asked, source, folder, None, reporter or Reporter())
 
@@ -268,6 +270,7 @@ def _conclude(
         advance(3, 3)
     record.mistakes = pictures.mistakes(images, test, probabilities, folder)
     record.decision = account.decision(verdict)
+    record.decision.advice += account.sobering(record.test, record.baselines)
     record.cost = account.cost(search, chosen, final)
     record.network = json.loads(dumps(network))
     record.layers = [r.LayerRow.model_validate(row.to_json()) for row in layer_table(network)]

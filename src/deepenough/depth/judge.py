@@ -178,7 +178,7 @@ def enough(
         more = (
             f"about {settle:,} decision images would settle it"
             if settle
-            else "more images like these would hardly change that"
+            else "if the difference stays what it is, more of them would not show it to be enough"
         )
         text += f"; depth {second.candidate.rung.depth} is not shown to be worse than that, nor to be enough"
         advice.append(
@@ -213,7 +213,7 @@ def check(candidate: Candidate, target: float) -> Checked:
     elif shown:
         text = f"shown to meet it: at least {lower:.1%}"
     elif seems:
-        text = f"seems to meet it, but may be as low as {lower:.1%}; about {settle:,} images would settle it"
+        text = f"seems to meet it, but may be as low as {lower:.1%}; {_settled(settle)}"
     else:
         text = f"does not meet it: {value:.1%}"
     return Checked(candidate, value, lower, int(candidate.seen.sum()), shown, seems, settle, text)
@@ -253,7 +253,7 @@ def against_target(question: Question, tried: Sequence[Candidate], strata: Strat
             f"depth {rung.depth} seems to reach {target:.1%}: {answer.value:.1%} on {count:,} images, "
             f"at least {answer.lower:.1%}"
         )
-        advice = (f"about {answer.images_to_settle:,} decision images would show it, if its accuracy stays what it is",)
+        advice = (f"{_settled(answer.images_to_settle)}, if its accuracy stays what it is",)
     return Verdict(
         chosen=answer.candidate,
         kind="shown" if shown else "seems",
@@ -263,6 +263,14 @@ def against_target(question: Question, tried: Sequence[Candidate], strata: Strat
         text=text,
         advice=advice,
         checked=tuple(checked),
+    )
+
+
+def _settled(images: int | None) -> str:
+    return (
+        "more decision images would settle it"
+        if images is None
+        else f"about {images:,} decision images would settle it"
     )
 
 

@@ -70,6 +70,9 @@ class Options:
             raise unknown("measure to minimise", self.minimize, MEASURES)
         for name in ("budget", "time_limit", "epochs", "batch", "lr", "size", "limit", "threads", "max_depth"):
             value = getattr(self, name)
+            if isinstance(value, str):
+                unit = " of seconds" if name == "time_limit" else ""
+                raise DeepenoughError(f"{name} {value!r}: expected a number{unit}")
             if value is not None and not value > 0:  # nan too
                 raise DeepenoughError(f"--{name.replace('_', '-')} {value:g}: expected more than 0")
         if not 0 <= self.seed < 2**63:
