@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from typing import Any
-
-import pytest
 
 HEAVY = {"torch", "numpy", "scipy", "sklearn", "plotly", "PIL", "pyarrow", "pydantic", "rich"}
 HELP = """
@@ -40,12 +36,3 @@ def test_the_help_of_a_command_imports_nothing_heavy() -> None:
 
 def test_a_network_is_shown_without_torch() -> None:
     assert "torch" not in imported("nets", "resnet34")
-
-
-def test_waiting_threads_do_not_spin_unless_asked_to(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    command("nets", "alexnet")
-    assert os.environ["OMP_WAIT_POLICY"] == "passive"
-    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
-    command("nets", "alexnet")
-    assert os.environ["OMP_WAIT_POLICY"] == "active"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
@@ -13,9 +12,6 @@ from deepenough.errors import DeepenoughError
 
 def main() -> None:
     """Run the command line."""
-    # OpenMP's threads spin while they wait for each other. Where another process wants the processors too, they spin
-    # for one that is not running: seconds become minutes. Read when torch is first imported; a user's own value stays.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         status = cli.main(prog_name="deepenough", standalone_mode=False)
     except DeepenoughError as error:
