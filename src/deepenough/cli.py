@@ -91,6 +91,35 @@ def switches_of(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
+def weights_options(*, required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Which pretrained weights, and what a file does not say of them."""
+    options = (
+        click.option(
+            "--weights",
+            required=required,
+            metavar="NAME|FILE",
+            help="Pretrained weights to start from: a name (`deepenough weights list`) or a file."
+            + ("" if required else "  [default: for photos, good ones; else none]"),
+        ),
+        click.option("--network", help="The network that a file of weights is for, where several fit."),
+        click.option(
+            "--framing",
+            type=click.Choice(("source", "whole")),
+            default="source" if required else "whole",
+            show_default=True,
+            help="What a pretrained network sees of an image: its source's centre crop, or all that the shape allows.",
+        ),
+        click.option("--preprocess", metavar="SOURCE", help="What a file of weights expects of images: caffe-bgr, ..."),
+    )
+
+    def add(command: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="deepenough")
 def cli() -> None:
@@ -104,22 +133,15 @@ def cli() -> None:
 @cli.command()
 @click.argument("data", required=False)
 @click.option("--target", type=float, metavar="SHARE", help="The accuracy that you need, as 0.95.")
+@weights_options(required=False)
+@click.option("--scratch", is_flag=True, help="Train from scratch, also where the images are photos.")
 @click.option(
     "--family",
     multiple=True,
-    default=("residual",),
-    show_default=True,
     type=click.Choice(FAMILIES),
-    help="Family of networks; give it again for more.",
+    help="Family of networks, trained from scratch; give it again for more.  [default: residual]",
 )
-@click.option(
-    "--width",
-    multiple=True,
-    default=(1.0,),
-    show_default=True,
-    type=float,
-    help="Width factor of the family; give it again for more.",
-)
+@click.option("--width", multiple=True, type=float, help="Width factor of the family; give it again.  [default: 1]")
 @click.option("--max-depth", type=int, help="Deepest network of the ladder.  [default: 16 blocks a level]")
 @click.option(
     "--margin",
@@ -207,6 +229,33 @@ def fit(ctx: click.Context, /, data: str | None, out: Path | None, resumed: Path
 def _given(ctx: click.Context, parameter: click.Parameter) -> bool:
     source = ctx.get_parameter_source(parameter.name or "")
     return source == click.core.ParameterSource.COMMANDLINE
+
+
+@cli.command()
+@click.argument("data", required=False)
+@weights_options(required=True)
+@click.option(
+    "--margin",
+    type=float,
+    default=0.01,
+    show_default=True,
+    metavar="SHARE",
+    help="How much worse than the best place is still good enough.",
+)
+@click.option("--size", type=int, help="Side to which images are resized.  [default: that of the weights]")
+@click.option("--limit", type=int, help="Use at most so many images of each split, for a quick look.")
+@click.option("--device", type=click.Choice(("cpu", "cuda", "mps")), help="[default: the best that there is]")
+@click.option("--threads", type=int, help="Processor threads.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="The sounding as JSON.")
+def sound(data: str | None, as_json: bool, threads: int | None, **options: Any) -> None:
+    """Tell how much of the task is solved at every depth of a trained network.
+
+    One pass over the images, a linear probe at every place where the network can be cut. Test images stay unseen.
+    """
+    from deepenough.console import Console
+
+    Console().sound(data, as_json, threads, options)
 
 
 @cli.command()

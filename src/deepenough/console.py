@@ -97,6 +97,23 @@ class Console:
         )
         return 0 if run.met else NOT_MET
 
+    def sound(self, data: str | None, as_json: bool, threads: int | None, options: dict[str, Any]) -> None:
+        """Print the sounding of a pretrained network."""
+        import torch
+
+        from deepenough.depth.sound import sounding
+        from deepenough.report.tables import sounding_table
+        from deepenough.train.memory import keep_freed_memory
+
+        keep_freed_memory()
+        torch.set_num_threads(threads or torch.get_num_threads())
+        with Bars(self.progress) as bars:
+            found = sounding(data, reporter=bars, **options)
+        if as_json:
+            print(found.model_dump_json(indent=1))  # noqa: T201
+        else:
+            self.out.print(sounding_table(found))
+
     def report(self, folder: Path) -> None:
         from deepenough import record
         from deepenough.report import write_report

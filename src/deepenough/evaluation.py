@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +26,7 @@ from deepenough.errors import DeepenoughError, unknown
 from deepenough.model import Model, load
 from deepenough.progress import Reporter
 from deepenough.record import Metrics
+from deepenough.train import evaluate as predictions
 
 SPLITS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 BLOCK = 1_024
@@ -51,53 +51,46 @@ def evaluate(
         )
     if split is not None and split not in (*SPLITS, "all"):
         raise unknown("split", split, (*SPLITS, "all"))
-    own = None if isinstance(model, Model) else own_images(Path(model), source, data)
+    own = None if isinstance(model, Model) else own_images(Path(model), net, source, data)
     if own is not None:
         reporter = reporter or Reporter()
         wanted = split or "test"
         reporter.say(f"the run was made from these images; its own {wanted} images are measured")
         index = np.arange(len(own.labels)) if wanted == "all" else getattr(own.split, wanted)
-        return account.metrics(_probabilities(net, own, index, reporter), own.labels[index], net.classes), []
+        with reporter.task(f"evaluating {wanted} images"):
+            probabilities = predictions(net.module, own, index, net.preprocess, net.device)
+        return account.metrics(probabilities, own.labels[index], net.classes), []
     wanted = split or ("test" if (source.splits == TEST).any() else "all")
     index = np.arange(len(source.labels)) if wanted == "all" else np.flatnonzero(source.splits == SPLITS[wanted])
     if not len(index):
         raise DeepenoughError(f"{data}: it has no {wanted} images; give --split all, or another split")
     to_model = np.array([net.classes.index(name) for name in source.classes])
-    probabilities, labels, left_out = [], [], []
+    found, labels, left_out = [], [], []
     with (reporter or Reporter()).task(f"evaluating {wanted} images") as advance:
         for start in range(0, len(index), BLOCK):
             block = index[start : start + BLOCK]
             pixels, good, errors = decoded(source, block, net.preprocess)
-            probabilities.append(net.probabilities(pixels))
+            found.append(net.probabilities(pixels))
             labels.append(to_model[source.labels[good]])
             left_out += errors
             advance(min(start + BLOCK, len(index)), len(index))
     if not sum(map(len, labels)):
         raise DeepenoughError(f"{data}: none of its {wanted} images can be read; the first: {left_out[0]}")
-    return account.metrics(np.concatenate(probabilities), np.concatenate(labels), net.classes), left_out
+    return account.metrics(np.concatenate(found), np.concatenate(labels), net.classes), left_out
 
 
-def own_images(run: Path, source: Source, data: str | Path) -> Images | None:
+def own_images(run: Path, net: Model, source: Source, data: str | Path) -> Images | None:
     """The images of `data` with the split of a run, where they are those that the run was made from."""
     if not (run / record.FILE).is_file():
         return None
     made = record.load(run)
-    if from_anywhere(str(data)) != (made.options["data"] or "digits"):
+    if from_anywhere(data) != from_anywhere(made.options["data"]):
         return None
-    images = prepare(source, size=made.options["size"], seed=made.seed)
+    # What a run from scratch found by itself is cached by what it was asked; a pretrained one asked for a framing.
+    images = prepare(source, size=net.preprocess.framing if made.sounding else made.options["size"], seed=made.seed)
     if made.options["limit"] is not None:
         images = images.subset(made.options["limit"], made.seed)
     return images if images.fingerprint == made.data.fingerprint else None
-
-
-def _probabilities(net: Model, images: Images, index: npt.NDArray[np.int64], reporter: Reporter) -> npt.NDArray[Any]:
-    found = []
-    with reporter.task("evaluating") as advance:
-        for start in range(0, len(index), BLOCK):
-            block = index[start : start + BLOCK]
-            found.append(net.probabilities(np.stack([np.asarray(images.pixels[row]) for row in block])))
-            advance(start + len(block), len(index))
-    return np.concatenate(found)
 
 
 def decoded(

@@ -184,6 +184,40 @@ class TargetCheck(Part):
     text: str
 
 
+class Place(Part):
+    """One place where a pretrained network can be cut, judged by a linear probe on the pooled features there."""
+
+    place: str
+    depth: int = Field(description="of the network cut there, with its new head")
+    parameters: int
+    macs: int
+    milliseconds: float = Field(description="an image, from the input to there, on the machine of the run")
+    accuracy: Accuracy
+    difference: float = Field(description="the whole network's accuracy less this one's, on the same images")
+    low: float = Field(description="lower end of the two-sided 95% interval of the difference")
+    high: float
+    ruled_out: bool = Field(description="shown to be worse than the best place by more than the margin")
+
+
+class Sounding(Part):
+    """How much of the task is solved at every depth of a pretrained network, before any of it is trained."""
+
+    weights: str
+    source: str
+    network: str
+    sha256: str
+    input: str
+    images: int = Field(description="images that are not test; each was judged by a probe that has not seen it")
+    folds: int
+    metric: Literal["top1", "balanced"]
+    margin: float
+    resolves: float = Field(description="differences smaller than this can't be told")
+    places: list[Place]
+    proposed: str = Field(description="the shallowest place that is not ruled out: it proposes, it never decides")
+    text: str
+    seconds: float
+
+
 class Step(Part):
     """One thing that the search did, and why."""
 
@@ -236,6 +270,16 @@ class Mistake(Part):
     picture: str = Field(description="file of the picture, relative to the run's folder")
 
 
+class Patches(Part):
+    """What excites the strongest channels at one depth of the chosen network."""
+
+    place: str
+    depth: int
+    receptive_field: int = Field(description="pixels along one side that a value there depends on")
+    channels: list[int] = Field(description="the channels, a row of the picture each")
+    picture: str = Field(description="file of the picture, relative to the run's folder")
+
+
 class LayerRow(Part):
     path: str
     kind: str
@@ -266,6 +310,7 @@ class Record(Part):
     decision_images: DecisionImages
     recipe: dict[str, Any]
     ladder: list[Rung]
+    sounding: Sounding | None = Field(default=None, description="of the pretrained network that is cut, if any")
     candidates: list[Candidate] = []
     steps: list[Step] = []
     decision: Decision | None = None
@@ -276,6 +321,7 @@ class Record(Part):
     test: Metrics | None = None
     baselines: list[Baseline] = []
     mistakes: list[Mistake] = []
+    patches: list[Patches] = []
 
     def candidate(self, name: str) -> Candidate:
         return next(candidate for candidate in self.candidates if candidate.name == name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -34,6 +35,7 @@ class PaperWorkshop:
         self.noise = noise
         self.trained = []
         self.time = True
+        self.sounded = 0
 
     def planned(self, rung, epochs=None):
         return self.parts.cost(rung.macs, epochs or self.recipe.epochs)
@@ -74,11 +76,18 @@ class PaperWorkshop:
         training = SimpleNamespace(
             curve=tuple(curve), macs=self.planned(rung, len(curve)), seconds=1.0, ended=state, state={}
         )
-        self.trained.append((rung.name, role, state))
         seen = np.ones(len(self.labels), bool)
-        return Candidate(
+        made = Candidate(
             rung, role, seed, state, (training,), seen, probabilities, self.labels, "top1", parent and parent.name
         )
+        for part in self.parts.parts[:-1] if give_up and state == "finished" else ():
+            seen = np.arange(len(self.labels)) <= part.held_out[-1]
+            so_far = replace(made, seen=seen, probabilities=probabilities * seen[:, None])
+            if give_up(so_far):
+                made = replace(so_far, state="hopeless")
+                break
+        self.trained.append((rung.name, role, made.state))
+        return made
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from PIL import Image
 from deepenough.data.decode import SMALLEST_SIDE, header, upright
 from deepenough.data.finding import ImageError
 from deepenough.data.pictures import SMALLEST_COMPARED, THUMB, perceptual_hash, thumbnail
-from deepenough.data.preprocess import NATIVE_SIDE, PHOTO_SIDE, default_size, fit, reading_side
+from deepenough.data.preprocess import NATIVE_SIDE, PHOTO_SIDE, Framing, default_size
 from deepenough.data.sources.base import Raw, Source
 from deepenough.errors import DeepenoughError
 
@@ -81,13 +81,13 @@ def survey(source: Source, progress: Progress | None = None) -> tuple[tuple[int,
     return default_size(sizes) if sizes else (PHOTO_SIDE, PHOTO_SIDE), 1 if grey else 3
 
 
-def fill(source: Source, size: tuple[int, int], channels: int, folder: Path, progress: Progress | None) -> Filled:
+def fill(source: Source, framing: Framing, channels: int, folder: Path, progress: Progress | None) -> Filled:
     """Decode all images of `source` into files in `folder`."""
     count = len(source)
     new = np.lib.format.open_memmap
     filled = Filled(
         new(folder / "table.npy", "w+", ROW, (count,)),
-        new(folder / "decoded.npy", "w+", np.uint8, (count, *size, channels)),
+        new(folder / "decoded.npy", "w+", np.uint8, (count, *framing.size, channels)),
         new(folder / "thumbs.npy", "w+", np.uint8, (count, THUMB, THUMB, 3)),
         {},
     )
@@ -98,7 +98,7 @@ def fill(source: Source, size: tuple[int, int], channels: int, folder: Path, pro
                 raise ImageError("missing", "there is no such file")
             if isinstance(raw, Exception):
                 raise ImageError("damaged", f"it cannot be read ({getattr(raw, 'strerror', None) or raw})")
-            _examine(raw, row, filled, size, channels)
+            _examine(raw, row, filled, framing, channels)
         except ImageError as problem:
             filled.table["usable"][row] = False
             return problem
@@ -113,17 +113,17 @@ def fill(source: Source, size: tuple[int, int], channels: int, folder: Path, pro
     return filled
 
 
-def _examine(raw: Raw, row: int, filled: Filled, size: tuple[int, int], channels: int) -> None:
+def _examine(raw: Raw, row: int, filled: Filled, framing: Framing, channels: int) -> None:
     entry: Any = filled.table[row]
     content = raw if isinstance(raw, bytes) else _shaped(raw)
     digest = hashlib.sha256(content).digest()
     entry["content"] = np.frombuffer(digest, "<u8")
-    picture = upright(raw, reading_side(size))
+    picture = upright(raw, framing.reading_side)
     if isinstance(raw, bytes):
         digest = hashlib.sha256(_shaped(np.asarray(picture))).digest()
     entry["picture"] = np.frombuffer(digest[:16], "<u8")
     entry["height"], entry["width"] = picture.height, picture.width
-    pixels = fit(picture, size, channels)
+    pixels = framing.apply(picture, channels)
     filled.pixels[row] = pixels
     flat = pixels.reshape(-1, channels).astype(np.int64)
     entry["sums"][0, :channels] = flat.sum(axis=0)

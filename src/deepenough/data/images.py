@@ -17,7 +17,7 @@ from deepenough.data.cache import VERSION, Cache, cache_folder
 from deepenough.data.decode import SMALLEST_SIDE
 from deepenough.data.fill import Filled, Progress, fill, survey
 from deepenough.data.finding import Finding
-from deepenough.data.preprocess import Preprocess
+from deepenough.data.preprocess import Framing, Preprocess
 from deepenough.data.sources.base import Source
 from deepenough.data.sources.names import Names
 from deepenough.data.split import Index, Split, make_folds, make_split, sample
@@ -67,20 +67,22 @@ class Images:
 
 def prepare(
     source: Source,
-    size: int | tuple[int, int] | None = None,
+    size: int | tuple[int, int] | Framing | None = None,
     seed: int = 0,
     cache: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Images:
     """Check every image, split them, and lay their pixels into the cache; a second call reads the cache only.
 
-    `size`: pixels, a square's side or (H, W); by default the images' own if they share one of at most 64 x 64, else 64.
+    `size`: pixels, a square's side or (H, W), or a whole `Framing`; by default the images' own if they share one of at
+    most 64 x 64, else 64.
     `seed` decides what is cut for validation and test. `cache`: a folder instead of the user's cache folder.
     `progress` is called with (done, total, what).
     """
-    wanted = (size, size) if isinstance(size, int) else size
-    if wanted is not None and min(wanted) < SMALLEST_SIDE:
-        raise DeepenoughError(f"size {size}: give at least {SMALLEST_SIDE} pixels a side")
+    square = (size, size) if isinstance(size, int) else size
+    wanted = Framing(square) if isinstance(square, tuple) else square
+    if wanted is not None and min(wanted.size) < SMALLEST_SIDE:
+        raise DeepenoughError(f"size {min(wanted.size)}: give at least {SMALLEST_SIDE} pixels a side")
     store = Cache(cache_folder(cache))
     quick = hashlib.sha256(f"{VERSION} {wanted} {source.stamp}".encode()).hexdigest()[:32]
     found = store.find(quick)
@@ -92,7 +94,7 @@ def prepare(
     return _assemble(source, *found, seed)
 
 
-def _make(source: Source, size: tuple[int, int] | None, store: Cache, quick: str, progress: Progress | None) -> None:
+def _make(source: Source, wanted: Framing | None, store: Cache, quick: str, progress: Progress | None) -> None:
     try:
         draft = store.draft()
     except OSError as error:
@@ -101,7 +103,8 @@ def _make(source: Source, size: tuple[int, int] | None, store: Cache, quick: str
         ) from None
     try:
         natural, channels = survey(source, progress)
-        filled = fill(source, size or natural, channels, draft, progress)
+        framing = wanted or Framing(natural)
+        filled = fill(source, framing, channels, draft, progress)
         if progress is not None:
             progress(0, 1, "looking for duplicates")
         seen = audit(filled, source.labels, source.splits, source.names, source.classes)
@@ -109,7 +112,9 @@ def _make(source: Source, size: tuple[int, int] | None, store: Cache, quick: str
         _write(draft, source, filled, seen.kept, seen.groups)
         meta = {
             "classes": list(source.classes),
-            "size": list(size or natural),
+            "size": list(framing.size),
+            "shorter": framing.shorter,
+            "interpolation": framing.interpolation,
             "channels": channels,
             "fingerprint": fingerprint,
             "findings": [[f.kind, f.name, f.detail, f.action] for f in (*source.findings, *seen.findings)],
@@ -174,7 +179,7 @@ def _assemble(source: Source, meta: dict[str, Any], arrays: dict[str, NDArray[An
         names=Names(arrays["names"], arrays["ends"]),
         groups=groups,
         classes=classes,
-        preprocess=Preprocess((height, width), channels, mean, std),
+        preprocess=Preprocess((height, width), channels, mean, std, meta["shorter"], meta["interpolation"]),
         split=split,
         fingerprint=meta["fingerprint"],
         findings=tuple(Finding(*finding) for finding in meta["findings"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image
 
 from deepenough.data.decode import ImageLike, upright
 from deepenough.errors import DeepenoughError
+from deepenough.nets.weights.inputs import Input
 
 NATIVE_SIDE = 64
 """Pictures that all have one size, with no side above this (pixels), are not resampled."""
@@ -19,7 +20,10 @@ NATIVE_SIDE = 64
 PHOTO_SIDE = 64
 """The side (pixels) that other pictures are brought to, unless another is asked for."""
 
-_VERSION = 1
+RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+_VERSION = 2
+_READ = (1, 2)  # version 1 knew neither `shorter` nor `interpolation` nor `order`: it had their defaults
 
 
 def default_size(sizes: set[tuple[int, int]]) -> tuple[int, int]:
@@ -31,71 +35,97 @@ def default_size(sizes: set[tuple[int, int]]) -> tuple[int, int]:
     return PHOTO_SIDE, PHOTO_SIDE
 
 
-def reading_side(size: tuple[int, int]) -> int:
-    """The shorter side (pixels) that a JPEG has to keep when it is decoded at a reduced scale: twice what is needed."""
-    return 2 * max(*size, 32)
+@dataclass(frozen=True)
+class Framing:
+    """What of a picture is seen, and how large.
 
-
-def fit(picture: Image.Image, size: tuple[int, int], channels: int) -> NDArray[np.uint8]:
-    """Shrink or enlarge until the picture covers `size`, keep the centre: uint8 (H, W, channels).
-
-    Bilinear, antialiased when shrinking. A picture that has the size already is not resampled.
+    The picture is scaled until its shorter side has `shorter` pixels, and the centre of `size` (H, W) is cut out; with
+    `shorter` None the scaled picture just covers `size`. `interpolation` is antialiased when shrinking.
     """
-    mode = "L" if channels == 1 else "RGB"
-    if picture.mode != mode:
-        picture = picture.convert(mode)
-    height, width = size
-    if picture.size != (width, height):
+
+    size: tuple[int, int]
+    shorter: int | None = None
+    interpolation: str = "bilinear"
+
+    @property
+    def reading_side(self) -> int:
+        """The shorter side (pixels) that a JPEG has to keep when it is decoded at a reduced scale: twice the needed."""
+        return 2 * max(*self.size, self.shorter or 0, 32)
+
+    def resized(self, side: int) -> Framing:
+        """The same framing for squares of `side` pixels."""
+        shorter = None if self.shorter is None else round(self.shorter * side / min(self.size))
+        return Framing((side, side), shorter, self.interpolation)
+
+    def apply(self, picture: Image.Image, channels: int) -> NDArray[np.uint8]:
+        """uint8 (H, W, channels). A picture that has the size already is not resampled."""
+        mode = "L" if channels == 1 else "RGB"
+        if picture.mode != mode:
+            picture = picture.convert(mode)
+        height, width = self.size
         scale = max(height / picture.height, width / picture.width)
-        left, top = (picture.width - width / scale) / 2, (picture.height - height / scale) / 2
-        box = (
-            max(left, 0.0),
-            max(top, 0.0),
-            min(left + width / scale, picture.width),
-            min(top + height / scale, picture.height),
-        )
-        picture = picture.resize((width, height), Image.Resampling.BILINEAR, box=box)
-    return np.asarray(picture, np.uint8).reshape(height, width, channels)
+        if self.shorter is not None:
+            scale = max(scale, self.shorter / min(picture.size))
+        if picture.size != (width, height) or scale != 1:
+            left, top = (picture.width - width / scale) / 2, (picture.height - height / scale) / 2
+            box = (
+                max(left, 0.0),
+                max(top, 0.0),
+                min(left + width / scale, picture.width),
+                min(top + height / scale, picture.height),
+            )
+            picture = picture.resize((width, height), RESAMPLING[self.interpolation], box=box)
+        return np.asarray(picture, np.uint8).reshape(height, width, channels)
 
 
 @dataclass(frozen=True)
 class Preprocess:
     """How any image becomes the network's input.
 
-    `size` is (H, W) in pixels, `channels` 1 (grey) or 3 (RGB); `mean` and `std` are those of the training images, per
-    channel, in 0..1. Normalisation, `(pixels / 255 - mean) / std`, happens on the training device.
+    `size` is (H, W) in pixels, `channels` 1 (grey) or 3; `mean` and `std` are per channel, in 0..1: those of the
+    training images, or of what pretrained weights were made with. `order` is the order of the channels that the network
+    takes. Normalisation, `(pixels / 255 - mean) / std`, happens on the training device. `shorter` and `interpolation`
+    are those of `Framing`.
     """
 
     size: tuple[int, int]
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    shorter: int | None = None
+    interpolation: str = "bilinear"
+    order: str = "RGB"
+
+    @classmethod
+    def of(cls, given: Input) -> Preprocess:
+        """What pretrained weights expect."""
+        return cls(given.size, len(given.mean), given.mean, given.std, given.shorter, given.interpolation, given.order)
+
+    @property
+    def framing(self) -> Framing:
+        return Framing(self.size, self.shorter, self.interpolation)
 
     def pixels(self, image: ImageLike) -> NDArray[np.uint8]:
         """uint8 (H, W, C) of a path, the bytes of a file, a Pillow image or an array.
 
         Raises `ImageError` for what cannot be used.
         """
-        return fit(upright(image, reading_side(self.size)), self.size, self.channels)
+        return self.framing.apply(upright(image, self.framing.reading_side), self.channels)
 
     def to_json(self) -> dict[str, Any]:
         """What `preprocess.json` holds beside the class names."""
-        return {
-            "version": _VERSION,
-            "size": list(self.size),
-            "channels": self.channels,
-            "resize": "cover, centre crop, bilinear antialiased",
-            "mean": list(self.mean),
-            "std": list(self.std),
-        }
+        return {"version": _VERSION, **asdict(self)}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Preprocess:
         """The inverse of `to_json`; other keys (such as `classes`) are left alone."""
-        if content.get("version") != _VERSION:
+        if content.get("version") not in _READ:
             raise DeepenoughError(
-                f"preprocessing of version {content.get('version')!r}: this deepenough reads version {_VERSION}; "
-                "use the deepenough that wrote the model"
+                f"preprocessing of version {content.get('version')!r}: this deepenough reads versions "
+                f"{' and '.join(map(str, _READ))}; use the deepenough that wrote the model"
             )
-        height, width = content["size"]
-        return cls((int(height), int(width)), int(content["channels"]), tuple(content["mean"]), tuple(content["std"]))
+        names = {entry.name for entry in fields(cls)}
+        known: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in content.items() if key in names
+        }
+        return cls(**known)

@@ -24,17 +24,22 @@ from deepenough.depth.judge import Question, Verdict
 from deepenough.depth.ladder import Rung, ladder
 from deepenough.depth.options import RECIPE, Options
 from deepenough.depth.parts import parts
+from deepenough.depth.patches import patches
+from deepenough.depth.pretrained import Pretrained, choose_weights
 from deepenough.depth.search import Search
+from deepenough.depth.sound import ready, sound
+from deepenough.depth.to_cut import CutSearch
 from deepenough.depth.to_enough import EnoughSearch
 from deepenough.depth.to_target import TargetSearch
 from deepenough.depth.workshop import Workshop
 from deepenough.errors import DeepenoughError
 from deepenough.model import FOLDER, Model, load, save_model
 from deepenough.nets import dumps, layer_table
+from deepenough.nets.weights import Weights
 from deepenough.progress import Reporter
 from deepenough.report import FILE as REPORT
 from deepenough.report import write_report
-from deepenough.train import Interrupted, Recipe, Stop, Trained, choose_device, default_recipe
+from deepenough.train import Interrupted, Recipe, Stop, Trained, choose_device, default_recipe, finetune_recipe
 from deepenough.train import evaluate as predictions
 
 RUNS = Path("runs")
@@ -90,6 +95,8 @@ def fit(
             options[name] = (options[name],)
     source = open_source(data)
     asked = Options.from_json({"data": from_anywhere(data), **options})
+    if asked.weights is not None and Path(asked.weights).expanduser().is_file():
+        asked = replace(asked, weights=str(Path(asked.weights).expanduser().absolute()))
     if out is not None and (Path(out) / r.FILE).exists():
         raise DeepenoughError(
             f"--out {out}: there is a run already; go on with `deepenough fit --resume {out}`, or name another folder"
@@ -98,8 +105,12 @@ def fit(
         raise DeepenoughError(f"--out {out}: this is a file; name a folder that the run may make")
     if out is not None and Path(out).is_dir() and any(Path(out).iterdir()):
         raise DeepenoughError(f"--out {out}: this folder holds something else; name one that is new or empty")
+    reporter = reporter or Reporter()
+    weights = choose_weights(asked, source, reporter)
+    # What was chosen is asked for when the run goes on, whatever is in the cache by then.
+    asked = replace(asked, weights=asked.weights or weights.name) if weights else replace(asked, scratch=True)
     folder = new_folder(source.name) if out is None else Path(out)
-    return _run(asked, source, folder, None, reporter or Reporter())
+    return _run(asked, source, weights, folder, None, reporter)
 
 
 def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
@@ -110,8 +121,10 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
         if not (folder / REPORT).is_file():  # killed between the record and its page
             write_report(folder)
         return Run(folder, before)
-    asked = Options.from_json(before.options)
-    return _run(asked, open_source(asked.data), folder, before, reporter or Reporter())
+    asked, reporter = Options.from_json(before.options), reporter or Reporter()
+    source = open_source(asked.data)
+    weights = choose_weights(asked, source, reporter)
+    return _run(asked, source, weights, folder, before, reporter)
 
 
 @dataclass(frozen=True)
@@ -123,50 +136,84 @@ class Setting:
     question: Question
     ladder: tuple[Rung, ...]
     workshop: Workshop
+    pretrained: Pretrained | None
 
     def search(self, changed: Callable[[Search], None]) -> Search:
         """The search that the question asks for."""
-        kind = EnoughSearch if self.question.target is None else TargetSearch
-        return kind(self.question, self.ladder, self.workshop, changed)
+        if self.question.target is None:
+            if self.pretrained is None:
+                return EnoughSearch(self.question, self.ladder, self.workshop, changed)
+            return CutSearch(self.question, self.ladder, self.workshop, changed, self.pretrained.sounding.proposed)
+        first = 0 if self.pretrained is None else max(self.pretrained.sounding.proposed - 1, 0)
+        return TargetSearch(self.question, self.ladder[first:], self.workshop, changed)
 
 
-def set_up(asked: Options, source: Source, folder: Path, reporter: Reporter, before: r.Record | None = None) -> Setting:
+def set_up(
+    asked: Options,
+    source: Source,
+    weights: Weights | None,
+    folder: Path,
+    reporter: Reporter,
+    before: r.Record | None = None,
+) -> Setting:
     """Read the images, and fix split, recipe and ladder; those of the record `before`, when a run goes on.
 
-    The order of resuming: threads, images and split, recipe; then the search is replayed over the same folders,
-    where every finished training is read back and the unfinished one goes on from its checkpoint.
+    With `weights` the images are prepared as those want them, and the ladder is their network cut at every depth, after
+    a sounding. The order of resuming: threads, images and split, recipe; then the search is replayed over the same
+    folders, where every finished training is read back and the unfinished one goes on from its checkpoint.
     """
     deadline = None if asked.time_limit is None else time.monotonic() + asked.time_limit
     torch.set_num_threads(int(before.environment["threads"]) if before else asked.threads or torch.get_num_threads())
-    with reporter.task("reading images") as advance:
-        images = prepare(source, size=asked.size, seed=asked.seed, progress=advance)
-    if asked.limit is not None:
-        images = images.subset(asked.limit, asked.seed)
+    if weights is None:
+        with reporter.task("reading images") as advance:
+            images = prepare(source, size=asked.size, seed=asked.seed, progress=advance)
+        if asked.limit is not None:
+            images = images.subset(asked.limit, asked.seed)
+    else:
+        weights, images = ready(
+            weights,
+            source,
+            framing=asked.framing,
+            size=asked.size,
+            seed=asked.seed,
+            limit=asked.limit,
+            reporter=reporter,
+        )
     if before and before.data.fingerprint != images.fingerprint:
         raise DeepenoughError(
             f"{folder}: the images of {before.data.source!r} are not those that the run began with; "
             "bring them back, or start a new run"
         )
-    recipe = Recipe.from_json(before.recipe) if before else _recipe(asked, images)
+    if before and weights and before.sounding and before.sounding.sha256 != weights.sha256:
+        raise DeepenoughError(
+            f"{folder}: the weights {weights.name} are not those that the run began with; bring them back, or start a "
+            "new run"
+        )
+    recipe = Recipe.from_json(before.recipe) if before else _recipe(asked, images, weights)
+    pretrained = _sounded(asked, weights, images, recipe, reporter) if weights else None
     question = Question(
         target=asked.target,
         margin=asked.margin,
         metric=asked.metric,
         minimize=asked.minimize,
-        families=asked.family,
-        widths=asked.width,
+        families=(weights.network.name,) if weights else asked.families,
+        widths=asked.widths,
         budget=asked.search_budget,
         seed=asked.seed,
+        weights=weights.name if weights else None,
     )
-    height, width = images.preprocess.size
-    rungs = ladder(
-        asked.family,
-        asked.width,
-        (images.preprocess.channels, height, width),
-        len(images.classes),
-        max_depth=asked.max_depth,
-        minimize=asked.minimize,
-    )
+    if pretrained:
+        rungs = pretrained.rungs
+    else:
+        height, width = images.preprocess.size
+        rungs = ladder(
+            asked.families,
+            asked.widths,
+            (images.preprocess.channels, height, width),
+            len(images.classes),
+            max_depth=asked.max_depth,
+            minimize=asked.minimize,
+        )
     workshop = Workshop(
         images=images,
         parts=parts(images, asked.margin, asked.seed, asked.folds),
@@ -177,11 +224,35 @@ def set_up(asked: Options, source: Source, folder: Path, reporter: Reporter, bef
         deadline=deadline,
         tensorboard=folder / "tensorboard" if asked.tensorboard else None,
     )
-    return Setting(images, recipe, question, rungs, workshop)
+    if pretrained:
+        workshop.start, workshop.start_name = pretrained.start, pretrained.sounding.weights.name
+        workshop.sounded = pretrained.sounding.record.images * rungs[-1].macs
+    return Setting(images, recipe, question, rungs, workshop, pretrained)
 
 
-def _run(asked: Options, source: Source, folder: Path, before: r.Record | None, reporter: Reporter) -> Run:
-    setting = set_up(asked, source, folder, reporter, before)
+def _sounded(asked: Options, weights: Weights, images: Images, recipe: Recipe, reporter: Reporter) -> Pretrained:
+    sounding = sound(
+        weights,
+        images,
+        margin=asked.margin,
+        metric=asked.metric,
+        target=asked.target,
+        seed=asked.seed,
+        device=choose_device(recipe.device),
+        reporter=reporter,
+    )
+    return Pretrained.of(sounding)
+
+
+def _run(
+    asked: Options,
+    source: Source,
+    weights: Weights | None,
+    folder: Path,
+    before: r.Record | None,
+    reporter: Reporter,
+) -> Run:
+    setting = set_up(asked, source, weights, folder, reporter, before)
     images, workshop = setting.images, setting.workshop
     folder.mkdir(parents=True, exist_ok=True)
     record = _opened(asked, setting, before)
@@ -226,6 +297,7 @@ def _opened(asked: Options, setting: Setting, before: r.Record | None) -> r.Reco
         decision_images=account.decision_images(setting.workshop.parts),
         recipe=setting.recipe.to_json(),
         ladder=[account.rung(step, setting.workshop) for step in setting.ladder],
+        sounding=setting.pretrained.sounding.record if setting.pretrained else None,
     )
 
 
@@ -268,6 +340,8 @@ def _conclude(
             for b in baselines(images, train, test, search.question.seed)
         ]
         advance(3, 3)
+    if record.sounding:
+        record.patches = patches(model, images, train, folder)
     record.mistakes = pictures.mistakes(images, test, probabilities, folder)
     record.decision = account.decision(verdict)
     record.decision.advice += account.sobering(record.test, record.baselines)
@@ -279,11 +353,15 @@ def _conclude(
     write_report(folder)
 
 
-def _recipe(asked: Options, images: Images) -> Recipe:
+def _recipe(asked: Options, images: Images, weights: Weights | None) -> Recipe:
     """The default recipe for this many images, with what the user overrides."""
     height, width = images.preprocess.size
     shape = (images.preprocess.channels, height, width)
-    recipe = default_recipe(len(images.split.train), shape, images.mirror, strength=asked.augment)
+    count = len(images.split.train)
+    if weights:
+        recipe = finetune_recipe(count, images.mirror, strength=asked.augment)
+    else:
+        recipe = default_recipe(count, shape, images.mirror, strength=asked.augment)
     given = {name: value for name in RECIPE if (value := getattr(asked, name)) is not None}
     augment = replace(recipe.augment, **asked.switches)
     return replace(recipe, augment=augment, class_weights=asked.class_weights, **given)
@@ -294,8 +372,11 @@ def _introduction(record: r.Record) -> str:
     height, width = data.size
     wrong = f"; {len(data.findings):,} findings about the images" if data.findings else ""
     counts = ", ".join(f"{sum(counts):,} {name}" for name, counts in data.counts.items())
+    tried = (
+        record.sounding.text if record.sounding else f"ladder: {'/'.join(record.question.families)} of depth {depths}"
+    )
     return (
         f"{data.source}: {len(data.classes)} classes, {counts} images of {data.channels}x{height}x{width}{wrong}\n"
-        f"ladder: {'/'.join(record.question.families)} of depth {depths}; "
+        f"{tried}\n"
         f"decided on {record.decision_images.why}"
     )

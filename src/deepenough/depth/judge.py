@@ -34,6 +34,7 @@ class Question:
     widths: tuple[float, ...] = (1.0,)
     budget: float = 0.5
     seed: int = 0
+    weights: str | None = None  # of the pretrained network that is cut, if any
 
 
 @dataclass(frozen=True)
@@ -289,6 +290,12 @@ def _nothing_finished(reference: Candidate, resolved: float) -> Verdict:
 
 
 def _what_would_help(question: Question) -> tuple[str, ...]:
+    if question.weights:
+        return (
+            "more images of each class; see the report for the classes that are mistaken most",
+            "longer fine-tuning (--epochs), or stronger augmentation: --augment standard",
+            "weights of a larger network: `deepenough weights list`",
+        )
     wider = 2 * max(question.widths)
     others = [name for name in ("residual", "inception", "plain") if name not in question.families]
     return (

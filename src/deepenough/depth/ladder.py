@@ -15,16 +15,19 @@ MEASURES = ("depth", "parameters", "macs")
 
 @dataclass(frozen=True)
 class Rung:
-    """One network of a family: `blocks` blocks a level at a width factor."""
+    """One network of a family: `blocks` blocks a level at a width factor; or a pretrained one cut after `place`."""
 
     family: str
     width: float
     blocks: int
     network: Network
+    place: str = ""
 
     @property
     def name(self) -> str:
-        """`residual-7`, or `residual-7-w1.5` at another width than 1."""
+        """`residual-7`, or `residual-7-w1.5` at another width than 1, or `squeezenet1_1-fire7`."""
+        if self.place:
+            return f"{self.family}-{self.place}"
         width = "" if self.width == 1 else f"-w{self.width:g}"
         return f"{self.family}-{self.depth}{width}"
 
@@ -87,6 +90,11 @@ def ladder(
                 rungs.append(step)
                 blocks = max(1, 2 * blocks)
     return tuple(sorted(rungs, key=lambda step: step.measure(minimize)))
+
+
+def cut_rungs(family: str, cut_networks: Sequence[tuple[str, Network]]) -> tuple[Rung, ...]:
+    """The ladder of a pretrained network: its places and the networks cut there, shallow to deep."""
+    return tuple(Rung(family, 1.0, number, network, place) for number, (place, network) in enumerate(cut_networks))
 
 
 def between(failed: Rung, passed: Rung) -> Rung | None:

@@ -25,9 +25,14 @@ class Options:
 
     data: str | None = None
     target: float | None = None
-    family: tuple[str, ...] = ("residual",)
-    width: tuple[float, ...] = (1.0,)
+    family: tuple[str, ...] = ()
+    width: tuple[float, ...] = ()
     max_depth: int | None = None
+    weights: str | None = None  # a name or a file
+    network: str | None = None  # that the file of weights is for
+    preprocess: str | None = None  # that the file of weights was made with
+    framing: str = "whole"  # what pretrained weights see of an image
+    scratch: bool = False
     margin: float = 0.01
     minimize: str = "depth"
     metric: str = "top1"
@@ -81,11 +86,30 @@ class Options:
             raise DeepenoughError(f"--folds {self.folds}: give 1 for the validation split, or 2 and more for folds")
         if self.threads is not None and self.threads > MOST_THREADS:
             raise DeepenoughError(f"--threads {self.threads}: expected at most {MOST_THREADS:,}")
-        if not self.family or not self.width:
-            raise DeepenoughError("give at least one --family and one --width")
+        if self.weights is not None and (self.scratch or self.from_family):
+            other = "--scratch" if self.scratch else "--family, --width or --max-depth"
+            raise DeepenoughError(
+                f"--weights {self.weights}: it starts from trained weights, {other} does not; give one"
+            )
+        for name in ("network", "preprocess"):
+            if getattr(self, name) is not None and self.weights is None:
+                raise DeepenoughError(f"--{name} {getattr(self, name)}: it says what --weights are; give those too")
         for width in self.width:
             if not width > 0:
                 raise DeepenoughError(f"--width {width:g}: expected more than 0")
+
+    @property
+    def from_family(self) -> bool:
+        """Whether networks of a family were asked for, which are trained from scratch."""
+        return bool(self.family or self.width or self.max_depth)
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        return self.family or ("residual",)
+
+    @property
+    def widths(self) -> tuple[float, ...]:
+        return self.width or (1.0,)
 
     @property
     def search_budget(self) -> float:

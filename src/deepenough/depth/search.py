@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from deepenough.depth import judge
 from deepenough.depth.judge import Question, Verdict, points
-from deepenough.depth.ladder import Rung
+from deepenough.depth.ladder import Rung, between
 from deepenough.depth.prospects import Curve, Prospects
 from deepenough.depth.workshop import Candidate, Workshop, finished
 
@@ -53,7 +53,7 @@ class Search:
     @property
     def spent(self) -> int:
         """Multiply-accumulates of everything trained so far."""
-        return sum(candidate.cost for candidate in self.tried)
+        return self.workshop.sounded + sum(candidate.cost for candidate in self.tried)
 
     @property
     def whole_ladder(self) -> int:
@@ -135,6 +135,10 @@ class Search:
 
     def ladder_candidates(self) -> list[Candidate]:
         return sorted((c for c in self.tried if c.role == "ladder"), key=self.measure)
+
+    def between(self, failed: Rung, passed: Rung) -> Rung | None:
+        """The rung halfway between two, or None where there is none."""
+        return between(failed, passed)
 
     def measure(self, candidate: Candidate) -> tuple[int, int]:
         return candidate.rung.measure(self.question.minimize)

@@ -7,7 +7,7 @@ from functools import partial
 from deepenough.depth import judge
 from deepenough.depth.decision import paired_difference
 from deepenough.depth.judge import Compared, Verdict, points
-from deepenough.depth.ladder import Rung, between
+from deepenough.depth.ladder import Rung
 from deepenough.depth.search import STALLED_AFTER, Search
 from deepenough.depth.workshop import Candidate, finished
 
@@ -163,7 +163,7 @@ class EnoughSearch(Search):
             failed = next((c.candidate for c in compared if not c.enough), None)
             enough = [c.candidate for c in compared if c.enough]
             passed = min(enough, key=self.measure) if enough else best
-            middle = failed and between(failed.rung, passed.rung)
+            middle = failed and self.between(failed.rung, passed.rung)
             if not middle or any(c.rung.name == middle.name for c in self.tried):
                 return
             cost = self.workshop.planned(middle)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from deepenough.depth import judge
 from deepenough.depth.decision import one_sided
 from deepenough.depth.judge import Verdict
-from deepenough.depth.ladder import Rung, between
+from deepenough.depth.ladder import Rung
 from deepenough.depth.prospects import Curve
 from deepenough.depth.search import Search
 from deepenough.depth.workshop import Candidate
@@ -37,7 +37,7 @@ class TargetSearch(Search):
             failed = candidate
             if self.stalled():
                 break
-        while failed and passed and (middle := between(failed.rung, passed.rung)):
+        while failed and passed and (middle := self.between(failed.rung, passed.rung)):
             if not self._worth_closing_in(middle, passed.rung, passed.cost):
                 self.note(f"not closing in on depth {middle.depth}", "it would cost more than the budget allows")
                 break
@@ -56,7 +56,7 @@ class TargetSearch(Search):
 
     def _surely_meets(self, target: float, rung: Rung, below: Rung | None) -> Callable[[Curve], bool]:
         """Whether a rung that still trains already meets the target, with a shallower one left to try in budget."""
-        middle = below and between(below, rung)
+        middle = below and self.between(below, rung)
         spent, parts, epochs = self.spent, self.workshop.parts.parts, self.workshop.recipe.epochs
 
         def sure(curve: Curve) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from deepenough.data import Images
 from deepenough.depth.decision import Hits, Strata, accuracy_bounds
@@ -22,6 +23,7 @@ from deepenough.progress import Reporter
 from deepenough.train import Recipe, Trained, choose_device, evaluate, place, range_images, seconds_per_image, train
 
 Watch = Callable[[Curve], str]
+Start = Callable[[Rung, npt.NDArray[np.int64], Path], Mapping[str, torch.Tensor]]
 TRAIN_SAMPLE = 4_000
 
 
@@ -82,6 +84,12 @@ class Candidate:
         """One-sided 95% lower bound of the accuracy."""
         return self.bounds[0]
 
+    def only(self, images: npt.NDArray[np.bool_]) -> Candidate:
+        """The same candidate as far as some of the decision images go."""
+        return replace(
+            self, seen=self.seen[images], probabilities=self.probabilities[images], labels=self.labels[images]
+        )
+
     def accuracy_on(self, images: npt.NDArray[np.bool_]) -> float:
         """On some of the decision images, all of them seen."""
         return Strata.of(self.labels[images], self.metric).accuracy(self.hits[images])
@@ -113,6 +121,9 @@ class Workshop:
     deadline: float | None = None  # of time.monotonic()
     tensorboard: Path | None = None
     stop: Callable[[], bool] | None = None
+    start: Start | None = None  # of pretrained candidates
+    start_name: str | None = None
+    sounded: int = 0  # multiply-accumulates of the sounding before the search
     _paces: dict[str, float] = field(default_factory=dict)  # seconds an image, measured
 
     def __post_init__(self) -> None:
@@ -180,9 +191,12 @@ class Workshop:
         parts = self.parts.parts[:1] if first_part_only else self.parts.parts
         with self.reporter.task(blank.name) as advance:
             for number, part in enumerate(parts):
-                start = (
-                    grow(parent.trainings[number].state, parent.rung.network, rung.network, seed) if parent else None
-                )
+                folder = self.folder / blank.name / f"part{number}"
+                start: Mapping[str, torch.Tensor] | None = None
+                if parent:
+                    start = grow(parent.trainings[number].state, parent.rung.network, rung.network, seed)
+                elif self.start:
+                    start = self.start(rung, part.train, folder)
                 trained = train(
                     rung.network,
                     recipe,
@@ -213,7 +227,7 @@ class Workshop:
             blank,
             state=state,
             trainings=tuple(trainings),
-            start=parent.name if parent else None,
+            start=parent.name if parent else self.start_name,
             why=_why(state),
             train_top1=self._train_top1(rung, trainings[0], parts[0]) if state == "finished" else None,
         )
@@ -233,6 +247,7 @@ class Workshop:
         # Nothing is held out that patience could look at: as many epochs as it gave the folds.
         epochs = round(float(np.median([training.epochs for training in candidate.trainings])))
         recipe = replace(self.recipe, epochs=epochs, patience=0)
+        folder = self.folder / f"{candidate.rung.name}-final"
         with self.reporter.task(f"{candidate.rung.name} on all images but test") as advance:
             return train(
                 candidate.rung.network,
@@ -240,8 +255,9 @@ class Workshop:
                 self.images,
                 self.decision,
                 np.empty(0, np.int64),
-                self.folder / f"{candidate.rung.name}-final",
+                folder,
                 seed=seed,
+                start=self.start(candidate.rung, self.decision, folder) if self.start else None,
                 progress=_share(advance, 0, 1),
                 stop=self.stop,
             )

@@ -6,6 +6,7 @@ image's border: padding counts, so a field can be larger than the image.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 
@@ -66,6 +67,16 @@ def receptive_field(network: Network) -> int:
             break
         sizes.append(field.size)
     return sizes[-1]
+
+
+def extents(network: Network) -> dict[str, Field]:
+    """Where every layer's output looks, by module path: the first value's field, and how far its neighbour's is moved.
+
+    For layers before the first `Flatten` or global pool.
+    """
+    outputs = {visit.path: visit.output for visit in visits(network)}
+    found = _stack(network.stack, Field(), "", {})
+    return dict(itertools.takewhile(lambda one: len(outputs[one[0]]) == 3, found))
 
 
 def fields(network: Network) -> dict[str, int]:

@@ -20,6 +20,7 @@ def figures(record: Record) -> dict[str, Figure]:
     """Every figure that there is something to draw for, by name."""
     made = {
         "accuracy": accuracy(record),
+        "sounding": sounding(record),
         "gap": gap(record),
         "cost": cost(record),
         "curves": curves(record, "top1"),
@@ -170,6 +171,54 @@ def _line(record: Record) -> tuple[float | None, str]:
     if value is None:
         return None, ""
     return 100 * (value - question.margin), f"best less the margin, {words.percent(question.margin)}"
+
+
+def sounding(record: Record) -> Figure | None:
+    """Accuracy of the probes against depth, with intervals; what they propose, and what was chosen."""
+    if record.sounding is None:
+        return None
+    places = record.sounding.places
+    tops = [place.accuracy for place in places]
+    curve: Figure = {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "name": "linear probe",
+        "x": [place.depth for place in places],
+        "y": [100 * top.value for top in tops],
+        "error_y": {
+            "type": "data",
+            "symmetric": False,
+            "array": [100 * (top.high - top.value) for top in tops],
+            "arrayminus": [100 * (top.value - top.low) for top in tops],
+            "thickness": 1.5,
+            "width": 5,
+        },
+        "text": [_safe(place.place) for place in places],
+        "hovertemplate": "after %{text}<br>depth %{x}: %{y:.2f}%<extra></extra>",
+        "line": {"color": COLOURS[0], "width": 1.5},
+        "marker": {"size": 8, "symbol": "circle", "color": COLOURS[0]},
+    }
+    marks = []
+    chosen = record.decision.depth if record.decision else None
+    for label, symbol, colour, wanted in (
+        ("proposed cut", "diamond-open", "--c3", [p for p in places if p.place == record.sounding.proposed]),
+        ("chosen after fine-tuning", "circle-open", "--c2", [p for p in places if p.depth == chosen]),
+    ):
+        marks += [
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": label,
+                "x": [place.depth],
+                "y": [100 * place.accuracy.value],
+                "hoverinfo": "skip",
+                "marker": {"size": 20, "symbol": symbol, "color": colour, "line": {"width": 2.5}},
+            }
+            for place in wanted[:1]
+        ]
+    layout = _layout("depth of the network cut there (weighted layers)", "accuracy of a linear probe")
+    layout["xaxis"] |= {"tickmode": "array", "tickvals": [p.depth for p in places]} if len(places) <= 20 else {}
+    return {"data": [curve, *marks], "layout": layout}
 
 
 def gap(record: Record) -> Figure | None:

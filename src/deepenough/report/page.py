@@ -57,6 +57,7 @@ def render(record: r.Record, run: Path) -> str:
         comparisons={pair.candidate: pair for pair in record.decision.comparisons} if record.decision else {},
         confusions=_confusions(record),
         pictures=[(mistake, _picture(run, mistake.picture)) for mistake in record.mistakes],
+        patches=[(found, _picture(run, found.picture)) for found in record.patches],
         listed=LISTED,
         totals={name: sum(counts) for name, counts in record.data.counts.items()},
     )

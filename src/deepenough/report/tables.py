@@ -6,18 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich import box
+from rich.bar import Bar
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from deepenough.record import Comparison, Metrics, Record
+from deepenough.record import Comparison, Metrics, Record, Sounding
 from deepenough.report import words
 
 
 def evidence(record: Record, report: Path | None = None) -> Group:
     """The answer, its evidence, the test images, the cost, the data, and the report to open."""
     parts: list[RenderableType] = [answer(record)]
+    if record.sounding is not None:
+        parts += [Padding(sounding_table(record.sounding), (1, 0, 0, 0))]
     if record.candidates:
         parts += [Padding(candidates(record), (1, 0, 0, 0))]
     if record.test is not None:
@@ -86,6 +89,40 @@ def _difference(record: Record, name: str, pair: Comparison | None) -> str:
     if pair is None:
         return "best" if record.decision and record.decision.best == name else "–"
     return f"{words.points(pair.difference)}\n{words.points(pair.lower)} to {words.points(pair.upper)}"
+
+
+def sounding_table(sounding: Sounding) -> Group:
+    """What a sounding found: a row a place, accuracy drawn as a bar, the proposed cut marked."""
+    table = Table(
+        title=f"{sounding.weights} ({sounding.network}) on {sounding.images:,} images, {sounding.folds} folds",
+        title_justify="left",
+        title_style="dim",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.add_column("cut after", overflow="fold")
+    for header in ("depth", "params", "MACs", "ms", "accuracy", "95% interval", "below the whole\n(95%), points"):
+        table.add_column(header, justify="right")
+    shares = [place.accuracy.value for place in sounding.places]
+    low = max(0.0, min(shares) - 0.05)
+    table.add_column(f"{words.percent(low, 0)} to {words.percent(max(shares), 0)}", width=24)
+    for place in sounding.places:
+        whole, mark = place is sounding.places[-1], place.place == sounding.proposed
+        half = (place.high - place.low) / 2
+        table.add_row(
+            Text(place.place + (", the whole network" if whole else "") + (" <- proposed" if mark else "")),
+            str(place.depth),
+            words.amount(place.parameters),
+            words.amount(place.macs),
+            f"{place.milliseconds:.2f}",
+            words.percent(place.accuracy.value),
+            words.interval(place.accuracy),
+            "" if whole else f"{words.points(place.difference)} ± {100 * half:.1f}",
+            Bar(max(shares) - low, 0, place.accuracy.value - low, color="green" if mark else "blue"),
+            style="bold" if mark else "dim" if place.ruled_out else "",
+        )
+    note = f"{sounding.text[:1].upper()}{sounding.text[1:]}."
+    return Group(table, Text(note), Text(f"{sounding.input}; {sounding.seconds:.0f} s"))
 
 
 def test(record: Record) -> Table:

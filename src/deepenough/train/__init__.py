@@ -6,7 +6,7 @@ from deepenough.train.evaluate import evaluate
 from deepenough.train.measure import seconds_per_image
 from deepenough.train.memory import keep_freed_memory
 from deepenough.train.range_test import range_images
-from deepenough.train.recipe import Recipe, default_recipe
+from deepenough.train.recipe import Recipe, default_recipe, finetune_recipe
 from deepenough.train.result import Trained
 from deepenough.train.scores import Scores
 from deepenough.train.stop import Interrupted, Stop
@@ -22,6 +22,7 @@ __all__ = [
     "choose_device",
     "default_recipe",
     "evaluate",
+    "finetune_recipe",
     "keep_freed_memory",
     "place",
     "range_images",

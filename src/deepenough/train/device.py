@@ -29,3 +29,13 @@ def place(model: nn.Module, device: torch.device, memory_format: str = "channels
     if memory_format == "channels_last":
         return model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
     return model.to(device)
+
+
+def training_mode(model: nn.Module, freeze_norms: bool) -> nn.Module:
+    """The model in training mode; with `freeze_norms` its batch norms go on using the statistics that they have."""
+    model.train()
+    if freeze_norms:
+        for part in model.modules():
+            if isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d)):
+                part.eval()
+    return model

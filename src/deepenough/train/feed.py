@@ -47,7 +47,9 @@ class Loader:
 
 
 def normalise(pixels: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
-    """(pixels - mean) / std of `pixels` float32 (N, C, H, W) in 0..1."""
+    """(pixels - mean) / std of `pixels` float32 (N, C, H, W), RGB or grey in 0..1, in the network's channel order."""
+    if preprocess.order == "BGR":
+        pixels = pixels.flip(1)
     mean = torch.tensor(preprocess.mean, dtype=torch.float32, device=pixels.device).view(1, -1, 1, 1)
     std = torch.tensor(preprocess.std, dtype=torch.float32, device=pixels.device).view(1, -1, 1, 1)
     return (pixels - mean) / std

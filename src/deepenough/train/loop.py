@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from deepenough.train.checkpoint import Keeper, whole
 from deepenough.train.curve import HELD_OUT, Epoch
+from deepenough.train.device import training_mode
 from deepenough.train.draws import seed_step
 from deepenough.train.evaluate import evaluate
 from deepenough.train.feed import Feed, Index
@@ -46,6 +47,7 @@ class Job:
     schedule: Schedule
     objective: Objective
     clip: Callable[[], object]
+    freeze_norms: bool = False
 
 
 @dataclass
@@ -103,7 +105,7 @@ def run(state: State, job: Job, supervisor: Supervisor, watch: Watch) -> str:
 def one_epoch(state: State, job: Job, supervisor: Supervisor) -> None:
     """The steps that the running epoch still lacks."""
     epoch = len(state.curve)
-    state.model.train()
+    training_mode(state.model, job.freeze_norms)
     clock = time.perf_counter()
     for images, targets in job.feed.epoch(epoch, skip=state.step - epoch * job.feed.steps):
         set_lr(state.optimizer, job.schedule(state.step))

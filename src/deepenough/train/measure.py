@@ -9,7 +9,7 @@ import torch
 
 from deepenough.data import Images
 from deepenough.nets import Network
-from deepenough.train.device import choose_device
+from deepenough.train.device import choose_device, training_mode
 from deepenough.train.draws import own_draws
 from deepenough.train.feed import Feed, Index, Loader
 from deepenough.train.objective import Objective, logits_of
@@ -29,7 +29,7 @@ def seconds_per_image(network: Network, recipe: Recipe, images: Images, index: I
     few = index[: (WARM_UP + MEASURED) * recipe.batch]
     with own_draws(device):
         state = fresh_state(network, recipe, device, seed=0)
-        state.model.train()
+        training_mode(state.model, recipe.freeze_norms)
         set_lr(state.optimizer, 1e-4)
         feed = Feed(Loader(images, device), few, recipe.batch, recipe.augment, seed=0)
         objective, clip = Objective(recipe.label_smoothing), make_clip(state.model, recipe.clip)

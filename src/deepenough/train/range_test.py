@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from deepenough.train.device import training_mode
 from deepenough.train.draws import seed_step
 from deepenough.train.feed import Feed
 from deepenough.train.objective import Objective
@@ -62,7 +63,7 @@ def range_test(model: nn.Module, feed: Feed, objective: Objective, recipe: Recip
     A pure function of the model's weights, the feed (with its seed), and the recipe.
     """
     clock = time.perf_counter()
-    trial = copy.deepcopy(model).train()
+    trial = training_mode(copy.deepcopy(model), recipe.freeze_norms)
     optimizer = make_optimizer(trial, recipe)
     precision = Precision(recipe.precision, feed.loader.device)
     clip = make_clip(trial, recipe.clip)

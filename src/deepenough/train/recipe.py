@@ -23,7 +23,9 @@ class Recipe:
     `lr` is the peak of the schedule; None asks the range test. `momentum` is the first beta of AdamW.
     `warmup` is the share of all steps in which the rate rises. `clip` is the largest norm of the gradient,
     0 for no limit. `ema` is the decay of the moving average of the weights, 0 for none. `patience` is the
-    number of epochs without a better held-out accuracy after which training ends, 0 for never.
+    number of epochs without a better held-out accuracy after which training ends, 0 for never. `first_layer` is the
+    first layer's learning rate as a share of the last's, with those between growing by equal factors: below 1 it keeps
+    what pretrained layers know. `freeze_norms` leaves the statistics of batch norms as they are.
     """
 
     epochs: int = 15
@@ -41,6 +43,8 @@ class Recipe:
     class_weights: bool = False
     precision: str = "float32"
     patience: int = 0
+    first_layer: float = 1.0
+    freeze_norms: bool = False
     memory_format: str = "channels_last"
     device: str = "auto"
 
@@ -64,6 +68,7 @@ class Recipe:
             ("clip", 0, math.inf),
             ("ema", 0, 0.999999),
             ("patience", 0, math.inf),
+            ("first_layer", 1e-6, 1),
         ):
             value = getattr(self, name)
             if not low <= value <= high:
@@ -84,6 +89,30 @@ class Recipe:
             if name not in known:
                 raise unknown("recipe field", name, known)
         return cls(**{**content, "augment": Augment(**content["augment"])})
+
+
+def finetune_recipe(images_count: int, mirror: bool, *, strength: str | None = None) -> Recipe:
+    """A recipe that adapts pretrained weights, whose head a probe has set already, to `images_count` images.
+
+    Gentle at first, and gentlest in the first layers: one plain one-cycle schedule threw the probe's accuracy away
+    before it came back. AdamW, since published weights come in all scales. Norms keep their statistics, which a small
+    batch would only blur. Epochs fall from 24 at 100 images to 6 at 3,000 and 3 from 17,000 on.
+    """
+    if strength is not None and strength not in STRENGTHS:
+        raise unknown("augmentation", strength, STRENGTHS)
+    epochs = round(6 * (3000 / max(images_count, 1)) ** 0.4)
+    return Recipe(
+        epochs=min(max(epochs, 3), 30),
+        batch=32,
+        optimizer="adamw",
+        lr=8e-4,
+        weight_decay=0.05,
+        schedule="cosine",
+        warmup=0.1,
+        first_layer=0.1,
+        freeze_norms=True,
+        augment=Augment.named(strength or "light", mirror),
+    )
 
 
 def default_recipe(

@@ -102,6 +102,7 @@ def train(
             schedule=schedule(recipe.schedule, lr=state.lr, steps=recipe.epochs * feed.steps, warmup=recipe.warmup),
             objective=objective,
             clip=make_clip(state.model, recipe.clip),
+            freeze_norms=recipe.freeze_norms,
         )
         drawn = curves(tensorboard)
 

@@ -16,10 +16,10 @@ from deepenough.errors import DeepenoughError, nearest
 _NAMED = ("fashion-mnist", "mnist")
 
 
-def from_anywhere(text: str | Path | None) -> str | None:
+def from_anywhere(text: str | Path | None) -> str:
     """What names the same source from any working folder: paths become absolute, names stay."""
     if text is None or str(text) in ("digits", *_NAMED) or str(text).startswith("hf:"):
-        return None if text is None else str(text)
+        return str(text or "digits")
     return str(Path(text).expanduser().absolute())
 
 

@@ -8,13 +8,14 @@ from types import MappingProxyType
 from deepenough.errors import unknown
 from deepenough.nets.network import Network
 from deepenough.nets.zoo import resnet, vgg
-from deepenough.nets.zoo.alexnet import alexnet, alexnet_torchvision
+from deepenough.nets.zoo.alexnet import alexnet, alexnet_bvlc, alexnet_torchvision
 from deepenough.nets.zoo.googlenet import googlenet, googlenet_bn
 from deepenough.nets.zoo.squeezenet import squeezenet1_1
 
 NETWORKS: Mapping[str, Callable[[], Network]] = MappingProxyType(
     {
         "alexnet": alexnet,
+        "alexnet_bvlc": alexnet_bvlc,
         "alexnet_torchvision": alexnet_torchvision,
         **{f"vgg{depth}": vgg.preset(depth) for depth in vgg.VGGS},
         **{f"vgg{depth}_bn": vgg.preset(depth, norm=True) for depth in vgg.VGGS},
@@ -24,6 +25,7 @@ NETWORKS: Mapping[str, Callable[[], Network]] = MappingProxyType(
         "resnet18_torchvision": resnet.torchvision(18),
         "resnet34_torchvision": resnet.torchvision(34),
         **{f"resnet{depth}_v1_5": resnet.torchvision(depth) for depth in (50, 101, 152)},
+        **{f"resnet{depth}_keras": resnet.keras(depth) for depth in (50, 101, 152)},
         "squeezenet1_1": squeezenet1_1,
     }
 )

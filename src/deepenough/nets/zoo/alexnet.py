@@ -1,4 +1,4 @@
-"""AlexNet (Krizhevsky, Sutskever & Hinton 2012), and the later one that torchvision calls so."""
+"""AlexNet (Krizhevsky, Sutskever & Hinton 2012), BVLC's release of it, and the later one that torchvision calls so."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from deepenough.nets.network import Network
 
 # Section 3.3: n 5, k 2, alpha 1e-4 on the sum (here divided by n), beta 0.75.
 PAPER_LRN = Lrn(5, alpha=5e-4, beta=0.75, k=2.0)
+BVLC_LRN = Lrn(5, alpha=1e-4, beta=0.75, k=1.0)  # Caffe divides alpha by n
 
 
-def alexnet() -> Network:
-    """The net of 2012: two groups in the second, fourth and fifth convolution, LRN after the first two, 227x227."""
-    stack = (
-        *(Conv(96, 11, 4, 0), Relu(), PAPER_LRN, MaxPool(3, 2)),
-        *(Conv(256, 5, groups=2), Relu(), PAPER_LRN, MaxPool(3, 2)),
+def _grouped(lrn: Lrn) -> Stack:
+    return (
+        *(Conv(96, 11, 4, 0), Relu(), lrn, MaxPool(3, 2)),
+        *(Conv(256, 5, groups=2), Relu(), lrn, MaxPool(3, 2)),
         *(Conv(384), Relu()),
         *(Conv(384, groups=2), Relu()),
         *(Conv(256, groups=2), Relu(), MaxPool(3, 2)),
@@ -22,8 +22,19 @@ def alexnet() -> Network:
         *(Dense(4096), Relu(), Dropout()),
         Dense(1000),
     )
+
+
+def alexnet() -> Network:
+    """The net of 2012: two groups in the second, fourth and fifth convolution, LRN after the first two, 227x227."""
+    source = "Krizhevsky et al. 2012, section 3.5, fig. 2"
+    return Network("alexnet", (3, 227, 227), _grouped(PAPER_LRN), source, "2012: two groups, LRN")
+
+
+def alexnet_bvlc() -> Network:
+    """BVLC's `bvlc_alexnet`: the net of 2012 with another response normalisation, k 1 and alpha 1e-4 / n."""
+    source = "BVLC Caffe, bvlc_alexnet, after Krizhevsky et al. 2012"
     return Network(
-        "alexnet", (3, 227, 227), stack, "Krizhevsky et al. 2012, section 3.5, fig. 2", "2012: two groups, LRN"
+        "alexnet_bvlc", (3, 227, 227), _grouped(BVLC_LRN), source, "BVLC: two groups, LRN with k 1, alpha / n"
     )
 
 

@@ -1,4 +1,4 @@
-"""ResNet (He et al. 2015, arXiv 1512.03385, table 1): the authors' networks, and torchvision's variants."""
+"""ResNet (He et al. 2015, arXiv 1512.03385, table 1): the authors' networks, and torchvision's and Keras' variants."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ RESNETS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23,
 # The authors' Caffe net pools 112 to 56 without padding, rounded up; torchvision pads by one and rounds down.
 AUTHORS_POOL = MaxPool(3, 2, 0, ceil=True)
 TORCHVISION_POOL = MaxPool(3, 2, 1)
+KERAS_EPS = 1.001e-5
 
 Block = Callable[[int, int, bool], Sum]
 
 
-def conv_bn(out: int, kernel: int, stride: int = 1) -> Stack:
+def conv_bn(out: int, kernel: int, stride: int = 1, eps: float = 1e-5) -> Stack:
     """A convolution without bias, and batch norm."""
-    return Conv(out, kernel, stride, bias=False), BatchNorm()
+    return Conv(out, kernel, stride, bias=False), BatchNorm(eps)
 
 
 def basic(width: int, stride: int, project: bool) -> Sum:
@@ -51,6 +52,16 @@ def bottleneck_v1_5(width: int, stride: int, project: bool) -> Sum:
     return Sum((main, conv_bn(4 * width, 1, stride) if project else ()))
 
 
+def bottleneck_keras(width: int, stride: int, project: bool) -> Sum:
+    """The bottleneck with its stride in the first 1x1, and Keras' eps."""
+
+    def unit(out: int, kernel: int, stride: int = 1) -> Stack:
+        return conv_bn(out, kernel, stride, KERAS_EPS)
+
+    main = (*unit(width, 1, stride), Relu(), *unit(width, 3), Relu(), *unit(4 * width, 1))
+    return Sum((main, unit(4 * width, 1, stride) if project else ()))
+
+
 def level(number: int, count: int, block: Block) -> Group:
     """conv2_x to conv5_x. Option B: a projection where the number of channels changes."""
     width, stride = 64 * 2 ** (number - 1), 1 if number == 1 else 2
@@ -65,7 +76,8 @@ def level(number: int, count: int, block: Block) -> Group:
 
 def resnet(blocks: tuple[int, ...], block: Block, pool: MaxPool, name: str, source: str, variant: str) -> Network:
     """A 7x7 stem, levels of blocks, and one dense layer."""
-    stem = Group((*conv_bn(64, 7, 2), Relu(), pool), name="stem")
+    eps = KERAS_EPS if block is bottleneck_keras else 1e-5
+    stem = Group((*conv_bn(64, 7, 2, eps), Relu(), pool), name="stem")
     levels = tuple(level(number, count, block) for number, count in enumerate(blocks, 1))
     stack = (stem, *levels, GlobalAvgPool(name="pool"), Dense(1000, name="classifier"))
     return Network(name, (3, 224, 224), stack, source, variant)
@@ -92,5 +104,20 @@ def torchvision(depth: int) -> Callable[[], Network]:
         variant = "torchvision: stem pool padded" + (", stride in the 3x3 (v1.5)" if depth >= 50 else "")
         source = f"torchvision resnet{depth}, after He et al. 2015, arXiv 1512.03385, table 1"
         return resnet(RESNETS[depth], block, TORCHVISION_POOL, name, source, variant)
+
+    return network
+
+
+def keras(depth: int) -> Callable[[], Network]:
+    """The function that gives Keras' ResNet-`depth`: 50, 101 or 152.
+
+    Keras' convolutions have biases; before a batch norm a bias only moves the mean, so there is none here.
+    """
+
+    def network() -> Network:
+        name = f"resnet{depth}_keras"
+        variant = "Keras: stem pool padded, stride in the first 1x1, eps 1.001e-5"
+        source = f"keras.applications ResNet{depth}, after He et al. 2015, arXiv 1512.03385, table 1"
+        return resnet(RESNETS[depth], bottleneck_keras, TORCHVISION_POOL, name, source, variant)
 
     return network

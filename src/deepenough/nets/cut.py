@@ -1,0 +1,127 @@
+"""Where a network can end, and the shorter network that ends there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from deepenough.errors import unknown
+from deepenough.nets.layers import (
+    Auxiliary,
+    BatchNorm,
+    Concat,
+    Conv,
+    Dense,
+    Dropout,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    Group,
+    Relu,
+    Sigmoid,
+    Stack,
+    Sum,
+    named,
+)
+from deepenough.nets.network import Network
+from deepenough.nets.shapes import visits
+
+POOLED, SCALE, HEAD = "pooled", "scale", "head"
+DROPOUT = 0.3
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A place where a network can end.
+
+    `place` names it: the module path of the convolution, block or module whose output is the last that is kept.
+    `path` is that of the last kept layer (the activation behind it). `stack` is what is kept.
+    """
+
+    place: str
+    path: str
+    stack: Stack
+
+
+def cuts(network: Network) -> list[Cut]:
+    """The places where `network` can end, shallow to deep: after an activation of its outermost stack.
+
+    Groups only name layers, so a stack goes through them; but convolutions grouped with the `Concat` that they squeeze
+    for (SqueezeNet's fire) are one block. There is no place inside a `Sum` or `Concat`, between a `Sum` and its
+    activation, after a pool (which the head brings itself), or behind the last weighted layer, the classifier. The
+    last place is the whole network.
+    """
+    stack = _named(tuple(layer for layer in network.stack if not isinstance(layer, Auxiliary)))
+    *_, classifier = (visit.path for visit in visits(network) if isinstance(visit.layer, (Conv, Dense)))
+    return [cut for cut in _places(stack, "", ()) if cut.place != classifier]
+
+
+def cut(network: Network, place: str, classes: int) -> Network:
+    """`network` up to `place`, with a head for `classes` classes: mean and largest value of every channel, brought to
+    one scale by a norm, and a dense layer.
+
+    Layers keep the module paths that they have in `network`, so its weights fit.
+
+    A place that is not in `cuts(network)` is an error with the nearest.
+    """
+    places = {each.place: each for each in cuts(network)}
+    if place not in places:
+        raise unknown(f"a cut of {network.name} after", place, places)
+    kept = places[place].stack
+    body = replace(network, stack=kept)
+    *_, last = visits(body)
+    pooled = Concat(((GlobalAvgPool(),), (GlobalMaxPool(),)), ("mean", "largest"), name=POOLED)
+    pools = (pooled,) if len(last.output) == 3 else ()
+    # Without the norm, features of hundreds (Caffe's, of images in 0..255) would need a learning rate of their own.
+    head: Stack = (*pools, BatchNorm(name=SCALE), Dropout(DROPOUT, name="dropout"), Dense(classes, name=HEAD))
+    return replace(
+        network,
+        name=f"{network.name}-{place}",
+        stack=(*kept, *head),
+        variant=f"{network.name} cut after {place}, with a head of pooled means and maxima",
+    )
+
+
+def _named(stack: Stack) -> Stack:
+    """The same layers with the names that they go by, which then no longer depend on their neighbours."""
+    return tuple(
+        replace(layer, name=name, stack=_named(layer.stack)) if isinstance(layer, Group) else replace(layer, name=name)
+        for name, layer in named(stack)
+    )
+
+
+def _places(stack: Stack, prefix: str, above: tuple[tuple[Group, Stack], ...]) -> Iterator[Cut]:
+    """Places in a stack; `above` holds the groups around it, each with the layers of its own stack before it."""
+    source = prefix
+    for number, layer in enumerate(stack):
+        path = f"{prefix}.{layer.name}" if prefix else layer.name
+        before = stack[:number]
+        if isinstance(layer, Group) and not _is_block(layer):
+            yield from _places(layer.stack, path, (*above, (layer, before)))
+            continue
+        if not isinstance(layer, (BatchNorm, Relu, Sigmoid)):
+            source = path
+        if isinstance(layer, (Concat, Group)):
+            yield Cut(path, path, _wrapped((*before, layer), above))
+        elif isinstance(layer, (Relu, Sigmoid)) and number and _activates(before):
+            yield Cut(source, path, _wrapped((*before, layer), above))
+
+
+def _is_block(group: Group) -> bool:
+    """Whether its last layer is a `Concat` that its convolutions squeeze for."""
+    *before, last = group.stack
+    return isinstance(last, Concat) and any(isinstance(layer, Conv) for layer in before)
+
+
+def _activates(before: Stack) -> bool:
+    """Whether an activation here closes a convolution, dense layer or block."""
+    for layer in reversed(before):
+        if isinstance(layer, BatchNorm):
+            continue
+        return isinstance(layer, (Conv, Dense, Sum))
+    return False
+
+
+def _wrapped(stack: Stack, above: tuple[tuple[Group, Stack], ...]) -> Stack:
+    for group, before in reversed(above):
+        stack = (*before, replace(group, stack=stack))
+    return stack

@@ -1,0 +1,195 @@
+"""Somebody's tensors into the networks of the zoo: strictly, nothing dropped, missing or misshapen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from deepenough.errors import DeepenoughError, unknown
+from deepenough.nets.layers import Auxiliary, BatchNorm, Conv, Dense, Shape
+from deepenough.nets.network import Network
+from deepenough.nets.shapes import Visit, visits
+from deepenough.nets.zoo import NETWORKS
+
+SHOWN = 10
+"""How many tensors an error lists."""
+
+NORM_KEYS = ("weight", "bias", "running_mean", "running_var")
+
+
+@dataclass(frozen=True)
+class Holding:
+    """A network that files of a format can hold. `names`: a key of our state to the tensor's name in the file."""
+
+    network: Network
+    names: Mapping[str, str]
+
+
+def holding(network: Network, places: Mapping[str, str], norm: Sequence[str] = NORM_KEYS) -> Holding:
+    """A holding by layers: `places` gives the file's name of each weighted layer by our module path.
+
+    The file's tensors are called `place.weight` and `place.bias`, those of a batch norm by `norm` (scale, shift,
+    mean, variance).
+    """
+    names: dict[str, str] = {}
+    for visit in weighted(network):
+        place = places[visit.path]
+        if isinstance(visit.layer, BatchNorm):
+            names |= {f"{visit.path}.{key}": f"{place}.{theirs}" for key, theirs in zip(NORM_KEYS, norm, strict=True)}
+        else:
+            names |= {key: f"{place}.{key.rpartition('.')[2]}" for key in _shapes_of(visit)}
+    return Holding(network, names)
+
+
+def weighted(network: Network) -> list[Visit]:
+    """The layers that have tensors, in the order of computation, those of auxiliary branches too."""
+    return [v for v in visits(network, training=True) if isinstance(v.layer, (Conv, Dense, BatchNorm))]
+
+
+def shapes(network: Network) -> dict[str, Shape]:
+    """The shape of every tensor of `build(network)`, batch norm's counters left out."""
+    return {key: shape for visit in weighted(network) for key, shape in _shapes_of(visit).items()}
+
+
+def _shapes_of(visit: Visit) -> dict[str, Shape]:
+    match visit.layer:
+        case Conv(out=out, kernel=kernel, groups=groups, bias=bias):
+            tensors: dict[str, Shape] = {"weight": (out, visit.input[0] // groups, kernel, kernel)}
+        case Dense(out=out, bias=bias):
+            tensors = {"weight": (out, visit.input[0])}
+        case _:
+            return {f"{visit.path}.{key}": (visit.input[0],) for key in NORM_KEYS}
+    if bias:
+        tensors["bias"] = (out,)
+    return {f"{visit.path}.{key}": shape for key, shape in tensors.items()}
+
+
+def fold_biases(found: Mapping[str, Tensor], held: Holding) -> dict[str, Tensor]:
+    """The same tensors with every bias of a convolution moved into the mean of the batch norm behind it.
+
+    Only where our convolution has no bias: norm(x + b) with mean m is norm(x) with mean m - b.
+    """
+    folded = dict(found)
+    layers = weighted(held.network)
+    for conv, norm in pairwise(layers):
+        if not (isinstance(conv.layer, Conv) and not conv.layer.bias and isinstance(norm.layer, BatchNorm)):
+            continue
+        place = held.names[f"{conv.path}.weight"].rpartition(".")[0]
+        mean = held.names[f"{norm.path}.running_mean"]
+        bias = folded.get(f"{place}.bias")
+        if bias is not None and mean in folded and folded[mean].shape == bias.shape:
+            folded[mean] = folded[mean].float() - bias.float()
+            del folded[f"{place}.bias"]
+    return folded
+
+
+def match(
+    found: Mapping[str, Tensor], holdings: Iterable[Holding], network: str | None, file: str
+) -> tuple[Holding, dict[str, Tensor]]:
+    """The holding that a file's tensors fit, with the file's number of classes, and the state (float32).
+
+    `file` says which file and format, for errors. Several that fit are an error unless `network` names one.
+    """
+    everything = list(holdings)
+    known = list(dict.fromkeys(held.network.name for held in everything))
+    if network is not None and network not in known:
+        if network not in NETWORKS:
+            raise unknown("network", network, [*NETWORKS, *(name for name in known if name not in NETWORKS)])
+        raise DeepenoughError(f"{file} can't hold {network}; such files hold {', '.join(known)}")
+    tried: list[tuple[list[str], Holding, Mapping[str, Tensor]]] = []
+    for held in everything:
+        if network in (None, held.network.name):
+            fitted, tensors = _with_classes(held, found), fold_biases(found, held)
+            tried.append((problems(tensors, fitted), fitted, tensors))
+    fits = [(held, fitting) for wrong, held, fitting in tried if not wrong]
+    if not fits:
+        wrong, nearest, _ = min(tried, key=lambda entry: (-_fitting(entry[2], entry[1]), len(entry[0])))
+        raise misfit(file, nearest.network, wrong, asked=network is not None)
+    if len(fits) > 1:
+        raise ambiguous(file, [held.network for held, _ in fits])
+    held, fitting = fits[0]
+    return held, {key: _float(fitting[name]) for key, name in held.names.items()}
+
+
+def ambiguous(file: str, networks: Iterable[Network]) -> DeepenoughError:
+    """The error for tensors that fit several networks, which compute different things with them."""
+    lines = "".join(f"\n  {net.name}: {net.variant}" for net in networks)
+    return DeepenoughError(
+        f"{file} has tensors that fit several networks, and names none; say which one it was trained as "
+        f"(--network NAME, or network=...):{lines}"
+    )
+
+
+def misfit(file: str, network: Network, wrong: Sequence[str], *, asked: bool) -> DeepenoughError:
+    """The error for tensors that don't fit; `wrong` says of each what is the matter."""
+    start = f"does not fit {network.name}" if asked else f"fits no network known here; the nearest is {network.name}"
+    count = "1 tensor" if len(wrong) == 1 else f"{len(wrong)} tensors"
+    lines = "".join(f"\n  {line}" for line in wrong[:SHOWN])
+    more = f"\n  and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+    return DeepenoughError(f"{file} {start}, with {count} missing, misshapen or left over:{lines}{more}")
+
+
+def problems(found: Mapping[str, Tensor], held: Holding) -> list[str]:
+    """What is missing, misshapen, not finite or left over, a line each."""
+    wrong = []
+    wanted = shapes(held.network)
+    for key, name in held.names.items():
+        shape = wanted[key]
+        if name not in found:
+            wrong.append(f"{name}: missing; expected {_text(shape)}")
+        elif tuple(found[name].shape) != shape:
+            wrong.append(f"{name}: {_text(tuple(found[name].shape))}; expected {_text(shape)}")
+        elif not found[name].is_floating_point():
+            wrong.append(f"{name}: of type {str(found[name].dtype).removeprefix('torch.')}; expected floating point")
+    wrong += [f"{name}: not in this network" for name in sorted(set(found) - set(held.names.values()))]
+    if not wrong:
+        wrong = [f"{name}: holds NaN or infinite values" for name in found if not torch.isfinite(found[name]).all()]
+    return wrong
+
+
+def _fitting(found: Mapping[str, Tensor], held: Holding) -> int:
+    """How many tensors fit."""
+    wanted = shapes(held.network)
+    return sum(name in found and tuple(found[name].shape) == wanted[key] for key, name in held.names.items())
+
+
+def without_auxiliary(network: Network) -> Network:
+    """The network less its auxiliary branches; its variant says so."""
+    stack = tuple(layer for layer in network.stack if not isinstance(layer, Auxiliary))
+    return replace(network, stack=stack, variant=f"{network.variant}; without auxiliary heads, which the file lacks")
+
+
+def square_input(network: Network, features: int, channels: int, shrink: int) -> Network:
+    """The network for square images of which `features` values reach its first dense layer, where there are such.
+
+    `channels` of the last feature map, which is `shrink` times smaller than the image.
+    """
+    side = math.isqrt(features // channels)
+    return network.with_input((3, side * shrink, side * shrink)) if side * side * channels == features else network
+
+
+def _with_classes(held: Holding, found: Mapping[str, Tensor]) -> Holding:
+    """The holding with as many classes as the file's classifier has outputs."""
+    heads = {layer.name for layer in held.network.stack if isinstance(layer, Auxiliary)}
+    last = [
+        visit.path
+        for visit in weighted(held.network)
+        if not isinstance(visit.layer, BatchNorm) and visit.path.partition(".")[0] not in heads
+    ][-1]
+    classifier = found.get(held.names[f"{last}.weight"])
+    if classifier is None or classifier.ndim < 2 or len(classifier) in (0, held.network.classes):
+        return held
+    return replace(held, network=held.network.with_classes(len(classifier)))
+
+
+def _float(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu", torch.float32).clone(memory_format=torch.contiguous_format)
+
+
+def _text(shape: Shape) -> str:
+    return " x ".join(str(side) for side in shape) or "one number"

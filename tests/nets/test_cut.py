@@ -1,0 +1,96 @@
+"""Where networks can end, and that a cut network computes what the whole one computes up to there."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from deepenough import nets
+from deepenough.errors import DeepenoughError
+from deepenough.nets import FAMILIES, NETWORKS, Network, depth
+from deepenough.nets.build import build
+from deepenough.nets.cut import cut, cuts
+from deepenough.nets.shapes import visits
+
+SIDE = 96  # the smallest that AlexNet takes
+
+
+def test_the_places_of_a_network_are_its_blocks_and_its_layers_with_their_activations() -> None:
+    def places(name: str) -> list[str]:
+        return [c.place for c in cuts(NETWORKS[name]())]
+
+    assert places("squeezenet1_1") == ["conv1", *(f"fire{n}" for n in range(2, 10))]
+    assert places("alexnet") == [*(f"conv{n}" for n in range(1, 6)), "dense1", "dense2"]
+    assert places("resnet50") == [
+        "stem.conv",
+        *(f"level{level}.block{block}" for level, count in enumerate((3, 4, 6, 3), 1) for block in range(1, count + 1)),
+    ]
+    assert places("googlenet") == [
+        "conv1",
+        "conv2",
+        "conv3",
+        *(f"inception{m}" for m in ["3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"]),
+    ]
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, *FAMILIES])
+def test_a_cut_computes_what_the_whole_network_does_up_to_there(name: str) -> None:
+    whole = _small(name)
+    module = build(whole, seed=3).eval()
+    state = module.state_dict()
+    places = cuts(whole)
+    heard: dict[str, torch.Tensor] = {}
+    for c in places:
+        module.get_submodule(c.path).register_forward_hook(lambda _, __, out, p=c.place: heard.update({p: out}))
+    images = torch.randn(1, *whole.input, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        module(images)
+        for c in (places[0], places[len(places) // 2], places[-1]):
+            shorter = build(cut(whole, c.place, 7)).eval()
+            kept = shorter.state_dict()
+            new = [key for key in kept if key.startswith(("scale.", "head."))]
+            shorter.load_state_dict({key: kept[key] if key in new else state[key] for key in kept})
+            out: list[torch.Tensor] = []
+            shorter.get_submodule(c.path).register_forward_hook(lambda _, __, x, out=out: out.append(x))
+            assert shorter(images).shape == (1, 7)
+            assert torch.equal(out[0], heard[c.place])
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, *FAMILIES])
+def test_cuts_are_ordinary_networks_that_grow_deeper(name: str) -> None:
+    whole = _small(name)
+    made = [cut(whole, c.place, 5) for c in cuts(whole)]
+    depths = [depth(network) for network in made]
+    assert depths == sorted(set(depths))
+    assert depths[-1] == depth(whole)
+    for network in made:
+        assert network.classes == 5
+        assert nets.loads(nets.dumps(network)) == network
+
+
+def test_no_cut_lies_between_a_sum_and_its_activation_or_in_a_branch() -> None:
+    for name in NETWORKS:
+        whole = NETWORKS[name]()
+        kinds = {visit.path: visit.layer.kind for visit in visits(whole)}
+        for c in cuts(whole):
+            assert kinds.get(c.path, "Concat") in ("Relu", "Sigmoid", "Concat")
+            assert ".main" not in c.path
+            assert ".shortcut" not in c.path
+
+
+def test_auxiliary_heads_are_left_out() -> None:
+    assert not any(
+        "auxiliary" in visit.path for visit in visits(cut(NETWORKS["googlenet"](), "inception5b", 3), training=True)
+    )
+
+
+def test_a_misspelt_place_is_answered_with_the_nearest() -> None:
+    with pytest.raises(DeepenoughError, match=r"fire77.*fire7"):
+        cut(NETWORKS["squeezenet1_1"](), "fire77", 10)
+
+
+def _small(name: str) -> Network:
+    if name in FAMILIES:
+        family, shape = FAMILIES[name], (3, 32, 32)
+        return family.network(input=shape, classes=10, depth=family.depth_of(2, shape), width=0.5)
+    return NETWORKS[name]().with_classes(10).with_input((3, SIDE, SIDE))

@@ -1,0 +1,108 @@
+"""paddle.vision's models, saved as .pdparams, give the same logits here."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from deepenough.errors import DeepenoughError
+from deepenough.nets.weights import paddle as reader
+from deepenough.nets.weights.read import read
+
+CLASSES = 7
+VGGS = [f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn")]
+RESNETS = ["resnet18_torchvision", "resnet34_torchvision", "resnet50_v1_5", "resnet101_v1_5", "resnet152_v1_5"]
+
+
+@pytest.fixture(scope="module")
+def paddle() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip("paddle", reason="PaddlePaddle is not installed")
+
+
+def fill(paddle: Any, model: Any, values: Any) -> Any:
+    state = {}
+    for name, tensor in model.state_dict().items():
+        shape = tuple(tensor.shape)
+        fan_in = shape[0] if len(shape) == 2 else torch.Size(shape[1:]).numel()
+        state[name] = values(name, shape, fan_in).numpy()
+    missing, unexpected = model.set_state_dict(state)
+    assert not missing
+    assert not unexpected
+    model.eval()
+    return model
+
+
+def compare(paddle: Any, same: Any, model: Any, path: Path, name: str, side: int, protocol: int = 4) -> None:
+    paddle.save(model.state_dict(), str(path), protocol=protocol)
+    weights = read(path)
+    assert (weights.source, weights.network.name) == ("paddle", name)
+    pictures = torch.randn((2, 3, side, side), generator=torch.Generator().manual_seed(1))
+    with paddle.no_grad():
+        same(weights, pictures, model(paddle.to_tensor(pictures.numpy())).numpy())
+
+
+def test_alexnet_whose_dropout_scales_in_inference(paddle: Any, same: Any, values: Any, tmp_path: Path) -> None:
+    model = fill(paddle, paddle.vision.models.alexnet(num_classes=CLASSES), values)
+    compare(paddle, same, model, tmp_path / "w", "alexnet_torchvision", 224)
+
+
+@pytest.mark.parametrize("side", [65, 224])
+def test_squeezenet_whose_dropout_scales_in_inference(
+    paddle: Any, same: Any, values: Any, tmp_path: Path, side: int
+) -> None:
+    model = fill(paddle, paddle.vision.models.squeezenet1_1(num_classes=CLASSES), values)
+    compare(paddle, same, model, tmp_path / "w", "squeezenet1_1_paddle", side)
+
+
+@pytest.mark.parametrize("name", VGGS)
+def test_vgg(paddle: Any, same: Any, values: Any, small: Any, tmp_path: Path, name: str) -> None:
+    model = getattr(paddle.vision.models, name.removesuffix("_bn"))(
+        batch_norm=name.endswith("_bn"), num_classes=0, with_pool=False
+    )
+    model.num_classes = CLASSES
+    nn = paddle.nn
+    model.classifier = nn.Sequential(
+        *(nn.Linear(512, 4096), nn.ReLU(), nn.Dropout()),
+        *(nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout()),
+        nn.Linear(4096, CLASSES),
+    )
+    small(reader, 32)
+    compare(paddle, same, fill(paddle, model, values), tmp_path / "w", name, 32)
+
+
+@pytest.mark.parametrize("name", RESNETS)
+def test_resnets(paddle: Any, same: Any, values: Any, tmp_path: Path, name: str) -> None:
+    model = getattr(paddle.vision.models, name.partition("_")[0])(num_classes=CLASSES)
+    compare(paddle, same, fill(paddle, model, values), tmp_path / "w", name, 40)
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_every_protocol_of_pickle(paddle: Any, same: Any, values: Any, tmp_path: Path, protocol: int) -> None:
+    model = fill(paddle, paddle.vision.models.resnet18(num_classes=CLASSES), values)
+    compare(paddle, same, model, tmp_path / "w", "resnet18_torchvision", 33, protocol)
+
+
+def test_its_googlenet_is_refused(paddle: Any, tmp_path: Path) -> None:
+    paddle.save(paddle.vision.models.googlenet(num_classes=CLASSES).state_dict(), str(tmp_path / "g"))
+    with pytest.raises(DeepenoughError, match=r"no biases, no LRN and no ReLU between convolutions"):
+        read(tmp_path / "g")
+
+
+def test_arrays_of_a_plain_pickle(tmp_path: Path) -> None:
+    """What is no network is said so: the file is read without Paddle."""
+    np = pytest.importorskip("numpy")
+    (tmp_path / "w").write_bytes(pickle.dumps({"conv.weight": np.zeros((2, 3, 1, 1), np.float32)}))
+    with pytest.raises(DeepenoughError, match="fits no network known here"):
+        read(tmp_path / "w")
+
+
+def test_every_network_that_paddle_has_is_compared() -> None:
+    compared = {"alexnet_torchvision", "squeezenet1_1_paddle", *VGGS, *RESNETS}
+    assert {held.network.name for held in reader.holdings()} == compared
