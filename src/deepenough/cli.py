@@ -231,6 +231,34 @@ def _given(ctx: click.Context, parameter: click.Parameter) -> bool:
     return source == click.core.ParameterSource.COMMANDLINE
 
 
+@cli.group(cls=Verbs)
+def weights() -> None:
+    """Pretrained weights: which there are, and fetching them."""
+
+
+@weights.command("list")
+@click.option("--json", "as_json", is_flag=True, help="The table as JSON.")
+def weights_list(as_json: bool) -> None:
+    """The weights that have a name: their networks, published errors, and whether they are here."""
+    from deepenough.console import Console
+    from deepenough.weights_command import weights_list
+
+    weights_list(Console(), as_json)
+
+
+@weights.command("get")
+@click.argument("weights", metavar="NAME|FILE")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Write a model that `predict` takes.")
+@click.option("--network", help="The network that a file of weights is for, where several fit.")
+@click.option("--preprocess", metavar="SOURCE", help="What a file of weights expects of images: caffe-bgr, ...")
+def weights_get(weights: str, out: Path | None, network: str | None, preprocess: str | None) -> None:
+    """Fetch weights, or read a file of them; check them, and say what they expect."""
+    from deepenough.console import Console
+    from deepenough.weights_command import weights_get
+
+    weights_get(Console(), weights, out, network, preprocess)
+
+
 @cli.command()
 @click.argument("data", required=False)
 @weights_options(required=True)
@@ -294,6 +322,21 @@ def evaluate(run: Path, data: str, split: str | None, as_json: bool) -> None:
 @click.option("--classes", type=click.IntRange(min=1), help="Number of classes.")
 @click.option("--depth", type=int, help="Depth of a family's network.")
 @click.option("--width", type=float, help="Width factor of a family's network.")
+@click.option(
+    "--evaluate",
+    "images",
+    type=click.Path(path_type=Path),
+    metavar="IMAGENET_VAL",
+    help="Measure pretrained networks on ImageNet's validation images, beside the published errors.",
+)
+@click.option(
+    "--weights", multiple=True, metavar="NAME|FILE", help="With --evaluate: torchvision or timm for all of theirs, ..."
+)
+@click.option("--network", help="The network that a file of weights is for, where several fit.")
+@click.option("--preprocess", metavar="SOURCE", help="What a file of weights expects of images: caffe-bgr, ...")
+@click.option("--limit", type=click.IntRange(min=1), help="With --evaluate: only so many images, of all classes alike.")
+@click.option("--device", type=click.Choice(("cpu", "cuda", "mps")), help="With --evaluate.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="With --limit: which images are drawn.")
 def nets(
     name: str | None,
     as_json: bool,
@@ -301,12 +344,25 @@ def nets(
     classes: int | None,
     depth: int | None,
     width: float | None,
+    images: Path | None,
+    **options: Any,
 ) -> None:
     """Show the published networks, or NAME layer by layer.
 
     NAME is a network (alexnet, vgg16, googlenet, resnet50 ...) or a family (residual, plain, inception) with
-    --depth and --width.
+    --depth and --width. With --evaluate: each network's own single-crop and ten-crop error.
     """
+    if images is not None:
+        if name is not None:
+            raise DeepenoughError(f"{name}: --evaluate measures what --weights name; leave the network out")
+        from deepenough.console import Console
+        from deepenough.weights_command import nets_evaluate
+
+        nets_evaluate(Console(), images, options.pop("weights"), as_json=as_json, **options)
+        return
+    for option in ("weights", "network", "preprocess", "limit", "device"):
+        if options[option]:
+            raise DeepenoughError(f"--{option} says what --evaluate measures; give --evaluate IMAGENET_VAL too")
     from deepenough.console import Console
 
     Console().nets(name, as_json, shape, classes, depth, width)

@@ -1,4 +1,4 @@
-"""The validation images of ImageNet with their labels, as people keep them: in class folders, or flat with a label file."""
+"""The validation images of ImageNet with their labels: in class folders, or flat with a label file."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ DEVKIT = "meta.mat"
 """The devkit's table of classes: which WordNet id each of ILSVRC's own numbers is."""
 
 EXPECTED = (
-    "expected class folders named by WordNet ids (n01440764, ...), or ILSVRC2012_val_*.JPEG files with a .txt or .csv of "
-    "lines `filename label` in the folder or beside it, a label being a WordNet id or an index from 0 in their order"
+    "expected class folders named by WordNet ids (n01440764, ...), or ILSVRC2012_val_*.JPEG files with a .txt or .csv "
+    "of lines `filename label` in the folder or beside it, a label being a WordNet id or an index from 0 in their order"
 )
 
 
@@ -46,10 +46,10 @@ class Labelled:
         draws = np.random.default_rng(seed)
         order = draws.permutation(len(self.paths))
         taken: dict[int, int] = {}
-        rounds = []
-        for row in order:
+        rounds: list[tuple[int, int, int]] = []  # the how manieth of its class, place in the draw, row
+        for drawn, row in enumerate(order.tolist()):
             label = self.labels[row]
-            rounds.append((taken.get(label, 0), len(rounds), int(row)))
+            rounds.append((taken.get(label, 0), drawn, row))
             taken[label] = taken.get(label, 0) + 1
         rows = sorted(row for _, _, row in sorted(rounds)[:limit])
         return Labelled(tuple(self.paths[row] for row in rows), tuple(self.labels[row] for row in rows))
@@ -138,7 +138,7 @@ def _lines(file: Path) -> list[str]:
 
 
 def _devkit(file: Path, numbers: list[int], images: list[Path], places: dict[str, int]) -> dict[Path, int] | str:
-    """Labels of ILSVRC2012_validation_ground_truth.txt: the devkit's own numbers, 1..1000, in the order of the images."""
+    """Labels of ILSVRC2012_validation_ground_truth.txt: the devkit's own numbers in the order of the images."""
     meta = next((place / DEVKIT for place in (file.parent, file.parent / "data") if (place / DEVKIT).is_file()), None)
     if meta is None:
         return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 
 BATCH = 16
+CENTRE = 4  # of the ten crops
 KEPT = 2**30  # bytes of decoded images that are kept for the next network
 WHOLE = 50_000  # images of ILSVRC-2012 validation
 
@@ -123,8 +125,9 @@ def measure(
     """Measure networks one after the other, each on the same images; only one of them is in memory.
 
     `folder` has ImageNet's validation images (`labelled_images`), all 1,000 classes or some; `limit` takes a drawn
-    part. Single-crop is what `predict` sees. Ten-crop are the four corners and the centre of the image, scaled as for
-    the single crop, and their mirror images; probabilities are averaged.
+    part. An image is scaled as the weights expect, and crops are cut from it at whole pixels, as their publishers do
+    (`predict` cuts the same centre to the fraction of a pixel, in one step). Single-crop is the centre. Ten-crop are
+    the four corners, the centre, and their mirror images; probabilities are averaged.
     """
     reporter = reporter or Reporter()
     images = labelled_images(folder).limited(limit, seed)
@@ -142,6 +145,7 @@ def measure(
             kept[key] = _Decoded(images, seen)
         with reporter.task(f"measuring {entry.name}") as advance:
             measured = _measure(entry, kept[key], choose_device(device), advance)
+        del entry  # before the next is loaded
         for line in measured.left_out:
             if line not in told:
                 reporter.say(f"left out: {line}")
@@ -155,51 +159,44 @@ class _Decoded:
     def __init__(self, images: Labelled, seen: Preprocess) -> None:
         self.images = images
         self.seen = seen
-        self.kept: dict[int, tuple[Pixels, Pixels] | str] = {}
+        self.kept: dict[int, Pixels | str] = {}
         self.bytes = 0
 
-    def rows(self, start: int, stop: int) -> list[tuple[Pixels, Pixels] | str]:
-        """Of each image the single crop (H, W, C) and the ten (10, H, W, C); or a line on what is wrong with it."""
+    def rows(self, start: int, stop: int) -> list[Pixels | str]:
+        """Of each image the whole, scaled, uint8 (H, W, C); or a line on what is wrong with it."""
         rows = range(start, min(stop, len(self.images.paths)))
         with ThreadPoolExecutor() as pool:
             found = list(pool.map(self._row, rows))
         for row, result in zip(rows, found, strict=True):
-            size = 0 if isinstance(result, str) else sum(part.nbytes for part in result)
+            size = 0 if isinstance(result, str) else result.nbytes
             if row not in self.kept and self.bytes + size <= KEPT:
                 self.kept[row] = result
                 self.bytes += size
         return found
 
-    def _row(self, row: int) -> tuple[Pixels, Pixels] | str:
+    def _row(self, row: int) -> Pixels | str:
         if row in self.kept:
             return self.kept[row]
         path = self.images.paths[row]
         try:
-            picture = upright(path)
+            return scaled(upright(path), self.seen)
         except (ImageError, OSError) as error:
             return f"{path}: {error}"
-        return self.seen.framing.apply(picture, self.seen.channels), ten_crops(picture, self.seen)
 
 
-def scaled(picture: Image.Image, seen: Preprocess) -> Image.Image:
-    """The whole picture, scaled so that its shorter side has `shorter` pixels (or that it just covers the crop)."""
-    mode = "L" if seen.channels == 1 else "RGB"
+def scaled(picture: Image.Image, seen: Preprocess) -> Pixels:
+    """uint8 (H, W, C): the whole picture, its shorter side scaled to `shorter` pixels, or until it covers the crop."""
     height, width = seen.size
-    side = seen.shorter
-    if side is None:
-        scale = max(height / picture.height, width / picture.width)
-        size = (max(width, round(picture.width * scale)), max(height, round(picture.height * scale)))
-    else:
-        short = min(picture.size)
-        size = (side * picture.width // short, side * picture.height // short)
-    return picture.convert(mode).resize(size, RESAMPLING[seen.interpolation])
+    short = min(picture.size)
+    side = max(seen.shorter or 0, math.ceil(max(height / picture.height, width / picture.width) * short))
+    size = (max(width, side * picture.width // short), max(height, side * picture.height // short))
+    whole = picture.convert("L" if seen.channels == 1 else "RGB").resize(size, RESAMPLING[seen.interpolation])
+    return np.asarray(whole, np.uint8).reshape(whole.height, whole.width, seen.channels)
 
 
-def ten_crops(picture: Image.Image, seen: Preprocess) -> Pixels:
-    """uint8 (10, H, W, C): upper left, upper right, lower left, lower right, centre, and the five of the mirror image."""
-    whole = np.asarray(scaled(picture, seen), np.uint8)
-    whole = whole.reshape(*whole.shape[:2], seen.channels)
-    return np.stack([crop for image in (whole, whole[:, ::-1]) for crop in _five(image, seen.size)])
+def ten_crops(whole: Pixels, size: tuple[int, int]) -> Pixels:
+    """uint8 (10, H, W, C): upper left and right, lower left and right, centre, and the five of the mirror image."""
+    return np.stack([crop for image in (whole, whole[:, ::-1]) for crop in _five(image, size)])
 
 
 def _five(image: Pixels, size: tuple[int, int]) -> list[Pixels]:
@@ -225,10 +222,9 @@ def _measure(entry: Weights, decoded: _Decoded, device: torch.device, advance: A
         if good:
             here = [decoded.images.labels[row] for row, _ in good]
             labels += here
-            single = probabilities(np.stack([crops[0] for _, crops in good]))
-            ten = probabilities(np.concatenate([crops[1] for _, crops in good]))
-            averaged = ten.reshape(len(good), 10, -1).mean(1)
-            counts += [wrong(single, here), wrong(averaged, here)]
+            crops = np.concatenate([ten_crops(whole, decoded.seen.size) for _, whole in good])
+            found = probabilities(crops).reshape(len(good), 10, -1)
+            counts += [wrong(found[:, CENTRE], here), wrong(found.mean(1), here)]
         advance(min(start + BATCH, total), total)
     if not labels:
         raise DeepenoughError(f"none of the {total:,} images can be read; the first: {left_out[0]}")
@@ -277,7 +273,7 @@ def why_not(figure: Figure, measured: Measured) -> str:
         variant = f": {NETWORKS[figure.network]().variant}" if figure.network in NETWORKS else ""
         return f"it is of another variant, {figure.network}{variant}"
     if figure.weights not in (measured.weights, measured.source):
-        whose = "of the release for Caffe" if figure.weights == "caffe" else figure.weights
+        whose = "those released for Caffe" if figure.weights == "caffe" else figure.weights
         return f"it is of other weights, {whose}"
     return ""
 
@@ -329,9 +325,7 @@ def notes(measured: Sequence[Measured]) -> list[str]:
         part = "" if count + left == WHOLE else f"; published figures are of all {WHOLE:,}"
         out = f", {left} unusable left out" if left else ""
         lines.append(f"{count:,} images of {classes:,} classes{out}{part}")
-    lines.append(
-        "1 crop: the centre, as `predict` sees an image. 10: corners, centre and their mirror images, averaged."
-    )
+    lines.append("1 crop: the centre. 10 crops: corners and centre and their mirror images, probabilities averaged.")
     alone = [
         f"{entry.published_as} {_pair(figure)} ({figure.source}; {figure.protocol}), for {entry.weights}: {reason}."
         for entry in measured

@@ -56,7 +56,7 @@ def test_shapes_are_those_of_the_built_network(name: str) -> None:
 def test_a_file_of_another_number_of_classes(squeezenet: Any, saved: Any) -> None:
     weights = read(str(saved(squeezenet)))
     assert weights.network.classes == 5
-    assert weights.name == str(saved(squeezenet))
+    assert weights.name == Path(saved(squeezenet)).name
     assert weights.classes is None
     assert len(weights.sha256) == 64
     assert all(tensor.dtype == torch.float32 for tensor in weights.state.values())

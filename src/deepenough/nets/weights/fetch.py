@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import socket
 import sys
 import time
 import urllib.error
@@ -23,6 +24,9 @@ from deepenough.progress import Advance, Reporter
 ATTEMPTS = 4
 """Attempts in a row that bring no new byte, after which a download is given up."""
 
+FIRST_ATTEMPTS = 2
+"""The same before the first byte: without a network the user should not wait long to hear of it."""
+
 TIMEOUT = 30.0  # seconds, for connecting and for each read
 BLOCK = 1 << 18
 PAUSE = 0.5  # seconds before the second attempt; it doubles
@@ -32,6 +36,10 @@ FOREVER = (400, 401, 403, 404, 405, 410, 451)
 
 class _BrokenError(Exception):
     """The connection ended, and another attempt may bring the rest."""
+
+
+class _NoHostError(Exception):
+    """The server's name can't be looked up: there is no network, and asking takes long."""
 
 
 def weights_folder() -> Path:
@@ -103,7 +111,7 @@ def _by_hand(named: Named, path: Path) -> str:
 
 def _download(named: Named, part: Path, path: Path, advance: Advance) -> None:
     """Append to `part` until it is whole."""
-    fruitless = 0
+    fruitless, attempts = 0, FIRST_ATTEMPTS
     while True:
         before = part.stat().st_size if part.exists() else 0
         try:
@@ -118,12 +126,17 @@ def _download(named: Named, part: Path, path: Path, advance: Advance) -> None:
                 part.unlink(missing_ok=True)
                 reason = "the server has less than was fetched before"
             elif error.code in FOREVER:
-                fruitless = ATTEMPTS
+                fruitless = attempts
         except _BrokenError as error:
             reason = str(error)
+        except _NoHostError as error:
+            reason, fruitless = str(error), attempts
         after = part.stat().st_size if part.exists() else 0
-        fruitless = 0 if after > before else fruitless + 1
-        if fruitless >= ATTEMPTS:
+        if after > before:
+            fruitless, attempts = 0, ATTEMPTS
+        else:
+            fruitless += 1
+        if fruitless >= attempts:
             raise DeepenoughError(
                 f"{named.name} can't be fetched from {named.url} ({reason}). Try again, {_by_hand(named, path)}: "
                 "it is checked and taken from there"
@@ -132,7 +145,7 @@ def _download(named: Named, part: Path, path: Path, advance: Advance) -> None:
 
 
 def _continue(named: Named, part: Path, start: int, advance: Advance) -> None:
-    """One request for the bytes from `start` on. Raises `_BrokenError`, or `HTTPError` for an answer of that kind."""
+    """One request for the bytes from `start` on. Raises `_BrokenError`, `_NoHostError` or `HTTPError`."""
     headers = {"User-Agent": "deepenough", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
@@ -171,6 +184,8 @@ def _as_broken() -> Iterator[None]:
     except urllib.error.HTTPError:
         raise
     except urllib.error.URLError as error:
+        if isinstance(error.reason, socket.gaierror):
+            raise _NoHostError(str(error.reason)) from None
         raise _BrokenError(str(error.reason)) from None
     except (OSError, http.client.HTTPException) as error:
         raise _BrokenError(str(error) or type(error).__name__) from None

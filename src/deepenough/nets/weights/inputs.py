@@ -14,6 +14,7 @@ ORDERS = ("RGB", "BGR")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # RGB, 0..1; torchvision's and timm's
 CAFFE_MEAN = (104 / 255, 117 / 255, 123 / 255)  # BGR; BVLC's ImageNet mean, rounded
 KERAS_MEAN = (103.939 / 255, 116.779 / 255, 123.68 / 255)  # BGR; VGG's and the authors' ResNets', as Keras has them
+HALF = (0.5, 0.5, 0.5)
 ONE = (1 / 255,) * 3  # std of images that stay in 0..255
 
 CAFFE_SIDES = {"alexnet": 227, "alexnet_bvlc": 227, "squeezenet1_1": 227}
@@ -75,10 +76,14 @@ PRESETS = ("torchvision", "torchvision-v2", "timm", "caffe-bgr", "keras", "paddl
 def preset(name: str, network: str) -> Input:
     """What the source `name` feeds the network `network`.
 
-    torchvision: shorter side 256 (its V2 weights 232), bilinear. timm: a crop of 0.95, bicubic. caffe-bgr: BGR in
-    0..255 less the mean of BVLC's release. keras: `keras.applications`' caffe mode. paddle: as torchvision.
+    torchvision: shorter side 256 (its V2 weights 232), bilinear; its GoogLeNet came from TensorFlow and brings
+    ImageNet's mean and standard deviation to 0.5 in its forward pass (`transform_input`), which is done here. timm: a
+    crop of 0.95, bicubic. caffe-bgr: BGR in 0..255 less the mean of BVLC's release. keras: `keras.applications`' caffe
+    mode. paddle: as torchvision.
     """
     match name:
+        case "torchvision" | "torchvision-v2" if network == "googlenet_bn":
+            return Input((224, 224), 256, mean=HALF, std=HALF)
         case "torchvision" | "paddle":
             return Input((224, 224), 256)
         case "torchvision-v2":

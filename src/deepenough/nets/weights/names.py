@@ -11,7 +11,7 @@ batch norm, torchvision's second ResNet-152 and timm's ResNet-152.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from deepenough.errors import unknown
@@ -54,10 +54,6 @@ def _torchvision(
 ) -> Named:
     """An entry of torchvision's WeightsEnum: `accuracies` are its acc@1 and acc@5."""
     wanted = preset("torchvision-v2" if ".tv2_" in name else "torchvision", network)
-    if network == "googlenet_bn":
-        # torchvision's GoogLeNet came from TensorFlow. With transform_input its forward pass turns ImageNet's mean and
-        # standard deviation into 0.5 and 0.5; here that is the preprocessing.
-        wanted = replace(wanted, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
     top1, top5 = (round(100 - accuracy, 3) for accuracy in accuracies)
     return Named(name, "torchvision", network, TORCHVISION + file, sha256, wanted, megabytes, top1, top5)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 from collections import OrderedDict
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,10 @@ import torch
 from torch import Tensor
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets.layers import Conv, MaxPool
 from deepenough.nets.network import Network
 from deepenough.nets.weights.match import Holding, holding, match, weighted
 from deepenough.nets.weights.torchvision import numbered, resnet
 from deepenough.nets.zoo import NETWORKS
-from deepenough.nets.zoo.squeezenet import squeezenet1_1
 
 NORM = ("weight", "bias", "_mean", "_variance")
 NAMES = "StructuredToParameterName@@"
@@ -53,24 +50,8 @@ def holdings() -> list[Holding]:
     resnets = [*(f"resnet{depth}_torchvision" for depth in (18, 34)), *(f"resnet{d}_v1_5" for d in (50, 101, 152))]
     numbering = [(NETWORKS[name](), numbered) for name in names[1:]]
     residual = [(NETWORKS[name](), resnet) for name in resnets]
-    others = [(NETWORKS[names[0]](), _alexnet), (squeezenet1_1_paddle(), _squeezenet)]
+    others = [(NETWORKS[names[0]](), _alexnet), (NETWORKS["squeezenet1_1_paddle"](), _squeezenet)]
     return [holding(net, place(net), NORM) for net, place in (*others, *numbering, *residual)]
-
-
-def squeezenet1_1_paddle() -> Network:
-    """`paddle.vision`'s SqueezeNet 1.1: stem padded by 1, pools rounded down."""
-    net = squeezenet1_1()
-    stack = tuple(
-        replace(layer, ceil=False)
-        if isinstance(layer, MaxPool)
-        else replace(layer, padding=1)
-        if isinstance(layer, Conv) and layer.name == "conv1"
-        else layer
-        for layer in net.stack
-    )
-    source = "paddle.vision.models squeezenet1_1, after Iandola et al. 2016, arXiv 1602.07360"
-    variant = "Paddle: stem padded, pools rounded down"
-    return replace(net, name="squeezenet1_1_paddle", stack=stack, source=source, variant=variant)
 
 
 def _alexnet(network: Network) -> dict[str, str]:

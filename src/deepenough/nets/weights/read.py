@@ -144,9 +144,6 @@ def _input(path: Path, preprocess: str | None, source: str, net: Network) -> Inp
 def _preset(name: str, net: Network) -> Input:
     """The preset, for the images that the network takes where a file fixed their size."""
     known = preset(name, net.name)
-    if name.startswith("torchvision") and net.name == "googlenet_bn":
-        # torchvision's GoogLeNet came from TensorFlow and turns its input (`transform_input`) to mean and std 0.5.
-        known = replace(known, mean=(0.5,) * 3, std=(0.5,) * 3)
     size = (net.input[1], net.input[2])
     if known.size != size and not _takes(net, known.size):
         known = replace(known, size=size, shorter=None if known.shorter is None else max(known.shorter, *size))

@@ -10,7 +10,7 @@ from deepenough.nets.network import Network
 from deepenough.nets.zoo import resnet, vgg
 from deepenough.nets.zoo.alexnet import alexnet, alexnet_bvlc, alexnet_torchvision
 from deepenough.nets.zoo.googlenet import googlenet, googlenet_bn
-from deepenough.nets.zoo.squeezenet import squeezenet1_1
+from deepenough.nets.zoo.squeezenet import squeezenet1_1, squeezenet1_1_paddle
 
 NETWORKS: Mapping[str, Callable[[], Network]] = MappingProxyType(
     {
@@ -27,6 +27,7 @@ NETWORKS: Mapping[str, Callable[[], Network]] = MappingProxyType(
         **{f"resnet{depth}_v1_5": resnet.torchvision(depth) for depth in (50, 101, 152)},
         **{f"resnet{depth}_keras": resnet.keras(depth) for depth in (50, 101, 152)},
         "squeezenet1_1": squeezenet1_1,
+        "squeezenet1_1_paddle": squeezenet1_1_paddle,
     }
 )
 """The functions that give the networks, by name."""

@@ -46,7 +46,7 @@ MATCONVNET = "MatConvNet"
 # Why figures stand alone.
 OTHER_IMAGES = "it is on the test images of ILSVRC-2010, and nothing else is"
 NOT_RELEASED = "the weights that it was measured with were never released"
-DENSE = "the network slid over whole images, without crops"
+DENSE = "it was measured with the network slid over whole images, without crops"
 NO_TOP1 = (
     "the paper gives no top-1 (the 29.9 that is often quoted was found in no source), and its weights were never "
     "released"

@@ -18,18 +18,31 @@ def fire(squeeze: int, expand: int, number: int) -> Layer:
 
 def squeezenet1_1() -> Network:
     """Release 1.1 as torchvision has it: stem without padding, pools rounded up, a convolution as classifier."""
-    stack: list[Layer] = [Conv(64, 3, 2, 0, name="conv1"), Relu(name="relu1")]
+    return _release(
+        0, True, "squeezenet1_1", "torchvision squeezenet1_1", "torchvision: stem without padding, pools rounded up"
+    )
+
+
+def squeezenet1_1_paddle() -> Network:
+    """Release 1.1 as `paddle.vision` has it: stem padded, pools rounded down."""
+    return _release(
+        1, False, "squeezenet1_1_paddle", "paddle.vision squeezenet1_1", "Paddle: stem padded, pools rounded down"
+    )
+
+
+def _release(padding: int, ceil: bool, name: str, who: str, variant: str) -> Network:
+    stack: list[Layer] = [Conv(64, 3, 2, padding, name="conv1"), Relu(name="relu1")]
     number = 2
     for place, group in enumerate(FIRES, 1):
-        stack.append(MaxPool(3, 2, ceil=True, name=f"pool{place}"))
+        stack.append(MaxPool(3, 2, ceil=ceil, name=f"pool{place}"))
         for squeeze, expand in group:
             stack.append(fire(squeeze, expand, number))
             number += 1
     head = (Dropout(), Conv(1000, 1, name="conv10"), Relu(name="relu10"), GlobalAvgPool(name="pool10"))
     return Network(
-        "squeezenet1_1",
+        name,
         (3, 224, 224),
         (*stack, *head),
-        "Iandola et al. 2016, arXiv 1602.07360, table 1; release 1.1; torchvision squeezenet1_1",
-        "torchvision: stem without padding, pools rounded up",
+        f"Iandola et al. 2016, arXiv 1602.07360, table 1; release 1.1; {who}",
+        variant,
     )

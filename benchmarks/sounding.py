@@ -1,0 +1,87 @@
+"""The depth that the probes propose, the one that `fit` chooses, and the one that fine-tuning every cut would choose.
+
+    python benchmarks/sounding.py DATA --weights FILE|NAME [--network N] [--preprocess P] [--size 64] [--limit 2000] [--epochs 3]
+
+Every cut of the network is fine-tuned on the same images and judged by the same rule, which is what sounding saves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+from deepenough.data import open_source
+from deepenough.depth import judge
+from deepenough.depth.fit import set_up
+from deepenough.depth.judge import Compared, Verdict
+from deepenough.depth.options import Options
+from deepenough.depth.pretrained import choose_weights
+from deepenough.depth.search import Search
+from deepenough.depth.workshop import Candidate
+from deepenough.progress import Reporter
+from deepenough.train import keep_freed_memory
+
+
+class Lines(Reporter):
+    def say(self, text: str) -> None:
+        print(text, flush=True)
+
+
+def decided(search: Search, tried: list[Candidate]) -> Verdict:
+    """The rule of `fit` on all of them: from deep to shallow up to the first that is not shown to be enough."""
+    best = judge.best(tried)
+    compared: list[Compared] = []
+    for candidate in sorted(tried, key=search.measure, reverse=True):
+        if search.measure(candidate) < search.measure(best):
+            going = all(one.enough for one in compared)
+            compared.append(judge.compare(search.question, [best], [candidate], search.workshop.strata, going))
+    return judge.enough(search.question, best, compared, 0.0, None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data")
+    parser.add_argument("--weights", required=True)
+    parser.add_argument("--network")
+    parser.add_argument("--preprocess")
+    parser.add_argument("--size", type=int)
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--folds", type=int)
+    parser.add_argument("--margin", type=float, default=0.01)
+    given = vars(parser.parse_args())
+    keep_freed_memory()
+    asked = Options(**given)
+    source = open_source(asked.data)
+    reporter = Lines()
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        setting = set_up(asked, source, choose_weights(asked, source, reporter), Path(folder), reporter)
+        assert setting.pretrained is not None
+        sounding = setting.pretrained.sounding.record
+        sounded = time.perf_counter() - started
+        print(f"{sounding.images:,} images; decided on {setting.workshop.parts.why}\n{sounding.text}; {sounded:.0f} s")
+        every = setting.search(lambda _: None)
+        started = time.perf_counter()
+        tried = [every.train(rung) for rung in setting.ladder]
+        seconds = time.perf_counter() - started
+        print(f"\n{'cut after':<16}{'depth':>6}{'probe':>8}{'tuned':>8}{'seconds':>9}")
+        for place, candidate in zip(sounding.places, tried, strict=True):
+            print(
+                f"{place.place:<16}{place.depth:>6}{place.accuracy.value:>8.1%}{candidate.accuracy:>8.1%}"
+                f"{candidate.seconds:>9.0f}"
+            )
+        whole = decided(every, tried)
+        again = setting.search(lambda _: None)  # its trainings are read back: only the choice of cuts is new
+        ours = again.run()
+    print(f"\nprobes alone propose {sounding.proposed} ({sounded:.0f} s with reading the images)")
+    print(
+        f"fit chooses          {ours.chosen.rung.place}: {ours.text}; it trains {len(again.tried)} of {len(tried)} cuts"
+    )
+    print(f"every cut tuned      {whole.chosen.rung.place}: {whole.text} ({seconds:.0f} s)")
+
+
+if __name__ == "__main__":
+    main()
