@@ -1,6 +1,6 @@
 """The depth that the probes propose, the one that `fit` chooses, and the one that fine-tuning every cut would choose.
 
-    python benchmarks/sounding.py DATA --weights FILE|NAME [--network N] [--preprocess P] [--size 64] [--limit 2000] [--epochs 3]
+    python benchmarks/sounding.py DATA --weights FILE|NAME [--preprocess P] [--size 64] [--limit 2000] [--epochs 3]
 
 Every cut of the network is fine-tuned on the same images and judged by the same rule, which is what sounding saves.
 """

@@ -6,6 +6,8 @@ import hashlib
 import os
 from pathlib import Path
 
+from deepenough.errors import DeepenoughError
+
 
 def write_whole(path: Path, content: bytes | str) -> None:
     """Write under a temporary name, flush to the disk, rename: a reader never sees half a file."""
@@ -19,6 +21,14 @@ def write_whole(path: Path, content: bytes | str) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_new(folder: Path) -> None:
+    """Raise the error for an `--out` that is a file, or a folder with something in it."""
+    if folder.exists() and not folder.is_dir():
+        raise DeepenoughError(f"--out {folder}: this is a file; name a folder that is new or empty")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise DeepenoughError(f"--out {folder}: this folder holds something else; name one that is new or empty")
 
 
 def printable(name: str) -> str:

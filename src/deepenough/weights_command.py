@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from deepenough.errors import DeepenoughError
+from deepenough.files import check_new
 
 if TYPE_CHECKING:
     from deepenough.console import Console
@@ -91,8 +92,8 @@ def weights_get(console: Console, given: str, out: Path | None, network: str | N
     from deepenough.nets.weights.fetch import cached
     from deepenough.nets.weights.names import NAMED
 
-    if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DeepenoughError(f"--out {out}: it exists already, and is not an empty folder; name a new one")
+    if out is not None:
+        check_new(out)
     with Bars(console.progress) as bars:
         weights = load_weights(given, network=network, preprocess=preprocess, reporter=bars)
     file = Path(given)

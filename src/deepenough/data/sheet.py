@@ -16,6 +16,7 @@ from deepenough.data.augment import Augment, apply
 from deepenough.data.images import Images
 from deepenough.data.split import Index
 from deepenough.errors import DeepenoughError
+from deepenough.files import check_new
 
 _READABLE, _GAP, _CAPTION = 96, 6, 18  # pixels
 _BATCH_BYTES = 64 * 2**20  # of float32 pixels
@@ -61,8 +62,7 @@ def enlarge(
     """
     if times < 1:
         raise DeepenoughError(f"--times {times}: expected 1 or more")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DeepenoughError(f"--out {out}: expected an empty or new folder; give another")
+    check_new(out)
     policy = replace(policy, mixup=0.0, cutmix=0.0)
     folders = _unique(list(images.classes))
     for folder in folders:

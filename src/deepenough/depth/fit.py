@@ -33,6 +33,7 @@ from deepenough.depth.to_enough import EnoughSearch
 from deepenough.depth.to_target import TargetSearch
 from deepenough.depth.workshop import Workshop
 from deepenough.errors import DeepenoughError
+from deepenough.files import check_new
 from deepenough.model import FOLDER, Model, load, save_model
 from deepenough.nets import dumps, layer_table
 from deepenough.nets.weights import Weights
@@ -101,10 +102,8 @@ def fit(
         raise DeepenoughError(
             f"--out {out}: there is a run already; go on with `deepenough fit --resume {out}`, or name another folder"
         )
-    if out is not None and Path(out).exists() and not Path(out).is_dir():
-        raise DeepenoughError(f"--out {out}: this is a file; name a folder that the run may make")
-    if out is not None and Path(out).is_dir() and any(Path(out).iterdir()):
-        raise DeepenoughError(f"--out {out}: this folder holds something else; name one that is new or empty")
+    if out is not None:
+        check_new(Path(out))
     reporter = reporter or Reporter()
     weights = choose_weights(asked, source, reporter)
     # What was chosen is asked for when the run goes on, whatever is in the cache by then.

@@ -175,12 +175,8 @@ def enough(
         text = f"depth {chosen.rung.depth} is deep enough: the shallowest that was tried is the most accurate"
     advice = []
     if second:
-        settle = second.images_to_settle
-        more = (
-            f"about {settle:,} decision images would settle it"
-            if settle
-            else "if the difference stays what it is, more of them would not show it to be enough"
-        )
+        otherwise = "if the difference stays what it is, more of them would not show it to be enough"
+        more = _settled(second.images_to_settle, otherwise)
         text += f"; depth {second.candidate.rung.depth} is not shown to be worse than that, nor to be enough"
         advice.append(
             f"whether {second.candidate.name} would do ({points(second.difference.value)} less, "
@@ -267,12 +263,8 @@ def against_target(question: Question, tried: Sequence[Candidate], strata: Strat
     )
 
 
-def _settled(images: int | None) -> str:
-    return (
-        "more decision images would settle it"
-        if images is None
-        else f"about {images:,} decision images would settle it"
-    )
+def _settled(images: int | None, otherwise: str = "more decision images would settle it") -> str:
+    return otherwise if images is None else f"about {images:,} decision images would settle it"
 
 
 def _nothing_finished(reference: Candidate, resolved: float) -> Verdict:

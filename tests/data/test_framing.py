@@ -1,0 +1,121 @@
+"""What of a picture is seen, against crops made by hand, and preprocessing on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from deepenough.data import Framing, Preprocess, open_source, prepare
+from deepenough.errors import DeepenoughError
+from deepenough.nets.weights import PRESETS, Input, preset
+from deepenough.train.feed import normalise
+
+
+def gradient(height: int, width: int) -> Image.Image:
+    """Red tells the row, green the column, in 0..255."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    pixels = np.stack([255 * rows / (height - 1), 255 * columns / (width - 1), np.zeros((height, width))], axis=2)
+    return Image.fromarray(pixels.round().astype(np.uint8))
+
+
+def test_the_centre_of_the_scaled_picture_is_cut_out() -> None:
+    """A picture of 400 x 600: the shorter side becomes 256, and 224 x 224 of 256 x 384 are seen."""
+    seen = Framing((224, 224), 256).apply(gradient(400, 600), 3).astype(float)
+    first_row, last_row = 255 * (0.5 - 112 / 256), 255 * (0.5 + 112 / 256)
+    first_column, last_column = 255 * (0.5 - 112 / 384), 255 * (0.5 + 112 / 384)
+    assert seen[0, :, 0].mean() == pytest.approx(first_row, abs=1)
+    assert seen[-1, :, 0].mean() == pytest.approx(last_row, abs=1)
+    assert seen[:, 0, 1].mean() == pytest.approx(first_column, abs=1)
+    assert seen[:, -1, 1].mean() == pytest.approx(last_column, abs=1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    height=st.integers(20, 200),
+    width=st.integers(20, 200),
+    extra=st.integers(0, 30),
+    interpolation=st.sampled_from(["bilinear", "bicubic"]),
+)
+def test_it_sees_what_scaling_and_then_cutting_gives(height: int, width: int, extra: int, interpolation: str) -> None:
+    """torchvision's Resize and CenterCrop, by their documentation: whole pixels at both steps."""
+    draws = np.random.default_rng([height, width])
+    picture = Image.fromarray(draws.integers(0, 256, (height, width, 3), dtype=np.uint8))
+    shorter = 32 + extra
+    far = int(shorter * max(height, width) / min(height, width))
+    size = (shorter, far) if width <= height else (far, shorter)
+    scaled = picture.resize(size, getattr(Image.Resampling, interpolation.upper()))
+    left, top = round((size[0] - 32) / 2), round((size[1] - 32) / 2)
+    wanted = np.asarray(scaled.crop((left, top, left + 32, top + 32)))
+    got = Framing((32, 32), shorter, interpolation).apply(picture, 3)
+    # Sums are rounded in another order; where a small picture is enlarged, Pillow's box may end a filter at its border.
+    different = np.abs(got.astype(int) - wanted) > 1
+    assert different.mean() < 0.02
+    assert not different[2:-2, 2:-2].any()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    height=st.integers(9, 200),
+    width=st.integers(9, 200),
+    size=st.tuples(st.integers(8, 64), st.integers(8, 64)),
+    extra=st.none() | st.integers(0, 40),
+    interpolation=st.sampled_from(["bilinear", "bicubic"]),
+)
+def test_any_picture_gives_the_size(
+    height: int, width: int, size: tuple[int, int], extra: int | None, interpolation: str
+) -> None:
+    framing = Framing(size, None if extra is None else min(size) + extra, interpolation)
+    seen = framing.apply(gradient(height, width), 3)
+    assert seen.shape == (*size, 3)
+    assert seen.dtype == np.uint8
+    assert framing.reading_side >= 2 * max(size)
+
+
+def test_another_side_keeps_the_share_that_is_seen() -> None:
+    assert Framing((224, 224), 256, "bicubic").resized(112) == Framing((112, 112), 128, "bicubic")
+    assert Framing((224, 224)).resized(64) == Framing((64, 64))
+
+
+def test_preprocessing_survives_being_written_and_the_older_form_is_read() -> None:
+    given = Preprocess.of(preset("caffe-bgr", "squeezenet1_1"))
+    assert given.size == (227, 227)
+    assert Preprocess.from_json(json.loads(json.dumps(given.to_json()))) == given
+    older = {"version": 1, "size": [8, 9], "channels": 1, "resize": "cover, ...", "mean": [0.5], "std": [0.2]}
+    assert Preprocess.from_json(older) == Preprocess((8, 9), 1, (0.5,), (0.2,))
+    with pytest.raises(DeepenoughError, match="reads versions 1 and 2"):
+        Preprocess.from_json({**older, "version": 3})
+
+
+def test_blue_comes_first_where_the_network_wants_it() -> None:
+    preprocess = Preprocess((1, 1), 3, (0.1, 0.2, 0.3), (1.0, 2.0, 4.0), order="BGR")
+    pixels = torch.tensor([0.5, 0.6, 0.7]).view(1, 3, 1, 1)
+    got = normalise(pixels, preprocess).flatten()
+    torch.testing.assert_close(got, torch.tensor([0.6, 0.2, 0.05]))
+
+
+def test_each_framing_has_its_own_cache(shapes: Path, cache: Path) -> None:
+    source = open_source(shapes)
+    whole, centre = prepare(source, size=Framing((16, 16))), prepare(source, size=Framing((16, 16), 24))
+    assert (whole.preprocess.shorter, centre.preprocess.shorter) == (None, 24)
+    assert not np.array_equal(whole.pixels, centre.pixels)
+    assert whole.fingerprint == centre.fingerprint
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_what_preprocessing_can_do(name: str) -> None:
+    given = preset(name, "resnet50")
+    assert Preprocess.of(given).framing.shorter == given.shorter
+    assert Input.from_json(json.loads(json.dumps(given.to_json()))) == given
+    assert str(given.size[0]) in str(given)
+
+
+def test_misspelt_presets_are_answered_with_the_nearest() -> None:
+    with pytest.raises(DeepenoughError, match="nearest is caffe-bgr"):
+        preset("caffe-rgb", "vgg16")
