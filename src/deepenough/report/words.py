@@ -94,6 +94,11 @@ def asked(record: Record) -> str:
 def verdict(record: Record, candidate: Candidate) -> str:
     """What was concluded about one candidate, in a few words."""
     decision = record.decision
+    compared = (
+        next((pair for pair in decision.comparisons if pair.candidate == candidate.name), None) if decision else None
+    )
+    if candidate.state == "hopeless" and compared is not None:
+        return f"worse, on {compared.images:,} images"
     if candidate.state != "finished":
         return {"hopeless": "ended early: hopeless", "unfinished": "not trained to the end"}.get(
             candidate.state, candidate.state
@@ -107,7 +112,6 @@ def verdict(record: Record, candidate: Candidate) -> str:
     check = next((check for check in decision.target if check.candidate == candidate.name), None)
     if check is not None:
         return "enough" if check.shown else "seems enough" if check.seems else "not enough"
-    compared = next((pair for pair in decision.comparisons if pair.candidate == candidate.name), None)
     if compared is not None:
         return "enough" if compared.enough else "not shown worse" if compared.not_shown_worse else "worse"
     return "best" if candidate.name == decision.best else "not compared"
