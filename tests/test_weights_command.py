@@ -72,7 +72,7 @@ def test_a_model_folder_predicts_as_the_weights_do(
     assert (model.preprocess.shorter, model.classes[-1]) == (232, "999")
     assert model.network == weights.network
     assert all(torch.equal(value, weights.state[name]) for name, value in model.module.state_dict().items())
-    with pytest.raises(DeepenoughError, match="exists already"):
+    with pytest.raises(DeepenoughError, match="holds something else"):
         weights_get(console, str(squeezenet), out, None, None)
 
 

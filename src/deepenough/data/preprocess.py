@@ -62,27 +62,36 @@ class Framing:
         mode = "L" if channels == 1 else "RGB"
         if picture.mode != mode:
             picture = picture.convert(mode)
-        height, width = self.size
-        box = self._box(picture.width, picture.height)
-        if picture.size != (width, height) or box != (0, 0, width, height):
-            picture = picture.resize((width, height), RESAMPLING[self.interpolation], box=box)
-        return np.asarray(picture, np.uint8).reshape(height, width, channels)
-
-    def _box(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """What is seen of a picture: left, top, right, bottom, in its own pixels."""
-        rows, columns = self.size
         if self.shorter is None or self.shorter < max(self.size):
-            scale = max(rows / height, columns / width)
-            left, top = (width - columns / scale) / 2, (height - rows / scale) / 2
-            right, bottom = left + columns / scale, top + rows / scale
-            return max(left, 0.0), max(top, 0.0), min(right, float(width)), min(bottom, float(height))
-        # As torchvision does it: scaled to whole pixels, and cut at whole pixels of the scaled picture.
-        shorter, longer = min(width, height), max(width, height)
-        far = int(self.shorter * longer / shorter)
-        across, down = (self.shorter, far) if width <= height else (far, self.shorter)
-        left, top = round((across - columns) / 2), round((down - rows) / 2)
-        x, y = width / across, height / down
-        return left * x, top * y, (left + columns) * x, (top + rows) * y
+            seen = self._covered(picture)
+        else:
+            seen = self._cut(picture)
+        return np.asarray(seen, np.uint8).reshape(*self.size, channels)
+
+    def _covered(self, picture: Image.Image) -> Image.Image:
+        """Scaled until it covers the size, the rest cut off."""
+        height, width = self.size
+        if picture.size == (width, height):
+            return picture
+        scale = max(height / picture.height, width / picture.width)
+        left, top = (picture.width - width / scale) / 2, (picture.height - height / scale) / 2
+        box = (
+            max(left, 0.0),
+            max(top, 0.0),
+            min(left + width / scale, picture.width),
+            min(top + height / scale, picture.height),
+        )
+        return picture.resize((width, height), RESAMPLING[self.interpolation], box=box)
+
+    def _cut(self, picture: Image.Image) -> Image.Image:
+        """As torchvision does it: scaled to whole pixels, and cut at whole pixels of the scaled picture."""
+        assert self.shorter is not None
+        height, width = self.size
+        longer = int(self.shorter * max(picture.size) / min(picture.size))
+        size = (self.shorter, longer) if picture.width <= picture.height else (longer, self.shorter)
+        scaled = picture.resize(size, RESAMPLING[self.interpolation])
+        left, top = round((scaled.width - width) / 2), round((scaled.height - height) / 2)
+        return scaled.crop((left, top, left + width, top + height))
 
 
 @dataclass(frozen=True)
