@@ -51,6 +51,9 @@ def test_a_cut_that_is_as_good_is_chosen_and_one_shallower_is_tried(question, pl
     assert verdict.chosen.rung.place == "fire6"
     assert "fire5" in {c.rung.place for c in job.tried}
     assert verdict.chosen.rung.macs < verdict.best.rung.macs
+    last = job.events[-1]
+    assert last.what == "squeezenet1_1-fire6 against the whole network"
+    assert "the cut saves 6 layers" in last.why
 
 
 def test_a_probe_that_proposes_too_shallow_does_not_decide(question, places, workshop):

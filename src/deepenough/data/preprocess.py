@@ -62,10 +62,8 @@ class Framing:
         mode = "L" if channels == 1 else "RGB"
         if picture.mode != mode:
             picture = picture.convert(mode)
-        if self.shorter is None or self.shorter < max(self.size):
-            seen = self._covered(picture)
-        else:
-            seen = self._cut(picture)
+        covering = self.shorter is None or self.shorter < max(self.size)
+        seen = self._covered(picture) if covering else self._cut(picture)
         return np.asarray(seen, np.uint8).reshape(*self.size, channels)
 
     def _covered(self, picture: Image.Image) -> Image.Image:

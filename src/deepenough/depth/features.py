@@ -17,6 +17,7 @@ from torch import nn
 
 from deepenough.data import Cache, Images, cache_folder
 from deepenough.depth.parts import Index
+from deepenough.errors import DeepenoughError
 from deepenough.nets import Network
 from deepenough.nets.build import build
 from deepenough.nets.cut import HEAD, SCALE, Cut, cut, cuts
@@ -75,11 +76,18 @@ def features(weights: Weights, images: Images, rows: Index, device: torch.device
     store = Cache(cache_folder().with_name("features"))
     found = store.find(key)
     if found is None:
-        draft = store.draft()
-        seconds = _pass(weights, network, places, images, rows, device, draft, reporter)
-        store.keep(key, draft, key, {"seconds": seconds})
+        try:
+            draft = store.draft()
+            seconds = _pass(weights, network, places, images, rows, device, draft, reporter)
+            store.keep(key, draft, key, {"seconds": seconds})
+        except OSError as error:
+            raise DeepenoughError(
+                f"{store.folder}: the cache cannot be written ({error.strerror or error}); make room, or name another "
+                "folder in DEEPENOUGH_CACHE"
+            ) from None
         found = store.find(key)
-        assert found is not None
+    if found is None:
+        raise DeepenoughError(f"{store.folder}: the cache cannot be read back; is the disk full or damaged?")
     meta, arrays = found
     return Features(rows, {c.place: arrays[f"{number:03}"] for number, c in enumerate(places)}, meta["seconds"])
 

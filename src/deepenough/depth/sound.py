@@ -23,6 +23,7 @@ from deepenough.errors import unknown
 from deepenough.nets import Network, depth, macs, parameters
 from deepenough.nets.build import build
 from deepenough.nets.cut import HEAD, SCALE, Cut, cut
+from deepenough.nets.shapes import visits
 from deepenough.nets.weights import Weights, load_weights
 from deepenough.nets.weights.grey import grey
 from deepenough.progress import Reporter
@@ -30,7 +31,8 @@ from deepenough.train import choose_device
 
 FRAMINGS = ("source", "whole")
 FOLDS = 5
-MOST_IMAGES = 20_000  # more are not needed to tell a tenth of a point, and their features would not fit
+MOST_IMAGES = 20_000  # more are not needed to tell half a point
+MOST_FEATURES = 10**9  # of all images at all places, float32: ResNet-152 has 95,744 an image
 TWO_SIDED = 0.975
 
 
@@ -159,18 +161,21 @@ def sound(
     """
     reporter, began = reporter or Reporter(), time.perf_counter()
     rows = np.sort(np.concatenate([images.split.train, images.split.validation]))
-    rows = sample(images.labels, rows, MOST_IMAGES, seed)
-    seen = features(weights, images, rows, torch.device(device), reporter)
-    labels, classes = images.labels[rows], len(images.classes)
-    folds = folds_of(images, rows, seed)
+    classes = len(images.classes)
     network, where = fitting_cuts(weights, images)
+    networks = [cut(network, c.place, classes) for c in where]
+    width = sum(visit.input[0] for *_, visit in map(visits, networks))
+    rows = sample(images.labels, rows, min(MOST_IMAGES, MOST_FEATURES // width), seed)
+    seen = features(weights, images, rows, torch.device(device), reporter)
+    labels = images.labels[rows]
+    folds = folds_of(images, rows, seed)
     places = []
     with reporter.task("probes") as advance:
-        for number, c in enumerate(where):
+        for number, (c, short) in enumerate(zip(where, networks, strict=True)):
             advance(number, len(where), c.place)
             probabilities = out_of_fold(np.array(seen.pooled[c.place]), labels, classes, folds)
             hits: Hits = (probabilities.argmax(axis=1) == labels).astype(np.float64)
-            places.append(Sounded(c, cut(network, c.place, classes), hits))
+            places.append(Sounded(c, short, hits))
         advance(len(where), len(where), "")
     strata = Strata.of(labels, metric)
     account = _account(weights, images, places, seen, strata, len(folds), margin, metric, target)

@@ -8,7 +8,7 @@ import numpy as np
 
 from deepenough.depth import judge
 from deepenough.depth.decision import Strata, paired_difference
-from deepenough.depth.judge import Compared, Question, Verdict
+from deepenough.depth.judge import Compared, Question, Verdict, points
 from deepenough.depth.ladder import Rung
 from deepenough.depth.search import Search
 from deepenough.depth.to_enough import EnoughSearch
@@ -54,13 +54,31 @@ class CutSearch(EnoughSearch):
                 continue
             going = going and compared[-1].enough
         self._close_in(best, compared)
-        return judge.enough(self.question, best, compared, self.resolves(), None)
+        verdict = judge.enough(self.question, best, compared, self.resolves(), None)
+        self._say_what_is_saved(whole, verdict.chosen)
+        return verdict
 
     def between(self, failed: Rung, passed: Rung) -> Rung | None:
         """The cut halfway between two."""
         low, high = self.ladder.index(failed), self.ladder.index(passed)
         middle = (low + high) // 2
         return None if middle in (low, high) else self.ladder[middle]
+
+    def _say_what_is_saved(self, whole: Candidate, chosen: Candidate) -> None:
+        """How the whole network compares with a cut that was chosen, and what the cut saves."""
+        if chosen is whole or not (whole.finished and chosen.finished):
+            return
+        lead = paired_difference(whole.hits, chosen.hits, self.workshop.strata)
+        saved = (
+            f"{1 - getattr(chosen.rung, name) / getattr(whole.rung, name):.0%} of the {label}"
+            for name, label in (("parameters", "parameters"), ("macs", "multiply-accumulates"))
+        )
+        self.note(
+            f"{chosen.name} against the whole network",
+            f"the whole is {points(lead.value)} better on the same images "
+            f"({points(lead.lower)} to {points(lead.upper)}); the cut saves "
+            f"{whole.rung.depth - chosen.rung.depth} layers, {' and '.join(saved)}",
+        )
 
     def _compare_seen(self, best: Candidate, candidate: Candidate) -> Compared:
         """The comparison on those folds that the candidate was trained for."""
