@@ -90,7 +90,7 @@ class Console:
         keep_freed_memory()
         with Bars(self.progress) as bars:
             run = resume(resumed, reporter=bars) if resumed else fit(data, out=out, reporter=bars, **options)
-        self.out.print(evidence(run.record))
+        self.out.print(evidence(run.record, width=self.out.width))
         self.out.print(f"report: {escape(str(run.report))}", highlight=False, soft_wrap=True)
         self.out.print(
             f"predict: deepenough predict {escape(str(run.folder))} IMAGE...", highlight=False, soft_wrap=True
@@ -112,7 +112,7 @@ class Console:
         if as_json:
             print(found.model_dump_json(indent=1))  # noqa: T201
         else:
-            self.out.print(sounding_table(found))
+            self.out.print(sounding_table(found, self.out.width))
 
     def report(self, folder: Path) -> None:
         from deepenough import record
@@ -120,7 +120,7 @@ class Console:
         from deepenough.report.tables import evidence
 
         page = write_report(folder)
-        self.out.print(evidence(record.load(folder)))
+        self.out.print(evidence(record.load(folder), width=self.out.width))
         self.out.print(f"report: {escape(str(page))}", highlight=False, soft_wrap=True)
 
     def predict(self, run: Path, images: tuple[str, ...], top: int, style: str, reject_below: float) -> int:

@@ -126,7 +126,7 @@ def measure(
 
     `folder` has ImageNet's validation images (`labelled_images`), all 1,000 classes or some; `limit` takes a drawn
     part. An image is scaled as the weights expect, and crops are cut from it at whole pixels, as their publishers do
-    (`predict` cuts the same centre to the fraction of a pixel, in one step). Single-crop is the centre. Ten-crop are
+    and `predict` does. Single-crop is the centre. Ten-crop are
     the four corners, the centre, and their mirror images; probabilities are averaged.
     """
     reporter = reporter or Reporter()
@@ -139,6 +139,7 @@ def measure(
                 f"{entry.name} has {entry.network.classes} classes; ImageNet's {len(wordnet_ids()):,} are expected"
             )
         seen = Preprocess.of(entry.input)
+        reporter.say(f"{entry.name}: {entry.network.name}, each image {entry.input}")
         key = (seen.framing, seen.channels)
         if key not in kept:
             kept.clear()  # the next network most often sees the same

@@ -274,7 +274,7 @@ class Patches(Part):
     """What excites the strongest channels at one depth of the chosen network."""
 
     place: str
-    depth: int
+    depth: int = Field(description="of a network cut there, as in the sounding")
     receptive_field: int = Field(description="pixels along one side that a value there depends on")
     channels: list[int] = Field(description="the channels, a row of the picture each")
     picture: str = Field(description="file of the picture, relative to the run's folder")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 from safetensors.torch import load_file
 
 from deepenough import DeepenoughError, Run, evaluate, fit, load, record, resume
@@ -20,6 +22,7 @@ from deepenough.depth.pretrained import are_photos
 from deepenough.nets import NETWORKS, loads
 from deepenough.nets.build import build
 from deepenough.progress import Reporter
+from deepenough.report.tables import sounding_table
 from deepenough.train import Interrupted
 
 TORCHVISION = [
@@ -224,6 +227,14 @@ def test_sound_prints_the_table_and_json(
     assert "can't be told" in out
     status, out, _ = command(*words, "--json")
     found = record.Sounding.model_validate_json(out)
+    assert found.input in errors, "what the images look like is said before they are read"
+    narrow = io.StringIO()
+    Console(width=80, file=narrow).print(sounding_table(found, 80))
+    shown = narrow.getvalue()
+    assert all(f"{100 * place.accuracy.value:.1f}%" in shown for place in found.places)
+    assert "…" not in shown
+    assert "\n whole" in shown
+    assert "\n proposed" in shown
     assert [place.depth for place in found.places] == [2, 4, 6, 8, 10, 12, 14, 16, 18]
     assert np.isclose(found.places[0].difference, found.places[-1].accuracy.value - found.places[0].accuracy.value)
 
@@ -234,6 +245,9 @@ def test_a_misspelt_framing_or_missing_file_is_said(
     status, _, errors = command("sound", shapes, "--weights", tmp_path / "none.pth")
     assert status == 2
     assert "none.pth" in errors
+    status, _, errors = command("sound", shapes, "--weights", "x", "--margin", 5)
+    assert status == 2
+    assert "for 5 points write 0.05" in errors
     status, _, errors = command("fit", shapes, "--weights", "x", "--scratch")
     assert status == 2
     assert "--scratch does not" in errors

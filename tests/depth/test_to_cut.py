@@ -53,7 +53,7 @@ def test_a_cut_that_is_as_good_is_chosen_and_one_shallower_is_tried(question, pl
     assert verdict.chosen.rung.macs < verdict.best.rung.macs
     last = job.events[-1]
     assert last.what == "squeezenet1_1-fire6 against the whole network"
-    assert "the cut saves 6 layers" in last.why
+    assert "and saves 6 layers" in last.why
 
 
 def test_a_probe_that_proposes_too_shallow_does_not_decide(question, places, workshop):
@@ -62,6 +62,14 @@ def test_a_probe_that_proposes_too_shallow_does_not_decide(question, places, wor
     verdict = job.run()
     assert verdict.chosen.rung.blocks in (6, 7)
     assert verdict.chosen.rung.blocks == 6, "closing in finds the cut between those that were tried"
+
+
+def test_the_whole_network_alone_is_not_called_enough(question, places, workshop):
+    job = CutSearch(question, places, workshop(truth(p8=0.97), images=6000), lambda _: None, proposed=6)
+    job.in_time = lambda rung: False
+    verdict = job.run()
+    assert verdict.kind == "best"
+    assert "nothing is known of shorter ones" in verdict.text
 
 
 def test_with_a_target_the_shallowest_cut_that_meets_it_is_chosen(question, places, workshop):

@@ -37,6 +37,17 @@ def test_the_evidence_has_the_decision_and_its_cost(make: Make, width: int, targ
         assert f"{candidate.decision.top1.value:.1%}" in text
 
 
+def test_a_network_that_learned_nothing_is_not_called_enough(make: Make) -> None:
+    record = make()
+    assert record.test
+    count, classes = record.test.top1.count, len(record.data.classes)
+    confusion = [[count] + [0] * (classes - 1)] + [[0] * classes for _ in range(classes - 1)]
+    test = record.test.model_copy(update={"confusion": confusion})
+    text = printed(tables.answer(record.model_copy(update={"test": test})), 120)
+    assert "not shown to have learned anything" in text
+    assert "is enough" not in text
+
+
 def test_names_are_no_markup(make: Make) -> None:
     record = make(classes=["[red]a[/red]", "b"])
     assert record.test

@@ -19,6 +19,13 @@ RECIPE = (
 )  # fmt: skip
 
 
+def check_margin(margin: float) -> None:
+    """Raise the error for a margin that is no share."""
+    if not 0 < margin < 1:
+        percent = f"; for {margin:g} points write {margin / 100:g}" if 1 <= margin < 100 else ""
+        raise DeepenoughError(f"--margin {margin:g}: expected a share between 0 and 1{percent}")
+
+
 @dataclass(frozen=True)
 class Options:
     """`None` leaves a choice to deepenough; what it chose is in the record."""
@@ -66,9 +73,7 @@ class Options:
         if self.target is not None and not 0 < self.target < 1:
             percent = f"; for {self.target:g}% write {self.target / 100:g}" if 1 < self.target <= 100 else ""
             raise DeepenoughError(f"--target {self.target:g}: expected a share between 0 and 1{percent}")
-        if not 0 < self.margin < 1:
-            percent = f"; for {self.margin:g} points write {self.margin / 100:g}" if 1 <= self.margin < 100 else ""
-            raise DeepenoughError(f"--margin {self.margin:g}: expected a share between 0 and 1{percent}")
+        check_margin(self.margin)
         if self.metric not in METRICS:
             raise unknown("metric", self.metric, METRICS)
         if self.minimize not in MEASURES:

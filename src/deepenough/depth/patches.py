@@ -73,7 +73,7 @@ def patches(model: Model, images: Images, rows: Index, run: Path) -> list[Patche
         found.append(
             Patches(
                 place=c.place,
-                depth=depth(cut(model.network, c.place, len(images.classes))) - 1,
+                depth=depth(cut(model.network, c.place, len(images.classes))),
                 receptive_field=field.size,
                 channels=channels,
                 picture=name,

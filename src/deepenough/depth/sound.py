@@ -17,6 +17,7 @@ from deepenough.depth.account import accuracy as counted
 from deepenough.depth.decision import Hits, Strata, paired_difference, z_score
 from deepenough.depth.features import Features, body, features, fitting_cuts
 from deepenough.depth.judge import points
+from deepenough.depth.options import check_margin
 from deepenough.depth.parts import Index
 from deepenough.depth.probe import Line, fit, out_of_fold
 from deepenough.errors import unknown
@@ -99,8 +100,12 @@ def ready(
         raise unknown("framing", framing, FRAMINGS)
     published = Preprocess.of(weights.input).framing
     own = published if framing == "source" else replace(published, shorter=None)
+    wanted = own if size is None else own.resized(size)
+    reporter.say(
+        f"{weights.name}: {weights.network.name}, read as {weights.source}'s; each image "
+        f"{replace(weights.input, size=wanted.size, shorter=wanted.shorter)}"
+    )
     with reporter.task("reading images") as advance:
-        wanted = own if size is None else own.resized(size)
         images = prepare(source, size=wanted, seed=seed, progress=advance)
     if limit is not None:
         images = images.subset(limit, seed)
@@ -129,9 +134,9 @@ def sounding(
     What `deepenough sound` prints; the options are the same.
     """
     reporter = reporter or Reporter()
+    check_margin(margin)
     source = open_source(data)
     loaded = load_weights(weights, network=network, preprocess=preprocess, reporter=reporter)
-    reporter.say(f"{loaded.name}: {loaded.network.name} by {loaded.source}; {loaded.input}")
     loaded, images = ready(loaded, source, framing=framing, size=size, seed=seed, limit=limit, reporter=reporter)
     found = sound(loaded, images, margin=margin, seed=seed, device=choose_device(device or "auto"), reporter=reporter)
     return found.record
@@ -218,15 +223,25 @@ def _account(
     resolves = _resolves(places, strata)
     if target is None:
         proposed = next(row for row in rows if not row.ruled_out)
-        reason = f"the shallowest that is not ruled out as more than {points(margin)} worse than the best"
+        reason = f"the shallowest that is not ruled out as more than {points(margin)} worse than the best place"
+        if number := rows.index(proposed):
+            worse = paired_difference(best.hits, places[number - 1].hits, strata)
+            reason += (
+                f" ({rows[number - 1].place} is {points(worse.value)} worse than {best.cut.place}, at least "
+                f"{points(worse.lower)})"
+            )
     else:
         proposed = next((row for row in rows if row.accuracy.value >= target), rows[-1])
         reached = proposed.accuracy.value >= target
         reason = f"the shallowest whose probe {'reaches' if reached else 'may be trained to'} {target:.1%}"
+    proposal = "the whole network" if proposed is rows[-1] else f"a cut after {proposed.place}"
     text = (
-        f"with {count:,} images, differences under {points(resolves)} can't be told; the probes propose a cut after "
-        f"{proposed.place} (depth {proposed.depth} of {rows[-1].depth}), {reason}; fine-tuning decides"
+        f"with {count:,} images, differences under {points(resolves)} can't be told; the probes propose {proposal} "
+        f"(depth {proposed.depth} of {rows[-1].depth}), {reason}; fine-tuning decides"
     )
+    commonest = np.bincount(images.labels[seen.rows]).max() / count
+    if max(row.accuracy.low for row in rows) <= commonest:
+        text += f". But no probe is shown to do better than naming the most frequent class ({commonest:.1%})"
     return r.Sounding(
         weights=weights.name,
         source=weights.source,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -55,6 +56,9 @@ class CutSearch(EnoughSearch):
             going = going and compared[-1].enough
         self._close_in(best, compared)
         verdict = judge.enough(self.question, best, compared, self.resolves(), None)
+        if whole.finished and not compared and len(self.ladder) > 1:
+            text = f"only the whole network, depth {whole.rung.depth}, was trained, so nothing is known of shorter ones"
+            verdict = replace(verdict, kind="best", text=text)
         self._say_what_is_saved(whole, verdict.chosen)
         return verdict
 
@@ -75,8 +79,8 @@ class CutSearch(EnoughSearch):
         )
         self.note(
             f"{chosen.name} against the whole network",
-            f"the whole is {points(lead.value)} better on the same images "
-            f"({points(lead.lower)} to {points(lead.upper)}); the cut saves "
+            f"the cut is {points(-lead.value)} more accurate on the same images "
+            f"({points(-lead.upper)} to {points(-lead.lower)}), and saves "
             f"{whole.rung.depth - chosen.rung.depth} layers, {' and '.join(saved)}",
         )
 

@@ -15,12 +15,18 @@ from rich.text import Text
 from deepenough.record import Comparison, Metrics, Record, Sounding
 from deepenough.report import words
 
+BARS_FROM = 120
+"""Columns of a terminal from which a sounding is drawn too; below, its numbers need the room."""
 
-def evidence(record: Record, report: Path | None = None) -> Group:
-    """The answer, its evidence, the test images, the cost, the data, and the report to open."""
+
+def evidence(record: Record, report: Path | None = None, width: int = BARS_FROM) -> Group:
+    """The answer, its evidence, the test images, the cost, the data, and the report to open.
+
+    `width` is that of the terminal, in columns.
+    """
     parts: list[RenderableType] = [answer(record)]
     if record.sounding is not None:
-        parts += [Padding(sounding_table(record.sounding), (1, 0, 0, 0))]
+        parts += [Padding(sounding_table(record.sounding, width), (1, 0, 0, 0))]
     if record.candidates:
         parts += [Padding(candidates(record), (1, 0, 0, 0))]
     if record.test is not None:
@@ -91,26 +97,30 @@ def _difference(record: Record, name: str, pair: Comparison | None) -> str:
     return f"{words.points(pair.difference)}\n{words.points(pair.lower)} to {words.points(pair.upper)}"
 
 
-def sounding_table(sounding: Sounding) -> Group:
-    """What a sounding found: a row a place, accuracy drawn as a bar, the proposed cut marked."""
+def sounding_table(sounding: Sounding, width: int = BARS_FROM) -> Group:
+    """What a sounding found: a row a place, accuracy drawn as a bar where there is room, the proposed cut marked."""
     table = Table(
         title=f"{sounding.weights} ({sounding.network}) on {sounding.images:,} images, {sounding.folds} folds",
         title_justify="left",
         title_style="dim",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        collapse_padding=width < BARS_FROM,
     )
-    table.add_column("cut after", overflow="fold")
-    for header in ("depth", "params", "MACs", "ms", "accuracy", "95% interval", "below the whole\n(95%), points"):
-        table.add_column(header, justify="right")
+    drawn = width >= BARS_FROM
+    said = (", the whole network", " <- proposed") if drawn else ("\nwhole", "\nproposed")
+    table.add_column("cut after", overflow="fold", min_width=len("proposed"))
+    for header in ("depth", "params", "MACs", "ms", "accuracy", "95% interval", "below whole,\npoints (95%)"):
+        table.add_column(header, justify="right", no_wrap=True)
     shares = [place.accuracy.value for place in sounding.places]
     low = max(0.0, min(shares) - 0.05)
-    table.add_column(f"{words.percent(low, 0)} to {words.percent(max(shares), 0)}", width=24)
+    if drawn:
+        table.add_column(f"{words.percent(low, 0)} to {words.percent(max(shares), 0)}", width=24)
     for place in sounding.places:
         whole, mark = place is sounding.places[-1], place.place == sounding.proposed
         half = (place.high - place.low) / 2
         table.add_row(
-            Text(place.place + (", the whole network" if whole else "") + (" <- proposed" if mark else "")),
+            Text(place.place + said[0] * whole + said[1] * mark),
             str(place.depth),
             words.amount(place.parameters),
             words.amount(place.macs),
@@ -118,7 +128,7 @@ def sounding_table(sounding: Sounding) -> Group:
             words.percent(place.accuracy.value),
             words.interval(place.accuracy),
             "" if whole else f"{words.points(place.difference)} ± {100 * half:.1f}",
-            Bar(max(shares) - low, 0, place.accuracy.value - low, color="green" if mark else "blue"),
+            *([Bar(max(shares) - low, 0, place.accuracy.value - low, color="green" if mark else "blue")] * drawn),
             style="bold" if mark else "dim" if place.ruled_out else "",
         )
     note = f"{sounding.text[:1].upper()}{sounding.text[1:]}."

@@ -73,12 +73,22 @@ def headline(record: Record) -> str:
     decision = record.decision
     if decision is None:
         return "The run was interrupted before it could answer" if record.status == "interrupted" else "No answer yet"
+    if decision.kind != "not met" and not learned(record):
+        return f"Depth {decision.depth} is the best that was found, but not shown to have learned anything"
     return {
         "shown": f"Depth {decision.depth} is enough",
         "seems": f"Depth {decision.depth} seems to be enough",
         "not met": "No network tried reached the target" if record.question.target else "No network could be trained",
         "best": f"Depth {decision.depth} is the best that was found",
     }[decision.kind]
+
+
+def learned(record: Record) -> bool:
+    """Whether the test images show the network to do better than naming their most frequent class."""
+    test = record.test
+    if test is None or not test.top1.count:
+        return True
+    return test.top1.low > max(sum(row) for row in test.confusion) / test.top1.count
 
 
 def asked(record: Record) -> str:
