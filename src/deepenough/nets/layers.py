@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, dataclass, field, fields
+from keyword import iskeyword
 
 from deepenough.errors import DeepenoughError
 
@@ -28,7 +29,7 @@ class Layer:
     name: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.name and not self.name.isidentifier():
+        if self.name and not _is_name(self.name):
             raise DeepenoughError(f"layer name {self.name!r}: a name is letters, digits and _, as in 'level1'")
         for entry in fields(self):
             value = getattr(self, entry.name)
@@ -224,12 +225,17 @@ class Concat(Layer):
         return zip(labels, self.branches, strict=True)
 
 
+def _is_name(word: str) -> bool:
+    """Whether Python, and so every framework's own code, can use it as a name."""
+    return word.isidentifier() and word.isascii() and not iskeyword(word)
+
+
 def _check_branches(layer: Layer, branches: tuple[Stack, ...], labels: tuple[str, ...]) -> None:
     if len(branches) < 2 or len(branches) != len(labels):
         raise DeepenoughError(
             f"{layer.kind}: {len(branches)} branches and {len(labels)} labels; it takes two or more, one label each"
         )
-    if len(set(labels)) < len(labels) or not all(label.isidentifier() for label in labels):
+    if len(set(labels)) < len(labels) or not all(_is_name(label) for label in labels):
         raise DeepenoughError(f"{layer.kind}: labels {labels}; labels differ, and are letters, digits and _")
 
 

@@ -20,6 +20,7 @@ BLOB: Fields = {
     5: Field("data", "float"), 7: Field("shape", SHAPE), 8: Field("double_data", "double"),
 }  # fmt: skip
 CONVOLUTION: Fields = {
+    1: Field("num_output", "int"), 2: Field("bias_term", "bool"),
     3: Field("pad", "int"), 4: Field("kernel_size", "int"), 5: Field("group", "int"), 6: Field("stride", "int"),
     9: Field("pad_h", "int"), 10: Field("pad_w", "int"), 11: Field("kernel_h", "int"), 12: Field("kernel_w", "int"),
     13: Field("stride_h", "int"), 14: Field("stride_w", "int"), 18: Field("dilation", "int"),
@@ -29,24 +30,41 @@ LRN: Fields = {
     4: Field("norm_region", "int"), 5: Field("k", "float"),
 }  # fmt: skip
 POOLING: Fields = {
-    1: Field("pool", "int"), 2: Field("kernel_size", "int"), 3: Field("stride", "int"), 4: Field("pad", "int"),
-    12: Field("global_pooling", "int"),
+    1: Field("pool", ("MAX", "AVE", "STOCHASTIC")), 2: Field("kernel_size", "int"), 3: Field("stride", "int"),
+    4: Field("pad", "int"), 12: Field("global_pooling", "bool"),
 }  # fmt: skip
-BATCH_NORM: Fields = {3: Field("eps", "float")}
+BATCH_NORM: Fields = {1: Field("use_global_stats", "bool"), 3: Field("eps", "float")}
+SCALE: Fields = {4: Field("bias_term", "bool")}
+INNER_PRODUCT: Fields = {1: Field("num_output", "int"), 2: Field("bias_term", "bool")}
+DROPOUT: Fields = {1: Field("dropout_ratio", "float")}
+POWER: Fields = {1: Field("power", "float"), 2: Field("scale", "float"), 3: Field("shift", "float")}
+SLICE: Fields = {2: Field("slice_point", "int"), 3: Field("axis", "int")}
+ELTWISE: Fields = {1: Field("operation", ("PROD", "SUM", "MAX"))}
+CONCAT: Fields = {2: Field("axis", "int")}
+INPUT: Fields = {1: Field("shape", SHAPE)}
 LAYER: Fields = {
     1: Field("name", "text"), 2: Field("type", "text"), 3: Field("bottom", "text"), 4: Field("top", "text"),
-    7: Field("blobs", BLOB), 106: Field("convolution", CONVOLUTION), 118: Field("lrn", LRN),
-    121: Field("pooling", POOLING), 139: Field("batch_norm", BATCH_NORM),
+    7: Field("blobs", BLOB), 104: Field("concat_param", CONCAT), 106: Field("convolution_param", CONVOLUTION),
+    108: Field("dropout_param", DROPOUT), 110: Field("eltwise_param", ELTWISE),
+    117: Field("inner_product_param", INNER_PRODUCT), 118: Field("lrn_param", LRN), 121: Field("pooling_param", POOLING),
+    122: Field("power_param", POWER), 126: Field("slice_param", SLICE), 139: Field("batch_norm_param", BATCH_NORM),
+    142: Field("scale_param", SCALE), 143: Field("input_param", INPUT),
 }  # fmt: skip
 V1_LAYER: Fields = {
     2: Field("bottom", "text"), 3: Field("top", "text"), 4: Field("name", "text"), 5: Field("type", "int"),
-    6: Field("blobs", BLOB), 10: Field("convolution", CONVOLUTION), 18: Field("lrn", LRN),
-    19: Field("pooling", POOLING),
+    6: Field("blobs", BLOB), 10: Field("convolution_param", CONVOLUTION), 18: Field("lrn_param", LRN),
+    19: Field("pooling_param", POOLING),
 }  # fmt: skip
 NET: Fields = {1: Field("name", "text"), 2: Field("layers", V1_LAYER), 100: Field("layer", LAYER)}
 
 V1_KINDS = {3: "Concat", 4: "Convolution", 6: "Dropout", 14: "InnerProduct", 15: "LRN", 17: "Pooling", 18: "ReLU"}
 """V1LayerParameter.LayerType, where the kind matters here."""
+
+
+PARAMETERS = {
+    "Convolution": "convolution_param", "LRN": "lrn_param", "Pooling": "pooling_param", "BatchNorm": "batch_norm_param",
+}  # fmt: skip
+"""Where the kinds whose definitions are compared state them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +90,7 @@ def layers(path: Path) -> list[CaffeLayer]:
 def _layer(entry: Message) -> CaffeLayer:
     kind = entry.get("type", [""])[-1]
     kind = V1_KINDS.get(kind, str(kind)) if isinstance(kind, int) else kind
-    stated = {"Convolution": "convolution", "LRN": "lrn", "Pooling": "pooling", "BatchNorm": "batch_norm"}.get(kind, "")
+    stated = PARAMETERS.get(kind, "")
     # A layer may leave every value at its default, and then its message is not written.
     parameters = entry[stated][-1] if entry.get(stated) else {} if kind in ("LRN", "BatchNorm") else None
     name = entry.get("name", [""])[-1]

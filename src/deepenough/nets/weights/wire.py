@@ -1,10 +1,11 @@
-"""Protocol buffers' wire format, read without a generated class: `.caffemodel` files need only few fields.
+"""Protocol buffers' wire format, both ways, without generated classes: `.caffemodel` files need only few fields.
 
 Encoding: https://protobuf.dev/programming-guides/encoding. A message's fields are described by a table (`Fields`).
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,10 +27,14 @@ class WireError(ValueError):
 
 @dataclass(frozen=True)
 class Field:
-    """One field. `kind` is "int", "float", "double" (numbers, packed or not), "text", or the table of a message."""
+    """One field.
+
+    `kind` is "int", "bool", "float", "double" (numbers, packed or not), "text", the table of a message, or the words of
+    an enumeration, whose values are read as numbers.
+    """
 
     name: str
-    kind: str | Fields
+    kind: str | Fields | tuple[str, ...]
 
 
 def decode(data: memoryview, fields: Fields) -> Message:
@@ -42,11 +47,11 @@ def decode(data: memoryview, fields: Fields) -> Message:
 
 
 def _values(field: Field, wire: int, value: Any) -> list[Any]:
-    if not isinstance(field.kind, str):
+    if isinstance(field.kind, Mapping):
         return [decode(_bytes(field, wire, value), field.kind)]
     if field.kind == "text":
         return [bytes(_bytes(field, wire, value)).decode("utf-8", "replace")]
-    if field.kind == "int":
+    if field.kind in ("int", "bool") or isinstance(field.kind, tuple):
         return [value] if wire == VARINT else _varints(_bytes(field, wire, value))
     kind = np.dtype("<f4" if field.kind == "float" else "<f8")
     data = value if wire in (FIXED32, FIXED64) else _bytes(field, wire, value)
@@ -102,6 +107,52 @@ def _varints(data: memoryview) -> list[int]:
         value, place = _varint(data, place)
         values.append(value)
     return values
+
+
+def encode(message: Mapping[str, list[Any]], fields: Fields) -> bytes:
+    """The bytes of a message. An array of numbers is written packed; every name has to be in the table."""
+    by_name = {field.name: (number, field) for number, field in fields.items()}
+    parts: list[bytes] = []
+    for name, values in message.items():
+        number, field = by_name[name]
+        for value in values:
+            parts += _encoded(number, field, value)
+    return b"".join(parts)
+
+
+def _encoded(number: int, field: Field, value: Any) -> tuple[bytes, ...]:
+    match field.kind:
+        case "float" | "double" if isinstance(value, np.ndarray):
+            data = np.ascontiguousarray(value, "<f4" if field.kind == "float" else "<f8").tobytes()
+            return _key(number, BYTES), _number(len(data)), data
+        case "float":
+            return _key(number, FIXED32), struct.pack("<f", value)
+        case "double":
+            return _key(number, FIXED64), struct.pack("<d", value)
+        case "int" | "bool":
+            return _key(number, VARINT), _number(int(value))
+        case tuple() as words:
+            return _key(number, VARINT), _number(words.index(value) if isinstance(value, str) else value)
+        case "text":
+            data = value.encode()
+        case fields:
+            assert isinstance(fields, Mapping)
+            data = encode(value, fields)
+    return _key(number, BYTES), _number(len(data)), data
+
+
+def _key(number: int, wire: int) -> bytes:
+    return _number(number << 3 | wire)
+
+
+def _number(value: int) -> bytes:
+    """A varint: seven bits a byte, the lowest first."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
 
 
 def packed_floats(values: list[Any]) -> np.ndarray[Any, Any]:

@@ -1,0 +1,267 @@
+"""Caffe: a `.prototxt` and a `.caffemodel` that BVLC Caffe 1.0 and OpenCV read. Caffe itself is not needed to write it.
+
+Caffe rounds the sizes of pools up, so a pool that rounds down is followed by slices that drop its last row and column.
+Normalisation stays outside: Caffe's layers take what its own data layers made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepenough.files import write_whole
+from deepenough.frameworks.export import Array, Export
+from deepenough.frameworks.onnx import check_odd
+from deepenough.frameworks.target import Runtime, Target
+from deepenough.nets.layers import (
+    AvgPool,
+    BatchNorm,
+    Concat,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    Group,
+    Layer,
+    Lrn,
+    MaxPool,
+    Relu,
+    Sigmoid,
+    Stack,
+    Sum,
+    named,
+)
+from deepenough.nets.shapes import Visit
+from deepenough.nets.weights.caffemodel import NET
+from deepenough.nets.weights.wire import Field, Fields, Message, encode
+
+DEFINITION, MODEL = "model.prototxt", "model.caffemodel"
+
+IN_PLACE = (BatchNorm, Relu, Sigmoid, Dropout)
+"""Layers that write over what they read, unless another branch reads it too."""
+
+
+class _Net:
+    """The layers of the network, in Caffe's words."""
+
+    def __init__(self, export: Export) -> None:
+        self.export = export
+        self.at = {visit.path: visit for visit in export.walk}
+        self.layers: list[Message] = []
+        shape = {"dim": [1, *export.network.input]}
+        self.layer("Input", "data", [], input_param=[{"shape": [shape]}])
+        self.last = self._stack(export.network.stack, "", "data", shared=True)
+        if isinstance(export.walk[-1].layer, (GlobalAvgPool, GlobalMaxPool)):  # (N, classes, 1, 1)
+            self.last = self.layer("Flatten", "logits", [self.last])
+
+    def layer(
+        self,
+        kind: str,
+        name: str,
+        bottoms: list[str],
+        top: str | list[str] = "",
+        blobs: tuple[Array, ...] = (),
+        **parameters: Any,
+    ) -> str:
+        """Add a layer. The name of its (first) top, which is its own unless given."""
+        tops = top if isinstance(top, list) else [top or name]
+        entry: Message = {"name": [name], "type": [kind], "bottom": bottoms, "top": tops, **parameters}
+        if blobs:
+            entry["blobs"] = [{"data": [blob.ravel()], "shape": [{"dim": list(blob.shape)}]} for blob in blobs]
+        self.layers.append(entry)
+        return tops[0] if tops else ""
+
+    def _stack(self, stack: Stack, path: str, bottom: str, *, shared: bool) -> str:
+        """`shared`: another layer reads `bottom` too, so that it may not be written over."""
+        for name, layer in named(stack):
+            top = self._layer(layer, f"{path}.{name}" if path else name, bottom, shared=shared)
+            shared = shared and top == bottom
+            bottom = top
+        return bottom
+
+    def _layer(self, layer: Layer, path: str, bottom: str, *, shared: bool) -> str:
+        match layer:
+            case Group(stack=stack):
+                return self._stack(stack, path, bottom, shared=shared)
+            case Sum() | Concat():
+                tops = [
+                    self._stack(branch, f"{path}.{label}", bottom, shared=True) for label, branch in layer.labelled()
+                ]
+                if isinstance(layer, Sum):
+                    return self.layer("Eltwise", path, tops, eltwise_param=[{"operation": ["SUM"]}])
+                return self.layer("Concat", path, tops, concat_param=[{"axis": [1]}])
+        top = bottom if isinstance(layer, IN_PLACE) and not shared else path
+        return self._single(self.at[path], bottom, top)
+
+    def _single(self, visit: Visit, bottom: str, top: str) -> str:
+        layer, path = visit.layer, visit.path
+        tensors = tuple(self.export.tensors(path))
+        match layer:
+            case Conv(out=out, kernel=kernel, stride=stride, groups=groups, bias=bias):
+                stated: Message = {"num_output": [out], "kernel_size": [kernel], "stride": [stride], "pad": [layer.pad]}
+                stated |= {} if groups == 1 else {"group": [groups]}
+                stated |= {} if bias else {"bias_term": [False]}
+                return self.layer("Convolution", path, [bottom], blobs=tensors, convolution_param=[stated])
+            case BatchNorm(eps=eps):
+                scale, shift, mean, variance = tensors
+                blobs = (mean, variance, np.ones(1, np.float32))  # sums, and by what to divide them
+                stated = {"use_global_stats": [True], "eps": [eps]}
+                self.layer("BatchNorm", path, [bottom], top, blobs, batch_norm_param=[stated])
+                return self.layer(
+                    "Scale", f"{path}.scale", [top], top, (scale, shift), scale_param=[{"bias_term": [True]}]
+                )
+            case Relu():
+                return self.layer("ReLU", path, [bottom], top)
+            case Sigmoid():
+                return self.layer("Sigmoid", path, [bottom], top)
+            case Dropout(p=p):
+                return self.layer("Dropout", path, [bottom], top, dropout_param=[{"dropout_ratio": [p]}])
+            case Lrn(size=size, alpha=alpha, beta=beta, k=k):
+                check_odd(visit, "Caffe")
+                # OpenCV takes k for 1 whatever is stated: x / (k + s) ** b is k ** -b * x / (1 + s / k) ** b.
+                stated = {"local_size": [size], "alpha": [alpha / k], "beta": [beta], "k": [1.0]}
+                normed = self.layer("LRN", path, [bottom], lrn_param=[stated])
+                if k == 1:
+                    return normed
+                return self.layer("Power", f"{path}.scale", [normed], power_param=[{"scale": [k**-beta]}])
+            case MaxPool() | AvgPool():
+                return self._pool(visit, bottom)
+            case GlobalAvgPool() | GlobalMaxPool():
+                kind = "AVE" if isinstance(layer, GlobalAvgPool) else "MAX"
+                stated = {"pool": [kind], "global_pooling": [True]}
+                return self.layer("Pooling", path, [bottom], pooling_param=[stated])
+            case Flatten():
+                return self.layer("Flatten", path, [bottom])
+            case Dense(out=out, bias=bias):
+                stated = {"num_output": [out]} | ({} if bias else {"bias_term": [False]})
+                return self.layer("InnerProduct", path, [bottom], blobs=tensors, inner_product_param=[stated])
+        raise NotImplementedError(layer.kind)
+
+    def _pool(self, visit: Visit, bottom: str) -> str:
+        layer, path = visit.layer, visit.path
+        assert isinstance(layer, (MaxPool, AvgPool))
+        kind = "MAX" if isinstance(layer, MaxPool) else "AVE"
+        stated: Message = {"pool": [kind], "kernel_size": [layer.kernel], "stride": [layer.step]}
+        stated |= {"pad": [layer.padding]} if layer.padding else {}
+        top = self.layer("Pooling", path, [bottom], pooling_param=[stated])
+        for axis, name in ((1, "rows"), (2, "columns")):
+            wanted = visit.output[axis]
+            if rounded_up(visit.input[axis], layer.kernel, layer.step, layer.padding) > wanted:
+                kept, rest = f"{path}.{name}", f"{path}.{name}.rest"
+                cut: Message = {"axis": [axis + 1], "slice_point": [wanted]}
+                top = self.layer("Slice", kept, [top], [kept, rest], slice_param=[cut])
+                self.layer("Silence", f"{rest}.silence", [rest], [])
+        return top
+
+
+def rounded_up(size: int, kernel: int, stride: int, padding: int) -> int:
+    """How many windows Caffe's pools have."""
+    count = -(-(size + 2 * padding - kernel) // stride) + 1
+    return count - 1 if padding and (count - 1) * stride >= size + padding else count
+
+
+def text(message: Message, fields: Fields, level: int = 0) -> Iterator[str]:
+    """The message in protocol buffers' text format, blobs left out, a line each."""
+    kinds = {field.name: field for field in fields.values()}
+    space = "  " * level
+    for name, values in message.items():
+        if name == "blobs":
+            continue
+        for value in values:
+            kind = kinds[name].kind
+            if isinstance(value, dict):
+                assert not isinstance(kind, (str, tuple))
+                inner = list(text(value, kind, level + 1))
+                short = " ".join(line.strip() for line in inner)
+                if level and len(short) < 80:
+                    yield f"{space}{name} {{ {short} }}"
+                else:
+                    yield from (f"{space}{name} {{", *inner, f"{space}}}")
+            else:
+                yield f"{space}{name}: {_word(value, kinds[name])}"
+
+
+def _word(value: Any, field: Field) -> str:
+    if field.kind == "text":
+        return '"' + value.replace('"', "'") + '"'
+    if field.kind == "bool":
+        return str(bool(value)).lower()
+    return f"{value:.9g}" if isinstance(value, float) else str(value)
+
+
+def definition(export: Export) -> str:
+    """The prototxt, with what its images have to be in front."""
+    net = _message(export)
+    return f"# {preprocessing(export)}\n" + "\n".join(text(net, NET)) + "\n"
+
+
+def preprocessing(export: Export) -> str:
+    """What has to be done to pixels in 0..255, in words."""
+    wanted = export.input
+    mean, scale = ([f"{255 * v:.6g}" for v in wanted.mean], [f"{1 / (255 * v):.6g}" for v in wanted.std])
+    order = "" if len(mean) != 3 else f"channels in the order {wanted.order}, "
+    return f"data: {order}0..255, less the mean ({', '.join(mean)}), times the scale ({', '.join(scale)})"
+
+
+def _message(export: Export) -> Message:
+    return {"name": [export.network.name], "layer": _Net(export).layers}
+
+
+def write(export: Export, folder: Path) -> None:
+    """Definition and weights."""
+    net = _message(export)
+    write_whole(folder / MODEL, encode(net, NET))
+    write_whole(folder / DEFINITION, definition(export))
+
+
+def load(export: Export) -> str:
+    """For `predict.py`."""
+    wanted = export.input
+    last = _Net(export).last
+    return f'''
+import cv2
+import numpy as np
+
+MEAN = np.array({[255 * v for v in wanted.mean]!r}, np.float32)  # of pixels in 0..255
+SCALE = np.array({[1 / (255 * v) for v in wanted.std]!r}, np.float32)
+ORDER = {wanted.order!r}
+RUNTIME = f"OpenCV {{cv2.__version__}}, reading Caffe"
+
+
+def load():
+    """The classifier: pixels uint8 (N, H, W, C) to logits (N, classes)."""
+    net = cv2.dnn.readNetFromCaffe(str(FOLDER / "model.prototxt"), str(FOLDER / "model.caffemodel"))
+
+    def logits(pixels):
+        turned = pixels[..., ::-1] if ORDER == "BGR" else pixels
+        data = (turned.astype(np.float32) - MEAN) * SCALE
+        net.setInput(np.ascontiguousarray(data.transpose(0, 3, 1, 2)), "data")
+        return net.forward({last!r}).copy()
+
+    return logits
+'''
+
+
+TARGET = Target(
+    name="caffe",
+    title="Caffe",
+    extra="caffe",
+    packages=(),
+    files=(MODEL, DEFINITION),
+    write=write,
+    load=load,
+    runtimes=(Runtime("OpenCV", ("cv2",)),),
+    refused={
+        "float16": "Caffe 1.0 has no half precision; take --to onnx or litert",
+        "int8": "Caffe 1.0 has no integer layers; take --to onnx or litert",
+    },
+    notes=(
+        "`model.prototxt` and `model.caffemodel` are read by BVLC Caffe 1.0 and by OpenCV before version 5.",
+        "Caffe has no layer for normalisation as it is needed here: the data has to be prepared (see Input below).",
+    ),
+)

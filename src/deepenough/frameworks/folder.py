@@ -1,0 +1,88 @@
+"""The folder of an export: the model, and what is needed to use it without deepenough."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import jinja2
+
+from deepenough.files import write_whole
+from deepenough.frameworks.caffe import preprocessing
+from deepenough.frameworks.export import Export
+from deepenough.frameworks.target import Target
+from deepenough.nets.cost import parameters
+from deepenough.nets.longest_path import depth
+from deepenough.nets.store import dumps
+
+READABLE = {
+    "torch": "weights.safetensors",
+    "keras": "model.keras",
+    "paddle": "weights.pdparams",
+    "caffe": "model.caffemodel",
+}
+"""The files that the readers of `nets.weights` read back, bit for bit."""
+
+PACKAGES = {"cv2": "opencv-python-headless<5", "paddle": "paddlepaddle", "ai_edge_litert": "ai-edge-litert"}
+"""Names to install, where they differ from those to import."""
+
+INPUT_VERSION = 2
+"""Of `preprocess.json`, as in a model folder."""
+
+
+def write_folder(export: Export, target: Target, folder: Path, *, trained: bool, reading_side: int) -> None:
+    """Write the model and everything beside it. `reading_side`: how far a JPEG may be shrunk while it is decoded."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target.write(export, folder)
+    network, wanted = export.network, export.input
+    channels, height, width = network.input
+    content = {"version": INPUT_VERSION, "channels": channels, **asdict(wanted), "classes": list(export.classes)}
+    write_whole(folder / "network.json", dumps(network))
+    write_whole(folder / "preprocess.json", json.dumps(content, indent=1, ensure_ascii=False))
+    write_whole(folder / "classes.json", json.dumps(list(export.classes), indent=1, ensure_ascii=False))
+    needed = [PACKAGES.get(name, name) for name in target.runtimes[0].packages]
+    words = {
+        "title": target.title,
+        "version": version("deepenough"),
+        "name": network.name,
+        "needs": " and ".join(needed),
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "shorter": wanted.shorter,
+        "resampling": wanted.interpolation.upper(),
+        "reading_side": reading_side,
+        "classes": export.classes,
+        "load": target.load(export),
+        "depth": depth(network),
+        "parameters": parameters(network),
+        "precision": export.precision,
+        "trained": trained,
+        "notes": target.notes,
+        "readable": READABLE.get(target.name) if export.precision == "float32" else None,
+        "prepared": preprocessing(export) if target.name == "caffe" else None,
+        "shape": f"(N, {height}, {width}, {channels})"
+        if target.layout == "NHWC"
+        else f"(N, {channels}, {height}, {width})",
+        "order": wanted.order,
+        "framing": _framing(export),
+    }
+    for name in ("predict.py", "README.md"):
+        write_whole(folder / name, TEMPLATES.get_template(f"{name}.jinja").render(words))
+
+
+def _framing(export: Export) -> str:
+    height, width = export.input.size
+    if export.input.shorter is None:
+        return f"scaled until it covers {width}x{height} pixels, and the rest cut off evenly"
+    return f"scaled to a shorter side of {export.input.shorter} pixels, and the centre of {width}x{height} cut out"
+
+
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("deepenough", "frameworks"),
+    keep_trailing_newline=True,
+    undefined=jinja2.StrictUndefined,
+    autoescape=False,  # Markdown and Python, no HTML
+)

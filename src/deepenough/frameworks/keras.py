@@ -1,0 +1,269 @@
+"""Keras 3: a functional model of `keras.layers`, the same on its TensorFlow, JAX and PyTorch backends."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from deepenough.files import write_whole
+from deepenough.frameworks.export import Export, overhang
+from deepenough.frameworks.nested import call
+from deepenough.frameworks.paddle import check_average
+from deepenough.frameworks.source import imported, opening
+from deepenough.frameworks.target import Runtime, Target
+from deepenough.nets.layers import (
+    AvgPool,
+    BatchNorm,
+    Concat,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    Group,
+    Layer,
+    Lrn,
+    MaxPool,
+    Relu,
+    Shape,
+    Sigmoid,
+    Stack,
+    Sum,
+    named,
+)
+from deepenough.nets.shapes import Visit
+
+MODEL, MODULE = "model.keras", "network.py"
+BACKENDS = ("tensorflow", "jax", "torch")
+
+HELPERS = """
+import keras
+from keras import layers, ops
+
+keras.config.set_image_data_format("channels_last")
+"""
+
+LRN = '''
+
+def response_norm(x, size, alpha, beta, k):
+    """Local response normalisation over `size` neighbouring channels (Krizhevsky et al. 2012)."""
+    before = size // 2
+    squares = ops.pad(ops.square(x), ((0, 0), (0, 0), (0, 0), (before, size - 1 - before)))
+    channels = x.shape[-1]
+    total = squares[..., :channels]
+    for first in range(1, size):
+        total = total + squares[..., first : first + channels]
+    return x / (k + alpha / size * total) ** beta
+'''
+
+
+def layer_name(path: str) -> str:
+    """A layer's name by its module path: Keras' PyTorch backend can't have dots in it."""
+    return path.replace(".", "-")
+
+
+def module_source(export: Export) -> str:
+    """`network.py`: the network in `keras.layers`."""
+    body = _Body(export)
+    lines = "\n".join(f"    {line}" for line in body.lines)
+    channels, height, width = export.network.input
+    scale = [1 / (255 * std) for std in export.input.std]
+    offset = [-mean / std for mean, std in zip(export.input.mean, export.input.std, strict=True)]
+    turned = ["    x = ops.flip(x, axis=-1)  # RGB to BGR"] if export.input.order == "BGR" else []
+    half = export.precision == "float16"
+    classifier = [
+        "def classifier():",
+        '    """The model: pixels uint8 (N, H, W, C), RGB or grey, to logits float32 (N, classes)."""',
+        f'    x = images = keras.Input(({height}, {width}, {channels}), dtype="uint8", name="images")',
+        *turned,
+        f'    x = layers.Rescaling({scale!r}, {offset!r}, dtype="float32", name="normalise")(x)',
+        *(['    keras.config.set_dtype_policy("float16")'] if half else []),
+        "    logits = network(x)",
+        *(['    keras.config.set_dtype_policy("float32")'] if half else []),
+        *(['    logits = layers.Activation("linear", dtype="float32", name="logits")(logits)'] if half else []),
+        f'    return keras.Model(images, logits, name="{layer_name(export.network.name)}")',
+    ]
+    return (
+        opening(export, "Keras 3")
+        + HELPERS
+        + (LRN if any(isinstance(visit.layer, Lrn) for visit in export.walk) else "")
+        + f'\n\ndef network(x):\n    """Normalised images (N, {height}, {width}, {channels}) to logits."""\n{lines}\n'
+        + "    return x\n\n\n"
+        + "\n".join(classifier)
+        + "\n"
+    )
+
+
+class _Body:
+    """The lines that compute the network, layer by layer."""
+
+    def __init__(self, export: Export) -> None:
+        self.at = {visit.path: visit for visit in export.walk}
+        self.lines: list[str] = []
+        self.nonnegative = False
+        self._stack(export.network.stack, "", "x")
+
+    def _stack(self, stack: Stack, path: str, value: str) -> None:
+        for name, layer in named(stack):
+            self._layer(layer, f"{path}.{name}" if path else name, value)
+
+    def _layer(self, layer: Layer, path: str, value: str) -> None:
+        match layer:
+            case Group(stack=stack):
+                self.lines.append(f"# {path}")
+                self._stack(stack, path, value)
+            case Sum() | Concat():
+                before, signs, branches = self.nonnegative, [], []
+                for label, branch in layer.labelled():
+                    branches.append(_variable(value, label))
+                    self.nonnegative = before
+                    self.lines.append(f"{branches[-1]} = {value}")
+                    self._stack(branch, f"{path}.{label}", branches[-1])
+                    signs.append(self.nonnegative)
+                self.nonnegative = all(signs)
+                joined = "Add" if isinstance(layer, Sum) else "Concatenate"
+                self._call(f"layers.{joined}(name={layer_name(path)!r})", value, f"[{', '.join(branches)}]")
+            case _:
+                self._single(self.at[path], value)
+                self.nonnegative = _keeps_sign(layer) and (self.nonnegative or isinstance(layer, (Relu, Sigmoid)))
+
+    def _single(self, visit: Visit, value: str) -> None:
+        layer, name = visit.layer, layer_name(visit.path)
+        match layer:
+            case Conv(out=out, kernel=kernel, stride=stride, groups=groups, bias=bias):
+                options: dict[str, Any] = {"groups": groups} if groups > 1 else {}
+                options |= {} if bias else {"use_bias": False}
+                if layer.pad and stride == 1 and 2 * layer.pad == kernel - 1:
+                    options["padding"] = "same"
+                elif layer.pad:  # "same" is lopsided where there is a stride
+                    self._call(call("layers.ZeroPadding2D", layer.pad, name=f"{name}-pad"), value)
+                self._call(call("layers.Conv2D", out, kernel, stride, **options, name=name), value, out=visit.output)
+            case BatchNorm(eps=eps, momentum=momentum):
+                options = {"momentum": round(1 - momentum, 12), "epsilon": eps}
+                self._call(call("layers.BatchNormalization", **options, name=name), value)
+            case Relu():
+                self._call(call("layers.ReLU", name=name), value)
+            case Sigmoid():
+                self._call(call("layers.Activation", "sigmoid", name=name), value)
+            case Lrn(size=size, alpha=alpha, beta=beta, k=k):
+                self.lines.append(f"{value} = response_norm({value}, {size}, {alpha!r}, {beta!r}, {k!r})")
+            case MaxPool() | AvgPool():
+                self._pool(visit, value)
+            case GlobalAvgPool():
+                self._call(call("layers.GlobalAveragePooling2D", name=name), value)
+            case GlobalMaxPool():
+                self._call(call("layers.GlobalMaxPooling2D", name=name), value)
+            case Dropout(p=p):
+                self._call(call("layers.Dropout", p, name=name), value)
+            case Flatten():
+                if len(visit.input) == 3:  # our weights read (C, H, W)
+                    self._call(call("layers.Permute", (3, 1, 2), name=f"{name}-order"), value)
+                self._call(call("layers.Flatten", name=name), value, out=visit.output)
+            case Dense(out=out, bias=bias):
+                options = {} if bias else {"use_bias": False}
+                self._call(call("layers.Dense", out, **options, name=name), value, out=visit.output)
+            case _:
+                raise NotImplementedError(layer.kind)
+
+    def _pool(self, visit: Visit, value: str) -> None:
+        layer, name = visit.layer, layer_name(visit.path)
+        assert isinstance(layer, (MaxPool, AvgPool))
+        kind = "MaxPooling2D" if isinstance(layer, MaxPool) else "AveragePooling2D"
+        if isinstance(layer, AvgPool):
+            check_average(visit, "Keras")
+        before, after = layer.padding, [overhang(visit, axis) for axis in (1, 2)]
+        if before or any(after):
+            sides = ((before, after[0]), (before, after[1]))
+            if isinstance(layer, AvgPool) or self.nonnegative:  # a zero changes no maximum of what is never negative
+                self._call(call("layers.ZeroPadding2D", sides, name=f"{name}-pad"), value)
+            else:
+                edges = f"((0, 0), {sides[0]}, {sides[1]}, (0, 0))"
+                self.lines.append(f'{value} = ops.pad({value}, {edges}, constant_values=float("-inf"))')
+        self._call(call(f"layers.{kind}", layer.kernel, layer.step, name=name), value, out=visit.output)
+
+    def _call(self, made: str, value: str, given: str = "", out: Shape | None = None) -> None:
+        shape = f"  # {'x'.join(map(str, (*out[1:], out[0])))}" if out else ""
+        self.lines.append(f"{value} = {made}({given or value}){shape}")
+
+
+def _variable(value: str, label: str) -> str:
+    if value != "x":
+        return f"{value}_{label}"
+    return f"{label}_" if label in ("x", "layers", "ops", "keras", "response_norm") else label
+
+
+def _keeps_sign(layer: Layer) -> bool:
+    """Whether it gives nothing negative where it is given nothing negative."""
+    return not isinstance(layer, (Conv, Dense, BatchNorm))
+
+
+def build(export: Export, folder: Path) -> Any:
+    """The Keras model with its weights; its source is written to `folder`."""
+    write_whole(folder / MODULE, module_source(export))
+    model = imported(folder / MODULE).classifier()
+    orders = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}
+    for visit in export.walk:
+        tensors = export.tensors(visit.path)
+        if tensors:
+            given = [tensor.transpose(orders[tensor.ndim]) for tensor in tensors]
+            model.get_layer(layer_name(visit.path)).set_weights(given)
+    return model
+
+
+def backend(*wanted: str) -> None:
+    """Choose Keras' backend, before Keras is imported: the first of these that is here, unless the user chose one."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if os.environ.get("KERAS_BACKEND") not in wanted:
+        os.environ["KERAS_BACKEND"] = next((name for name in wanted if find_spec(name)), wanted[0])
+
+
+def write(export: Export, folder: Path) -> None:
+    """The model and its source."""
+    backend(*BACKENDS)
+    build(export, folder).save(folder / MODEL)
+
+
+def load(export: Export) -> str:
+    """For `predict.py`."""
+    return '''
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # or jax, or torch
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+
+RUNTIME = f"Keras {keras.__version__} on {keras.backend.backend()}"
+
+
+def load():
+    """The classifier: pixels uint8 (N, H, W, C) to logits (N, classes)."""
+    model = keras.saving.load_model(FOLDER / "model.keras")
+
+    def logits(pixels):
+        return keras.ops.convert_to_numpy(model(pixels, training=False))
+
+    return logits
+'''
+
+
+TARGET = Target(
+    name="keras",
+    title="Keras 3",
+    extra="keras",
+    packages=("keras",),
+    files=(MODEL, MODULE),
+    write=write,
+    load=load,
+    runtimes=tuple(Runtime(f"Keras on {name}", ("keras", name), {}, {"KERAS_BACKEND": name}) for name in BACKENDS),
+    layout="NHWC",
+    refused={"int8": "Keras quantises weights for matrix products, not whole convolutional networks; take --to litert"},
+    notes=(
+        "`model.keras` loads with `keras.saving.load_model`, on the TensorFlow, JAX and PyTorch backends.",
+        "`network.py` is the same network in `keras.layers`, to read and to change; normalisation is its layer "
+        "`normalise`.",
+    ),
+)

@@ -1,0 +1,85 @@
+"""LiteRT (TensorFlow Lite): one file for phones and small devices, in float32, float16 or int8."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from deepenough.files import write_whole
+from deepenough.frameworks import keras
+from deepenough.frameworks.export import Export
+from deepenough.frameworks.target import Runtime, Target
+from deepenough.frameworks.tensorflow import serving
+
+MODEL = "model.tflite"
+
+
+def write(export: Export, folder: Path) -> None:
+    """The flat buffer. Its batch is 1 until the interpreter is told otherwise."""
+    holder = serving(replace(export, precision="float32"), folder)
+    import tensorflow
+
+    converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([holder.serve.get_concrete_function()], holder)
+    if export.precision == "float16":
+        converter.optimizations = [tensorflow.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tensorflow.float16]
+    elif export.precision == "int8":
+        pixels: Any = export.calibration
+
+        def examples() -> Iterator[list[Any]]:
+            for image in pixels:
+                yield [image[None]]
+
+        converter.optimizations = [tensorflow.lite.Optimize.DEFAULT]
+        converter.representative_dataset = examples
+    write_whole(folder / MODEL, converter.convert())
+
+
+def load(export: Export) -> str:
+    """For `predict.py`."""
+    return '''
+from ai_edge_litert import __version__
+from ai_edge_litert.interpreter import Interpreter
+
+RUNTIME = f"LiteRT {__version__}"
+
+
+def load():
+    """The classifier: pixels uint8 (N, H, W, C) to logits (N, classes)."""
+    interpreter = Interpreter(str(FOLDER / "model.tflite"))
+    images = interpreter.get_input_details()[0]["index"]
+    answer = interpreter.get_output_details()[0]["index"]
+    batch = None
+
+    def logits(pixels):
+        nonlocal batch
+        if pixels.shape[0] != batch:
+            interpreter.resize_tensor_input(images, pixels.shape)
+            interpreter.allocate_tensors()
+            batch = pixels.shape[0]
+        interpreter.set_tensor(images, pixels)
+        interpreter.invoke()
+        return interpreter.get_tensor(answer).copy()
+
+    return logits
+'''
+
+
+TARGET = Target(
+    name="litert",
+    title="LiteRT",
+    extra="litert",
+    packages=("keras", "tensorflow", "ai_edge_litert"),
+    files=(MODEL, keras.MODULE),
+    write=write,
+    load=load,
+    runtimes=(Runtime("LiteRT", ("ai_edge_litert",)),),
+    layout="NHWC",
+    notes=(
+        "`model.tflite` runs on phones and small devices with LiteRT (once TensorFlow Lite). Its batch is 1; "
+        "`resize_tensor_input` changes it.",
+        "`network.py` is the source that it was made from, in `keras.layers`.",
+    ),
+)

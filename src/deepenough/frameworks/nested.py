@@ -1,0 +1,58 @@
+"""A network as source code of frameworks whose modules nest: PyTorch and PaddlePaddle.
+
+The code reads like the network: `stack(conv=..., norm=...)`, `Sum(main=..., shortcut=...)`, with the shape that comes
+out of each layer beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from deepenough.nets.layers import Concat, Group, Layer, Stack, Sum, named
+from deepenough.nets.network import Network
+from deepenough.nets.shapes import Visit, visits
+
+INDENT = "    "
+
+
+def nested(network: Network, expression: Callable[[Visit], str]) -> str:
+    """The expression that makes the network, to stand behind `return`. `expression` gives that of a single layer."""
+    at = {visit.path: visit for visit in visits(network)}
+    lines = _stack(network.stack, "", 1, at, expression)
+    return "\n".join(["stack(", *lines, f"{INDENT})"])
+
+
+def _stack(stack: Stack, path: str, level: int, at: dict[str, Visit], expression: Callable[[Visit], str]) -> list[str]:
+    lines = []
+    for name, layer in named(stack):
+        lines += _layer(layer, name, f"{path}.{name}" if path else name, level + 1, at, expression)
+    return lines
+
+
+def _layer(
+    layer: Layer, name: str, path: str, level: int, at: dict[str, Visit], expression: Callable[[Visit], str]
+) -> list[str]:
+    space = INDENT * level
+    match layer:
+        case Group(stack=stack):
+            return [f"{space}{name}=stack(", *_stack(stack, path, level, at, expression), f"{space}),"]
+        case Sum() | Concat():
+            lines = [f"{space}{name}={layer.kind}("]
+            for label, branch in layer.labelled():
+                inner = _stack(branch, f"{path}.{label}", level + 1, at, expression)
+                closed = [f"{space}{INDENT}{label}=stack(", *inner, f"{space}{INDENT}),"]
+                lines += closed if branch else [f"{space}{INDENT}{label}=nn.Identity(),"]
+            return [*lines, f"{space}),"]
+    visit = at[path]
+    shape = f"  # {'x'.join(map(str, visit.output))}" if visit.output != visit.input else ""
+    return [f"{space}{name}={expression(visit)},{shape}"]
+
+
+def call(kind: str, *given: object, **named_given: object) -> str:
+    """Source code of a call.
+
+    >>> call("nn.Conv2d", 3, 64, bias=False)
+    'nn.Conv2d(3, 64, bias=False)'
+    """
+    parts = [repr(value) for value in given] + [f"{key}={value!r}" for key, value in named_given.items()]
+    return f"{kind}({', '.join(parts)})"

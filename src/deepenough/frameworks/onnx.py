@@ -1,0 +1,239 @@
+"""ONNX: a graph of the standard's own operators, one for each layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepenough.errors import DeepenoughError
+from deepenough.files import write_whole
+from deepenough.frameworks.export import Export, overhang
+from deepenough.frameworks.paddle import check_average
+from deepenough.frameworks.target import Runtime, Target
+from deepenough.nets.layers import (
+    AvgPool,
+    BatchNorm,
+    Concat,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    Group,
+    Layer,
+    Lrn,
+    MaxPool,
+    Relu,
+    Sigmoid,
+    Stack,
+    Sum,
+    named,
+)
+from deepenough.nets.shapes import Visit
+
+MODEL = "model.onnx"
+OPSET = 20
+IR_VERSION = 9
+"""Of ONNX 1.15, the first with opset 20."""
+
+
+class _Graph:
+    """Nodes and tensors, layer by layer."""
+
+    def __init__(self, export: Export) -> None:
+        self.export = export
+        self.at = {visit.path: visit for visit in export.walk}
+        self.half = export.precision == "float16"
+        self.nodes: list[Any] = []
+        self.tensors: list[Any] = []
+        logits = self._stack(export.network.stack, "", self._normalised())
+        self.node("Cast" if self.half else "Identity", [logits], "logits", **({"to": 1} if self.half else {}))
+
+    def node(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
+        from onnx import helper
+
+        self.nodes.append(helper.make_node(kind, list(inputs), [output], name=output, **attributes))
+        return output
+
+    def tensor(self, name: str, values: Any) -> str:
+        from onnx import numpy_helper
+
+        self.tensors.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        return name
+
+    def weight(self, key: str) -> str:
+        values = self.export.state[key]
+        return self.tensor(key, values.astype(np.float16) if self.half else values)
+
+    def _normalised(self) -> str:
+        """(images / 255 - mean) / std, channels in the network's order."""
+        wanted = self.export.input
+        value = self.node("Cast", ["images"], "normalise.float", to=1)
+        if wanted.order == "BGR":
+            value = self.node("Gather", [value, self.tensor("normalise.order", np.array([2, 1, 0]))], "normalise.bgr",
+                              axis=1)  # fmt: skip
+        value = self.node("Div", [value, self.tensor("normalise.255", np.float32(255))], "normalise.unit")
+        for kind, name, numbers in (("Sub", "mean", wanted.mean), ("Div", "std", wanted.std)):
+            given = self.tensor(f"normalise.{name}.values", np.array(numbers, np.float32).reshape(1, -1, 1, 1))
+            value = self.node(kind, [value, given], f"normalise.{name}")
+        return self.node("Cast", [value], "normalise.half", to=10) if self.half else value
+
+    def _stack(self, stack: Stack, path: str, value: str) -> str:
+        for name, layer in named(stack):
+            value = self._layer(layer, f"{path}.{name}" if path else name, value)
+        return value
+
+    def _layer(self, layer: Layer, path: str, value: str) -> str:
+        match layer:
+            case Group(stack=stack):
+                return self._stack(stack, path, value)
+            case Sum() | Concat():
+                branches = [self._stack(branch, f"{path}.{label}", value) for label, branch in layer.labelled()]
+                if isinstance(layer, Concat):
+                    return self.node("Concat", branches, path, axis=1)
+                total = branches[0]
+                for number, branch in enumerate(branches[1:], 1):
+                    total = self.node(
+                        "Add", [total, branch], path if number == len(branches) - 1 else f"{path}.{number}"
+                    )
+                return total
+        return self._single(self.at[path], value)
+
+    def _single(self, visit: Visit, value: str) -> str:
+        layer, path = visit.layer, visit.path
+        match layer:
+            case Conv(kernel=kernel, stride=stride, groups=groups, bias=bias):
+                inputs = [value, self.weight(f"{path}.weight"), *([self.weight(f"{path}.bias")] if bias else [])]
+                sides = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": [layer.pad] * 4}
+                return self.node("Conv", inputs, path, group=groups, **sides)
+            case BatchNorm(eps=eps):
+                keys = ("weight", "bias", "running_mean", "running_var")
+                return self.node(
+                    "BatchNormalization", [value, *(self.weight(f"{path}.{key}") for key in keys)], path, epsilon=eps
+                )
+            case Relu():
+                return self.node("Relu", [value], path)
+            case Sigmoid():
+                return self.node("Sigmoid", [value], path)
+            case Lrn(size=size, alpha=alpha, beta=beta, k=k):
+                check_odd(visit, "ONNX")
+                return self.node("LRN", [value], path, size=size, alpha=alpha, beta=beta, bias=k)
+            case MaxPool(kernel=kernel) | AvgPool(kernel=kernel):
+                pads = [layer.padding, layer.padding, overhang(visit, 1), overhang(visit, 2)]
+                sides = {"kernel_shape": [kernel] * 2, "strides": [layer.step] * 2, "pads": pads}
+                if isinstance(layer, MaxPool):
+                    return self.node("MaxPool", [value], path, **sides)
+                check_average(visit, "ONNX")
+                return self.node("AveragePool", [value], path, count_include_pad=1, **sides)
+            case GlobalAvgPool() | GlobalMaxPool():
+                kind = "GlobalAveragePool" if isinstance(layer, GlobalAvgPool) else "GlobalMaxPool"
+                return self.node("Flatten", [self.node(kind, [value], f"{path}.map")], path)
+            case Dropout():
+                return value  # it does nothing in inference
+            case Flatten():
+                return self.node("Flatten", [value], path)
+            case Dense(bias=bias):
+                inputs = [value, self.weight(f"{path}.weight"), *([self.weight(f"{path}.bias")] if bias else [])]
+                return self.node("Gemm", inputs, path, transB=1)
+        raise NotImplementedError(layer.kind)
+
+
+def check_odd(visit: Visit, framework: str) -> None:
+    """Raise the error for a response normalisation over an even number of channels, which frameworks centre otherwise."""
+    size = visit.layer.size if isinstance(visit.layer, Lrn) else 1
+    if size % 2 == 0:
+        raise DeepenoughError(f"{visit.path}: Lrn({size}) has no centre; {framework} takes an odd number of channels")
+
+
+def model(export: Export) -> Any:
+    """The `ModelProto`."""
+    from onnx import TensorProto, checker, helper
+
+    graph = _Graph(export)
+    images = helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", *export.network.input])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", export.network.classes])
+    made = helper.make_model(
+        helper.make_graph(graph.nodes, export.network.name, [images], [logits], graph.tensors),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="deepenough",
+    )
+    checker.check_model(made, full_check=True)
+    return made
+
+
+def write(export: Export, folder: Path) -> None:
+    """The graph, for any batch size."""
+    made = model(export)
+    if export.precision != "int8":
+        write_whole(folder / MODEL, made.SerializeToString())
+        return
+    _quantise(made, export, folder / MODEL)
+
+
+def _quantise(made: Any, export: Export, path: Path) -> None:
+    """Weights and activations of all layers in int8, ranges from the calibration images; normalisation in float32."""
+    import logging
+
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    pixels: Any = export.calibration
+
+    class Images(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.rest = iter(pixels)
+
+        def get_next(self) -> dict[str, Any] | None:
+            image = next(self.rest, None)
+            return None if image is None else {"images": np.ascontiguousarray(image[None].transpose(0, 3, 1, 2))}
+
+    logging.getLogger().setLevel(logging.ERROR)  # it advises of preprocessing that our graph does not need
+    quantize_static(
+        made,
+        str(path),
+        Images(),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        nodes_to_exclude=[node.name for node in made.graph.node if node.name.startswith("normalise.")],
+        extra_options={"ActivationSymmetric": False},
+    )
+
+
+def load(export: Export) -> str:
+    """For `predict.py`."""
+    return '''
+import numpy as np
+import onnxruntime
+
+RUNTIME = f"ONNX Runtime {onnxruntime.__version__}"
+
+
+def load():
+    """The classifier: pixels uint8 (N, H, W, C) to logits (N, classes)."""
+    session = onnxruntime.InferenceSession(str(FOLDER / "model.onnx"), providers=["CPUExecutionProvider"])
+
+    def logits(pixels):
+        images = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
+        return session.run(["logits"], {"images": images})[0]
+
+    return logits
+'''
+
+
+TARGET = Target(
+    name="onnx",
+    title="ONNX",
+    extra="onnx",
+    packages=("onnx", "onnxruntime"),
+    files=(MODEL,),
+    write=write,
+    load=load,
+    runtimes=(Runtime("ONNX Runtime", ("onnxruntime",)),),
+    notes=(f"`model.onnx` has opset {OPSET} and any batch size; its input is `images`, its output `logits`.",),
+)

@@ -1,0 +1,78 @@
+"""TensorFlow: a SavedModel with a serving signature, from the same layers as for Keras."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from deepenough.frameworks import keras
+from deepenough.frameworks.export import Export
+from deepenough.frameworks.target import Runtime, Target
+
+MODEL = "saved_model"
+
+
+def serving(export: Export, folder: Path) -> Any:
+    """A `tensorflow.Module` whose `serve` takes `images`, uint8 (N, H, W, C), and gives `logits`."""
+    keras.backend("tensorflow")
+    import tensorflow
+
+    model = keras.build(export, folder)
+    channels, height, width = export.network.input
+    spec = tensorflow.TensorSpec((None, height, width, channels), tensorflow.uint8, name="images")
+    holder = tensorflow.Module()
+    holder.model = model
+    holder.serve = tensorflow.function(lambda images: {"logits": model(images, training=False)}, input_signature=[spec])
+    return holder
+
+
+def write(export: Export, folder: Path) -> None:
+    """The SavedModel, with the signature `serving_default`."""
+    holder = serving(export, folder)
+    import tensorflow
+
+    tensorflow.saved_model.save(holder, str(folder / MODEL), signatures={"serving_default": holder.serve})
+
+
+def load(export: Export) -> str:
+    """For `predict.py`."""
+    return '''
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import tensorflow
+
+RUNTIME = f"TensorFlow {tensorflow.__version__}"
+
+
+def load():
+    """The classifier: pixels uint8 (N, H, W, C) to logits (N, classes)."""
+    model = tensorflow.saved_model.load(str(FOLDER / "saved_model"))
+    serve = model.signatures["serving_default"]
+
+    def logits(pixels):
+        return serve(images=tensorflow.constant(pixels))["logits"].numpy()
+
+    logits.model = model  # the signature does not keep it
+    return logits
+'''
+
+
+TARGET = Target(
+    name="tensorflow",
+    title="TensorFlow",
+    extra="tensorflow",
+    packages=("keras", "tensorflow"),
+    files=(MODEL, keras.MODULE),
+    write=write,
+    load=load,
+    runtimes=(Runtime("TensorFlow", ("tensorflow",)),),
+    layout="NHWC",
+    refused={"int8": "TensorFlow runs int8 through LiteRT; take --to litert"},
+    notes=(
+        "`saved_model/` is a SavedModel. Its signature `serving_default`, which TensorFlow Serving calls too, takes "
+        "`images` and gives `logits`, for any batch size.",
+        "`network.py` is the source that it was made from, in `keras.layers`.",
+    ),
+)

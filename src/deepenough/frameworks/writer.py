@@ -1,0 +1,104 @@
+"""Exports are written by a process of their own: frameworks do not bear each other, nor change their backend.
+
+`write` starts it; it is `python -m deepenough.frameworks.writer`, which reads a job a line.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from deepenough.errors import DeepenoughError
+from deepenough.frameworks.export import Export
+from deepenough.frameworks.folder import write_folder
+from deepenough.frameworks.target import Target
+from deepenough.frameworks.targets import target
+from deepenough.nets.store import dumps, loads
+from deepenough.nets.weights.inputs import Input
+
+MISTAKE = "deepenough: "
+"""What a line of stderr starts with that holds an error of ours."""
+
+
+class WriteFailedError(DeepenoughError):
+    """The framework could not write the network."""
+
+    exit_status = 1
+
+
+def write(
+    exports: Sequence[Export], to: Target, folders: Sequence[Path], *, trained: bool, reading_side: Sequence[int]
+) -> None:
+    """Write exports to their folders, as `write_folder` does. An error in the other process is one here."""
+    with tempfile.TemporaryDirectory() as temporary:
+        jobs = []
+        for number, (export, folder, side) in enumerate(zip(exports, folders, reading_side, strict=True)):
+            staged = Path(temporary) / str(number)
+            _stage(export, staged)
+            job = {"target": to.name, "staged": str(staged), "folder": str(folder), "trained": trained, "side": side}
+            jobs.append(json.dumps(job))
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "deepenough.frameworks.writer"],
+            input="\n".join(jobs),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            lines = done.stderr.strip().splitlines()
+            for line in lines:
+                if line.startswith(MISTAKE):
+                    raise DeepenoughError(json.loads(line.removeprefix(MISTAKE)))
+            words = "\n".join(lines[-12:])
+            raise WriteFailedError(f"{to.title} could not write this network (exit status {done.returncode}):\n{words}")
+
+
+def _stage(export: Export, folder: Path) -> None:
+    """Everything about an export in a folder that `_staged` reads."""
+    folder.mkdir()
+    (folder / "network.json").write_text(dumps(export.network), encoding="utf-8")
+    save_file(dict(export.state), folder / "state.safetensors")
+    about = {"input": asdict(export.input), "classes": export.classes, "precision": export.precision}
+    (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
+    if export.calibration is not None:
+        np.save(folder / "calibration.npy", export.calibration)
+
+
+def _staged(folder: Path) -> Export:
+    about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    calibration = folder / "calibration.npy"
+    return Export(
+        loads((folder / "network.json").read_text(encoding="utf-8")),
+        load_file(folder / "state.safetensors"),
+        Input.from_json(about["input"]),
+        tuple(about["classes"]),
+        about["precision"],
+        np.load(calibration) if calibration.is_file() else None,
+    )
+
+
+def main() -> int:
+    """Do the jobs of stdin."""
+    for line in sys.stdin:
+        job = json.loads(line)
+        try:
+            export = _staged(Path(job["staged"]))
+            write_folder(
+                export, target(job["target"]), Path(job["folder"]), trained=job["trained"], reading_side=job["side"]
+            )
+        except DeepenoughError as error:
+            sys.stderr.write(f"\n{MISTAKE}{json.dumps(str(error))}\n")
+            return error.exit_status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
