@@ -74,7 +74,7 @@ class _Net:
         if blobs:
             entry["blobs"] = [{"data": [blob.ravel()], "shape": [{"dim": list(blob.shape)}]} for blob in blobs]
         self.layers.append(entry)
-        return tops[0] if tops else ""
+        return str(tops[0]) if tops else ""
 
     def _stack(self, stack: Stack, path: str, bottom: str, *, shared: bool) -> str:
         """`shared`: another layer reads `bottom` too, so that it may not be written over."""
@@ -188,7 +188,7 @@ def text(message: Message, fields: Fields, level: int = 0) -> Iterator[str]:
 
 def _word(value: Any, field: Field) -> str:
     if field.kind == "text":
-        return '"' + value.replace('"', "'") + '"'
+        return '"{}"'.format(str(value).replace('"', "'"))
     if field.kind == "bool":
         return str(bool(value)).lower()
     return f"{value:.9g}" if isinstance(value, float) else str(value)

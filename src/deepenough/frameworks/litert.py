@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from deepenough.files import write_whole
-from deepenough.frameworks import keras
+from deepenough.frameworks import keras, tensorflow
 from deepenough.frameworks.export import Export
 from deepenough.frameworks.target import Runtime, Target
-from deepenough.frameworks.tensorflow import serving
 
 MODEL = "model.tflite"
 
 
 def write(export: Export, folder: Path) -> None:
     """The flat buffer. Its batch is 1 until the interpreter is told otherwise."""
-    holder = serving(replace(export, precision="float32"), folder)
-    import tensorflow
+    with tempfile.TemporaryDirectory() as temporary:
+        tensorflow.write(replace(export, precision="float32"), Path(temporary))
+        (Path(temporary) / keras.MODULE).replace(folder / keras.MODULE)
+        from tensorflow import lite
 
-    converter = tensorflow.lite.TFLiteConverter.from_concrete_functions([holder.serve.get_concrete_function()], holder)
-    if export.precision == "float16":
-        converter.optimizations = [tensorflow.lite.Optimize.DEFAULT]
-        converter.target_spec.supported_types = [tensorflow.float16]
-    elif export.precision == "int8":
-        pixels: Any = export.calibration
+        converter = lite.TFLiteConverter.from_saved_model(str(Path(temporary) / tensorflow.MODEL))
+        if export.precision != "float32":
+            converter.optimizations = [lite.Optimize.DEFAULT]
+        if export.precision == "float16":
+            from tensorflow import float16
 
-        def examples() -> Iterator[list[Any]]:
-            for image in pixels:
-                yield [image[None]]
+            converter.target_spec.supported_types = [float16]
+        elif export.precision == "int8":
+            converter.representative_dataset = lambda: _examples(export)
+        write_whole(folder / MODEL, converter.convert())
 
-        converter.optimizations = [tensorflow.lite.Optimize.DEFAULT]
-        converter.representative_dataset = examples
-    write_whole(folder / MODEL, converter.convert())
+
+def _examples(export: Export) -> Iterator[dict[str, Any]]:
+    """The calibration images, one at a time."""
+    assert export.calibration is not None
+    for image in export.calibration:
+        yield {"images": image[None]}
 
 
 def load(export: Export) -> str:

@@ -143,7 +143,7 @@ class _Graph:
 
 
 def check_odd(visit: Visit, framework: str) -> None:
-    """Raise the error for a response normalisation over an even number of channels, which frameworks centre otherwise."""
+    """Raise the error for a response normalisation over an even number of channels: frameworks centre it otherwise."""
     size = visit.layer.size if isinstance(visit.layer, Lrn) else 1
     if size % 2 == 0:
         raise DeepenoughError(f"{visit.path}: Lrn({size}) has no centre; {framework} takes an odd number of channels")

@@ -101,7 +101,7 @@ def run(
             at = folders[min(len(versions), len(folders) - 1)]
             raise RuntimeFailedError(f"{runtime.name} could not run {at} (exit status {done.returncode}):\n{words}")
         return [
-            (version, {int(batch): values for batch, values in np.load(job["answers"]).items()})
+            (version, {int(batch): values for batch, values in np.load(str(job["answers"])).items()})
             for version, job in zip(versions, jobs, strict=True)
         ]
 

@@ -12,26 +12,23 @@ from deepenough.frameworks.target import Runtime, Target
 MODEL = "saved_model"
 
 
-def serving(export: Export, folder: Path) -> Any:
-    """A `tensorflow.Module` whose `serve` takes `images`, uint8 (N, H, W, C), and gives `logits`."""
+def write(export: Export, folder: Path) -> None:
+    """The SavedModel: its signature `serving_default` takes `images`, uint8 (N, H, W, C), and gives `logits`."""
     keras.backend("tensorflow")
     import tensorflow
+    from keras.export import ExportArchive
 
     model = keras.build(export, folder)
     channels, height, width = export.network.input
+
+    def serve(images: Any) -> dict[str, Any]:
+        return {"logits": model(images, training=False)}
+
+    archive = ExportArchive()
+    archive.track(model)
     spec = tensorflow.TensorSpec((None, height, width, channels), tensorflow.uint8, name="images")
-    holder = tensorflow.Module()
-    holder.model = model
-    holder.serve = tensorflow.function(lambda images: {"logits": model(images, training=False)}, input_signature=[spec])
-    return holder
-
-
-def write(export: Export, folder: Path) -> None:
-    """The SavedModel, with the signature `serving_default`."""
-    holder = serving(export, folder)
-    import tensorflow
-
-    tensorflow.saved_model.save(holder, str(folder / MODEL), signatures={"serving_default": holder.serve})
+    archive.add_endpoint("serving_default", serve, input_signature=[spec])
+    archive.write_out(str(folder / MODEL), verbose=False)
 
 
 def load(export: Export) -> str:

@@ -46,9 +46,9 @@ LAYER: Fields = {
     1: Field("name", "text"), 2: Field("type", "text"), 3: Field("bottom", "text"), 4: Field("top", "text"),
     7: Field("blobs", BLOB), 104: Field("concat_param", CONCAT), 106: Field("convolution_param", CONVOLUTION),
     108: Field("dropout_param", DROPOUT), 110: Field("eltwise_param", ELTWISE),
-    117: Field("inner_product_param", INNER_PRODUCT), 118: Field("lrn_param", LRN), 121: Field("pooling_param", POOLING),
-    122: Field("power_param", POWER), 126: Field("slice_param", SLICE), 139: Field("batch_norm_param", BATCH_NORM),
-    142: Field("scale_param", SCALE), 143: Field("input_param", INPUT),
+    117: Field("inner_product_param", INNER_PRODUCT), 118: Field("lrn_param", LRN),
+    121: Field("pooling_param", POOLING), 122: Field("power_param", POWER), 126: Field("slice_param", SLICE),
+    139: Field("batch_norm_param", BATCH_NORM), 142: Field("scale_param", SCALE), 143: Field("input_param", INPUT),
 }  # fmt: skip
 V1_LAYER: Fields = {
     2: Field("bottom", "text"), 3: Field("top", "text"), 4: Field("name", "text"), 5: Field("type", "int"),
