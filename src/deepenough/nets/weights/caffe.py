@@ -16,7 +16,7 @@ from deepenough.nets.layers import BatchNorm, Conv, Lrn, MaxPool
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
 from deepenough.nets.weights.caffemodel import CaffeLayer, layers
-from deepenough.nets.weights.match import Holding, fold_biases, holding, match, weighted, without_auxiliary
+from deepenough.nets.weights.match import Holding, fold_biases, holding, match, own_holding, weighted, without_auxiliary
 from deepenough.nets.weights.wire import number
 from deepenough.nets.zoo import NETWORKS
 
@@ -24,13 +24,16 @@ DEFINED = 1e-3
 """Relative difference up to which a float in a definition counts as the same."""
 
 
-def read_caffe(path: Path, network: str | None) -> tuple[str, Network, dict[str, Tensor]]:
+def read_caffe(path: Path, network: str | None, own: Network | None = None) -> tuple[str, Network, dict[str, Tensor]]:
     """Source, network and state of a `.caffemodel`. Its layer definitions, where it has them, have to agree."""
     file = f"{path} (Caffe)"
     found_layers = layers(path)
     tensors = _tensors(found_layers)
     if not tensors:
         raise DeepenoughError(f"{path} holds no weights of Caffe; a .caffemodel has layers with blobs")
+    if own is not None:
+        held, state = match(tensors, [own_holding(own, NORM)], None, file)
+        return "caffe", held.network, state
     everything = holdings()
     asked = [held for held in everything if network in (None, held.network.name) and _fits(tensors, held)]
     against = [(_differences(found_layers, held), held) for held in asked]
@@ -43,6 +46,10 @@ def read_caffe(path: Path, network: str | None) -> tuple[str, Network, dict[str,
         )
     held, state = match(tensors, agreeing or everything, network, file)
     return "caffe", held.network, state
+
+
+NORM = ("scale.weight", "scale.bias", "mean", "variance")
+"""A batch norm's tensors: a layer with the statistics, and one called `scale` behind it."""
 
 
 def _fits(tensors: Mapping[str, Tensor], held: Holding) -> bool:
@@ -85,7 +92,7 @@ def holdings() -> list[Holding]:
 
 def _holding(net: Network, places: Callable[[Network], dict[str, str]]) -> Holding:
     """A batch norm is two layers in Caffe: `bnX` has mean and variance, `scaleX` scale and shift."""
-    plain = holding(net, places(net), ("scale.weight", "scale.bias", "mean", "variance"))
+    plain = holding(net, places(net), NORM)
     return Holding(net, {key: re.sub(r"^bn(.*)\.scale\.", r"scale\1.", name) for key, name in plain.names.items()})
 
 

@@ -19,7 +19,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.nets.layers import Conv
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
-from deepenough.nets.weights.match import Holding, holding, match, square_input, weighted
+from deepenough.nets.weights.match import Holding, holding, match, own_holding, square_input, weighted
 from deepenough.nets.zoo import NETWORKS
 
 WEIGHTS = "model.weights.h5"
@@ -35,10 +35,13 @@ TOP = ("fc1", "fc2", "predictions")
 """The dense layers, which `include_top=False` leaves out."""
 
 
-def read_keras(path: Path, network: str | None) -> tuple[str, Network, dict[str, Tensor]]:
+def read_keras(path: Path, network: str | None, own: Network | None = None) -> tuple[str, Network, dict[str, Tensor]]:
     """Source, network and state of `.weights.h5`, `.keras` or `.h5`. Its layers' names fix the network."""
     tensors = _tensors(path)
     file = f"{path} (Keras)"
+    if own is not None:  # whose dense layers read (C, H, W), as ours do
+        held, state = match(tensors, [_kernels(own_holding(own, NORM, "-"))], None, file)
+        return "keras", held.network, state
     if tensors and not any(name.startswith("predictions.") for name in tensors):
         bodies = [held for held in holdings() if set(_body(held.names.values())) <= set(tensors)]
         if bodies:
@@ -56,10 +59,12 @@ def holdings(features: int = 0) -> list[Holding]:
     vggs = [square_input(net, features, 512, 32) if features else net for net in vggs]
     resnets = [NETWORKS[f"resnet{depth}_keras"]() for depth in (50, 101, 152)]
     named = [*((net, _vgg) for net in vggs), *((net, _resnet) for net in resnets)]
-    held = [holding(net, place(net), NORM) for net, place in named]
-    return [
-        Holding(h.network, {key: re.sub(r"\.weight$", ".kernel", name) for key, name in h.names.items()}) for h in held
-    ]
+    return [_kernels(holding(net, place(net), NORM)) for net, place in named]
+
+
+def _kernels(held: Holding) -> Holding:
+    """The holding with Keras' word for weights."""
+    return Holding(held.network, {key: re.sub(r"\.weight$", ".kernel", name) for key, name in held.names.items()})
 
 
 def _vgg(network: Network) -> dict[str, str]:

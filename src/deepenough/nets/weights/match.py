@@ -46,6 +46,11 @@ def holding(network: Network, places: Mapping[str, str], norm: Sequence[str] = N
     return Holding(network, names)
 
 
+def own_holding(network: Network, norm: Sequence[str] = NORM_KEYS, dot: str = ".") -> Holding:
+    """How deepenough itself writes a network: layers are called by their module paths, with `dot` for the dots."""
+    return holding(network, {visit.path: visit.path.replace(".", dot) for visit in weighted(network)}, norm)
+
+
 def weighted(network: Network) -> list[Visit]:
     """The layers that have tensors, in the order of computation, those of auxiliary branches too."""
     return [v for v in visits(network, training=True) if isinstance(v.layer, (Conv, Dense, BatchNorm))]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from deepenough.errors import DeepenoughError
 from deepenough.nets.network import Network
-from deepenough.nets.weights.match import Holding, holding, match, weighted
+from deepenough.nets.weights.match import Holding, holding, match, own_holding, weighted
 from deepenough.nets.weights.torchvision import numbered, resnet
 from deepenough.nets.zoo import NETWORKS
 
@@ -26,7 +26,7 @@ HALVED = {"alexnet_torchvision": ("dense1", "dense2"), "squeezenet1_1_paddle": (
 alone in training, where ours doubles what it keeps. Half the weight makes both the same."""
 
 
-def read_paddle(path: Path, network: str | None) -> tuple[str, Network, dict[str, Tensor]]:
+def read_paddle(path: Path, network: str | None, own: Network | None = None) -> tuple[str, Network, dict[str, Tensor]]:
     """Source, network and state. Nothing but arrays is unpickled; anything else in the file is an error."""
     found = _arrays(path)
     if any(name.startswith("_ince3a.") for name in found):
@@ -38,7 +38,11 @@ def read_paddle(path: Path, network: str | None) -> tuple[str, Network, dict[str
         name: tensor.T if tensor.ndim == 2 else tensor  # dense weights are (in, out)
         for name, tensor in found.items()
     }
-    held, state = match(tensors, holdings(), network, f"{path} (PaddlePaddle)")
+    file = f"{path} (PaddlePaddle)"
+    if own is not None:
+        held, state = match(tensors, [own_holding(own, NORM)], None, file)
+        return "paddle", held.network, state
+    held, state = match(tensors, holdings(), network, file)
     for layer in HALVED.get(held.network.name, ()):
         state[f"{layer}.weight"] *= 0.5
     return "paddle", held.network, state

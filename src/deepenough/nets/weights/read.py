@@ -12,6 +12,7 @@ from deepenough.errors import DeepenoughError, nearest, unknown
 from deepenough.files import sha256
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import ShapeError
+from deepenough.nets.store import loads
 from deepenough.nets.weights.inputs import PRESETS, Input, preset
 from deepenough.nets.weights.weights import Weights
 
@@ -27,6 +28,9 @@ FORMATS = (
     "torch (.pth, .pt), safetensors, Keras (.weights.h5, .keras, .h5), Caffe (.caffemodel) and PaddlePaddle (.pdparams)"
 )
 
+NETWORK_FILE = "network.json"
+"""Beside a file of weights, it says that deepenough wrote them, and of which network."""
+
 INPUT_FILE = "preprocess.json"
 """Beside a file of weights, it says what they expect of an image (`Input.to_json`)."""
 
@@ -37,14 +41,35 @@ def read(path: str | Path, *, network: str | None = None, preprocess: str | None
     `network` is needed where the file's tensors fit several networks, and may be given always. The preprocessing is
     `preprocess` (one of `PRESETS`), else that of a `preprocess.json` beside the file, else what the file's source is
     known to use. A tensor too many, too few or of another shape is an error.
+
+    Of what `deepenough export` and `fit` wrote, the `network.json` beside the file says all that.
     """
     path = Path(path)
     _check_exists(path)
     if preprocess is not None and preprocess not in PRESETS:
         raise unknown("preprocessing", preprocess, PRESETS)
-    source, net, state = _open(path, network)
+    own = _own(path)
+    if own is not None and network not in (None, own.name):
+        raise DeepenoughError(
+            f"{path} is of the network {own.name}, as {path.with_name(NETWORK_FILE)} says, not of {network}"
+        )
+    source, net, state = _open(path, network, own)
     wanted = _input(path, preprocess, source, net)
-    return Weights(path.name, source, _for_images(net, wanted, path), state, wanted, sha256(path))
+    classes = _classes(path, net) if own is not None else None
+    return Weights(path.name, source, _for_images(net, wanted, path), state, wanted, sha256(path), classes)
+
+
+def _own(path: Path) -> Network | None:
+    """The network that is described beside a file of weights."""
+    beside = path.with_name(NETWORK_FILE)
+    return loads(beside.read_text(encoding="utf-8")) if beside.is_file() else None
+
+
+def _classes(path: Path, net: Network) -> tuple[str, ...] | None:
+    beside = path.with_name(INPUT_FILE)
+    content = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
+    names = tuple(str(name) for name in content.get("classes", ()))
+    return names if len(names) == net.classes else None
 
 
 def _check_exists(path: Path) -> None:
@@ -60,8 +85,11 @@ def _check_exists(path: Path) -> None:
     raise DeepenoughError(f"there is no file {path}{hint}")
 
 
-def _open(path: Path, network: str | None) -> tuple[str, Network, dict[str, Tensor]]:
-    """Source, network and state, by the reader that the file's first bytes ask for."""
+def _open(path: Path, network: str | None, own: Network | None) -> tuple[str, Network, dict[str, Tensor]]:
+    """Source, network and state, by the reader that the file's first bytes ask for.
+
+    Readers take `own`, the network that deepenough wrote the file of, with its names.
+    """
     # Readers come with torch, which takes seconds: they are imported when there is something to read.
     with path.open("rb") as file:
         start = file.read(512)
@@ -70,31 +98,31 @@ def _open(path: Path, network: str | None) -> tuple[str, Network, dict[str, Tens
         if any(member.endswith("data.pkl") for member in members):
             from deepenough.nets.weights.torchvision import read_torch
 
-            return read_torch(path, network)
+            return read_torch(path, network, own)
         if "model.weights.h5" in members:
             from deepenough.nets.weights.keras import read_keras
 
-            return read_keras(path, network)
+            return read_keras(path, network, own)
     elif start.startswith(HDF5):
         from deepenough.nets.weights.keras import read_keras
 
-        return read_keras(path, network)
+        return read_keras(path, network, own)
     elif _is_safetensors(start, path.stat().st_size):
         from deepenough.nets.weights.torchvision import read_safetensors
 
-        return read_safetensors(path, network)
+        return read_safetensors(path, network, own)
     elif start.startswith(b"\x80") and start[1:2] in b"\x02\x03\x04\x05":
         if TORCH_LEGACY in start[:32]:
             from deepenough.nets.weights.torchvision import read_torch
 
-            return read_torch(path, network)
+            return read_torch(path, network, own)
         from deepenough.nets.weights.paddle import read_paddle
 
-        return read_paddle(path, network)
+        return read_paddle(path, network, own)
     elif start.startswith(CAFFE_STARTS):
         from deepenough.nets.weights.caffe import read_caffe
 
-        return read_caffe(path, network)
+        return read_caffe(path, network, own)
     raise DeepenoughError(f"{path} is {_guess(start)}; known are {FORMATS}")
 
 

@@ -14,7 +14,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.nets.layers import BatchNorm, Conv, Dense
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
-from deepenough.nets.weights.match import Holding, holding, match, weighted
+from deepenough.nets.weights.match import Holding, holding, match, own_holding, weighted
 from deepenough.nets.zoo import NETWORKS
 
 WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
@@ -24,7 +24,7 @@ DROPPED = re.compile(r"aux[12]\.")
 """GoogLeNet's side heads: they serve in training only, and `googlenet_bn` has none."""
 
 
-def read_torch(path: Path, network: str | None) -> tuple[str, Network, dict[str, Tensor]]:
+def read_torch(path: Path, network: str | None, own: Network | None = None) -> tuple[str, Network, dict[str, Tensor]]:
     """Source, network and state of a file that `torch.save` wrote. Nothing in it is executed."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -34,10 +34,12 @@ def read_torch(path: Path, network: str | None) -> tuple[str, Network, dict[str,
             f"{path} can't be read as tensors alone: {reason:.200}. A whole pickled model would run code when it is "
             "loaded. Where you trust it, save its state dict: torch.save(model.state_dict(), 'weights.pth')"
         ) from None
-    return ("torchvision", *_matched(_tensors(content, path), network, f"{path} (a torch file)"))
+    return ("torchvision", *_matched(_tensors(content, path), network, f"{path} (a torch file)", own))
 
 
-def read_safetensors(path: Path, network: str | None) -> tuple[str, Network, dict[str, Tensor]]:
+def read_safetensors(
+    path: Path, network: str | None, own: Network | None = None
+) -> tuple[str, Network, dict[str, Tensor]]:
     """Source, network and state of a safetensors file with torchvision's names."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -46,7 +48,9 @@ def read_safetensors(path: Path, network: str | None) -> tuple[str, Network, dic
         content = load_file(path)
     except SafetensorError as error:
         raise DeepenoughError(f"{path} is not a whole safetensors file: {error}; fetch it again") from None
-    net, state = _matched(_tensors(content, path), network, f"{path} (a safetensors file)")
+    net, state = _matched(_tensors(content, path), network, f"{path} (a safetensors file)", own)
+    if own is not None:
+        return "deepenough", net, state
     # timm gives its ResNets torchvision's names; its other networks have names of their own.
     return ("timm" if net.name.startswith("resnet") else "torchvision"), net, state
 
@@ -72,7 +76,12 @@ def _what(content: object) -> str:
     return f"a {type(content).__name__}"
 
 
-def _matched(tensors: dict[str, Tensor], network: str | None, file: str) -> tuple[Network, dict[str, Tensor]]:
+def _matched(
+    tensors: dict[str, Tensor], network: str | None, file: str, own: Network | None
+) -> tuple[Network, dict[str, Tensor]]:
+    if own is not None:
+        held, state = match(tensors, [own_holding(own)], None, file)
+        return held.network, state
     kept = tensors
     if any(name.startswith("inception3a.") for name in tensors):
         kept = {name: tensor for name, tensor in tensors.items() if not DROPPED.match(name)}
