@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := src tests benchmarks
 
-.PHONY: demo test lint format clean
+.PHONY: demo test test-frameworks lint format clean
 
 demo: $(VENV)/.installed  ## find the shallowest network for scikit-learn's handwritten digits
 	$(BIN)/deepenough fit
 
 test: $(VENV)/.installed-test  ## run the whole suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST)
+
+test-frameworks: $(VENV)/.installed-frameworks  ## export every network to every framework, and run it there (minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -m frameworks $(PYTEST)
 
 lint: $(VENV)/.installed-test  ## linter, formatter and type checker
 	$(BIN)/ruff check $(SOURCES)
@@ -32,6 +35,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.installed-test: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,reference]'
+	touch $@
+
+$(VENV)/.installed-frameworks: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,reference,frameworks]'
 	touch $@
 
 clean:

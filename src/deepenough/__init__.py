@@ -15,10 +15,23 @@ from deepenough.errors import DeepenoughError
 if TYPE_CHECKING:
     from deepenough.depth.fit import Run, fit, resume
     from deepenough.evaluation import evaluate
+    from deepenough.exporting import Exported, export
     from deepenough.model import Model, Prediction, load
     from deepenough.record import Record
 
-__all__ = ["DeepenoughError", "Model", "Prediction", "Record", "Run", "evaluate", "fit", "load", "resume"]
+__all__ = [
+    "DeepenoughError",
+    "Exported",
+    "Model",
+    "Prediction",
+    "Record",
+    "Run",
+    "evaluate",
+    "export",
+    "fit",
+    "load",
+    "resume",
+]
 
 # Loaded at first use: `deepenough --help` shall not wait for torch.
 _PLACES = {
@@ -30,6 +43,8 @@ _PLACES = {
     "fit": "deepenough.depth.fit",
     "resume": "deepenough.depth.fit",
     "evaluate": "deepenough.evaluation",
+    "Exported": "deepenough.exporting",
+    "export": "deepenough.exporting",
 }
 
 

@@ -11,6 +11,7 @@ import click
 
 from deepenough.errors import DeepenoughError, nearest
 
+TARGETS = ("torch", "onnx", "keras", "tensorflow", "litert", "paddle", "caffe")
 STRENGTHS = ("none", "light", "standard", "strong")
 FAMILIES = ("residual", "plain", "inception")
 
@@ -313,6 +314,33 @@ def evaluate(run: Path, data: str, split: str | None, as_json: bool) -> None:
     from deepenough.console import Console
 
     Console().evaluate(run, data, split, as_json)
+
+
+@cli.command()
+@click.argument("model", metavar="RUN|WEIGHTS|NETWORK")
+@click.option("--to", required=True, type=click.Choice(TARGETS), help="The framework to write for.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: RUN/exports/TO, or NAME-TO]")
+@click.option("--half", is_flag=True, help="In float16, for torch, onnx, keras, tensorflow and litert.")
+@click.option("--int8", is_flag=True, help="Quantised, for onnx and litert, calibrated on the training images.")
+@click.option("--no-verify", is_flag=True, help="Don't run what was written, in its own framework, to compare.")
+@click.option("--data", help="Labelled images to compare (and calibrate) on, instead of the run's own.")
+@click.option("--input", "shape", type=Shape(), help="Size of the images, as 3x224x224, of a NETWORK.")
+@click.option("--classes", type=click.IntRange(min=1), help="Number of classes of a NETWORK.")
+@click.option("--depth", type=int, help="Depth of a family's network.")
+@click.option("--width", type=float, help="Width factor of a family's network.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of a NETWORK's random weights.")
+@click.option("--json", "as_json", is_flag=True, help="What was seen as JSON.")
+@click.pass_context
+def export(ctx: click.Context, /, model: str, as_json: bool, no_verify: bool, **options: Any) -> None:
+    """Write a model for another framework, and prove that it predicts the same.
+
+    RUN is what `deepenough fit` named; WEIGHTS pretrained ones, by name or file; NETWORK a network of `deepenough nets`
+    or a family, with random weights. Normalisation travels along inside; a README and a predict.py stand beside.
+    """
+    from deepenough.console import Console
+    from deepenough.export_command import export
+
+    ctx.exit(export(Console(), model, as_json, verify=not no_verify, **options))
 
 
 @cli.command()

@@ -2,6 +2,6 @@
 
 from deepenough.frameworks.export import Export
 from deepenough.frameworks.target import Runtime, Target
-from deepenough.frameworks.targets import TARGETS, target
+from deepenough.frameworks.targets import TARGETS, named
 
-__all__ = ["TARGETS", "Export", "Runtime", "Target", "target"]
+__all__ = ["TARGETS", "Export", "Runtime", "Target", "named"]

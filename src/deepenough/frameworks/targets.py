@@ -14,7 +14,7 @@ TARGETS: Mapping[str, Target] = MappingProxyType(
 )
 
 
-def target(name: str) -> Target:
+def named(name: str) -> Target:
     """The target of that name; another name is an error with the nearest."""
     if name not in TARGETS:
         raise unknown("target", name, TARGETS)

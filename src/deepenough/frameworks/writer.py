@@ -20,7 +20,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.frameworks.export import Export
 from deepenough.frameworks.folder import write_folder
 from deepenough.frameworks.target import Target
-from deepenough.frameworks.targets import target
+from deepenough.frameworks.targets import named
 from deepenough.nets.store import dumps, loads
 from deepenough.nets.weights.inputs import Input
 
@@ -92,7 +92,7 @@ def main() -> int:
         try:
             export = _staged(Path(job["staged"]))
             write_folder(
-                export, target(job["target"]), Path(job["folder"]), trained=job["trained"], reading_side=job["side"]
+                export, named(job["target"]), Path(job["folder"]), trained=job["trained"], reading_side=job["side"]
             )
         except DeepenoughError as error:
             sys.stderr.write(f"\n{MISTAKE}{json.dumps(str(error))}\n")

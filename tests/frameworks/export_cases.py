@@ -1,0 +1,166 @@
+"""Every network that is to be exported: the whole zoo, every family, cuts, grey images, and layers in odd places.
+
+The zoo's are narrow and take small images here; at full size they run in `benchmarks/exports.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from deepenough.frameworks import Export
+from deepenough.nets import (
+    FAMILIES,
+    NETWORKS,
+    Auxiliary,
+    AvgPool,
+    BatchNorm,
+    Concat,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    Group,
+    Lrn,
+    MaxPool,
+    Network,
+    Relu,
+    Sigmoid,
+    Stack,
+    Sum,
+)
+from deepenough.nets.build import build
+from deepenough.nets.cut import cut, cuts
+from deepenough.nets.weights.inputs import HALF, Input, preset
+
+CLASSES = 10
+
+
+def narrow(network: Network, factor: int, shape: tuple[int, int, int]) -> Network:
+    """The network with a `factor`-th of its channels, for images of another shape."""
+
+    def thin(stack: Stack) -> Stack:
+        out: list = []
+        for layer in stack:
+            match layer:
+                case Conv(out=wide) | Dense(out=wide):
+                    out.append(replace(layer, out=max(4, wide // factor // 4 * 4)))
+                case Sum() | Concat():
+                    out.append(replace(layer, branches=tuple(map(thin, layer.branches))))
+                case Group() | Auxiliary():
+                    out.append(replace(layer, stack=thin(layer.stack)))
+                case _:
+                    out.append(layer)
+        return tuple(out)
+
+    return replace(network, stack=thin(network.stack)).with_classes(CLASSES).with_input(shape)
+
+
+def small(name: str) -> Network:
+    """A network of the zoo, narrow, for small images."""
+    network = NETWORKS[name]()
+    if any(isinstance(layer, Auxiliary) for layer in network.stack):  # whose heads need a map of 14x14
+        network = replace(network, stack=tuple(x for x in network.stack if not isinstance(x, Auxiliary)))
+    side = 99 if name.startswith("alexnet") else 65 if name.startswith("squeezenet") else 64
+    return narrow(network, 8, (3, side, side))
+
+
+def odd() -> Network:
+    """Layers in places where no published network has them: pools of what is negative, branches in branches."""
+    inner = Sum(((Conv(6, 3), BatchNorm()), ()), ("main", "shortcut"))
+    branches = Concat(
+        ((inner, Sigmoid()), (MaxPool(3, 1, 1), Conv(4, 1)), (Relu(), AvgPool(3, 1, 1))), ("a", "b", "c"), name="x"
+    )
+    stack: Stack = (
+        Conv(6, 4, 1, padding=1, bias=False, groups=3), BatchNorm(eps=1e-3, momentum=0.2),
+        MaxPool(3, 2, 1, name="lowest"), branches, MaxPool(2, 2, ceil=True), Lrn(3, 0.3, 0.5, 2.0), Conv(8, 5, 2, 1),
+        MaxPool(2, 1, 1), AvgPool(2, 2), Dropout(), BatchNorm(), Flatten(), Dense(7, bias=False), BatchNorm(), Relu(),
+        Dense(CLASSES),
+    )  # fmt: skip
+    return Network("odd", (3, 31, 29), stack, source='a "test"')
+
+
+def pools() -> Network:
+    """Global pools side by side, as the head of a cut has them, after pools that round up and down."""
+    head = Concat(((GlobalAvgPool(),), (GlobalMaxPool(),)))
+    stack: Stack = (
+        Conv(8), Relu(), MaxPool(3, 2), Conv(8, 1), MaxPool(3, 2, 1, ceil=True), Conv(8), Relu(),
+        MaxPool(3, 2, 0, ceil=True), AvgPool(3, 2, 1), head, BatchNorm(), Dense(CLASSES),
+    )  # fmt: skip
+    return Network("pools", (1, 40, 37), stack)
+
+
+def cut_of(name: str, place: int) -> Network:
+    network = small(name)
+    return cut(network, cuts(network)[place].place, CLASSES)
+
+
+CASES: Mapping[str, Callable[[], Network]] = {
+    **{name: (lambda name=name: small(name)) for name in NETWORKS},
+    **{
+        f"{name}-{shape[0]}x{shape[1]}": (
+            lambda family=family, shape=shape, blocks=blocks, width=width: family.network(
+                input=shape, classes=CLASSES, depth=family.depth_of(blocks, shape) + 1, width=width
+            )
+        )
+        for name, family in FAMILIES.items()
+        for shape, blocks, width in (((1, 28, 28), 1, 0.5), ((3, 41, 33), 2, 0.75))
+    },
+    **{
+        f"{name}-cut{place}": (lambda name=name, place=place: cut_of(name, place))
+        for name, place in (("squeezenet1_1", 3), ("squeezenet1_1", -1), ("resnet50_v1_5", 2), ("googlenet", 5))
+    },
+    "odd": odd,
+    "pools": pools,
+}
+"""The networks by name."""
+
+
+def state_of(network: Network) -> dict[str, torch.Tensor]:
+    """Weights and running statistics that leave nothing at its default."""
+    generator = torch.Generator().manual_seed(0)
+    state = build(network).state_dict()
+    for name, tensor in state.items():
+        if name.endswith("running_var"):
+            tensor.copy_(0.5 + torch.rand(tensor.shape, generator=generator))
+        elif name.endswith(("running_mean", "bias")):
+            tensor.copy_(0.1 * torch.randn(tensor.shape, generator=generator))
+        elif tensor.ndim == 1:
+            tensor.copy_(0.4 + 0.4 * torch.rand(tensor.shape, generator=generator))
+    return state
+
+
+def input_of(name: str, network: Network) -> Input:
+    """Preprocessing as in Caffe for one half of the networks, as in torchvision for the other."""
+    channels, height, width = network.input
+    if channels == 1:
+        return Input((height, width), mean=(0.3,), std=(0.2,))
+    if list(CASES).index(name) % 2:
+        return replace(preset("caffe-bgr", name), size=(height, width), shorter=None)
+    return Input((height, width), mean=HALF)
+
+
+def export_of(name: str, network: Network) -> Export:
+    classes = tuple(f"class {number}" for number in range(network.classes))
+    return Export.of(network, state_of(network), input_of(name, network), classes)
+
+
+def pixels_of(network: Network, count: int = 15) -> np.ndarray:
+    channels, height, width = network.input
+    return np.random.default_rng(0).integers(0, 256, (count, height, width, channels), dtype=np.uint8)
+
+
+def wanted_of(name: str, network: Network, pixels: np.ndarray) -> np.ndarray:
+    """The logits of our own module, on images that are normalised here, in NumPy."""
+    prepared = input_of(name, network)
+    turned = pixels[..., ::-1] if prepared.order == "BGR" else pixels
+    images = ((turned / 255 - np.array(prepared.mean)) / np.array(prepared.std)).astype(np.float32)
+    module = build(network).eval()
+    module.load_state_dict(state_of(network))
+    with torch.no_grad():
+        return module(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()

@@ -1,0 +1,231 @@
+"""What is written, without the frameworks: the plain torch module, Caffe's definition, the wire format, errors."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from export_cases import CASES, export_of, input_of, pixels_of, wanted_of
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepenough.errors import DeepenoughError
+from deepenough.frameworks import TARGETS, caffe, keras, named, paddle
+from deepenough.frameworks import torch as plain
+from deepenough.frameworks.parity import RuntimeFailedError, compare
+from deepenough.frameworks.source import imported
+from deepenough.nets import AvgPool, Conv, Flatten, Lrn, MaxPool, Network, Relu
+from deepenough.nets.layers import Layer
+from deepenough.nets.shapes import windows
+from deepenough.nets.weights.caffemodel import NET
+from deepenough.nets.weights.wire import Field, decode, encode
+
+REGISTRY = list(CASES)
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_the_plain_torch_module_computes_what_ours_does(name: str, tmp_path: Path) -> None:
+    network = CASES[name]()
+    export = export_of(name, network)
+    (tmp_path / "network.py").write_text(plain.module_source(export))
+    module = imported(tmp_path / "network.py")
+    made = module.Classifier(module.network())
+    state = {key: torch.from_numpy(value) for key, value in export.state.items()}
+    missing, unexpected = made.network.load_state_dict(state, strict=False)
+    assert unexpected == []
+    assert all(key.endswith("num_batches_tracked") for key in missing)
+    pixels = pixels_of(network, 3)
+    with torch.no_grad():
+        found = made.eval()(torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy())).numpy()
+    wanted = wanted_of(name, network, pixels)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize("framework", [plain, keras, paddle])
+def test_sources_compile_and_name_every_layer(framework: object, name: str) -> None:
+    export = export_of(name, CASES[name]())
+    source = framework.module_source(export)  # type: ignore[attr-defined]
+    compile(source, "network.py", "exec")
+    if framework is keras:
+        for visit in export.walk:
+            if export.tensors(visit.path):
+                assert f"name='{visit.path.replace('.', '-')}'" in source
+    else:
+        convolutions = sum(isinstance(visit.layer, Conv) for visit in export.walk)
+        assert source.count("nn.Conv2") == convolutions
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_opencv_reads_what_is_written_for_caffe(name: str, tmp_path: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    network = CASES[name]()
+    export = export_of(name, network)
+    caffe.write(export, tmp_path)
+    net = cv2.dnn.readNetFromCaffe(str(tmp_path / "model.prototxt"), str(tmp_path / "model.caffemodel"))
+    pixels = pixels_of(network, 2)
+    prepared = input_of(name, network)
+    turned = pixels[..., ::-1] if prepared.order == "BGR" else pixels
+    images = ((turned / 255 - np.array(prepared.mean)) / np.array(prepared.std)).astype(np.float32)
+    net.setInput(np.ascontiguousarray(images.transpose(0, 3, 1, 2)), "data")
+    wanted = wanted_of(name, network, pixels)
+    *silenced, last = net.getUnconnectedOutLayersNames()
+    assert all(name.endswith(".silence") for name in silenced)  # what slices cut off
+    np.testing.assert_allclose(net.forward(last), wanted, rtol=0, atol=1e-4 * np.abs(wanted).max())
+
+
+@given(
+    size=st.integers(3, 40), kernel=st.integers(1, 5), stride=st.integers(1, 4), padding=st.integers(0, 2),
+    ceil=st.booleans(),
+)  # fmt: skip
+def test_a_pool_in_caffe_has_our_size_or_one_more(
+    size: int, kernel: int, stride: int, padding: int, ceil: bool
+) -> None:
+    padding = min(padding, kernel // 2)
+    if size + 2 * padding < kernel:
+        return
+    ours = windows(size, kernel, stride, padding, ceil=ceil)
+    theirs = caffe.rounded_up(size, kernel, stride, padding)
+    assert ours <= theirs <= ours + 1
+
+
+numbers = st.floats(width=32, allow_nan=False)
+messages = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.lists(st.text(), min_size=1, max_size=2),
+        "layer": st.lists(
+            st.fixed_dictionaries(
+                {"name": st.lists(st.text(max_size=5), min_size=1, max_size=1)},
+                optional={
+                    "lrn_param": st.lists(
+                        st.fixed_dictionaries(
+                            {"alpha": st.lists(numbers, min_size=1, max_size=1)},
+                            optional={"local_size": st.lists(st.integers(0, 2**40), min_size=1, max_size=3)},
+                        ),
+                        min_size=1,
+                        max_size=1,
+                    ),
+                    "pooling_param": st.just([{"pool": [1], "global_pooling": [1]}]),
+                    "blobs": st.lists(
+                        st.fixed_dictionaries(
+                            {
+                                "data": st.lists(numbers, min_size=1, max_size=9).map(
+                                    lambda values: [np.array(values, "<f4")]
+                                )
+                            }
+                        ),
+                        min_size=1,
+                        max_size=2,
+                    ),
+                },
+            ),
+            min_size=1,
+            max_size=3,
+        ),
+    },
+)
+
+
+@given(messages)
+def test_what_is_encoded_is_decoded(message: dict) -> None:
+    assert plain_of(decode(memoryview(encode(message, NET)), NET)) == plain_of(message)
+
+
+def plain_of(value: object) -> object:
+    """Arrays as lists, and a lone number as an array of one, as it is read."""
+    if isinstance(value, dict):
+        return {key: [plain_of(entry) for entry in entries] for key, entries in value.items()}
+    if isinstance(value, np.ndarray):
+        return [float(number) for number in value]
+    return [value] if isinstance(value, float) else value
+
+
+def test_words_of_an_enumeration_are_written_as_numbers() -> None:
+    fields = {3: Field("pool", ("MAX", "AVE"))}
+    assert encode({"pool": ["AVE"]}, fields) == b"\x18\x01"
+    assert decode(memoryview(b"\x18\x01"), fields) == {"pool": [1]}
+
+
+def test_logits_that_differ_are_seen() -> None:
+    wanted = np.array([[1.0, 2.0, 4.0], [3.0, 1.0, 0.0]], np.float32)
+    (check,) = compare("x", {7: wanted}, wanted)
+    assert (check.difference, check.same_top1, check.images) == (0, 2, 2)
+    changed = wanted.copy()
+    changed[1] = [1.0, 3.0, 0.0]
+    (check,) = compare("x", {7: changed}, wanted)
+    assert check.difference == pytest.approx(0.5)
+    assert check.same_top1 == 1
+    changed[0, 0] = np.nan
+    (check,) = compare("x", {7: changed}, wanted)
+    assert check.difference == float("inf")
+    with pytest.raises(RuntimeFailedError, match=r"shape \(2, 2\); expected are \(2, 3\)"):
+        compare("x", {7: wanted[:, :2]}, wanted)
+
+
+def network_with(*layers: Layer) -> Network:
+    return Network("tiny", (4, 8, 8), (*layers, Flatten()))
+
+
+def test_what_a_framework_computes_otherwise_is_an_error() -> None:
+    even = network_with(Conv(4), Lrn(4))
+    beyond = network_with(Conv(4), Relu(), AvgPool(3, 2, ceil=True))
+    for network, module, words in (
+        (even, caffe, "odd number of channels"),
+        (beyond, keras, "reach beyond the image"),
+        (beyond, paddle, "reach beyond the image"),
+    ):
+        export = export_of("odd", CASES["odd"]())
+        export = type(export).of(network, {}, export.input, export.classes)
+        with pytest.raises(DeepenoughError, match=words):
+            (caffe.definition if module is caffe else module.module_source)(export)
+
+
+def test_a_name_that_is_a_word_of_python_is_refused() -> None:
+    with pytest.raises(DeepenoughError, match="layer name 'class'"):
+        Relu(name="class")
+    assert MaxPool(2, name="classes").name == "classes"
+
+
+def test_a_misspelt_target_is_matched() -> None:
+    with pytest.raises(DeepenoughError, match="target 'tensorflw' is not known; nearest is tensorflow"):
+        named("tensorflw")
+
+
+@pytest.mark.parametrize("name", list(TARGETS))
+def test_a_framework_that_is_missing_is_named_with_the_command(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    packages = TARGETS[name].packages
+    monkeypatch.setattr("deepenough.frameworks.target.find_spec", lambda package: None)
+    if not packages:
+        TARGETS[name].check("float32")  # Caffe's files need nothing to be written
+        return
+    with pytest.raises(
+        DeepenoughError, match=rf"--to {name} needs .*pip install 'deepenough\[{TARGETS[name].extra}\]'"
+    ):
+        TARGETS[name].check("float32")
+
+
+def test_every_refused_precision_has_a_reason() -> None:
+    refused = {(name, precision) for name, each in TARGETS.items() for precision in each.refused}
+    assert refused == {
+        ("torch", "int8"), ("keras", "int8"), ("tensorflow", "int8"), ("paddle", "float16"), ("paddle", "int8"),
+        ("caffe", "float16"), ("caffe", "int8"),
+    }  # fmt: skip
+    for name, precision in refused:
+        with pytest.raises(DeepenoughError, match=rf"--(half|int8) --to {name}: .{{20}}"):
+            TARGETS[name].check(precision)
+
+
+def test_importing_deepenough_imports_no_framework() -> None:
+    script = "import json, sys, deepenough, deepenough.exporting; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    found = set(json.loads(done.stdout))
+    assert "torch" in found
+    assert not found & {"keras", "tensorflow", "jax", "paddle", "onnx", "onnxruntime", "cv2", "ai_edge_litert"}
+    assert importlib.util.find_spec("deepenough.frameworks.torch") is not None
