@@ -344,6 +344,29 @@ def export(ctx: click.Context, /, model: str, as_json: bool, no_verify: bool, **
 
 
 @cli.command()
+@click.argument("name", metavar="[NETWORK]", default="resnet50")
+@click.option("--input", "shape", type=Shape(), help="Size of the images, as 3x224x224.  [default: the network's]")
+@click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, help="Images a step.")
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Turns of every framework.")
+@click.option("--seconds", type=float, default=3.0, show_default=True, help="Length of a turn; at least two steps.")
+@click.option("--only", multiple=True, metavar="NAME", help="Take part: PyTorch, 'Keras, JAX', ...; give it again.")
+@click.option("--depth", type=int, help="Depth of a family's network.")
+@click.option("--width", type=float, help="Width factor of a family's network.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: comparison-NETWORK]")
+@click.pass_context
+def compare(ctx: click.Context, /, name: str, **options: Any) -> None:
+    """Build a network natively in every framework that is here, and measure them turn by turn.
+
+    One training step is checked to be the same; then come training and prediction speed, first steps, memory, size and
+    lines of code, as a table and a page.
+    """
+    from deepenough.compare.command import run
+    from deepenough.console import Console
+
+    ctx.exit(run(Console(), name, **options))
+
+
+@cli.command()
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
 @click.option("--input", "shape", type=Shape(), help="Size of the images, as 3x224x224.")

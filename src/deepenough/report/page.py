@@ -44,12 +44,12 @@ def render(record: r.Record, run: Path) -> str:
         "measured": words.measured,
     }
     drawn = figures(record)
-    template = environment.from_string(_part("page.html"))
+    template = environment.from_string(part("page.html"))
     return template.render(
         record=record,
         words=words,
-        style=Markup(_part("style.css")),
-        script=Markup(_part("page.js")),
+        style=Markup(part("style.css")),
+        script=Markup(part("page.js")),
         plotly=Markup(get_plotlyjs()) if drawn else "",
         figures=drawn,
         figures_json=Markup(embedded(drawn)),
@@ -63,7 +63,7 @@ def render(record: r.Record, run: Path) -> str:
     )
 
 
-def _part(name: str) -> str:
+def part(name: str) -> str:
     return files("deepenough.report").joinpath(name).read_text(encoding="utf-8")
 
 

@@ -1,0 +1,1 @@
+"""One network built natively in every framework that is here, and measured, turn by turn."""

@@ -1,0 +1,115 @@
+"""The page of a comparison: one HTML file that needs nothing else, with comparison.json beside it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from deepenough.compare import words
+from deepenough.compare.comparison import Comparison
+from deepenough.files import write_whole
+from deepenough.report.page import embedded, part
+
+PAGE, NUMBERS = "comparison.html", "comparison.json"
+BAR = 34
+"""Pixels of height for a bar."""
+
+
+def write_comparison(found: Comparison, folder: Path) -> Path:
+    """Write the numbers and the page into a folder; the page's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / NUMBERS, json.dumps({"format": 1, **asdict(found)}, indent=1))
+    write_whole(folder / PAGE, render(found))
+    return folder / PAGE
+
+
+def render(found: Comparison) -> str:
+    """The page as text."""
+    from plotly.offline import get_plotlyjs  # slow to import, and wanted by nothing else
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    drawn = figures(found)
+    source = files("deepenough.compare").joinpath("page.html").read_text(encoding="utf-8")
+    return environment.from_string(source).render(
+        found=found,
+        words=words,
+        style=Markup(part("style.css")),
+        script=Markup(part("page.js")),
+        plotly=Markup(get_plotlyjs()) if drawn else "",
+        figures=drawn,
+        figures_json=Markup(embedded(drawn)),
+    )
+
+
+def figures(found: Comparison) -> dict[str, Any]:
+    """Bars by framework and mode, as Plotly JSON."""
+    made = {
+        "train": _speeds(found, "train"),
+        "infer": _speeds(found, "infer"),
+        "first": _first(found),
+        "memory": _memory(found),
+    }
+    return {name: figure for name, figure in made.items() if figure["data"][0]["x"]}
+
+
+def _speeds(found: Comparison, task: str) -> dict[str, Any]:
+    bars = [
+        (f"{row.side}<br>{mode}", row.speed[f"{task}, {mode}"])
+        for row in found.rows
+        for mode in words.modes(row)
+        if f"{task}, {mode}" in row.speed
+    ]
+    return _bars(bars, "images a second", "%{x:.4~g} images a second")
+
+
+def _first(found: Comparison) -> dict[str, Any]:
+    bars = [
+        (f"{row.side}<br>{mode}", row.first[f"train, {mode}"])
+        for row in found.rows
+        for mode in words.modes(row)
+        if f"train, {mode}" in row.first
+    ]
+    figure = _bars(bars, "seconds", "%{x:.3~g} s")
+    figure["layout"]["xaxis"]["type"] = "log"
+    return figure
+
+
+def _memory(found: Comparison) -> dict[str, Any]:
+    rows = [row for row in found.rows if row.peak_infer is not None]
+    figure = _bars([(row.side, (row.peak_infer or 0) / 1e9) for row in rows], "GB", "%{x:.3~g} GB")
+    figure["data"][0]["name"] = "prediction"
+    trained = [row for row in rows if row.peak is not None]
+    if trained:
+        second = _bars([(row.side, (row.peak or 0) / 1e9) for row in trained], "GB", "%{x:.3~g} GB")["data"][0]
+        second |= {"name": "with training", "marker": {"color": "--c2"}}
+        figure["data"].append(second)
+        figure["layout"] |= {"height": 2 * BAR * len(rows) + 90, "barmode": "group"}
+    return figure
+
+
+def _bars(bars: list[tuple[str, float]], title: str, text: str) -> dict[str, Any]:
+    """Horizontal bars, the first on top, each with its number."""
+    trace = {
+        "type": "bar",
+        "orientation": "h",
+        "y": [name for name, _ in bars],
+        "x": [value for _, value in bars],
+        "texttemplate": text.partition("}")[0] + "}",
+        "textposition": "auto",
+        "cliponaxis": False,
+        "hovertemplate": f"%{{y}}: {text}<extra></extra>",
+        "marker": {"color": "--c1"},
+    }
+    layout = {
+        "height": BAR * len(bars) + 90,
+        "xaxis": {"title": {"text": title}},
+        "yaxis": {"autorange": "reversed"},
+        "bargap": 0.25,
+    }
+    return {"data": [trace], "layout": layout}

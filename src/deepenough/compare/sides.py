@@ -1,0 +1,111 @@
+"""Who takes part in a comparison, and how its worker is started."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from deepenough.frameworks.target import absent
+
+WORKERS = Path(__file__).with_name("workers")
+LR = 0.01
+
+
+@dataclass(frozen=True)
+class Side:
+    """One framework: the export that it takes, its worker and what that is told, and the packages that both need."""
+
+    name: str
+    target: str
+    worker: str
+    packages: tuple[str, ...]
+    extra: str
+    argument: str = str(LR)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> list[str]:
+        """Its packages that are not installed here."""
+        return absent(self.packages)
+
+
+SIDES = (
+    Side("PyTorch", "torch", "torch_worker.py", ("torch", "safetensors"), ""),
+    Side("Keras, TensorFlow", "keras", "keras_worker.py", ("keras", "tensorflow"), "tensorflow",
+         environment={"KERAS_BACKEND": "tensorflow"}),
+    Side("Keras, JAX", "keras", "keras_worker.py", ("keras", "jax"), "jax", environment={"KERAS_BACKEND": "jax"}),
+    Side("PaddlePaddle", "paddle", "paddle_worker.py", ("paddle",), "paddle"),
+    Side("ONNX Runtime", "onnx", "runtime_worker.py", ("onnx", "onnxruntime"), "onnx", "onnxruntime"),
+    Side("OpenVINO", "onnx", "runtime_worker.py", ("onnx", "openvino"), "openvino", "openvino"),
+    Side("Caffe (OpenCV)", "caffe", "runtime_worker.py", ("cv2",), "caffe", "opencv"),
+)  # fmt: skip
+"""In the order of the table."""
+
+
+class WorkerError(Exception):
+    """A worker that ended, or could not do what it was asked."""
+
+
+class Worker:
+    """A side's process. What it prints beside its answers goes to a file, whose end explains a failure."""
+
+    def __init__(self, side: Side, folder: Path, log: Path) -> None:
+        self.side, self.log = side, log
+        with log.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, str(WORKERS / side.worker), str(folder), side.argument],
+                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **side.environment},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+        begun = self._answer()
+        self.version: str = begun["name"]
+        self.tasks = [(str(task), str(mode)) for task, mode in begun["tasks"]]
+        self.gradients: bool = begun["gradients"]
+
+    def ask(self, **command: Any) -> dict[str, Any]:
+        """Send a command and wait for its answer."""
+        stream: IO[str] | None = self.process.stdin
+        assert stream is not None
+        try:
+            stream.write(json.dumps(command) + "\n")
+            stream.flush()
+        except BrokenPipeError:
+            raise WorkerError(self._ended()) from None
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise WorkerError(self._ended())
+        content: dict[str, Any] = json.loads(line)
+        if "error" in content:
+            raise WorkerError(content["error"])
+        return content
+
+    def _ended(self) -> str:
+        status = self.process.wait()
+        lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+        killed = " (killed: out of memory?)" if status == -9 else ""
+        return f"its process ended with status {status}{killed}: {lines[-1] if lines else 'no words'}"[:400]
+
+    def close(self) -> None:
+        """End the process."""
+        if self.process.stdin is not None and not self.process.stdin.closed:
+            self.process.stdin.close()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()

@@ -1,0 +1,92 @@
+"""Keras on TensorFlow (eager, tf.function, XLA) or on JAX (compiled, as Keras runs it there)."""
+
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+from loop import module, serve
+
+folder, lr = sys.argv[1], float(sys.argv[2])
+backend = keras.backend.backend()
+weights = np.load(f"{folder}/weights.npz")
+build = module(f"{folder}/network.py").classifier
+order = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}
+back = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
+words = {"kernel": "weight", "gamma": "weight", "beta": "bias", "bias": "bias"}
+loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def loaded():
+    model = build()
+    for layer in model.layers:
+        place = layer.name.replace("-", ".")
+        names = ("weight", "bias", "running_mean", "running_var")
+        given = [weights[f"{place}.{name}"] for name in names if f"{place}.{name}" in weights]
+        if given:
+            layer.set_weights([value.transpose(order[value.ndim]) for value in given])
+    return model
+
+
+modes = {"tensorflow": ("eager", "tf.function", "XLA"), "jax": ("XLA",)}[backend]
+models = {}
+
+
+def model_of(mode):
+    """A model compiled for the mode, made when it is first asked for."""
+    if mode not in models:
+        models[mode] = loaded()
+        models[mode].compile(keras.optimizers.SGD(lr), loss_of, run_eagerly=mode == "eager", jit_compile=mode == "XLA")
+    return models[mode]
+
+
+def step(mode):
+    return lambda pixels, labels: float(np.asarray(model_of(mode).train_on_batch(pixels, labels)))
+
+
+def predict(mode):
+    return lambda pixels, labels: np.asarray(model_of(mode).predict_on_batch(pixels))
+
+
+def named(model, found):
+    """Gradients by our names and in our orders."""
+    places = {}
+    for layer in model.layers:
+        for variable in layer.trainable_variables:
+            places[id(variable)] = f"{layer.name.replace('-', '.')}.{words[variable.name]}"
+    arrays = [keras.ops.convert_to_numpy(value) for value in found]
+    return {
+        places[id(variable)]: array.transpose(back[array.ndim])
+        for variable, array in zip(model.trainable_variables, arrays, strict=True)
+    }
+
+
+def gradients(pixels, labels):
+    model = loaded()
+    if backend == "tensorflow":
+        import tensorflow
+
+        with tensorflow.GradientTape() as tape:
+            loss = loss_of(labels, model(pixels, training=True))
+        return float(loss), named(model, tape.gradient(loss, [v.value for v in model.trainable_variables]))
+    import jax
+
+    def of(trainable, rest):
+        logits, _ = model.stateless_call(trainable, rest, pixels, training=True)
+        return loss_of(labels, logits)
+
+    trainable = [variable.value for variable in model.trainable_variables]
+    rest = [variable.value for variable in model.non_trainable_variables]
+    loss, found = jax.value_and_grad(of)(trainable, rest)
+    return float(loss), named(model, found)
+
+
+title = {"tensorflow": "TensorFlow", "jax": "JAX"}[backend]
+version = __import__(backend).__version__
+serve(
+    f"Keras {keras.__version__}, {title} {version}",
+    {(task, mode): made(mode) for task, made in (("train", step), ("infer", predict)) for mode in modes},
+    gradients,
+)
