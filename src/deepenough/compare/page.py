@@ -60,50 +60,50 @@ def figures(found: Comparison) -> dict[str, Any]:
 
 def _speeds(found: Comparison, task: str) -> dict[str, Any]:
     bars = [
-        (f"{row.side}<br>{mode}", row.speed[f"{task}, {mode}"])
+        (f"{row.side}<br>{mode}", row.speed[f"{task}, {mode}"], words.rate(row, task, mode))
         for row in found.rows
         for mode in words.modes(row)
         if f"{task}, {mode}" in row.speed
     ]
-    return _bars(bars, "images a second", "%{x:.4~g} images a second")
+    return _bars(bars, "images a second")
 
 
 def _first(found: Comparison) -> dict[str, Any]:
     bars = [
-        (f"{row.side}<br>{mode}", row.first[f"train, {mode}"])
+        (f"{row.side}<br>{mode}", row.first[f"train, {mode}"], words.first(row, "train", mode))
         for row in found.rows
         for mode in words.modes(row)
         if f"train, {mode}" in row.first
     ]
-    figure = _bars(bars, "seconds", "%{x:.3~g} s")
-    figure["layout"]["xaxis"]["type"] = "log"
+    figure = _bars(bars, "seconds")
+    figure["layout"]["xaxis"] |= {"type": "log", "dtick": 1}
     return figure
 
 
 def _memory(found: Comparison) -> dict[str, Any]:
     rows = [row for row in found.rows if row.peak_infer is not None]
-    figure = _bars([(row.side, (row.peak_infer or 0) / 1e9) for row in rows], "GB", "%{x:.3~g} GB")
+    figure = _bars([(row.side, (row.peak_infer or 0) / 1e9, words.size(row.peak_infer)) for row in rows], "GB")
     figure["data"][0]["name"] = "prediction"
     trained = [row for row in rows if row.peak is not None]
     if trained:
-        second = _bars([(row.side, (row.peak or 0) / 1e9) for row in trained], "GB", "%{x:.3~g} GB")["data"][0]
+        second = _bars([(row.side, (row.peak or 0) / 1e9, words.size(row.peak)) for row in trained], "GB")["data"][0]
         second |= {"name": "with training", "marker": {"color": "--c2"}}
         figure["data"].append(second)
         figure["layout"] |= {"height": 2 * BAR * len(rows) + 90, "barmode": "group"}
     return figure
 
 
-def _bars(bars: list[tuple[str, float]], title: str, text: str) -> dict[str, Any]:
-    """Horizontal bars, the first on top, each with its number."""
+def _bars(bars: list[tuple[str, float, str]], title: str) -> dict[str, Any]:
+    """Horizontal bars, the first on top, each with its number in words."""
     trace = {
         "type": "bar",
         "orientation": "h",
-        "y": [name for name, _ in bars],
-        "x": [value for _, value in bars],
-        "texttemplate": text.partition("}")[0] + "}",
+        "y": [name for name, _, _ in bars],
+        "x": [value for _, value, _ in bars],
+        "text": [text for _, _, text in bars],
         "textposition": "auto",
         "cliponaxis": False,
-        "hovertemplate": f"%{{y}}: {text}<extra></extra>",
+        "hovertemplate": f"%{{y}}: %{{text}} ({title})<extra></extra>",
         "marker": {"color": "--c1"},
     }
     layout = {

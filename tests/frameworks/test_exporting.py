@@ -1,0 +1,343 @@
+"""`deepenough export` as a user meets it: a run in another framework, its script, its proof, and its errors."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import deepenough
+from deepenough import DeepenoughError, exporting, load
+from deepenough.data import Preprocess
+from deepenough.frameworks import TARGETS
+from deepenough.frameworks.folder import write_folder
+from deepenough.frameworks.target import DIFFERENCE
+from deepenough.nets import Conv, Flatten, GlobalAvgPool, Network
+from deepenough.nets.weights.inputs import Input
+
+Command = Callable[..., tuple[int, str, str]]
+
+pytest.importorskip("cv2", reason="what is written for Caffe is run by OpenCV")
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    """A copy of a finished run."""
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+def script(folder: Path, *files: Path) -> tuple[int, str, str]:
+    """What the export's own predict.py says, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, str(folder / "predict.py"), *map(str, files)], capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def answers(text: str) -> dict[str, list[tuple[str, float]]]:
+    """`FILE: class 93.1%  class 4.0% ...` as classes with percentages."""
+    found = {}
+    for line in text.splitlines():
+        name, _, rest = line.rpartition(": ")
+        found[Path(name).name] = [(c, float(p)) for c, p in re.findall(r"(\S+) ([\d.]+)%", rest)]
+    return found
+
+
+@pytest.fixture
+def photos(shapes: Path, tmp_path: Path) -> list[Path]:
+    """A large JPEG that lies on its side, a palette PNG, a transparent one, and a plain one."""
+    source = sorted(shapes.rglob("*.png"))
+    picture = Image.open(source[3]).resize((700, 500))
+    exif = picture.getexif()
+    exif[0x0112] = 6
+    picture.save(tmp_path / "turned.jpg", exif=exif, quality=90)
+    Image.open(source[70]).quantize(16).save(tmp_path / "palette.png")
+    clear = Image.open(source[100]).convert("RGBA")
+    clear.putalpha(Image.linear_gradient("L").resize(clear.size))
+    clear.save(tmp_path / "clear.png")
+    shutil.copy(source[150], tmp_path / "plain.png")
+    return [tmp_path / name for name in ("turned.jpg", "palette.png", "clear.png", "plain.png")]
+
+
+def check_script(folder: Path, run: Path, photos: list[Path]) -> None:
+    status, out, errors = script(folder, *photos)
+    assert status == 0, errors
+    found = answers(out)
+    wanted = load(run).predict(photos)
+    for photo, prediction in zip(photos, wanted, strict=True):
+        rows = found[photo.name]
+        assert [name for name, _ in rows] == list(prediction.classes)
+        assert [share for _, share in rows] == pytest.approx([100 * p for p in prediction.probabilities], abs=0.11)
+
+
+def test_a_run_for_caffe(run: Path, command: Command, photos: list[Path], tmp_path: Path) -> None:
+    status, out, _ = command("export", run, "--to", "caffe")
+    folder = run / "exports" / "caffe"
+    assert status == 0
+    assert "predicts the same" in out
+    assert "validation images of run" in out
+    assert f"model: {folder / 'model.caffemodel'}" in out
+    assert {path.name for path in folder.iterdir()} == {
+        "README.md", "classes.json", "model.caffemodel", "model.prototxt", "network.json", "parity.json", "predict.py",
+        "preprocess.json",
+    }  # fmt: skip
+    proof = json.loads((folder / "parity.json").read_text())
+    assert proof["passed"] is True
+    assert [(check["batch"], check["images"]) for check in proof["checks"]] == [(1, 7), (7, 22)]
+    for check in proof["checks"]:
+        assert 0 < check["largest_relative_difference"] < DIFFERENCE
+        assert check["same_top1"] == check["images"]
+    about = (folder / "README.md").read_text()
+    for name in load(run).classes:
+        assert name in about
+    assert "less the mean" in about
+    check_script(folder, run, photos)
+    elsewhere = Path(shutil.copytree(folder, tmp_path / "elsewhere"))
+    check_script(elsewhere, run, photos)
+
+
+@pytest.mark.frameworks
+@pytest.mark.parametrize("name", [name for name in TARGETS if name != "caffe"])
+def test_a_run_in_every_framework(name: str, run: Path, photos: list[Path]) -> None:
+    done = deepenough.export(run, name)
+    assert done.passed is True
+    assert done.skipped == ()
+    assert done.folder == run / "exports" / name
+    assert all((done.folder / file).exists() for file in TARGETS[name].files)
+    check_script(done.folder, run, photos)
+
+
+LOWER = [(name, option) for name, each in TARGETS.items() for option in ("half", "int8")
+         if {"half": "float16"}.get(option, option) not in each.refused]  # fmt: skip
+
+
+@pytest.mark.frameworks
+@pytest.mark.parametrize(("name", "option"), LOWER)
+def test_lower_precision_is_measured(name: str, option: str, run: Path) -> None:
+    full = deepenough.export(run, name, verify=False)
+    done = deepenough.export(run, name, **{option: True})
+    assert full.passed is None
+    assert done.passed is True
+    assert done.folder != full.folder
+    assert 0 < done.checks[0].difference < 0.2
+    assert done.cost is not None
+    assert done.cost.images == len(done_images(run))
+    assert done.cost.lower <= done.cost.difference <= done.cost.upper
+    assert done.cost.before - done.cost.after == pytest.approx(done.cost.difference)
+    proof = json.loads((done.folder / "parity.json").read_text())
+    assert proof["accuracy"]["after"] == done.cost.after
+
+    def size(folder: Path) -> int:
+        model = folder / TARGETS[name].files[-1 if name == "torch" else 0]
+        return (
+            sum(p.stat().st_size for p in model.rglob("*") if p.is_file()) if model.is_dir() else model.stat().st_size
+        )
+
+    assert size(done.folder) < size(full.folder)
+
+
+def done_images(run: Path) -> Any:
+    content = json.loads((run / "record.json").read_text())
+    return range(content["data"]["counts"]["validation"] and sum(content["data"]["counts"]["validation"].values()))
+
+
+def test_what_is_not_the_same_is_renamed_and_fails(
+    run: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = exporting.parity.run
+
+    def wrong(*given: Any) -> Any:
+        ((version, logits),) = honest(*given)
+        return [(version, {batch: values[:, ::-1] for batch, values in logits.items()})]
+
+    monkeypatch.setattr(exporting.parity, "run", wrong)
+    status, out, _ = command("export", run, "--to", "caffe")
+    folder = run / "exports" / "caffe"
+    assert status == 1
+    assert "FAILED" in out
+    assert (folder / "model.caffemodel.failed").is_file()
+    assert not (folder / "model.caffemodel").exists()
+    assert json.loads((folder / "parity.json").read_text())["passed"] is False
+
+
+def test_a_model_that_can_not_be_run_is_an_error(run: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting.parity, "RUNNER", "raise SystemExit('no such engine')")
+    status, _, errors = command("export", run, "--to", "caffe")
+    assert status == 1
+    assert "OpenCV could not run" in errors
+    assert "no such engine" in errors
+    assert not (run / "exports" / "caffe").exists()
+    assert list((run / "exports").iterdir()) == []
+
+
+def test_an_earlier_export_is_replaced_and_nothing_else(run: Path, command: Command, tmp_path: Path) -> None:
+    out = tmp_path / "there"
+    assert command("export", run, "--to", "caffe", "--out", out, "--no-verify")[0] == 0
+    (out / "old").write_text("")
+    assert command("export", run, "--to", "caffe", "--out", out)[0] == 0
+    assert not (out / "old").exists()
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("x")
+    status, _, errors = command("export", run, "--to", "caffe", "--out", mine)
+    assert status == 2
+    assert "holds something else" in errors
+    assert (mine / "thesis.txt").is_file()
+    assert "this is a file" in command("export", run, "--to", "caffe", "--out", mine / "thesis.txt")[2]
+    status, _, errors = command("export", run, "--to", "caffe", "--out", tmp_path / "model.caffemodel")
+    assert status == 2
+    assert "an export is a folder" in errors
+
+
+def test_a_network_has_random_weights_and_says_so(command: Command, tmp_path: Path) -> None:
+    out = tmp_path / "net"
+    words = ("export", "residual", "--to", "caffe", "--depth", 9, "--input", "1x28x28", "--classes", 4, "--out", out)
+    status, printed, _ = command(*words)
+    assert status == 0
+    assert "28 random images" in printed
+    about = (out / "README.md").read_text()
+    assert "not trained" in about
+    assert "`(N, 1, 28, 28)`" in about
+    status, printed, _ = command(*words, "--json")
+    content = json.loads(printed)
+    assert content["passed"] is True
+    assert content["model"] == str(out / "model.caffemodel")
+
+
+def test_images_of_ones_own(run: Path, shapes_in: Callable[..., Path], tmp_path: Path) -> None:
+    data = shapes_in(tmp_path / "others", 8, first=500)
+    done = deepenough.export(run / "model", "caffe", out=tmp_path / "out", data=data)
+    assert done.passed
+    assert done.source == f"images of {data}"
+    (data / "star").mkdir()
+    shutil.copy(next(data.rglob("*.png")), data / "star" / "a.png")
+    with pytest.raises(DeepenoughError, match="does not know 'star'"):
+        deepenough.export(run, "caffe", out=tmp_path / "out", data=data)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (("resnet51", "--to", "caffe"), "'resnet51' is not known; nearest are resnet50"),
+        (("resnet50", "--to", "tensorflw"), "is not one of"),
+        (("resnet50", "--to", "caffe", "--half"), "--half --to caffe: Caffe 1.0 has no half precision"),
+        (("resnet50", "--to", "onnx", "--half", "--int8"), "give one of them"),
+        (("resnet50", "--to", "caffe", "--depth", "9"), "resnet50 is one network"),
+        (("no/such/run", "--to", "caffe"), "'no/such/run' is not known"),
+    ],
+)
+def test_mistakes(given: tuple[str, ...], words: str, command: Command) -> None:
+    status, _, errors = command("export", *given)
+    assert status == 2
+    assert words in errors
+    assert "Traceback" not in errors
+
+
+def test_what_only_a_network_has_is_refused_for_a_run(run: Path, command: Command) -> None:
+    status, _, errors = command("export", run, "--to", "caffe", "--input", "3x32x32")
+    assert status == 2
+    assert "--input" in errors
+    assert "only a network by its name has a choice" in errors
+
+
+def test_a_runtime_that_is_missing(run: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(exporting, "absent", lambda packages: list(packages))
+    with pytest.raises(DeepenoughError, match=r"checked with OpenCV.*pip install 'deepenough\[caffe\]'"):
+        deepenough.export(run, "caffe")
+    done = deepenough.export(run, "caffe", verify=False, out=tmp_path / "out")
+    assert done.passed is None
+    assert (tmp_path / "out" / "model.caffemodel").is_file()
+
+
+# What predict.py sees of a picture.
+
+FRAMINGS = {
+    "covering": Preprocess((24, 24), 3, (0.5,) * 3, (0.2,) * 3),
+    "cut": Preprocess((24, 20), 3, (0.5,) * 3, (0.2,) * 3, shorter=30, interpolation="bicubic"),
+    "grey": Preprocess((28, 28), 1, (0.5,), (0.2,)),
+}
+
+
+def scripted(preprocess: Preprocess, folder: Path) -> ModuleType:
+    """The predict.py of a network with this preprocessing, imported."""
+    stack = (Conv(3, 1), GlobalAvgPool(), Flatten())
+    network = Network("tiny", (preprocess.channels, *preprocess.size), stack)
+    wanted = Input(
+        preprocess.size, preprocess.shorter, preprocess.interpolation, "RGB", preprocess.mean, preprocess.std
+    )
+    state = {"conv.weight": np.ones((3, preprocess.channels, 1, 1), np.float32), "conv.bias": np.zeros(3, np.float32)}
+    export = exporting.Export.of(network, state, wanted, ("a", "b", "c"))
+    side = preprocess.framing.reading_side
+    write_folder(export, TARGETS["caffe"], folder, trained=True, reading_side=side)
+    spec = importlib.util.spec_from_file_location("predict_of_an_export", folder / "predict.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def pictures() -> dict[str, bytes]:
+    """Files of every kind that Pillow makes of a colourful picture."""
+    random = np.random.default_rng(0)
+    base = Image.fromarray(random.integers(0, 256, (9, 13, 3), dtype=np.uint8)).resize(
+        (130, 90), Image.Resampling.BICUBIC
+    )
+    grey = base.convert("L")
+    clear = base.convert("RGBA")
+    clear.putalpha(grey)
+    kinds: dict[str, tuple[Image.Image, str, dict[str, Any]]] = {
+        "rgb": (base, "PNG", {}),
+        "grey": (grey, "PNG", {}),
+        "palette": (base.quantize(32), "PNG", {}),
+        "grey palette": (grey.quantize(8), "PNG", {}),
+        "clear palette": (base.quantize(32), "PNG", {"transparency": 3}),
+        "alpha": (clear, "PNG", {}),
+        "grey alpha": (clear.convert("LA"), "PNG", {}),
+        "bits": (grey.convert("1"), "PNG", {}),
+        "sixteen": (Image.fromarray(np.asarray(grey).astype(np.uint16) * 257), "PNG", {}),
+        "float": (Image.fromarray(np.asarray(grey).astype(np.float32) / 255), "TIFF", {}),
+        "cmyk": (base.convert("CMYK"), "JPEG", {"quality": 90}),
+        "large": (base.resize((1300, 900)), "JPEG", {"quality": 80}),
+    }
+    for turn in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = turn
+        kinds[f"turned {turn}"] = (base, "JPEG", {"exif": exif})
+    files = {}
+    for name, (picture, kind, options) in kinds.items():
+        buffer = io.BytesIO()
+        picture.save(buffer, kind, **options)
+        files[name] = buffer.getvalue()
+    return files
+
+
+@pytest.mark.parametrize("framing", list(FRAMINGS))
+def test_the_script_sees_the_same_pixels(framing: str, tmp_path: Path) -> None:
+    module = scripted(FRAMINGS[framing], tmp_path / "export")
+    for name, content in pictures().items():
+        path = tmp_path / "picture"
+        path.write_bytes(content)
+        np.testing.assert_array_equal(module.pixels(path), FRAMINGS[framing].pixels(path), err_msg=name, strict=True)
+
+
+def test_the_script_goes_on_after_a_bad_file(run: Path, tmp_path: Path, photos: list[Path]) -> None:
+    folder = deepenough.export(run, "caffe", verify=False).folder
+    (tmp_path / "bad.jpg").write_text("no picture")
+    status, out, errors = script(folder, tmp_path / "bad.jpg", photos[0])
+    assert status == 1
+    assert "bad.jpg: " in errors
+    assert "turned.jpg: " in out
+    assert "python predict.py IMAGE" in script(folder)[2]
