@@ -1,0 +1,104 @@
+"""The frameworks on AlexNet, VGG-16, GoogLeNet and ResNet-50 at full size, as Markdown tables.
+
+    python benchmarks/frameworks.py [NETWORK ...] [--batch 16] [--rounds 2] [--out benchmarks/frameworks.md]
+
+The machine has to be alone: medians are taken over turns, but a busy hour makes all of them slower. Comparisons that lie in
+the folder --from already are not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from deepenough.compare import words
+from deepenough.compare.comparison import Comparison, Row, compare
+from deepenough.compare.page import NUMBERS, write_comparison
+from deepenough.nets.choose import choose
+from deepenough.progress import Reporter
+
+FOUR = ("alexnet", "vgg16", "googlenet", "resnet50")
+
+
+class Lines(Reporter):
+    def say(self, text: str) -> None:
+        print(text, flush=True)
+
+
+def read(path: Path) -> Comparison:
+    """A comparison that was written."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    del content["format"]
+    rows = tuple(Row(**row) for row in content.pop("rows"))
+    return Comparison(rows=rows, **(content | {"input": tuple(content["input"])}))
+
+
+def section(found: Comparison) -> str:
+    """One network's tables."""
+    lines = [
+        f"## {found.network}",
+        "",
+        f"{'x'.join(map(str, found.input))}, batch {found.batch}, {words.amount(found.parameters)} parameters, "
+        f"{words.amount(found.macs)} multiply-accumulates an image. {found.date}; {found.machine}. "
+        f"{words.headline(found)} {words.check(found)}",
+        "",
+        "| framework | mode | training, images/s | prediction, images/s | first training step | first prediction |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in found.rows:
+        for number, mode in enumerate(words.modes(row)):
+            cells = [
+                row.version if number == 0 else "", mode, words.rate(row, "train", mode),
+                words.rate(row, "infer", mode), words.first(row, "train", mode), words.first(row, "infer", mode),
+            ]  # fmt: skip
+            lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        "",
+        "| framework | peak memory, prediction | all | on disk | lines of code | loss differs by | gradients by |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in found.rows:
+        cells = [
+            row.side, words.size(row.peak_infer), words.size(row.peak), words.size(row.disk),
+            "–" if row.lines is None else str(row.lines), words.difference(row.loss_difference),
+            words.difference(row.gradient_difference),
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, *[f"\n{line}" for line in words.failures(found)], ""])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("networks", nargs="*", default=FOUR)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--from", dest="folder", type=Path, default=Path("runs/compare"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/frameworks.md"))
+    given = parser.parse_args()
+    sections = []
+    for name in given.networks:
+        folder = given.folder / name
+        if not (folder / NUMBERS).is_file():
+            found = compare(
+                choose(name, shape=(3, 224, 224) if name != "alexnet" else None),
+                batch=given.batch,
+                rounds=given.rounds,
+                seconds=given.seconds,
+                reporter=Lines(),
+            )
+            write_comparison(found, folder)
+        sections.append(section(read(folder / NUMBERS)))
+    command = f"`python benchmarks/frameworks.py {' '.join(given.networks)} --batch {given.batch}`"
+    opening = (
+        f"# The frameworks, compared\n\nMade by {command}: every framework has the network in its own layers, with the same "
+        "weights and without dropout, in a process of its own; figures are medians over turns. A step is plain SGD in "
+        "float32. AlexNet takes the 227 pixels that its layers need, the others 224.\n\n"
+    )
+    given.out.write_text(opening + "\n".join(sections), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""The comparison of frameworks: what it checks, what it counts, what it does when a framework fails."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepenough import DeepenoughError
+from deepenough.compare import comparison, words
+from deepenough.compare.comparison import SAME, Comparison, Row, code_lines, compare, gradient_difference
+from deepenough.compare.page import figures, write_comparison
+from deepenough.compare.sides import SIDES, Side
+from deepenough.nets import FAMILIES, NETWORKS, BatchNorm, Conv, Dropout, GlobalAvgPool, Network, Relu
+
+Command = Callable[..., tuple[int, str, str]]
+
+TINY = Network("tiny", (3, 12, 12), (Conv(4), BatchNorm(), Relu(), Dropout(), Conv(5, 1), GlobalAvgPool()))
+
+
+def row(side: str, speed: float = 10.0, **changes: object) -> Row:
+    made = Row(side, f"{side} 1.0", "", 1e-7, 2e-6)
+    made.first = {"train, eager": 0.5, "infer, eager": 0.1}
+    made.speed = {"train, eager": speed, "infer, eager": 3 * speed}
+    made.peak_infer, made.peak, made.disk, made.lines = 10**8, 2 * 10**9, 5 * 10**6, 40
+    return replace(made, **changes)
+
+
+def found(*rows: Row) -> Comparison:
+    return Comparison("tiny", 2, 300, 10_000, (3, 12, 12), 4, 2, 1.0, "a machine", "2026-11-23T10:00+00:00", rows)
+
+
+def test_pytorch_alone() -> None:
+    """PyTorch is always here: a step of it is measured, and nothing is left behind."""
+    result = compare(TINY, batch=2, rounds=1, seconds=0.01, only=["PyTorch"])
+    (only,) = result.rows
+    assert only.problem == ""
+    assert only.loss_difference == only.gradient_difference == 0
+    assert only.speed["train, eager"] > 0
+    assert only.speed["infer, eager"] > 0
+    assert only.first["train, torch.compile"] > 0 or "train, torch.compile" in only.failed
+    assert only.disk is not None
+    assert 300 < only.disk < 3_000
+    assert only.peak is not None
+    assert 5e7 < only.peak < 5e9
+    assert result.parameters == 4 * 27 + 4 + 8 + 25
+
+
+@pytest.mark.frameworks
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", ["resnet18", "googlenet_bn", "alexnet", "plain", "inception"])
+def test_one_step_is_the_same_in_every_framework(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from export_cases import small
+
+    network = small(name) if name in NETWORKS else FAMILIES[name].network(
+        input=(3, 32, 32), classes=10, depth=9, width=0.5
+    )  # fmt: skip
+    monkeypatch.setattr(comparison, "_measure", lambda *given: None)  # minutes of compiling
+    result = compare(network, batch=4, only=["PyTorch", "Keras, TensorFlow", "Keras, JAX", "PaddlePaddle"])
+    assert len(result.rows) == 4
+    for each in result.rows:
+        assert each.problem == ""
+        assert each.failed == {}
+        assert each.loss_difference is not None
+        assert each.gradient_difference is not None
+        assert each.loss_difference < SAME
+        assert each.gradient_difference < SAME
+        assert each.side == "PyTorch" or each.gradient_difference > 0
+
+
+@pytest.mark.frameworks
+@pytest.mark.timeout(600)
+def test_everything_is_measured(command: Command, tmp_path: Path) -> None:
+    words_given = ("--input", "3x16x16", "--batch", 2, "--rounds", 1, "--seconds", 0.01, "--out", tmp_path)
+    status, out, _ = command("compare", "residual", *words_given)
+    assert status == 0
+    content = json.loads((tmp_path / "comparison.json").read_text())
+    assert [each["side"] for each in content["rows"]] == [side.name for side in SIDES]
+    for each in content["rows"]:
+        assert each["problem"] == ""
+        assert each["failed"] == {}
+        assert each["version"] in out
+        trains = each["side"] in ("PyTorch", "Keras, TensorFlow", "Keras, JAX", "PaddlePaddle")
+        assert any(key.startswith("train") for key in each["speed"]) == trains
+        assert any(key.startswith("infer") for key in each["speed"])
+    assert "the same loss and gradients in all 4" in out
+
+
+def test_gradients_that_differ_are_seen() -> None:
+    wanted = {"a": np.array([1.0, -2.0]), "b": np.array([1e-9, 0.0])}
+    assert gradient_difference(wanted, wanted) == 0
+    assert gradient_difference(wanted | {"a": np.array([1.0, -2.2])}, wanted) == pytest.approx(0.1)
+    # A gradient of nothing but rounding is compared with a thousandth of the largest.
+    assert gradient_difference(wanted | {"b": np.array([2e-9, 0.0])}, wanted) == pytest.approx(5e-7)
+    assert gradient_difference({"a": wanted["a"]}, wanted) == float("inf")
+
+
+def test_lines_of_code() -> None:
+    source = '"""What.\n\nMore.\n"""\n\nimport keras\n\n# why\ndef f(x):\n    """One line."""\n    return x  # here\n'
+    assert code_lines(source) == 3
+
+
+def test_a_framework_that_is_not_here_and_one_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Side("Broken", "torch", "no_such_worker.py", ("torch",), "")
+    absent = Side("Absent", "torch", "torch_worker.py", ("no_such_package",), "absent")
+    monkeypatch.setattr(comparison, "SIDES", (absent, broken))
+    result = compare(TINY, batch=2, rounds=1, seconds=0.01)
+    assert [each.side for each in result.rows] == ["Absent", "Broken"]
+    assert result.rows[0].problem == "not installed: pip install 'deepenough[absent]'"
+    assert "its process ended with status 2" in result.rows[1].problem
+    assert words.headline(result) == "Nothing could be measured."
+    monkeypatch.setattr(comparison, "SIDES", (absent,))
+    with pytest.raises(DeepenoughError, match="none of these frameworks is installed"):
+        compare(TINY)
+
+
+def test_a_misspelt_framework_is_matched() -> None:
+    with pytest.raises(DeepenoughError, match="framework 'Pytorh' is not known; nearest is PyTorch"):
+        compare(TINY, only=["Pytorh"])
+
+
+def test_words_of_a_comparison() -> None:
+    result = found(row("A"), row("B", 20.0, gradient_difference=0.5), row("C", 1.0))
+    assert words.headline(result) == (
+        "B (eager) trains fastest here, 20.0 images a second; B (eager) predicts fastest here, 60.0 images a second."
+    )
+    assert words.check(result) == "One training step differs in B: by up to 5e-01 (at most 0.001 is expected)."
+    assert words.check(found(row("A"), row("C"))) == (
+        "One training step from these weights gives the same loss and gradients in all 2 that train: the largest "
+        "relative difference is 2e-06."
+    )
+    assert words.size(2 * 10**9) == "2.00 GB"
+    assert words.size(None) == "–"
+
+
+class _Text(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.sources += [value for name, value in attrs if name in ("src", "href") and value]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_shows_every_number_and_needs_nothing_else(tmp_path: Path) -> None:
+    failed = row("B <b>", 20.0, failed={"train, XLA": "no <compiler>"})
+    result = found(row("A"), failed, Row("C", problem="not installed: pip install 'deepenough[c]'"))
+    page = write_comparison(result, tmp_path).read_text()
+    parsed = _Text()
+    parsed.feed(page)
+    assert all(source.startswith("#") for source in parsed.sources)
+    for number in ("10.0", "20.0", "60.0", "0.50 s", "100 MB", "2.00 GB", "5.0 MB", "not installed", "no <compiler>"):
+        assert number in parsed.text
+    assert "<b>" not in page.replace("B &lt;b&gt;", "")
+    drawn = json.loads(re.search(r'id="figures">(.*?)</script>', page, re.S)[1])  # type: ignore[index]
+    assert drawn["train"]["data"][0]["x"] == [10.0, 20.0]
+    assert drawn == json.loads(json.dumps(figures(result)))
+    content = json.loads((tmp_path / "comparison.json").read_text())
+    assert content == {"format": 1, **json.loads(json.dumps(asdict(result)))}
