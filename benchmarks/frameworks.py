@@ -2,8 +2,8 @@
 
     python benchmarks/frameworks.py [NETWORK ...] [--batch 16] [--rounds 2] [--out benchmarks/frameworks.md]
 
-The machine has to be alone: medians are taken over turns, but a busy hour makes all of them slower. Comparisons that lie in
-the folder --from already are not made again.
+The machine has to be alone: medians are taken over turns, but a busy hour makes all of them slower. Comparisons that
+lie in the folder --from already are not made again.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def main() -> None:
         sections.append(section(read(folder / NUMBERS)))
     command = f"`python benchmarks/frameworks.py {' '.join(given.networks)} --batch {given.batch}`"
     opening = (
-        f"# The frameworks, compared\n\nMade by {command}: every framework has the network in its own layers, with the same "
-        "weights and without dropout, in a process of its own; figures are medians over turns. A step is plain SGD in "
+        f"# The frameworks, compared\n\nMade by {command}: every framework has the network in its own layers, with the "
+        "same weights and without dropout, in a process of its own; figures are medians over turns. A step is plain SGD in "
         "float32. AlexNet takes the 227 pixels that its layers need, the others 224.\n\n"
     )
     given.out.write_text(opening + "\n".join(sections), encoding="utf-8")
