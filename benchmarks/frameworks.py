@@ -94,8 +94,8 @@ def main() -> None:
     command = f"`python benchmarks/frameworks.py {' '.join(given.networks)} --batch {given.batch}`"
     opening = (
         f"# The frameworks, compared\n\nMade by {command}: every framework has the network in its own layers, with the "
-        "same weights and without dropout, in a process of its own; figures are medians over turns. A step is plain SGD in "
-        "float32. AlexNet takes the 227 pixels that its layers need, the others 224.\n\n"
+        "same weights and without dropout, in a process of its own; figures are medians over turns. A step is plain "
+        "SGD in float32. AlexNet takes the 227 pixels that its layers need, the others 224.\n\n"
     )
     given.out.write_text(opening + "\n".join(sections), encoding="utf-8")
 
