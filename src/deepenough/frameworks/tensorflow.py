@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,26 @@ MODEL = "saved_model"
 def write(export: Export, folder: Path) -> None:
     """The SavedModel: its signature `serving_default` takes `images`, uint8 (N, H, W, C), and gives `logits`."""
     keras.backend("tensorflow")
-    import tensorflow
     from keras.export import ExportArchive
 
     model = keras.build(export, folder)
-    channels, height, width = export.network.input
-
-    def serve(images: Any) -> dict[str, Any]:
-        return {"logits": model(images, training=False)}
-
     archive = ExportArchive()
     archive.track(model)
-    spec = tensorflow.TensorSpec((None, height, width, channels), tensorflow.uint8, name="images")
-    archive.add_endpoint("serving_default", serve, input_signature=[spec])
+    archive.add_endpoint("serving_default", serving(model), input_signature=[signature(export)])
     archive.write_out(str(folder / MODEL), verbose=False)
+
+
+def serving(model: Any) -> Callable[[Any], dict[str, Any]]:
+    """What the signature computes."""
+    return lambda images: {"logits": model(images, training=False)}
+
+
+def signature(export: Export) -> Any:
+    """The specification of `images`."""
+    import tensorflow
+
+    channels, height, width = export.network.input
+    return tensorflow.TensorSpec((None, height, width, channels), tensorflow.uint8, name="images")
 
 
 def load(export: Export) -> str:
