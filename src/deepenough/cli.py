@@ -323,6 +323,8 @@ def evaluate(run: Path, data: str, split: str | None, as_json: bool) -> None:
 @click.option("--half", is_flag=True, help="In float16, for torch, onnx, keras, tensorflow and litert.")
 @click.option("--int8", is_flag=True, help="Quantised, for onnx and litert, calibrated on the training images.")
 @click.option("--no-verify", is_flag=True, help="Don't run what was written, in its own framework, to compare.")
+@click.option("--network", help="The network that a file of WEIGHTS is for, where several fit.")
+@click.option("--preprocess", metavar="SOURCE", help="What a file of WEIGHTS expects of images: caffe-bgr, ...")
 @click.option("--data", help="Labelled images to compare (and calibrate) on, instead of the run's own.")
 @click.option("--input", "shape", type=Shape(), help="Size of the images, as 3x224x224, of a NETWORK.")
 @click.option("--classes", type=click.IntRange(min=1), help="Number of classes of a NETWORK.")

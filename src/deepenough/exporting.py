@@ -93,6 +93,8 @@ def export(
     int8: bool = False,
     verify: bool = True,
     data: str | Path | None = None,
+    network: str | None = None,
+    preprocess: str | None = None,
     shape: tuple[int, int, int] | None = None,
     classes: int | None = None,
     depth: int | None = None,
@@ -103,7 +105,8 @@ def export(
     """Write `model` for the framework `to` into the folder `out`, and prove that it predicts the same.
 
     `model` is a run, a model folder, a `Model`, pretrained weights by name or file, or a network, which then has
-    random weights; `shape` (C, H, W), `classes`, `depth` and `width` are of the last. `half` and `int8` are lower
+    random weights; `shape` (C, H, W), `classes`, `depth` and `width` are of the last, `network` and `preprocess` say
+    what a file of weights does not. `half` and `int8` are lower
     precisions. What was written is run by its own runtime in another process on the run's validation images, on those
     of `data`, or, where there are neither, on random ones: float32 has to agree to 1e-4 of the largest logit and on
     every top-1 answer. Where it does not, the model is renamed `.failed`. `parity.json` keeps what was seen.
@@ -121,7 +124,8 @@ def export(
             f"pip install 'deepenough[{goal.extra}]' (or --no-verify)"
         )
     options = {"shape": shape, "classes": classes, "depth": depth, "width": width}
-    subject = _subject(model, None if data is None else str(data), options, seed, reporter)
+    of_file = {"network": network, "preprocess": preprocess}
+    subject = _subject(model, None if data is None else str(data), options, of_file, seed, reporter)
     folder = Path(out) if out is not None else _folder(model, subject, goal, precision)
     with _replacing(folder, goal) as draft:
         exported = _written(subject, goal, precision)
@@ -154,9 +158,14 @@ def _runtimes(goal: Target) -> tuple[list[Any], list[str]]:
 
 
 def _subject(
-    given: str | Path | Model | Network, data: str | None, options: dict[str, Any], seed: int, reporter: Reporter
+    given: str | Path | Model | Network,
+    data: str | None,
+    options: dict[str, Any],
+    of_file: dict[str, str | None],
+    seed: int,
+    reporter: Reporter,
 ) -> _Subject:
-    model, name, trained = _model(given, options, seed, reporter)
+    model, name, trained = _model(given, options, of_file, seed, reporter)
     run = Path(given) if isinstance(given, (str, Path)) and Path(given).is_dir() else None
     found = None
     if data is not None:
@@ -172,15 +181,22 @@ def _subject(
 
 
 def _model(
-    given: str | Path | Model | Network, options: dict[str, Any], seed: int, reporter: Reporter
+    given: str | Path | Model | Network,
+    options: dict[str, Any],
+    of_file: dict[str, str | None],
+    seed: int,
+    reporter: Reporter,
 ) -> tuple[Model, str, bool]:
     """The model, its name, and whether it was trained."""
     asked = [f"--{'input' if name == 'shape' else name}" for name, value in options.items() if value is not None]
+    said = [f"--{name}" for name, value in of_file.items() if value is not None]
     if isinstance(given, Model):
         return given, given.network.name, True
     if isinstance(given, Network):
         return _untrained(given, seed), given.name, False
     name, path = str(given), Path(given)
+    if said and not path.is_file():
+        raise DeepenoughError(f"{', '.join(said)}: this says what a file of weights is; leave it out for {name}")
     if name in (*NETWORKS, *FAMILIES) and not path.exists():
         network = choose(name, **options)
         return _untrained(network, seed), network.name, False
@@ -189,7 +205,7 @@ def _model(
     if path.is_dir():
         return load(path), path.resolve().name, True
     if path.is_file() or name in NAMED:
-        weights = load_weights(name, reporter=reporter)
+        weights = load_weights(name, reporter=reporter, **of_file)
         names = weights.classes or [str(number) for number in range(weights.network.classes)]
         return Model(weights.network, weights.state, Preprocess.of(weights.input), names), weights.name, True
     raise unknown("RUN, weights or network", name, [*NETWORKS, *FAMILIES, *NAMED, *_folders(path)])

@@ -245,6 +245,20 @@ def test_mistakes(given: tuple[str, ...], words: str, command: Command) -> None:
     assert "Traceback" not in errors
 
 
+def test_a_file_of_weights(run: Path, command: Command, tmp_path: Path) -> None:
+    """What was written for Caffe is a file of weights too: read back and written again it is the same."""
+    first = deepenough.export(run, "caffe", out=tmp_path / "first").folder
+    done = deepenough.export(first / "model.caffemodel", "caffe", out=tmp_path / "second", verify=False)
+    assert (done.folder / "model.caffemodel").read_bytes() == (first / "model.caffemodel").read_bytes()
+    assert (done.folder / "predict.py").read_text() == (first / "predict.py").read_text()
+    status, _, errors = command("export", first / "model.caffemodel", "--to", "caffe", "--network", "vgg16")
+    assert status == 2
+    assert "is of the network residual-" in errors
+    status, _, errors = command("export", run, "--to", "caffe", "--preprocess", "caffe-bgr")
+    assert status == 2
+    assert "--preprocess: this says what a file of weights is" in errors
+
+
 def test_what_only_a_network_has_is_refused_for_a_run(run: Path, command: Command) -> None:
     status, _, errors = command("export", run, "--to", "caffe", "--input", "3x32x32")
     assert status == 2
