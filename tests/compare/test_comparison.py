@@ -93,11 +93,11 @@ def test_everything_is_measured(command: Command, tmp_path: Path) -> None:
 
 
 def test_gradients_that_differ_are_seen() -> None:
-    wanted = {"a": np.array([1.0, -2.0]), "b": np.array([1e-9, 0.0])}
+    wanted = {"a": np.array([3.0, -4.0]), "b": np.array([1e-9, 0.0])}
     assert gradient_difference(wanted, wanted) == 0
-    assert gradient_difference(wanted | {"a": np.array([1.0, -2.2])}, wanted) == pytest.approx(0.1)
+    assert gradient_difference(wanted | {"a": np.array([3.0, -4.5])}, wanted) == pytest.approx(0.1)
     # A gradient of nothing but rounding is compared with a thousandth of the largest.
-    assert gradient_difference(wanted | {"b": np.array([2e-9, 0.0])}, wanted) == pytest.approx(5e-7)
+    assert gradient_difference(wanted | {"b": np.array([6e-9, 0.0])}, wanted) == pytest.approx(1e-6)
     assert gradient_difference({"a": wanted["a"]}, wanted) == float("inf")
 
 

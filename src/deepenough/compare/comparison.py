@@ -25,11 +25,11 @@ from deepenough.nets.weights.inputs import HALF, IMAGENET_MEAN, IMAGENET_STD, In
 from deepenough.progress import Reporter
 
 SAME = 1e-3
-"""Largest difference of losses and gradients, relative to the largest value of each tensor."""
+"""Largest difference of the losses, and of each tensor's gradients (see `gradient_difference`)."""
 
 FLOOR = 1e-3
-"""A tensor whose gradients are all smaller than this share of the largest is compared with that share: biases before
-batch norms have a gradient of nothing but rounding."""
+"""A tensor whose gradients are smaller than this share of the largest is compared with that share: biases before batch
+norms have a gradient of nothing but rounding."""
 
 Mode = dict[str, Any]
 
@@ -210,14 +210,20 @@ def _gradients(workers: dict[str, Worker], batch: str, root: Path, rows: dict[st
 
 
 def gradient_difference(found: dict[str, Any], wanted: dict[str, Any]) -> float:
-    """The largest difference of a gradient, relative to the largest of its tensor (see `FLOOR`)."""
+    """The largest difference of a tensor's gradient, |a - b| / |b|, in root mean squares (see `FLOOR`).
+
+    Not the largest of its elements: among millions of units there is one whose input is zero but for rounding, its
+    ReLU is open in one framework and closed in the other, and one element is another.
+    """
     if set(found) != set(wanted):
         return float("inf")
-    whole = max(float(np.abs(value).max()) for value in wanted.values())
-    return max(
-        float(np.abs(found[key] - value).max()) / max(float(np.abs(value).max()), FLOOR * whole, 1e-30)
-        for key, value in wanted.items()
-    )
+    sizes = {key: _root_mean_square(value) for key, value in wanted.items()}
+    least = max(FLOOR * max(sizes.values()), 1e-30)
+    return max(_root_mean_square(found[key] - value) / max(sizes[key], least) for key, value in wanted.items())
+
+
+def _root_mean_square(values: Any) -> float:
+    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
 
 
 def _measure(
