@@ -105,11 +105,12 @@ def export(
     """Write `model` for the framework `to` into the folder `out`, and prove that it predicts the same.
 
     `model` is a run, a model folder, a `Model`, pretrained weights by name or file, or a network, which then has
-    random weights; `shape` (C, H, W), `classes`, `depth` and `width` are of the last, `network` and `preprocess` say
-    what a file of weights does not. `half` and `int8` are lower
-    precisions. What was written is run by its own runtime in another process on the run's validation images, on those
-    of `data`, or, where there are neither, on random ones: float32 has to agree to 1e-4 of the largest logit and on
-    every top-1 answer. Where it does not, the model is renamed `.failed`. `parity.json` keeps what was seen.
+    random weights. `shape` (C, H, W), `classes`, `depth` and `width` are of a network by its name; `network` and
+    `preprocess` say what a file of weights does not. `half` and `int8` are lower precisions.
+
+    What was written is run by its own runtime in another process on the run's validation images, on those of `data`,
+    or, where there are neither, on random ones: float32 has to agree to 1e-4 of the largest logit and on every top-1
+    answer. Where it does not, the model is renamed `.failed`. `parity.json` keeps what was seen.
     """
     reporter = reporter or Reporter()
     goal = named(to)

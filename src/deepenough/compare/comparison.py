@@ -27,6 +27,11 @@ from deepenough.progress import Reporter
 SAME = 1e-3
 """Largest difference of the losses, and of each tensor's gradients (see `gradient_difference`)."""
 
+CHECKED, CHECKED_IMAGES = 3, 4
+"""Batches whose step is checked, and their size. Among millions of units one may have an input of zero but for rounding:
+its ReLU is open in one framework and closed in another, and the gradients of that batch differ by a percent. What is
+computed otherwise differs on every batch, so the median of a few small ones tells."""
+
 FLOOR = 1e-3
 """A tensor whose gradients are smaller than this share of the largest is compared with that share: biases before batch
 norms have a gradient of nothing but rounding."""
@@ -101,9 +106,11 @@ def compare(
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         root = Path(temporary)
         _write(network, ready, root, rows, seed, reporter)
-        given = _batch(network, batch, seed, root)
+        given = _batch(network, batch, seed, root / "batch.npz")
+        small = min(batch, CHECKED_IMAGES)
+        checked = [_batch(network, small, seed + n, root / f"checked{n}.npz") for n in range(1, CHECKED + 1)]
         workers = _start(ready, root, rows, stack, reporter)
-        _gradients(workers, given, root, rows, reporter)
+        _gradients(workers, checked, root, rows, reporter)
         _measure(workers, given, batch, rounds, seconds, rows, reporter)
     return Comparison(
         network.name, depth(network), parameters(network), macs(network), network.input, batch, rounds, seconds,
@@ -161,11 +168,11 @@ def code_lines(source: str) -> int:
     return count
 
 
-def _batch(network: Network, batch: int, seed: int, root: Path) -> str:
+def _batch(network: Network, batch: int, seed: int, path: Path) -> str:
+    """Random images and labels, written to a file; its name."""
     channels, height, width = network.input
     random = np.random.default_rng(seed)
     pixels = random.integers(0, 256, (batch, height, width, channels), dtype=np.uint8)
-    path = root / "batch.npz"
     np.savez(path, pixels=pixels, labels=random.integers(0, network.classes, batch))
     return str(path)
 
@@ -187,34 +194,38 @@ def _start(
     return workers
 
 
-def _gradients(workers: dict[str, Worker], batch: str, root: Path, rows: dict[str, Row], reporter: Reporter) -> None:
-    """One step from the same weights on the same batch: the first side that trains is what others are compared with."""
-    reference: tuple[float, dict[str, Any]] | None = None
+def _gradients(
+    workers: dict[str, Worker], batches: list[str], root: Path, rows: dict[str, Row], reporter: Reporter
+) -> None:
+    """One step from the same weights on each of some small batches; the median difference from the first that trains."""
+    reference: list[tuple[float, dict[str, Any]]] = []
     for name, worker in workers.items():
         if not worker.gradients:
             continue
-        path = root / f"gradients-{worker.process.pid}.npz"
         with reporter.task(f"checking a step of {name}"):
             try:
-                loss = worker.ask(do="gradients", batch=batch, out=str(path))["loss"]
+                steps = [_step(worker, batch, root) for batch in batches]
             except WorkerError as error:
                 rows[name].failed["gradients"] = str(error)
                 continue
-        with np.load(path) as found:
-            gradients = dict(found)
-        path.unlink()
-        if reference is None:
-            reference = loss, gradients
-        rows[name].loss_difference = abs(loss - reference[0]) / max(abs(reference[0]), 1e-12)
-        rows[name].gradient_difference = gradient_difference(gradients, reference[1])
+        reference = reference or steps
+        pairs = list(zip(steps, reference, strict=True))
+        rows[name].loss_difference = statistics.median(abs(a - b) / max(abs(b), 1e-12) for (a, _), (b, _) in pairs)
+        rows[name].gradient_difference = statistics.median(gradient_difference(a, b) for (_, a), (_, b) in pairs)
+
+
+def _step(worker: Worker, batch: str, root: Path) -> tuple[float, dict[str, Any]]:
+    """Loss and gradients of one step."""
+    path = root / f"gradients-{worker.process.pid}.npz"
+    loss = worker.ask(do="gradients", batch=batch, out=str(path))["loss"]
+    with np.load(path) as found:
+        gradients = dict(found)
+    path.unlink()
+    return loss, gradients
 
 
 def gradient_difference(found: dict[str, Any], wanted: dict[str, Any]) -> float:
-    """The largest difference of a tensor's gradient, |a - b| / |b|, in root mean squares (see `FLOOR`).
-
-    Not the largest of its elements: among millions of units there is one whose input is zero but for rounding, its
-    ReLU is open in one framework and closed in the other, and one element is another.
-    """
+    """The largest difference of a tensor's gradient, |a - b| / |b|, in root mean squares (see `FLOOR`)."""
     if set(found) != set(wanted):
         return float("inf")
     sizes = {key: _root_mean_square(value) for key, value in wanted.items()}
