@@ -28,9 +28,9 @@ SAME = 1e-3
 """Largest difference of the losses, and of each tensor's gradients (see `gradient_difference`)."""
 
 CHECKED, CHECKED_IMAGES = 3, 4
-"""Batches whose step is checked, and their size. Among millions of units one may have an input of zero but for rounding:
-its ReLU is open in one framework and closed in another, and the gradients of that batch differ by a percent. What is
-computed otherwise differs on every batch, so the median of a few small ones tells."""
+"""Batches whose step is checked, and their size. Among millions of units one may have an input of zero but for
+rounding: its ReLU is open in one framework and closed in another, and the gradients of that batch differ by a percent.
+What is computed otherwise differs on every batch, so the median of a few small ones tells."""
 
 FLOOR = 1e-3
 """A tensor whose gradients are smaller than this share of the largest is compared with that share: biases before batch
