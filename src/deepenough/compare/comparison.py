@@ -197,7 +197,7 @@ def _start(
 def _gradients(
     workers: dict[str, Worker], batches: list[str], root: Path, rows: dict[str, Row], reporter: Reporter
 ) -> None:
-    """One step from the same weights on each of some small batches; the median difference from the first that trains."""
+    """Steps from the same weights on some small batches; median differences from the first side that trains."""
     reference: list[tuple[float, dict[str, Any]]] = []
     for name, worker in workers.items():
         if not worker.gradients:
