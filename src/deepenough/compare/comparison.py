@@ -28,9 +28,10 @@ SAME = 1e-3
 """Largest difference of the losses, and of each tensor's gradients (see `gradient_difference`)."""
 
 CHECKED, CHECKED_IMAGES = 5, 2
-"""Batches whose step is checked, and their size. Among millions of units one may be zero, or two of a pool equal, but
-for rounding: then the gradient takes another way in one framework, and that batch differs by up to a percent (PyTorch in
-float32 differs as much from itself in float64). What is computed otherwise differs on every batch: the smallest tells."""
+"""Batches whose step is checked, and their size. Among millions of units one may be zero, or two of a pool equal,
+but for rounding: the gradient then takes another way in one framework, and that batch differs by up to a percent
+(PyTorch in float32 differs as much from itself in float64). What is computed otherwise differs on every batch, so the
+smallest difference tells."""
 
 FLOOR = 1e-3
 """A tensor whose gradients are smaller than this share of the largest is compared with that share: biases before batch
