@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import subprocess
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from deepenough.errors import DeepenoughError
 from deepenough.frameworks import TARGETS, caffe, keras, named, paddle
 from deepenough.frameworks import torch as plain
+from deepenough.frameworks.folder import write_folder
 from deepenough.frameworks.parity import RuntimeFailedError, compare
 from deepenough.frameworks.source import imported
 from deepenough.nets import AvgPool, Conv, Flatten, Lrn, MaxPool, Network, Relu
@@ -191,6 +193,18 @@ def test_a_name_that_is_a_word_of_python_is_refused() -> None:
     with pytest.raises(DeepenoughError, match="layer name 'class'"):
         Relu(name="class")
     assert MaxPool(2, name="classes").name == "classes"
+
+
+@pytest.mark.parametrize("framework", [plain, keras, paddle])
+def test_a_stranger_s_name_runs_no_code(framework: object, tmp_path: Path) -> None:
+    export = export_of("odd", CASES["odd"]())
+    evil = 'x"""\nraise SystemExit("code ran")\n"""\\")\n'
+    network = Network(evil, export.network.input, export.network.stack, evil, evil)
+    export = type(export).of(network, export.state, export.input, export.classes)
+    source = framework.module_source(export)  # type: ignore[attr-defined]
+    assert [type(node).__name__ for node in ast.parse(source).body].count("Raise") == 0
+    write_folder(export, TARGETS["caffe"], tmp_path, trained=True, reading_side=64)
+    assert [type(node).__name__ for node in ast.parse((tmp_path / "predict.py").read_text()).body].count("Raise") == 0
 
 
 def test_a_misspelt_target_is_matched() -> None:

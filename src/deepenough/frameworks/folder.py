@@ -12,6 +12,7 @@ import jinja2
 from deepenough.files import write_whole
 from deepenough.frameworks.caffe import preprocessing
 from deepenough.frameworks.export import Export
+from deepenough.frameworks.source import plain
 from deepenough.frameworks.target import Target
 from deepenough.nets.cost import parameters
 from deepenough.nets.longest_path import depth
@@ -46,7 +47,7 @@ def write_folder(export: Export, target: Target, folder: Path, *, trained: bool,
     words = {
         "title": target.title,
         "version": version("deepenough"),
-        "name": network.name,
+        "name": plain(network.name),
         "needs": " and ".join(needed),
         "height": height,
         "width": width,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,11 @@ def layer_name(path: str) -> str:
     return path.replace(".", "-")
 
 
+def model_name(name: str) -> str:
+    """A network's name with nothing in it but letters, digits, _ and -."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-") or "network"
+
+
 def module_source(export: Export) -> str:
     """`network.py`: the network in `keras.layers`."""
     body = _Body(export)
@@ -84,7 +90,7 @@ def module_source(export: Export) -> str:
         "    logits = network(x)",
         *(['    keras.config.set_dtype_policy("float32")'] if half else []),
         *(['    logits = layers.Activation("linear", dtype="float32", name="logits")(logits)'] if half else []),
-        f'    return keras.Model(images, logits, name="{layer_name(export.network.name)}")',
+        f'    return keras.Model(images, logits, name="{model_name(export.network.name)}")',
     ]
     return (
         opening(export, "Keras 3")
@@ -230,6 +236,7 @@ def load(export: Export) -> str:
     """For `predict.py`."""
     return '''
 import os
+import re
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # or jax, or torch
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

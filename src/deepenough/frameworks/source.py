@@ -17,10 +17,10 @@ def opening(export: Export, framework: str) -> str:
     network, wanted = export.network, export.input
     channels, height, width = network.input
     about = "; ".join(" ".join(text.split()) for text in (network.source, network.variant) if text)
-    described = f"\n\n{_plain(about)}." if about else ""
+    described = f"\n\n{plain(about)}." if about else ""
     takes = "RGB" if channels == 3 else "grey" if channels == 1 else f"{channels} channels"
     return (
-        f'"""{_plain(network.name)} for {framework}, depth {depth(network)}, written by deepenough '
+        f'"""{plain(network.name)} for {framework}, depth {depth(network)}, written by deepenough '
         f"{version('deepenough')}.{described}\n\n"
         f"Images: {takes}, {height}x{width} pixels, 0..255. The network itself takes (images / 255 - MEAN) / STD, with "
         f'channels in ORDER.\n"""\n\n'
@@ -28,8 +28,8 @@ def opening(export: Export, framework: str) -> str:
     )
 
 
-def _plain(text: str) -> str:
-    """Text that may stand in a docstring."""
+def plain(text: str) -> str:
+    """Text that may stand in a docstring: a network's name can come from a stranger's file."""
     return text.replace("\\", "/").replace('"', "'")
 
 
