@@ -48,6 +48,11 @@ SIDES = (
 """In the order of the table."""
 
 
+def _fresh(folder: Path) -> dict[str, str]:
+    """Where compilers keep what they made: in the export's folder, so that a first step is a first one."""
+    return {"TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"), "TRITON_CACHE_DIR": str(folder / "triton")}
+
+
 class WorkerError(Exception):
     """A worker that ended, or could not do what it was asked."""
 
@@ -60,7 +65,7 @@ class Worker:
         with log.open("wb") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, str(WORKERS / side.worker), str(folder), side.argument],
-                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **side.environment},
+                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **_fresh(folder), **side.environment},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -110,6 +110,7 @@ class _Body:
         self.at = {visit.path: visit for visit in export.walk}
         self.lines: list[str] = []
         self.nonnegative = False
+        self.reads: dict[str, str] = {}  # what a branch's variable is, before its first layer
         self._stack(export.network.stack, "", "x")
 
     def _stack(self, stack: Stack, path: str, value: str) -> None:
@@ -124,11 +125,12 @@ class _Body:
             case Sum() | Concat():
                 before, signs, branches = self.nonnegative, [], []
                 for label, branch in layer.labelled():
-                    branches.append(_variable(value, label))
-                    self.nonnegative = before
-                    self.lines.append(f"{branches[-1]} = {value}")
-                    self._stack(branch, f"{path}.{label}", branches[-1])
+                    variable, self.nonnegative = _variable(value, label), before
+                    self.reads[variable] = self.reads.get(value, value)
+                    self._stack(branch, f"{path}.{label}", variable)
+                    branches.append(self._read(variable))
                     signs.append(self.nonnegative)
+                self.reads.pop(value, None)
                 self.nonnegative = all(signs)
                 joined = "Add" if isinstance(layer, Sum) else "Concatenate"
                 self._call(f"layers.{joined}(name={layer_name(path)!r})", value, f"[{', '.join(branches)}]")
@@ -155,7 +157,8 @@ class _Body:
             case Sigmoid():
                 self._call(call("layers.Activation", "sigmoid", name=name), value)
             case Lrn(size=size, alpha=alpha, beta=beta, k=k):
-                self.lines.append(f"{value} = response_norm({value}, {size}, {alpha!r}, {beta!r}, {k!r})")
+                given = self._read(value)
+                self.lines.append(f"{value} = response_norm({given}, {size}, {alpha!r}, {beta!r}, {k!r})")
             case MaxPool() | AvgPool():
                 self._pool(visit, value)
             case GlobalAvgPool():
@@ -187,12 +190,17 @@ class _Body:
                 self._call(call("layers.ZeroPadding2D", sides, name=f"{name}-pad"), value)
             else:
                 edges = f"((0, 0), {sides[0]}, {sides[1]}, (0, 0))"
-                self.lines.append(f'{value} = ops.pad({value}, {edges}, constant_values=float("-inf"))')
+                given = self._read(value)
+                self.lines.append(f'{value} = ops.pad({given}, {edges}, constant_values=float("-inf"))')
         self._call(call(f"layers.{kind}", layer.kernel, layer.step, name=name), value, out=visit.output)
 
     def _call(self, made: str, value: str, given: str = "", out: Shape | None = None) -> None:
         shape = f"  # {'x'.join(map(str, (*out[1:], out[0])))}" if out else ""
-        self.lines.append(f"{value} = {made}({given or value}){shape}")
+        self.lines.append(f"{value} = {made}({given or self._read(value)}){shape}")
+
+    def _read(self, value: str) -> str:
+        """The variable that holds a value: the first layer of a branch reads what all branches do."""
+        return self.reads.pop(value, value)
 
 
 def _variable(value: str, label: str) -> str:
