@@ -199,20 +199,29 @@ def _gradients(
     workers: dict[str, Worker], batches: list[str], root: Path, rows: dict[str, Row], reporter: Reporter
 ) -> None:
     """Steps from the same weights on some small batches; the smallest differences from the first side that trains."""
-    reference: list[tuple[float, dict[str, Any]]] = []
-    for name, worker in workers.items():
-        if not worker.gradients:
-            continue
-        with reporter.task(f"checking a step of {name}"):
-            try:
-                steps = [_step(worker, batch, root) for batch in batches]
-            except WorkerError as error:
-                rows[name].failed["gradients"] = str(error)
-                continue
-        reference = reference or steps
-        pairs = list(zip(steps, reference, strict=True))
-        rows[name].loss_difference = min(abs(a - b) / max(abs(b), 1e-12) for (a, _), (b, _) in pairs)
-        rows[name].gradient_difference = min(gradient_difference(a, b) for (_, a), (_, b) in pairs)
+    with reporter.task("checking a step") as advance:
+        for number, batch in enumerate(batches):
+            reference: tuple[float, dict[str, Any]] | None = None
+            for name, worker in workers.items():
+                row = rows[name]
+                if not worker.gradients or "gradients" in row.failed:
+                    continue
+                advance(number, len(batches), name)
+                try:
+                    loss, gradients = _step(worker, batch, root)
+                except WorkerError as error:
+                    row.failed["gradients"] = str(error)
+                    continue
+                reference = reference or (loss, gradients)
+                losses = abs(loss - reference[0]) / max(abs(reference[0]), 1e-12)
+                row.loss_difference = min(losses, _or_infinite(row.loss_difference))
+                found = gradient_difference(gradients, reference[1])
+                row.gradient_difference = min(found, _or_infinite(row.gradient_difference))
+        advance(len(batches), len(batches), "")
+
+
+def _or_infinite(value: float | None) -> float:
+    return float("inf") if value is None else value
 
 
 def _step(worker: Worker, batch: str, root: Path) -> tuple[float, dict[str, Any]]:
