@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 
 from deepenough.compare import words
-from deepenough.compare.comparison import SAME, Comparison, compare
+from deepenough.compare.comparison import Comparison, compare
 from deepenough.compare.page import write_comparison
 from deepenough.console import Bars, Console
 from deepenough.nets.choose import choose
@@ -28,7 +28,7 @@ def run(console: Console, name: str, out: Path | None, shape: Any, depth: Any, w
         console.out.print(line, markup=False, highlight=False)
     page = write_comparison(found, folder)
     console.out.print(f"page: {page}", markup=False, highlight=False, soft_wrap=True)
-    return DIFFERENT if any((row.gradient_difference or 0) > SAME for row in found.rows) else 0
+    return DIFFERENT if any(row.differs for row in found.rows) else 0
 
 
 def table(found: Comparison) -> Table:

@@ -88,7 +88,7 @@ def run(
                 }
             )
         done = subprocess.run(
-            [sys.executable, "-P", "-c", RUNNER],
+            [sys.executable, "-P", "-B", "-c", RUNNER],
             input="".join(json.dumps(job) + "\n" for job in jobs),
             env={**os.environ, **runtime.environment},
             capture_output=True,

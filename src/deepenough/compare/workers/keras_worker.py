@@ -12,15 +12,14 @@ from loop import module, serve
 folder, lr = sys.argv[1], float(sys.argv[2])
 backend = keras.backend.backend()
 weights = np.load(f"{folder}/weights.npz")
-build = module(f"{folder}/network.py").classifier
+native = module(f"{folder}/network.py")
 order = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}
 back = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
 words = {"kernel": "weight", "gamma": "weight", "beta": "bias", "bias": "bias"}
 loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-def loaded():
-    model = build()
+def loaded(model):
     for layer in model.layers:
         place = layer.name.replace("-", ".")
         names = ("weight", "bias", "running_mean", "running_var")
@@ -37,7 +36,7 @@ models = {}
 def model_of(mode):
     """A model compiled for the mode, made when it is first asked for."""
     if mode not in models:
-        models[mode] = loaded()
+        models[mode] = loaded(native.classifier())
         models[mode].compile(keras.optimizers.SGD(lr), loss_of, run_eagerly=mode == "eager", jit_compile=mode == "XLA")
     return models[mode]
 
@@ -63,18 +62,36 @@ def named(model, found):
     }
 
 
-def gradients(pixels, labels):
-    model = loaded()
+def gradients(images, labels, precision):
+    if backend == "jax":
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+    policy = keras.config.dtype_policy()
+    keras.config.set_floatx(precision)
+    keras.config.set_dtype_policy(precision)
+    try:
+        entry = keras.Input(images.shape[1:], dtype=precision)
+        return one_step(loaded(keras.Model(entry, native.network(entry))), images, labels, precision)
+    finally:
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy(policy)
+        if backend == "jax":
+            jax.config.update("jax_enable_x64", False)
+
+
+def one_step(model, images, labels, precision):
+    loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype=precision)
     if backend == "tensorflow":
         import tensorflow
 
         with tensorflow.GradientTape() as tape:
-            loss = loss_of(labels, model(pixels, training=True))
+            loss = loss_of(labels, model(images, training=True))
         return float(loss), named(model, tape.gradient(loss, [v.value for v in model.trainable_variables]))
     import jax
 
     def of(trainable, rest):
-        logits, _ = model.stateless_call(trainable, rest, pixels, training=True)
+        logits, _ = model.stateless_call(trainable, rest, images, training=True)
         return loss_of(labels, logits)
 
     trainable = [variable.value for variable in model.trainable_variables]

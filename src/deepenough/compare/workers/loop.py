@@ -38,7 +38,10 @@ def peak():
 
 
 def serve(name, tasks, gradients=None):
-    """Answer commands until stdin ends. `tasks`: {(task, mode): function of a batch (pixels, labels)}."""
+    """Answer commands until stdin ends. `tasks`: {(task, mode): function of a batch (pixels, labels)}.
+
+    `gradients`: function of normalised images (N, H, W, C), labels and the precision to compute in.
+    """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what frameworks print is not an answer
 
@@ -52,7 +55,8 @@ def serve(name, tasks, gradients=None):
         try:
             if asked["do"] == "gradients":
                 batch = np.load(asked["batch"])
-                loss, found = gradients(batch["pixels"], batch["labels"])
+                precision = asked["precision"]
+                loss, found = gradients(batch["images"].astype(precision), batch["labels"], precision)
                 np.savez(asked["out"], **found)
                 answer(loss=float(loss))
                 continue

@@ -49,18 +49,20 @@ def predict(mode):
     return run
 
 
-def gradients(pixels, labels):
-    images, targets = batch(pixels, labels)
-    model = native.load(folder)
-    model.train()
-    loss = functional.cross_entropy(model(images), targets)
+def gradients(images, labels, precision):
+    network = native.network()
+    network.set_state_dict(paddle.load(f"{folder}/weights.pdparams"))
+    network.to(dtype=precision)
+    network.train()
+    images = paddle.to_tensor(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    loss = functional.cross_entropy(network(images), paddle.to_tensor(labels))
     loss.backward()
     found = {}
-    for name, value in model.named_parameters():
+    for name, value in network.named_parameters():
         if value.grad is None:  # the statistics of batch norms are parameters too
             continue
         gradient = value.grad.numpy()
-        found[name.removeprefix("network.")] = gradient.T if gradient.ndim == 2 else gradient
+        found[name] = gradient.T if gradient.ndim == 2 else gradient
     return float(loss), found
 
 

@@ -8,7 +8,8 @@ from loop import module, serve
 from torch.nn import functional
 
 folder, lr = sys.argv[1], float(sys.argv[2])
-model = module(f"{folder}/network.py").load(folder)
+native = module(f"{folder}/network.py")
+model = native.load(folder)
 optimizer = torch.optim.SGD(model.parameters(), lr)
 compiled = torch.compile(model)
 
@@ -40,16 +41,14 @@ def predict(net):
     return run
 
 
-def gradients(pixels, labels):
-    images, targets = batch(pixels, labels)
-    before = {key: value.clone() for key, value in model.state_dict().items()}
-    model.train()
-    loss = functional.cross_entropy(model(images), targets)
+def gradients(images, labels, precision):
+    network = native.network()
+    network.load_state_dict(model.network.state_dict())
+    network.to(getattr(torch, precision)).train()
+    images = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    loss = functional.cross_entropy(network(images), torch.from_numpy(labels))
     loss.backward()
-    found = {key.removeprefix("network."): value.grad.numpy().copy() for key, value in model.named_parameters()}
-    optimizer.zero_grad()
-    model.load_state_dict(before)
-    return loss.item(), found
+    return loss.item(), {key: value.grad.numpy() for key, value in network.named_parameters()}
 
 
 serve(
