@@ -43,7 +43,8 @@ def write_folder(export: Export, target: Target, folder: Path, *, trained: bool,
     write_whole(folder / "network.json", dumps(network))
     write_whole(folder / "preprocess.json", json.dumps(content, indent=1, ensure_ascii=False))
     write_whole(folder / "classes.json", json.dumps(list(export.classes), indent=1, ensure_ascii=False))
-    needed = [PACKAGES.get(name, name) for name in target.runtimes[0].packages]
+    packages = ("keras",) if target.name == "keras" else target.runtimes[0].packages  # any of its backends will do
+    needed = [PACKAGES.get(name, name) for name in packages]
     words = {
         "title": target.title,
         "version": version("deepenough"),

@@ -244,9 +244,10 @@ def load(export: Export) -> str:
     """For `predict.py`."""
     return '''
 import os
-import re
+from importlib.util import find_spec
 
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # or jax, or torch
+here = [name for name in ("tensorflow", "jax", "torch") if find_spec(name)]
+os.environ.setdefault("KERAS_BACKEND", here[0] if here else "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
@@ -277,7 +278,8 @@ TARGET = Target(
     layout="NHWC",
     refused={"int8": "Keras quantises weights for matrix products, not whole convolutional networks; take --to litert"},
     notes=(
-        "`model.keras` loads with `keras.saving.load_model`, on the TensorFlow, JAX and PyTorch backends.",
+        "`model.keras` loads with `keras.saving.load_model`, on the TensorFlow, JAX and PyTorch backends; one of them has "
+        "to be installed.",
         "`network.py` is the same network in `keras.layers`, to read and to change; normalisation is its layer "
         "`normalise`.",
     ),
