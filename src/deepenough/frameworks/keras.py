@@ -278,8 +278,8 @@ TARGET = Target(
     layout="NHWC",
     refused={"int8": "Keras quantises weights for matrix products, not whole convolutional networks; take --to litert"},
     notes=(
-        "`model.keras` loads with `keras.saving.load_model`, on the TensorFlow, JAX and PyTorch backends; one of them has "
-        "to be installed.",
+        "`model.keras` loads with `keras.saving.load_model`, on the TensorFlow, JAX or PyTorch backend, whichever "
+        "is installed.",
         "`network.py` is the same network in `keras.layers`, to read and to change; normalisation is its layer "
         "`normalise`.",
     ),
