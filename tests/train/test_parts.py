@@ -181,7 +181,8 @@ def test_a_step_is_near_the_plain_step(name: str) -> None:
     precision = Precision(name, CPU)
     with precision.autocast():
         outputs = model(images)
-    precision.step(Objective()(outputs, targets), optimizer, make_clip(model, 100.0))
+    precision.backward(Objective()(outputs, targets))
+    precision.update(optimizer, make_clip(model, 100.0))
     plain = torch.optim.SGD(other.parameters(), 0.1)
     Objective()(other(images), targets).backward()
     plain.step()
@@ -197,7 +198,8 @@ def test_the_scaler_leaves_out_a_step_that_overflows() -> None:
     precision = Precision("float16", CPU)
     optimizer = torch.optim.SGD(model.parameters(), 0.1, fused=True)
     scale = precision.scaler.get_scale()
-    precision.step((model(torch.full((1, 2), 1e38)) * 1e38).sum(), optimizer)
+    precision.backward((model(torch.full((1, 2), 1e38)) * 1e38).sum())
+    precision.update(optimizer)
     assert torch.equal(model.weight, before)
     assert precision.scaler.get_scale() == scale / 2
     assert precision.forgives

@@ -119,7 +119,7 @@ def test_killed_and_stopped_processes_go_on_bit_for_bit(tmp_path: Path) -> None:
     steps = sorted(draw.sample(range(1, 17), 4))
     plan: list[tuple[str, float]] = [("none", 0), *(("kill", step) for step in steps)]
     plan += [("term", draw.randrange(1, 16)), ("time", draw.uniform(0.0, 0.5)), ("time", draw.uniform(0.0, 0.5))]
-    room = Path(__file__).with_name("conftest.py")
+    room = Path(__file__).with_name("small.py")
     done = subprocess.run(
         [sys.executable, "-c", KILLS, room, tmp_path, json.dumps(plan)], capture_output=True, text=True, check=False
     )

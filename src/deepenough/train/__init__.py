@@ -3,7 +3,7 @@
 from deepenough.train.curve import Epoch
 from deepenough.train.device import choose_device, place
 from deepenough.train.evaluate import evaluate
-from deepenough.train.measure import seconds_per_image
+from deepenough.train.group import ALONE, Group
 from deepenough.train.memory import keep_freed_memory
 from deepenough.train.range_test import range_images
 from deepenough.train.recipe import Recipe, default_recipe, finetune_recipe
@@ -13,7 +13,9 @@ from deepenough.train.stop import Interrupted, Stop
 from deepenough.train.train import train
 
 __all__ = [
+    "ALONE",
     "Epoch",
+    "Group",
     "Interrupted",
     "Recipe",
     "Scores",
@@ -26,6 +28,5 @@ __all__ = [
     "keep_freed_memory",
     "place",
     "range_images",
-    "seconds_per_image",
     "train",
 ]

@@ -30,10 +30,10 @@ def evaluate(
     loader = Loader(images, device)
     found = np.empty((len(index), len(images.classes)), np.float32)
     size = evaluation_batch(*preprocess.size)
-    training = model.training
+    training, dtype = model.training, next(model.parameters()).dtype
     model.eval()
     for start in range(0, len(index), size):
-        pixels = normalise(loader.raw(index[start : start + size]), preprocess)
+        pixels = normalise(loader.raw(index[start : start + size]), preprocess).to(dtype)
         logits = model(pixels.contiguous(memory_format=torch.channels_last))
         found[start : start + size] = torch.softmax(logits.float(), dim=1).cpu().numpy()
     model.train(training)

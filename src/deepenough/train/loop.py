@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from deepenough.train.checkpoint import Keeper, whole
 from deepenough.train.curve import HELD_OUT, Epoch
@@ -17,17 +18,18 @@ from deepenough.train.device import training_mode
 from deepenough.train.draws import seed_step
 from deepenough.train.evaluate import evaluate
 from deepenough.train.feed import Feed, Index
-from deepenough.train.objective import Objective, logits_of
+from deepenough.train.group import ALONE, Group
 from deepenough.train.optimizer import set_lr
 from deepenough.train.schedule import Schedule
 from deepenough.train.scores import Scores
 from deepenough.train.state import State, Tensors
+from deepenough.train.step import Step
 from deepenough.train.stop import Interrupted
 
 Watch = Callable[[Sequence[Epoch]], str]
 Progress = Callable[[int, int, Epoch | None], None]
 
-PAID = ("images", "range_images", "evaluated_images", "seconds", "lr")
+PAID = ("images", "range_images", "evaluated_images", "seconds", "waited", "lr")
 LOOK = 10  # steps between looks at the loss: each makes a GPU wait
 
 
@@ -41,44 +43,62 @@ class Job:
 
     feed: Feed
     held_out: Index
-    folder: Path
+    folder: Path | None  # only the leader has one
     epochs: int
     patience: int
     schedule: Schedule
-    objective: Objective
-    clip: Callable[[], object]
+    step: Step
     freeze_norms: bool = False
+    group: Group = ALONE
 
 
 @dataclass
 class Supervisor:
-    """Looks after a training between its steps: stops, checkpoints, finite losses, progress."""
+    """Looks after a training between its steps: stops, checkpoints, finite losses, progress.
 
-    keeper: Keeper
+    Only the leader of a group has a `keeper`; all else comes out the same on every process.
+    """
+
+    keeper: Keeper | None
     stop: Callable[[], bool]
     progress: Progress
     total: int
+    group: Group = ALONE
 
-    def after_step(self, state: State) -> None:
-        if self.stop():
+    def after_step(self, state: State, wishes: torch.Tensor) -> None:
+        if self._stops(state, wishes):
             self._check(state)
-            self.keeper.save(state)
+            if self.keeper:
+                self.keeper.save(state)
             raise Interrupted(
-                f"stopped at step {state.step:,} of {self.total:,}; it is saved in {self.keeper.folder}. "
+                f"stopped at step {state.step:,} of {self.total:,}; it is saved in the training's folder. "
                 "Run the same again to go on (`deepenough fit --resume RUN`)"
             )
-        if self.keeper.due(state, epoch_ended=False):
-            self._check(state)
-            self.keeper.save(state)
-        elif state.step % LOOK == 0 and not state.precision.forgives and not bool(state.tally.isfinite().all()):
+        if self.keeper and self.keeper.due(state, epoch_ended=False):
+            if state.finite():
+                self.keeper.save(state)
+            elif self.group.size == 1:  # in a group, all see it together: at the next look, or as the epoch ends
+                raise NotFiniteError
+        if state.step % LOOK == 0 and not state.precision.forgives and not bool(state.tally.isfinite().all()):
             raise NotFiniteError
         self.progress(state.step, self.total, state.curve[-1] if state.curve else None)
 
     def after_epoch(self, state: State) -> None:
         self._check(state)
-        if self.keeper.due(state, epoch_ended=True):
+        if self.keeper and self.keeper.due(state, epoch_ended=True):
             self.keeper.save(state)
         self.progress(state.step, self.total, state.curve[-1])
+
+    def wishes_to_stop(self) -> bool:
+        """What this process tells the others of its group; alone, nobody has to be told."""
+        return self.group.size > 1 and self.stop()
+
+    def _stops(self, state: State, wishes: torch.Tensor) -> bool:
+        """Whether to stop now: in a group all at once, after a step that has told the others of the wish."""
+        if self.group.size == 1:
+            return self.stop()
+        looks = wishes.device.type == "cpu" or state.step % LOOK == 0
+        return looks and bool(wishes > 0)
 
     def _check(self, state: State) -> None:
         if not state.finite():
@@ -107,16 +127,14 @@ def one_epoch(state: State, job: Job, supervisor: Supervisor) -> None:
     epoch = len(state.curve)
     training_mode(state.model, job.freeze_norms)
     clock = time.perf_counter()
-    for images, targets in job.feed.epoch(epoch, skip=state.step - epoch * job.feed.steps):
+    for batch in job.feed.epoch(epoch, skip=state.step - epoch * job.feed.steps):
         set_lr(state.optimizer, job.schedule(state.step))
         seed_step(job.feed.seed, state.step)
-        with state.precision.autocast():
-            outputs = state.model(images)
-        loss = job.objective(outputs, targets)
-        state.precision.step(loss, state.optimizer, job.clip)
-        state.advance(loss, logits_of(outputs), targets)
+        tally = job.step(batch, state.micro_batch, stop=supervisor.wishes_to_stop())
+        state.advance(tally[:3], batch.total)
         clock = state.tick(clock)
-        supervisor.after_step(state)
+        state.waited += job.feed.waited.take()
+        supervisor.after_step(state, tally[3])
 
 
 def close_epoch(state: State, job: Job) -> None:
@@ -146,9 +164,12 @@ def close_epoch(state: State, job: Job) -> None:
 
 
 def judge(state: State, job: Job) -> npt.NDArray[np.float32]:
-    """Probabilities of the held-out images, (held_out, classes), from the weights that count."""
+    """Probabilities of the held-out images, (held_out, classes), from the weights that count; each process judges its
+    share."""
     loader = job.feed.loader
-    return evaluate(state.ema.model, loader.images, job.held_out, loader.images.preprocess, loader.device)
+    mine = job.held_out[job.group.share(len(job.held_out))]
+    found = evaluate(state.ema.model, loader.images, mine, loader.images.preprocess, loader.device)
+    return job.group.rows(found, len(job.held_out))
 
 
 def last_good(state: State, job: Job, initial: tuple[Tensors, dict[str, Any]]) -> None:
@@ -157,10 +178,14 @@ def last_good(state: State, job: Job, initial: tuple[Tensors, dict[str, Any]]) -
     What was thrown away was paid for, so images and seconds stay counted.
     """
     paid = {name: getattr(state, name) for name in PAID}
-    for tensors, facts in [*whole(job.folder), initial]:
-        state.restore(tensors, facts)
-        if np.isfinite(judge(state, job)).all():
-            break
+    saved = iter([*(whole(job.folder) if job.folder else ()), initial])
+    good = False
+    while not good:
+        if job.group.leads:
+            state.restore(*next(saved))
+        state.share(job.group)
+        state.judged = judge(state, job)
+        good = bool(np.isfinite(state.judged).all())
     for name, value in paid.items():
         setattr(state, name, value)
 

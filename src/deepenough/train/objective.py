@@ -30,7 +30,7 @@ def balanced_weights(labels: npt.NDArray[np.int64], classes: int) -> torch.Tenso
 
 @dataclass(frozen=True)
 class Objective:
-    """Cross-entropy with soft targets, label smoothing and class weights, in float32.
+    """Cross-entropy with soft targets, label smoothing and class weights, in float32 or more.
 
     Side branches (auxiliary classifiers) are added with their weights.
     """
@@ -39,11 +39,12 @@ class Objective:
     class_weights: torch.Tensor | None = None
 
     def __call__(self, outputs: Outputs, targets: torch.Tensor) -> torch.Tensor:
-        """The mean loss over a batch; `targets` float32 (N, classes), each row adding up to 1."""
+        """The mean loss over a batch; `targets` (N, classes), each row adding up to 1."""
         if isinstance(outputs, torch.Tensor):
             return self.one(outputs, targets)
         logits, side = outputs
         return self.one(logits, targets) + sum(weight * self.one(each, targets) for weight, each in side)
 
     def one(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        return F.cross_entropy(logits.float(), targets, weight=self.class_weights, label_smoothing=self.label_smoothing)
+        logits = logits if logits.dtype == torch.float64 else logits.float()
+        return F.cross_entropy(logits, targets, weight=self.class_weights, label_smoothing=self.label_smoothing)

@@ -1,13 +1,28 @@
-"""Half precision behind one object; in float32 its parts do nothing."""
+"""The precision that steps are computed in, behind one object; in float32 its parts do nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 
-DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@contextmanager
+def settings(name: str) -> Iterator[None]:
+    """Matrix products of float32 numbers in TensorFloat-32 with "tf32", else in full, on devices that know both."""
+    backends: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn.conv]  # type: ignore[attr-defined]
+    before = [backend.fp32_precision for backend in backends]
+    for backend in backends:
+        backend.fp32_precision = "tf32" if name == "tf32" else "ieee"
+    try:
+        yield
+    finally:
+        for backend, old in zip(backends, before, strict=True):
+            backend.fp32_precision = old
 
 
 class Precision:
@@ -20,15 +35,21 @@ class Precision:
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context of a forward pass."""
-        if self.name == "float32":
+        if self.name not in HALF:
             return nullcontext()
-        return torch.autocast(self.device.type, DTYPES[self.name])
+        return torch.autocast(self.device.type, HALF[self.name])
 
-    def step(
-        self, loss: torch.Tensor, optimizer: torch.optim.Optimizer, clip: Callable[[], object] = lambda: None
-    ) -> None:
-        """Scale, backward, unscale, clip, step, zero."""
+    @property
+    def dtype(self) -> torch.dtype:
+        """What weights and images are kept in."""
+        return torch.float64 if self.name == "float64" else torch.float32
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Add the gradient of a loss, scaled."""
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+
+    def update(self, optimizer: torch.optim.Optimizer, clip: Callable[[], object] = lambda: None) -> None:
+        """Unscale, clip, step, zero."""
         self.scaler.unscale_(optimizer)
         clip()
         self.scaler.step(optimizer)

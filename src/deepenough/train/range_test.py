@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-
-import torch
-from torch import nn
 
 from deepenough.train.device import training_mode
 from deepenough.train.draws import seed_step
-from deepenough.train.feed import Feed
-from deepenough.train.objective import Objective
-from deepenough.train.optimizer import make_clip, make_optimizer, set_lr
-from deepenough.train.precision import Precision
+from deepenough.train.feed import Batch, Feed
+from deepenough.train.optimizer import set_lr
 from deepenough.train.recipe import Recipe
+from deepenough.train.step import Step
 
 STEPS = 48
 EPOCH = 1 << 20  # numbers of epochs and steps that no training reaches, so that draws differ from its own
@@ -57,31 +52,26 @@ def range_images(recipe: Recipe) -> int:
     return 0 if recipe.lr is not None else STEPS * recipe.batch
 
 
-def range_test(model: nn.Module, feed: Feed, objective: Objective, recipe: Recipe) -> Range:
-    """Train a copy of `model` for 48 steps at exponentially growing rates; `model` itself stays as it is.
+def range_test(make: Callable[[], Step], feed: Feed, recipe: Recipe) -> Range:
+    """Train the model of a step for 48 steps at exponentially growing rates; `make` gives it a copy to spoil.
 
     A pure function of the model's weights, the feed (with its seed), and the recipe.
     """
     clock = time.perf_counter()
-    trial = training_mode(copy.deepcopy(model), recipe.freeze_norms)
-    optimizer = make_optimizer(trial, recipe)
-    precision = Precision(recipe.precision, feed.loader.device)
-    clip = make_clip(trial, recipe.clip)
+    learn = make()
+    training_mode(learn.model, recipe.freeze_norms)
     low, high = LIMITS[recipe.optimizer]
     lrs: list[float] = []
     smoothed: list[float] = []
     mean = 0.0
     images = 0
-    for step, (pixels, targets) in enumerate(itertools.islice(_endless(feed), STEPS)):
+    for step, batch in enumerate(itertools.islice(_endless(feed), STEPS)):
         lrs.append(low * (high / low) ** (step / (STEPS - 1)))
-        set_lr(optimizer, lrs[-1])
+        set_lr(learn.optimizer, lrs[-1])
         seed_step(feed.seed, STEP + step)
-        with precision.autocast():
-            outputs = trial(pixels)
-        loss = objective(outputs, targets)
-        precision.step(loss, optimizer, clip)
-        images += len(targets)
-        mean = SMOOTH * mean + (1 - SMOOTH) * loss.item()
+        loss, _, count, _ = learn(batch, recipe.micro_batch).tolist()
+        images += batch.total
+        mean = SMOOTH * mean + (1 - SMOOTH) * loss / count
         smoothed.append(mean / (1 - SMOOTH ** (step + 1)))
         if not smoothed[-1] <= EXPLODED * min(smoothed):
             smoothed[-1] = math.inf
@@ -91,6 +81,6 @@ def range_test(model: nn.Module, feed: Feed, objective: Objective, recipe: Recip
     )
 
 
-def _endless(feed: Feed) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _endless(feed: Feed) -> Iterator[Batch]:
     for epoch in itertools.count(EPOCH):
         yield from feed.epoch(epoch)

@@ -11,7 +11,7 @@ from deepenough.errors import DeepenoughError, unknown
 
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("onecycle", "cosine", "constant")
-PRECISIONS = ("float32", "bfloat16", "float16")
+PRECISIONS = ("float32", "tf32", "bfloat16", "float16", "float64")
 MEMORY_FORMATS = ("channels_last", "contiguous")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -26,6 +26,9 @@ class Recipe:
     number of epochs without a better held-out accuracy after which training ends, 0 for never. `first_layer` is the
     first layer's learning rate as a share of the last's, with those between growing by equal factors: below 1 it keeps
     what pretrained layers know. `freeze_norms` leaves the statistics of batch norms as they are.
+
+    The last five say how a step is computed: `compiled` by TorchInductor, `micro_batch` images at most at once, 0 for
+    the whole batch.
     """
 
     epochs: int = 15
@@ -41,11 +44,13 @@ class Recipe:
     ema: float = 0.98
     augment: Augment = field(default_factory=Augment)
     class_weights: bool = False
-    precision: str = "float32"
     patience: int = 0
     first_layer: float = 1.0
     freeze_norms: bool = False
+    precision: str = "float32"
     memory_format: str = "channels_last"
+    compiled: bool = False
+    micro_batch: int = 0
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -69,6 +74,7 @@ class Recipe:
             ("ema", 0, 0.999999),
             ("patience", 0, math.inf),
             ("first_layer", 1e-6, 1),
+            ("micro_batch", 0, math.inf),
         ):
             value = getattr(self, name)
             if not low <= value <= high:

@@ -14,6 +14,7 @@ from torch import nn
 
 from deepenough.train.curve import Epoch
 from deepenough.train.ema import Ema
+from deepenough.train.group import Group
 from deepenough.train.precision import Precision
 
 Tensors = dict[str, torch.Tensor]
@@ -32,6 +33,7 @@ class State:
     optimizer: torch.optim.Optimizer
     precision: Precision
     tally: torch.Tensor
+    micro_batch: int = 0
     lr: float = 0.0
     step: int = 0
     curve: list[Epoch] = field(default_factory=list)
@@ -39,18 +41,17 @@ class State:
     range_images: int = 0
     evaluated_images: int = 0
     seconds: float = 0.0
+    waited: float = 0.0
     epoch_seconds: float = 0.0
     judged: npt.NDArray[np.float32] | None = None  # of the last epoch; not saved, since it can be made again
 
     @torch.no_grad()
-    def advance(self, loss: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor) -> None:
-        """Count a step that was done."""
+    def advance(self, tally: torch.Tensor, images: int) -> None:
+        """Count a step that was done, with its loss sum, hits and images."""
         self.step += 1
-        self.images += len(targets)
+        self.images += images
         self.ema.update(self.step)
-        hits = (logits.argmax(dim=1) == targets.argmax(dim=1)).sum()
-        one = torch.stack((loss.detach() * len(targets), hits, torch.full_like(loss, len(targets))))
-        self.tally += one.to(self.tally.dtype)
+        self.tally += tally.to(self.tally.dtype)
 
     def tick(self, since: float) -> float:
         """Count the time from `since` to now; now."""
@@ -73,6 +74,7 @@ class State:
     def facts(self) -> dict[str, Any]:
         """All that is not a tensor, as plain values."""
         return {
+            "micro_batch": self.micro_batch,
             "lr": self.lr,
             "step": self.step,
             "curve": [epoch.to_json() for epoch in self.curve],
@@ -80,6 +82,7 @@ class State:
             "range_images": self.range_images,
             "evaluated_images": self.evaluated_images,
             "seconds": self.seconds,
+            "waited": self.waited,
             "epoch_seconds": self.epoch_seconds,
             "threads": torch.get_num_threads(),
             "scaler": self.precision.scaler.state_dict(),
@@ -104,6 +107,7 @@ class State:
         if facts["scaler"]:
             self.precision.scaler.load_state_dict(dict(facts["scaler"]))
         self.tally.copy_(tensors["tally"])
+        self.micro_batch = facts["micro_batch"]
         self.lr = facts["lr"]
         self.step = facts["step"]
         self.judged = None
@@ -112,7 +116,25 @@ class State:
         self.range_images = facts["range_images"]
         self.evaluated_images = facts["evaluated_images"]
         self.seconds = facts["seconds"]
+        self.waited = facts["waited"]
         self.epoch_seconds = facts["epoch_seconds"]
+
+    def share(self, group: Group) -> None:
+        """Put the leader's state into that of every process of a group."""
+        if group.size == 1:
+            return
+        facts, kinds = group.agree(
+            (self.facts(), {name: (tensor.shape, tensor.dtype) for name, tensor in self.tensors().items()})
+        )
+        mine = self.tensors()
+        if not group.leads:
+            mine = {
+                name: torch.empty(shape, dtype=dtype, device=self.tally.device)
+                for name, (shape, dtype) in kinds.items()
+            }
+        group.same(list(mine.values()))
+        if not group.leads:
+            self.restore(mine, facts)
 
     def finite(self) -> bool:
         """Whether the weights and the epoch's loss so far are numbers."""

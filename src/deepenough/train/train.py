@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,23 +15,17 @@ import torch
 from deepenough.data import Images
 from deepenough.errors import DeepenoughError
 from deepenough.nets import Network, macs
-from deepenough.nets.build import build
 from deepenough.train import checkpoint
 from deepenough.train.checkpoint import Keeper
 from deepenough.train.curve import Epoch
-from deepenough.train.device import choose_device, place
-from deepenough.train.draws import own_draws, own_threads
-from deepenough.train.ema import Ema
-from deepenough.train.feed import Feed, Index, Loader
+from deepenough.train.device import choose_device
+from deepenough.train.feed import Index
 from deepenough.train.files import DamagedError
-from deepenough.train.loop import Job, NotFiniteError, Progress, Supervisor, Watch, judge, last_good, run
-from deepenough.train.objective import Objective, balanced_weights
-from deepenough.train.optimizer import make_clip, make_optimizer
-from deepenough.train.precision import Precision
-from deepenough.train.range_test import range_test
+from deepenough.train.group import ALONE, Group
+from deepenough.train.loop import Progress, Watch
+from deepenough.train.perform import Office, Task, perform
 from deepenough.train.recipe import Recipe
-from deepenough.train.result import ENDS, Trained, load_result, read_facts, save_result
-from deepenough.train.schedule import schedule
+from deepenough.train.result import ENDS, RESULT, Trained, load_result, read_facts, save_result
 from deepenough.train.state import State
 from deepenough.train.tensorboard import curves
 
@@ -58,6 +50,7 @@ def train(
     tensorboard: Path | None = None,
     checkpoint_seconds: float = 20.0,
     checkpoint_steps: int = 0,
+    group: Group = ALONE,
 ) -> Trained:
     """Train `network` on the images `train_index` and judge it on `held_out_index` after every epoch.
 
@@ -79,53 +72,35 @@ def train(
     if before:
         return before
     saved = checkpoint.newest(folder)
-    facts: dict[str, Any] = saved[1] if saved else {"identity": identity, "threads": torch.get_num_threads()}
-    check_identity(folder, facts["identity"], identity)
-    with own_draws(device), own_threads(facts["threads"]):
-        feed = Feed(Loader(images, device), train_index, recipe.batch, recipe.augment, seed)
-        weights = balanced_weights(images.labels[train_index], len(images.classes)).to(device)
-        objective = Objective(recipe.label_smoothing, weights if recipe.class_weights else None)
-        state = fresh_state(network, recipe, device, seed, start)
-        initial = copy.deepcopy(state.tensors()), state.facts()
-        keeper = Keeper(folder, identity, checkpoint_seconds, checkpoint_steps)
-        if saved:
-            state.restore(*saved)
-        else:
-            set_peak(state, feed, objective, recipe)
-            keeper.save(state)
-        job = Job(
-            feed=feed,
-            held_out=held_out_index,
-            folder=folder,
-            epochs=recipe.epochs,
-            patience=recipe.patience,
-            schedule=schedule(recipe.schedule, lr=state.lr, steps=recipe.epochs * feed.steps, warmup=recipe.warmup),
-            objective=objective,
-            clip=make_clip(state.model, recipe.clip),
-            freeze_norms=recipe.freeze_norms,
-        )
-        drawn = curves(tensorboard)
+    if saved:
+        check_identity(folder, saved[1]["identity"], identity)
+    keeper = Keeper(folder, identity, checkpoint_seconds, checkpoint_steps)
+    drawn = curves(tensorboard)
 
-        def watched(curve: Sequence[Epoch]) -> str:
-            drawn.draw(curve)
-            if deadline is not None and time.monotonic() > deadline:
-                return OUT_OF_TIME
-            return watch(curve) if watch else "go on"
+    def watched(curve: Sequence[Epoch]) -> str:
+        drawn.draw(curve)
+        if deadline is not None and time.monotonic() > deadline:
+            return OUT_OF_TIME
+        return watch(curve) if watch else "go on"
 
-        supervisor = Supervisor(
-            keeper, stop or (lambda: False), progress or (lambda *_: None), recipe.epochs * feed.steps
-        )
-        try:
-            ended = run(state, job, supervisor, watched)
-        except NotFiniteError:
-            ended = "not finite"
-            last_good(state, job, initial)
-        finally:
-            drawn.draw(state.curve)
-            drawn.close()
-        if ended not in ENDS:
-            keeper.save(state)
-        trained = summary(network, state, job, ended)
+    threads = torch.get_num_threads()
+    task = Task(
+        network=network,
+        recipe=recipe,
+        train=train_index,
+        held_out=held_out_index,
+        seed=seed,
+        threads=saved[1]["threads"] if saved and group.size == 1 else threads,
+        begun=saved is not None,
+    )
+    office = Office(keeper, saved, start, watched, progress or (lambda *_: None))
+    group.order(task)
+    try:
+        state, ended = perform(task, images, device, group, office, stop or (lambda: False))
+        drawn.draw(state.curve)
+    finally:
+        drawn.close()
+    trained = summary(network, state, ended)
     if ended not in (*ENDS, OUT_OF_TIME):
         save_result(folder / PAUSED, trained, identity)
     if ended in ENDS:
@@ -134,40 +109,10 @@ def train(
     return trained
 
 
-def fresh_state(
-    network: Network,
-    recipe: Recipe,
-    device: torch.device,
-    seed: int,
-    start: Mapping[str, torch.Tensor] | None = None,
-) -> State:
-    """The state before the first step; device and memory format are applied here."""
-    model = build(network, seed)
-    if start is not None:
-        model.load_state_dict(dict(start))
-    model = place(model, device, recipe.memory_format)
-    return State(
-        model=model,
-        ema=Ema(model, recipe.ema),
-        optimizer=make_optimizer(model, recipe),
-        precision=Precision(recipe.precision, device),
-        tally=torch.zeros(3, dtype=torch.float32 if device.type == "mps" else torch.float64, device=device),
-    )
-
-
-def set_peak(state: State, feed: Feed, objective: Objective, recipe: Recipe) -> None:
-    """The recipe's learning rate, or the range test's."""
-    if recipe.lr is not None:
-        state.lr = recipe.lr
-        return
-    found = range_test(state.model, feed, objective, recipe)
-    state.lr = found.lr
-    state.seconds += found.seconds
-    state.range_images = found.images
-
-
-def summary(network: Network, state: State, job: Job, ended: str) -> Trained:
+def summary(network: Network, state: State, ended: str) -> Trained:
     """What the training came to."""
+    if state.judged is None:
+        raise ValueError("a training is judged before it is summed up")
     forward = macs(network)
     overhead = forward * (3 * state.range_images + state.evaluated_images)
     return Trained(
@@ -175,14 +120,20 @@ def summary(network: Network, state: State, job: Job, ended: str) -> Trained:
         state=state.kept(),
         curve=tuple(state.curve),
         ended=ended,
-        probabilities=judge(state, job) if state.judged is None else state.judged,
+        probabilities=state.judged,
         lr=state.lr,
         steps=state.step,
         epochs=len(state.curve),
         seconds=state.seconds,
+        waited=state.waited,
         macs=3 * forward * state.images + overhead,
         overhead_macs=overhead,
     )
+
+
+def known(folder: Path) -> bool:
+    """Whether a folder holds what a training came to, or where a watch paused it."""
+    return (folder / RESULT).is_file() or (folder / PAUSED / RESULT).is_file()
 
 
 def recall(folder: Path, network: Network, identity: str) -> Trained | None:
@@ -219,6 +170,7 @@ def identify(
     """A digest of all that decides the result."""
     digest = hashlib.sha256()
     words = [repr(network), recipe.to_json(), images.fingerprint, seed, sorted(start) if start else None]
+    words += [] if images.blocks is None else ["in blocks"]  # which is another order
     digest.update(json.dumps(words, sort_keys=True).encode())
     for index in (train_index, held_out_index):
         digest.update(np.ascontiguousarray(index, np.int64).tobytes() + b"|")

@@ -1,0 +1,71 @@
+"""What the processes of a group do that do not lead it: read the same images, and train when the leader does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from deepenough.data import Images, Preprocess, open_source, prepare
+from deepenough.data.preprocess import Framing
+from deepenough.depth.options import Options
+from deepenough.errors import DeepenoughError
+from deepenough.train import Stop, choose_device
+from deepenough.train.group import Group
+from deepenough.train.perform import Task, perform
+from deepenough.train.processes import Processes
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The images of a run, as every process has to find them."""
+
+    data: str | None
+    framing: Framing
+    limit: int | None
+    cache_limit: float | None
+    seed: int
+    preprocess: Preprocess
+    fingerprint: str
+
+    def read(self) -> Images:
+        """The images, from this machine's cache where they are in it."""
+        images = prepare(open_source(self.data), size=self.framing, seed=self.seed, cache_limit=self.cache_limit)
+        if self.limit is not None:
+            images = images.subset(self.limit, self.seed)
+        if images.fingerprint != self.fingerprint:
+            raise DeepenoughError(
+                f"{self.data or 'digits'}: this process finds other images there than process 0; "
+                "every machine needs the same"
+            )
+        return replace(images, preprocess=self.preprocess)
+
+
+def show(group: Group, asked: Options, images: Images) -> None:
+    """Tell every process which images the run is about, and wait until all have them."""
+    group.order(
+        Pictures(
+            data=asked.data,
+            framing=images.preprocess.framing,
+            limit=asked.limit,
+            cache_limit=asked.cache_limit,
+            seed=asked.seed,
+            preprocess=images.preprocess,
+            fingerprint=images.fingerprint,
+        )
+    )
+    group.meet()
+
+
+def follow(group: Processes) -> Any:
+    """Do what the leader orders until it orders something else than work: that is the answer."""
+    images: Images | None = None
+    with Stop() as stop:
+        while True:
+            match group.order(None):
+                case Pictures() as pictures:
+                    images = pictures.read()
+                    group.meet()
+                case Task() as task if images is not None:
+                    perform(task, images, choose_device(task.recipe.device), group, None, stop)
+                case answer:
+                    return answer

@@ -1,0 +1,71 @@
+"""The processes that train one network together; here the group of one, whose methods have nothing to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+
+class Group:
+    """One process alone. `processes.Processes` is a group of several.
+
+    The batch stays what it is: every process has a share of its rows. Process 0 leads: it alone writes, and what only
+    one can know (clocks, files, the user's wish to stop) it tells the others.
+    """
+
+    rank = 0
+    size = 1
+
+    def __deepcopy__(self, memo: object) -> Group:
+        return self  # models that are copied go on in the same group
+
+    @property
+    def leads(self) -> bool:
+        return self.rank == 0
+
+    def share(self, count: int) -> slice:
+        """The rows of `count` that are this process'; shares differ by one row at most, as `numpy.array_split`'s."""
+        return share(count, self.rank, self.size)
+
+    def add(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Put the sum over all processes into each of `tensors`."""
+
+    def order(self, what: Any) -> Any:
+        """What process 0 wants next; the others wait for it however long it takes."""
+        return what
+
+    def meet(self) -> None:
+        """Wait until every process is here, however long each takes."""
+
+    def agree(self, value: Any) -> Any:
+        """What process 0 gave."""
+        return value
+
+    def same(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Put process 0's values into each of `tensors`."""
+
+    def every(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The tensors of all processes, of one shape, stacked: (size, ...)."""
+        return tensor[None]
+
+    def rows(self, mine: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float32]:
+        """The rows of all processes, (count, ...), from this process' `share` of them."""
+        return mine
+
+
+ALONE = Group()
+
+
+def share(count: int, rank: int, size: int) -> slice:
+    """The rows of `count` that are process `rank`'s of `size`.
+
+    >>> [share(10, rank, 3) for rank in range(3)]
+    [slice(0, 4, None), slice(4, 7, None), slice(7, 10, None)]
+    """
+    each, more = divmod(count, size)
+    first = rank * each + min(rank, more)
+    return slice(first, first + each + (rank < more))

@@ -1,0 +1,200 @@
+"""One training as every process of a group goes through it, in lockstep: a process alone is a group of one."""
+
+from __future__ import annotations
+
+import copy
+import gc
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from deepenough.data import Images
+from deepenough.errors import DeepenoughError
+from deepenough.nets import Network
+from deepenough.nets.build import build
+from deepenough.train.checkpoint import Keeper, newest
+from deepenough.train.curve import Epoch
+from deepenough.train.device import place
+from deepenough.train.draws import own_draws, own_threads
+from deepenough.train.ema import Ema
+from deepenough.train.feed import Feed, Index, Loader
+from deepenough.train.group import Group
+from deepenough.train.loop import Job, NotFiniteError, Progress, Supervisor, Watch, judge, last_good, run
+from deepenough.train.objective import Objective, balanced_weights
+from deepenough.train.precision import settings
+from deepenough.train.range_test import range_test
+from deepenough.train.recipe import Recipe
+from deepenough.train.result import ENDS
+from deepenough.train.schedule import schedule
+from deepenough.train.state import State, Tensors
+from deepenough.train.step import Step, make_step
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every process has to know. `threads` is the number that an earlier part of this training was computed with;
+    `begun` says whether there is one."""
+
+    network: Network
+    recipe: Recipe
+    train: Index
+    held_out: Index
+    seed: int
+    threads: int
+    begun: bool
+
+
+@dataclass(frozen=True)
+class Office:
+    """What the leader alone has: the folder and what was saved there, the first weights, the caller's wishes."""
+
+    keeper: Keeper
+    saved: tuple[Tensors, dict[str, Any]] | None
+    start: Mapping[str, torch.Tensor] | None
+    watch: Watch
+    progress: Progress
+
+
+def perform(
+    task: Task,
+    images: Images,
+    device: torch.device,
+    group: Group,
+    office: Office | None,
+    stop: Callable[[], bool],
+) -> tuple[State, str]:
+    """Train, and judge what came out: the last state, and how it ended (see `loop.run`).
+
+    Only the leader has an `office`. `stop` is asked after every step, in a group of every process.
+    """
+    recipe = task.recipe
+    with own_draws(device), own_threads(task.threads), settings(recipe.precision):
+        state, step = fresh(task.network, recipe, objective_of(task, images, device), device, task.seed, group)
+        feed = Feed(
+            Loader(images, device, state.precision.dtype), task.train, recipe.batch, recipe.augment, task.seed, group
+        )
+        if office and office.start is not None:
+            load_start(state, office.start)
+        initial = copy.deepcopy(state.tensors()), state.facts()
+        if office and office.saved:
+            state.restore(*office.saved)
+        state.share(group)
+        if not task.begun:
+            set_peak(state, step, feed, recipe)
+            if office:
+                office.keeper.save(state)
+        job = Job(
+            feed=feed,
+            held_out=task.held_out,
+            folder=office.keeper.folder if office else None,
+            epochs=recipe.epochs,
+            patience=recipe.patience,
+            schedule=schedule(recipe.schedule, lr=state.lr, steps=recipe.epochs * feed.steps, warmup=recipe.warmup),
+            step=step,
+            freeze_norms=recipe.freeze_norms,
+            group=group,
+        )
+        supervisor = Supervisor(
+            keeper=office.keeper if office else None,
+            stop=stop,
+            progress=office.progress if office else lambda *_: None,
+            total=recipe.epochs * feed.steps,
+            group=group,
+        )
+
+        def watch(curve: Sequence[Epoch]) -> str:
+            return str(group.agree(office.watch(curve) if office else None))
+
+        try:
+            ended = run_in_memory(state, job, supervisor, watch)
+        except NotFiniteError:
+            ended = "not finite"
+            last_good(state, job, initial)
+        if state.judged is None:
+            state.judged = judge(state, job)
+        if office and ended not in ENDS:
+            office.keeper.save(state)
+    return state, ended
+
+
+def run_in_memory(state: State, job: Job, supervisor: Supervisor, watch: Watch) -> str:
+    """`run`; where memory runs out, it goes on from the newest checkpoint with half as many images at once."""
+    while True:
+        try:
+            return run(state, job, supervisor, watch)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            at_once = state.micro_batch or job.feed.batch
+            if supervisor.keeper is None or job.group.size > 1:
+                raise DeepenoughError(
+                    f"out of memory with {at_once} images at once on one of {job.group.size} processes; "
+                    "use more processes, or a smaller --batch"
+                ) from None
+            if at_once == 1:
+                raise DeepenoughError("out of memory with a single image at once; use a smaller --size") from None
+        job.step.optimizer.zero_grad(set_to_none=True)
+        gc.collect()
+        if state.tally.device.type == "cuda":
+            torch.cuda.empty_cache()
+        saved = newest(supervisor.keeper.folder)
+        if saved:
+            state.restore(*saved)
+        state.micro_batch = -(-at_once // 2)
+        supervisor.keeper.save(state)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; on the CPU torch raises a RuntimeError."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+
+
+def fresh(
+    network: Network, recipe: Recipe, objective: Objective, device: torch.device, seed: int, group: Group
+) -> tuple[State, Step]:
+    """The state before the first step, and what takes the steps; device and memory format are applied here."""
+    model = build(network, seed)
+    if recipe.precision == "float64":
+        model = model.double()
+    model = place(model, device, recipe.memory_format)
+    average = Ema(model, recipe.ema)
+    step = make_step(model, recipe, objective, device, group)
+    state = State(
+        model=model,
+        ema=average,
+        optimizer=step.optimizer,
+        precision=step.precision,
+        tally=torch.zeros(3, dtype=torch.float32 if device.type == "mps" else torch.float64, device=device),
+        micro_batch=recipe.micro_batch,
+    )
+    return state, step
+
+
+def load_start(state: State, start: Mapping[str, torch.Tensor]) -> None:
+    """Begin from the weights `start`."""
+    state.model.load_state_dict(dict(start))
+    if state.ema.model is not state.model:
+        state.ema.model.load_state_dict(dict(start))
+
+
+def objective_of(task: Task, images: Images, device: torch.device) -> Objective:
+    """Cross-entropy as the recipe wants it, over this training's classes."""
+    weights = balanced_weights(images.labels[task.train], len(images.classes)).to(device)
+    return Objective(task.recipe.label_smoothing, weights if task.recipe.class_weights else None)
+
+
+def set_peak(state: State, step: Step, feed: Feed, recipe: Recipe) -> None:
+    """The recipe's learning rate, or the range test's."""
+    if recipe.lr is not None:
+        state.lr = recipe.lr
+        return
+
+    def spoiled() -> Step:
+        return make_step(copy.deepcopy(state.model), recipe, step.objective, feed.loader.device, step.group)
+
+    found = range_test(spoiled, feed, recipe)
+    state.lr = found.lr
+    state.seconds += found.seconds
+    state.range_images = found.images

@@ -1,0 +1,223 @@
+"""Several processes that train one network: on one machine or many, started by torchrun or anything that sets its
+environment variables.
+
+Process 0 runs the command as ever. The others wait for what it asks of them (`follow`), and train in lockstep with it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.distributed as dist
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+from torch.distributed.rendezvous import rendezvous
+
+from deepenough.errors import DeepenoughError
+from deepenough.train.group import Group, share
+
+PATIENCE = 30.0  # seconds without a sign of life after which a process is taken for dead
+BEAT = 2.0  # seconds between a process' signs of life
+TOGETHER = 300.0  # seconds within which all processes have to be there
+BUCKET = 32 * 2**20  # bytes that are sent at once
+LOOK = 0.02  # seconds between looks for another process
+ALIVE, ENDED = "alive", "ended"
+
+
+class LostError(DeepenoughError):
+    """Another process of the group is gone."""
+
+    def __init__(self, why: object) -> None:
+        first = str(why).strip().splitlines()[0] if str(why).strip() else "no sign of life"
+        super().__init__(
+            f"another process of this training is gone ({first}); what was done until the newest checkpoint is kept: "
+            "start all processes again with `fit --resume RUN`"
+        )
+
+
+def launched() -> bool:
+    """Whether this process was started as one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
+
+
+def follows() -> bool:
+    """Whether another process leads this one."""
+    return launched() and os.environ["RANK"] != "0"
+
+
+def restarted() -> bool:
+    """Whether torchrun started this process again, after one of its group was lost."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def share_of_threads(threads: int) -> int:
+    """How many threads this process takes: all that torch would, or its share of the machine's.
+
+    torchrun gives each of several processes one thread, where the user has not said how many.
+    """
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if beside == 1 or os.environ.get("OMP_NUM_THREADS") != "1":
+        return threads
+    return max((os.cpu_count() or 1) // beside, 1)
+
+
+class Processes(Group):
+    """The processes of one `torchrun`."""
+
+    def __init__(self, rank: int, size: int, store: Any, device: torch.device) -> None:
+        self.rank, self.size, self.store, self.device = rank, size, store, device
+        self._orders = 0
+
+    def add(self, tensors: Sequence[torch.Tensor]) -> None:
+        for bucket in _buckets(tensors):
+            flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+            self._run(dist.all_reduce, flat)
+            _scatter(flat, bucket)
+
+    def agree(self, value: Any) -> Any:
+        found = [value]
+        self._run(dist.broadcast_object_list, found, src=0)
+        return found[0]
+
+    def same(self, tensors: Sequence[torch.Tensor]) -> None:
+        for bucket in _buckets(tensors):
+            flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+            self._run(dist.broadcast, flat, src=0)
+            _scatter(flat, bucket)
+
+    def every(self, tensor: torch.Tensor) -> torch.Tensor:
+        found = [torch.empty_like(tensor) for _ in range(self.size)]
+        self._run(dist.all_gather, found, tensor)
+        return torch.stack(found)
+
+    def rows(self, mine: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float32]:
+        padded = torch.zeros(-(-count // self.size), *mine.shape[1:], device=self.device)
+        padded[: len(mine)] = torch.from_numpy(mine).to(self.device)
+        found = self.every(padded).cpu().numpy()
+        lengths = [len(range(count)[share(count, rank, self.size)]) for rank in range(self.size)]
+        joined: npt.NDArray[np.float32] = np.concatenate(
+            [rows[:length] for rows, length in zip(found, lengths, strict=True)]
+        )
+        return joined
+
+    def order(self, what: Any) -> Any:
+        self._orders += 1
+        self._met("order", [0])
+        return self.agree(what)
+
+    def meet(self) -> None:
+        self._orders += 1
+        self._met("meeting", range(self.size))
+
+    def _met(self, what: str, whom: Iterable[int]) -> None:
+        """Say that this process is there, and wait for others as long as they show that they are alive."""
+        self._run(self.store.set, f"{what}/{self._orders}/{self.rank}", "here")
+        for rank in whom:
+            last, since = b"", time.monotonic()
+            while not self._run(self.store.check, [f"{what}/{self._orders}/{rank}"]):
+                seen = self._run(self.store.get, f"{ALIVE}/{rank}")
+                if seen != last:
+                    last, since = seen, time.monotonic()
+                if seen == ENDED.encode():
+                    raise DeepenoughError(f"process {rank} has ended")
+                if time.monotonic() - since > PATIENCE:
+                    raise LostError(f"process {rank} gave no sign of life for {PATIENCE:.0f} s")
+                time.sleep(LOOK)
+
+    def _run(self, call: Any, *given: Any, **named: Any) -> Any:
+        try:
+            return call(*given, **named)
+        except RuntimeError as error:
+            raise LostError(error) from None
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[Processes]:
+    """This process in its group, from the environment that torchrun sets."""
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    if device.type == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    try:
+        shared, rank, size = next(iter(rendezvous("env://", timeout=timedelta(seconds=TOGETHER))))
+        store = PrefixStore(muster(shared, rank, size), shared)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timedelta(seconds=PATIENCE))
+    except (RuntimeError, ValueError) as error:
+        raise DeepenoughError(f"the processes did not come together: {error}") from None
+    over = threading.Event()
+
+    def beat() -> None:
+        with suppress(RuntimeError):  # the store is gone, and the group with it: what comes next says so
+            for number in itertools.count():
+                store.set(f"{ALIVE}/{rank}", str(number))
+                if over.wait(BEAT):
+                    store.set(f"{ALIVE}/{rank}", ENDED)
+                    return
+
+    store.set(f"{ALIVE}/{rank}", "begun")
+    beating = threading.Thread(target=beat, daemon=True)
+    beating.start()
+    try:
+        yield Processes(rank, size, store, device)
+    finally:
+        over.set()
+        beating.join(BEAT)
+
+
+def muster(store: Any, rank: int, size: int) -> str:
+    """A name that all living processes of the group agree on, and none that has ended knows.
+
+    torchrun's store outlives its workers, with all that they wrote there. So each process signs with a word of its own,
+    process 0 calls the roll, and goes when everyone has answered this very roll.
+    """
+    word, until = secrets.token_hex(8), time.monotonic() + TOGETHER
+
+    def read(key: str) -> str:
+        return str(store.get(key).decode()) if store.check([key]) else ""
+
+    store.set(f"sign/{rank}", word)
+    while time.monotonic() < until:
+        if rank == 0:
+            roll = "-".join(read(f"sign/{each}") for each in range(size))
+            store.set("roll", roll)
+            if all(read(f"answer/{each}") == roll for each in range(1, size)):
+                store.set("go", roll)
+                return roll
+        else:
+            roll = read("roll")
+            if word in roll:
+                store.set(f"answer/{rank}", roll)
+                if read("go") == roll:
+                    return roll
+        time.sleep(LOOK)
+    raise DeepenoughError(f"process {rank} of {size}: the others did not come within {TOGETHER:.0f} s")
+
+
+def _buckets(tensors: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
+    """Tensors of one kind at a time, together at most 32 MiB, or a single larger one; the same on every process."""
+    bucket: list[torch.Tensor] = []
+    size = 0
+    for tensor in tensors:
+        bytes_ = tensor.numel() * tensor.element_size()
+        if bucket and (size + bytes_ > BUCKET or tensor.dtype != bucket[0].dtype):
+            yield bucket
+            bucket, size = [], 0
+        bucket.append(tensor)
+        size += bytes_
+    if bucket:
+        yield bucket
+
+
+def _scatter(flat: torch.Tensor, tensors: Sequence[torch.Tensor]) -> None:
+    parts = torch.split(flat, [tensor.numel() for tensor in tensors])
+    for tensor, part in zip(tensors, parts, strict=True):
+        tensor.copy_(part.view(tensor.shape))

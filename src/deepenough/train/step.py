@@ -1,0 +1,75 @@
+"""One optimizer step: forward, loss and backward in pieces that fit, the gradient of all processes, the update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from deepenough.train.feed import Batch
+from deepenough.train.group import ALONE, Group
+from deepenough.train.objective import Objective, logits_of
+from deepenough.train.optimizer import make_clip, make_optimizer
+from deepenough.train.precision import Precision
+from deepenough.train.recipe import Recipe
+from deepenough.train.spread import Place, spread
+
+
+@dataclass
+class Step:
+    """Everything that a step needs but the batch.
+
+    `forward` computes the outputs of `model`, by its own code or a compiled one. The gradient is that of the whole
+    batch, whatever goes through at once; batch norms take their statistics over what does, on all processes.
+    """
+
+    model: nn.Module
+    forward: Callable[[torch.Tensor], object]
+    optimizer: torch.optim.Optimizer
+    precision: Precision
+    objective: Objective
+    clip: Callable[[], object]
+    group: Group = ALONE
+    place: Place = field(default_factory=Place)
+
+    def __call__(self, batch: Batch, micro_batch: int = 0, stop: bool = False) -> torch.Tensor:
+        """Learn from this process' share of a batch, at most `micro_batch` images at once; 0 is no limit.
+
+        Sum of the losses, hits, images and processes that want to stop, of all processes: float32 (4,).
+        """
+        images, targets = batch.images, batch.targets
+        tally = torch.zeros(4, device=images.device)
+        tally[3] = stop
+        pieces = -(-len(targets) // (micro_batch or len(targets)))
+        first = batch.first
+        for pixels, wanted in zip(images.tensor_split(pieces), targets.tensor_split(pieces), strict=True):
+            self.place.first, self.place.last, self.place.total = first, first + len(wanted), batch.total
+            first += len(wanted)
+            with self.precision.autocast():
+                outputs = self.forward(pixels)
+            loss = self.objective(outputs, wanted)  # type: ignore[arg-type]
+            self.precision.backward(loss if len(wanted) == batch.total else loss * (len(wanted) / batch.total))
+            with torch.no_grad():
+                hits = (logits_of(outputs).argmax(dim=1) == wanted.argmax(dim=1)).sum()  # type: ignore[arg-type]
+                tally[:3] += torch.stack((loss * len(wanted), hits, torch.full_like(loss, len(wanted)))).float()
+        self.group.add([*(p.grad for p in self.model.parameters() if p.grad is not None), tally])
+        self.precision.update(self.optimizer, self.clip)
+        return tally
+
+
+def make_step(
+    model: nn.Module, recipe: Recipe, objective: Objective, device: torch.device, group: Group = ALONE
+) -> Step:
+    """The step of a recipe for a model on its device: the one place for precision, compilation and the group."""
+    return Step(
+        model=model,
+        forward=torch.compile(model) if recipe.compiled else model,
+        optimizer=make_optimizer(model, recipe),
+        precision=Precision(recipe.precision, device),
+        objective=objective,
+        clip=make_clip(model, recipe.clip),
+        group=group,
+        place=spread(model, group) if group.size > 1 else Place(),
+    )

@@ -1,0 +1,138 @@
+"""Several processes on one batch against one process on the same batch."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lockstep import lead
+
+LOCKSTEP = Path(__file__).with_name("lockstep.py")
+
+
+def start(folder: Path, size: int, given: dict[str, Any], pause: float = 0.0) -> list[subprocess.Popen[str]]:
+    """As many processes as torchrun would start, with the environment that it would give them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(size)}
+    return [
+        subprocess.Popen(
+            [sys.executable, str(LOCKSTEP), str(folder), json.dumps(given), str(pause)],
+            env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(size)
+    ]
+
+
+def finish(processes: list[subprocess.Popen[str]], seconds: float = 120) -> None:
+    for process in processes:
+        _, complaint = process.communicate(timeout=seconds)
+        assert process.returncode == 0, complaint
+
+
+def difference(one: Any, other: Any) -> float:
+    """The largest difference of weights, relative to the largest weight of that tensor."""
+    return max(
+        float((one.state[name] - tensor).abs().max() / tensor.abs().max().clamp(min=1e-30))
+        for name, tensor in other.state.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "given", "limit"),
+    [
+        (2, {"precision": "float64"}, 1e-9),
+        (3, {"precision": "float64", "optimizer": "adamw", "freeze_norms": True}, 1e-9),
+        (2, {"epochs": 1, "ema": 0.0}, 1e-4),
+    ],
+)
+def test_they_train_the_network_that_one_trains(size: int, given: dict[str, Any], limit: float, tmp_path: Path) -> None:
+    finish(start(tmp_path / "several", size, given))
+    several = lead(tmp_path / "several", given)  # what is there already
+    one = lead(tmp_path / "one", given)
+    assert several.steps == one.steps == {10: 50, 1: 5}[given.get("epochs", 10)]
+    assert difference(several, one) < limit
+    np.testing.assert_allclose(several.probabilities, one.probabilities, rtol=100 * limit, atol=100 * limit)
+    for mine, theirs in zip(several.curve, one.curve, strict=True):
+        assert mine.top1 == theirs.top1
+        assert mine.train_loss == pytest.approx(theirs.train_loss, rel=1e-4)
+
+
+def test_the_peak_is_found_together(tmp_path: Path) -> None:
+    given = {"precision": "float64", "lr": None, "epochs": 1}
+    finish(start(tmp_path / "several", 2, given))
+    assert lead(tmp_path / "several", given).lr == pytest.approx(lead(tmp_path / "one", given).lr)
+
+
+def test_when_one_is_killed_the_others_end_and_another_number_goes_on(tmp_path: Path) -> None:
+    given = {"precision": "float64"}
+    folder = tmp_path / "several"
+    processes = start(folder, 2, given, pause=0.2)
+    wait_for(lambda: len(list(folder.glob("step-*"))) > 1 and steps(folder) >= 8)
+    processes[1].send_signal(signal.SIGKILL)
+    since = time.monotonic()
+    _, complaint = processes[0].communicate(timeout=60)
+    assert time.monotonic() - since < 60
+    assert processes[0].returncode == 1
+    assert "another process of this training is gone" in complaint
+    before = steps(folder)
+    assert before >= 8
+    finish(start(folder, 3, given))
+    whole = lead(tmp_path / "one", given)
+    assert difference(lead(folder, given), whole) < 1e-9
+
+
+def steps(folder: Path) -> int:
+    """The step of the newest checkpoint."""
+    return max((int(path.name.split("-")[1]) for path in folder.glob("step-*")), default=0)
+
+
+def wait_for(what: Any, seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_shares_cover_every_row_once() -> None:
+    from deepenough.train.group import share
+
+    for count in (1, 5, 16, 17):
+        for size in (1, 2, 3, 7):
+            rows = [np.arange(count)[share(count, rank, size)] for rank in range(size)]
+            for mine, theirs in zip(rows, np.array_split(np.arange(count), size), strict=True):
+                np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_wide_batch_norm_is_torchs_over_the_whole_batch() -> None:
+    from deepenough.train.group import Group
+    from deepenough.train.spread import spread
+
+    for shape in ((12, 5, 4, 3), (12, 5)):
+        x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+        other = x.detach().clone().requires_grad_()
+        kind = torch.nn.BatchNorm2d if len(shape) == 4 else torch.nn.BatchNorm1d
+        plain, wide = kind(5).double(), kind(5).double()
+        for norm in (plain, wide):
+            torch.nn.init.uniform_(norm.weight, generator=torch.Generator().manual_seed(0))
+        spread(wide, Group())
+        given = torch.randn(shape, dtype=torch.float64)
+        (plain(x) * given).sum().backward()
+        (wide(other) * given).sum().backward()
+        pairs = [(x.grad, other.grad), (plain.weight.grad, wide.weight.grad), (plain.bias.grad, wide.bias.grad)]
+        for mine, theirs in [*pairs, *zip(plain.buffers(), wide.buffers(), strict=True)]:
+            torch.testing.assert_close(mine, theirs)

@@ -1,0 +1,167 @@
+"""Choosing how a step is computed, and what happens where memory runs out."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from small import make_images, make_network
+
+from deepenough.errors import DeepenoughError
+from deepenough.nets import NETWORKS, Conv, Dense, Flatten, GlobalAvgPool, Network, Relu, activations
+from deepenough.train import Recipe, train
+from deepenough.train import measure as measuring
+from deepenough.train import perform as performing
+from deepenough.train.measure import FREE, Measured, at_once, measure, step_bytes
+from deepenough.train.memory import available, peak
+from deepenough.train.ways import NOTICEABLE, Way, best, others
+
+TRAIN, HELD_OUT = np.arange(64), np.arange(64, 96)
+RECIPE = Recipe(epochs=2, batch=16, lr=0.05, device="cpu")
+
+
+@given(
+    st.lists(st.tuples(st.floats(1e-6, 1), st.floats(0, 1000)), min_size=1, max_size=5),
+    st.floats(1, 1e9),
+)
+def test_the_best_way_is_soonest_or_the_recipes_own(paces: list[tuple[float, float]], images: float) -> None:
+    ways = [Way(seconds=seconds, first=first) for seconds, first in paces]
+    chosen = best(ways, images)
+    soonest = min(way.total(images) for way in ways)
+    assert chosen is ways[0] or chosen.total(images) == soonest
+    assert (1 - NOTICEABLE) * chosen.total(images) <= soonest or chosen is not ways[0]
+
+
+def test_a_compiler_has_to_pay_back() -> None:
+    eager, compiled = Way(seconds=0.5), Way(compiled=True, seconds=0.5 / 1.2, first=62)  # ResNet-50 on two cores
+    assert best([eager, compiled], 300) is eager
+    assert best([eager, compiled], 30_000) is compiled
+
+
+def test_only_what_is_left_open_is_tried() -> None:
+    cpu = list(others(Way(), "cpu", 1, FREE))
+    assert cpu == [("memory_format", "contiguous"), ("precision", "bfloat16"), ("compiled", True)]
+    assert list(others(Way(), "cpu", 1, FREE - {"precision", "compiled"})) == cpu[:1]
+    assert ("threads", 4) in others(Way(), "cpu", 8, FREE)
+    assert ("precision", "tf32") in others(Way(), "cuda", 8, FREE)
+
+
+def test_a_step_is_measured_and_what_was_tried_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Way] = []
+
+    def timed(way: Way, *rest: Any) -> Way:
+        asked.append(way)
+        return replace(way, seconds=0.5 if way.memory_format == "contiguous" else 1.0)
+
+    monkeypatch.setattr(measuring, "timed", timed)
+    images, network = make_images(), make_network()
+    found = measure(network, RECIPE, images, TRAIN, planned=1e6, cache=tmp_path)
+    assert found.chosen.memory_format == "contiguous"
+    assert [way.precision for way in asked] == ["float32", "float32", "bfloat16", "float32"]
+    assert asked[2].memory_format == "contiguous"  # each change is tried on the best so far
+    assert "contiguous 2.00 times as fast" in str(found)
+    assert Measured.from_json(json.loads(json.dumps(found.to_json()))) == found
+    asked.clear()
+    assert measure(network, RECIPE, images, TRAIN, planned=1e6, cache=tmp_path) == found
+    assert len(asked) == 1  # the recipe's own, anew
+    asked.clear()
+    measure(network, RECIPE, images, TRAIN, planned=300, cache=tmp_path / "other")
+    assert len(asked) == 1  # a short training is not worth a trial
+
+
+def test_real_steps_are_timed(tmp_path: Path) -> None:
+    found = measure(make_network(), RECIPE, make_images(), TRAIN, planned=2e5, cache=tmp_path)
+    assert found.tried[0].recipe(RECIPE) == RECIPE
+    assert all(0 < way.seconds < 1 for way in found.tried)
+    assert {way.memory_format for way in found.tried} == {"channels_last", "contiguous"}
+
+
+def test_a_compiler_that_fails_is_not_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def compile_(model: torch.nn.Module) -> Any:
+        raise RuntimeError("no C++ compiler")
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    monkeypatch.setattr(measuring, "price", lambda *_: 0.0)
+    found = measure(make_network(), RECIPE, make_images(), TRAIN, planned=1e6, cache=tmp_path)
+    assert not found.chosen.compiled
+    assert all(way.seconds < math.inf for way in found.tried)
+
+
+def test_what_a_step_remembers_is_counted() -> None:
+    network = Network("three", (3, 8, 8), (Conv(4), Relu(), GlobalAvgPool(), Dense(5)))
+    assert activations(network) == 3 * 64 + 4 * 64 + 4 * 64 + 4 + 5
+    flat = Network("flat", (3, 8, 8), (Flatten(), Dense(5)))
+    assert activations(flat) == 3 * 64 + 5
+
+
+def test_as_many_images_go_through_at_once_as_fit() -> None:
+    network = NETWORKS["resnet50"]()
+    assert at_once(network, 128, None) == 0
+    assert at_once(network, 128, 10**12) == 0
+    some = at_once(network, 128, 4 * 10**9)
+    assert 1 < some < 128
+    assert step_bytes(network, some) <= 0.8 * 4e9 < step_bytes(network, 2 * some)
+    assert at_once(network, 128, 1) == 1
+
+
+def test_memory_is_known_here() -> None:
+    taken = peak()
+    assert taken is None or taken > 50 * 2**20
+    there = available()
+    assert there is None or there > 0
+
+
+def starved(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """Memory for so many images at once."""
+    plain = performing.make_step
+
+    def make_step(*given: Any) -> Any:
+        step = plain(*given)
+
+        def forward(images: torch.Tensor) -> object:
+            if len(images) > most:
+                raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+            return step.model(images)
+
+        step.forward = forward
+        return step
+
+    monkeypatch.setattr(performing, "make_step", make_step)
+
+
+def test_where_memory_runs_out_a_training_goes_on_in_halves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def go(folder: str, recipe: Recipe) -> Any:
+        return train(make_network(), recipe, make_images(), TRAIN, HELD_OUT, tmp_path / folder, seed=1)
+
+    expected = go("halves", replace(RECIPE, micro_batch=8))
+    whole = go("whole", RECIPE)
+    starved(monkeypatch, 8)
+    found = go("starved", RECIPE)
+    assert all(torch.equal(tensor, found.state[name]) for name, tensor in expected.state.items())
+    assert found.steps == whole.steps
+    assert any(not torch.equal(tensor, found.state[name]) for name, tensor in whole.state.items())
+    starved(monkeypatch, 0)
+    with pytest.raises(DeepenoughError, match="single image"):
+        go("hopeless", RECIPE)
+
+
+@pytest.mark.parametrize("micro_batch", [1, 5, 16])
+def test_the_gradient_is_that_of_the_whole_batch(micro_batch: int, tmp_path: Path) -> None:
+    network = Network("no norms", (1, 8, 8), (Conv(8), Relu(), GlobalAvgPool(), Dense(4)))
+    recipe = replace(RECIPE, precision="float64")
+
+    def go(micro_batch: int) -> Any:
+        asked = replace(recipe, micro_batch=micro_batch)
+        return train(network, asked, make_images(), TRAIN, HELD_OUT, tmp_path / str(micro_batch), seed=1)
+
+    whole, pieces = go(0), go(micro_batch)
+    for name, tensor in whole.state.items():
+        torch.testing.assert_close(pieces.state[name], tensor, rtol=1e-10, atol=1e-12)
