@@ -116,6 +116,7 @@ class Training(Part):
     epochs: int
     steps: int
     seconds: float
+    waited: float = Field(default=0.0, description="share of the time that was spent waiting for images")
     cost: int
     ended: str
     curve: list[EpochRow]
@@ -131,6 +132,40 @@ class Metrics(Part):
     calibration_error: float
     per_class: list[Accuracy]
     confusion: list[list[int]] = Field(description="rows are true classes, columns predicted ones")
+
+
+class Way(Part):
+    """One way to compute a training step, as a few of them went."""
+
+    precision: str
+    memory_format: str
+    compiled: bool
+    micro_batch: int = Field(description="images at once; 0 for the whole batch")
+    threads: int = Field(description="0 for as many as the process has")
+    seconds: float = Field(description="of a training step, by its images")
+    first: float = Field(description="seconds that the first step takes longer")
+
+
+class PlannedRung(Part):
+    """One rung of the ladder, before anything is trained."""
+
+    name: str
+    depth: int
+    images: float = Field(description="training steps' images that training it on every part comes to")
+    seconds: float = Field(description="of training it on every part")
+    memory: int = Field(description="bytes of a training step")
+
+
+class Plan(Part):
+    """How long the search was expected to take, and how long the trainings took that it came to."""
+
+    rungs: list[PlannedRung]
+    least: float = Field(description="seconds of the fewest trainings that can give an answer")
+    most: float = Field(description="seconds of all trainings that the budget allows")
+    memory: int = Field(description="bytes that the process takes at most, training the largest rung")
+    expected: float | None = Field(default=None, description="seconds that the trainings done were expected to take")
+    seconds: float | None = Field(default=None, description="seconds that they took")
+    peak: int | None = Field(default=None, description="bytes that the process took at most")
 
 
 class Candidate(Part):
@@ -153,6 +188,9 @@ class Candidate(Part):
     seconds: float
     decision: Metrics | None = Field(description="on the decision images; of those seen so far if unfinished")
     train_top1: float | None
+    ways: list[Way] = Field(default=[], description="of computing a step, as tried before; the recipe's own first")
+    way: str | None = Field(default=None, description="the one it was trained in")
+    expected: float | None = Field(default=None, description="seconds that what was done was expected to take")
 
 
 class Comparison(Part):
@@ -310,6 +348,7 @@ class Record(Part):
     decision_images: DecisionImages
     recipe: dict[str, Any]
     ladder: list[Rung]
+    plan: Plan | None = None
     sounding: Sounding | None = Field(default=None, description="of the pretrained network that is cut, if any")
     candidates: list[Candidate] = []
     steps: list[Step] = []

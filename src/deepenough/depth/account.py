@@ -22,6 +22,8 @@ from deepenough.depth.workshop import Candidate, Workshop
 from deepenough.files import printable
 from deepenough.nets import receptive_field
 from deepenough.train import Scores, Trained
+from deepenough.train.measure import Measured
+from deepenough.train.memory import peak
 
 LIBRARIES = ("torch", "numpy", "pillow", "scikit-learn", "scipy")
 
@@ -46,7 +48,7 @@ def metrics(probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.int64
     )
 
 
-def environment(threads: int, device: str) -> dict[str, str]:
+def environment(threads: int, device: str, processes: int = 1) -> dict[str, str]:
     """What the run ran on. No host name and no path: records are shown around."""
     return {
         "deepenough": version("deepenough"),
@@ -54,6 +56,7 @@ def environment(threads: int, device: str) -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}",
         "processors": str(os.cpu_count()),
         "threads": str(threads),
+        "processes": str(processes),
         "device": device if device != "cuda" else torch.cuda.get_device_name(),
         **{name: version(name) for name in LIBRARIES},
     }
@@ -127,13 +130,14 @@ def training(trained: Trained, fold: int, seed: int) -> r.Training:
         epochs=trained.epochs,
         steps=trained.steps,
         seconds=trained.seconds,
+        waited=trained.waited / trained.seconds if trained.seconds else 0.0,
         cost=trained.macs,
         ended=trained.ended,
         curve=[r.EpochRow.model_validate(epoch.to_json()) for epoch in trained.curve],
     )
 
 
-def candidate(tried: Candidate, classes: Sequence[str]) -> r.Candidate:
+def candidate(tried: Candidate, classes: Sequence[str], measured: Measured) -> r.Candidate:
     network = tried.rung.network
     return r.Candidate(
         name=tried.name,
@@ -153,6 +157,9 @@ def candidate(tried: Candidate, classes: Sequence[str]) -> r.Candidate:
         seconds=tried.seconds,
         decision=metrics(tried.probabilities[tried.seen], tried.labels[tried.seen], classes),
         train_top1=tried.train_top1,
+        ways=[r.Way.model_validate(way.to_json()) for way in measured.tried],
+        way=str(measured.chosen),
+        expected=measured.chosen.total(tried.cost / (3 * tried.rung.macs)),
     )
 
 
@@ -234,4 +241,15 @@ def cost(search: Search, chosen: Candidate, final: Trained | None) -> r.Cost:
         times_chosen=spent / alone,
         share_of_ladder=spent / whole,
         seconds=sum(c.seconds for c in search.tried) + (final.seconds if final else 0.0),
+    )
+
+
+def outcome(plan: r.Plan | None, candidates: Sequence[r.Candidate]) -> r.Plan | None:
+    """The plan beside what came of it."""
+    return plan and plan.model_copy(
+        update={
+            "expected": sum(c.expected or 0.0 for c in candidates),
+            "seconds": sum(c.seconds for c in candidates),
+            "peak": peak(),
+        }
     )

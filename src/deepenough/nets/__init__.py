@@ -1,6 +1,6 @@
 """What a network is: layers, a walk for each question, JSON, the zoo and the families. Torch comes in with `build`."""
 
-from deepenough.nets.cost import macs, parameters
+from deepenough.nets.cost import activations, macs, parameters
 from deepenough.nets.families import FAMILIES, Family
 from deepenough.nets.field import receptive_field
 from deepenough.nets.layers import (
@@ -59,6 +59,7 @@ __all__ = [
     "Sigmoid",
     "Stack",
     "Sum",
+    "activations",
     "depth",
     "dumps",
     "layer_table",

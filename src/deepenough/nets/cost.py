@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from deepenough.nets.layers import BatchNorm, Conv, Dense, Layer, Shape
+from deepenough.nets.layers import BatchNorm, Conv, Dense, Dropout, Flatten, Layer, Shape
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import Visit, visits
 
@@ -17,6 +17,16 @@ def parameters(network: Network, *, training: bool = False) -> int:
 def macs(network: Network, *, training: bool = False) -> int:
     """Multiply-accumulates of one image's forward pass, in convolutions and dense layers."""
     return sum(macs_of(visit) for visit in visits(network, training=training))
+
+
+def activations(network: Network) -> int:
+    """Numbers that a training step remembers of one image until its backward pass: what every layer gives, and once
+    more the masks of dropout."""
+    total: int = prod(network.input)
+    for visit in visits(network, training=True):
+        if not isinstance(visit.layer, Flatten):
+            total += prod(visit.output) * (1 + isinstance(visit.layer, Dropout))
+    return total
 
 
 def parameters_of(visit: Visit) -> int:

@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from deepenough.record import Comparison, Metrics, Record, Sounding
+from deepenough.record import Comparison, Metrics, Plan, Record, Sounding
 from deepenough.report import words
 
 BARS_FROM = 120
@@ -181,3 +181,23 @@ def metrics_table(metrics: Metrics, classes: Sequence[str]) -> Group:
         shown = (words.percent(score.value), words.interval(score)) if score.count else ("–", "–")
         table.add_row(Text(name), f"{score.count:,}", *shown)
     return Group(line, table)
+
+
+def plan_table(plan: Plan) -> Group:
+    """One row a network that may be trained, and what the search comes to."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)
+    table.add_column("network")
+    for name in ("depth", "images/s", "training", "memory of a step"):
+        table.add_column(name, justify="right")
+    for rung in plan.rungs:
+        table.add_row(
+            rung.name,
+            str(rung.depth),
+            f"{rung.images / rung.seconds:,.0f}",
+            words.duration(rung.seconds),
+            f"{rung.memory / 1e9:.2g} GB",
+        )
+    few, many = words.duration(plan.least), words.duration(plan.most)
+    total = Text(f"the search: {few if few == many else f'{few} to {many}'} of training", style="bold")
+    total.append(f", at most {plan.memory / 1e9:.1f} GB of memory; as far as it is needed", style="not bold")
+    return Group(table, total)

@@ -160,7 +160,11 @@ def cost(record: Record) -> str:
         f"{cost.times_chosen:.2f} times training the chosen network alone, "
         f"{percent(cost.share_of_ladder, 0)} of training the whole ladder"
     )
-    return text + (f" (retraining on all images but test: {amount(cost.final)})" if cost.final else "")
+    text += f" (retraining on all images but test: {amount(cost.final)})" if cost.final else ""
+    plan = record.plan
+    if plan and plan.expected and plan.seconds:
+        text += f"; {duration(plan.expected)} of training were expected, it took {duration(plan.seconds)}"
+    return text
 
 
 def wrong(record: Record) -> str:

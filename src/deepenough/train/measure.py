@@ -1,48 +1,206 @@
-"""How long a training will take, from a few of its steps."""
+"""How a network is trained fastest on this machine, and how long it will take: a few real steps of each way."""
 
 from __future__ import annotations
 
+import gc
+import hashlib
+import json
+import math
+import os
+import platform
 import statistics
 import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import torch
+from platformdirs import user_cache_dir
 
 from deepenough.data import Images
-from deepenough.nets import Network
+from deepenough.files import write_whole
+from deepenough.nets import Network, activations, parameters
+from deepenough.nets.layers import Conv, Dense
+from deepenough.nets.shapes import visits
 from deepenough.train.device import choose_device, training_mode
-from deepenough.train.draws import own_draws
+from deepenough.train.draws import own_draws, own_threads
 from deepenough.train.feed import Feed, Index, Loader
-from deepenough.train.objective import Objective, logits_of
-from deepenough.train.optimizer import make_clip, set_lr
+from deepenough.train.group import ALONE
+from deepenough.train.memory import available
+from deepenough.train.objective import Objective
+from deepenough.train.optimizer import set_lr
+from deepenough.train.perform import fresh, out_of_memory
+from deepenough.train.precision import settings
 from deepenough.train.recipe import Recipe
-from deepenough.train.train import fresh_state
+from deepenough.train.ways import SHARE, Way, best, others, price
 
-WARM_UP, MEASURED = 2, 4
+WARM_UP, MEASURED = 1, 3
+ROOM = 0.8  # of the memory that is there which a step may take
+FREE = frozenset({"precision", "memory_format", "compiled", "micro_batch", "threads"})
 
 
-def seconds_per_image(network: Network, recipe: Recipe, images: Images, index: Index) -> float:
-    """Seconds that one image of one training step takes: the median of a few real steps, augmentation included.
+@dataclass(frozen=True)
+class Measured:
+    """What was tried, the recipe's own way first, and what was chosen."""
 
-    Weights are thrown away afterwards, and no draw of a later training is touched.
+    tried: tuple[Way, ...]
+    chosen: Way
+
+    def to_json(self) -> dict[str, Any]:
+        return {"tried": [way.to_json() for way in self.tried], "chosen": self.chosen.to_json()}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Measured:
+        """What `to_json` was called on."""
+        return cls(tuple(Way(**way) for way in content["tried"]), Way(**content["chosen"]))
+
+    def __str__(self) -> str:
+        base = self.tried[0]
+        told = ", ".join(
+            f"{_change(base, way)} {base.seconds / way.seconds:.2f} times as fast" for way in self.tried[1:]
+        )
+        return f"{self.chosen}, {1 / self.chosen.seconds:,.0f} images/s{f' (tried {told})' if told else ''}"
+
+
+def measure(
+    network: Network,
+    recipe: Recipe,
+    images: Images,
+    index: Index,
+    planned: float,
+    *,
+    free: frozenset[str] = FREE,
+    cache: str | Path | None = None,
+) -> Measured:
+    """Time a few real training steps, augmentation included, and look for a faster way to compute them.
+
+    `planned` is the number of images that the training will take: other ways are tried as long as that costs no more
+    than 2% of it. `free` names the fields of the recipe that may change. What other ways gave is kept in the cache for
+    this machine, network and shape; the recipe's own is timed every time, since machines have busy hours. Weights are
+    thrown away afterwards, and no draw of a later training is touched.
     """
     device = choose_device(recipe.device)
+    base = Way.of(recipe)
+    if "micro_batch" in free and device.type == "cpu":
+        base = replace(base, micro_batch=at_once(network, recipe.batch, available()))
+    base = timed(base, network, recipe, images, index)
+    while "micro_batch" in free and base.seconds == math.inf and base.micro_batch != 1:
+        base = timed(
+            replace(base, micro_batch=-(-(base.micro_batch or recipe.batch) // 2)), network, recipe, images, index
+        )
+    notes = Notes(cache, network, recipe, device)
+    tried = [base]
+    left = SHARE * base.total(planned)
+    layers = sum(isinstance(visit.layer, (Conv, Dense)) for visit in visits(network))
+    for field, value in others(base, device.type, torch.get_num_threads(), free):
+        way = best(tried, planned).changed(field, value)
+        known = notes.read(way, base)
+        if known is None:
+            cost = price(field, value, base, recipe.batch, layers)
+            if cost > left:
+                continue
+            left -= cost
+            known = timed(way, network, recipe, images, index)
+            notes.write(known, base)
+        if known.seconds < math.inf:
+            tried.append(known)
+    return Measured(tuple(tried), best(tried, planned))
+
+
+def timed(way: Way, network: Network, recipe: Recipe, images: Images, index: Index) -> Way:
+    """The way with the median time of a few steps; infinite where memory does not suffice or torch can't do it."""
+    recipe = way.recipe(recipe)
+    device = choose_device(recipe.device)
     few = index[: (WARM_UP + MEASURED) * recipe.batch]
-    with own_draws(device):
-        state = fresh_state(network, recipe, device, seed=0)
-        training_mode(state.model, recipe.freeze_norms)
-        set_lr(state.optimizer, 1e-4)
-        feed = Feed(Loader(images, device), few, recipe.batch, recipe.augment, seed=0)
-        objective, clip = Objective(recipe.label_smoothing), make_clip(state.model, recipe.clip)
-        paces = []
-        started = time.perf_counter()
-        for pixels, targets in feed.epoch(0):
-            with state.precision.autocast():
-                outputs = state.model(pixels)
-            loss = objective(outputs, targets)
-            state.precision.step(loss, state.optimizer, clip)
-            state.advance(loss, logits_of(outputs), targets)
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            paces.append((time.perf_counter() - started) / len(targets))
+    paces: list[float] = []
+    try:
+        with own_draws(device), own_threads(way.threads or torch.get_num_threads()), settings(recipe.precision):
+            state, step = fresh(network, recipe, Objective(recipe.label_smoothing), device, seed=0, group=ALONE)
+            training_mode(state.model, recipe.freeze_norms)
+            set_lr(state.optimizer, 1e-4)
+            feed = Feed(Loader(images, device, state.precision.dtype), few, recipe.batch, recipe.augment, seed=0)
             started = time.perf_counter()
-    return statistics.median(paces[WARM_UP:] or paces)
+            for batch in feed.epoch(0):
+                tally = step(batch, recipe.micro_batch)
+                state.advance(tally[:3], batch.total)
+                if device.type == "cuda":
+                    torch.cuda.synchronize()
+                paces.append((time.perf_counter() - started) / batch.total)
+                started = time.perf_counter()
+    except (MemoryError, RuntimeError) as error:
+        gc.collect()
+        if not out_of_memory(error) and not way.compiled:  # a compiler may be missing; all else is a fault of ours
+            raise
+        return replace(way, seconds=math.inf)
+    pace = statistics.median(paces[WARM_UP:] or paces)
+    return replace(way, seconds=pace, first=max(paces[0] - pace, 0.0) * recipe.batch)
+
+
+def at_once(network: Network, batch: int, memory: int | None) -> int:
+    """The most images, an equal share of a batch, whose training step fits into `memory` bytes; 0 for all of it."""
+    pieces = 1
+    while memory is not None and pieces < batch and step_bytes(network, -(-batch // pieces)) > ROOM * memory:
+        pieces += 1
+    return 0 if pieces == 1 else -(-batch // pieces)
+
+
+def step_bytes(network: Network, batch: int) -> int:
+    """About how much memory a training step takes in float32: what the backward pass needs of every layer, once more
+    for the largest gradients; weights, their gradient, momentum and average."""
+    return 4 * (round(1.3 * batch * activations(network)) + 4 * parameters(network, training=True))
+
+
+class Notes:
+    """What ways gave against the recipe's own, on this machine for one network and shape; a file of the cache."""
+
+    def __init__(self, cache: str | Path | None, network: Network, recipe: Recipe, device: torch.device) -> None:
+        own = replace(recipe, epochs=1, lr=None)  # neither changes what a step costs
+        words = [repr(network), own.to_json(), machine(device)]
+        name: str = hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:32]
+        folder = Path(cache or os.environ.get("DEEPENOUGH_CACHE") or user_cache_dir("deepenough"))
+        self.path = folder / "measured" / f"{name}.json"
+
+    def read(self, way: Way, base: Way) -> Way | None:
+        """The way as fast against `base` as it was then."""
+        for note in self._all():
+            if Way(**note["way"]) == way:
+                return replace(way, seconds=note["times"] * base.seconds, first=note["first"])
+        return None
+
+    def write(self, way: Way, base: Way) -> None:
+        plain = replace(way, seconds=0.0, first=0.0)
+        note = {"way": plain.to_json(), "times": way.seconds / base.seconds, "first": way.first}
+        with suppress(OSError):  # a cache that cannot be written only costs time
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(self.path, json.dumps([*self._all(), note]))
+
+    def _all(self) -> list[dict[str, Any]]:
+        try:
+            notes: list[dict[str, Any]] = json.loads(self.path.read_text())
+        except (OSError, ValueError):
+            return []
+        return notes
+
+
+def machine(device: torch.device) -> dict[str, str]:
+    """What the speed of a step depends on beside the step."""
+    return {
+        "processor": _processor(),
+        "threads": str(torch.get_num_threads()),
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
+        "torch": torch.__version__,
+    }
+
+
+def _processor() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _change(base: Way, way: Way) -> str:
+    """What a way does otherwise."""
+    return ", ".join(word for word in str(way).split(", ") if word not in str(base).split(", "))

@@ -39,7 +39,8 @@ class Trained:
     `state` holds the weights that count, on the CPU: the moving average, or the last. `probabilities` float32
     (held_out, classes) are what they make of the held-out images. `ended` is "finished", "early", "not finite", or
     the word the watch paused it with. `macs` is all that was spent, in multiply-accumulates; `overhead_macs` is
-    the part of it that went into the range test and the evaluations. `lr` is the peak rate.
+    the part of it that went into the range test and the evaluations. `waited` are the seconds spent waiting
+    for images. `lr` is the peak rate.
     """
 
     network: Network
@@ -51,6 +52,7 @@ class Trained:
     steps: int
     epochs: int
     seconds: float
+    waited: float
     macs: int
     overhead_macs: int
 
@@ -69,6 +71,7 @@ def save_result(folder: Path, trained: Trained, identity: str) -> None:
         "steps": trained.steps,
         "epochs": trained.epochs,
         "seconds": trained.seconds,
+        "waited": trained.waited,
         "macs": trained.macs,
         "overhead_macs": trained.overhead_macs,
         "sha256": {WEIGHTS: sha256(weights), PROBABILITIES: sha256(probabilities)},
@@ -113,6 +116,7 @@ def load_result(folder: Path, network: Network) -> Trained | None:
         steps=facts["steps"],
         epochs=facts["epochs"],
         seconds=facts["seconds"],
+        waited=facts["waited"],
         macs=facts["macs"],
         overhead_macs=facts["overhead_macs"],
     )

@@ -1,0 +1,86 @@
+"""How long a search will take: a few measured steps, times what is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from deepenough import record as r
+from deepenough.depth.judge import Question
+from deepenough.depth.ladder import Rung
+from deepenough.depth.search import STALLED_AFTER
+from deepenough.depth.workshop import Workshop
+from deepenough.report.words import duration
+from deepenough.train.measure import at_once, step_bytes
+from deepenough.train.memory import available, peak
+
+MEASURED = 3  # rungs: what others take follows from their multiply-accumulates
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One rung with the images and seconds of training it on every part, and the memory (bytes) of a step."""
+
+    rung: Rung
+    images: float
+    seconds: float
+    memory: int
+
+
+def expect(question: Question, ladder: Sequence[Rung], workshop: Workshop, time_limit: float | None) -> r.Plan:
+    """What the search may take, from a few steps of some rungs: between the fewest trainings that can answer and all
+    that the budget allows."""
+    step = max((len(ladder) - 1) // (MEASURED - 1), 1)
+    known = list(dict.fromkeys([*ladder[: step * MEASURED : step], ladder[0]]))[:MEASURED]
+    paces = [workshop.way(rung).seconds for rung in known]
+    batch, free = workshop.recipe.batch, available()
+    rows = [
+        Planned(
+            rung,
+            workshop.steps_images(rung),
+            workshop.steps_images(rung) * _interpolated(rung.macs, [k.macs for k in known], paces),
+            step_bytes(rung.network, at_once(rung.network, batch, free) or batch),
+        )
+        for rung in ladder
+    ]
+    whole = sum(row.seconds for row in rows)
+    if question.target is None:
+        least, most = sum(row.seconds for row in rows[: STALLED_AFTER + 1]), question.budget * whole
+    else:
+        least, most = rows[0].seconds, whole
+    most = max(most, least)
+    if time_limit is not None:
+        least, most = min(least, time_limit), min(most, time_limit)
+    return r.Plan(
+        rungs=[
+            r.PlannedRung(
+                name=row.rung.name, depth=row.rung.depth, images=row.images, seconds=row.seconds, memory=row.memory
+            )
+            for row in rows
+        ],
+        least=least,
+        most=most,
+        memory=(peak() or 0) + max(row.memory for row in rows),
+    )
+
+
+def expectation(plan: r.Plan | None) -> str:
+    """How long it will take, in a line."""
+    if plan is None:
+        return ""
+    few, many = duration(plan.least), duration(plan.most)
+    return (
+        f"training is expected to take {few if few == many else f'{few} to {many}'} "
+        f"(depth {plan.rungs[0].depth}: {duration(plan.rungs[0].seconds)}) and {plan.memory / 1e9:.1f} GB of memory"
+    )
+
+
+def _interpolated(macs: int, known: Sequence[int], paces: Sequence[float]) -> float:
+    """Seconds an image, between measured networks by their multiply-accumulates, beyond them in proportion."""
+    order = np.argsort(known)
+    x, y = np.asarray(known, float)[order], np.asarray(paces)[order]
+    if macs > x[-1]:
+        return float(y[-1] * macs / x[-1])
+    return float(np.interp(macs, x, y))
