@@ -42,6 +42,13 @@ class Cache:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def room(self) -> float:
+        """Bytes that one entry may take: half of what is free on the disk, and of all entries together."""
+        folder = self.folder
+        while not folder.exists():
+            folder = folder.parent
+        return min(shutil.disk_usage(folder).free / 2, MOST_BYTES)
+
     def draft(self) -> Path:
         """A new folder to fill, on the same disk, that no other process knows of."""
         path = self.folder / f".new-{os.getpid()}-{uuid.uuid4().hex[:8]}"

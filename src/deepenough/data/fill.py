@@ -43,11 +43,11 @@ _CHUNK = 32
 
 @dataclass
 class Filled:
-    """What was seen: `table` (n,) of ROW, `pixels` uint8 (n, H, W, C), `thumbs` uint8 (n, 32, 32, 3), all in files;
-    `problems` by row. Rows with a problem hold zeros and are not usable."""
+    """What was seen: `table` (n,) of ROW, `pixels` uint8 (n, H, W, C) or None where they are not kept, `thumbs` uint8
+    (n, 32, 32, 3), all in files; `problems` by row. Rows with a problem hold zeros and are not usable."""
 
     table: NDArray[Any]
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[np.uint8] | None
     thumbs: NDArray[np.uint8]
     problems: dict[int, ImageError]
 
@@ -81,13 +81,15 @@ def survey(source: Source, progress: Progress | None = None) -> tuple[tuple[int,
     return default_size(sizes) if sizes else (PHOTO_SIDE, PHOTO_SIDE), 1 if grey else 3
 
 
-def fill(source: Source, framing: Framing, channels: int, folder: Path, progress: Progress | None) -> Filled:
-    """Decode all images of `source` into files in `folder`."""
+def fill(
+    source: Source, framing: Framing, channels: int, folder: Path, progress: Progress | None, keep: bool = True
+) -> Filled:
+    """Decode all images of `source` into files in `folder`; with `keep` their pixels too."""
     count = len(source)
     new = np.lib.format.open_memmap
     filled = Filled(
         new(folder / "table.npy", "w+", ROW, (count,)),
-        new(folder / "decoded.npy", "w+", np.uint8, (count, *framing.size, channels)),
+        new(folder / "decoded.npy", "w+", np.uint8, (count, *framing.size, channels)) if keep else None,
         new(folder / "thumbs.npy", "w+", np.uint8, (count, THUMB, THUMB, 3)),
         {},
     )
@@ -124,7 +126,8 @@ def _examine(raw: Raw, row: int, filled: Filled, framing: Framing, channels: int
     entry["picture"] = np.frombuffer(digest[:16], "<u8")
     entry["height"], entry["width"] = picture.height, picture.width
     pixels = framing.apply(picture, channels)
-    filled.pixels[row] = pixels
+    if filled.pixels is not None:
+        filled.pixels[row] = pixels
     flat = pixels.reshape(-1, channels).astype(np.int64)
     entry["sums"][0, :channels] = flat.sum(axis=0)
     entry["sums"][1, :channels] = (flat * flat).sum(axis=0)

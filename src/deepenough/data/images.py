@@ -21,8 +21,10 @@ from deepenough.data.preprocess import Framing, Preprocess
 from deepenough.data.sources.base import Source
 from deepenough.data.sources.names import Names
 from deepenough.data.split import Index, Split, make_folds, make_split, sample
+from deepenough.data.streamed import Streamed
 from deepenough.errors import DeepenoughError
 
+STREAMED = "-streamed"
 _COPIED_AT_ONCE = 256
 
 
@@ -30,12 +32,13 @@ _COPIED_AT_ONCE = 256
 class Images:
     """All usable images of a source.
 
-    `pixels` uint8 (N, H, W, C), a read-only memory map; `labels` int64 (N,), rows into `classes`; `names` N strings;
+    `pixels` uint8 (N, H, W, C), a read-only memory map, or `Streamed` where they do not fit into the cache; `labels`
+    int64 (N,), rows into `classes`; `names` N strings;
     `groups` int64 (N,), equal for the same picture; `fingerprint` SHA-256 of content, labels and given splits;
     `mirror`: is a mirror image of a class still of that class; `source`: what the user called it.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[np.uint8] | Streamed
     labels: NDArray[np.int64]
     names: Sequence[str]
     groups: NDArray[np.int64]
@@ -46,6 +49,7 @@ class Images:
     findings: tuple[Finding, ...]
     mirror: bool
     source: str
+    blocks: NDArray[np.int64] | None = None  # of streamed images that are cheap to read together: which is whose
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -71,13 +75,15 @@ def prepare(
     seed: int = 0,
     cache: str | Path | None = None,
     progress: Progress | None = None,
+    cache_limit: float | None = None,
 ) -> Images:
     """Check every image, split them, and lay their pixels into the cache; a second call reads the cache only.
 
     `size`: pixels, a square's side or (H, W), or a whole `Framing`; by default the images' own if they share one of at
     most 64 x 64, else 64.
     `seed` decides what is cut for validation and test. `cache`: a folder instead of the user's cache folder.
-    `progress` is called with (done, total, what).
+    `progress` is called with (done, total, what). Images whose pixels would take more than `cache_limit` bytes (by
+    default half of what is free on that disk, at most 20 GiB) are looked through once and decoded anew whenever needed.
     """
     square = (size, size) if isinstance(size, int) else size
     wanted = Framing(square) if isinstance(square, tuple) else square
@@ -85,16 +91,35 @@ def prepare(
         raise DeepenoughError(f"size {min(wanted.size)}: give at least {SMALLEST_SIDE} pixels a side")
     store = Cache(cache_folder(cache))
     quick = hashlib.sha256(f"{VERSION} {wanted} {source.stamp}".encode()).hexdigest()[:32]
-    found = store.find(quick)
+    limit = store.room() if cache_limit is None else cache_limit
+    found = store.find(quick) or _if_too_large(store.find(quick + STREAMED), limit)
     if found is None:
-        _make(source, wanted, store, quick, progress)
-        found = store.find(quick)
+        _make(source, wanted, store, quick, limit, progress)
+        found = store.find(quick) or store.find(quick + STREAMED)
     if found is None:
         raise DeepenoughError(f"{store.folder}: the cache cannot be read back; is the disk full or damaged?")
     return _assemble(source, *found, seed)
 
 
-def _make(source: Source, wanted: Framing | None, store: Cache, quick: str, progress: Progress | None) -> None:
+def _other(content: Any) -> str:
+    """The name of an entry without pixels beside that of the same images with them."""
+    content.update(STREAMED.encode())
+    return str(content.hexdigest())
+
+
+def _if_too_large(
+    found: tuple[dict[str, Any], dict[str, NDArray[Any]]] | None, limit: float
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
+    """An entry without pixels, unless there is room for them by now."""
+    if found is None:
+        return None
+    meta, arrays = found
+    return found if len(arrays["rows"]) * meta["size"][0] * meta["size"][1] * meta["channels"] > limit else None
+
+
+def _make(
+    source: Source, wanted: Framing | None, store: Cache, quick: str, limit: float, progress: Progress | None
+) -> None:
     try:
         draft = store.draft()
     except OSError as error:
@@ -104,7 +129,8 @@ def _make(source: Source, wanted: Framing | None, store: Cache, quick: str, prog
     try:
         natural, channels = survey(source, progress)
         framing = wanted or Framing(natural)
-        filled = fill(source, framing, channels, draft, progress)
+        keep = len(source) * framing.size[0] * framing.size[1] * channels <= limit
+        filled = fill(source, framing, channels, draft, progress, keep)
         if progress is not None:
             progress(0, 1, "looking for duplicates")
         seen = audit(filled, source.labels, source.splits, source.names, source.classes)
@@ -123,7 +149,7 @@ def _make(source: Source, wanted: Framing | None, store: Cache, quick: str, prog
         for name in source.names:
             content.update(name.encode("utf-8", "surrogateescape") + b"\0")
         del filled
-        store.keep(quick, draft, content.hexdigest(), meta)
+        store.keep(quick if keep else quick + STREAMED, draft, content.hexdigest() if keep else _other(content), meta)
         if progress is not None:
             progress(1, 1, "looking for duplicates")
     except OSError as error:
@@ -137,7 +163,9 @@ def _make(source: Source, wanted: Framing | None, store: Cache, quick: str, prog
 
 def _write(draft: Path, source: Source, filled: Filled, kept: Index, groups: NDArray[np.int64]) -> None:
     """The arrays of the entry: the rows that are kept, and nothing else."""
-    if len(kept) == len(source):
+    if filled.pixels is None:
+        np.save(draft / "rows.npy", kept)
+    elif len(kept) == len(source):
         (draft / "decoded.npy").rename(draft / "pixels.npy")
     else:
         shape = (len(kept), *filled.pixels.shape[1:])
@@ -147,7 +175,8 @@ def _write(draft: Path, source: Source, filled: Filled, kept: Index, groups: NDA
             pixels[start : start + len(rows)] = filled.pixels[rows]
         pixels.flush()
         (draft / "decoded.npy").unlink()
-    filled.pixels.flush()  # type: ignore[attr-defined]
+    if filled.pixels is not None:
+        filled.pixels.flush()  # type: ignore[attr-defined]
     np.save(draft / "sums.npy", filled.table["sums"][kept])
     for file in ("table.npy", "thumbs.npy"):
         (draft / file).unlink()
@@ -173,8 +202,11 @@ def _assemble(source: Source, meta: dict[str, Any], arrays: dict[str, NDArray[An
     height, width = meta["size"]
     channels = meta["channels"]
     mean, std = _moments(arrays["sums"], split.train, height * width, channels)
+    framing = Framing((height, width), meta["shorter"], meta["interpolation"])
+    stored = arrays.get("pixels")
     return Images(
-        pixels=arrays["pixels"],
+        pixels=Streamed(source, arrays["rows"], framing, channels) if stored is None else stored,
+        blocks=source.blocks[arrays["rows"]] if stored is None and source.blocks is not None else None,
         labels=labels,
         names=Names(arrays["names"], arrays["ends"]),
         groups=groups,

@@ -6,6 +6,7 @@ import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ from deepenough.data.split import TEST, TRAIN, VALIDATION
 from deepenough.errors import DeepenoughError
 
 Raw = bytes | NDArray[np.uint8]
+
+WINDOW = 8
+"""Blocks of a source that images are drawn from at once, where blocks are what is cheap to read."""
 
 SPLIT_NAMES = {
     "train": TRAIN,
@@ -36,6 +40,7 @@ class Source(ABC):
     `labels` int64 (n,), rows into `classes`; `splits` int8 (n,): TRAIN, VALIDATION, TEST or UNASSIGNED;
     `names` n strings; `mirror`: is a mirror image of a class still of that class; `stamp`: changes when the files
     change, and costs no reading of images; `sequential`: images are cheap to read in order only, by one thread.
+    `blocks` int64 (n,), where images that lie together are cheap to read together: the number of each one's block.
     """
 
     name: str  # what it is called in records and reports, without the folders it lies in
@@ -46,11 +51,16 @@ class Source(ABC):
     mirror: bool
     stamp: str
     sequential: bool = False
+    blocks: NDArray[np.int64] | None = None
     findings: tuple[Finding, ...] = ()
 
     @abstractmethod
     def read(self, row: int) -> Raw:
         """The bytes of an image file, or pixels uint8 (H, W) or (H, W, 3). Raises OSError where it cannot be read."""
+
+    def read_many(self, rows: NDArray[np.int64], pool: ThreadPoolExecutor) -> Iterable[Raw]:
+        """What `read` gives for many rows, in any order of them, with the threads of a pool."""
+        return pool.map(self.read, map(int, rows))
 
     def __len__(self) -> int:
         return len(self.labels)

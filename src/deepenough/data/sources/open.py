@@ -11,6 +11,7 @@ from deepenough.data.sources.hub import Hub
 from deepenough.data.sources.idx import Idx, find_named, holds_idx
 from deepenough.data.sources.parquet import Parquet, find_parquet
 from deepenough.data.sources.table import Table
+from deepenough.data.sources.tar import Tar, find_tar
 from deepenough.errors import DeepenoughError, nearest
 
 _NAMED = ("fashion-mnist", "mnist")
@@ -27,8 +28,8 @@ def open_source(text: str | Path | None = None) -> Source:
     """The labelled images that `text` names; nothing is decoded yet.
 
     Nothing or `digits`: scikit-learn's. `fashion-mnist`, `mnist`: a copy on this machine. `hf:NAME`: the Hugging Face
-    hub. Otherwise a path: a folder of class folders (in split folders or not), a folder of IDX or Parquet files, one
-    such file, or a CSV of path and label. Raises an error with near matches for what is not there.
+    hub. Otherwise a path: a folder of class folders (in split folders or not), a folder of IDX, Parquet or tar files,
+    one such file, or a CSV of path and label. Raises an error with near matches for what is not there.
     """
     if text is None or str(text) == "digits":
         return Digits()
@@ -48,6 +49,8 @@ def open_source(text: str | Path | None = None) -> Source:
     if parquet and not (list(path.glob("*.parquet")) == [] and _has_classes(path)):
         return Parquet(path)
     if not holds_folders(path):
+        if find_tar(path):
+            return Tar(path)
         tables = sorted(path.glob("*.csv"))
         if len(tables) == 1:
             raise DeepenoughError(f"{path}: no class folders in it; to read its table, give {tables[0]}")
@@ -64,11 +67,13 @@ def _file(path: Path) -> Source:
         return Table(path)
     if ending == ".parquet":
         return Parquet(path)
+    if ending == ".tar":
+        return Tar(path)
     if holds_idx(path):
         return Idx(path)
     raise DeepenoughError(
         f"{path}: a file of this kind cannot be read as labelled images; give a folder of class folders, a CSV of path "
-        "and label, a Parquet file, or an IDX file of images"
+        "and label, a Parquet file, WebDataset's tar shards, or an IDX file of images"
     )
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import re
 import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from deepenough.data.sources.base import SPLIT_NAMES, Source, check_classes, file_stamp, is_text_like, stamp_of
+from deepenough.data.sources.base import SPLIT_NAMES, WINDOW, Source, check_classes, file_stamp, is_text_like, stamp_of
 from deepenough.data.sources.names import NumberedNames
 from deepenough.data.split import UNASSIGNED
 from deepenough.errors import DeepenoughError
@@ -32,6 +36,7 @@ class Parquet(Source):
         import pyarrow.parquet as pq
 
         files = [path] if path.is_file() else find_parquet(path)
+        self.path = path
         self.name = path.resolve().name
         self._files: list[Any] = []
         try:
@@ -58,11 +63,16 @@ class Parquet(Source):
         groups = [o.metadata.row_group(g).num_rows for o in self._files for g in range(o.metadata.num_row_groups)]
         self._groups = [(f, g) for f, o in enumerate(self._files) for g in range(o.metadata.num_row_groups)]
         self._starts = np.cumsum([0, *groups])
+        self.blocks = np.repeat(np.arange(len(groups)), groups)
+        self._kept: OrderedDict[int, Any] = OrderedDict()
         self._lock = threading.Lock()
         self._group = -1
         self._batches: Any = None
         self._span = (0, 0)
         self._rows: list[Any] = []
+
+    def __reduce__(self) -> tuple[type[Parquet], tuple[Path]]:
+        return Parquet, (self.path,)  # open files and locks do not travel to other processes
 
     def read(self, row: int) -> bytes:
         with self._lock:
@@ -75,11 +85,33 @@ class Parquet(Source):
                 self._rows = next(self._batches).column(0).to_pylist()
                 self._span = (self._span[1], self._span[1] + len(self._rows))
             value: Any = self._rows[row - self._span[0]]
-        if isinstance(value, dict):
-            value = value.get("bytes")
-        if not isinstance(value, bytes):
-            raise OSError("the row holds no image bytes")
-        return value
+        return _bytes_of(value)
+
+    def read_many(self, rows: NDArray[np.int64], pool: ThreadPoolExecutor) -> Iterator[bytes]:
+        with self._lock:
+            groups = np.searchsorted(self._starts, rows, side="right") - 1
+            columns = {int(group): self._group_of(int(group)) for group in np.unique(groups)}
+        for row, group in zip(rows, groups, strict=True):
+            value = columns[int(group)][int(row - self._starts[group])].as_py()
+            yield _bytes_of(value)
+
+    def _group_of(self, group: int) -> Any:
+        """The images of a row group, from the few that are kept in memory where it is among them."""
+        if group in self._kept:
+            self._kept.move_to_end(group)
+        else:
+            file, number = self._groups[group]
+            self._kept[group] = self._files[file].read_row_group(number, columns=[self._column]).column(0)
+            while len(self._kept) > WINDOW + 1:
+                self._kept.popitem(last=False)
+        return self._kept[group]
+
+
+def _bytes_of(value: Any) -> bytes:
+    found = value.get("bytes") if isinstance(value, dict) else value
+    if not isinstance(found, bytes):
+        raise OSError("the row holds no image bytes")
+    return found
 
 
 def find_parquet(folder: Path) -> list[Path]:
