@@ -52,13 +52,16 @@ def ended(shapes: Path, run: Path, options: dict[str, Any], how: signal.Signals,
     return process.returncode, errors
 
 
+TIMES = {"seconds", "waited", "created", "command", "environment", "plan", "ways", "way", "expected"}
+
+
 def without_times(found: Record) -> dict[str, Any]:
     """What a record says, but for seconds and dates, and how it was called."""
     text = json.loads(found.model_dump_json())
 
     def strip(value: Any) -> Any:
         if isinstance(value, dict):
-            return {k: strip(v) for k, v in value.items() if k not in ("seconds", "created", "command", "environment")}
+            return {k: strip(v) for k, v in value.items() if k not in TIMES}
         return [strip(each) for each in value] if isinstance(value, list) else value
 
     result: dict[str, Any] = strip(text)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepenough.data import Images
+from deepenough.data.streamed import Streamed
 
 MOST_IMAGES = 10_000  # seconds, not minutes: both have long stopped gaining much by then
 MOST_PIXELS = 14 * 14  # a side; larger pictures are averaged down to at most that many points a channel
@@ -73,12 +74,14 @@ def pooling(size: tuple[int, ...], most_pixels: int) -> int:
     return step
 
 
-def features(pixels: npt.NDArray[np.uint8], index: npt.NDArray[np.int64], step: int) -> npt.NDArray[np.float32]:
+def features(
+    pixels: npt.NDArray[np.uint8] | Streamed, index: npt.NDArray[np.int64], step: int
+) -> npt.NDArray[np.float32]:
     """Flat float32 features (n, h * w * C) in 0..1; each point is the mean of a square of `step` pixels a side."""
     height, width = (side // step * step for side in pixels.shape[1:3])
     out = []
     for part in np.array_split(index, max(1, len(index) // 1_000)):
-        block = pixels[part, :height, :width].astype(np.float32) / 255
+        block = pixels[part][:, :height, :width].astype(np.float32) / 255
         n, _, _, channels = block.shape
         block = block.reshape(n, height // step, step, width // step, step, channels).mean(axis=(2, 4))
         out.append(block.reshape(n, -1))

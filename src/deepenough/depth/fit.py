@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,11 +22,14 @@ from deepenough import record as r
 from deepenough.data import Images, Source, from_anywhere, open_source, prepare
 from deepenough.depth import account, pictures
 from deepenough.depth.baselines import baselines
+from deepenough.depth.cluster import cluster
+from deepenough.depth.follow import follow, show
 from deepenough.depth.judge import Question, Verdict
 from deepenough.depth.ladder import Rung, ladder
 from deepenough.depth.options import RECIPE, Options
 from deepenough.depth.parts import parts
 from deepenough.depth.patches import patches
+from deepenough.depth.plan import expect, expectation
 from deepenough.depth.pretrained import Pretrained, choose_weights
 from deepenough.depth.search import Search
 from deepenough.depth.sound import ready, sound
@@ -40,8 +45,20 @@ from deepenough.nets.weights import Weights
 from deepenough.progress import Reporter
 from deepenough.report import FILE as REPORT
 from deepenough.report import write_report
-from deepenough.train import Interrupted, Recipe, Stop, Trained, choose_device, default_recipe, finetune_recipe
+from deepenough.train import (
+    ALONE,
+    Group,
+    Interrupted,
+    Recipe,
+    Stop,
+    Trained,
+    choose_device,
+    default_recipe,
+    finetune_recipe,
+)
 from deepenough.train import evaluate as predictions
+from deepenough.train.measure import FREE
+from deepenough.train.processes import joined, launched, restarted, share_of_threads
 
 RUNS = Path("runs")
 CANDIDATES = "candidates"
@@ -76,54 +93,132 @@ def new_folder(source: str) -> Path:
     return folder
 
 
+def last_folder(source: str) -> Path | None:
+    """The newest folder that `new_folder` gave."""
+    stem, _, number = new_folder(source).name.rpartition("-")
+    return RUNS / f"{stem}-{int(number) - 1}" if number != "1" else None
+
+
 def fit(
     data: str | Path | None = None,
     *,
     out: str | Path | None = None,
     reporter: Reporter | None = None,
+    ray: str | None = None,
     **options: Any,
 ) -> Run:
     """Find the shallowest network that does the task.
 
     `data` and `options` are those of `deepenough fit` (see `Options`); `out` is the folder of the run, which must
-    not hold one yet. Ctrl-C and SIGTERM save what there is; `resume` goes on.
+    not hold one yet. `ray` is the address of a Ray cluster that trains candidates side by side, or "local" for one that
+    is started here. Started by torchrun, all processes train each candidate together. Ctrl-C and SIGTERM save what
+    there is; `resume` goes on.
 
     >>> run = fit("digits", target=0.95)                       # doctest: +SKIP
     >>> run.record.decision.text, run.model().predict("7.png")  # doctest: +SKIP
     """
-    for name in ("family", "width"):
-        if name in options and isinstance(options[name], (str, int, float)):
-            options[name] = (options[name],)
+    options = _listed(options)
+    return _in_group(
+        options.get("device"), lambda group: _begin(data, out, reporter or Reporter(), options, group, ray)
+    )
+
+
+def plan(data: str | Path | None = None, *, reporter: Reporter | None = None, **options: Any) -> r.Plan:
+    """How long `fit` with the same `data` and `options` will take, and how much memory, by a few training steps.
+
+    >>> plan("digits", target=0.95).most                    # doctest: +SKIP
+    71.3
+    """
+    source, reporter = open_source(data), reporter or Reporter()
+    asked = Options.from_json({"data": from_anywhere(data), **_listed(options)})
+    weights = choose_weights(asked, source, reporter)
+    with tempfile.TemporaryDirectory() as folder:
+        return _planned(asked, set_up(asked, source, weights, Path(folder), reporter), reporter)
+
+
+def _listed(options: dict[str, Any]) -> dict[str, Any]:
+    """A single family or width as a list of one."""
+    several = {name: (value,) for name, value in options.items() if name in ("family", "width") and _single(value)}
+    return options | several
+
+
+def _single(value: object) -> bool:
+    return isinstance(value, (str, int, float))
+
+
+def _begin(
+    data: str | Path | None,
+    out: str | Path | None,
+    reporter: Reporter,
+    options: dict[str, Any],
+    group: Group,
+    ray: str | None,
+) -> Run:
     source = open_source(data)
     asked = Options.from_json({"data": from_anywhere(data), **options})
     if asked.weights is not None and Path(asked.weights).expanduser().is_file():
         asked = replace(asked, weights=str(Path(asked.weights).expanduser().absolute()))
+    before = _torn(source, out, asked) if restarted() else None
+    if before is not None:
+        reporter.say(f"going on with {before}, after a process was lost")
+        return _go_on(before, reporter, group, ray)
     if out is not None and (Path(out) / r.FILE).exists():
         raise DeepenoughError(
             f"--out {out}: there is a run already; go on with `deepenough fit --resume {out}`, or name another folder"
         )
     if out is not None:
         check_new(Path(out))
-    reporter = reporter or Reporter()
     weights = choose_weights(asked, source, reporter)
     # What was chosen is asked for when the run goes on, whatever is in the cache by then.
     asked = replace(asked, weights=asked.weights or weights.name) if weights else replace(asked, scratch=True)
     folder = new_folder(source.name) if out is None else Path(out)
-    return _run(asked, source, weights, folder, None, reporter)
+    return _run(asked, source, weights, folder, None, reporter, group, ray)
 
 
-def resume(run: str | Path, *, reporter: Reporter | None = None) -> Run:
+def _torn(source: Source, out: str | Path | None, asked: Options) -> Path | None:
+    """The run that these processes were on before torchrun started them again, if it got as far as its record."""
+    folder = Path(out) if out is not None else last_folder(source.name)
+    if folder is None or not (folder / r.FILE).is_file():
+        return None
+    record = r.load(folder)
+    chosen = {"weights", "scratch"}  # by what was in the cache, where the user left it open
+    same = all(record.options.get(key) == value for key, value in _plain(asked).items() if key not in chosen)
+    return folder if same and record.status != "finished" else None
+
+
+def _plain(asked: Options) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(asked.to_json()))
+    return plain
+
+
+def _in_group(device: str | None, work: Callable[[Group], Run]) -> Run:
+    """What `work` gives; where this is one of several processes, only the leader does it, and the others help."""
+    if not launched():
+        return work(ALONE)
+    with joined(choose_device(device or "auto")) as group:
+        if group.leads:
+            run = work(group)
+            group.order((str(run.folder), run.record.model_dump_json()))
+            return run
+        folder, record = follow(group)
+        return Run(Path(folder), r.Record.model_validate_json(record))
+
+
+def resume(run: str | Path, *, reporter: Reporter | None = None, ray: str | None = None) -> Run:
     """Go on with a run that ended before its time, from its newest whole checkpoint, to the same weights."""
-    folder = Path(run)
+    return _in_group(None, lambda group: _go_on(Path(run), reporter or Reporter(), group, ray))
+
+
+def _go_on(folder: Path, reporter: Reporter, group: Group, ray: str | None) -> Run:
     before = r.load(folder)
     if before.status == "finished":
         if not (folder / REPORT).is_file():  # killed between the record and its page
             write_report(folder)
         return Run(folder, before)
-    asked, reporter = Options.from_json(before.options), reporter or Reporter()
+    asked = Options.from_json(before.options)
     source = open_source(asked.data)
     weights = choose_weights(asked, source, reporter)
-    return _run(asked, source, weights, folder, before, reporter)
+    return _run(asked, source, weights, folder, before, reporter, group, ray)
 
 
 @dataclass(frozen=True)
@@ -154,6 +249,7 @@ def set_up(
     folder: Path,
     reporter: Reporter,
     before: r.Record | None = None,
+    group: Group = ALONE,
 ) -> Setting:
     """Read the images, and fix split, recipe and ladder; those of the record `before`, when a run goes on.
 
@@ -162,10 +258,10 @@ def set_up(
     folders, where every finished training is read back and the unfinished one goes on from its checkpoint.
     """
     deadline = None if asked.time_limit is None else time.monotonic() + asked.time_limit
-    torch.set_num_threads(int(before.environment["threads"]) if before else asked.threads or torch.get_num_threads())
+    torch.set_num_threads(_threads(asked, before, group))
     if weights is None:
         with reporter.task("reading images") as advance:
-            images = prepare(source, size=asked.size, seed=asked.seed, progress=advance)
+            images = prepare(source, size=asked.size, seed=asked.seed, progress=advance, cache_limit=asked.cache_limit)
         if asked.limit is not None:
             images = images.subset(asked.limit, asked.seed)
     else:
@@ -176,6 +272,7 @@ def set_up(
             size=asked.size,
             seed=asked.seed,
             limit=asked.limit,
+            cache_limit=asked.cache_limit,
             reporter=reporter,
         )
     if before and before.data.fingerprint != images.fingerprint:
@@ -220,6 +317,8 @@ def set_up(
         folder=folder / CANDIDATES,
         metric=asked.metric,
         reporter=reporter,
+        group=group,
+        free=FREE - asked.fixed,
         deadline=deadline,
         tensorboard=folder / "tensorboard" if asked.tensorboard else None,
     )
@@ -227,6 +326,13 @@ def set_up(
         workshop.start, workshop.start_name = pretrained.start, pretrained.sounding.weights.name
         workshop.sounded = pretrained.sounding.record.images * rungs[-1].macs
     return Setting(images, recipe, question, rungs, workshop, pretrained)
+
+
+def _threads(asked: Options, before: r.Record | None, group: Group) -> int:
+    """A process alone goes on with the threads that it began with, which decide the last bits."""
+    if before and group.size == 1 and before.environment.get("processes", "1") == "1":
+        return int(before.environment["threads"])
+    return asked.threads or share_of_threads(torch.get_num_threads())
 
 
 def _sounded(asked: Options, weights: Weights, images: Images, recipe: Recipe, reporter: Reporter) -> Pretrained:
@@ -250,21 +356,31 @@ def _run(
     folder: Path,
     before: r.Record | None,
     reporter: Reporter,
+    group: Group,
+    ray: str | None,
 ) -> Run:
-    setting = set_up(asked, source, weights, folder, reporter, before)
+    if ray is not None and group.size > 1:
+        raise DeepenoughError("--ray under torchrun: candidates train side by side, or together; give one")
+    setting = set_up(asked, source, weights, folder, reporter, before, group)
     images, workshop = setting.images, setting.workshop
+    workshop.free -= {"threads"} if ray else set()  # which are what Ray gives to each training
+    show(group, asked, images)
     folder.mkdir(parents=True, exist_ok=True)
     record = _opened(asked, setting, before)
+    record.plan = before.plan if before and before.plan else _planned(asked, setting, reporter)
     r.save(record, folder)
     reporter.say(_introduction(record))
 
     def changed(search: Search) -> None:
-        record.candidates = [account.candidate(tried, images.classes) for tried in search.tried]
+        record.candidates = [
+            account.candidate(tried, images.classes, workshop.measured(tried.rung)) for tried in search.tried
+        ]
         record.steps = [r.Step(what=event.what, why=event.why) for event in search.events]
         r.save(record, folder)
 
     search = setting.search(changed)
-    with Stop() as stop:
+    side_by_side = cluster(ray, images, torch.get_num_threads(), setting.recipe.device) if ray else nullcontext()
+    with Stop() as stop, side_by_side as workshop.cluster:
         workshop.stop = stop
         try:
             verdict = search.run()
@@ -279,10 +395,17 @@ def _run(
     return Run(folder, record)
 
 
+def _planned(asked: Options, setting: Setting, reporter: Reporter) -> r.Plan:
+    with reporter.task("measuring") as advance:
+        found = expect(setting.question, setting.ladder, setting.workshop, asked.time_limit)
+        advance(1, 1)
+    return found
+
+
 def _opened(asked: Options, setting: Setting, before: r.Record | None) -> r.Record:
     """The record as it stands before the first training."""
     device = choose_device(setting.recipe.device).type
-    environment = account.environment(torch.get_num_threads(), device)
+    environment = account.environment(torch.get_num_threads(), device, setting.workshop.group.size)
     return r.Record(
         version=environment["deepenough"],
         status="running",
@@ -345,6 +468,7 @@ def _conclude(
     record.decision = account.decision(verdict)
     record.decision.advice += account.sobering(record.test, record.baselines)
     record.cost = account.cost(search, chosen, final)
+    record.plan = account.outcome(record.plan, record.candidates)
     record.network = json.loads(dumps(network))
     record.layers = [r.LayerRow.model_validate(row.to_json()) for row in layer_table(network)]
     record.status = "finished"
@@ -377,5 +501,6 @@ def _introduction(record: r.Record) -> str:
     return (
         f"{data.source}: {len(data.classes)} classes, {counts} images of {data.channels}x{height}x{width}{wrong}\n"
         f"{tried}\n"
-        f"decided on {record.decision_images.why}"
+        f"decided on {record.decision_images.why}\n"
+        f"{expectation(record.plan)}"
     )

@@ -15,7 +15,7 @@ BUDGET_WITHOUT = 0.5
 # Fields of the recipe that a user may override, under the same names.
 RECIPE = (
     "epochs", "batch", "lr", "optimizer", "momentum", "weight_decay", "schedule", "warmup", "label_smoothing", "clip",
-    "ema", "patience", "precision", "device",
+    "ema", "patience", "precision", "compiled", "device",
 )  # fmt: skip
 
 
@@ -47,6 +47,7 @@ class Options:
     folds: int | None = None
     size: int | None = None
     limit: int | None = None
+    cache_limit: float | None = None  # bytes of decoded pixels that may be kept on disk
     time_limit: float | None = None
     seed: int = 0
     epochs: int | None = None
@@ -65,6 +66,7 @@ class Options:
     switches: dict[str, Any] = field(default_factory=dict)  # single fields of the augmentation
     class_weights: bool = False
     precision: str | None = None
+    compiled: bool | None = None
     device: str | None = None
     threads: int | None = None
     tensorboard: bool = False
@@ -78,7 +80,18 @@ class Options:
             raise unknown("metric", self.metric, METRICS)
         if self.minimize not in MEASURES:
             raise unknown("measure to minimise", self.minimize, MEASURES)
-        for name in ("budget", "time_limit", "epochs", "batch", "lr", "size", "limit", "threads", "max_depth"):
+        for name in (
+            "budget",
+            "time_limit",
+            "epochs",
+            "batch",
+            "lr",
+            "size",
+            "limit",
+            "cache_limit",
+            "threads",
+            "max_depth",
+        ):
             value = getattr(self, name)
             if isinstance(value, str):
                 unit = " of seconds" if name == "time_limit" else ""
@@ -107,6 +120,11 @@ class Options:
     def from_family(self) -> bool:
         """Whether networks of a family were asked for, which are trained from scratch."""
         return bool(self.family or self.width or self.max_depth)
+
+    @property
+    def fixed(self) -> frozenset[str]:
+        """What of a step's computation the user has chosen."""
+        return frozenset(name for name in ("precision", "compiled", "threads") if getattr(self, name) is not None)
 
     @property
     def families(self) -> tuple[str, ...]:

@@ -90,6 +90,7 @@ def ready(
     seed: int,
     limit: int | None,
     reporter: Reporter,
+    cache_limit: float | None = None,
 ) -> tuple[Weights, Images]:
     """The images as the weights expect them, and the weights as the images need them (grey ones, another size).
 
@@ -106,7 +107,7 @@ def ready(
         f"{replace(weights.input, size=wanted.size, shorter=wanted.shorter)}"
     )
     with reporter.task("reading images") as advance:
-        images = prepare(source, size=wanted, seed=seed, progress=advance)
+        images = prepare(source, size=wanted, seed=seed, progress=advance, cache_limit=cache_limit)
     if limit is not None:
         images = images.subset(limit, seed)
     weights = grey(weights) if images.preprocess.channels == 1 else weights

@@ -37,8 +37,11 @@ class CutSearch(EnoughSearch):
         self.proposed = proposed
 
     def run(self) -> Verdict:
+        wanted = tried_cuts(self.proposed, len(self.ladder) - 1)
+        self.workshop.expect([self.ladder[-1], *(self.ladder[number] for number in wanted)], self.question.seed)
         whole = self.train(self.ladder[-1])
-        for number in tried_cuts(self.proposed, len(self.ladder) - 1):
+        for place, number in enumerate(wanted):
+            self.workshop.expect([self.ladder[each] for each in wanted[place:]], self.question.seed)
             if self.in_time(self.ladder[number]):
                 self.train(self.ladder[number], give_up=lambda so_far: self._shown_worse(whole, so_far))
         best = judge.best(finished(self.ladder_candidates()) or self.tried)

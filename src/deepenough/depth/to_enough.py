@@ -55,6 +55,7 @@ class EnoughSearch(Search):
                 return
             done = finished(self.ladder_candidates())
             best = judge.best(done) if done else None
+            self.workshop.expect(self.ladder[first + number :], self.question.seed)
             self.train(
                 rung,
                 bar=best.accuracy if best else 0.0,

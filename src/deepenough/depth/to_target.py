@@ -21,9 +21,10 @@ class TargetSearch(Search):
         target = self.question.target or 0.0
         failed: Candidate | None = None
         passed: Candidate | None = None
-        for rung in self.ladder:
+        for number, rung in enumerate(self.ladder):
             if not self.in_time(rung):
                 break
+            self.workshop.expect(self.ladder[number:], self.question.seed)
             below = failed.rung if failed else None
             candidate = self.train(
                 rung,

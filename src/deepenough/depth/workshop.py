@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +15,35 @@ import numpy.typing as npt
 import torch
 
 from deepenough.data import Images
+from deepenough.depth.cluster import Cluster, Order
 from deepenough.depth.decision import Hits, Strata, accuracy_bounds
 from deepenough.depth.ladder import Rung
 from deepenough.depth.parts import Part, Parts
 from deepenough.depth.prospects import Curve
+from deepenough.files import write_whole
 from deepenough.nets.build import build
 from deepenough.nets.grow import grow
 from deepenough.progress import Reporter
-from deepenough.train import Recipe, Trained, choose_device, evaluate, place, range_images, seconds_per_image, train
+from deepenough.train import (
+    ALONE,
+    Group,
+    Recipe,
+    Trained,
+    choose_device,
+    evaluate,
+    place,
+    range_images,
+    train,
+)
+from deepenough.train.draws import own_threads
+from deepenough.train.measure import FREE, Measured, measure
+from deepenough.train.train import known
+from deepenough.train.ways import Way
 
 Watch = Callable[[Curve], str]
 Start = Callable[[Rung, npt.NDArray[np.int64], Path], Mapping[str, torch.Tensor]]
 TRAIN_SAMPLE = 4_000
+WAY = ".way.json"  # after a rung's name: how its steps are computed
 
 
 @dataclass(frozen=True)
@@ -123,8 +142,11 @@ class Workshop:
     stop: Callable[[], bool] | None = None
     start: Start | None = None  # of pretrained candidates
     start_name: str | None = None
+    group: Group = ALONE  # the processes that train each network together
+    cluster: Cluster | None = None  # that trains side by side
     sounded: int = 0  # multiply-accumulates of the sounding before the search
-    _paces: dict[str, float] = field(default_factory=dict)  # seconds an image, measured
+    free: frozenset[str] = FREE  # what of a step's computation is left open
+    _measured: dict[str, Measured] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.decision = self.parts.images
@@ -157,14 +179,38 @@ class Workshop:
         return sum(self.seconds(rung, epochs) for rung in rungs) <= self.deadline - time.monotonic()
 
     def seconds(self, rung: Rung, epochs: int | None = None) -> float:
-        """What training a rung on every part is expected to take; judging an image takes a third of a training step."""
-        parts = self.parts.parts
-        if rung.name not in self._paces:
-            self._paces[rung.name] = seconds_per_image(rung.network, self.recipe, self.images, parts[0].train)
-        images = sum(len(part.train) + len(part.held_out) / 3 for part in parts)
-        if len(parts) > 1:
-            images += len(self.decision)
-        return self._paces[rung.name] * images * (epochs or self.recipe.epochs)
+        """What training a rung on every part is expected to take, by the pace of a few steps; judging an image takes a
+        third of a training step."""
+        images = self.steps_images(rung, epochs)
+        if len(self.parts.parts) > 1:
+            images += len(self.decision) * (epochs or self.recipe.epochs)
+        return self.way(rung).total(images / self.group.size)
+
+    def steps_images(self, rung: Rung, epochs: int | None = None) -> float:
+        """Images of training steps that cost as much as training a rung on every part, with all that belongs to it."""
+        return self.planned(rung, epochs) / (3 * rung.macs)
+
+    def way(self, rung: Rung) -> Way:
+        """How a step of a rung is computed, and how fast that is."""
+        return self.measured(rung).chosen
+
+    def measured(self, rung: Rung) -> Measured:
+        """What was tried for a rung and chosen; once chosen for a run, it stays."""
+        if rung.name not in self._measured:
+            path = self.folder / f"{rung.name}{WAY}"
+            if path.is_file():
+                self._measured[rung.name] = Measured.from_json(json.loads(path.read_text()))
+            else:
+                self._measured[rung.name] = self._measure(rung)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, json.dumps(self._measured[rung.name].to_json()))
+        return self._measured[rung.name]
+
+    def _measure(self, rung: Rung) -> Measured:
+        part = self.parts.parts[0].train
+        return measure(
+            rung.network, self.recipe, self.images, part, self.steps_images(rung) / self.group.size, free=self.free
+        )
 
     def try_(
         self,
@@ -182,7 +228,7 @@ class Workshop:
 
         `watch` may end a training early; between parts, `give_up` is asked of the candidate so far.
         """
-        recipe = self.recipe if epochs is None else replace(self.recipe, epochs=epochs)
+        recipe = self.way(rung).recipe(self.recipe if epochs is None else replace(self.recipe, epochs=epochs))
         seen = np.zeros(len(self.decision), bool)
         probabilities = np.zeros((len(self.decision), len(self.images.classes)), np.float32)
         trainings: list[Trained] = []
@@ -191,26 +237,24 @@ class Workshop:
         parts = self.parts.parts[:1] if first_part_only else self.parts.parts
         with self.reporter.task(blank.name) as advance:
             for number, part in enumerate(parts):
-                folder = self.folder / blank.name / f"part{number}"
-                start: Mapping[str, torch.Tensor] | None = None
+                name = f"{blank.name}/part{number}"
+                start = self._start(rung, part.train, self.folder / name)
                 if parent:
                     start = grow(parent.trainings[number].state, parent.rung.network, rung.network, seed)
-                elif self.start:
-                    start = self.start(rung, part.train, folder)
-                trained = train(
+                trained = self._train(rung)(
                     rung.network,
                     recipe,
                     self.images,
                     part.train,
                     part.held_out,
-                    self.folder / blank.name / f"part{number}",
+                    self.folder / name,
                     seed=seed,
                     start=start,
                     watch=watch,
                     deadline=self.deadline,
                     progress=_share(advance, number, len(parts)),
                     stop=self.stop,
-                    tensorboard=self.tensorboard and self.tensorboard / blank.name / f"part{number}",
+                    tensorboard=self.tensorboard and self.tensorboard / name,
                 )
                 trainings.append(trained)
                 where = np.searchsorted(self.decision, part.held_out)
@@ -232,13 +276,42 @@ class Workshop:
             train_top1=self._train_top1(rung, trainings[0], parts[0]) if state == "finished" else None,
         )
 
+    def expect(self, rungs: Sequence[Rung], seed: int) -> None:
+        """Say which rungs may be wanted next, so that a cluster can train them side by side."""
+        if self.cluster is None:
+            return
+        self.cluster.ahead(
+            Order(
+                rung.network,
+                self.way(rung).recipe(self.recipe),
+                part.train,
+                part.held_out,
+                seed,
+                self._start(rung, part.train, folder),
+            )
+            for rung in rungs
+            for number, part in enumerate(self.parts.parts)
+            if not known(folder := self.folder / rung.name / f"part{number}")
+        )
+
+    def _start(self, rung: Rung, rows: npt.NDArray[np.int64], folder: Path) -> Mapping[str, torch.Tensor] | None:
+        """The pretrained weights that a rung begins with, if any."""
+        return self.start(rung, rows, folder) if self.start else None
+
+    def _train(self, rung: Rung) -> Callable[..., Trained]:
+        """What trains a rung, with the threads that it was found fastest with."""
+        if self.cluster:
+            return self.cluster.train
+        with_threads = own_threads(self.way(rung).threads or torch.get_num_threads())
+        return with_threads(partial(train, group=self.group))
+
     def _train_top1(self, rung: Rung, trained: Trained, part: Part) -> float:
         """Accuracy on training images, not augmented: what the gap to the held-out ones is measured from."""
         sample = np.sort(np.random.default_rng(0).permutation(part.train)[:TRAIN_SAMPLE])
         device = choose_device(self.recipe.device)
         model = build(rung.network)
         model.load_state_dict(trained.state)
-        model = place(model, device, self.recipe.memory_format)
+        model = place(model, device, self.way(rung).memory_format)
         probabilities = evaluate(model, self.images, sample, self.images.preprocess, device)
         return float((probabilities.argmax(axis=1) == self.images.labels[sample]).mean())
 
@@ -246,10 +319,10 @@ class Workshop:
         """Train the chosen network on all images but test, as folds leave no single network behind."""
         # Nothing is held out that patience could look at: as many epochs as it gave the folds.
         epochs = round(float(np.median([training.epochs for training in candidate.trainings])))
-        recipe = replace(self.recipe, epochs=epochs, patience=0)
+        recipe = self.way(candidate.rung).recipe(replace(self.recipe, epochs=epochs, patience=0))
         folder = self.folder / f"{candidate.rung.name}-final"
         with self.reporter.task(f"{candidate.rung.name} on all images but test") as advance:
-            return train(
+            return self._train(candidate.rung)(
                 candidate.rung.network,
                 recipe,
                 self.images,
@@ -257,7 +330,7 @@ class Workshop:
                 np.empty(0, np.int64),
                 folder,
                 seed=seed,
-                start=self.start(candidate.rung, self.decision, folder) if self.start else None,
+                start=self._start(candidate.rung, self.decision, folder),
                 progress=_share(advance, 0, 1),
                 stop=self.stop,
             )
