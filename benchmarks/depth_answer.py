@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def compare(asked: Options, folder: Path) -> None:
-    setting = set_up(asked, open_source(asked.data), folder, Lines())
+    setting = set_up(asked, open_source(asked.data), None, folder, Lines())
     workshop = setting.workshop
     print("the search", flush=True)
     search = setting.search(lambda s: None)

@@ -24,7 +24,7 @@ LAYER_KEYS = {
     ("words", "expected"),
     [
         ("fti digits", "no command 'fti'; nearest: fit"),
-        ("frobnicate", "no command 'frobnicate'; commands: fit, weights, sound, predict"),
+        ("frobnicate", "no command 'frobnicate'; commands: fit, plan, weights, sound, predict"),
         ("fit digits --famly residual", "--family"),
         ("fit digits --family residul", "residual"),
         ("fit digits --target 95", "--target 95: expected a share between 0 and 1; for 95% write 0.95"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from deepenough.errors import DeepenoughError
 
 if TYPE_CHECKING:
-    from deepenough.depth.fit import Run, fit, resume
+    from deepenough.depth.fit import Run, fit, plan, resume
     from deepenough.evaluation import evaluate
     from deepenough.exporting import Exported, export
     from deepenough.model import Model, Prediction, load
@@ -30,6 +30,7 @@ __all__ = [
     "export",
     "fit",
     "load",
+    "plan",
     "resume",
 ]
 
@@ -41,6 +42,7 @@ _PLACES = {
     "Record": "deepenough.record",
     "Run": "deepenough.depth.fit",
     "fit": "deepenough.depth.fit",
+    "plan": "deepenough.depth.fit",
     "resume": "deepenough.depth.fit",
     "evaluate": "deepenough.evaluation",
     "Exported": "deepenough.exporting",

@@ -13,6 +13,7 @@ from deepenough.errors import DeepenoughError, nearest
 
 TARGETS = ("torch", "onnx", "keras", "tensorflow", "litert", "paddle", "caffe")
 STRENGTHS = ("none", "light", "standard", "strong")
+PRECISIONS = ("float32", "tf32", "bfloat16", "float16", "float64")
 FAMILIES = ("residual", "plain", "inception")
 
 
@@ -55,6 +56,19 @@ class Span(click.ParamType[float]):
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", str(value).lower())
         if not match:
             self.fail(f"{value!r}: expected a length of time, as 90s, 20m or 1.5h", param, ctx)
+        return float(match[1]) * self.units[match[2]]
+
+
+class Size(click.ParamType[float]):
+    """An amount of memory: 500MB, 20GB, 1.5TB; in bytes."""
+
+    name = "SIZE"
+    units = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}  # noqa: RUF012
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?", str(value).upper())
+        if not match:
+            self.fail(f"{value!r}: expected an amount of memory, as 500MB or 20GB", param, ctx)
         return float(match[1]) * self.units[match[2]]
 
 
@@ -121,6 +135,103 @@ def weights_options(*, required: bool) -> Callable[[Callable[..., None]], Callab
     return add
 
 
+def search_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The question and the recipe, which `fit` and `plan` have in common."""
+    options: tuple[Callable[..., Any], ...] = (
+        click.argument("data", required=False),
+        click.option("--target", type=float, metavar="SHARE", help="The accuracy that you need, as 0.95."),
+        weights_options(required=False),
+        click.option("--scratch", is_flag=True, help="Train from scratch, also where the images are photos."),
+        click.option(
+            "--family",
+            multiple=True,
+            type=click.Choice(FAMILIES),
+            help="Family of networks, trained from scratch; give it again for more.  [default: residual]",
+        ),
+        click.option(
+            "--width", multiple=True, type=float, help="Width factor of the family; give it again.  [default: 1]"
+        ),
+        click.option("--max-depth", type=int, help="Deepest network of the ladder.  [default: 16 blocks a level]"),
+        click.option(
+            "--margin",
+            type=float,
+            default=0.01,
+            show_default=True,
+            metavar="SHARE",
+            help="How much worse than the best is still good enough, without a target.",
+        ),
+        click.option(
+            "--minimize",
+            type=click.Choice(("depth", "parameters", "macs")),
+            default="depth",
+            show_default=True,
+            help="What to keep small.",
+        ),
+        click.option(
+            "--metric",
+            type=click.Choice(("top1", "balanced")),
+            default="top1",
+            show_default=True,
+            help="What accuracy means: balanced gives every class the same weight.",
+        ),
+        click.option(
+            "--budget",
+            type=float,
+            help="What the search may cost: with a target, trying depths below one that meets it stops at so many "
+            "trainings of the chosen network; without, it is a share of training the whole ladder.  "
+            "[default: 2 and 0.5]",
+        ),
+        click.option(
+            "--folds",
+            type=int,
+            help="Judge on out-of-fold predictions in so many folds; 1 for the validation "
+            "split.  [default: 4 folds where that split is too small]",
+        ),
+        click.option(
+            "--time-limit", type=Span(), help="Stop after this long and answer from what there is: 90s, 20m, 1h."
+        ),
+        click.option("--size", type=int, help="Side to which images are resized.  [default: their own up to 64]"),
+        click.option("--limit", type=int, help="Use at most so many images of each split, for a quick look."),
+        click.option(
+            "--cache-limit",
+            type=Size(),
+            help="Decoded images that take more than this on disk are read anew whenever they are needed.  "
+            "[default: half of what is free, at most 20GiB]",
+        ),
+        click.option("--epochs", type=int, help="Passes over the training images.  [default: by their number]"),
+        click.option("--batch", type=int, help="Images a step."),
+        click.option("--lr", type=float, help="Peak learning rate.  [default: a range test for each candidate]"),
+        click.option("--optimizer", type=click.Choice(("sgd", "adamw")), help="SGD has Nesterov momentum."),
+        click.option("--momentum", type=float, help="Of SGD; the first beta of AdamW."),
+        click.option("--weight-decay", type=float, help="Not applied to norms and biases."),
+        click.option("--schedule", type=click.Choice(("onecycle", "cosine", "constant")), help="Of the learning rate."),
+        click.option(
+            "--warmup", type=float, metavar="SHARE", help="Share of the steps in which the learning rate rises."
+        ),
+        click.option("--label-smoothing", type=float, metavar="SHARE"),
+        click.option("--clip", type=float, metavar="NORM", help="Largest norm of the gradient, 0 for none."),
+        click.option("--ema", type=float, metavar="DECAY", help="Of the moving average of the weights, 0 for none."),
+        click.option(
+            "--patience", type=int, help="End a training after so many epochs without a better accuracy, 0 for never."
+        ),
+        click.option("--class-weights", is_flag=True, help="Weigh rare classes up in training."),
+        click.option(
+            "--precision", type=click.Choice(PRECISIONS), help="[default: the fastest, by a short measurement]"
+        ),
+        click.option(
+            "--compile/--no-compile", "compiled", default=None, help="[default: where it pays back within this run]"
+        ),
+        click.option("--device", type=click.Choice(("cpu", "cuda", "mps")), help="[default: the best that there is]"),
+        click.option("--threads", type=int, help="Processor threads."),
+        augmentation_options,
+        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
+        click.option("--tensorboard", is_flag=True, help="Write curves for TensorBoard into the run too."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="deepenough")
 def cli() -> None:
@@ -132,76 +243,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("data", required=False)
-@click.option("--target", type=float, metavar="SHARE", help="The accuracy that you need, as 0.95.")
-@weights_options(required=False)
-@click.option("--scratch", is_flag=True, help="Train from scratch, also where the images are photos.")
-@click.option(
-    "--family",
-    multiple=True,
-    type=click.Choice(FAMILIES),
-    help="Family of networks, trained from scratch; give it again for more.  [default: residual]",
-)
-@click.option("--width", multiple=True, type=float, help="Width factor of the family; give it again.  [default: 1]")
-@click.option("--max-depth", type=int, help="Deepest network of the ladder.  [default: 16 blocks a level]")
-@click.option(
-    "--margin",
-    type=float,
-    default=0.01,
-    show_default=True,
-    metavar="SHARE",
-    help="How much worse than the best is still good enough, without a target.",
-)
-@click.option(
-    "--minimize",
-    type=click.Choice(("depth", "parameters", "macs")),
-    default="depth",
-    show_default=True,
-    help="What to keep small.",
-)
-@click.option(
-    "--metric",
-    type=click.Choice(("top1", "balanced")),
-    default="top1",
-    show_default=True,
-    help="What accuracy means: balanced gives every class the same weight.",
-)
-@click.option(
-    "--budget",
-    type=float,
-    help="What the search may cost: with a target, trying depths below one that meets it stops at so many "
-    "trainings of the chosen network; without, it is a share of training the whole ladder.  [default: 2 and 0.5]",
-)
-@click.option(
-    "--folds",
-    type=int,
-    help="Judge on out-of-fold predictions in so many folds; 1 for the validation "
-    "split.  [default: 4 folds where that split is too small]",
-)
-@click.option("--time-limit", type=Span(), help="Stop after this long and answer from what there is: 90s, 20m, 1h.")
-@click.option("--size", type=int, help="Side to which images are resized.  [default: their own up to 64]")
-@click.option("--limit", type=int, help="Use at most so many images of each split, for a quick look.")
-@click.option("--epochs", type=int, help="Passes over the training images.  [default: by their number]")
-@click.option("--batch", type=int, help="Images a step.")
-@click.option("--lr", type=float, help="Peak learning rate.  [default: a range test for each candidate]")
-@click.option("--optimizer", type=click.Choice(("sgd", "adamw")), help="SGD has Nesterov momentum.")
-@click.option("--momentum", type=float, help="Of SGD; the first beta of AdamW.")
-@click.option("--weight-decay", type=float, help="Not applied to norms and biases.")
-@click.option("--schedule", type=click.Choice(("onecycle", "cosine", "constant")), help="Of the learning rate.")
-@click.option("--warmup", type=float, metavar="SHARE", help="Share of the steps in which the learning rate rises.")
-@click.option("--label-smoothing", type=float, metavar="SHARE")
-@click.option("--clip", type=float, metavar="NORM", help="Largest norm of the gradient, 0 for none.")
-@click.option("--ema", type=float, metavar="DECAY", help="Of the moving average of the weights, 0 for none.")
-@click.option(
-    "--patience", type=int, help="End a training after so many epochs without a better accuracy, 0 for never."
-)
-@click.option("--class-weights", is_flag=True, help="Weigh rare classes up in training.")
-@click.option("--precision", type=click.Choice(("float32", "bfloat16", "float16")))
-@click.option("--device", type=click.Choice(("cpu", "cuda", "mps")), help="[default: the best that there is]")
-@click.option("--threads", type=int, help="Processor threads.")
-@augmentation_options
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--tensorboard", is_flag=True, help="Write curves for TensorBoard into the run too.")
+@search_options
 @click.option("--out", type=click.Path(path_type=Path), metavar="RUN", help="Folder of the run.  [default: runs/...]")
 @click.option(
     "--resume",
@@ -210,21 +252,45 @@ def cli() -> None:
     metavar="RUN",
     help="Go on with a run that was stopped, from its newest checkpoint.",
 )
+@click.option(
+    "--ray",
+    is_flag=False,
+    flag_value="local",
+    metavar="[ADDRESS]",
+    help="Train candidates side by side on a Ray cluster; without ADDRESS on one that is started here.",
+)
 @click.pass_context
-def fit(ctx: click.Context, /, data: str | None, out: Path | None, resumed: Path | None, **options: Any) -> None:
+def fit(
+    ctx: click.Context, /, data: str | None, out: Path | None, resumed: Path | None, ray: str | None, **options: Any
+) -> None:
     """Find the shallowest network that does the task.
 
     DATA is a folder of class folders (with or without train, validation and test folders), a CSV of path and
-    label, a Parquet file or folder, a folder of IDX files, digits, fashion-mnist, or hf:NAME. Without DATA: digits.
+    label, a Parquet file or folder, WebDataset's tar shards, a folder of IDX files, digits, fashion-mnist, or hf:NAME.
+    Without DATA: digits.
     """  # fmt: skip
     from deepenough.console import Console
 
     if resumed is not None:
-        given = [p.opts[0] for p in ctx.command.params if _given(ctx, p) and p.name not in ("resumed",)]
+        given = [p.opts[0] for p in ctx.command.params if _given(ctx, p) and p.name not in ("resumed", "ray")]
         if given:
             raise DeepenoughError(f"--resume takes everything from the run; leave out {', '.join(given)}")
     options["switches"] = switches_of(options)
-    ctx.exit(Console().fit(data, out, resumed, options))
+    ctx.exit(Console().fit(data, out, resumed, options, ray))
+
+
+@cli.command()
+@search_options
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+def plan(data: str | None, as_json: bool, **options: Any) -> None:
+    """Say how long `fit` will take and how much memory, by a few training steps.
+
+    DATA and the options are those of `deepenough fit`. Nothing is kept but what was measured, in the cache.
+    """
+    from deepenough.console import Console
+
+    options["switches"] = switches_of(options)
+    Console().plan(data, as_json, options)
 
 
 def _given(ctx: click.Context, parameter: click.Parameter) -> bool:

@@ -81,21 +81,42 @@ class Console:
         self.out = RichConsole(width=wide)
         self.progress = RichConsole(stderr=True)
 
-    def fit(self, data: str | None, out: Path | None, resumed: Path | None, options: dict[str, Any]) -> int:
+    def fit(
+        self, data: str | None, out: Path | None, resumed: Path | None, options: dict[str, Any], ray: str | None = None
+    ) -> int:
         """Run or resume a search, print its evidence; the exit status."""
         from deepenough.depth.fit import fit, resume
         from deepenough.report.tables import evidence
         from deepenough.train.memory import keep_freed_memory
+        from deepenough.train.processes import follows
 
         keep_freed_memory()
+        if follows():
+            run = resume(resumed) if resumed else fit(data, out=out, **options)
+            return 0 if run.met else NOT_MET
         with Bars(self.progress) as bars:
-            run = resume(resumed, reporter=bars) if resumed else fit(data, out=out, reporter=bars, **options)
+            more: dict[str, Any] = {"reporter": bars, "ray": ray}
+            run = resume(resumed, **more) if resumed else fit(data, out=out, **more, **options)
         self.out.print(evidence(run.record, width=self.out.width))
         self.out.print(f"report: {escape(str(run.report))}", highlight=False, soft_wrap=True)
         self.out.print(
             f"predict: deepenough predict {escape(str(run.folder))} IMAGE...", highlight=False, soft_wrap=True
         )
         return 0 if run.met else NOT_MET
+
+    def plan(self, data: str | None, as_json: bool, options: dict[str, Any]) -> None:
+        """Print what a search will take."""
+        from deepenough.depth.fit import plan
+        from deepenough.report.tables import plan_table
+        from deepenough.train.memory import keep_freed_memory
+
+        keep_freed_memory()
+        with Bars(self.progress) as bars:
+            found = plan(data, reporter=bars, **options)
+        if as_json:
+            print(found.model_dump_json(indent=1, exclude_none=True))  # noqa: T201
+        else:
+            self.out.print(plan_table(found))
 
     def sound(self, data: str | None, as_json: bool, threads: int | None, options: dict[str, Any]) -> None:
         """Print the sounding of a pretrained network."""

@@ -115,8 +115,8 @@ def compare(
         raise DeepenoughError("none of these frameworks is installed here; `pip install 'deepenough[frameworks]'`")
     with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         root = Path(temporary)
-        _write(network, ready, root, rows, seed, reporter)
-        given = _batch(network, batch, seed, root / "batch.npz")
+        write_exports(network, ready, root, rows, seed, reporter)
+        given = random_batch(network, batch, seed, root / "batch.npz")
         workers = _start(ready, root, rows, stack, reporter)
         _gradients(workers, network, batch, seed, root, rows, reporter)
         _measure(workers, given, batch, rounds, seconds, rows, reporter)
@@ -131,7 +131,7 @@ def _without_dropout(stack: Stack) -> Stack:
     return tuple(replace(x, stack=_without_dropout(x.stack)) if isinstance(x, Group) else x for x in kept)
 
 
-def _write(
+def write_exports(
     network: Network, sides: Sequence[Side], root: Path, rows: dict[str, Row], seed: int, reporter: Reporter
 ) -> None:
     """The exports that the sides take; their sizes, and how many lines the network is in each framework's own code."""
@@ -176,7 +176,7 @@ def code_lines(source: str) -> int:
     return count
 
 
-def _batch(network: Network, batch: int, seed: int, path: Path) -> str:
+def random_batch(network: Network, batch: int, seed: int, path: Path) -> str:
     """Random images and labels, written to a file; its name."""
     channels, height, width = network.input
     random = np.random.default_rng(seed)
@@ -192,7 +192,7 @@ def _start(
     for number, side in enumerate(sides):
         with reporter.task(f"starting {side.name}"):
             try:
-                worker = Worker(side, root / side.target, root / f"{number}.log")
+                worker = side.start(root / side.target, root / f"{number}.log")
             except WorkerError as error:
                 rows[side.name].problem = str(error)
                 continue
@@ -233,7 +233,7 @@ def _gradients(
             except WorkerError as error:
                 rows[name].failed["gradients"] = str(error)
                 continue
-        exact = worker.side.whole_float64
+        exact = next(side.whole_float64 for side in SIDES if side.name == name)
         rows[name].allowed = SAME if exact else max(SAME, ROUNDING * rounding)
         rows[name].loss_difference = abs(loss - reference[0]) / max(abs(reference[0]), 1e-12)
         rows[name].gradient_difference = gradient_difference(gradients, reference[1])

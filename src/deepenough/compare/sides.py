@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -38,6 +38,10 @@ class Side:
         """Its packages that are not installed here."""
         return absent(self.packages)
 
+    def start(self, folder: Path, log: Path) -> Worker:
+        """Its process, for the export in a folder."""
+        return Worker([str(WORKERS / self.worker), str(folder), self.argument], folder, log, self.environment)
+
 
 SIDES = (
     Side("PyTorch", "torch", "torch_worker.py", ("torch", "safetensors"), ""),
@@ -64,14 +68,17 @@ class WorkerError(Exception):
 
 
 class Worker:
-    """A side's process. What it prints beside its answers goes to a file, whose end explains a failure."""
+    """A process that measures; `program` is its file and arguments, `folder` where its compilers keep what they make.
 
-    def __init__(self, side: Side, folder: Path, log: Path) -> None:
-        self.side, self.log = side, log
+    What it prints beside its answers goes to the file `log`, whose end explains a failure.
+    """
+
+    def __init__(self, program: Sequence[str], folder: Path, log: Path, environment: Mapping[str, str]) -> None:
+        self.log = log
         with log.open("wb") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, str(WORKERS / side.worker), str(folder), side.argument],
-                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **_fresh(folder), **side.environment},
+                [sys.executable, *program],
+                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **_fresh(folder), **environment},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -1,0 +1,94 @@
+"""One process against two on the same batch, each with one thread: how much of the second one's work is gained?
+
+    python benchmarks/scaling.py [DATA] [--depth 19] [--epochs 1] [--limit 4000] [--rounds 3]
+
+Trains the same residual network to the same weights with one process and with two (gloo, as torchrun starts them), in
+turns, and prints the median images a second of its training steps and the efficiency: the rate of two over twice the
+rate of one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+WORK = """
+import json, sys
+import numpy as np, torch
+from deepenough.data import open_source, prepare
+from deepenough.nets import FAMILIES
+from deepenough.train import ALONE, Recipe, keep_freed_memory, train
+from deepenough.train.perform import perform
+from deepenough.train.processes import joined, launched
+
+keep_freed_memory()
+torch.set_num_threads(1)
+data, depth, epochs, limit, folder = json.loads(sys.argv[1])
+images = prepare(open_source(data))
+rule = FAMILIES["residual"]
+shape = (images.preprocess.channels, *images.preprocess.size)
+network = rule.network(input=shape, classes=len(images.classes), depth=depth, width=1.0)
+recipe = Recipe(epochs=epochs, batch=128, lr=0.1, device="cpu")
+rows = images.split.train[:limit]
+
+def lead(group):
+    made = train(network, recipe, images, rows, np.empty(0, np.int64), folder, seed=0, group=group)
+    print(json.dumps(made.epochs * len(rows) / made.seconds))
+
+from pathlib import Path
+folder = Path(folder)
+if launched():
+    with joined(torch.device("cpu")) as group:
+        if group.leads:
+            lead(group)
+        else:
+            perform(group.order(None), images, torch.device("cpu"), group, None, lambda: False)
+else:
+    lead(ALONE)
+"""
+
+
+def rate(size: int, given: list[object]) -> float:
+    """Training images a second with so many processes."""
+    with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+        free.close()
+        common = {**os.environ, "OMP_NUM_THREADS": "1"}
+        if size > 1:
+            common |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(size)}
+        command = [sys.executable, "-c", WORK, json.dumps([*given, str(Path(folder) / "run")])]
+        processes = [
+            subprocess.Popen(command, env={**common, "RANK": str(rank)}, stdout=subprocess.PIPE, text=True)
+            for rank in range(size)
+        ]
+        answers = [process.communicate()[0] for process in processes]
+    return float(json.loads(answers[0]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", nargs="?", default="digits")
+    parser.add_argument("--depth", type=int, default=19)
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--limit", type=int, default=4000)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    seen: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(given.rounds):
+        for size, rates in seen.items():
+            rates.append(rate(size, [given.data, given.depth, given.epochs, given.limit]))
+            print(f"{size} processes: {rates[-1]:,.0f} images/s", flush=True)
+    one, two = (statistics.median(rates) for rates in seen.values())
+    print(f"efficiency {100 * two / (2 * one):.0f}%: {one:,.0f} and {two:,.0f} images/s")
+
+
+if __name__ == "__main__":
+    main()

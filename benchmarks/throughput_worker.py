@@ -1,0 +1,133 @@
+"""One contender of `throughput.py`: it answers commands as the workers of `deepenough compare` do.
+
+    python throughput_worker.py ours|torchvision|timm '["resnet50", [3, 224, 224], 16]'
+
+`ours` is a training as `deepenough fit` computes it: the package's own step, memory kept as the command line keeps it,
+with the moving average of the weights that the others go without. The others are plain loops over their models, SGD
+with momentum, in the default memory format and channels-last, eager and compiled.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+WORKERS = Path(importlib.import_module("deepenough.compare").__file__ or "").with_name("workers")
+sys.path.insert(0, str(WORKERS))
+
+kind, given = sys.argv[1], json.loads(sys.argv[2])
+name, shape, batch_size = given
+if kind == "ours":
+    from deepenough.train.memory import keep_freed_memory
+
+    keep_freed_memory()
+
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from loop import serve  # type: ignore[import-not-found]  # noqa: E402
+from torch import nn  # noqa: E402
+
+Run = Callable[[Any, Any], float]
+
+
+def images_of(pixels: Any, memory_format: torch.memory_format) -> torch.Tensor:
+    """Pixels uint8 (N, H, W, C) as the input of a network."""
+    images = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))).float() / 255 - 0.5
+    return images.contiguous(memory_format=memory_format)
+
+
+def ours() -> dict[tuple[str, str], Run]:
+    from deepenough.nets.choose import choose
+    from deepenough.train.feed import Batch
+    from deepenough.train.group import ALONE
+    from deepenough.train.objective import Objective
+    from deepenough.train.optimizer import set_lr
+    from deepenough.train.perform import fresh
+    from deepenough.train.recipe import Recipe
+
+    found: dict[tuple[str, str], Run] = {}
+    network = choose(name, shape=tuple(shape)) if shape else choose(name)
+    for memory_format in ("channels_last", "contiguous"):
+        for compiled in (False, True):
+            recipe = Recipe(batch=batch_size, lr=0.01, device="cpu", memory_format=memory_format, compiled=compiled)
+            made: list[Any] = []
+
+            def run(pixels: Any, labels: Any, made: list[Any] = made, recipe: Recipe = recipe) -> float:
+                if not made:
+                    made[:] = fresh(network, recipe, Objective(), torch.device("cpu"), 0, ALONE)
+                    set_lr(made[0].optimizer, 0.01)
+                state, step = made
+                wanted = nn.functional.one_hot(torch.from_numpy(labels), network.classes).float()
+                batch = Batch(images_of(pixels, torch.channels_last), wanted, 0, len(labels))
+                tally = step(batch)
+                state.advance(tally[:3], len(labels))
+                return float(tally[0])
+
+            found["train", mode(memory_format, compiled)] = run
+    return found
+
+
+def theirs(make: Callable[[], nn.Module]) -> dict[tuple[str, str], Run]:
+    found: dict[tuple[str, str], Run] = {}
+    for memory_format in ("contiguous", "channels_last"):
+        for compiled in (False, True):
+            made: list[Any] = []
+            layout = torch.channels_last if memory_format == "channels_last" else torch.contiguous_format
+
+            def run(
+                pixels: Any, labels: Any, made: list[Any] = made, layout: Any = layout, compiled: bool = compiled
+            ) -> float:
+                if not made:
+                    model = make().train().to(memory_format=layout)
+                    optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, weight_decay=5e-4)
+                    made[:] = [torch.compile(model) if compiled else model, optimizer]
+                model, optimizer = made
+                outputs = model(images_of(pixels, layout))
+                targets = torch.from_numpy(labels)
+                heads = [outputs] if isinstance(outputs, torch.Tensor) else list(outputs)
+                loss = sum(
+                    share * nn.functional.cross_entropy(head, targets)
+                    for share, head in zip((1, 0.3, 0.3), heads, strict=False)
+                )
+                loss.backward()  # type: ignore[union-attr]
+                optimizer.step()
+                optimizer.zero_grad()
+                return float(loss)
+
+            found["train", mode(memory_format, compiled)] = run
+    return found
+
+
+def mode(memory_format: str, compiled: bool) -> str:
+    return memory_format.replace("_", " ") + (", compiled" if compiled else "")
+
+
+def without_operators() -> None:
+    """torchvision's binary may lack CUDA's libraries; its models only need these operators to exist."""
+    library = torch.library.Library("torchvision", "DEF")
+    for operator in ("nms", "qnms"):
+        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    globals()["_kept"] = library
+
+
+def main() -> None:
+    if kind == "ours":
+        serve("deepenough", ours())
+        return
+    without_operators()
+    if kind == "torchvision":
+        import torchvision
+
+        extra = {"init_weights": False} if name == "googlenet" else {}
+        serve(f"torchvision {torchvision.__version__}", theirs(lambda: torchvision.models.get_model(name, **extra)))
+    else:
+        import timm
+
+        serve(f"timm {timm.__version__}", theirs(lambda: timm.create_model(name)))
+
+
+main()
