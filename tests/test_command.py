@@ -37,6 +37,10 @@ LAYER_KEYS = {
         ("fit digits --width 0", "--width 0: expected more than 0"),
         ("fit digits --time-limit soon", "expected a length of time, as 90s, 20m or 1.5h"),
         ("fit digits --seed -1 --out {tmp}/run", "--seed"),
+        ("fit digits --cache-limit much --out {tmp}/run", "expected an amount of memory, as 500MB or 20GB"),
+        ("fit digits --precision float8 --out {tmp}/run", "float8"),
+        ("plan {tmp}/photos", "photos"),
+        ("plan digits --target 95", "--target 95: expected a share between 0 and 1"),
         ("augment digits --seed -1", "--seed"),
         ("augment digits --out {tmp}/nowhere/sheet.png", "nowhere"),
         ("fit digits --threads 100000 --out {tmp}/run", "--threads 100000: expected at most 1,024"),
@@ -115,6 +119,24 @@ def test_layers_are_listed_for_a_reader(command: Command) -> None:
     assert status == 0
     assert "227" in out
     assert "lrn" in out.lower()
+
+
+def test_a_plan_names_every_rung_and_keeps_nothing(
+    command: Command, shapes: Path, quick_arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, output, _ = command("plan", str(shapes), *quick_arguments, "--json")
+    assert status == 0
+    found = json.loads(output)
+    assert [rung["name"] for rung in found["rungs"]] == ["residual-3", "residual-7"]
+    assert all(rung["seconds"] > 0 and rung["memory"] > 0 for rung in found["rungs"])
+    assert 0 < found["least"] <= found["most"]
+    assert found["memory"] > 50 * 2**20  # what the process has taken already
+    status, output, _ = command("plan", str(shapes), *quick_arguments)
+    assert status == 0
+    assert "residual-7" in output
+    assert "the search:" in output
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_augment_draws_originals_beside_their_augmentations(command: Command, shapes: Path, tmp_path: Path) -> None:

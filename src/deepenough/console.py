@@ -88,12 +88,12 @@ class Console:
         from deepenough.depth.fit import fit, resume
         from deepenough.report.tables import evidence
         from deepenough.train.memory import keep_freed_memory
-        from deepenough.train.processes import follows
+        from deepenough.train.processes import follows, launched
 
         keep_freed_memory()
         if follows():
-            run = resume(resumed) if resumed else fit(data, out=out, **options)
-            return 0 if run.met else NOT_MET
+            resume(resumed) if resumed else fit(data, out=out, **options)
+            return 0
         with Bars(self.progress) as bars:
             more: dict[str, Any] = {"reporter": bars, "ray": ray}
             run = resume(resumed, **more) if resumed else fit(data, out=out, **more, **options)
@@ -102,7 +102,7 @@ class Console:
         self.out.print(
             f"predict: deepenough predict {escape(str(run.folder))} IMAGE...", highlight=False, soft_wrap=True
         )
-        return 0 if run.met else NOT_MET
+        return 0 if run.met or launched() else NOT_MET  # torchrun would take it for a crash, and start again
 
     def plan(self, data: str | None, as_json: bool, options: dict[str, Any]) -> None:
         """Print what a search will take."""

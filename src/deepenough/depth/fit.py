@@ -176,14 +176,17 @@ def _begin(
 
 
 def _torn(source: Source, out: str | Path | None, asked: Options) -> Path | None:
-    """The run that these processes were on before torchrun started them again, if it got as far as its record."""
+    """The run that these processes were on before torchrun started them again, if it got as far as its record.
+
+    It may even have ended: torchrun takes any status but 0 for a crash.
+    """
     folder = Path(out) if out is not None else last_folder(source.name)
     if folder is None or not (folder / r.FILE).is_file():
         return None
     record = r.load(folder)
     chosen = {"weights", "scratch"}  # by what was in the cache, where the user left it open
     same = all(record.options.get(key) == value for key, value in _plain(asked).items() if key not in chosen)
-    return folder if same and record.status != "finished" else None
+    return folder if same else None
 
 
 def _plain(asked: Options) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import secrets
 import threading
 import time
@@ -38,7 +39,9 @@ class LostError(DeepenoughError):
     """Another process of the group is gone."""
 
     def __init__(self, why: object) -> None:
-        first = str(why).strip().splitlines()[0] if str(why).strip() else "no sign of life"
+        # gloo tells where in its source it was, and what to read there.
+        words = re.sub(r"\[[^\]]*\.(cc|h):\d+\]\s*", "", str(why)).strip() or "no sign of life"
+        first = re.split(r"\.\s|\n", words)[0]
         super().__init__(
             f"another process of this training is gone ({first}); what was done until the newest checkpoint is kept: "
             "start all processes again with `fit --resume RUN`"
@@ -168,6 +171,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
     beating.start()
     try:
         yield Processes(rank, size, store, device)
+        dist.destroy_process_group()
     finally:
         over.set()
         beating.join(BEAT)

@@ -1,0 +1,77 @@
+"""How long a search will take, and how long it took."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from deepenough import Record
+from deepenough.depth.judge import Question
+from deepenough.depth.ladder import ladder
+from deepenough.depth.plan import expect, expectation
+from deepenough.train.ways import Way
+
+
+class Workshop:
+    """Whose steps take a second for every 10 million multiply-accumulates of an image."""
+
+    recipe = SimpleNamespace(batch=64)
+
+    def __init__(self) -> None:
+        self.timed: list[str] = []
+
+    def way(self, rung: Any) -> Way:
+        self.timed.append(rung.name)
+        return Way(seconds=rung.macs / 1e7)
+
+    def steps_images(self, rung: Any) -> float:
+        return 1000.0
+
+
+def asked(target: float | None) -> Question:
+    return Question(
+        target=target, margin=0.01, metric="top1", minimize="depth", families=("residual",), widths=(1.0,),
+        budget=0.5, seed=0, weights=None,
+    )  # fmt: skip
+
+
+RUNGS = ladder(("residual",), (1.0,), (3, 32, 32), 10, max_depth=None, minimize="depth")
+
+
+@pytest.mark.parametrize("target", [None, 0.9])
+def test_what_is_not_measured_follows_from_its_multiply_accumulates(target: float | None) -> None:
+    workshop = Workshop()
+    found = expect(asked(target), RUNGS, workshop, None)  # type: ignore[arg-type]
+    assert len(set(workshop.timed)) == 3 < len(RUNGS)
+    for rung, planned in zip(RUNGS, found.rungs, strict=True):
+        assert planned.seconds == pytest.approx(1000 * rung.macs / 1e7)
+    whole = sum(rung.seconds for rung in found.rungs)
+    if target is None:
+        assert found.least == pytest.approx(sum(rung.seconds for rung in found.rungs[:3]))
+        assert found.most == pytest.approx(whole / 2)
+    else:
+        assert (found.least, found.most) == (found.rungs[0].seconds, pytest.approx(whole))
+    assert "GB of memory" in expectation(found)
+
+
+def test_a_time_limit_is_the_most_that_it_takes() -> None:
+    found = expect(asked(None), RUNGS, Workshop(), 30.0)  # type: ignore[arg-type]
+    assert found.least <= found.most == 30.0
+
+
+def test_the_record_sets_what_was_expected_beside_what_it_took(finished: Any) -> None:
+    found = Record.model_validate_json((finished / "record.json").read_text())
+    assert found.plan is not None
+    assert [rung.name for rung in found.plan.rungs] == [rung.name for rung in found.ladder]
+    expected = sum(candidate.expected or math.nan for candidate in found.candidates)
+    assert found.plan.expected == pytest.approx(expected)
+    assert found.plan.seconds == pytest.approx(sum(candidate.seconds for candidate in found.candidates))
+    assert found.plan.peak is None or found.plan.peak > 50 * 2**20
+    for candidate in found.candidates:
+        assert candidate.way is not None
+        assert candidate.ways
+        for training in candidate.trainings:
+            assert 0 <= training.waited <= 1
