@@ -192,6 +192,11 @@ def test_a_step_is_near_the_plain_step(name: str) -> None:
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
+def test_a_precision_that_the_device_does_not_know_is_refused() -> None:
+    with pytest.raises(DeepenoughError, match="tf32: only NVIDIA's GPUs know it, and this trains on cpu"):
+        Precision("tf32", CPU)
+
+
 def test_the_scaler_leaves_out_a_step_that_overflows() -> None:
     model = nn.Linear(2, 2)
     before = model.weight.detach().clone()

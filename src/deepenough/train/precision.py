@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from deepenough.errors import DeepenoughError
+
 HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -29,6 +31,10 @@ class Precision:
     """Autocast around the forward pass, and the scaler that keeps float16 gradients from vanishing."""
 
     def __init__(self, name: str, device: torch.device) -> None:
+        if name == "tf32" and device.type != "cuda":
+            raise DeepenoughError(f"precision tf32: only NVIDIA's GPUs know it, and this trains on {device.type}")
+        if name == "float64" and device.type == "mps":
+            raise DeepenoughError("precision float64: Apple's GPUs don't know it; give float32, or --device cpu")
         self.name = name
         self.device = device
         self.scaler = torch.amp.GradScaler(device.type, enabled=name == "float16")

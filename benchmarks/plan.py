@@ -1,0 +1,53 @@
+"""Is the time that `fit` expects the time that it takes?
+
+    python benchmarks/plan.py [DATA ...] [--limit 5000] [--epochs 4] [--out FOLDER]
+
+Runs `deepenough fit` on each data set, in a process of its own, and prints from the records what the trainings were
+expected to take, by a few steps of each network before, and what they took; the same for the memory. DATA may be
+digits, fashion-mnist or a path, with options after a comma: `photos,--size=96`. The machine has to be alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+GIB = 2**30
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", nargs="*", default=["digits", "fashion-mnist"])
+    parser.add_argument("--limit", type=int, default=5000)
+    parser.add_argument("--epochs", type=int, default=4)
+    given = parser.parse_args()
+    print(
+        "| data | trainings | expected | took | ratio | memory expected | taken |\n|---|---|---|---|---|---|---|",
+        flush=True,
+    )
+    for each in given.data:
+        data, *options = each.split(",")
+        with tempfile.TemporaryDirectory() as folder:
+            run = Path(folder) / "run"
+            words = [data, "--limit", str(given.limit), "--epochs", str(given.epochs), "--out", str(run), *options]
+            subprocess.run([sys.executable, "-m", "deepenough", "fit", *words], capture_output=True, check=False)
+            record = json.loads((run / "record.json").read_text())
+        plan, count = record["plan"], sum(len(c["trainings"]) for c in record["candidates"])
+        cells = [
+            f"{Path(data).name} {' '.join(options)}",
+            str(count),
+            f"{plan['expected']:.0f} s",
+            f"{plan['seconds']:.0f} s",
+            f"{plan['seconds'] / plan['expected']:.2f}",
+            f"{plan['memory'] / GIB:.2f} GiB",
+            f"{(plan['peak'] or 0) / GIB:.2f} GiB",
+        ]
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
