@@ -1,10 +1,12 @@
 """One process against two on the same batch, each with one thread: how much of the second one's work is gained?
 
-    python benchmarks/scaling.py [DATA] [--depth 19] [--epochs 1] [--limit 4000] [--rounds 3]
+    python benchmarks/scaling.py [DATA] [--depth 19] [--width 1] [--batch 128] [--epochs 1] [--limit 4000]
+                                 [--rounds 5]
 
 Trains the same residual network to the same weights with one process and with two (gloo, as torchrun starts them), in
 turns, and prints the median images a second of its training steps and the efficiency: the rate of two over twice the
-rate of one.
+rate of one. Where the system can, each process is kept on a core of its own, or one alone would prepare its batches
+on the core that two have to share.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import tempfile
 from pathlib import Path
 
 WORK = """
-import json, sys
+import json, os, sys
 import numpy as np, torch
 from deepenough.data import open_source, prepare
 from deepenough.nets import FAMILIES
@@ -30,12 +32,15 @@ from deepenough.train.processes import joined, launched
 
 keep_freed_memory()
 torch.set_num_threads(1)
-data, depth, epochs, limit, folder = json.loads(sys.argv[1])
+if hasattr(os, "sched_setaffinity"):
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[int(os.environ.get("RANK", "0")) % len(cores)]})
+data, depth, width, batch, epochs, limit, folder = json.loads(sys.argv[1])
 images = prepare(open_source(data))
 rule = FAMILIES["residual"]
 shape = (images.preprocess.channels, *images.preprocess.size)
-network = rule.network(input=shape, classes=len(images.classes), depth=depth, width=1.0)
-recipe = Recipe(epochs=epochs, batch=128, lr=0.1, device="cpu")
+network = rule.network(input=shape, classes=len(images.classes), depth=depth, width=width)
+recipe = Recipe(epochs=epochs, batch=batch, lr=0.1, device="cpu")
 rows = images.split.train[:limit]
 
 def lead(group):
@@ -77,14 +82,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="?", default="digits")
     parser.add_argument("--depth", type=int, default=19)
+    parser.add_argument("--width", type=float, default=1.0)
+    parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--limit", type=int, default=4000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
+    asked = [given.data, given.depth, given.width, given.batch, given.epochs, given.limit]
     seen: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(given.rounds):
         for size, rates in seen.items():
-            rates.append(rate(size, [given.data, given.depth, given.epochs, given.limit]))
+            rates.append(rate(size, asked))
             print(f"{size} processes: {rates[-1]:,.0f} images/s", flush=True)
     one, two = (statistics.median(rates) for rates in seen.values())
     print(f"efficiency {100 * two / (2 * one):.0f}%: {one:,.0f} and {two:,.0f} images/s")

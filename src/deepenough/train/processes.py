@@ -26,6 +26,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from deepenough.errors import DeepenoughError
 from deepenough.train.group import Group, share
+from deepenough.train.wires import Wires, wired
 
 PATIENCE = 30.0  # seconds without a sign of life after which a process is taken for dead
 BEAT = 2.0  # seconds between a process' signs of life
@@ -79,6 +80,7 @@ class Processes(Group):
 
     def __init__(self, rank: int, size: int, store: Any, device: torch.device) -> None:
         self.rank, self.size, self.store, self.device = rank, size, store, device
+        self.wires: Wires | None = None
         self._orders = 0
 
     def add(self, tensors: Sequence[torch.Tensor]) -> None:
@@ -98,7 +100,15 @@ class Processes(Group):
             self._run(dist.broadcast, flat, src=0)
             _scatter(flat, bucket)
 
+    def words(self, mine: str) -> list[str]:
+        """What each process says, by rank."""
+        said: list[Any] = [None] * self.size
+        self._run(dist.all_gather_object, said, mine)
+        return said
+
     def every(self, tensor: torch.Tensor) -> torch.Tensor:
+        if self.wires and self.wires.carries(tensor):
+            return self._run(self.wires.every, tensor)  # type: ignore[no-any-return]
         found = [torch.empty_like(tensor) for _ in range(self.size)]
         self._run(dist.all_gather, found, tensor)
         return torch.stack(found)
@@ -140,7 +150,7 @@ class Processes(Group):
     def _run(self, call: Any, *given: Any, **named: Any) -> Any:
         try:
             return call(*given, **named)
-        except RuntimeError as error:
+        except (RuntimeError, OSError) as error:
             raise LostError(error) from None
 
 
@@ -170,7 +180,9 @@ def joined(device: torch.device) -> Iterator[Processes]:
     beating = threading.Thread(target=beat, daemon=True)
     beating.start()
     try:
-        yield Processes(rank, size, store, device)
+        group = Processes(rank, size, store, device)
+        with wired(group, PATIENCE) as group.wires:
+            yield group
         dist.destroy_process_group()
     finally:
         over.set()

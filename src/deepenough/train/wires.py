@@ -1,0 +1,125 @@
+"""Plain sockets between the processes of a group, for the small exchanges of batch norms.
+
+A batch norm waits for its exchange twice a step. gloo takes 0.4 to 1.7 ms for one between two processes of a machine,
+which made a residual net of depth 19 at 32x32 a third slower; two blocking sockets take 0.03 ms.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol
+
+import torch
+
+
+class Talks(Protocol):
+    """What a group can do without wires."""
+
+    rank: int
+    size: int
+
+    def agree(self, value: Any) -> Any: ...
+    def words(self, mine: str) -> list[str]: ...
+
+
+MOST = 2**16  # bytes of an exchange: what a socket takes without waiting for the other side to read
+MESH = 16  # processes that are all connected with one another
+CALL = 10.0  # seconds to wait for another process' call
+
+
+class Wires:
+    """One socket to every other process: `sockets[rank]`, None for this one."""
+
+    def __init__(self, sockets: list[socket.socket | None]) -> None:
+        self.sockets = sockets
+
+    def carries(self, tensor: torch.Tensor) -> bool:
+        """Whether a tensor is small enough, and there is something of it."""
+        return tensor.device.type == "cpu" and 0 < tensor.numel() * tensor.element_size() <= MOST
+
+    def every(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The tensors of all processes, stacked: (size, ...). Raises OSError where one is gone."""
+        found = torch.empty(len(self.sockets), *tensor.shape, dtype=tensor.dtype)
+        mine = tensor.detach().contiguous().numpy().data.cast("B")
+        for wire in self.sockets:
+            if wire:
+                wire.sendall(mine)
+        for wire, row in zip(self.sockets, found, strict=True):
+            if wire:
+                _read(wire, row.numpy().data.cast("B"))
+            else:
+                row.copy_(tensor)
+        return found
+
+    def close(self) -> None:
+        for wire in self.sockets:
+            if wire:
+                wire.close()
+
+
+@contextmanager
+def wired(group: Talks, timeout: float) -> Iterator[Wires | None]:
+    """Wires between all processes of a group; None for all where some can't call one another directly."""
+    wires = lay(group, timeout) if group.size <= MESH else None
+    try:
+        yield wires
+    finally:
+        if wires:
+            wires.close()
+
+
+def lay(group: Talks, timeout: float) -> Wires | None:
+    """Each process calls those of lower rank. `timeout` is the seconds that a wire may stay silent later."""
+    sockets: list[socket.socket | None] = [None] * group.size
+    word = bytes.fromhex(group.agree(secrets.token_hex(16)))
+    with socket.create_server(("", 0), backlog=group.size) as server:
+        server.settimeout(CALL)
+        addresses = [tuple(text.split("|")) for text in group.words(f"{own_address()}|{server.getsockname()[1]}")]
+        try:
+            for rank in range(group.rank):
+                host, port = addresses[rank]
+                sockets[rank] = wire = socket.create_connection((host, int(port)), CALL)
+                wire.sendall(word + bytes([group.rank]))
+            while None in sockets[group.rank + 1 :]:
+                wire, _ = server.accept()
+                wire.settimeout(CALL)
+                said = bytearray(len(word) + 1)
+                _read(wire, memoryview(said))
+                if said[:-1] == word:  # else a stranger's call
+                    sockets[said[-1]] = wire
+            there = True
+        except OSError:
+            there = False
+    made = Wires(sockets)
+    if "no" in group.words("yes" if there else "no"):
+        made.close()
+        return None
+    for laid in sockets:
+        if laid:
+            laid.settimeout(timeout)
+            laid.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            laid.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MOST)
+    return made
+
+
+def own_address() -> str:
+    """This machine's address on the way to the first process."""
+    master = os.environ.get("MASTER_ADDR", "localhost"), int(os.environ.get("MASTER_PORT", "1"))
+    with suppress(OSError):
+        family, *_, to = socket.getaddrinfo(*master, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, socket.SOCK_DGRAM) as asked:
+            asked.connect(to)  # sends nothing
+            return str(asked.getsockname()[0])
+    return socket.gethostname()
+
+
+def _read(wire: socket.socket, into: Any) -> None:
+    while len(into):
+        count = wire.recv_into(into)
+        if not count:
+            raise ConnectionError("the connection was closed")
+        into = into[count:]
