@@ -208,9 +208,11 @@ class Workshop:
 
     def _measure(self, rung: Rung) -> Measured:
         part = self.parts.parts[0].train
-        return measure(
+        found = measure(
             rung.network, self.recipe, self.images, part, self.steps_images(rung) / self.group.size, free=self.free
         )
+        self.reporter.say(f"{rung.name}: {found}")
+        return found
 
     def try_(
         self,

@@ -90,15 +90,17 @@ class _Normalise(torch.autograd.Function):
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         (given,) = gradients
         x, weight, mean, variance, count = ctx.saved_tensors
-        # With fixed statistics the gradient of x is weight / sigma times the given one; what the statistics add to it
-        # is linear in x, and needs the sums over all processes.
-        direct, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
-            given, x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
+        # The kernel for fixed statistics gives this process' sums. From those of all follows what the statistics add to
+        # the gradient of x: by channel a x + b, beside weight / sigma times the given gradient.
+        _, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            given, x, weight, mean, variance, None, None, False, ctx.eps, [False, True, True]
         )
         sums = ctx.group.every(torch.stack((of_weight, of_bias))).sum(dim=0)
-        scale = -weight / (variance + ctx.eps).sqrt() / count
+        factor = weight / (variance + ctx.eps).sqrt()
+        scale = -factor / count
         through = F.batch_norm(x, mean, variance, scale * sums[0], scale * sums[1], False, 0.0, ctx.eps)
-        return direct.add_(through), of_weight, of_bias, None
+        by_channel = [1, -1] + [1] * (x.dim() - 2)
+        return through.addcmul_(given, factor.view(by_channel)), of_weight, of_bias, None
 
 
 def _moments(x: torch.Tensor, group: Group) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

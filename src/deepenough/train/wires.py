@@ -1,7 +1,7 @@
 """Plain sockets between the processes of a group, for the small exchanges of batch norms.
 
 A batch norm waits for its exchange twice a step. gloo takes 0.4 to 1.7 ms for one between two processes of a machine,
-which made a residual net of depth 19 at 32x32 a third slower; two blocking sockets take 0.03 ms.
+which made a residual net of depth 19 at 32x32 a third slower; two sockets take 0.03 to 0.15 ms.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
@@ -28,6 +29,7 @@ class Talks(Protocol):
 
 MOST = 2**16  # bytes of an exchange: what a socket takes without waiting for the other side to read
 MESH = 16  # processes that are all connected with one another
+AWAKE = 0.002  # seconds to look for an answer without going to sleep: a core that slept is slow for a while
 CALL = 10.0  # seconds to wait for another process' call
 
 
@@ -118,8 +120,12 @@ def own_address() -> str:
 
 
 def _read(wire: socket.socket, into: Any) -> None:
+    until = time.perf_counter() + AWAKE
     while len(into):
-        count = wire.recv_into(into)
+        try:
+            count = os.readv(wire.fileno(), [into]) if time.perf_counter() < until else wire.recv_into(into)
+        except BlockingIOError:  # nothing there yet; a socket with a timeout never blocks by itself
+            continue
         if not count:
             raise ConnectionError("the connection was closed")
         into = into[count:]

@@ -1,0 +1,90 @@
+"""What does a search to a target cost, against training only the network that it chooses?
+
+    python benchmarks/search_cost.py DATA --target 0.92 [--limit N] [--max-depth 35] [--epochs N]
+
+Against successive halving (Jamieson and Talwalkar 2016) as Optuna's `SuccessiveHalvingPruner` does it, over the same
+ladder with the same recipe, split and seed: every rung is a trial, an epoch is a unit of resource, the accuracy on the
+validation images is reported after each. Its answer is the shallowest trial that it trained to the end and that meets
+the target. Both searches pay for all that they train; costs are in trainings of the network that `fit` chose, in
+multiply-accumulates and in seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import optuna
+
+from deepenough.data import open_source
+from deepenough.depth.fit import Setting, set_up
+from deepenough.depth.options import Options
+from deepenough.depth.prospects import Curve
+from deepenough.depth.workshop import Candidate
+from deepenough.progress import Reporter
+from deepenough.train.memory import keep_freed_memory
+
+
+def halving(setting: Setting, seed: int) -> list[Candidate]:
+    """Every rung as far as successive halving trains it."""
+    tried: list[Candidate] = []
+    rungs = {rung.name: rung for rung in setting.ladder}
+
+    def objective(trial: optuna.Trial) -> float:
+        rung = rungs[trial.suggest_categorical("network", list(rungs))]
+
+        def watch(curve: Curve) -> str:
+            trial.report(curve[-1].top1, len(curve))
+            return "hopeless" if trial.should_prune() else "go on"
+
+        tried.append(setting.workshop.try_(rung, seed=seed, watch=watch))
+        print(f"  {rung.name}: {tried[-1].accuracy:.2%} {tried[-1].state}", flush=True)
+        if not tried[-1].finished:
+            raise optuna.TrialPruned
+        return tried[-1].accuracy
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        direction="maximize",
+        sampler=optuna.samplers.GridSampler({"network": list(rungs)}, seed=seed),
+        pruner=optuna.pruners.SuccessiveHalvingPruner(),
+    )
+    study.optimize(objective, n_trials=len(rungs))
+    return tried
+
+
+def summary(who: str, tried: Sequence[Candidate], answer: Candidate | None, alone: int, seconds: float) -> str:
+    cost, spent = sum(candidate.cost for candidate in tried), sum(candidate.seconds for candidate in tried)
+    found = f"{answer.name}, {answer.accuracy:.2%}" if answer else "nothing meets the target"
+    times = f"{spent:.0f} s, {spent / seconds:.2f} times"
+    return f"| {who} | {found} | {len(tried)} | {cost / alone:.2f} trainings | {times} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data")
+    parser.add_argument("--target", type=float, required=True)
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--max-depth", type=int)
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    asked = Options(**vars(parser.parse_args()), folds=1)
+    keep_freed_memory()
+    with tempfile.TemporaryDirectory() as folder:
+        setting = set_up(asked, open_source(asked.data), None, Path(folder) / "fit", Reporter())
+        search = setting.search(lambda s: None)
+        chosen = search.run().chosen
+        other = set_up(asked, open_source(asked.data), None, Path(folder) / "halving", Reporter())
+        tried = halving(other, asked.seed)
+    meets = [c for c in tried if c.finished and c.accuracy >= (asked.target or 0)]
+    answer = min(meets, key=lambda c: c.rung.macs, default=None)
+    alone, seconds = setting.workshop.alone(chosen.rung), chosen.seconds
+    print("| search | answer | networks tried | multiply-accumulates | time |\n|---|---|---|---|---|")
+    print(summary("deepenough fit", search.tried, chosen, alone, seconds))
+    print(summary("successive halving, Optuna", tried, answer, alone, seconds))
+
+
+if __name__ == "__main__":
+    main()

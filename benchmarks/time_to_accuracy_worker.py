@@ -1,0 +1,193 @@
+"""One contender of `time_to_accuracy.py`: after every epoch it prints the seconds trained and the test accuracy.
+
+python time_to_accuracy_worker.py ours:residual-7-1-3|keras|fastai|ultralytics arrays.npz SEED
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+class Stopwatch:
+    """Counts the seconds between `go` and `hold`."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def go(self, *_: Any) -> None:
+        self.began = time.perf_counter()
+
+    def hold(self, *_: Any) -> None:
+        self.seconds += time.perf_counter() - self.began
+
+
+def tell(seconds: float, top1: float) -> None:
+    print(json.dumps({"seconds": seconds, "top1": float(top1)}), flush=True)
+
+
+def ours(arrays: Any, seed: int, what: str) -> None:
+    from deepenough.train.memory import keep_freed_memory
+
+    keep_freed_memory()
+    from dataclasses import replace
+
+    from deepenough.data import open_source, prepare
+    from deepenough.nets import FAMILIES
+    from deepenough.train import train
+    from deepenough.train.curve import Epoch
+    from deepenough.train.recipe import default_recipe
+
+    family, depth, width, epochs = what.split("-")
+    images = prepare(open_source(str(arrays["data"])))
+    shape = (images.preprocess.channels, *images.preprocess.size)
+    network = FAMILIES[family].network(input=shape, classes=len(images.classes), depth=int(depth), width=float(width))
+    recipe = replace(default_recipe(len(arrays["train"]), shape, images.mirror), epochs=int(epochs), device="cpu")
+    told: list[int] = []
+
+    def progress(done: int, total: int, epoch: Epoch | None) -> None:
+        if epoch and epoch.epoch not in told:
+            told.append(epoch.epoch)
+            tell(time.perf_counter() - began, epoch.top1)
+
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        train(network, recipe, images, arrays["train"], arrays["test"], Path(folder), seed=seed, progress=progress)
+
+
+def keras(arrays: Any, seed: int) -> None:
+    """https://keras.io/examples/vision/mnist_convnet, with as many epochs as it takes."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(seed)
+    x, tx = (arrays[name].astype("float32") / 255 for name in ("x", "tx"))
+    y = keras.utils.to_categorical(arrays["y"], 10)
+    model = keras.Sequential(
+        [
+            keras.Input(shape=x.shape[1:]),
+            layers.Conv2D(32, kernel_size=(3, 3), activation="relu"),
+            layers.MaxPooling2D(pool_size=(2, 2)),
+            layers.Conv2D(64, kernel_size=(3, 3), activation="relu"),
+            layers.MaxPooling2D(pool_size=(2, 2)),
+            layers.Flatten(),
+            layers.Dropout(0.5),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+    model.compile(loss="categorical_crossentropy", optimizer="adam", metrics=["accuracy"])
+    clock = Stopwatch()
+    while True:
+        clock.go()
+        model.fit(x, y, batch_size=128, epochs=1, verbose=0)
+        clock.hold()
+        tell(clock.seconds, accuracy(model.predict(tx, batch_size=256, verbose=0), arrays["ty"]))
+
+
+def fastai(arrays: Any, seed: int) -> None:
+    import torch
+
+    without_operators()
+    from fastai.vision.all import (  # type: ignore[import-not-found]
+        Callback,
+        CrossEntropyLossFlat,
+        DataLoaders,
+        Learner,
+        accuracy,
+        set_seed,
+    )  # fmt: skip
+    from fastai.vision.models.xresnet import xresnet18  # type: ignore[import-not-found]
+
+    set_seed(seed)
+    pairs = [
+        torch.utils.data.TensorDataset(images_of(arrays[x]), torch.from_numpy(arrays[y]))
+        for x, y in (("x", "y"), ("tx", "ty"))
+    ]
+    clock = Stopwatch()
+
+    class Tell(Callback):  # type: ignore[misc]
+        def before_train(self) -> None:
+            clock.go()
+
+        def after_train(self) -> None:
+            clock.hold()
+
+        def after_epoch(self) -> None:
+            tell(clock.seconds, self.recorder.values[-1][-1])
+
+    loaders = DataLoaders.from_dsets(*pairs, bs=64, num_workers=0)
+    model = xresnet18(n_out=10, c_in=arrays["x"].shape[-1])
+    learner = Learner(loaders, model, loss_func=CrossEntropyLossFlat(), metrics=accuracy)
+    told = Tell()
+    told.order = 60  # after the recorder
+    with learner.no_bar():
+        learner.fit_one_cycle(5, 3e-3, cbs=told)
+
+
+def ultralytics(arrays: Any, seed: int) -> None:
+    from PIL import Image
+
+    without_operators()
+    from ultralytics import YOLO  # type: ignore[import-not-found]
+
+    clock = Stopwatch()
+    with tempfile.TemporaryDirectory() as folder:
+        for split, x, y in (("train", "x", "y"), ("val", "tx", "ty")):
+            for label in range(10):
+                (Path(folder) / split / str(label)).mkdir(parents=True)
+            for number, (pixels, label) in enumerate(zip(arrays[x], arrays[y], strict=True)):
+                path = Path(folder) / split / str(label) / f"{number}.png"
+                Image.fromarray(pixels.squeeze()).convert("RGB").save(path)
+        model = YOLO("yolo11n-cls.yaml")
+        model.add_callback("on_train_epoch_start", clock.go)
+        model.add_callback("on_train_epoch_end", clock.hold)
+        model.add_callback(
+            "on_fit_epoch_end", lambda trainer: tell(clock.seconds, trainer.metrics["metrics/accuracy_top1"])
+        )
+        model.train(
+            data=folder, epochs=10, imgsz=32, batch=128, seed=seed, device="cpu", workers=2, plots=False, save=False,
+            pretrained=False, project=folder, verbose=False,
+        )  # fmt: skip
+
+
+def images_of(pixels: Any) -> Any:
+    """uint8 (N, H, W, C) to float32 (N, C, H, W), about normalised."""
+    import torch
+
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div(255).sub(0.45).div(0.25).contiguous()
+
+
+def accuracy(probabilities: Any, labels: Any) -> float:
+    return float((np.asarray(probabilities).argmax(axis=1) == labels).mean())
+
+
+def without_operators() -> None:
+    """torchvision's binary may lack CUDA's libraries; its Python only needs these operators to exist."""
+    import torch
+
+    library = torch.library.Library("torchvision", "DEF")
+    for operator in ("nms", "qnms"):
+        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    globals()["_kept"] = library
+
+
+def main(words: Sequence[str]) -> None:
+    contender, path, seed = words
+    with np.load(path) as found:
+        arrays = dict(found)
+    kind, _, what = contender.partition(":")
+    if kind == "ours":
+        ours(arrays, int(seed), what)
+    else:
+        {"keras": keras, "fastai": fastai, "ultralytics": ultralytics}[kind](arrays, int(seed))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
