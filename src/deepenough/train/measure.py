@@ -8,13 +8,13 @@ import json
 import math
 import os
 import platform
-import statistics
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from platformdirs import user_cache_dir
 
@@ -23,19 +23,21 @@ from deepenough.files import write_whole
 from deepenough.nets import Network, activations, parameters
 from deepenough.nets.layers import Conv, Dense
 from deepenough.nets.shapes import visits
-from deepenough.train.device import choose_device, training_mode
+from deepenough.train.device import choose_device
 from deepenough.train.draws import own_draws, own_threads
 from deepenough.train.feed import Feed, Index, Loader
 from deepenough.train.group import ALONE
+from deepenough.train.loop import Job, NotFiniteError, Supervisor, one_epoch
 from deepenough.train.memory import available
 from deepenough.train.objective import Objective
-from deepenough.train.optimizer import set_lr
 from deepenough.train.perform import fresh, out_of_memory
 from deepenough.train.precision import settings
 from deepenough.train.recipe import Recipe
+from deepenough.train.stop import Interrupted
 from deepenough.train.ways import SHARE, Way, best, others, price
 
-WARM_UP, MEASURED = 1, 3
+WARM_UP, MEASURED = 1, 3  # steps
+MOMENT = 0.25  # seconds: of steps that are over in no time, more are measured
 ROOM = 0.8  # of the memory that is there which a step may take
 FREE = frozenset({"precision", "memory_format", "compiled", "micro_batch", "threads"})
 
@@ -109,32 +111,45 @@ def measure(
 
 
 def timed(way: Way, network: Network, recipe: Recipe, images: Images, index: Index) -> Way:
-    """The way with the median time of a few steps; infinite where memory does not suffice or torch can't do it."""
+    """The way with the time of a training's own steps, a few and for a moment at least; infinite where memory does not
+    suffice or torch can't do it."""
     recipe = way.recipe(recipe)
     device = choose_device(recipe.device)
-    few = index[: (WARM_UP + MEASURED) * recipe.batch]
-    paces: list[float] = []
+    ends: list[float] = []
+
+    def enough() -> bool:
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        ends.append(time.perf_counter())
+        return len(ends) > WARM_UP + MEASURED and ends[-1] - ends[WARM_UP] > MOMENT
+
     try:
         with own_draws(device), own_threads(way.threads or torch.get_num_threads()), settings(recipe.precision):
             state, step = fresh(network, recipe, Objective(recipe.label_smoothing), device, seed=0, group=ALONE)
-            training_mode(state.model, recipe.freeze_norms)
-            set_lr(state.optimizer, 1e-4)
-            feed = Feed(Loader(images, device, state.precision.dtype), few, recipe.batch, recipe.augment, seed=0)
-            started = time.perf_counter()
-            for batch in feed.epoch(0):
-                tally = step(batch, recipe.micro_batch)
-                state.advance(tally[:3], batch.total)
-                if device.type == "cuda":
-                    torch.cuda.synchronize()
-                paces.append((time.perf_counter() - started) / batch.total)
-                started = time.perf_counter()
+            job = Job(
+                feed=Feed(Loader(images, device, state.precision.dtype), index, recipe.batch, recipe.augment, seed=0),
+                held_out=np.empty(0, np.int64),
+                folder=None,
+                epochs=1,
+                patience=0,
+                schedule=lambda _: 1e-4,
+                step=step,
+                freeze_norms=recipe.freeze_norms,
+            )
+            supervisor = Supervisor(keeper=None, stop=enough, progress=lambda *_: None, total=0)
+            began = time.perf_counter()
+            with suppress(Interrupted, NotFiniteError):
+                while True:
+                    state.step = 0
+                    one_epoch(state, job, supervisor)
     except (MemoryError, RuntimeError) as error:
         gc.collect()
         if not out_of_memory(error) and not way.compiled:  # a compiler may be missing; all else is a fault of ours
             raise
         return replace(way, seconds=math.inf)
-    pace = statistics.median(paces[WARM_UP:] or paces)
-    return replace(way, seconds=pace, first=max(paces[0] - pace, 0.0) * recipe.batch)
+    each = len(index) / job.feed.steps  # images a step
+    pace = (ends[-1] - ends[WARM_UP - 1]) / (len(ends) - WARM_UP) if len(ends) > WARM_UP else ends[0] - began
+    return replace(way, seconds=pace / each, first=max(ends[0] - began - pace, 0.0))
 
 
 def at_once(network: Network, batch: int, memory: int | None) -> int:

@@ -27,6 +27,7 @@ from deepenough.train.precision import settings
 from deepenough.train.range_test import range_test
 from deepenough.train.recipe import Recipe
 from deepenough.train.result import ENDS
+from deepenough.train.reuse import reuse
 from deepenough.train.schedule import schedule
 from deepenough.train.state import State, Tensors
 from deepenough.train.step import Step, make_step
@@ -155,7 +156,7 @@ def fresh(
     network: Network, recipe: Recipe, objective: Objective, device: torch.device, seed: int, group: Group
 ) -> tuple[State, Step]:
     """The state before the first step, and what takes the steps; device and memory format are applied here."""
-    model = build(network, seed)
+    model = reuse(build(network, seed))
     if recipe.precision == "float64":
         model = model.double()
     model = place(model, device, recipe.memory_format)

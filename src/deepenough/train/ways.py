@@ -11,6 +11,7 @@ from deepenough.train.recipe import Recipe
 NOTICEABLE = 0.05  # a way that is not faster by more than this is not worth another rounding
 SHARE = 0.02  # of a training's time that looking for a faster way may take
 TRIAL = 4  # steps that a trial takes, about, with the first slow one
+LEAST = 0.3  # seconds that it takes, about, however short its steps are
 COMPILING = 1.2  # seconds a weighted layer; seen: 62 s for the 54 of ResNet-50 on two cores
 SLOWEST = {"bfloat16": 3.0, "float16": 3.0}  # how many times as long as float32 a step may take at worst
 
@@ -84,10 +85,10 @@ def others(way: Way, device: str, threads: int, free: frozenset[str]) -> Iterato
 
 def price(field: str, value: str | int, base: Way, batch: int, layers: int) -> float:
     """About how many seconds a trial takes at worst."""
-    step = base.seconds * batch
+    trial = max(TRIAL * base.seconds * batch, LEAST)
     if field == "compiled":
-        return COMPILING * layers + TRIAL * step
-    return TRIAL * step * SLOWEST.get(str(value), 1.5)
+        return COMPILING * layers + trial
+    return trial * SLOWEST.get(str(value), 1.5)
 
 
 def best(ways: Sequence[Way], images: float) -> Way:
