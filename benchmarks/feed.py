@@ -1,8 +1,9 @@
 """JPEG photos to augmented, normalised batches on one core: images a second, in the first epoch and after it.
 
-    python benchmarks/feed.py PHOTOS [--size 224] [--limit 1500] [--rounds 5] [--batch 64]
+    python benchmarks/feed.py PHOTOS [--size 224] [--limit 1500] [--rounds 5] [--batch 64] [--enlarge 1]
 
-PHOTOS is a folder with a folder of JPEG files for each class. Against: the usual pipeline, which opens every photo anew
+PHOTOS is a folder with a folder of JPEG files for each class; `--enlarge 8` makes those of 400x533 pixels as large as a
+phone's. Against: the usual pipeline, which opens every photo anew
 with Pillow, cuts a random part out, resizes it, flips, normalises (what torchvision's `RandomResizedCrop`,
 `RandomHorizontalFlip`, `ToTensor` and `Normalize` do); and the same as a transform of Hugging Face `datasets`, where
 that is installed. Ours has to check, decode and cache every photo in its first epoch. Each contender has its turn in a
@@ -62,7 +63,9 @@ def ours(photos: Path, size: int, batch: int) -> Callable[[], int]:
     from deepenough.data import open_source, prepare
     from deepenough.data.augment import Augment
     from deepenough.train.feed import Feed, Loader
+    from deepenough.train.memory import keep_freed_memory
 
+    keep_freed_memory()  # as the command line does
     made: list[Any] = []
 
     def epoch() -> int:
@@ -121,13 +124,18 @@ def work(kind: str, photos: Path, size: int, batch: int) -> None:
     print(json.dumps(rates))
 
 
-def chosen(photos: Path, limit: int, folder: Path) -> Path:
-    """Copies of at most `limit` photos, as many of each class as can be."""
+def chosen(photos: Path, limit: int, enlarge: int, folder: Path) -> Path:
+    """Copies of at most `limit` photos, as many of each class as can be, or of so many times their sides."""
     classes = sorted(path for path in photos.iterdir() if path.is_dir())
     for each in classes:
         (folder / each.name).mkdir(parents=True)
         for path in sorted(each.iterdir())[: -(-limit // len(classes))]:
-            shutil.copy(path, folder / each.name / path.name)
+            if enlarge == 1:
+                shutil.copy(path, folder / each.name / path.name)
+                continue
+            with Image.open(path) as photo:
+                large = photo.resize((enlarge * photo.width, enlarge * photo.height), Image.Resampling.BICUBIC)
+                large.convert("RGB").save(folder / each.name / path.name, "JPEG", quality=90)
     return folder
 
 
@@ -138,6 +146,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--limit", type=int, default=1500)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--enlarge", type=int, default=1)
     parser.add_argument("--worker", choices=KINDS, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.worker:
@@ -145,7 +154,7 @@ def main() -> None:
         return
     seen: dict[str, list[list[float]]] = {kind: [] for kind in KINDS if kind != "datasets" or find_spec("datasets")}
     with tempfile.TemporaryDirectory() as folder:
-        photos = chosen(given.photos, given.limit, Path(folder) / "photos")
+        photos = chosen(given.photos, given.limit, given.enlarge, Path(folder) / "photos")
         for _ in range(given.rounds):
             for kind, rates in seen.items():
                 words = [sys.executable, __file__, str(photos), f"--size={given.size}", f"--batch={given.batch}"]

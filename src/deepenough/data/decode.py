@@ -149,8 +149,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", whole.size, "white")
         laid = Image.alpha_composite(white, whole).convert("RGB")
         return laid.convert("L") if mode in ("1", "L", "LA", "La") else _grey_if_grey(laid, mode)
-    if mode == "L":
-        return image.copy()
+    if mode in ("L", "RGB"):
+        return image  # `_open` made it for us
     if mode == "1":
         return image.convert("L")
     return _grey_if_grey(image.convert("RGB"), mode)

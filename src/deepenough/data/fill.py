@@ -39,6 +39,7 @@ ROW = np.dtype(
 )
 
 _CHUNK = 32
+_VALUES = np.arange(256)
 
 
 @dataclass
@@ -122,15 +123,18 @@ def _examine(raw: Raw, row: int, filled: Filled, framing: Framing, channels: int
     entry["content"] = np.frombuffer(digest, "<u8")
     picture = upright(raw, framing.reading_side)
     if isinstance(raw, bytes):
-        digest = hashlib.sha256(_shaped(np.asarray(picture))).digest()
+        decoded = np.asarray(picture)
+        seen = hashlib.sha256(str(decoded.shape).encode())
+        seen.update(decoded.data)
+        digest = seen.digest()
     entry["picture"] = np.frombuffer(digest[:16], "<u8")
     entry["height"], entry["width"] = picture.height, picture.width
     pixels = framing.apply(picture, channels)
     if filled.pixels is not None:
         filled.pixels[row] = pixels
-    flat = pixels.reshape(-1, channels).astype(np.int64)
-    entry["sums"][0, :channels] = flat.sum(axis=0)
-    entry["sums"][1, :channels] = (flat * flat).sum(axis=0)
+    # By how often each value occurs, which Pillow counts ten times as fast as numpy adds.
+    counts = np.reshape(Image.fromarray(pixels.squeeze()).histogram(), (channels, 256))
+    entry["sums"][:, :channels] = (counts @ _VALUES, counts @ _VALUES**2)
     if min(picture.size) >= SMALLEST_COMPARED:
         thumb = thumbnail(picture)
         filled.thumbs[row] = thumb

@@ -32,7 +32,7 @@ _BITS = np.uint64(1) << np.arange(64, dtype=np.uint64)
 
 def thumbnail(picture: Image.Image) -> NDArray[np.uint8]:
     """The whole picture stretched to uint8 (32, 32, 3), for comparing."""
-    small = picture.resize((THUMB, THUMB), Image.Resampling.BILINEAR)
+    small = picture.resize((THUMB, THUMB), Image.Resampling.BILINEAR, reducing_gap=3.0)
     return np.asarray(small.convert("RGB"))
 
 
