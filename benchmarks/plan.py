@@ -3,8 +3,9 @@
     python benchmarks/plan.py [DATA ...] [--limit 5000] [--epochs 4] [--out FOLDER]
 
 Runs `deepenough fit` on each data set, in a process of its own, and prints from the records what the trainings were
-expected to take, by a few steps of each network before, and what they took; the same for the memory. DATA may be
-digits, fashion-mnist or a path, with options after a comma: `photos,--size=96`. The machine has to be alone.
+expected to take, by a few steps of each network before, and what they took; the same for the memory; and which share
+of the time was waited for images. DATA may be digits, fashion-mnist or a path, with options after a comma:
+`photos,--size=96`. The machine has to be alone.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     given = parser.parse_args()
     print(
-        "| data | trainings | expected | took | ratio | memory expected | taken |\n|---|---|---|---|---|---|---|",
+        "| data | trainings | expected | took | ratio | memory expected | taken | waited |\n" + "|---" * 8 + "|",
         flush=True,
     )
     for each in given.data:
@@ -36,15 +37,16 @@ def main() -> None:
             words = [data, "--limit", str(given.limit), "--epochs", str(given.epochs), "--out", str(run), *options]
             subprocess.run([sys.executable, "-m", "deepenough", "fit", *words], capture_output=True, check=False)
             record = json.loads((run / "record.json").read_text())
-        plan, count = record["plan"], sum(len(c["trainings"]) for c in record["candidates"])
+        plan, trainings = record["plan"], [t for c in record["candidates"] for t in c["trainings"]]
         cells = [
             f"{Path(data).name} {' '.join(options)}",
-            str(count),
+            str(len(trainings)),
             f"{plan['expected']:.0f} s",
             f"{plan['seconds']:.0f} s",
             f"{plan['seconds'] / plan['expected']:.2f}",
             f"{plan['memory'] / GIB:.2f} GiB",
             f"{(plan['peak'] or 0) / GIB:.2f} GiB",
+            f"{sum(t['waited'] * t['seconds'] for t in trainings) / sum(t['seconds'] for t in trainings):.1%}",
         ]
         print(f"| {' | '.join(cells)} |", flush=True)
 

@@ -2,8 +2,10 @@
 
     python benchmarks/throughput.py [NETWORK ...] [--batch 16] [--rounds 5] [--seconds 3] [--only ours,torchvision,...]
 
+A NETWORK is one of the zoo, at 224x224, or one of a family as `residual-19`, at 32x32; without any, the eight.
 Every contender is a process of its own that stays while the others have their turns; figures are medians over the
-steps of all rounds. torchvision and timm in a plain loop, with and without channels-last and compilation; Keras and
+steps of all rounds. torchvision, timm and the same module as ours (`plain`) in a plain loop, with and without
+channels-last and compilation; Keras and
 Paddle as in `deepenough compare`. Contenders that are not installed are left out. A last column says what share of the
 float32 matrix-product rate of the same run a step of ours reaches (6 operations a multiply-accumulate and image).
 """
@@ -25,6 +27,7 @@ from deepenough.compare.comparison import Row, random_batch, write_exports
 from deepenough.compare.sides import SIDES, Worker, WorkerError
 from deepenough.nets import macs
 from deepenough.nets.choose import choose
+from deepenough.nets.store import dumps
 from deepenough.progress import Reporter
 
 EIGHT = ("alexnet", "vgg16", "vgg19", "googlenet", "resnet34", "resnet50", "resnet101", "resnet152")
@@ -46,6 +49,7 @@ def own(name: str) -> list[str]:
     """Contenders of this benchmark's own that are here and have the network."""
     there = {
         "ours": True,
+        "plain": True,
         "torchvision": find_spec("torchvision") is not None and name in TORCHVISION,
         "timm": find_spec("timm") is not None and name in TIMM,
     }
@@ -53,7 +57,8 @@ def own(name: str) -> list[str]:
 
 
 def measure(name: str, batch: int, rounds: int, seconds: float, only: set[str], shape: Any) -> None:
-    network = choose(name, shape=shape)
+    family, _, depth = name.partition("-")
+    network = choose(family, depth=int(depth)) if depth else choose(name, shape=shape)
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         chosen = [kind for kind in own(name) if not only or kind in only]
@@ -62,7 +67,8 @@ def measure(name: str, batch: int, rounds: int, seconds: float, only: set[str], 
         ]
         write_exports(network, sides, root, {side.name: Row(side.name) for side in sides}, 0, Reporter())
         pixels = random_batch(network, batch, 0, root / "batch.npz")
-        asked = json.dumps([name, list(network.input), batch])
+        (root / "network.json").write_text(dumps(network))
+        asked = json.dumps([name, str(root / "network.json"), batch])
         workers = {kind: Worker([WORKER, kind, asked], root / kind, root / f"{kind}.log", {}) for kind in chosen}
         workers |= {side.name: side.start(root / side.target, root / f"{side.name}.log") for side in sides}
         taken: dict[tuple[str, str], list[float]] = {}

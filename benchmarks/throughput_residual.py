@@ -32,11 +32,13 @@ from deepenough.nets import (  # noqa: E402
     Sum,
     macs,
 )
-from deepenough.train import Recipe, choose_device  # noqa: E402
-from deepenough.train.objective import Objective, logits_of  # noqa: E402
-from deepenough.train.optimizer import make_clip, set_lr  # noqa: E402
+from deepenough.train import ALONE, Recipe, choose_device  # noqa: E402
+from deepenough.train.feed import Batch  # noqa: E402
+from deepenough.train.objective import Objective  # noqa: E402
+from deepenough.train.optimizer import set_lr  # noqa: E402
+from deepenough.train.perform import fresh  # noqa: E402
 from deepenough.train.state import State  # noqa: E402
-from deepenough.train.train import fresh_state  # noqa: E402
+from deepenough.train.step import Step  # noqa: E402
 
 
 def conv_bn(width: int) -> Stack:
@@ -53,15 +55,10 @@ def network(width: int, blocks: int) -> Network:
     )
 
 
-def step(state: State, recipe: Recipe, images: torch.Tensor, targets: torch.Tensor) -> float:
+def seconds_of(step: Step, state: State, batch: Batch) -> float:
     """The seconds of one training step."""
     clock = time.perf_counter()
-    set_lr(state.optimizer, 0.05)
-    with state.precision.autocast():
-        outputs = state.model(images)
-    loss = Objective(recipe.label_smoothing)(outputs, targets)
-    state.precision.step(loss, state.optimizer, make_clip(state.model, recipe.clip))
-    state.advance(loss, logits_of(outputs), targets)
+    state.advance(step(batch)[:3], batch.total)
     return time.perf_counter() - clock
 
 
@@ -86,15 +83,17 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     recipe = Recipe(batch=given.batch, lr=0.05, device="cpu")
     net = network(given.width, given.blocks)
-    state = fresh_state(net, recipe, choose_device("cpu"), seed=0)
+    state, step = fresh(net, recipe, Objective(recipe.label_smoothing), choose_device("cpu"), 0, ALONE)
+    set_lr(state.optimizer, 0.05)
     images = torch.rand(given.batch, 1, 28, 28).contiguous(memory_format=torch.channels_last)
     targets = torch.nn.functional.one_hot(torch.arange(given.batch) % 10, 10).float()
+    batch = Batch(images, targets, 0, given.batch)
     for _ in range(3):
-        step(state, recipe, images, targets)
+        seconds_of(step, state, batch)
         product(given.side)
     steps, products = [], []
     for _ in range(given.rounds):
-        steps.append(step(state, recipe, images, targets))
+        steps.append(seconds_of(step, state, batch))
         products.append(product(given.side))
     work = 6 * macs(net) * given.batch
     training = work / statistics.median(steps) / 1e9
@@ -107,7 +106,7 @@ def main() -> None:
     if given.profile:
         with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
             for _ in range(3):
-                step(state, recipe, images, targets)
+                seconds_of(step, state, batch)
         print(seen.key_averages().table(sort_by="self_cpu_time_total", row_limit=15, max_name_column_width=40))
 
 

@@ -1,10 +1,11 @@
 """One contender of `throughput.py`: it answers commands as the workers of `deepenough compare` do.
 
-    python throughput_worker.py ours|torchvision|timm '["resnet50", [3, 224, 224], 16]'
+    python throughput_worker.py ours|plain|torchvision|timm '["resnet50", "network.json", 16]'
 
 `ours` is a training as `deepenough fit` computes it: the package's own step, memory kept as the command line keeps it,
-with the moving average of the weights that the others go without. The others are plain loops over their models, SGD
-with momentum, in the default memory format and channels-last, eager and compiled.
+with the moving average of the weights that the others go without. The others are plain loops, `plain` over the same
+module as ours, torchvision and timm over theirs: SGD with momentum, in the default memory format and channels-last,
+eager and compiled.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ WORKERS = Path(importlib.import_module("deepenough.compare").__file__ or "").wit
 sys.path.insert(0, str(WORKERS))
 
 kind, given = sys.argv[1], json.loads(sys.argv[2])
-name, shape, batch_size = given
+name, stored, batch_size = given
 if kind == "ours":
     from deepenough.train.memory import keep_freed_memory
 
@@ -41,7 +42,7 @@ def images_of(pixels: Any, memory_format: torch.memory_format) -> torch.Tensor:
 
 
 def ours() -> dict[tuple[str, str], Run]:
-    from deepenough.nets.choose import choose
+    from deepenough.nets.store import loads
     from deepenough.train.feed import Batch
     from deepenough.train.group import ALONE
     from deepenough.train.objective import Objective
@@ -50,7 +51,7 @@ def ours() -> dict[tuple[str, str], Run]:
     from deepenough.train.recipe import Recipe
 
     found: dict[tuple[str, str], Run] = {}
-    network = choose(name, shape=tuple(shape)) if shape else choose(name)
+    network = loads(Path(stored).read_text())
     for memory_format in ("channels_last", "contiguous"):
         for compiled in (False, True):
             recipe = Recipe(batch=batch_size, lr=0.01, device="cpu", memory_format=memory_format, compiled=compiled)
@@ -88,7 +89,7 @@ def theirs(make: Callable[[], nn.Module]) -> dict[tuple[str, str], Run]:
                 model, optimizer = made
                 outputs = model(images_of(pixels, layout))
                 targets = torch.from_numpy(labels)
-                heads = [outputs] if isinstance(outputs, torch.Tensor) else list(outputs)
+                heads = [outputs] if isinstance(outputs, torch.Tensor) else heads_of(outputs)
                 loss = sum(
                     share * nn.functional.cross_entropy(head, targets)
                     for share, head in zip((1, 0.3, 0.3), heads, strict=False)
@@ -100,6 +101,12 @@ def theirs(make: Callable[[], nn.Module]) -> dict[tuple[str, str], Run]:
 
             found["train", mode(memory_format, compiled)] = run
     return found
+
+
+def heads_of(outputs: Any) -> list[torch.Tensor]:
+    """The logits, and those of auxiliary heads; ours come with their weights."""
+    main, *others = outputs
+    return [main, *(logits for _, logits in others[0])] if others and isinstance(others[0], list) else [main, *others]
 
 
 def mode(memory_format: str, compiled: bool) -> str:
@@ -117,6 +124,12 @@ def without_operators() -> None:
 def main() -> None:
     if kind == "ours":
         serve("deepenough", ours())
+        return
+    if kind == "plain":
+        from deepenough.nets.build import build
+        from deepenough.nets.store import loads
+
+        serve("PyTorch", theirs(lambda: build(loads(Path(stored).read_text()))))
         return
     without_operators()
     if kind == "torchvision":
