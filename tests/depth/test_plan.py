@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+import deepenough
 from deepenough import Record
 from deepenough.depth.judge import Question
 from deepenough.depth.ladder import ladder
 from deepenough.depth.plan import expect, expectation
+from deepenough.progress import Reporter
 from deepenough.train.ways import Way
 
 
@@ -60,6 +64,21 @@ def test_what_is_not_measured_follows_from_its_multiply_accumulates(target: floa
 def test_a_time_limit_is_the_most_that_it_takes() -> None:
     found = expect(asked(None), RUNGS, Workshop(), 30.0)  # type: ignore[arg-type]
     assert found.least <= found.most == 30.0
+
+
+def test_what_was_measured_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPENOUGH_CACHE", str(tmp_path))
+
+    class Lines(Reporter):
+        said: ClassVar[list[str]] = []
+
+        def say(self, text: str) -> None:
+            self.said.append(text)
+
+    found = deepenough.plan("digits", epochs=2, max_depth=7, folds=1, reporter=Lines())
+    for rung in found.rungs:
+        (line,) = [text for text in Lines.said if text.startswith(f"{rung.name}: ")]
+        assert re.fullmatch(rf"{rung.name}: [^()]+, [\d,]+ images/s( \(tried .*\))?", line)
 
 
 def test_the_record_sets_what_was_expected_beside_what_it_took(finished: Any) -> None:
