@@ -1,6 +1,6 @@
 """Training images a second: deepenough against torchvision, timm, Keras and Paddle, turn by turn.
 
-    python benchmarks/throughput.py [NETWORK ...] [--batch 16] [--rounds 5] [--seconds 3] [--only ours,torchvision,...]
+    python benchmarks/throughput.py [NETWORK ...] [--batch 16] [--rounds 5] [--seconds 3] [--only ours,torchvision,keras,...]
 
 A NETWORK is one of the zoo, at 224x224, or one of a family as `residual-19`, at 32x32; without any, the eight.
 Every contender is a process of its own that stays while the others have their turns; figures are medians over the
@@ -45,6 +45,11 @@ def product(side: int = 2048) -> float:
     return 2 * side**3 / (time.perf_counter() - clock)
 
 
+def wanted(label: str, only: set[str]) -> bool:
+    """Whether a contender is to take part: all, or those whose names begin with a word of `only`."""
+    return not only or label.lower().startswith(tuple(only))
+
+
 def own(name: str) -> list[str]:
     """Contenders of this benchmark's own that are here and have the network."""
     there = {
@@ -61,10 +66,8 @@ def measure(name: str, batch: int, rounds: int, seconds: float, only: set[str], 
     network = choose(family, depth=int(depth)) if depth else choose(name, shape=shape)
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
-        chosen = [kind for kind in own(name) if not only or kind in only]
-        sides = [
-            side for side in SIDES if side.name in ELSEWHERE and not side.missing and (not only or side.name in only)
-        ]
+        chosen = [kind for kind in own(name) if wanted(kind, only)]
+        sides = [side for side in SIDES if side.name in ELSEWHERE and not side.missing and wanted(side.name, only)]
         write_exports(network, sides, root, {side.name: Row(side.name) for side in sides}, 0, Reporter())
         pixels = random_batch(network, batch, 0, root / "batch.npz")
         (root / "network.json").write_text(dumps(network))
@@ -108,7 +111,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--only", default="")
     given = parser.parse_args()
-    only = {word for word in given.only.split(",") if word}
+    only = {word.lower() for word in given.only.split(",") if word}
     for name in given.networks:
         shape = None if name.startswith("alexnet") else (3, 224, 224)
         measure(name, given.batch, given.rounds, given.seconds, only, shape)
