@@ -1,6 +1,6 @@
 """Training images a second: deepenough against torchvision, timm, Keras and Paddle, turn by turn.
 
-    python benchmarks/throughput.py [NETWORK ...] [--batch 16] [--rounds 5] [--seconds 3] [--only ours,torchvision,keras,...]
+    python benchmarks/throughput.py [NETWORK ...] [--batch 16] [--rounds 5] [--seconds 3] [--only ours,keras,...]
 
 A NETWORK is one of the zoo, at 224x224, or one of a family as `residual-19`, at 32x32; without any, the eight.
 Every contender is a process of its own that stays while the others have their turns; figures are medians over the
