@@ -5,8 +5,8 @@
 Against successive halving (Jamieson and Talwalkar 2016) as Optuna's `SuccessiveHalvingPruner` does it, over the same
 ladder with the same recipe, split and seed: every rung is a trial, an epoch is a unit of resource, the accuracy on the
 validation images is reported after each. Its answer is the shallowest trial that it trained to the end and that is
-shown to meet the target, as `fit` has to show it. Both searches pay for all that they train; costs are in trainings of the network that `fit` chose, in
-multiply-accumulates and in seconds.
+shown to meet the target, as `fit` has to show it. Both searches pay for all that they train; costs are in trainings of
+the network that `fit` chose, in multiply-accumulates and in seconds.
 """
 
 from __future__ import annotations
