@@ -10,6 +10,7 @@ eager and compiled.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import sys
@@ -113,6 +114,12 @@ def mode(memory_format: str, compiled: bool) -> str:
     return memory_format.replace("_", " ") + (", compiled" if compiled else "")
 
 
+def quietly(name: str) -> Any:
+    """A module, without what it prints as it is imported: answers go to the standard output."""
+    with contextlib.redirect_stdout(sys.stderr):
+        return importlib.import_module(name)
+
+
 def without_operators() -> None:
     """torchvision's binary may lack CUDA's libraries; its models only need these operators to exist."""
     library = torch.library.Library("torchvision", "DEF")
@@ -132,15 +139,12 @@ def main() -> None:
         serve("PyTorch", theirs(lambda: build(loads(Path(stored).read_text()))))
         return
     without_operators()
+    library = quietly(kind)
     if kind == "torchvision":
-        import torchvision
-
         extra = {"init_weights": False} if name == "googlenet" else {}
-        serve(f"torchvision {torchvision.__version__}", theirs(lambda: torchvision.models.get_model(name, **extra)))
+        serve(f"torchvision {library.__version__}", theirs(lambda: library.models.get_model(name, **extra)))
     else:
-        import timm
-
-        serve(f"timm {timm.__version__}", theirs(lambda: timm.create_model(name)))
+        serve(f"timm {library.__version__}", theirs(lambda: library.create_model(name)))
 
 
 main()
