@@ -29,7 +29,8 @@ class Talks(Protocol):
 
 MOST = 2**16  # bytes of an exchange: what a socket takes without waiting for the other side to read
 MESH = 16  # processes that are all connected with one another
-AWAKE = 0.002  # seconds to look for an answer without going to sleep: a core that slept is slow for a while
+# Seconds to look for an answer without going to sleep: a core that slept is slow for a while. Windows has no readv.
+AWAKE = 0.002 if hasattr(os, "readv") else 0.0
 CALL = 10.0  # seconds to wait for another process' call
 
 
