@@ -33,6 +33,8 @@ import torch  # noqa: E402
 from loop import serve  # type: ignore[import-not-found]  # noqa: E402
 from torch import nn  # noqa: E402
 
+from torchvision_stub import without_operators  # noqa: E402
+
 Run = Callable[[Any, Any], float]
 
 
@@ -118,14 +120,6 @@ def quietly(name: str) -> Any:
     """A module, without what it prints as it is imported: answers go to the standard output."""
     with contextlib.redirect_stdout(sys.stderr):
         return importlib.import_module(name)
-
-
-def without_operators() -> None:
-    """torchvision's binary may lack CUDA's libraries; its models only need these operators to exist."""
-    library = torch.library.Library("torchvision", "DEF")
-    for operator in ("nms", "qnms"):
-        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    globals()["_kept"] = library
 
 
 def main() -> None:

@@ -94,6 +94,8 @@ def keras(arrays: Any, seed: int) -> None:
 def fastai(arrays: Any, seed: int) -> None:
     import torch
 
+    from torchvision_stub import without_operators
+
     without_operators()
     from fastai.vision.all import (  # type: ignore[import-not-found]
         Callback,
@@ -134,6 +136,8 @@ def fastai(arrays: Any, seed: int) -> None:
 def ultralytics(arrays: Any, seed: int) -> None:
     from PIL import Image
 
+    from torchvision_stub import without_operators
+
     without_operators()
     from ultralytics import YOLO  # type: ignore[import-not-found]
 
@@ -166,16 +170,6 @@ def images_of(pixels: Any) -> Any:
 
 def accuracy(probabilities: Any, labels: Any) -> float:
     return float((np.asarray(probabilities).argmax(axis=1) == labels).mean())
-
-
-def without_operators() -> None:
-    """torchvision's binary may lack CUDA's libraries; its Python only needs these operators to exist."""
-    import torch
-
-    library = torch.library.Library("torchvision", "DEF")
-    for operator in ("nms", "qnms"):
-        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    globals()["_kept"] = library
 
 
 def main(words: Sequence[str]) -> None:

@@ -259,9 +259,17 @@ def cli() -> None:
     metavar="[ADDRESS]",
     help="Train candidates side by side on a Ray cluster; without ADDRESS on one that is started here.",
 )
+@click.option("--processes", type=click.IntRange(min=1), help="With --ray: how many train each candidate together.")
 @click.pass_context
 def fit(
-    ctx: click.Context, /, data: str | None, out: Path | None, resumed: Path | None, ray: str | None, **options: Any
+    ctx: click.Context,
+    /,
+    data: str | None,
+    out: Path | None,
+    resumed: Path | None,
+    ray: str | None,
+    processes: int | None,
+    **options: Any,
 ) -> None:
     """Find the shallowest network that does the task.
 
@@ -272,11 +280,13 @@ def fit(
     from deepenough.console import Console
 
     if resumed is not None:
-        given = [p.opts[0] for p in ctx.command.params if _given(ctx, p) and p.name not in ("resumed", "ray")]
+        how = ("resumed", "ray", "processes")
+        given = [p.opts[0] for p in ctx.command.params if _given(ctx, p) and p.name not in how]
         if given:
             raise DeepenoughError(f"--resume takes everything from the run; leave out {', '.join(given)}")
     options["switches"] = switches_of(options)
-    ctx.exit(Console().fit(data, out, resumed, options, ray))
+    side_by_side = {"ray": ray, "processes": processes or 1}
+    ctx.exit(Console().fit(data, out, resumed, options, side_by_side))
 
 
 @cli.command()
@@ -368,6 +378,90 @@ def predict(
     from deepenough.console import Console
 
     ctx.exit(Console().predict(run, images, top, style or "table", reject_below or 0.0))
+
+
+@cli.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE|FOLDER...")
+@click.option(
+    "--method",
+    type=click.Choice(("gradcam", "integrated-gradients", "occlusion")),
+    default="gradcam",
+    show_default=True,
+)
+@click.option("--layer", metavar="PATH", help="For gradcam: a layer's path, as `deepenough nets` has them.")
+@click.option("--truth", metavar="CLASS", help="The right class.  [default: the images' folder, if it is a class]")
+@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to show.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="The picture, or a folder for many.")
+@click.pass_context
+def explain(
+    ctx: click.Context,
+    /,
+    run: Path,
+    images: tuple[str, ...],
+    method: str,
+    layer: str | None,
+    truth: str | None,
+    top: int,
+    out: Path | None,
+) -> None:
+    """Draw what in an image spoke for its class: the image, the heat over it, the most probable classes.
+
+    For a wrong answer also the heat for the right class.
+    """
+    from deepenough.console import Console
+    from deepenough.explain import command
+
+    ctx.exit(command.run(Console(), run, images, method, layer, truth, top, out))
+
+
+@cli.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("data", required=False)
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: RUN/features]")
+@click.option("--limit", type=click.IntRange(min=1), help="Use at most so many images of each split of other DATA.")
+def features(run: Path, data: str | None, out: Path | None, limit: int | None) -> None:
+    """Show what the layers see: first filters, the patches that excite channels most, a linear probe at every depth.
+
+    DATA is by default what the run was made from; its probes use only images that the model was not trained on.
+    """
+    from deepenough.console import Console
+    from deepenough.explain import command
+
+    command.show_features(Console(), run, data, out, limit)
+
+
+@cli.command()
+@click.argument("name", required=False)
+@click.option("--data", help="Images to look at, as for `fit`.  [default: fashion-mnist; digits for some quick ones]")
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings of each setting.")
+@click.option("--quick", is_flag=True, help="Few images, few epochs, narrow networks.")
+@click.option("--limit", type=click.IntRange(min=1), help="Use at most so many images of each split.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: lab/NAME]")
+def lab(name: str | None, data: str | None, seeds: int, quick: bool, limit: int | None, out: Path | None) -> None:
+    """Test what everyone says about depth, on your images: NAME is a claim; without NAME, list them."""
+    from deepenough.console import Console
+    from deepenough.lab import command
+
+    if name is None:
+        command.listing(Console())
+    else:
+        command.experiment(Console(), name, data, seeds, quick, limit, out)
+
+
+@cli.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 for everyone who reaches this machine.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 for any that is free.")
+@click.option("--device", type=click.Choice(("cpu", "cuda", "mps")), default="cpu", show_default=True)
+@click.option("--max-upload", type=click.IntRange(min=1), default=20, show_default=True, help="MiB of a request.")
+@click.option("--max-files", type=click.IntRange(min=1), default=32, show_default=True, help="Images of a request.")
+def serve(run: Path, host: str, port: int, device: str, max_upload: int, max_files: int) -> None:
+    """Answer over HTTP with the model of a run, and show a page to try it."""
+    from deepenough.console import Console
+    from deepenough.serve import command
+
+    command.run(Console(), run, host, port, device, max_upload, max_files)
 
 
 @cli.command()

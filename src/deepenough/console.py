@@ -82,7 +82,12 @@ class Console:
         self.progress = RichConsole(stderr=True)
 
     def fit(
-        self, data: str | None, out: Path | None, resumed: Path | None, options: dict[str, Any], ray: str | None = None
+        self,
+        data: str | None,
+        out: Path | None,
+        resumed: Path | None,
+        options: dict[str, Any],
+        side_by_side: dict[str, Any],
     ) -> int:
         """Run or resume a search, print its evidence; the exit status."""
         from deepenough.depth.fit import fit, resume
@@ -95,7 +100,7 @@ class Console:
             resume(resumed) if resumed else fit(data, out=out, **options)
             return 0
         with Bars(self.progress) as bars:
-            more: dict[str, Any] = {"reporter": bars, "ray": ray}
+            more: dict[str, Any] = {"reporter": bars, **side_by_side}
             run = resume(resumed, **more) if resumed else fit(data, out=out, **more, **options)
         self.out.print(evidence(run.record, width=self.out.width))
         self.out.print(f"report: {escape(str(run.report))}", highlight=False, soft_wrap=True)

@@ -86,12 +86,15 @@ class Model:
     @torch.inference_mode()
     def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Preprocessed pixels uint8 (N, H, W, C) -> logits float32 (N, classes)."""
-        out = [np.empty((0, len(self.classes)), np.float32)]
-        for start in range(0, len(pixels), BATCH):
-            block = torch.from_numpy(np.ascontiguousarray(pixels[start : start + BATCH])).to(self.device)
-            images = normalise(block.permute(0, 3, 1, 2).to(torch.float32).div_(255.0), self.preprocess)
-            out.append(self.module(images.contiguous(memory_format=torch.channels_last)).float().cpu().numpy())
-        return np.concatenate(out)
+        blocks = (pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH))
+        found = [self.module(self.inputs(block)).float().cpu().numpy() for block in blocks]
+        return np.concatenate([np.empty((0, len(self.classes)), np.float32), *found])
+
+    def inputs(self, pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """Preprocessed pixels uint8 (N, H, W, C) -> what the module takes: float32 (N, C, H, W), normalised."""
+        block = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).to(self.device)
+        images = normalise(block.permute(0, 3, 1, 2).to(torch.float32).div_(255.0), self.preprocess)
+        return images.contiguous(memory_format=torch.channels_last)
 
     def probabilities(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Preprocessed pixels uint8 (N, H, W, C) -> probabilities float32 (N, classes), in 0..1."""

@@ -45,16 +45,62 @@ def test_a_cluster_comes_to_the_same_answer(
     assert (together / WEIGHTS).read_bytes() == (alone / WEIGHTS).read_bytes()
 
 
+def test_a_candidate_may_be_trained_by_several_processes(
+    options: dict[str, Any], shapes: Path, cache: Path, tmp_path: Path
+) -> None:
+    given = {**options, "max_depth": 7, "threads": 1}
+    alone = fit(shapes, out=tmp_path / "alone", **given).record
+    together = fit(shapes, out=tmp_path / "together", ray="local", processes=2, **given).record
+    assert together.decision is not None
+    assert alone.decision is not None
+    assert together.decision.depth == alone.decision.depth
+    for one, other in zip(alone.candidates, together.candidates, strict=True):
+        mine, theirs = one.trainings[0].curve, other.trainings[0].curve
+        assert other.name == one.name
+        assert [epoch.train_loss for epoch in theirs] == pytest.approx([epoch.train_loss for epoch in mine], rel=1e-3)
+
+
+def test_a_lost_helper_is_made_up_for(
+    options: dict[str, Any], shapes: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = tmp_path / "killed"
+    plain = clusters.epochs_of
+
+    def has_a_helper_that_dies(order: Any, held: Any, crew: Any) -> Any:
+        from deepenough.depth import crew as there
+
+        helps = there.help_along
+
+        def dies_once(*given: Any) -> None:
+            import os
+
+            from deepenough.train.processes import Processes
+
+            if not killed.exists():
+                killed.write_text("")
+                Processes.order = lambda self, what: os._exit(1)  # type: ignore[method-assign]
+            helps(*given)
+
+        there.help_along = dies_once
+        yield from plain(order, held, crew)
+
+    monkeypatch.setattr(clusters, "epochs_of", has_a_helper_that_dies)
+    given = {**options, "max_depth": 3, "threads": 1}
+    found = fit(shapes, out=tmp_path / "together", ray="local", processes=2, **given).record
+    assert killed.exists()
+    assert found.status == "finished"
+
+
 def test_a_lost_worker_is_made_up_for(
     options: dict[str, Any], shapes: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed = tmp_path / "killed"
     plain = clusters.epochs_of
 
-    def dies_once(order: Any, images: Any, threads: int) -> Any:
+    def dies_once(order: Any, held: Any, crew: Any) -> Any:
         import os
 
-        for number, trained in enumerate(plain(order, images, threads)):
+        for number, trained in enumerate(plain(order, held, crew)):
             if number == 2 and not killed.exists():
                 killed.write_text(order.network.name)
                 os._exit(1)
@@ -87,6 +133,10 @@ def test_a_search_that_was_stopped_goes_on_with_or_without_a_cluster(
 def test_what_is_wrong_is_said(shapes: Path, options: dict[str, Any], tmp_path: Path, monkeypatch: Any) -> None:
     with pytest.raises(DeepenoughError, match=r"--ray 127\.0\.0\.1:1: nothing answers"):
         fit(shapes, out=tmp_path / "a", ray="127.0.0.1:1", **options)
+    with pytest.raises(DeepenoughError, match="4096 processes with"):
+        fit(shapes, out=tmp_path / "c", ray="local", processes=4096, **options)
+    with pytest.raises(DeepenoughError, match="with --ray"):
+        fit(shapes, out=tmp_path / "d", processes=2, **options)
     monkeypatch.setattr(clusters, "find_spec", lambda name: None)
     with pytest.raises(DeepenoughError, match=r"pip install 'deepenough\[cluster\]'"):
         fit(shapes, out=tmp_path / "b", ray="local", **options)

@@ -15,6 +15,13 @@ from deepenough.nets.shapes import visits
 SIDE = 96  # the smallest that AlexNet takes
 
 
+def test_levels_without_blocks_have_no_places() -> None:
+    shallow = FAMILIES["residual"].network(input=(3, 32, 32), classes=3, depth=3)
+    found = cuts(shallow)
+    assert found
+    assert all(any(visit.path.startswith(c.place) for visit in visits(shallow)) for c in found)
+
+
 def test_the_places_of_a_network_are_its_blocks_and_its_layers_with_their_activations() -> None:
     def places(name: str) -> list[str]:
         return [c.place for c in cuts(NETWORKS[name]())]

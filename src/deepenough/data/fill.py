@@ -118,15 +118,11 @@ def fill(
 
 def _examine(raw: Raw, row: int, filled: Filled, framing: Framing, channels: int) -> None:
     entry: Any = filled.table[row]
-    content = raw if isinstance(raw, bytes) else _shaped(raw)
-    digest = hashlib.sha256(content).digest()
+    digest = hashlib.sha256(raw).digest() if isinstance(raw, bytes) else _digest(raw)
     entry["content"] = np.frombuffer(digest, "<u8")
     picture = upright(raw, framing.reading_side)
     if isinstance(raw, bytes):
-        decoded = np.asarray(picture)
-        seen = hashlib.sha256(str(decoded.shape).encode())
-        seen.update(decoded.data)
-        digest = seen.digest()
+        digest = _digest(np.asarray(picture))
     entry["picture"] = np.frombuffer(digest[:16], "<u8")
     entry["height"], entry["width"] = picture.height, picture.width
     pixels = framing.apply(picture, channels)
@@ -142,8 +138,11 @@ def _examine(raw: Raw, row: int, filled: Filled, framing: Framing, channels: int
     entry["usable"] = True
 
 
-def _shaped(pixels: NDArray[np.uint8]) -> bytes:
-    return str(pixels.shape).encode() + pixels.tobytes()
+def _digest(pixels: NDArray[np.uint8]) -> bytes:
+    """SHA-256 of shape and pixels."""
+    seen = hashlib.sha256(str(pixels.shape).encode())
+    seen.update(np.ascontiguousarray(pixels).data)
+    return seen.digest()
 
 
 def _in_order(source: Source, work: Callable[[Raw | Exception, int], Any]) -> Iterator[tuple[int, range, list[Any]]]:

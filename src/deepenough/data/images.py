@@ -76,6 +76,7 @@ def prepare(
     cache: str | Path | None = None,
     progress: Progress | None = None,
     cache_limit: float | None = None,
+    limit: int | None = None,
 ) -> Images:
     """Check every image, split them, and lay their pixels into the cache; a second call reads the cache only.
 
@@ -84,6 +85,7 @@ def prepare(
     `seed` decides what is cut for validation and test. `cache`: a folder instead of the user's cache folder.
     `progress` is called with (done, total, what). Images whose pixels would take more than `cache_limit` bytes (by
     default half of what is free on that disk, at most 20 GiB) are looked through once and decoded anew whenever needed.
+    `limit`: at most so many images of each split, as `Images.subset` takes them.
     """
     square = (size, size) if isinstance(size, int) else size
     wanted = Framing(square) if isinstance(square, tuple) else square
@@ -91,14 +93,15 @@ def prepare(
         raise DeepenoughError(f"size {min(wanted.size)}: give at least {SMALLEST_SIDE} pixels a side")
     store = Cache(cache_folder(cache))
     quick = hashlib.sha256(f"{VERSION} {wanted} {source.stamp}".encode()).hexdigest()[:32]
-    limit = store.room() if cache_limit is None else cache_limit
-    found = store.find(quick) or _if_too_large(store.find(quick + STREAMED), limit)
+    room = store.room() if cache_limit is None else cache_limit
+    found = store.find(quick) or _if_too_large(store.find(quick + STREAMED), room)
     if found is None:
-        _make(source, wanted, store, quick, limit, progress)
+        _make(source, wanted, store, quick, room, progress)
         found = store.find(quick) or store.find(quick + STREAMED)
     if found is None:
         raise DeepenoughError(f"{store.folder}: the cache cannot be read back; is the disk full or damaged?")
-    return _assemble(source, *found, seed)
+    images = _assemble(source, *found, seed)
+    return images if limit is None else images.subset(limit, seed)
 
 
 def _other(content: Any) -> str:
@@ -108,17 +111,17 @@ def _other(content: Any) -> str:
 
 
 def _if_too_large(
-    found: tuple[dict[str, Any], dict[str, NDArray[Any]]] | None, limit: float
+    found: tuple[dict[str, Any], dict[str, NDArray[Any]]] | None, room: float
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
     """An entry without pixels, unless there is room for them by now."""
     if found is None:
         return None
     meta, arrays = found
-    return found if len(arrays["rows"]) * meta["size"][0] * meta["size"][1] * meta["channels"] > limit else None
+    return found if len(arrays["rows"]) * meta["size"][0] * meta["size"][1] * meta["channels"] > room else None
 
 
 def _make(
-    source: Source, wanted: Framing | None, store: Cache, quick: str, limit: float, progress: Progress | None
+    source: Source, wanted: Framing | None, store: Cache, quick: str, room: float, progress: Progress | None
 ) -> None:
     try:
         draft = store.draft()
@@ -129,7 +132,7 @@ def _make(
     try:
         natural, channels = survey(source, progress)
         framing = wanted or Framing(natural)
-        keep = len(source) * framing.size[0] * framing.size[1] * channels <= limit
+        keep = len(source) * framing.size[0] * framing.size[1] * channels <= room
         filled = fill(source, framing, channels, draft, progress, keep)
         if progress is not None:
             progress(0, 1, "looking for duplicates")

@@ -57,13 +57,26 @@ class Framing:
         shorter = None if self.shorter is None else round(self.shorter * side / min(self.size))
         return Framing((side, side), shorter, self.interpolation)
 
+    def box(self, width: float, height: float) -> tuple[float, float, float, float]:
+        """What of a picture of this size is seen: left, top, right and bottom, in its pixels."""
+        across, down = self.size[::-1]
+        if self._covers():
+            scale = max(down / height, across / width)
+        else:
+            assert self.shorter is not None
+            scale = self.shorter / min(width, height)
+        left, top = (width - across / scale) / 2, (height - down / scale) / 2
+        return max(left, 0.0), max(top, 0.0), min(left + across / scale, width), min(top + down / scale, height)
+
+    def _covers(self) -> bool:
+        return self.shorter is None or self.shorter < max(self.size)
+
     def apply(self, picture: Image.Image, channels: int) -> NDArray[np.uint8]:
         """uint8 (H, W, channels). A picture that has the size already is not resampled."""
         mode = "L" if channels == 1 else "RGB"
         if picture.mode != mode:
             picture = picture.convert(mode)
-        covering = self.shorter is None or self.shorter < max(self.size)
-        seen = self._covered(picture) if covering else self._cut(picture)
+        seen = self._covered(picture) if self._covers() else self._cut(picture)
         return np.asarray(seen, np.uint8).reshape(*self.size, channels)
 
     def _covered(self, picture: Image.Image) -> Image.Image:
@@ -71,14 +84,7 @@ class Framing:
         height, width = self.size
         if picture.size == (width, height):
             return picture
-        scale = max(height / picture.height, width / picture.width)
-        left, top = (picture.width - width / scale) / 2, (picture.height - height / scale) / 2
-        box = (
-            max(left, 0.0),
-            max(top, 0.0),
-            min(left + width / scale, picture.width),
-            min(top + height / scale, picture.height),
-        )
+        box = self.box(picture.width, picture.height)
         return picture.resize((width, height), RESAMPLING[self.interpolation], box=box)
 
     def _cut(self, picture: Image.Image) -> Image.Image:

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from deepenough.data.augment import Augment, apply
 from deepenough.data.images import Images
 from deepenough.data.split import Index
 from deepenough.errors import DeepenoughError
 from deepenough.files import check_new
+from deepenough.lettering import fitting, font
 
 _READABLE, _GAP, _CAPTION = 96, 6, 18  # pixels
 _BATCH_BYTES = 64 * 2**20  # of float32 pixels
@@ -34,15 +35,15 @@ def contact_sheet(images: Images, policy: Augment, *, seed: int, rows: int = 8, 
     factor = max(1, -(-_READABLE // max(height, width)))
     cell_y, cell_x = height * factor + _CAPTION + _GAP, width * factor + _GAP
     sheet = Image.new("RGB", (columns * cell_x + 2 * _GAP, len(picked) * cell_y + _GAP), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    draw = ImageDraw.Draw(sheet)
     for column, batch in enumerate(shown):
         left = _GAP + column * cell_x + _GAP * (column > 0)  # a wider gap after the originals
         for row, pixels in enumerate(batch):
             picture = _picture(pixels).resize((width * factor, height * factor), Image.Resampling.NEAREST)
             sheet.paste(picture, (left, _GAP + row * cell_y + _CAPTION))
     for row, number in enumerate(picked):
-        name = _fitting(images.classes[images.labels[number]], font, width * factor)
-        draw.text((_GAP, _GAP + row * cell_y + 1), name, fill="black", font=font)
+        name = fitting(images.classes[images.labels[number]], 12, width * factor)
+        draw.text((_GAP, _GAP + row * cell_y + 1), name, fill="black", font=font(name, 12))
     return sheet
 
 
@@ -110,14 +111,6 @@ def _spread(images: Images, count: int, seed: int) -> Index:
 
 def _picture(pixels: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-
-
-def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "...") > width:
-        text = text[:-1]
-    return text + "..."
 
 
 def _unique(names: list[str]) -> list[str]:

@@ -21,13 +21,15 @@ from typing import Any
 import torch
 
 from deepenough.data import Images
+from deepenough.depth.crew import Crew
 from deepenough.errors import DeepenoughError
 from deepenough.nets import Network
 from deepenough.train import Interrupted, Recipe, Trained, choose_device, train
 from deepenough.train.feed import Index
 from deepenough.train.loop import Progress, Watch
+from deepenough.train.processes import LostError
 from deepenough.train.result import ENDS, save_result
-from deepenough.train.train import OUT_OF_TIME, PAUSED, identify, recall
+from deepenough.train.train import OUT_OF_TIME, PAUSED, identify, seen_before
 
 LOCAL = "local"
 """The address that stands for a Ray started here."""
@@ -35,6 +37,14 @@ LOCAL = "local"
 ANSWER = 10.0  # seconds within which a cluster has to answer
 LOOK = 0.5  # seconds between looks at the user's wish to stop
 TRIES = 3  # how often a training is begun anew whose worker was lost
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """The wish for candidates side by side: on the Ray at `address`, each trained by `processes` together."""
+
+    address: str
+    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -49,38 +59,54 @@ class Order:
     start: Mapping[str, torch.Tensor] | None = None
 
 
+@dataclass(frozen=True)
+class Running:
+    """A training on its way: its epochs as they come, and what Ray keeps free for a crew of several."""
+
+    epochs: Any
+    place: Any = None
+
+
 @dataclass
 class Cluster:
-    """Trains on Ray what a search asks for, and what it may ask for next.
-
-    `threads` is what each training takes; with a GPU in the recipe's device, one of those too.
-    """
+    """Trains on Ray what a search asks for, and what it may ask for next."""
 
     ray: Any
     images: Images
-    threads: int
-    gpus: int
+    crew: Crew
     _images: Any = None
-    _running: dict[str, Any] = field(default_factory=dict)
+    _running: dict[str, Running] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._images = self.ray.put(self.images)
 
     def ahead(self, orders: Iterable[Order]) -> None:
         """Begin trainings that the search may want, in its order, as many as there is room for."""
-        room = max(int(self.ray.cluster_resources().get("CPU", 1)) // self.threads, 1)
+        room = self.room()
         for order in orders:
             if len(self._running) >= room:
                 return
             self._begin(order)
 
+    def room(self) -> int:
+        """How many trainings the cluster can do at once."""
+        there = self.ray.cluster_resources()
+        return min(int(there.get(kind, 0) // (each * self.crew.processes)) for kind, each in self.crew.needs.items())
+
     def _begin(self, order: Order) -> str:
         key = self._key(order)
         if key not in self._running:
-            task = self.ray.remote(
-                num_cpus=self.threads, num_gpus=self.gpus, max_retries=TRIES, num_returns="streaming"
-            )(epochs_of)
-            self._running[key] = task.remote(order, self._images, self.threads)
+            options: dict[str, Any] = {"num_cpus": self.crew.threads, "num_gpus": self.crew.gpus, "max_retries": TRIES}
+            place = None
+            if self.crew.processes > 1:  # all of them or none, near each other; workers are not used again
+                place = self.ray.util.placement_group([self.crew.needs] * self.crew.processes)
+                inside = self.ray.util.scheduling_strategies.PlacementGroupSchedulingStrategy(
+                    place, placement_group_bundle_index=0, placement_group_capture_child_tasks=True
+                )
+                options |= {"scheduling_strategy": inside, "retry_exceptions": [LostError], "max_calls": 1}
+            task = self.ray.remote(num_returns="streaming", **options)(epochs_of)
+            # In a list Ray hands on the reference itself, for the worker to give to its helpers.
+            self._running[key] = Running(task.remote(order, [self._images], self.crew), place)
         return key
 
     def _key(self, order: Order) -> str:
@@ -106,25 +132,27 @@ class Cluster:
         """`deepenough.train.train`, on the cluster: the folder gets what it would have got."""
         order = Order(network, recipe, train_index, held_out_index, seed, start)
         identity = self._key(order)
-        before = (watch and recall(folder / PAUSED, network, identity)) or recall(folder, network, identity)
+        before = seen_before(folder, network, identity, watched=watch is not None)
         if before:
             return before
-        stream = self._running.pop(self._begin(order))
-        for reference in self._arriving(stream, stop or (lambda: False)):
-            trained: Trained = self.ray.get(reference)
-            if progress is not None:
-                progress(trained.steps, trained.steps * recipe.epochs // max(trained.epochs, 1), trained.curve[-1])
-            if trained.ended in ENDS:
-                save_result(folder, trained, identity)
-                return trained
-            late = deadline is not None and time.monotonic() > deadline
-            verdict = OUT_OF_TIME if late else watch(trained.curve) if watch else "go on"
-            if verdict != "go on":
-                self._cancel(stream)
-                trained = replace(trained, ended=verdict)
-                if not late:
-                    save_result(folder / PAUSED, trained, identity)
-                return trained
+        running = self._running.pop(self._begin(order))
+        try:
+            for reference in self._arriving(running.epochs, stop or (lambda: False)):
+                trained: Trained = self.ray.get(reference)
+                if progress is not None:
+                    progress(trained.steps, trained.steps * recipe.epochs // max(trained.epochs, 1), trained.curve[-1])
+                if trained.ended in ENDS:
+                    save_result(folder, trained, identity)
+                    return trained
+                late = deadline is not None and time.monotonic() > deadline
+                verdict = OUT_OF_TIME if late else watch(trained.curve) if watch else "go on"
+                if verdict != "go on":
+                    trained = replace(trained, ended=verdict)
+                    if not late:
+                        save_result(folder / PAUSED, trained, identity)
+                    return trained
+        finally:
+            self._end(running)
         raise DeepenoughError(f"{network.name}: Ray gave no result; `ray status` says how the cluster is")
 
     def _arriving(self, stream: Any, stop: Callable[[], bool]) -> Iterator[Any]:
@@ -143,19 +171,24 @@ class Cluster:
 
     def close(self) -> None:
         """End all that runs ahead and is not wanted any more."""
-        for stream in self._running.values():
-            self._cancel(stream)
+        for running in self._running.values():
+            self._end(running)
         self._running.clear()
 
-    def _cancel(self, stream: Any) -> None:
+    def _end(self, running: Running) -> None:
         with suppress(self.ray.exceptions.RayError, ValueError):
-            self.ray.cancel(stream, force=True)
+            self.ray.cancel(running.epochs, force=True)
+        if running.place is not None:
+            self.ray.util.remove_placement_group(running.place)
 
 
-def epochs_of(order: Order, images: Images, threads: int) -> Iterator[Trained]:
+def epochs_of(order: Order, held: list[Any], crew: Crew) -> Iterator[Trained]:
     """A training's state after each of its epochs, the last one the finished training. Runs in a worker of Ray's."""
-    torch.set_num_threads(threads)
-    with tempfile.TemporaryDirectory() as temporary:
+    import ray
+
+    images: Images = ray.get(held[0])
+    device = choose_device(order.recipe.device)
+    with tempfile.TemporaryDirectory() as temporary, crew.together(held, device) as group:
         folder = Path(temporary) / "training"
         done = 0
         while True:
@@ -169,6 +202,7 @@ def epochs_of(order: Order, images: Images, threads: int) -> Iterator[Trained]:
                 seed=order.seed,
                 start=order.start,
                 watch=lambda curve, done=done: "an epoch" if len(curve) > done else "go on",  # type: ignore[misc]
+                group=group,
             )
             yield trained
             if trained.ended in ENDS:
@@ -192,8 +226,9 @@ def check_there(address: str) -> None:
 
 
 @contextmanager
-def cluster(address: str, images: Images, threads: int, device: str) -> Iterator[Cluster]:
-    """A connection to the Ray at `address`, or to one that is started here for as long as it lasts."""
+def cluster(wish: SideBySide, images: Images, threads: int, device: str) -> Iterator[Cluster]:
+    """A connection to the Ray that is wished for, or to one that is started here for as long as it lasts."""
+    address = wish.address
     if find_spec("ray") is None:
         raise DeepenoughError("--ray needs Ray: pip install 'deepenough[cluster]'")
     import ray
@@ -209,7 +244,13 @@ def cluster(address: str, images: Images, threads: int, device: str) -> Iterator
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise DeepenoughError(f"--ray {address}: {str(error).strip().splitlines()[0]}") from None
     try:
-        found = Cluster(ray, images, threads, gpus=int(choose_device(device).type == "cuda"))
+        crew = Crew(threads, gpus=int(choose_device(device).type == "cuda"), processes=wish.processes)
+        found = Cluster(ray, images, crew)
+        if not found.room():
+            raise DeepenoughError(
+                f"--ray: {crew.processes} processes with {threads} threads each are more than this cluster has; "
+                "`ray status` says how much that is. Give fewer --processes or --threads"
+            )
         yield found
         found.close()
     finally:

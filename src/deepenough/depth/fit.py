@@ -22,7 +22,7 @@ from deepenough import record as r
 from deepenough.data import Images, Source, from_anywhere, open_source, prepare
 from deepenough.depth import account, pictures
 from deepenough.depth.baselines import baselines
-from deepenough.depth.cluster import cluster
+from deepenough.depth.cluster import SideBySide, cluster
 from deepenough.depth.follow import follow, show
 from deepenough.depth.judge import Question, Verdict
 from deepenough.depth.ladder import Rung, ladder
@@ -105,21 +105,22 @@ def fit(
     out: str | Path | None = None,
     reporter: Reporter | None = None,
     ray: str | None = None,
+    processes: int = 1,
     **options: Any,
 ) -> Run:
     """Find the shallowest network that does the task.
 
     `data` and `options` are those of `deepenough fit` (see `Options`); `out` is the folder of the run, which must
     not hold one yet. `ray` is the address of a Ray cluster that trains candidates side by side, or "local" for one that
-    is started here. Started by torchrun, all processes train each candidate together. Ctrl-C and SIGTERM save what
-    there is; `resume` goes on.
+    is started here; as many `processes` train each of them together. Started by torchrun, all processes train one
+    candidate after the other together. Ctrl-C and SIGTERM save what there is; `resume` goes on.
 
     >>> run = fit("digits", target=0.95)                       # doctest: +SKIP
     >>> run.record.decision.text, run.model().predict("7.png")  # doctest: +SKIP
     """
-    options = _listed(options)
+    options, wish = _listed(options), _side_by_side(ray, processes)
     return _in_group(
-        options.get("device"), lambda group: _begin(data, out, reporter or Reporter(), options, group, ray)
+        options.get("device"), lambda group: _begin(data, out, reporter or Reporter(), options, group, wish)
     )
 
 
@@ -152,7 +153,7 @@ def _begin(
     reporter: Reporter,
     options: dict[str, Any],
     group: Group,
-    ray: str | None,
+    wish: SideBySide | None,
 ) -> Run:
     source = open_source(data)
     asked = Options.from_json({"data": from_anywhere(data), **options})
@@ -161,7 +162,7 @@ def _begin(
     before = _torn(source, out, asked) if restarted() else None
     if before is not None:
         reporter.say(f"going on with {before}, after a process was lost")
-        return _go_on(before, reporter, group, ray)
+        return _go_on(before, reporter, group, wish)
     if out is not None and (Path(out) / r.FILE).exists():
         raise DeepenoughError(
             f"--out {out}: there is a run already; go on with `deepenough fit --resume {out}`, or name another folder"
@@ -172,7 +173,7 @@ def _begin(
     # What was chosen is asked for when the run goes on, whatever is in the cache by then.
     asked = replace(asked, weights=asked.weights or weights.name) if weights else replace(asked, scratch=True)
     folder = new_folder(source.name) if out is None else Path(out)
-    return _run(asked, source, weights, folder, None, reporter, group, ray)
+    return _run(asked, source, weights, folder, None, reporter, group, wish)
 
 
 def _torn(source: Source, out: str | Path | None, asked: Options) -> Path | None:
@@ -207,12 +208,21 @@ def _in_group(device: str | None, work: Callable[[Group], Run]) -> Run:
         return Run(Path(folder), r.Record.model_validate_json(record))
 
 
-def resume(run: str | Path, *, reporter: Reporter | None = None, ray: str | None = None) -> Run:
+def resume(run: str | Path, *, reporter: Reporter | None = None, ray: str | None = None, processes: int = 1) -> Run:
     """Go on with a run that ended before its time, from its newest whole checkpoint, to the same weights."""
-    return _in_group(None, lambda group: _go_on(Path(run), reporter or Reporter(), group, ray))
+    wish = _side_by_side(ray, processes)
+    return _in_group(None, lambda group: _go_on(Path(run), reporter or Reporter(), group, wish))
 
 
-def _go_on(folder: Path, reporter: Reporter, group: Group, ray: str | None) -> Run:
+def _side_by_side(ray: str | None, processes: int) -> SideBySide | None:
+    if processes < 1 or (ray is None and processes != 1):
+        raise DeepenoughError(
+            f"--processes {processes}: give 1 or more, with --ray; without it torchrun starts several processes"
+        )
+    return None if ray is None else SideBySide(ray, processes)
+
+
+def _go_on(folder: Path, reporter: Reporter, group: Group, wish: SideBySide | None) -> Run:
     before = r.load(folder)
     if before.status == "finished":
         if not (folder / REPORT).is_file():  # killed between the record and its page
@@ -221,7 +231,7 @@ def _go_on(folder: Path, reporter: Reporter, group: Group, ray: str | None) -> R
     asked = Options.from_json(before.options)
     source = open_source(asked.data)
     weights = choose_weights(asked, source, reporter)
-    return _run(asked, source, weights, folder, before, reporter, group, ray)
+    return _run(asked, source, weights, folder, before, reporter, group, wish)
 
 
 @dataclass(frozen=True)
@@ -264,9 +274,14 @@ def set_up(
     torch.set_num_threads(_threads(asked, before, group))
     if weights is None:
         with reporter.task("reading images") as advance:
-            images = prepare(source, size=asked.size, seed=asked.seed, progress=advance, cache_limit=asked.cache_limit)
-        if asked.limit is not None:
-            images = images.subset(asked.limit, asked.seed)
+            images = prepare(
+                source,
+                size=asked.size,
+                seed=asked.seed,
+                progress=advance,
+                cache_limit=asked.cache_limit,
+                limit=asked.limit,
+            )
     else:
         weights, images = ready(
             weights,
@@ -360,13 +375,13 @@ def _run(
     before: r.Record | None,
     reporter: Reporter,
     group: Group,
-    ray: str | None,
+    wish: SideBySide | None,
 ) -> Run:
-    if ray is not None and group.size > 1:
+    if wish is not None and group.size > 1:
         raise DeepenoughError("--ray under torchrun: candidates train side by side, or together; give one")
     setting = set_up(asked, source, weights, folder, reporter, before, group)
     images, workshop = setting.images, setting.workshop
-    workshop.free -= {"threads"} if ray else set()  # which are what Ray gives to each training
+    workshop.free -= {"threads"} if wish else set()  # which are what Ray gives to each training
     show(group, asked, images)
     folder.mkdir(parents=True, exist_ok=True)
     record = _opened(asked, setting, before)
@@ -382,7 +397,7 @@ def _run(
         r.save(record, folder)
 
     search = setting.search(changed)
-    side_by_side = cluster(ray, images, torch.get_num_threads(), setting.recipe.device) if ray else nullcontext()
+    side_by_side = cluster(wish, images, torch.get_num_threads(), setting.recipe.device) if wish else nullcontext()
     with Stop() as stop, side_by_side as workshop.cluster:
         workshop.stop = stop
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,9 +30,8 @@ class Pictures:
 
     def read(self) -> Images:
         """The images, from this machine's cache where they are in it."""
-        images = prepare(open_source(self.data), size=self.framing, seed=self.seed, cache_limit=self.cache_limit)
-        if self.limit is not None:
-            images = images.subset(self.limit, self.seed)
+        source = open_source(self.data)
+        images = prepare(source, size=self.framing, seed=self.seed, cache_limit=self.cache_limit, limit=self.limit)
         if images.fingerprint != self.fingerprint:
             raise DeepenoughError(
                 f"{self.data or 'digits'}: this process finds other images there than process 0; "
@@ -58,14 +58,18 @@ def show(group: Group, asked: Options, images: Images) -> None:
 
 def follow(group: Processes) -> Any:
     """Do what the leader orders until it orders something else than work: that is the answer."""
-    images: Images | None = None
     with Stop() as stop:
-        while True:
-            match group.order(None):
-                case Pictures() as pictures:
-                    images = pictures.read()
-                    group.meet()
-                case Task() as task if images is not None:
-                    perform(task, images, choose_device(task.recipe.device), group, None, stop)
-                case answer:
-                    return answer
+        return obey(group, stop)
+
+
+def obey(group: Processes, stop: Callable[[], bool], images: Images | None = None) -> Any:
+    """`follow`, with the `images` if they are there already."""
+    while True:
+        match group.order(None):
+            case Pictures() as pictures:
+                images = pictures.read()
+                group.meet()
+            case Task() as task if images is not None:
+                perform(task, images, choose_device(task.recipe.device), group, None, stop)
+            case answer:
+                return answer

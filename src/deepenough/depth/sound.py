@@ -107,9 +107,7 @@ def ready(
         f"{replace(weights.input, size=wanted.size, shorter=wanted.shorter)}"
     )
     with reporter.task("reading images") as advance:
-        images = prepare(source, size=wanted, seed=seed, progress=advance, cache_limit=cache_limit)
-    if limit is not None:
-        images = images.subset(limit, seed)
+        images = prepare(source, size=wanted, seed=seed, progress=advance, cache_limit=cache_limit, limit=limit)
     weights = grey(weights) if images.preprocess.channels == 1 else weights
     given = Preprocess.of(weights.input)
     preprocess = replace(given, size=wanted.size, shorter=wanted.shorter)

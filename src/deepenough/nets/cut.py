@@ -108,6 +108,8 @@ def _places(stack: Stack, prefix: str, above: tuple[tuple[Group, Stack], ...]) -
 
 def _is_block(group: Group) -> bool:
     """Whether its last layer is a `Concat` that its convolutions squeeze for."""
+    if not group.stack:
+        return False
     *before, last = group.stack
     return isinstance(last, Concat) and any(isinstance(layer, Conv) for layer in before)
 

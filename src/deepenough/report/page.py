@@ -56,8 +56,8 @@ def render(record: r.Record, run: Path) -> str:
         candidates=sorted(record.candidates, key=lambda c: (c.depth, c.width, c.family, c.seed)),
         comparisons={pair.candidate: pair for pair in record.decision.comparisons} if record.decision else {},
         confusions=_confusions(record),
-        pictures=[(mistake, _picture(run, mistake.picture)) for mistake in record.mistakes],
-        patches=[(found, _picture(run, found.picture)) for found in record.patches],
+        pictures=[(mistake, data_address(run, mistake.picture)) for mistake in record.mistakes],
+        patches=[(found, data_address(run, found.picture)) for found in record.patches],
         listed=LISTED,
         totals={name: sum(counts) for name, counts in record.data.counts.items()},
     )
@@ -85,7 +85,7 @@ def _confusions(record: r.Record) -> list[tuple[str, str, int]]:
     return [(names[a], names[b], count) for count, a, b in pairs[:CONFUSIONS]]
 
 
-def _picture(run: Path, name: str) -> str | None:
+def data_address(run: Path, name: str) -> str | None:
     """A picture of the run's own folder as a data address; None where there is none."""
     path = (run / name).resolve()
     kind = KINDS.get(path.suffix.lower())

@@ -6,7 +6,6 @@ import gc
 import hashlib
 import json
 import math
-import os
 import platform
 import time
 from contextlib import suppress
@@ -16,9 +15,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from platformdirs import user_cache_dir
 
-from deepenough.data import Images
+from deepenough.data import Images, cache_folder
 from deepenough.files import write_whole
 from deepenough.nets import Network, activations, parameters
 from deepenough.nets.layers import Conv, Dense
@@ -173,8 +171,7 @@ class Notes:
         own = replace(recipe, epochs=1, lr=None)  # neither changes what a step costs
         words = [repr(network), own.to_json(), machine(device)]
         name: str = hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:32]
-        folder = Path(cache or os.environ.get("DEEPENOUGH_CACHE") or user_cache_dir("deepenough"))
-        self.path = folder / "measured" / f"{name}.json"
+        self.path = cache_folder(cache).with_name("measured") / f"{name}.json"
 
     def read(self, way: Way, base: Way) -> Way | None:
         """The way as fast against `base` as it was then."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets import Network
+from deepenough.nets import Network, dumps
 from deepenough.train.curve import Epoch
 from deepenough.train.files import (
     DamagedError,
@@ -64,7 +64,7 @@ def save_result(folder: Path, trained: Trained, identity: str) -> None:
     content = {
         "format": FORMAT,
         "identity": identity,
-        "network": repr(trained.network),
+        "network": json.loads(dumps(trained.network)),
         "curve": [epoch.to_json() for epoch in trained.curve],
         "ended": trained.ended,
         "lr": trained.lr,

@@ -68,7 +68,7 @@ def train(
         raise DeepenoughError(f"no training images for {network.name}; give at least one")
     device = choose_device(recipe.device)
     identity = identify(network, recipe, images, train_index, held_out_index, seed, start)
-    before = (watch and recall(folder / PAUSED, network, identity)) or recall(folder, network, identity)
+    before = seen_before(folder, network, identity, watched=watch is not None)
     if before:
         return before
     saved = checkpoint.newest(folder)
@@ -134,6 +134,11 @@ def summary(network: Network, state: State, ended: str) -> Trained:
 def known(folder: Path) -> bool:
     """Whether a folder holds what a training came to, or where a watch paused it."""
     return (folder / RESULT).is_file() or (folder / PAUSED / RESULT).is_file()
+
+
+def seen_before(folder: Path, network: Network, identity: str, *, watched: bool) -> Trained | None:
+    """What an earlier call left in a folder: with a watch, the pause that it saw; or else the finished result."""
+    return (recall(folder / PAUSED, network, identity) if watched else None) or recall(folder, network, identity)
 
 
 def recall(folder: Path, network: Network, identity: str) -> Trained | None:

@@ -1,0 +1,73 @@
+"""The processes that train one candidate on a Ray cluster: one alone, or several together as torchrun's would."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from deepenough.depth.follow import obey
+from deepenough.train.group import ALONE, Group
+from deepenough.train.processes import joined
+
+
+@dataclass(frozen=True)
+class Crew:
+    """How many processes train a candidate, and the threads and GPUs that each of them takes."""
+
+    threads: int
+    gpus: int = 0
+    processes: int = 1
+
+    @property
+    def needs(self) -> dict[str, int]:
+        """Of one process, in Ray's words."""
+        return {"CPU": self.threads} | ({"GPU": self.gpus} if self.gpus else {})
+
+    @contextmanager
+    def together(self, held: list[Any], device: torch.device) -> Iterator[Group]:
+        """This worker of Ray's as the first of the crew. The others are tasks of its own, which end with it.
+
+        `held` is Ray's reference to the images.
+        """
+        torch.set_num_threads(self.threads)
+        if self.processes == 1:
+            yield ALONE
+            return
+        import ray
+
+        here = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+        meeting = {"MASTER_ADDR": here, "MASTER_PORT": str(free_port())}
+        helper = ray.remote(num_cpus=self.threads, num_gpus=self.gpus, max_retries=0, max_calls=1)(help_along)
+        helpers = [helper.remote(self, held, device.type, rank, meeting) for rank in range(1, self.processes)]
+        enter(self, 0, meeting)
+        with joined(device) as group:
+            yield group
+            group.order(None)
+        ray.get(helpers)
+
+
+def help_along(crew: Crew, held: list[Any], device: str, rank: int, meeting: dict[str, str]) -> None:
+    """Train what the first process trains, until it has nothing more to do."""
+    import ray
+
+    torch.set_num_threads(crew.threads)
+    enter(crew, rank, meeting)
+    with joined(torch.device(device)) as group:
+        obey(group, lambda: False, ray.get(held[0]))
+
+
+def enter(crew: Crew, rank: int, meeting: dict[str, str]) -> None:
+    """Say to torch who this process is, as torchrun does. Ray shows each process its own GPUs alone."""
+    os.environ.update(meeting, RANK=str(rank), LOCAL_RANK="0", WORLD_SIZE=str(crew.processes))
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.create_server(("", 0)) as server:
+        return int(server.getsockname()[1])

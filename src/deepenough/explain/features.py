@@ -1,0 +1,153 @@
+"""What the layers of a trained model see: filters, exciting patches, and how much is told at every depth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from PIL import Image
+
+from deepenough import record as r
+from deepenough.data import Images, Preprocess, open_source, prepare
+from deepenough.depth.patches import patches
+from deepenough.depth.sound import sound
+from deepenough.errors import DeepenoughError
+from deepenough.evaluation import own_images
+from deepenough.files import sha256, write_whole
+from deepenough.model import FOLDER, WEIGHTS, Model, load
+from deepenough.nets.layers import Conv
+from deepenough.nets.shapes import visits
+from deepenough.nets.weights import Weights
+from deepenough.nets.weights.inputs import Input
+from deepenough.progress import Reporter
+from deepenough.report import words
+from deepenough.report.page import data_address, part
+
+PAGE, NUMBERS, FILTERS = "features.html", "features.json", "filters.png"
+TILE, GAP, ACROSS, MOST_FILTERS = 44, 4, 16, 64
+
+
+class Features(r.Part):
+    """What was seen of a model: the probes by depth, the patches, the first layer's filters."""
+
+    model: str
+    images: str
+    sounding: r.Sounding
+    patches: list[r.Patches]
+    filters: str
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The images: `unseen` are those that the model was not trained on, of `shown` the patches are cut."""
+
+    images: Images
+    unseen: npt.NDArray[np.int64]
+    shown: npt.NDArray[np.int64]
+    words: str
+
+
+def features(
+    run: str | Path,
+    data: str | Path | None = None,
+    *,
+    out: str | Path | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    reporter: Reporter | None = None,
+) -> tuple[Features, Path]:
+    """What a run's model sees at each depth, and the page that shows it.
+
+    `data` is by default what the run was made from; then the probes are fitted and judged, out of fold, on the images
+    that the model was not trained on, since features that know an image by heart say too much about it.
+    """
+    folder = Path(run)
+    reporter, model = reporter or Reporter(), load(folder)
+    seen = _images(folder, model, data, limit, seed, reporter)
+    split = replace(seen.images.split, train=seen.unseen, validation=np.empty(0, np.int64))
+    sounding = sound(_weights(folder, model), replace(seen.images, split=split), seed=seed, reporter=reporter).record
+    place = Path(out) if out is not None else folder / "features"
+    place.mkdir(parents=True, exist_ok=True)
+    filters(model).save(place / FILTERS)
+    found = Features(
+        model=str(run),
+        images=seen.words,
+        sounding=sounding,
+        patches=patches(model, seen.images, seen.shown, place),
+        filters=FILTERS,
+    )
+    write_whole(place / NUMBERS, found.model_dump_json(indent=1))
+    write_whole(place / PAGE, page(found, place))
+    return found, place / PAGE
+
+
+def _images(
+    folder: Path, model: Model, data: str | Path | None, limit: int | None, seed: int, reporter: Reporter
+) -> Seen:
+    record = r.load(folder) if (folder / r.FILE).is_file() else None
+    if data is None and record is None:
+        raise DeepenoughError(f"{folder}: a model without a run; give the DATA to look at")
+    wanted: Any = record.options["data"] if data is None and record else data
+    source = open_source(wanted)
+    own = own_images(folder, model, source, wanted)
+    if own is None or record is None:
+        framing = model.preprocess.framing
+        with reporter.task("reading images") as advance:
+            images = prepare(source, size=framing, seed=seed, progress=advance, limit=limit)
+        images = replace(images, preprocess=model.preprocess)
+        every = np.sort(np.concatenate([images.split.train, images.split.validation, images.split.test]))
+        return Seen(images, every, every, f"{len(every):,} images of {source.name}")
+    folds = record.decision_images.kind == "out-of-fold"
+    unseen = own.split.test if folds else np.sort(np.concatenate([own.split.validation, own.split.test]))
+    images = replace(own, preprocess=model.preprocess)
+    return Seen(images, unseen, own.split.train, f"{len(unseen):,} images that the model was not trained on")
+
+
+def _weights(folder: Path, model: Model) -> Weights:
+    """The model as what a sounding takes."""
+    p: Preprocess = model.preprocess
+    own = Input(p.size, p.shorter, p.interpolation, p.order, p.mean, p.std)
+    file = (folder / FOLDER if (folder / FOLDER).is_dir() else folder) / WEIGHTS
+    state = {name: tensor.float() for name, tensor in model.module.state_dict().items()}
+    return Weights(model.network.name, "this run", model.network, state, own, sha256(file), model.classes)
+
+
+def filters(model: Model) -> Image.Image:
+    """The first convolution's filters, each stretched to its own range: colours where it sees colours, else grey."""
+    path = next(visit.path for visit in visits(model.network) if isinstance(visit.layer, Conv))
+    weight = model.module.get_parameter(f"{path}.weight").detach().float().cpu()
+    if weight.shape[1] != 3:
+        weight = weight.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    elif model.preprocess.order == "BGR":
+        weight = weight.flip(1)
+    shown = weight[:MOST_FILTERS]
+    low, high = shown.amin((1, 2, 3), keepdim=True), shown.amax((1, 2, 3), keepdim=True)
+    pixels = ((shown - low) / (high - low).clamp(min=1e-12) * 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    rows = -(-len(pixels) // ACROSS)
+    step = TILE + GAP
+    sheet = Image.new("RGB", (min(len(pixels), ACROSS) * step - GAP, rows * step - GAP), "white")
+    for number, each in enumerate(pixels):
+        tile = Image.fromarray(each).resize((TILE, TILE), Image.Resampling.NEAREST)
+        sheet.paste(tile, (number % ACROSS * step, number // ACROSS * step))
+    return sheet
+
+
+def page(found: Features, folder: Path) -> str:
+    """One HTML file that needs nothing else."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"percent": words.percent, "interval": words.interval}
+    template = files("deepenough.explain").joinpath("features.html").read_text(encoding="utf-8")
+    return environment.from_string(template).render(
+        found=found,
+        style=Markup(part("style.css")),
+        filters=data_address(folder, found.filters),
+        patches=[(each, data_address(folder, each.picture)) for each in found.patches],
+        top=max(place.accuracy.value for place in found.sounding.places),
+    )

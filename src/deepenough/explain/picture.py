@@ -1,0 +1,93 @@
+"""Drawing explanations: panels side by side, and bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw
+
+from deepenough.lettering import fitting, font
+
+HEIGHT, WIDEST = 280, 420  # of a panel (pixels)
+GAP, LINE = 12, 22
+BARS = 300  # width of the bars' panel
+INK, PALE, BAR, RIGHT, WRONG = "#1c1e21", "#6b7280", "#4c78a8", "#2f855a", "#b83232"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A picture with a caption, and perhaps heat over that part of it which the network saw."""
+
+    image: Image.Image
+    caption: str
+    heat: npt.NDArray[np.float32] | None = None
+    box: tuple[float, float, float, float] | None = None
+
+
+def draw(panels: Sequence[Panel], bars: Sequence[tuple[str, float]], truth: str | None = None) -> Image.Image:
+    """The panels side by side, then the classes with their probabilities; an RGB picture."""
+    pictures = [sized(panel) for panel in panels]
+    height = max(picture.height for picture in pictures)
+    height = max(height, len(bars) * 2 * LINE)
+    width = sum(picture.width + GAP for picture in pictures) + BARS + GAP
+    sheet = Image.new("RGB", (GAP + width, height + LINE + 2 * GAP), "white")
+    pen, left = ImageDraw.Draw(sheet), GAP
+    for picture, panel in zip(pictures, panels, strict=True):
+        pen.text((left, GAP), fitting(panel.caption, 14, picture.width), fill=INK, font=font(panel.caption, 14))
+        sheet.paste(picture, (left, GAP + LINE))
+        left += picture.width + GAP
+    for number, (label, probability) in enumerate(bars):
+        top = GAP + LINE + number * 2 * LINE
+        colour = BAR if truth is None else RIGHT if label == truth else WRONG if number == 0 else BAR
+        share = f"{100 * probability:.1f}%"
+        pen.text((left, top), fitting(label, 14, BARS - 60), fill=INK, font=font(label, 14))
+        pen.text((left + BARS, top), share, fill=PALE, font=font(share, 14), anchor="ra")
+        pen.rectangle((left, top + 20, left + BARS, top + 28), fill="#e5e7eb")
+        if probability > 0.002:
+            pen.rectangle((left, top + 20, left + round(BARS * probability), top + 28), fill=colour)
+    return sheet
+
+
+def sized(panel: Panel) -> Image.Image:
+    """A panel's picture, as large as panels are: small images are enlarged without smoothing."""
+    scale = min(HEIGHT / panel.image.height, WIDEST / panel.image.width)
+    size = max(round(panel.image.width * scale), 1), max(round(panel.image.height * scale), 1)
+    how = Image.Resampling.NEAREST if scale > 2 else Image.Resampling.LANCZOS
+    picture = panel.image.resize(size, how).convert("RGB")
+    if panel.heat is not None:
+        box = panel.box or (0, 0, *panel.image.size)
+        over = overlay(panel.heat, size, tuple(scale * edge for edge in box))  # type: ignore[arg-type]
+        picture.paste(over, (0, 0), over)
+    return picture
+
+
+def overlay(
+    heat: npt.NDArray[np.float32], size: tuple[int, int], box: tuple[float, float, float, float]
+) -> Image.Image:
+    """The heat as an RGBA picture of `size` (width, height), clear where nothing speaks for the class, and outside of
+    the `box` that the network saw."""
+    warm = np.clip(heat, 0, None)
+    warm = warm / warm.max() if warm.max() > 0 else warm
+    left, top, right, bottom = (round(edge) for edge in box)
+    inner = Image.fromarray(warm.astype(np.float32)).resize(
+        (max(right - left, 1), max(bottom - top, 1)), Image.Resampling.BICUBIC
+    )
+    shares = np.zeros((size[1], size[0]), np.float32)
+    part = np.clip(np.asarray(inner), 0, 1)
+    shares[max(top, 0) : bottom, max(left, 0) : right] = part[: size[1] - top, : size[0] - left]
+    colours = palette()[(255 * shares).astype(np.uint8)]
+    alpha = (230 * shares**0.7).astype(np.uint8)
+    return Image.fromarray(np.dstack([colours, alpha]))
+
+
+@cache
+def palette() -> npt.NDArray[np.uint8]:
+    """256 colours from dark to bright, of equal perceptual steps: uint8 (256, 3)."""
+    from plotly.colors import sample_colorscale, unlabel_rgb
+
+    shades = sample_colorscale("Inferno", list(np.linspace(0, 1, 256)))
+    return np.array([unlabel_rgb(shade) for shade in shades]).round().astype(np.uint8)

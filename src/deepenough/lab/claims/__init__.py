@@ -1,0 +1,1 @@
+"""The claims, each a small recipe on the same training code."""

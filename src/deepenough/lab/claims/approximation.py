@@ -1,0 +1,87 @@
+"""One hidden layer of N sigmoid units fits a function ever better with N; a deep narrow one needs fewer parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from deepenough.lab.bench import Bench
+from deepenough.lab.record import Effect, Line, Point, Seen
+
+UNITS = (2, 4, 8, 16, 32)
+DEEP = ((4, 4), (6, 6), (4, 4, 4))
+POINTS = 256
+STEEP = 20.0  # of the first weights: a sigmoid then rises within a tenth of the interval
+
+
+def function(x: torch.Tensor) -> torch.Tensor:
+    """A sawtooth, which folding makes cheap (Telgarsky 2016, arXiv 1602.04485)."""
+    return 2 * (4 * x - (4 * x + 0.5).floor()).abs()
+
+
+def fitted(widths: Sequence[int], seed: int, steps: int) -> float:
+    """Root mean square error of a network of sigmoid layers on [0, 1], by L-BFGS."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        layers: list[nn.Module] = []
+        for before, after in zip((1, *widths), (*widths, 1), strict=True):
+            layers += [nn.Linear(before, after), nn.Sigmoid()]
+        model = nn.Sequential(*layers[:-1]).double()
+        for layer in (
+            each for each in list(model)[:-1] if isinstance(each, nn.Linear)
+        ):  # steps, spread over the inputs
+            nn.init.normal_(layer.weight, std=STEEP)
+            with torch.no_grad():
+                layer.bias.copy_(-(layer.weight * torch.rand_like(layer.weight)).sum(1))
+    x = torch.linspace(0, 1, POINTS, dtype=torch.float64)[:, None]
+    y = function(x)
+    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=steps, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss: torch.Tensor = (model(x) - y).square().mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return float(closure().detach().sqrt())
+
+
+def size(widths: Sequence[int]) -> int:
+    return sum((a + 1) * b for a, b in zip((1, *widths), (*widths, 1), strict=True))
+
+
+def measure(bench: Bench) -> Seen:
+    """Error against the number of parameters, one hidden layer and several."""
+    steps = 300 if bench.quick else 2000
+    lines = [
+        Line(
+            name=name,
+            points=[
+                Point(x=size(w), values=[fitted(w, seed, steps) for seed in bench.seeds], note="-".join(map(str, w)))
+                for w in widths
+            ],
+        )
+        for name, widths in (("one hidden layer", [(n,) for n in UNITS]), ("deep and narrow", DEEP))
+    ]
+    wide, deep = (line.points for line in lines)
+    best = min(deep, key=lambda point: point.mean)
+    rival = max((p for p in wide if float(p.x) >= float(best.x)), key=lambda p: -p.mean, default=wide[-1])
+    better = [math.log10(a / b) for a, b in zip(wide[0].values, wide[-1].values, strict=True)]
+    return Seen(
+        x="parameters",
+        y="root mean square error",
+        log_x=True,
+        log_y=True,
+        lines=lines,
+        effects=[
+            Effect(what=f"powers of ten by which the error falls from {UNITS[0]} to {UNITS[-1]} units", values=better),
+            Effect(
+                what=f"error of one layer with {rival.x} parameters less that of {best.note} with {best.x}",
+                values=[a - b for a, b in zip(rival.values, best.values, strict=True)],
+            ),
+        ],
+    )

@@ -1,0 +1,93 @@
+"""Two processes on half batches train the same network as one on the whole batch."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from deepenough.data import Images
+from deepenough.depth.crew import Crew, enter, free_port
+from deepenough.depth.follow import obey
+from deepenough.errors import DeepenoughError
+from deepenough.lab.bench import Bench, Index
+from deepenough.lab.record import Effect, Line, Point, Seen
+from deepenough.nets import FAMILIES, Network
+from deepenough.train import Recipe, train
+from deepenough.train.processes import joined
+from deepenough.train.result import load_result
+
+CLOSE = 1e-9  # of the largest weight: what the order of additions in float64 may do in so few steps
+STEPS = (5, 20)
+
+
+def measure(bench: Bench) -> Seen:
+    """How far apart the weights are after an epoch by one process and by two, in float64."""
+    family = FAMILIES["residual"]
+    network = family.network(bench.input, bench.classes, depth=family.depth_of(1, bench.input), width=0.25)
+    recipe = replace(bench.recipe, batch=32, epochs=1, precision="float64", device="cpu")
+    points = []
+    for steps in STEPS:
+        values = []
+        for seed in bench.seeds:
+            rows = bench.some(recipe.batch * steps, seed)
+            one = bench.train(network, seed, recipe=recipe, rows=rows).state
+            values.append(apart(together(network, recipe, bench, rows, seed), one))
+        points.append(Point(x=steps, values=values))
+    return Seen(
+        x="steps",
+        y="largest relative difference of weights",
+        log_y=True,
+        lines=[Line(name="two processes against one", points=points)],
+        effects=[Effect(what=f"room under a difference of {CLOSE:g}", values=[CLOSE - v for v in points[-1].values])],
+    )
+
+
+def apart(one: Any, other: Any) -> float:
+    """The largest difference of weights, relative to the largest weight of that tensor."""
+    return max(
+        float((one[name] - tensor).abs().max() / tensor.abs().max().clamp(min=1e-30)) for name, tensor in other.items()
+    )
+
+
+def together(network: Network, recipe: Recipe, bench: Bench, rows: Index, seed: int) -> Any:
+    """The weights that two processes come to, each with a half of every batch."""
+    name = hashlib.sha256(repr((network, recipe.to_json(), rows.tolist(), seed)).encode()).hexdigest()[:16]
+    folder = bench.folder / "trainings" / f"{name}-two"
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    given = (meeting, network, recipe, bench.images, rows, folder, seed)
+    workers = [multiprocessing.get_context("spawn").Process(target=work, args=(rank, *given)) for rank in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    found = load_result(folder, network)
+    if found is None:
+        raise DeepenoughError("batch-and-devices: the two processes gave no result; what they said is above")
+    return found.state
+
+
+def work(
+    rank: int,
+    meeting: dict[str, str],
+    network: Network,
+    recipe: Recipe,
+    images: Images,
+    rows: Index,
+    folder: Path,
+    seed: int,
+) -> None:
+    """One of the two."""
+    torch.set_num_threads(1)
+    enter(Crew(1, processes=2), rank, meeting)
+    with joined(torch.device("cpu")) as group:
+        if rank:
+            obey(group, lambda: False, images)
+        else:
+            train(network, recipe, images, rows, np.empty(0, np.int64), folder, seed=seed, group=group)
+            group.order(None)

@@ -1,0 +1,46 @@
+"""Accuracy rises with depth."""
+
+from __future__ import annotations
+
+from deepenough.lab.bench import Bench, less
+from deepenough.lab.record import Effect, Line, Point, Seen
+from deepenough.nets import FAMILIES, parameters
+from deepenough.nets.table import eight_json
+
+BLOCKS = (0, 1, 2, 4, 8)
+# Top-5 errors (%) on ImageNet's validation images, one crop, of torchvision's first weights: one protocol for all.
+ERRORS = {
+    "alexnet": 20.93, "vgg16": 9.62, "vgg19": 9.12, "googlenet": 10.47, "resnet34": 8.58, "resnet50": 7.14,
+    "resnet101": 6.45, "resnet152": 5.95,
+}  # fmt: skip
+
+
+def measure(bench: Bench) -> Seen:
+    """The ladder of the residual family, and the published errors of the eight networks."""
+    family = FAMILIES["residual"]
+    width = 0.25 if bench.quick else 1.0
+    points = []
+    for blocks in BLOCKS[: 4 if bench.quick else None]:
+        depth = family.depth_of(blocks, bench.input)
+        network = family.network(bench.input, bench.classes, depth=depth, width=width)
+        points.append(Point(x=depth, values=bench.top1(network), note=f"{parameters(network):,} parameters"))
+    published = [
+        Point(
+            x=row["depth"],
+            values=[1 - ERRORS[row["name"]] / 100],
+            note=f"{row['name']}: {row['parameters']:,} parameters",
+        )
+        for row in eight_json()
+    ]
+    return Seen(
+        x="depth",
+        y="accuracy",
+        log_x=True,
+        lines=[Line(name="here", points=points), Line(name="ImageNet, published, top-5, one crop", points=published)],
+        effects=[
+            Effect(
+                what=f"accuracy at depth {points[-1].x} less that at depth {points[0].x}",
+                values=less(points[-1].values, points[0].values),
+            )
+        ],
+    )

@@ -1,0 +1,81 @@
+"""Features learned end to end beat classical ones as data grows."""
+
+from __future__ import annotations
+
+import warnings
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from deepenough.errors import DeepenoughError
+from deepenough.lab.bench import Bench, less
+from deepenough.lab.record import Effect, Line, Point, Seen
+from deepenough.nets import FAMILIES
+
+SIZES = (200, 1_000, 5_000, 20_000)
+
+
+def classical() -> dict[str, Any]:
+    """Scikit-learn's, on pixels or on histograms of gradients (Dalal and Triggs 2005)."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import LinearSVC
+
+    return {
+        "linear, on pixels": make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=100)),
+        "5 nearest neighbours, on pixels": KNeighborsClassifier(5),
+        "linear SVM, on HOG": make_pipeline(StandardScaler(), LinearSVC(C=0.01)),
+    }
+
+
+def hog(pixels: Any) -> Any:
+    """Nine directions in cells of a quarter of the side."""
+    from skimage.feature import hog as of
+
+    cell = max(min(pixels.shape[1:3]) // 4, 2)
+    grey = pixels.mean(axis=3)
+    return np.stack([of(each, 9, (cell, cell), (2, 2), feature_vector=True) for each in grey])
+
+
+def measure(bench: Bench) -> Seen:
+    """Accuracy against the number of images."""
+    if find_spec("skimage") is None:
+        raise DeepenoughError("learned-features needs scikit-image: pip install 'deepenough[lab]'")
+    images, held = bench.images, bench.images.split.validation
+    sizes = [*(size for size in SIZES if size < len(images.split.train)), len(images.split.train)]
+    family = FAMILIES["residual"]
+    network = family.network(bench.input, bench.classes, depth=family.depth_of(1, bench.input), width=0.5)
+    found: dict[str, list[Point]] = {"learned": []}
+    seen = {
+        False: np.asarray(images.pixels[held]).reshape(len(held), -1) / 255.0,
+        True: hog(np.asarray(images.pixels[held])),
+    }
+    for size in sizes:
+        subsets = {seed: bench.some(size, seed) for seed in bench.seeds}
+        ends = [bench.train(network, seed, rows=rows).curve[-1].top1 for seed, rows in subsets.items()]
+        found["learned"].append(Point(x=size, values=ends, note=network.name))
+        for name, model in classical().items():
+            values = []
+            for rows in subsets.values():
+                pixels = np.asarray(images.pixels[rows])
+                given = hog(pixels) if "HOG" in name else pixels.reshape(len(rows), -1) / 255.0
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # an unfinished fit is good enough for a rival
+                    model.fit(given, images.labels[rows])
+                values.append(float((model.predict(seen["HOG" in name]) == images.labels[held]).mean()))
+            found.setdefault(name, []).append(Point(x=size, values=values))
+    best = [
+        max((points[n].values for name, points in found.items() if name != "learned"), key=np.mean) for n in (0, -1)
+    ]
+    ahead = [less(found["learned"][n].values, rival) for n, rival in zip((0, -1), best, strict=True)]
+    return Seen(
+        x="training images",
+        y="accuracy",
+        log_x=True,
+        lines=[Line(name=name, points=points) for name, points in found.items()],
+        effects=[Effect(what=f"learned less the best classical one, on {sizes[-1]:,} images", values=ahead[1])],
+        notes=[f"On {sizes[0]:,} images the learned features are ahead by {100 * np.mean(ahead[0]):.1f} points."],
+    )

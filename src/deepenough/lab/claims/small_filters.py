@@ -1,0 +1,54 @@
+"""Two 3x3 layers see as far as one 5x5, three as far as one 7x7, with fewer parameters."""
+
+from __future__ import annotations
+
+from deepenough.lab.bench import Bench, less
+from deepenough.lab.record import Effect, Line, Point, Seen
+from deepenough.nets import BatchNorm, Conv, Dense, GlobalAvgPool, MaxPool, Network, Relu, parameters
+from deepenough.nets.field import receptive_field
+
+MARGIN = 0.01  # how much worse is still as well
+
+
+def network(bench: Bench, kernels: tuple[int, ...], width: int) -> Network:
+    """A stem and a pool, then convolutions of these kernels, and a classifier."""
+    body = [layer for kernel in kernels for layer in (Conv(width, kernel, bias=False), BatchNorm(), Relu())]
+    stem = (Conv(width, 3, bias=False), BatchNorm(), Relu(), MaxPool(2))
+    name = "-".join(f"{kernel}x{kernel}" for kernel in kernels)
+    return Network(name, bench.input, (*stem, *body, GlobalAvgPool(), Dense(bench.classes)))
+
+
+def measure(bench: Bench) -> Seen:
+    """One large filter against a stack of small ones that sees as far."""
+    width = 16 if bench.quick else 64
+    found: dict[int, dict[str, Point]] = {}
+    effects = []
+    for large, small in ((5, (3, 3)), (7, (3, 3, 3))):
+        one, many = network(bench, (large,), width), network(bench, small, width)
+        seen = {"one": bench.top1(one), "many": bench.top1(many)}
+        found[large] = {
+            which: Point(
+                x=receptive_field(net),
+                values=seen[which],
+                note=f"{net.name}: {parameters(net):,} parameters, sees {receptive_field(net)} pixels",
+            )
+            for which, net in (("one", one), ("many", many))
+        }
+        fewer = 1 - parameters(many) / parameters(one)
+        effects += [
+            Effect(
+                what=f"accuracy of {many.name} less that of {one.name}",
+                values=less(seen["many"], seen["one"]),
+                bound=-MARGIN,
+            ),
+            Effect(what=f"share of parameters that {many.name} saves", values=[fewer] * max(len(bench.seeds), 2)),
+        ]
+    return Seen(
+        x="pixels seen",
+        y="accuracy",
+        lines=[
+            Line(name="one large filter", points=[each["one"] for each in found.values()]),
+            Line(name="3x3 filters in a stack", points=[each["many"] for each in found.values()]),
+        ],
+        effects=effects,
+    )

@@ -1,0 +1,79 @@
+"""The gradient that reaches the first layer shrinks with depth."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from deepenough.lab.bench import Bench, less
+from deepenough.lab.record import Effect, Line, Point, Seen
+from deepenough.nets import BatchNorm, Conv, Dense, GlobalAvgPool, Layer, Network, Relu, Sigmoid, Sum
+from deepenough.nets.build import build
+from deepenough.train.feed import Loader, normalise
+
+DEPTHS = (4, 8, 16, 32)
+KINDS = ("sigmoid", "relu", "relu, norms", "relu, norms, shortcuts")
+
+
+def network(bench: Bench, kind: str, layers: int) -> Network:
+    """A stem, then so many convolutions with what the kind says between them."""
+    norm: tuple[Layer, ...] = (BatchNorm(),) if "norms" in kind else ()
+    active: Layer = Sigmoid() if kind == "sigmoid" else Relu()
+    one = (Conv(16), *norm)
+    body = [(Sum((one, ())), active) if "shortcuts" in kind else (*one, active) for _ in range(layers - 2)]
+    stack = (
+        Conv(16),
+        *norm,
+        active,
+        *(layer for part in body for layer in part),
+        GlobalAvgPool(),
+        Dense(bench.classes),
+    )
+    return Network(f"{kind}-{layers}", bench.input, stack)
+
+
+def first_gradient(bench: Bench, net: Network, seed: int) -> float:
+    """The norm of the loss's gradient at the first layer's weights over that at the last's, before any training."""
+    rows = bench.some(64, seed)
+    images = bench.images
+    pixels = normalise(Loader(images, torch.device("cpu")).raw(rows), images.preprocess)
+    model = build(net, seed).train()
+    loss: torch.Tensor = nn.functional.cross_entropy(model(pixels), torch.from_numpy(images.labels[rows]))
+    loss.backward()  # type: ignore[no-untyped-call]
+    weights = [p for name, p in model.named_parameters() if p.dim() > 1]
+    first, last = (float(p.grad.norm()) for p in (weights[0], weights[-1]) if p.grad is not None)
+    return first / max(last, 1e-30)
+
+
+def measure(bench: Bench) -> Seen:
+    """By depth and kind; the effect is how many powers of ten are lost from the shallowest to the deepest."""
+    lines = []
+    for kind in KINDS:
+        points = [
+            Point(x=layers, values=[first_gradient(bench, network(bench, kind, layers), seed) for seed in bench.seeds])
+            for layers in DEPTHS
+        ]
+        lines.append(Line(name=kind, points=points))
+    lost = {
+        line.name: less(*([math.log10(max(v, 1e-30)) for v in line.points[end].values] for end in (0, -1)))
+        for line in lines
+    }
+    return Seen(
+        x="depth",
+        y="gradient of the first layer over that of the last",
+        log_x=True,
+        log_y=True,
+        lines=lines,
+        effects=[
+            Effect(what="powers of ten that the gradient loses with sigmoids", values=lost["sigmoid"]),
+            *(
+                Effect(
+                    what=f"powers of ten lost with sigmoids less those with {kind}",
+                    values=less(lost["sigmoid"], lost[kind]),
+                )
+                for kind in KINDS[1:]
+            ),
+        ],
+    )

@@ -1,0 +1,1 @@
+"""A model behind HTTP, with a page to try it."""

@@ -1,0 +1,60 @@
+"""The other networks of a run: what would a shallower one have said?"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepenough import record as r
+from deepenough.model import FOLDER, Model, load
+from deepenough.nets import loads
+from deepenough.train.result import load_result, read_facts
+
+
+@dataclass(frozen=True)
+class Sibling:
+    """A candidate that was tried to its end, with its depth and accuracy on the decision images (0..1)."""
+
+    name: str
+    depth: int
+    accuracy: float
+    chosen: bool
+    model: Model
+
+
+def open_record(run: Path) -> r.Record | None:
+    """The record of a run; None for a model folder alone."""
+    return r.load(run) if (run / FOLDER).is_dir() and (run / r.FILE).is_file() else None
+
+
+def siblings(run: Path, record: r.Record | None, model: Model) -> list[Sibling]:
+    """The finished candidates whose weights were kept, from shallow to deep; of folds, the network of the first."""
+    if record is None or record.decision is None:
+        return []
+    found = []
+    for candidate in record.candidates:
+        folder = run / "candidates" / candidate.name / "part0"
+        chosen = candidate.name == record.decision.candidate
+        facts = read_facts(folder) if candidate.role in ("ladder", "bisection") else None
+        if facts is None or candidate.state != "finished" or candidate.decision is None:
+            continue
+        if not isinstance(facts["network"], dict):  # written before networks were kept here as JSON
+            continue
+        if chosen:
+            own = model
+        else:
+            network = loads(json.dumps(facts["network"]))
+            trained = load_result(folder, network)
+            if trained is None:
+                continue
+            own = Model(network, trained.state, model.preprocess, model.classes, model.device)
+        found.append(Sibling(candidate.name, candidate.depth, candidate.decision.top1.value, chosen, own))
+    return sorted(found, key=lambda sibling: sibling.depth)
+
+
+def opened(run: Path, device: str = "cpu") -> tuple[Model, r.Record | None, list[Sibling]]:
+    """The model of a run, its record, and its siblings."""
+    model = load(run, device)
+    record = open_record(run)
+    return model, record, siblings(run, record, model)

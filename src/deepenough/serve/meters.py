@@ -1,0 +1,33 @@
+"""Counts and times for Prometheus, of one service."""
+
+from __future__ import annotations
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+
+class Meters:
+    """A registry of its own, so that several services in one process do not mix."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "deepenough_requests", "Requests by route and status.", ["route", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "deepenough_request_seconds", "Seconds from a request to its answer.", ["route"], registry=self.registry
+        )
+        self.batch = Histogram(
+            "deepenough_batch_images",
+            "Images that went through the network together.",
+            registry=self.registry,
+            buckets=(1, 2, 4, 8, 16, 32, 64),
+        )
+        self.pending = Gauge("deepenough_pending_images", "Images on their way.", registry=self.registry)
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        self.requests.labels(route, str(status)).inc()
+        self.seconds.labels(route).observe(seconds)
+
+    def page(self) -> tuple[bytes, str]:
+        """What Prometheus reads, and its content type."""
+        return generate_latest(self.registry), CONTENT_TYPE_LATEST

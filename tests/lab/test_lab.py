@@ -1,0 +1,89 @@
+"""Each experiment with tiny sizes: the record, not the verdict; and the statistics of the verdict."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from scipy import stats
+
+from deepenough import DeepenoughError
+from deepenough.cli import cli
+from deepenough.lab import CLAIMS, run
+from deepenough.lab.record import CONTRADICTED, NOT_SHOWN, SUPPORTED, Effect, Record, verdict
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An epoch each, networks of few layers."""
+    from dataclasses import replace
+
+    from deepenough.lab.bench import Bench
+    from deepenough.lab.claims import approximation, degradation, vanishing_gradient
+
+    usual: Any = Bench.recipe
+    monkeypatch.setattr(Bench, "recipe", property(lambda self: replace(usual.fget(self), epochs=1)))
+    monkeypatch.setattr(degradation, "DEPTHS", {"plain": (5, 7), "residual": (5, 7)})
+    monkeypatch.setattr(vanishing_gradient, "DEPTHS", (4, 6))
+    monkeypatch.setattr(approximation, "UNITS", (2, 4))
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+@pytest.mark.usefixtures("tiny")
+def test_every_experiment_leaves_a_record(name: str, shapes: Path, tmp_path: Path) -> None:
+    record, page = run(name, shapes, seeds=2, quick=True, limit=60, out=tmp_path / name)
+    again = Record.model_validate_json((tmp_path / name / "record.json").read_text())
+    assert again == record
+    assert record.verdict in (SUPPORTED, NOT_SHOWN, CONTRADICTED)
+    assert record.seen.effects
+    for line in record.seen.lines:
+        assert line.points
+        for point in line.points:
+            assert len(point.values) in (1, 2)
+            assert np.isfinite(point.values).all()
+    assert record.claim in page.read_text()
+    with pytest.raises(DeepenoughError, match="there already"):
+        run(name, shapes, seeds=2, quick=True, limit=60, out=tmp_path / name)
+
+
+def test_claims_are_listed_and_misspelt() -> None:
+    listed = CliRunner().invoke(cli, ["lab"], catch_exceptions=False).output
+    assert all(name in listed for name in CLAIMS)
+    assert len(CLAIMS) == 14
+    with pytest.raises(DeepenoughError, match="nearest are degradation"):
+        run("degredation")
+
+
+def test_verdicts_follow_from_intervals() -> None:
+    up, flat, down = [0.02, 0.03, 0.025], [0.02, -0.03, 0.01], [-0.02, -0.03, -0.025]
+    for values, expected in ((up, SUPPORTED), (flat, NOT_SHOWN), (down, CONTRADICTED), ([0.5], NOT_SHOWN)):
+        assert Effect(what="", values=values).verdict == expected
+    assert Effect(what="", values=flat, bound=-1).verdict == SUPPORTED
+    low, high = Effect(what="", values=up).interval
+    assert (low, high) == pytest.approx(stats.t.interval(0.95, 2, np.mean(up), stats.sem(up)))
+    made = {word: Effect(what="", values=v) for word, v in ((SUPPORTED, up), (NOT_SHOWN, flat), (CONTRADICTED, down))}
+    assert verdict([made[SUPPORTED], made[NOT_SHOWN]]) == NOT_SHOWN
+    assert verdict([made[SUPPORTED], made[CONTRADICTED], made[NOT_SHOWN]]) == CONTRADICTED
+
+
+def test_a_stopped_experiment_takes_up_its_trainings(shapes: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    first, _ = run("deeper", shapes, seeds=2, quick=True, limit=60, out=tmp_path)
+    (tmp_path / "record.json").unlink()
+    from deepenough.train import perform
+
+    monkeypatch.setattr(perform, "run", lambda *given: pytest.fail("it trains again"))
+    second, _ = run("deeper", shapes, seeds=2, quick=True, limit=60, out=tmp_path)
+    assert second.seen == first.seen
+
+
+def test_experiments_are_small() -> None:
+    from deepenough.lab import claims
+
+    for path in Path(str(claims.__file__)).parent.glob("*.py"):
+        code = [line for line in path.read_text().splitlines() if line.strip() and not line.lstrip().startswith("#")]
+        assert len(code) <= 80, path.name
+    json.dumps([claim.says for claim in CLAIMS.values()])

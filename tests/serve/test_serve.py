@@ -1,0 +1,253 @@
+"""The service, asked as clients ask."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from deepenough import DeepenoughError, load
+from deepenough.serve.app import make_app
+from deepenough.serve.batcher import Batcher, FullError
+from deepenough.serve.command import listen
+from deepenough.serve.limits import Limits
+
+RAW = {"Content-Type": "application/octet-stream"}
+
+
+@pytest.fixture(scope="module")
+def photos(shapes: Path) -> list[Path]:
+    return sorted(shapes.rglob("*.png"))[::9]
+
+
+@pytest.fixture(scope="module")
+def client(finished: Path) -> Iterator[TestClient]:
+    with TestClient(make_app(finished)) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def strict(finished: Path) -> Iterator[TestClient]:
+    """With limits that tests can reach."""
+    limits = Limits(upload=20_000, files=3, pixels=10_000, seconds=0.5, waiting=4)
+    with TestClient(make_app(finished, limits)) as client:
+        yield client
+
+
+def test_it_predicts_what_predict_does(client: TestClient, finished: Path, photos: list[Path]) -> None:
+    expected = load(finished).predict(photos)
+    files = [("file", (path.name, path.read_bytes())) for path in photos]
+    answer = client.post("/predict", files=files)
+    assert answer.status_code == 200
+    for path, one, found in zip(photos, expected, answer.json()["predictions"], strict=True):
+        assert found["name"] == path.name
+        assert found["classes"] == list(one.classes)
+        np.testing.assert_allclose(found["probabilities"], one.probabilities, atol=1e-6)
+    raw = client.post("/predict?top=1", content=photos[0].read_bytes(), headers=RAW).json()["predictions"]
+    assert [(one["label"], len(one["classes"])) for one in raw] == [(expected[0].label, 1)]
+
+
+def test_clients_at_once_get_their_own_answers(client: TestClient, finished: Path, photos: list[Path]) -> None:
+    expected = {path: load(finished).predict(path)[0] for path in photos}
+
+    async def ask() -> Any:
+        transport = httpx2.ASGITransport(app=client.app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://here") as many:
+            return await asyncio.gather(
+                *(many.post("/predict", content=path.read_bytes(), headers=RAW) for path in photos * 3)
+            )
+
+    batches_before = batches(client)
+    assert client.portal is not None
+    found = client.portal.call(ask)  # in the loop that runs the service
+    for path, answer in zip(photos * 3, found, strict=True):
+        (one,) = answer.json()["predictions"]
+        assert one["label"] == expected[path].label
+        assert one["probabilities"][0] == pytest.approx(expected[path].confidence, abs=1e-5)
+    assert batches(client) - batches_before < len(found)
+
+
+def batches(client: TestClient) -> float:
+    lines = client.get("/metrics").text.splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith("deepenough_batch_images_count")))
+
+
+def test_heat_is_a_picture(client: TestClient, photos: list[Path]) -> None:
+    content = photos[0].read_bytes()
+    for query, mode in (("", "RGB"), ("?view=heat", "RGBA"), ("?view=heat&method=occlusion&class=square", "RGBA")):
+        answer = client.post(f"/explain{query}", content=content, headers=RAW)
+        assert answer.headers["content-type"] == "image/png"
+        assert Image.open(io.BytesIO(answer.content)).mode == mode
+
+
+def test_other_depths_are_asked(client: TestClient, finished: Path, photos: list[Path]) -> None:
+    about = client.get("/model").json()
+    record = json.loads((finished / "record.json").read_text())
+    assert about["depth"] == record["decision"]["depth"]
+    assert about["classes"] == record["data"]["classes"]
+    assert [rung["depth"] for rung in about["rungs"]] == sorted(c["depth"] for c in record["candidates"])
+    said = client.post("/depths", content=photos[0].read_bytes(), headers=RAW).json()["depths"]
+    assert [each["name"] for each in said] == [rung["name"] for rung in about["rungs"]]
+    (own,) = [each for each in said if each["chosen"]]
+    (same,) = client.post("/predict", content=photos[0].read_bytes(), headers=RAW).json()["predictions"]
+    assert own["label"] == same["label"]
+    assert own["probability"] == pytest.approx(same["probabilities"][0], abs=1e-6)
+
+
+def test_a_model_folder_has_no_siblings(finished: Path) -> None:
+    with TestClient(make_app(finished / "model")) as client:
+        assert client.get("/model").json()["rungs"] == []
+
+
+def png(side: int, noise: bool = False) -> bytes:
+    pixels = np.random.default_rng(0).integers(0, 255, (side, side, 3), dtype=np.uint8) if noise else None
+    picture = Image.fromarray(pixels) if pixels is not None else Image.new("RGB", (side, side))
+    content = io.BytesIO()
+    picture.save(content, "PNG")
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "told"),
+    [
+        (b"", 400, "no image came"),
+        (b"just words", 415, "no image that can be read"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 415, "no image that can be read"),
+        (png(16)[:-30], 422, "cannot be decoded"),
+        (png(4), 422, "under 8 pixels"),
+        (png(120), 413, "more than 10,000 pixels"),
+        (png(90, noise=True), 413, "larger than"),
+    ],
+)
+def test_what_it_does_not_take(content: bytes, status: int, told: str, strict: TestClient) -> None:
+    for path in ("/predict", "/explain", "/depths"):
+        answer = strict.post(path, content=content, headers=RAW)
+        assert (answer.status_code, told in answer.json()["detail"]) == (status, True), answer.text
+
+
+def test_files_are_counted_and_named(strict: TestClient) -> None:
+    fine = ("file", ("a.png", png(16)))
+    answer = strict.post("/predict", files=[fine] * 4)
+    assert answer.status_code == 413
+    assert "at most 3 files" in answer.json()["detail"]
+    answer = strict.post("/predict", files=[fine, ("file", ("../../b.txt", b"words"))])
+    assert answer.status_code == 415
+    assert answer.json()["detail"].startswith("../../b.txt: ")
+    assert strict.post("/explain", files=[fine] * 2).status_code == 400
+    assert strict.post("/predict", content=b"x", headers={"Content-Type": "multipart/form-data"}).status_code == 400
+    assert strict.post("/explain?class=dragon", content=png(16), headers=RAW).status_code == 404
+    assert strict.post("/explain?method=magic", content=png(16), headers=RAW).status_code == 422
+    assert strict.get("/../pyproject.toml").status_code == 404
+
+
+def test_a_full_queue_says_when_to_come_again(strict: TestClient) -> None:
+    service: Any = strict.app.state.service  # type: ignore[attr-defined]
+    with service.batcher.entered(4):
+        answer = strict.post("/predict", content=png(16), headers=RAW)
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "1"
+    with service.batcher.entered(1):  # an explanation takes more room than a prediction
+        assert strict.post("/explain", content=png(16), headers=RAW).status_code == 503
+        assert strict.post("/predict", content=png(16), headers=RAW).status_code == 200
+    assert strict.post("/predict", content=png(16), headers=RAW).status_code == 200
+
+
+def test_an_upload_that_never_ends_is_given_up(strict: TestClient) -> None:
+    async def slowly() -> Any:
+        async def chunks() -> Any:
+            yield b"x"
+            await asyncio.sleep(5)
+
+        transport = httpx2.ASGITransport(app=strict.app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://here") as client:
+            return await client.post("/predict", content=chunks(), headers=RAW)
+
+    assert asyncio.run(slowly()).status_code == 408
+
+
+def test_a_batch_that_fails_does_not_end_the_service() -> None:
+    def halves(numbers: Any) -> Any:
+        if 13 in numbers:
+            raise ValueError("one bad batch")
+        return [KeyError("odd") if number % 2 else number // 2 for number in numbers]
+
+    async def ask() -> None:
+        batcher: Batcher[int, int] = Batcher(halves, 2)
+        running = asyncio.create_task(batcher.run())
+        with pytest.raises(ValueError, match="one bad batch"):
+            await batcher.ask(13)
+        with batcher.entered(2):
+            found = await asyncio.gather(batcher.ask(8), batcher.ask(7), return_exceptions=True)
+        assert found[0] == 4
+        assert isinstance(found[1], KeyError)
+        with pytest.raises(FullError), batcher.entered(2), batcher.entered(1):
+            pass
+        assert batcher.pending == 0
+        running.cancel()
+
+    asyncio.run(ask())
+
+
+def test_the_page_needs_nothing_from_elsewhere(client: TestClient) -> None:
+    for path in ("/", "/page.js", "/page.css", "/docs"):
+        answer = client.get(path)
+        assert answer.status_code == 200
+        assert "default-src 'self'" in answer.headers["content-security-policy"]
+        assert "https://" not in answer.text
+        assert "http://" not in answer.text.replace("http://www.w3.org/2000/svg", "").replace("http://HOST:PORT", "")
+    assert {"/predict", "/explain", "/depths", "/model"} <= set(client.get("/openapi.json").json()["paths"])
+    counted = client.get("/metrics").text
+    assert 'deepenough_requests_total{route="/docs",status="200"}' in counted
+
+
+def serving(folder: Path, *more: str) -> tuple[subprocess.Popen[str], str]:
+    words = [sys.executable, "-m", "deepenough", "serve", str(folder), "--port", "0", *more]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    return process, line.rpartition(" at ")[2].split(" ")[0]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM there")
+def test_what_was_accepted_is_answered_before_the_end(finished: Path, photos: list[Path]) -> None:
+    process, url = serving(finished)
+    answers: list[int] = []
+    content = photos[0].read_bytes()
+
+    def ask() -> None:
+        answers.append(
+            httpx2.post(f"{url}/explain?method=occlusion", content=content, headers=RAW, timeout=60).status_code
+        )
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    httpx2.post(f"{url}/predict", content=content, headers=RAW, timeout=60)
+    for thread in threads:
+        thread.start()
+    until = time.monotonic() + 20
+    while "deepenough_pending_images 64.0" not in httpx2.get(f"{url}/metrics").text and not answers:
+        assert time.monotonic() < until
+    process.send_signal(signal.SIGTERM)
+    for thread in threads:
+        thread.join()
+    _, complaint = process.communicate(timeout=60)
+    assert answers == [200] * 4
+    assert complaint == ""
+
+
+def test_an_address_that_is_taken(finished: Path) -> None:
+    with listen("127.0.0.1", 0) as taken, pytest.raises(DeepenoughError, match="give another --port"):
+        listen("127.0.0.1", taken.getsockname()[1])
