@@ -105,6 +105,10 @@ class EpochRow(Part):
     balanced: float | None = None
     calibration_error: float | None = None
     seconds: float
+    gradients: list[float | None] = Field(
+        default=[], description="norm of the loss's gradient at the weights of each of the candidate's `layers`"
+    )
+    activations: list[float | None] = Field(default=[], description="root mean square of what each of them gives")
 
 
 class Training(Part):
@@ -191,6 +195,7 @@ class Candidate(Part):
     ways: list[Way] = Field(default=[], description="of computing a step, as tried before; the recipe's own first")
     way: str | None = Field(default=None, description="the one it was trained in")
     expected: float | None = Field(default=None, description="seconds that what was done was expected to take")
+    layers: list[str] = Field(default=[], description="the weighted layers, in the order of computation")
 
 
 class Comparison(Part):
@@ -306,6 +311,18 @@ class Mistake(Part):
     predicted: str
     confidence: float
     picture: str = Field(description="file of the picture, relative to the run's folder")
+    heat: str | None = Field(default=None, description="the same with the heat of the predicted class over it")
+    truth_heat: str | None = Field(default=None, description="the same with the heat of the right class over it")
+
+
+class Example(Part):
+    """A test image that was classified right: of its class, the one whose confidence is the median."""
+
+    name: str
+    truth: str
+    confidence: float
+    picture: str = Field(description="file of the picture, relative to the run's folder")
+    heat: str = Field(description="the same with the heat of the class over it")
 
 
 class Patches(Part):
@@ -360,6 +377,7 @@ class Record(Part):
     test: Metrics | None = None
     baselines: list[Baseline] = []
     mistakes: list[Mistake] = []
+    examples: list[Example] = Field(default=[], description="one of every class, where heat could be computed")
     patches: list[Patches] = []
 
     def candidate(self, name: str) -> Candidate:

@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import load_file
 
 import deepenough
 from deepenough import DeepenoughError, Record, fit, record, resume
 from deepenough.data import open_source, prepare
 from deepenough.depth.baselines import baselines
+from deepenough.model import load
 from deepenough.nets import loads, parameters
+from deepenough.train.signals import IMAGES
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -45,11 +48,11 @@ def test_the_record_is_whole_and_answers(finished: Path) -> None:
 
 
 def test_the_spent_cost_is_what_the_recipe_says(finished: Path) -> None:
-    """Three forward passes for every image trained on, one for every image judged, in each epoch."""
+    """Three forward passes for every image trained on or looked at, one for every image judged, in each epoch."""
     found = record.load(finished)
     train, validation = (sum(found.data.counts[name]) for name in ("train", "validation"))
     for candidate in found.candidates:
-        assert candidate.cost == 4 * (3 * train + validation) * candidate.macs
+        assert candidate.cost == 4 * (3 * (train + IMAGES) + validation) * candidate.macs
 
 
 def test_the_parts_are_disjoint_and_the_test_images_are_counted_once(finished: Path, shapes: Path) -> None:
@@ -84,11 +87,31 @@ def test_mistakes_and_report_lie_in_the_run(finished: Path) -> None:
     assert len(found.mistakes) == min(24, found.test.top1.count - hits(found.test)) > 0
     assert all((finished / mistake.picture).is_file() for mistake in found.mistakes)
     assert all(mistake.truth != mistake.predicted for mistake in found.mistakes)
+    assert all((finished / str(name)).is_file() for m in found.mistakes for name in (m.heat, m.truth_heat))
     sure = [mistake.confidence for mistake in found.mistakes]
     assert sure == sorted(sure, reverse=True)
     page = (finished / "report.html").read_text(encoding="utf-8")
     assert found.decision is not None
     assert found.decision.candidate in page
+
+
+def test_every_class_has_a_right_answer_with_its_heat(finished: Path) -> None:
+    found = record.load(finished)
+    assert [example.truth for example in found.examples] == ["circle", "cross", "square"]
+    for example in found.examples:
+        (prediction,) = load(finished).predict(finished / example.picture)
+        assert prediction.label == example.truth
+        assert prediction.probabilities[0] == pytest.approx(example.confidence, abs=1e-5)
+        plain, heated = (Image.open(finished / name) for name in (example.picture, example.heat))
+        assert heated.size == tuple(7 * side for side in plain.size)
+
+
+def test_every_epoch_tells_the_signals_of_every_layer(finished: Path) -> None:
+    for candidate in record.load(finished).candidates:
+        assert len(candidate.layers) >= candidate.depth  # shortcuts may have layers of their own
+        for row in (row for training in candidate.trainings for row in training.curve):
+            assert len(row.gradients) == len(row.activations) == len(candidate.layers)
+            assert all(value is not None and value > 0 for value in (*row.gradients, *row.activations))
 
 
 def test_the_record_names_no_path_of_this_machine(finished: Path) -> None:
@@ -166,7 +189,7 @@ def test_folds_judge_on_all_images_but_test(shapes: Path, tmp_path: Path, quick:
     assert found.candidates[0].decision is not None
     assert found.candidates[0].decision.top1.count == 144
     assert found.cost is not None
-    assert found.cost.final == 2 * 3 * 144 * found.candidates[0].macs
+    assert found.cost.final == 2 * 3 * (144 + IMAGES) * found.candidates[0].macs
     assert found.cost.spent == found.cost.final + sum(c.cost for c in found.candidates)
     assert found.cost.chosen_alone == found.cost.final
     assert found.test is not None

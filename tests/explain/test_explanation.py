@@ -11,10 +11,10 @@ from patched import COLOURS, PATCH, patched
 from PIL import Image
 
 from deepenough import DeepenoughError
+from deepenough.attribution import overlay
 from deepenough.cli import cli
 from deepenough.data.preprocess import Framing
 from deepenough.explain import explain
-from deepenough.explain.picture import overlay
 from deepenough.model import Model, save_model
 
 

@@ -12,8 +12,8 @@ from patched import PATCH, patched
 from torch import nn
 
 from deepenough import DeepenoughError
+from deepenough.attribution import map_layer
 from deepenough.explain import METHODS, heat
-from deepenough.explain.attribution import map_layer
 from deepenough.model import Model
 from deepenough.nets import NETWORKS
 from deepenough.nets.shapes import visits
@@ -102,6 +102,6 @@ def test_what_is_wrong_is_said(patches_model: Model, monkeypatch: pytest.MonkeyP
         heat(patches_model, pixels, labels, layer="block9")
     with pytest.raises(DeepenoughError, match="only gradcam looks at a layer"):
         heat(patches_model, pixels, labels, "occlusion", layer="stem.conv")
-    monkeypatch.setattr("deepenough.explain.attribution.find_spec", lambda name: None)
+    monkeypatch.setattr("deepenough.attribution.methods.find_spec", lambda name: None)
     with pytest.raises(DeepenoughError, match=r"pip install 'deepenough\[explain\]'"):
         heat(patches_model, pixels, labels)

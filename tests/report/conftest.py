@@ -155,10 +155,37 @@ def save(tmp_path: Path) -> Callable[[r.Record], Path]:
     return lambda record: write_run(record, tmp_path)
 
 
+def looked_at(record: r.Record) -> r.Record:
+    """The same with heat, and with the signals of every layer of the chosen network and of the deepest."""
+    for number, mistake in enumerate(record.mistakes):
+        mistake.heat, mistake.truth_heat = (f"pictures/mistake-{number:02}-{word}.png" for word in ("heat", "truth"))
+    record.examples = [
+        r.Example(name=f"{name}/1.png", truth=name, confidence=0.9, picture=f"pictures/class-{number:03}.png",
+                  heat=f"pictures/class-{number:03}-heat.png")
+        for number, name in enumerate(record.data.classes)
+    ]  # fmt: skip
+    for candidate in record.candidates:
+        candidate.layers = [f"conv{number}" for number in range(candidate.depth)]
+        for training in candidate.trainings:
+            for row in training.curve:
+                row.gradients = [10.0 ** (number - candidate.depth) for number in range(candidate.depth)]
+                row.activations = [1.0 + number for number in range(candidate.depth)]
+    return record
+
+
+@pytest.fixture
+def looked() -> Callable[[r.Record], r.Record]:
+    return looked_at
+
+
 def write_run(record: r.Record, run: Path) -> Path:
     (run / "pictures").mkdir(parents=True, exist_ok=True)
     draws = np.random.default_rng(0)
     for mistake in record.mistakes:
-        Image.fromarray(draws.integers(0, 255, (28, 28), np.uint8)).save(run / mistake.picture)
+        for name in filter(None, (mistake.picture, mistake.heat, mistake.truth_heat)):
+            Image.fromarray(draws.integers(0, 255, (28, 28), np.uint8)).save(run / name)
+    for example in record.examples:
+        for name in (example.picture, example.heat):
+            Image.fromarray(draws.integers(0, 255, (28, 28), np.uint8)).save(run / name)
     r.save(record, run)
     return run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -20,6 +21,7 @@ SECTIONS = {
 }  # fmt: skip
 Make = Callable[..., Record]
 Save = Callable[[Record], Path]
+Looked = Callable[[Record], Record]
 
 
 class Page(HTMLParser):
@@ -107,6 +109,36 @@ def test_names_are_shown_and_do_nothing(make: Make, save: Save) -> None:
     assert not [a for _, a in page.tags if any(key.startswith("on") for key in a)]
     assert EVIL in page.text
     assert page.figures["confusion"]["layout"]["xaxis"]["ticktext"][1].startswith("&lt;img")  # type: ignore[index, call-overload]
+
+
+def test_heat_stands_beside_mistakes_and_right_answers(make: Make, save: Save, looked: Looked) -> None:
+    record = looked(make())
+    record.examples[0].name = EVIL
+    record.mistakes[3].truth_heat = None
+    page = page_of(record, save)
+    assert {a["id"] for tag, a in page.tags if tag == "section"} == {*SECTIONS, "examples", "signals"}
+    pictures = [a for tag, a in page.tags if tag == "img"]
+    assert len(pictures) == 8 * 3 - 1 + 2 * len(record.examples)
+    assert all((a["src"] or "").startswith("data:image/png") for a in pictures)
+    assert EVIL in page.text
+    assert "deepenough[explain]" not in page.text
+
+
+def test_without_heat_the_page_says_how_to_get_it(make: Make, save: Save) -> None:
+    assert "pip install 'deepenough[explain]'" in page_of(make(), save).text
+
+
+def test_signals_are_drawn_on_one_scale(make: Make, save: Save, looked: Looked) -> None:
+    record = looked(make())
+    record.candidates[-2].trainings[0].curve[0].gradients[0] = None  # no number
+    figures = page_of(record, save).figures
+    chosen, deepest = (figures[f"gradients-{who}"]["data"][0] for who in ("chosen", "deepest"))
+    assert record.decision
+    assert len(chosen["z"]) == record.candidate(record.decision.candidate).depth
+    assert len(deepest["z"]) == max(c.depth for c in record.candidates if c.trainings)
+    assert (chosen["zmin"], chosen["zmax"]) == (deepest["zmin"], deepest["zmax"]) == (-len(deepest["z"]), -1)
+    assert chosen["z"][0][0] == -len(chosen["z"])  # the gradient at the first layer, as a power of ten
+    assert figures["activations-chosen"]["data"][0]["z"][2][0] == pytest.approx(math.log10(3), abs=1e-3)
 
 
 def test_a_picture_outside_the_run_is_not_read(make: Make, save: Save, tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from deepenough.depth.parts import Parts
 from deepenough.depth.search import Search
 from deepenough.depth.workshop import Candidate, Workshop
 from deepenough.files import printable
-from deepenough.nets import receptive_field
+from deepenough.nets import Conv, Dense, receptive_field
+from deepenough.nets.shapes import visits
 from deepenough.train import Scores, Trained
 from deepenough.train.measure import Measured
 from deepenough.train.memory import peak
@@ -160,6 +161,7 @@ def candidate(tried: Candidate, classes: Sequence[str], measured: Measured) -> r
         ways=[r.Way.model_validate(way.to_json()) for way in measured.tried],
         way=str(measured.chosen),
         expected=measured.chosen.total(tried.cost / (3 * tried.rung.macs)),
+        layers=[visit.path for visit in visits(network) if isinstance(visit.layer, (Conv, Dense))],
     )
 
 

@@ -482,7 +482,8 @@ def _conclude(
         advance(3, 3)
     if record.sounding:
         record.patches = patches(model, images, train, folder)
-    record.mistakes = pictures.mistakes(images, test, probabilities, folder)
+    record.mistakes = pictures.mistakes(images, test, probabilities, folder, model)
+    record.examples = pictures.examples(images, test, probabilities, folder, model)
     record.decision = account.decision(verdict)
     record.decision.advice += account.sobering(record.test, record.baselines)
     record.cost = account.cost(search, chosen, final)

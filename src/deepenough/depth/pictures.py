@@ -1,4 +1,4 @@
-"""The pictures that go with a record."""
+"""The pictures that go with a record: mistakes and right answers, with what the network looked at."""
 
 from __future__ import annotations
 
@@ -8,34 +8,96 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from deepenough.attribution import available, heat, overlay
 from deepenough.data import Images
 from deepenough.files import printable
-from deepenough.record import Mistake
+from deepenough.model import Model
+from deepenough.record import Example, Mistake
 
 FOLDER = "pictures"
 MOST = 24
+SIDE = 112  # pixels that pictures with heat have at least, so that the heat is smooth on small images
+
+Index = npt.NDArray[np.int64]
+Probabilities = npt.NDArray[np.float32]
 
 
-def mistakes(
-    images: Images, index: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32], run: Path
-) -> list[Mistake]:
+def mistakes(images: Images, index: Index, probabilities: Probabilities, run: Path, model: Model) -> list[Mistake]:
     """Save the most confident mistakes among the images `index`, most confident first, as PNG files of the run."""
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != images.labels[index])
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MOST]
+    if not len(worst):
+        return []
     (run / FOLDER).mkdir(exist_ok=True)
+    pixels = np.asarray(images.pixels[index[worst]])
+    truth = images.labels[index[worst]]
     found = []
     for number, row in enumerate(worst):
-        pixels = np.asarray(images.pixels[index[row]])
         name = f"{FOLDER}/mistake-{number:02}.png"
-        Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(run / name)
+        picture(pixels[number]).save(run / name)
         found.append(
             Mistake(
                 name=printable(images.names[int(index[row])]),
-                truth=images.classes[int(images.labels[index[row]])],
+                truth=images.classes[int(truth[number])],
                 predicted=images.classes[int(predicted[row])],
                 confidence=float(confidence[row]),
                 picture=name,
             )
         )
+    if available():
+        for word, field, targets in (("heat", "heat", predicted[worst]), ("truth", "truth_heat", truth)):
+            for number, warm in enumerate(heat(model, pixels, targets)):
+                name = f"{FOLDER}/mistake-{number:02}-{word}.png"
+                heated(pixels[number], warm).save(run / name)
+                setattr(found[number], field, name)
     return found
+
+
+def examples(images: Images, index: Index, probabilities: Probabilities, run: Path, model: Model) -> list[Example]:
+    """Save an image of every class that was classified right, and what the network looked at there.
+
+    Of the right ones it is that whose confidence is the median. None without Captum.
+    """
+    labels, confidence = images.labels[index], probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    if not available() or not right.any():
+        return []
+    rows = []
+    for label in range(len(images.classes)):
+        own = np.flatnonzero(right & (labels == label))
+        if len(own):
+            rows.append(own[np.argsort(confidence[own], kind="stable")[len(own) // 2]])
+    chosen = np.array(rows, np.int64)
+    pixels = np.asarray(images.pixels[index[chosen]])
+    (run / FOLDER).mkdir(exist_ok=True)
+    found = []
+    for row, own_pixels, warm in zip(chosen, pixels, heat(model, pixels, labels[chosen]), strict=True):
+        stem = f"{FOLDER}/class-{int(labels[row]):03}"
+        picture(own_pixels).save(run / f"{stem}.png")
+        heated(own_pixels, warm).save(run / f"{stem}-heat.png")
+        found.append(
+            Example(
+                name=printable(images.names[int(index[row])]),
+                truth=images.classes[int(labels[row])],
+                confidence=float(confidence[row]),
+                picture=f"{stem}.png",
+                heat=f"{stem}-heat.png",
+            )
+        )
+    return found
+
+
+def picture(pixels: npt.NDArray[np.uint8]) -> Image.Image:
+    """Pixels uint8 (H, W, C) as a picture."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
+def heated(pixels: npt.NDArray[np.uint8], warm: npt.NDArray[np.float32]) -> Image.Image:
+    """The picture with the heat over it, enlarged by a whole number where it is small."""
+    own = picture(pixels).convert("RGB")
+    times = max(-(-SIDE // min(own.size)), 1)
+    own = own.resize((own.width * times, own.height * times), Image.Resampling.NEAREST)
+    over = overlay(warm, own.size, (0, 0, *own.size))
+    own.paste(over, (0, 0), over)
+    return own

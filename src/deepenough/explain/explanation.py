@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from deepenough.attribution import heat
 from deepenough.data import ImageLike
 from deepenough.data.decode import upright
 from deepenough.errors import unknown
-from deepenough.explain.attribution import heat
 from deepenough.explain.picture import Panel, draw
 from deepenough.model import Model, Prediction, load
 
@@ -25,7 +25,7 @@ class Explanation:
     """One image, its prediction, and the heat of the predicted class.
 
     `image` is upright, at most 1,024 pixels a side; `box` (left, top, right, bottom) is what of it the network saw, in
-    its pixels. `heat` is float32 (H, W), the size of the network's input, see `deepenough.explain.attribution.heat`.
+    its pixels. `heat` is float32 (H, W), the size of the network's input, see `deepenough.attribution.heat`.
     `truth` is the right class where it is known, and `truth_heat` its heat where the prediction is another.
     """
 
@@ -64,7 +64,7 @@ def explain(
 ) -> list[Explanation]:
     """What a model, or that of a run, looked at in images: paths, file contents, PIL images or uint8 arrays.
 
-    `method` and `layer` as in `deepenough.explain.attribution.heat`. `truth`: the right class of the image, or of each.
+    `method` and `layer` as in `deepenough.attribution.heat`. `truth`: the right class of the image, or of each.
 
     >>> found, = explain("runs/photos", "new.jpg", truth="shoes")  # doctest: +SKIP
     >>> found.picture().save("new-explained.png")                  # doctest: +SKIP

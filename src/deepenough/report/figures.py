@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from typing import Any
 
 from deepenough.record import Candidate, EpochRow, Record
@@ -26,6 +27,7 @@ def figures(record: Record) -> dict[str, Figure]:
         "curves": curves(record, "top1"),
         "losses": curves(record, "loss"),
         "confusion": confusion(record),
+        **strengths(record),
     }
     return {name: figure for name, figure in made.items() if figure is not None}
 
@@ -322,6 +324,63 @@ def curves(record: Record, key: str) -> Figure | None:
     if key == "loss":
         layout["yaxis"] |= {"ticksuffix": "", "type": "log"}
     return {"data": data, "layout": layout}
+
+
+def strengths(record: Record) -> dict[str, Figure]:
+    """Gradient norm and activation scale of every layer over training: of the chosen network, and of the deepest."""
+    shown = {}
+    if record.decision is not None:
+        shown["chosen"] = record.candidate(record.decision.candidate)
+    known = [c for c in record.candidates if c.trainings and any(row.gradients for row in c.trainings[0].curve)]
+    deepest = max(known, key=lambda c: c.depth, default=None)
+    if deepest is not None and deepest.name != getattr(shown.get("chosen"), "name", None):
+        shown["deepest"] = deepest
+    made = {}
+    for key, title in (("gradients", "gradient norm"), ("activations", "activation scale")):
+        grids = {who: grid for who, candidate in shown.items() if (grid := _grid(candidate, key))}
+        values = [v for grid in grids.values() for row in grid for v in row if v is not None]
+        for who, grid in grids.items() if values else ():
+            made[f"{key}-{who}"] = _strength(shown[who], grid, title, min(values), max(values))
+    return made
+
+
+def _grid(candidate: Candidate, key: str) -> list[list[float | None]]:
+    """Powers of ten by layer and epoch; None for zero and for what is no number."""
+    curve = [getattr(row, key) for row in candidate.trainings[0].curve] if candidate.trainings else []
+    if not curve or any(len(values) != len(candidate.layers) for values in curve) or not candidate.layers:
+        return []
+    return [[round(math.log10(v), 3) if v else None for v in layer] for layer in zip(*curve, strict=True)]
+
+
+def _strength(candidate: Candidate, grid: list[list[float | None]], title: str, low: float, high: float) -> Figure:
+    epochs = [row.epoch for row in candidate.trainings[0].curve]
+    names = [_safe(path) for path in candidate.layers]
+    step = -(-len(names) // 12)
+    powers = [power for power in range(math.floor(low), math.ceil(high) + 1) if low <= power <= high]
+    ticks = powers if len(powers) > 1 else [low, high]
+    trace: Figure = {
+        "type": "heatmap",
+        "x": epochs,
+        "y": list(range(1, len(names) + 1)),
+        "z": grid,
+        "zmin": low,
+        "zmax": high if high > low else low + 1,
+        "customdata": [
+            [f"{name}, epoch {epoch:g}: {10**v:.2g}" if v is not None else f"{name}, epoch {epoch:g}: none"
+             for epoch, v in zip(epochs, row, strict=True)]
+            for name, row in zip(names, grid, strict=True)
+        ],
+        "hovertemplate": "%{customdata}<extra></extra>",
+        "colorscale": [[0, "--heat1"], [1, "--heat2"]],
+        "colorbar": {"thickness": 10, "outlinewidth": 0, "len": 0.8, "tickmode": "array", "tickvals": ticks,
+                     "ticktext": [f"{10**power:.2g}" for power in ticks]},
+    }  # fmt: skip
+    layout = _layout("epoch", "weighted layer", height=300)
+    layout["yaxis"] |= {"ticksuffix": "", "autorange": "reversed", "tickmode": "array",
+                        "tickvals": list(range(1, len(names) + 1, step))}  # fmt: skip
+    layout["title"] = {"text": f"{title}, {_safe(candidate.name)}", "font": {"size": 14}, "x": 0.02, "y": 0.98}
+    layout["margin"] = {"l": 52, "r": 14, "t": 34, "b": 48}
+    return {"data": [trace], "layout": layout}
 
 
 def confusion(record: Record) -> Figure | None:

@@ -56,7 +56,14 @@ def render(record: r.Record, run: Path) -> str:
         candidates=sorted(record.candidates, key=lambda c: (c.depth, c.width, c.family, c.seed)),
         comparisons={pair.candidate: pair for pair in record.decision.comparisons} if record.decision else {},
         confusions=_confusions(record),
-        pictures=[(mistake, data_address(run, mistake.picture)) for mistake in record.mistakes],
+        pictures=[
+            (mistake, data_address(run, mistake.picture), _heat(run, mistake.heat), _heat(run, mistake.truth_heat))
+            for mistake in record.mistakes
+        ],
+        examples=[
+            (found, data_address(run, found.picture), data_address(run, found.heat))
+            for found in record.examples[:LISTED]
+        ],
         patches=[(found, data_address(run, found.picture)) for found in record.patches],
         listed=LISTED,
         totals={name: sum(counts) for name, counts in record.data.counts.items()},
@@ -83,6 +90,10 @@ def _confusions(record: r.Record) -> list[tuple[str, str, int]]:
     ]
     pairs.sort(key=lambda pair: (-pair[0], pair[1], pair[2]))
     return [(names[a], names[b], count) for count, a, b in pairs[:CONFUSIONS]]
+
+
+def _heat(run: Path, name: str | None) -> str | None:
+    return None if name is None else data_address(run, name)
 
 
 def data_address(run: Path, name: str) -> str | None:

@@ -24,11 +24,10 @@ from pydantic import BaseModel, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deepenough import record as r
+from deepenough.attribution import heat, overlay
 from deepenough.data.decode import upright
 from deepenough.data.finding import ImageError
 from deepenough.explain import METHODS, explain
-from deepenough.explain.attribution import heat
-from deepenough.explain.picture import overlay
 from deepenough.model import Model
 from deepenough.nets import depth, parameters
 from deepenough.serve.batcher import Batcher, FullError

@@ -17,6 +17,7 @@ class Epoch:
     `epoch` counts from 1. `train_loss` and `train_top1` are means over the epoch's augmented images while the
     weights were still moving. `HELD_OUT`, as `Scores` has them, are the held-out images' afterwards, each counted once,
     nan where none are held out. `lr` is the rate of the last step; `seconds` includes the evaluation.
+    `gradients` and `activations` are how strong signals are at every weighted layer afterwards, see `signals`.
     """
 
     epoch: int
@@ -29,12 +30,28 @@ class Epoch:
     calibration_error: float
     lr: float
     seconds: float
+    gradients: tuple[float, ...] = ()
+    activations: tuple[float, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; nan becomes null."""
-        return {key: None if math.isnan(value) else value for key, value in asdict(self).items()}
+        """Plain values; what is no finite number becomes null."""
+        return {
+            key: [_plain(v) for v in value] if isinstance(value, tuple) else _plain(value)
+            for key, value in asdict(self).items()
+        }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Epoch:
-        values: dict[str, Any] = {key: math.nan if value is None else value for key, value in content.items()}
+        values: dict[str, Any] = {
+            key: tuple(_number(v) for v in value) if isinstance(value, list) else _number(value)
+            for key, value in content.items()
+        }
         return cls(**values)
+
+
+def _plain(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value

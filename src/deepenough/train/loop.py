@@ -22,6 +22,7 @@ from deepenough.train.group import ALONE, Group
 from deepenough.train.optimizer import set_lr
 from deepenough.train.schedule import Schedule
 from deepenough.train.scores import Scores
+from deepenough.train.signals import IMAGES, Signals, signals
 from deepenough.train.state import State, Tensors
 from deepenough.train.step import Step
 from deepenough.train.stop import Interrupted
@@ -147,6 +148,7 @@ def close_epoch(state: State, job: Job) -> None:
     state.evaluated_images += len(labels)
     scores = Scores.of(probabilities, labels, probabilities.shape[1]) if len(labels) else None
     measured: dict[str, Any] = {name: getattr(scores, name, float("nan")) for name in HELD_OUT}
+    gradients, activations = strength(state, job) if job.group.leads else ((), ())
     loss_sum, hits, count = state.tally.tolist()
     state.tally.zero_()
     state.tick(clock)
@@ -158,9 +160,21 @@ def close_epoch(state: State, job: Job) -> None:
             **measured,
             lr=job.schedule(state.step - 1),
             seconds=state.epoch_seconds,
+            gradients=gradients,
+            activations=activations,
         )
     )
     state.epoch_seconds = 0.0
+
+
+def strength(state: State, job: Job) -> Signals:
+    """The signals in the weights that are being trained, on some of the training images as they are."""
+    loader, index = job.feed.loader, job.feed.index
+    rows = index[np.linspace(0, len(index) - 1, min(IMAGES, len(index), state.micro_batch or IMAGES)).astype(int)]
+    images = loader.normalise(loader.raw(rows)).contiguous(memory_format=torch.channels_last)
+    labels = torch.from_numpy(np.asarray(loader.images.labels[rows])).to(loader.device)
+    state.evaluated_images += 3 * len(rows)  # a gradient costs two passes more
+    return signals(state.model, images, labels, state.precision.autocast)
 
 
 def judge(state: State, job: Job) -> npt.NDArray[np.float32]:

@@ -45,7 +45,7 @@ def heat(
         raise unknown("method", method, METHODS)
     if layer is not None and method != "gradcam":
         raise DeepenoughError(f"--layer {layer}: only gradcam looks at a layer; leave it out for {method}")
-    if find_spec("captum") is None:
+    if not available():
         raise DeepenoughError("explanations need Captum: pip install 'deepenough[explain]'")
     layer = map_layer(model.network, layer) if method == "gradcam" else None
     wanted = torch.as_tensor(np.asarray(targets, np.int64), device=model.device)
@@ -61,6 +61,11 @@ def heat(
             values = occlusion(model, images, target)
         found.append(values.detach().float().cpu().numpy())
     return np.concatenate(found)
+
+
+def available() -> bool:
+    """Whether Captum is here, which the methods come from."""
+    return find_spec("captum") is not None
 
 
 def map_layer(network: Network, path: str | None = None) -> str:
