@@ -59,6 +59,10 @@ class Bench:
             rank[labels == label] = np.arange((labels == label).sum())
         return np.sort(order[np.argsort(rank, kind="stable")[:count]])
 
+    def as_long(self, recipe: Recipe, count: int) -> Recipe:
+        """The recipe with as many steps on `count` images as it has on all: what is missing then is images."""
+        return replace(recipe, epochs=round(recipe.epochs * len(self.images.split.train) / count))
+
     def train(self, network: Network, seed: int, *, recipe: Recipe | None = None, rows: Index | None = None) -> Trained:
         """Train a network and judge it on the validation images; a training that was done before is read back."""
         recipe = recipe or self.recipe

@@ -32,7 +32,7 @@ class Claim:
 
 CLAIMS = {
     "deeper": Claim("accuracy rises with depth"),
-    "learned-features": Claim("features learned end to end beat classical ones as data grows"),
+    "learned-features": Claim("features learned end to end beat classical ones as data grows", quick_limit=5_000),
     "hyperparameters": Claim("learning rate, batch and decay matter, and the defaults are near the best found"),
     "small-filters": Claim(
         "two 3x3 layers see as far as one 5x5, three as far as one 7x7, with fewer parameters, and classify at least "
@@ -50,7 +50,7 @@ CLAIMS = {
     ),
     "hierarchy": Claim("features go from edges to parts: what a linear probe can tell grows with depth"),
     "augmentation": Claim("the fewer the images, the more augmentation gives"),
-    "overfitting": Claim("on few images, the gap between training and validation grows with depth"),
+    "overfitting": Claim("on few images, the gap between training and validation grows with depth", quick_limit=1_000),
     "precision": Claim("half precision trains to the same accuracy", "digits"),
     "approximation": Claim(
         "one hidden layer of N sigmoid units fits a given function ever better with N; a deep narrow one needs fewer "

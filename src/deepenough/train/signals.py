@@ -17,7 +17,7 @@ DIGITS = 4  # that are kept
 Signals = tuple[tuple[float, ...], tuple[float, ...]]
 
 
-def weighted(model: nn.Module) -> dict[str, nn.Module]:
+def weighted(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
     """The convolutions and dense layers on the way to the logits, in the order of computation."""
     aside = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, AuxiliaryHead))
     return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -27,15 +28,13 @@ def fitted(widths: Sequence[int], seed: int, steps: int) -> float:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         layers: list[nn.Module] = []
-        for before, after in zip((1, *widths), (*widths, 1), strict=True):
-            layers += [nn.Linear(before, after), nn.Sigmoid()]
-        model = nn.Sequential(*layers[:-1]).double()
-        for layer in (
-            each for each in list(model)[:-1] if isinstance(each, nn.Linear)
-        ):  # steps, spread over the inputs
-            nn.init.normal_(layer.weight, std=STEEP)
-            with torch.no_grad():
-                layer.bias.copy_(-(layer.weight * torch.rand_like(layer.weight)).sum(1))
+        for before, after in pairwise((1, *widths)):
+            hidden = nn.Linear(before, after)
+            nn.init.normal_(hidden.weight, std=STEEP)
+            with torch.no_grad():  # so that their steps are spread over the inputs
+                hidden.bias.copy_(-(hidden.weight * torch.rand_like(hidden.weight)).sum(1))
+            layers += [hidden, nn.Sigmoid()]
+        model = nn.Sequential(*layers, nn.Linear(widths[-1], 1)).double()
     x = torch.linspace(0, 1, POINTS, dtype=torch.float64)[:, None]
     y = function(x)
     optimizer = torch.optim.LBFGS(model.parameters(), max_iter=steps, line_search_fn="strong_wolfe")

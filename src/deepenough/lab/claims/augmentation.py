@@ -17,7 +17,7 @@ KINDS = {
     "brightness": Augment(brightness=0.2),
 }
 TOGETHER = Augment(rotation=10.0, shift=0.1, zoom=0.15, brightness=0.2)
-SIZES = (250, 1_000, 4_000)
+SIZES = (250, 1_000, 4_000)  # and all, each for as many steps
 
 
 def top1(bench: Bench, network: Network, recipe: Recipe, rows: dict[int, Index]) -> list[float]:
@@ -32,13 +32,12 @@ def measure(bench: Bench) -> Seen:
     network = family.network(bench.input, bench.classes, depth=depth, width=0.25 if bench.quick else 1.0)
     together = {"all together": replace(TOGETHER, flip=bench.images.mirror)}
     tried = together | ({"shift": KINDS["shift"]} if bench.quick else KINDS)
-    recipe = replace(bench.recipe, epochs=2 * bench.recipe.epochs)
     gains: dict[str, list[Point]] = {name: [] for name in tried}
     most = len(bench.images.split.train)
-    sizes = [*(size for size in SIZES if size < most), most]
+    sizes = [*(size for size in SIZES[: 1 if bench.quick else None] if size < most), most]
     for size in sizes:
         rows = {seed: bench.some(size, seed) for seed in bench.seeds}
-
+        recipe = bench.as_long(bench.recipe, size)
         plain = top1(bench, network, replace(recipe, augment=Augment()), rows)
         for name, policy in tried.items():
             values = top1(bench, network, replace(recipe, augment=policy), rows)

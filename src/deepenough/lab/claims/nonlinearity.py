@@ -6,7 +6,7 @@ from deepenough.lab.bench import Bench, less
 from deepenough.lab.record import Effect, Line, Point, Seen
 from deepenough.nets import BatchNorm, Dense, Flatten, Network, Relu
 
-DEPTHS = (1, 2, 4)
+DEPTHS = (0, 1, 2, 4)  # hidden layers
 MARGIN = 0.02  # a gain that is none
 
 
