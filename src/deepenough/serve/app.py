@@ -117,10 +117,16 @@ class About(BaseModel):
 class Service:
     """The model, its siblings, and what is between them and the routes."""
 
-    def __init__(self, model: Model, record: r.Record | None, siblings: list[Sibling], limits: Limits) -> None:
-        self.model, self.record, self.siblings, self.limits = model, record, siblings, limits
+    def __init__(self, run: Path, limits: Limits, device: str) -> None:
+        self.limits = limits
         self.meters = Meters()
         self.batcher: Batcher[bytes, Any] = Batcher(self.rows, limits.waiting, self.meters.batch.observe)
+        # OpenMP's workers are awake for one thread only: if another had computed before, an image would take 2.5 times
+        # as long. So the thread that will use the model loads it.
+        self.model: Model
+        self.record: r.Record | None
+        self.siblings: list[Sibling]
+        self.model, self.record, self.siblings = self.batcher.thread.submit(opened, run, device).result()
         self.decoding = ThreadPoolExecutor(os.cpu_count(), "decode")
 
     def rows(self, contents: Sequence[bytes]) -> list[Any]:
@@ -199,7 +205,7 @@ class Measured:
 
 def make_app(run: Path, limits: Limits | None = None, device: str = "cpu") -> FastAPI:
     """The service of a run, or of a model folder; the model is loaded once, now."""
-    service = Service(*opened(run, device), limits or Limits())
+    service = Service(run, limits or Limits(), device)
     allowed = service.limits
     heavy = min(HEAVY, allowed.waiting)
 

@@ -22,7 +22,7 @@ class FullError(Exception):
 
 
 class Batcher(Generic[Asked, Given]):
-    """One thread that works, and a queue before it.
+    """One `thread` that works, and a queue before it.
 
     `work` answers several questions at once, in order; an exception among the answers is raised for whoever asked. At
     most `room` are on their way: more raise FullError. A whole batch costs the event loop one change of threads,
@@ -36,7 +36,7 @@ class Batcher(Generic[Asked, Given]):
         seen: Callable[[int], None] = lambda size: None,
     ) -> None:
         self._work, self._room, self._seen = work, room, seen
-        self._thread = ThreadPoolExecutor(1, "model")
+        self.thread = ThreadPoolExecutor(1, "model")
         self._waiting: asyncio.Queue[tuple[Asked, asyncio.Future[Given]]] = asyncio.Queue()
         self.pending = 0
 
@@ -59,7 +59,7 @@ class Batcher(Generic[Asked, Given]):
 
     async def alone(self, work: Callable[[], Any]) -> Any:
         """Something else that needs the model: the only thread that touches it does it."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        return await asyncio.get_running_loop().run_in_executor(self.thread, work)
 
     async def run(self) -> None:
         """Answer until cancelled."""
@@ -90,4 +90,4 @@ class Batcher(Generic[Asked, Given]):
         return batch
 
     def close(self) -> None:
-        self._thread.shutdown(cancel_futures=True)
+        self.thread.shutdown(cancel_futures=True)
