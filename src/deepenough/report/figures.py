@@ -355,31 +355,29 @@ def _grid(candidate: Candidate, key: str) -> list[list[float | None]]:
 def _strength(candidate: Candidate, grid: list[list[float | None]], title: str, low: float, high: float) -> Figure:
     epochs = [row.epoch for row in candidate.trainings[0].curve]
     names = [_safe(path) for path in candidate.layers]
-    step = -(-len(names) // 12)
-    powers = [power for power in range(math.floor(low), math.ceil(high) + 1) if low <= power <= high]
-    ticks = powers if len(powers) > 1 else [low, high]
+    numbers = list(range(1, len(names) + 1))
     trace: Figure = {
         "type": "heatmap",
         "x": epochs,
-        "y": list(range(1, len(names) + 1)),
+        "y": numbers,
         "z": grid,
         "zmin": low,
         "zmax": high if high > low else low + 1,
         "customdata": [
-            [f"{name}, epoch {epoch:g}: {10**v:.2g}" if v is not None else f"{name}, epoch {epoch:g}: none"
-             for epoch, v in zip(epochs, row, strict=True)]
+            [
+                f"{name}, epoch {epoch:g}: " + ("none" if power is None else f"{10**power:.2g}")
+                for epoch, power in zip(epochs, row, strict=True)
+            ]
             for name, row in zip(names, grid, strict=True)
         ],
         "hovertemplate": "%{customdata}<extra></extra>",
         "colorscale": [[0, "--heat1"], [1, "--heat2"]],
-        "colorbar": {"thickness": 10, "outlinewidth": 0, "len": 0.8, "tickmode": "array", "tickvals": ticks,
-                     "ticktext": [f"{10**power:.2g}" for power in ticks]},
-    }  # fmt: skip
-    layout = _layout("epoch", "weighted layer", height=300)
-    layout["yaxis"] |= {"ticksuffix": "", "autorange": "reversed", "tickmode": "array",
-                        "tickvals": list(range(1, len(names) + 1, step))}  # fmt: skip
-    layout["title"] = {"text": f"{title}, {_safe(candidate.name)}", "font": {"size": 14}, "x": 0.02, "y": 0.98}
-    layout["margin"] = {"l": 52, "r": 14, "t": 34, "b": 48}
+        "showscale": False,
+    }
+    span = f"{title}<br>from {10**low:.1g} (pale) to {10**high:.1g} (dark)"
+    layout = _layout("epoch", "weighted layer", margin={"l": 52, "r": 14, "t": 44, "b": 48})
+    layout["yaxis"] |= {"ticksuffix": "", "autorange": "reversed", "tickvals": numbers[:: -(-len(names) // 12)]}
+    layout["title"] = {"text": f"{_safe(candidate.name)}: {span}", "font": {"size": 13}, "x": 0.02, "y": 0.98}
     return {"data": [trace], "layout": layout}
 
 
