@@ -106,6 +106,17 @@ def test_every_class_has_a_right_answer_with_its_heat(finished: Path) -> None:
         assert heated.size == tuple(7 * side for side in plain.size)
 
 
+def test_without_captum_there_is_a_report_without_heat(
+    shapes: Path, tmp_path: Path, quick: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deepenough.attribution.methods.find_spec", lambda name: None)
+    run = fit(shapes, out=tmp_path / "run", **{**quick, "epochs": 1, "max_depth": 3})
+    assert run.record.mistakes
+    assert not any(mistake.heat or mistake.truth_heat for mistake in run.record.mistakes)
+    assert run.record.examples == []
+    assert "deepenough[explain]" in run.report.read_text(encoding="utf-8")
+
+
 def test_every_epoch_tells_the_signals_of_every_layer(finished: Path) -> None:
     for candidate in record.load(finished).candidates:
         assert len(candidate.layers) >= candidate.depth  # shortcuts may have layers of their own

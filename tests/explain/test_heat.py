@@ -105,3 +105,14 @@ def test_what_is_wrong_is_said(patches_model: Model, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("deepenough.attribution.methods.find_spec", lambda name: None)
     with pytest.raises(DeepenoughError, match=r"pip install 'deepenough\[explain\]'"):
         heat(patches_model, pixels, labels)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("method", METHODS)
+def test_a_gpu_gives_the_same_map(method: str, patches_model: Model) -> None:
+    pixels, labels, _ = patched(8, 3)
+    state = patches_model.module.state_dict()
+    there = Model(patches_model.network, state, patches_model.preprocess, patches_model.classes, "cuda")
+    expected = heat(patches_model, pixels, labels, method)
+    np.testing.assert_allclose(heat(there, pixels, labels, method), expected, atol=0.02 * np.abs(expected).max())
