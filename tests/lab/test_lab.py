@@ -25,8 +25,9 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     from deepenough.lab.bench import Bench
     from deepenough.lab.claims import approximation, degradation, vanishing_gradient
 
-    usual: Any = Bench.recipe
-    monkeypatch.setattr(Bench, "recipe", property(lambda self: replace(usual.fget(self), epochs=1)))
+    usual: Any = Bench.whole_recipe
+    for name in ("recipe", "whole_recipe"):
+        monkeypatch.setattr(Bench, name, property(lambda self: replace(usual.fget(self), epochs=1)))
     monkeypatch.setattr(degradation, "DEPTHS", {"plain": (5, 7), "residual": (5, 7)})
     monkeypatch.setattr(vanishing_gradient, "DEPTHS", (4, 6))
     monkeypatch.setattr(approximation, "UNITS", (2, 4))

@@ -32,7 +32,7 @@ class Claim:
 
 CLAIMS = {
     "deeper": Claim("accuracy rises with depth"),
-    "learned-features": Claim("features learned end to end beat classical ones as data grows", quick_limit=5_000),
+    "learned-features": Claim("features learned end to end beat classical ones as data grows", quick_limit=3_000),
     "hyperparameters": Claim("learning rate, batch and decay matter, and the defaults are near the best found"),
     "small-filters": Claim(
         "two 3x3 layers see as far as one 5x5, three as far as one 7x7, with fewer parameters, and classify at least "
@@ -49,7 +49,7 @@ CLAIMS = {
         "digits",
     ),
     "hierarchy": Claim("features go from edges to parts: what a linear probe can tell grows with depth"),
-    "augmentation": Claim("the fewer the images, the more augmentation gives"),
+    "augmentation": Claim("the fewer the images, the more augmentation gives", quick_limit=1_500),
     "overfitting": Claim("on few images, the gap between training and validation grows with depth", quick_limit=1_000),
     "precision": Claim("half precision trains to the same accuracy", "digits"),
     "approximation": Claim(

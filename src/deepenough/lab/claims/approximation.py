@@ -79,7 +79,7 @@ def measure(bench: Bench) -> Seen:
         effects=[
             Effect(what=f"powers of ten by which the error falls from {UNITS[0]} to {UNITS[-1]} units", values=better),
             Effect(
-                what=f"error of one layer with {rival.x} parameters less that of {best.note} with {best.x}",
+                what=f"error of one layer with {rival.x:g} parameters less that of {best.note} with {best.x:g}",
                 values=[a - b for a, b in zip(rival.values, best.values, strict=True)],
             ),
         ],

@@ -39,7 +39,7 @@ def measure(bench: Bench) -> Seen:
         lines=[Line(name="here", points=points), Line(name="ImageNet, published, top-5, one crop", points=published)],
         effects=[
             Effect(
-                what=f"accuracy at depth {points[-1].x} less that at depth {points[0].x}",
+                what=f"accuracy at depth {points[-1].x:g} less that at depth {points[0].x:g}",
                 values=less(points[-1].values, points[0].values),
             )
         ],

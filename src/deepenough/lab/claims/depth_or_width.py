@@ -31,7 +31,7 @@ def measure(bench: Bench) -> Seen:
         note = f"{net.name}: {parameters(net):,} parameters"
         points.append(Point(x=layers + 2, values=bench.top1(net), note=note))
     effect = Effect(
-        what=f"accuracy at depth {points[-1].x} less that at depth {points[0].x}, with as many parameters",
+        what=f"accuracy at depth {points[-1].x:g} less that at depth {points[0].x:g}, with as many parameters",
         values=less(points[-1].values, points[0].values),
     )
     return Seen(x="depth", y="accuracy", lines=[Line(name="as many parameters", points=points)], effects=[effect])

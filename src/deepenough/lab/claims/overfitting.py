@@ -34,7 +34,7 @@ def measure(bench: Bench) -> Seen:
         lines=lines,
         effects=[
             Effect(
-                what=f"gap at depth {few[-1].x} less that at depth {few[0].x}, on 200 images",
+                what=f"gap at depth {few[-1].x:g} less that at depth {few[0].x:g}, on 200 images",
                 values=less(few[-1].values, few[0].values),
             )
         ],
