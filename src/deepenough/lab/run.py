@@ -33,7 +33,9 @@ class Claim:
 CLAIMS = {
     "deeper": Claim("accuracy rises with depth"),
     "learned-features": Claim("features learned end to end beat classical ones as data grows", quick_limit=3_000),
-    "hyperparameters": Claim("learning rate, batch and decay matter, and the defaults are near the best found"),
+    "hyperparameters": Claim(
+        "learning rate, batch and decay matter, and the defaults are near the best found", quick_limit=1_500
+    ),
     "small-filters": Claim(
         "two 3x3 layers see as far as one 5x5, three as far as one 7x7, with fewer parameters, and classify at least "
         "as well"
