@@ -377,7 +377,7 @@ class Record(Part):
     test: Metrics | None = None
     baselines: list[Baseline] = []
     mistakes: list[Mistake] = []
-    examples: list[Example] = Field(default=[], description="one of every class, where heat could be computed")
+    examples: list[Example] = Field(default=[], description="one of every class, of the first 100; none without Captum")
     patches: list[Patches] = []
 
     def candidate(self, name: str) -> Candidate:

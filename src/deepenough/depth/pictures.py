@@ -16,7 +16,9 @@ from deepenough.record import Example, Mistake
 
 FOLDER = "pictures"
 MOST = 24
+MOST_CLASSES = 100
 SIDE = 112  # pixels that pictures with heat have at least, so that the heat is smooth on small images
+QUALITY = 90  # of JPEG, a tenth of the bytes of PNG where there is heat
 
 Index = npt.NDArray[np.int64]
 Probabilities = npt.NDArray[np.float32]
@@ -48,14 +50,14 @@ def mistakes(images: Images, index: Index, probabilities: Probabilities, run: Pa
     if available():
         for word, field, targets in (("heat", "heat", predicted[worst]), ("truth", "truth_heat", truth)):
             for number, warm in enumerate(heat(model, pixels, targets)):
-                name = f"{FOLDER}/mistake-{number:02}-{word}.png"
-                heated(pixels[number], warm).save(run / name)
+                name = f"{FOLDER}/mistake-{number:02}-{word}.jpg"
+                heated(pixels[number], warm).save(run / name, quality=QUALITY)
                 setattr(found[number], field, name)
     return found
 
 
 def examples(images: Images, index: Index, probabilities: Probabilities, run: Path, model: Model) -> list[Example]:
-    """Save an image of every class that was classified right, and what the network looked at there.
+    """Save an image of every class (of the first 100) that was classified right, and what was looked at there.
 
     Of the right ones it is that whose confidence is the median. None without Captum.
     """
@@ -64,7 +66,7 @@ def examples(images: Images, index: Index, probabilities: Probabilities, run: Pa
     if not available() or not right.any():
         return []
     rows = []
-    for label in range(len(images.classes)):
+    for label in range(min(len(images.classes), MOST_CLASSES)):
         own = np.flatnonzero(right & (labels == label))
         if len(own):
             rows.append(own[np.argsort(confidence[own], kind="stable")[len(own) // 2]])
@@ -75,14 +77,14 @@ def examples(images: Images, index: Index, probabilities: Probabilities, run: Pa
     for row, own_pixels, warm in zip(chosen, pixels, heat(model, pixels, labels[chosen]), strict=True):
         stem = f"{FOLDER}/class-{int(labels[row]):03}"
         picture(own_pixels).save(run / f"{stem}.png")
-        heated(own_pixels, warm).save(run / f"{stem}-heat.png")
+        heated(own_pixels, warm).save(run / f"{stem}-heat.jpg", quality=QUALITY)
         found.append(
             Example(
                 name=printable(images.names[int(index[row])]),
                 truth=images.classes[int(labels[row])],
                 confidence=float(confidence[row]),
                 picture=f"{stem}.png",
-                heat=f"{stem}-heat.png",
+                heat=f"{stem}-heat.jpg",
             )
         )
     return found

@@ -61,8 +61,7 @@ def render(record: r.Record, run: Path) -> str:
             for mistake in record.mistakes
         ],
         examples=[
-            (found, data_address(run, found.picture), data_address(run, found.heat))
-            for found in record.examples[:LISTED]
+            (found, data_address(run, found.picture), data_address(run, found.heat)) for found in record.examples
         ],
         patches=[(found, data_address(run, found.picture)) for found in record.patches],
         listed=LISTED,
