@@ -46,8 +46,8 @@ def measure(bench: Bench) -> Seen:
         raise DeepenoughError("learned-features needs scikit-image: pip install 'deepenough[lab]'")
     images, held = bench.images, bench.images.split.validation
     sizes = [*(size for size in SIZES if size < len(images.split.train)), len(images.split.train)]
-    family = FAMILIES["residual"]
-    network = family.network(bench.input, bench.classes, depth=family.depth_of(1, bench.input), width=0.5)
+    family, width = FAMILIES["residual"], 0.25 if bench.quick else 1.0
+    network = family.network(bench.input, bench.classes, depth=family.depth_of(1, bench.input), width=width)
     recipe = bench.whole_recipe  # half-trained features would lose to what is solved to the end
     found: dict[str, list[Point]] = {"learned": []}
     seen = {
