@@ -1,8 +1,9 @@
 """One process of several that train the tests' small network; run by test_processes.py.
 
-    python lockstep.py FOLDER '{"precision": "float64", ...}' [SECONDS_A_STEP]
+    python lockstep.py FOLDER '{"precision": "float64", ...}' [SECONDS_A_STEP [RANK_WITHOUT_MEMORY]]
 
-The recipe is `RECIPE` with what is given. A process that does not lead says so, and trains in lockstep.
+The recipe is `RECIPE` with what is given. A process that does not lead says so, and trains in lockstep. The process
+without memory runs out of it in its tenth step, as long as its share of a batch is to go through at once.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from deepenough.train import Recipe, train
 from deepenough.train.group import Group
 from deepenough.train.perform import Task, perform
 from deepenough.train.processes import joined
+from deepenough.train.step import Step
 
 CPU = torch.device("cpu")
 TRAIN, HELD_OUT = np.arange(75), np.arange(75, 96)
@@ -35,18 +37,33 @@ RECIPE = Recipe(
 
 
 def lead(folder: Path, given: dict[str, Any], group: Group | None = None, pause: float = 0.0) -> Any:
-    """The training itself, by one process or the leader of several."""
+    """The training itself, by one process or the leader of several; without dropout where norms are frozen."""
     more = {"group": group} if group else {}
+    network = make_network(dropout=0.0 if given.get("freeze_norms") else 0.2)
     return train(
-        make_network(), replace(RECIPE, **given), make_images(), TRAIN, HELD_OUT, folder, seed=3,
+        network, replace(RECIPE, **given), make_images(), TRAIN, HELD_OUT, folder, seed=3,
         progress=lambda *_: time.sleep(pause), checkpoint_steps=4, **more,
     )  # fmt: skip
+
+
+def forget_memory() -> None:
+    """Have the tenth step of this process run out of memory."""
+    step, done = Step.__call__, iter(range(10**6))
+
+    def short(self: Step, batch: Any, micro_batch: int = 0, stop: bool = False) -> torch.Tensor:
+        if micro_batch == 0 and next(done) == 9:
+            raise torch.OutOfMemoryError("simulated")
+        return step(self, batch, micro_batch, stop)
+
+    Step.__call__ = short  # type: ignore[method-assign]
 
 
 def main() -> None:
     folder, given, pause = Path(sys.argv[1]), json.loads(sys.argv[2]), float((*sys.argv[3:], 0)[0])
     torch.set_num_threads(1)
     with joined(CPU) as group:
+        if sys.argv[4:] == [str(group.rank)]:
+            forget_memory()
         if group.leads:
             lead(folder, given, group, pause)
             group.order("done")

@@ -17,10 +17,12 @@ import pytest
 import torch
 from lockstep import lead
 
+from deepenough.train.checkpoint import newest
+
 LOCKSTEP = Path(__file__).with_name("lockstep.py")
 
 
-def start(folder: Path, size: int, given: dict[str, Any], pause: float = 0.0) -> list[subprocess.Popen[str]]:
+def start(folder: Path, size: int, given: dict[str, Any], *more: float) -> list[subprocess.Popen[str]]:
     """As many processes as torchrun would start, with the environment that it would give them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -28,7 +30,7 @@ def start(folder: Path, size: int, given: dict[str, Any], pause: float = 0.0) ->
     common = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(size)}
     return [
         subprocess.Popen(
-            [sys.executable, str(LOCKSTEP), str(folder), json.dumps(given), str(pause)],
+            [sys.executable, str(LOCKSTEP), str(folder), json.dumps(given), *map(str, more)],
             env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -81,7 +83,7 @@ def test_the_peak_is_found_together(tmp_path: Path) -> None:
 def test_when_one_is_killed_the_others_end_and_another_number_goes_on(tmp_path: Path) -> None:
     given = {"precision": "float64"}
     folder = tmp_path / "several"
-    processes = start(folder, 2, given, pause=0.2)
+    processes = start(folder, 2, given, 0.2)
     wait_for(lambda: len(list(folder.glob("step-*"))) > 1 and steps(folder) >= 8)
     processes[1].send_signal(signal.SIGKILL)
     since = time.monotonic()
@@ -94,6 +96,29 @@ def test_when_one_is_killed_the_others_end_and_another_number_goes_on(tmp_path: 
     finish(start(folder, 3, given))
     whole = lead(tmp_path / "one", given)
     assert difference(lead(folder, given), whole) < 1e-9
+
+
+def test_shares_that_differ_go_through_in_as_many_pieces(tmp_path: Path) -> None:
+    given = {"epochs": 2, "micro_batch": 7}  # of 8 and 7 images
+    finish(start(tmp_path, 2, given))
+    assert lead(tmp_path, given).epochs == 2
+
+
+@pytest.mark.parametrize("short", [0, 1])
+def test_where_memory_runs_out_they_go_on_with_half_as_many_at_once(short: int, tmp_path: Path) -> None:
+    given = {"precision": "float64", "freeze_norms": True}  # so that it does not matter what goes through together
+    folder = tmp_path / "several"
+    complaints = []
+    for process in start(folder, 2, given, 0, short):
+        complaints.append(process.communicate(timeout=60)[1])
+        assert process.returncode == 1
+    assert "out of memory with 8 images at once" in complaints[0]
+    assert "goes on with 4 at once" in complaints[0]
+    found = newest(folder)
+    assert found is not None
+    assert (found[1]["micro_batch"], found[1]["step"]) == (4, 8)
+    finish(start(folder, 2, given))
+    assert difference(lead(folder, given), lead(tmp_path / "one", given)) < 1e-9
 
 
 def steps(folder: Path) -> int:

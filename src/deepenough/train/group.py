@@ -31,6 +31,13 @@ class Group:
         """The rows of `count` that are this process'; shares differ by one row at most, as `numpy.array_split`'s."""
         return share(count, self.rank, self.size)
 
+    def run_short(self) -> None:
+        """Tell the others that this process is out of memory."""
+
+    def ran_short(self) -> bool:
+        """Whether another process, which is gone now, was out of memory."""
+        return False
+
     def add(self, tensors: Sequence[torch.Tensor]) -> None:
         """Put the sum over all processes into each of `tensors`."""
 

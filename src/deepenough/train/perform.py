@@ -24,6 +24,7 @@ from deepenough.train.group import Group
 from deepenough.train.loop import Job, NotFiniteError, Progress, Supervisor, Watch, judge, last_good, run
 from deepenough.train.objective import Objective, balanced_weights
 from deepenough.train.precision import settings
+from deepenough.train.processes import LostError
 from deepenough.train.range_test import range_test
 from deepenough.train.recipe import Recipe
 from deepenough.train.result import ENDS
@@ -121,30 +122,42 @@ def perform(
 
 
 def run_in_memory(state: State, job: Job, supervisor: Supervisor, watch: Watch) -> str:
-    """`run`; where memory runs out, it goes on from the newest checkpoint with half as many images at once."""
+    """`run`; where memory runs out, it goes on from the newest checkpoint with half as many images at once.
+
+    The processes of a group can't come together again once one has left a step: the checkpoint says how to go on.
+    """
+    group = job.group
     while True:
         try:
             return run(state, job, supervisor, watch)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
-            at_once = state.micro_batch or job.feed.batch
-            if supervisor.keeper is None or job.group.size > 1:
-                raise DeepenoughError(
-                    f"out of memory with {at_once} images at once on one of {job.group.size} processes; "
-                    "use more processes, or a smaller --batch"
-                ) from None
-            if at_once == 1:
-                raise DeepenoughError("out of memory with a single image at once; use a smaller --size") from None
+            group.run_short()
+        except LostError:
+            if not group.ran_short():
+                raise
+        at_once = state.micro_batch or -(-job.feed.batch // group.size)
+        if at_once <= (1 if group.size == 1 else 2):  # pieces without images have no statistics
+            raise DeepenoughError(
+                f"out of memory with {at_once} image{'s' if at_once > 1 else ''} at once; use a smaller --size, or more processes"
+            ) from None
+        half = -(-at_once // 2)
         job.step.optimizer.zero_grad(set_to_none=True)
         gc.collect()
         if state.tally.device.type == "cuda":
             torch.cuda.empty_cache()
-        saved = newest(supervisor.keeper.folder)
-        if saved:
-            state.restore(*saved)
-        state.micro_batch = -(-at_once // 2)
-        supervisor.keeper.save(state)
+        if supervisor.keeper:
+            saved = newest(supervisor.keeper.folder)
+            if saved:
+                state.restore(*saved)
+            state.micro_batch = half
+            supervisor.keeper.save(state)
+        if group.size > 1:
+            raise DeepenoughError(
+                f"out of memory with {at_once} images at once on one of {group.size} processes; "
+                f"started again with `fit --resume RUN`, it goes on with {half} at once"
+            ) from None
 
 
 def out_of_memory(error: BaseException) -> bool:

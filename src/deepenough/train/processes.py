@@ -33,7 +33,7 @@ BEAT = 2.0  # seconds between a process' signs of life
 TOGETHER = 300.0  # seconds within which all processes have to be there
 BUCKET = 32 * 2**20  # bytes that are sent at once
 LOOK = 0.02  # seconds between looks for another process
-ALIVE, ENDED = "alive", "ended"
+ALIVE, ENDED, SHORT = "alive", "ended", "short of memory"
 
 
 class LostError(DeepenoughError):
@@ -82,6 +82,14 @@ class Processes(Group):
         self.rank, self.size, self.store, self.device = rank, size, store, device
         self.wires: Wires | None = None
         self._orders = 0
+
+    def run_short(self) -> None:
+        self._run(self.store.set, SHORT, str(self.rank))
+
+    def ran_short(self) -> bool:
+        with suppress(RuntimeError):  # the store may be gone too
+            return bool(self.store.check([SHORT]))
+        return False
 
     def add(self, tensors: Sequence[torch.Tensor]) -> None:
         for bucket in _buckets(tensors):

@@ -42,7 +42,8 @@ class Step:
         images, targets = batch.images, batch.targets
         tally = torch.zeros(4, device=images.device)
         tally[3] = stop
-        pieces = -(-len(targets) // (micro_batch or len(targets)))
+        largest = -(-batch.total // self.group.size)  # share: all go through in as many pieces, norms meet in each
+        pieces = -(-largest // (micro_batch or largest))
         first = batch.first
         for pixels, wanted in zip(images.tensor_split(pieces), targets.tensor_split(pieces), strict=True):
             self.place.first, self.place.last, self.place.total = first, first + len(wanted), batch.total
