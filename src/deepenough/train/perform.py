@@ -139,8 +139,9 @@ def run_in_memory(state: State, job: Job, supervisor: Supervisor, watch: Watch) 
                 raise
         at_once = state.micro_batch or -(-job.feed.batch // group.size)
         if at_once <= (1 if group.size == 1 else 2):  # pieces without images have no statistics
+            images = "1 image" if at_once == 1 else f"{at_once} images"
             raise DeepenoughError(
-                f"out of memory with {at_once} image{'s' if at_once > 1 else ''} at once; use a smaller --size, or more processes"
+                f"out of memory with {images} at once; use a smaller --size, or more processes"
             ) from None
         half = -(-at_once // 2)
         job.step.optimizer.zero_grad(set_to_none=True)
