@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from deepenough.data import Images
 from deepenough.depth.decision import resolution
+from deepenough.train import signal_images
 
 Index = npt.NDArray[np.int64]
 FOLDS = 4  # each candidate then costs three trainings on all of the images
@@ -37,8 +38,13 @@ class Parts:
 
     def cost(self, macs: int, epochs: int, range_images: int = 0) -> int:
         """Multiply-accumulates of training a network on every part: forward and backward are three forward passes,
-        every epoch ends with a look at the held-out images, and the range test trains on `range_images`."""
-        per_part = (epochs * (3 * len(part.train) + len(part.held_out)) + 3 * range_images for part in self.parts)
+        every epoch ends with a look at the held-out images and at the signals in the layers, and the range test trains
+        on `range_images`."""
+        looks = (len(part.held_out) + signal_images(len(part.train)) for part in self.parts)
+        per_part = (
+            epochs * (3 * len(part.train) + look) + 3 * range_images
+            for part, look in zip(self.parts, looks, strict=True)
+        )
         return macs * sum(per_part)
 
 

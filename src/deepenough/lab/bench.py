@@ -66,7 +66,7 @@ class Bench:
 
     def as_long(self, recipe: Recipe, count: int) -> Recipe:
         """The recipe with as many steps on `count` images as it has on all: what is missing then is images."""
-        return replace(recipe, epochs=round(recipe.epochs * len(self.images.split.train) / count))
+        return replace(recipe, epochs=max(round(recipe.epochs * len(self.images.split.train) / count), 1))
 
     def train(self, network: Network, seed: int, *, recipe: Recipe | None = None, rows: Index | None = None) -> Trained:
         """Train a network and judge it on the validation images; a training that was done before is read back."""

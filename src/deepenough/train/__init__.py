@@ -9,6 +9,7 @@ from deepenough.train.range_test import range_images
 from deepenough.train.recipe import Recipe, default_recipe, finetune_recipe
 from deepenough.train.result import Trained
 from deepenough.train.scores import Scores
+from deepenough.train.signals import signal_images
 from deepenough.train.stop import Interrupted, Stop
 from deepenough.train.train import train
 
@@ -28,5 +29,6 @@ __all__ = [
     "keep_freed_memory",
     "place",
     "range_images",
+    "signal_images",
     "train",
 ]

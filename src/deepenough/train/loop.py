@@ -22,7 +22,7 @@ from deepenough.train.group import ALONE, Group
 from deepenough.train.optimizer import set_lr
 from deepenough.train.schedule import Schedule
 from deepenough.train.scores import Scores
-from deepenough.train.signals import IMAGES, Signals, signals
+from deepenough.train.signals import IMAGES, PASSES, Signals, signals
 from deepenough.train.state import State, Tensors
 from deepenough.train.step import Step
 from deepenough.train.stop import Interrupted
@@ -173,7 +173,7 @@ def strength(state: State, job: Job) -> Signals:
     rows = index[np.linspace(0, len(index) - 1, min(IMAGES, len(index), state.micro_batch or IMAGES)).astype(int)]
     images = loader.normalise(loader.raw(rows)).contiguous(memory_format=torch.channels_last)
     labels = torch.from_numpy(np.asarray(loader.images.labels[rows])).to(loader.device)
-    state.evaluated_images += 3 * len(rows)  # a gradient costs two passes more
+    state.evaluated_images += PASSES * len(rows)
     return signals(state.model, images, labels, state.precision.autocast)
 
 

@@ -81,15 +81,14 @@ class Processes(Group):
     def __init__(self, rank: int, size: int, store: Any, device: torch.device) -> None:
         self.rank, self.size, self.store, self.device = rank, size, store, device
         self.wires: Wires | None = None
+        self.short = threading.Event()  # another process has told that it is out of memory
         self._orders = 0
 
     def run_short(self) -> None:
         self._run(self.store.set, SHORT, str(self.rank))
 
     def ran_short(self) -> bool:
-        with suppress(RuntimeError):  # the store may be gone too
-            return bool(self.store.check([SHORT]))
-        return False
+        return self.short.wait(2 * BEAT)
 
     def add(self, tensors: Sequence[torch.Tensor]) -> None:
         for bucket in _buckets(tensors):
@@ -174,12 +173,14 @@ def joined(device: torch.device) -> Iterator[Processes]:
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timedelta(seconds=PATIENCE))
     except (RuntimeError, ValueError) as error:
         raise DeepenoughError(f"the processes did not come together: {error}") from None
-    over = threading.Event()
+    group, over = Processes(rank, size, store, device), threading.Event()
 
     def beat() -> None:
         with suppress(RuntimeError):  # the store is gone, and the group with it: what comes next says so
             for number in itertools.count():
                 store.set(f"{ALIVE}/{rank}", str(number))
+                if not group.short.is_set() and store.check([SHORT]):  # asked here, since a cut wire never answers
+                    group.short.set()
                 if over.wait(BEAT):
                     store.set(f"{ALIVE}/{rank}", ENDED)
                     return
@@ -188,10 +189,11 @@ def joined(device: torch.device) -> Iterator[Processes]:
     beating = threading.Thread(target=beat, daemon=True)
     beating.start()
     try:
-        group = Processes(rank, size, store, device)
         with wired(group, PATIENCE) as group.wires:
             yield group
         dist.destroy_process_group()
+        over.set()
+        beating.join(PATIENCE)  # a thread that is still in the store when Python ends aborts the process
     finally:
         over.set()
         beating.join(BEAT)

@@ -14,7 +14,14 @@ from deepenough.nets.build import AuxiliaryHead
 IMAGES = 16  # that are looked at, the same ones after every epoch
 DIGITS = 4  # that are kept
 
+PASSES = 3  # forward, and twice as much for the gradient
+
 Signals = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+def signal_images(train: int) -> int:
+    """Forward passes of one image that looking once takes, with so many training images."""
+    return PASSES * min(IMAGES, train)
 
 
 def weighted(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
