@@ -87,17 +87,22 @@ def test_duplicates_across_splits_stay_in_test_before_validation_before_train(tm
     copy.save(root / "val/a/again.webp", quality=80)
     shutil.copy(root / "val/b/1.png", root / "train/b/bytes.png")
     Image.open(root / "val/b/2.png").save(root / "train/b/pixels.bmp")
+    for file, grey in (("val/b/flat.png", 128), ("train/b/flat.bmp", 128), ("train/b/other.png", 129)):
+        Image.new("RGB", (200, 150), (grey, grey, grey)).save(root / file)  # too flat for a hash: pixels decide
     images = ready(root, tmp_path / "cache")
     assert kinds(images) == {
-        "across-splits": {"train/a/small.jpg", "val/a/again.webp", "train/b/bytes.png", "train/b/pixels.bmp"}
-    }
+        "across-splits": {
+            "train/a/small.jpg", "val/a/again.webp", "train/b/bytes.png", "train/b/pixels.bmp", "train/b/flat.bmp",
+        }
+    }  # fmt: skip
     details = {finding.name: finding for finding in images.findings}
     assert details["train/b/bytes.png"].detail == "the same bytes as val/b/1.png in validation"
-    assert details["train/b/pixels.bmp"].detail == "the same pixels as val/b/2.png in validation"
+    assert details["train/b/flat.bmp"].detail == "the same pixels as val/b/flat.png in validation"
+    assert "re-encoded or resized, as val/b/2.png" in details["train/b/pixels.bmp"].detail
     assert "re-encoded or resized" in details["train/a/small.jpg"].detail
     assert details["train/a/small.jpg"].action == "left out of training"
-    assert len(images.split.train) == 12
-    assert len(images.split.validation) == 6
+    assert len(images.split.train) == 13
+    assert len(images.split.validation) == 7
     assert len(images.split.test) == 6
 
 

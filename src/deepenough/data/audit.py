@@ -99,12 +99,13 @@ def _groups(table: NDArray[Any], thumbs: NDArray[np.uint8]) -> tuple[NDArray[np.
         groups[second] = first
         reasons.setdefault(second, why)
 
-    for field, why in (("content", "the same bytes"), ("picture", "the same pixels")):
-        word = table[field][:, 0][usable]  # one word of 64 bits sorts; all of them decide
+    unhashed = usable[table["hash"][usable] == 0]
+    for field, rows, why in (("content", usable, "the same bytes"), ("picture", unhashed, "the same pixels")):
+        word = table[field][:, 0][rows]  # one word of 64 bits sorts; all of them decide
         order = np.argsort(word, kind="stable")
         word = word[order]
         for place in np.flatnonzero(word[1:] == word[:-1]):
-            a, b = int(usable[order[place]]), int(usable[order[place + 1]])
+            a, b = int(rows[order[place]]), int(rows[order[place + 1]])
             if root(a) != root(b) and (table[field][a] == table[field][b]).all():
                 join(a, b, why)
     hashed = usable[(table["hash"][usable] != 0) & (groups[usable] == usable)]

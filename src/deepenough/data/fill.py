@@ -32,8 +32,8 @@ ROW = np.dtype(
         ("height", "<u4"),
         ("width", "<u4"),
         ("content", "<u8", 4),  # SHA-256 of the bytes
-        ("picture", "<u8", 2),  # half a SHA-256 of the decoded pixels
         ("hash", "<u8"),  # perceptual; 0 for none
+        ("picture", "<u8", 2),  # half a SHA-256 of the decoded pixels, where there is no perceptual one; else zeros
         ("sums", "<i8", (2, 3)),  # of the pixels and their squares, per channel
     ]
 )
@@ -118,12 +118,8 @@ def fill(
 
 def _examine(raw: Raw, row: int, filled: Filled, framing: Framing, channels: int) -> None:
     entry: Any = filled.table[row]
-    digest = hashlib.sha256(raw).digest() if isinstance(raw, bytes) else _digest(raw)
-    entry["content"] = np.frombuffer(digest, "<u8")
+    entry["content"] = np.frombuffer(hashlib.sha256(raw).digest() if isinstance(raw, bytes) else _digest(raw), "<u8")
     picture = upright(raw, framing.reading_side)
-    if isinstance(raw, bytes):
-        digest = _digest(np.asarray(picture))
-    entry["picture"] = np.frombuffer(digest[:16], "<u8")
     entry["height"], entry["width"] = picture.height, picture.width
     pixels = framing.apply(picture, channels)
     if filled.pixels is not None:
@@ -135,6 +131,8 @@ def _examine(raw: Raw, row: int, filled: Filled, framing: Framing, channels: int
         thumb = thumbnail(picture)
         filled.thumbs[row] = thumb
         entry["hash"] = perceptual_hash(thumb)
+    if not entry["hash"]:  # small or flat: all pixels decide; hashing those of photos would take a tenth of the time
+        entry["picture"] = np.frombuffer(_digest(np.asarray(picture))[:16], "<u8")
     entry["usable"] = True
 
 
