@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
+from collections.abc import Iterator
 from pathlib import Path
 
 M_TRIM_THRESHOLD = -1  # numbers of malloc.h
 M_MMAP_MAX = -4
+# The files of a control group, in the versions 2 and 1 of Linux's: its limit, its use, and what names of its counts
+# begin with. By the controller, which is also the folder: version 2 has all of them in one.
+CGROUPS = {
+    "": ("memory.max", "memory.current", ""),
+    "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_"),
+}
 
 
 def keep_freed_memory() -> bool:
@@ -25,21 +33,16 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, 2**31 - 1))
 
 
-def available() -> int | None:
-    """Bytes of memory that this process may still take: what the machine has free, within its container's limit.
+def available(root: Path = Path("/")) -> int | None:
+    """Bytes of memory that this process may still take: what the machine has free, within the limits of its container
+    and of its job of Slurm's or systemd's; an equal share, where torchrun started several processes on this machine.
 
-    None where that cannot be known (systems other than Linux).
+    What caches files counts as free, since the system gives it up for whoever needs memory. None where nothing tells
+    (systems other than Linux). `root` is where the system's own files are.
     """
-    lines = _lines(Path("/proc/meminfo"))
-    found = [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        most, now = (next(iter(_lines(Path("/sys/fs/cgroup") / name)), "") for name in (limit, used))
-        if most.isdigit() and now.isdigit():
-            found.append(max(int(most) - int(now), 0))
-    return min(found, default=None)
+    free = _counts(root / "proc/meminfo").get("MemAvailable:")
+    found = [*_rooms(root), *([] if free is None else [1024 * free])]
+    return min(found) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if found else None
 
 
 def peak() -> int | None:
@@ -50,6 +53,28 @@ def peak() -> int | None:
         return None
     unit = 1 if platform.system() == "Darwin" else 1024
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _rooms(root: Path) -> Iterator[int]:
+    """What each control group that this process is in has left, from the outermost on, where it has a limit."""
+    own = dict.fromkeys(CGROUPS, "/")
+    for line in _lines(root / "proc/self/cgroup"):  # number:controllers:path
+        _, controllers, path = line.split(":", 2)
+        own |= dict.fromkeys(controllers.split(","), path)
+    for controller, (limit, used, prefix) in CGROUPS.items():
+        folder = root / "sys/fs/cgroup" / controller
+        for part in own[controller].rstrip("/").split("/"):  # the first is empty: where the container itself is
+            folder /= part
+            most, now = ("".join(_lines(folder / name)) for name in (limit, used))
+            if most.isdigit() and now.isdigit():
+                counts = _counts(folder / "memory.stat")
+                cached = sum(counts.get(f"{prefix}{kind}_file", 0) for kind in ("inactive", "active"))
+                yield max(int(most) - max(int(now) - cached, 0), 0)
+
+
+def _counts(path: Path) -> dict[str, int]:
+    """The numbers in a file of lines that begin with a name and a number."""
+    return {words[0]: int(words[1]) for words in map(str.split, _lines(path)) if len(words) > 1}
 
 
 def _lines(path: Path) -> list[str]:
