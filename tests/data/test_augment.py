@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 from scipy.ndimage import affine_transform
+from scipy.special import betaincinv
 
 from deepenough.data.augment import STREAMS, STRENGTHS, Augment, apply
 from deepenough.data.colour import colour_matrices
+from deepenough.data.draws import uniform
 from deepenough.data.geometry import matrices, resample
 from deepenough.data.mixing import box, erase, mix, share
 from deepenough.errors import DeepenoughError
@@ -30,7 +32,7 @@ def one_hot(count, classes=4):
 
 def drawn(count=1, **numbers):
     """Numbers in the middle, which change nothing, but for those given."""
-    values = {name: torch.full((count,), 0.5) for name in STREAMS}
+    values = {name: torch.full((count,), 0.5) for name in (*STREAMS, "mixup_share", "cutmix_share")}
     return values | {name: torch.full((count,), float(value)) for name, value in numbers.items()}
 
 
@@ -167,17 +169,17 @@ def test_erasing_covers_a_rectangle_with_the_mean():
 
 def test_mixup_blends_neighbours_by_their_share():
     images, targets = batch((4, 1, 8, 8)), one_hot(4)
-    numbers = drawn(4, mix_share=0.3)
-    out, mixed = mix(Augment(mixup=0.4), images, targets, numbers)
-    own = share(0.4, torch.tensor([0.3]))
+    own = float(share(0.4, np.array([0.3], np.float32))[0])
     assert 0 < own < 0.5
+    out, mixed = mix(Augment(mixup=0.4), images, targets, drawn(4, mixup_share=own))
     assert torch.allclose(out, own * images + (1 - own) * images.roll(1, 0), atol=1e-6)
     assert torch.allclose(mixed, own * targets + (1 - own) * targets.roll(1, 0), atol=1e-6)
 
 
 def test_cutmix_counts_its_share_in_pixels():
     images = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 1, 17, 23) / 4
-    out, mixed = mix(Augment(cutmix=1.0), images.contiguous(), torch.eye(4), drawn(4, mix_share=0.4, cut_x=0.2))
+    numbers = drawn(4, mixup_share=1.0, cutmix_share=0.4, cut_x=0.2)
+    out, mixed = mix(Augment(cutmix=1.0), images.contiguous(), torch.eye(4), numbers)
     for row in range(4):
         own = float((out[row] == images[row]).float().mean())
         assert 0 < own < 1
@@ -186,9 +188,28 @@ def test_cutmix_counts_its_share_in_pixels():
 
 
 def test_shares_have_the_beta_distribution():
-    numbers = share(0.4, torch.linspace(0.0005, 0.9995, 1000))
+    numbers = share(0.4, np.linspace(0.0005, 0.9995, 1000, dtype=np.float32))
     assert float(numbers.mean()) == pytest.approx(0.5, abs=0.01)
     assert float(numbers.var()) == pytest.approx(1 / (4 * (2 * 0.4 + 1)), abs=0.01)
+    assert (share(0.0, numbers) == 1).all()
+
+
+def test_every_image_is_mixed_by_the_share_it_drew():
+    images, index = batch((8, 1, 8, 8)), np.arange(30, 38)
+    number = uniform(1, 2, index, STREAMS["mix_share"]).astype(np.float32)
+    own = torch.from_numpy(betaincinv(0.4, 0.4, number.astype(np.float64)).astype(np.float32))[:, None, None, None]
+    out, _ = run(Augment(mixup=0.4), images, index)
+    assert torch.equal(out, torch.lerp(images.roll(1, 0), images, own))
+
+
+@pytest.mark.parametrize("more", [{}, {"mixup": 0.0}, {"cutmix": 0.0}])
+@pytest.mark.parametrize("name", sorted(STRENGTHS))
+def test_nothing_is_fetched_back_from_the_device(name, more):
+    """On torch's device that has no numbers, which refuses whatever would wait for a GPU."""
+    policy = replace(STRENGTHS[name], **{"mixup": 0.2, "cutmix": 1.0, **more})
+    nowhere = [tensor.to("meta") for tensor in (batch((4, 3, 12, 12)), one_hot(4))]
+    out, targets = apply(policy, *nowhere, seed=1, epoch=2, index=np.arange(4))
+    assert (out.device.type, out.shape, targets.shape) == ("meta", (4, 3, 12, 12), (4, 4))
 
 
 def test_mirrors_only_where_sensible():

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from deepenough.data.colour import recolour
 from deepenough.data.draws import uniform
 from deepenough.data.geometry import move
-from deepenough.data.mixing import erase, mix
+from deepenough.data.mixing import erase, mix, shares
 from deepenough.data.policy import STRENGTHS, Augment
 
 __all__ = ["STRENGTHS", "Augment", "apply"]
@@ -44,8 +44,12 @@ def apply(
     if policy == STRENGTHS["none"]:
         return images, targets
     numbers = np.asarray(index, np.int64)
-    rows = uniform(seed, epoch, numbers, np.arange(len(STREAMS)))
-    drawn = dict(zip(STREAMS, torch.from_numpy(rows.astype(np.float32)).to(images.device), strict=True))
+    rows = dict(zip(STREAMS, uniform(seed, epoch, numbers, np.arange(len(STREAMS))).astype(np.float32), strict=True))
+    rows |= shares(policy, rows["mix_share"])
+    table = torch.from_numpy(np.stack(list(rows.values())))
+    if images.device.type == "cuda":  # from pinned memory the copy waits for nothing
+        table = table.pin_memory()
+    drawn = dict(zip(rows, table.to(images.device, non_blocking=table.is_pinned()), strict=True))
     images = move(policy, images, drawn)
     images = recolour(policy, images, drawn)
     images = erase(policy, images, drawn)

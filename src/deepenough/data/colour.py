@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from deepenough.data.constants import constant
 from deepenough.data.geometry import symmetric
 from deepenough.data.policy import Augment
 
@@ -35,7 +36,7 @@ def colour_matrices(images: Tensor, brightness: Tensor, contrast: Tensor, satura
     Brightness blends with black, contrast with the picture's mean grey, saturation with each pixel's grey.
     """
     channels = images.shape[1]
-    luma = torch.tensor(LUMA if channels == 3 else [1 / channels] * channels, device=images.device, dtype=images.dtype)
+    luma = constant(LUMA if channels == 3 else (1 / channels,) * channels, images.device, images.dtype)
     grey = (images.mean(dim=(2, 3)) @ luma) * brightness
     eye = torch.eye(channels, device=images.device, dtype=images.dtype)
     mixed = saturation[:, None, None] * eye + (1 - saturation)[:, None, None] * luma.expand(channels, channels)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.special import betaincinv
 from torch import Tensor
 
@@ -40,7 +42,7 @@ def mix(policy: Augment, images: Tensor, targets: Tensor, drawn: Mapping[str, Te
     cuts = torch.full_like(drawn["mix_kind"], policy.cutmix > 0, dtype=torch.bool)
     if policy.mixup and policy.cutmix:
         cuts = drawn["mix_kind"] < 0.5
-    own = torch.where(cuts, share(policy.cutmix, drawn["mix_share"]), share(policy.mixup, drawn["mix_share"]))
+    own = torch.where(cuts, drawn["cutmix_share"], drawn["mixup_share"])
     side = (1 - own).sqrt()
     pasted = box(images, side, side, drawn["cut_x"], drawn["cut_y"])
     own = torch.where(cuts, 1 - pasted.to(images.dtype).mean(dim=(1, 2, 3)), own)
@@ -49,12 +51,20 @@ def mix(policy: Augment, images: Tensor, targets: Tensor, drawn: Mapping[str, Te
     return images, torch.lerp(partner_targets, targets, own[:, None])
 
 
-def share(alpha: float, numbers: Tensor) -> Tensor:
+def shares(policy: Augment, numbers: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """The share of itself that each image keeps in mixup and in cutmix, from numbers in [0, 1).
+
+    Made in NumPy, before anything is on the device: fetching numbers back would wait for all that it has to do.
+    """
+    return {"mixup_share": share(policy.mixup, numbers), "cutmix_share": share(policy.cutmix, numbers)}
+
+
+def share(alpha: float, numbers: NDArray[np.float32]) -> NDArray[np.float32]:
     """Numbers in [0, 1) to a share with the distribution Beta(alpha, alpha); 1 where alpha is 0."""
     if not alpha:
-        return torch.ones_like(numbers)
-    inverse = betaincinv(alpha, alpha, numbers.double().cpu().numpy())
-    return torch.from_numpy(inverse).to(numbers)
+        return np.ones_like(numbers)
+    inverse: NDArray[np.float64] = betaincinv(alpha, alpha, numbers.astype(np.float64))
+    return inverse.astype(np.float32)
 
 
 def box(images: Tensor, width: Tensor, height: Tensor, x: Tensor, y: Tensor) -> Tensor:

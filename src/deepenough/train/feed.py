@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import torch
 
 from deepenough.data import Images, Preprocess
 from deepenough.data.augment import Augment, apply
+from deepenough.data.constants import constant
 from deepenough.data.sources.base import WINDOW
 from deepenough.train.ahead import Clock, ahead
 from deepenough.train.group import ALONE, Group
@@ -53,8 +54,15 @@ class Loader:
 
     def read(self, index: Index) -> torch.Tensor:
         """The pixels uint8 (N, H, W, C), in memory that a GPU can read while it computes."""
-        pixels = torch.from_numpy(np.ascontiguousarray(self.images.pixels[index]))
-        return pixels.pin_memory() if self.device.type == "cuda" else pixels
+        return self._pinned(self.images.pixels[index])
+
+    def labels(self, index: Index) -> torch.Tensor:
+        """The numbers of the classes, int64 (N,), on the device."""
+        return self._pinned(self.images.labels[index]).to(self.device, non_blocking=True)
+
+    def _pinned(self, array: npt.NDArray[Any]) -> torch.Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        return tensor.pin_memory() if self.device.type == "cuda" else tensor
 
     def scaled(self, pixels: torch.Tensor) -> torch.Tensor:
         """What `read` gave, on the device and in 0..1."""
@@ -70,8 +78,7 @@ def normalise(pixels: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
     """(pixels - mean) / std of `pixels` float32 (N, C, H, W), RGB or grey in 0..1, in the network's channel order."""
     if preprocess.order == "BGR":
         pixels = pixels.flip(1)
-    mean = torch.tensor(preprocess.mean, dtype=torch.float32, device=pixels.device).view(1, -1, 1, 1)
-    std = torch.tensor(preprocess.std, dtype=torch.float32, device=pixels.device).view(1, -1, 1, 1)
+    mean, std = (constant(values, pixels.device).view(1, -1, 1, 1) for values in (preprocess.mean, preprocess.std))
     return (pixels - mean) / std
 
 
@@ -99,11 +106,9 @@ class Feed:
 
     def epoch(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
         """The batches of an epoch, which counts from 0; the first `skip` are left out."""
-        images = self.loader.images
-        classes = len(images.classes)
+        classes = len(self.loader.images.classes)
         for read, chosen, mine, total in ahead(self._read(epoch, skip), self.waited):
-            labels = torch.from_numpy(np.asarray(images.labels[chosen])).to(self.loader.device)
-            targets = torch.nn.functional.one_hot(labels, classes).to(torch.float32)
+            targets = torch.nn.functional.one_hot(self.loader.labels(chosen), classes).to(torch.float32)
             pixels, targets = apply(
                 self.augment, self.loader.scaled(read), targets, seed=self.seed, epoch=epoch, index=chosen
             )
