@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +18,14 @@ from deepenough.data.augment import Augment
 from deepenough.errors import DeepenoughError
 from deepenough.nets import macs
 from deepenough.nets.build import build
-from deepenough.train import Recipe, train
+from deepenough.train import Interrupted, Recipe, train
+from deepenough.train import perform as performing
+from deepenough.train.checkpoint import newest
 from deepenough.train.curve import HELD_OUT
+from deepenough.train.group import ALONE
 from deepenough.train.loop import stale
-from deepenough.train.range_test import STEPS, choose
+from deepenough.train.objective import Objective
+from deepenough.train.range_test import STEPS, choose, range_test
 from deepenough.train.result import load_result
 from deepenough.train.scores import Scores
 from deepenough.train.signals import IMAGES
@@ -142,6 +149,108 @@ def test_the_range_test_picks_below_the_smallest_loss() -> None:
     assert choose(lrs, [2.3, 2.0, 1.5, math.inf], back=4.0) == pytest.approx(0.025)
     assert choose(lrs, [2.3, 9.0, math.inf, math.inf], back=4.0) == 0.001
     assert choose(lrs[:1], [math.inf], back=4.0) == 0.001
+
+
+def test_a_range_test_without_memory_comes_down_and_the_training_with_it(
+    images: Any, network: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(PLAIN, lr=None)
+    expected = go(network, images, replace(recipe, micro_batch=4), tmp_path / "expected")
+    tried: list[int] = []
+
+    def scarce(make: Any, feed: Any, recipe: Recipe) -> Any:
+        tried.append(recipe.micro_batch)
+        if not 0 < recipe.micro_batch <= most:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+        return range_test(make, feed, recipe)
+
+    def kill(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(performing, "range_test", scarce)
+    most = 4
+    with pytest.raises(KeyboardInterrupt):
+        go(network, images, recipe, tmp_path / "found", progress=kill)
+    saved = newest(tmp_path / "found")
+    assert saved is not None
+    assert (saved[1]["step"], saved[1]["micro_batch"], saved[1]["lr"]) == (0, 4, expected.lr)
+    found = go(network, images, recipe, tmp_path / "found")
+    assert tried == [0, 8, 4]
+    assert all(torch.equal(tensor, found.state[name]) for name, tensor in expected.state.items())
+    most = 0
+    with pytest.raises(DeepenoughError, match="out of memory with 1 image at once"):
+        go(network, images, recipe, tmp_path / "hopeless")
+
+
+def test_other_errors_of_a_range_test_stay(
+    images: Any, network: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(performing, "range_test", broken)
+    with pytest.raises(RuntimeError, match="broken"):
+        go(network, images, replace(PLAIN, lr=None), tmp_path)
+
+
+def test_the_range_test_is_not_compiled(
+    images: Any, network: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[Any] = []
+    monkeypatch.setattr(torch, "compile", lambda model: compiled.append(model) or model)
+    go(network, images, replace(PLAIN, lr=None, epochs=1, compiled=True), tmp_path)
+    assert len(compiled) == 1
+
+
+@contextmanager
+def overflow(at: int) -> Iterator[None]:
+    """The loss of one step, counted from 1, is no number."""
+    plain = performing.make_step
+
+    def make_step(*given: Any) -> Any:
+        step, calls = plain(*given), itertools.count(1)
+        step.forward = lambda pixels: step.model(pixels) * (math.inf if next(calls) == at else 1)
+        return step
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(performing, "make_step", make_step)
+        yield
+
+
+def test_a_loss_that_float16_forgives_ends_no_training(images: Any, network: Any, tmp_path: Path) -> None:
+    recipe = replace(PLAIN, precision="float16")
+    with overflow(at=6):
+        trained = go(network, images, recipe, tmp_path / "saved", checkpoint_steps=1)
+    assert trained.ended == "finished"
+    assert [math.isfinite(epoch.train_loss) for epoch in trained.curve] == [True, False, True]
+    calls = itertools.count(1)
+    with overflow(at=6), pytest.raises(Interrupted, match="stopped at step 6"):
+        go(network, images, recipe, tmp_path / "stopped", stop=lambda: next(calls) == 6)
+    resumed = go(network, images, recipe, tmp_path / "stopped")
+    assert all(torch.equal(tensor, resumed.state[name]) for name, tensor in trained.state.items())
+
+
+@pytest.mark.parametrize("how", [{"checkpoint_steps": 1}, {"stop": lambda: True}])
+def test_a_loss_that_nothing_forgives_ends_a_training(
+    images: Any, network: Any, tmp_path: Path, how: dict[str, Any]
+) -> None:
+    with overflow(at=1):
+        assert go(network, images, PLAIN, tmp_path, **how).ended == "not finite"
+
+
+def test_weights_that_are_no_numbers_are_never_forgiven(network: Any) -> None:
+    state, _ = performing.fresh(
+        network, replace(PLAIN, precision="float16"), Objective(), torch.device("cpu"), 0, ALONE
+    )
+    state.tally += math.nan
+    assert state.finite()
+    last = torch.amp.GradScaler("cpu", init_scale=1.0)  # it can't scale down any more
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(state.precision, "scaler", last)
+        assert not state.finite()
+    next(iter(state.model.parameters())).data[0] = math.nan
+    assert state.precision.forgives
+    assert not state.finite()
 
 
 def test_patience_needs_held_out_images(images: Any, network: Any, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ class Supervisor:
                 self.keeper.save(state)
             elif self.group.size == 1:  # in a group, all see it together: at the next look, or as the epoch ends
                 raise NotFiniteError
-        if state.step % LOOK == 0 and not state.precision.forgives and not bool(state.tally.isfinite().all()):
+        if state.step % LOOK == 0 and not state.finite_loss():
             raise NotFiniteError
         self.progress(state.step, self.total, state.curve[-1] if state.curve else None)
 
@@ -172,7 +172,7 @@ def strength(state: State, job: Job) -> Signals:
     loader, index = job.feed.loader, job.feed.index
     rows = index[np.linspace(0, len(index) - 1, min(IMAGES, len(index), state.micro_batch or IMAGES)).astype(int)]
     images = loader.normalise(loader.raw(rows)).contiguous(memory_format=torch.channels_last)
-    labels = torch.from_numpy(np.asarray(loader.images.labels[rows])).to(loader.device)
+    labels = loader.labels(rows)
     state.evaluated_images += PASSES * len(rows)
     return signals(state.model, images, labels, state.precision.autocast)
 

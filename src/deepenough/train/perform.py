@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -137,17 +137,7 @@ def run_in_memory(state: State, job: Job, supervisor: Supervisor, watch: Watch) 
         except LostError:
             if not group.ran_short():
                 raise
-        at_once = state.micro_batch or -(-job.feed.batch // group.size)
-        if at_once <= (1 if group.size == 1 else 2):  # pieces without images have no statistics
-            images = "1 image" if at_once == 1 else f"{at_once} images"
-            raise DeepenoughError(
-                f"out of memory with {images} at once; use a smaller --size, or more processes"
-            ) from None
-        half = -(-at_once // 2)
-        job.step.optimizer.zero_grad(set_to_none=True)
-        gc.collect()
-        if state.tally.device.type == "cuda":
-            torch.cuda.empty_cache()
+        at_once, half = fewer(state, job.feed)
         if supervisor.keeper:
             saved = newest(supervisor.keeper.folder)
             if saved:
@@ -159,6 +149,23 @@ def run_in_memory(state: State, job: Job, supervisor: Supervisor, watch: Watch) 
                 f"out of memory with {at_once} images at once on one of {group.size} processes; "
                 f"started again with `fit --resume RUN`, it goes on with {half} at once"
             ) from None
+
+
+def fewer(state: State, feed: Feed) -> tuple[int, int]:
+    """How many images were too many at once, and half as many; what the failed step has left in memory goes.
+
+    Called once its error is forgotten, which holds on to all that the step had made.
+    """
+    size = feed.group.size
+    at_once = state.micro_batch or -(-feed.batch // size)
+    if at_once <= (1 if size == 1 else 2):  # pieces without images have no statistics
+        images = "1 image" if at_once == 1 else f"{at_once} images"
+        raise DeepenoughError(f"out of memory with {images} at once; use a smaller --size, or more processes")
+    state.optimizer.zero_grad(set_to_none=True)
+    gc.collect()
+    if state.tally.device.type == "cuda":
+        torch.cuda.empty_cache()
+    return at_once, -(-at_once // 2)
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -201,15 +208,27 @@ def objective_of(task: Task, images: Images, device: torch.device) -> Objective:
 
 
 def set_peak(state: State, step: Step, feed: Feed, recipe: Recipe) -> None:
-    """The recipe's learning rate, or the range test's."""
+    """The recipe's learning rate, or the range test's; where that runs out of memory, the training goes on with the
+    number of images at once that it came down to.
+
+    The test is never compiled: its few steps on a copy don't pay back a compiler, which would begin anew for the model.
+    """
     if recipe.lr is not None:
         state.lr = recipe.lr
         return
+    eager = replace(recipe, compiled=False)
 
     def spoiled() -> Step:
-        return make_step(copy.deepcopy(state.model), recipe, step.objective, feed.loader.device, step.group)
+        return make_step(copy.deepcopy(state.model), eager, step.objective, feed.loader.device, step.group)
 
-    found = range_test(spoiled, feed, recipe)
+    while True:
+        try:
+            found = range_test(spoiled, feed, replace(eager, micro_batch=state.micro_batch))
+            break
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if feed.group.size > 1 or not out_of_memory(error):
+                raise
+        _, state.micro_batch = fewer(state, feed)
     state.lr = found.lr
     state.seconds += found.seconds
     state.range_images = found.images

@@ -137,9 +137,14 @@ class State:
             self.restore(mine, facts)
 
     def finite(self) -> bool:
-        """Whether the weights and the epoch's loss so far are numbers."""
-        values = [self.tally, *(t for t in self.model.state_dict().values() if t.is_floating_point())]
-        return all(bool(torch.isfinite(value).all()) for value in values)
+        """Whether the weights are numbers, and the epoch's loss so far is one or is forgiven."""
+        weights = (tensor for tensor in self.model.state_dict().values() if tensor.is_floating_point())
+        return self.finite_loss() and all(bool(weight.isfinite().all()) for weight in weights)
+
+    def finite_loss(self) -> bool:
+        """Whether the epoch's loss so far is a number, or may be none: float16's scaler left that step out, whose loss
+        stays in the epoch's sum."""
+        return self.precision.forgives or bool(self.tally.isfinite().all())
 
     def kept(self) -> Tensors:
         """Copies on the CPU of the weights that count: the average, or the last where there is none."""
