@@ -2,10 +2,10 @@
 
     python benchmarks/plan.py [DATA ...] [--limit 5000] [--epochs 4] [--out FOLDER]
 
-Runs `deepenough fit` on each data set, in a process of its own, and prints from the records what the trainings were
-expected to take, by a few steps of each network before, and what they took; the same for the memory; and which share
-of the time was waited for images. DATA may be digits, fashion-mnist or a path, with options after a comma:
-`photos,--size=96`. The machine has to be alone.
+Runs `deepenough fit` on each data set, in a process of its own, and prints from the records what was foretold before
+the search, what the trainings that it came to were expected to take, by a few steps of each network before, and what
+they took; the same for the memory; and which share of the time was waited for images. DATA may be digits,
+fashion-mnist or a path, with options after a comma: `photos,--size=96`. The machine has to be alone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     given = parser.parse_args()
     print(
-        "| data | trainings | expected | took | ratio | memory expected | taken | waited |\n" + "|---" * 8 + "|",
+        "| data | trainings | foretold | expected | took | ratio | memory expected | taken | waited |\n|" + 9 * "---|",
         flush=True,
     )
     for each in given.data:
@@ -41,6 +41,7 @@ def main() -> None:
         cells = [
             f"{Path(data).name} {' '.join(options)}",
             str(len(trainings)),
+            f"{plan['least']:.0f} to {plan['most']:.0f} s",
             f"{plan['expected']:.0f} s",
             f"{plan['seconds']:.0f} s",
             f"{plan['seconds'] / plan['expected']:.2f}",

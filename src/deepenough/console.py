@@ -93,11 +93,14 @@ class Console:
         from deepenough.depth.fit import fit, resume
         from deepenough.report.tables import evidence
         from deepenough.train.memory import keep_freed_memory
-        from deepenough.train.processes import follows, launched
+        from deepenough.train.processes import EndedError, follows, launched
 
         keep_freed_memory()
         if follows():
-            resume(resumed) if resumed else fit(data, out=out, **options)
+            try:
+                resume(resumed) if resumed else fit(data, out=out, **options)
+            except EndedError:  # the leader has said why
+                return 1
             return 0
         with Bars(self.progress) as bars:
             more: dict[str, Any] = {"reporter": bars, **side_by_side}

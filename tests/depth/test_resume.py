@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 
 from deepenough import DeepenoughError, Record, fit, record, resume
+from deepenough.depth.workshop import Workshop
+from deepenough.train import Interrupted
 
 WEIGHTS = "model/weights.safetensors"
 
@@ -50,6 +52,28 @@ def ended(shapes: Path, run: Path, options: dict[str, Any], how: signal.Signals,
     process.send_signal(how)
     _, errors = process.communicate(timeout=60)
     return process.returncode, errors
+
+
+@pytest.mark.parametrize("mishap", [KeyboardInterrupt, DeepenoughError])
+def test_what_is_stopped_while_it_measures_goes_on_and_what_cannot_be_leaves_nothing(
+    shapes: Path, cache: Path, quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mishap: Any
+) -> None:
+    def measured(workshop: Any, rung: Any) -> Any:
+        if len(list(tmp_path.glob("run/candidates/*.way.json"))) == 1:
+            raise mishap("the second measurement")
+        return plain(workshop, rung)
+
+    plain = Workshop._measure
+    monkeypatch.setattr(Workshop, "_measure", measured)
+    with pytest.raises(DeepenoughError) as caught:
+        fit(shapes, out=tmp_path / "run", **quick)
+    monkeypatch.setattr(Workshop, "_measure", plain)
+    if mishap is DeepenoughError:
+        assert not (tmp_path / "run").exists()
+        return
+    assert isinstance(caught.value, Interrupted)
+    assert record.load(tmp_path / "run").status == "interrupted"
+    assert resume(tmp_path / "run").record.status == "finished"
 
 
 TIMES = {"seconds", "waited", "created", "command", "environment", "plan", "ways", "way", "expected"}

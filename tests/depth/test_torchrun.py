@@ -98,15 +98,32 @@ def test_two_processes_come_to_the_answer_of_one(start: Start, alone: Path, tmp_
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux's /proc")
-def test_torchrun_starts_again_and_nothing_is_lost(start: Start, alone: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("when", ["record.json", "candidates/residual-7/part0/step-*"])  # while measuring, or training
+def test_torchrun_starts_again_and_nothing_is_lost(start: Start, alone: Path, tmp_path: Path, when: str) -> None:
     run = tmp_path / "run"
     process = start([*TORCHRUN, "--standalone", "--nproc-per-node", "2", "--max-restarts", "1"], run)
-    wait_for(lambda: list(run.glob("candidates/residual-7/part0/step-*")), process)
+    wait_for(lambda: list(run.glob(when)), process)
     os.kill(workers(process)[1], signal.SIGKILL)
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
     assert "going on with" in output
     same_answer(run, alone)
+
+
+def test_who_does_not_lead_is_silent_about_a_users_mistake(start: Start, tmp_path: Path) -> None:
+    two = [*TORCHRUN, "--standalone", "--nproc-per-node", "2"]
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "file").touch()
+    for process, told in (
+        (start(two, tmp_path / "taken"), "this folder holds something else"),
+        (start(two, tmp_path / "small", batch=1), "2 processes for batches of 1 images"),
+    ):
+        output, _ = process.communicate(timeout=120)
+        assert process.returncode != 0
+        assert [line for line in output.splitlines() if line.startswith("deepenough: ")] == [
+            next(line for line in output.splitlines() if told in line)
+        ]
+    assert not (tmp_path / "small").exists()
 
 
 def test_ctrl_c_saves_and_another_number_of_processes_goes_on(start: Start, alone: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from deepenough.nets import NETWORKS, Conv, Dense, Flatten, GlobalAvgPool, Netwo
 from deepenough.train import Recipe, train
 from deepenough.train import measure as measuring
 from deepenough.train import perform as performing
-from deepenough.train.measure import FREE, Measured, at_once, measure, step_bytes
+from deepenough.train.measure import FREE, Measured, at_once, measure, step_bytes, timed
 from deepenough.train.memory import available, peak
+from deepenough.train.step import Step
 from deepenough.train.ways import NOTICEABLE, Way, best, others
 
 TRAIN, HELD_OUT = np.arange(64), np.arange(64, 96)
@@ -51,13 +53,29 @@ def test_only_what_is_left_open_is_tried() -> None:
     assert cpu == [("memory_format", "contiguous"), ("precision", "bfloat16"), ("compiled", True)]
     assert list(others(Way(), "cpu", 1, FREE - {"precision", "compiled"})) == cpu[:1]
     assert ("threads", 4) in others(Way(), "cpu", 8, FREE)
-    assert ("precision", "tf32") in others(Way(), "cuda", 8, FREE)
+    assert {("precision", "tf32"), ("precision", "float16")} < set(others(Way(), "cuda", 8, FREE))
+
+
+@pytest.mark.parametrize("fast", ["bfloat16", "float16"])
+def test_float16_is_for_where_bfloat16_is_no_faster(fast: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def timed(way: Way, *rest: Any, **more: Any) -> Way:
+        asked.append(way.precision)
+        return replace(way, seconds=0.5 if way.precision == fast else 1.0)
+
+    monkeypatch.setattr(measuring, "timed", timed)
+    choices = others(Way(), "cuda", 1, frozenset({"precision"}))
+    monkeypatch.setattr(measuring, "others", lambda *_: choices)
+    found = measure(make_network(), RECIPE, make_images(), TRAIN, planned=1e6, cache=tmp_path)
+    assert found.chosen.precision == fast
+    assert ("float16" in asked) == (fast == "float16")
 
 
 def test_a_step_is_measured_and_what_was_tried_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Way] = []
 
-    def timed(way: Way, *rest: Any) -> Way:
+    def timed(way: Way, *rest: Any, **more: Any) -> Way:
         asked.append(way)
         return replace(way, seconds=0.5 if way.memory_format == "contiguous" else 1.0)
 
@@ -84,6 +102,47 @@ def test_real_steps_are_timed(tmp_path: Path) -> None:
     assert {way.memory_format for way in found.tried} == {"channels_last", "contiguous"}
 
 
+def test_a_compiler_starts_anew_for_each_size_and_that_is_no_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of an epoch differ by an image: here three of 16 images, and one of 15 at the end."""
+    compiling, sizes = 0.4, set[int]()
+
+    def compile_(model: torch.nn.Module) -> Any:
+        def forward(images: torch.Tensor) -> Any:
+            if len(images) not in sizes:
+                sizes.add(len(images))
+                time.sleep(compiling)
+            return model(images)
+
+        return forward
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    way = timed(Way(compiled=True), make_network(), RECIPE, make_images(), TRAIN[:63])
+    assert sizes == {15, 16}
+    assert way.seconds < compiling / 16 / 2  # an image
+    assert way.first == pytest.approx(2 * compiling, rel=0.5)
+
+
+def test_a_slow_way_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = []
+
+    def slow(self: Step, batch: Any, *rest: Any, **more: Any) -> torch.Tensor:
+        steps.append(len(batch.images))
+        time.sleep(0.1)
+        return plain(self, batch, *rest, **more)
+
+    plain = Step.__call__
+    monkeypatch.setattr(Step, "__call__", slow)
+    way = timed(Way(), make_network(), RECIPE, make_images(), TRAIN, limit=0.05)
+    assert len(steps) == 1
+    assert way.seconds > 0.1 / 16
+
+
+def test_where_no_image_fits_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    starved(monkeypatch, 0)
+    with pytest.raises(DeepenoughError, match="with 2 images at once takes more memory"):
+        measure(make_network(), RECIPE, make_images(), TRAIN, planned=1e6, least=2, cache=tmp_path)
+
+
 def test_a_compiler_that_fails_is_not_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def compile_(model: torch.nn.Module) -> Any:
         raise RuntimeError("no C++ compiler")
@@ -93,6 +152,8 @@ def test_a_compiler_that_fails_is_not_chosen(tmp_path: Path, monkeypatch: pytest
     found = measure(make_network(), RECIPE, make_images(), TRAIN, planned=1e6, cache=tmp_path)
     assert not found.chosen.compiled
     assert all(way.seconds < math.inf for way in found.tried)
+    with pytest.raises(DeepenoughError, match=r"torch.compile failed \(no C\+\+ compiler\); leave out --compile"):
+        measure(make_network(), replace(RECIPE, compiled=True), make_images(), TRAIN, planned=1e6, cache=tmp_path)
 
 
 def test_what_a_step_remembers_is_counted() -> None:

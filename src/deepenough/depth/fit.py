@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
 import tempfile
 import time
@@ -57,6 +58,7 @@ from deepenough.train import (
     finetune_recipe,
 )
 from deepenough.train import evaluate as predictions
+from deepenough.train.feed import steps_per_epoch
 from deepenough.train.measure import FREE
 from deepenough.train.processes import joined, launched, restarted, share_of_threads
 
@@ -210,8 +212,8 @@ def _in_group(device: str | None, work: Callable[[Group], Run]) -> Run:
 
 def resume(run: str | Path, *, reporter: Reporter | None = None, ray: str | None = None, processes: int = 1) -> Run:
     """Go on with a run that ended before its time, from its newest whole checkpoint, to the same weights."""
-    wish = _side_by_side(ray, processes)
-    return _in_group(None, lambda group: _go_on(Path(run), reporter or Reporter(), group, wish))
+    wish, device = _side_by_side(ray, processes), r.load(Path(run)).options.get("device")
+    return _in_group(device, lambda group: _go_on(Path(run), reporter or Reporter(), group, wish))
 
 
 def _side_by_side(ray: str | None, processes: int) -> SideBySide | None:
@@ -381,13 +383,12 @@ def _run(
         raise DeepenoughError("--ray under torchrun: candidates train side by side, or together; give one")
     setting = set_up(asked, source, weights, folder, reporter, before, group)
     images, workshop = setting.images, setting.workshop
-    workshop.free -= {"threads"} if wish else set()  # which are what Ray gives to each training
+    _check_shares(setting, wish.processes if wish else group.size)
+    # Threads are what Ray gives to each training, and its workers would compile anew for every epoch that they tell.
+    workshop.free -= {"threads", "compiled"} if wish else set()
     show(group, asked, images)
-    folder.mkdir(parents=True, exist_ok=True)
     record = _opened(asked, setting, before)
-    record.plan = before.plan if before and before.plan else _planned(asked, setting, reporter)
-    r.save(record, folder)
-    reporter.say(_introduction(record))
+    record.plan = before.plan if before else None
 
     def changed(search: Search) -> None:
         record.candidates = [
@@ -400,7 +401,13 @@ def _run(
     side_by_side = cluster(wish, images, torch.get_num_threads(), setting.recipe.device) if wish else nullcontext()
     with Stop() as stop, side_by_side as workshop.cluster:
         workshop.stop = stop
+        folder.mkdir(parents=True, exist_ok=True)
+        r.save(record, folder)  # before anything takes long: whatever happens from here on, the run goes on
         try:
+            if record.plan is None:
+                record.plan = _planned(asked, setting, reporter)
+                r.save(record, folder)
+            reporter.say(_introduction(record))
             verdict = search.run()
             folds = workshop.parts.kind == "out-of-fold" and verdict.chosen.finished
             final = workshop.retrain(verdict.chosen, asked.seed) if folds else None
@@ -408,9 +415,24 @@ def _run(
             record.status = "interrupted"
             r.save(record, folder)
             raise Interrupted(f"stopped, nothing is lost; go on with: deepenough fit --resume {folder}") from None
+        except DeepenoughError:
+            if record.plan is None and before is None:  # what was asked for can't be: there is nothing to go on with
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
     changed(search)
     _conclude(record, search, verdict, final, images, folder, reporter)
     return Run(folder, record)
+
+
+def _check_shares(setting: Setting, processes: int) -> None:
+    """Raise the error for more processes than a batch has images."""
+    counts = [len(part.train) for part in setting.workshop.parts.parts]
+    smallest = min(count // steps_per_epoch(count, setting.recipe.batch) for count in counts)
+    if processes > smallest:
+        raise DeepenoughError(
+            f"{processes} processes for batches of {smallest} images: each needs one at least; start fewer processes, "
+            "or give a larger --batch"
+        )
 
 
 def _planned(asked: Options, setting: Setting, reporter: Reporter) -> r.Plan:
@@ -487,7 +509,7 @@ def _conclude(
     record.decision = account.decision(verdict)
     record.decision.advice += account.sobering(record.test, record.baselines)
     record.cost = account.cost(search, chosen, final)
-    record.plan = account.outcome(record.plan, record.candidates)
+    record.plan = account.outcome(record.plan, record.candidates, final, search.workshop.way(chosen.rung))
     record.network = json.loads(dumps(network))
     record.layers = [r.LayerRow.model_validate(row.to_json()) for row in layer_table(network)]
     record.status = "finished"

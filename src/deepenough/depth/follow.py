@@ -12,6 +12,7 @@ from deepenough.depth.options import Options
 from deepenough.errors import DeepenoughError
 from deepenough.train import Stop, choose_device
 from deepenough.train.group import Group
+from deepenough.train.measure import Trial
 from deepenough.train.perform import Task, perform
 from deepenough.train.processes import Processes
 
@@ -69,6 +70,8 @@ def obey(group: Processes, stop: Callable[[], bool], images: Images | None = Non
             case Pictures() as pictures:
                 images = pictures.read()
                 group.meet()
+            case Trial() as trial if images is not None:
+                trial.run(images, group)
             case Task() as task if images is not None:
                 perform(task, images, choose_device(task.recipe.device), group, None, stop)
             case answer:

@@ -12,7 +12,7 @@ from deepenough.depth.judge import Question
 from deepenough.depth.ladder import Rung
 from deepenough.depth.search import STALLED_AFTER
 from deepenough.depth.workshop import Workshop
-from deepenough.report.words import duration
+from deepenough.report.words import duration, foretold
 from deepenough.train.measure import at_once, step_bytes
 from deepenough.train.memory import available, peak
 
@@ -21,11 +21,13 @@ MEASURED = 3  # rungs: what others take follows from their multiply-accumulates
 
 @dataclass(frozen=True)
 class Planned:
-    """One rung with the images and seconds of training it on every part, and the memory (bytes) of a step."""
+    """One rung with the images and seconds of training it on every part, the seconds of training it once more on all
+    images where folds make that necessary, and the memory (bytes) of a step."""
 
     rung: Rung
     images: float
     seconds: float
+    again: float
     memory: int
 
 
@@ -36,21 +38,25 @@ def expect(question: Question, ladder: Sequence[Rung], workshop: Workshop, time_
     known = list(dict.fromkeys([*ladder[: step * MEASURED : step], ladder[0]]))[:MEASURED]
     paces = [workshop.way(rung).seconds for rung in known]
     batch, free = workshop.recipe.batch, available()
-    rows = [
-        Planned(
+
+    def planned(rung: Rung) -> Planned:
+        pace = _interpolated(rung.macs, [k.macs for k in known], paces)
+        return Planned(
             rung,
             workshop.steps_images(rung),
-            workshop.steps_images(rung) * _interpolated(rung.macs, [k.macs for k in known], paces),
+            workshop.steps_images(rung) * pace,
+            workshop.retraining(rung) / (3 * rung.macs) * pace,
             step_bytes(rung.network, at_once(rung.network, batch, free) or batch),
         )
-        for rung in ladder
-    ]
+
+    rows = [planned(rung) for rung in ladder]
     whole = sum(row.seconds for row in rows)
-    if question.target is None:
-        least, most = sum(row.seconds for row in rows[: STALLED_AFTER + 1]), question.budget * whole
+    if question.target is None:  # at least two more are looked at, and may be given up after one part
+        looks = sum(row.seconds for row in rows[1 : STALLED_AFTER + 1]) / len(workshop.parts.parts)
+        least, most = rows[0].seconds + looks, question.budget * whole
     else:
         least, most = rows[0].seconds, whole
-    most = max(most, least)
+    least, most = least + rows[0].again, max(most, least) + rows[-1].again
     if time_limit is not None:
         least, most = min(least, time_limit), min(most, time_limit)
     return r.Plan(
@@ -70,9 +76,8 @@ def expectation(plan: r.Plan | None) -> str:
     """How long it will take, in a line."""
     if plan is None:
         return ""
-    few, many = duration(plan.least), duration(plan.most)
     return (
-        f"training is expected to take {few if few == many else f'{few} to {many}'} "
+        f"training is expected to take {foretold(plan)} "
         f"(depth {plan.rungs[0].depth}: {duration(plan.rungs[0].seconds)}) and {plan.memory / 1e9:.1f} GB of memory"
     )
 

@@ -36,7 +36,7 @@ from deepenough.train import (
     train,
 )
 from deepenough.train.draws import own_threads
-from deepenough.train.measure import FREE, Measured, measure
+from deepenough.train.measure import FREE, Measured, Trial, measure
 from deepenough.train.train import known
 from deepenough.train.ways import Way
 
@@ -184,7 +184,7 @@ class Workshop:
         images = self.steps_images(rung, epochs)
         if len(self.parts.parts) > 1:
             images += len(self.decision) * (epochs or self.recipe.epochs)
-        return self.way(rung).total(images / self.group.size)
+        return self.way(rung).total(images)
 
     def steps_images(self, rung: Rung, epochs: int | None = None) -> float:
         """Images of training steps that cost as much as training a rung on every part, with all that belongs to it."""
@@ -207,12 +207,26 @@ class Workshop:
         return self._measured[rung.name]
 
     def _measure(self, rung: Rung) -> Measured:
-        part = self.parts.parts[0].train
+        part, size = self.parts.parts[0].train, self.group.size
         found = measure(
-            rung.network, self.recipe, self.images, part, self.steps_images(rung) / self.group.size, free=self.free
+            rung.network,
+            self.recipe,
+            self.images,
+            part,
+            self.steps_images(rung) / size,
+            free=self.free,
+            least=1 if size == 1 else 2,  # a process whose piece of a batch is empty has no statistics to give
+            stop=self.stop or (lambda: False),
         )
-        self.reporter.say(f"{rung.name}: {found}")
-        return found
+        if size == 1:
+            self.reporter.say(f"{rung.name}: {found}")
+            return found
+        trial = Trial(found.chosen, rung.network, self.recipe, part)
+        self.group.order(trial)
+        together = replace(found, chosen=trial.run(self.images, self.group))
+        times = found.chosen.seconds / together.chosen.seconds
+        self.reporter.say(f"{rung.name}: {together}; {size} processes are {times:.2f} times as fast as one")
+        return together
 
     def try_(
         self,
@@ -283,17 +297,22 @@ class Workshop:
         if self.cluster is None:
             return
         self.cluster.ahead(
-            Order(
-                rung.network,
-                self.way(rung).recipe(self.recipe),
-                part.train,
-                part.held_out,
-                seed,
-                self._start(rung, part.train, folder),
-            )
-            for rung in rungs
-            for number, part in enumerate(self.parts.parts)
-            if not known(folder := self.folder / rung.name / f"part{number}")
+            {
+                rung.network: (
+                    Order(
+                        rung.network,
+                        self.way(rung).recipe(self.recipe),
+                        part.train,
+                        part.held_out,
+                        seed,
+                        self._start(rung, part.train, folder),
+                    )
+                    for rung in [rung]  # which a generator would look up only once it runs: the last of all
+                    for number, part in enumerate(self.parts.parts)
+                    if not known(folder := self.folder / rung.name / f"part{number}")
+                )
+                for rung in rungs
+            }
         )
 
     def _start(self, rung: Rung, rows: npt.NDArray[np.int64], folder: Path) -> Mapping[str, torch.Tensor] | None:

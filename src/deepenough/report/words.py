@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deepenough.record import Accuracy, Candidate, Record
+from deepenough.record import Accuracy, Candidate, Plan, Record
 
 UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -163,8 +163,15 @@ def cost(record: Record) -> str:
     text += f" (retraining on all images but test: {amount(cost.final)})" if cost.final else ""
     plan = record.plan
     if plan and plan.expected and plan.seconds:
-        text += f"; {duration(plan.expected)} of training were expected, it took {duration(plan.seconds)}"
+        text += f"; {foretold(plan)} of training were expected, it took {duration(plan.seconds)}"
+        text += f" ({duration(plan.expected)} by the measured steps for what was trained)"
     return text
+
+
+def foretold(plan: Plan) -> str:
+    """How long the search was expected to take, before anything was trained."""
+    few, many = duration(plan.least), duration(plan.most)
+    return few if few == many else f"{few} to {many}"
 
 
 def wrong(record: Record) -> str:

@@ -8,6 +8,7 @@ import json
 import math
 import platform
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,14 +18,15 @@ import numpy as np
 import torch
 
 from deepenough.data import Images, cache_folder
+from deepenough.errors import DeepenoughError
 from deepenough.files import write_whole
 from deepenough.nets import Network, activations, parameters
 from deepenough.nets.layers import Conv, Dense
 from deepenough.nets.shapes import visits
 from deepenough.train.device import choose_device
 from deepenough.train.draws import own_draws, own_threads
-from deepenough.train.feed import Feed, Index, Loader
-from deepenough.train.group import ALONE
+from deepenough.train.feed import Feed, Index, Loader, steps_per_epoch
+from deepenough.train.group import ALONE, Group
 from deepenough.train.loop import Job, NotFiniteError, Supervisor, one_epoch
 from deepenough.train.memory import available
 from deepenough.train.objective import Objective
@@ -35,9 +37,14 @@ from deepenough.train.stop import Interrupted
 from deepenough.train.ways import SHARE, Way, best, others, price
 
 WARM_UP, MEASURED = 1, 3  # steps
+SHAPES = 2  # batches of an epoch differ by an image, and a compiler starts anew for each size
 MOMENT = 0.25  # seconds: of steps that are over in no time, more are measured
 ROOM = 0.8  # of the memory that is there which a step may take
 FREE = frozenset({"precision", "memory_format", "compiled", "micro_batch", "threads"})
+
+
+class CompilerError(DeepenoughError):
+    """What torch compiles with failed."""
 
 
 @dataclass(frozen=True)
@@ -71,61 +78,113 @@ def measure(
     planned: float,
     *,
     free: frozenset[str] = FREE,
+    least: int = 1,
+    stop: Callable[[], bool] = lambda: False,
     cache: str | Path | None = None,
 ) -> Measured:
     """Time a few real training steps, augmentation included, and look for a faster way to compute them.
 
     `planned` is the number of images that the training will take: other ways are tried as long as that costs no more
-    than 2% of it. `free` names the fields of the recipe that may change. What other ways gave is kept in the cache for
-    this machine, network and shape; the recipe's own is timed every time, since machines have busy hours. Weights are
-    thrown away afterwards, and no draw of a later training is touched.
+    than 2% of it. `free` names the fields of the recipe that may change, `least` the fewest images at once. What other
+    ways gave is kept in the cache for this machine, network and shape; the recipe's own is timed every time, since
+    machines have busy hours. Weights are thrown away afterwards, and no draw of a later training is touched.
+
+    Raises Interrupted once `stop()`, and DeepenoughError where the recipe's own way can't be computed at all.
     """
     device = choose_device(recipe.device)
     base = Way.of(recipe)
     if "micro_batch" in free and device.type == "cpu":
-        base = replace(base, micro_batch=at_once(network, recipe.batch, available()))
-    base = timed(base, network, recipe, images, index)
-    while "micro_batch" in free and base.seconds == math.inf and base.micro_batch != 1:
-        base = timed(
-            replace(base, micro_batch=-(-(base.micro_batch or recipe.batch) // 2)), network, recipe, images, index
-        )
+        some = at_once(network, recipe.batch, available())
+        base = replace(base, micro_batch=some and max(some, least))
+    base = timed(base, network, recipe, images, index, stop=stop)
+    while base.seconds == math.inf:
+        some = base.micro_batch or recipe.batch
+        if "micro_batch" not in free or some <= least:
+            raise DeepenoughError(
+                f"{network.name}: a training step with {some} image{'s' * (some > 1)} at once takes more memory than "
+                "there is; use a smaller --size or --batch"
+            )
+        base = timed(replace(base, micro_batch=max(-(-some // 2), least)), network, recipe, images, index, stop=stop)
     notes = Notes(cache, network, recipe, device)
     tried = [base]
     left = SHARE * base.total(planned)
     layers = sum(isinstance(visit.layer, (Conv, Dense)) for visit in visits(network))
     for field, value in others(base, device.type, torch.get_num_threads(), free):
-        way = best(tried, planned).changed(field, value)
+        if stop():
+            raise Interrupted("stopped while ways to compute a step were measured")
+        soonest = best(tried, planned)
+        if value == "float16" and soonest.precision == "bfloat16":
+            continue  # as fast, and needs no scaling of the loss; float16 is for GPUs without it
+        way = soonest.changed(field, value)
         known = notes.read(way, base)
         if known is None:
             cost = price(field, value, base, recipe.batch, layers)
             if cost > left:
                 continue
             left -= cost
-            known = timed(way, network, recipe, images, index)
+            try:
+                known = timed(way, network, recipe, images, index, limit=cost, stop=stop)
+            except CompilerError:
+                continue
             notes.write(known, base)
         if known.seconds < math.inf:
             tried.append(known)
     return Measured(tuple(tried), best(tried, planned))
 
 
-def timed(way: Way, network: Network, recipe: Recipe, images: Images, index: Index) -> Way:
+@dataclass(frozen=True)
+class Trial:
+    """What every process of a group has to know to time a way together."""
+
+    way: Way
+    network: Network
+    recipe: Recipe
+    index: Index
+
+    def run(self, images: Images, group: Group) -> Way:
+        """`timed`, as every process of the group goes through it."""
+        return timed(self.way, self.network, self.recipe, images, self.index, group=group)
+
+
+def timed(
+    way: Way,
+    network: Network,
+    recipe: Recipe,
+    images: Images,
+    index: Index,
+    *,
+    group: Group = ALONE,
+    limit: float = math.inf,
+    stop: Callable[[], bool] = lambda: False,
+) -> Way:
     """The way with the time of a training's own steps, a few and for a moment at least; infinite where memory does not
-    suffice or torch can't do it."""
+    suffice. An eager way that is so slow that it takes more than `limit` seconds is timed by fewer steps.
+
+    Raises CompilerError where a compiled way can't be compiled.
+    """
     recipe = way.recipe(recipe)
     device = choose_device(recipe.device)
+    warm = WARM_UP
+    if way.compiled:
+        index, batch = _both_sizes(index, recipe.batch)
+        recipe, warm, limit = replace(recipe, batch=batch), SHAPES, math.inf
+    # A process alone is asked after each step whether that is enough; one of a group before it, and tells the others.
+    begun = warm if group.size > 1 else warm - 1  # where in `ends` the first step that counts begins
     ends: list[float] = []
 
     def enough() -> bool:
         if device.type == "cuda":
             torch.cuda.synchronize()
         ends.append(time.perf_counter())
-        return len(ends) > WARM_UP + MEASURED and ends[-1] - ends[WARM_UP] > MOMENT
+        measured = len(ends) > begun + 1 + MEASURED and ends[-1] - ends[begun + 1] > MOMENT
+        return measured or ends[-1] - began > limit or stop()
 
     try:
         with own_draws(device), own_threads(way.threads or torch.get_num_threads()), settings(recipe.precision):
-            state, step = fresh(network, recipe, Objective(recipe.label_smoothing), device, seed=0, group=ALONE)
+            state, step = fresh(network, recipe, Objective(recipe.label_smoothing), device, seed=0, group=group)
+            loader = Loader(images, device, state.precision.dtype)
             job = Job(
-                feed=Feed(Loader(images, device, state.precision.dtype), index, recipe.batch, recipe.augment, seed=0),
+                feed=Feed(loader, index, recipe.batch, recipe.augment, seed=0, group=group),
                 held_out=np.empty(0, np.int64),
                 folder=None,
                 epochs=1,
@@ -133,8 +192,9 @@ def timed(way: Way, network: Network, recipe: Recipe, images: Images, index: Ind
                 schedule=lambda _: 1e-4,
                 step=step,
                 freeze_norms=recipe.freeze_norms,
+                group=group,
             )
-            supervisor = Supervisor(keeper=None, stop=enough, progress=lambda *_: None, total=0)
+            supervisor = Supervisor(keeper=None, stop=enough, progress=lambda *_: None, total=0, group=group)
             began = time.perf_counter()
             with suppress(Interrupted, NotFiniteError):
                 while True:
@@ -142,12 +202,22 @@ def timed(way: Way, network: Network, recipe: Recipe, images: Images, index: Ind
                     one_epoch(state, job, supervisor)
     except (MemoryError, RuntimeError) as error:
         gc.collect()
-        if not out_of_memory(error) and not way.compiled:  # a compiler may be missing; all else is a fault of ours
-            raise
-        return replace(way, seconds=math.inf)
+        if out_of_memory(error):
+            return replace(way, seconds=math.inf)
+        if way.compiled:  # a compiler may be missing; all else is a fault of ours
+            why = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise CompilerError(f"{network.name}: torch.compile failed ({why}); leave out --compile") from None
+        raise
     each = len(index) / job.feed.steps  # images a step
-    pace = (ends[-1] - ends[WARM_UP - 1]) / (len(ends) - WARM_UP) if len(ends) > WARM_UP else ends[0] - began
-    return replace(way, seconds=pace / each, first=max(ends[0] - began - pace, 0.0))
+    steps = len(ends) - 1 - begun
+    pace = (ends[-1] - ends[begun]) / steps if steps > 0 else ends[-1] - began
+    return replace(way, seconds=pace / each, first=max(ends[min(begun, len(ends) - 1)] - began - warm * pace, 0.0))
+
+
+def _both_sizes(index: Index, batch: int) -> tuple[Index, int]:
+    """The images of two batches, one of each size that an epoch has, and the larger size."""
+    small, larger = divmod(len(index), steps_per_epoch(len(index), batch))
+    return (index[: 2 * small + 1], small + 1) if larger else (index[: 2 * small], small)
 
 
 def at_once(network: Network, batch: int, memory: int | None) -> int:

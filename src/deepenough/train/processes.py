@@ -49,6 +49,10 @@ class LostError(DeepenoughError):
         )
 
 
+class EndedError(DeepenoughError):
+    """Another process of the group has ended, of its own will and with a word of its own."""
+
+
 def launched() -> bool:
     """Whether this process was started as one of several."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
@@ -149,7 +153,7 @@ class Processes(Group):
                 if seen != last:
                     last, since = seen, time.monotonic()
                 if seen == ENDED.encode():
-                    raise DeepenoughError(f"process {rank} has ended")
+                    raise EndedError(f"process {rank} has ended")
                 if time.monotonic() - since > PATIENCE:
                     raise LostError(f"process {rank} gave no sign of life for {PATIENCE:.0f} s")
                 time.sleep(LOOK)

@@ -13,7 +13,7 @@ SHARE = 0.02  # of a training's time that looking for a faster way may take
 TRIAL = 4  # steps that a trial takes, about, with the first slow one
 LEAST = 0.3  # seconds that it takes, about, however short its steps are
 COMPILING = 1.2  # seconds a weighted layer; seen: 62 s for the 54 of ResNet-50 on two cores
-SLOWEST = {"bfloat16": 3.0, "float16": 3.0}  # how many times as long as float32 a step may take at worst
+SLOWEST = {"bfloat16": 3.0, "float16": 3.0}  # times as long as float32 that a step may take; slower ones are cut short
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def others(way: Way, device: str, threads: int, free: frozenset[str]) -> Iterato
     """
     changes: list[tuple[str, str | int]] = []
     if device == "cuda":
-        changes += [("precision", "bfloat16"), ("precision", "tf32")]
+        changes += [("precision", "bfloat16"), ("precision", "float16"), ("precision", "tf32")]
     if device == "cpu" and threads > 1:
         changes += [("threads", threads // 2)]
     changes += [("memory_format", "contiguous")]
