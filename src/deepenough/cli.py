@@ -391,6 +391,7 @@ def predict(
 )
 @click.option("--layer", metavar="PATH", help="For gradcam: a layer's path, as `deepenough nets` has them.")
 @click.option("--truth", metavar="CLASS", help="The right class.  [default: the images' folder, if it is a class]")
+@click.option("--class", "target", metavar="CLASS", help="Whose heat to show.  [default: the predicted class]")
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to show.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="The picture, or a folder for many.")
 @click.pass_context
@@ -402,6 +403,7 @@ def explain(
     method: str,
     layer: str | None,
     truth: str | None,
+    target: str | None,
     top: int,
     out: Path | None,
 ) -> None:
@@ -412,14 +414,14 @@ def explain(
     from deepenough.console import Console
     from deepenough.explain import command
 
-    ctx.exit(command.run(Console(), run, images, method, layer, truth, top, out))
+    ctx.exit(command.run(Console(), run, images, method, layer, truth, top, out, target))
 
 
 @cli.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("data", required=False)
 @click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: RUN/features]")
-@click.option("--limit", type=click.IntRange(min=1), help="Use at most so many images of each split of other DATA.")
+@click.option("--limit", type=click.IntRange(min=1), help="Use at most so many images of each split.")
 def features(run: Path, data: str | None, out: Path | None, limit: int | None) -> None:
     """Show what the layers see: first filters, the patches that excite channels most, a linear probe at every depth.
 

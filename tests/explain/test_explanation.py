@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +13,14 @@ from patched import COLOURS, PATCH, patched
 from PIL import Image
 
 from deepenough import DeepenoughError
-from deepenough.attribution import overlay
+from deepenough.attribution import COMPLETE, heat, overlay
 from deepenough.cli import cli
+from deepenough.console import Console
 from deepenough.data.preprocess import Framing
-from deepenough.explain import explain
+from deepenough.explain import Explanation, explain
+from deepenough.explain.command import run
+from deepenough.explain.explanation import share
+from deepenough.explain.picture import BARS, GAP, HEIGHT, WIDEST, draw
 from deepenough.model import Model, save_model
 
 
@@ -47,6 +53,74 @@ def test_a_right_and_a_wrong_answer(patches_model: Model) -> None:
     assert not np.array_equal(wrong.truth_heat, wrong.heat)
     assert wrong.picture().width > right.picture().width
     assert right.heat.shape == pixels.shape[1:3]
+
+
+def test_the_heat_of_a_class_that_is_asked_for(patches_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking for a class says nothing about what is right."""
+    pixels, labels, _ = patched(1, 8)
+    name = list(COLOURS)[labels[0]]
+    other = next(each for each in COLOURS if each != name)
+    (found,) = explain(patches_model, pixels[0], target=other)
+    assert (found.prediction.label, found.target, found.truth, found.wrong) == (name, other, None, False)
+    aim = patches_model.classes.index(other)
+    np.testing.assert_array_equal(found.heat, heat(patches_model, pixels, [aim])[0])
+    captions, truth = drawing(found, monkeypatch)
+    assert captions == ["image", f"for {other}"]
+    assert truth is None
+    (known,) = explain(patches_model, pixels[0], target=other, truth=other)
+    assert (known.wrong, known.truth_heat) == (True, None)
+    assert drawing(known, monkeypatch) == (captions, None)
+    with pytest.raises(DeepenoughError, match="class 'gren' is not known; nearest are green"):
+        explain(patches_model, pixels[0], target="gren")
+
+
+def drawing(found: Explanation, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], str | None]:
+    """The captions and notes of an explanation's picture, and what it says is right."""
+    seen: list[Any] = []
+    monkeypatch.setattr("deepenough.explain.explanation.draw", lambda *given: seen.extend(given) or draw(*given))
+    found.picture()
+    panels, _, truth = seen
+    return [words for panel in panels for words in (panel.caption, *panel.notes)], truth
+
+
+def test_an_empty_map_says_so(patches_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under its picture, all of it also beside a narrow one."""
+    (found,) = explain(patches_model, Image.fromarray(patched(1, 8)[0][0]).resize((32, 96)))
+    empty = replace(found, heat=np.zeros_like(found.heat))
+    label = found.prediction.label
+    assert drawing(empty, monkeypatch)[0] == ["image", f"for {label}", f"nothing speaks for {label} here"]
+    assert drawing(replace(found, heat=found.heat - 1e9), monkeypatch)[0][-1] == f"nothing speaks for {label} here"
+    assert drawing(found, monkeypatch)[0] == ["image", f"for {label}"]
+    plain, noted = found.picture(), empty.picture()
+    assert noted.height > plain.height
+    assert noted.width > plain.width
+    below = np.asarray(noted.convert("L"))[HEIGHT + 40 :, 100:-320]
+    assert below.min() < 150
+
+
+def test_integrated_gradients_that_do_not_add_up_say_so(
+    patches_model: Model, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels, labels, _ = patched(1, 8)
+    name = list(COLOURS)[labels[0]]
+    other = next(each for each in COLOURS if each != name)
+    (found,) = explain(patches_model, pixels[0], method="integrated-gradients", truth=other)
+    assert found.off is not None
+    assert found.off <= COMPLETE * 1.01
+    assert explain(patches_model, pixels[0])[0].off is None
+    monkeypatch.setattr("deepenough.attribution.methods.STEPS", 1)
+    monkeypatch.setattr("deepenough.attribution.methods.MOST_STEPS", 1)
+    (found,) = explain(patches_model, pixels[0], method="integrated-gradients", truth=other)
+    assert found.off is not None
+    assert found.truth_off is not None
+    assert found.inexact == {name: found.off, other: found.truth_off}
+    words, _ = drawing(found, monkeypatch)
+    assert f"its sum is off by {share(found.off)}" in words
+    assert f"its sum is off by {share(found.truth_off)}" in words
+    Image.fromarray(pixels[0]).save(folder / "one.png")
+    given = ["explain", str(folder / "model"), str(folder / "one.png"), "--out", str(folder / "seen.png")]
+    result = CliRunner().invoke(cli, [*given, "--method", "integrated-gradients"], catch_exceptions=False)
+    assert f"; the integrated gradients for {name} miss the difference of logits by {share(found.off)}" in result.output
 
 
 def test_the_heat_lies_where_the_network_looked(patches_model: Model) -> None:
@@ -106,6 +180,57 @@ def test_the_command_fills_a_folder_and_knows_the_truth(folder: Path) -> None:
     assert ", and it is red" in result.output
     lied, told = (Image.open(out / name) for name in sorted(p.name for p in out.iterdir()))
     assert lied.width > told.width
+
+
+def test_the_command_takes_the_class_that_is_meant(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is right stays known from the folder, and is said in words only."""
+    red = next((folder / "photos" / "red").iterdir())
+    out = folder / "seen.png"
+    assert run(Console(), folder / "model", (str(red),), "gradcam", None, None, 5, out, "blue") == 0
+    assert capsys.readouterr().out.startswith(f"{red}: red")
+    assert Image.open(out).width < 2 * WIDEST + BARS + 5 * GAP
+
+
+@pytest.mark.parametrize(
+    ("out", "told"),
+    [
+        ("photo.png", r"photo\.png is one of the images, and would be lost"),
+        ("alias.png", r"alias\.png is one of the images"),
+        ("here", r"001-a\.png is one of the images"),
+        ("no/such/dir/x.png", r"there is no folder .*no/such/dir; make it first"),
+        ("words.txt/x.png", r"words\.txt is a file"),
+        ("words.txt/seen", r"words\.txt is a file"),
+        ("words.txt", r"words\.txt is a file; name a picture"),
+        ("x.gif", r"pictures can't be written as \.gif; end the name with \.png, \.jpg"),
+        ("x.TIFF", r"pictures can't be written as \.tiff"),
+        ("x.svg", r"pictures can't be written as \.svg"),
+    ],
+)
+def test_an_output_that_can_not_be_is_refused_before_the_work(
+    out: str, told: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = folder / "photo.png"
+    Image.fromarray(patched(1, 0)[0][0]).save(photo)
+    (folder / "alias.png").hardlink_to(photo)
+    (folder / "here").mkdir()
+    for name in ("001-a.png", "a.png"):
+        (folder / "here" / name).write_bytes(photo.read_bytes())
+    (folder / "words.txt").write_text("words")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    monkeypatch.setattr("deepenough.explain.command.explain", lambda *given, **options: pytest.fail("it worked first"))
+    given = (str(photo), str(folder / "here"))[out == "here" :]
+    with pytest.raises(DeepenoughError, match=told):
+        run(Console(), folder / "model", given[:1], "gradcam", None, None, 5, folder / out)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert not (folder / "x.gif").exists()
+
+
+def test_a_folder_may_be_called_like_a_picture(folder: Path) -> None:
+    photo = next((folder / "photos" / "blue").iterdir())
+    for name in ("seen.gif", "seen.png"):
+        (folder / name).mkdir()
+        assert run(Console(), folder / "model", (str(photo),), "gradcam", None, None, 5, folder / name) == 0
+        assert [each.name for each in (folder / name).iterdir()] == [f"000-{photo.stem}.png"]
 
 
 def test_what_is_wrong_is_said(patches_model: Model, folder: Path) -> None:

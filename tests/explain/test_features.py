@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,13 @@ from PIL import Image
 
 from deepenough import DeepenoughError, load, record
 from deepenough.cli import cli
-from deepenough.explain.features import features, filters
+from deepenough.data import Images, Preprocess
+from deepenough.depth.account import accuracy
+from deepenough.depth.sound import sound
+from deepenough.explain.features import course, features, filters
+from deepenough.model import save_model
+from deepenough.nets import FAMILIES
+from deepenough.nets.build import build
 
 
 def test_the_page_shows_filters_patches_and_probes(finished: Path, tmp_path: Path) -> None:
@@ -30,6 +37,10 @@ def test_the_page_shows_filters_patches_and_probes(finished: Path, tmp_path: Pat
         assert Image.open(tmp_path / "seen" / each["picture"]).size[0] > 100
     page = (tmp_path / "seen" / "features.html").read_text()
     assert page.count("data:image/png;base64,") == 1 + len(found["patches"])
+    best = max(places, key=lambda place: place["accuracy"]["value"])
+    assert f"A linear probe does best after {best['place']} (depth {best['depth']})" in page
+    for unseen_by_anyone in ("edges", "parts", "Edges", "Sees", "What"):
+        assert f"{unseen_by_anyone} " not in page.partition("<h2>What excites")[0]
 
 
 def test_other_images_and_a_model_alone(finished: Path, shapes: Path, tmp_path: Path) -> None:
@@ -37,6 +48,89 @@ def test_other_images_and_a_model_alone(finished: Path, shapes: Path, tmp_path: 
     assert found.sounding.images == 180
     with pytest.raises(DeepenoughError, match="give the DATA"):
         features(finished / "model", out=tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_images_are_decoded_as_the_model_decodes_them(
+    mode: str, shapes_in: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Colour images for a model that sees grey, and the other way round; a damaged one is left out, as ever."""
+    data, channels = shapes_in(tmp_path / "data", 20), 1 if mode == "RGB" else 3
+    for number, path in enumerate(sorted(data.rglob("*.png"))):
+        large = Image.open(path).convert(mode).resize((300, 200))
+        large.save(path.with_suffix(".jpg")) if number % 2 else large.save(path)
+        if number % 2:
+            path.unlink()
+    (data / "cross" / "broken.png").write_bytes(b"\x89PNG and nothing more")
+    network = FAMILIES["residual"].network((channels, 16, 16), 3, depth=6)
+    preprocess = Preprocess((16, 16), channels, (0.5,) * channels, (0.2,) * channels)
+    save_model(tmp_path / "model", network, build(network).state_dict(), preprocess, ("a", "b", "c"))
+    kept: list[Images] = []
+    monkeypatch.setattr(
+        "deepenough.explain.features.sound",
+        lambda weights, images, **options: kept.append(images) or sound(weights, images, **options),
+    )
+    found, page = features(tmp_path / "model", data, out=tmp_path / "seen")
+    assert found.sounding.images == 60
+    assert page.is_file()
+    for row in range(60):
+        expected = preprocess.pixels(data / kept[0].names[row])
+        np.testing.assert_array_equal(kept[0].pixels[row], expected)
+
+
+def test_fewer_images_of_the_run_itself(finished: Path, tmp_path: Path) -> None:
+    found, _ = features(finished, out=tmp_path, limit=9)
+    made = record.load(finished).data.counts
+    assert found.sounding.images == min(9, sum(made["validation"])) + min(9, sum(made["test"]))
+    assert found.images == f"{found.sounding.images} images that the model was not trained on"
+    with pytest.raises(DeepenoughError, match="limit 2: give at least 3"):
+        features(finished, out=tmp_path, limit=2)
+
+
+@pytest.mark.parametrize(
+    ("rights", "told"),
+    [
+        (
+            [50, 70, 90],
+            "does best after place2 (depth 3): it is right on 90.0% of the images. From the first place, "
+            "place0 (depth 1, 50.0%), to there it rises by 40.0 points.",
+        ),
+        (
+            [50, 90, 60],
+            "does best after place1 (depth 2): it is right on 90.0% of the images. From the first place, "
+            "place0 (depth 1, 50.0%), to there it rises by 40.0 points. From there to the end, place2 "
+            "(depth 3, 60.0%), it falls by 30.0 points (95% interval 25.0 to 35.0).",
+        ),
+        (
+            [92, 91, 90],
+            "does best after place0 (depth 1): it is right on 92.0% of the images. From there to the end, "
+            "place2 (depth 3, 90.0%), it falls by 2.0 points (95% interval -3.0 to 7.0, so perhaps by chance).",
+        ),
+        (
+            [90, 80, 90],
+            "does best after place0 (depth 1): it is right on 90.0% of the images. At the end, place2 "
+            "(depth 3, 90.0%), it is no better.",
+        ),
+        ([70], "does best after place0 (depth 1): it is right on 70.0% of the images."),
+    ],
+)
+def test_what_is_said_follows_from_the_numbers(rights: list[int], told: str) -> None:
+    places = [
+        record.Place(
+            place=f"place{number}",
+            depth=number + 1,
+            parameters=1,
+            macs=1,
+            milliseconds=1.0,
+            accuracy=accuracy(right, 100),
+            difference=(rights[-1] - right) / 100,
+            low=(rights[-1] - right - 5) / 100,
+            high=(rights[-1] - right + 5) / 100,
+            ruled_out=False,
+        )
+        for number, right in enumerate(rights)
+    ]
+    assert course(places) == f"A linear probe {told}"
 
 
 def test_filters_are_the_weights(finished: Path) -> None:

@@ -12,7 +12,8 @@ from patched import PATCH, patched
 from torch import nn
 
 from deepenough import DeepenoughError
-from deepenough.attribution import map_layer
+from deepenough.attribution import COMPLETE, map_layer, shortfall
+from deepenough.attribution.methods import BATCH
 from deepenough.explain import METHODS, heat
 from deepenough.model import Model
 from deepenough.nets import NETWORKS
@@ -39,6 +40,50 @@ def test_integrated_gradients_are_the_difference_of_logits(patches_model: Model)
         mean = patches_model.module(torch.zeros(1, 3, *pixels.shape[1:3])).numpy()[0]
     span = patches_model.logits(pixels)[rows, labels] - mean[labels]
     np.testing.assert_allclose(found, span, rtol=0.01, atol=1e-4)
+
+
+def test_too_few_steps_do_not_go_unnoticed(patches_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels, labels, _ = patched(40, 2)
+    whole = shortfall(patches_model, pixels, labels, heat(patches_model, pixels, labels, "integrated-gradients"))
+    assert whole.max() <= COMPLETE * 1.01
+    monkeypatch.setattr("deepenough.attribution.methods.STEPS", 1)
+    monkeypatch.setattr("deepenough.attribution.methods.MOST_STEPS", 1)
+    found = heat(patches_model, pixels, labels, "integrated-gradients")
+    off = shortfall(patches_model, pixels, labels, found)
+    with torch.no_grad():
+        mean = patches_model.module(torch.zeros(1, 3, *pixels.shape[1:3])).numpy()[0]
+    span = patches_model.logits(pixels)[np.arange(len(labels)), labels] - mean[labels]
+    np.testing.assert_allclose(off, np.abs(found.sum(axis=(1, 2)) - span) / np.abs(span), rtol=1e-3, atol=1e-5)
+    assert (off > COMPLETE).any()
+
+
+def test_occlusion_is_the_fall_of_the_logit_under_a_square(patches_model: Model) -> None:
+    """Against squares of 4 x 4 pixels, every 2, laid by hand; where several cover a pixel, their mean."""
+    pixels, labels, _ = patched(3, 6)
+    images, rows = patches_model.inputs(pixels), np.arange(len(labels))
+    logits = patches_model.logits(pixels)[rows, labels]
+    falls, covers = np.zeros(pixels.shape[:3]), np.zeros(pixels.shape[:3])
+    for y in range(0, 29, 2):
+        for x in range(0, 29, 2):
+            covered = images.clone()
+            covered[:, :, y : y + 4, x : x + 4] = 0
+            with torch.no_grad():
+                fall = logits - patches_model.module(covered).numpy()[rows, labels]
+            falls[:, y : y + 4, x : x + 4] += fall[:, None, None]
+            covers[:, y : y + 4, x : x + 4] += 1
+    found = heat(patches_model, pixels, labels, "occlusion")
+    np.testing.assert_allclose(found, falls / covers, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("images", [1, 3, 40])
+def test_occlusion_takes_batches(images: int, patches_model: Model) -> None:
+    """As few as there may be, however few images there are, and none larger than a batch may be."""
+    model, sizes = deepcopy(patches_model), []
+    model.module.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+    pixels, labels, _ = patched(images, 6)
+    heat(model, pixels, labels, "occlusion")
+    assert max(sizes) <= BATCH
+    assert len(sizes) <= images * 15 * 15 / BATCH * 1.4 + 2
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from deepenough.attribution import heat
+from deepenough.attribution import COMPLETE, heat, shortfall
 from deepenough.data import ImageLike
 from deepenough.data.decode import upright
 from deepenough.errors import unknown
@@ -22,11 +22,13 @@ LARGEST = 1024  # side (pixels) of the pictures that are kept to be drawn on
 
 @dataclass(frozen=True)
 class Explanation:
-    """One image, its prediction, and the heat of the predicted class.
+    """One image, its prediction, and the heat of the predicted class, or of the class `target` that was asked for.
 
     `image` is upright, at most 1,024 pixels a side; `box` (left, top, right, bottom) is what of it the network saw, in
     its pixels. `heat` is float32 (H, W), the size of the network's input, see `deepenough.attribution.heat`.
-    `truth` is the right class where it is known, and `truth_heat` its heat where the prediction is another.
+    `truth` is the right class where it is known, and `truth_heat` its heat where the prediction is another and no
+    `target` was asked for. `off` and `truth_off`, of integrated gradients alone: by what share of the difference of
+    logits the sum of the heat misses it.
     """
 
     image: Image.Image
@@ -36,21 +38,47 @@ class Explanation:
     truth: str | None = None
     truth_heat: npt.NDArray[np.float32] | None = None
     name: str = ""
+    target: str | None = None
+    off: float | None = None
+    truth_off: float | None = None
 
     @property
     def wrong(self) -> bool:
         """Whether the right class is known and is another."""
         return self.truth is not None and self.truth != self.prediction.label
 
+    @property
+    def shown(self) -> str:
+        """The class that `heat` is of."""
+        return self.prediction.label if self.target is None else self.target
+
+    @property
+    def inexact(self) -> dict[str, float]:
+        """The classes whose integrated gradients miss the difference of logits by more than 1%, and by what share."""
+        sums = {self.shown: self.off}
+        if self.truth_heat is not None and self.truth is not None:
+            sums[self.truth] = self.truth_off
+        return {label: off for label, off in sums.items() if off is not None and off > COMPLETE}
+
     def picture(self) -> Image.Image:
         """The image, the heat over it, the classes with their probabilities; for a wrong answer also the heat of the
-        right class."""
-        panels = [Panel(self.image, self.name or "image")]
-        panels.append(Panel(self.image, f"for {self.prediction.label}", self.heat, self.box))
-        if self.truth_heat is not None:
-            panels.append(Panel(self.image, f"for {self.truth}, which it is", self.truth_heat, self.box))
+        right class. Where a class was asked for, nothing is said about what is right."""
+        panels = [Panel(self.image, self.name or "image"), self._panel(self.shown, "", self.heat)]
+        if self.truth_heat is not None and self.truth is not None:
+            panels.append(self._panel(self.truth, ", which it is", self.truth_heat))
         bars = zip(self.prediction.classes, self.prediction.probabilities, strict=True)
-        return draw(panels, list(bars), self.truth)
+        return draw(panels, list(bars), self.truth if self.target is None else None)
+
+    def _panel(self, label: str, remark: str, warm: npt.NDArray[np.float32]) -> Panel:
+        notes = [] if warm.max() > 0 else [f"nothing speaks for {label} here"]
+        if label in self.inexact:
+            notes.append(f"its sum is off by {share(self.inexact[label])}")
+        return Panel(self.image, f"for {label}{remark}", warm, self.box, tuple(notes))
+
+
+def share(off: float) -> str:
+    """How much a sum is off, as words: 0.0412 as 4.12%."""
+    return f"{off:.2%}" if off < 10 else "more than 1,000%"  # of a difference of next to nothing
 
 
 def explain(
@@ -60,11 +88,13 @@ def explain(
     method: str = "gradcam",
     layer: str | None = None,
     truth: str | Sequence[str | None] | None = None,
+    target: str | None = None,
     top: int = 5,
 ) -> list[Explanation]:
     """What a model, or that of a run, looked at in images: paths, file contents, PIL images or uint8 arrays.
 
     `method` and `layer` as in `deepenough.attribution.heat`. `truth`: the right class of the image, or of each.
+    `target`: the class whose heat is wanted, by default the predicted one.
 
     >>> found, = explain("runs/photos", "new.jpg", truth="shoes")  # doctest: +SKIP
     >>> found.picture().save("new-explained.png")                  # doctest: +SKIP
@@ -72,7 +102,7 @@ def explain(
     model = model if isinstance(model, Model) else load(model)
     many = [images] if isinstance(images, (str, Path, bytes, Image.Image, np.ndarray)) else list(images)
     truths = [truth] * len(many) if truth is None or isinstance(truth, str) else list(truth)
-    for word in truths:
+    for word in (*truths, target):
         if word is not None and word not in model.classes:
             raise unknown("class", word, model.classes)
     if not many:
@@ -80,23 +110,39 @@ def explain(
     pixels = np.stack([model.preprocess.pixels(image) for image in many])
     rows = model.probabilities(pixels)
     predicted = rows.argmax(axis=1)
-    heats = heat(model, pixels, predicted, method, layer)
+    wanted = predicted if target is None else np.full_like(predicted, model.classes.index(target))
+    maps = _maps(model, pixels, wanted, method, layer)
     right = np.array([int(p) if t is None else model.classes.index(t) for p, t in zip(predicted, truths, strict=True)])
-    wrong = np.flatnonzero(right != predicted)
-    others = dict(zip(wrong.tolist(), heat(model, pixels[wrong], right[wrong], method, layer), strict=True))
+    wrong = np.flatnonzero(right != predicted) if target is None else np.empty(0, np.int64)
+    others = dict(zip(wrong.tolist(), _maps(model, pixels[wrong], right[wrong], method, layer), strict=True))
     found = []
     for number, image in enumerate(many):
         picture = upright(image)
         picture.thumbnail((LARGEST, LARGEST))
+        warm, off = maps[number]
+        truth_warm, truth_off = others.get(number, (None, None))
         found.append(
             Explanation(
                 image=picture.convert("RGB"),
                 box=model.preprocess.framing.box(picture.width, picture.height),
                 prediction=model.rank(rows[number], top),
-                heat=heats[number],
+                heat=warm,
                 truth=truths[number],
-                truth_heat=others.get(number),
+                truth_heat=truth_warm,
                 name=Path(image).name if isinstance(image, (str, Path)) else "",
+                target=target,
+                off=off,
+                truth_off=truth_off,
             )
         )
     return found
+
+
+def _maps(
+    model: Model, pixels: npt.NDArray[np.uint8], wanted: npt.NDArray[np.int64], method: str, layer: str | None
+) -> list[tuple[npt.NDArray[np.float32], float | None]]:
+    """The heat of the classes `wanted`, one for each image, with what its sum is off by where it should be exact."""
+    found = heat(model, pixels, wanted, method, layer)
+    exact = method == "integrated-gradients"
+    off = shortfall(model, pixels, wanted, found).tolist() if exact else [None] * len(found)
+    return list(zip(found, off, strict=True))

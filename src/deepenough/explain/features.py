@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +17,10 @@ from markupsafe import Markup
 from PIL import Image
 
 from deepenough import record as r
-from deepenough.data import Images, Preprocess, open_source, prepare
+from deepenough.data import ImageError, Images, Preprocess, Source, open_source, prepare
+from deepenough.data.decode import upright
+from deepenough.data.sources.base import Raw, stamp_of
+from deepenough.depth.judge import points
 from deepenough.depth.patches import patches
 from deepenough.depth.sound import sound
 from deepenough.errors import DeepenoughError
@@ -44,6 +49,31 @@ class Features(r.Part):
     filters: str
 
 
+class Converted(Source):
+    """The images of a source as a model decodes them, made grey or coloured as it takes them: its own do not fit."""
+
+    def __init__(self, source: Source, preprocess: Preprocess) -> None:
+        self.source, self.side = source, preprocess.framing.reading_side
+        self.mode = "L" if preprocess.channels == 1 else "RGB"
+        self.name, self.classes, self.names, self.mirror = source.name, source.classes, source.names, source.mirror
+        self.labels, self.splits, self.findings = source.labels, source.splits, source.findings
+        self.sequential, self.blocks = source.sequential, source.blocks
+        self.stamp = stamp_of([source.stamp, self.mode, self.side])
+
+    def read(self, row: int) -> Raw:
+        return self.converted(self.source.read(row))
+
+    def read_many(self, rows: npt.NDArray[np.int64], pool: ThreadPoolExecutor) -> Iterable[Raw]:
+        return pool.map(self.converted, self.source.read_many(rows, pool))
+
+    def converted(self, raw: Raw) -> Raw:
+        """Upright pixels; what can't be decoded stays as it is, for those to judge who audit images."""
+        try:
+            return np.asarray(upright(raw, self.side).convert(self.mode))
+        except ImageError:
+            return raw
+
+
 @dataclass(frozen=True)
 class Seen:
     """The images: `unseen` are those that the model was not trained on, of `shown` the patches are cut."""
@@ -66,7 +96,8 @@ def features(
     """What a run's model sees at each depth, and the page that shows it.
 
     `data` is by default what the run was made from; then the probes are fitted and judged, out of fold, on the images
-    that the model was not trained on, since features that know an image by heart say too much about it.
+    that the model was not trained on, since features that know an image by heart say too much about it. `limit`: at
+    most so many images of each split.
     """
     folder = Path(run)
     reporter, model = reporter or Reporter(), load(folder)
@@ -101,9 +132,13 @@ def _images(
         framing = model.preprocess.framing
         with reporter.task("reading images") as advance:
             images = prepare(source, size=framing, seed=seed, progress=advance, limit=limit)
+            if images.preprocess.channels != model.preprocess.channels:
+                own_way = Converted(source, model.preprocess)
+                images = prepare(own_way, size=framing, seed=seed, progress=advance, limit=limit)
         images = replace(images, preprocess=model.preprocess)
         every = np.sort(np.concatenate([images.split.train, images.split.validation, images.split.test]))
         return Seen(images, every, every, f"{len(every):,} images of {source.name}")
+    own = own if limit is None else own.subset(limit, seed)
     folds = record.decision_images.kind == "out-of-fold"
     unseen = own.split.test if folds else np.sort(np.concatenate([own.split.validation, own.split.test]))
     images = replace(own, preprocess=model.preprocess)
@@ -139,6 +174,31 @@ def filters(model: Model) -> Image.Image:
     return sheet
 
 
+def course(places: Sequence[r.Place]) -> str:
+    """How the probes' accuracy goes with depth, in sentences made from the numbers alone."""
+    first, last = places[0], places[-1]
+    best = max(places, key=lambda place: place.accuracy.value)  # the shallowest of equals
+    right = words.percent(best.accuracy.value)
+    told = f"A linear probe does best after {best.place} (depth {best.depth}): it is right on {right} of the images."
+    if best is not first:
+        rise = points(best.accuracy.value - first.accuracy.value)
+        told += f" From the first place, {_at(first)}, to there it rises by {rise}."
+    if best is last:
+        return told
+    if best.difference == 0:
+        return f"{told} At the end, {_at(last)}, it is no better."
+    low, high = 100 * -best.high, 100 * -best.low
+    doubt = ", so perhaps by chance" if low <= 0 else ""
+    return (
+        f"{told} From there to the end, {_at(last)}, it falls by {points(-best.difference)} (95% interval {low:.1f} to "
+        f"{high:.1f}{doubt})."
+    )
+
+
+def _at(place: r.Place) -> str:
+    return f"{place.place} (depth {place.depth}, {words.percent(place.accuracy.value)})"
+
+
 def page(found: Features, folder: Path) -> str:
     """One HTML file that needs nothing else."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -146,6 +206,7 @@ def page(found: Features, folder: Path) -> str:
     template = files("deepenough.explain").joinpath("features.html").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         found=found,
+        course=course(found.sounding.places),
         style=Markup(part("style.css")),
         filters=data_address(folder, found.filters),
         patches=[(each, data_address(folder, each.picture)) for each in found.patches],

@@ -20,26 +20,34 @@ INK, PALE, BAR, RIGHT, WRONG = "#1c1e21", "#6b7280", "#4c78a8", "#2f855a", "#b83
 
 @dataclass(frozen=True)
 class Panel:
-    """A picture with a caption, and perhaps heat over that part of it which the network saw."""
+    """A picture with a caption, perhaps heat over that part of it which the network saw, and notes under it."""
 
     image: Image.Image
     caption: str
     heat: npt.NDArray[np.float32] | None = None
     box: tuple[float, float, float, float] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def draw(panels: Sequence[Panel], bars: Sequence[tuple[str, float]], truth: str | None = None) -> Image.Image:
     """The panels side by side, then the classes with their probabilities; an RGB picture."""
     pictures = [sized(panel) for panel in panels]
-    height = max(picture.height for picture in pictures)
+    widths = [
+        max(picture.width, *(min(round(font(note, 14).getlength(note)) + 1, WIDEST) for note in panel.notes), 0)
+        for picture, panel in zip(pictures, panels, strict=True)
+    ]
+    height = max(picture.height + len(panel.notes) * LINE for picture, panel in zip(pictures, panels, strict=True))
     height = max(height, len(bars) * 2 * LINE)
-    width = sum(picture.width + GAP for picture in pictures) + BARS + GAP
+    width = sum(width + GAP for width in widths) + BARS + GAP
     sheet = Image.new("RGB", (GAP + width, height + LINE + 2 * GAP), "white")
     pen, left = ImageDraw.Draw(sheet), GAP
-    for picture, panel in zip(pictures, panels, strict=True):
-        pen.text((left, GAP), fitting(panel.caption, 14, picture.width), fill=INK, font=font(panel.caption, 14))
+    for picture, panel, wide in zip(pictures, panels, widths, strict=True):
+        pen.text((left, GAP), fitting(panel.caption, 14, wide), fill=INK, font=font(panel.caption, 14))
         sheet.paste(picture, (left, GAP + LINE))
-        left += picture.width + GAP
+        for number, note in enumerate(panel.notes):
+            under = GAP + LINE + picture.height + number * LINE + 4
+            pen.text((left, under), fitting(note, 14, wide), fill=PALE, font=font(note, 14))
+        left += wide + GAP
     for number, (label, probability) in enumerate(bars):
         top = GAP + LINE + number * 2 * LINE
         colour = BAR if truth is None else RIGHT if label == truth else WRONG if number == 0 else BAR
