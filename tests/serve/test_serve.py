@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -43,7 +44,7 @@ def client(finished: Path) -> Iterator[TestClient]:
 @pytest.fixture(scope="module")
 def strict(finished: Path) -> Iterator[TestClient]:
     """With limits that tests can reach."""
-    limits = Limits(upload=20_000, files=3, pixels=10_000, seconds=0.5, waiting=4)
+    limits = Limits(upload=20_000, files=3, pixels=10_000, seconds=0.5, waiting=4, heavy=1)
     with TestClient(make_app(finished, limits)) as client:
         yield client
 
@@ -94,6 +95,69 @@ def test_heat_is_a_picture(client: TestClient, photos: list[Path]) -> None:
         assert Image.open(io.BytesIO(answer.content)).mode == mode
 
 
+def test_a_picture_of_the_heat_for_a_class_does_not_say_that_it_is_one(client: TestClient, photos: list[Path]) -> None:
+    content, classes = photos[0].read_bytes(), client.get("/model").json()["classes"]
+    asked = [client.post(f"/explain?class={name}", content=content, headers=RAW).content for name in classes]
+    (_,) = {Image.open(io.BytesIO(each)).width for each in asked}  # no panel more for a class that it is not
+    assert len(set(asked)) == len(classes)
+
+
+def test_what_was_given_up_early_answers_too(finished: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    record = json.loads((run / "record.json").read_text())
+    other = next(each for each in record["candidates"] if each["name"] != record["decision"]["candidate"])
+    other["state"] = "hopeless"
+    (run / "record.json").write_text(json.dumps(record))
+    trained = run / "candidates" / other["name"] / "part0"
+    (trained / "paused").mkdir()
+    for path in trained.iterdir():
+        if path.is_file():
+            path.rename(trained / "paused" / path.name)
+    with TestClient(make_app(run)) as client:
+        rungs = {rung["name"]: rung for rung in client.get("/model").json()["rungs"]}
+        said = {each["name"]: each for each in client.post("/depths", content=png(16), headers=RAW).json()["depths"]}
+    for found in (rungs, said):
+        assert {name for name, each in found.items() if not each["finished"]} == {other["name"]}
+        assert len(found) == len(record["candidates"])
+
+
+def test_head_is_get_without_a_body(client: TestClient) -> None:
+    for path in ("/", "/health", "/model", "/page.js"):
+        answer, whole = client.head(path), client.get(path)
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert answer.headers == whole.headers
+    assert client.head("/predict").status_code == 405
+
+
+def test_what_nobody_expected_is_answered_like_the_rest(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with TestClient(make_app(finished), raise_server_exceptions=False) as client:
+        monkeypatch.setattr(client.app.state.service, "about", lambda: 1 / 0)  # type: ignore[attr-defined]
+        answer = client.get("/model")
+        assert refused(answer)[:2] == (500, "failed")
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert 'deepenough_requests_total{route="/model",status="500"} 1.0' in client.get("/metrics").text
+
+
+def test_health_is_about_the_model(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with TestClient(make_app(finished)) as client:
+        service: Any = client.app.state.service  # type: ignore[attr-defined]
+        assert client.get("/health").json() == {"status": "ok"}
+        held = threading.Event()
+        assert client.portal is not None
+        waiting = client.portal.start_task_soon(service.batcher.alone, lambda pause: held.wait(30))
+        monkeypatch.setattr("deepenough.serve.app.STUCK", 0.05)
+        until = time.monotonic() + 20
+        while (answer := client.get("/health")).status_code == 200:
+            assert time.monotonic() < until
+        assert refused(answer)[:2] == (503, "stuck")
+        held.set()
+        waiting.result(20)
+        monkeypatch.undo()
+        assert client.get("/health").status_code == 200
+        client.portal.call(service.answering.cancel)
+        assert refused(client.get("/health"))[:2] == (503, "stuck")
+
+
 def test_other_depths_are_asked(client: TestClient, finished: Path, photos: list[Path]) -> None:
     about = client.get("/model").json()
     record = json.loads((finished / "record.json").read_text())
@@ -122,48 +186,66 @@ def png(side: int, noise: bool = False) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("content", "status", "told"),
+    ("content", "status", "code", "told"),
     [
-        (b"", 400, "no image came"),
-        (b"just words", 415, "no image that can be read"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 415, "no image that can be read"),
-        (png(16)[:-30], 422, "cannot be decoded"),
-        (png(4), 422, "under 8 pixels"),
-        (png(120), 413, "more than 10,000 pixels"),
-        (png(90, noise=True), 413, "larger than"),
+        (b"", 400, "no-image", "no image came"),
+        (b"just words", 415, "not-an-image", "no image that can be read"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 415, "not-an-image", "no image that can be read"),
+        (png(16)[:-30], 422, "damaged", "cannot be decoded"),
+        (png(4), 422, "tiny", "under 8 pixels"),
+        (png(120), 413, "too-many-pixels", "more than 10,000 pixels"),
+        (png(90, noise=True), 413, "too-large", "larger than 20,000 bytes"),
     ],
 )
-def test_what_it_does_not_take(content: bytes, status: int, told: str, strict: TestClient) -> None:
-    for path in ("/predict", "/explain", "/depths"):
+def test_what_it_does_not_take(content: bytes, status: int, code: str, told: str, strict: TestClient) -> None:
+    for path in ("/predict", "/explain", "/depths", "/explain?view=heat"):
         answer = strict.post(path, content=content, headers=RAW)
-        assert (answer.status_code, told in answer.json()["detail"]) == (status, True), answer.text
+        assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+        assert told in answer.json()["detail"]
 
 
 def test_files_are_counted_and_named(strict: TestClient) -> None:
     fine = ("file", ("a.png", png(16)))
     answer = strict.post("/predict", files=[fine] * 4)
     assert answer.status_code == 413
+    assert answer.json()["code"] == "too-many-files"
     assert "at most 3 files" in answer.json()["detail"]
     answer = strict.post("/predict", files=[fine, ("file", ("../../b.txt", b"words"))])
     assert answer.status_code == 415
     assert answer.json()["detail"].startswith("../../b.txt: ")
-    assert strict.post("/explain", files=[fine] * 2).status_code == 400
-    assert strict.post("/predict", content=b"x", headers={"Content-Type": "multipart/form-data"}).status_code == 400
-    assert strict.post("/explain?class=dragon", content=png(16), headers=RAW).status_code == 404
-    assert strict.post("/explain?method=magic", content=png(16), headers=RAW).status_code == 422
-    assert strict.get("/../pyproject.toml").status_code == 404
+    assert refused(strict.post("/explain", files=[fine] * 2)) == (400, "too-many-files", "2 files came; send one")
+    answer = strict.post("/predict", content=b"x", headers={"Content-Type": "multipart/form-data"})
+    assert refused(answer) == (400, "bad-request", "Missing boundary in multipart")
+    assert refused(strict.post("/explain?class=dragon", content=png(16), headers=RAW))[:2] == (404, "unknown-class")
+    for path, told in (("/explain?method=magic", "method: input should be 'gradcam'"), ("/predict?top=no", "top: ")):
+        status, code, detail = refused(strict.post(path, content=png(16), headers=RAW))
+        assert (status, code, detail.startswith(told)) == (422, "bad-request", True), detail
+    assert refused(strict.get("/../pyproject.toml"))[:2] == (404, "not-found")
+    assert refused(strict.get("/predict"))[:2] == (405, "bad-request")
+
+
+def refused(answer: Any) -> tuple[int, str, str]:
+    told = answer.json()
+    assert set(told) == {"detail", "code"}
+    return answer.status_code, told["code"], told["detail"]
 
 
 def test_a_full_queue_says_when_to_come_again(strict: TestClient) -> None:
     service: Any = strict.app.state.service  # type: ignore[attr-defined]
+
+    def statuses() -> list[int]:
+        answers = [strict.post(path, content=png(16), headers=RAW) for path in ("/predict", "/explain", "/depths")]
+        for answer in answers:
+            if answer.status_code == 503:
+                assert answer.headers["retry-after"] == "1"
+                assert answer.json()["code"] == "busy"
+        return [answer.status_code for answer in answers]
+
     with service.batcher.entered(4):
-        answer = strict.post("/predict", content=png(16), headers=RAW)
-        assert answer.status_code == 503
-        assert answer.headers["retry-after"] == "1"
-    with service.batcher.entered(1):  # an explanation takes more room than a prediction
-        assert strict.post("/explain", content=png(16), headers=RAW).status_code == 503
-        assert strict.post("/predict", content=png(16), headers=RAW).status_code == 200
-    assert strict.post("/predict", content=png(16), headers=RAW).status_code == 200
+        assert statuses() == [503, 200, 200]
+    with service.batcher.entered_heavy():  # explanations do not take the room of predictions
+        assert statuses() == [200, 503, 503]
+    assert statuses() == [200, 200, 200]
 
 
 def test_an_upload_that_never_ends_is_given_up(strict: TestClient) -> None:
@@ -238,7 +320,7 @@ def test_what_was_accepted_is_answered_before_the_end(finished: Path, photos: li
     for thread in threads:
         thread.start()
     until = time.monotonic() + 20
-    while "deepenough_pending_images 64.0" not in httpx2.get(f"{url}/metrics").text and not answers:
+    while "deepenough_pending_explanations 4.0" not in httpx2.get(f"{url}/metrics").text and not answers:
         assert time.monotonic() < until
     process.send_signal(signal.SIGTERM)
     for thread in threads:

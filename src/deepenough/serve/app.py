@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
-import numpy.typing as npt
-from fastapi import FastAPI, HTTPException, Query, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
-from PIL import Image
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse
 from pydantic import BaseModel, Field
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deepenough import record as r
-from deepenough.attribution import heat, overlay
-from deepenough.data.decode import upright
+from deepenough.attribution import METHODS
 from deepenough.data.finding import ImageError
-from deepenough.explain import METHODS, explain
 from deepenough.model import Model
 from deepenough.nets import depth, parameters
-from deepenough.serve.batcher import Batcher, FullError
+from deepenough.serve.batcher import Batcher
 from deepenough.serve.depths import Sibling, opened
 from deepenough.serve.docs import docs_page
-from deepenough.serve.limits import Limits, RefusedError, Upload, check, told_of, uploads
+from deepenough.serve.heavier import DepthAnswer, Pixels, explained, heat_over, prepare, said_by
+from deepenough.serve.limits import Intake, Limits, Upload, check, told_of
 from deepenough.serve.meters import Meters
+from deepenough.serve.refusals import Refusal, RefusedError, refusal, tell
 
 BODY: Any = {
     "requestBody": {
@@ -56,10 +54,9 @@ HEADERS = [
     (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
 ]
-SIDE = 640  # longest side (pixels) of a heat map that is laid over a picture
-HEAVY = 16  # pictures that a question takes the room of, which needs many passes through networks
-RETRY = "1"  # seconds after which a client that met a full queue may come again
+STUCK = 60.0  # seconds without a sign of life from a model that has something to do
 
+Found = TypeVar("Found")
 Method = Literal["gradcam", "integrated-gradients", "occlusion"]
 assert Method.__args__ == METHODS  # type: ignore[attr-defined]
 
@@ -77,16 +74,6 @@ class Answers(BaseModel):
     predictions: list[Answer]
 
 
-class DepthAnswer(BaseModel):
-    """What a network of another depth says."""
-
-    name: str
-    depth: int
-    chosen: bool
-    label: str
-    probability: float
-
-
 class DepthAnswers(BaseModel):
     depths: list[DepthAnswer]
 
@@ -96,6 +83,7 @@ class Rung(BaseModel):
     depth: int
     accuracy: float
     chosen: bool
+    finished: bool = Field(description="false: its training ended early, as hopeless; of what was seen until then")
 
 
 class About(BaseModel):
@@ -109,6 +97,10 @@ class About(BaseModel):
     test: float | None = Field(description="accuracy on the run's test images, 0..1")
     low: float | None = Field(description="lower end of its 95% interval")
     high: float | None
+    folds: int = Field(
+        description="above 1, the accuracies of `rungs` are out of so many folds, while what networks that were not "
+        "chosen say at /depths is the word of their first fold's network; 1: one validation split, 0: there is no run"
+    )
     rungs: list[Rung] = Field(description="the run's networks of other depths that answer at /depths")
     methods: list[str]
     limits: dict[str, float]
@@ -120,7 +112,9 @@ class Service:
     def __init__(self, run: Path, limits: Limits, device: str) -> None:
         self.limits = limits
         self.meters = Meters()
-        self.batcher: Batcher[bytes, Any] = Batcher(self.rows, limits.waiting, self.meters.batch.observe)
+        self.intake = Intake(limits)
+        self.batcher: Batcher[bytes, Any] = Batcher(self.rows, limits.waiting, self.meters.batch.observe, limits.heavy)
+        self.answering: asyncio.Task[None] | None = None
         # OpenMP's workers are awake for one thread only: if another had computed before, an image would take 2.5 times
         # as long. So the thread that will use the model loads it.
         self.model: Model
@@ -128,6 +122,7 @@ class Service:
         self.siblings: list[Sibling]
         self.model, self.record, self.siblings = self.batcher.thread.submit(opened, run, device).result()
         self.decoding = ThreadPoolExecutor(os.cpu_count(), "decode")
+        prepare()
 
     def rows(self, contents: Sequence[bytes]) -> list[Any]:
         """Probabilities (classes,) of each picture, or why it can't be used."""
@@ -140,18 +135,33 @@ class Service:
                 found[number] = row
         return found
 
-    def decoded(self, content: bytes) -> npt.NDArray[np.uint8] | Exception:
-        """As the network takes them."""
+    def decoded(self, content: bytes) -> Pixels | Exception:
+        """As the network takes them, or why it does not."""
         try:
-            check(content, self.limits)
-            return self.model.preprocess.pixels(content)
+            return self.pixels(content)
         except (RefusedError, ImageError) as error:
             return error
 
-    def checked(self, content: bytes, work: Callable[..., Any], *given: Any) -> Any:
-        """Something else that is to be done with a picture."""
+    def pixels(self, content: bytes) -> Pixels:
+        """As the network takes them. Raises RefusedError or ImageError."""
         check(content, self.limits)
-        return work(self.model, content, *given)
+        return self.model.preprocess.pixels(content)
+
+    async def aside(self, work: Callable[..., Found], *given: Any) -> Found:
+        """What needs no model, in a thread of its own."""
+        return await asyncio.get_running_loop().run_in_executor(self.decoding, work, *given)
+
+    async def heavier(self, content: bytes, work: Callable[..., Found]) -> Found:
+        """What `work` makes of the pixels of a picture, when it is its turn."""
+        pixels = await self.aside(self.pixels, content)
+        return await self.batcher.alone(partial(work, pixels), self.limits.patience, self.limits.computing)
+
+    def trouble(self) -> str | None:
+        """Why nothing is answered any more, if that is so."""
+        if self.answering is None or self.answering.done():
+            return "predictions are not answered any more"
+        seconds = self.batcher.stalled()
+        return f"the model has given no sign of life for {seconds:.0f} s" if seconds > STUCK else None
 
     async def answer(self, file: Upload, top: int) -> dict[str, Any]:
         """As `Answer` has it."""
@@ -171,14 +181,19 @@ class Service:
             test=test.value if test else None,
             low=test.low if test else None,
             high=test.high if test else None,
-            rungs=[Rung(name=s.name, depth=s.depth, accuracy=s.accuracy, chosen=s.chosen) for s in self.siblings],
+            folds=self.record.decision_images.folds if self.record else 0,
+            rungs=[
+                Rung(name=s.name, depth=s.depth, accuracy=s.accuracy, chosen=s.chosen, finished=s.finished)
+                for s in self.siblings
+            ],
             methods=list(METHODS),
             limits={"upload": self.limits.upload, "files": self.limits.files, "pixels": self.limits.pixels},
         )
 
 
 class Measured:
-    """Counts and times every request, and says what a browser may do with the answer."""
+    """Counts and times every request, says what a browser may do with the answer, answers HEAD as GET without a body,
+    and an error that nobody expected as the others."""
 
     def __init__(self, app: ASGIApp, meters: Meters) -> None:
         self.app, self.meters = app, meters
@@ -187,31 +202,38 @@ class Measured:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        began, status = time.perf_counter(), 500
+        began, status = time.perf_counter(), 0
+        head = scope["method"] == "HEAD"
+        asked = {**scope, "method": "GET"} if head else scope
 
         async def measured(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], *HEADERS]
+            elif head:
+                message["body"] = b""
             await send(message)
 
         try:
-            await self.app(scope, receive, measured)
+            await self.app(asked, receive, measured)
+        except Exception:
+            if not status:  # Starlette's own answer would be sent outside of this, and so without the headers
+                failed = RefusedError(500, "failed", "something went wrong here; whoever runs this finds it in the log")
+                await refusal(failed)(scope, receive, measured)
+            raise
         finally:
-            route = getattr(scope.get("route"), "path", "none")
-            self.meters.request(route, status, time.perf_counter() - began)
+            route = getattr(asked.get("route"), "path", "none")
+            self.meters.request(route, status or 500, time.perf_counter() - began)
 
 
 def make_app(run: Path, limits: Limits | None = None, device: str = "cpu") -> FastAPI:
     """The service of a run, or of a model folder; the model is loaded once, now."""
     service = Service(run, limits or Limits(), device)
-    allowed = service.limits
-    heavy = min(HEAVY, allowed.waiting)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        answering = asyncio.create_task(service.batcher.run())
+        answering = service.answering = asyncio.create_task(service.batcher.run())
         yield
         answering.cancel()
         with suppress(asyncio.CancelledError):
@@ -225,36 +247,33 @@ def make_app(run: Path, limits: Limits | None = None, device: str = "cpu") -> Fa
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        responses={code: {"model": Refusal} for code in ("4XX", "5XX", 422)},
     )
     app.state.service = service
 
     app.add_middleware(Measured, meters=service.meters)
 
-    @app.exception_handler(FullError)
-    async def full(_: Request, __: Exception) -> Response:
-        detail = f"{allowed.waiting} pictures are waiting already; come again in {RETRY} s"
-        return JSONResponse({"detail": detail}, 503, {"Retry-After": RETRY})
+    tell(app)
 
     @app.post("/predict", openapi_extra=BODY, response_model=Answers)
     async def predict(request: Request, top: int = Query(5, ge=1)) -> Response:
         """Classify one picture or several."""
-        with service.batcher.entered(1):
-            given = await uploads(request, allowed)
-            with service.batcher.entered(len(given) - 1):
+        async with service.intake.files(request) as given:
+            with service.batcher.entered(len(given)):
                 found = await gathered([service.answer(file, top) for file in given])
         return Response(json.dumps({"predictions": found}, ensure_ascii=False), media_type="application/json")
 
     @app.post("/depths", openapi_extra=BODY)
     async def depths(request: Request) -> DepthAnswers:
         """What the run's networks of other depths would have said about one picture."""
-        with service.batcher.entered(heavy):
-            file = single(await uploads(request, allowed))
-            with told_of(file):
-                work = partial(service.checked, file.content, said_by, service.siblings)
-                return DepthAnswers(depths=await service.batcher.alone(work))
+        async with service.intake.files(request) as given:
+            file = single(given)
+            with told_of(file), service.batcher.entered_heavy():
+                work = service.heavier(file.content, partial(said_by, service.siblings))
+                return DepthAnswers(depths=await unless_gone(request, work))
 
     @app.post("/explain", openapi_extra=BODY, response_class=Response)
-    async def explained(
+    async def explain(
         request: Request,
         method: Method = "gradcam",
         label: str | None = Query(None, alias="class", description="whose heat; the predicted one's by default"),
@@ -262,12 +281,18 @@ def make_app(run: Path, limits: Limits | None = None, device: str = "cpu") -> Fa
     ) -> Response:
         """Where in the picture the evidence for a class lies: a PNG."""
         if label is not None and label not in service.model.classes:
-            raise HTTPException(404, f"class {label!r} is not one of this model's; GET /model lists them")
-        draw = {"picture": drawn, "heat": heat_over}[view]
-        with service.batcher.entered(heavy):
-            file = single(await uploads(request, allowed))
-            with told_of(file):
-                content = await service.batcher.alone(partial(service.checked, file.content, draw, method, label))
+            told = f"class {label!r} is not one of this model's; GET /model lists them"
+            raise RefusedError(404, "unknown-class", told)
+        seen = {"picture": explained, "heat": heat_over}[view]
+
+        async def drawn(content: bytes) -> bytes:
+            drawing = await service.heavier(content, partial(seen, service.model, method, label, content))
+            return await service.aside(drawing)
+
+        async with service.intake.files(request) as given:
+            file = single(given)
+            with told_of(file), service.batcher.entered_heavy():
+                content = await unless_gone(request, drawn(file.content))
         return Response(content, media_type="image/png")
 
     @app.get("/model")
@@ -278,12 +303,16 @@ def make_app(run: Path, limits: Limits | None = None, device: str = "cpu") -> Fa
     @app.get("/health")
     async def health() -> dict[str, str]:
         """Whether it answers."""
+        if told := service.trouble():
+            raise RefusedError(503, "stuck", told)
         return {"status": "ok"}
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Counts and times, as Prometheus reads them."""
-        service.meters.pending.set(service.batcher.pending)
+        service.meters.set(
+            service.batcher.pending, service.batcher.heavier, service.intake.uploads, service.intake.held
+        )
         content, kind = service.meters.page()
         return Response(content, headers={"Content-Type": kind})
 
@@ -304,6 +333,24 @@ async def static(content: str, kind: str) -> Response:
     return Response(content, media_type=kind)
 
 
+async def unless_gone(request: Request, work: Coroutine[Any, Any, Found]) -> Found:
+    """What the work gives; it is cancelled when the client hangs up. The body has been read before."""
+    job, gone = asyncio.create_task(work), asyncio.create_task(hung_up(request))
+    try:
+        await asyncio.wait((job, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not job.done():
+            raise ClientDisconnect
+        return job.result()
+    finally:
+        job.cancel()
+        gone.cancel()
+
+
+async def hung_up(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
 async def gathered(asked: list[Any]) -> list[Any]:
     """All answers, or the first error once all have come to an end."""
     if len(asked) == 1:
@@ -317,45 +364,5 @@ async def gathered(asked: list[Any]) -> list[Any]:
 
 def single(given: list[Upload]) -> Upload:
     if len(given) != 1:
-        raise HTTPException(400, f"{len(given)} files came; send one")
+        raise RefusedError(400, "too-many-files", f"{len(given)} files came; send one")
     return given[0]
-
-
-def said_by(model: Model, content: bytes, siblings: Sequence[Sibling]) -> list[DepthAnswer]:
-    """What each of the networks says about a picture."""
-    pixels = model.preprocess.pixels(content)[None]
-    said = []
-    for sibling in siblings:
-        best = sibling.model.rank(sibling.model.probabilities(pixels)[0], 1)
-        said.append(
-            DepthAnswer(
-                name=sibling.name,
-                depth=sibling.depth,
-                chosen=sibling.chosen,
-                label=best.label,
-                probability=best.confidence,
-            )
-        )
-    return said
-
-
-def heat_over(model: Model, content: bytes, method: str, label: str | None) -> bytes:
-    """A PNG to be laid over the picture: clear where nothing speaks for the class."""
-    pixels = model.preprocess.pixels(content)
-    target = int(model.logits(pixels[None])[0].argmax()) if label is None else model.classes.index(label)
-    found = heat(model, pixels[None], [target], method)[0]
-    picture = upright(content, SIDE)
-    picture.thumbnail((SIDE, SIDE))
-    return png(overlay(found, picture.size, model.preprocess.framing.box(*picture.size)))
-
-
-def drawn(model: Model, content: bytes, method: str, label: str | None) -> bytes:
-    """A PNG of the picture, the heat and the classes."""
-    (found,) = explain(model, content, method=method, truth=label)
-    return png(found.picture())
-
-
-def png(picture: Image.Image) -> bytes:
-    content = io.BytesIO()
-    picture.save(content, "PNG")
-    return content.getvalue()

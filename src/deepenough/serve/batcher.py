@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Generic, TypeVar
+
+from deepenough.serve.refusals import FullError, RefusedError
 
 Asked = TypeVar("Asked")
 Given = TypeVar("Given")
+Found = TypeVar("Found")
+Pause = Callable[[], None]
 
 TOGETHER = 0.003  # seconds to wait for others that are on their way
 LOOK = 0.0003  # seconds between looks for them
 MOST = 64  # images at once
 
 
-class FullError(Exception):
-    """More pictures are on their way than the queue may hold."""
+class GivenUpError(Exception):
+    """Nobody waits any more for what is being computed."""
 
 
 class Batcher(Generic[Asked, Given]):
-    """One `thread` that works, and a queue before it.
+    """One `thread` that works, and two queues before it: questions, and heavier work, of which one at a time is done.
 
     `work` answers several questions at once, in order; an exception among the answers is raised for whoever asked. At
-    most `room` are on their way: more raise FullError. A whole batch costs the event loop one change of threads,
-    which is what it spends most on where networks are small.
+    most `room` are on their way, and `heavy` pieces of heavier work: more raise FullError. A whole batch costs the
+    event loop one change of threads, which is what it spends most on where networks are small.
+
+    Heavier work calls the `Pause` that it is given as often as it can: then a batch that has come meanwhile is answered
+    within it, by the same thread, since OpenMP's workers are awake for one thread only.
     """
 
     def __init__(
@@ -34,22 +44,38 @@ class Batcher(Generic[Asked, Given]):
         work: Callable[[Sequence[Asked]], Sequence[Given | Exception]],
         room: int,
         seen: Callable[[int], None] = lambda size: None,
+        heavy: int = 8,
     ) -> None:
-        self._work, self._room, self._seen = work, room, seen
+        self._work, self._room, self._seen, self._heavy = work, room, seen, heavy
         self.thread = ThreadPoolExecutor(1, "model")
         self._waiting: asyncio.Queue[tuple[Asked, asyncio.Future[Given]]] = asyncio.Queue()
-        self.pending = 0
+        self._ready: deque[tuple[Callable[[], Any], Future[Any]]] = deque()  # batches that the thread has yet to take
+        self._turn = asyncio.Lock()
+        self._pausing = False  # the thread's own
+        self._given, self._sign = 0, 0.0
+        self.pending, self.heavier = 0, 0
 
     @contextmanager
     def entered(self, count: int) -> Iterator[None]:
-        """Room for so many questions, from their arrival to their answer."""
+        """Room for so many questions, until they are answered."""
         if self.pending + count > self._room:
-            raise FullError
+            raise FullError(f"{self.pending} pictures are waiting already, and there is room for {self._room}")
         self.pending += count
         try:
             yield
         finally:
             self.pending -= count
+
+    @contextmanager
+    def entered_heavy(self) -> Iterator[None]:
+        """Room for a piece of heavier work."""
+        if self.heavier >= self._heavy:
+            raise FullError(f"{self.heavier} explanations are waiting already")
+        self.heavier += 1
+        try:
+            yield
+        finally:
+            self.heavier -= 1
 
     async def ask(self, question: Asked) -> Given:
         """The answer to one question."""
@@ -57,24 +83,87 @@ class Batcher(Generic[Asked, Given]):
         self._waiting.put_nowait((question, answer))
         return await answer
 
-    async def alone(self, work: Callable[[], Any]) -> Any:
-        """Something else that needs the model: the only thread that touches it does it."""
-        return await asyncio.get_running_loop().run_in_executor(self.thread, work)
+    async def alone(self, work: Callable[[Pause], Found], patience: float = 30.0, computing: float = 120.0) -> Found:
+        """Heavier work, when it is its turn: refused after `patience` seconds without one, given up after `computing`.
+
+        Cancelled, it is not begun, or ends at its next pause.
+        """
+        try:
+            async with asyncio.timeout(patience):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise FullError(f"there was no turn for an explanation in {patience:g} s") from None
+        given_up = threading.Event()
+
+        def pause() -> None:
+            if self._pausing:  # a prediction's own passes through the network
+                return
+            self._sign = time.monotonic()
+            if given_up.is_set():
+                raise GivenUpError
+            self._pausing = True
+            try:
+                self._step()
+            finally:
+                self._pausing = False
+
+        try:
+            with self._at_work():
+                async with asyncio.timeout(computing):
+                    return await asyncio.get_running_loop().run_in_executor(self.thread, work, pause)
+        except TimeoutError:
+            raise RefusedError(503, "too-long", f"it took more than {computing:g} s, and was given up") from None
+        finally:
+            given_up.set()
+            self._turn.release()
 
     async def run(self) -> None:
         """Answer until cancelled."""
         while True:
             batch = await self._gathered()
             self._seen(len(batch))
-            questions = [question for question, _ in batch]
             answers: Sequence[Given | Exception]
             try:
-                answers = await self.alone(lambda questions=questions: self._work(questions))  # type: ignore[misc]
+                answers = await self._answered([question for question, _ in batch])
             except Exception as error:  # everyone is told; the next batch may go well
                 answers = [error] * len(batch)
             for (_, future), answer in zip(batch, answers, strict=True):
                 with suppress(asyncio.InvalidStateError):  # a client that went away
                     future.set_exception(answer) if isinstance(answer, Exception) else future.set_result(answer)
+
+    def stalled(self) -> float:
+        """Seconds without a sign of life from the thread while it has something to do."""
+        return time.monotonic() - self._sign if self._given else 0.0
+
+    async def _answered(self, questions: list[Asked]) -> Sequence[Given | Exception]:
+        answers: Future[Sequence[Given | Exception]] = Future()
+        self._ready.append((partial(self._work, questions), answers))
+        with self._at_work():
+            self.thread.submit(self._step)  # finds nothing to do where a pause was earlier
+            return await asyncio.wrap_future(answers)
+
+    def _step(self) -> None:
+        """In the thread: work on a batch that waits, if any does."""
+        self._sign = time.monotonic()
+        try:
+            work, answers = self._ready.popleft()
+        except IndexError:
+            return
+        if answers.set_running_or_notify_cancel():
+            try:
+                answers.set_result(work())
+            except BaseException as error:
+                answers.set_exception(error)
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        if not self._given:
+            self._sign = time.monotonic()
+        self._given += 1
+        try:
+            yield
+        finally:
+            self._given -= 1
 
     async def _gathered(self) -> list[tuple[Asked, asyncio.Future[Given]]]:
         """The next batch. Nobody waits for others when there are none on their way."""

@@ -9,17 +9,20 @@ from pathlib import Path
 from deepenough import record as r
 from deepenough.model import FOLDER, Model, load
 from deepenough.nets import loads
-from deepenough.train.result import load_result, read_facts
+from deepenough.train.result import RESULT, load_result, read_facts
+from deepenough.train.train import PAUSED
 
 
 @dataclass(frozen=True)
 class Sibling:
-    """A candidate that was tried to its end, with its depth and accuracy on the decision images (0..1)."""
+    """A candidate with its depth and accuracy on the decision images (0..1): all of them if it was tried to its end
+    (`finished`), those seen until then if it was given up as hopeless."""
 
     name: str
     depth: int
     accuracy: float
     chosen: bool
+    finished: bool
     model: Model
 
 
@@ -29,15 +32,19 @@ def open_record(run: Path) -> r.Record | None:
 
 
 def siblings(run: Path, record: r.Record | None, model: Model) -> list[Sibling]:
-    """The finished candidates whose weights were kept, from shallow to deep; of folds, the network of the first."""
+    """The candidates whose weights were kept, from shallow to deep; of folds, the network of the first."""
     if record is None or record.decision is None:
         return []
     found = []
     for candidate in record.candidates:
+        if candidate.role not in ("ladder", "bisection") or candidate.state not in ("finished", "hopeless"):
+            continue
         folder = run / "candidates" / candidate.name / "part0"
+        if not (folder / RESULT).is_file():
+            folder /= PAUSED  # a watch ended it within its first part
         chosen = candidate.name == record.decision.candidate
-        facts = read_facts(folder) if candidate.role in ("ladder", "bisection") else None
-        if facts is None or candidate.state != "finished" or candidate.decision is None:
+        facts = read_facts(folder)
+        if facts is None or candidate.decision is None:
             continue
         if not isinstance(facts["network"], dict):  # written before networks were kept here as JSON
             continue
@@ -49,7 +56,8 @@ def siblings(run: Path, record: r.Record | None, model: Model) -> list[Sibling]:
             if trained is None:
                 continue
             own = Model(network, trained.state, model.preprocess, model.classes, model.device)
-        found.append(Sibling(candidate.name, candidate.depth, candidate.decision.top1.value, chosen, own))
+        finished, accuracy = candidate.state == "finished", candidate.decision.top1.value
+        found.append(Sibling(candidate.name, candidate.depth, accuracy, chosen, finished, own))
     return sorted(found, key=lambda sibling: sibling.depth)
 
 

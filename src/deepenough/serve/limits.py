@@ -4,33 +4,48 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
-from fastapi import HTTPException, Request
+from fastapi import Request
 from PIL import Image
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from deepenough.data.finding import ImageError
+from deepenough.serve.refusals import FullError, RefusedError
 
 Image.init()
 KNOWN = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
 FORMATS = tuple(name for name in KNOWN if name in Image.OPEN)
 """Pillow reads more; these are read by libraries alone, and not by programs that it would start."""
+PIECE = 16 * 2**10  # bytes that an upload makes at least in each `idle` seconds
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # clients are told what is wrong with their bodies
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one request: bytes of its body, files, pixels of a picture, and seconds until its body is here. `waiting` is
-    how many pictures may be on their way in all."""
+    """Of one request: bytes of its body, files, pixels of a picture, seconds until its body is here, and seconds that
+    it may take for `PIECE` bytes of it.
+
+    Of all together: `waiting` pictures to predict, `heavy` explanations, `uploads` that are under way, and as many
+    bytes as `bodies` of the largest have, from their arrival to their answer. An explanation is refused when it gets no
+    turn in `patience` seconds, and given up after `computing`.
+    """
 
     upload: int = 20 * 2**20
     files: int = 32
     pixels: int = 50_000_000
     seconds: float = 30.0
+    idle: float = 5.0
     waiting: int = 256
+    heavy: int = 8
+    uploads: int = 512
+    bodies: int = 12
+    patience: float = 30.0
+    computing: float = 120.0
 
 
 @dataclass(frozen=True)
@@ -41,59 +56,98 @@ class Upload:
     content: bytes
 
 
-class RefusedError(Exception):
-    """A picture that is not even looked at, with the status that says so."""
-
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
-        self.status = status
-
-
 class InMemory(MultiPartParser):
     """Starlette's parser without its temporary files; the body is bounded before it comes here."""
 
     spool_max_size = 2**40
 
 
-async def uploads(request: Request, limits: Limits) -> list[Upload]:
-    """The files of a multipart body, or the whole body as one. Raises HTTPException."""
-    try:
-        async with asyncio.timeout(limits.seconds):
-            body = await _body(request, limits.upload)
-    except TimeoutError:
-        raise HTTPException(408, f"the upload took more than {limits.seconds:.0f} s; send smaller files") from None
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        files = [Upload("", body)]
-    else:
-        files = await _files(request, body, limits.files)
-    if not files or not all(file.content for file in files):
-        raise HTTPException(400, "no image came: send files as multipart/form-data, or the bytes of one image")
-    return files
+class Body:
+    """Bytes of one request that have come."""
+
+    size = 0
 
 
-async def _body(request: Request, most: int) -> bytes:
-    too_large = HTTPException(413, f"the upload is larger than {most // 2**20} MiB; send smaller or fewer files")
-    said = request.headers.get("content-length", "")
-    if said.isdigit() and int(said) > most:
-        raise too_large
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > most:
+class Intake:
+    """Takes in the bodies of requests: `uploads` are under way, `held` are their bytes until they are answered."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.uploads = self.held = 0
+
+    @asynccontextmanager
+    async def files(self, request: Request) -> AsyncIterator[list[Upload]]:
+        """The files of a multipart body, or the whole body as one. Raises RefusedError."""
+        body = Body()
+        try:
+            files = await self._read(request, body)
+            if not files or not all(file.content for file in files):
+                told = "no image came: send files as multipart/form-data, or the bytes of one image"
+                raise RefusedError(400, "no-image", told)
+            yield files
+        finally:
+            self.held -= body.size
+
+    async def _read(self, request: Request, body: Body) -> list[Upload]:
+        limits, now = self.limits, asyncio.get_running_loop().time
+        if self.uploads >= limits.uploads:
+            raise FullError(f"{self.uploads} uploads are under way already")
+        self.uploads += 1
+        until = now() + limits.seconds
+        try:
+            async with (
+                asyncio.timeout(min(limits.idle, limits.seconds)) as timer,
+                aclosing(self._chunks(request, body, timer, until)) as chunks,
+            ):
+                if request.headers.get("content-type", "").startswith("multipart/form-data"):
+                    return await _parsed(request.headers, chunks, limits.files)
+                return [Upload("", b"".join([chunk async for chunk in chunks]))]
+        except TimeoutError:
+            slow = f"less than {PIECE // 2**10} KiB came in {limits.idle:g} s"
+            long = f"it took more than {limits.seconds:g} s"
+            told = f"the upload is too slow: {long if now() >= until else slow}; send smaller files"
+            # What is left of a body would come on this connection for as long as its client likes.
+            raise RefusedError(408, "too-slow", told, {"Connection": "close"}) from None
+        finally:
+            self.uploads -= 1
+
+    async def _chunks(
+        self, request: Request, body: Body, timer: asyncio.Timeout, until: float
+    ) -> AsyncGenerator[bytes, None]:
+        limits, now = self.limits, asyncio.get_running_loop().time
+        most, room = limits.upload, limits.upload * limits.bodies
+        size = f"{most // 2**20} MiB" if most >= 2**20 else f"{most:,} bytes"
+        too_large = RefusedError(413, "too-large", f"the upload is larger than {size}; send smaller or fewer files")
+        said = request.headers.get("content-length", "")
+        if said.isdigit() and int(said) > most:
             raise too_large
-    return bytes(body)
+        judged = 0
+        async with aclosing(request.stream()) as stream:
+            async for chunk in stream:
+                body.size += len(chunk)
+                self.held += len(chunk)
+                if body.size > most:
+                    raise too_large
+                if self.held > room:
+                    raise FullError(
+                        f"uploads of {self.held:,} bytes are being worked on, and there is room for {room:,}"
+                    )
+                if body.size - judged >= PIECE:
+                    judged = body.size
+                    timer.reschedule(min(now() + limits.idle, until))
+                yield chunk
 
 
-async def _files(request: Request, body: bytes, most: int) -> list[Upload]:
-    async def stream() -> AsyncGenerator[bytes, None]:
-        yield body
-
-    parser = InMemory(request.headers, stream(), max_files=most, max_fields=most)
+async def _parsed(headers: Headers, chunks: AsyncGenerator[bytes, None], most: int) -> list[Upload]:
+    parser = InMemory(headers, chunks, max_files=most, max_fields=most)
     try:
         form = await parser.parse()
     except MultiPartException as error:
-        many = error.message.startswith("Too many")
-        raise HTTPException(413 if many else 400, f"{error.message.rstrip('.')}; at most {most} files") from None
+        if error.message.startswith("Too many"):
+            raise RefusedError(
+                413, "too-many-files", f"too many files or fields came; send at most {most} files"
+            ) from None
+        raise RefusedError(400, "bad-request", error.message.rstrip(".")) from None
     return [Upload(f.filename or "", await f.read()) for _, f in form.multi_items() if isinstance(f, UploadFile)]
 
 
@@ -103,11 +157,12 @@ def check(content: bytes, limits: Limits) -> None:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             width, height = image.size
     except Image.DecompressionBombError:
-        raise RefusedError(413, f"more pixels than {limits.pixels:,}") from None
+        raise RefusedError(413, "too-many-pixels", f"more pixels than {limits.pixels:,}") from None
     except Exception:  # Pillow's parsers raise many kinds
-        raise RefusedError(415, "this is no image that can be read; JPEG, PNG, WebP, GIF, BMP and TIFF can") from None
+        told = "this is no image that can be read; JPEG, PNG, WebP, GIF, BMP and TIFF can"
+        raise RefusedError(415, "not-an-image", told) from None
     if width * height > limits.pixels:
-        raise RefusedError(413, f"{width} x {height} is more than {limits.pixels:,} pixels")
+        raise RefusedError(413, "too-many-pixels", f"{width} x {height} is more than {limits.pixels:,} pixels")
 
 
 @contextmanager
@@ -116,7 +171,9 @@ def told_of(file: Upload) -> Iterator[None]:
     name = f"{file.name}: " if file.name else ""
     try:
         yield
+    except FullError:
+        raise
     except RefusedError as error:
-        raise HTTPException(error.status, f"{name}{error}") from None
+        raise RefusedError(error.status_code, error.code, f"{name}{error.detail}") from None
     except ImageError as error:  # damaged, animated or tiny
-        raise HTTPException(422, f"{name}{error}") from None
+        raise RefusedError(422, error.kind, f"{name}{error}") from None

@@ -22,7 +22,20 @@ class Meters:
             registry=self.registry,
             buckets=(1, 2, 4, 8, 16, 32, 64),
         )
-        self.pending = Gauge("deepenough_pending_images", "Images on their way.", registry=self.registry)
+        self.now = [
+            Gauge(f"deepenough_{name}", told, registry=self.registry)
+            for name, told in (
+                ("pending_images", "Images that wait for a prediction."),
+                ("pending_explanations", "Explanations, and questions to other depths, that wait or are worked on."),
+                ("uploads", "Bodies of requests that are under way."),
+                ("upload_bytes", "Bytes of bodies that are here, until their answer."),
+            )
+        ]
+
+    def set(self, *values: int) -> None:
+        """What is so now: pending images and explanations, uploads and their bytes."""
+        for gauge, value in zip(self.now, values, strict=True):
+            gauge.set(value)
 
     def request(self, route: str, status: int, seconds: float) -> None:
         self.requests.labels(route, str(status)).inc()
