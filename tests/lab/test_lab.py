@@ -23,12 +23,14 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
     from deepenough.lab.bench import Bench
-    from deepenough.lab.claims import approximation, degradation, vanishing_gradient
+    from deepenough.lab.claims import approximation, augmentation, degradation, learned_features, vanishing_gradient
 
     usual: Any = Bench.whole_recipe
     for name in ("recipe", "whole_recipe"):
         monkeypatch.setattr(Bench, name, property(lambda self: replace(usual.fget(self), epochs=1)))
-    monkeypatch.setattr(degradation, "DEPTHS", {"plain": (5, 7), "residual": (5, 7)})
+    monkeypatch.setattr(degradation, "DEPTHS", (5, 7))
+    for claim in (augmentation, learned_features):
+        monkeypatch.setattr(claim, "SIZES", (20,))
     monkeypatch.setattr(vanishing_gradient, "DEPTHS", (4, 6))
     monkeypatch.setattr(approximation, "UNITS", (2, 4))
 
@@ -41,14 +43,30 @@ def test_every_experiment_leaves_a_record(name: str, shapes: Path, tmp_path: Pat
     assert again == record
     assert record.verdict in (SUPPORTED, NOT_SHOWN, CONTRADICTED)
     assert record.seen.effects
+    assert all(e.images is None or e.images > 1 for e in record.seen.effects)
     for line in record.seen.lines:
         assert line.points
+        places = [point.x for point in line.points if not isinstance(point.x, str)]
+        assert places == sorted(places)  # a line runs one way
         for point in line.points:
             assert len(point.values) in (1, 2)
+            assert point.kind == "measured" or len(point.values) == 1
             assert np.isfinite(point.values).all()
     assert record.claim in page.read_text()
     with pytest.raises(DeepenoughError, match="there already"):
         run(name, shapes, seeds=2, quick=True, limit=60, out=tmp_path / name)
+
+
+def test_pages_say_what_was_looked_at(shapes: Path, tmp_path: Path) -> None:
+    record, page = run("vanishing-gradient", shapes, seeds=2, quick=True, limit=60, out=tmp_path / "v")
+    assert "images a seed, before any training" in record.data
+    assert "Geometric mean of" in page.read_text()
+
+
+@pytest.mark.parametrize("name", ["augmentation", "learned-features"])
+def test_too_few_images_to_compare_sizes_are_refused(name: str, shapes: Path, tmp_path: Path) -> None:
+    with pytest.raises(DeepenoughError, match=r"compares \d+ training images with more, and there are 60 in all"):
+        run(name, shapes, seeds=2, quick=True, limit=60, out=tmp_path)
 
 
 def test_claims_are_listed_and_misspelt() -> None:

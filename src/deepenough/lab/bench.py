@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from deepenough.data import Images
+from deepenough.errors import DeepenoughError
+from deepenough.lab.record import Hits
 from deepenough.nets import Network
-from deepenough.progress import Reporter
-from deepenough.train import Recipe, Trained, default_recipe, train
+from deepenough.nets.build import build
+from deepenough.progress import Advance, Reporter
+from deepenough.train import Interrupted, Recipe, Trained, choose_device, default_recipe, evaluate, place, train
 
 Index = npt.NDArray[np.int64]
 
@@ -23,7 +26,7 @@ Index = npt.NDArray[np.int64]
 class Bench:
     """What an experiment is given.
 
-    `few` images train in a quick run; all but the test images otherwise. Values are judged on the validation images.
+    The images are few in a quick run. Values are judged on the validation images; test images are left alone.
     """
 
     images: Images
@@ -32,6 +35,7 @@ class Bench:
     folder: Path
     reporter: Reporter = field(default_factory=Reporter)
     stop: Callable[[], bool] | None = None
+    devices: set[str] = field(default_factory=set)  # that were trained on
 
     @property
     def input(self) -> tuple[int, int, int]:
@@ -55,6 +59,11 @@ class Bench:
         whole = default_recipe(len(self.images.split.train), self.input, self.images.mirror)
         return replace(whole, lr=0.1, device="cpu" if self.quick else whole.device)
 
+    def check(self) -> None:
+        """Raise Interrupted if a stop was asked; for work between trainings, which look themselves."""
+        if self.stop is not None and self.stop():
+            raise Interrupted("stopped")
+
     def some(self, count: int, seed: int) -> Index:
         """So many training images, the same share of every class, and always the first of the larger ones' images."""
         order = np.random.default_rng(seed).permutation(self.images.split.train)
@@ -64,14 +73,29 @@ class Bench:
             rank[labels == label] = np.arange((labels == label).sum())
         return np.sort(order[np.argsort(rank, kind="stable")[:count]])
 
+    def sizes(self, wanted: Sequence[int]) -> list[int]:
+        """Those of the wanted numbers of training images that there are, and all."""
+        most = len(self.images.split.train)
+        if most <= min(wanted):
+            raise DeepenoughError(
+                f"this compares {min(wanted):,} training images with more, and there are {most:,} in all: give more"
+            )
+        return [*(size for size in wanted if size < most), most]
+
     def as_long(self, recipe: Recipe, count: int) -> Recipe:
         """The recipe with as many steps on `count` images as it has on all: what is missing then is images."""
         return replace(recipe, epochs=max(round(recipe.epochs * len(self.images.split.train) / count), 1))
 
     def train(self, network: Network, seed: int, *, recipe: Recipe | None = None, rows: Index | None = None) -> Trained:
-        """Train a network and judge it on the validation images; a training that was done before is read back."""
+        """Train a network; a training that was done before is read back.
+
+        Nothing is held out: the weights at the end count, and looking at them after every epoch takes a third of the
+        time.
+        """
+        self.check()
         recipe = recipe or self.recipe
         rows = self.images.split.train if rows is None else rows
+        self.devices.add(choose_device(recipe.device).type)
         words = repr((network, recipe.to_json(), rows.tolist(), seed)).encode()
         folder = self.folder / "trainings" / hashlib.sha256(words).hexdigest()[:16]
         with self.reporter.task(f"{network.name}, seed {seed}") as advance:
@@ -80,18 +104,60 @@ class Bench:
                 recipe,
                 self.images,
                 rows,
-                self.images.split.validation,
+                np.empty(0, np.int64),
                 folder,
                 seed=seed,
                 stop=self.stop,
                 progress=lambda done, total, epoch: advance(done, total),
             )
 
-    def top1(self, network: Network, **more: Any) -> list[float]:
-        """Validation accuracy for each seed."""
-        return [self.train(network, seed, **more).curve[-1].top1 for seed in self.seeds]
+    def judge(self, trained: Trained, rows: Index, device: str = "cpu") -> npt.NDArray[np.float64]:
+        """For each of these images, as they are, whether the weights at the end are right about it: 1 or 0."""
+        self.check()
+        model = build(trained.network)
+        model.to(next(tensor.dtype for tensor in trained.state.values() if tensor.is_floating_point()))
+        model.load_state_dict(dict(trained.state))
+        where = choose_device(device)
+        found = evaluate(place(model, where), self.images, rows, self.images.preprocess, where)
+        hits: npt.NDArray[np.float64] = (found.argmax(axis=1) == self.images.labels[rows]).astype(np.float64)
+        return hits
+
+    def hits(
+        self, network: Network, *, recipe: Recipe | None = None, count: int | None = None, training: bool = False
+    ) -> Hits:
+        """Train from every seed, on `count` images or all, and judge on the validation images, or those of training."""
+        recipe, split, found = recipe or self.recipe, self.images.split, []
+        for seed in self.seeds:
+            rows = split.train if count is None else self.some(count, seed)
+            trained = self.train(network, seed, recipe=recipe, rows=rows)
+            found.append(self.judge(trained, rows if training else split.validation, recipe.device))
+        return np.stack(found)
 
 
-def less(one: Sequence[float], other: Sequence[float]) -> list[float]:
-    """The differences, seed by seed."""
-    return [a - b for a, b in zip(one, other, strict=True)]
+class Watchful(Reporter):
+    """Looks for a stop wherever a job tells how far it is."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+
+    @contextmanager
+    def task(self, label: str) -> Iterator[Advance]:
+        with self.bench.reporter.task(label) as advance:
+
+            def checked(done: float, total: float, note: str = "") -> None:
+                self.bench.check()
+                advance(done, total, note)
+
+            yield checked
+
+
+def left_out(tried: Sequence[Hits], pick: Callable[[npt.NDArray[np.float64]], np.intp]) -> Hits:
+    """For each seed what it says of the setting that `pick` takes by the other seeds.
+
+    The best of many noisy settings, judged by what chose it, looks better than it is, and the worst looks worse.
+    """
+    means, rows = np.stack([hits.mean(axis=1) for hits in tried]), []
+    for seed in range(means.shape[1]):
+        others = np.delete(means, seed, axis=1) if means.shape[1] > 1 else means
+        rows.append(tried[int(pick(others.mean(axis=1)))][seed])
+    return np.stack(rows)

@@ -24,5 +24,6 @@ def experiment(
         record, page = run(name, data, seeds=seeds, quick=quick, limit=limit, out=out, reporter=bars)
     lines = [f"{record.name}: {record.claim}"]
     lines += [f"  {e.what}: {shown(e.mean)} ({bounds(e)}), {e.verdict}" for e in record.seen.effects]
+    lines += record.cautions
     for line in (*lines, f"{record.verdict}, on {record.data}", f"page: {page}"):
         console.out.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -42,13 +42,15 @@ def shown(value: float) -> str:
 
 def bounds(what: Point | Effect, log: bool = False) -> str:
     """The interval, where there is one."""
+    if what.kind != "measured":
+        return "exact" if what.kind == "counted" else "as published"
     _, low, high = middle(what, log)
     return f"{shown(low)} to {shown(high)}" if math.isfinite(high) else "one seed: none"
 
 
 def middle(what: Point | Effect, log: bool = False) -> tuple[float, float, float]:
     """The mean and its interval; of quantities that are seen on a logarithmic axis those of the logarithm."""
-    if not log:
+    if not log or what.kind != "measured":
         return what.mean, *what.interval
     logs = [math.log(max(value, 1e-300)) for value in what.values]
     low, high = interval(logs)
@@ -56,12 +58,12 @@ def middle(what: Point | Effect, log: bool = False) -> tuple[float, float, float
 
 
 def figure(record: Record) -> dict[str, Any]:
-    """Lines with 95% intervals over seeds, as Plotly JSON."""
+    """Lines with 95% intervals, as Plotly JSON."""
     seen = record.seen
     traces = []
     for number, line in enumerate(seen.lines):
         middles = [middle(p, seen.log_y) for p in line.points]
-        several = all(len(p.values) > 1 for p in line.points)
+        several = all(len(p.values) > 1 and p.kind == "measured" for p in line.points)
         colour = COLOURS[number % len(COLOURS)]
         traces.append(
             {

@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import stats
 
 FILE = "record.json"
 SUPPORTED, NOT_SHOWN, CONTRADICTED = "supported", "not shown", "contradicted here"
+FEW = 100  # images to judge, under which a page warns
+
+Hits = npt.NDArray[np.float64]  # (seeds, images): 1 where right, 0 where wrong; or differences of such
 
 
 class Part(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Point(Part):
-    """One setting: where it stands on the axis, and its value for each seed."""
+class Quantity(Part):
+    """A number for each seed, and what is known of the chance in it.
 
-    x: float | str
+    Chance comes from two sides: other seeds would give other networks, other images would judge them otherwise. The
+    spread over seeds shows nothing of the second, since all seeds are judged on the same images. So where images judge,
+    `error` has the standard error that their choice leaves (`sampling`). What is counted, as parameters are, or was
+    published has no interval.
+    """
+
     values: list[float]
-    note: str = ""
+    images: int | None = Field(default=None, description="how many judged, where images did")
+    error: float = Field(default=0.0, description="standard error of the mean from the choice of those images")
+    kind: Literal["measured", "counted", "published"] = "measured"
 
     @property
     def mean(self) -> float:
@@ -31,8 +42,17 @@ class Point(Part):
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Of the mean, 95%, by Student's t over seeds; of a single seed nothing is known."""
-        return interval(self.values)
+        """Of the mean, 95%; of a single seed nothing is known."""
+        if self.kind != "measured":
+            return self.mean, self.mean
+        return interval(self.values, self.error, self.images)
+
+
+class Point(Quantity):
+    """One setting: where it stands on the axis, and what was seen there."""
+
+    x: float | str
+    note: str = ""
 
 
 class Line(Part):
@@ -42,21 +62,12 @@ class Line(Part):
     points: list[Point]
 
 
-class Effect(Part):
-    """A number that is above `bound` if a claim holds, once for each seed."""
+class Effect(Quantity):
+    """A number that is above `bound` if a claim holds."""
 
     what: str
-    values: list[float]
     bound: float = 0.0
     unit: str = ""
-
-    @property
-    def mean(self) -> float:
-        return float(np.mean(self.values))
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        return interval(self.values)
 
     @property
     def verdict(self) -> str:
@@ -72,6 +83,7 @@ class Seen(Part):
     y: str = Field(description="what was measured")
     lines: list[Line]
     effects: list[Effect] = Field(description="the claim holds if all of them are above their bounds")
+    on: str = Field(default="", description="what it was seen on, where that is not images to train and to judge")
     log_x: bool = False
     log_y: bool = False
     notes: list[str] = []
@@ -91,6 +103,22 @@ class Record(Part):
     seconds: float
     environment: dict[str, str]
 
+    @property
+    def judges(self) -> int | None:
+        """The fewest images that judge one of the effects, None where none do."""
+        return min((e.images for e in self.seen.effects if e.images is not None), default=None)
+
+    @property
+    def cautions(self) -> list[str]:
+        """What a reader has to know before the verdict."""
+        if self.judges is None or self.judges >= FEW:
+            return []
+        points = 100 / math.sqrt(self.judges)  # two standard errors of an accuracy of a half
+        return [
+            f"Only {self.judges} images judge: on so few an accuracy can be {points:.0f} points off by chance alone. "
+            "Give more images before you believe a verdict."
+        ]
+
 
 def verdict(effects: list[Effect]) -> str:
     """The weakest of the verdicts: a claim is as good as its worst part."""
@@ -98,13 +126,38 @@ def verdict(effects: list[Effect]) -> str:
     return next((word for word in (CONTRADICTED, NOT_SHOWN) if word in words), SUPPORTED)
 
 
-def interval(values: list[float]) -> tuple[float, float]:
-    """95% interval of the mean of values that differ by their seeds."""
+def interval(values: list[float], error: float = 0.0, images: int | None = None) -> tuple[float, float]:
+    """95% interval of the mean of values that differ by their seeds, judged on so many images.
+
+    Half its width is the hypotenuse of two: Student's t over seeds, and over images with their standard `error`. What
+    is particular to a seed and an image together is in both, so it is a little wide rather than too narrow.
+    """
     if len(values) < 2:
         return -math.inf, math.inf
-    mean, error = float(np.mean(values)), float(stats.sem(values))
-    half = float(stats.t.ppf(0.975, len(values) - 1)) * error
+    over_seeds = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+    over_images = stats.t.ppf(0.975, max(images - 1, 1)) * error if images else 0.0
+    mean, half = float(np.mean(values)), math.hypot(over_seeds, over_images)
     return mean - half, mean + half
+
+
+def judged(*hits: Hits) -> dict[str, Any]:
+    """The fields of a quantity that images judged: the sum of the means of `hits`, one array a set of images."""
+    return {
+        "values": [float(sum(each)) for each in zip(*(one.mean(axis=1) for one in hits), strict=True)],
+        "images": min(one.shape[1] for one in hits),
+        "error": math.hypot(*map(sampling, hits)),
+    }
+
+
+def sampling(hits: Hits) -> float:
+    """Standard error of the mean of `hits` that comes from the choice of the images.
+
+    Differences are taken image by image, which is far sharper than comparing two accuracies: images that both networks
+    get right, or both wrong, cancel. Two images that disagree are added (Bonett and Price 2012), so that networks that
+    never differ on a few images aren't taken for equal beyond doubt, nor one without a mistake for perfect.
+    """
+    each = np.append(hits.mean(axis=0), (1.0, -1.0))
+    return float(each.std() / math.sqrt(len(each)))
 
 
 def load(folder: Path) -> Record:

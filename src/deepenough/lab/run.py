@@ -18,15 +18,16 @@ from deepenough.lab.bench import Bench
 from deepenough.lab.page import PAGE, render
 from deepenough.lab.record import FILE, Record, Seen, load, verdict
 from deepenough.progress import Reporter
-from deepenough.train import Stop
+from deepenough.train import Interrupted, Stop
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What is said, and the images that a quick run looks at."""
+    """What is said, and the images that a run looks at which is not told others, and a quick one."""
 
     says: str
     quick_data: str = "fashion-mnist"
+    data: str = "fashion-mnist"
     quick_limit: int = 2_000
 
 
@@ -58,6 +59,7 @@ CLAIMS = {
         "one hidden layer of N sigmoid units fits a given function ever better with N; a deep narrow one needs fewer "
         "parameters",
         "digits",
+        data="digits",  # it looks at none: those that are always there
     ),
     "batch-and-devices": Claim("two processes on half batches train the same network as one on the whole", "digits"),
 }
@@ -93,23 +95,29 @@ def run(
         raise DeepenoughError(f"--out {folder}: an experiment is there already; name another folder")
     if not (folder / "trainings").is_dir():
         check_new(folder)
-    source = open_source(data if data is not None else claim.quick_data if quick else "fashion-mnist")
+    source = open_source(data if data is not None else claim.quick_data if quick else claim.data)
     limit = claim.quick_limit if quick and limit is None else limit
     began = time.perf_counter()
     with reporter.task("reading images") as advance:
         images = prepare(source, progress=advance, limit=limit)
     with Stop() as stop:
-        seen = measure(Bench(images, tuple(range(seeds)), quick, folder, reporter, stop))
+        bench = Bench(images, tuple(range(seeds)), quick, folder, reporter, stop)
+        try:
+            seen = measure(bench)
+        except Interrupted:
+            kept = f"; what was trained is kept in {folder}" if (folder / "trainings").is_dir() else ""
+            raise Interrupted(f"stopped{kept}; run the same again to go on") from None
     record = Record(
         name=name,
         claim=claim.says,
-        data=f"{source.name}, {len(images.split.train):,} images to train, {len(images.split.validation):,} to judge",
+        data=seen.on
+        or f"{source.name}, {len(images.split.train):,} images to train, {len(images.split.validation):,} to judge",
         quick=quick,
         seeds=list(range(seeds)),
         seen=seen,
         verdict=verdict(seen.effects),
         seconds=time.perf_counter() - began,
-        environment=environment(torch.get_num_threads(), "cpu"),
+        environment=environment(torch.get_num_threads(), max(bench.devices, default="cpu")),
     )
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / FILE, record.model_dump_json(indent=1))

@@ -13,7 +13,7 @@ from deepenough.lab.bench import Bench
 from deepenough.lab.record import Effect, Line, Point, Seen
 
 UNITS = (2, 4, 8, 16, 32)
-DEEP = ((4, 4), (6, 6), (4, 4, 4))
+DEEP = ((4, 4), (4, 4, 4), (6, 6))  # from few parameters to many
 POINTS = 256
 STEEP = 20.0  # of the first weights: a sigmoid then rises within a tenth of the interval
 
@@ -23,7 +23,7 @@ def function(x: torch.Tensor) -> torch.Tensor:
     return 2 * (4 * x - (4 * x + 0.5).floor()).abs()
 
 
-def fitted(widths: Sequence[int], seed: int, steps: int) -> float:
+def fitted(bench: Bench, widths: Sequence[int], seed: int) -> float:
     """Root mean square error of a network of sigmoid layers on [0, 1], by L-BFGS."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -37,9 +37,11 @@ def fitted(widths: Sequence[int], seed: int, steps: int) -> float:
         model = nn.Sequential(*layers, nn.Linear(widths[-1], 1)).double()
     x = torch.linspace(0, 1, POINTS, dtype=torch.float64)[:, None]
     y = function(x)
+    steps = 300 if bench.quick else 2000
     optimizer = torch.optim.LBFGS(model.parameters(), max_iter=steps, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
+        bench.check()
         optimizer.zero_grad()
         loss: torch.Tensor = (model(x) - y).square().mean()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -55,12 +57,11 @@ def size(widths: Sequence[int]) -> int:
 
 def measure(bench: Bench) -> Seen:
     """Error against the number of parameters, one hidden layer and several."""
-    steps = 300 if bench.quick else 2000
     lines = [
         Line(
             name=name,
             points=[
-                Point(x=size(w), values=[fitted(w, seed, steps) for seed in bench.seeds], note="-".join(map(str, w)))
+                Point(x=size(w), values=[fitted(bench, w, seed) for seed in bench.seeds], note="-".join(map(str, w)))
                 for w in widths
             ],
         )
@@ -69,18 +70,25 @@ def measure(bench: Bench) -> Seen:
     wide, deep = (line.points for line in lines)
     best = min(deep, key=lambda point: point.mean)
     rival = max((p for p in wide if float(p.x) >= float(best.x)), key=lambda p: -p.mean, default=wide[-1])
-    better = [math.log10(a / b) for a, b in zip(wide[0].values, wide[-1].values, strict=True)]
     return Seen(
         x="parameters",
         y="root mean square error",
+        on=f"a sawtooth at {POINTS} points, no images",
         log_x=True,
         log_y=True,
         lines=lines,
         effects=[
-            Effect(what=f"powers of ten by which the error falls from {UNITS[0]} to {UNITS[-1]} units", values=better),
+            *(
+                Effect(
+                    what=f"powers of ten by which the error falls from {few.note} to {many.note} units",
+                    values=[math.log10(a / b) for a, b in zip(few.values, many.values, strict=True)],
+                )
+                for few, many in pairwise(wide)
+            ),
             Effect(
                 what=f"error of one layer with {rival.x:g} parameters less that of {best.note} with {best.x:g}",
                 values=[a - b for a, b in zip(rival.values, best.values, strict=True)],
             ),
         ],
+        notes=["Every step from one size to the next is judged, by what L-BFGS finds, not by what there might be."],
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from deepenough.depth.follow import obey
 from deepenough.errors import DeepenoughError
 from deepenough.lab.bench import Bench, Index
 from deepenough.lab.record import Effect, Line, Point, Seen
+from deepenough.lab.workers import side_by_side
 from deepenough.nets import FAMILIES, Network
 from deepenough.train import Recipe, train
 from deepenough.train.processes import joined
@@ -44,6 +44,7 @@ def measure(bench: Bench) -> Seen:
         y="largest relative difference of weights",
         log_y=True,
         lines=[Line(name="two processes against one", points=points)],
+        on=f"{bench.images.source}, {recipe.batch * STEPS[-1]:,} images to train",
         effects=[Effect(what=f"room under a difference of {CLOSE:g}", values=[CLOSE - v for v in points[-1].values])],
     )
 
@@ -59,16 +60,14 @@ def together(network: Network, recipe: Recipe, bench: Bench, rows: Index, seed: 
     """The weights that two processes come to, each with a half of every batch."""
     name = hashlib.sha256(repr((network, recipe.to_json(), rows.tolist(), seed)).encode()).hexdigest()[:16]
     folder = bench.folder / "trainings" / f"{name}-two"
-    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-    given = (meeting, network, recipe, bench.images, rows, folder, seed)
-    workers = [multiprocessing.get_context("spawn").Process(target=work, args=(rank, *given)) for rank in range(2)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
     found = load_result(folder, network)
     if found is None:
-        raise DeepenoughError("batch-and-devices: the two processes gave no result; what they said is above")
+        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        given = (meeting, network, recipe, bench.images, rows, folder, seed)
+        side_by_side(work, [(rank, *given) for rank in range(2)], bench.check)
+        found = load_result(folder, network)
+    if found is None:
+        raise DeepenoughError(f"{folder}: the two processes left no result")
     return found.state
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deepenough.lab.bench import Bench, less
-from deepenough.lab.record import Effect, Line, Point, Seen
+from deepenough.lab.bench import Bench
+from deepenough.lab.record import Effect, Line, Point, Seen, judged
 from deepenough.nets import FAMILIES, parameters
 from deepenough.nets.table import eight_json
 
@@ -19,28 +19,33 @@ def measure(bench: Bench) -> Seen:
     """The ladder of the residual family, and the published errors of the eight networks."""
     family = FAMILIES["residual"]
     width = 0.25 if bench.quick else 1.0
-    points = []
+    found, points = [], []
     for blocks in BLOCKS[: 4 if bench.quick else None]:
         depth = family.depth_of(blocks, bench.input)
         network = family.network(bench.input, bench.classes, depth=depth, width=width)
-        points.append(Point(x=depth, values=bench.top1(network), note=f"{parameters(network):,} parameters"))
+        found.append(bench.hits(network))
+        points.append(Point(x=depth, note=f"{parameters(network):,} parameters", **judged(found[-1])))
     published = [
         Point(
             x=row["depth"],
             values=[1 - ERRORS[row["name"]] / 100],
             note=f"{row['name']}: {row['parameters']:,} parameters",
+            kind="published",
         )
         for row in eight_json()
     ]
     return Seen(
         x="depth",
-        y="accuracy",
+        y="accuracy (top-1 here, top-5 on ImageNet)",
         log_x=True,
-        lines=[Line(name="here", points=points), Line(name="ImageNet, published, top-5, one crop", points=published)],
+        lines=[
+            Line(name="here, top-1", points=points),
+            Line(name="ImageNet, published, top-5, one crop", points=published),
+        ],
         effects=[
             Effect(
                 what=f"accuracy at depth {points[-1].x:g} less that at depth {points[0].x:g}",
-                values=less(points[-1].values, points[0].values),
+                **judged(found[-1] - found[0]),
             )
         ],
     )

@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-from deepenough.lab.bench import Bench, less
-from deepenough.lab.record import Effect, Line, Point, Seen
+from deepenough.lab.bench import Bench
+from deepenough.lab.record import Effect, Line, Point, Seen, judged
 from deepenough.nets import FAMILIES
 
-DEPTHS = {"plain": (5, 19, 67), "residual": (5, 19, 67)}
+DEPTHS = (5, 19, 67)
 MARGIN = 0.01  # a loss of training accuracy that is none
 
 
 def measure(bench: Bench) -> Seen:
-    """Training accuracy by depth, plain and residual (He et al. 2015, fig. 1)."""
+    """Accuracy of the weights at the end on the training images as they are (He et al. 2015, fig. 1)."""
     width = 0.25 if bench.quick else 0.5
-    lines = []
+    lines, lost = [], {}
     for name in ("plain", "residual"):
-        points = []
-        for depth in DEPTHS[name][: None if not bench.quick else 3]:
-            network = FAMILIES[name].network(bench.input, bench.classes, depth=depth, width=width)
-            runs = [bench.train(network, seed) for seed in bench.seeds]
-            points.append(Point(x=depth, values=[run.curve[-1].train_top1 for run in runs]))
+        made = [FAMILIES[name].network(bench.input, bench.classes, depth=depth, width=width) for depth in DEPTHS]
+        found = [bench.hits(network, training=True) for network in made]
+        points = [Point(x=depth, **judged(hits)) for depth, hits in zip(DEPTHS, found, strict=True)]
         lines.append(Line(name=name, points=points))
-    plain, residual = (less(line.points[-2].values, line.points[-1].values) for line in lines)
+        lost[name] = found[-2] - found[-1]
+    step = f"from depth {DEPTHS[-2]} to {DEPTHS[-1]}"
     return Seen(
         x="depth",
-        y="training accuracy",
+        y="accuracy on the training images, not augmented",
         log_x=True,
         lines=lines,
         effects=[
-            Effect(what="training accuracy that the plain network loses by the last step in depth", values=plain),
+            Effect(what=f"training accuracy that the plain network loses {step}", **judged(lost["plain"])),
             Effect(
-                what="what the residual one loses, counted down from a loss that matters",
-                values=[MARGIN - r for r in residual],
+                what=f"training accuracy that the residual one gains {step}",
+                bound=-MARGIN,
+                **judged(-lost["residual"]),
             ),
         ],
+        on=f"{bench.images.source}, {len(bench.images.split.train):,} images to train and to judge",
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deepenough.lab.bench import Bench, less
-from deepenough.lab.record import Effect, Line, Point, Seen
+from deepenough.lab.bench import Bench
+from deepenough.lab.record import Effect, Line, Point, Seen, judged
 from deepenough.nets import BatchNorm, Conv, Dense, GlobalAvgPool, MaxPool, Network, Relu, parameters
 
 LAYERS = (1, 2, 4, 8)
@@ -25,13 +25,14 @@ def as_large(bench: Bench, layers: int, wanted: int) -> Network:
 def measure(bench: Bench) -> Seen:
     """Networks of as many parameters, from shallow and wide to deep and narrow."""
     wanted = parameters(network(bench, LAYERS[-1], 8 if bench.quick else 32))
-    points = []
+    found, points = [], []
     for layers in LAYERS[: 3 if bench.quick else None]:
         net = as_large(bench, layers, wanted)
         note = f"{net.name}: {parameters(net):,} parameters"
-        points.append(Point(x=layers + 2, values=bench.top1(net), note=note))
+        found.append(bench.hits(net))
+        points.append(Point(x=layers + 2, note=note, **judged(found[-1])))
     effect = Effect(
         what=f"accuracy at depth {points[-1].x:g} less that at depth {points[0].x:g}, with as many parameters",
-        values=less(points[-1].values, points[0].values),
+        **judged(found[-1] - found[0]),
     )
     return Seen(x="depth", y="accuracy", lines=[Line(name="as many parameters", points=points)], effects=[effect])

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from deepenough.depth.sound import sound
-from deepenough.lab.bench import Bench, less
-from deepenough.lab.record import Effect, Line, Point, Seen
+from deepenough.lab.bench import Bench, Watchful
+from deepenough.lab.record import Effect, Hits, Line, Point, Seen, judged
 from deepenough.model import Model
 from deepenough.nets import FAMILIES
 from deepenough.nets.weights import Weights
@@ -23,24 +23,25 @@ def measure(bench: Bench) -> Seen:
     split = replace(images.split, train=images.split.validation, validation=np.empty(0, np.int64))
     unseen, p = replace(images, split=split), images.preprocess
     own = Input(p.size, p.shorter, p.interpolation, p.order, p.mean, p.std)
-    places: dict[str, list[float]] = {}
+    found: dict[str, list[Hits]] = {}
     depths: dict[str, int] = {}
     for seed in bench.seeds:
         trained = bench.train(network, seed)
         state = Model(network, trained.state, p, images.classes).module.state_dict()
         weights = Weights(network.name, "the lab", network, state, own, f"{network.name}-{seed}-{bench.folder}", None)
-        for place in sound(weights, unseen, seed=seed).record.places:
-            places.setdefault(place.place, []).append(place.accuracy.value)
-            depths[place.place] = place.depth
-    points = [Point(x=depths[name], values=values, note=f"after {name}") for name, values in places.items()]
+        sounded = sound(weights, unseen, seed=seed, reporter=Watchful(bench))
+        for row, place in zip(sounded.record.places, sounded.places, strict=True):
+            found.setdefault(row.place, []).append(place.hits)
+            depths[row.place] = row.depth
+    hits = {name: np.stack(each) for name, each in found.items()}
+    first, *_, last = hits.values()
+    points = [Point(x=depths[name], note=f"after {name}", **judged(each)) for name, each in hits.items()]
     return Seen(
         x="depth of the probe",
         y="accuracy",
         lines=[Line(name="linear probe", points=points)],
         effects=[
-            Effect(
-                what="accuracy at the end less after the first layer", values=less(points[-1].values, points[0].values)
-            )
+            Effect(what="accuracy at the end less after the first layer", **judged(last - first)),
         ],
         notes=["`deepenough features RUN` shows the patches that excite each depth."],
     )

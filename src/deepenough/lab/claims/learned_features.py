@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from deepenough.errors import DeepenoughError
-from deepenough.lab.bench import Bench, less
-from deepenough.lab.record import Effect, Line, Point, Seen
+from deepenough.lab.bench import Bench, left_out
+from deepenough.lab.record import Effect, Hits, Line, Point, Seen, judged
 from deepenough.nets import FAMILIES
 
 SIZES = (200, 1_000, 5_000, 20_000)
@@ -45,41 +45,41 @@ def measure(bench: Bench) -> Seen:
     if find_spec("skimage") is None:
         raise DeepenoughError("learned-features needs scikit-image: pip install 'deepenough[lab]'")
     images, held = bench.images, bench.images.split.validation
-    sizes = [*(size for size in SIZES if size < len(images.split.train)), len(images.split.train)]
+    sizes = bench.sizes(SIZES)
     family, width = FAMILIES["residual"], 0.25 if bench.quick else 1.0
     network = family.network(bench.input, bench.classes, depth=family.depth_of(1, bench.input), width=width)
     recipe = bench.whole_recipe  # half-trained features would lose to what is solved to the end
-    found: dict[str, list[Point]] = {"learned": []}
+    found: dict[str, list[Hits]] = {"learned": []}
     seen = {
         False: np.asarray(images.pixels[held]).reshape(len(held), -1) / 255.0,
         True: hog(np.asarray(images.pixels[held])),
     }
     for size in sizes:
-        subsets = {seed: bench.some(size, seed) for seed in bench.seeds}
-        runs = (bench.train(network, seed, recipe=recipe, rows=rows) for seed, rows in subsets.items())
-        ends = [run.curve[-1].top1 for run in runs]
-        found["learned"].append(Point(x=size, values=ends, note=network.name))
+        found["learned"].append(bench.hits(network, recipe=recipe, count=size))
         for name, model in classical().items():
-            values = []
-            for rows in subsets.values():
+            hits = []
+            for seed in bench.seeds:
+                bench.check()
+                rows = bench.some(size, seed)
                 pixels = np.asarray(images.pixels[rows])
                 given = hog(pixels) if "HOG" in name else pixels.reshape(len(rows), -1) / 255.0
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # an unfinished fit is good enough for a rival
                     model.fit(given, images.labels[rows])
-                values.append(float((model.predict(seen["HOG" in name]) == images.labels[held]).mean()))
-            found.setdefault(name, []).append(Point(x=size, values=values))
-    best = [
-        max((points[n].values for name, points in found.items() if name != "learned"), key=np.mean) for n in (0, -1)
-    ]
-    ahead = [less(found["learned"][n].values, rival) for n, rival in zip((0, -1), best, strict=True)]
+                hits.append((model.predict(seen["HOG" in name]) == images.labels[held]).astype(np.float64))
+            found.setdefault(name, []).append(np.stack(hits))
+    learned, *rivals = found.values()
+    ahead = [learned[end] - left_out([hits[end] for hits in rivals], np.argmax) for end in (0, -1)]
     return Seen(
         x="training images",
         y="accuracy",
         log_x=True,
-        lines=[Line(name=name, points=points) for name, points in found.items()],
+        lines=[
+            Line(name=name, points=[Point(x=size, **judged(each)) for size, each in zip(sizes, hits, strict=True)])
+            for name, hits in found.items()
+        ],
         effects=[
-            Effect(what=f"learned less the best classical one, on {sizes[-1]:,} images", values=ahead[1]),
-            Effect(what=f"that lead less the one on {sizes[0]:,} images", values=less(ahead[1], ahead[0])),
+            Effect(what=f"learned less the best classical one, on {sizes[-1]:,} images", **judged(ahead[1])),
+            Effect(what=f"that lead less the one on {sizes[0]:,} images", **judged(ahead[1] - ahead[0])),
         ],
     )

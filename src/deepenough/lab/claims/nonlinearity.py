@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deepenough.lab.bench import Bench, less
-from deepenough.lab.record import Effect, Line, Point, Seen
+from deepenough.lab.bench import Bench
+from deepenough.lab.record import Effect, Line, Point, Seen, judged
 from deepenough.nets import BatchNorm, Dense, Flatten, Network, Relu
 
 DEPTHS = (0, 1, 2, 4)  # hidden layers
@@ -24,20 +24,17 @@ def network(bench: Bench, layers: int, relu: bool, width: int) -> Network:
 def measure(bench: Bench) -> Seen:
     """The gain by depth with ReLUs and without."""
     width = 64 if bench.quick else 256
-    lines = {
-        relu: [Point(x=layers + 1, values=bench.top1(network(bench, layers, relu, width))) for layers in DEPTHS]
-        for relu in (True, False)
-    }
-    gains = {relu: less(points[-1].values, points[0].values) for relu, points in lines.items()}
+    hits = {relu: [bench.hits(network(bench, layers, relu, width)) for layers in DEPTHS] for relu in (True, False)}
+    gains = {relu: found[-1] - found[0] for relu, found in hits.items()}
     return Seen(
         x="depth",
         y="accuracy",
         lines=[
-            Line(name="with ReLU", points=lines[True]),
-            Line(name="without activation", points=lines[False]),
+            Line(name=name, points=[Point(x=n + 1, **judged(h)) for n, h in zip(DEPTHS, hits[relu], strict=True)])
+            for relu, name in ((True, "with ReLU"), (False, "without activation"))
         ],
         effects=[
-            Effect(what="loss with depth without activation", values=[-g for g in gains[False]], bound=-MARGIN),
-            Effect(what="gain with depth with ReLU less that without", values=less(gains[True], gains[False])),
+            Effect(what="loss with depth without activation", bound=-MARGIN, **judged(-gains[False])),
+            Effect(what="gain with depth with ReLU less that without", **judged(gains[True] - gains[False])),
         ],
     )

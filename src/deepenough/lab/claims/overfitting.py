@@ -5,28 +5,34 @@ from __future__ import annotations
 from dataclasses import replace
 
 from deepenough.data.augment import Augment
-from deepenough.lab.bench import Bench, less
-from deepenough.lab.record import Effect, Line, Point, Seen
+from deepenough.lab.bench import Bench
+from deepenough.lab.record import Effect, Hits, Line, Point, Seen, judged
 from deepenough.nets import FAMILIES
 
 BLOCKS = (0, 1, 4)
+FEW = 200
 
 
 def measure(bench: Bench) -> Seen:
-    """Training less validation accuracy by depth, on few images and on all for as many steps, not augmented."""
-    family, lines = FAMILIES["residual"], []
+    """Training less validation accuracy by depth, on few images and on all for as many steps, not augmented.
+
+    Both are judged with the weights at the end.
+    """
+    family, lines = FAMILIES["residual"], list[Line]()
     recipe = replace(bench.recipe, augment=Augment())
     most = len(bench.images.split.train)
-    for count in (200, most):
+    few: list[list[Hits]] = []  # of the fewest images: those of training, and less those of validation
+    for count in sorted({min(FEW, most), most}):
         points = []
         for blocks in BLOCKS:
             depth = family.depth_of(blocks, bench.input)
             network = family.network(bench.input, bench.classes, depth=depth, width=0.25 if bench.quick else 1.0)
             long = bench.as_long(recipe, count)
-            ends = [bench.train(network, s, recipe=long, rows=bench.some(count, s)).curve[-1] for s in bench.seeds]
-            points.append(Point(x=depth, values=[end.train_top1 - end.top1 for end in ends], note=f"{count} images"))
+            gap = [sign * bench.hits(network, recipe=long, count=count, training=sign > 0) for sign in (1, -1)]
+            points.append(Point(x=depth, note=f"{count:,} images", **judged(*gap)))
+            few += [gap] if not lines else []
         lines.append(Line(name=f"{count:,} images", points=points))
-    few = lines[0].points
+    ends, grown = lines[0].points, [deep - shallow for deep, shallow in zip(few[-1], few[0], strict=True)]
     return Seen(
         x="depth",
         y="training less validation accuracy",
@@ -34,8 +40,8 @@ def measure(bench: Bench) -> Seen:
         lines=lines,
         effects=[
             Effect(
-                what=f"gap at depth {few[-1].x:g} less that at depth {few[0].x:g}, on 200 images",
-                values=less(few[-1].values, few[0].values),
+                what=f"gap at depth {ends[-1].x:g} less that at depth {ends[0].x:g}, on {min(FEW, most):,} images",
+                **judged(*grown),
             )
         ],
     )

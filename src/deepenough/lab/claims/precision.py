@@ -1,15 +1,45 @@
-"""Half precision (and double) trains to the same accuracy; speed on this machine."""
+"""Half precision (and double) trains to the same accuracy; speed and memory on this machine."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from deepenough.lab.bench import Bench, less
-from deepenough.lab.record import Effect, Line, Point, Seen
-from deepenough.nets import FAMILIES
-from deepenough.train import choose_device
+import torch
+
+from deepenough.lab.bench import Bench
+from deepenough.lab.record import Effect, Hits, Line, Point, Seen, judged
+from deepenough.nets import FAMILIES, Network
+from deepenough.train import ALONE, Recipe, choose_device
+from deepenough.train.draws import own_draws
+from deepenough.train.feed import Feed, Loader
+from deepenough.train.objective import Objective
+from deepenough.train.perform import fresh
+from deepenough.train.precision import settings
 
 MARGIN = 0.01  # how much less is still the same
+MIB = 2**20
+
+
+def remembered(bench: Bench, network: Network, recipe: Recipe) -> int:
+    """Bytes that a training step keeps for its backward pass, weights among them: most of what a step needs.
+
+    Counted, and not the process' peak, which on small networks is torch's own.
+    """
+    device, kept = choose_device(recipe.device), {}
+    with own_draws(device), settings(recipe.precision):
+        state, step = fresh(network, recipe, Objective(), device, seed=0, group=ALONE)
+        loader = Loader(bench.images, device, state.precision.dtype)
+        feed = Feed(loader, bench.images.split.train[: recipe.batch], recipe.batch, recipe.augment, seed=0)
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            storage = tensor.untyped_storage()
+            kept[storage.data_ptr()] = storage.nbytes()
+            return tensor.detach()
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            for batch in feed.epoch(0):
+                step(batch)
+    return sum(kept.values())
 
 
 def measure(bench: Bench) -> Seen:
@@ -17,25 +47,30 @@ def measure(bench: Bench) -> Seen:
     family = FAMILIES["residual"]
     network = family.network(bench.input, bench.classes, depth=family.depth_of(1, bench.input), width=0.5)
     halves = ("bfloat16", "float16") if choose_device(bench.recipe.device).type == "cuda" else ("bfloat16",)
-    points, times = {}, {}
+    hits: dict[str, Hits] = {}
+    times, sizes = {}, {}
     for precision in ("float64", "float32", *halves):
         recipe = replace(bench.recipe, precision=precision)
-        runs = [bench.train(network, seed, recipe=recipe) for seed in bench.seeds]
-        points[precision] = Point(x=precision, values=[run.curve[-1].top1 for run in runs])
-        times[precision] = sum(run.seconds for run in runs)
-    usual = points["float32"].values
+        hits[precision] = bench.hits(network, recipe=recipe)
+        times[precision] = sum(bench.train(network, seed, recipe=recipe).seconds for seed in bench.seeds)
+        sizes[precision] = remembered(bench, network, recipe)
+    others = ("float64", *halves)
     return Seen(
         x="precision",
         y="accuracy",
-        lines=[Line(name="accuracy", points=list(points.values()))],
+        lines=[Line(name="accuracy", points=[Point(x=name, **judged(found)) for name, found in hits.items()])],
         effects=[
             Effect(
-                what=f"accuracy in {name} less that in float32", values=less(points[name].values, usual), bound=-MARGIN
+                what=f"accuracy in {name} less that in float32",
+                bound=-MARGIN,
+                **judged(hits[name] - hits["float32"]),
             )
-            for name in ("float64", *halves)
+            for name in others
         ],
         notes=[
-            f"Training took {times[name] / times['float32']:.2f} times as long in {name} as in float32."
-            for name in ("float64", *halves)
+            f"In {name} training took {times[name] / times['float32']:.2f} times as long as in float32, and a step "
+            f"keeps {sizes[name] / MIB:.1f} MiB for its backward pass, "
+            f"{sizes[name] / sizes['float32']:.2f} times as much."
+            for name in others
         ],
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deepenough.lab.bench import Bench, less
-from deepenough.lab.record import Effect, Line, Point, Seen
+from deepenough.lab.bench import Bench
+from deepenough.lab.record import Effect, Line, Point, Seen, judged
 from deepenough.nets import BatchNorm, Conv, Dense, GlobalAvgPool, MaxPool, Network, Relu, parameters
 from deepenough.nets.field import receptive_field
 
@@ -25,23 +25,25 @@ def measure(bench: Bench) -> Seen:
     effects = []
     for large, small in ((5, (3, 3)), (7, (3, 3, 3))):
         one, many = network(bench, (large,), width), network(bench, small, width)
-        seen = {"one": bench.top1(one), "many": bench.top1(many)}
+        hits = {net.name: bench.hits(net) for net in (one, many)}
         found[large] = {
             which: Point(
                 x=receptive_field(net),
-                values=seen[which],
                 note=f"{net.name}: {parameters(net):,} parameters, sees {receptive_field(net)} pixels",
+                **judged(hits[net.name]),
             )
             for which, net in (("one", one), ("many", many))
         }
         fewer = 1 - parameters(many) / parameters(one)
+        further = receptive_field(many) - receptive_field(one)
         effects += [
             Effect(
                 what=f"accuracy of {many.name} less that of {one.name}",
-                values=less(seen["many"], seen["one"]),
                 bound=-MARGIN,
+                **judged(hits[many.name] - hits[one.name]),
             ),
-            Effect(what=f"share of parameters that {many.name} saves", values=[fewer] * max(len(bench.seeds), 2)),
+            Effect(what=f"share of parameters that {many.name} saves", values=[fewer], kind="counted"),
+            Effect(what=f"pixels that {many.name} sees further", values=[further], bound=-1, kind="counted"),
         ]
     return Seen(
         x="pixels seen",

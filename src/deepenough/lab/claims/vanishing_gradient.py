@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
-
+import numpy as np
 import torch
 from torch import nn
 
-from deepenough.lab.bench import Bench, less
+from deepenough.lab.bench import Bench
 from deepenough.lab.record import Effect, Line, Point, Seen
 from deepenough.nets import BatchNorm, Conv, Dense, GlobalAvgPool, Layer, Network, Relu, Sigmoid, Sum
 from deepenough.nets.build import build
 from deepenough.train.feed import Loader, normalise
 
 DEPTHS = (4, 8, 16, 32)
+IMAGES = 64
 KINDS = ("sigmoid", "relu", "relu, norms", "relu, norms, shortcuts")
 
 
@@ -36,7 +36,8 @@ def network(bench: Bench, kind: str, layers: int) -> Network:
 
 def first_gradient(bench: Bench, net: Network, seed: int) -> float:
     """The norm of the loss's gradient at the first layer's weights over that at the last's, before any training."""
-    rows = bench.some(64, seed)
+    bench.check()
+    rows = bench.some(IMAGES, seed)
     images = bench.images
     pixels = normalise(Loader(images, torch.device("cpu")).raw(rows), images.preprocess)
     model = build(net, seed).train()
@@ -56,22 +57,21 @@ def measure(bench: Bench) -> Seen:
             for layers in DEPTHS
         ]
         lines.append(Line(name=kind, points=points))
-    lost = {
-        line.name: less(*([math.log10(max(v, 1e-30)) for v in line.points[end].values] for end in (0, -1)))
-        for line in lines
-    }
+    logs = {line.name: np.log10([np.maximum(line.points[end].values, 1e-30) for end in (0, -1)]) for line in lines}
+    lost = {name: shallow - deep for name, (shallow, deep) in logs.items()}
     return Seen(
         x="depth",
         y="gradient of the first layer over that of the last",
+        on=f"{bench.images.source}, {min(IMAGES, len(bench.images.split.train))} images a seed, before any training",
         log_x=True,
         log_y=True,
         lines=lines,
         effects=[
-            Effect(what="powers of ten that the gradient loses with sigmoids", values=lost["sigmoid"]),
+            Effect(what="powers of ten that the gradient loses with sigmoids", values=lost["sigmoid"].tolist()),
             *(
                 Effect(
                     what=f"powers of ten lost with sigmoids less those with {kind}",
-                    values=less(lost["sigmoid"], lost[kind]),
+                    values=(lost["sigmoid"] - lost[kind]).tolist(),
                 )
                 for kind in KINDS[1:]
             ),

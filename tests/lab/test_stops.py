@@ -1,0 +1,72 @@
+"""Ctrl-C ends an experiment within seconds, and leaves no process behind; so does an error in a worker."""
+
+from __future__ import annotations
+
+import operator
+import os
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing import active_children
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deepenough import DeepenoughError
+from deepenough.data import open_source, prepare
+from deepenough.lab.bench import Bench
+from deepenough.lab.run import experiment
+from deepenough.lab.workers import side_by_side
+from deepenough.train import Interrupted
+
+
+@pytest.mark.parametrize("name", ["approximation", "batch-and-devices", "vanishing-gradient", "hierarchy"])
+def test_a_stop_ends_an_experiment(name: str, shapes: Path, tmp_path: Path) -> None:
+    images = prepare(open_source(shapes))
+    measure, asked = experiment(name), time.monotonic() + 1
+    bench = Bench(images, tuple(range(1_000)), False, tmp_path, stop=lambda: time.monotonic() > asked)
+    with pytest.raises(Interrupted):
+        measure(bench)
+    assert time.monotonic() < asked + 60  # seconds, on a busy machine
+    assert not active_children()
+
+
+@pytest.mark.parametrize(("name", "later"), [("approximation", 1), ("batch-and-devices", 1), ("batch-and-devices", 6)])
+def test_ctrl_c_in_a_terminal_ends_with_130(name: str, later: float, shapes: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "deepenough", "lab", name, "--data", str(shapes), "--seeds", "200", "--out", "out"]
+    running = subprocess.Popen(
+        words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    try:
+        assert running.stdout
+        assert any("reading images" in line for line in running.stdout)
+        time.sleep(later)
+        os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to all of them
+        said, _ = running.communicate(timeout=90)
+    finally:
+        with pytest.raises(ProcessLookupError):  # nobody is left
+            os.killpg(running.pid, signal.SIGKILL)
+    assert running.returncode == 130
+    assert "stopped" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "out" / "record.json").exists()
+
+
+def test_workers_answer_in_their_order() -> None:
+    assert side_by_side(operator.truediv, [(1, 2), (3, 4)], lambda: None) == [0.5, 0.75]
+
+
+@pytest.mark.parametrize(
+    ("target", "given", "said"),
+    [
+        (time.sleep, [(600,), ("x",)], "process 1: TypeError: "),
+        (operator.truediv, [(1, 0), (1, 1)], "process 0: ZeroDivisionError: division by zero"),
+        (os._exit, [(3,)], "process 0 ended without a word"),
+    ],
+)
+def test_an_error_in_a_worker_ends_all_of_them(target: Any, given: Any, said: str) -> None:
+    with pytest.raises(DeepenoughError, match=said):
+        side_by_side(target, given, lambda: None)
+    assert not active_children()
