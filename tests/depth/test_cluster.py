@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from deepenough import DeepenoughError, fit, record, resume
 from deepenough.depth import cluster as clusters
-from deepenough.train import Interrupted
+from deepenough.depth.cluster import Cluster, Order
+from deepenough.depth.crew import Crew
+from deepenough.depth.ladder import ladder
+from deepenough.nets import Network
+from deepenough.train import Interrupted, Recipe, Trained
+from deepenough.train.curve import Epoch
 
 WEIGHTS = "model/weights.safetensors"
 
@@ -35,12 +44,20 @@ def decided(folder: Path) -> Any:
     )
 
 
-@pytest.mark.parametrize("more", [{}, {"target": 0.75}, {"folds": 2, "max_depth": 7}])
+@pytest.mark.parametrize(
+    "more", [{}, {"target": 0.75}, {"folds": 2, "max_depth": 7}, {"lr": 1e8, "epochs": 2, "max_depth": 7}]
+)
 def test_a_cluster_comes_to_the_same_answer(
-    more: dict[str, Any], options: dict[str, Any], shapes: Path, cache: Path, tmp_path: Path
+    more: dict[str, Any],
+    options: dict[str, Any],
+    shapes: Path,
+    cache: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     alone = fit(shapes, out=tmp_path / "alone", **options | more).folder
     together = fit(shapes, out=tmp_path / "together", ray="local", **options | more).folder
+    assert "Token authentication" not in caplog.text  # a process's first Ray says so
     assert decided(together) == decided(alone)
     assert (together / WEIGHTS).read_bytes() == (alone / WEIGHTS).read_bytes()
 
@@ -133,11 +150,190 @@ def test_a_search_that_was_stopped_goes_on_with_or_without_a_cluster(
 def test_what_is_wrong_is_said(shapes: Path, options: dict[str, Any], tmp_path: Path, monkeypatch: Any) -> None:
     with pytest.raises(DeepenoughError, match=r"--ray 127\.0\.0\.1:1: nothing answers"):
         fit(shapes, out=tmp_path / "a", ray="127.0.0.1:1", **options)
-    with pytest.raises(DeepenoughError, match="4096 processes with"):
-        fit(shapes, out=tmp_path / "c", ray="local", processes=4096, **options)
+    with pytest.raises(DeepenoughError, match=r"ray job submit"):
+        fit(shapes, out=tmp_path / "e", ray="ray://127.0.0.1:1", **options)
+    with pytest.raises(DeepenoughError, match="16 processes with"):
+        fit(shapes, out=tmp_path / "c", ray="local", processes=16, **options)
+    with pytest.raises(DeepenoughError, match="4096 processes for batches of"):
+        fit(shapes, out=tmp_path / "f", ray="local", processes=4096, **options)
     with pytest.raises(DeepenoughError, match="with --ray"):
         fit(shapes, out=tmp_path / "d", processes=2, **options)
     monkeypatch.setattr(clusters, "find_spec", lambda name: None)
     with pytest.raises(DeepenoughError, match=r"pip install 'deepenough\[cluster\]'"):
         fit(shapes, out=tmp_path / "b", ray="local", **options)
-    assert json.loads((tmp_path / "b" / record.FILE).read_text())["status"] == "running"
+    assert not any(tmp_path.iterdir())  # nothing is in the way of a second try
+
+
+SHALLOW, DEEP, OTHER = (rung.network for rung in ladder(["residual"], [1.0], (1, 8, 8), 2)[:3])
+IMAGES: Any = SimpleNamespace(fingerprint="", blocks=None, classes=("cat", "dog"))
+
+
+def order(network: Network, fold: int) -> Order:
+    return Order(network, Recipe(epochs=2), np.arange(10), np.array([fold]), seed=0)
+
+
+def state(of: Order, ended: str = "finished", epochs: int = 2) -> Trained:
+    """What a training came to."""
+    nan = float("nan")
+    curve = tuple(Epoch(number + 1, 0.5, 0.5, *(nan,) * 5, lr=0.1, seconds=1.0) for number in range(epochs))
+    return replace(clusters.untrained(of, IMAGES), curve=curve, epochs=epochs, ended=ended)
+
+
+class Stream:
+    """A training on the paper cluster; `epochs` are what it still gives, errors among them."""
+
+    def __init__(self, order: Order, epochs: list[Any]) -> None:
+        self.order, self.epochs, self.state = order, epochs, "running"
+
+    def __next__(self) -> Any:
+        if not self.epochs:
+            raise StopIteration
+        return self.epochs.pop(0)
+
+    def completed(self) -> Stream:
+        return self
+
+
+class FailedError(Exception):
+    """A Ray error, of a task that failed with `cause`."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__("Traceback\n of many\n lines")
+        self.cause = cause
+
+
+class PaperRay:
+    """What a cluster asks of Ray. Trainings run until a test says that they are through."""
+
+    exceptions = SimpleNamespace(RayError=FailedError)
+
+    def __init__(self, *machines: dict[str, float]) -> None:
+        self.machines = [{"Alive": True, "Resources": machine} for machine in machines]
+        self.begun: list[Stream] = []
+        self.gives: Callable[[Order], list[Any]] = lambda of: [state(of, "an epoch", epochs=1), state(of)]
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return self.machines
+
+    def put(self, what: Any) -> Any:
+        return what
+
+    def remote(self, **options: Any) -> Callable[..., Any]:
+        def begin(of: Order, *_: Any) -> Stream:
+            self.begun.append(Stream(of, self.gives(of)))
+            return self.begun[-1]
+
+        return lambda function: SimpleNamespace(remote=begin)
+
+    def wait(self, streams: list[Stream], timeout: float, fetch_local: bool) -> tuple[list[Stream], list[Stream]]:
+        """With a timeout, for a next epoch; without, whether a training is through."""
+        return [s for s in streams if (s.epochs if timeout else s.state == "through")], []
+
+    def get(self, epoch: Any) -> Any:
+        if isinstance(epoch, Exception):
+            raise epoch
+        return epoch
+
+    def cancel(self, stream: Stream, force: bool) -> None:
+        stream.state = "ended"
+
+    def running(self) -> list[tuple[Network, int]]:
+        return [(s.order.network, int(s.order.held_out[0])) for s in self.begun if s.state == "running"]
+
+
+def paper(*machines: dict[str, float], threads: int = 1, **crew: int) -> tuple[PaperRay, Cluster]:
+    ray = PaperRay(*machines)
+    return ray, Cluster(ray, IMAGES, Crew(threads, **crew))
+
+
+def trained(cluster: Cluster, of: Order, folder: Path, **more: Any) -> Trained:
+    return cluster.train(of.network, of.recipe, IMAGES, of.train, of.held_out, folder, seed=of.seed, **more)
+
+
+def orders(*networks: Network, folds: int, taken: list[Order] | None = None) -> dict[Network, Iterator[Order]]:
+    """Every fold of some networks; what was taken of them goes into `taken`."""
+
+    def lazily(network: Network) -> Iterator[Order]:
+        for fold in range(folds):
+            if taken is not None:
+                taken.append(order(network, fold))
+            yield order(network, fold)
+
+    return {network: lazily(network) for network in networks}
+
+
+def test_others_begin_as_soon_as_there_is_room(tmp_path: Path) -> None:
+    ray, cluster = paper({"CPU": 2})
+    taken: list[Order] = []
+    cluster.ahead(orders(SHALLOW, DEEP, folds=4, taken=taken))
+    assert ray.running() == [(SHALLOW, 0), (SHALLOW, 1)]
+    seen = []
+
+    def progress(*_: Any) -> None:
+        seen.append(ray.running())
+        ray.begun[1].state = "through"  # which nobody has looked at yet
+
+    trained(cluster, order(SHALLOW, 0), tmp_path / "0", progress=progress)
+    assert seen == [[(SHALLOW, 0), (SHALLOW, 1)], [(SHALLOW, 0), (SHALLOW, 2)]]
+    trained(cluster, order(SHALLOW, 1), tmp_path / "1")
+    assert ray.running() == [(SHALLOW, 2), (SHALLOW, 3)]
+    assert len(taken) == len(ray.begun) == 4
+
+
+def test_what_is_not_wanted_any_more_is_ended(tmp_path: Path) -> None:
+    ray, cluster = paper({"CPU": 3})
+    cluster.ahead(orders(SHALLOW, DEEP, folds=2))
+    assert ray.running() == [(SHALLOW, 0), (SHALLOW, 1), (DEEP, 0)]
+    trained(cluster, order(SHALLOW, 0), tmp_path, watch=lambda curve: "hopeless")
+    cluster.ahead(orders(DEEP, folds=2))
+    assert ray.running() == [(DEEP, 0), (DEEP, 1)]
+    assert ray.begun[1].state == "ended"
+
+
+@pytest.mark.parametrize("wanted", [order(OTHER, 0), replace(order(SHALLOW, 0), seed=1)])
+def test_what_is_wanted_now_never_waits_for_what_runs_ahead(wanted: Order, tmp_path: Path) -> None:
+    ray, cluster = paper({"CPU": 2})
+    cluster.ahead(orders(SHALLOW, DEEP, folds=2))
+    seen = []
+    trained(cluster, wanted, tmp_path, progress=lambda *_: seen.append(ray.running()))
+    assert seen == [[(SHALLOW, 0), (wanted.network, 0)]] * 2
+    assert ray.running() == [(SHALLOW, 0)]  # and nothing that was announced is begun any more
+
+
+def test_room_is_counted_by_machines() -> None:
+    four = [{"CPU": 4.0}] * 4
+    assert paper(*four, threads=8)[1].room() == 0
+    assert paper(*four, threads=3)[1].room() == 4
+    assert paper(*four, threads=3, processes=3)[1].room() == 1
+    assert paper({"CPU": 8.0}, {"CPU": 8.0, "GPU": 1.0}, gpus=1)[1].room() == 1
+    ray, cluster = paper(*four)
+    ray.machines[0]["Alive"] = False
+    assert cluster.room() == 12
+
+
+def test_the_time_limit_holds_while_nothing_comes(tmp_path: Path) -> None:
+    ray, cluster = paper({"CPU": 1})
+    ray.gives = lambda of: [[state(of, "an epoch", 1)], [state(of)], []][int(of.held_out[0])]
+    over = time.monotonic() - 1
+    with pytest.raises(DeepenoughError, match="not one epoch within --time-limit"):
+        trained(cluster, order(SHALLOW, 2), tmp_path / "2", deadline=over)
+    begun = trained(cluster, order(SHALLOW, 0), tmp_path / "0", deadline=time.monotonic() + 0.1)
+    assert (begun.ended, begun.epochs) == ("out of time", 1)
+    trained(cluster, order(SHALLOW, 1), tmp_path / "1")
+    nothing = trained(cluster, order(SHALLOW, 2), tmp_path / "2", deadline=over)
+    assert (nothing.ended, nothing.epochs, nothing.probabilities.tolist()) == ("out of time", 0, [[0.5, 0.5]])
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (FailedError(ValueError("first\nsecond")), "Ray: ValueError: first"),
+        (FailedError(FailedError(DeepenoughError("our own\nwords"))), "our own\nwords"),
+    ],
+)
+def test_a_worker_s_error_is_said_plainly(error: Exception, said: str, tmp_path: Path) -> None:
+    ray, cluster = paper({"CPU": 1})
+    ray.gives = lambda of: [error]
+    with pytest.raises(DeepenoughError) as raised:
+        trained(cluster, order(SHALLOW, 0), tmp_path)
+    assert str(raised.value) == said
