@@ -152,8 +152,8 @@ def test_what_is_wrong_is_said(shapes: Path, options: dict[str, Any], tmp_path: 
         fit(shapes, out=tmp_path / "a", ray="127.0.0.1:1", **options)
     with pytest.raises(DeepenoughError, match=r"ray job submit"):
         fit(shapes, out=tmp_path / "e", ray="ray://127.0.0.1:1", **options)
-    with pytest.raises(DeepenoughError, match="16 processes with"):
-        fit(shapes, out=tmp_path / "c", ray="local", processes=16, **options)
+    with pytest.raises(DeepenoughError, match="12 processes with"):
+        fit(shapes, out=tmp_path / "c", ray="local", processes=12, **options)
     with pytest.raises(DeepenoughError, match="4096 processes for batches of"):
         fit(shapes, out=tmp_path / "f", ray="local", processes=4096, **options)
     with pytest.raises(DeepenoughError, match="with --ray"):
