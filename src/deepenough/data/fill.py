@@ -53,6 +53,12 @@ class Filled:
     problems: dict[int, ImageError]
 
 
+def threads() -> int:
+    """How many threads decode: one for each core that this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, 16)
+
+
 def survey(source: Source, progress: Progress | None = None) -> tuple[tuple[int, int], int]:
     """(H, W) and channels by the headers of the images; stops as soon as both are settled."""
     sizes: set[tuple[int, int]] = set()
@@ -155,7 +161,7 @@ def _in_order(source: Source, work: Callable[[Raw | Exception, int], Any]) -> It
     def run(rows: range, raws: list[Raw | Exception] | None) -> list[Any]:
         return [work(read(row) if raws is None else raws[row - rows.start], row) for row in rows]
 
-    workers = min(os.cpu_count() or 1, 16)
+    workers = threads()
     waiting: deque[tuple[range, Future[list[Any]]]] = deque()
     with _bombs_are_quiet(), ThreadPoolExecutor(workers) as pool:
         try:

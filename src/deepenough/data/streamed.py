@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepenough.data.decode import upright
+from deepenough.data.fill import threads
 from deepenough.data.finding import ImageError
 from deepenough.data.preprocess import Framing
 from deepenough.data.sources.base import Raw, Source
@@ -52,7 +52,7 @@ class Streamed:
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(min(os.cpu_count() or 1, 16), "decode")
+        return ThreadPoolExecutor(threads(), "decode")
 
     def _gone(self, row: int, problem: ImageError) -> DeepenoughError:
         return DeepenoughError(
