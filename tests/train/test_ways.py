@@ -119,7 +119,7 @@ def test_a_compiler_starts_anew_for_each_size_and_that_is_no_pace(monkeypatch: p
     way = timed(Way(compiled=True), make_network(), RECIPE, make_images(), TRAIN[:63])
     assert sizes == {15, 16}
     assert way.seconds < compiling / 16 / 2  # an image
-    assert way.first == pytest.approx(2 * compiling, rel=0.5)
+    assert 2 * compiling < way.first + 2 * 16 * way.seconds  # both are counted as what beginning takes
 
 
 def test_a_slow_way_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
