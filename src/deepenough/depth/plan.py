@@ -32,8 +32,8 @@ class Planned:
 
 
 def expect(question: Question, ladder: Sequence[Rung], workshop: Workshop, time_limit: float | None) -> r.Plan:
-    """What the search may take, from a few steps of some rungs: between the fewest trainings that can answer and all
-    that the budget allows."""
+    """What the search may take, from a few steps of some rungs: between the fewest trainings that can answer, unless
+    the first is right about nearly all images, and all that the budget allows."""
     step = max((len(ladder) - 1) // (MEASURED - 1), 1)
     known = list(dict.fromkeys([*ladder[: step * MEASURED : step], ladder[0]]))[:MEASURED]
     paces = [workshop.way(rung).seconds for rung in known]
@@ -51,8 +51,8 @@ def expect(question: Question, ladder: Sequence[Rung], workshop: Workshop, time_
 
     rows = [planned(rung) for rung in ladder]
     whole = sum(row.seconds for row in rows)
-    if question.target is None:  # at least two more are looked at, and may be given up after one part
-        looks = sum(row.seconds for row in rows[1 : STALLED_AFTER + 1]) / len(workshop.parts.parts)
+    if question.target is None:  # before the budget can end it two are looked at, the second perhaps on one part only
+        looks = sum(row.seconds for row in rows[1:STALLED_AFTER]) / len(workshop.parts.parts)
         least, most = rows[0].seconds + looks, question.budget * whole
     else:
         least, most = rows[0].seconds, whole
