@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import statistics
 import tempfile
@@ -19,6 +18,7 @@ from deepenough.compare.sides import SIDES, Side, Worker, WorkerError
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.frameworks import TARGETS, Export
 from deepenough.frameworks.writer import write
+from deepenough.machine import cores
 from deepenough.nets import Dropout, Group, Network, Stack, depth, macs, parameters
 from deepenough.nets.build import build
 from deepenough.nets.weights.inputs import HALF, IMAGENET_MEAN, IMAGENET_STD, Input
@@ -301,5 +301,4 @@ def _machine() -> str:
     if info.is_file():
         models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
         name = models[0] if models else name
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {cores} cores, {platform.system()}, Python {platform.python_version()}"
+    return f"{name}, {cores()} cores, {platform.system()}, Python {platform.python_version()}"

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from deepenough.data.colour import recolour
+from deepenough.data.device import sent
 from deepenough.data.draws import uniform
 from deepenough.data.geometry import move
 from deepenough.data.mixing import erase, mix, shares
@@ -46,10 +47,7 @@ def apply(
     numbers = np.asarray(index, np.int64)
     rows = dict(zip(STREAMS, uniform(seed, epoch, numbers, np.arange(len(STREAMS))).astype(np.float32), strict=True))
     rows |= shares(policy, rows["mix_share"])
-    table = torch.from_numpy(np.stack(list(rows.values())))
-    if images.device.type == "cuda":  # from pinned memory the copy waits for nothing
-        table = table.pin_memory()
-    drawn = dict(zip(rows, table.to(images.device, non_blocking=table.is_pinned()), strict=True))
+    drawn = dict(zip(rows, sent(np.stack(list(rows.values())), images.device), strict=True))
     images = move(policy, images, drawn)
     images = recolour(policy, images, drawn)
     images = erase(policy, images, drawn)

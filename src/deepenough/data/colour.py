@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from deepenough.data.constants import constant
+from deepenough.data.device import constant
 from deepenough.data.geometry import symmetric
 from deepenough.data.policy import Augment
 

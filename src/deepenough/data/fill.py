@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from deepenough.data.pictures import SMALLEST_COMPARED, THUMB, perceptual_hash, 
 from deepenough.data.preprocess import NATIVE_SIDE, PHOTO_SIDE, Framing, default_size
 from deepenough.data.sources.base import Raw, Source
 from deepenough.errors import DeepenoughError
+from deepenough.machine import cores
 
 Progress = Callable[[float, float, str], None]
 
@@ -55,8 +55,7 @@ class Filled:
 
 def threads() -> int:
     """How many threads decode: one for each core that this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, 16)
+    return min(cores(), 16)
 
 
 def survey(source: Source, progress: Progress | None = None) -> tuple[tuple[int, int], int]:

@@ -20,7 +20,7 @@ from deepenough.depth.parts import Parts
 from deepenough.depth.search import Search
 from deepenough.depth.workshop import Candidate, Workshop
 from deepenough.files import printable
-from deepenough.nets import Conv, Dense, macs, receptive_field
+from deepenough.nets import Conv, Dense, receptive_field
 from deepenough.nets.shapes import visits
 from deepenough.train import Scores, Trained
 from deepenough.train.measure import Measured
@@ -247,13 +247,10 @@ def cost(search: Search, chosen: Candidate, final: Trained | None) -> r.Cost:
     )
 
 
-def outcome(plan: r.Plan | None, candidates: Sequence[r.Candidate], final: Trained | None, way: Way) -> r.Plan | None:
-    """The plan beside what came of it; `final` was computed in the `way` that its network is."""
-    retrained = (way.total(final.macs / (3 * macs(final.network))), final.seconds) if final else (0.0, 0.0)
-    return plan and plan.model_copy(
-        update={
-            "expected": sum(c.expected or 0.0 for c in candidates) + retrained[0],
-            "seconds": sum(c.seconds for c in candidates) + retrained[1],
-            "peak": peak(),
-        }
-    )
+def outcome(
+    plan: r.Plan | None, candidates: Sequence[r.Candidate], cost: r.Cost, rung: Rung, way: Way
+) -> r.Plan | None:
+    """The plan beside what came of it; the chosen `rung` was trained once more, if at all, in this `way`."""
+    again = way.total(cost.final / (3 * rung.macs)) if cost.final else 0.0
+    expected = sum(c.expected or 0.0 for c in candidates) + again
+    return plan and plan.model_copy(update={"expected": expected, "seconds": cost.seconds, "peak": peak()})

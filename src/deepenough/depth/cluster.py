@@ -11,7 +11,6 @@ import logging
 import shutil
 import socket
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -33,7 +32,7 @@ from deepenough.train.feed import Index
 from deepenough.train.loop import Progress, Watch
 from deepenough.train.processes import LostError
 from deepenough.train.result import ENDS, save_result
-from deepenough.train.train import OUT_OF_TIME, PAUSED, identify, seen_before
+from deepenough.train.train import OUT_OF_TIME, PAUSED, identify, late, seen_before
 
 LOCAL = "local"
 """The address that stands for a Ray started here."""
@@ -243,11 +242,6 @@ class Cluster:
         if running.place is not None:
             self.ray.util.remove_placement_group(running.place)
             running.place = None
-
-
-def late(deadline: float | None) -> bool:
-    """Whether a deadline, of time.monotonic(), is over."""
-    return deadline is not None and time.monotonic() > deadline
 
 
 def untrained(order: Order, images: Images) -> Trained:

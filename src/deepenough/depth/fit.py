@@ -509,7 +509,8 @@ def _conclude(
     record.decision = account.decision(verdict)
     record.decision.advice += account.sobering(record.test, record.baselines)
     record.cost = account.cost(search, chosen, final)
-    record.plan = account.outcome(record.plan, record.candidates, final, search.workshop.way(chosen.rung))
+    way = search.workshop.way(chosen.rung)
+    record.plan = account.outcome(record.plan, record.candidates, record.cost, chosen.rung, way)
     record.network = json.loads(dumps(network))
     record.layers = [r.LayerRow.model_validate(row.to_json()) for row in layer_table(network)]
     record.status = "finished"

@@ -215,7 +215,7 @@ class Workshop:
             part,
             self.steps_images(rung) / size,
             free=self.free,
-            least=1 if size == 1 else 2,  # a process whose piece of a batch is empty has no statistics to give
+            least=self.group.fewest,
             stop=self.stop or (lambda: False),
         )
         if size == 1:

@@ -86,6 +86,11 @@ class Bench:
         """The recipe with as many steps on `count` images as it has on all: what is missing then is images."""
         return replace(recipe, epochs=max(round(recipe.epochs * len(self.images.split.train) / count), 1))
 
+    def place(self, network: Network, recipe: Recipe, rows: Index, seed: int) -> Path:
+        """The folder in which a training is kept."""
+        words = repr((network, recipe.to_json(), rows.tolist(), seed)).encode()
+        return self.folder / "trainings" / hashlib.sha256(words).hexdigest()[:16]
+
     def train(self, network: Network, seed: int, *, recipe: Recipe | None = None, rows: Index | None = None) -> Trained:
         """Train a network; a training that was done before is read back.
 
@@ -96,8 +101,7 @@ class Bench:
         recipe = recipe or self.recipe
         rows = self.images.split.train if rows is None else rows
         self.devices.add(choose_device(recipe.device).type)
-        words = repr((network, recipe.to_json(), rows.tolist(), seed)).encode()
-        folder = self.folder / "trainings" / hashlib.sha256(words).hexdigest()[:16]
+        folder = self.place(network, recipe, rows, seed)
         with self.reporter.task(f"{network.name}, seed {seed}") as advance:
             return train(
                 network,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import torch
 
 from deepenough.data import Images, Preprocess
 from deepenough.data.augment import Augment, apply
-from deepenough.data.constants import constant
+from deepenough.data.device import constant, pinned, sent
 from deepenough.data.sources.base import WINDOW
 from deepenough.train.ahead import Clock, ahead
 from deepenough.train.group import ALONE, Group
@@ -54,15 +54,11 @@ class Loader:
 
     def read(self, index: Index) -> torch.Tensor:
         """The pixels uint8 (N, H, W, C), in memory that a GPU can read while it computes."""
-        return self._pinned(self.images.pixels[index])
+        return pinned(self.images.pixels[index], self.device)
 
     def labels(self, index: Index) -> torch.Tensor:
         """The numbers of the classes, int64 (N,), on the device."""
-        return self._pinned(self.images.labels[index]).to(self.device, non_blocking=True)
-
-    def _pinned(self, array: npt.NDArray[Any]) -> torch.Tensor:
-        tensor = torch.from_numpy(np.ascontiguousarray(array))
-        return tensor.pin_memory() if self.device.type == "cuda" else tensor
+        return sent(self.images.labels[index], self.device)
 
     def scaled(self, pixels: torch.Tensor) -> torch.Tensor:
         """What `read` gave, on the device and in 0..1."""

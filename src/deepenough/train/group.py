@@ -19,6 +19,7 @@ class Group:
 
     rank = 0
     size = 1
+    fewest = 1  # images at once
 
     def __deepcopy__(self, memo: object) -> Group:
         return self  # models that are copied go on in the same group

@@ -156,9 +156,9 @@ def fewer(state: State, feed: Feed) -> tuple[int, int]:
 
     Called once its error is forgotten, which holds on to all that the step had made.
     """
-    size = feed.group.size
-    at_once = state.micro_batch or -(-feed.batch // size)
-    if at_once <= (1 if size == 1 else 2):  # pieces without images have no statistics
+    group = feed.group
+    at_once = state.micro_batch or -(-feed.batch // group.size)
+    if at_once <= group.fewest:
         images = "1 image" if at_once == 1 else f"{at_once} images"
         raise DeepenoughError(f"out of memory with {images} at once; use a smaller --size, or more processes")
     state.optimizer.zero_grad(set_to_none=True)

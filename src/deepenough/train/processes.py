@@ -82,6 +82,8 @@ def share_of_threads(threads: int) -> int:
 class Processes(Group):
     """The processes of one `torchrun`."""
 
+    fewest = 2  # images at once: with one, a process' piece of a batch can be empty, which has no statistics
+
     def __init__(self, rank: int, size: int, store: Any, device: torch.device) -> None:
         self.rank, self.size, self.store, self.device = rank, size, store, device
         self.wires: Wires | None = None

@@ -79,7 +79,7 @@ def train(
 
     def watched(curve: Sequence[Epoch]) -> str:
         drawn.draw(curve)
-        if deadline is not None and time.monotonic() > deadline:
+        if late(deadline):
             return OUT_OF_TIME
         return watch(curve) if watch else "go on"
 
@@ -107,6 +107,11 @@ def train(
         save_result(folder, trained, identity)
         checkpoint.remove(folder)
     return trained
+
+
+def late(deadline: float | None) -> bool:
+    """Whether a deadline, of time.monotonic(), is over."""
+    return deadline is not None and time.monotonic() > deadline
 
 
 def summary(network: Network, state: State, ended: str) -> Trained:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,8 +57,8 @@ def apart(one: Any, other: Any) -> float:
 
 def together(network: Network, recipe: Recipe, bench: Bench, rows: Index, seed: int) -> Any:
     """The weights that two processes come to, each with a half of every batch."""
-    name = hashlib.sha256(repr((network, recipe.to_json(), rows.tolist(), seed)).encode()).hexdigest()[:16]
-    folder = bench.folder / "trainings" / f"{name}-two"
+    one = bench.place(network, recipe, rows, seed)
+    folder = one.with_name(f"{one.name}-two")
     found = load_result(folder, network)
     if found is None:
         meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
