@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import pickle
 import struct
 import sys
 import types
@@ -138,6 +139,9 @@ def test_idx_files(tmp_path: Path, style: str) -> None:
     np.testing.assert_array_equal(
         [source.read(i) for i in range(26)], np.concatenate([images["train"], images["t10k"]])
     )
+    elsewhere = pickle.loads(pickle.dumps(source))  # as another process gets it
+    np.testing.assert_array_equal(elsewhere.read(25), source.read(25))
+    assert elsewhere.stamp == source.stamp
     alone = open_source(tmp_path / style.format("train", "images", 3))
     assert len(alone) == 20
 
@@ -284,6 +288,7 @@ def test_hub_through_a_stand_in_for_the_library(monkeypatch: pytest.MonkeyPatch)
     )
     monkeypatch.setitem(sys.modules, "datasets", library)  # type: ignore[arg-type]
     source = open_source("hf:someone/some")
+    assert pickle.loads(pickle.dumps(source)).stamp == source.stamp  # as another process gets it
     assert source.classes == ("no", "yes")
     np.testing.assert_array_equal(source.labels, [1, 0, 1, 0, 1])
     np.testing.assert_array_equal(source.splits, [TRAIN] * 3 + [TEST] * 2)

@@ -58,6 +58,9 @@ class Hub(Source):
         self._starts = np.cumsum([0, *counts])
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> tuple[type[Hub], tuple[str]]:
+        return Hub, (self.name.removeprefix("hf:"),)  # locks do not travel to other processes
+
     def read(self, row: int) -> bytes:
         part = int(np.searchsorted(self._starts, row, side="right")) - 1
         with self._lock:

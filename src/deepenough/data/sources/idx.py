@@ -90,6 +90,7 @@ class Idx(Source):
 
     def __init__(self, path: Path, name: str = "") -> None:
         pairs = _pairs(path)
+        self.path = path
         self.name = name or path.resolve().name
         self._images, parts, labels, splits, stamps = [], [], [], [], ["idx"]
         for images, label_file in pairs:
@@ -112,6 +113,9 @@ class Idx(Source):
         check_classes(path, self.classes)
         self.mirror = not is_text_like(self.classes)
         self.stamp = stamp_of([*stamps, *self.classes])
+
+    def __reduce__(self) -> tuple[type[Idx], tuple[Path, str]]:
+        return Idx, (self.path, self.name)  # maps and locks do not travel to other processes
 
     def read(self, row: int) -> NDArray[np.uint8]:
         file = int(np.searchsorted(self._starts, row, side="right")) - 1

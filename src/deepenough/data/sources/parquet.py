@@ -82,10 +82,20 @@ class Parquet(Source):
                 self._batches = self._files[file].iter_batches(_BATCH, row_groups=[number], columns=[self._column])
                 self._group, self._span = group, (int(self._starts[group]),) * 2
             while row >= self._span[1]:
-                self._rows = next(self._batches).column(0).to_pylist()
+                self._rows = self._next_rows()
                 self._span = (self._span[1], self._span[1] + len(self._rows))
             value: Any = self._rows[row - self._span[0]]
         return _bytes_of(value)
+
+    def _next_rows(self) -> list[Any]:
+        import pyarrow as pa
+
+        try:
+            rows: list[Any] = next(self._batches).column(0).to_pylist()
+        except (StopIteration, pa.ArrowException, OSError) as error:  # a damaged page; what was begun can't go on
+            self._group = -1
+            raise OSError(str(error) or "the row group is damaged") from None
+        return rows
 
     def read_many(self, rows: NDArray[np.int64], pool: ThreadPoolExecutor) -> Iterator[bytes]:
         with self._lock:

@@ -137,14 +137,12 @@ def _classes(path: Path, labels: list[str], given: list[str]) -> tuple[tuple[str
             raise DeepenoughError(
                 f"{path}: the label {beyond[0]} has no line among the {len(given)} class names beside it"
             )
-        labels = [given[int(label)] for label in labels]
-        order = {name: place for place, name in enumerate(given)}
-    else:
-        numbers = all(label.isdecimal() for label in labels)
-        order = {name: place for place, name in enumerate(sorted(set(labels), key=int if numbers else str))}
-    present = sorted(set(labels), key=order.__getitem__)
-    row = {name: place for place, name in enumerate(present)}
-    return tuple(present), np.array([row[label] for label in labels], np.int64)
+        present, rows = np.unique(np.array(labels, np.int64), return_inverse=True)
+        return tuple(given[number] for number in present), rows.astype(np.int64)  # two may share a name, as ImageNet's
+    numbers = all(label.isdecimal() for label in labels)
+    names = sorted(set(labels), key=int if numbers else str)
+    row = {name: place for place, name in enumerate(names)}
+    return tuple(names), np.array([row[label] for label in labels], np.int64)
 
 
 def _split_of(file: Path) -> int:
