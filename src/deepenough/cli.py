@@ -196,7 +196,7 @@ def search_options(command: Callable[..., None]) -> Callable[..., None]:
             "--cache-limit",
             type=Size(),
             help="Decoded images that take more than this on disk are read anew whenever they are needed.  "
-            "[default: half of what is free, at most 20GiB]",
+            "[default: a third of what is free, at most 20GiB]",
         ),
         click.option("--epochs", type=int, help="Passes over the training images.  [default: by their number]"),
         click.option("--batch", type=int, help="Images a step."),

@@ -55,6 +55,7 @@ class Data(Part):
     counts: dict[str, list[int]] = Field(description="images of each class in train, validation and test")
     findings: list[Finding]
     mirror: bool = Field(description="whether mirror images are sensible for this data")
+    in_blocks: bool = Field(default=False, description="whether trainings read the images block by block")
 
 
 class Question(Part):

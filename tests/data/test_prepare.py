@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import multiprocessing
 import os
@@ -259,3 +260,19 @@ def test_fashion_mnist_loses_no_image(tmp_path: Path) -> None:
         10000,
     ]
     assert images.classes[0] == "T-shirt/top"
+
+
+def test_a_disk_that_is_full_is_an_error_and_no_signal(
+    two_classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken(number: int) -> Any:
+        def fallocate(handle: int, start: int, length: int) -> None:
+            raise OSError(number, os.strerror(number))
+
+        return fallocate
+
+    monkeypatch.setattr(os, "posix_fallocate", taken(errno.ENOSPC))
+    with pytest.raises(DeepenoughError, match=r"No space left on device.*make room"):
+        ready(two_classes, tmp_path / "full")
+    monkeypatch.setattr(os, "posix_fallocate", taken(errno.EOPNOTSUPP))
+    assert len(ready(two_classes, tmp_path / "cannot tell")) == 24

@@ -6,6 +6,7 @@ import io
 import json
 import pickle
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
 from deepenough import DeepenoughError
-from deepenough.data import open_source, prepare
+from deepenough.data import Images, open_source, prepare
+from deepenough.data.augment import STRENGTHS
 from deepenough.data.sources.base import WINDOW
 from deepenough.data.streamed import Streamed
-from deepenough.train.feed import batches
+from deepenough.train.feed import Feed, Loader, batches
 
 
 def pictures(count: int) -> list[tuple[str, bytes]]:
@@ -155,3 +158,39 @@ def test_what_is_wrong_with_tar_shards_is_said(shards: Path, tmp_path: Path) -> 
     (tmp_path / "broken.tar").write_bytes(b"no tar at all")
     with pytest.raises(DeepenoughError, match="not a readable tar file"):
         open_source(tmp_path / "broken.tar")
+
+
+def test_two_classes_of_shards_may_share_a_name(shards: Path) -> None:
+    """ImageNet's list of classes has two cranes and two maillots."""
+    (shards / "classes.txt").write_text("crane\ncrane\n")
+    source = open_source(shards)
+    assert source.classes == ("crane", "crane")
+    assert np.bincount(source.labels).tolist() == [20, 20]
+
+
+def test_a_training_s_order_does_not_hang_on_the_cache(parquet: Path, tmp_path: Path) -> None:
+    """Blocks of images that are cheap to read together are known, whether there is need of them or not."""
+    streamed = prepare(open_source(parquet), cache=tmp_path / "small", cache_limit=1000)
+    kept = prepare(open_source(parquet), cache=tmp_path / "large")
+    assert (streamed.in_blocks, kept.in_blocks) == (True, False)
+    np.testing.assert_array_equal(streamed.blocks, kept.blocks)
+    rows = kept.split.train
+
+    def epoch(images: Images) -> list[np.ndarray]:
+        feed = Feed(Loader(images, torch.device("cpu")), rows, 32, STRENGTHS["none"], seed=1)
+        return [batch.images.numpy() for batch in feed.epoch(0)]
+
+    for one, other in zip(epoch(streamed), epoch(replace(kept, in_blocks=True)), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not np.array_equal(epoch(streamed)[0], epoch(kept)[0])
+
+
+def test_a_damaged_row_group_is_a_finding(parquet: Path, tmp_path: Path) -> None:
+    column = pq.ParquetFile(parquet).metadata.row_group(3).column(0)
+    with parquet.open("r+b") as file:
+        file.seek(column.dictionary_page_offset or column.data_page_offset)
+        file.write(b"\xff" * 16)
+    images = prepare(open_source(parquet), cache=tmp_path / "c")
+    damaged = [finding.name for finding in images.findings if finding.kind == "damaged"]
+    assert damaged == [f"photos.parquet[{row}]" for row in range(30, 40)]
+    assert len(images) == 390

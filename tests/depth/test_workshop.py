@@ -39,6 +39,7 @@ def bars() -> Any:
     return SimpleNamespace(
         pixels=pixels.astype(np.uint8), labels=labels.astype(np.int64), classes=("left", "right"), split=split,
         preprocess=Preprocess((8, 8), 1, (0.4,), (0.3,)), fingerprint="bars", mirror=False, blocks=None,
+        in_blocks=False,
         folds=lambda k, seed: make_folds(labels, np.arange(IMAGES), rows, k, seed),
     )  # fmt: skip
 

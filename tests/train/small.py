@@ -26,6 +26,7 @@ def make_images(count: int = 96, size: int = 8, classes: int = 4, seed: int = 0)
         fingerprint=f"bars-{count}-{size}-{classes}-{seed}",
         mirror=False,
         blocks=None,
+        in_blocks=False,
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_dir
 
-VERSION = 3
+VERSION = 4
 """Raised whenever decoding, auditing or the files below change, so that older caches are left alone."""
 
 MOST_BYTES = 20 * 2**30
@@ -43,11 +43,12 @@ class Cache:
         self.folder = folder
 
     def room(self) -> float:
-        """Bytes that one entry may take: half of what is free on the disk, and of all entries together."""
+        """Bytes that the pixels of one entry may take: a third of what is free on the disk, since they are copied where
+        some are left out, beside thumbnails; at most what all entries together may take."""
         folder = self.folder
         while not folder.exists():
             folder = folder.parent
-        return min(shutil.disk_usage(folder).free / 2, MOST_BYTES)
+        return min(shutil.disk_usage(folder).free / 3, MOST_BYTES)
 
     def draft(self) -> Path:
         """A new folder to fill, on the same disk, that no other process knows of."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -37,6 +40,8 @@ ROW = np.dtype(
         ("sums", "<i8", (2, 3)),  # of the pixels and their squares, per channel
     ]
 )
+
+FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}  # what a disk without room says
 
 _CHUNK = 32
 _VALUES = np.arange(256)
@@ -87,16 +92,31 @@ def survey(source: Source, progress: Progress | None = None) -> tuple[tuple[int,
     return default_size(sizes) if sizes else (PHOTO_SIDE, PHOTO_SIDE), 1 if grey else 3
 
 
+def new_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
+    """A memory-mapped array in a new file, whose room on the disk is taken at once.
+
+    A full disk is an OSError here; writing to a map without room behind it would end the process with a signal.
+    """
+    array: NDArray[Any] = np.lib.format.open_memmap(path, "w+", dtype, shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            except OSError as error:
+                if error.errno in FULL:  # else this file system takes no room beforehand
+                    raise
+    return array
+
+
 def fill(
     source: Source, framing: Framing, channels: int, folder: Path, progress: Progress | None, keep: bool = True
 ) -> Filled:
     """Decode all images of `source` into files in `folder`; with `keep` their pixels too."""
     count = len(source)
-    new = np.lib.format.open_memmap
     filled = Filled(
-        new(folder / "table.npy", "w+", ROW, (count,)),
-        new(folder / "decoded.npy", "w+", np.uint8, (count, *framing.size, channels)) if keep else None,
-        new(folder / "thumbs.npy", "w+", np.uint8, (count, THUMB, THUMB, 3)),
+        new_array(folder / "table.npy", ROW, (count,)),
+        new_array(folder / "decoded.npy", np.uint8, (count, *framing.size, channels)) if keep else None,
+        new_array(folder / "thumbs.npy", np.uint8, (count, THUMB, THUMB, 3)),
         {},
     )
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from deepenough.data.audit import audit
 from deepenough.data.cache import VERSION, Cache, cache_folder
 from deepenough.data.decode import SMALLEST_SIDE
-from deepenough.data.fill import Filled, Progress, fill, survey
+from deepenough.data.fill import Filled, Progress, fill, new_array, survey
 from deepenough.data.finding import Finding
 from deepenough.data.preprocess import Framing, Preprocess
 from deepenough.data.sources.base import Source
@@ -49,7 +49,8 @@ class Images:
     findings: tuple[Finding, ...]
     mirror: bool
     source: str
-    blocks: NDArray[np.int64] | None = None  # of streamed images that are cheap to read together: which is whose
+    blocks: NDArray[np.int64] | None = None  # where some are cheap to read together: the number of each one's block
+    in_blocks: bool = False  # whether a training reads block by block, as it has to where they are streamed
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -84,8 +85,8 @@ def prepare(
     most 64 x 64, else 64.
     `seed` decides what is cut for validation and test. `cache`: a folder instead of the user's cache folder.
     `progress` is called with (done, total, what). Images whose pixels would take more than `cache_limit` bytes (by
-    default half of what is free on that disk, at most 20 GiB) are looked through once and decoded anew whenever needed.
-    `limit`: at most so many images of each split, as `Images.subset` takes them.
+    default a third of what is free on that disk, at most 20 GiB) are looked through once and decoded anew whenever
+    needed. `limit`: at most so many images of each split, as `Images.subset` takes them.
     """
     square = (size, size) if isinstance(size, int) else size
     wanted = Framing(square) if isinstance(square, tuple) else square
@@ -166,17 +167,18 @@ def _make(
 
 def _write(draft: Path, source: Source, filled: Filled, kept: Index, groups: NDArray[np.int64]) -> None:
     """The arrays of the entry: the rows that are kept, and nothing else."""
+    np.save(draft / "rows.npy", kept)
     if filled.pixels is None:
-        np.save(draft / "rows.npy", kept)
+        pass
     elif len(kept) == len(source):
         (draft / "decoded.npy").rename(draft / "pixels.npy")
     else:
         shape = (len(kept), *filled.pixels.shape[1:])
-        pixels = np.lib.format.open_memmap(draft / "pixels.npy", "w+", np.uint8, shape)
+        pixels = new_array(draft / "pixels.npy", np.uint8, shape)
         for start in range(0, len(kept), _COPIED_AT_ONCE):
             rows = kept[start : start + _COPIED_AT_ONCE]
             pixels[start : start + len(rows)] = filled.pixels[rows]
-        pixels.flush()
+        pixels.flush()  # type: ignore[attr-defined]
         (draft / "decoded.npy").unlink()
     if filled.pixels is not None:
         filled.pixels.flush()  # type: ignore[attr-defined]
@@ -209,7 +211,8 @@ def _assemble(source: Source, meta: dict[str, Any], arrays: dict[str, NDArray[An
     stored = arrays.get("pixels")
     return Images(
         pixels=Streamed(source, arrays["rows"], framing, channels) if stored is None else stored,
-        blocks=source.blocks[arrays["rows"]] if stored is None and source.blocks is not None else None,
+        blocks=None if source.blocks is None else source.blocks[arrays["rows"]],
+        in_blocks=stored is None and source.blocks is not None,
         labels=labels,
         names=Names(arrays["names"], arrays["ends"]),
         groups=groups,

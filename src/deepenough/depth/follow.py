@@ -28,6 +28,7 @@ class Pictures:
     seed: int
     preprocess: Preprocess
     fingerprint: str
+    in_blocks: bool
 
     def read(self) -> Images:
         """The images, from this machine's cache where they are in it."""
@@ -38,7 +39,7 @@ class Pictures:
                 f"{self.data or 'digits'}: this process finds other images there than process 0; "
                 "every machine needs the same"
             )
-        return replace(images, preprocess=self.preprocess)
+        return replace(images, preprocess=self.preprocess, in_blocks=self.in_blocks)
 
 
 def show(group: Group, asked: Options, images: Images) -> None:
@@ -52,6 +53,7 @@ def show(group: Group, asked: Options, images: Images) -> None:
             seed=asked.seed,
             preprocess=images.preprocess,
             fingerprint=images.fingerprint,
+            in_blocks=images.in_blocks,
         )
     )
     group.meet()

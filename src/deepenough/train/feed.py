@@ -114,7 +114,8 @@ class Feed:
 
     def _read(self, epoch: int, skip: int) -> Iterator[tuple[torch.Tensor, Index, slice, int]]:
         """For each batch the pixels of this process' share, their rows, where they lie in the batch, and its size."""
-        blocks = self.loader.images.blocks
+        images = self.loader.images
+        blocks = images.blocks if images.in_blocks else None
         for whole in batches(self.index, self.batch, seed=self.seed, epoch=epoch, blocks=blocks)[skip:]:
             mine = self.group.share(len(whole))
             # Mixing takes the image before, of the whole batch: it comes along, and goes again.
