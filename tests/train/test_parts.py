@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import time
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from deepenough.errors import DeepenoughError
 from deepenough.train import Recipe, choose_device, default_recipe
+from deepenough.train.ahead import Clock
 from deepenough.train.ema import Ema
 from deepenough.train.evaluate import evaluate
 from deepenough.train.feed import Feed, Loader, batches
+from deepenough.train.group import ALONE
 from deepenough.train.objective import Objective, balanced_weights
 from deepenough.train.optimizer import make_clip, make_optimizer, set_lr
+from deepenough.train.perform import fresh
 from deepenough.train.precision import Precision
+from deepenough.train.spread import spread
 
 CPU = torch.device("cpu")
 
@@ -252,3 +258,57 @@ def test_a_device_that_is_not_there_is_an_error() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(DeepenoughError, match="cuda"):
             choose_device("cuda")
+
+
+class Slow:
+    """Pixels that take a while to be read."""
+
+    def __init__(self, pixels: np.ndarray) -> None:
+        self.pixels = pixels
+
+    def __getitem__(self, index: np.ndarray) -> np.ndarray:
+        time.sleep(0.05)
+        return self.pixels[index]
+
+
+def test_judging_tells_how_long_it_waited_for_images(images: Any) -> None:
+    slow, clock = copy.copy(images), Clock()
+    slow.pixels = Slow(images.pixels)
+    found = evaluate(tiny(), slow, np.arange(40), images.preprocess, CPU, clock)
+    assert clock.seconds > 0.04
+    np.testing.assert_array_equal(found, evaluate(tiny(), images, np.arange(40), images.preprocess, CPU))
+
+
+@pytest.mark.filterwarnings("ignore:.*which is a no-op")
+def test_what_an_optimizer_remembers_lies_where_its_parameters_do(network: Any) -> None:
+    """Fused kernels read the count of steps on the device; checkpoints are read on the CPU."""
+    saved, step = fresh(network, Recipe(optimizer="adamw", lr=0.1), Objective(), CPU, 0, ALONE)
+    sum(parameter.sum() for parameter in saved.model.parameters()).backward()
+    step.optimizer.step()
+    gpu = torch.device("meta")  # which stands for one
+    elsewhere, _ = fresh(network, Recipe(optimizer="adamw", lr=0.1), Objective(), gpu, 0, ALONE)
+    elsewhere.restore(saved.tensors(), saved.facts())
+    remembered = [value for state in elsewhere.optimizer.state.values() for value in state.values()]
+    assert remembered
+    assert {value.device.type for value in remembered} == {"meta"}
+
+
+def test_norms_of_a_group_give_their_kernel_what_a_gpu_needs() -> None:
+    """CUDA's refuses to go without mean and inverse deviation, which the CPU's does not look at."""
+    seen: list[tuple[Any, ...]] = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if func is torch.ops.aten.native_batch_norm_backward.default:
+                seen.append(args)
+            return func(*args, **(kwargs or {}))
+
+    model = nn.Sequential(nn.BatchNorm2d(3)).double()
+    spread(model, ALONE)
+    x = torch.randn(4, 3, 5, 5, dtype=torch.float64, requires_grad=True)
+    with Watch():
+        model(x).square().sum().backward()
+    _, _, _, mean, variance, saved_mean, inverse, train, eps, _ = seen[0]
+    assert not train
+    torch.testing.assert_close(saved_mean, mean)
+    torch.testing.assert_close(inverse, (variance + eps).rsqrt())

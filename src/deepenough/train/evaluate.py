@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from deepenough.data import Images, Preprocess
+from deepenough.train.ahead import Clock, ahead
 from deepenough.train.feed import Index, Loader, normalise
 
 VALUES = 4_000_000  # of the first layer's input and output in a batch: enough to be fast, few enough to fit
@@ -21,19 +22,27 @@ def evaluation_batch(height: int, width: int) -> int:
 
 @torch.inference_mode()
 def evaluate(
-    model: nn.Module, images: Images, index: Index, preprocess: Preprocess, device: torch.device
+    model: nn.Module,
+    images: Images,
+    index: Index,
+    preprocess: Preprocess,
+    device: torch.device,
+    waited: Clock | None = None,
 ) -> npt.NDArray[np.float32]:
     """Class probabilities float32 (n, classes) of the images `index`, in that order.
 
-    The model is put into evaluation mode meanwhile; it stays on its device, which `device` names.
+    The model is put into evaluation mode meanwhile; it stays on its device, which `device` names. `waited` counts the
+    seconds that were waited for images.
     """
     loader = Loader(images, device)
     found = np.empty((len(index), len(images.classes)), np.float32)
     size = evaluation_batch(*preprocess.size)
     training, dtype = model.training, next(model.parameters()).dtype
     model.eval()
-    for start in range(0, len(index), size):
-        pixels = normalise(loader.raw(index[start : start + size]), preprocess).to(dtype)
+    starts = range(0, len(index), size)
+    pieces = (loader.read(index[start : start + size]) for start in starts)
+    for start, read in zip(starts, ahead(pieces, waited or Clock()), strict=True):
+        pixels = normalise(loader.scaled(read), preprocess).to(dtype)
         logits = model(pixels.contiguous(memory_format=torch.channels_last))
         found[start : start + size] = torch.softmax(logits.float(), dim=1).cpu().numpy()
     model.train(training)

@@ -92,11 +92,12 @@ class _Normalise(torch.autograd.Function):
         x, weight, mean, variance, count = ctx.saved_tensors
         # The kernel for fixed statistics gives this process' sums. From those of all follows what the statistics add to
         # the gradient of x: by channel a x + b, beside weight / sigma times the given gradient.
+        inverse = (variance + ctx.eps).rsqrt()  # of sigma; only CUDA's kernel looks at it
         _, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
-            given, x, weight, mean, variance, None, None, False, ctx.eps, [False, True, True]
+            given, x, weight, mean, variance, mean, inverse, False, ctx.eps, [False, True, True]
         )
         sums = ctx.group.every(torch.stack((of_weight, of_bias))).sum(dim=0)
-        factor = weight / (variance + ctx.eps).sqrt()
+        factor = weight * inverse
         scale = -factor / count
         through = F.batch_norm(x, mean, variance, scale * sums[0], scale * sums[1], False, 0.0, ctx.eps)
         by_channel = [1, -1] + [1] * (x.dim() - 2)

@@ -102,7 +102,8 @@ class State:
         for name, tensor in _under("optimizer/", tensors).items():
             number, key = name.split("/")
             parameter = parameters[int(number)]
-            like = torch.empty_like(parameter) if tensor.shape == parameter.shape else torch.empty_like(tensor)
+            same = tensor.shape == parameter.shape  # else a count of steps, which fused kernels read on their device
+            like = torch.empty_like(parameter if same else tensor, device=parameter.device)
             self.optimizer.state[parameter][key] = like.detach().copy_(tensor)
         if facts["scaler"]:
             self.precision.scaler.load_state_dict(dict(facts["scaler"]))

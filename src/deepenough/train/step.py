@@ -42,6 +42,7 @@ class Step:
         images, targets = batch.images, batch.targets
         tally = torch.zeros(4, device=images.device)
         tally[3] = stop
+        micro_batch = micro_batch and max(micro_batch, self.group.fewest)
         largest = -(-batch.total // self.group.size)  # share: all go through in as many pieces, norms meet in each
         pieces = -(-largest // (micro_batch or largest))
         first = batch.first
@@ -64,6 +65,8 @@ def make_step(
     model: nn.Module, recipe: Recipe, objective: Objective, device: torch.device, group: Group = ALONE
 ) -> Step:
     """The step of a recipe for a model on its device: the one place for precision, compilation and the group."""
+    if recipe.compiled:  # torch compiles the code that all our models share for a few of them, and then no more
+        torch.compiler.reset()
     return Step(
         model=model,
         forward=torch.compile(model) if recipe.compiled else model,
