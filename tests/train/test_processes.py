@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -17,7 +18,11 @@ import pytest
 import torch
 from lockstep import lead
 
-from deepenough.train.checkpoint import newest
+from deepenough.errors import DeepenoughError
+from deepenough.train import processes as several
+from deepenough.train.checkpoint import newest, shortened
+from deepenough.train.perform import ShortError
+from deepenough.train.processes import Asker, LostError, joined
 
 LOCKSTEP = Path(__file__).with_name("lockstep.py")
 
@@ -116,8 +121,10 @@ def test_where_memory_runs_out_they_go_on_with_half_as_many_at_once(short: int, 
     assert "goes on with 4 at once" in complaints[0]
     found = newest(folder)
     assert found is not None
-    assert (found[1]["micro_batch"], found[1]["step"]) == (4, 8)
+    assert found[1]["step"] == 8
+    assert shortened(folder) == 4
     finish(start(folder, 2, given))
+    assert shortened(folder) == 0
     assert difference(lead(folder, given), lead(tmp_path / "one", given)) < 1e-9
 
 
@@ -161,3 +168,37 @@ def test_a_wide_batch_norm_is_torchs_over_the_whole_batch() -> None:
         pairs = [(x.grad, other.grad), (plain.weight.grad, wide.weight.grad), (plain.bias.grad, wide.bias.grad)]
         for mine, theirs in [*pairs, *zip(plain.buffers(), wide.buffers(), strict=True)]:
             torch.testing.assert_close(mine, theirs)
+
+
+def test_a_piece_of_a_group_is_never_empty(tmp_path: Path) -> None:
+    given = {"epochs": 2, "micro_batch": 1}  # what one process alone may have come down to
+    finish(start(tmp_path, 2, given))
+    assert lead(tmp_path, given).ended == "finished"
+
+
+def test_a_store_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    ask = Asker()
+    assert ask(divmod, 7, 2) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        ask(divmod, 1, 0)
+    monkeypatch.setattr(several, "PATIENCE", 0.2)
+    began = time.monotonic()
+    with pytest.raises(LostError, match="no answer"):
+        ask(time.sleep, 3)
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("error", [ShortError(8, 2, 4), LostError("[a.cc:7] Connection closed. Look there")])
+def test_errors_travel_between_processes_as_they_are(error: Exception) -> None:
+    found = pickle.loads(pickle.dumps(error))
+    assert type(found) is type(error)
+    assert str(found) == str(error)
+    assert getattr(found, "half", None) == getattr(error, "half", None)
+
+
+@pytest.mark.parametrize(("device", "said"), [("cuda", "process 1 of this machine has no GPU"), ("mps", "Apple")])
+def test_a_process_without_a_device_is_told(device: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(DeepenoughError, match=said), joined(torch.device(device)):
+        pass

@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -260,3 +261,44 @@ def test_the_callers_random_numbers_and_threads_stay(go: Go, tmp_path: Path) -> 
     go(tmp_path)
     assert torch.equal(torch.rand(3), expected)
     assert torch.get_num_threads() == 1
+
+
+class Waits:
+    """A state whose checkpoint is written as soon as a test allows it."""
+
+    step = 7
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        return {"model/weight": torch.ones(3)}
+
+    def facts(self) -> dict[str, Any]:
+        return {"step": self.step}
+
+
+def test_a_checkpoint_may_be_written_beside_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that others wait for must not be silent for long, however slow its disk is."""
+    state: Any = Waits()
+    go_on, plain = threading.Event(), checkpoints.write_whole
+
+    def slow(path: Path, content: bytes) -> None:
+        assert go_on.wait(10)
+        plain(path, content)
+
+    monkeypatch.setattr(checkpoints, "write_whole", slow)
+    keeper = checkpoints.Keeper(tmp_path, "", seconds=0.0, beside=True)
+    keeper.save(state)
+    assert checkpoints.newest(tmp_path) is None
+    assert not keeper.due(state, epoch_ended=True)
+    go_on.set()
+    keeper.settle()
+    found = checkpoints.newest(tmp_path)
+    assert found is not None
+    assert found[1]["step"] == 7
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError("no room")
+
+    monkeypatch.setattr(checkpoints, "write_whole", full)
+    keeper.save(state)
+    with pytest.raises(OSError, match="no room"):
+        keeper.settle()

@@ -7,6 +7,7 @@ import math
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from small import make_images, make_network
+from torch._dynamo.testing import CompileCounter
 
+from deepenough.data.streamed import Streamed
 from deepenough.errors import DeepenoughError
 from deepenough.nets import NETWORKS, Conv, Dense, Flatten, GlobalAvgPool, Network, Relu, activations
-from deepenough.train import Recipe, train
+from deepenough.train import Interrupted, Recipe, train
 from deepenough.train import measure as measuring
 from deepenough.train import perform as performing
-from deepenough.train.measure import FREE, Measured, at_once, measure, step_bytes, timed
+from deepenough.train.group import ALONE, Group
+from deepenough.train.loop import Supervisor
+from deepenough.train.measure import FREE, Measured, Notes, at_once, measure, step_bytes, timed
 from deepenough.train.memory import available, peak
+from deepenough.train.objective import Objective
+from deepenough.train.perform import fresh
 from deepenough.train.step import Step
 from deepenough.train.ways import NOTICEABLE, Way, best, others
 
@@ -226,3 +233,55 @@ def test_the_gradient_is_that_of_the_whole_batch(micro_batch: int, tmp_path: Pat
     whole, pieces = go(0), go(micro_batch)
     for name, tensor in whole.state.items():
         torch.testing.assert_close(pieces.state[name], tensor, rtol=1e-10, atol=1e-12)
+
+
+def test_a_measurement_that_was_stopped_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was cut short: what it would say is wrong, and must not be remembered."""
+    asked: list[bool] = []
+
+    def stop() -> bool:
+        return bool(asked)
+
+    def timing(way: Way, *given: Any, **named: Any) -> Way:
+        if way.memory_format == "contiguous":
+            asked.append(True)
+        return replace(way, seconds=300.0 if asked else 1.0)
+
+    monkeypatch.setattr(measuring, "timed", timing)
+    with pytest.raises(Interrupted):
+        measure(make_network(), RECIPE, make_images(), TRAIN, planned=1e6, stop=stop, cache=tmp_path)
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_what_was_noted_of_streamed_images_is_theirs(tmp_path: Path) -> None:
+    kept, streamed = make_images(), make_images()
+    streamed.pixels = Streamed.__new__(Streamed)
+    notes = [
+        Notes(tmp_path, make_network(), RECIPE, images, torch.device("cpu")).path for images in (kept, streamed, kept)
+    ]
+    assert notes[0] == notes[2] != notes[1]
+
+
+def test_any_number_of_networks_can_be_compiled_after_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch compiles one piece of code for eight models at most, and ours all share theirs."""
+    compiled = CompileCounter()
+    plain = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda model: plain(model, backend=compiled))
+    counts = []
+    for width in range(4, 16):
+        network = Network(f"{width} wide", (1, 8, 8), (Conv(width), Relu(), GlobalAvgPool(), Dense(4)))
+        recipe = replace(RECIPE, compiled=True)
+        _, step = fresh(network, recipe, Objective(), torch.device("cpu"), 0, ALONE)
+        step.forward(torch.zeros(2, 1, 8, 8))
+        counts.append(compiled.frame_count)
+    assert counts == list(range(1, 13))
+
+
+def test_a_group_on_gpus_sees_in_every_step_that_a_trial_is_over() -> None:
+    """A trial may have fewer steps an epoch than a training lets pass between two looks."""
+    wishes = type("Wishes", (), {"device": SimpleNamespace(type="cuda"), "__gt__": lambda self, other: True})()
+    group = type("Two", (Group,), {"size": 2})()
+    state: Any = SimpleNamespace(step=3)
+    for look, stops in ((1, True), (10, False)):
+        supervisor = Supervisor(None, lambda: False, lambda *_: None, 0, group, look)
+        assert supervisor._stops(state, wishes) is stops

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,20 +22,24 @@ from deepenough.train.state import State, Tensors
 
 NAME = re.compile(r"step-(\d{8,})-([0-9a-f]{16})\.safetensors")
 KEEP = 2
+SHORT = "short"  # the file that says how many images at once there was memory for
 SHARE = 0.02  # of the time that checkpoints may take
 
 
-def save(folder: Path, state: State, identity: str) -> Path:
+def packed(state: State, identity: str) -> bytes:
+    """The content of a checkpoint."""
+    facts = json.dumps({"identity": identity, **state.facts()})
+    return pack(state.tensors(), {"deepenough": facts})
+
+
+def write(folder: Path, step: int, content: bytes) -> None:
     """Write a checkpoint and remove all but the newest two."""
     folder.mkdir(parents=True, exist_ok=True)
-    facts = json.dumps({"identity": identity, **state.facts()})
-    content = pack(state.tensors(), {"deepenough": facts})
-    path = folder / f"step-{state.step:08d}-{sha256(content)[:16]}.safetensors"
+    path = folder / f"step-{step:08d}-{sha256(content)[:16]}.safetensors"
     write_whole(path, content)
     for old in listed(folder)[KEEP:]:
         if old != path:
             old.unlink(missing_ok=True)
-    return path
 
 
 def listed(folder: Path) -> list[Path]:
@@ -71,8 +77,14 @@ def newest(folder: Path) -> tuple[Tensors, dict[str, Any]] | None:
 
 def remove(folder: Path) -> None:
     """Remove all checkpoints and what a killed process left half written."""
-    for path in [*listed(folder), *folder.glob("step-*.tmp")]:
+    for path in [*listed(folder), *folder.glob("step-*.tmp"), folder / SHORT]:
         path.unlink(missing_ok=True)
+
+
+def shortened(folder: Path) -> int:
+    """How many images at once memory was left for when it ran out in a group; 0 where that never was."""
+    path = folder / SHORT
+    return int(path.read_text()) if path.is_file() else 0
 
 
 @dataclass
@@ -80,26 +92,55 @@ class Keeper:
     """Saves checkpoints often enough to lose little, and seldom enough to cost little.
 
     At most every `seconds` within an epoch and after each epoch, but never more than 2% of the time. `steps`, where
-    it is not 0, saves every so many steps regardless.
+    it is not 0, saves every so many steps regardless. With `beside` the file is written while the training goes on:
+    other processes that wait for this one would take it for dead where the disk is slow.
     """
 
     folder: Path
     identity: str
     seconds: float = 20.0
     steps: int = 0
+    beside: bool = False
     _saved: float = field(default_factory=time.perf_counter)
     _cost: float = 0.0
+    _writing: Future[None] | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def save(self, state: State) -> None:
-        start = time.perf_counter()
-        save(self.folder, state, self.identity)
-        self._saved = time.perf_counter()
-        self._cost = self._saved - start
+        self.settle()
+        start, step = time.perf_counter(), state.step
+        content = packed(state, self.identity)
+
+        def put() -> None:
+            write(self.folder, step, content)
+            self._saved = time.perf_counter()
+            self._cost = self._saved - start
+
+        if not self.beside:
+            put()
+            return
+        writer = ThreadPoolExecutor(1, "checkpoint")
+        self._writing = writer.submit(put)
+        writer.shutdown(wait=False)
+
+    def settle(self) -> None:
+        """Wait for the checkpoint that is being written, and raise what went wrong with it."""
+        writing, self._writing = self._writing, None
+        if writing:
+            writing.result()
+
+    def shorten(self, at_once: int) -> None:
+        """Have the training go on with so many images at once, whatever its newest checkpoint says."""
+        with self._lock:  # two threads may come to know it at once
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_whole(self.folder / SHORT, str(at_once).encode())
 
     def due(self, state: State, epoch_ended: bool) -> bool:
         """Whether it is time for the next one."""
         if self.steps and state.step % self.steps == 0:
             return True
+        if self._writing and not self._writing.done():
+            return False
         since = time.perf_counter() - self._saved
         return since >= self._cost / SHARE and (epoch_ended or since >= self.seconds)
 

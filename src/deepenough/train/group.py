@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,9 @@ class Group:
 
     def run_short(self) -> None:
         """Tell the others that this process is out of memory."""
+
+    def if_short(self, what: Callable[[], None]) -> None:
+        """What to do as soon as another process has told that it is out of memory, whatever this one waits for."""
 
     def ran_short(self) -> bool:
         """Whether another process, which is gone now, was out of memory."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,7 @@ Watch = Callable[[Sequence[Epoch]], str]
 Progress = Callable[[int, int, Epoch | None], None]
 
 PAID = ("images", "range_images", "evaluated_images", "seconds", "waited", "lr")
-LOOK = 10  # steps between looks at the loss: each makes a GPU wait
+LOOK = 10  # steps between looks at the loss and at wishes to stop: each makes a GPU wait
 
 
 class NotFiniteError(Exception):
@@ -44,7 +43,6 @@ class Job:
 
     feed: Feed
     held_out: Index
-    folder: Path | None  # only the leader has one
     epochs: int
     patience: int
     schedule: Schedule
@@ -57,7 +55,8 @@ class Job:
 class Supervisor:
     """Looks after a training between its steps: stops, checkpoints, finite losses, progress.
 
-    Only the leader of a group has a `keeper`; all else comes out the same on every process.
+    Only the leader of a group has a `keeper`; all else comes out the same on every process. `look` is the number
+    of steps between looks at the wishes to stop, each of which makes a GPU wait.
     """
 
     keeper: Keeper | None
@@ -65,6 +64,7 @@ class Supervisor:
     progress: Progress
     total: int
     group: Group = ALONE
+    look: int = LOOK
 
     def after_step(self, state: State, wishes: torch.Tensor) -> None:
         if self._stops(state, wishes):
@@ -98,7 +98,7 @@ class Supervisor:
         """Whether to stop now: in a group all at once, after a step that has told the others of the wish."""
         if self.group.size == 1:
             return self.stop()
-        looks = wishes.device.type == "cpu" or state.step % LOOK == 0
+        looks = wishes.device.type == "cpu" or state.step % self.look == 0
         return looks and bool(wishes > 0)
 
     def _check(self, state: State) -> None:
@@ -182,17 +182,22 @@ def judge(state: State, job: Job) -> npt.NDArray[np.float32]:
     share."""
     loader = job.feed.loader
     mine = job.held_out[job.group.share(len(job.held_out))]
-    found = evaluate(state.ema.model, loader.images, mine, loader.images.preprocess, loader.device)
+    found = evaluate(
+        state.ema.model, loader.images, mine, loader.images.preprocess, loader.device, waited=job.feed.waited
+    )
+    state.waited += job.feed.waited.take()
     return job.group.rows(found, len(job.held_out))
 
 
-def last_good(state: State, job: Job, initial: tuple[Tensors, dict[str, Any]]) -> None:
+def last_good(state: State, job: Job, keeper: Keeper | None, initial: tuple[Tensors, dict[str, Any]]) -> None:
     """Go back to the newest checkpoint whose predictions are numbers, or else to the `initial` state.
 
     What was thrown away was paid for, so images and seconds stay counted.
     """
     paid = {name: getattr(state, name) for name in PAID}
-    saved = iter([*(whole(job.folder) if job.folder else ()), initial])
+    if keeper:
+        keeper.settle()
+    saved = iter([*(whole(keeper.folder) if keeper else ()), initial])
     good = False
     while not good:
         if job.group.leads:

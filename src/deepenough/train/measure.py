@@ -96,7 +96,14 @@ def measure(
     if "micro_batch" in free and device.type == "cpu":
         some = at_once(network, recipe.batch, available())
         base = replace(base, micro_batch=some and max(some, least))
-    base = timed(base, network, recipe, images, index, stop=stop)
+
+    def clock(way: Way, limit: float = math.inf) -> Way:
+        found = timed(way, network, recipe, images, index, limit=limit, stop=stop)
+        if stop():  # it was cut short, and is no measurement
+            raise Interrupted("stopped while ways to compute a step were measured")
+        return found
+
+    base = clock(base)
     while base.seconds == math.inf:
         some = base.micro_batch or recipe.batch
         if "micro_batch" not in free or some <= least:
@@ -104,14 +111,12 @@ def measure(
                 f"{network.name}: a training step with {some} image{'s' * (some > 1)} at once takes more memory than "
                 "there is; use a smaller --size or --batch"
             )
-        base = timed(replace(base, micro_batch=max(-(-some // 2), least)), network, recipe, images, index, stop=stop)
-    notes = Notes(cache, network, recipe, device)
+        base = clock(replace(base, micro_batch=max(-(-some // 2), least)))
+    notes = Notes(cache, network, recipe, images, device)
     tried = [base]
     left = SHARE * base.total(planned)
     layers = sum(isinstance(visit.layer, (Conv, Dense)) for visit in visits(network))
     for field, value in others(base, device.type, torch.get_num_threads(), free):
-        if stop():
-            raise Interrupted("stopped while ways to compute a step were measured")
         soonest = best(tried, planned)
         if value == "float16" and soonest.precision == "bfloat16":
             continue  # as fast, and needs no scaling of the loss; float16 is for GPUs without it
@@ -123,7 +128,7 @@ def measure(
                 continue
             left -= cost
             try:
-                known = timed(way, network, recipe, images, index, limit=cost, stop=stop)
+                known = clock(way, limit=cost)
             except CompilerError:
                 continue
             notes.write(known, base)
@@ -186,7 +191,6 @@ def timed(
             job = Job(
                 feed=Feed(loader, index, recipe.batch, recipe.augment, seed=0, group=group),
                 held_out=np.empty(0, np.int64),
-                folder=None,
                 epochs=1,
                 patience=0,
                 schedule=lambda _: 1e-4,
@@ -194,7 +198,7 @@ def timed(
                 freeze_norms=recipe.freeze_norms,
                 group=group,
             )
-            supervisor = Supervisor(keeper=None, stop=enough, progress=lambda *_: None, total=0, group=group)
+            supervisor = Supervisor(keeper=None, stop=enough, progress=lambda *_: None, total=0, group=group, look=1)
             began = time.perf_counter()
             with suppress(Interrupted, NotFiniteError):
                 while True:
@@ -237,9 +241,11 @@ def step_bytes(network: Network, batch: int) -> int:
 class Notes:
     """What ways gave against the recipe's own, on this machine for one network and shape; a file of the cache."""
 
-    def __init__(self, cache: str | Path | None, network: Network, recipe: Recipe, device: torch.device) -> None:
+    def __init__(
+        self, cache: str | Path | None, network: Network, recipe: Recipe, images: Images, device: torch.device
+    ) -> None:
         own = replace(recipe, epochs=1, lr=None)  # neither changes what a step costs
-        words = [repr(network), own.to_json(), machine(device)]
+        words = [repr(network), own.to_json(), machine(device), type(images.pixels).__name__]  # streamed ones come late
         name: str = hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:32]
         self.path = cache_folder(cache).with_name("measured") / f"{name}.json"
 

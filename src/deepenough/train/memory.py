@@ -8,6 +8,8 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
+
 M_TRIM_THRESHOLD = -1  # numbers of malloc.h
 M_MMAP_MAX = -4
 # The files of a control group, in the versions 2 and 1 of Linux's: its limit, its use, and what names of its counts
@@ -45,8 +47,11 @@ def available(root: Path = Path("/")) -> int | None:
     return min(found) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if found else None
 
 
-def peak() -> int | None:
-    """The most bytes of memory that this process has taken so far; None where that cannot be known."""
+def peak(device: str = "cpu") -> int | None:
+    """The most bytes of memory that this process has taken so far, the GPU's where it trains on one; None where that
+    cannot be known."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated()
     try:
         import resource
     except ImportError:  # Windows

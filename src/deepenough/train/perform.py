@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import gc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from deepenough.data import Images
 from deepenough.errors import DeepenoughError
 from deepenough.nets import Network
 from deepenough.nets.build import build
-from deepenough.train.checkpoint import Keeper, newest
+from deepenough.train.checkpoint import Keeper, newest, shortened
 from deepenough.train.curve import Epoch
 from deepenough.train.device import place
 from deepenough.train.draws import own_draws, own_threads
@@ -77,100 +78,150 @@ def perform(
         feed = Feed(
             Loader(images, device, state.precision.dtype), task.train, recipe.batch, recipe.augment, task.seed, group
         )
-        if office and office.start is not None:
-            load_start(state, office.start)
-        initial = copy.deepcopy(state.tensors()), state.facts()
-        if office and office.saved:
-            state.restore(*office.saved)
-        state.share(group)
-        if not task.begun:
-            set_peak(state, step, feed, recipe)
-            if office:
-                office.keeper.save(state)
-        job = Job(
-            feed=feed,
-            held_out=task.held_out,
-            folder=office.keeper.folder if office else None,
-            epochs=recipe.epochs,
-            patience=recipe.patience,
-            schedule=schedule(recipe.schedule, lr=state.lr, steps=recipe.epochs * feed.steps, warmup=recipe.warmup),
-            step=step,
-            freeze_norms=recipe.freeze_norms,
-            group=group,
-        )
-        supervisor = Supervisor(
-            keeper=office.keeper if office else None,
-            stop=stop,
-            progress=office.progress if office else lambda *_: None,
-            total=recipe.epochs * feed.steps,
-            group=group,
-        )
+        initial = begin(state, group, office)
+        keeper = office.keeper if office else None
+        with remembered(state, feed, keeper):
+            if not task.begun:
+                set_peak(state, step, feed, recipe)
+                if keeper:
+                    keeper.save(state)
+            job = Job(
+                feed=feed,
+                held_out=task.held_out,
+                epochs=recipe.epochs,
+                patience=recipe.patience,
+                schedule=schedule(recipe.schedule, lr=state.lr, steps=recipe.epochs * feed.steps, warmup=recipe.warmup),
+                step=step,
+                freeze_norms=recipe.freeze_norms,
+                group=group,
+            )
+            supervisor = Supervisor(
+                keeper=keeper,
+                stop=stop,
+                progress=office.progress if office else lambda *_: None,
+                total=recipe.epochs * feed.steps,
+                group=group,
+            )
 
-        def watch(curve: Sequence[Epoch]) -> str:
-            return str(group.agree(office.watch(curve) if office else None))
+            def watch(curve: Sequence[Epoch]) -> str:
+                return str(group.agree(office.watch(curve) if office else None))
 
-        try:
-            ended = run_in_memory(state, job, supervisor, watch)
-        except NotFiniteError:
-            ended = "not finite"
-            last_good(state, job, initial)
-        if state.judged is None:
-            state.judged = judge(state, job)
-        if office and ended not in ENDS:
-            office.keeper.save(state)
+            try:
+                ended = run_in_memory(state, job, supervisor, watch)
+            except NotFiniteError:
+                ended = "not finite"
+                last_good(state, job, keeper, initial)
+            if state.judged is None:
+                state.judged = judge(state, job)
+        if keeper and ended not in ENDS:
+            keeper.save(state)
     return state, ended
 
 
-def run_in_memory(state: State, job: Job, supervisor: Supervisor, watch: Watch) -> str:
-    """`run`; where memory runs out, it goes on from the newest checkpoint with half as many images at once.
+def begin(state: State, group: Group, office: Office | None) -> tuple[Tensors, dict[str, Any]]:
+    """Bring the state of every process to where the training starts or goes on; what it was initially."""
+    if office and office.start is not None:
+        load_start(state, office.start)
+    initial = copy.deepcopy(state.tensors()), state.facts()
+    if office:
+        if office.saved:
+            state.restore(*office.saved)
+        state.micro_batch = min(filter(None, (state.micro_batch, shortened(office.keeper.folder))), default=0)
+    state.share(group)
+    return initial
 
-    The processes of a group can't come together again once one has left a step: the checkpoint says how to go on.
-    """
-    group = job.group
+
+def run_in_memory(state: State, job: Job, supervisor: Supervisor, watch: Watch) -> str:
+    """`run`; where a process alone runs out of memory, it goes on from the newest checkpoint with half as many images
+    at once."""
     while True:
         try:
             return run(state, job, supervisor, watch)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if not out_of_memory(error):
+            if job.group.size > 1 or not out_of_memory(error):
                 raise
-            group.run_short()
-        except LostError:
-            if not group.ran_short():
-                raise
-        at_once, half = fewer(state, job.feed)
+        half = fewer(state, job.feed)
         if supervisor.keeper:
             saved = newest(supervisor.keeper.folder)
             if saved:
                 state.restore(*saved)
             state.micro_batch = half
             supervisor.keeper.save(state)
-        if group.size > 1:
-            raise DeepenoughError(
-                f"out of memory with {at_once} images at once on one of {group.size} processes; "
-                f"started again with `fit --resume RUN`, it goes on with {half} at once"
-            ) from None
 
 
-def fewer(state: State, feed: Feed) -> tuple[int, int]:
-    """How many images were too many at once, and half as many; what the failed step has left in memory goes.
+class ShortError(DeepenoughError):
+    """A process of a group is out of memory; `half` as many images at once may go."""
+
+    def __init__(self, at_once: int, size: int, half: int) -> None:
+        super().__init__(
+            f"out of memory with {at_once} images at once on one of {size} processes; "
+            f"started again with `fit --resume RUN`, it goes on with {half} at once"
+        )
+        self.given, self.half = (at_once, size, half), half
+
+    def __reduce__(self) -> tuple[type[ShortError], tuple[int, int, int]]:
+        return ShortError, self.given
+
+
+@contextmanager
+def remembered(state: State, feed: Feed, keeper: Keeper | None) -> Iterator[None]:
+    """Where a group runs out of memory, its folder says with how many images at once the training goes on.
+
+    All its processes end: they can't come together again once one has left a step. On GPUs a leader that waits for the
+    others is ended from outside, so it notes the number as soon as it hears of it.
+    """
+    group = feed.group
+
+    def note() -> None:
+        if keeper and at_once(state, feed) > group.fewest:
+            keeper.shorten(halved(state, feed))
+
+    group.if_short(note)
+    try:
+        yield
+        return
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if group.size == 1 or not out_of_memory(error):
+            raise
+        group.run_short()
+    except LostError:
+        if not group.ran_short():
+            raise
+    note()
+    raise ShortError(at_once(state, feed), group.size, halved(state, feed))
+
+
+def at_once(state: State, feed: Feed) -> int:
+    """How many images of this process go through at once."""
+    return state.micro_batch or -(-feed.batch // feed.group.size)
+
+
+def halved(state: State, feed: Feed) -> int:
+    """Half as many images at once as were too many. Raises DeepenoughError where that would be too few."""
+    many = at_once(state, feed)
+    if many <= feed.group.fewest:
+        images = "1 image" if many == 1 else f"{many} images"
+        raise DeepenoughError(f"out of memory with {images} at once; use a smaller --size, or more processes")
+    return -(-many // 2)
+
+
+def fewer(state: State, feed: Feed) -> int:
+    """`halved`; what the failed step has left in memory goes.
 
     Called once its error is forgotten, which holds on to all that the step had made.
     """
-    group = feed.group
-    at_once = state.micro_batch or -(-feed.batch // group.size)
-    if at_once <= group.fewest:
-        images = "1 image" if at_once == 1 else f"{at_once} images"
-        raise DeepenoughError(f"out of memory with {images} at once; use a smaller --size, or more processes")
+    half = halved(state, feed)
     state.optimizer.zero_grad(set_to_none=True)
     gc.collect()
     if state.tally.device.type == "cuda":
         torch.cuda.empty_cache()
-    return at_once, -(-at_once // 2)
+    return half
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out; on the CPU torch raises a RuntimeError."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+    """Whether an error says that memory ran out; on the CPU, and in libraries of a GPU's, that is a RuntimeError."""
+    words = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(word in str(error) for word in words)
 
 
 def fresh(
@@ -228,7 +279,7 @@ def set_peak(state: State, step: Step, feed: Feed, recipe: Recipe) -> None:
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if feed.group.size > 1 or not out_of_memory(error):
                 raise
-        _, state.micro_batch = fewer(state, feed)
+        state.micro_batch = fewer(state, feed)
     state.lr = found.lr
     state.seconds += found.seconds
     state.range_images = found.images

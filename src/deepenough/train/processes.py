@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import itertools
 import os
+import queue
 import re
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
@@ -25,6 +26,7 @@ from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
 from deepenough.errors import DeepenoughError
+from deepenough.machine import cores
 from deepenough.train.group import Group, share
 from deepenough.train.wires import Wires, wired
 
@@ -40,6 +42,7 @@ class LostError(DeepenoughError):
     """Another process of the group is gone."""
 
     def __init__(self, why: object) -> None:
+        self.why = str(why)
         # gloo tells where in its source it was, and what to read there.
         words = re.sub(r"\[[^\]]*\.(cc|h):\d+\]\s*", "", str(why)).strip() or "no sign of life"
         first = re.split(r"\.\s|\n", words)[0]
@@ -47,6 +50,9 @@ class LostError(DeepenoughError):
             f"another process of this training is gone ({first}); what was done until the newest checkpoint is kept: "
             "start all processes again with `fit --resume RUN`"
         )
+
+    def __reduce__(self) -> tuple[type[LostError], tuple[str]]:
+        return LostError, (self.why,)
 
 
 class EndedError(DeepenoughError):
@@ -76,7 +82,35 @@ def share_of_threads(threads: int) -> int:
     beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if beside == 1 or os.environ.get("OMP_NUM_THREADS") != "1":
         return threads
-    return max((os.cpu_count() or 1) // beside, 1)
+    return max(cores() // beside, 1)
+
+
+class Asker:
+    """Asks for the main thread what may never be answered: a store behind a cut wire."""
+
+    def __init__(self) -> None:
+        self._asked: queue.SimpleQueue[tuple[Callable[..., Any], tuple[Any, ...]]] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[Any, Exception | None]] = queue.SimpleQueue()
+        threading.Thread(target=self._ask, daemon=True).start()
+
+    def __call__(self, call: Callable[..., Any], *given: Any) -> Any:
+        """What `call` gives or raises. Raises LostError where it takes longer than a process may be silent."""
+        self._asked.put((call, given))
+        try:
+            answer, error = self._answers.get(timeout=PATIENCE)
+        except queue.Empty:
+            raise LostError(f"no answer for {PATIENCE:.0f} s") from None
+        if error:
+            raise error
+        return answer
+
+    def _ask(self) -> None:
+        while True:
+            call, given = self._asked.get()
+            try:
+                self._answers.put((call(*given), None))
+            except Exception as error:  # whatever it is, it is the main thread's
+                self._answers.put((None, error))
 
 
 class Processes(Group):
@@ -88,10 +122,22 @@ class Processes(Group):
         self.rank, self.size, self.store, self.device = rank, size, store, device
         self.wires: Wires | None = None
         self.short = threading.Event()  # another process has told that it is out of memory
+        self._when_short: Callable[[], None] = lambda: None
+        self._ask = Asker()
         self._orders = 0
 
     def run_short(self) -> None:
         self._run(self.store.set, SHORT, str(self.rank))
+
+    def if_short(self, what: Callable[[], None]) -> None:
+        self._when_short = what
+
+    def hear(self, short: bool) -> None:
+        """Whether some process is out of memory, as the thread that beats finds it."""
+        if short and not self.short.is_set():
+            with suppress(OSError):  # the main thread will try it, too
+                self._when_short()
+            self.short.set()
 
     def ran_short(self) -> bool:
         return self.short.wait(2 * BEAT)
@@ -147,11 +193,11 @@ class Processes(Group):
 
     def _met(self, what: str, whom: Iterable[int]) -> None:
         """Say that this process is there, and wait for others as long as they show that they are alive."""
-        self._run(self.store.set, f"{what}/{self._orders}/{self.rank}", "here")
+        self._run(self._ask, self.store.set, f"{what}/{self._orders}/{self.rank}", "here")
         for rank in whom:
             last, since = b"", time.monotonic()
-            while not self._run(self.store.check, [f"{what}/{self._orders}/{rank}"]):
-                seen = self._run(self.store.get, f"{ALIVE}/{rank}")
+            while not self._run(self._ask, self.store.check, [f"{what}/{self._orders}/{rank}"]):
+                seen = self._run(self._ask, self.store.get, f"{ALIVE}/{rank}")
                 if seen != last:
                     last, since = seen, time.monotonic()
                 if seen == ENDED.encode():
@@ -171,8 +217,17 @@ class Processes(Group):
 def joined(device: torch.device) -> Iterator[Processes]:
     """This process in its group, from the environment that torchrun sets."""
     backend = "nccl" if device.type == "cuda" else "gloo"
+    if device.type == "mps":
+        raise DeepenoughError("several processes can't train on Apple's GPU together: give --device cpu")
     if device.type == "cuda":
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        place, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        if place >= there:
+            raise DeepenoughError(
+                f"process {place} of this machine has no GPU of its own: it shows {there} of them to each process; "
+                "start as many processes as GPUs, and let each see all (with Slurm, --gpus-per-node and no "
+                "--gpus-per-task), or give --device cpu"
+            )
+        torch.cuda.set_device(place)
     try:
         shared, rank, size = next(iter(rendezvous("env://", timeout=timedelta(seconds=TOGETHER))))
         store = PrefixStore(muster(shared, rank, size), shared)
@@ -185,8 +240,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
         with suppress(RuntimeError):  # the store is gone, and the group with it: what comes next says so
             for number in itertools.count():
                 store.set(f"{ALIVE}/{rank}", str(number))
-                if not group.short.is_set() and store.check([SHORT]):  # asked here, since a cut wire never answers
-                    group.short.set()
+                group.hear(store.check([SHORT]))  # asked here, since a cut wire never answers
                 if over.wait(BEAT):
                     store.set(f"{ALIVE}/{rank}", ENDED)
                     return

@@ -74,7 +74,7 @@ def train(
     saved = checkpoint.newest(folder)
     if saved:
         check_identity(folder, saved[1]["identity"], identity)
-    keeper = Keeper(folder, identity, checkpoint_seconds, checkpoint_steps)
+    keeper = Keeper(folder, identity, checkpoint_seconds, checkpoint_steps, beside=group.size > 1)
     drawn = curves(tensorboard)
 
     def watched(curve: Sequence[Epoch]) -> str:
@@ -100,6 +100,7 @@ def train(
         drawn.draw(state.curve)
     finally:
         drawn.close()
+        keeper.settle()
     trained = summary(network, state, ended)
     if ended not in (*ENDS, OUT_OF_TIME):
         save_result(folder / PAUSED, trained, identity)
@@ -180,7 +181,7 @@ def identify(
     """A digest of all that decides the result."""
     digest = hashlib.sha256()
     words = [repr(network), recipe.to_json(), images.fingerprint, seed, sorted(start) if start else None]
-    words += [] if images.blocks is None else ["in blocks"]  # which is another order
+    words += ["in blocks"] if images.in_blocks else []  # which is another order
     digest.update(json.dumps(words, sort_keys=True).encode())
     for index in (train_index, held_out_index):
         digest.update(np.ascontiguousarray(index, np.int64).tobytes() + b"|")
