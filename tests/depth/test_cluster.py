@@ -11,15 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from deepenough import DeepenoughError, fit, record, resume
 from deepenough.depth import cluster as clusters
-from deepenough.depth.cluster import Cluster, Order
+from deepenough.depth.cluster import Cluster, Order, SideBySide
 from deepenough.depth.crew import Crew
 from deepenough.depth.ladder import ladder
 from deepenough.nets import Network
 from deepenough.train import Interrupted, Recipe, Trained
 from deepenough.train.curve import Epoch
+from deepenough.train.perform import ShortError
 
 WEIGHTS = "model/weights.safetensors"
 
@@ -172,7 +174,8 @@ def test_what_is_wrong_is_said(shapes: Path, options: dict[str, Any], tmp_path: 
 
 
 SHALLOW, DEEP, OTHER = (rung.network for rung in ladder(["residual"], [1.0], (1, 8, 8), 2)[:3])
-IMAGES: Any = SimpleNamespace(fingerprint="", blocks=None, classes=("cat", "dog"))
+WISH = SideBySide("local")
+IMAGES: Any = SimpleNamespace(fingerprint="", blocks=None, in_blocks=False, classes=("cat", "dog"))
 
 
 def order(network: Network, fold: int) -> Order:
@@ -213,6 +216,11 @@ class PaperRay:
     """What a cluster asks of Ray. Trainings run until a test says that they are through."""
 
     exceptions = SimpleNamespace(RayError=FailedError)
+    util = SimpleNamespace(
+        placement_group=lambda bundles: object(),
+        remove_placement_group=lambda place: None,
+        scheduling_strategies=SimpleNamespace(PlacementGroupSchedulingStrategy=lambda place, **_: place),
+    )
 
     def __init__(self, *machines: dict[str, float]) -> None:
         self.machines = [{"Alive": True, "Resources": machine} for machine in machines]
@@ -248,7 +256,7 @@ class PaperRay:
         return [(s.order.network, int(s.order.held_out[0])) for s in self.begun if s.state == "running"]
 
 
-def paper(*machines: dict[str, float], threads: int = 1, **crew: int) -> tuple[PaperRay, Cluster]:
+def paper(*machines: dict[str, float], threads: int = 1, **crew: Any) -> tuple[PaperRay, Cluster]:
     ray = PaperRay(*machines)
     return ray, Cluster(ray, IMAGES, Crew(threads, **crew))
 
@@ -312,7 +320,7 @@ def test_room_is_counted_by_machines() -> None:
     assert paper(*four, threads=8)[1].room() == 0
     assert paper(*four, threads=3)[1].room() == 4
     assert paper(*four, threads=3, processes=3)[1].room() == 1
-    assert paper({"CPU": 8.0}, {"CPU": 8.0, "GPU": 1.0}, gpus=1)[1].room() == 1
+    assert paper({"CPU": 8.0}, {"CPU": 8.0, "GPU": 1.0}, device="cuda")[1].room() == 1
     ray, cluster = paper(*four)
     ray.machines[0]["Alive"] = False
     assert cluster.room() == 12
@@ -344,3 +352,44 @@ def test_a_worker_s_error_is_said_plainly(error: Exception, said: str, tmp_path:
     with pytest.raises(DeepenoughError) as raised:
         trained(cluster, order(SHALLOW, 0), tmp_path)
     assert str(raised.value) == said
+
+
+def test_a_crew_without_memory_begins_anew_with_half(tmp_path: Path) -> None:
+    ray, cluster = paper({"CPU": 2}, processes=2)
+    some = order(SHALLOW, 0)
+
+    def gives(of: Order) -> list[Any]:
+        at_once = of.recipe.micro_batch or 32
+        if at_once > 8:
+            return [state(of, "an epoch", epochs=1), FailedError(ShortError(at_once, 2, at_once // 2))]
+        return [state(of)]
+
+    ray.gives = gives
+    found = trained(cluster, some, tmp_path)
+    assert [stream.order.recipe.micro_batch for stream in ray.begun] == [0, 16, 8]
+    assert found.ended == "finished"
+    trained(cluster, some, tmp_path)  # it is the training that was asked for, and there
+    assert len(ray.begun) == 3
+
+
+def test_a_cluster_with_gpus_wants_one_where_steps_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    monkeypatch.setattr(ray, "init", lambda **_: None)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8.0, "GPU": 2.0})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(Cluster, "__post_init__", lambda self: None)
+    monkeypatch.setattr(Cluster, "room", lambda self: 4)
+    with pytest.raises(DeepenoughError, match="--entrypoint-num-gpus 1"), clusters.cluster(WISH, IMAGES, 1, "auto"):
+        pass
+    with clusters.cluster(WISH, IMAGES, 1, "cpu") as found:
+        assert found.crew.gpus == 0
+
+
+def test_curves_of_a_cluster_go_to_tensorboard_too(tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    _, cluster = paper({"CPU": 1})
+    trained(cluster, order(SHALLOW, 0), tmp_path / "run", tensorboard=tmp_path / "curves")
+    points = accumulator.EventAccumulator(str(tmp_path / "curves")).Reload().Scalars("top1/train")
+    assert [point.step for point in points] == [1, 2]

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
+import torch
 
 import deepenough
 from deepenough import Record
+from deepenough.depth import plan as plans
 from deepenough.depth.judge import Question
 from deepenough.depth.ladder import ladder
 from deepenough.depth.plan import expect, expectation
 from deepenough.progress import Reporter
+from deepenough.train.measure import step_bytes
 from deepenough.train.ways import Way
 
 
 class Workshop:
     """Whose steps take a second for every 10 million multiply-accumulates of an image."""
 
-    recipe = SimpleNamespace(batch=64)
+    recipe = SimpleNamespace(batch=64, device="cpu")
+    paper = Way()
 
     def __init__(self, folds: int = 1) -> None:
         self.parts = SimpleNamespace(parts=[None] * folds)
@@ -30,7 +35,7 @@ class Workshop:
 
     def way(self, rung: Any) -> Way:
         self.timed.append(rung.name)
-        return Way(seconds=rung.macs / 1e7)
+        return replace(self.paper, seconds=rung.macs / 1e7)
 
     def steps_images(self, rung: Any) -> float:
         return 1000.0
@@ -70,6 +75,27 @@ def test_folds_may_be_given_up_after_the_first_and_the_answer_is_trained_once_mo
     first, second, *_, last = (rung.seconds for rung in found.rungs)
     assert found.least == pytest.approx(1.3 * first + second / 4)
     assert found.most == pytest.approx(sum(rung.seconds for rung in found.rungs) / 2 + 0.3 * last)
+
+
+def test_what_compiling_takes_is_foretold() -> None:
+    workshop = Workshop()
+    workshop.paper = Way(compiled=True, first=40.0)
+    for rung, planned in zip(RUNGS, expect(asked(0.9), RUNGS, workshop, None).rungs, strict=True):  # type: ignore[arg-type]
+        assert planned.seconds >= 40.0 + 1000 * rung.macs / 1e7 - 1e-6
+
+
+def test_memory_is_that_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    def memory() -> float:
+        return expect(asked(0.9), RUNGS, workshop, None).memory  # type: ignore[arg-type]
+
+    workshop = Workshop()
+    monkeypatch.setattr(plans, "peak", lambda: 10**12)
+    monkeypatch.setattr(plans, "available", lambda: 1)  # which lets one image at a time through
+    assert memory() == 10**12 + step_bytes(RUNGS[-1].network, 1)
+    monkeypatch.setattr(plans, "choose_device", lambda _: torch.device("cuda"))
+    assert memory() == step_bytes(RUNGS[-1].network, 64)
+    workshop.paper = Way(micro_batch=16)  # that it came down to
+    assert memory() == step_bytes(RUNGS[-1].network, 16)
 
 
 def test_a_time_limit_is_the_most_that_it_takes() -> None:

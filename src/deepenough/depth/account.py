@@ -85,6 +85,7 @@ def data(images: Images) -> r.Data:
             for f in images.findings
         ],
         mirror=images.mirror,
+        in_blocks=images.in_blocks,
     )
 
 
@@ -248,9 +249,10 @@ def cost(search: Search, chosen: Candidate, final: Trained | None) -> r.Cost:
 
 
 def outcome(
-    plan: r.Plan | None, candidates: Sequence[r.Candidate], cost: r.Cost, rung: Rung, way: Way
+    plan: r.Plan | None, candidates: Sequence[r.Candidate], cost: r.Cost, rung: Rung, way: Way, device: str
 ) -> r.Plan | None:
-    """The plan beside what came of it; the chosen `rung` was trained once more, if at all, in this `way`."""
+    """The plan beside what came of it on a kind of device; the chosen `rung` was trained once more, if at all, in this
+    `way`."""
     again = way.total(cost.final / (3 * rung.macs)) if cost.final else 0.0
     expected = sum(c.expected or 0.0 for c in candidates) + again
-    return plan and plan.model_copy(update={"expected": expected, "seconds": cost.seconds, "peak": peak()})
+    return plan and plan.model_copy(update={"expected": expected, "seconds": cost.seconds, "peak": peak(device)})

@@ -30,8 +30,10 @@ from deepenough.nets.build import build
 from deepenough.train import Interrupted, Recipe, Trained, choose_device, train
 from deepenough.train.feed import Index
 from deepenough.train.loop import Progress, Watch
+from deepenough.train.perform import ShortError
 from deepenough.train.processes import LostError
 from deepenough.train.result import ENDS, save_result
+from deepenough.train.tensorboard import Curves, curves
 from deepenough.train.train import OUT_OF_TIME, PAUSED, identify, late, seen_before
 
 LOCAL = "local"
@@ -82,6 +84,7 @@ class Cluster:
     _images: Any = None
     _running: dict[str, Running] = field(default_factory=dict)  # in the order in which they were begun
     _orders: Mapping[Network, Iterator[Order]] = field(default_factory=dict)  # may be wanted next, not begun yet
+    _halves: dict[str, int] = field(default_factory=dict)  # images at once, of crews that ran out of memory
     _answered: bool = False
 
     def __post_init__(self) -> None:
@@ -142,6 +145,8 @@ class Cluster:
                 )
                 options |= {"scheduling_strategy": inside, "retry_exceptions": [LostError], "max_calls": 1}
             task = self.ray.remote(num_returns="streaming", **options)(epochs_of)
+            if key in self._halves:
+                order = replace(order, recipe=replace(order.recipe, micro_batch=self._halves[key]))
             # In a list Ray hands on the reference itself, for the worker to give to its helpers.
             self._running[key] = Running(order.network, task.remote(order, [self._images], self.crew), place)
 
@@ -163,20 +168,30 @@ class Cluster:
         deadline: float | None = None,
         progress: Progress | None = None,
         stop: Callable[[], bool] | None = None,
-        **rest: Any,
+        tensorboard: Path | None = None,
     ) -> Trained:
-        """`deepenough.train.train`, on the cluster: the folder gets what it would have got."""
+        """`deepenough.train.train`, on the cluster: the folder gets what it would have got.
+
+        A crew that runs out of memory begins anew, with half as many images at once.
+        """
         order = Order(network, recipe, train_index, held_out_index, seed, start)
         identity = self._key(order)
         trained = seen_before(folder, network, identity, watched=watch is not None)
-        if trained is None:
-            if identity not in self._running:
-                self._make_way(order, identity)
-            self._begin(order)
-            try:
-                trained = self._follow(order, identity, folder, watch, deadline, progress, stop)
-            finally:
-                self._end(identity)
+        drawn = curves(tensorboard)
+        try:
+            while trained is None:
+                if identity not in self._running:
+                    self._make_way(order, identity)
+                self._begin(order)
+                try:
+                    trained = self._follow(order, identity, folder, watch, deadline, progress, stop, drawn)
+                except ShortError as short:
+                    self._halves[identity] = short.half
+                finally:
+                    self._end(identity)
+            drawn.draw(trained.curve)
+        finally:
+            drawn.close()
         self._answered = True
         return trained
 
@@ -189,10 +204,12 @@ class Cluster:
         deadline: float | None,
         progress: Progress | None,
         stop: Callable[[], bool] | None,
+        drawn: Curves,
     ) -> Trained:
         """Look at a training that runs, epoch by epoch, as if it were trained here."""
         trained = None
         for trained in self._arriving(self._running[identity].epochs, deadline, stop or (lambda: False)):
+            drawn.draw(trained.curve)
             if progress is not None:
                 latest = trained.curve[-1] if trained.curve else None
                 progress(trained.steps, trained.steps * order.recipe.epochs // max(trained.epochs, 1), latest)
@@ -215,7 +232,7 @@ class Cluster:
         while True:
             ready, _ = self.ray.wait([stream], timeout=LOOK, fetch_local=False)
             if stop():
-                raise Interrupted("stopped; a training that was on its way begins anew with `deepenough fit --resume`")
+                raise Interrupted("stopped")
             if ready:
                 try:
                     yield self.ray.get(next(stream))
@@ -281,14 +298,14 @@ def epochs_of(order: Order, held: list[Any], crew: Crew) -> Iterator[Trained]:
     import ray
 
     images: Images = ray.get(held[0])
-    device = choose_device(order.recipe.device)
-    with tempfile.TemporaryDirectory() as temporary, crew.together(held, device) as group:
+    recipe = replace(order.recipe, device=crew.device)
+    with tempfile.TemporaryDirectory() as temporary, crew.together(held) as group:
         folder = Path(temporary) / "training"
         done = 0
         while True:
             trained = train(
                 order.network,
-                order.recipe,
+                recipe,
                 images,
                 order.train,
                 order.held_out,
@@ -349,7 +366,12 @@ def cluster(wish: SideBySide, images: Images, threads: int, device: str) -> Iter
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise DeepenoughError(f"--ray {address}: {str(error).strip().splitlines()[0]}") from None
     try:
-        crew = Crew(threads, gpus=int(choose_device(device).type == "cuda"), processes=wish.processes)
+        crew = Crew(threads, choose_device(device).type, wish.processes)
+        if device == "auto" and not crew.gpus and ray.cluster_resources().get("GPU"):  # type: ignore[no-untyped-call]
+            raise DeepenoughError(
+                "--ray: the cluster has GPUs and this machine, where steps are measured, has none. Start where there "
+                "is one (`ray job submit --entrypoint-num-gpus 1 -- ...`), or give --device cpu"
+            )
         found = Cluster(ray, images, crew)
         if not found.room():
             raise DeepenoughError(

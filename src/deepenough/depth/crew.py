@@ -18,11 +18,16 @@ from deepenough.train.processes import joined
 
 @dataclass(frozen=True)
 class Crew:
-    """How many processes train a candidate, and the threads and GPUs that each of them takes."""
+    """How many processes train a candidate, the threads that each of them takes, and the kind of device."""
 
     threads: int
-    gpus: int = 0
+    device: str = "cpu"
     processes: int = 1
+
+    @property
+    def gpus(self) -> int:
+        """That each process takes, in Ray's words: of NVIDIA's."""
+        return int(self.device == "cuda")
 
     @property
     def needs(self) -> dict[str, int]:
@@ -30,7 +35,7 @@ class Crew:
         return {"CPU": self.threads} | ({"GPU": self.gpus} if self.gpus else {})
 
     @contextmanager
-    def together(self, held: list[Any], device: torch.device) -> Iterator[Group]:
+    def together(self, held: list[Any]) -> Iterator[Group]:
         """This worker of Ray's as the first of the crew. The others are tasks of its own, which end with it.
 
         `held` is Ray's reference to the images.
@@ -44,21 +49,21 @@ class Crew:
         here = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
         meeting = {"MASTER_ADDR": here, "MASTER_PORT": str(free_port())}
         helper = ray.remote(num_cpus=self.threads, num_gpus=self.gpus, max_retries=0, max_calls=1)(help_along)
-        helpers = [helper.remote(self, held, device.type, rank, meeting) for rank in range(1, self.processes)]
+        helpers = [helper.remote(self, held, rank, meeting) for rank in range(1, self.processes)]
         enter(self, 0, meeting)
-        with joined(device) as group:
+        with joined(torch.device(self.device)) as group:
             yield group
             group.order(None)
         ray.get(helpers)
 
 
-def help_along(crew: Crew, held: list[Any], device: str, rank: int, meeting: dict[str, str]) -> None:
+def help_along(crew: Crew, held: list[Any], rank: int, meeting: dict[str, str]) -> None:
     """Train what the first process trains, until it has nothing more to do."""
     import ray
 
     torch.set_num_threads(crew.threads)
     enter(crew, rank, meeting)
-    with joined(torch.device(device)) as group:
+    with joined(torch.device(crew.device)) as group:
         obey(group, lambda: False, ray.get(held[0]))
 
 

@@ -265,6 +265,7 @@ def set_up(
     reporter: Reporter,
     before: r.Record | None = None,
     group: Group = ALONE,
+    side_by_side: bool = False,
 ) -> Setting:
     """Read the images, and fix split, recipe and ladder; those of the record `before`, when a run goes on.
 
@@ -273,7 +274,7 @@ def set_up(
     folders, where every finished training is read back and the unfinished one goes on from its checkpoint.
     """
     deadline = None if asked.time_limit is None else time.monotonic() + asked.time_limit
-    torch.set_num_threads(_threads(asked, before, group))
+    torch.set_num_threads(_threads(asked, before, group, side_by_side))
     if weights is None:
         with reporter.task("reading images") as advance:
             images = prepare(
@@ -300,6 +301,8 @@ def set_up(
             f"{folder}: the images of {before.data.source!r} are not those that the run began with; "
             "bring them back, or start a new run"
         )
+    if before:  # the order stays what it was, whatever is in the cache by now
+        images = replace(images, in_blocks=before.data.in_blocks)
     if before and weights and before.sounding and before.sounding.sha256 != weights.sha256:
         raise DeepenoughError(
             f"{folder}: the weights {weights.name} are not those that the run began with; bring them back, or start a "
@@ -348,11 +351,13 @@ def set_up(
     return Setting(images, recipe, question, rungs, workshop, pretrained)
 
 
-def _threads(asked: Options, before: r.Record | None, group: Group) -> int:
-    """A process alone goes on with the threads that it began with, which decide the last bits."""
+def _threads(asked: Options, before: r.Record | None, group: Group, side_by_side: bool) -> int:
+    """A process alone goes on with the threads that it began with, which decide the last bits. Trainings side by side
+    take half of them each, unless the user says how many: on one machine there has to be room for two."""
     if before and group.size == 1 and before.environment.get("processes", "1") == "1":
         return int(before.environment["threads"])
-    return asked.threads or share_of_threads(torch.get_num_threads())
+    threads = share_of_threads(torch.get_num_threads())
+    return asked.threads or (max(threads // 2, 1) if side_by_side else threads)
 
 
 def _sounded(asked: Options, weights: Weights, images: Images, recipe: Recipe, reporter: Reporter) -> Pretrained:
@@ -381,7 +386,7 @@ def _run(
 ) -> Run:
     if wish is not None and group.size > 1:
         raise DeepenoughError("--ray under torchrun: candidates train side by side, or together; give one")
-    setting = set_up(asked, source, weights, folder, reporter, before, group)
+    setting = set_up(asked, source, weights, folder, reporter, before, group, side_by_side=wish is not None)
     images, workshop = setting.images, setting.workshop
     _check_shares(setting, wish.processes if wish else group.size)
     # Threads are what Ray gives to each training, and its workers would compile anew for every epoch that they tell.
@@ -408,13 +413,17 @@ def _run(
                 record.plan = _planned(asked, setting, reporter)
                 r.save(record, folder)
             reporter.say(_introduction(record))
+            if wish:  # all ways are measured now, before workers take the machine
+                for rung in setting.ladder:
+                    workshop.way(rung)
             verdict = search.run()
             folds = workshop.parts.kind == "out-of-fold" and verdict.chosen.finished
             final = workshop.retrain(verdict.chosen, asked.seed) if folds else None
         except (Interrupted, KeyboardInterrupt):
             record.status = "interrupted"
             r.save(record, folder)
-            raise Interrupted(f"stopped, nothing is lost; go on with: deepenough fit --resume {folder}") from None
+            kept = "finished trainings are kept, those on their way begin anew" if wish else "nothing is lost"
+            raise Interrupted(f"stopped, {kept}; go on with: deepenough fit --resume {folder}") from None
         except DeepenoughError:
             if record.plan is None and before is None:  # what was asked for can't be: there is nothing to go on with
                 shutil.rmtree(folder, ignore_errors=True)
@@ -509,8 +518,8 @@ def _conclude(
     record.decision = account.decision(verdict)
     record.decision.advice += account.sobering(record.test, record.baselines)
     record.cost = account.cost(search, chosen, final)
-    way = search.workshop.way(chosen.rung)
-    record.plan = account.outcome(record.plan, record.candidates, record.cost, chosen.rung, way)
+    way, device = search.workshop.way(chosen.rung), choose_device(search.workshop.recipe.device).type
+    record.plan = account.outcome(record.plan, record.candidates, record.cost, chosen.rung, way, device)
     record.network = json.loads(dumps(network))
     record.layers = [r.LayerRow.model_validate(row.to_json()) for row in layer_table(network)]
     record.status = "finished"

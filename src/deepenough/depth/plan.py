@@ -13,6 +13,7 @@ from deepenough.depth.ladder import Rung
 from deepenough.depth.search import STALLED_AFTER
 from deepenough.depth.workshop import Workshop
 from deepenough.report.words import duration, foretold
+from deepenough.train import choose_device
 from deepenough.train.measure import at_once, step_bytes
 from deepenough.train.memory import available, peak
 
@@ -36,17 +37,21 @@ def expect(question: Question, ladder: Sequence[Rung], workshop: Workshop, time_
     the first is right about nearly all images, and all that the budget allows."""
     step = max((len(ladder) - 1) // (MEASURED - 1), 1)
     known = list(dict.fromkeys([*ladder[: step * MEASURED : step], ladder[0]]))[:MEASURED]
-    paces = [workshop.way(rung).seconds for rung in known]
-    batch, free = workshop.recipe.batch, available()
+    macs, ways = [rung.macs for rung in known], [workshop.way(rung) for rung in known]
+    device = choose_device(workshop.recipe.device).type
+    batch, free = workshop.recipe.batch, available() if device == "cpu" else None
+    fits = min((way.micro_batch for way in ways if way.micro_batch), default=batch)  # images at once, as was found
 
     def planned(rung: Rung) -> Planned:
-        pace = _interpolated(rung.macs, [k.macs for k in known], paces)
+        pace = _interpolated(rung.macs, macs, [way.seconds for way in ways])
+        begin = _interpolated(rung.macs, macs, [way.first for way in ways])
+        again = workshop.retraining(rung) / (3 * rung.macs)
         return Planned(
             rung,
             workshop.steps_images(rung),
-            workshop.steps_images(rung) * pace,
-            workshop.retraining(rung) / (3 * rung.macs) * pace,
-            step_bytes(rung.network, at_once(rung.network, batch, free) or batch),
+            begin + workshop.steps_images(rung) * pace,
+            begin + again * pace if again else 0.0,
+            step_bytes(rung.network, min(at_once(rung.network, batch, free) or batch, fits)),
         )
 
     rows = [planned(rung) for rung in ladder]
@@ -68,7 +73,7 @@ def expect(question: Question, ladder: Sequence[Rung], workshop: Workshop, time_
         ],
         least=least,
         most=most,
-        memory=(peak() or 0) + max(row.memory for row in rows),
+        memory=(peak() or 0 if device == "cpu" else 0) + max(row.memory for row in rows),
     )
 
 
@@ -83,7 +88,7 @@ def expectation(plan: r.Plan | None) -> str:
 
 
 def _interpolated(macs: int, known: Sequence[int], paces: Sequence[float]) -> float:
-    """Seconds an image, between measured networks by their multiply-accumulates, beyond them in proportion."""
+    """Seconds, between measured networks by their multiply-accumulates, beyond them in proportion."""
     order = np.argsort(known)
     x, y = np.asarray(known, float)[order], np.asarray(paces)[order]
     if macs > x[-1]:

@@ -214,10 +214,12 @@ class Workshop:
             self.images,
             part,
             self.steps_images(rung) / size,
-            free=self.free,
+            free=self.free - ({"compiled"} if size > 1 else set()),  # where norms talk, it was never seen to pay
             least=self.group.fewest,
             stop=self.stop or (lambda: False),
         )
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()  # Ray's workers may train on the same device
         if size == 1:
             self.reporter.say(f"{rung.name}: {found}")
             return found
