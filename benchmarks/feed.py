@@ -98,7 +98,8 @@ def datasets(photos: Path, size: int, batch: int) -> Callable[[], int]:
 
     hf.disable_progress_bars()
     draw = np.random.default_rng(0)
-    table = hf.load_dataset("imagefolder", data_dir=str(photos), split="train", cache_dir=str(photos.parent / "hf"))
+    kept = tempfile.mkdtemp(dir=photos.parent)  # of this round alone
+    table = hf.load_dataset("imagefolder", data_dir=str(photos), split="train", cache_dir=kept)
     table.set_transform(lambda rows: {"image": [random_crop(image, size, draw) for image in rows["image"]]})
 
     def epoch() -> int:

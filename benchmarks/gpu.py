@@ -3,15 +3,17 @@
     python benchmarks/gpu.py cifar DATA [--ours residual-9-2-10] [--airbench 94|96] [--seeds 5]
     python benchmarks/gpu.py resnet50 [--batch 256] [--rounds 5] [--device cuda|cpu] [--side 224]
 
-`cifar`: `airbench` (github.com/KellerJordan/cifar10-airbench, from PyPI) and ours, `FAMILY-DEPTH-WIDTH-EPOCHS`, train
-on the same training images and are judged on the same test images; seconds from the first step to the last, after a
-training that compiles and warms up. `resnet50`: bfloat16, channels-last, both compiled, on a batch that lies on the
-device; medians of turns. Without a GPU `resnet50` runs on the CPU, which only shows that it runs.
+`cifar`: `airbench` (github.com/KellerJordan/cifar10-airbench, from PyPI; it needs torchvision) and ours,
+`FAMILY-DEPTH-WIDTH-EPOCHS`, train on the same training images and are judged on the same test images; seconds from the
+first step to the last, after a training that compiles and warms up. `resnet50`: bfloat16, channels-last, both compiled,
+on a batch that lies on the device; medians of turns. Without a GPU `resnet50` runs on the CPU, which only shows that it
+runs.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import statistics
 import tempfile
@@ -56,20 +58,23 @@ def cifar(given: argparse.Namespace) -> None:
 def airbench(which: str, images: Images, rows: Any, folder: Path) -> Callable[[int], tuple[float, float]]:
     """airbench's own training on our images, which it takes from files of its own kind."""
     library = importlib.import_module("airbench")
+    own = folder / "cifar10"  # where its training looks for the test images, in the working folder
+    own.mkdir()
     for name, chosen in (("train", rows), ("test", images.split.test)):
         pixels, labels = torch.from_numpy(images.pixels[chosen]), torch.from_numpy(images.labels[chosen])
-        torch.save({"images": pixels, "labels": labels, "classes": list(images.classes)}, folder / f"{name}.pt")
+        torch.save({"images": pixels, "labels": labels, "classes": list(images.classes)}, own / f"{name}.pt")
     part = importlib.import_module(f"airbench.lib_airbench{which}")
-    test = library.CifarLoader(str(folder), train=False, batch_size=2000)
+    test = library.CifarLoader(str(own), train=False, batch_size=2000)
 
     def run(seed: int) -> tuple[float, float]:
         torch.manual_seed(seed + 1)
         loader = library.CifarLoader(
-            str(folder), train=True, batch_size=part.hyp["opt"]["batch_size"], aug=part.hyp["aug"], altflip=True
+            str(own), train=True, batch_size=part.hyp["opt"]["batch_size"], aug=part.hyp["aug"], altflip=True
         )
-        began = now()
-        model = getattr(part, f"train{which}")(loader, run=seed, verbose=False)
-        seconds = now() - began
+        with contextlib.chdir(folder):
+            began = now()
+            model = getattr(part, f"train{which}")(loader, run=seed, verbose=False)
+            seconds = now() - began
         model = model if isinstance(model, nn.Module) else model[0]
         return seconds, library.evaluate(model, test, tta_level=part.hyp["net"]["tta_level"])
 

@@ -1,6 +1,6 @@
 """Is the time that `fit` expects the time that it takes?
 
-    python benchmarks/plan.py [DATA ...] [--limit 5000] [--epochs 4] [--out FOLDER]
+    python benchmarks/plan.py [DATA ...] [--limit 5000] [--epochs 4]
 
 Runs `deepenough fit` on each data set, in a process of its own, and prints from the records what was foretold before
 the search, what the trainings that it came to were expected to take, by a few steps of each network before, and what
@@ -11,11 +11,9 @@ fashion-mnist or a path, with options after a comma: `photos,--size=96`. The mac
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
+
+from fitted import fitted
 
 GIB = 2**30
 
@@ -32,11 +30,7 @@ def main() -> None:
     )
     for each in given.data:
         data, *options = each.split(",")
-        with tempfile.TemporaryDirectory() as folder:
-            run = Path(folder) / "run"
-            words = [data, "--limit", str(given.limit), "--epochs", str(given.epochs), "--out", str(run), *options]
-            subprocess.run([sys.executable, "-m", "deepenough", "fit", *words], capture_output=True, check=False)
-            record = json.loads((run / "record.json").read_text())
+        record = fitted(data, "--limit", str(given.limit), "--epochs", str(given.epochs), *options)
         plan, trainings = record["plan"], [t for c in record["candidates"] for t in c["trainings"]]
         cells = [
             f"{Path(data).name} {' '.join(options)}",

@@ -11,23 +11,14 @@ keeps the last column from growing. A target that nothing meets makes it climb t
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
 from typing import Any
+
+from fitted import fitted
 
 
 def searched(data: str, limit: int, depth: int, epochs: int, target: float) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        run = Path(folder) / "run"
-        options = {"limit": limit, "max-depth": depth, "epochs": epochs, "target": target, "folds": 1, "seed": 0}
-        words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-        command = [sys.executable, "-m", "deepenough", "fit", data, "--scratch", "--out", str(run), *words]
-        subprocess.run(command, capture_output=True, check=False)
-        record: dict[str, Any] = json.loads((run / "record.json").read_text())
-    return record
+    options = {"limit": limit, "max-depth": depth, "epochs": epochs, "target": target, "folds": 1, "seed": 0}
+    return fitted(data, "--scratch", *(word for name, value in options.items() for word in (f"--{name}", str(value))))
 
 
 def main() -> None:
