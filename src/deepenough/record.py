@@ -55,7 +55,7 @@ class Data(Part):
     counts: dict[str, list[int]] = Field(description="images of each class in train, validation and test")
     findings: list[Finding]
     mirror: bool = Field(description="whether mirror images are sensible for this data")
-    in_blocks: bool = Field(default=False, description="whether trainings read the images block by block")
+    in_blocks: bool | None = Field(default=None, description="whether trainings read the images block by block")
 
 
 class Question(Part):
@@ -167,10 +167,10 @@ class Plan(Part):
     rungs: list[PlannedRung]
     least: float = Field(description="seconds of the fewest trainings that can give an answer")
     most: float = Field(description="seconds of all trainings that the budget allows")
-    memory: int = Field(description="bytes that the process takes at most, training the largest rung")
+    memory: int = Field(description="bytes (on a GPU, its own) at most, training the largest rung")
     expected: float | None = Field(default=None, description="seconds that the trainings done were expected to take")
     seconds: float | None = Field(default=None, description="seconds that they took")
-    peak: int | None = Field(default=None, description="bytes that the process took at most")
+    peak: int | None = Field(default=None, description="bytes (on a GPU, its own) that it took at most")
 
 
 class Candidate(Part):

@@ -160,11 +160,11 @@ def test_what_is_wrong_with_tar_shards_is_said(shards: Path, tmp_path: Path) -> 
         open_source(tmp_path / "broken.tar")
 
 
-def test_two_classes_of_shards_may_share_a_name(shards: Path) -> None:
+def test_two_classes_of_shards_with_one_name_stay_two(shards: Path) -> None:
     """ImageNet's list of classes has two cranes and two maillots."""
     (shards / "classes.txt").write_text("crane\ncrane\n")
     source = open_source(shards)
-    assert source.classes == ("crane", "crane")
+    assert source.classes == ("crane", "crane (1)")
     assert np.bincount(source.labels).tolist() == [20, 20]
 
 
@@ -194,3 +194,22 @@ def test_a_damaged_row_group_is_a_finding(parquet: Path, tmp_path: Path) -> None
     damaged = [finding.name for finding in images.findings if finding.kind == "damaged"]
     assert damaged == [f"photos.parquet[{row}]" for row in range(30, 40)]
     assert len(images) == 390
+
+
+def test_of_a_damaged_row_group_what_is_before_the_damage_can_be_streamed(tmp_path: Path) -> None:
+    labels, files = zip(*pictures(700), strict=True)
+    table = pa.table({"image": pa.array(files, pa.binary()), "label": labels})
+    path = tmp_path / "photos.parquet"
+    plain: Any = {"use_dictionary": False, "compression": "none", "data_page_size": 1, "write_batch_size": 1}
+    pq.write_table(table, path, row_group_size=600, **plain)  # a page for each image
+    place = path.read_bytes().index(files[599])
+    with path.open("r+b") as file:  # the header of the page, which lies before what it holds
+        file.seek(place - 40)
+        file.write(b"\xff" * 36)
+    images = prepare(open_source(path), cache=tmp_path / "c", cache_limit=1000)
+    damaged = [finding.name for finding in images.findings if finding.kind == "damaged"]
+    assert damaged == [f"photos.parquet[{row}]" for row in range(512, 600)]
+    kept = np.setdiff1d(np.arange(700), np.arange(512, 600))
+    assert images.pixels[np.arange(len(images))].shape[0] == len(kept) == 612
+    whole = prepare(open_source(path), cache=tmp_path / "d")
+    np.testing.assert_array_equal(images.pixels[np.arange(400, 612)], whole.pixels[400:612])

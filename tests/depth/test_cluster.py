@@ -15,13 +15,14 @@ import torch
 
 from deepenough import DeepenoughError, fit, record, resume
 from deepenough.depth import cluster as clusters
+from deepenough.depth import fit as fitting
 from deepenough.depth.cluster import Cluster, Order, SideBySide
 from deepenough.depth.crew import Crew
 from deepenough.depth.ladder import ladder
 from deepenough.nets import Network
 from deepenough.train import Interrupted, Recipe, Trained
 from deepenough.train.curve import Epoch
-from deepenough.train.perform import ShortError
+from deepenough.train.short import ShortError
 
 WEIGHTS = "model/weights.safetensors"
 
@@ -216,6 +217,7 @@ class PaperRay:
     """What a cluster asks of Ray. Trainings run until a test says that they are through."""
 
     exceptions = SimpleNamespace(RayError=FailedError)
+    taken = 0.0
     util = SimpleNamespace(
         placement_group=lambda bundles: object(),
         remove_placement_group=lambda place: None,
@@ -229,6 +231,12 @@ class PaperRay:
 
     def nodes(self) -> list[dict[str, Any]]:
         return self.machines
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"GPU": sum(machine["Resources"].get("GPU", 0) for machine in self.machines)}
+
+    def available_resources(self) -> dict[str, float]:
+        return {"GPU": self.cluster_resources()["GPU"] - self.taken}
 
     def put(self, what: Any) -> Any:
         return what
@@ -256,8 +264,9 @@ class PaperRay:
         return [(s.order.network, int(s.order.held_out[0])) for s in self.begun if s.state == "running"]
 
 
-def paper(*machines: dict[str, float], threads: int = 1, **crew: Any) -> tuple[PaperRay, Cluster]:
+def paper(*machines: dict[str, float], threads: int = 1, taken: float = 0.0, **crew: Any) -> tuple[PaperRay, Cluster]:
     ray = PaperRay(*machines)
+    ray.taken = taken
     return ray, Cluster(ray, IMAGES, Crew(threads, **crew))
 
 
@@ -321,6 +330,8 @@ def test_room_is_counted_by_machines() -> None:
     assert paper(*four, threads=3)[1].room() == 4
     assert paper(*four, threads=3, processes=3)[1].room() == 1
     assert paper({"CPU": 8.0}, {"CPU": 8.0, "GPU": 1.0}, device="cuda")[1].room() == 1
+    assert paper({"CPU": 8.0, "GPU": 4.0}, device="cuda", taken=1.0)[1].room() == 3  # by whoever started the search
+    assert paper({"CPU": 8.0, "GPU": 1.0}, device="cuda", taken=1.0)[1].room() == 0
     ray, cluster = paper(*four)
     ray.machines[0]["Alive"] = False
     assert cluster.room() == 12
@@ -393,3 +404,30 @@ def test_curves_of_a_cluster_go_to_tensorboard_too(tmp_path: Path) -> None:
     trained(cluster, order(SHALLOW, 0), tmp_path / "run", tensorboard=tmp_path / "curves")
     points = accumulator.EventAccumulator(str(tmp_path / "curves")).Reload().Scalars("top1/train")
     assert [point.step for point in points] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("mishap", "deadline", "measured"),
+    [(None, None, [1, 2, 3]), (DeepenoughError("no room"), None, [1, 2]), (None, 0.0, [])],
+)
+def test_what_is_measured_beforehand_ends_no_search(
+    mishap: Exception | None, deadline: float | None, measured: list[int]
+) -> None:
+    def way(rung: int) -> None:
+        seen.append(rung)
+        if mishap and rung == 2:
+            raise mishap
+
+    seen: list[int] = []
+    setting: Any = SimpleNamespace(ladder=[1, 2, 3], workshop=SimpleNamespace(way=way, deadline=deadline))
+    fitting._measure_ahead(setting)
+    assert seen == measured
+
+
+def test_a_wish_to_stop_is_heard_while_ways_are_measured_beforehand() -> None:
+    def way(rung: int) -> None:
+        raise Interrupted("stopped")
+
+    setting: Any = SimpleNamespace(ladder=[1], workshop=SimpleNamespace(way=way, deadline=None))
+    with pytest.raises(Interrupted):
+        fitting._measure_ahead(setting)

@@ -275,7 +275,7 @@ def test_judging_tells_how_long_it_waited_for_images(images: Any) -> None:
     slow, clock = copy.copy(images), Clock()
     slow.pixels = Slow(images.pixels)
     found = evaluate(tiny(), slow, np.arange(40), images.preprocess, CPU, clock)
-    assert clock.seconds > 0.04
+    assert clock.seconds > 0.01
     np.testing.assert_array_equal(found, evaluate(tiny(), images, np.arange(40), images.preprocess, CPU))
 
 

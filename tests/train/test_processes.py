@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,13 @@ import pytest
 import torch
 from lockstep import lead
 
+from deepenough.data.augment import STRENGTHS
 from deepenough.errors import DeepenoughError
 from deepenough.train import processes as several
 from deepenough.train.checkpoint import newest, shortened
-from deepenough.train.perform import ShortError
-from deepenough.train.processes import Asker, LostError, joined
+from deepenough.train.feed import Feed, Loader
+from deepenough.train.processes import Asker, LostError, Processes, joined
+from deepenough.train.short import ShortError, going_through, halved
 
 LOCKSTEP = Path(__file__).with_name("lockstep.py")
 
@@ -186,6 +189,35 @@ def test_a_store_that_never_answers_is_not_waited_for(monkeypatch: pytest.Monkey
     with pytest.raises(LostError, match="no answer"):
         ask(time.sleep, 3)
     assert time.monotonic() - began < 2
+
+
+def test_a_shortage_is_noted_by_whoever_hears_of_it() -> None:
+    """A leader on a GPU may never come back from waiting for the others."""
+    noted: list[str] = []
+
+    def note() -> None:
+        noted.append("short")
+        raise OSError("the disk is full")  # which must not end the thread that shows that this process is alive
+
+    group = Processes(0, 2, store=None, device=torch.device("cpu"))
+    group.if_short(note)
+    group.hear(False)
+    assert not noted
+    group.hear(True)
+    group.hear(True)
+    assert noted == ["short"]
+    assert group.ran_short()
+
+
+def test_what_goes_through_at_once_is_no_more_than_the_share(images: Any) -> None:
+    state: Any = SimpleNamespace(micro_batch=64)
+    loader = Loader(images, torch.device("cpu"))
+    four = Processes(0, 4, store=None, device=torch.device("cpu"))
+    feed = Feed(loader, np.arange(96), 32, STRENGTHS["none"], seed=0, group=four)
+    assert (going_through(state, feed), halved(state, feed)) == (8, 4)
+    state.micro_batch = 2
+    with pytest.raises(DeepenoughError, match="out of memory with 2 images at once"):
+        halved(state, feed)
 
 
 @pytest.mark.parametrize("error", [ShortError(8, 2, 4), LostError("[a.cc:7] Connection closed. Look there")])

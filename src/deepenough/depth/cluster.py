@@ -8,6 +8,7 @@ itself, and ends those that can't win. So what it decides does not hang on who w
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 import socket
 import tempfile
@@ -30,9 +31,9 @@ from deepenough.nets.build import build
 from deepenough.train import Interrupted, Recipe, Trained, choose_device, train
 from deepenough.train.feed import Index
 from deepenough.train.loop import Progress, Watch
-from deepenough.train.perform import ShortError
 from deepenough.train.processes import LostError
 from deepenough.train.result import ENDS, save_result
+from deepenough.train.short import ShortError
 from deepenough.train.tensorboard import Curves, curves
 from deepenough.train.train import OUT_OF_TIME, PAUSED, identify, late, seen_before
 
@@ -84,11 +85,14 @@ class Cluster:
     _images: Any = None
     _running: dict[str, Running] = field(default_factory=dict)  # in the order in which they were begun
     _orders: Mapping[Network, Iterator[Order]] = field(default_factory=dict)  # may be wanted next, not begun yet
-    _halves: dict[str, int] = field(default_factory=dict)  # images at once, of crews that ran out of memory
+    _halves: dict[Network, int] = field(default_factory=dict)  # images at once, of crews that ran out of memory
+    _taken: float = 0.0  # GPUs that others had before, among them whoever started this search
     _answered: bool = False
 
     def __post_init__(self) -> None:
         self._images = self.ray.put(self.images)
+        if self.crew.gpus:
+            self._taken = self.ray.cluster_resources().get("GPU", 0) - self.ray.available_resources().get("GPU", 0)
 
     def ahead(self, orders: Mapping[Network, Iterator[Order]]) -> None:
         """Begin trainings that the search may want, in its order, as many as there is room for, and the others as room
@@ -103,7 +107,7 @@ class Cluster:
         machines = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
         needs = self.crew.needs.items()
         slots = sum(min(int(there.get(kind, 0) // each) for kind, each in needs) for there in machines)
-        return slots // self.crew.processes
+        return max(slots - math.ceil(self._taken), 0) // self.crew.processes
 
     def _refill(self) -> None:
         while self._orders and len(self._working()) < self.room():
@@ -145,8 +149,8 @@ class Cluster:
                 )
                 options |= {"scheduling_strategy": inside, "retry_exceptions": [LostError], "max_calls": 1}
             task = self.ray.remote(num_returns="streaming", **options)(epochs_of)
-            if key in self._halves:
-                order = replace(order, recipe=replace(order.recipe, micro_batch=self._halves[key]))
+            if order.network in self._halves:
+                order = replace(order, recipe=replace(order.recipe, micro_batch=self._halves[order.network]))
             # In a list Ray hands on the reference itself, for the worker to give to its helpers.
             self._running[key] = Running(order.network, task.remote(order, [self._images], self.crew), place)
 
@@ -172,26 +176,23 @@ class Cluster:
     ) -> Trained:
         """`deepenough.train.train`, on the cluster: the folder gets what it would have got.
 
-        A crew that runs out of memory begins anew, with half as many images at once.
+        A crew that tells that it is out of memory begins anew, with half as many images at once.
         """
         order = Order(network, recipe, train_index, held_out_index, seed, start)
         identity = self._key(order)
         trained = seen_before(folder, network, identity, watched=watch is not None)
-        drawn = curves(tensorboard)
-        try:
-            while trained is None:
-                if identity not in self._running:
-                    self._make_way(order, identity)
-                self._begin(order)
-                try:
-                    trained = self._follow(order, identity, folder, watch, deadline, progress, stop, drawn)
-                except ShortError as short:
-                    self._halves[identity] = short.half
-                finally:
-                    self._end(identity)
-            drawn.draw(trained.curve)
-        finally:
-            drawn.close()
+        if trained is None and identity not in self._running:
+            self._make_way(order, identity)
+        while trained is None:
+            self._begin(order)
+            drawn = curves(tensorboard)
+            try:
+                trained = self._follow(order, identity, folder, watch, deadline, progress, stop, drawn)
+            except ShortError as short:
+                self._halves[network] = short.half
+            finally:
+                drawn.close()
+                self._end(identity)
         self._answered = True
         return trained
 
@@ -375,8 +376,8 @@ def cluster(wish: SideBySide, images: Images, threads: int, device: str) -> Iter
         found = Cluster(ray, images, crew)
         if not found.room():
             raise DeepenoughError(
-                f"--ray: {crew.processes} processes with {threads} threads each have no room on this cluster; "
-                "`ray status` says how much that is. Give fewer --processes or --threads"
+                f"--ray: {crew.processes} processes with {threads} threads each have no room on this cluster beside "
+                "others; `ray status` says how much that is. Give fewer --processes or --threads"
             )
         yield found
         found.close()

@@ -61,6 +61,7 @@ from deepenough.train import evaluate as predictions
 from deepenough.train.feed import steps_per_epoch
 from deepenough.train.measure import FREE
 from deepenough.train.processes import joined, launched, restarted, share_of_threads
+from deepenough.train.train import late
 
 RUNS = Path("runs")
 CANDIDATES = "candidates"
@@ -301,7 +302,9 @@ def set_up(
             f"{folder}: the images of {before.data.source!r} are not those that the run began with; "
             "bring them back, or start a new run"
         )
-    if before:  # the order stays what it was, whatever is in the cache by now
+    if before and before.data.in_blocks is not None:  # the order stays what it was, whatever is in the cache by now
+        if images.in_blocks and not before.data.in_blocks:
+            reporter.say("images are not in the cache any more, and reading them in the order of before is slow")
         images = replace(images, in_blocks=before.data.in_blocks)
     if before and weights and before.sounding and before.sounding.sha256 != weights.sha256:
         raise DeepenoughError(
@@ -353,11 +356,11 @@ def set_up(
 
 def _threads(asked: Options, before: r.Record | None, group: Group, side_by_side: bool) -> int:
     """A process alone goes on with the threads that it began with, which decide the last bits. Trainings side by side
-    take half of them each, unless the user says how many: on one machine there has to be room for two."""
+    take half of them each, or what falls to a GPU, unless the user says how many: there has to be room for two."""
     if before and group.size == 1 and before.environment.get("processes", "1") == "1":
         return int(before.environment["threads"])
     threads = share_of_threads(torch.get_num_threads())
-    return asked.threads or (max(threads // 2, 1) if side_by_side else threads)
+    return asked.threads or (max(threads // max(torch.cuda.device_count(), 2), 1) if side_by_side else threads)
 
 
 def _sounded(asked: Options, weights: Weights, images: Images, recipe: Recipe, reporter: Reporter) -> Pretrained:
@@ -414,8 +417,7 @@ def _run(
                 r.save(record, folder)
             reporter.say(_introduction(record))
             if wish:  # all ways are measured now, before workers take the machine
-                for rung in setting.ladder:
-                    workshop.way(rung)
+                _measure_ahead(setting)
             verdict = search.run()
             folds = workshop.parts.kind == "out-of-fold" and verdict.chosen.finished
             final = workshop.retrain(verdict.chosen, asked.seed) if folds else None
@@ -431,6 +433,19 @@ def _run(
     changed(search)
     _conclude(record, search, verdict, final, images, folder, reporter)
     return Run(folder, record)
+
+
+def _measure_ahead(setting: Setting) -> None:
+    """Measure rungs as far as time and memory go; what they don't suffice for, the search may never come to."""
+    for rung in setting.ladder:
+        if late(setting.workshop.deadline):
+            return
+        try:
+            setting.workshop.way(rung)
+        except Interrupted:
+            raise
+        except DeepenoughError:
+            return
 
 
 def _check_shares(setting: Setting, processes: int) -> None:

@@ -30,9 +30,10 @@ from deepenough.train.group import ALONE, Group
 from deepenough.train.loop import Job, NotFiniteError, Supervisor, one_epoch
 from deepenough.train.memory import available
 from deepenough.train.objective import Objective
-from deepenough.train.perform import fresh, out_of_memory
+from deepenough.train.perform import fresh
 from deepenough.train.precision import settings
 from deepenough.train.recipe import Recipe
+from deepenough.train.short import out_of_memory
 from deepenough.train.stop import Interrupted
 from deepenough.train.ways import SHARE, Way, best, others, price
 

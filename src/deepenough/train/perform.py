@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import copy
-import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from deepenough.data import Images
-from deepenough.errors import DeepenoughError
 from deepenough.nets import Network
 from deepenough.nets.build import build
 from deepenough.train.checkpoint import Keeper, newest, shortened
@@ -25,12 +22,12 @@ from deepenough.train.group import Group
 from deepenough.train.loop import Job, NotFiniteError, Progress, Supervisor, Watch, judge, last_good, run
 from deepenough.train.objective import Objective, balanced_weights
 from deepenough.train.precision import settings
-from deepenough.train.processes import LostError
 from deepenough.train.range_test import range_test
 from deepenough.train.recipe import Recipe
 from deepenough.train.result import ENDS
 from deepenough.train.reuse import reuse
 from deepenough.train.schedule import schedule
+from deepenough.train.short import fewer, out_of_memory, remembered
 from deepenough.train.state import State, Tensors
 from deepenough.train.step import Step, make_step
 
@@ -147,81 +144,6 @@ def run_in_memory(state: State, job: Job, supervisor: Supervisor, watch: Watch) 
                 state.restore(*saved)
             state.micro_batch = half
             supervisor.keeper.save(state)
-
-
-class ShortError(DeepenoughError):
-    """A process of a group is out of memory; `half` as many images at once may go."""
-
-    def __init__(self, at_once: int, size: int, half: int) -> None:
-        super().__init__(
-            f"out of memory with {at_once} images at once on one of {size} processes; "
-            f"started again with `fit --resume RUN`, it goes on with {half} at once"
-        )
-        self.given, self.half = (at_once, size, half), half
-
-    def __reduce__(self) -> tuple[type[ShortError], tuple[int, int, int]]:
-        return ShortError, self.given
-
-
-@contextmanager
-def remembered(state: State, feed: Feed, keeper: Keeper | None) -> Iterator[None]:
-    """Where a group runs out of memory, its folder says with how many images at once the training goes on.
-
-    All its processes end: they can't come together again once one has left a step. On GPUs a leader that waits for the
-    others is ended from outside, so it notes the number as soon as it hears of it.
-    """
-    group = feed.group
-
-    def note() -> None:
-        if keeper and at_once(state, feed) > group.fewest:
-            keeper.shorten(halved(state, feed))
-
-    group.if_short(note)
-    try:
-        yield
-        return
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if group.size == 1 or not out_of_memory(error):
-            raise
-        group.run_short()
-    except LostError:
-        if not group.ran_short():
-            raise
-    note()
-    raise ShortError(at_once(state, feed), group.size, halved(state, feed))
-
-
-def at_once(state: State, feed: Feed) -> int:
-    """How many images of this process go through at once."""
-    return state.micro_batch or -(-feed.batch // feed.group.size)
-
-
-def halved(state: State, feed: Feed) -> int:
-    """Half as many images at once as were too many. Raises DeepenoughError where that would be too few."""
-    many = at_once(state, feed)
-    if many <= feed.group.fewest:
-        images = "1 image" if many == 1 else f"{many} images"
-        raise DeepenoughError(f"out of memory with {images} at once; use a smaller --size, or more processes")
-    return -(-many // 2)
-
-
-def fewer(state: State, feed: Feed) -> int:
-    """`halved`; what the failed step has left in memory goes.
-
-    Called once its error is forgotten, which holds on to all that the step had made.
-    """
-    half = halved(state, feed)
-    state.optimizer.zero_grad(set_to_none=True)
-    gc.collect()
-    if state.tally.device.type == "cuda":
-        torch.cuda.empty_cache()
-    return half
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out; on the CPU, and in libraries of a GPU's, that is a RuntimeError."""
-    words = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(word in str(error) for word in words)
 
 
 def fresh(

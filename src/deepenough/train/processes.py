@@ -135,9 +135,9 @@ class Processes(Group):
     def hear(self, short: bool) -> None:
         """Whether some process is out of memory, as the thread that beats finds it."""
         if short and not self.short.is_set():
+            self.short.set()
             with suppress(OSError):  # the main thread will try it, too
                 self._when_short()
-            self.short.set()
 
     def ran_short(self) -> bool:
         return self.short.wait(2 * BEAT)

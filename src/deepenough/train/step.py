@@ -16,6 +16,8 @@ from deepenough.train.precision import Precision
 from deepenough.train.recipe import Recipe
 from deepenough.train.spread import Place, spread
 
+COMPILED = 200  # shapes that torch compiles the code for which all our models share; after its 8 it went on eagerly
+
 
 @dataclass
 class Step:
@@ -65,8 +67,8 @@ def make_step(
     model: nn.Module, recipe: Recipe, objective: Objective, device: torch.device, group: Group = ALONE
 ) -> Step:
     """The step of a recipe for a model on its device: the one place for precision, compilation and the group."""
-    if recipe.compiled:  # torch compiles the code that all our models share for a few of them, and then no more
-        torch.compiler.reset()
+    if recipe.compiled:
+        torch._dynamo.config.recompile_limit = COMPILED
     return Step(
         model=model,
         forward=torch.compile(model) if recipe.compiled else model,

@@ -79,6 +79,20 @@ def check_classes(where: object, classes: Sequence[str], hint: str = "") -> None
         raise DeepenoughError(f"{where}: {found} was found, and at least two are needed{hint}")
 
 
+def distinct(names: Sequence[str]) -> list[str]:
+    """Names of classes by their numbers; one that an earlier class has is told apart by its number.
+
+    >>> distinct(["crane", "drake", "crane"])  # a bird and a machine, in ImageNet's list
+    ['crane', 'drake', 'crane (2)']
+    """
+    seen: set[str] = set()
+    found = []
+    for number, name in enumerate(names):
+        found.append(f"{name} ({number})" if name in seen else name)
+        seen.add(name)
+    return found
+
+
 def stamp_of(parts: Iterable[object]) -> str:
     """A hash of what tells that files have changed."""
     digest = hashlib.sha256()

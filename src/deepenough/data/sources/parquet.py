@@ -8,18 +8,29 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepenough.data.sources.base import SPLIT_NAMES, WINDOW, Source, check_classes, file_stamp, is_text_like, stamp_of
+from deepenough.data.sources.base import (
+    SPLIT_NAMES,
+    WINDOW,
+    Source,
+    check_classes,
+    distinct,
+    file_stamp,
+    is_text_like,
+    stamp_of,
+)
 from deepenough.data.sources.names import NumberedNames
 from deepenough.data.split import UNASSIGNED
 from deepenough.errors import DeepenoughError
 
 _BATCH = 256
+DAMAGED = "its row group is damaged"
 _LABELS = ("label", "labels", "fine_label", "class", "target")
 
 
@@ -70,6 +81,7 @@ class Parquet(Source):
         self._batches: Any = None
         self._span = (0, 0)
         self._rows: list[Any] = []
+        self._whole: dict[int, int] = {}  # of damaged row groups, the first row that can't be read
 
     def __reduce__(self) -> tuple[type[Parquet], tuple[Path]]:
         return Parquet, (self.path,)  # open files and locks do not travel to other processes
@@ -77,32 +89,31 @@ class Parquet(Source):
     def read(self, row: int) -> bytes:
         with self._lock:
             group = int(np.searchsorted(self._starts, row, side="right")) - 1
+            if row >= self._whole.get(group, row + 1):
+                raise OSError(DAMAGED)
             if group != self._group or row < self._span[0]:
                 file, number = self._groups[group]
                 self._batches = self._files[file].iter_batches(_BATCH, row_groups=[number], columns=[self._column])
                 self._group, self._span = group, (int(self._starts[group]),) * 2
             while row >= self._span[1]:
-                self._rows = self._next_rows()
+                try:
+                    self._rows = next(self._batches).column(0).to_pylist()
+                except _unreadable():
+                    self._whole[group], self._group = self._span[1], -1
+                    raise OSError(DAMAGED) from None
                 self._span = (self._span[1], self._span[1] + len(self._rows))
             value: Any = self._rows[row - self._span[0]]
         return _bytes_of(value)
-
-    def _next_rows(self) -> list[Any]:
-        import pyarrow as pa
-
-        try:
-            rows: list[Any] = next(self._batches).column(0).to_pylist()
-        except (StopIteration, pa.ArrowException, OSError) as error:  # a damaged page; what was begun can't go on
-            self._group = -1
-            raise OSError(str(error) or "the row group is damaged") from None
-        return rows
 
     def read_many(self, rows: NDArray[np.int64], pool: ThreadPoolExecutor) -> Iterator[bytes]:
         with self._lock:
             groups = np.searchsorted(self._starts, rows, side="right") - 1
             columns = {int(group): self._group_of(int(group)) for group in np.unique(groups)}
         for row, group in zip(rows, groups, strict=True):
-            value = columns[int(group)][int(row - self._starts[group])].as_py()
+            column, place = columns[int(group)], int(row - self._starts[group])
+            if place >= len(column):
+                raise OSError(DAMAGED)
+            value = column[place].as_py()
             yield _bytes_of(value)
 
     def _group_of(self, group: int) -> Any:
@@ -111,10 +122,29 @@ class Parquet(Source):
             self._kept.move_to_end(group)
         else:
             file, number = self._groups[group]
-            self._kept[group] = self._files[file].read_row_group(number, columns=[self._column]).column(0)
+            self._kept[group] = _as_far_as_it_goes(
+                self._files[file].iter_batches(_BATCH, row_groups=[number], columns=[self._column])
+            )
             while len(self._kept) > WINDOW + 1:
                 self._kept.popitem(last=False)
         return self._kept[group]
+
+
+def _unreadable() -> tuple[type[Exception], ...]:
+    """What reading a damaged page raises; a reader that has raised is at its end."""
+    import pyarrow as pa
+
+    return (StopIteration, pa.ArrowException, OSError)
+
+
+def _as_far_as_it_goes(batches: Iterator[Any]) -> Any:
+    """The images of a row group, up to the first batch that is damaged."""
+    import pyarrow as pa
+
+    found: list[Any] = []
+    with suppress(*_unreadable()):
+        found.extend(batch.column(0) for batch in batches)
+    return pa.chunked_array(found) if found else found
 
 
 def _bytes_of(value: Any) -> bytes:
@@ -170,7 +200,7 @@ def _classes(file: Path, values: Any, names: list[str] | None) -> tuple[tuple[st
                 "test splits without labels (-1) cannot be used"
             )
         present = np.bincount(labels, minlength=len(names)) > 0
-        return tuple(n for n, p in zip(names, present, strict=True) if p), (np.cumsum(present) - 1)[labels]
+        return tuple(n for n, p in zip(distinct(names), present, strict=True) if p), (np.cumsum(present) - 1)[labels]
     if any(value is None or value != value for value in values):
         raise DeepenoughError(f"{file}: some rows have no label")
     classes, labels = np.unique(values, return_inverse=True)

@@ -11,7 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from deepenough.data.finding import Finding
-from deepenough.data.sources.base import SPLIT_NAMES, Source, check_classes, file_stamp, is_text_like, stamp_of
+from deepenough.data.sources.base import (
+    SPLIT_NAMES,
+    Source,
+    check_classes,
+    distinct,
+    file_stamp,
+    is_text_like,
+    stamp_of,
+)
 from deepenough.data.sources.names import Names
 from deepenough.data.split import UNASSIGNED
 from deepenough.errors import DeepenoughError
@@ -138,7 +146,8 @@ def _classes(path: Path, labels: list[str], given: list[str]) -> tuple[tuple[str
                 f"{path}: the label {beyond[0]} has no line among the {len(given)} class names beside it"
             )
         present, rows = np.unique(np.array(labels, np.int64), return_inverse=True)
-        return tuple(given[number] for number in present), rows.astype(np.int64)  # two may share a name, as ImageNet's
+        names = distinct(given)
+        return tuple(names[number] for number in present), rows.astype(np.int64)
     numbers = all(label.isdecimal() for label in labels)
     names = sorted(set(labels), key=int if numbers else str)
     row = {name: place for place, name in enumerate(names)}
