@@ -15,10 +15,10 @@ import torch
 
 from deepenough import DeepenoughError, fit, record, resume
 from deepenough.depth import cluster as clusters
-from deepenough.depth import fit as fitting
 from deepenough.depth.cluster import Cluster, Order, SideBySide
 from deepenough.depth.crew import Crew
 from deepenough.depth.ladder import ladder
+from deepenough.depth.setting import measure_ahead
 from deepenough.nets import Network
 from deepenough.train import Interrupted, Recipe, Trained
 from deepenough.train.curve import Epoch
@@ -114,6 +114,33 @@ def test_a_lost_helper_is_made_up_for(
     given = {**options, "max_depth": 3, "threads": 1}
     found = fit(shapes, out=tmp_path / "together", ray="local", processes=2, **given).record
     assert killed.exists()
+    assert found.status == "finished"
+
+
+def test_a_crew_that_runs_out_of_memory_is_begun_anew(
+    options: dict[str, Any], shapes: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, plain = tmp_path / "begun", clusters.epochs_of
+
+    def with_little_memory(order: Any, held: Any, crew: Any) -> Any:
+        from deepenough.train.step import Step
+
+        step = Step.__call__
+
+        def short(self: Any, batch: Any, micro_batch: int = 0, stop: bool = False) -> Any:
+            if micro_batch == 0:
+                raise torch.OutOfMemoryError("simulated")
+            return step(self, batch, micro_batch, stop)
+
+        Step.__call__ = short  # type: ignore[method-assign]
+        with begun.open("a") as file:
+            file.write(f"{order.recipe.micro_batch} ")
+        yield from plain(order, held, crew)
+
+    monkeypatch.setattr(clusters, "epochs_of", with_little_memory)
+    given = {**options, "max_depth": 3, "threads": 1, "batch": 32}
+    found = fit(shapes, out=tmp_path / "together", ray="local", processes=2, **given).record
+    assert begun.read_text() == "0 8 "
     assert found.status == "finished"
 
 
@@ -420,7 +447,7 @@ def test_what_is_measured_beforehand_ends_no_search(
 
     seen: list[int] = []
     setting: Any = SimpleNamespace(ladder=[1, 2, 3], workshop=SimpleNamespace(way=way, deadline=deadline))
-    fitting._measure_ahead(setting)
+    measure_ahead(setting)
     assert seen == measured
 
 
@@ -430,4 +457,4 @@ def test_a_wish_to_stop_is_heard_while_ways_are_measured_beforehand() -> None:
 
     setting: Any = SimpleNamespace(ladder=[1], workshop=SimpleNamespace(way=way, deadline=None))
     with pytest.raises(Interrupted):
-        fitting._measure_ahead(setting)
+        measure_ahead(setting)

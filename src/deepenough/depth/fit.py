@@ -7,7 +7,6 @@ import shlex
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -15,33 +14,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from deepenough import record as r
-from deepenough.data import Images, Source, from_anywhere, open_source, prepare
-from deepenough.depth import account, pictures
-from deepenough.depth.baselines import baselines
+from deepenough.data import Source, from_anywhere, open_source
+from deepenough.depth import account
 from deepenough.depth.cluster import SideBySide, cluster
+from deepenough.depth.conclude import conclude
 from deepenough.depth.follow import follow, show
-from deepenough.depth.judge import Question, Verdict
-from deepenough.depth.ladder import Rung, ladder
-from deepenough.depth.options import RECIPE, Options
-from deepenough.depth.parts import parts
-from deepenough.depth.patches import patches
+from deepenough.depth.options import Options
 from deepenough.depth.plan import expect, expectation
-from deepenough.depth.pretrained import Pretrained, choose_weights
+from deepenough.depth.pretrained import choose_weights
 from deepenough.depth.search import Search
-from deepenough.depth.sound import ready, sound
-from deepenough.depth.to_cut import CutSearch
-from deepenough.depth.to_enough import EnoughSearch
-from deepenough.depth.to_target import TargetSearch
-from deepenough.depth.workshop import Workshop
+from deepenough.depth.setting import Setting, check_shares, measure_ahead, set_up
 from deepenough.errors import DeepenoughError
 from deepenough.files import check_new
-from deepenough.model import FOLDER, Model, load, save_model
-from deepenough.nets import dumps, layer_table
+from deepenough.model import Model, load
 from deepenough.nets.weights import Weights
 from deepenough.progress import Reporter
 from deepenough.report import FILE as REPORT
@@ -50,21 +38,12 @@ from deepenough.train import (
     ALONE,
     Group,
     Interrupted,
-    Recipe,
     Stop,
-    Trained,
     choose_device,
-    default_recipe,
-    finetune_recipe,
 )
-from deepenough.train import evaluate as predictions
-from deepenough.train.feed import steps_per_epoch
-from deepenough.train.measure import FREE
-from deepenough.train.processes import joined, launched, restarted, share_of_threads
-from deepenough.train.train import late
+from deepenough.train.processes import joined, launched, restarted
 
 RUNS = Path("runs")
-CANDIDATES = "candidates"
 
 
 @dataclass(frozen=True)
@@ -237,146 +216,6 @@ def _go_on(folder: Path, reporter: Reporter, group: Group, wish: SideBySide | No
     return _run(asked, source, weights, folder, before, reporter, group, wish)
 
 
-@dataclass(frozen=True)
-class Setting:
-    """Everything that is fixed before anything is trained."""
-
-    images: Images
-    recipe: Recipe
-    question: Question
-    ladder: tuple[Rung, ...]
-    workshop: Workshop
-    pretrained: Pretrained | None
-
-    def search(self, changed: Callable[[Search], None]) -> Search:
-        """The search that the question asks for."""
-        if self.question.target is None:
-            if self.pretrained is None:
-                return EnoughSearch(self.question, self.ladder, self.workshop, changed)
-            return CutSearch(self.question, self.ladder, self.workshop, changed, self.pretrained.sounding.proposed)
-        first = 0 if self.pretrained is None else max(self.pretrained.sounding.proposed - 1, 0)
-        return TargetSearch(self.question, self.ladder[first:], self.workshop, changed)
-
-
-def set_up(
-    asked: Options,
-    source: Source,
-    weights: Weights | None,
-    folder: Path,
-    reporter: Reporter,
-    before: r.Record | None = None,
-    group: Group = ALONE,
-    side_by_side: bool = False,
-) -> Setting:
-    """Read the images, and fix split, recipe and ladder; those of the record `before`, when a run goes on.
-
-    With `weights` the images are prepared as those want them, and the ladder is their network cut at every depth, after
-    a sounding. The order of resuming: threads, images and split, recipe; then the search is replayed over the same
-    folders, where every finished training is read back and the unfinished one goes on from its checkpoint.
-    """
-    deadline = None if asked.time_limit is None else time.monotonic() + asked.time_limit
-    torch.set_num_threads(_threads(asked, before, group, side_by_side))
-    if weights is None:
-        with reporter.task("reading images") as advance:
-            images = prepare(
-                source,
-                size=asked.size,
-                seed=asked.seed,
-                progress=advance,
-                cache_limit=asked.cache_limit,
-                limit=asked.limit,
-            )
-    else:
-        weights, images = ready(
-            weights,
-            source,
-            framing=asked.framing,
-            size=asked.size,
-            seed=asked.seed,
-            limit=asked.limit,
-            cache_limit=asked.cache_limit,
-            reporter=reporter,
-        )
-    if before and before.data.fingerprint != images.fingerprint:
-        raise DeepenoughError(
-            f"{folder}: the images of {before.data.source!r} are not those that the run began with; "
-            "bring them back, or start a new run"
-        )
-    if before and before.data.in_blocks is not None:  # the order stays what it was, whatever is in the cache by now
-        if images.in_blocks and not before.data.in_blocks:
-            reporter.say("images are not in the cache any more, and reading them in the order of before is slow")
-        images = replace(images, in_blocks=before.data.in_blocks)
-    if before and weights and before.sounding and before.sounding.sha256 != weights.sha256:
-        raise DeepenoughError(
-            f"{folder}: the weights {weights.name} are not those that the run began with; bring them back, or start a "
-            "new run"
-        )
-    recipe = Recipe.from_json(before.recipe) if before else _recipe(asked, images, weights)
-    pretrained = _sounded(asked, weights, images, recipe, reporter) if weights else None
-    question = Question(
-        target=asked.target,
-        margin=asked.margin,
-        metric=asked.metric,
-        minimize=asked.minimize,
-        families=(weights.network.name,) if weights else asked.families,
-        widths=asked.widths,
-        budget=asked.search_budget,
-        seed=asked.seed,
-        weights=weights.name if weights else None,
-    )
-    if pretrained:
-        rungs = pretrained.rungs
-    else:
-        height, width = images.preprocess.size
-        rungs = ladder(
-            asked.families,
-            asked.widths,
-            (images.preprocess.channels, height, width),
-            len(images.classes),
-            max_depth=asked.max_depth,
-            minimize=asked.minimize,
-        )
-    workshop = Workshop(
-        images=images,
-        parts=parts(images, asked.margin, asked.seed, asked.folds),
-        recipe=recipe,
-        folder=folder / CANDIDATES,
-        metric=asked.metric,
-        reporter=reporter,
-        group=group,
-        free=FREE - asked.fixed,
-        deadline=deadline,
-        tensorboard=folder / "tensorboard" if asked.tensorboard else None,
-    )
-    if pretrained:
-        workshop.start, workshop.start_name = pretrained.start, pretrained.sounding.weights.name
-        workshop.sounded = pretrained.sounding.record.images * rungs[-1].macs
-    return Setting(images, recipe, question, rungs, workshop, pretrained)
-
-
-def _threads(asked: Options, before: r.Record | None, group: Group, side_by_side: bool) -> int:
-    """A process alone goes on with the threads that it began with, which decide the last bits. Trainings side by side
-    take half of them each, or what falls to a GPU, unless the user says how many: there has to be room for two."""
-    if before and group.size == 1 and before.environment.get("processes", "1") == "1":
-        return int(before.environment["threads"])
-    threads = share_of_threads(torch.get_num_threads())
-    return asked.threads or (max(threads // max(torch.cuda.device_count(), 2), 1) if side_by_side else threads)
-
-
-def _sounded(asked: Options, weights: Weights, images: Images, recipe: Recipe, reporter: Reporter) -> Pretrained:
-    sounding = sound(
-        weights,
-        images,
-        margin=asked.margin,
-        metric=asked.metric,
-        target=asked.target,
-        seed=asked.seed,
-        device=choose_device(recipe.device),
-        reporter=reporter,
-    )
-    return Pretrained.of(sounding)
-
-
 def _run(
     asked: Options,
     source: Source,
@@ -391,7 +230,7 @@ def _run(
         raise DeepenoughError("--ray under torchrun: candidates train side by side, or together; give one")
     setting = set_up(asked, source, weights, folder, reporter, before, group, side_by_side=wish is not None)
     images, workshop = setting.images, setting.workshop
-    _check_shares(setting, wish.processes if wish else group.size)
+    check_shares(setting, wish.processes if wish else group.size)
     # Threads are what Ray gives to each training, and its workers would compile anew for every epoch that they tell.
     workshop.free -= {"threads", "compiled"} if wish else set()
     show(group, asked, images)
@@ -417,7 +256,7 @@ def _run(
                 r.save(record, folder)
             reporter.say(_introduction(record))
             if wish:  # all ways are measured now, before workers take the machine
-                _measure_ahead(setting)
+                measure_ahead(setting)
             verdict = search.run()
             folds = workshop.parts.kind == "out-of-fold" and verdict.chosen.finished
             final = workshop.retrain(verdict.chosen, asked.seed) if folds else None
@@ -431,32 +270,8 @@ def _run(
                 shutil.rmtree(folder, ignore_errors=True)
             raise
     changed(search)
-    _conclude(record, search, verdict, final, images, folder, reporter)
+    conclude(record, search, verdict, final, images, folder, reporter)
     return Run(folder, record)
-
-
-def _measure_ahead(setting: Setting) -> None:
-    """Measure rungs as far as time and memory go; what they don't suffice for, the search may never come to."""
-    for rung in setting.ladder:
-        if late(setting.workshop.deadline):
-            return
-        try:
-            setting.workshop.way(rung)
-        except Interrupted:
-            raise
-        except DeepenoughError:
-            return
-
-
-def _check_shares(setting: Setting, processes: int) -> None:
-    """Raise the error for more processes than a batch has images."""
-    counts = [len(part.train) for part in setting.workshop.parts.parts]
-    smallest = min(count // steps_per_epoch(count, setting.recipe.batch) for count in counts)
-    if processes > smallest:
-        raise DeepenoughError(
-            f"{processes} processes for batches of {smallest} images: each needs one at least; start fewer processes, "
-            "or give a larger --batch"
-        )
 
 
 def _planned(asked: Options, setting: Setting, reporter: Reporter) -> r.Plan:
@@ -485,75 +300,6 @@ def _opened(asked: Options, setting: Setting, before: r.Record | None) -> r.Reco
         ladder=[account.rung(step, setting.workshop) for step in setting.ladder],
         sounding=setting.pretrained.sounding.record if setting.pretrained else None,
     )
-
-
-def _conclude(
-    record: r.Record,
-    search: Search,
-    verdict: Verdict,
-    final: Trained | None,
-    images: Images,
-    folder: Path,
-    reporter: Reporter,
-) -> None:
-    """Save the model, look at the test images once, and write the record and the report."""
-    chosen, classes = verdict.chosen, images.classes
-    state = (final or chosen.trainings[0]).state
-    network = replace(chosen.rung.network, name=chosen.rung.name)
-    save_model(folder / FOLDER, network, state, images.preprocess, classes)
-    model = Model(network, state, images.preprocess, classes, choose_device(search.workshop.recipe.device))
-
-    def probabilities_of(index: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        return predictions(model.module, images, index, images.preprocess, model.device)
-
-    train = search.workshop.decision if final else search.workshop.parts.parts[0].train
-    test = images.split.test
-    with reporter.task("test images and baselines") as advance:
-        probabilities = probabilities_of(test)
-        record.test = account.metrics(probabilities, images.labels[test], classes)
-        advance(1, 3)
-        sample = np.sort(np.random.default_rng(search.question.seed).permutation(train)[:10_000])
-        record.train = account.metrics(probabilities_of(sample), images.labels[sample], classes)
-        advance(2, 3)
-        record.baselines = [
-            r.Baseline(
-                name=b.name,
-                test=account.accuracy(b.correct, b.count),
-                trained_on=b.trained_on,
-                note=b.note,
-                seconds=b.seconds,
-            )
-            for b in baselines(images, train, test, search.question.seed)
-        ]
-        advance(3, 3)
-    if record.sounding:
-        record.patches = patches(model, images, train, folder)
-    record.mistakes = pictures.mistakes(images, test, probabilities, folder, model)
-    record.examples = pictures.examples(images, test, probabilities, folder, model)
-    record.decision = account.decision(verdict)
-    record.decision.advice += account.sobering(record.test, record.baselines)
-    record.cost = account.cost(search, chosen, final)
-    way, device = search.workshop.way(chosen.rung), choose_device(search.workshop.recipe.device).type
-    record.plan = account.outcome(record.plan, record.candidates, record.cost, chosen.rung, way, device)
-    record.network = json.loads(dumps(network))
-    record.layers = [r.LayerRow.model_validate(row.to_json()) for row in layer_table(network)]
-    record.status = "finished"
-    r.save(record, folder)
-    write_report(folder)
-
-
-def _recipe(asked: Options, images: Images, weights: Weights | None) -> Recipe:
-    """The default recipe for this many images, with what the user overrides."""
-    height, width = images.preprocess.size
-    shape = (images.preprocess.channels, height, width)
-    count = len(images.split.train)
-    if weights:
-        recipe = finetune_recipe(count, images.mirror, strength=asked.augment)
-    else:
-        recipe = default_recipe(count, shape, images.mirror, strength=asked.augment)
-    given = {name: value for name in RECIPE if (value := getattr(asked, name)) is not None}
-    augment = replace(recipe.augment, **asked.switches)
-    return replace(recipe, augment=augment, class_weights=asked.class_weights, **given)
 
 
 def _introduction(record: r.Record) -> str:
