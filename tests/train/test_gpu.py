@@ -1,4 +1,4 @@
-"""The same training on a CUDA device; these run where there is one."""
+"""The same training on a CUDA device, where there is one, and on the CPU, which shows that the tests can pass."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,34 +10,61 @@ import torch
 
 from deepenough.data.augment import STRENGTHS
 from deepenough.train import Recipe, train
+from deepenough.train.group import ALONE
+from deepenough.train.spread import spread
 from deepenough.train.stop import Interrupted
 
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
-RECIPE = Recipe(epochs=12, batch=16, lr=0.1, augment=STRENGTHS["none"], device="cuda")
+CUDA = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+RECIPE = Recipe(epochs=24, batch=16, lr=0.3, augment=STRENGTHS["none"])
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=CUDA)])
+def device(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_it_learns_in_every_precision(images: Any, network: Any, tmp_path: Path, precision: str) -> None:
-    recipe = replace(RECIPE, precision=precision)
+def test_it_learns_in_every_precision(images: Any, network: Any, tmp_path: Path, precision: str, device: str) -> None:
+    recipe = replace(RECIPE, precision=precision, device=device)
     trained = train(network, recipe, images, np.arange(64), np.arange(64, 96), tmp_path, seed=0)
     assert trained.curve[-1].top1 > 0.9
 
 
-def test_augmentation_stays_on_the_device(images: Any, network: Any, tmp_path: Path) -> None:
-    recipe = replace(RECIPE, epochs=2, augment=STRENGTHS["strong"])
+def test_augmentation_stays_on_the_device(images: Any, network: Any, tmp_path: Path, device: str) -> None:
+    recipe = replace(RECIPE, epochs=2, device=device, augment=STRENGTHS["strong"])
     trained = train(network, recipe, images, np.arange(64), np.arange(64, 96), tmp_path, seed=0)
     assert trained.ended == "finished"
 
 
-def test_a_resumed_run_ends_with_nearly_the_same_weights(images: Any, network: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_resumed_run_ends_with_nearly_the_same_weights(
+    images: Any, network: Any, tmp_path: Path, optimizer: str, device: str
+) -> None:
     """Bit for bit only with deterministic kernels, which torch has to be asked for; here within rounding."""
-    unbroken = train(network, RECIPE, images, np.arange(64), np.arange(64, 96), tmp_path / "a", seed=0)
+    lr = {"sgd": 0.3, "adamw": 1e-3}[optimizer]
+    recipe = replace(RECIPE, epochs=12, optimizer=optimizer, lr=lr, device=device)
+    unbroken = train(network, recipe, images, np.arange(64), np.arange(64, 96), tmp_path / "a", seed=0)
     calls = iter(range(1000))
     with pytest.raises(Interrupted):
         train(
-            network, RECIPE, images, np.arange(64), np.arange(64, 96), tmp_path / "b", seed=0,
+            network, recipe, images, np.arange(64), np.arange(64, 96), tmp_path / "b", seed=0,
             stop=lambda: next(calls) >= 17,
         )  # fmt: skip
-    resumed = train(network, RECIPE, images, np.arange(64), np.arange(64, 96), tmp_path / "b", seed=0)
+    resumed = train(network, recipe, images, np.arange(64), np.arange(64, 96), tmp_path / "b", seed=0)
     for name, values in unbroken.state.items():
         assert torch.allclose(values.float(), resumed.state[name].float(), atol=1e-3), name
+
+
+def test_norms_of_a_group_work_on_the_device(device: str) -> None:
+    """A group of one, spread as one of several is: forward and backward as torch's own batch norm."""
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(8, 6, 5, 5, generator=draw).to(device).contiguous(memory_format=torch.channels_last)
+    own, wide = torch.nn.BatchNorm2d(6).to(device), torch.nn.BatchNorm2d(6).to(device)
+    spread(wide, ALONE)
+    gradients = []
+    for norm in (own, wide):
+        given = x.clone().requires_grad_()
+        norm(given).pow(3).sum().backward()
+        gradients.append([given.grad, norm.weight.grad, norm.bias.grad])
+    for mine, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(theirs, mine, rtol=1e-4, atol=1e-4)
