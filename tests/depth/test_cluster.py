@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -423,6 +424,12 @@ def test_a_cluster_with_gpus_wants_one_where_steps_are_measured(monkeypatch: pyt
         pass
     with clusters.cluster(WISH, IMAGES, 1, "cpu") as found:
         assert found.crew.gpus == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="niceness is POSIX's")
+def test_workers_on_this_machine_are_no_slower_than_a_training_without_ray() -> None:
+    with clusters.cluster(WISH, IMAGES, 1, "cpu") as found:
+        assert found.ray.get(found.ray.remote(lambda: os.nice(0)).remote()) == os.nice(0)
 
 
 def test_curves_of_a_cluster_go_to_tensorboard_too(tmp_path: Path) -> None:

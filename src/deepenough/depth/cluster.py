@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import shutil
 import socket
 import tempfile
@@ -357,6 +358,10 @@ def cluster(wish: SideBySide, images: Images, threads: int, device: str) -> Iter
 
     logging.getLogger(TOKENS).addFilter(is_news)
     check_there(address)
+    if address == LOCAL:
+        # Workers of Ray's yield to all else that the machine does. Beside one busy program, importing torch took them
+        # 26 s instead of 3; a training without Ray does not yield either.
+        os.environ.setdefault("RAY_worker_niceness", "0")
     try:
         ray.init(
             address=None if address == LOCAL else address,
