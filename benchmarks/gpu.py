@@ -83,7 +83,7 @@ def airbench(which: str, images: Images, rows: Any, folder: Path) -> Callable[[i
 
 def own(what: str, images: Images, rows: Any, folder: Path) -> Callable[[int], tuple[float, float]]:
     family, depth, width, epochs = what.split("-")
-    shape = (images.preprocess.channels, *images.preprocess.size)
+    shape = images.preprocess.shape
     network = FAMILIES[family].network(input=shape, classes=len(images.classes), depth=int(depth), width=float(width))
     recipe = replace(
         default_recipe(len(rows), shape, images.mirror),

@@ -38,7 +38,7 @@ if hasattr(os, "sched_setaffinity"):
 data, depth, width, batch, epochs, limit, folder = json.loads(sys.argv[1])
 images = prepare(open_source(data))
 rule = FAMILIES["residual"]
-shape = (images.preprocess.channels, *images.preprocess.size)
+shape = images.preprocess.shape
 network = rule.network(input=shape, classes=len(images.classes), depth=depth, width=width)
 recipe = Recipe(epochs=epochs, batch=batch, lr=0.1, device="cpu")
 rows = images.split.train[:limit]

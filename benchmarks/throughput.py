@@ -16,12 +16,9 @@ import argparse
 import json
 import statistics
 import tempfile
-import time
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from deepenough.compare.comparison import Row, random_batch, write_exports
 from deepenough.compare.sides import SIDES, Worker, WorkerError
@@ -29,21 +26,13 @@ from deepenough.nets import macs
 from deepenough.nets.choose import choose
 from deepenough.nets.store import dumps
 from deepenough.progress import Reporter
+from product import product
 
 EIGHT = ("alexnet", "vgg16", "vgg19", "googlenet", "resnet34", "resnet50", "resnet101", "resnet152")
 WORKER = str(Path(__file__).with_name("throughput_worker.py").resolve())
 TORCHVISION = {"alexnet", "vgg16", "vgg19", "googlenet", "resnet34", "resnet50", "resnet101", "resnet152"}
 TIMM = {"vgg16", "vgg19", "resnet34", "resnet50", "resnet101", "resnet152"}
 ELSEWHERE = ("Keras, TensorFlow", "PaddlePaddle")
-
-
-def product(side: int = 2048) -> float:
-    """Operations a second of one product of two matrices, into memory that is there."""
-    left, right = torch.rand(side, side), torch.rand(side, side)
-    out = left @ right  # which warms up, too
-    clock = time.perf_counter()
-    torch.mm(left, right, out=out)
-    return 2 * side**3 / (time.perf_counter() - clock)
 
 
 def wanted(label: str, only: set[str]) -> bool:

@@ -39,6 +39,7 @@ from deepenough.train.optimizer import set_lr  # noqa: E402
 from deepenough.train.perform import fresh  # noqa: E402
 from deepenough.train.state import State  # noqa: E402
 from deepenough.train.step import Step  # noqa: E402
+from product import product  # noqa: E402
 
 
 def conv_bn(width: int) -> Stack:
@@ -59,15 +60,6 @@ def seconds_of(step: Step, state: State, batch: Batch) -> float:
     """The seconds of one training step."""
     clock = time.perf_counter()
     state.advance(step(batch)[:3], batch.total)
-    return time.perf_counter() - clock
-
-
-def product(side: int) -> float:
-    """The seconds of one product of two matrices of `side` rows and columns, into memory that is there."""
-    left, right = torch.rand(side, side), torch.rand(side, side)
-    out = left @ right  # which warms up, too
-    clock = time.perf_counter()
-    torch.mm(left, right, out=out)
     return time.perf_counter() - clock
 
 
@@ -98,7 +90,7 @@ def main() -> None:
         products.append(product(given.side))
     work = 6 * macs(net) * given.batch
     training = work / statistics.median(steps) / 1e9
-    matrices = 2 * given.side**3 / statistics.median(products) / 1e9
+    matrices = statistics.median(products) / 1e9
     print(f"{net.name}, {given.blocks} blocks, batch {given.batch}, {given.threads} threads, torch {torch.__version__}")
     print(f"freed memory kept (glibc): {'yes' if KEPT else 'no'}")
     print(f"step {1e3 * statistics.median(steps):8.1f} ms   {training:7.1f} GFLOP/s")

@@ -47,7 +47,7 @@ def ours(arrays: Any, seed: int, what: str) -> None:
 
     family, depth, width, epochs = what.split("-")
     images = prepare(open_source(str(arrays["data"])))
-    shape = (images.preprocess.channels, *images.preprocess.size)
+    shape = images.preprocess.shape
     network = FAMILIES[family].network(input=shape, classes=len(images.classes), depth=int(depth), width=float(width))
     recipe = replace(default_recipe(len(arrays["train"]), shape, images.mirror), epochs=int(epochs), device="cpu")
     told: list[int] = []

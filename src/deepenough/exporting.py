@@ -310,7 +310,7 @@ def _written(subject: _Subject, goal: Target, precision: str) -> Export:
         model.preprocess.mean,
         model.preprocess.std,
     )
-    network = model.network.with_input((model.preprocess.channels, *model.preprocess.size))
+    network = model.network.with_input(model.preprocess.shape)
     state = {key: value.cpu().float().numpy() for key, value in model.module.state_dict().items()}
     export = Export.of(network, state, wanted, model.classes)
     return replace(export, precision=precision, calibration=subject.calibration if precision == "int8" else None)

@@ -17,6 +17,7 @@ from PIL import Image
 
 from deepenough.data import TEST, TRAIN, UNASSIGNED, VALIDATION, open_source
 from deepenough.data.sources import idx
+from deepenough.data.sources.base import present_classes
 from deepenough.data.sources.names import Names, NumberedNames
 from deepenough.errors import DeepenoughError
 
@@ -303,3 +304,9 @@ def test_names_are_what_was_given() -> None:
     assert names[1:3] == words[1:3]
     numbered = NumberedNames([("a", 2), ("b", 0), ("c", 3)])
     assert list(numbered) == ["a[0]", "a[1]", "c[0]", "c[1]", "c[2]"]
+
+
+def test_classes_that_do_not_occur_are_left_out_and_one_name_is_told_apart_wherever_it_stands() -> None:
+    classes, rows = present_classes(np.array([3, 0, 3, 2]), ["crane", "drake", "owl", "crane"])
+    assert classes == ("crane", "owl", "crane (3)")
+    assert rows.tolist() == [2, 0, 2, 1]

@@ -167,21 +167,9 @@ def _make(
 
 def _write(draft: Path, source: Source, filled: Filled, kept: Index, groups: NDArray[np.int64]) -> None:
     """The arrays of the entry: the rows that are kept, and nothing else."""
-    np.save(draft / "rows.npy", kept)
-    if filled.pixels is None:
-        pass
-    elif len(kept) == len(source):
-        (draft / "decoded.npy").rename(draft / "pixels.npy")
-    else:
-        shape = (len(kept), *filled.pixels.shape[1:])
-        pixels = new_array(draft / "pixels.npy", np.uint8, shape)
-        for start in range(0, len(kept), _COPIED_AT_ONCE):
-            rows = kept[start : start + _COPIED_AT_ONCE]
-            pixels[start : start + len(rows)] = filled.pixels[rows]
-        pixels.flush()  # type: ignore[attr-defined]
-        (draft / "decoded.npy").unlink()
     if filled.pixels is not None:
-        filled.pixels.flush()  # type: ignore[attr-defined]
+        _write_pixels(draft, filled.pixels, kept)
+    np.save(draft / "rows.npy", kept)
     np.save(draft / "sums.npy", filled.table["sums"][kept])
     for file in ("table.npy", "thumbs.npy"):
         (draft / file).unlink()
@@ -191,6 +179,20 @@ def _write(draft: Path, source: Source, filled: Filled, kept: Index, groups: NDA
     np.save(draft / "labels.npy", source.labels[kept])
     np.save(draft / "splits.npy", source.splits[kept])
     np.save(draft / "groups.npy", groups[kept])
+
+
+def _write_pixels(draft: Path, decoded: Any, kept: Index) -> None:
+    """Keep what was decoded, a memory map, or of it the rows that are kept."""
+    if len(kept) == len(decoded):
+        decoded.flush()
+        (draft / "decoded.npy").rename(draft / "pixels.npy")
+        return
+    pixels: Any = new_array(draft / "pixels.npy", np.uint8, (len(kept), *decoded.shape[1:]))
+    for start in range(0, len(kept), _COPIED_AT_ONCE):
+        rows = kept[start : start + _COPIED_AT_ONCE]
+        pixels[start : start + len(rows)] = decoded[rows]
+    pixels.flush()
+    (draft / "decoded.npy").unlink()
 
 
 def _fingerprint(source: Source, filled: Filled) -> str:

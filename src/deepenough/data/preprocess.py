@@ -122,6 +122,11 @@ class Preprocess:
         return cls(given.size, len(given.mean), given.mean, given.std, given.shorter, given.interpolation, given.order)
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of what the network takes."""
+        return (self.channels, *self.size)
+
+    @property
     def framing(self) -> Framing:
         return Framing(self.size, self.shorter, self.interpolation)
 

@@ -20,10 +20,7 @@ from deepenough.model import FOLDER, Model, save_model
 from deepenough.nets import dumps, layer_table
 from deepenough.progress import Reporter
 from deepenough.report import write_report
-from deepenough.train import (
-    Trained,
-    choose_device,
-)
+from deepenough.train import Trained, choose_device
 from deepenough.train import evaluate as predictions
 
 
@@ -73,8 +70,8 @@ def conclude(
     record.decision = account.decision(verdict)
     record.decision.advice += account.sobering(record.test, record.baselines)
     record.cost = account.cost(search, chosen, final)
-    way, device = search.workshop.way(chosen.rung), choose_device(search.workshop.recipe.device).type
-    record.plan = account.outcome(record.plan, record.candidates, record.cost, chosen.rung, way, device)
+    way = search.workshop.way(chosen.rung)
+    record.plan = account.outcome(record.plan, record.candidates, record.cost, chosen.rung, way, model.device.type)
     record.network = json.loads(dumps(network))
     record.layers = [r.LayerRow.model_validate(row.to_json()) for row in layer_table(network)]
     record.status = "finished"

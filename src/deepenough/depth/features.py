@@ -54,7 +54,7 @@ def fitting_cuts(weights: Weights, images: Images) -> tuple[Network, list[Cut]]:
     Dense layers behind a `Flatten` fit one size of images only; for another, the places behind it fall away.
     """
     preprocess = images.preprocess
-    network = weights.network.with_input((preprocess.channels, *preprocess.size))
+    network = weights.network.with_input(preprocess.shape)
     same = network.input == weights.network.input
     fixed = {visit.path for visit in visits(weights.network) if len(visit.output) == 1}
     return network, [c for c in cuts(network) if same or c.path not in fixed]

@@ -34,13 +34,7 @@ from deepenough.nets.weights import Weights
 from deepenough.progress import Reporter
 from deepenough.report import FILE as REPORT
 from deepenough.report import write_report
-from deepenough.train import (
-    ALONE,
-    Group,
-    Interrupted,
-    Stop,
-    choose_device,
-)
+from deepenough.train import ALONE, Group, Interrupted, Stop, choose_device
 from deepenough.train.processes import joined, launched, restarted
 
 RUNS = Path("runs")

@@ -25,15 +25,7 @@ from deepenough.depth.workshop import Workshop
 from deepenough.errors import DeepenoughError
 from deepenough.nets.weights import Weights
 from deepenough.progress import Reporter
-from deepenough.train import (
-    ALONE,
-    Group,
-    Interrupted,
-    Recipe,
-    choose_device,
-    default_recipe,
-    finetune_recipe,
-)
+from deepenough.train import ALONE, Group, Interrupted, Recipe, choose_device, default_recipe, finetune_recipe
 from deepenough.train.feed import steps_per_epoch
 from deepenough.train.measure import FREE
 from deepenough.train.processes import share_of_threads
@@ -132,11 +124,10 @@ def set_up(
     if pretrained:
         rungs = pretrained.rungs
     else:
-        height, width = images.preprocess.size
         rungs = ladder(
             asked.families,
             asked.widths,
-            (images.preprocess.channels, height, width),
+            images.preprocess.shape,
             len(images.classes),
             max_depth=asked.max_depth,
             minimize=asked.minimize,
@@ -208,13 +199,11 @@ def check_shares(setting: Setting, processes: int) -> None:
 
 def _recipe(asked: Options, images: Images, weights: Weights | None) -> Recipe:
     """The default recipe for this many images, with what the user overrides."""
-    height, width = images.preprocess.size
-    shape = (images.preprocess.channels, height, width)
     count = len(images.split.train)
     if weights:
         recipe = finetune_recipe(count, images.mirror, strength=asked.augment)
     else:
-        recipe = default_recipe(count, shape, images.mirror, strength=asked.augment)
+        recipe = default_recipe(count, images.preprocess.shape, images.mirror, strength=asked.augment)
     given = {name: value for name in RECIPE if (value := getattr(asked, name)) is not None}
     augment = replace(recipe.augment, **asked.switches)
     return replace(recipe, augment=augment, class_weights=asked.class_weights, **given)

@@ -40,8 +40,7 @@ class Bench:
     @property
     def input(self) -> tuple[int, int, int]:
         """(C, H, W) of the images."""
-        height, width = self.images.preprocess.size
-        return self.images.preprocess.channels, height, width
+        return self.images.preprocess.shape
 
     @property
     def classes(self) -> int:

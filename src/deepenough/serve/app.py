@@ -171,12 +171,11 @@ class Service:
 
     def about(self) -> About:
         test = self.record.test.top1 if self.record and self.record.test else None
-        height, width = self.model.preprocess.size
         return About(
             network=self.model.network.name,
             depth=depth(self.model.network),
             parameters=parameters(self.model.network),
-            input=[self.model.preprocess.channels, height, width],
+            input=list(self.model.preprocess.shape),
             classes=list(self.model.classes),
             test=test.value if test else None,
             low=test.low if test else None,

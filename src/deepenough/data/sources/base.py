@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepenough.data.finding import Finding
-from deepenough.data.split import TEST, TRAIN, VALIDATION
+from deepenough.data.split import TEST, TRAIN, UNASSIGNED, VALIDATION
 from deepenough.errors import DeepenoughError
 
 Raw = bytes | NDArray[np.uint8]
@@ -91,6 +92,19 @@ def distinct(names: Sequence[str]) -> list[str]:
         found.append(f"{name} ({number})" if name in seen else name)
         seen.add(name)
     return found
+
+
+def present_classes(labels: NDArray[np.int64], names: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """The classes that labels (n,), rows into `names`, speak of, in that order, and the labels as rows into these."""
+    present = np.bincount(labels, minlength=len(names)) > 0
+    classes = tuple(name for name, there in zip(distinct(names), present, strict=True) if there)
+    return classes, (np.cumsum(present) - 1)[labels].astype(np.int64)
+
+
+def split_of(file: str) -> int:
+    """The split that a file's name tells, as `train-00000-of-00001.parquet` does."""
+    words = re.split(r"[-_.]", file.lower())
+    return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), UNASSIGNED)
 
 
 def stamp_of(parts: Iterable[object]) -> str:

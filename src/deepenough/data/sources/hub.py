@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from deepenough.data.sources.base import SPLIT_NAMES, Source, check_classes, is_text_like, stamp_of
+from deepenough.data.sources.base import SPLIT_NAMES, Source, check_classes, is_text_like, present_classes, stamp_of
 from deepenough.data.sources.names import NumberedNames
 from deepenough.data.split import UNASSIGNED
 from deepenough.errors import DeepenoughError
@@ -44,10 +44,7 @@ class Hub(Source):
         labels = np.concatenate([np.asarray(part[column], np.int64) for part in self._parts])
         if len(labels) and labels.min() < 0:
             raise DeepenoughError(f"hf:{name}: some images have no label (-1); a data set with labels is needed")
-        names = first.features[column].names
-        present = np.bincount(labels, minlength=len(names)) > 0
-        self.classes = tuple(n for n, p in zip(names, present, strict=True) if p)
-        self.labels = (np.cumsum(present) - 1)[labels].astype(np.int64)
+        self.classes, self.labels = present_classes(labels, first.features[column].names)
         check_classes(self.name, self.classes)
         splits = [SPLIT_NAMES.get(str(split).lower(), UNASSIGNED) for split in found]
         self.splits = np.repeat(np.array(splits, np.int8), counts)

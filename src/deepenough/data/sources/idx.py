@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_dir
 
-from deepenough.data.sources.base import SPLIT_NAMES, Source, check_classes, file_stamp, is_text_like, stamp_of
+from deepenough.data.sources.base import Source, check_classes, file_stamp, is_text_like, split_of, stamp_of
 from deepenough.data.sources.names import NumberedNames
-from deepenough.data.split import UNASSIGNED
 from deepenough.errors import DeepenoughError
 
 FASHION = (
@@ -103,7 +102,7 @@ class Idx(Source):
             label = images.name.removesuffix(".gz")
             parts.append((label, len(values)))
             labels.append(values.astype(np.int64))
-            splits.append(np.full(len(values), _split_of(images.name), np.int8))
+            splits.append(np.full(len(values), split_of(images.name), np.int8))
             stamps += [file_stamp(images), file_stamp(label_file)]
         self.labels = np.concatenate(labels)
         self.splits = np.concatenate(splits)
@@ -162,7 +161,7 @@ def _pairs(path: Path) -> list[tuple[Path, Path]]:
         if file.name in chosen:
             chosen[file.name] = file
     pairs = []
-    for plain, images in sorted(chosen.items(), key=lambda item: (_split_of(item[0]), item[0])):
+    for plain, images in sorted(chosen.items(), key=lambda item: (split_of(item[0]), item[0])):
         base = re.sub(r"idx\d", "idx1", plain.replace("images", "labels"))
         options = [folder / base, folder / f"{base}.gz"]
         found = next((option for option in options if option.is_file()), None)
@@ -170,11 +169,6 @@ def _pairs(path: Path) -> list[tuple[Path, Path]]:
             raise DeepenoughError(f"{images}: its labels, {base} or {base}.gz, are missing from {folder}")
         pairs.append((images, found))
     return pairs
-
-
-def _split_of(name: str) -> int:
-    words = re.split(r"[-_.]", name.lower())
-    return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), UNASSIGNED)
 
 
 def _classes(labels: NDArray[Any], name: str) -> tuple[tuple[str, ...], NDArray[np.int64]]:

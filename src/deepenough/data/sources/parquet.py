@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -16,17 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepenough.data.sources.base import (
-    SPLIT_NAMES,
     WINDOW,
     Source,
     check_classes,
-    distinct,
     file_stamp,
     is_text_like,
+    present_classes,
+    split_of,
     stamp_of,
 )
 from deepenough.data.sources.names import NumberedNames
-from deepenough.data.split import UNASSIGNED
 from deepenough.errors import DeepenoughError
 
 _BATCH = 256
@@ -68,7 +66,7 @@ class Parquet(Source):
         check_classes(path, self.classes)
         counts = [opened.metadata.num_rows for opened in self._files]
         self.names = NumberedNames([(file.name, count) for file, count in zip(files, counts, strict=True)])
-        self.splits = np.repeat(np.array([_split_of(file) for file in files], np.int8), counts)
+        self.splits = np.repeat(np.array([split_of(file.name) for file in files], np.int8), counts)
         self.mirror = not is_text_like(self.classes)
         self.stamp = stamp_of(["parquet", *map(file_stamp, files), *self.classes])
         groups = [o.metadata.row_group(g).num_rows for o in self._files for g in range(o.metadata.num_row_groups)]
@@ -92,8 +90,7 @@ class Parquet(Source):
             if row >= self._whole.get(group, row + 1):
                 raise OSError(DAMAGED)
             if group != self._group or row < self._span[0]:
-                file, number = self._groups[group]
-                self._batches = self._files[file].iter_batches(_BATCH, row_groups=[number], columns=[self._column])
+                self._batches = self._batches_of(group)
                 self._group, self._span = group, (int(self._starts[group]),) * 2
             while row >= self._span[1]:
                 try:
@@ -121,13 +118,15 @@ class Parquet(Source):
         if group in self._kept:
             self._kept.move_to_end(group)
         else:
-            file, number = self._groups[group]
-            self._kept[group] = _as_far_as_it_goes(
-                self._files[file].iter_batches(_BATCH, row_groups=[number], columns=[self._column])
-            )
+            self._kept[group] = _as_far_as_it_goes(self._batches_of(group))
             while len(self._kept) > WINDOW + 1:
                 self._kept.popitem(last=False)
         return self._kept[group]
+
+    def _batches_of(self, group: int) -> Iterator[Any]:
+        file, number = self._groups[group]
+        batches: Iterator[Any] = self._files[file].iter_batches(_BATCH, row_groups=[number], columns=[self._column])
+        return batches
 
 
 def _unreadable() -> tuple[type[Exception], ...]:
@@ -199,14 +198,8 @@ def _classes(file: Path, values: Any, names: list[str] | None) -> tuple[tuple[st
                 f"{file}: labels run from {labels.min()} to {labels.max()}, and there are {len(names)} class names; "
                 "test splits without labels (-1) cannot be used"
             )
-        present = np.bincount(labels, minlength=len(names)) > 0
-        return tuple(n for n, p in zip(distinct(names), present, strict=True) if p), (np.cumsum(present) - 1)[labels]
+        return present_classes(labels, names)
     if any(value is None or value != value for value in values):
         raise DeepenoughError(f"{file}: some rows have no label")
     classes, labels = np.unique(values, return_inverse=True)
     return tuple(str(value) for value in classes), labels.astype(np.int64)
-
-
-def _split_of(file: Path) -> int:
-    words = [*re.split(r"[-_.]", file.name.lower())]
-    return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), UNASSIGNED)

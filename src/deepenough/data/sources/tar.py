@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +11,15 @@ import numpy as np
 
 from deepenough.data.finding import Finding
 from deepenough.data.sources.base import (
-    SPLIT_NAMES,
     Source,
     check_classes,
-    distinct,
     file_stamp,
     is_text_like,
+    present_classes,
+    split_of,
     stamp_of,
 )
 from deepenough.data.sources.names import Names
-from deepenough.data.split import UNASSIGNED
 from deepenough.errors import DeepenoughError
 
 IMAGES = {"jpg", "jpeg", "png", "webp", "bmp", "gif", "ppm", "tif", "tiff", "img", "image"}
@@ -63,7 +61,7 @@ class Tar(Source):
                 self.samples.append(sample)
                 labels.append(label)
                 names.append(f"{file.name}/{key}")
-                splits.append(_split_of(file))
+                splits.append(split_of(file.name))
         given = _class_names(folder)
         self.classes, self.labels = _classes(path, labels, given)
         check_classes(path, self.classes)
@@ -145,15 +143,8 @@ def _classes(path: Path, labels: list[str], given: list[str]) -> tuple[tuple[str
             raise DeepenoughError(
                 f"{path}: the label {beyond[0]} has no line among the {len(given)} class names beside it"
             )
-        present, rows = np.unique(np.array(labels, np.int64), return_inverse=True)
-        names = distinct(given)
-        return tuple(names[number] for number in present), rows.astype(np.int64)
+        return present_classes(np.array(labels, np.int64), given)
     numbers = all(label.isdecimal() for label in labels)
     names = sorted(set(labels), key=int if numbers else str)
     row = {name: place for place, name in enumerate(names)}
     return tuple(names), np.array([row[label] for label in labels], np.int64)
-
-
-def _split_of(file: Path) -> int:
-    words = re.split(r"[-_.]", file.name.lower())
-    return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), UNASSIGNED)
