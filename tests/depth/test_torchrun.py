@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -108,6 +109,36 @@ def test_torchrun_starts_again_and_nothing_is_lost(start: Start, alone: Path, tm
     assert process.returncode == 0, output
     assert "going on with" in output
     same_answer(run, alone)
+
+
+STARVED = """
+import os
+if os.environ.get("RANK") == "1":
+    import torch
+    from deepenough.train.step import Step
+    step = Step.__call__
+    def starved(self, batch, micro_batch=0, stop=False):
+        if micro_batch == 0:
+            raise torch.OutOfMemoryError("simulated")
+        return step(self, batch, micro_batch, stop)
+    Step.__call__ = starved
+"""
+
+
+def test_a_process_without_memory_to_measure_has_all_go_on_with_half(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(STARVED)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    run = tmp_path / "run"
+    two = [*TORCHRUN, "--standalone", "--nproc-per-node", "2", "--max-restarts", "1"]
+    process = start(two, run, max_depth=3)
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    assert "images at once on one of 2 processes" in output
+    assert "going on with" in output
+    batch = record.load(run).recipe["batch"]
+    assert {json.loads(path.read_text())["chosen"]["micro_batch"] for path in run.rglob("*.way.json")} == {batch // 4}
 
 
 def test_who_does_not_lead_is_silent_about_a_users_mistake(start: Start, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def learn(average: Callable[[Tensor], Tensor], pixels: Tensor, wanted: Tensor) -
 @given(
     shape=st.tuples(*[st.integers(1, 9)] * 4),
     memory_format=st.sampled_from(FORMATS),
-    dtype=st.sampled_from((torch.float32, torch.float64)),
+    dtype=st.sampled_from((torch.float32, torch.float64, torch.bfloat16, torch.float16)),
     seed=st.integers(0, 99),
 )
 def test_a_global_average_is_torchs_mean(
@@ -40,6 +40,10 @@ def test_a_global_average_is_torchs_mean(
     ours = learn(GlobalAverage(), pixels, wanted)
     torchs = learn(lambda x: x.mean((2, 3)), pixels, wanted)
     assert all(torch.equal(a, b) for a, b in zip(ours, torchs, strict=True))
+
+
+def test_half_precision_does_not_overflow() -> None:
+    assert GlobalAverage()(torch.full((1, 1, 224, 224), 2.0, dtype=torch.float16)).item() == 2
 
 
 @pytest.mark.parametrize("memory_format", FORMATS)

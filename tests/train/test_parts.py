@@ -216,6 +216,29 @@ def test_the_scaler_leaves_out_a_step_that_overflows() -> None:
     assert precision.forgives
 
 
+def test_a_step_that_broke_off_is_forgotten_and_the_scale_is_not() -> None:
+    model = nn.Linear(2, 2)
+    precision = Precision("float16", CPU)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, fused=True)
+    precision.backward((model(torch.full((1, 2), 1e38)) * 1e38).sum())
+    precision.update(optimizer)
+    scale = precision.scaler.get_scale()
+
+    def no_memory() -> None:
+        raise MemoryError
+
+    precision.backward(model(torch.ones(1, 2)).sum())
+    with pytest.raises(MemoryError):
+        precision.update(optimizer, clip=no_memory)
+    precision.forget()
+    optimizer.zero_grad()
+    before = model.weight.detach().clone()
+    precision.backward(model(torch.ones(1, 2)).sum())
+    precision.update(optimizer)
+    torch.testing.assert_close(model.weight, before - 0.1)
+    assert precision.scaler.get_scale() == scale
+
+
 def test_evaluation_counts_each_image_once_and_in_order(images: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.import_module("deepenough.train.evaluate"), "LARGEST", 7)
     model = tiny()

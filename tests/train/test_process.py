@@ -30,6 +30,21 @@ np.ones(4_000_000)
 print(json.dumps([before, done, faults()]))
 """
 
+KEPT = """
+import json
+from pathlib import Path
+from deepenough.train.memory import available, keep_freed_memory
+import numpy as np
+def resident():
+    return 4096 * int(Path("/proc/self/statm").read_text().split()[1])
+keep_freed_memory()
+taken = resident()
+np.ones(50_000_000)
+kept = resident()
+available()
+print(json.dumps([taken, kept, resident()]))
+"""
+
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
 def test_freed_memory_is_used_again_once_asked_for() -> None:
@@ -37,6 +52,14 @@ def test_freed_memory_is_used_again_once_asked_for() -> None:
     before, worked, after = json.loads(done.stdout)
     assert worked
     assert after < before / 5
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
+def test_what_is_kept_counts_as_memory_that_there_is() -> None:
+    done = subprocess.run([sys.executable, "-c", KEPT], capture_output=True, text=True, check=True)
+    taken, kept, after = json.loads(done.stdout)
+    assert kept - taken > 350 * 2**20
+    assert after - taken < 50 * 2**20
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

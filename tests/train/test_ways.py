@@ -253,6 +253,21 @@ def test_a_measurement_that_was_stopped_is_none(tmp_path: Path, monkeypatch: pyt
     assert not list(tmp_path.rglob("*.json"))
 
 
+def test_a_way_without_memory_is_tried_again_another_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def timing(way: Way, *given: Any, **named: Any) -> Way:
+        return replace(way, seconds=math.inf if way.memory_format == "contiguous" and full else 1.0)
+
+    def tried() -> list[str]:
+        found = measure(make_network(), RECIPE, make_images(), TRAIN, planned=1e6, free=free, cache=tmp_path)
+        return [way.memory_format for way in found.tried]
+
+    monkeypatch.setattr(measuring, "timed", timing)
+    free, full = frozenset({"memory_format"}), True
+    assert tried() == ["channels_last"]
+    full = False
+    assert tried() == ["channels_last", "contiguous"]
+
+
 def test_what_was_noted_of_streamed_images_is_theirs(tmp_path: Path) -> None:
     kept, streamed = make_images(), make_images()
     streamed.pixels = Streamed.__new__(Streamed)

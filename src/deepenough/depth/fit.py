@@ -35,7 +35,8 @@ from deepenough.progress import Reporter
 from deepenough.report import FILE as REPORT
 from deepenough.report import write_report
 from deepenough.train import ALONE, Group, Interrupted, Stop, choose_device
-from deepenough.train.processes import joined, launched, restarted
+from deepenough.train.processes import EndedError, LostError, joined, launched, restarted
+from deepenough.train.short import ShortError
 
 RUNS = Path("runs")
 
@@ -259,6 +260,8 @@ def _run(
             r.save(record, folder)
             kept = "finished trainings are kept, those on their way begin anew" if wish else "nothing is lost"
             raise Interrupted(f"stopped, {kept}; go on with: deepenough fit --resume {folder}") from None
+        except (LostError, EndedError, ShortError):  # of the processes, and not of what was asked for
+            raise
         except DeepenoughError:
             if record.plan is None and before is None:  # what was asked for can't be: there is nothing to go on with
                 shutil.rmtree(folder, ignore_errors=True)

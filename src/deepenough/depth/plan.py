@@ -35,10 +35,11 @@ class Planned:
 def expect(question: Question, ladder: Sequence[Rung], workshop: Workshop, time_limit: float | None) -> r.Plan:
     """What the search may take, from a few steps of some rungs: between the fewest trainings that can answer, unless
     the first is right about nearly all images, and all that the budget allows."""
+    device = choose_device(workshop.recipe.device).type
+    already = peak() or 0 if device == "cpu" else 0  # before steps are measured, which take what trainings will take
     step = max((len(ladder) - 1) // (MEASURED - 1), 1)
     known = list(dict.fromkeys([*ladder[: step * MEASURED : step], ladder[0]]))[:MEASURED]
     macs, ways = [rung.macs for rung in known], [workshop.way(rung) for rung in known]
-    device = choose_device(workshop.recipe.device).type
     batch, free = workshop.recipe.batch, available() if device == "cpu" else None
     fits = min((way.micro_batch for way in ways if way.micro_batch), default=batch)  # images at once, as was found
 
@@ -73,7 +74,7 @@ def expect(question: Question, ladder: Sequence[Rung], workshop: Workshop, time_
         ],
         least=least,
         most=most,
-        memory=(peak() or 0 if device == "cpu" else 0) + max(row.memory for row in rows),
+        memory=already + max(row.memory for row in rows),
     )
 
 

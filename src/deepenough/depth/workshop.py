@@ -35,6 +35,7 @@ from deepenough.train import (
     range_images,
     train,
 )
+from deepenough.train.checkpoint import shorten, shortened
 from deepenough.train.draws import own_threads
 from deepenough.train.measure import FREE, Measured, Trial, measure
 from deepenough.train.train import known
@@ -208,13 +209,17 @@ class Workshop:
 
     def _measure(self, rung: Rung) -> Measured:
         part, size = self.parts.parts[0].train, self.group.size
+        free = self.free - ({"compiled"} if size > 1 else set())  # where norms talk, it was never seen to pay
+        recipe, folder = self.recipe, self.folder / rung.name
+        if some := shortened(folder):  # images at once: with more, a process of the group ran out of memory here
+            recipe, free = replace(recipe, micro_batch=some), free - {"micro_batch"}
         found = measure(
             rung.network,
-            self.recipe,
+            recipe,
             self.images,
             part,
             self.steps_images(rung) / size,
-            free=self.free - ({"compiled"} if size > 1 else set()),  # where norms talk, it was never seen to pay
+            free=free,
             least=self.group.fewest,
             stop=self.stop or (lambda: False),
         )
@@ -223,9 +228,9 @@ class Workshop:
         if size == 1:
             self.reporter.say(f"{rung.name}: {found}")
             return found
-        trial = Trial(found.chosen, rung.network, self.recipe, part)
+        trial = Trial(found.chosen, rung.network, recipe, part)
         self.group.order(trial)
-        together = replace(found, chosen=trial.run(self.images, self.group))
+        together = replace(found, chosen=trial.run(self.images, self.group, partial(shorten, folder)))
         times = found.chosen.seconds / together.chosen.seconds
         self.reporter.say(f"{rung.name}: {together}; {size} processes are {times:.2f} times as fast as one")
         return together

@@ -67,12 +67,13 @@ class ConcatOf(nn.Module):
 class GlobalAverage(nn.Module):
     """(N, C, H, W) to (N, C): the mean over all positions.
 
-    Divided after it is summed, as torch's `mean` does, too; but the gradient is then divided before it is spread over
-    the positions, and stays in the memory format of `x`. The numbers are the same, bit for bit.
+    torch's `mean` sums and divides, too; but here the gradient is divided before it is spread over the positions, and
+    stays in the memory format of `x`. On the CPU the numbers are the same, bit for bit. Half precision has `mean`,
+    which sums in float32.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.sum((2, 3)) / (x.shape[2] * x.shape[3])
+        return x.mean((2, 3)) if x.element_size() < 4 else x.sum((2, 3)) / (x.shape[2] * x.shape[3])
 
 
 class GlobalMaximum(nn.Module):

@@ -23,6 +23,7 @@ from deepenough.train.state import State, Tensors
 NAME = re.compile(r"step-(\d{8,})-([0-9a-f]{16})\.safetensors")
 KEEP = 2
 SHORT = "short"  # the file that says how many images at once there was memory for
+SHORTENING = threading.Lock()
 SHARE = 0.02  # of the time that checkpoints may take
 
 
@@ -81,6 +82,13 @@ def remove(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def shorten(folder: Path, at_once: int) -> None:
+    """Have what a folder is of go on with so many images at once, whatever its newest checkpoint says."""
+    with SHORTENING:  # two threads may come to know it at once
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / SHORT, str(at_once).encode())
+
+
 def shortened(folder: Path) -> int:
     """How many images at once memory was left for when it ran out in a group; 0 where that never was."""
     path = folder / SHORT
@@ -104,7 +112,6 @@ class Keeper:
     _saved: float = field(default_factory=time.perf_counter)
     _cost: float = 0.0
     _writing: Future[None] | None = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def save(self, state: State) -> None:
         self.settle()
@@ -128,12 +135,6 @@ class Keeper:
         writing, self._writing = self._writing, None
         if writing:
             writing.result()
-
-    def shorten(self, at_once: int) -> None:
-        """Have the training go on with so many images at once, whatever its newest checkpoint says."""
-        with self._lock:  # two threads may come to know it at once
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_whole(self.folder / SHORT, str(at_once).encode())
 
     def due(self, state: State, epoch_ended: bool) -> bool:
         """Whether it is time for the next one."""

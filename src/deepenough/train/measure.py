@@ -33,7 +33,7 @@ from deepenough.train.objective import Objective
 from deepenough.train.perform import fresh
 from deepenough.train.precision import settings
 from deepenough.train.recipe import Recipe
-from deepenough.train.short import out_of_memory
+from deepenough.train.short import out_of_memory, remembered
 from deepenough.train.stop import Interrupted
 from deepenough.train.ways import SHARE, Way, best, others, price
 
@@ -132,8 +132,8 @@ def measure(
                 known = clock(way, limit=cost)
             except CompilerError:
                 continue
+        if known.seconds < math.inf:  # memory that another program took is no fault of the way
             notes.write(known, base)
-        if known.seconds < math.inf:
             tried.append(known)
     return Measured(tuple(tried), best(tried, planned))
 
@@ -147,9 +147,9 @@ class Trial:
     recipe: Recipe
     index: Index
 
-    def run(self, images: Images, group: Group) -> Way:
+    def run(self, images: Images, group: Group, shorten: Callable[[int], object] | None = None) -> Way:
         """`timed`, as every process of the group goes through it."""
-        return timed(self.way, self.network, self.recipe, images, self.index, group=group)
+        return timed(self.way, self.network, self.recipe, images, self.index, group=group, shorten=shorten)
 
 
 def timed(
@@ -160,13 +160,15 @@ def timed(
     index: Index,
     *,
     group: Group = ALONE,
+    shorten: Callable[[int], object] | None = None,
     limit: float = math.inf,
     stop: Callable[[], bool] = lambda: False,
 ) -> Way:
     """The way with the time of a training's own steps, a few and for a moment at least; infinite where memory does not
     suffice. An eager way that is so slow that it takes more than `limit` seconds is timed by fewer steps.
 
-    Raises CompilerError where a compiled way can't be compiled.
+    Raises CompilerError where a compiled way can't be compiled. A group without memory ends as a training does: with a
+    ShortError, once its leader has `shorten` note how many images at once there may be.
     """
     recipe = way.recipe(recipe)
     device = choose_device(recipe.device)
@@ -201,13 +203,13 @@ def timed(
             )
             supervisor = Supervisor(keeper=None, stop=enough, progress=lambda *_: None, total=0, group=group, look=1)
             began = time.perf_counter()
-            with suppress(Interrupted, NotFiniteError):
+            with remembered(state, job.feed, shorten), suppress(Interrupted, NotFiniteError):
                 while True:
                     state.step = 0
                     one_epoch(state, job, supervisor)
     except (MemoryError, RuntimeError) as error:
         gc.collect()
-        if out_of_memory(error):
+        if out_of_memory(error) and group.size == 1:
             return replace(way, seconds=math.inf)
         if way.compiled:  # a compiler may be missing; all else is a fault of ours
             why = next(iter(str(error).strip().splitlines()), type(error).__name__)

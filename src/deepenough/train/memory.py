@@ -29,7 +29,7 @@ def keep_freed_memory() -> bool:
     process stays at its peak size. Seen on two quiet cores: a step of `benchmarks/throughput_residual.py`'s network
     took 316 ms without it and 280 ms with it.
     """
-    if platform.libc_ver()[0] != "glibc":
+    if not _glibc():
         return False
     mallopt = ctypes.CDLL(None).mallopt
     return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, -1))  # at none
@@ -39,9 +39,12 @@ def available(root: Path = Path("/")) -> int | None:
     """Bytes of memory that this process may still take: what the machine has free, within the limits of its container
     and of its job of Slurm's or systemd's; an equal share, where torchrun started several processes on this machine.
 
-    What caches files counts as free, since the system gives it up for whoever needs memory. None where nothing tells
-    (systems other than Linux). `root` is where the system's own files are.
+    What caches files counts as free, since the system gives it up for whoever needs memory. What was freed here and
+    kept is handed back first: it would count as taken. None where nothing tells (systems other than Linux). `root` is
+    where the system's own files are.
     """
+    if _glibc():
+        ctypes.CDLL(None).malloc_trim(0)
     free = _counts(root / "proc/meminfo").get("MemAvailable:")
     found = [*_rooms(root), *([] if free is None else [1024 * free])]
     return min(found) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if found else None
@@ -58,6 +61,10 @@ def peak(device: str = "cpu") -> int | None:
         return None
     unit = 1 if platform.system() == "Darwin" else 1024
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _glibc() -> bool:
+    return platform.libc_ver()[0] == "glibc"
 
 
 def _rooms(root: Path) -> Iterator[int]:

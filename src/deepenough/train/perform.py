@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ import torch
 from deepenough.data import Images
 from deepenough.nets import Network
 from deepenough.nets.build import build
-from deepenough.train.checkpoint import Keeper, newest, shortened
+from deepenough.train.checkpoint import Keeper, newest, shorten, shortened
 from deepenough.train.curve import Epoch
 from deepenough.train.device import place
 from deepenough.train.draws import own_draws, own_threads
@@ -77,7 +78,7 @@ def perform(
         )
         initial = begin(state, group, office)
         keeper = office.keeper if office else None
-        with remembered(state, feed, keeper):
+        with remembered(state, feed, partial(shorten, keeper.folder) if keeper else None):
             if not task.begun:
                 set_peak(state, step, feed, recipe)
                 if keeper:

@@ -62,6 +62,12 @@ class Precision:
         self.scaler.update()
         optimizer.zero_grad(set_to_none=True)
 
+    def forget(self) -> None:
+        """Forget a step that broke off between unscaling its gradients and the end of its update; the scale stays."""
+        scaler = torch.amp.GradScaler(self.device.type, enabled=self.scaler.is_enabled())
+        scaler.load_state_dict(self.scaler.state_dict())
+        self.scaler = scaler
+
     @property
     def forgives(self) -> bool:
         """Whether a loss that is not finite is no end: the scaler left that step out, and can still scale down."""

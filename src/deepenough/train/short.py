@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 
 from deepenough.errors import DeepenoughError
-from deepenough.train.checkpoint import Keeper
 from deepenough.train.feed import Feed
 from deepenough.train.processes import LostError
 from deepenough.train.state import State
@@ -57,6 +56,7 @@ def fewer(state: State, feed: Feed) -> int:
     Called once its error is forgotten, which holds on to all that the step had made.
     """
     half = halved(state, feed)
+    state.precision.forget()
     state.optimizer.zero_grad(set_to_none=True)
     gc.collect()
     if state.tally.device.type == "cuda":
@@ -65,8 +65,8 @@ def fewer(state: State, feed: Feed) -> int:
 
 
 @contextmanager
-def remembered(state: State, feed: Feed, keeper: Keeper | None) -> Iterator[None]:
-    """Where a group runs out of memory, its folder says with how many images at once the training goes on.
+def remembered(state: State, feed: Feed, shorten: Callable[[int], object] | None) -> Iterator[None]:
+    """Where a group runs out of memory, its leader has `shorten` note with how many images at once it goes on.
 
     All its processes end: they can't come together again once one has left a step. On GPUs a leader that waits for the
     others is ended from outside, so it notes the number as soon as it hears of it.
@@ -74,8 +74,8 @@ def remembered(state: State, feed: Feed, keeper: Keeper | None) -> Iterator[None
     group = feed.group
 
     def note() -> None:
-        if keeper and going_through(state, feed) > group.fewest:
-            keeper.shorten(halved(state, feed))
+        if shorten and going_through(state, feed) > group.fewest:
+            shorten(halved(state, feed))
 
     group.if_short(note)
     try:
