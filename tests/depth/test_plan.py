@@ -98,6 +98,20 @@ def test_memory_is_that_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     assert memory() == step_bytes(RUNGS[-1].network, 16)
 
 
+def test_memory_that_measuring_takes_is_not_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = 10**9
+
+    class Measuring(Workshop):
+        def way(self, rung: Any) -> Way:
+            nonlocal taken
+            taken = 10**12
+            return super().way(rung)
+
+    monkeypatch.setattr(plans, "peak", lambda: taken)
+    found = expect(asked(0.9), RUNGS, Measuring(), None)  # type: ignore[arg-type]
+    assert found.memory == 10**9 + step_bytes(RUNGS[-1].network, 64)
+
+
 def test_a_time_limit_is_the_most_that_it_takes() -> None:
     found = expect(asked(None), RUNGS, Workshop(), 30.0)  # type: ignore[arg-type]
     assert found.least <= found.most == 30.0

@@ -113,21 +113,23 @@ def test_torchrun_starts_again_and_nothing_is_lost(start: Start, alone: Path, tm
 
 STARVED = """
 import os
-if os.environ.get("RANK") == "1":
+if os.environ.get("RANK") == os.environ["STARVED"]:
     import torch
     from deepenough.train.step import Step
     step = Step.__call__
     def starved(self, batch, micro_batch=0, stop=False):
-        if micro_batch == 0:
+        if micro_batch == 0 and self.group.size > 1:
             raise torch.OutOfMemoryError("simulated")
         return step(self, batch, micro_batch, stop)
     Step.__call__ = starved
 """
 
 
+@pytest.mark.parametrize("rank", ["0", "1"])
 def test_a_process_without_memory_to_measure_has_all_go_on_with_half(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: str
 ) -> None:
+    monkeypatch.setenv("STARVED", rank)
     (tmp_path / "sitecustomize.py").write_text(STARVED)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     run = tmp_path / "run"

@@ -31,12 +31,12 @@ print(json.dumps([before, done, faults()]))
 """
 
 KEPT = """
-import json
+import json, os
 from pathlib import Path
 from deepenough.train.memory import available, keep_freed_memory
 import numpy as np
 def resident():
-    return 4096 * int(Path("/proc/self/statm").read_text().split()[1])
+    return os.sysconf("SC_PAGE_SIZE") * int(Path("/proc/self/statm").read_text().split()[1])
 keep_freed_memory()
 taken = resident()
 np.ones(50_000_000)

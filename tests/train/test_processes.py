@@ -234,3 +234,11 @@ def test_a_process_without_a_device_is_told(device: str, said: str, monkeypatch:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(DeepenoughError, match=said), joined(torch.device(device)):
         pass
+
+
+def test_a_word_that_was_heard_early_is_not_lost() -> None:
+    """A leader that is still building its model when a follower runs out may never come back from its first step."""
+    group, done = Processes(0, 2, store=None, device=torch.device("cpu")), []
+    group.hear(short=True)
+    group.if_short(lambda: done.append("noted"))
+    assert done == ["noted"]

@@ -95,8 +95,10 @@ def test_a_step_is_measured_and_what_was_tried_is_kept(tmp_path: Path, monkeypat
     assert "contiguous 2.00 times as fast" in str(found)
     assert Measured.from_json(json.loads(json.dumps(found.to_json()))) == found
     asked.clear()
+    (notes,) = (path.read_text() for path in tmp_path.rglob("*.json"))
     assert measure(network, RECIPE, images, TRAIN, planned=1e6, cache=tmp_path) == found
     assert len(asked) == 1  # the recipe's own, anew
+    assert [path.read_text() for path in tmp_path.rglob("*.json")] == [notes]
     asked.clear()
     measure(network, RECIPE, images, TRAIN, planned=300, cache=tmp_path / "other")
     assert len(asked) == 1  # a short training is not worth a trial
@@ -251,6 +253,23 @@ def test_a_measurement_that_was_stopped_is_none(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(Interrupted):
         measure(make_network(), RECIPE, make_images(), TRAIN, planned=1e6, stop=stop, cache=tmp_path)
     assert not list(tmp_path.rglob("*.json"))
+
+
+@pytest.mark.parametrize(("fit", "free", "found"), [(16, 10**12, 8), (3, 10**12, 2), (16, 1, 1)])
+def test_fewer_images_at_once_are_a_limit(
+    fit: int, free: int, found: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ran out of memory before says 8; so many `fit` now, and so many bytes are `free`."""
+
+    def timing(way: Way, *given: Any, **named: Any) -> Way:
+        return replace(way, seconds=1.0 if 0 < way.micro_batch <= fit else math.inf)
+
+    monkeypatch.setattr(measuring, "timed", timing)
+    monkeypatch.setattr(measuring, "available", lambda: free)
+    measured = measure(
+        make_network(), replace(RECIPE, micro_batch=8), make_images(), TRAIN, planned=1.0, cache=tmp_path
+    )
+    assert measured.chosen.micro_batch == found
 
 
 def test_a_way_without_memory_is_tried_again_another_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

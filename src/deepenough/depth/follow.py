@@ -13,6 +13,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.train import Stop, choose_device
 from deepenough.train.group import Group
 from deepenough.train.measure import Trial
+from deepenough.train.memory import hand_back
 from deepenough.train.perform import Task, perform
 from deepenough.train.processes import Processes
 
@@ -74,6 +75,7 @@ def obey(group: Processes, stop: Callable[[], bool], images: Images | None = Non
                 group.meet()
             case Trial() as trial if images is not None:
                 trial.run(images, group)
+                hand_back()  # the leader looks at what there is for the next one
             case Task() as task if images is not None:
                 perform(task, images, choose_device(task.recipe.device), group, None, stop)
             case answer:

@@ -211,8 +211,8 @@ class Workshop:
         part, size = self.parts.parts[0].train, self.group.size
         free = self.free - ({"compiled"} if size > 1 else set())  # where norms talk, it was never seen to pay
         recipe, folder = self.recipe, self.folder / rung.name
-        if some := shortened(folder):  # images at once: with more, a process of the group ran out of memory here
-            recipe, free = replace(recipe, micro_batch=some), free - {"micro_batch"}
+        if some := shortened(folder):  # with more images at once, a process of the group ran out of memory here
+            recipe = replace(recipe, micro_batch=some)
         found = measure(
             rung.network,
             recipe,

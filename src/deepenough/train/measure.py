@@ -96,7 +96,7 @@ def measure(
     base = Way.of(recipe)
     if "micro_batch" in free and device.type == "cpu":
         some = at_once(network, recipe.batch, available())
-        base = replace(base, micro_batch=some and max(some, least))
+        base = replace(base, micro_batch=min(filter(None, (some and max(some, least), base.micro_batch)), default=0))
 
     def clock(way: Way, limit: float = math.inf) -> Way:
         found = timed(way, network, recipe, images, index, limit=limit, stop=stop)
@@ -132,9 +132,10 @@ def measure(
                 known = clock(way, limit=cost)
             except CompilerError:
                 continue
-        if known.seconds < math.inf:  # memory that another program took is no fault of the way
+            if known.seconds == math.inf:  # another program may have the memory now
+                continue
             notes.write(known, base)
-            tried.append(known)
+        tried.append(known)
     return Measured(tuple(tried), best(tried, planned))
 
 
@@ -255,7 +256,7 @@ class Notes:
     def read(self, way: Way, base: Way) -> Way | None:
         """The way as fast against `base` as it was then."""
         for note in self._all():
-            if Way(**note["way"]) == way:
+            if Way(**note["way"]) == way and note["times"] < math.inf:
                 return replace(way, seconds=note["times"] * base.seconds, first=note["first"])
         return None
 

@@ -35,6 +35,12 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, -1))  # at none
 
 
+def hand_back() -> None:
+    """Hand what malloc keeps back to the system, which counts it as taken (glibc only)."""
+    if _glibc():
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def available(root: Path = Path("/")) -> int | None:
     """Bytes of memory that this process may still take: what the machine has free, within the limits of its container
     and of its job of Slurm's or systemd's; an equal share, where torchrun started several processes on this machine.
@@ -43,8 +49,7 @@ def available(root: Path = Path("/")) -> int | None:
     kept is handed back first: it would count as taken. None where nothing tells (systems other than Linux). `root` is
     where the system's own files are.
     """
-    if _glibc():
-        ctypes.CDLL(None).malloc_trim(0)
+    hand_back()
     free = _counts(root / "proc/meminfo").get("MemAvailable:")
     found = [*_rooms(root), *([] if free is None else [1024 * free])]
     return min(found) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if found else None

@@ -131,6 +131,8 @@ class Processes(Group):
 
     def if_short(self, what: Callable[[], None]) -> None:
         self._when_short = what
+        if self.short.is_set():  # it was heard before anything could be done about it
+            what()
 
     def hear(self, short: bool) -> None:
         """Whether some process is out of memory, as the thread that beats finds it."""
