@@ -69,13 +69,13 @@ def follow(group: Processes) -> Any:
 def obey(group: Processes, stop: Callable[[], bool], images: Images | None = None) -> Any:
     """`follow`, with the `images` if they are there already."""
     while True:
+        hand_back()  # what the last work took: the leader looks at what there is before the next
         match group.order(None):
             case Pictures() as pictures:
                 images = pictures.read()
                 group.meet()
             case Trial() as trial if images is not None:
                 trial.run(images, group)
-                hand_back()  # the leader looks at what there is for the next one
             case Task() as task if images is not None:
                 perform(task, images, choose_device(task.recipe.device), group, None, stop)
             case answer:

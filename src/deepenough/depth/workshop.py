@@ -209,7 +209,6 @@ class Workshop:
 
     def _measure(self, rung: Rung) -> Measured:
         part, size = self.parts.parts[0].train, self.group.size
-        free = self.free - ({"compiled"} if size > 1 else set())  # where norms talk, it was never seen to pay
         recipe, folder = self.recipe, self.folder / rung.name
         if some := shortened(folder):  # with more images at once, a process of the group ran out of memory here
             recipe = replace(recipe, micro_batch=some)
@@ -219,7 +218,7 @@ class Workshop:
             self.images,
             part,
             self.steps_images(rung) / size,
-            free=free,
+            free=self.free - ({"compiled"} if size > 1 else set()),  # where norms talk, it was never seen to pay
             least=self.group.fewest,
             stop=self.stop or (lambda: False),
         )
