@@ -1,25 +1,26 @@
 """A GPU's figures: CIFAR-10 to the accuracy of `airbench`, and ResNet-50 training steps against timm's.
 
-    python benchmarks/gpu.py cifar DATA [--ours residual-9-2-10] [--airbench 94|96] [--seeds 5]
+    python benchmarks/gpu.py cifar DATA [--ours residual-9-2-10,lr=0.4,shift=0.0625 ...] [--airbench 94|96] [--seeds 5]
     python benchmarks/gpu.py resnet50 [--batch 256] [--rounds 5] [--device cuda|cpu] [--side 224]
 
 `cifar`: `airbench` (github.com/KellerJordan/cifar10-airbench, from PyPI; it needs torchvision) and ours,
-`FAMILY-DEPTH-WIDTH-EPOCHS`, train on the same training images and are judged on the same test images; seconds from the
-first step to the last, after a training that compiles and warms up. `resnet50`: bfloat16, channels-last, both compiled,
-on a batch that lies on the device; medians of turns. Without a GPU `resnet50` runs on the CPU, which only shows that it
-runs.
+`FAMILY-DEPTH-WIDTH-EPOCHS` and fields of `Recipe` and `Augment`, train on the same training images and are judged on
+the same test images, airbench with its mirrored and moved copies of each; seconds of the whole call that trains, after
+one that compiles and warms up. `resnet50`: bfloat16, channels-last, both compiled, on a batch that lies on the device;
+medians of turns. Without a GPU `resnet50` runs on the CPU, which only shows that it runs.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import contextlib
 import importlib
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,12 @@ import torch
 from torch import nn
 
 from deepenough.data import Images, open_source, prepare
+from deepenough.data.augment import Augment
 from deepenough.nets import FAMILIES, NETWORKS
+from deepenough.nets.build import build
 from deepenough.train import ALONE, Recipe, train
+from deepenough.train.device import choose_device
+from deepenough.train.evaluate import evaluate
 from deepenough.train.feed import Batch
 from deepenough.train.objective import Objective
 from deepenough.train.optimizer import set_lr
@@ -82,26 +87,31 @@ def airbench(which: str, images: Images, rows: Any, folder: Path) -> Callable[[i
 
 
 def own(what: str, images: Images, rows: Any, folder: Path) -> Callable[[int], tuple[float, float]]:
-    family, depth, width, epochs = what.split("-")
+    name, *changes = what.split(",")
+    family, depth, width, epochs = name.split("-")
+    given = {key: ast.literal_eval(value) for key, value in (change.split("=") for change in changes)}
+    policy = {each.name: given.pop(each.name) for each in fields(Augment) if each.name in given}
     shape = images.preprocess.shape
     network = FAMILIES[family].network(input=shape, classes=len(images.classes), depth=int(depth), width=float(width))
+    recipe = default_recipe(len(rows), shape, images.mirror)
     recipe = replace(
-        default_recipe(len(rows), shape, images.mirror),
-        epochs=int(epochs), batch=512, precision="bfloat16", compiled=torch.cuda.is_available(),
-    )  # fmt: skip
+        recipe,
+        augment=replace(recipe.augment, **policy),
+        **{"epochs": int(epochs), "batch": 512, "precision": "bfloat16", "compiled": torch.cuda.is_available()} | given,
+    )
+    nothing = images.split.test[:0]
 
     def run(seed: int) -> tuple[float, float]:
-        # The test images are judged after every epoch, and the seconds of that are counted.
+        began = now()
         trained = train(
-            network,
-            recipe,
-            images,
-            rows,
-            images.split.test,
-            folder / f"{what}-{seed}",
-            seed=max(seed, 0) + 1000 * (seed < 0),
+            network, recipe, images, rows, nothing, folder / f"{what}-{seed}", seed=seed if seed >= 0 else 1000
         )
-        return trained.seconds, float((trained.probabilities.argmax(1) == images.labels[images.split.test]).mean())
+        seconds = now() - began
+        device = choose_device(recipe.device)
+        model = build(network).to(device)
+        model.load_state_dict(trained.state)
+        probabilities = evaluate(model, images, images.split.test, images.preprocess, device)
+        return seconds, float((probabilities.argmax(1) == images.labels[images.split.test]).mean())
 
     return run
 
