@@ -1,5 +1,6 @@
 """The same training on a CUDA device, where there is one, and on the CPU, which shows that the tests can pass."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import pytest
 import torch
 
 from deepenough.data.augment import STRENGTHS
-from deepenough.train import Recipe, train
+from deepenough.train import Recipe, graphs, train
+from deepenough.train import step as steps
 from deepenough.train.group import ALONE
 from deepenough.train.spread import spread
 from deepenough.train.stop import Interrupted
@@ -53,6 +55,48 @@ def test_a_resumed_run_ends_with_nearly_the_same_weights(
     resumed = train(network, recipe, images, np.arange(64), np.arange(64, 96), tmp_path / "b", seed=0)
     for name, values in unbroken.state.items():
         assert torch.allclose(values.float(), resumed.state[name].float(), atol=1e-3), name
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"precision": "float32"},
+        {"precision": "bfloat16", "micro_batch": 7},
+        {"precision": "float16", "clip": 1.0},
+        {"precision": "bfloat16", "compiled": True},
+        {"optimizer": "adamw", "lr": 1e-3, "augment": STRENGTHS["strong"]},
+    ],
+    ids=str,
+)
+def test_recorded_steps_are_the_same(
+    images: Any, network: Any, tmp_path: Path, given: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dropout included. Not bit for bit, since some of cuDNN's kernels add in any order."""
+    recipe, rows = replace(RECIPE, epochs=6, device="cuda", **given), np.arange(62)  # batches of 16 and of 15
+
+    def go(folder: str) -> Any:
+        return train(network, recipe, images, rows, np.arange(64, 96), tmp_path / folder, seed=0)
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "steps are slower")
+        replays: list[int] = []
+        plain = graphs.recorded
+
+        def counted(*given: Any) -> Any:
+            replay, *others = plain(*given)
+            return lambda: (replays.append(1), replay()), *others
+
+        monkeypatch.setattr(graphs, "recorded", counted)
+        found = go("recorded")
+    assert len(replays) == 6 * 4 - 2 * graphs.EAGER
+    monkeypatch.setattr(steps, "recording", lambda device, group: False)
+    expected = go("eager")
+    for name, tensor in expected.state.items():
+        torch.testing.assert_close(
+            found.state[name], tensor, rtol=1e-3, atol=1e-3, msg=lambda text, n=name: f"{n}: {text}"
+        )
 
 
 def test_norms_of_a_group_work_on_the_device(device: str) -> None:

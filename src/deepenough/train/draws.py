@@ -9,9 +9,13 @@ import numpy as np
 import torch
 
 
-def seed_step(seed: int, step: int) -> None:
-    """Seed torch for one step, so that a resumed run needs no saved random state."""
-    torch.manual_seed(int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1))
+def seed_step(seed: int, step: int, device: torch.device) -> None:
+    """Seed torch for one step on a device, so that a resumed run needs no saved random state."""
+    number = int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
+    if device.type == "cuda":  # the device's own: torch.manual_seed writes down its stack of calls for every GPU's
+        torch.cuda.default_generators[torch.cuda.current_device()].manual_seed(number)
+    else:
+        torch.manual_seed(number)
 
 
 @contextmanager

@@ -33,5 +33,5 @@ class Ema:
             return
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_([a for a, _ in self._pairs], [s for _, s in self._pairs], 1 - decay)
-        for average, source in self._counters:
-            average.copy_(source)
+        if self._counters:
+            torch._foreach_copy_([a for a, _ in self._counters], [s for _, s in self._counters])

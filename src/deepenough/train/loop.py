@@ -130,7 +130,7 @@ def one_epoch(state: State, job: Job, supervisor: Supervisor) -> None:
     clock = time.perf_counter()
     for batch in job.feed.epoch(epoch, skip=state.step - epoch * job.feed.steps):
         set_lr(state.optimizer, job.schedule(state.step))
-        seed_step(job.feed.seed, state.step)
+        seed_step(job.feed.seed, state.step, job.feed.loader.device)
         tally = job.step(batch, state.micro_batch, stop=supervisor.wishes_to_stop())
         state.advance(tally[:3], batch.total)
         clock = state.tick(clock)

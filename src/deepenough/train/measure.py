@@ -26,6 +26,7 @@ from deepenough.nets.shapes import visits
 from deepenough.train.device import choose_device
 from deepenough.train.draws import own_draws, own_threads
 from deepenough.train.feed import Feed, Index, Loader, steps_per_epoch
+from deepenough.train.graphs import EAGER
 from deepenough.train.group import ALONE, Group
 from deepenough.train.loop import Job, NotFiniteError, Supervisor, one_epoch
 from deepenough.train.memory import available
@@ -34,6 +35,7 @@ from deepenough.train.perform import fresh
 from deepenough.train.precision import settings
 from deepenough.train.recipe import Recipe
 from deepenough.train.short import out_of_memory, remembered
+from deepenough.train.step import recording
 from deepenough.train.stop import Interrupted
 from deepenough.train.ways import SHARE, Way, best, others, price
 
@@ -173,19 +175,23 @@ def timed(
     """
     recipe = way.recipe(recipe)
     device = choose_device(recipe.device)
-    warm = WARM_UP
+    warm = EAGER + 1 if recording(device, group) else WARM_UP
     if way.compiled:
         index, batch = _both_sizes(index, recipe.batch)
-        recipe, warm, limit = replace(recipe, batch=batch), SHAPES, math.inf
+        recipe, warm, limit = replace(recipe, batch=batch), SHAPES * warm, math.inf
     # A process alone is asked after each step whether that is enough; one of a group before it, and tells the others.
     begun = warm if group.size > 1 else warm - 1  # where in `ends` the first step that counts begins
     ends: list[float] = []
 
     def enough() -> bool:
+        counted = max(len(ends) - begun, 0)
         if device.type == "cuda":
+            if counted & (counted - 1):  # a GPU is waited for after 1, 2, 4, 8, ... steps: else Python runs ahead of it
+                ends.append(math.nan)
+                return stop()
             torch.cuda.synchronize()
         ends.append(time.perf_counter())
-        measured = len(ends) > begun + 1 + MEASURED and ends[-1] - ends[begun + 1] > MOMENT
+        measured = counted > MEASURED and ends[-1] - ends[begun + 1] > MOMENT
         return measured or ends[-1] - began > limit or stop()
 
     try:
@@ -218,7 +224,7 @@ def timed(
         raise
     each = len(index) / job.feed.steps  # images a step
     steps = len(ends) - 1 - begun
-    pace = (ends[-1] - ends[begun]) / steps if steps > 0 else ends[-1] - began
+    pace = (ends[-1] - ends[begun]) / steps if steps > 0 else (ends[-1] - began) / len(ends)
     return replace(way, seconds=pace / each, first=max(ends[min(begun, len(ends) - 1)] - began - warm * pace, 0.0))
 
 

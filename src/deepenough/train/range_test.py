@@ -68,7 +68,7 @@ def range_test(make: Callable[[], Step], feed: Feed, recipe: Recipe) -> Range:
     for step, batch in enumerate(itertools.islice(_endless(feed), STEPS)):
         lrs.append(low * (high / low) ** (step / (STEPS - 1)))
         set_lr(learn.optimizer, lrs[-1])
-        seed_step(feed.seed, STEP + step)
+        seed_step(feed.seed, STEP + step, feed.loader.device)
         loss, _, count, _ = learn(batch, recipe.micro_batch).tolist()
         images += batch.total
         mean = SMOOTH * mean + (1 - SMOOTH) * loss / count

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from deepenough.train.feed import Batch
+from deepenough.train.graphs import Recorder
 from deepenough.train.group import ALONE, Group
 from deepenough.train.objective import Objective, logits_of
 from deepenough.train.optimizer import make_clip, make_optimizer
@@ -35,18 +36,31 @@ class Step:
     clip: Callable[[], object]
     group: Group = ALONE
     place: Place = field(default_factory=Place)
+    recorder: Recorder | None = None
+
+    def __post_init__(self) -> None:
+        self.parameters = list(self.model.parameters())
 
     def __call__(self, batch: Batch, micro_batch: int = 0, stop: bool = False) -> torch.Tensor:
         """Learn from this process' share of a batch, at most `micro_batch` images at once; 0 is no limit.
 
-        Sum of the losses, hits, images and processes that want to stop, of all processes: float32 (4,).
+        Sum of the losses, hits, images and processes that want to stop, of all processes: float32 (4,). The next step
+        may write over it.
         """
-        images, targets = batch.images, batch.targets
-        tally = torch.zeros(4, device=images.device)
-        tally[3] = stop
         micro_batch = micro_batch and max(micro_batch, self.group.fewest)
         largest = -(-batch.total // self.group.size)  # share: all go through in as many pieces, norms meet in each
         pieces = -(-largest // (micro_batch or largest))
+        tally = self.recorder(self.gradient, batch, pieces) if self.recorder else self.gradient(batch, pieces)
+        if stop:
+            tally[3] = 1
+        self.group.add([*(p.grad for p in self.parameters if p.grad is not None), tally])
+        self.precision.update(self.optimizer, self.clip)
+        return tally
+
+    def gradient(self, batch: Batch, pieces: int) -> torch.Tensor:
+        """Add the gradient of this process' share, which goes through in `pieces`, to the parameters'; its tally."""
+        images, targets = batch.images, batch.targets
+        tally = torch.zeros(4, device=images.device)
         first = batch.first
         for pixels, wanted in zip(images.tensor_split(pieces), targets.tensor_split(pieces), strict=True):
             self.place.first, self.place.last, self.place.total = first, first + len(wanted), batch.total
@@ -58,8 +72,6 @@ class Step:
             with torch.no_grad():
                 hits = (logits_of(outputs).argmax(dim=1) == wanted.argmax(dim=1)).sum()  # type: ignore[arg-type]
                 tally[:3] += torch.stack((loss * len(wanted), hits, torch.full_like(loss, len(wanted)))).float()
-        self.group.add([*(p.grad for p in self.model.parameters() if p.grad is not None), tally])
-        self.precision.update(self.optimizer, self.clip)
         return tally
 
 
@@ -78,4 +90,10 @@ def make_step(
         clip=make_clip(model, recipe.clip),
         group=group,
         place=spread(model, group) if group.size > 1 else Place(),
+        recorder=Recorder(list(model.parameters())) if recording(device, group) else None,
     )
+
+
+def recording(device: torch.device, group: Group) -> bool:
+    """Whether steps are recorded: by NVIDIA's GPUs, and where no other process is waited for within a step."""
+    return device.type == "cuda" and group.size == 1
