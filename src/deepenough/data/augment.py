@@ -15,17 +15,24 @@ from deepenough.data.policy import STRENGTHS, Augment
 
 __all__ = ["STRENGTHS", "Augment", "apply"]
 
+FLIPS = ("flip", "vertical_flip")
+MOVES = ("rotation", "shift_x", "shift_y", "zoom", "crop_area", "crop_ratio", "crop_x", "crop_y", *FLIPS)
+COLOURS = ("brightness", "contrast", "saturation")
+ERASING = ("erase", "erase_area", "erase_ratio", "erase_x", "erase_y")
+MIXING = ("mix_kind", "mix_share", "cut_x", "cut_y")
+
 # A stream of random numbers for each choice. Numbers are never used again: changing one kind leaves the others' draws.
-STREAMS = {
-    name: number
-    for number, name in enumerate(
-        (
-            "rotation", "shift_x", "shift_y", "zoom", "crop_area", "crop_ratio", "crop_x", "crop_y", "flip",
-            "vertical_flip", "brightness", "contrast", "saturation", "erase", "erase_area", "erase_ratio", "erase_x",
-            "erase_y", "mix_kind", "mix_share", "cut_x", "cut_y",
-        )
+STREAMS = {name: number for number, name in enumerate((*MOVES, *COLOURS, *ERASING, *MIXING))}
+
+
+def asked(policy: Augment) -> tuple[str, ...]:
+    """The choices that a policy makes: drawing them all would take longer than a small network's step on a GPU."""
+    return (
+        *(MOVES if policy.moves else (name for name in FLIPS if getattr(policy, name))),
+        *(COLOURS if policy.recolours else ()),
+        *(ERASING if policy.erase else ()),
+        *(MIXING if policy.mixes else ()),
     )
-}  # fmt: skip
 
 
 def apply(
@@ -45,8 +52,11 @@ def apply(
     if policy == STRENGTHS["none"]:
         return images, targets
     numbers = np.asarray(index, np.int64)
-    rows = dict(zip(STREAMS, uniform(seed, epoch, numbers, np.arange(len(STREAMS))).astype(np.float32), strict=True))
-    rows |= shares(policy, rows["mix_share"])
+    names = asked(policy)
+    streams = [STREAMS[name] for name in names]
+    rows = dict(zip(names, uniform(seed, epoch, numbers, streams).astype(np.float32), strict=True))
+    if policy.mixes:
+        rows |= shares(policy, rows["mix_share"])
     drawn = dict(zip(rows, sent(np.stack(list(rows.values())), images.device), strict=True))
     images = move(policy, images, drawn)
     images = recolour(policy, images, drawn)

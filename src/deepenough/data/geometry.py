@@ -16,7 +16,7 @@ RATIO = 4 / 3  # random crops have a ratio of sides from its inverse to this (Sz
 
 def move(policy: Augment, images: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:
     """Move `images` (N, C, H, W) by the drawn numbers in [0, 1); what comes from outside is the picture reflected."""
-    if not any((policy.rotation, policy.shift, policy.zoom, policy.crop < 1)):
+    if not policy.moves:
         return mirrored(policy, images, drawn)
     height, width = images.shape[2:]
     return resample(images, matrices(policy, drawn, height, width))

@@ -50,6 +50,16 @@ class Augment:
         return policy if mirror else replace(policy, flip=False)
 
     @property
+    def moves(self) -> bool:
+        """Whether pixels are moved by more than flips, and so are resampled."""
+        return self.rotation > 0 or self.shift > 0 or self.zoom > 0 or self.crop < 1
+
+    @property
+    def recolours(self) -> bool:
+        """Whether colours are changed."""
+        return self.brightness > 0 or self.contrast > 0 or self.saturation > 0
+
+    @property
     def mixes(self) -> bool:
         """Whether images are mixed with others, and labels with theirs."""
         return self.mixup > 0 or self.cutmix > 0

@@ -88,9 +88,10 @@ def measure(
     """Time a few real training steps, augmentation included, and look for a faster way to compute them.
 
     `planned` is the number of images that the training will take: other ways are tried as long as that costs no more
-    than 2% of it. `free` names the fields of the recipe that may change, `least` the fewest images at once. What other
-    ways gave is kept in the cache for this machine, network and shape; the recipe's own is timed every time, since
-    machines have busy hours. Weights are thrown away afterwards, and no draw of a later training is touched.
+    than a share of it, 2%, or 10% on a GPU. `free` names the fields of the recipe that may change, `least` the fewest
+    images at once. What other ways gave is kept in the cache for this machine, network and shape; the recipe's own is
+    timed every time, since machines have busy hours. Weights are thrown away afterwards, and no draw of a later
+    training is touched.
 
     Raises Interrupted once `stop()`, and DeepenoughError where the recipe's own way can't be computed at all.
     """
@@ -117,7 +118,7 @@ def measure(
         base = clock(replace(base, micro_batch=max(-(-some // 2), least)))
     notes = Notes(cache, network, recipe, images, device)
     tried = [base]
-    left = SHARE * base.total(planned)
+    left = SHARE[device.type] * base.total(planned)
     layers = sum(isinstance(visit.layer, (Conv, Dense)) for visit in visits(network))
     for field, value in others(base, device.type, torch.get_num_threads(), free):
         soonest = best(tried, planned)
