@@ -89,10 +89,18 @@ def airbench(which: str, images: Images, rows: Any, folder: Path) -> Callable[[i
     return run
 
 
+def literal(text: str) -> Any:
+    """A number or a truth value, or else the text itself."""
+    try:
+        return ast.literal_eval(text)
+    except ValueError:
+        return text
+
+
 def own(what: str, images: Images, rows: Any, folder: Path) -> Callable[[int], tuple[float, float]]:
     name, *changes = what.split(",")
     family, depth, width, epochs = name.split("-")
-    given = {key: ast.literal_eval(value) for key, value in (change.split("=") for change in changes)}
+    given = {key: literal(value) for key, value in (change.split("=") for change in changes)}
     policy = {each.name: given.pop(each.name) for each in fields(Augment) if each.name in given}
     shape = images.preprocess.shape
     network = FAMILIES[family].network(input=shape, classes=len(images.classes), depth=int(depth), width=float(width))

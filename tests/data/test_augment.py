@@ -12,7 +12,7 @@ from PIL import Image, ImageEnhance
 from scipy.ndimage import affine_transform
 from scipy.special import betaincinv
 
-from deepenough.data.augment import STREAMS, STRENGTHS, Augment, apply
+from deepenough.data.augment import STREAMS, STRENGTHS, Augment, apply, asked
 from deepenough.data.colour import colour_matrices
 from deepenough.data.draws import uniform
 from deepenough.data.geometry import matrices, resample
@@ -230,3 +230,17 @@ def test_limits_name_the_option(given_, message):
 def test_misspelt_strengths_have_near_matches():
     with pytest.raises(DeepenoughError, match="nearest is standard"):
         Augment.named("standart", mirror=True)
+
+
+def test_choices_keep_their_streams() -> None:
+    """Else old runs could not be gone on with: these numbers are for good, and new choices come after them."""
+    assert [STREAMS[name] for name in ("rotation", "flip", "saturation", "erase_y", "mix_kind", "cut_y")] == [
+        0,
+        8,
+        12,
+        17,
+        18,
+        21,
+    ]
+    assert set(asked(STRENGTHS["strong"])) == set(STREAMS)
+    assert asked(Augment(flip=True)) == ("flip",)

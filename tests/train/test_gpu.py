@@ -13,6 +13,7 @@ from deepenough.data.augment import STRENGTHS
 from deepenough.train import Recipe, graphs, train
 from deepenough.train import step as steps
 from deepenough.train.group import ALONE
+from deepenough.train.objective import Objective
 from deepenough.train.spread import spread
 from deepenough.train.stop import Interrupted
 
@@ -97,6 +98,28 @@ def test_recorded_steps_are_the_same(
         torch.testing.assert_close(
             found.state[name], tensor, rtol=1e-3, atol=1e-3, msg=lambda text, n=name: f"{n}: {text}"
         )
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_where_steps_can_not_be_recorded_training_goes_on(
+    images: Any, network: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dropout, too, which draws from what a recording that fails leaves behind."""
+    plain = Objective.__call__
+
+    def waits(objective: Objective, *given: Any) -> torch.Tensor:
+        loss = plain(objective, *given)
+        if torch.cuda.is_current_stream_capturing():
+            loss.item()
+        return loss
+
+    monkeypatch.setattr(Objective, "__call__", waits)
+    with pytest.warns(UserWarning, match="CUDA can't record them"):
+        trained = train(
+            network, replace(RECIPE, device="cuda"), images, np.arange(62), np.arange(64, 96), tmp_path, seed=0
+        )
+    assert trained.curve[-1].top1 > 0.9
 
 
 def test_norms_of_a_group_work_on_the_device(device: str) -> None:

@@ -15,6 +15,7 @@ import torch
 from small import make_images, make_network
 
 from deepenough.data.augment import Augment
+from deepenough.errors import DeepenoughError
 from deepenough.train import ALONE, Recipe, graphs, train
 from deepenough.train import perform as performing
 from deepenough.train.feed import Batch
@@ -105,8 +106,37 @@ def test_where_nothing_can_be_recorded_training_goes_on(
     assert all(torch.equal(tensor, found.state[name]) for name, tensor in expected.state.items())
 
 
-def test_recordings_go_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of whole batches hold on to what has run out."""
+def test_where_memory_runs_out_recordings_go_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """They hold on to what the other size of batch needs: as many images as before go through at once without them."""
+    expected = trained(tmp_path / "eager")
+    replays = request.getfixturevalue("recordings")
+    eager = Step.gradient
+    short: list[int] = []
+
+    def gradient(step: Step, batch: Batch, pieces: int) -> torch.Tensor:
+        if len(batch.images) == 14 and step.recorder and step.recorder.kept and not short:
+            short.append(pieces)
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return eager(step, batch, pieces)
+
+    monkeypatch.setattr(Step, "gradient", gradient)
+    found = trained(tmp_path / "short")
+    assert short == [1]
+    assert replays == [4 - EAGER]  # of the first epoch, before its last batch, which is the smaller one
+    assert all(torch.equal(tensor, found.state[name]) for name, tensor in expected.state.items())
+    short[:] = [0]
+    monkeypatch.setattr(Step, "gradient", never)
+    with pytest.raises(DeepenoughError, match="with 1 image at once"):
+        trained(tmp_path / "hopeless")
+
+
+def never(step: Step, batch: Batch, pieces: int) -> torch.Tensor:
+    raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_recordings_go_where_batches_go_through_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[tuple[int, Any]] = []
 
     def recorded(work: Callable[[], torch.Tensor], pool: Any) -> Any:
@@ -119,9 +149,11 @@ def test_recordings_go_where_memory_is_short(monkeypatch: pytest.MonkeyPatch) ->
     for pieces in (1, 1, 1, 1, 2, 2, 2):
         batch = Batch(torch.zeros(4, 1, 2, 2), torch.zeros(4, 3), 0, 4)
         recorder(lambda batch, pieces: torch.full((4,), float(pieces)), batch, pieces)
-        assert len(recorder.kept) <= 1
     assert made == [(0, None), (1, None)]
     assert recorder.kept[4].tally.tolist() == [2.0] * 4
+    assert recorder.stop()
+    assert not recorder.kept
+    assert not recorder.stop()
 
 
 def test_steps_are_recorded_on_nvidias_gpus_and_alone() -> None:

@@ -24,9 +24,10 @@ from deepenough.nets import NETWORKS, Conv, Dense, Flatten, GlobalAvgPool, Netwo
 from deepenough.train import Interrupted, Recipe, train
 from deepenough.train import measure as measuring
 from deepenough.train import perform as performing
+from deepenough.train.feed import batches
 from deepenough.train.group import ALONE, Group
 from deepenough.train.loop import Supervisor
-from deepenough.train.measure import FREE, Measured, Notes, at_once, measure, step_bytes, timed
+from deepenough.train.measure import FREE, Laps, Measured, Notes, at_once, measure, step_bytes, timed
 from deepenough.train.memory import available, peak
 from deepenough.train.objective import Objective
 from deepenough.train.perform import fresh
@@ -319,3 +320,81 @@ def test_a_group_on_gpus_sees_in_every_step_that_a_trial_is_over() -> None:
     for look, stops in ((1, True), (10, False)):
         supervisor = Supervisor(None, lambda: False, lambda *_: None, 0, group, look)
         assert supervisor._stops(state, wishes) is stops
+
+
+class Machine:
+    """A device that takes 3 ms for a step which Python starts in 1 ms, and its clock."""
+
+    def __init__(self) -> None:
+        self.now, self.done, self.waits = 0.0, 0.0, 0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def step(self, seconds: float = 0.003) -> None:
+        self.now += 0.001
+        self.done = max(self.done, self.now) + seconds
+
+    def wait(self) -> None:
+        self.now, self.waits = max(self.now, self.done), self.waits + 1
+
+
+def test_a_device_is_not_waited_for_after_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine()
+    monkeypatch.setattr(measuring, "time", machine)
+    laps = Laps(warm=3, wait=machine.wait)
+    machine.step(0.5)  # the first is slow
+    while not laps.over():
+        machine.step()
+    pace, first = laps.times()
+    assert pace == pytest.approx(0.003, rel=0.05)  # waited for each time it would be 0.004
+    assert first == pytest.approx(0.5, rel=0.05)
+    assert machine.waits == 3 + 8  # the steps before, and after 1, 2, 4, ... 128 of those that count
+
+
+def test_a_slow_way_ends_with_one_step_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not with one of those before, which are slower."""
+    machine = Machine()
+    monkeypatch.setattr(measuring, "time", machine)
+    laps = Laps(warm=3, least=1, limit=0.4, wait=machine.wait)
+    machine.step(0.5)
+    while not laps.over():
+        machine.step(0.1)
+    assert laps.times()[0] == pytest.approx(0.1, rel=0.05)
+    assert len(laps.ends) == 4
+
+
+def test_steps_that_were_not_waited_for_are_no_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine()
+    monkeypatch.setattr(measuring, "time", machine)
+    laps = Laps(warm=1, wait=machine.wait)
+    for _ in range(8):
+        machine.step()
+        laps.over()
+    assert math.isnan(laps.ends[-1])
+    assert laps.times()[0] == pytest.approx(0.0035, rel=0.2)
+
+
+@given(count=st.integers(1, 3000), batch=st.integers(1, 300))
+def test_one_size_is_the_larger_of_an_epoch(count: int, batch: int) -> None:
+    index, size = measuring._one_size(np.arange(count), batch)
+    assert size == max(len(each) for each in batches(np.arange(count), batch, seed=0, epoch=0))
+    assert {len(each) for each in batches(index, size, seed=0, epoch=0)} == {size}
+
+
+def test_without_memory_for_recordings_a_way_is_timed_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring, "recording", lambda device, group: True)
+    asked: list[bool] = []
+
+    def once(way: Way, *given: Any) -> Way:
+        records = given[4]
+        asked.append(records)
+        if records or len(asked) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return replace(way, seconds=0.5)
+
+    monkeypatch.setattr(measuring, "_timed", once)
+    wanted = (Way(), make_network(), RECIPE, make_images(), TRAIN)
+    assert timed(*wanted).seconds == 0.5
+    assert timed(*wanted).seconds == math.inf
+    assert asked == [True, False, True, False]

@@ -21,7 +21,8 @@ COLOURS = ("brightness", "contrast", "saturation")
 ERASING = ("erase", "erase_area", "erase_ratio", "erase_x", "erase_y")
 MIXING = ("mix_kind", "mix_share", "cut_x", "cut_y")
 
-# A stream of random numbers for each choice. Numbers are never used again: changing one kind leaves the others' draws.
+# A stream of random numbers for each choice. Numbers are never used again, and a new choice takes the next one, after
+# those of all kinds: changing one kind leaves the others' draws.
 STREAMS = {name: number for number, name in enumerate((*MOVES, *COLOURS, *ERASING, *MIXING))}
 
 

@@ -12,8 +12,11 @@ import torch
 def seed_step(seed: int, step: int, device: torch.device) -> None:
     """Seed torch for one step on a device, so that a resumed run needs no saved random state."""
     number = int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
-    if device.type == "cuda":  # the device's own: torch.manual_seed writes down its stack of calls for every GPU's
+    # Its own generator's: torch.manual_seed goes round all kinds of devices, which takes 0.4 ms.
+    if device.type == "cuda":
         torch.cuda.default_generators[torch.cuda.current_device()].manual_seed(number)
+    elif device.type == "cpu":
+        torch.default_generator.manual_seed(number)
     else:
         torch.manual_seed(number)
 

@@ -48,13 +48,14 @@ class Recorder:
 
     def __call__(self, compute: Compute, batch: Batch, pieces: int) -> torch.Tensor:
         """The tally of a batch, which the next one overwrites; gradients are added to none and lie in `.grad`."""
-        if pieces != self.pieces:  # memory ran out, or a checkpoint says that it did: it is needed now
-            self.kept.clear()
-            self.seen.clear()
-            self.pieces, self.pool = pieces, None
+        if pieces != self.pieces:
+            self.forget()
+            self.pieces = pieces
         size = len(batch.images)
         self.seen[size] += 1
-        if size not in self.kept and (self.fails or self.seen[size] <= EAGER or not self._record(compute, batch)):
+        if size not in self.kept and self.seen[size] > EAGER and not self.fails:
+            self._record(compute, batch)
+        if size not in self.kept:
             return compute(batch, pieces)
         recording = self.kept[size]
         recording.batch.images.copy_(batch.images)
@@ -64,29 +65,49 @@ class Recorder:
             parameter.grad = gradient
         return recording.tally
 
-    def _record(self, compute: Compute, batch: Batch) -> bool:
-        """Record, but do not compute, the gradient of a batch of this size; whether that went well."""
+    def forget(self) -> None:
+        """Give back the memory of all recordings, and begin anew."""
+        self.kept.clear()
+        self.seen.clear()
+        self.pool = None
+
+    def stop(self) -> bool:
+        """Memory ran out: record no more, if recordings held on to it; whether they did."""
+        had = bool(self.kept)
+        self.fails = self.fails or had
+        self.forget()
+        return had
+
+    def _record(self, compute: Compute, batch: Batch) -> None:
+        """Record, but do not compute, the gradient of a batch of this size."""
         fixed = batch._replace(images=batch.images.clone(), targets=batch.targets.clone())
         try:
             replay, tally, self.pool = recorded(lambda: compute(fixed, self.pieces), self.pool)
             gradients = [parameter.grad for parameter in self.parameters]
             self.kept[len(fixed.images)] = Recording(replay, fixed, tally, gradients)
         except RuntimeError as error:
-            why = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            cause = error.__context__ or error  # ending the recording fails, too, and says less
+            why = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
             warnings.warn(f"steps are slower than they could be: CUDA can't record them ({why})", stacklevel=2)
+            self.forget()
             self.fails = True
         for parameter in self.parameters:
             parameter.grad = None
-        return not self.fails
 
 
 def recorded(work: Callable[[], torch.Tensor], pool: Any) -> tuple[Callable[[], None], torch.Tensor, Any]:
     """What computes anew what `work` gives, in the same memory; that, not computed yet; and the pool of memory."""
     graph = torch.cuda.CUDAGraph()
-    # Other threads read images meanwhile. A recording that fails leaves its stream behind, if nobody puts it back.
-    with (
-        torch.cuda.stream(torch.cuda.current_stream()),
-        torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"),
-    ):
-        made = work()
+    try:
+        # Other threads read images meanwhile. A recording that fails leaves its stream behind, if nobody puts it back.
+        with (
+            torch.cuda.stream(torch.cuda.current_stream()),
+            torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"),
+        ):
+            made = work()
+    except RuntimeError:
+        # And it leaves random numbers believing that they are recorded (torch's issue 171263): each draw would fail.
+        draws = torch.cuda.default_generators[torch.cuda.current_device()]
+        draws.graphsafe_set_state(draws.clone_state())
+        raise
     return graph.replay, made, graph.pool()

@@ -10,7 +10,7 @@ import platform
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +88,9 @@ def measure(
     """Time a few real training steps, augmentation included, and look for a faster way to compute them.
 
     `planned` is the number of images that the training will take: other ways are tried as long as that costs no more
-    than a share of it, 2%, or 10% on a GPU. `free` names the fields of the recipe that may change, `least` the fewest
-    images at once. What other ways gave is kept in the cache for this machine, network and shape; the recipe's own is
-    timed every time, since machines have busy hours. Weights are thrown away afterwards, and no draw of a later
+    than a share of it, 2%, or 10% on NVIDIA's GPUs. `free` names the fields of the recipe that may change, `least` the
+    fewest images at once. What other ways gave is kept in the cache for this machine, network and shape; the recipe's
+    own is timed every time, since machines have busy hours. Weights are thrown away afterwards, and no draw of a later
     training is touched.
 
     Raises Interrupted once `stop()`, and DeepenoughError where the recipe's own way can't be computed at all.
@@ -120,14 +120,14 @@ def measure(
     tried = [base]
     left = SHARE[device.type] * base.total(planned)
     layers = sum(isinstance(visit.layer, (Conv, Dense)) for visit in visits(network))
-    for field, value in others(base, device.type, torch.get_num_threads(), free):
+    for name, value in others(base, device.type, torch.get_num_threads(), free):
         soonest = best(tried, planned)
         if value == "float16" and soonest.precision == "bfloat16":
             continue  # as fast, and needs no scaling of the loss; float16 is for GPUs without it
-        way = soonest.changed(field, value)
+        way = soonest.changed(name, value)
         known = notes.read(way, base)
         if known is None:
-            cost = price(field, value, base, recipe.batch, layers)
+            cost = price(name, value, base, recipe.batch, layers)
             if cost > left:
                 continue
             left -= cost
@@ -156,6 +156,51 @@ class Trial:
         return timed(self.way, self.network, self.recipe, images, self.index, group=group, shorten=shorten)
 
 
+@dataclass
+class Laps:
+    """When the steps of a trial were over. Those that count come after `warm` others; there are to be a few of them,
+    that take a moment at least, and no more than `least` where all have taken `limit` seconds.
+
+    `over` is called after each step, or before it where that is `early`. What computes while Python goes on is waited
+    for, by `wait`, after 1, 2, 4, 8, ... steps that count only: else Python could not run ahead of it, as it does in a
+    training. The other ends are no numbers.
+    """
+
+    warm: int
+    least: int = 0
+    limit: float = math.inf
+    early: bool = False
+    wait: Callable[[], object] | None = None
+    began: float = 0.0
+    ends: list[float] = field(default_factory=list)
+
+    @property
+    def begun(self) -> int:
+        """Where in `ends` the first step that counts begins."""
+        return self.warm if self.early else self.warm - 1
+
+    def over(self) -> bool:
+        """One more is over; whether that is enough."""
+        counted = max(len(self.ends) - self.begun, 0)
+        if self.wait and counted & (counted - 1):
+            self.ends.append(math.nan)
+            return False
+        if self.wait:
+            self.wait()
+        self.ends.append(time.perf_counter())
+        measured = counted > MEASURED and self.ends[-1] - self.ends[self.begun + 1] > MOMENT
+        return measured or (counted >= self.least and self.ends[-1] - self.began > self.limit)
+
+    def times(self) -> tuple[float, float]:
+        """Seconds of a step, and what those before took more than as many that count."""
+        while math.isnan(self.ends[-1]):
+            self.ends.pop()
+        steps = len(self.ends) - 1 - self.begun
+        pace = (self.ends[-1] - self.ends[self.begun]) / steps if steps > 0 else self.ends[-1] - self.began
+        begun = self.ends[min(self.begun, len(self.ends) - 1)]
+        return pace, max(begun - self.began - self.warm * pace, 0.0)
+
+
 def timed(
     way: Way,
     network: Network,
@@ -175,58 +220,76 @@ def timed(
     ShortError, once its leader has `shorten` note how many images at once there may be.
     """
     recipe = way.recipe(recipe)
+    for records in dict.fromkeys((recording(choose_device(recipe.device), group), False)):
+        try:
+            return _timed(way, network, recipe, images, index, records, group, shorten, limit, stop)
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error) or group.size > 1:
+                gc.collect()
+                if not way.compiled:
+                    raise
+                # A compiler may be missing; all else is a fault of ours.
+                why = next(iter(str(error).strip().splitlines()), type(error).__name__)
+                raise CompilerError(f"{network.name}: torch.compile failed ({why}); leave out --compile") from None
+        gc.collect()  # recordings may have taken the memory that was short
+    return replace(way, seconds=math.inf)
+
+
+def _timed(
+    way: Way,
+    network: Network,
+    recipe: Recipe,
+    images: Images,
+    index: Index,
+    records: bool,
+    group: Group,
+    shorten: Callable[[int], object] | None,
+    limit: float,
+    stop: Callable[[], bool],
+) -> Way:
+    """`timed`, with steps that are recorded or not."""
     device = choose_device(recipe.device)
-    warm = EAGER + 1 if recording(device, group) else WARM_UP
+    warm = EAGER + 1 if records else WARM_UP
     if way.compiled:
         index, batch = _both_sizes(index, recipe.batch)
         recipe, warm, limit = replace(recipe, batch=batch), SHAPES * warm, math.inf
+    elif records:
+        index, batch = _one_size(index, recipe.batch)
+        recipe = replace(recipe, batch=batch)
     # A process alone is asked after each step whether that is enough; one of a group before it, and tells the others.
-    begun = warm if group.size > 1 else warm - 1  # where in `ends` the first step that counts begins
-    ends: list[float] = []
+    laps = Laps(warm, int(records), limit, group.size > 1, torch.cuda.synchronize if device.type == "cuda" else None)
+    with own_draws(device), own_threads(way.threads or torch.get_num_threads()), settings(recipe.precision):
+        state, step = fresh(network, recipe, Objective(recipe.label_smoothing), device, seed=0, group=group)
+        if not records:
+            step.recorder = None
+        loader = Loader(images, device, state.precision.dtype)
+        job = Job(
+            feed=Feed(loader, index, recipe.batch, recipe.augment, seed=0, group=group),
+            held_out=np.empty(0, np.int64),
+            epochs=1,
+            patience=0,
+            schedule=lambda _: 1e-4,
+            step=step,
+            freeze_norms=recipe.freeze_norms,
+            group=group,
+        )
+        supervisor = Supervisor(
+            keeper=None, stop=lambda: laps.over() or stop(), progress=lambda *_: None, total=0, group=group, look=1
+        )
+        laps.began = time.perf_counter()
+        with remembered(state, job.feed, shorten), suppress(Interrupted, NotFiniteError):
+            while True:
+                state.step = 0
+                one_epoch(state, job, supervisor)
+    pace, first = laps.times()
+    return replace(way, seconds=pace * job.feed.steps / len(index), first=first)
 
-    def enough() -> bool:
-        counted = max(len(ends) - begun, 0)
-        if device.type == "cuda":
-            if counted & (counted - 1):  # a GPU is waited for after 1, 2, 4, 8, ... steps: else Python runs ahead of it
-                ends.append(math.nan)
-                return stop()
-            torch.cuda.synchronize()
-        ends.append(time.perf_counter())
-        measured = counted > MEASURED and ends[-1] - ends[begun + 1] > MOMENT
-        return measured or ends[-1] - began > limit or stop()
 
-    try:
-        with own_draws(device), own_threads(way.threads or torch.get_num_threads()), settings(recipe.precision):
-            state, step = fresh(network, recipe, Objective(recipe.label_smoothing), device, seed=0, group=group)
-            loader = Loader(images, device, state.precision.dtype)
-            job = Job(
-                feed=Feed(loader, index, recipe.batch, recipe.augment, seed=0, group=group),
-                held_out=np.empty(0, np.int64),
-                epochs=1,
-                patience=0,
-                schedule=lambda _: 1e-4,
-                step=step,
-                freeze_norms=recipe.freeze_norms,
-                group=group,
-            )
-            supervisor = Supervisor(keeper=None, stop=enough, progress=lambda *_: None, total=0, group=group, look=1)
-            began = time.perf_counter()
-            with remembered(state, job.feed, shorten), suppress(Interrupted, NotFiniteError):
-                while True:
-                    state.step = 0
-                    one_epoch(state, job, supervisor)
-    except (MemoryError, RuntimeError) as error:
-        gc.collect()
-        if out_of_memory(error) and group.size == 1:
-            return replace(way, seconds=math.inf)
-        if way.compiled:  # a compiler may be missing; all else is a fault of ours
-            why = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise CompilerError(f"{network.name}: torch.compile failed ({why}); leave out --compile") from None
-        raise
-    each = len(index) / job.feed.steps  # images a step
-    steps = len(ends) - 1 - begun
-    pace = (ends[-1] - ends[begun]) / steps if steps > 0 else (ends[-1] - began) / len(ends)
-    return replace(way, seconds=pace / each, first=max(ends[min(begun, len(ends) - 1)] - began - warm * pace, 0.0))
+def _one_size(index: Index, batch: int) -> tuple[Index, int]:
+    """As many images as make batches of the larger size that an epoch has, and that size: each would be recorded."""
+    small, larger = divmod(len(index), steps_per_epoch(len(index), batch))
+    size = small + bool(larger)
+    return index[: len(index) // size * size], size
 
 
 def _both_sizes(index: Index, batch: int) -> tuple[Index, int]:
@@ -257,6 +320,7 @@ class Notes:
     ) -> None:
         own = replace(recipe, epochs=1, lr=None)  # neither changes what a step costs
         words = [repr(network), own.to_json(), machine(device), type(images.pixels).__name__]  # streamed ones come late
+        words += ["recorded"] if recording(device, ALONE) else []
         name: str = hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:32]
         self.path = cache_folder(cache).with_name("measured") / f"{name}.json"
 

@@ -130,20 +130,20 @@ def begin(state: State, group: Group, office: Office | None) -> tuple[Tensors, d
 
 
 def run_in_memory(state: State, job: Job, supervisor: Supervisor, watch: Watch) -> str:
-    """`run`; where a process alone runs out of memory, it goes on from the newest checkpoint with half as many images
-    at once."""
+    """`run`; where a process alone runs out of memory, it goes on from the newest checkpoint without recordings, or
+    with half as many images at once."""
     while True:
         try:
             return run(state, job, supervisor, watch)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if job.group.size > 1 or not out_of_memory(error):
                 raise
-        half = fewer(state, job.feed)
+        many = fewer(state, job.feed, job.step)
         if supervisor.keeper:
             saved = newest(supervisor.keeper.folder)
             if saved:
                 state.restore(*saved)
-            state.micro_batch = half
+            state.micro_batch = many
             supervisor.keeper.save(state)
 
 
@@ -185,7 +185,8 @@ def set_peak(state: State, step: Step, feed: Feed, recipe: Recipe) -> None:
     """The recipe's learning rate, or the range test's; where that runs out of memory, the training goes on with the
     number of images at once that it came down to.
 
-    The test is never compiled: its few steps on a copy don't pay back a compiler, which would begin anew for the model.
+    The test is never compiled, nor recorded: its few steps on a copy don't pay that back, and a compiler would begin
+    anew for the model.
     """
     if recipe.lr is not None:
         state.lr = recipe.lr
@@ -193,7 +194,8 @@ def set_peak(state: State, step: Step, feed: Feed, recipe: Recipe) -> None:
     eager = replace(recipe, compiled=False)
 
     def spoiled() -> Step:
-        return make_step(copy.deepcopy(state.model), eager, step.objective, feed.loader.device, step.group)
+        copied = copy.deepcopy(state.model)
+        return replace(make_step(copied, eager, step.objective, feed.loader.device, step.group), recorder=None)
 
     while True:
         try:
@@ -202,7 +204,7 @@ def set_peak(state: State, step: Step, feed: Feed, recipe: Recipe) -> None:
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if feed.group.size > 1 or not out_of_memory(error):
                 raise
-        state.micro_batch = fewer(state, feed)
+        state.micro_batch = fewer(state, feed, step)
     state.lr = found.lr
     state.seconds += found.seconds
     state.range_images = found.images

@@ -12,6 +12,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.train.feed import Feed
 from deepenough.train.processes import LostError
 from deepenough.train.state import State
+from deepenough.train.step import Step
 
 WORDS = ("can't allocate memory", "out of memory", "ALLOC_FAILED")  # the CPU's, and those of libraries of a GPU's
 
@@ -50,18 +51,19 @@ def halved(state: State, feed: Feed) -> int:
     return -(-many // 2)
 
 
-def fewer(state: State, feed: Feed) -> int:
-    """`halved`; what the failed step has left in memory goes.
+def fewer(state: State, feed: Feed, step: Step) -> int:
+    """With how many images at once a training goes on where memory ran out: as many, if recordings of `step` held on to
+    it, else half. They go, and so does what the failed step has left in memory.
 
     Called once its error is forgotten, which holds on to all that the step had made.
     """
-    half = halved(state, feed)
+    many = state.micro_batch if step.recorder and step.recorder.stop() else halved(state, feed)
     state.precision.forget()
     state.optimizer.zero_grad(set_to_none=True)
     gc.collect()
     if state.tally.device.type == "cuda":
         torch.cuda.empty_cache()
-    return half
+    return many
 
 
 @contextmanager

@@ -81,7 +81,7 @@ def make_step(
     """The step of a recipe for a model on its device: the one place for precision, compilation and the group."""
     if recipe.compiled:
         torch._dynamo.config.recompile_limit = COMPILED
-    return Step(
+    step = Step(
         model=model,
         forward=torch.compile(model) if recipe.compiled else model,
         optimizer=make_optimizer(model, recipe),
@@ -90,10 +90,11 @@ def make_step(
         clip=make_clip(model, recipe.clip),
         group=group,
         place=spread(model, group) if group.size > 1 else Place(),
-        recorder=Recorder(list(model.parameters())) if recording(device, group) else None,
     )
+    step.recorder = Recorder(step.parameters) if recording(device, group) else None
+    return step
 
 
 def recording(device: torch.device, group: Group) -> bool:
-    """Whether steps are recorded: by NVIDIA's GPUs, and where no other process is waited for within a step."""
-    return device.type == "cuda" and group.size == 1
+    """Whether steps are recorded: on NVIDIA's GPUs, and where no other process is waited for within a step."""
+    return device.type == "cuda" and torch.version.hip is None and group.size == 1
