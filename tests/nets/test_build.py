@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from deepenough.nets.build import GlobalAverage
+from deepenough.nets.build import GlobalAverage, LocalResponseNorm
 
 FORMATS = (torch.contiguous_format, torch.channels_last)
 
@@ -55,3 +55,37 @@ def test_its_gradient_is_spread_without_a_copy(memory_format: torch.memory_forma
     before.register_hook(lambda gradient: grown.append(gradient.untyped_storage().nbytes()))
     GlobalAverage()(before).sum().backward()
     assert grown == [4 * 2 * 3]
+
+
+@pytest.mark.parametrize("memory_format", [torch.channels_last, torch.contiguous_format])
+@given(size=st.integers(1, 7), channels=st.integers(1, 9), beta=st.sampled_from([0.75, 0.5, 1.3]))
+@settings(max_examples=25, deadline=None)
+def test_local_responses_are_normed_as_torchs(
+    memory_format: torch.memory_format, size: int, channels: int, beta: float
+) -> None:
+    draw = torch.Generator().manual_seed(size * 10 + channels)
+    x = torch.randn(2, channels, 3, 4, dtype=torch.float64, generator=draw).contiguous(memory_format=memory_format)
+    given_gradient = torch.randn(x.shape, dtype=torch.float64, generator=draw).contiguous(memory_format=memory_format)
+    found = []
+    for norm in (LocalResponseNorm(size, 0.3, beta, 1.5), torch.nn.LocalResponseNorm(size, 0.3, beta, 1.5)):
+        taken = x.clone().requires_grad_()
+        y = norm(taken)
+        y.backward(given_gradient)
+        found.append((y.detach(), taken.grad))
+    for mine, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-12)
+        assert mine.is_contiguous(memory_format=memory_format)
+
+
+def test_local_responses_can_be_differentiated_twice_and_compiled() -> None:
+    norm = LocalResponseNorm(5, 0.3, 0.75, 1.5)
+    x = torch.randn(1, 6, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    assert torch.autograd.gradcheck(norm, x)
+    assert torch.autograd.gradgradcheck(norm, x)
+    torch.testing.assert_close(torch.compile(norm, backend="aot_eager")(x), norm(x), rtol=1e-12, atol=1e-12)
+
+
+def test_local_responses_of_half_precision_are_computed_in_float32() -> None:
+    x = torch.randn(2, 8, 3, 3, generator=torch.Generator().manual_seed(0)).bfloat16()
+    found = LocalResponseNorm(5, 1e-4, 0.75, 1.0)(x)
+    assert torch.equal(found, torch.nn.LocalResponseNorm(5, 1e-4, 0.75, 1.0)(x.float()).bfloat16())
