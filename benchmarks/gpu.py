@@ -93,7 +93,7 @@ def literal(text: str) -> Any:
     """A number or a truth value, or else the text itself."""
     try:
         return ast.literal_eval(text)
-    except ValueError:
+    except (ValueError, SyntaxError):
         return text
 
 

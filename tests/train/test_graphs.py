@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -45,7 +47,7 @@ def recordings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return step
 
     def recorded(work: Callable[[], torch.Tensor], pool: Any) -> tuple[Callable[[], None], torch.Tensor, Any]:
-        step, number = steps[-1], len(replays)
+        step, number = next(each for each in reversed(steps) if each.recorder and each.recorder.seen), len(replays)
         before, draws = copy.deepcopy(step.model.state_dict()), torch.get_rng_state()
         tally = work()
         places = [tally, *(parameter.grad for parameter in step.parameters)]
@@ -92,7 +94,10 @@ def test_where_nothing_can_be_recorded_training_goes_on(
         draws = torch.get_rng_state()
         work()
         torch.set_rng_state(draws)
-        raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nand more")
+        try:
+            raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nand more")
+        except RuntimeError:
+            raise RuntimeError("operation failed due to a previous error during capture") from None
 
     # A recording computes nothing, also where it fails; this one does, but with frozen norms nothing is left of it.
     monkeypatch.setattr(graphs, "recorded", recorded)
@@ -130,6 +135,38 @@ def test_where_memory_runs_out_recordings_go_first(
     monkeypatch.setattr(Step, "gradient", never)
     with pytest.raises(DeepenoughError, match="with 1 image at once"):
         trained(tmp_path / "hopeless")
+
+
+def test_a_recording_that_fails_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The batch is computed at once without it, and needs the memory."""
+    made: list[weakref.ref[torch.Tensor]] = []
+    kept: list[bool] = []
+
+    def recorded(work: Callable[[], torch.Tensor], pool: Any) -> Any:
+        tally = work()
+        made.append(weakref.ref(tally))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def compute(batch: Batch, pieces: int) -> torch.Tensor:
+        kept.extend(each() is not None for each in made)
+        return torch.zeros(4)
+
+    monkeypatch.setattr(graphs, "recorded", recorded)
+    recorder, batch = Recorder([]), Batch(torch.zeros(4, 1, 2, 2), torch.zeros(4, 3), 0, 4)
+    gc.disable()
+    try:
+        for _ in range(EAGER):
+            recorder(compute, batch, 1)
+        with pytest.warns(UserWarning, match=r"can't record them \(CUDA out of memory\)"):
+            recorder(compute, batch, 1)
+    finally:
+        gc.enable()
+    assert kept == [False]
+
+
+def test_the_range_test_is_not_recorded(tmp_path: Path, recordings: list[int]) -> None:
+    trained(tmp_path, lr=None)
+    assert sorted(recordings) == [6 * 1 - EAGER, 6 * 4 - EAGER]
 
 
 def never(step: Step, batch: Batch, pieces: int) -> torch.Tensor:

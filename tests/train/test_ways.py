@@ -352,6 +352,24 @@ def test_a_device_is_not_waited_for_after_each_step(monkeypatch: pytest.MonkeyPa
     assert machine.waits == 3 + 8  # the steps before, and after 1, 2, 4, ... 128 of those that count
 
 
+def test_laps_before_and_after_a_step_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process of a group is asked before each step, and takes that into account."""
+    times = []
+    for early in (False, True):
+        machine = Machine()
+        monkeypatch.setattr(measuring, "time", machine)
+        laps = Laps(warm=2, early=early)
+        over = early and laps.over()
+        while not over:
+            machine.step()
+            machine.wait()
+            machine.now += 0.2 * (len(laps.ends) == early)  # the first is slow
+            over = laps.over()
+        times.append(laps.times())
+    assert times[1] == pytest.approx(times[0])
+    assert times[0] == pytest.approx((0.004, 0.2))
+
+
 def test_a_slow_way_ends_with_one_step_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """And not with one of those before, which are slower."""
     machine = Machine()

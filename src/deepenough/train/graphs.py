@@ -86,13 +86,20 @@ class Recorder:
             gradients = [parameter.grad for parameter in self.parameters]
             self.kept[len(fixed.images)] = Recording(replay, fixed, tally, gradients)
         except RuntimeError as error:
-            cause = error.__context__ or error  # ending the recording fails, too, and says less
-            why = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
-            warnings.warn(f"steps are slower than they could be: CUDA can't record them ({why})", stacklevel=2)
+            warnings.warn(f"steps are slower than they could be: CUDA can't record them ({why(error)})", stacklevel=2)
             self.forget()
             self.fails = True
         for parameter in self.parameters:
             parameter.grad = None
+
+
+def why(error: BaseException) -> str:
+    """The first line of why a recording failed: ending it fails, too, and says less.
+
+    A function, since a name for the cause in `_record` would keep all that the failed recording made.
+    """
+    cause = error.__context__ or error
+    return next(iter(str(cause).strip().splitlines()), type(cause).__name__)
 
 
 def recorded(work: Callable[[], torch.Tensor], pool: Any) -> tuple[Callable[[], None], torch.Tensor, Any]:
@@ -105,7 +112,7 @@ def recorded(work: Callable[[], torch.Tensor], pool: Any) -> tuple[Callable[[], 
             torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"),
         ):
             made = work()
-    except RuntimeError:
+    except BaseException:
         # And it leaves random numbers believing that they are recorded (torch's issue 171263): each draw would fail.
         draws = torch.cuda.default_generators[torch.cuda.current_device()]
         draws.graphsafe_set_state(draws.clone_state())

@@ -88,7 +88,7 @@ def measure(
     """Time a few real training steps, augmentation included, and look for a faster way to compute them.
 
     `planned` is the number of images that the training will take: other ways are tried as long as that costs no more
-    than a share of it, 2%, or 10% on NVIDIA's GPUs. `free` names the fields of the recipe that may change, `least` the
+    than a share of it, 2%, or 10% with CUDA. `free` names the fields of the recipe that may change, `least` the
     fewest images at once. What other ways gave is kept in the cache for this machine, network and shape; the recipe's
     own is timed every time, since machines have busy hours. Weights are thrown away afterwards, and no draw of a later
     training is touched.
@@ -286,10 +286,11 @@ def _timed(
 
 
 def _one_size(index: Index, batch: int) -> tuple[Index, int]:
-    """As many images as make batches of the larger size that an epoch has, and that size: each would be recorded."""
-    small, larger = divmod(len(index), steps_per_epoch(len(index), batch))
-    size = small + bool(larger)
-    return index[: len(index) // size * size], size
+    """Images, some of them twice, for as many batches as an epoch has, all of the larger of its sizes, and that size:
+    each size would be recorded."""
+    steps = steps_per_epoch(len(index), batch)
+    size = -(-len(index) // steps)
+    return np.resize(index, steps * size), size
 
 
 def _both_sizes(index: Index, batch: int) -> tuple[Index, int]:
