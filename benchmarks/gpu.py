@@ -30,8 +30,8 @@ from torch import nn
 
 from deepenough.data import Images, open_source, prepare
 from deepenough.data.augment import Augment
+from deepenough.model import Model
 from deepenough.nets import FAMILIES, NETWORKS
-from deepenough.nets.build import build
 from deepenough.train import ALONE, Recipe, train
 from deepenough.train.device import choose_device
 from deepenough.train.evaluate import evaluate
@@ -118,10 +118,8 @@ def own(what: str, images: Images, rows: Any, folder: Path) -> Callable[[int], t
             network, recipe, images, rows, nothing, folder / f"{what}-{seed}", seed=seed if seed >= 0 else 1000
         )
         seconds = now() - began
-        device = choose_device(recipe.device)
-        model = build(network).to(device)
-        model.load_state_dict(trained.state)
-        probabilities = evaluate(model, images, images.split.test, images.preprocess, device)
+        model = Model(network, trained.state, images.preprocess, images.classes, choose_device(recipe.device))
+        probabilities = evaluate(model.module, images, images.split.test, images.preprocess, model.device)
         return seconds, float((probabilities.argmax(1) == images.labels[images.split.test]).mean())
 
     return run

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,15 @@ def write_shapes(root: Path, count: int, first: int = 0) -> Path:
 def arguments(options: dict[str, Any]) -> list[str]:
     """Options of `fit` as the command line has them."""
     return [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+
+
+@pytest.fixture
+def _handled() -> Iterator[None]:
+    """Signals as a terminal's process has them, also where the tests run in the background, with SIGINT ignored; what a
+    test starts has them, too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,11 @@ class DeepenoughError(Exception):
     exit_status = 2
 
 
+def first_line(error: BaseException) -> str:
+    """What an error of a library says, without what follows; its kind where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def nearest(word: object, choices: Iterable[object], count: int = 3) -> list[str]:
     """The `count` choices most like `word`, best first: numbers by distance, names by spelling."""
     options = list(choices)

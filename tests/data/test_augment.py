@@ -234,13 +234,7 @@ def test_misspelt_strengths_have_near_matches():
 
 def test_choices_keep_their_streams() -> None:
     """Else old runs could not be gone on with: these numbers are for good, and new choices come after them."""
-    assert [STREAMS[name] for name in ("rotation", "flip", "saturation", "erase_y", "mix_kind", "cut_y")] == [
-        0,
-        8,
-        12,
-        17,
-        18,
-        21,
-    ]
+    numbers = {"rotation": 0, "flip": 8, "saturation": 12, "erase_y": 17, "mix_kind": 18, "cut_y": 21}
+    assert {name: STREAMS[name] for name in numbers} == numbers
     assert set(asked(STRENGTHS["strong"])) == set(STREAMS)
     assert asked(Augment(flip=True)) == ("flip",)

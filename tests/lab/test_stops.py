@@ -34,13 +34,13 @@ def test_a_stop_ends_an_experiment(name: str, shapes: Path, tmp_path: Path) -> N
     assert not active_children()
 
 
+@pytest.mark.usefixtures("_handled")
 @pytest.mark.parametrize(("name", "later"), [("approximation", 1), ("batch-and-devices", 1), ("batch-and-devices", 6)])
 def test_ctrl_c_in_a_terminal_ends_with_130(name: str, later: float, shapes: Path, tmp_path: Path) -> None:
     words = [sys.executable, "-m", "deepenough", "lab", name, "--data", str(shapes), "--seeds", "200", "--out", "out"]
     running = subprocess.Popen(
-        words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-        preexec_fn=heard,
-    )  # fmt: skip
+        words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
     try:
         assert running.stdout
         assert any("reading images" in line for line in running.stdout)
@@ -58,11 +58,6 @@ def test_ctrl_c_in_a_terminal_ends_with_130(name: str, later: float, shapes: Pat
     assert "stopped" in said
     assert "Traceback" not in said
     assert not (tmp_path / "out" / "record.json").exists()
-
-
-def heard() -> None:
-    """Have Ctrl-C be heard, as in a terminal: a shell without one has what it starts in the background ignore it."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def alive(group: int) -> list[str]:

@@ -15,10 +15,10 @@ from deepenough.nets.build import GlobalAverage, LocalResponseNorm
 FORMATS = (torch.contiguous_format, torch.channels_last)
 
 
-def learn(average: Callable[[Tensor], Tensor], pixels: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """What an average gives, and the gradient of what it is given."""
+def learn(layer: Callable[[Tensor], Tensor], pixels: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """What a layer gives, and the gradient of what it is given."""
     images = pixels.clone(memory_format=torch.preserve_format).requires_grad_()
-    found = average(images)
+    found = layer(images)
     (found * wanted).sum().backward()
     assert images.grad is not None
     return found.detach(), images.grad
@@ -57,7 +57,7 @@ def test_its_gradient_is_spread_without_a_copy(memory_format: torch.memory_forma
     assert grown == [4 * 2 * 3]
 
 
-@pytest.mark.parametrize("memory_format", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("memory_format", FORMATS)
 @given(size=st.integers(1, 7), channels=st.integers(1, 9), beta=st.sampled_from([0.75, 0.5, 1.3]))
 @settings(max_examples=25, deadline=None)
 def test_local_responses_are_normed_as_torchs(
@@ -65,14 +65,10 @@ def test_local_responses_are_normed_as_torchs(
 ) -> None:
     draw = torch.Generator().manual_seed(size * 10 + channels)
     x = torch.randn(2, channels, 3, 4, dtype=torch.float64, generator=draw).contiguous(memory_format=memory_format)
-    given_gradient = torch.randn(x.shape, dtype=torch.float64, generator=draw).contiguous(memory_format=memory_format)
-    found = []
-    for norm in (LocalResponseNorm(size, 0.3, beta, 1.5), torch.nn.LocalResponseNorm(size, 0.3, beta, 1.5)):
-        taken = x.clone().requires_grad_()
-        y = norm(taken)
-        y.backward(given_gradient)
-        found.append((y.detach(), taken.grad))
-    for mine, theirs in zip(*found, strict=True):
+    wanted = torch.randn(x.shape, dtype=torch.float64, generator=draw).contiguous(memory_format=memory_format)
+    found = learn(LocalResponseNorm(size, 0.3, beta, 1.5), x, wanted)
+    expected = learn(torch.nn.LocalResponseNorm(size, 0.3, beta, 1.5), x, wanted)
+    for mine, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-12)
         assert mine.is_contiguous(memory_format=memory_format)
 

@@ -21,7 +21,10 @@ CUDA = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reaso
 RECIPE = Recipe(epochs=24, batch=16, lr=0.3, augment=STRENGTHS["none"])
 
 
-@pytest.fixture(params=["cpu", pytest.param("cuda", marks=CUDA)])
+ON_CUDA = [pytest.param("cuda", marks=CUDA)]
+
+
+@pytest.fixture(params=["cpu", *ON_CUDA])
 def device(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -58,8 +61,7 @@ def test_a_resumed_run_ends_with_nearly_the_same_weights(
         assert torch.allclose(values.float(), resumed.state[name].float(), atol=1e-3), name
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("device", ON_CUDA)
 @pytest.mark.parametrize(
     "given",
     [
@@ -72,10 +74,10 @@ def test_a_resumed_run_ends_with_nearly_the_same_weights(
     ids=str,
 )
 def test_recorded_steps_are_the_same(
-    images: Any, network: Any, tmp_path: Path, given: Any, monkeypatch: pytest.MonkeyPatch
+    images: Any, network: Any, tmp_path: Path, given: Any, monkeypatch: pytest.MonkeyPatch, device: str
 ) -> None:
     """Dropout included. Not bit for bit, since some of cuDNN's kernels add in any order."""
-    recipe, rows = replace(RECIPE, epochs=6, device="cuda", **given), np.arange(62)  # batches of 16 and of 15
+    recipe, rows = replace(RECIPE, epochs=6, device=device, **given), np.arange(62)  # batches of 16 and of 15
 
     def go(folder: str) -> Any:
         return train(network, recipe, images, rows, np.arange(64, 96), tmp_path / folder, seed=0)
@@ -100,10 +102,9 @@ def test_recorded_steps_are_the_same(
         )
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("device", ON_CUDA)
 def test_where_steps_can_not_be_recorded_training_goes_on(
-    images: Any, network: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    images: Any, network: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
 ) -> None:
     """Dropout, too, which draws from what a recording that fails leaves behind."""
     plain = Objective.__call__
@@ -117,7 +118,7 @@ def test_where_steps_can_not_be_recorded_training_goes_on(
     monkeypatch.setattr(Objective, "__call__", waits)
     with pytest.warns(UserWarning, match="CUDA can't record them"):
         trained = train(
-            network, replace(RECIPE, device="cuda"), images, np.arange(62), np.arange(64, 96), tmp_path, seed=0
+            network, replace(RECIPE, device=device), images, np.arange(62), np.arange(64, 96), tmp_path, seed=0
         )
     assert trained.curve[-1].top1 > 0.9
 

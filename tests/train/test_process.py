@@ -8,7 +8,6 @@ import platform
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -65,14 +64,6 @@ def test_what_is_kept_counts_as_memory_that_there_is() -> None:
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
     assert keep_freed_memory() is False
-
-
-@pytest.fixture
-def _handled() -> Iterator[None]:
-    """Signals as a terminal's process has them, also where the tests run in the background, with SIGINT ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def test_an_ignored_signal_stays_ignored() -> None:

@@ -26,7 +26,7 @@ import torch
 
 from deepenough.data import Images
 from deepenough.depth.crew import Crew
-from deepenough.errors import DeepenoughError
+from deepenough.errors import DeepenoughError, first_line
 from deepenough.nets import Network
 from deepenough.nets.build import build
 from deepenough.train import Interrupted, Recipe, Trained, choose_device, train
@@ -370,7 +370,7 @@ def cluster(wish: SideBySide, images: Images, threads: int, device: str) -> Iter
             configure_logging=False,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise DeepenoughError(f"--ray {address}: {str(error).strip().splitlines()[0]}") from None
+        raise DeepenoughError(f"--ray {address}: {first_line(error)}") from None
     try:
         crew = Crew(threads, choose_device(device).type, wish.processes)
         if device == "auto" and not crew.gpus and ray.cluster_resources().get("GPU"):  # type: ignore[no-untyped-call]

@@ -23,15 +23,17 @@ class Ema:
             self.model = copy.deepcopy(model).eval().requires_grad_(False)
         source, average = model.state_dict(), self.model.state_dict()
         floating = [name for name, tensor in source.items() if tensor.is_floating_point()]
-        self._pairs = [(average[name], source[name]) for name in floating] if decay else []
-        self._counters = [(average[n], source[n]) for n in source.keys() - set(floating)] if decay else []
+        counters = [name for name, tensor in source.items() if not tensor.is_floating_point()]
+        self._floating, self._counters = (
+            ([average[name] for name in names], [source[name] for name in names]) for names in (floating, counters)
+        )
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Take in the model's weights after step number `step`, counted from 1."""
-        if not self._pairs:
+        if not self.decay:
             return
         decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_([a for a, _ in self._pairs], [s for _, s in self._pairs], 1 - decay)
-        if self._counters:
-            torch._foreach_copy_([a for a, _ in self._counters], [s for _, s in self._counters])
+        torch._foreach_lerp_(*self._floating, 1 - decay)
+        if self._counters[0]:
+            torch._foreach_copy_(*self._counters)

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from deepenough.errors import first_line
 from deepenough.train.feed import Batch
 
 EAGER = 2  # batches of a size that go before its recording: libraries choose kernels, and compilers compile, in them
@@ -86,20 +87,13 @@ class Recorder:
             gradients = [parameter.grad for parameter in self.parameters]
             self.kept[len(fixed.images)] = Recording(replay, fixed, tally, gradients)
         except RuntimeError as error:
-            warnings.warn(f"steps are slower than they could be: CUDA can't record them ({why(error)})", stacklevel=2)
+            # Ending the recording fails, too, and says less. A name for the cause would keep all that was recorded.
+            why = first_line(error.__context__ or error)
+            warnings.warn(f"steps are slower than they could be: CUDA can't record them ({why})", stacklevel=2)
             self.forget()
             self.fails = True
         for parameter in self.parameters:
             parameter.grad = None
-
-
-def why(error: BaseException) -> str:
-    """The first line of why a recording failed: ending it fails, too, and says less.
-
-    A function, since a name for the cause in `_record` would keep all that the failed recording made.
-    """
-    cause = error.__context__ or error
-    return next(iter(str(cause).strip().splitlines()), type(cause).__name__)
 
 
 def recorded(work: Callable[[], torch.Tensor], pool: Any) -> tuple[Callable[[], None], torch.Tensor, Any]:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from deepenough.data import Images, cache_folder
-from deepenough.errors import DeepenoughError
+from deepenough.errors import DeepenoughError, first_line
 from deepenough.files import write_whole
 from deepenough.nets import Network, activations, parameters
 from deepenough.nets.layers import Conv, Dense
@@ -229,7 +229,7 @@ def timed(
                 if not way.compiled:
                     raise
                 # A compiler may be missing; all else is a fault of ours.
-                why = next(iter(str(error).strip().splitlines()), type(error).__name__)
+                why = first_line(error)
                 raise CompilerError(f"{network.name}: torch.compile failed ({why}); leave out --compile") from None
         gc.collect()  # recordings may have taken the memory that was short
     return replace(way, seconds=math.inf)
@@ -257,7 +257,13 @@ def _timed(
         index, batch = _one_size(index, recipe.batch)
         recipe = replace(recipe, batch=batch)
     # A process alone is asked after each step whether that is enough; one of a group before it, and tells the others.
-    laps = Laps(warm, int(records), limit, group.size > 1, torch.cuda.synchronize if device.type == "cuda" else None)
+    laps = Laps(
+        warm,
+        least=int(records),
+        limit=limit,
+        early=group.size > 1,
+        wait=torch.cuda.synchronize if device.type == "cuda" else None,
+    )
     with own_draws(device), own_threads(way.threads or torch.get_num_threads()), settings(recipe.precision):
         state, step = fresh(network, recipe, Objective(recipe.label_smoothing), device, seed=0, group=group)
         if not records:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from deepenough.errors import DeepenoughError
+from deepenough.errors import DeepenoughError, first_line
 from deepenough.nets.layers import BatchNorm, Conv, Dense
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
@@ -29,10 +29,9 @@ def read_torch(path: Path, network: str | None, own: Network | None = None) -> t
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DeepenoughError(
-            f"{path} can't be read as tensors alone: {reason:.200}. A whole pickled model would run code when it is "
-            "loaded. Where you trust it, save its state dict: torch.save(model.state_dict(), 'weights.pth')"
+            f"{path} can't be read as tensors alone: {first_line(error):.200}. A whole pickled model would run code "
+            "when it is loaded. Where you trust it, save its state dict: torch.save(model.state_dict(), 'weights.pth')"
         ) from None
     return ("torchvision", *_matched(_tensors(content, path), network, f"{path} (a torch file)", own))
 
