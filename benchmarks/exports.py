@@ -17,7 +17,7 @@ from torch import nn
 
 from deepenough import exporting
 from deepenough.data import Preprocess
-from deepenough.errors import DeepenoughError
+from deepenough.errors import DeepenoughError, first_line
 from deepenough.frameworks import TARGETS
 from deepenough.model import Model
 from deepenough.nets import NETWORKS
@@ -65,7 +65,7 @@ def main() -> None:
                     largest = max(check.difference for check in done.checks)
                     cells.append(f"{largest:.1e}" if done.passed else f"**{largest:.1e}**")
                 except DeepenoughError as error:
-                    cells.append(f"**{str(error).splitlines()[0][:80]}**")
+                    cells.append(f"**{first_line(error):.80}**")
         print(f"| {name} | " + " | ".join(cells) + f" | {time.perf_counter() - begun:.0f} |", flush=True)
 
 
