@@ -15,12 +15,12 @@ import tempfile
 from pathlib import Path
 
 from deepenough.data import open_source
-from deepenough.depth import judge
-from deepenough.depth.fit import set_up
-from deepenough.depth.options import Options
-from deepenough.depth.workshop import finished
+from deepenough.experiment.fit import set_up
+from deepenough.experiment.options import Options
 from deepenough.progress import Reporter
-from deepenough.train.memory import keep_freed_memory
+from deepenough.search import rules as judge
+from deepenough.search.candidates import finished
+from deepenough.training.memory import keep_freed_memory
 
 
 class Lines(Reporter):

@@ -15,14 +15,14 @@ import time
 import torch
 from torch import nn
 
-from deepenough import exporting
 from deepenough.data import Preprocess
 from deepenough.errors import DeepenoughError, first_line
+from deepenough.exporting import export as exporting
 from deepenough.frameworks import TARGETS
 from deepenough.model import Model
 from deepenough.nets import NETWORKS
 from deepenough.nets.build import build
-from deepenough.nets.weights.inputs import IMAGENET_MEAN, IMAGENET_STD, Input
+from deepenough.weights.inputs import IMAGENET_MEAN, IMAGENET_STD, Input
 
 EIGHT = ("alexnet", "vgg16", "vgg19", "googlenet", "resnet34", "resnet50", "resnet101", "resnet152")
 VARIANTS = (

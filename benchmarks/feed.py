@@ -62,8 +62,8 @@ def drained(batches: Iterable[torch.Tensor]) -> int:
 def ours(photos: Path, size: int, batch: int) -> Callable[[], int]:
     from deepenough.data import open_source, prepare
     from deepenough.data.augment import Augment
-    from deepenough.train.feed import Feed, Loader
-    from deepenough.train.memory import keep_freed_memory
+    from deepenough.training.feed import Feed, Loader
+    from deepenough.training.memory import keep_freed_memory
 
     keep_freed_memory()  # as the command line does
     made: list[Any] = []

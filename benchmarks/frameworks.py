@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from deepenough.compare import words
+from deepenough.compare import text as words
 from deepenough.compare.comparison import Comparison, Row, compare
 from deepenough.compare.page import NUMBERS, write_comparison
 from deepenough.nets.choose import choose

@@ -32,15 +32,15 @@ from deepenough.data import Images, open_source, prepare
 from deepenough.data.augment import Augment
 from deepenough.model import Model
 from deepenough.nets import FAMILIES, NETWORKS
-from deepenough.train import ALONE, Recipe, train
-from deepenough.train.device import choose_device
-from deepenough.train.evaluate import evaluate
-from deepenough.train.feed import Batch
-from deepenough.train.graphs import EAGER
-from deepenough.train.objective import Objective
-from deepenough.train.optimizer import set_lr
-from deepenough.train.perform import fresh
-from deepenough.train.recipe import default_recipe
+from deepenough.training import ALONE, Recipe, train
+from deepenough.training.cuda_graphs import EAGER
+from deepenough.training.device import choose_device
+from deepenough.training.evaluate import evaluate
+from deepenough.training.feed import Batch
+from deepenough.training.loss import Objective
+from deepenough.training.optimizer import set_lr
+from deepenough.training.perform import fresh
+from deepenough.training.recipe import default_recipe
 
 WARM_UP = EAGER + 2  # steps; ours are recorded in the one but last
 

@@ -26,9 +26,9 @@ import json, os, sys
 import numpy as np, torch
 from deepenough.data import open_source, prepare
 from deepenough.nets import FAMILIES
-from deepenough.train import ALONE, Recipe, keep_freed_memory, train
-from deepenough.train.perform import perform
-from deepenough.train.processes import joined, launched
+from deepenough.training import ALONE, Recipe, keep_freed_memory, train
+from deepenough.training.perform import perform
+from deepenough.distribution.torchrun import joined, launched
 
 keep_freed_memory()
 torch.set_num_threads(1)

@@ -19,12 +19,12 @@ from pathlib import Path
 import optuna
 
 from deepenough.data import open_source
-from deepenough.depth.fit import Setting, set_up
-from deepenough.depth.options import Options
-from deepenough.depth.prospects import Curve
-from deepenough.depth.workshop import Candidate
+from deepenough.experiment.fit import Setting, set_up
+from deepenough.experiment.options import Options
 from deepenough.progress import Reporter
-from deepenough.train.memory import keep_freed_memory
+from deepenough.search.candidates import Candidate
+from deepenough.search.early_stopping import Curve
+from deepenough.training.memory import keep_freed_memory
 
 
 def halving(setting: Setting, seed: int) -> list[Candidate]:

@@ -28,7 +28,7 @@ import sys
 import uvicorn
 from fastapi import FastAPI, Request
 from deepenough import load
-from deepenough.serve.command import listen
+from deepenough.cli.serve import listen
 
 model, app = load(sys.argv[1]), FastAPI()
 

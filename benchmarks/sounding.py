@@ -13,15 +13,15 @@ import time
 from pathlib import Path
 
 from deepenough.data import open_source
-from deepenough.depth import judge
-from deepenough.depth.fit import set_up
-from deepenough.depth.judge import Compared, Verdict
-from deepenough.depth.options import Options
-from deepenough.depth.pretrained import choose_weights
-from deepenough.depth.search import Search
-from deepenough.depth.workshop import Candidate
+from deepenough.experiment.fit import set_up
+from deepenough.experiment.options import Options
+from deepenough.probing.pretrained import choose_weights
 from deepenough.progress import Reporter
-from deepenough.train import keep_freed_memory
+from deepenough.search import rules as judge
+from deepenough.search.candidates import Candidate
+from deepenough.search.rules import Compared, Verdict
+from deepenough.search.search import Search
+from deepenough.training import keep_freed_memory
 
 
 class Lines(Reporter):

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from deepenough.compare.comparison import Row, random_batch, write_exports
-from deepenough.compare.sides import SIDES, Worker, WorkerError
+from deepenough.compare.contestants import SIDES, Worker, WorkerError
 from deepenough.nets import macs
 from deepenough.nets.choose import choose
-from deepenough.nets.store import dumps
+from deepenough.nets.serialization import dumps
 from deepenough.progress import Reporter
 from product import product
 

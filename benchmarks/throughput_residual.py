@@ -15,7 +15,7 @@ import argparse
 import statistics
 import time
 
-from deepenough.train import keep_freed_memory
+from deepenough.training import keep_freed_memory
 
 KEPT = keep_freed_memory()
 
@@ -32,13 +32,13 @@ from deepenough.nets import (  # noqa: E402
     Sum,
     macs,
 )
-from deepenough.train import ALONE, Recipe, choose_device  # noqa: E402
-from deepenough.train.feed import Batch  # noqa: E402
-from deepenough.train.objective import Objective  # noqa: E402
-from deepenough.train.optimizer import set_lr  # noqa: E402
-from deepenough.train.perform import fresh  # noqa: E402
-from deepenough.train.state import State  # noqa: E402
-from deepenough.train.step import Step  # noqa: E402
+from deepenough.training import ALONE, Recipe, choose_device  # noqa: E402
+from deepenough.training.feed import Batch  # noqa: E402
+from deepenough.training.loss import Objective  # noqa: E402
+from deepenough.training.optimizer import set_lr  # noqa: E402
+from deepenough.training.perform import fresh  # noqa: E402
+from deepenough.training.state import State  # noqa: E402
+from deepenough.training.step import Step  # noqa: E402
 from product import product  # noqa: E402
 
 

@@ -24,7 +24,7 @@ sys.path.insert(0, str(WORKERS))
 kind, given = sys.argv[1], json.loads(sys.argv[2])
 name, stored, batch_size = given
 if kind == "ours":
-    from deepenough.train.memory import keep_freed_memory
+    from deepenough.training.memory import keep_freed_memory
 
     keep_freed_memory()
 
@@ -45,13 +45,13 @@ def images_of(pixels: Any, memory_format: torch.memory_format) -> torch.Tensor:
 
 
 def ours() -> dict[tuple[str, str], Run]:
-    from deepenough.nets.store import loads
-    from deepenough.train.feed import Batch
-    from deepenough.train.group import ALONE
-    from deepenough.train.objective import Objective
-    from deepenough.train.optimizer import set_lr
-    from deepenough.train.perform import fresh
-    from deepenough.train.recipe import Recipe
+    from deepenough.nets.serialization import loads
+    from deepenough.training.feed import Batch
+    from deepenough.training.loss import Objective
+    from deepenough.training.optimizer import set_lr
+    from deepenough.training.perform import fresh
+    from deepenough.training.process_group import ALONE
+    from deepenough.training.recipe import Recipe
 
     found: dict[tuple[str, str], Run] = {}
     network = loads(Path(stored).read_text())
@@ -128,7 +128,7 @@ def main() -> None:
         return
     if kind == "plain":
         from deepenough.nets.build import build
-        from deepenough.nets.store import loads
+        from deepenough.nets.serialization import loads
 
         serve("PyTorch", theirs(lambda: build(loads(Path(stored).read_text()))))
         return

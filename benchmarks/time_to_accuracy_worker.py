@@ -34,16 +34,16 @@ def tell(seconds: float, top1: float) -> None:
 
 
 def ours(arrays: Any, seed: int, what: str) -> None:
-    from deepenough.train.memory import keep_freed_memory
+    from deepenough.training.memory import keep_freed_memory
 
     keep_freed_memory()
     from dataclasses import replace
 
     from deepenough.data import open_source, prepare
     from deepenough.nets import FAMILIES
-    from deepenough.train import train
-    from deepenough.train.curve import Epoch
-    from deepenough.train.recipe import default_recipe
+    from deepenough.training import train
+    from deepenough.training.curve import Epoch
+    from deepenough.training.recipe import default_recipe
 
     family, depth, width, epochs = what.split("-")
     images = prepare(open_source(str(arrays["data"])))

@@ -15,7 +15,7 @@ from PIL import Image
 
 from deepenough import DeepenoughError, load, record
 from deepenough.data import open_source, prepare
-from deepenough.train import evaluate as probabilities_in_test
+from deepenough.training import evaluate as probabilities_in_test
 
 Command = Callable[..., tuple[int, str, str]]
 

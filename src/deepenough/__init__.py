@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from deepenough.errors import DeepenoughError
 
 if TYPE_CHECKING:
-    from deepenough.depth.fit import Run, fit, plan, resume
-    from deepenough.evaluation import evaluate
-    from deepenough.exporting import Exported, export
+    from deepenough.evaluation.evaluate import evaluate
+    from deepenough.experiment.fit import Run, fit, plan, resume
+    from deepenough.exporting.export import Exported, export
     from deepenough.model import Model, Prediction, load
     from deepenough.record import Record
 
@@ -40,13 +40,13 @@ _PLACES = {
     "Prediction": "deepenough.model",
     "load": "deepenough.model",
     "Record": "deepenough.record",
-    "Run": "deepenough.depth.fit",
-    "fit": "deepenough.depth.fit",
-    "plan": "deepenough.depth.fit",
-    "resume": "deepenough.depth.fit",
-    "evaluate": "deepenough.evaluation",
-    "Exported": "deepenough.exporting",
-    "export": "deepenough.exporting",
+    "Run": "deepenough.experiment.fit",
+    "fit": "deepenough.experiment.fit",
+    "plan": "deepenough.experiment.fit",
+    "resume": "deepenough.experiment.fit",
+    "evaluate": "deepenough.evaluation.evaluate",
+    "Exported": "deepenough.exporting.export",
+    "export": "deepenough.exporting.export",
 }
 
 

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from deepenough.cli import cli
+from deepenough.cli.app import cli
 from deepenough.errors import DeepenoughError
 
 

@@ -23,8 +23,8 @@ from deepenough.errors import DeepenoughError
 from deepenough.files import sha256, write_whole
 from deepenough.nets import Network, dumps, loads
 from deepenough.nets.build import build
-from deepenough.train.device import place
-from deepenough.train.feed import normalise
+from deepenough.training.device import place
+from deepenough.training.feed import normalise
 
 NETWORK, WEIGHTS, PREPROCESS, SUMS = "network.json", "weights.safetensors", "preprocess.json", "SHA256SUMS"
 FOLDER = "model"  # of a run

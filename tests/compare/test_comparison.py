@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from deepenough import DeepenoughError
-from deepenough.compare import comparison, words
+from deepenough.compare import comparison
+from deepenough.compare import text as words
 from deepenough.compare.comparison import SAME, Comparison, Row, code_lines, compare, gradient_difference
+from deepenough.compare.contestants import SIDES, Side
 from deepenough.compare.page import figures, write_comparison
-from deepenough.compare.sides import SIDES, Side
 from deepenough.nets import FAMILIES, NETWORKS, BatchNorm, Conv, Dropout, GlobalAvgPool, Network, Relu
 
 Command = Callable[..., tuple[int, str, str]]

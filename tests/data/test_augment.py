@@ -14,9 +14,9 @@ from scipy.special import betaincinv
 
 from deepenough.data.augment import STREAMS, STRENGTHS, Augment, apply, asked
 from deepenough.data.colour import colour_matrices
-from deepenough.data.draws import uniform
 from deepenough.data.geometry import matrices, resample
 from deepenough.data.mixing import box, erase, mix, share
+from deepenough.data.rng import uniform
 from deepenough.errors import DeepenoughError
 
 SIZES = st.tuples(st.integers(2, 6), st.integers(1, 5), st.integers(8, 33), st.integers(8, 33))

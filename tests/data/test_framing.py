@@ -14,8 +14,8 @@ from PIL import Image
 
 from deepenough.data import Framing, Preprocess, open_source, prepare
 from deepenough.errors import DeepenoughError
-from deepenough.nets.weights import PRESETS, Input, preset
-from deepenough.train.feed import normalise
+from deepenough.training.feed import normalise
+from deepenough.weights import PRESETS, Input, preset
 
 
 def gradient(height: int, width: int) -> Image.Image:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepenough.data import Images, fill, open_source, prepare
+from deepenough.data import Images, open_source, prepare
+from deepenough.data import cache_writer as fill
 from deepenough.errors import DeepenoughError
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"

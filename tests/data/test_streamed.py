@@ -22,7 +22,7 @@ from deepenough.data import Images, open_source, prepare
 from deepenough.data.augment import STRENGTHS
 from deepenough.data.sources.base import WINDOW
 from deepenough.data.streamed import Streamed
-from deepenough.train.feed import Feed, Loader, batches
+from deepenough.training.feed import Feed, Loader, batches
 
 
 def pictures(count: int) -> list[tuple[str, bytes]]:

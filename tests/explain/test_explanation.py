@@ -14,11 +14,11 @@ from PIL import Image
 
 from deepenough import DeepenoughError
 from deepenough.attribution import COMPLETE, heat, overlay
-from deepenough.cli import cli
-from deepenough.console import Console
+from deepenough.cli.app import cli
+from deepenough.cli.console import Console
+from deepenough.cli.explain import run
 from deepenough.data.preprocess import Framing
 from deepenough.explain import Explanation, explain
-from deepenough.explain.command import run
 from deepenough.explain.explanation import share
 from deepenough.explain.picture import BARS, GAP, HEIGHT, WIDEST, draw
 from deepenough.model import Model, save_model
@@ -217,7 +217,7 @@ def test_an_output_that_can_not_be_is_refused_before_the_work(
         (folder / "here" / name).write_bytes(photo.read_bytes())
     (folder / "words.txt").write_text("words")
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    monkeypatch.setattr("deepenough.explain.command.explain", lambda *given, **options: pytest.fail("it worked first"))
+    monkeypatch.setattr("deepenough.cli.explain.explain", lambda *given, **options: pytest.fail("it worked first"))
     given = (str(photo), str(folder / "here"))[out == "here" :]
     with pytest.raises(DeepenoughError, match=told):
         run(Console(), folder / "model", given[:1], "gradcam", None, None, 5, folder / out)

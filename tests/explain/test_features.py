@@ -12,14 +12,14 @@ from click.testing import CliRunner
 from PIL import Image
 
 from deepenough import DeepenoughError, load, record
-from deepenough.cli import cli
+from deepenough.cli.app import cli
 from deepenough.data import Images, Preprocess
-from deepenough.depth.account import accuracy
-from deepenough.depth.sound import sound
+from deepenough.experiment.recording import accuracy
 from deepenough.explain.features import course, features, filters
 from deepenough.model import save_model
 from deepenough.nets import FAMILIES
 from deepenough.nets.build import build
+from deepenough.probing.probe import sound
 
 
 def test_the_page_shows_filters_patches_and_probes(finished: Path, tmp_path: Path) -> None:

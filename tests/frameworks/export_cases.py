@@ -36,7 +36,7 @@ from deepenough.nets import (
 )
 from deepenough.nets.build import build
 from deepenough.nets.cut import cut, cuts
-from deepenough.nets.weights.inputs import HALF, Input, preset
+from deepenough.weights.inputs import HALF, Input, preset
 
 CLASSES = 10
 

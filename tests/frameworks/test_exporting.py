@@ -19,13 +19,14 @@ import pytest
 from PIL import Image
 
 import deepenough
-from deepenough import DeepenoughError, exporting, load
+from deepenough import DeepenoughError, load
 from deepenough.data import Preprocess
+from deepenough.exporting import export as exporting
 from deepenough.frameworks import TARGETS
 from deepenough.frameworks.folder import write_folder
 from deepenough.frameworks.target import DIFFERENCE
 from deepenough.nets import Conv, Flatten, GlobalAvgPool, Network
-from deepenough.nets.weights.inputs import Input
+from deepenough.weights.inputs import Input
 
 Command = Callable[..., tuple[int, str, str]]
 

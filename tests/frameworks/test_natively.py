@@ -14,7 +14,7 @@ from deepenough.frameworks.folder import READABLE
 from deepenough.frameworks.parity import Check
 from deepenough.frameworks.target import DIFFERENCE, absent
 from deepenough.frameworks.writer import write
-from deepenough.nets.weights.read import read
+from deepenough.weights.read import read
 
 pytestmark = [pytest.mark.frameworks, pytest.mark.timeout(1500)]
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from scipy import stats
 
 from deepenough import DeepenoughError
-from deepenough.cli import cli
+from deepenough.cli.app import cli
 from deepenough.lab import CLAIMS, run
 from deepenough.lab.record import CONTRADICTED, NOT_SHOWN, SUPPORTED, Effect, Record, verdict
 
@@ -92,7 +92,7 @@ def test_verdicts_follow_from_intervals() -> None:
 def test_a_stopped_experiment_takes_up_its_trainings(shapes: Path, tmp_path: Path, monkeypatch: Any) -> None:
     first, _ = run("deeper", shapes, seeds=2, quick=True, limit=60, out=tmp_path)
     (tmp_path / "record.json").unlink()
-    from deepenough.train import perform
+    from deepenough.training import perform
 
     monkeypatch.setattr(perform, "run", lambda *given: pytest.fail("it trains again"))
     second, _ = run("deeper", shapes, seeds=2, quick=True, limit=60, out=tmp_path)

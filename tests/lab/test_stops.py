@@ -20,7 +20,7 @@ from deepenough.data import open_source, prepare
 from deepenough.lab.bench import Bench
 from deepenough.lab.run import experiment
 from deepenough.lab.workers import side_by_side
-from deepenough.train import Interrupted
+from deepenough.training import Interrupted
 
 
 @pytest.mark.parametrize("name", ["approximation", "batch-and-devices", "vanishing-gradient", "hierarchy"])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from deepenough.nets.build import build
-from deepenough.nets.weights import Weights
+from deepenough.weights import Weights
 
 _KEEP: list[object] = []
 

@@ -15,8 +15,8 @@ import torch
 from deepenough.errors import DeepenoughError
 from deepenough.nets.build import AuxiliaryHead, build
 from deepenough.nets.layers import Lrn
-from deepenough.nets.weights import caffe as reader
-from deepenough.nets.weights.read import read
+from deepenough.weights import caffe as reader
+from deepenough.weights.read import read
 
 WRITER = Path(__file__).with_name("caffe_writer.py")
 

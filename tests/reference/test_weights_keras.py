@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets.weights import keras as reader
-from deepenough.nets.weights.read import read
+from deepenough.weights import keras as reader
+from deepenough.weights.read import read
 
 pytest.importorskip("h5py", reason="h5py is not installed")
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets.weights import paddle as reader
-from deepenough.nets.weights.read import read
+from deepenough.weights import paddle as reader
+from deepenough.weights.read import read
 
 CLASSES = 7
 VGGS = [f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn")]

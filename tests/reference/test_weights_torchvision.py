@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from deepenough.nets.weights import torchvision as reader
-from deepenough.nets.weights.read import read
 from deepenough.nets.zoo import NETWORKS
+from deepenough.weights import torchvision as reader
+from deepenough.weights.read import read
 
 IMAGES = torch.Generator().manual_seed(1)
 DATA = Path(__file__).parents[3] / "shared" / "data" / "weights"

@@ -19,9 +19,9 @@ import uvicorn
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from deepenough.cli.serve import listen
 from deepenough.serve.app import make_app
 from deepenough.serve.batcher import Batcher, FullError
-from deepenough.serve.command import listen
 from deepenough.serve.limits import PIECE, Limits
 from deepenough.serve.refusals import RefusedError
 

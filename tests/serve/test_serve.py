@@ -22,9 +22,9 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from deepenough import DeepenoughError, load
+from deepenough.cli.serve import listen
 from deepenough.serve.app import make_app
 from deepenough.serve.batcher import Batcher, FullError
-from deepenough.serve.command import listen
 from deepenough.serve.limits import Limits
 
 RAW = {"Content-Type": "application/octet-stream"}

@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from deepenough.compare.sides import SIDES, Side, Worker, WorkerError
+from deepenough.compare.contestants import SIDES, Side, Worker, WorkerError
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.frameworks import TARGETS, Export
 from deepenough.frameworks.writer import write
 from deepenough.machine import cores
 from deepenough.nets import Dropout, Group, Network, Stack, depth, macs, parameters
 from deepenough.nets.build import build
-from deepenough.nets.weights.inputs import HALF, IMAGENET_MEAN, IMAGENET_STD, Input
 from deepenough.progress import Reporter
+from deepenough.weights.inputs import HALF, IMAGENET_MEAN, IMAGENET_STD, Input
 
 SAME = 1e-3
 """Largest difference of the losses, and of each tensor's gradients (see `gradient_difference`)."""

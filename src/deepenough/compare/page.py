@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from deepenough.compare import words
+from deepenough.compare import text as words
 from deepenough.compare.comparison import Comparison
 from deepenough.files import write_whole
 from deepenough.report.page import embedded, part

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepenough.data.fill import Filled
+from deepenough.data.cache_writer import Filled
+from deepenough.data.duplicates import near_pairs, same_picture
 from deepenough.data.finding import Finding
-from deepenough.data.pictures import near_pairs, same_picture
 from deepenough.data.split import TEST, TRAIN, UNASSIGNED, VALIDATION
 
 _WORDS = {TEST: "test", VALIDATION: "validation", TRAIN: "training", UNASSIGNED: "the images"}

@@ -8,10 +8,10 @@ from numpy.typing import ArrayLike
 
 from deepenough.data.colour import recolour
 from deepenough.data.device import sent
-from deepenough.data.draws import uniform
 from deepenough.data.geometry import move
 from deepenough.data.mixing import erase, mix, shares
 from deepenough.data.policy import STRENGTHS, Augment
+from deepenough.data.rng import uniform
 
 __all__ = ["STRENGTHS", "Augment", "apply"]
 

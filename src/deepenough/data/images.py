@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from deepenough.data.audit import audit
 from deepenough.data.cache import VERSION, Cache, cache_folder
+from deepenough.data.cache_writer import Filled, Progress, fill, new_array, survey
 from deepenough.data.decode import SMALLEST_SIDE
-from deepenough.data.fill import Filled, Progress, fill, new_array, survey
 from deepenough.data.finding import Finding
 from deepenough.data.preprocess import Framing, Preprocess
 from deepenough.data.sources.base import Source

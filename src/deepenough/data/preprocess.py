@@ -12,7 +12,7 @@ from PIL import Image
 
 from deepenough.data.decode import ImageLike, upright
 from deepenough.errors import DeepenoughError
-from deepenough.nets.weights.inputs import Input
+from deepenough.weights.inputs import Input
 
 NATIVE_SIDE = 64
 """Pictures that all have one size, with no side above this (pixels), are not resampled."""

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepenough.data.cache_writer import threads
 from deepenough.data.decode import upright
-from deepenough.data.fill import threads
 from deepenough.data.finding import ImageError
 from deepenough.data.preprocess import Framing
 from deepenough.data.sources.base import Raw, Source

@@ -20,20 +20,20 @@ from deepenough import record as r
 from deepenough.data import ImageError, Images, Preprocess, Source, open_source, prepare
 from deepenough.data.decode import upright
 from deepenough.data.sources.base import Raw, stamp_of
-from deepenough.depth.judge import points
-from deepenough.depth.patches import patches
-from deepenough.depth.sound import sound
 from deepenough.errors import DeepenoughError
-from deepenough.evaluation import own_images
+from deepenough.evaluation.evaluate import own_images
 from deepenough.files import sha256, write_whole
 from deepenough.model import FOLDER, WEIGHTS, Model, load
 from deepenough.nets.layers import Conv
 from deepenough.nets.shapes import visits
-from deepenough.nets.weights import Weights
-from deepenough.nets.weights.inputs import Input
+from deepenough.probing.patches import patches
+from deepenough.probing.probe import sound
 from deepenough.progress import Reporter
-from deepenough.report import words
+from deepenough.report import text as words
 from deepenough.report.page import data_address, part
+from deepenough.search.rules import points
+from deepenough.weights import Weights
+from deepenough.weights.inputs import Input
 
 PAGE, NUMBERS, FILTERS = "features.html", "features.json", "filters.png"
 TILE, GAP, ACROSS, MOST_FILTERS = 44, 4, 16, 64

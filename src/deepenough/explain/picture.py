@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from deepenough.attribution import overlay
-from deepenough.lettering import fitting, font
+from deepenough.data.fonts import fitting, font
 
 HEIGHT, WIDEST = 280, 420  # of a panel (pixels)
 GAP, LINE = 12, 22

@@ -37,8 +37,8 @@ from deepenough.nets.layers import (
     named,
 )
 from deepenough.nets.shapes import Visit
-from deepenough.nets.weights.caffemodel import NET
-from deepenough.nets.weights.wire import Field, Fields, Message, encode
+from deepenough.weights.caffemodel import NET
+from deepenough.weights.wire import Field, Fields, Message, encode
 
 DEFINITION, MODEL = "model.prototxt", "model.caffemodel"
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from deepenough.nets.layers import Auxiliary, AvgPool, MaxPool
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import Visit, visits
-from deepenough.nets.weights.inputs import Input
+from deepenough.weights.inputs import Input
 
 Array = npt.NDArray[np.float32]
 

@@ -16,7 +16,7 @@ from deepenough.frameworks.source import plain
 from deepenough.frameworks.target import Target
 from deepenough.nets.cost import parameters
 from deepenough.nets.longest_path import depth
-from deepenough.nets.store import dumps
+from deepenough.nets.serialization import dumps
 
 READABLE = {
     "torch": "weights.safetensors",

@@ -21,8 +21,8 @@ from deepenough.frameworks.export import Export
 from deepenough.frameworks.folder import write_folder
 from deepenough.frameworks.target import Target
 from deepenough.frameworks.targets import named
-from deepenough.nets.store import dumps, loads
-from deepenough.nets.weights.inputs import Input
+from deepenough.nets.serialization import dumps, loads
+from deepenough.weights.inputs import Input
 
 MISTAKE = "deepenough: "
 """What a line of stderr starts with that holds an error of ours."""

@@ -17,7 +17,7 @@ from deepenough.lab.record import Hits
 from deepenough.nets import Network
 from deepenough.nets.build import build
 from deepenough.progress import Advance, Reporter
-from deepenough.train import Interrupted, Recipe, Trained, choose_device, default_recipe, evaluate, place, train
+from deepenough.training import Interrupted, Recipe, Trained, choose_device, default_recipe, evaluate, place, train
 
 Index = npt.NDArray[np.int64]
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from deepenough.lab.record import Effect, Point, Record, interval
 from deepenough.report.page import embedded, part
-from deepenough.report.words import duration
+from deepenough.report.text import duration
 
 PAGE = "lab.html"
 COLOURS = ("--c1", "--c2", "--c3", "--c4", "--c5", "--c6")

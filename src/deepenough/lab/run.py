@@ -11,14 +11,14 @@ from pathlib import Path
 import torch
 
 from deepenough.data import open_source, prepare
-from deepenough.depth.account import environment
 from deepenough.errors import DeepenoughError, unknown
+from deepenough.experiment.recording import environment
 from deepenough.files import check_new, write_whole
 from deepenough.lab.bench import Bench
 from deepenough.lab.page import PAGE, render
 from deepenough.lab.record import FILE, Record, Seen, load, verdict
 from deepenough.progress import Reporter
-from deepenough.train import Interrupted, Stop
+from deepenough.training import Interrupted, Stop
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from deepenough.nets.cost import activations, macs, parameters
 from deepenough.nets.families import FAMILIES, Family
-from deepenough.nets.field import receptive_field
 from deepenough.nets.layers import (
     KINDS,
     Auxiliary,
@@ -27,9 +26,10 @@ from deepenough.nets.layers import (
 )
 from deepenough.nets.longest_path import depth
 from deepenough.nets.network import Network
+from deepenough.nets.receptive_field import receptive_field
+from deepenough.nets.serialization import dumps, loads
 from deepenough.nets.shapes import ShapeError, output_shape
-from deepenough.nets.store import dumps, loads
-from deepenough.nets.table import Row, layer_table
+from deepenough.nets.summary import Row, layer_table
 from deepenough.nets.zoo import NETWORKS
 
 __all__ = [

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from deepenough.record import Candidate, EpochRow, Record
-from deepenough.report import words
+from deepenough.report import text as words
 
 Figure = dict[str, Any]
 COLOURS = ("--c1", "--c2", "--c3", "--c4", "--c5", "--c6", "--c7")

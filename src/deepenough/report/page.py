@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from deepenough import record as r
 from deepenough.files import write_whole
-from deepenough.report import words
+from deepenough.report import text as words
 from deepenough.report.figures import figures
 
 FILE = "report.html"

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deepenough.record import Comparison, Metrics, Plan, Record, Sounding
-from deepenough.report import words
+from deepenough.report import text as words
 
 BARS_FROM = 120
 """Columns of a terminal from which a sounding is drawn too; below, its numbers need the room."""

@@ -29,9 +29,9 @@ from deepenough.nets import depth, parameters
 from deepenough.serve.batcher import Batcher
 from deepenough.serve.depths import Sibling, opened
 from deepenough.serve.docs import docs_page
-from deepenough.serve.heavier import DepthAnswer, Pixels, explained, heat_over, prepare, said_by
+from deepenough.serve.explanations import DepthAnswer, Pixels, explained, heat_over, prepare, said_by
 from deepenough.serve.limits import Intake, Limits, Upload, check, told_of
-from deepenough.serve.meters import Meters
+from deepenough.serve.metrics import Meters
 from deepenough.serve.refusals import Refusal, RefusedError, refusal, tell
 
 BODY: Any = {

@@ -9,8 +9,8 @@ from pathlib import Path
 from deepenough import record as r
 from deepenough.model import FOLDER, Model, load
 from deepenough.nets import loads
-from deepenough.train.result import RESULT, load_result, read_facts
-from deepenough.train.train import PAUSED
+from deepenough.training.result import RESULT, load_result, read_facts
+from deepenough.training.train import PAUSED
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 
 from deepenough.data import Images
-from deepenough.depth.crew import Crew, enter, free_port
-from deepenough.depth.follow import obey
+from deepenough.distribution.follower import obey
+from deepenough.distribution.ray_workers import Crew, enter, free_port
+from deepenough.distribution.torchrun import joined
 from deepenough.errors import DeepenoughError
 from deepenough.lab.bench import Bench, Index
 from deepenough.lab.record import Effect, Line, Point, Seen
 from deepenough.lab.workers import side_by_side
 from deepenough.nets import FAMILIES, Network
-from deepenough.train import Recipe, train
-from deepenough.train.processes import joined
-from deepenough.train.result import load_result
+from deepenough.training import Recipe, train
+from deepenough.training.result import load_result
 
 CLOSE = 1e-9  # of the largest weight: what the order of additions in float64 may do in so few steps
 STEPS = (5, 20)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from deepenough.lab.bench import Bench
 from deepenough.lab.record import Effect, Line, Point, Seen, judged
 from deepenough.nets import FAMILIES, parameters
-from deepenough.nets.table import eight_json
+from deepenough.nets.summary import eight_json
 
 BLOCKS = (0, 1, 2, 4, 8)
 # Top-5 errors (%) on ImageNet's validation images, one crop, of torchvision's first weights: one protocol for all.

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from deepenough.depth.sound import sound
 from deepenough.lab.bench import Bench, Watchful
 from deepenough.lab.record import Effect, Hits, Line, Point, Seen, judged
 from deepenough.model import Model
 from deepenough.nets import FAMILIES
-from deepenough.nets.weights import Weights
-from deepenough.nets.weights.inputs import Input
+from deepenough.probing.probe import sound
+from deepenough.weights import Weights
+from deepenough.weights.inputs import Input
 
 
 def measure(bench: Bench) -> Seen:

@@ -9,12 +9,12 @@ import torch
 from deepenough.lab.bench import Bench
 from deepenough.lab.record import Effect, Hits, Line, Point, Seen, judged
 from deepenough.nets import FAMILIES, Network
-from deepenough.train import ALONE, Recipe, choose_device
-from deepenough.train.draws import own_draws
-from deepenough.train.feed import Feed, Loader
-from deepenough.train.objective import Objective
-from deepenough.train.perform import fresh
-from deepenough.train.precision import settings
+from deepenough.training import ALONE, Recipe, choose_device
+from deepenough.training.feed import Feed, Loader
+from deepenough.training.loss import Objective
+from deepenough.training.perform import fresh
+from deepenough.training.precision import settings
+from deepenough.training.rng import own_draws
 
 MARGIN = 0.01  # how much less is still the same
 MIB = 2**20

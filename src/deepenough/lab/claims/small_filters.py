@@ -5,7 +5,7 @@ from __future__ import annotations
 from deepenough.lab.bench import Bench
 from deepenough.lab.record import Effect, Line, Point, Seen, judged
 from deepenough.nets import BatchNorm, Conv, Dense, GlobalAvgPool, MaxPool, Network, Relu, parameters
-from deepenough.nets.field import receptive_field
+from deepenough.nets.receptive_field import receptive_field
 
 MARGIN = 0.01  # how much worse is still as well
 

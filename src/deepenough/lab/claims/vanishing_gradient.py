@@ -10,7 +10,7 @@ from deepenough.lab.bench import Bench
 from deepenough.lab.record import Effect, Line, Point, Seen
 from deepenough.nets import BatchNorm, Conv, Dense, GlobalAvgPool, Layer, Network, Relu, Sigmoid, Sum
 from deepenough.nets.build import build
-from deepenough.train.feed import Loader, normalise
+from deepenough.training.feed import Loader, normalise
 
 DEPTHS = (4, 8, 16, 32)
 IMAGES = 64

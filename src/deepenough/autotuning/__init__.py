@@ -1,0 +1,1 @@
+"""Which way of computing a training step is fastest here."""

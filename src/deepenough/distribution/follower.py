@@ -1,0 +1,82 @@
+"""What the processes of a group do that do not lead it: read the same images, and train when the leader does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from deepenough.autotuning.measure import Trial
+from deepenough.data import Images, Preprocess, open_source, prepare
+from deepenough.data.preprocess import Framing
+from deepenough.distribution.torchrun import Processes
+from deepenough.errors import DeepenoughError
+from deepenough.experiment.options import Options
+from deepenough.training import Stop, choose_device
+from deepenough.training.memory import hand_back
+from deepenough.training.perform import Task, perform
+from deepenough.training.process_group import Group
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The images of a run, as every process has to find them."""
+
+    data: str | None
+    framing: Framing
+    limit: int | None
+    cache_limit: float | None
+    seed: int
+    preprocess: Preprocess
+    fingerprint: str
+    in_blocks: bool
+
+    def read(self) -> Images:
+        """The images, from this machine's cache where they are in it."""
+        source = open_source(self.data)
+        images = prepare(source, size=self.framing, seed=self.seed, cache_limit=self.cache_limit, limit=self.limit)
+        if images.fingerprint != self.fingerprint:
+            raise DeepenoughError(
+                f"{self.data or 'digits'}: this process finds other images there than process 0; "
+                "every machine needs the same"
+            )
+        return replace(images, preprocess=self.preprocess, in_blocks=self.in_blocks)
+
+
+def show(group: Group, asked: Options, images: Images) -> None:
+    """Tell every process which images the run is about, and wait until all have them."""
+    group.order(
+        Pictures(
+            data=asked.data,
+            framing=images.preprocess.framing,
+            limit=asked.limit,
+            cache_limit=asked.cache_limit,
+            seed=asked.seed,
+            preprocess=images.preprocess,
+            fingerprint=images.fingerprint,
+            in_blocks=images.in_blocks,
+        )
+    )
+    group.meet()
+
+
+def follow(group: Processes) -> Any:
+    """Do what the leader orders until it orders something else than work: that is the answer."""
+    with Stop() as stop:
+        return obey(group, stop)
+
+
+def obey(group: Processes, stop: Callable[[], bool], images: Images | None = None) -> Any:
+    """`follow`, with the `images` if they are there already."""
+    while True:
+        hand_back()  # what the last work took: the leader looks at what there is before the next
+        match group.order(None):
+            case Pictures() as pictures:
+                images = pictures.read()
+                group.meet()
+            case Trial() as trial if images is not None:
+                trial.run(images, group)
+            case Task() as task if images is not None:
+                perform(task, images, choose_device(task.recipe.device), group, None, stop)
+            case answer:
+                return answer

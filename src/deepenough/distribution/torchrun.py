@@ -1,0 +1,311 @@
+"""Several processes that train one network: on one machine or many, started by torchrun or anything that sets its
+environment variables.
+
+Process 0 runs the command as ever. The others wait for what it asks of them (`follow`), and train in lockstep with it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import queue
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.distributed as dist
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+from torch.distributed.rendezvous import rendezvous
+
+from deepenough.distribution.socket_all_gather import Wires, wired
+from deepenough.errors import DeepenoughError
+from deepenough.machine import cores
+from deepenough.training.process_group import Group, share
+
+PATIENCE = 30.0  # seconds without a sign of life after which a process is taken for dead
+BEAT = 2.0  # seconds between a process' signs of life
+TOGETHER = 300.0  # seconds within which all processes have to be there
+BUCKET = 32 * 2**20  # bytes that are sent at once
+LOOK = 0.02  # seconds between looks for another process
+ALIVE, ENDED, SHORT = "alive", "ended", "short of memory"
+
+
+class LostError(DeepenoughError):
+    """Another process of the group is gone."""
+
+    def __init__(self, why: object) -> None:
+        self.why = str(why)
+        # gloo tells where in its source it was, and what to read there.
+        words = re.sub(r"\[[^\]]*\.(cc|h):\d+\]\s*", "", str(why)).strip() or "no sign of life"
+        first = re.split(r"\.\s|\n", words)[0]
+        super().__init__(
+            f"another process of this training is gone ({first}); what was done until the newest checkpoint is kept: "
+            "start all processes again with `fit --resume RUN`"
+        )
+
+    def __reduce__(self) -> tuple[type[LostError], tuple[str]]:
+        return LostError, (self.why,)
+
+
+class EndedError(DeepenoughError):
+    """Another process of the group has ended, of its own will and with a word of its own."""
+
+
+def launched() -> bool:
+    """Whether this process was started as one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
+
+
+def follows() -> bool:
+    """Whether another process leads this one."""
+    return launched() and os.environ["RANK"] != "0"
+
+
+def restarted() -> bool:
+    """Whether torchrun started this process again, after one of its group was lost."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def share_of_threads(threads: int) -> int:
+    """How many threads this process takes: all that torch would, or its share of the machine's.
+
+    torchrun gives each of several processes one thread, where the user has not said how many.
+    """
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if beside == 1 or os.environ.get("OMP_NUM_THREADS") != "1":
+        return threads
+    return max(cores() // beside, 1)
+
+
+class Asker:
+    """Asks for the main thread what may never be answered: a store behind a cut wire."""
+
+    def __init__(self) -> None:
+        self._asked: queue.SimpleQueue[tuple[Callable[..., Any], tuple[Any, ...]]] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[tuple[Any, Exception | None]] = queue.SimpleQueue()
+        threading.Thread(target=self._ask, daemon=True).start()
+
+    def __call__(self, call: Callable[..., Any], *given: Any) -> Any:
+        """What `call` gives or raises. Raises LostError where it takes longer than a process may be silent."""
+        self._asked.put((call, given))
+        try:
+            answer, error = self._answers.get(timeout=PATIENCE)
+        except queue.Empty:
+            raise LostError(f"no answer for {PATIENCE:.0f} s") from None
+        if error:
+            raise error
+        return answer
+
+    def _ask(self) -> None:
+        while True:
+            call, given = self._asked.get()
+            try:
+                self._answers.put((call(*given), None))
+            except Exception as error:  # whatever it is, it is the main thread's
+                self._answers.put((None, error))
+
+
+class Processes(Group):
+    """The processes of one `torchrun`."""
+
+    fewest = 2  # images at once: with one, a process' piece of a batch can be empty, which has no statistics
+
+    def __init__(self, rank: int, size: int, store: Any, device: torch.device) -> None:
+        self.rank, self.size, self.store, self.device = rank, size, store, device
+        self.wires: Wires | None = None
+        self.short = threading.Event()  # another process has told that it is out of memory
+        self._when_short: Callable[[], None] = lambda: None
+        self._ask = Asker()
+        self._orders = 0
+
+    def run_short(self) -> None:
+        self._run(self.store.set, SHORT, str(self.rank))
+
+    def if_short(self, what: Callable[[], None]) -> None:
+        self._when_short = what
+        if self.short.is_set():  # it was heard before anything could be done about it
+            what()
+
+    def hear(self, short: bool) -> None:
+        """Whether some process is out of memory, as the thread that beats finds it."""
+        if short and not self.short.is_set():
+            self.short.set()
+            with suppress(OSError):  # the main thread will try it, too
+                self._when_short()
+
+    def ran_short(self) -> bool:
+        return self.short.wait(2 * BEAT)
+
+    def add(self, tensors: Sequence[torch.Tensor]) -> None:
+        for bucket in _buckets(tensors):
+            flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+            self._run(dist.all_reduce, flat)
+            _scatter(flat, bucket)
+
+    def agree(self, value: Any) -> Any:
+        found = [value]
+        self._run(dist.broadcast_object_list, found, src=0)
+        return found[0]
+
+    def same(self, tensors: Sequence[torch.Tensor]) -> None:
+        for bucket in _buckets(tensors):
+            flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+            self._run(dist.broadcast, flat, src=0)
+            _scatter(flat, bucket)
+
+    def words(self, mine: str) -> list[str]:
+        """What each process says, by rank."""
+        said: list[Any] = [None] * self.size
+        self._run(dist.all_gather_object, said, mine)
+        return said
+
+    def every(self, tensor: torch.Tensor) -> torch.Tensor:
+        if self.wires and self.wires.carries(tensor):
+            return self._run(self.wires.every, tensor)  # type: ignore[no-any-return]
+        found = [torch.empty_like(tensor) for _ in range(self.size)]
+        self._run(dist.all_gather, found, tensor)
+        return torch.stack(found)
+
+    def rows(self, mine: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float32]:
+        padded = torch.zeros(-(-count // self.size), *mine.shape[1:], device=self.device)
+        padded[: len(mine)] = torch.from_numpy(mine).to(self.device)
+        found = self.every(padded).cpu().numpy()
+        lengths = [len(range(count)[share(count, rank, self.size)]) for rank in range(self.size)]
+        joined: npt.NDArray[np.float32] = np.concatenate(
+            [rows[:length] for rows, length in zip(found, lengths, strict=True)]
+        )
+        return joined
+
+    def order(self, what: Any) -> Any:
+        self._orders += 1
+        self._met("order", [0])
+        return self.agree(what)
+
+    def meet(self) -> None:
+        self._orders += 1
+        self._met("meeting", range(self.size))
+
+    def _met(self, what: str, whom: Iterable[int]) -> None:
+        """Say that this process is there, and wait for others as long as they show that they are alive."""
+        self._run(self._ask, self.store.set, f"{what}/{self._orders}/{self.rank}", "here")
+        for rank in whom:
+            last, since = b"", time.monotonic()
+            while not self._run(self._ask, self.store.check, [f"{what}/{self._orders}/{rank}"]):
+                seen = self._run(self._ask, self.store.get, f"{ALIVE}/{rank}")
+                if seen != last:
+                    last, since = seen, time.monotonic()
+                if seen == ENDED.encode():
+                    raise EndedError(f"process {rank} has ended")
+                if time.monotonic() - since > PATIENCE:
+                    raise LostError(f"process {rank} gave no sign of life for {PATIENCE:.0f} s")
+                time.sleep(LOOK)
+
+    def _run(self, call: Any, *given: Any, **named: Any) -> Any:
+        try:
+            return call(*given, **named)
+        except (RuntimeError, OSError) as error:
+            raise LostError(error) from None
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[Processes]:
+    """This process in its group, from the environment that torchrun sets."""
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    if device.type == "mps":
+        raise DeepenoughError("several processes can't train on Apple's GPU together: give --device cpu")
+    if device.type == "cuda":
+        place, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        if place >= there:
+            raise DeepenoughError(
+                f"process {place} of this machine has no GPU of its own: it shows {there} of them to each process; "
+                "start as many processes as GPUs, and let each see all (with Slurm, --gpus-per-node and no "
+                "--gpus-per-task), or give --device cpu"
+            )
+        torch.cuda.set_device(place)
+    try:
+        shared, rank, size = next(iter(rendezvous("env://", timeout=timedelta(seconds=TOGETHER))))
+        store = PrefixStore(muster(shared, rank, size), shared)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timedelta(seconds=PATIENCE))
+    except (RuntimeError, ValueError) as error:
+        raise DeepenoughError(f"the processes did not come together: {error}") from None
+    group, over = Processes(rank, size, store, device), threading.Event()
+
+    def beat() -> None:
+        with suppress(RuntimeError):  # the store is gone, and the group with it: what comes next says so
+            for number in itertools.count():
+                store.set(f"{ALIVE}/{rank}", str(number))
+                group.hear(store.check([SHORT]))  # asked here, since a cut wire never answers
+                if over.wait(BEAT):
+                    store.set(f"{ALIVE}/{rank}", ENDED)
+                    return
+
+    store.set(f"{ALIVE}/{rank}", "begun")
+    beating = threading.Thread(target=beat, daemon=True)
+    beating.start()
+    try:
+        with wired(group, PATIENCE) as group.wires:
+            yield group
+        dist.destroy_process_group()
+        over.set()
+        beating.join(PATIENCE)  # a thread that is still in the store when Python ends aborts the process
+    finally:
+        over.set()
+        beating.join(BEAT)
+
+
+def muster(store: Any, rank: int, size: int) -> str:
+    """A name that all living processes of the group agree on, and none that has ended knows.
+
+    torchrun's store outlives its workers, with all that they wrote there. So each process signs with a word of its own,
+    process 0 calls the roll, and goes when everyone has answered this very roll.
+    """
+    word, until = secrets.token_hex(8), time.monotonic() + TOGETHER
+
+    def read(key: str) -> str:
+        return str(store.get(key).decode()) if store.check([key]) else ""
+
+    store.set(f"sign/{rank}", word)
+    while time.monotonic() < until:
+        if rank == 0:
+            roll = "-".join(read(f"sign/{each}") for each in range(size))
+            store.set("roll", roll)
+            if all(read(f"answer/{each}") == roll for each in range(1, size)):
+                store.set("go", roll)
+                return roll
+        else:
+            roll = read("roll")
+            if word in roll:
+                store.set(f"answer/{rank}", roll)
+                if read("go") == roll:
+                    return roll
+        time.sleep(LOOK)
+    raise DeepenoughError(f"process {rank} of {size}: the others did not come within {TOGETHER:.0f} s")
+
+
+def _buckets(tensors: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
+    """Tensors of one kind at a time, together at most 32 MiB, or a single larger one; the same on every process."""
+    bucket: list[torch.Tensor] = []
+    size = 0
+    for tensor in tensors:
+        bytes_ = tensor.numel() * tensor.element_size()
+        if bucket and (size + bytes_ > BUCKET or tensor.dtype != bucket[0].dtype):
+            yield bucket
+            bucket, size = [], 0
+        bucket.append(tensor)
+        size += bytes_
+    if bucket:
+        yield bucket
+
+
+def _scatter(flat: torch.Tensor, tensors: Sequence[torch.Tensor]) -> None:
+    parts = torch.split(flat, [tensor.numel() for tensor in tensors])
+    for tensor, part in zip(tensors, parts, strict=True):
+        tensor.copy_(part.view(tensor.shape))

@@ -1,0 +1,119 @@
+"""How well a model does on labelled images that it was not made from."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from deepenough import record
+from deepenough.data import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    ImageError,
+    Images,
+    Preprocess,
+    Source,
+    from_anywhere,
+    open_source,
+    prepare,
+)
+from deepenough.errors import DeepenoughError, unknown
+from deepenough.experiment import recording as account
+from deepenough.model import Model, load
+from deepenough.progress import Reporter
+from deepenough.record import Metrics
+from deepenough.training import evaluate as predictions
+
+SPLITS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
+BLOCK = 1_024
+
+
+def evaluate(
+    model: str | Path | Model, data: str | Path, *, split: str | None = None, reporter: Reporter | None = None
+) -> tuple[Metrics, list[str]]:
+    """Measure a model, or the model of a run, on `data`: the metrics, and a line on each image left out.
+
+    `split` is "train", "validation", "test" or "all"; by default the test split where there is one, else all.
+    Classes are matched by name; a class that the model does not know is an error. Where `data` is what the run was
+    made from, the splits are the run's own, so that its training images are not taken for new ones.
+    """
+    net = model if isinstance(model, Model) else load(model)
+    source = open_source(str(data))
+    strangers = [name for name in source.classes if name not in net.classes]
+    if strangers:
+        raise DeepenoughError(
+            f"{data}: the model does not know {'class' if len(strangers) == 1 else 'classes'} "
+            f"{', '.join(map(repr, strangers[:5]))}; it knows {', '.join(net.classes[:20])}"
+        )
+    if split is not None and split not in (*SPLITS, "all"):
+        raise unknown("split", split, (*SPLITS, "all"))
+    own = None if isinstance(model, Model) else own_images(Path(model), net, source, data)
+    if own is not None:
+        reporter = reporter or Reporter()
+        wanted = split or "test"
+        reporter.say(f"the run was made from these images; its own {wanted} images are measured")
+        index = np.arange(len(own.labels)) if wanted == "all" else getattr(own.split, wanted)
+        with reporter.task(f"evaluating {wanted} images"):
+            probabilities = predictions(net.module, own, index, net.preprocess, net.device)
+        return account.metrics(probabilities, own.labels[index], net.classes), []
+    wanted = split or ("test" if (source.splits == TEST).any() else "all")
+    index = np.arange(len(source.labels)) if wanted == "all" else np.flatnonzero(source.splits == SPLITS[wanted])
+    if not len(index):
+        raise DeepenoughError(f"{data}: it has no {wanted} images; give --split all, or another split")
+    to_model = np.array([net.classes.index(name) for name in source.classes])
+    found, labels, left_out = [], [], []
+    with (reporter or Reporter()).task(f"evaluating {wanted} images") as advance:
+        for start in range(0, len(index), BLOCK):
+            block = index[start : start + BLOCK]
+            pixels, good, errors = decoded(source, block, net.preprocess)
+            found.append(net.probabilities(pixels))
+            labels.append(to_model[source.labels[good]])
+            left_out += errors
+            advance(min(start + BLOCK, len(index)), len(index))
+    if not sum(map(len, labels)):
+        raise DeepenoughError(f"{data}: none of its {wanted} images can be read; the first: {left_out[0]}")
+    return account.metrics(np.concatenate(found), np.concatenate(labels), net.classes), left_out
+
+
+def own_images(run: Path, net: Model, source: Source, data: str | Path) -> Images | None:
+    """The images of `data` with the split of a run, where they are those that the run was made from."""
+    if not (run / record.FILE).is_file():
+        return None
+    made = record.load(run)
+    if from_anywhere(data) != from_anywhere(made.options["data"]):
+        return None
+    # What a run from scratch found by itself is cached by what it was asked; a pretrained one asked for a framing.
+    images = prepare(source, size=net.preprocess.framing if made.sounding else made.options["size"], seed=made.seed)
+    if made.options["limit"] is not None:
+        images = images.subset(made.options["limit"], made.seed)
+    return images if images.fingerprint == made.data.fingerprint else None
+
+
+def decoded(
+    source: Source, rows: npt.NDArray[np.int64], preprocess: Preprocess
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], list[str]]:
+    """Pixels uint8 (n, H, W, C) of the rows that can be read, those rows, and a line on each of the others."""
+
+    def read(row: int) -> npt.NDArray[np.uint8] | str:
+        try:
+            return preprocess.pixels(source.read(row))
+        except (ImageError, OSError) as error:
+            return f"{source.names[row]}: {error}"
+
+    if source.sequential:
+        results = [read(int(row)) for row in rows]
+    else:
+        with ThreadPoolExecutor() as pool:
+            results = list(pool.map(read, rows.tolist()))
+    good = [n for n, result in enumerate(results) if not isinstance(result, str)]
+    pixels = [result for result in results if not isinstance(result, str)]
+    shape = (*preprocess.size, preprocess.channels)
+    return (
+        np.stack(pixels) if pixels else np.empty((0, *shape), np.uint8),
+        rows[good],
+        [result for result in results if isinstance(result, str)],
+    )

@@ -1,0 +1,169 @@
+"""The validation images of ImageNet with their labels: in class folders, or flat with a label file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepenough.errors import DeepenoughError
+from deepenough.weights.imagenet import wordnet_ids
+
+WORDNET_ID = re.compile(r"n\d{8}")
+ENDINGS = (".jpeg", ".jpg", ".png", ".webp", ".bmp")
+LABEL_FILES = (".txt", ".csv")
+DEVKIT = "meta.mat"
+"""The devkit's table of classes: which WordNet id each of ILSVRC's own numbers is."""
+
+EXPECTED = (
+    "expected class folders named by WordNet ids (n01440764, ...), or ILSVRC2012_val_*.JPEG files with a .txt or .csv "
+    "of lines `filename label` in the folder or beside it, a label being a WordNet id or an index from 0 in their order"
+)
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images and their labels: places in `wordnet_ids()`, 0..999."""
+
+    paths: tuple[Path, ...]
+    labels: tuple[int, ...]
+
+    @property
+    def classes(self) -> int:
+        """How many classes have an image."""
+        return len(set(self.labels))
+
+    def limited(self, limit: int | None, seed: int) -> Labelled:
+        """At most `limit` of the images, drawn by `seed`: as many of each class, or one more."""
+        if limit is None or limit >= len(self.paths):
+            return self
+        if limit < 1:
+            raise DeepenoughError(f"limit {limit}: give at least 1 image")
+        draws = np.random.default_rng(seed)
+        order = draws.permutation(len(self.paths))
+        taken: dict[int, int] = {}
+        rounds: list[tuple[int, int, int]] = []  # the how manieth of its class, place in the draw, row
+        for drawn, row in enumerate(order.tolist()):
+            label = self.labels[row]
+            rounds.append((taken.get(label, 0), drawn, row))
+            taken[label] = taken.get(label, 0) + 1
+        rows = sorted(row for _, _, row in sorted(rounds)[:limit])
+        return Labelled(tuple(self.paths[row] for row in rows), tuple(self.labels[row] for row in rows))
+
+
+def labelled_images(folder: str | Path) -> Labelled:
+    """The images of an ImageNet validation folder, sorted by path, with their labels."""
+    root = Path(folder)
+    if not root.is_dir():
+        raise DeepenoughError(f"{root}: there is no such folder; {EXPECTED}")
+    places = {wordnet_id: place for place, wordnet_id in enumerate(wordnet_ids())}
+    named = [entry for entry in sorted(root.iterdir()) if entry.is_dir() and WORDNET_ID.fullmatch(entry.name)]
+    if named:
+        strangers = [entry.name for entry in named if entry.name not in places]
+        if strangers:
+            raise DeepenoughError(
+                f"{root}: {', '.join(strangers[:3])} {'is' if len(strangers) == 1 else 'are'} not among the 1,000 "
+                "classes of ILSVRC-2012; take those folders away"
+            )
+        pairs = [(path, places[entry.name]) for entry in named for path in _images(entry)]
+    else:
+        pairs = _flat(root, places)
+    if not pairs:
+        raise DeepenoughError(f"{root}: no images in it; {EXPECTED}")
+    return Labelled(tuple(path for path, _ in pairs), tuple(label for _, label in pairs))
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and not path.name.startswith("."))
+
+
+def _flat(root: Path, places: dict[str, int]) -> list[tuple[Path, int]]:
+    images = _images(root)
+    if not images:
+        inside = [entry.name for entry in sorted(root.iterdir()) if entry.is_dir()]
+        hint = f"; it has the folders {', '.join(inside[:5])}: give the one with the images" if inside else ""
+        raise DeepenoughError(f"{root}: no images in it{hint}; {EXPECTED}")
+    files = [
+        path
+        for folder in (root, root.parent)
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in LABEL_FILES and path.is_file()
+    ]
+    reasons = []
+    for file in files:
+        found = _labels(file, images, places)
+        if isinstance(found, str):
+            reasons.append(f"{file}: {found}")
+            continue
+        missing = [path.name for path in images if path not in found]
+        if missing:
+            raise DeepenoughError(
+                f"{file} has no label for {len(missing):,} of the images in {root}, such as {missing[0]}; "
+                "add them, or take the images away"
+            )
+        return [(path, found[path]) for path in images]
+    tried = "".join(f"\n  {reason}" for reason in reasons[:5])
+    raise DeepenoughError(f"{root}: {len(images):,} images without labels; {EXPECTED}{tried}")
+
+
+def _labels(file: Path, images: Iterable[Path], places: dict[str, int]) -> dict[Path, int] | str:
+    """The labels that a file gives to images, or why it is no label file."""
+    rows = [re.split(r"[\s,;]+", line.strip().strip('"')) for line in _lines(file) if line.strip()]
+    if rows and all(len(row) == 1 and row[0].isdigit() for row in rows):
+        return _devkit(file, [int(row[0]) for row in rows], list(images), places)
+    by_name = {key: path for path in images for key in (path.name, path.stem)}
+    found: dict[Path, int] = {}
+    for number, (name, *rest) in enumerate(rows, 1):
+        path = by_name.get(Path(name).name)
+        if path is None or not rest:
+            continue  # a heading, or an image that is not here
+        label = places.get(rest[0], -1)
+        if label < 0 and re.fullmatch(r"\d+", rest[0]):
+            label = int(rest[0])
+        if not 0 <= label < len(places):
+            raise DeepenoughError(
+                f"{file}, line {number}: label {rest[0]!r} of {name}; expected one of the 1,000 WordNet ids "
+                "(n01440764, ...), or an index from 0 to 999 in their order"
+            )
+        found[path] = label
+    return found or "no line of it begins with the name of one of the images"
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text(encoding="utf-8", errors="replace").splitlines()
+
+
+def _devkit(file: Path, numbers: list[int], images: list[Path], places: dict[str, int]) -> dict[Path, int] | str:
+    """Labels of ILSVRC2012_validation_ground_truth.txt: the devkit's own numbers in the order of the images."""
+    meta = next((place / DEVKIT for place in (file.parent, file.parent / "data") if (place / DEVKIT).is_file()), None)
+    if meta is None:
+        return (
+            "a number a line are the devkit's own class numbers (ILSVRC2012_ID), which are not in the order of the "
+            f"WordNet ids that the weights have; put the devkit's data/{DEVKIT} beside it, which says which is which"
+        )
+    ids = _numbers_of(meta)
+    labels: dict[Path, int] = {}
+    for path in images:
+        place = re.search(r"_val_(\d{8})$", path.stem)
+        if place is None or not 1 <= int(place[1]) <= len(numbers):
+            return f"{path.name} is not one of its {len(numbers):,} images, ILSVRC2012_val_00000001 and so on"
+        number = numbers[int(place[1]) - 1]
+        if ids.get(number) not in places:
+            return f"{meta} has no class of ILSVRC-2012 with the number {number}"
+        labels[path] = places[ids[number]]
+    return labels
+
+
+def _numbers_of(meta: Path) -> dict[int, str]:
+    """The devkit's numbers and their WordNet ids."""
+    from scipy.io import loadmat
+
+    try:
+        table: Any = loadmat(meta, squeeze_me=True)["synsets"]
+        return {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in table}
+    except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
+        raise DeepenoughError(f"{meta} can't be read as the devkit's table of classes ({error})") from None

@@ -1,0 +1,1 @@
+"""From images to the answer: options, set-up, estimate, search, result."""

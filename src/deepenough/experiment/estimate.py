@@ -1,0 +1,97 @@
+"""How long a search will take: a few measured steps, times what is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from deepenough import record as r
+from deepenough.autotuning.measure import at_once, step_bytes
+from deepenough.report.text import duration, foretold
+from deepenough.search.architectures import Rung
+from deepenough.search.candidates import Workshop
+from deepenough.search.rules import Question
+from deepenough.search.search import STALLED_AFTER
+from deepenough.training import choose_device
+from deepenough.training.memory import available, peak
+
+MEASURED = 3  # rungs: what others take follows from their multiply-accumulates
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One rung with the images and seconds of training it on every part, the seconds of training it once more on all
+    images where folds make that necessary, and the memory (bytes) of a step."""
+
+    rung: Rung
+    images: float
+    seconds: float
+    again: float
+    memory: int
+
+
+def expect(question: Question, ladder: Sequence[Rung], workshop: Workshop, time_limit: float | None) -> r.Plan:
+    """What the search may take, from a few steps of some rungs: between the fewest trainings that can answer, unless
+    the first is right about nearly all images, and all that the budget allows."""
+    device = choose_device(workshop.recipe.device).type
+    already = peak() or 0 if device == "cpu" else 0  # before steps are measured, which take what trainings will take
+    step = max((len(ladder) - 1) // (MEASURED - 1), 1)
+    known = list(dict.fromkeys([*ladder[: step * MEASURED : step], ladder[0]]))[:MEASURED]
+    macs, ways = [rung.macs for rung in known], [workshop.way(rung) for rung in known]
+    batch, free = workshop.recipe.batch, available() if device == "cpu" else None
+    fits = min((way.micro_batch for way in ways if way.micro_batch), default=batch)  # images at once, as was found
+
+    def planned(rung: Rung) -> Planned:
+        pace = _interpolated(rung.macs, macs, [way.seconds for way in ways])
+        begin = _interpolated(rung.macs, macs, [way.first for way in ways])
+        again = workshop.retraining(rung) / (3 * rung.macs)
+        return Planned(
+            rung,
+            workshop.steps_images(rung),
+            begin + workshop.steps_images(rung) * pace,
+            begin + again * pace if again else 0.0,
+            step_bytes(rung.network, min(at_once(rung.network, batch, free) or batch, fits)),
+        )
+
+    rows = [planned(rung) for rung in ladder]
+    whole = sum(row.seconds for row in rows)
+    if question.target is None:  # before the budget can end it two are looked at, the second perhaps on one part only
+        looks = sum(row.seconds for row in rows[1:STALLED_AFTER]) / len(workshop.parts.parts)
+        least, most = rows[0].seconds + looks, question.budget * whole
+    else:
+        least, most = rows[0].seconds, whole
+    least, most = least + rows[0].again, max(most, least) + rows[-1].again
+    if time_limit is not None:
+        least, most = min(least, time_limit), min(most, time_limit)
+    return r.Plan(
+        rungs=[
+            r.PlannedRung(
+                name=row.rung.name, depth=row.rung.depth, images=row.images, seconds=row.seconds, memory=row.memory
+            )
+            for row in rows
+        ],
+        least=least,
+        most=most,
+        memory=already + max(row.memory for row in rows),
+    )
+
+
+def expectation(plan: r.Plan | None) -> str:
+    """How long it will take, in a line."""
+    if plan is None:
+        return ""
+    return (
+        f"training is expected to take {foretold(plan)} "
+        f"(depth {plan.rungs[0].depth}: {duration(plan.rungs[0].seconds)}) and {plan.memory / 1e9:.1f} GB of memory"
+    )
+
+
+def _interpolated(macs: int, known: Sequence[int], paces: Sequence[float]) -> float:
+    """Seconds, between measured networks by their multiply-accumulates, beyond them in proportion."""
+    order = np.argsort(known)
+    x, y = np.asarray(known, float)[order], np.asarray(paces)[order]
+    if macs > x[-1]:
+        return float(y[-1] * macs / x[-1])
+    return float(np.interp(macs, x, y))

@@ -1,0 +1,376 @@
+"""A model in another framework, with the proof that it predicts the same."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from deepenough import record
+from deepenough.data import Preprocess, open_source
+from deepenough.errors import DeepenoughError, unknown
+from deepenough.evaluation.evaluate import decoded, own_images
+from deepenough.files import write_whole
+from deepenough.frameworks import TARGETS, Export, Target, named, parity
+from deepenough.frameworks.parity import Check
+from deepenough.frameworks.target import DIFFERENCE, absent
+from deepenough.frameworks.writer import write
+from deepenough.model import FOLDER, Model, load
+from deepenough.nets import FAMILIES, NETWORKS, Network
+from deepenough.nets.build import build
+from deepenough.nets.choose import choose
+from deepenough.progress import Reporter
+from deepenough.search.statistics import Strata, paired_difference
+from deepenough.weights import load_weights
+from deepenough.weights.inputs import HALF, IMAGENET_MEAN, IMAGENET_STD, Input
+from deepenough.weights.names import NAMED
+
+PROOF = "parity.json"
+IMAGES = 28
+"""How many images float32 parity is checked on: four batches of seven."""
+MEASURED = 1_000
+"""At most so many images show what half precision or int8 costs."""
+CALIBRATION = 128
+"""How many images fix the ranges of int8."""
+LOSS = 0.05
+"""A lower precision fails where it is shown to lose more accuracy than this."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Top-1 before and after a lower precision, on the same labelled images; the difference with its 95% bounds."""
+
+    images: int
+    before: float
+    after: float
+    difference: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written and what was seen. `passed` is None where nothing was checked."""
+
+    folder: Path
+    model: Path
+    target: str
+    precision: str
+    source: str
+    checks: tuple[Check, ...]
+    skipped: tuple[str, ...]
+    cost: Cost | None
+    passed: bool | None
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is exported: a model, what it is called, whether it was trained, and images for it."""
+
+    model: Model
+    name: str
+    trained: bool
+    pixels: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64] | None
+    calibration: npt.NDArray[np.uint8]
+    source: str
+
+
+def export(
+    model: str | Path | Model | Network,
+    to: str,
+    *,
+    out: str | Path | None = None,
+    half: bool = False,
+    int8: bool = False,
+    verify: bool = True,
+    data: str | Path | None = None,
+    network: str | None = None,
+    preprocess: str | None = None,
+    shape: tuple[int, int, int] | None = None,
+    classes: int | None = None,
+    depth: int | None = None,
+    width: float | None = None,
+    seed: int = 0,
+    reporter: Reporter | None = None,
+) -> Exported:
+    """Write `model` for the framework `to` into the folder `out`, and prove that it predicts the same.
+
+    `model` is a run, a model folder, a `Model`, pretrained weights by name or file, or a network, which then has
+    random weights. `shape` (C, H, W), `classes`, `depth` and `width` are of a network by its name; `network` and
+    `preprocess` say what a file of weights does not. `half` and `int8` are lower precisions.
+
+    What was written is run by its own runtime in another process on the run's validation images, on those of `data`,
+    or, where there are neither, on random ones: float32 has to agree to 1e-4 of the largest logit and on every top-1
+    answer. Where it does not, the model is renamed `.failed`. `parity.json` keeps what was seen.
+    """
+    reporter = reporter or Reporter()
+    goal = named(to)
+    if half and int8:
+        raise DeepenoughError("--half and --int8: give one of them")
+    precision = "float16" if half else "int8" if int8 else "float32"
+    goal.check(precision)
+    ready, missing = _runtimes(goal)
+    if verify and not ready:
+        raise DeepenoughError(
+            f"--to {goal.name}: what is written is checked with {goal.runtimes[0].name}, which is not installed here: "
+            f"pip install 'deepenough[{goal.extra}]' (or --no-verify)"
+        )
+    options = {"shape": shape, "classes": classes, "depth": depth, "width": width}
+    of_file = {"network": network, "preprocess": preprocess}
+    subject = _subject(model, None if data is None else str(data), options, of_file, seed, reporter)
+    folder = Path(out) if out is not None else _folder(model, subject, goal, precision)
+    with _replacing(folder, goal) as draft:
+        exported = _written(subject, goal, precision)
+        with reporter.task(f"writing for {goal.title}"):
+            side = subject.model.preprocess.framing.reading_side
+            write([exported], goal, [draft], trained=subject.trained, reading_side=[side])
+        checks, cost, passed = _proven(subject, goal, draft, precision, reporter) if verify else ((), None, None)
+        result = Exported(
+            folder, folder / goal.files[0], goal.name, precision, subject.source if verify else "", checks,
+            tuple(missing), cost, passed,
+        )  # fmt: skip
+        if passed is False:
+            failed = draft / f"{goal.files[0]}.failed"
+            (draft / goal.files[0]).rename(failed)
+            result = replace(result, model=folder / failed.name)
+        write_whole(draft / PROOF, json.dumps(as_json(result), indent=1, ensure_ascii=False))
+    return result
+
+
+def _runtimes(goal: Target) -> tuple[list[Any], list[str]]:
+    """The runtimes that can check it here, and a line on each of the others."""
+    ready, missing = [], []
+    for runtime in goal.runtimes:
+        lacking = absent(runtime.packages)
+        if lacking:
+            missing.append(f"{runtime.name}: not checked, since {', '.join(lacking)} is not installed here")
+        else:
+            ready.append(runtime)
+    return ready, missing
+
+
+def _subject(
+    given: str | Path | Model | Network,
+    data: str | None,
+    options: dict[str, Any],
+    of_file: dict[str, str | None],
+    seed: int,
+    reporter: Reporter,
+) -> _Subject:
+    model, name, trained = _model(given, options, of_file, seed, reporter)
+    run = Path(given) if isinstance(given, (str, Path)) and Path(given).is_dir() else None
+    found = None
+    if data is not None:
+        found = _of_data(model, data, seed)
+    elif run is not None and (run / record.FILE).is_file():
+        found = _of_run(model, run, seed, reporter)
+    if found is not None:
+        pixels, labels, calibration, source = found
+        return _Subject(model, name, trained, pixels, labels, calibration, source)
+    shape = (IMAGES, *model.preprocess.size, model.preprocess.channels)
+    noise = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    return _Subject(model, name, trained, noise, None, noise, f"{IMAGES} random images")
+
+
+def _model(
+    given: str | Path | Model | Network,
+    options: dict[str, Any],
+    of_file: dict[str, str | None],
+    seed: int,
+    reporter: Reporter,
+) -> tuple[Model, str, bool]:
+    """The model, its name, and whether it was trained."""
+    asked = [f"--{'input' if name == 'shape' else name}" for name, value in options.items() if value is not None]
+    said = [f"--{name}" for name, value in of_file.items() if value is not None]
+    if isinstance(given, Model):
+        return given, given.network.name, True
+    if isinstance(given, Network):
+        return _untrained(given, seed), given.name, False
+    name, path = str(given), Path(given)
+    if said and not path.is_file():
+        raise DeepenoughError(f"{', '.join(said)}: this says what a file of weights is; leave it out for {name}")
+    if name in (*NETWORKS, *FAMILIES) and not path.exists():
+        network = choose(name, **options)
+        return _untrained(network, seed), network.name, False
+    if asked:
+        raise DeepenoughError(f"{', '.join(asked)}: only a network by its name has a choice; leave it out for {name}")
+    if path.is_dir():
+        return load(path), path.resolve().name, True
+    if path.is_file() or name in NAMED:
+        weights = load_weights(name, reporter=reporter, **of_file)
+        names = weights.classes or [str(number) for number in range(weights.network.classes)]
+        return Model(weights.network, weights.state, Preprocess.of(weights.input), names), weights.name, True
+    raise unknown("RUN, weights or network", name, [*NETWORKS, *FAMILIES, *NAMED, *_folders(path)])
+
+
+def _folders(path: Path) -> list[str]:
+    """Folders that may have been meant."""
+    return [str(entry) for entry in path.parent.iterdir() if entry.is_dir()] if path.parent.is_dir() else []
+
+
+def _untrained(network: Network, seed: int) -> Model:
+    channels, *size = network.input
+    mean, std = (IMAGENET_MEAN, IMAGENET_STD) if channels == 3 else (HALF[:1] * channels, HALF[:1] * channels)
+    wanted = Input((size[0], size[1]), mean=mean, std=std)
+    names = [str(number) for number in range(network.classes)]
+    return Model(network, build(network, seed).state_dict(), Preprocess.of(wanted), names)
+
+
+Found = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.uint8], str]
+
+
+def _of_run(model: Model, run: Path, seed: int, reporter: Reporter) -> Found | None:
+    """The validation images of a run, and training images to calibrate on; None where they are no longer there."""
+    made = record.load(run)
+    data = made.options["data"]
+    try:
+        images = own_images(run, model, open_source(data), data)
+    except DeepenoughError as error:
+        reporter.say(f"the run's images can't be read ({error}); --data names others")
+        return None
+    if images is None:
+        reporter.say("the run's images have changed since; --data names others")
+        return None
+    random = np.random.default_rng(seed)
+    seen = np.sort(random.permutation(images.split.validation)[:MEASURED])
+    fixed = np.sort(random.permutation(images.split.train)[:CALIBRATION])
+    pixels = np.array(images.pixels[seen])
+    known = made.decision_images.kind == "out-of-fold"  # then the model was retrained on all but the test images
+    source = f"validation images of {run.name}{', which it was trained on too' if known else ''}"
+    return pixels, images.labels[seen], np.array(images.pixels[fixed]), source
+
+
+def _of_data(model: Model, data: str, seed: int) -> Found:
+    """Images of labelled data, half of those to measure on for calibration where they are few."""
+    source = open_source(data)
+    strangers = [name for name in source.classes if name not in model.classes]
+    if strangers:
+        raise DeepenoughError(
+            f"--data {data}: the model does not know {', '.join(map(repr, strangers[:5]))}; "
+            f"it knows {', '.join(model.classes[:20])}"
+        )
+    order = np.random.default_rng(seed).permutation(len(source.labels))
+    cut = min(CALIBRATION, len(order) // 2)
+    fixed, _, _ = decoded(source, np.sort(order[:cut]), model.preprocess)
+    pixels, rows, left_out = decoded(source, np.sort(order[cut : cut + MEASURED]), model.preprocess)
+    if not len(pixels) or not len(fixed):
+        raise DeepenoughError(f"--data {data}: too few images can be read; {left_out[0] if left_out else 'give more'}")
+    to_model = np.array([model.classes.index(name) for name in source.classes])
+    return pixels, to_model[source.labels[rows]], fixed, f"images of {data}"
+
+
+def _folder(given: str | Path | Model | Network, subject: _Subject, goal: Target, precision: str) -> Path:
+    """`RUN/exports/onnx`, or `resnet50-onnx` here."""
+    kind = goal.name if precision == "float32" else f"{goal.name}-{precision}"
+    if isinstance(given, (str, Path)) and (Path(given) / FOLDER).is_dir():
+        return Path(given) / "exports" / kind
+    return Path(f"{subject.name}-{kind}")
+
+
+@contextmanager
+def _replacing(folder: Path, goal: Target) -> Iterator[Path]:
+    """A draft that takes the folder's place when all is done. Nothing but an earlier export is replaced."""
+    if folder.exists() and not folder.is_dir():
+        raise DeepenoughError(f"--out {folder}: this is a file; name a folder")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / PROOF).is_file():
+        raise DeepenoughError(f"--out {folder}: this folder holds something else; name one that is new or empty")
+    if folder.suffix and folder.suffix in {Path(file).suffix for each in TARGETS.values() for file in each.files}:
+        raise DeepenoughError(
+            f"--out {folder}: an export is a folder, with the model and what is needed to use it; "
+            f"its model will be {folder.with_suffix('') / goal.files[0]} with --out {folder.with_suffix('')}"
+        )
+    draft = folder.with_name(f".{folder.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _written(subject: _Subject, goal: Target, precision: str) -> Export:
+    model = subject.model
+    wanted = Input(
+        model.preprocess.size,
+        model.preprocess.shorter,
+        model.preprocess.interpolation,
+        model.preprocess.order,
+        model.preprocess.mean,
+        model.preprocess.std,
+    )
+    network = model.network.with_input(model.preprocess.shape)
+    state = {key: value.cpu().float().numpy() for key, value in model.module.state_dict().items()}
+    export = Export.of(network, state, wanted, model.classes)
+    return replace(export, precision=precision, calibration=subject.calibration if precision == "int8" else None)
+
+
+def _proven(
+    subject: _Subject, goal: Target, folder: Path, precision: str, reporter: Reporter
+) -> tuple[tuple[Check, ...], Cost | None, bool]:
+    """What every runtime gives, what a lower precision costs, and whether that will do."""
+    pixels = subject.pixels[:IMAGES] if precision == "float32" else subject.pixels
+    pixels = np.resize(pixels, (max(len(pixels), parity.BATCHES[-1]), *pixels.shape[1:]))  # repeated where too few
+    wanted = subject.model.logits(pixels)
+    checks: list[Check] = []
+    cost = None
+    for runtime in _runtimes(goal)[0]:
+        with reporter.task(f"checking with {runtime.name}"):
+            ((name, answers),) = parity.run([folder], [pixels], runtime)
+        checks += parity.compare(name if len(goal.runtimes) == 1 else f"{name}{_form(runtime.name)}", answers, wanted)
+        if precision != "float32" and subject.labels is not None and cost is None:
+            count = len(subject.labels)
+            cost = _cost(wanted[:count], answers[parity.BATCHES[-1]][:count], subject.labels)
+    if precision == "float32":
+        passed = all(check.difference < DIFFERENCE and check.same_top1 == check.images for check in checks)
+    else:
+        passed = all(np.isfinite(check.difference) for check in checks) and (cost is None or cost.lower <= LOSS)
+    return tuple(checks), cost, passed
+
+
+def _form(name: str) -> str:
+    """What sets a runtime apart from others of the same framework."""
+    return f",{name.partition(',')[2]}" if "," in name else ""
+
+
+def _cost(before: Any, after: Any, labels: npt.NDArray[np.int64]) -> Cost:
+    hits = [(logits.argmax(1) == labels).astype(np.float64) for logits in (before, after)]
+    strata = Strata.of(labels, "top1")
+    difference = paired_difference(hits[0], hits[1], strata)
+    return Cost(
+        len(labels), float(hits[0].mean()), float(hits[1].mean()), difference.value, difference.lower, difference.upper
+    )
+
+
+def as_json(result: Exported) -> dict[str, Any]:
+    """What `parity.json` holds."""
+    content: dict[str, Any] = {
+        "deepenough": version("deepenough"),
+        "target": result.target,
+        "precision": result.precision,
+        "passed": result.passed,
+        "images": result.source,
+        "tolerance": DIFFERENCE if result.precision == "float32" else None,
+        "checks": [parity.as_json(check) for check in result.checks],
+        "not_checked": list(result.skipped),
+    }
+    if result.cost is not None:
+        content["accuracy"] = {
+            "images": result.cost.images,
+            "before": result.cost.before,
+            "after": result.cost.after,
+            "loss": result.cost.difference,
+            "loss_bounds_95_one_sided": [result.cost.lower, result.cost.upper],
+        }
+    return content

@@ -1,0 +1,154 @@
+"""Tables: a network layer by layer, and the eight published networks side by side."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from deepenough.nets.cost import macs, macs_of, parameters, parameters_of
+from deepenough.nets.layers import AvgPool, Conv, Layer, MaxPool, Shape
+from deepenough.nets.longest_path import depth
+from deepenough.nets.network import Network
+from deepenough.nets.receptive_field import fields, receptive_field
+from deepenough.nets.shapes import visits
+from deepenough.nets.zoo import NETWORKS
+from deepenough.nets.zoo.published import PUBLISHED
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer. `kernel`, `stride` and `padding` are None where no window slides; shapes are without the batch."""
+
+    path: str
+    kind: str
+    kernel: int | None
+    stride: int | None
+    padding: int | None
+    groups: int | None
+    input_shape: Shape
+    output_shape: Shape
+    parameters: int
+    macs: int
+    receptive_field: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The row with shapes as lists."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+
+def layer_table(network: Network) -> list[Row]:
+    """The layers in order of computation, a `Sum` or `Concat` after its branches; auxiliary branches are left out.
+
+    From `Flatten` or a global pool on, the receptive field is that of the whole map, its padding included.
+    """
+    extents = fields(network)
+    return [
+        Row(
+            visit.path,
+            visit.layer.kind,
+            *_window(visit.layer),
+            visit.input,
+            visit.output,
+            parameters_of(visit),
+            macs_of(visit),
+            extents[visit.path],
+        )
+        for visit in visits(network)
+    ]
+
+
+def _window(layer: Layer) -> tuple[int | None, int | None, int | None, int | None]:
+    """Kernel, stride, padding, groups."""
+    match layer:
+        case Conv(kernel=kernel, stride=stride, groups=groups):
+            return kernel, stride, layer.pad, groups
+        case MaxPool(kernel=kernel, padding=padding) | AvgPool(kernel=kernel, padding=padding):
+            return kernel, layer.step, padding, None
+    return None, None, None, None
+
+
+def network_json(network: Network) -> dict[str, Any]:
+    """What `deepenough nets NAME --json` prints."""
+    return {
+        "name": network.name,
+        "source": network.source,
+        "variant": network.variant,
+        "input": list(network.input),
+        "depth": depth(network),
+        "parameters": parameters(network),
+        "macs": macs(network),
+        "receptive_field": receptive_field(network),
+        "layers": [row.to_json() for row in layer_table(network)],
+    }
+
+
+def eight_json() -> list[dict[str, Any]]:
+    """What `deepenough nets --json` prints: the eight, each with its layers and published errors."""
+    return [
+        network_json(NETWORKS[name]()) | {"year": entry.year, "published": [asdict(f) for f in entry.figures]}
+        for name, entry in PUBLISHED.items()
+    ]
+
+
+def network_table(network: Network) -> Group:
+    """The layer table for the terminal."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=f"{network.name}: {_size(network.input)}", title_justify="left")
+    for heading in ("path", "kind"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("k", "s", "p", "g", "input", "output", "parameters", "MACs", "field"):
+        table.add_column(heading, justify="right", no_wrap=heading != "path")
+    for row in layer_table(network):
+        window = ["" if v is None else str(v) for v in (row.kernel, row.stride, row.padding, row.groups)]
+        costs = [f"{value:,}" if value else "" for value in (row.parameters, row.macs)]
+        sizes = (_size(row.input_shape), _size(row.output_shape))
+        table.add_row(row.path, row.kind, *window, *sizes, *costs, str(row.receptive_field))
+    lines = [
+        f"depth {depth(network)}, {parameters(network):,} parameters, {macs(network):,} multiply-accumulates, "
+        f"receptive field {receptive_field(network)} (last feature map)",
+        *(text for text in (network.source, network.variant) if text),
+        "k kernel, s stride, p padding, g groups; shapes are channels x height x width",
+    ]
+    return Group(table, *(Text(line) for line in lines))
+
+
+def eight_table() -> Group:
+    """The eight for the terminal: what they are, and every published error with the protocol it was measured by."""
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    networks = Table(box=box.SIMPLE_HEAD)
+    errors = Table(box=box.SIMPLE_HEAD, title="Published errors, percent", title_justify="left")
+    for table, heading in ((networks, "network"), (networks, "year"), (errors, "network")):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("depth", "parameters", "MACs", "receptive field"):
+        networks.add_column(heading, justify="right", no_wrap=True)
+    errors.add_column("top-1 / top-5", justify="right", no_wrap=True)
+    errors.add_column("measured by")
+    errors.add_column("source")
+    for name, entry in PUBLISHED.items():
+        network = NETWORKS[name]()
+        size = (f"{depth(network)}", f"{parameters(network):,}", f"{macs(network) / 1e9:.2f} G")
+        networks.add_row(name, str(entry.year), *size, str(receptive_field(network)))
+        label = name
+        for figure in entry.figures:
+            top1 = "-" if figure.top1 is None else f"{figure.top1:g}"
+            errors.add_row(label, f"{top1} / {figure.top5:g}", figure.protocol, figure.source)
+            label = ""
+    notes = (
+        "Depth: weighted layers on the longest path. MACs: of one image. Receptive field: of the last feature map.",
+        "Errors: ILSVRC-2012 validation unless stated. Protocols are mixed: compare only figures of one protocol.",
+    )
+    return Group(networks, errors, *(Text(note) for note in notes))
+
+
+def _size(shape: Shape) -> str:
+    return "x".join(map(str, shape))

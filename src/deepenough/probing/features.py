@@ -1,0 +1,157 @@
+"""What a trained network makes of images at every depth: one pass, pooled, kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from deepenough.data import Cache, Images, cache_folder
+from deepenough.errors import DeepenoughError
+from deepenough.nets import Network
+from deepenough.nets.build import build
+from deepenough.nets.cut import HEAD, SCALE, Cut, cut, cuts
+from deepenough.nets.shapes import visits
+from deepenough.progress import Reporter
+from deepenough.search.folds import Index
+from deepenough.training import place
+from deepenough.training.evaluate import evaluation_batch
+from deepenough.training.feed import Loader, normalise
+from deepenough.weights import Weights
+
+VERSION = 1  # of the files below
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Pooled features of the images `rows` (ascending) at every place where the network can be cut.
+
+    `pooled` float32 (n, F) by place: the mean and the largest value of every channel, F = 2C, or the C values
+    themselves behind a `Flatten`. `seconds` an image by place: from the input to there, in the batches of this pass.
+    """
+
+    rows: Index
+    pooled: Mapping[str, npt.NDArray[np.float32]]
+    seconds: Mapping[str, float]
+
+    def of(self, place: str, rows: Index) -> npt.NDArray[np.float32]:
+        """The features at a place of some of the images, (len(rows), F)."""
+        return np.asarray(self.pooled[place][np.searchsorted(self.rows, rows)])
+
+
+def fitting_cuts(weights: Weights, images: Images) -> tuple[Network, list[Cut]]:
+    """The network for images of this size, and the places where it can end.
+
+    Dense layers behind a `Flatten` fit one size of images only; for another, the places behind it fall away.
+    """
+    preprocess = images.preprocess
+    network = weights.network.with_input(preprocess.shape)
+    same = network.input == weights.network.input
+    fixed = {visit.path for visit in visits(weights.network) if len(visit.output) == 1}
+    return network, [c for c in cuts(network) if same or c.path not in fixed]
+
+
+def body(weights: Weights, module: nn.Module) -> dict[str, torch.Tensor]:
+    """The state of `module`, a cut of the network of `weights`, with their values for all but the head."""
+    new = (f"{SCALE}.", f"{HEAD}.")
+    return {n: t if n.startswith(new) else weights.state[n] for n, t in module.state_dict().items()}
+
+
+def features(weights: Weights, images: Images, rows: Index, device: torch.device, reporter: Reporter) -> Features:
+    """The features of `rows`, from the cache where they have been made before."""
+    network, places = fitting_cuts(weights, images)
+    stamp = (VERSION, weights.sha256, repr(network), images.preprocess.to_json(), images.fingerprint)
+    digest = hashlib.sha256(repr(stamp).encode())
+    digest.update(rows.tobytes())
+    key = digest.hexdigest()[:32]
+    store = Cache(cache_folder().with_name("features"))
+    found = store.find(key)
+    if found is None:
+        try:
+            draft = store.draft()
+            seconds = _pass(weights, network, places, images, rows, device, draft, reporter)
+            store.keep(key, draft, key, {"seconds": seconds})
+        except OSError as error:
+            raise DeepenoughError(
+                f"{store.folder}: the cache cannot be written ({error.strerror or error}); make room, or name another "
+                "folder in DEEPENOUGH_CACHE"
+            ) from None
+        found = store.find(key)
+    if found is None:
+        raise DeepenoughError(f"{store.folder}: the cache cannot be read back; is the disk full or damaged?")
+    meta, arrays = found
+    return Features(rows, {c.place: arrays[f"{number:03}"] for number, c in enumerate(places)}, meta["seconds"])
+
+
+@torch.inference_mode()
+def _pass(
+    weights: Weights,
+    network: Network,
+    places: list[Cut],
+    images: Images,
+    rows: Index,
+    device: torch.device,
+    folder: Path,
+    reporter: Reporter,
+) -> dict[str, float]:
+    """Push the images through once; write the features at each place, and give the seconds that an image takes."""
+    whole = cut(network, places[-1].place, len(images.classes))
+    module = build(whole)
+    module.load_state_dict(body(weights, module))
+    module = place(module, device).eval()
+    taps = _Taps(places, module, device)
+    trial, _ = taps.run(torch.zeros(1, *network.input, device=device))
+    arrays = [
+        np.lib.format.open_memmap(folder / f"{number:03}.npy", "w+", np.float32, (len(rows), values.shape[1]))
+        for number, values in enumerate(trial)
+    ]
+    loader, size = Loader(images, device), evaluation_batch(*images.preprocess.size)
+    times: list[list[float]] = []
+    with reporter.task(f"{weights.network.name} at every depth") as advance:
+        for start in range(0, len(rows), size):
+            batch = normalise(loader.raw(rows[start : start + size]), images.preprocess)
+            pooled, seconds = taps.run(batch.contiguous(memory_format=torch.channels_last))
+            for array, values in zip(arrays, pooled, strict=True):
+                array[start : start + len(batch)] = values
+            times.append([one / len(batch) for one in seconds])
+            advance(start + len(batch), len(rows))
+    for array in arrays:
+        array.flush()
+    middle = [statistics.median(column) for column in zip(*times, strict=True)]
+    return {c.place: seconds for c, seconds in zip(places, middle, strict=True)}
+
+
+class _Taps:
+    """Listens at every place while the whole network runs; pooling does not count in the times."""
+
+    def __init__(self, places: list[Cut], module: nn.Module, device: torch.device) -> None:
+        self.module, self.device = module, device
+        self.pooled: list[npt.NDArray[np.float32]] = []
+        self.seconds: list[float] = []
+        self.started = 0.0
+        for c in places:
+            module.get_submodule(c.path).register_forward_hook(self._hear)
+
+    def run(self, batch: torch.Tensor) -> tuple[list[npt.NDArray[np.float32]], list[float]]:
+        """The pooled features (N, F) at each place, and the seconds to there."""
+        self.pooled, self.seconds, self.started = [], [], time.perf_counter()
+        self.module(batch)
+        return self.pooled, self.seconds
+
+    def _hear(self, module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        self.seconds.append(now - self.started)
+        pooled = torch.cat((output.mean((2, 3)), output.amax((2, 3))), 1) if output.ndim == 4 else output
+        self.pooled.append(pooled.float().cpu().numpy())
+        self.started += time.perf_counter() - now

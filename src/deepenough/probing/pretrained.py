@@ -1,0 +1,99 @@
+"""Fine-tuning: which pretrained weights are taken, and what each cut of their network starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load, save
+
+from deepenough.data import ImageError, Source, header
+from deepenough.errors import DeepenoughError
+from deepenough.experiment.options import Options
+from deepenough.files import write_whole
+from deepenough.probing.linear_probe import Line
+from deepenough.probing.probe import Sounding
+from deepenough.progress import Reporter
+from deepenough.search.architectures import Rung, cut_rungs
+from deepenough.search.folds import Index
+from deepenough.training import choose_device
+from deepenough.weights import Weights, load_weights
+
+PHOTO_SIDE = 64  # pixels: from there on images are photos, which ImageNet's features are made for
+LOOKED_AT = 50
+HEAD = "head.safetensors"  # in a training's folder
+# Taken where none are named: the first that is cached, else the first. Big ones only where there is a GPU for them.
+DEFAULTS = {
+    "cpu": ("squeezenet1_1.tv_in1k", "resnet18.tv_in1k"),
+    "gpu": ("resnet50.a1_in1k", "resnet50.tv2_in1k", "resnet18.tv_in1k", "squeezenet1_1.tv_in1k"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Pretrained:
+    """A sounded network, and its cuts as the rungs of a ladder."""
+
+    sounding: Sounding
+    rungs: tuple[Rung, ...]
+
+    @classmethod
+    def of(cls, sounding: Sounding) -> Pretrained:
+        named = [(place.cut.place, place.network) for place in sounding.places]
+        return cls(sounding, cut_rungs(sounding.weights.network.name, named))
+
+    def start(self, rung: Rung, rows: Index, folder: Path) -> Mapping[str, torch.Tensor]:
+        """What the training in `folder` starts from. Its head is kept there: a resumed one starts from the same."""
+        place, file = self.sounding.places[rung.blocks], folder / HEAD
+        if file.is_file():
+            kept = load(file.read_bytes())
+            line = Line(kept["mean"], kept["std"], kept["weight"], kept["bias"], float(kept["strength"]))
+        else:
+            line = self.sounding.probe(place, rows)
+            tensors = {name: getattr(line, name) for name in ("mean", "std", "weight", "bias")}
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(file, save({**tensors, "strength": torch.tensor(line.strength)}))
+        return self.sounding.start(place, line)
+
+
+def choose_weights(asked: Options, source: Source, reporter: Reporter) -> Weights | None:
+    """The weights that were asked for; or, for photos, good ones that are cached or can be fetched; or none.
+
+    Says which and why.
+    """
+    if asked.weights is not None:
+        return load_weights(asked.weights, network=asked.network, preprocess=asked.preprocess, reporter=reporter)
+    if asked.scratch or asked.from_family:
+        return None
+    if not are_photos(source):
+        return None
+    gpu = choose_device(asked.device or "auto").type != "cpu"
+    from deepenough.weights.fetch import cached
+    from deepenough.weights.names import NAMED
+
+    names = DEFAULTS["gpu" if gpu else "cpu"]
+    name = next((name for name in names if cached(NAMED[name])), names[0])
+    try:
+        weights = load_weights(name, reporter=reporter)
+    except DeepenoughError as error:
+        reporter.say(f"from scratch: these are photos, but {name} can't be had ({error})")
+        return None
+    reporter.say(
+        f"pretrained: these are photos, and few photos learn most from a trained network; {name} "
+        f"{'suits a GPU' if gpu else 'is quick enough without a GPU'} (--weights for another, --scratch for none)"
+    )
+    return weights
+
+
+def are_photos(source: Source) -> bool:
+    """Whether the images are of photos' size: half of the first ones have a shorter side of 64 pixels and more."""
+    sides = []
+    for row in range(0, len(source), max(1, len(source) // LOOKED_AT)):
+        try:
+            sides.append(min(header(source.read(row))[:2]))
+        except (ImageError, OSError):
+            continue
+        if source.sequential and len(sides) == 1:
+            break
+    return bool(sides) and sorted(sides)[len(sides) // 2] >= PHOTO_SIDE

@@ -1,0 +1,386 @@
+"""Where candidates are trained: one folder each, every part in turn, finished work never done twice."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from deepenough.autotuning.measure import FREE, Measured, Trial, measure
+from deepenough.autotuning.ways import Way
+from deepenough.data import Images
+from deepenough.distribution.ray_cluster import Cluster, Order
+from deepenough.files import write_whole
+from deepenough.nets.build import build
+from deepenough.nets.grow import grow
+from deepenough.progress import Reporter
+from deepenough.search.architectures import Rung
+from deepenough.search.early_stopping import Curve
+from deepenough.search.folds import Part, Parts
+from deepenough.search.statistics import Hits, Strata, accuracy_bounds
+from deepenough.training import (
+    ALONE,
+    Group,
+    Recipe,
+    Trained,
+    choose_device,
+    evaluate,
+    place,
+    range_images,
+    train,
+)
+from deepenough.training.checkpoint import shorten, shortened
+from deepenough.training.rng import own_threads
+from deepenough.training.train import known
+
+Watch = Callable[[Curve], str]
+Start = Callable[[Rung, npt.NDArray[np.int64], Path], Mapping[str, torch.Tensor]]
+TRAIN_SAMPLE = 4_000
+WAY = ".way.json"  # after a rung's name: how its steps are computed
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One network tried for the task, from one seed, with its predictions for the decision images.
+
+    `state` is "finished", or why it ended before: "hopeless", "sure" (paused, already shown to meet the target),
+    "out of time", "not finite". `seen` marks the decision images that it has predictions for.
+    """
+
+    rung: Rung
+    role: str
+    seed: int
+    state: str
+    trainings: tuple[Trained, ...]
+    seen: npt.NDArray[np.bool_]
+    probabilities: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+    metric: str
+    start: str | None = None
+    why: str = ""
+    train_top1: float | None = None  # on (a sample of) the first part's training images, as they are
+
+    @property
+    def name(self) -> str:
+        """The rung's name, with the seed or the start where it is not the first training of that rung."""
+        suffix = {"second seed": f"-seed{self.seed}", "look-ahead": "-grown"}.get(self.role, "")
+        return self.rung.name + suffix
+
+    @property
+    def finished(self) -> bool:
+        return self.state == "finished"
+
+    @property
+    def hits(self) -> Hits:
+        """For every decision image 1 where the prediction is right, else 0."""
+        right: npt.NDArray[np.bool_] = self.probabilities.argmax(axis=1) == self.labels
+        return right.astype(np.float64)
+
+    @property
+    def accuracy(self) -> float:
+        """On the decision images seen so far, by the question's metric."""
+        return self.accuracy_on(self.seen) if self.seen.any() else 0.0
+
+    @property
+    def strata(self) -> Strata:
+        """Of the decision images seen so far."""
+        return Strata.of(self.labels[self.seen], self.metric)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """One-sided 95% lower and upper bounds of the accuracy."""
+        return accuracy_bounds(self.hits[self.seen], self.strata) if self.seen.any() else (0.0, 1.0)
+
+    @property
+    def lower(self) -> float:
+        """One-sided 95% lower bound of the accuracy."""
+        return self.bounds[0]
+
+    def only(self, images: npt.NDArray[np.bool_]) -> Candidate:
+        """The same candidate as far as some of the decision images go."""
+        return replace(
+            self, seen=self.seen[images], probabilities=self.probabilities[images], labels=self.labels[images]
+        )
+
+    def accuracy_on(self, images: npt.NDArray[np.bool_]) -> float:
+        """On some of the decision images, all of them seen."""
+        return Strata.of(self.labels[images], self.metric).accuracy(self.hits[images])
+
+    @property
+    def cost(self) -> int:
+        """Multiply-accumulates spent on it."""
+        return sum(training.macs for training in self.trainings)
+
+    @property
+    def seconds(self) -> float:
+        return sum(training.seconds for training in self.trainings)
+
+    @property
+    def curves(self) -> list[Curve]:
+        return [training.curve for training in self.trainings]
+
+
+@dataclass
+class Workshop:
+    """Trains candidates for one question on one set of images."""
+
+    images: Images
+    parts: Parts
+    recipe: Recipe
+    folder: Path
+    metric: str
+    reporter: Reporter
+    deadline: float | None = None  # of time.monotonic()
+    tensorboard: Path | None = None
+    stop: Callable[[], bool] | None = None
+    start: Start | None = None  # of pretrained candidates
+    start_name: str | None = None
+    group: Group = ALONE  # the processes that train each network together
+    cluster: Cluster | None = None  # that trains side by side
+    sounded: int = 0  # multiply-accumulates of the sounding before the search
+    free: frozenset[str] = FREE  # what of a step's computation is left open
+    _measured: dict[str, Measured] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.decision = self.parts.images
+        self.labels = self.images.labels[self.decision]
+        self.strata = Strata.of(self.labels, self.metric)
+
+    def planned(self, rung: Rung, epochs: int | None = None) -> int:
+        """The multiply-accumulates of training a rung in full."""
+        return self.parts.cost(rung.macs, epochs or self.recipe.epochs, range_images(self.recipe))
+
+    def alone(self, rung: Rung) -> int:
+        """The multiply-accumulates of training it once, from scratch, without folds."""
+        train = sum(len(part.train) for part in self.parts.parts[:1])
+        if self.parts.kind == "out-of-fold":
+            train = len(self.decision)
+        held_out = len(self.decision) if self.parts.kind == "validation" else 0
+        return Parts("", (Part(np.empty(train, np.int64), np.empty(held_out, np.int64)),), "").cost(
+            rung.macs, self.recipe.epochs, range_images(self.recipe)
+        )
+
+    def retraining(self, rung: Rung) -> int:
+        """The multiply-accumulates of training it once more on all images but test, which folds make necessary."""
+        return self.alone(rung) if self.parts.kind == "out-of-fold" else 0
+
+    def in_time(self, *rungs: Rung, epochs: int | None = None) -> bool:
+        """Whether these are expected to be trained before the deadline, by the pace of a few steps of each; with
+        folds, also the retraining that follows."""
+        if self.deadline is None:
+            return True
+        return sum(self.seconds(rung, epochs) for rung in rungs) <= self.deadline - time.monotonic()
+
+    def seconds(self, rung: Rung, epochs: int | None = None) -> float:
+        """What training a rung on every part is expected to take, by the pace of a few steps; judging an image takes a
+        third of a training step."""
+        images = self.steps_images(rung, epochs)
+        if len(self.parts.parts) > 1:
+            images += len(self.decision) * (epochs or self.recipe.epochs)
+        return self.way(rung).total(images)
+
+    def steps_images(self, rung: Rung, epochs: int | None = None) -> float:
+        """Images of training steps that cost as much as training a rung on every part, with all that belongs to it."""
+        return self.planned(rung, epochs) / (3 * rung.macs)
+
+    def way(self, rung: Rung) -> Way:
+        """How a step of a rung is computed, and how fast that is."""
+        return self.measured(rung).chosen
+
+    def measured(self, rung: Rung) -> Measured:
+        """What was tried for a rung and chosen; once chosen for a run, it stays."""
+        if rung.name not in self._measured:
+            path = self.folder / f"{rung.name}{WAY}"
+            if path.is_file():
+                self._measured[rung.name] = Measured.from_json(json.loads(path.read_text()))
+            else:
+                self._measured[rung.name] = self._measure(rung)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, json.dumps(self._measured[rung.name].to_json()))
+        return self._measured[rung.name]
+
+    def _measure(self, rung: Rung) -> Measured:
+        part, size = self.parts.parts[0].train, self.group.size
+        recipe, folder = self.recipe, self.folder / rung.name
+        if some := shortened(folder):  # with more images at once, a process of the group ran out of memory here
+            recipe = replace(recipe, micro_batch=some)
+        found = measure(
+            rung.network,
+            recipe,
+            self.images,
+            part,
+            self.steps_images(rung) / size,
+            free=self.free - ({"compiled"} if size > 1 else set()),  # where norms talk, it was never seen to pay
+            least=self.group.fewest,
+            stop=self.stop or (lambda: False),
+        )
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()  # Ray's workers may train on the same device
+        if size == 1:
+            self.reporter.say(f"{rung.name}: {found}")
+            return found
+        trial = Trial(found.chosen, rung.network, recipe, part)
+        self.group.order(trial)
+        together = replace(found, chosen=trial.run(self.images, self.group, partial(shorten, folder)))
+        times = found.chosen.seconds / together.chosen.seconds
+        self.reporter.say(f"{rung.name}: {together}; {size} processes are {times:.2f} times as fast as one")
+        return together
+
+    def try_(
+        self,
+        rung: Rung,
+        *,
+        role: str = "ladder",
+        seed: int,
+        watch: Watch | None = None,
+        parent: Candidate | None = None,
+        epochs: int | None = None,
+        give_up: Callable[[Candidate], bool] | None = None,
+        first_part_only: bool = False,
+    ) -> Candidate:
+        """Train a rung on every part, from scratch or grown from a shallower `parent`.
+
+        `watch` may end a training early; between parts, `give_up` is asked of the candidate so far.
+        """
+        recipe = self.way(rung).recipe(self.recipe if epochs is None else replace(self.recipe, epochs=epochs))
+        seen = np.zeros(len(self.decision), bool)
+        probabilities = np.zeros((len(self.decision), len(self.images.classes)), np.float32)
+        trainings: list[Trained] = []
+        state = "finished"
+        blank = Candidate(rung, role, seed, state, (), seen, probabilities, self.labels, self.metric)
+        parts = self.parts.parts[:1] if first_part_only else self.parts.parts
+        with self.reporter.task(blank.name) as advance:
+            for number, part in enumerate(parts):
+                name = f"{blank.name}/part{number}"
+                start = self._start(rung, part.train, self.folder / name)
+                if parent:
+                    start = grow(parent.trainings[number].state, parent.rung.network, rung.network, seed)
+                trained = self._train(rung)(
+                    rung.network,
+                    recipe,
+                    self.images,
+                    part.train,
+                    part.held_out,
+                    self.folder / name,
+                    seed=seed,
+                    start=start,
+                    watch=watch,
+                    deadline=self.deadline,
+                    progress=_share(advance, number, len(parts)),
+                    stop=self.stop,
+                    tensorboard=self.tensorboard and self.tensorboard / name,
+                )
+                trainings.append(trained)
+                where = np.searchsorted(self.decision, part.held_out)
+                seen[where] = True
+                probabilities[where] = trained.probabilities
+                state = "finished" if trained.ended in ("finished", "early") else trained.ended
+                so_far = replace(blank, seen=seen, probabilities=probabilities, trainings=tuple(trainings))
+                if state == "finished" and number + 1 < len(parts) and give_up and give_up(so_far):
+                    state = "hopeless"
+                advance(number + 1, len(parts), f"{100 * so_far.accuracy:.1f}%")
+                if state != "finished":
+                    break
+        return replace(
+            blank,
+            state=state,
+            trainings=tuple(trainings),
+            start=parent.name if parent else self.start_name,
+            why=_why(state),
+            train_top1=self._train_top1(rung, trainings[0], parts[0]) if state == "finished" else None,
+        )
+
+    def expect(self, rungs: Sequence[Rung], seed: int) -> None:
+        """Say which rungs may be wanted next, so that a cluster can train them side by side."""
+        if self.cluster is None:
+            return
+        self.cluster.ahead(
+            {
+                rung.network: (
+                    Order(
+                        rung.network,
+                        self.way(rung).recipe(self.recipe),
+                        part.train,
+                        part.held_out,
+                        seed,
+                        self._start(rung, part.train, folder),
+                    )
+                    for rung in [rung]  # which a generator would look up only once it runs: the last of all
+                    for number, part in enumerate(self.parts.parts)
+                    if not known(folder := self.folder / rung.name / f"part{number}")
+                )
+                for rung in rungs
+            }
+        )
+
+    def _start(self, rung: Rung, rows: npt.NDArray[np.int64], folder: Path) -> Mapping[str, torch.Tensor] | None:
+        """The pretrained weights that a rung begins with, if any."""
+        return self.start(rung, rows, folder) if self.start else None
+
+    def _train(self, rung: Rung) -> Callable[..., Trained]:
+        """What trains a rung, with the threads that it was found fastest with."""
+        if self.cluster:
+            return self.cluster.train
+        with_threads = own_threads(self.way(rung).threads or torch.get_num_threads())
+        return with_threads(partial(train, group=self.group))
+
+    def _train_top1(self, rung: Rung, trained: Trained, part: Part) -> float:
+        """Accuracy on training images, not augmented: what the gap to the held-out ones is measured from."""
+        sample = np.sort(np.random.default_rng(0).permutation(part.train)[:TRAIN_SAMPLE])
+        device = choose_device(self.recipe.device)
+        model = build(rung.network)
+        model.load_state_dict(trained.state)
+        model = place(model, device, self.way(rung).memory_format)
+        probabilities = evaluate(model, self.images, sample, self.images.preprocess, device)
+        return float((probabilities.argmax(axis=1) == self.images.labels[sample]).mean())
+
+    def retrain(self, candidate: Candidate, seed: int) -> Trained:
+        """Train the chosen network on all images but test, as folds leave no single network behind."""
+        # Nothing is held out that patience could look at: as many epochs as it gave the folds.
+        epochs = round(float(np.median([training.epochs for training in candidate.trainings])))
+        recipe = self.way(candidate.rung).recipe(replace(self.recipe, epochs=epochs, patience=0))
+        folder = self.folder / f"{candidate.rung.name}-final"
+        with self.reporter.task(f"{candidate.rung.name} on all images but test") as advance:
+            return self._train(candidate.rung)(
+                candidate.rung.network,
+                recipe,
+                self.images,
+                self.decision,
+                np.empty(0, np.int64),
+                folder,
+                seed=seed,
+                start=self._start(candidate.rung, self.decision, folder),
+                progress=_share(advance, 0, 1),
+                stop=self.stop,
+            )
+
+
+def _share(advance: Callable[..., None], number: int, count: int) -> Callable[..., None]:
+    """Progress of one part as a share of all parts."""
+
+    def progress(done: int, total: int, epoch: object = None) -> None:
+        top1 = getattr(epoch, "top1", math.nan)
+        advance(number + done / max(total, 1), count, "" if math.isnan(top1) else f"{100 * top1:.1f}%")
+
+    return progress
+
+
+def _why(state: str) -> str:
+    return {
+        "hopeless": "ended early: it could no longer become good enough to matter",
+        "sure": "paused: already shown to meet the target, the search closed in below it",
+        "out of time": "ended by the time limit",
+        "not finite": "its loss was no longer finite",
+    }.get(state, "")
+
+
+def finished(candidates: Sequence[Candidate]) -> list[Candidate]:
+    return [candidate for candidate in candidates if candidate.finished]

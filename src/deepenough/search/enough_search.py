@@ -1,0 +1,190 @@
+"""The search for the shallowest network that is not worse than the best by more than the margin."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from deepenough.search import rules as judge
+from deepenough.search.architectures import Rung
+from deepenough.search.candidates import Candidate, finished
+from deepenough.search.rules import Compared, Verdict, points
+from deepenough.search.search import STALLED_AFTER, Search
+from deepenough.search.statistics import paired_difference
+
+LOOK_AHEAD = 1 / 4  # share of the epochs that a network grown from its shallower sibling is trained
+# A grown network ends 0.2 to 0.5 points under one trained in full (Fashion-MNIST, depths 11 to 35).
+GROWN_UNDERSTATES = 0.005
+GROWING = ("residual",)  # families whose blocks can be inserted as the identity
+
+
+class EnoughSearch(Search):
+    """From shallow to deep until deeper stops helping, then from the best down to the shallowest that is enough.
+    The budget is a share of training the whole ladder."""
+
+    def run(self) -> Verdict:
+        self._climb(0)
+        while (deeper := self._look_ahead()) is not None:
+            self._climb(deeper, forced=True)
+        best = judge.best(finished(self.ladder_candidates()) or self.ladder_candidates())
+        compared: list[Compared] = []
+        sequence = [c for c in self.ladder_candidates() if self.measure(c) < self.measure(best)]
+        going = True
+        for candidate in sorted(sequence, key=self.measure, reverse=True):
+            if going:
+                candidate = self.finish(candidate)
+            if not candidate.finished:  # it has no predictions for some images, or those of half a training
+                going = False
+                continue
+            compared.append(self._compare(best, candidate, tested=going))
+            going = going and compared[-1].enough
+        self._close_in(best, compared)
+        return judge.enough(self.question, best, compared, self.resolves(), self._deeper_unknown(best))
+
+    def _climb(self, first: int, forced: bool = False) -> None:
+        """Train rungs from shallow to deep until deeper stops helping, or the budget is spent."""
+        for number, rung in enumerate(self.ladder[first:]):
+            if not self._affords(self.workshop.planned(rung)) and len(self.tried) >= STALLED_AFTER:
+                share = (self.spent + self.workshop.planned(rung)) / self.whole_ladder
+                self.note(
+                    f"{rung.name} not trained",
+                    f"the search would cost {share:.0%} of training the whole ladder; "
+                    f"its budget is {self.question.budget:.0%}",
+                )
+                return
+            if not self.in_time(rung):
+                return
+            done = finished(self.ladder_candidates())
+            best = judge.best(done) if done else None
+            self.workshop.expect(self.ladder[first + number :], self.question.seed)
+            self.train(
+                rung,
+                bar=best.accuracy if best else 0.0,
+                give_up=partial(self._cannot_gain, best) if best else None,
+            )
+            best = judge.best(finished(self.ladder_candidates()) or self.tried)
+            if self._margin_is_out_of_reach(best):
+                left = f"there is less than the margin, {points(self.question.margin)}, left to gain"
+                self.note("went no deeper", f"at {best.accuracy:.1%} {left}")
+                return
+            if self.stalled() and not (forced and number == 0):
+                return
+
+    def _affords(self, cost: int) -> bool:
+        """Whether the budget holds after spending `cost`, with the retraining that follows where folds decide."""
+        final = max((self.workshop.retraining(c.rung) for c in self.tried), default=0)
+        return self.spent + cost + final <= self.question.budget * (self.whole_ladder + final)
+
+    def _margin_is_out_of_reach(self, best: Candidate) -> bool:
+        """Whether so few images are still wrong that nothing deeper can be better by the margin."""
+        return best.accuracy > 1 - self.question.margin
+
+    def _cannot_gain(self, best: Candidate, so_far: Candidate) -> bool:
+        """Whether a deeper rung, on the images it has predictions for, surely gains less than half the margin."""
+        seen = so_far.seen
+        difference = paired_difference(best.hits[seen], so_far.hits[seen], so_far.strata)
+        return -difference.lower < self.question.margin / 2
+
+    def _look_ahead(self) -> int | None:
+        """Grow the next rung from its shallower sibling and train it shortly, on the first part.
+
+        It proposes and never decides: where it gains the margin, less what growing understates, the index of
+        the rung to train in full is returned.
+        """
+        ahead = len([c for c in self.tried if c.role == "ladder"])
+        parents = finished(self.ladder_candidates())
+        if ahead >= len(self.ladder) or not parents or any(c.role == "look-ahead" for c in self.tried):
+            return None
+        rung, parent, best = self.ladder[ahead], parents[-1], judge.best(parents)
+        related = (parent.rung.family, parent.rung.width) == (rung.family, rung.width)
+        if not related or rung.family not in GROWING or parent.rung.blocks == 0:
+            return None
+        if self._margin_is_out_of_reach(best):
+            return None
+        epochs = max(1, round(LOOK_AHEAD * self.workshop.recipe.epochs))
+        cost = self.workshop.planned(rung, epochs) // len(self.workshop.parts.parts)
+        if not self._affords(cost) or not self.workshop.in_time(rung, epochs=epochs):
+            return None
+        grown = self.keep(
+            self.workshop.try_(
+                rung,
+                role="look-ahead",
+                seed=self.question.seed,
+                parent=parent,
+                epochs=epochs,
+                first_part_only=True,
+            )
+        )
+        gain = points(grown.accuracy - best.accuracy_on(grown.seen))
+        text = f"grown from {parent.name} and trained {epochs} epochs it differs by {gain} from {best.name}"
+        if not self._promises_the_margin(grown, best):
+            self.note(f"looked ahead at {rung.name}", f"{text}: deeper has stopped helping")
+            return None
+        if not self._affords(self.workshop.planned(rung)):
+            self.note(
+                f"looked ahead at {rung.name}",
+                f"{text}: deeper may help, but training it in full is over the budget; a larger --budget allows it",
+            )
+            return None
+        self.note(f"looked ahead at {rung.name}", f"{text}: deeper may help, so it is trained in full")
+        return ahead
+
+    def _promises_the_margin(self, grown: Candidate, best: Candidate) -> bool:
+        return grown.accuracy - best.accuracy_on(grown.seen) + GROWN_UNDERSTATES >= self.question.margin
+
+    def _compare(self, best: Candidate, candidate: Candidate, tested: bool) -> Compared:
+        """Compare on one seed, and near the margin on a second one, as far as the budget goes."""
+        compared = judge.compare(self.question, [best], [candidate], self.workshop.strata, tested)
+        if not (tested and compared.contested):
+            return compared
+        rungs = [c.rung for c in (best, candidate) if self._second_seed(c.rung) is None]
+        cost = sum(self.workshop.planned(rung) for rung in rungs)
+        if not self._affords(cost) or not self.workshop.in_time(*rungs):
+            self.note(
+                f"no second seed for {candidate.name} and {best.name}",
+                "the difference is within two standard errors of the margin, but a second seed is over the budget; "
+                "not shown, the deeper one stays",
+            )
+            return compared
+        self.note(
+            f"a second seed for {candidate.name} and {best.name}",
+            "the difference is within two standard errors of the margin",
+        )
+        for rung in rungs:
+            self.train(rung, role="second seed", seed=self.question.seed + 1)
+        pairs = [[c, second] for c in (best, candidate) if (second := self._second_seed(c.rung)) and second.finished]
+        return (
+            judge.compare(self.question, pairs[0], pairs[1], self.workshop.strata, tested)
+            if len(pairs) == 2
+            else compared
+        )
+
+    def _close_in(self, best: Candidate, compared: list[Compared]) -> None:
+        """Bisect between the shallowest that is enough and the first that is not, as far as the budget goes."""
+        while True:
+            failed = next((c.candidate for c in compared if not c.enough), None)
+            enough = [c.candidate for c in compared if c.enough]
+            passed = min(enough, key=self.measure) if enough else best
+            middle = failed and self.between(failed.rung, passed.rung)
+            if not middle or any(c.rung.name == middle.name for c in self.tried):
+                return
+            cost = self.workshop.planned(middle)
+            if not self._affords(cost) or not self.workshop.in_time(middle):
+                self.note(f"not closing in on depth {middle.depth}", "it would cost more than the budget allows")
+                return
+            candidate = self.train(middle, role="bisection")
+            if not candidate.finished:
+                return
+            compared.append(self._compare(best, candidate, tested=True))
+            compared.sort(key=lambda c: self.measure(c.candidate), reverse=True)
+
+    def _deeper_unknown(self, best: Candidate) -> str | None:
+        """The first rung beyond the tried ones where the best is the deepest of them: deeper might do better."""
+        grown = next((c for c in self.tried if c.role == "look-ahead"), None)
+        if self._margin_is_out_of_reach(best) or (grown and not self._promises_the_margin(grown, best)):
+            return None
+        ladder = self.ladder_candidates()
+        beyond = self.ladder[len(ladder) :]
+        return beyond[0].name if beyond and best.name == ladder[-1].name else None
+
+    def _second_seed(self, rung: Rung) -> Candidate | None:
+        return next((c for c in self.tried if c.role == "second seed" and c.rung.name == rung.name), None)

@@ -1,0 +1,151 @@
+"""Checkpoints that survive a kill at any moment and notice a flipped bit.
+
+A file is called `step-00000120-<first 16 digits of its SHA-256>.safetensors`. What is not a tensor is JSON in the
+file's header. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deepenough.training.serialization import DamagedError, pack, read_checked, sha256, unpack, write_whole
+from deepenough.training.state import State, Tensors
+
+NAME = re.compile(r"step-(\d{8,})-([0-9a-f]{16})\.safetensors")
+KEEP = 2
+SHORT = "short"  # the file that says how many images at once there was memory for
+SHORTENING = threading.Lock()
+SHARE = 0.02  # of the time that checkpoints may take
+
+
+def packed(state: State, identity: str) -> bytes:
+    """The content of a checkpoint."""
+    facts = json.dumps({"identity": identity, **state.facts()})
+    return pack(state.tensors(), {"deepenough": facts})
+
+
+def write(folder: Path, step: int, content: bytes) -> None:
+    """Write a checkpoint and remove all but the newest two."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"step-{step:08d}-{sha256(content)[:16]}.safetensors"
+    write_whole(path, content)
+    for old in listed(folder)[KEEP:]:
+        if old != path:
+            old.unlink(missing_ok=True)
+
+
+def listed(folder: Path) -> list[Path]:
+    """The checkpoints in a folder, newest first."""
+    found = [path for path in folder.glob("step-*.safetensors") if NAME.fullmatch(path.name)]
+    return sorted(found, key=lambda path: (_step(path), path.stat().st_mtime_ns), reverse=True)
+
+
+def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
+    """Tensors and facts of a checkpoint, checked against the SHA-256 in its name."""
+    match = NAME.fullmatch(path.name)
+    content = read_checked(path, match[2] if match else "")
+    tensors = unpack(path, content)
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    try:
+        facts: dict[str, Any] = json.loads(header["__metadata__"]["deepenough"])
+    except KeyError:
+        raise DamagedError(f"{path}: it is no checkpoint of deepenough") from None
+    return tensors, facts
+
+
+def whole(folder: Path) -> Iterator[tuple[Tensors, dict[str, Any]]]:
+    """The whole checkpoints of a folder, newest first; damaged ones are skipped with a warning."""
+    for path in listed(folder):
+        try:
+            yield read(path)
+        except DamagedError as error:
+            warnings.warn(f"{error}; going on from the checkpoint before it", RuntimeWarning, stacklevel=2)
+
+
+def newest(folder: Path) -> tuple[Tensors, dict[str, Any]] | None:
+    """The newest whole checkpoint of a folder."""
+    return next(whole(folder), None)
+
+
+def remove(folder: Path) -> None:
+    """Remove all checkpoints and what a killed process left half written."""
+    for path in [*listed(folder), *folder.glob("step-*.tmp"), folder / SHORT]:
+        path.unlink(missing_ok=True)
+
+
+def shorten(folder: Path, at_once: int) -> None:
+    """Have what a folder is of go on with so many images at once, whatever its newest checkpoint says."""
+    with SHORTENING:  # two threads may come to know it at once
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / SHORT, str(at_once).encode())
+
+
+def shortened(folder: Path) -> int:
+    """How many images at once memory was left for when it ran out in a group; 0 where that never was."""
+    path = folder / SHORT
+    return int(path.read_text()) if path.is_file() else 0
+
+
+@dataclass
+class Keeper:
+    """Saves checkpoints often enough to lose little, and seldom enough to cost little.
+
+    At most every `seconds` within an epoch and after each epoch, but never more than 2% of the time. `steps`, where
+    it is not 0, saves every so many steps regardless. With `beside` the file is written while the training goes on:
+    other processes that wait for this one would take it for dead where the disk is slow.
+    """
+
+    folder: Path
+    identity: str
+    seconds: float = 20.0
+    steps: int = 0
+    beside: bool = False
+    _saved: float = field(default_factory=time.perf_counter)
+    _cost: float = 0.0
+    _writing: Future[None] | None = None
+
+    def save(self, state: State) -> None:
+        self.settle()
+        start, step = time.perf_counter(), state.step
+        content = packed(state, self.identity)
+
+        def put() -> None:
+            write(self.folder, step, content)
+            self._saved = time.perf_counter()
+            self._cost = self._saved - start
+
+        if not self.beside:
+            put()
+            return
+        writer = ThreadPoolExecutor(1, "checkpoint")
+        self._writing = writer.submit(put)
+        writer.shutdown(wait=False)
+
+    def settle(self) -> None:
+        """Wait for the checkpoint that is being written, and raise what went wrong with it."""
+        writing, self._writing = self._writing, None
+        if writing:
+            writing.result()
+
+    def due(self, state: State, epoch_ended: bool) -> bool:
+        """Whether it is time for the next one."""
+        if self.steps and state.step % self.steps == 0:
+            return True
+        if self._writing and not self._writing.done():
+            return False
+        since = time.perf_counter() - self._saved
+        return since >= self._cost / SHARE and (epoch_ended or since >= self.seconds)
+
+
+def _step(path: Path) -> int:
+    match = NAME.fullmatch(path.name)
+    return int(match[1]) if match else -1

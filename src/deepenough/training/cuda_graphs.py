@@ -1,0 +1,114 @@
+"""Gradients on NVIDIA's GPUs without Python between their kernels: recorded once, then started together (CUDA graphs).
+
+A small network's kernels are over before Python has started the next: on an H200, depth 9 waited for Python more than
+half the time.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from deepenough.errors import first_line
+from deepenough.training.feed import Batch
+
+EAGER = 2  # batches of a size that go before its recording: libraries choose kernels, and compilers compile, in them
+
+Compute = Callable[[Batch, int], torch.Tensor]
+
+
+@dataclass
+class Recording:
+    """What is replayed, and where it reads and writes: the batch, the tally, and a gradient for each parameter."""
+
+    replay: Callable[[], None]
+    batch: Batch
+    tally: torch.Tensor
+    gradients: list[torch.Tensor | None]
+
+
+@dataclass
+class Recorder:
+    """Does what `compute(batch, pieces)` does to the gradients of `parameters`, by replaying what it did before.
+
+    The kernels are the same, and so are the numbers. Each size of batch has a recording of its own, in memory that they
+    share, and that other work on the GPU can't have. Where CUDA can't record, it is said once, and all goes on without.
+    """
+
+    parameters: Sequence[torch.nn.Parameter]
+    seen: Counter[int] = field(default_factory=Counter)
+    kept: dict[int, Recording] = field(default_factory=dict)
+    pieces: int = 0
+    pool: Any = None
+    fails: bool = False
+
+    def __call__(self, compute: Compute, batch: Batch, pieces: int) -> torch.Tensor:
+        """The tally of a batch, which the next one overwrites; gradients are added to none and lie in `.grad`."""
+        if pieces != self.pieces:
+            self.forget()
+            self.pieces = pieces
+        size = len(batch.images)
+        self.seen[size] += 1
+        if size not in self.kept and self.seen[size] > EAGER and not self.fails:
+            self._record(compute, batch)
+        if size not in self.kept:
+            return compute(batch, pieces)
+        recording = self.kept[size]
+        recording.batch.images.copy_(batch.images)
+        recording.batch.targets.copy_(batch.targets)
+        recording.replay()
+        for parameter, gradient in zip(self.parameters, recording.gradients, strict=True):
+            parameter.grad = gradient
+        return recording.tally
+
+    def forget(self) -> None:
+        """Give back the memory of all recordings, and begin anew."""
+        self.kept.clear()
+        self.seen.clear()
+        self.pool = None
+
+    def stop(self) -> bool:
+        """Memory ran out: record no more, if recordings held on to it; whether they did."""
+        had = bool(self.kept)
+        self.fails = self.fails or had
+        self.forget()
+        return had
+
+    def _record(self, compute: Compute, batch: Batch) -> None:
+        """Record, but do not compute, the gradient of a batch of this size."""
+        fixed = batch._replace(images=batch.images.clone(), targets=batch.targets.clone())
+        try:
+            replay, tally, self.pool = recorded(lambda: compute(fixed, self.pieces), self.pool)
+            gradients = [parameter.grad for parameter in self.parameters]
+            self.kept[len(fixed.images)] = Recording(replay, fixed, tally, gradients)
+        except RuntimeError as error:
+            # Ending the recording fails, too, and says less. A name for the cause would keep all that was recorded.
+            why = first_line(error.__context__ or error)
+            warnings.warn(f"steps are slower than they could be: CUDA can't record them ({why})", stacklevel=2)
+            self.forget()
+            self.fails = True
+        for parameter in self.parameters:
+            parameter.grad = None
+
+
+def recorded(work: Callable[[], torch.Tensor], pool: Any) -> tuple[Callable[[], None], torch.Tensor, Any]:
+    """What computes anew what `work` gives, in the same memory; that, not computed yet; and the pool of memory."""
+    graph = torch.cuda.CUDAGraph()
+    try:
+        # Other threads read images meanwhile. A recording that fails leaves its stream behind, if nobody puts it back.
+        with (
+            torch.cuda.stream(torch.cuda.current_stream()),
+            torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"),
+        ):
+            made = work()
+    except BaseException:
+        # And it leaves random numbers believing that they are recorded (torch's issue 171263): each draw would fail.
+        draws = torch.cuda.default_generators[torch.cuda.current_device()]
+        draws.graphsafe_set_state(draws.clone_state())
+        raise
+    return graph.replay, made, graph.pool()

@@ -1,0 +1,49 @@
+"""What a model makes of images, each counted exactly once."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from deepenough.data import Images, Preprocess
+from deepenough.training.feed import Index, Loader, normalise
+from deepenough.training.prefetch import Clock, ahead
+
+VALUES = 4_000_000  # of the first layer's input and output in a batch: enough to be fast, few enough to fit
+LARGEST = 512
+
+
+def evaluation_batch(height: int, width: int) -> int:
+    """Images a batch: many small ones or few large ones."""
+    return int(min(max(VALUES // (height * width * 32), 16), LARGEST))
+
+
+@torch.inference_mode()
+def evaluate(
+    model: nn.Module,
+    images: Images,
+    index: Index,
+    preprocess: Preprocess,
+    device: torch.device,
+    waited: Clock | None = None,
+) -> npt.NDArray[np.float32]:
+    """Class probabilities float32 (n, classes) of the images `index`, in that order.
+
+    The model is put into evaluation mode meanwhile; it stays on its device, which `device` names. `waited` counts the
+    seconds that were waited for images.
+    """
+    loader = Loader(images, device)
+    found = np.empty((len(index), len(images.classes)), np.float32)
+    size = evaluation_batch(*preprocess.size)
+    training, dtype = model.training, next(model.parameters()).dtype
+    model.eval()
+    starts = range(0, len(index), size)
+    pieces = (loader.read(index[start : start + size]) for start in starts)
+    for start, read in zip(starts, ahead(pieces, waited or Clock()), strict=True):
+        pixels = normalise(loader.scaled(read), preprocess).to(dtype)
+        logits = model(pixels.contiguous(memory_format=torch.channels_last))
+        found[start : start + size] = torch.softmax(logits.float(), dim=1).cpu().numpy()
+    model.train(training)
+    return found

@@ -1,0 +1,96 @@
+"""Where memory runs out in a training: half as many images go through at once."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+from deepenough.distribution.torchrun import LostError
+from deepenough.errors import DeepenoughError
+from deepenough.training.feed import Feed
+from deepenough.training.state import State
+from deepenough.training.step import Step
+
+WORDS = ("can't allocate memory", "out of memory", "ALLOC_FAILED")  # the CPU's, and those of libraries of a GPU's
+
+
+class ShortError(DeepenoughError):
+    """A process of a group is out of memory; `half` as many images at once may go."""
+
+    def __init__(self, at_once: int, size: int, half: int) -> None:
+        super().__init__(
+            f"out of memory with {at_once} images at once on one of {size} processes; "
+            f"started again with `fit --resume RUN`, it goes on with {half} at once"
+        )
+        self.given, self.half = (at_once, size, half), half
+
+    def __reduce__(self) -> tuple[type[ShortError], tuple[int, int, int]]:
+        return ShortError, self.given
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, which is not always an error of its own kind."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(word in str(error) for word in WORDS)
+
+
+def going_through(state: State, feed: Feed) -> int:
+    """How many images of this process go through at once."""
+    share = -(-feed.batch // feed.group.size)
+    return min(state.micro_batch or share, share)
+
+
+def halved(state: State, feed: Feed) -> int:
+    """Half as many images at once as were too many. Raises DeepenoughError where that would be too few."""
+    many = going_through(state, feed)
+    if many <= feed.group.fewest:
+        images = "1 image" if many == 1 else f"{many} images"
+        raise DeepenoughError(f"out of memory with {images} at once; use a smaller --size, or more processes")
+    return -(-many // 2)
+
+
+def fewer(state: State, feed: Feed, step: Step) -> int:
+    """With how many images at once a training goes on where memory ran out: as many, if recordings of `step` held on to
+    it, else half. They go, and so does what the failed step has left in memory.
+
+    Called once its error is forgotten, which holds on to all that the step had made.
+    """
+    many = state.micro_batch if step.recorder and step.recorder.stop() else halved(state, feed)
+    state.precision.forget()
+    state.optimizer.zero_grad(set_to_none=True)
+    gc.collect()
+    if state.tally.device.type == "cuda":
+        torch.cuda.empty_cache()
+    return many
+
+
+@contextmanager
+def remembered(state: State, feed: Feed, shorten: Callable[[int], object] | None) -> Iterator[None]:
+    """Where a group runs out of memory, its leader has `shorten` note with how many images at once it goes on.
+
+    All its processes end: they can't come together again once one has left a step. On GPUs a leader that waits for the
+    others is ended from outside, so it notes the number as soon as it hears of it.
+    """
+    group = feed.group
+
+    def note() -> None:
+        if shorten and going_through(state, feed) > group.fewest:
+            shorten(halved(state, feed))
+
+    group.if_short(note)
+    try:
+        yield
+        return
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if group.size == 1 or not out_of_memory(error):
+            raise
+        group.run_short()
+    except LostError:
+        if not group.ran_short():
+            raise
+    finally:
+        group.if_short(lambda: None)
+    note()
+    raise ShortError(going_through(state, feed), group.size, halved(state, feed))

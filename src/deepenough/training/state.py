@@ -1,0 +1,162 @@
+"""Everything that a training has to remember, as one object."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from deepenough.training.curve import Epoch
+from deepenough.training.ema import Ema
+from deepenough.training.precision import Precision
+from deepenough.training.process_group import Group
+
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass
+class State:
+    """Weights, their average, optimizer, scaler, position and curve.
+
+    The position in the schedule and in the data is `step` and the length of `curve`; random draws are functions of
+    them, so there is no random state. `tally` is the running epoch's loss sum, hits and images.
+    """
+
+    model: nn.Module
+    ema: Ema
+    optimizer: torch.optim.Optimizer
+    precision: Precision
+    tally: torch.Tensor
+    micro_batch: int = 0
+    lr: float = 0.0
+    step: int = 0
+    curve: list[Epoch] = field(default_factory=list)
+    images: int = 0
+    range_images: int = 0
+    evaluated_images: int = 0
+    seconds: float = 0.0
+    waited: float = 0.0
+    epoch_seconds: float = 0.0
+    judged: npt.NDArray[np.float32] | None = None  # of the last epoch; not saved, since it can be made again
+
+    @torch.no_grad()
+    def advance(self, tally: torch.Tensor, images: int) -> None:
+        """Count a step that was done, with its loss sum, hits and images."""
+        self.step += 1
+        self.images += images
+        self.ema.update(self.step)
+        self.tally += tally.to(self.tally.dtype)
+
+    def tick(self, since: float) -> float:
+        """Count the time from `since` to now; now."""
+        now = time.perf_counter()
+        self.seconds += now - since
+        self.epoch_seconds += now - since
+        return now
+
+    def tensors(self) -> Tensors:
+        """All tensors by name."""
+        found = {f"model/{name}": tensor for name, tensor in self.model.state_dict().items()}
+        if self.ema.model is not self.model:
+            found |= {f"ema/{name}": tensor for name, tensor in self.ema.model.state_dict().items()}
+        for number, parameter in enumerate(self._parameters()):
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                if isinstance(value, torch.Tensor):
+                    found[f"optimizer/{number}/{key}"] = value
+        return found | {"tally": self.tally}
+
+    def facts(self) -> dict[str, Any]:
+        """All that is not a tensor, as plain values."""
+        return {
+            "micro_batch": self.micro_batch,
+            "lr": self.lr,
+            "step": self.step,
+            "curve": [epoch.to_json() for epoch in self.curve],
+            "images": self.images,
+            "range_images": self.range_images,
+            "evaluated_images": self.evaluated_images,
+            "seconds": self.seconds,
+            "waited": self.waited,
+            "epoch_seconds": self.epoch_seconds,
+            "threads": torch.get_num_threads(),
+            "scaler": self.precision.scaler.state_dict(),
+        }
+
+    def restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
+        """Put a saved state into this one, in place.
+
+        The order matters: 1. weights, 2. their average, 3. the optimizer's memory, laid out like its parameter,
+        since fused kernels walk both as flat memory, 4. the scaler, 5. position and curve.
+        """
+        self.model.load_state_dict(_under("model/", tensors))
+        if self.ema.model is not self.model:
+            self.ema.model.load_state_dict(_under("ema/", tensors))
+        self.optimizer.state.clear()
+        parameters = self._parameters()
+        for name, tensor in _under("optimizer/", tensors).items():
+            number, key = name.split("/")
+            parameter = parameters[int(number)]
+            same = tensor.shape == parameter.shape  # else a count of steps, which fused kernels read on their device
+            like = torch.empty_like(parameter if same else tensor, device=parameter.device)
+            self.optimizer.state[parameter][key] = like.detach().copy_(tensor)
+        if facts["scaler"]:
+            self.precision.scaler.load_state_dict(dict(facts["scaler"]))
+        self.tally.copy_(tensors["tally"])
+        self.micro_batch = facts["micro_batch"]
+        self.lr = facts["lr"]
+        self.step = facts["step"]
+        self.judged = None
+        self.curve = [Epoch.from_json(epoch) for epoch in facts["curve"]]
+        self.images = facts["images"]
+        self.range_images = facts["range_images"]
+        self.evaluated_images = facts["evaluated_images"]
+        self.seconds = facts["seconds"]
+        self.waited = facts["waited"]
+        self.epoch_seconds = facts["epoch_seconds"]
+
+    def share(self, group: Group) -> None:
+        """Put the leader's state into that of every process of a group."""
+        if group.size == 1:
+            return
+        facts, kinds = group.agree(
+            (self.facts(), {name: (tensor.shape, tensor.dtype) for name, tensor in self.tensors().items()})
+        )
+        mine = self.tensors()
+        if not group.leads:
+            mine = {
+                name: torch.empty(shape, dtype=dtype, device=self.tally.device)
+                for name, (shape, dtype) in kinds.items()
+            }
+        group.same(list(mine.values()))
+        if not group.leads:
+            self.restore(mine, facts)
+
+    def finite(self) -> bool:
+        """Whether the weights are numbers, and the epoch's loss so far is one or is forgiven."""
+        weights = (tensor for tensor in self.model.state_dict().values() if tensor.is_floating_point())
+        return self.finite_loss() and all(bool(weight.isfinite().all()) for weight in weights)
+
+    def finite_loss(self) -> bool:
+        """Whether the epoch's loss so far is a number, or may be none: float16's scaler left that step out, whose loss
+        stays in the epoch's sum."""
+        return self.precision.forgives or bool(self.tally.isfinite().all())
+
+    def kept(self) -> Tensors:
+        """Copies on the CPU of the weights that count: the average, or the last where there is none."""
+        return {
+            name: tensor.detach().to("cpu", copy=True).contiguous()
+            for name, tensor in self.ema.model.state_dict().items()
+        }
+
+    def _parameters(self) -> list[torch.Tensor]:
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+
+
+def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> Tensors:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,71 @@
+"""Curves for TensorBoard."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from deepenough.errors import DeepenoughError
+from deepenough.training.curve import Epoch
+
+
+class Curves(Protocol):
+    """Draws each epoch once."""
+
+    def draw(self, curve: Sequence[Epoch]) -> None:
+        """Add the epochs that were not drawn yet."""
+
+    def close(self) -> None: ...
+
+
+class NoCurves:
+    """Draws nothing."""
+
+    def draw(self, curve: Sequence[Epoch]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class TensorBoard:
+    """Writes event files of one training into a folder of its own.
+
+    A resumed training starts the file anew, with the curve so far, so that no point is there twice.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            raise DeepenoughError("--tensorboard needs tensorboard: pip install tensorboard") from None
+        for old in folder.glob("events.out.tfevents.*"):
+            old.unlink()
+        self._writer = SummaryWriter(log_dir=str(folder))
+        self._drawn = 0
+
+    def draw(self, curve: Sequence[Epoch]) -> None:
+        for epoch in curve[self._drawn :]:
+            for name, value in (
+                ("loss/train", epoch.train_loss),
+                ("loss/held-out", epoch.loss),
+                ("top1/train", epoch.train_top1),
+                ("top1/held-out", epoch.top1),
+                ("top5/held-out", epoch.top5),
+                ("balanced/held-out", epoch.balanced),
+                ("calibration error/held-out", epoch.calibration_error),
+                ("lr", epoch.lr),
+            ):
+                if not math.isnan(value):
+                    self._writer.add_scalar(name, value, epoch.epoch)
+        self._drawn = len(curve)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def curves(folder: Path | None) -> Curves:
+    """Curves in `folder`; None draws nothing."""
+    return NoCurves() if folder is None else TensorBoard(folder)

@@ -1,0 +1,245 @@
+"""Caffe's releases: BVLC's AlexNet and GoogLeNet, VGG, the authors' ResNets and SqueezeNet 1.1."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deepenough.errors import DeepenoughError
+from deepenough.nets.layers import BatchNorm, Conv, Lrn, MaxPool
+from deepenough.nets.network import Network
+from deepenough.nets.shapes import visits
+from deepenough.nets.zoo import NETWORKS
+from deepenough.weights.caffemodel import CaffeLayer, layers
+from deepenough.weights.match import Holding, fold_biases, holding, match, own_holding, weighted, without_auxiliary
+from deepenough.weights.wire import number
+
+DEFINED = 1e-3
+"""Relative difference up to which a float in a definition counts as the same."""
+
+
+def read_caffe(path: Path, network: str | None, own: Network | None = None) -> tuple[str, Network, dict[str, Tensor]]:
+    """Source, network and state of a `.caffemodel`. Its layer definitions, where it has them, have to agree."""
+    file = f"{path} (Caffe)"
+    found_layers = layers(path)
+    tensors = _tensors(found_layers)
+    if not tensors:
+        raise DeepenoughError(f"{path} holds no weights of Caffe; a .caffemodel has layers with blobs")
+    if own is not None:
+        held, state = match(tensors, [own_holding(own, NORM)], None, file)
+        return "caffe", held.network, state
+    everything = holdings()
+    asked = [held for held in everything if network in (None, held.network.name) and _fits(tensors, held)]
+    against = [(_differences(found_layers, held), held) for held in asked]
+    agreeing = [held for differences, held in against if not differences]
+    if asked and not agreeing:  # the tensors alone would have loaded
+        differences, held = min(against, key=lambda entry: len(entry[0]))
+        raise DeepenoughError(
+            f"{file} has the tensors of {held.network.name}, but its layer definitions make another network, "
+            f"which is not known here: {'; '.join(differences[:3])}"
+        )
+    held, state = match(tensors, agreeing or everything, network, file)
+    return "caffe", held.network, state
+
+
+NORM = ("scale.weight", "scale.bias", "mean", "variance")
+"""A batch norm's tensors: a layer with the statistics, and one called `scale` behind it."""
+
+
+def _fits(tensors: Mapping[str, Tensor], held: Holding) -> bool:
+    return set(fold_biases(tensors, held)) == set(held.names.values())
+
+
+def _tensors(found: Iterable[CaffeLayer]) -> dict[str, Tensor]:
+    """The tensors as `layer.weight` and so on, in our orders."""
+    tensors: dict[str, Tensor] = {}
+    for layer in found:
+        if not layer.arrays:
+            continue
+        if layer.kind == "BatchNorm" and len(layer.arrays) == 3:  # sums, and by what to divide them
+            mean, variance, factor = (_tensor(array) for array in layer.arrays)
+            total = float(factor.flatten()[0]) if factor.numel() else 0.0
+            for name, values in (("mean", mean), ("variance", variance)):
+                tensors[f"{layer.name}.{name}"] = values.flatten() / total if total else torch.zeros(values.numel())
+            continue
+        for name, array in zip(("weight", "bias"), layer.arrays, strict=False):
+            tensor = _tensor(array)
+            if name == "bias" or layer.kind == "Scale":
+                tensor = tensor.flatten()
+            elif layer.kind == "InnerProduct":
+                tensor = tensor.reshape(tensor.shape[-2:])  # once 1 x 1 x out x in
+            tensors[f"{layer.name}.{name}"] = tensor
+        for extra, array in enumerate(layer.arrays[2:], 2):
+            tensors[f"{layer.name}.blob{extra}"] = _tensor(array)
+    return tensors
+
+
+def _tensor(array: np.ndarray[Any, Any]) -> Tensor:
+    return torch.from_numpy(array.astype(np.float32))
+
+
+def holdings() -> list[Holding]:
+    """Every network of the zoo that was released for Caffe."""
+    held = [_holding(NETWORKS[name](), places) for name, places in PLACES.items()]
+    return [*held, _holding(without_auxiliary(NETWORKS["googlenet"]()), googlenet)]
+
+
+def _holding(net: Network, places: Callable[[Network], dict[str, str]]) -> Holding:
+    """A batch norm is two layers in Caffe: `bnX` has mean and variance, `scaleX` scale and shift."""
+    plain = holding(net, places(net), NORM)
+    return Holding(net, {key: re.sub(r"^bn(.*)\.scale\.", r"scale\1.", name) for key, name in plain.names.items()})
+
+
+def plain(network: Network) -> dict[str, str]:
+    """AlexNet and VGG: `convN` or `convL_N`, then `fc6` to `fc8`."""
+    places = {}
+    dense = iter(("fc6", "fc7", "fc8"))
+    for visit in weighted(network):
+        *level, name = visit.path.split(".")
+        if not isinstance(visit.layer, Conv):
+            places[visit.path] = next(dense)
+        elif level:
+            places[visit.path] = f"conv{level[0].removeprefix('level')}_{name.removeprefix('conv') or 1}"
+        else:
+            places[visit.path] = name
+    return places
+
+
+def squeezenet(network: Network) -> dict[str, str]:
+    """`fireN/squeeze1x1`, `expand1x1`, `expand3x3`."""
+    parts = {"squeeze": "squeeze1x1", "expand.one.conv": "expand1x1", "expand.three.conv": "expand3x3"}
+    split = ((visit.path, *visit.path.partition(".")[::2]) for visit in weighted(network))
+    return {path: f"{first}/{parts[rest]}" if rest else first for path, first, rest in split}
+
+
+def googlenet(network: Network) -> dict[str, str]:
+    """`inception_3a/3x3_reduce` and the like; the side heads are `loss1` and `loss2`."""
+    stem = {"conv1": "conv1/7x7_s2", "conv2": "conv2/3x3_reduce", "conv3": "conv2/3x3", "dense": "loss3/classifier"}
+    parts = {
+        "one.conv": "1x1", "three.conv1": "3x3_reduce", "three.conv2": "3x3", "five.conv1": "5x5_reduce",
+        "five.conv2": "5x5", "pool.conv": "pool_proj", "conv": "conv", "dense1": "fc", "dense2": "classifier",
+    }  # fmt: skip
+    places = {}
+    for visit in weighted(network):
+        first, _, rest = visit.path.partition(".")
+        start = first.replace("inception", "inception_").replace("auxiliary", "loss")
+        places[visit.path] = f"{start}/{parts[rest]}" if rest else stem[first]
+    return places
+
+
+def resnet(network: Network) -> dict[str, str]:
+    """The authors': `res2a_branch2a`, `bn2a_branch2a`, `scale2a_branch2a`; long levels count `b1`, `b2`, ..."""
+    places = {"stem.conv": "conv1", "stem.norm": "bn_conv1", "classifier": "fc1000"}
+    counts: dict[int, int] = {}
+    inside = [
+        (visit.path, found)
+        for visit in weighted(network)
+        if (found := re.fullmatch(r"level(\d)\.block(\d+)\.(main|shortcut)\.(conv|norm)(\d?)", visit.path))
+    ]
+    for _, found in inside:
+        counts[int(found[1])] = max(counts.get(int(found[1]), 0), int(found[2]))
+    deep = max(counts.values()) > 6  # from 101 up, levels 3 and 4 count in numbers
+    for path, found in inside:
+        level, block = int(found[1]), int(found[2])
+        letter = "abcdef"[block - 1] if block <= 6 and not (deep and level in (2, 3)) else ""
+        letter = letter or ("a" if block == 1 else f"b{block - 1}")
+        branch = "branch1" if found[3] == "shortcut" else f"branch2{'abc'[int(found[5]) - 1]}"
+        places[path] = f"{'res' if found[4] == 'conv' else 'bn'}{level + 1}{letter}_{branch}"
+    return places
+
+
+PLACES: Mapping[str, Callable[[Network], dict[str, str]]] = {
+    "alexnet": plain,
+    "alexnet_bvlc": plain,
+    "vgg11": plain,
+    "vgg13": plain,
+    "vgg16": plain,
+    "vgg19": plain,
+    "googlenet": googlenet,
+    "resnet50": resnet,
+    "resnet101": resnet,
+    "resnet152": resnet,
+    "squeezenet1_1": squeezenet,
+}
+"""The layers' names in the releases, by network of the zoo."""
+
+
+def _differences(found: Iterable[CaffeLayer], held: Holding) -> list[str]:
+    """Where the file's definitions say something else than the network. Layers that it does not define say nothing."""
+    by_name = {layer.name: layer for layer in found if layer.parameters is not None}
+    wrong = []
+    for visit in weighted(held.network):
+        key = "running_mean" if isinstance(visit.layer, BatchNorm) else "weight"
+        name = held.names[f"{visit.path}.{key}"].rpartition(".")[0]
+        if name not in by_name:
+            continue
+        defined, parameters = by_name[name], by_name[name].parameters or {}
+        match visit.layer:
+            case Conv(kernel=kernel, stride=stride, groups=groups) as conv if defined.kind == "Convolution":
+                ours = {"kernel_size": kernel, "stride": stride, "pad": conv.pad, "group": groups, "dilation": 1}
+                wrong += _unlike(name, {key: _sides(parameters, key) for key in ours}, ours)
+            case BatchNorm(eps=eps) if defined.kind == "BatchNorm":
+                wrong += _unlike(name, {"eps": number(parameters, "eps", 1e-5)}, {"eps": eps})
+    return wrong or _unlike_in_order(found, held.network)
+
+
+def _unlike_in_order(found: Iterable[CaffeLayer], network: Network) -> list[str]:
+    """Max pools and response normalisations have no tensors: they are compared in their order."""
+    theirs, ours = [], []
+    for layer in found:
+        parameters = layer.parameters
+        if parameters is None:
+            continue
+        if layer.kind == "LRN":
+            values = {
+                key: number(parameters, key, default)
+                for key, default in (("local_size", 5), ("alpha", 1), ("beta", 0.75), ("k", 1), ("norm_region", 0))
+            }
+            theirs.append((layer.name, "LRN", values))
+        elif layer.kind == "Pooling" and number(parameters, "pool", 0) == 0:
+            values = {
+                key: number(parameters, key, default)
+                for key, default in (("kernel_size", 0), ("stride", 1), ("pad", 0))
+            }
+            theirs.append((layer.name, "Pooling", values))
+    if not theirs:
+        return []
+    for visit in visits(network):
+        match visit.layer:
+            case Lrn(size=size, alpha=alpha, beta=beta, k=k):
+                values = {"local_size": size, "alpha": alpha, "beta": beta, "k": k, "norm_region": 0}
+                ours.append((visit.path, "LRN", values))
+            case MaxPool(kernel=kernel, padding=padding) as pool:
+                ours.append((visit.path, "Pooling", {"kernel_size": kernel, "stride": pool.step, "pad": padding}))
+    wrong = []
+    if [kind for _, kind, _ in theirs] != [kind for _, kind, _ in ours]:
+        order = ", ".join(kind for _, kind, _ in theirs[:6])
+        wrong.append(
+            f"its max pools and response normalisations come as {order}, not {', '.join(k for _, k, _ in ours[:6])}"
+        )
+    for (name, _, values), (_, _, wanted) in zip(theirs, ours, strict=False):
+        wrong += [] if wrong else _unlike(name, values, wanted)
+    return wrong
+
+
+def _sides(parameters: Mapping[str, list[int]], key: str) -> float:
+    """One side of a window; two that differ are NaN, which is like nothing of ours."""
+    start = key.removesuffix("_size")
+    given = [*parameters.get(key, ()), *parameters.get(f"{start}_h", ()), *parameters.get(f"{start}_w", ())]
+    if not given:
+        return {"stride": 1.0, "group": 1.0, "dilation": 1.0}.get(key, 0.0)
+    return float(given[0]) if len(set(given)) == 1 else float("nan")
+
+
+def _unlike(name: str, theirs: Mapping[str, float], ours: Mapping[str, float]) -> list[str]:
+    return [
+        f"{name} has {key} {theirs[key]:g}, not {ours[key]:g}"
+        for key in ours
+        if not abs(theirs[key] - ours[key]) <= DEFINED * abs(ours[key])
+    ]

@@ -1,0 +1,249 @@
+"""Keras' files: VGG and ResNet of `keras.applications`, from Keras 2 and 3, weights alone or whole models."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deepenough.errors import DeepenoughError
+from deepenough.nets.layers import Conv
+from deepenough.nets.network import Network
+from deepenough.nets.shapes import visits
+from deepenough.nets.zoo import NETWORKS
+from deepenough.weights.match import Holding, holding, match, own_holding, square_input, weighted
+
+WEIGHTS = "model.weights.h5"
+"""The weights' place in a `.keras` archive."""
+
+LARGEST = 4 * 2**30
+"""Bytes that a `.keras` archive may unpack to: an archive can promise anything."""
+
+NORM = ("gamma", "beta", "moving_mean", "moving_variance")
+PLAIN = ("kernel", "bias")
+
+TOP = ("fc1", "fc2", "predictions")
+"""The dense layers, which `include_top=False` leaves out."""
+
+
+def read_keras(path: Path, network: str | None, own: Network | None = None) -> tuple[str, Network, dict[str, Tensor]]:
+    """Source, network and state of `.weights.h5`, `.keras` or `.h5`. Its layers' names fix the network."""
+    tensors = _tensors(path)
+    file = f"{path} (Keras)"
+    if own is not None:  # whose dense layers read (C, H, W), as ours do
+        held, state = match(tensors, [_kernels(own_holding(own, NORM, "-"))], None, file)
+        return "keras", held.network, state
+    if tensors and not any(name.startswith("predictions.") for name in tensors):
+        bodies = [held for held in holdings() if set(_body(held.names.values())) <= set(tensors)]
+        if bodies:
+            raise DeepenoughError(
+                f"{file} holds {max(bodies, key=lambda held: len(held.names)).network.name} without its dense layers "
+                "(include_top=False); expected is the whole network. Save it with include_top=True"
+            )
+    held, state = match(tensors, holdings(_features(tensors)), network, file)
+    return "keras", held.network, _channels_first(held.network, state)
+
+
+def holdings(features: int = 0) -> list[Holding]:
+    """The networks of `keras.applications` that are ours too. `features` go into VGG's first dense layer, if known."""
+    vggs = [NETWORKS[name]() for name in ("vgg16", "vgg19")]
+    vggs = [square_input(net, features, 512, 32) if features else net for net in vggs]
+    resnets = [NETWORKS[f"resnet{depth}_keras"]() for depth in (50, 101, 152)]
+    named = [*((net, _vgg) for net in vggs), *((net, _resnet) for net in resnets)]
+    return [_kernels(holding(net, place(net), NORM)) for net, place in named]
+
+
+def _kernels(held: Holding) -> Holding:
+    """The holding with Keras' word for weights."""
+    return Holding(held.network, {key: re.sub(r"\.weight$", ".kernel", name) for key, name in held.names.items()})
+
+
+def _vgg(network: Network) -> dict[str, str]:
+    dense = iter(TOP)
+    places = {}
+    for visit in weighted(network):
+        if isinstance(visit.layer, Conv):
+            level, name = visit.path.removeprefix("level").split(".")
+            places[visit.path] = f"block{level}_conv{name.removeprefix('conv')}"
+        else:
+            places[visit.path] = next(dense)
+    return places
+
+
+def _resnet(network: Network) -> dict[str, str]:
+    """`conv2_block1_1_conv`; 0 is the shortcut."""
+    places = {"stem.conv": "conv1_conv", "stem.norm": "conv1_bn", "classifier": "predictions"}
+    for visit in weighted(network):
+        if found := re.fullmatch(r"level(\d)\.block(\d+)\.(main|shortcut)\.(conv|norm)(\d?)", visit.path):
+            level, block, branch, kind, number = found.groups()
+            part = "0" if branch == "shortcut" else number
+            places[visit.path] = f"conv{int(level) + 1}_block{block}_{part}_{'bn' if kind == 'norm' else 'conv'}"
+    return places
+
+
+def _body(names: Any) -> Iterator[str]:
+    return (name for name in names if name.partition(".")[0] not in TOP and not name.endswith("_conv.bias"))
+
+
+def _features(tensors: Mapping[str, Tensor]) -> int:
+    first = tensors.get("fc1.kernel")
+    return 0 if first is None or first.ndim != 2 else first.shape[1]
+
+
+def _channels_first(network: Network, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The state with the dense layer behind `Flatten` reading (C, H, W), where Keras flattens (H, W, C)."""
+    for visit, after in pairwise(visits(network)):
+        if visit.layer.kind == "Flatten":
+            channels, height, width = visit.input
+            weight = state[f"{after.path}.weight"]
+            ordered = weight.reshape(-1, height, width, channels).permute(0, 3, 1, 2)
+            state[f"{after.path}.weight"] = ordered.reshape(len(weight), -1)
+    return state
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors as `layer.kernel` and so on, kernels in our order."""
+    try:
+        h5py = importlib.import_module("h5py")
+    except ImportError:
+        raise DeepenoughError(
+            f"{path} is a Keras file, and reading it needs the package h5py: pip install 'deepenough[h5]'"
+        ) from None
+    try:
+        with h5py.File(_unpacked(path), "r") as file:
+            layers = list(_legacy(file) if _is_legacy(file) else _modern(file))
+    except (OSError, KeyError, RuntimeError) as error:
+        raise DeepenoughError(f"{path} is not a whole Keras file: {error}; fetch it again") from None
+    return {
+        f"{name}.{part}": torch.from_numpy(_ours(array))
+        for name, arrays in layers
+        for part, array in zip(_parts(name, arrays, path), arrays, strict=True)
+    }
+
+
+def _unpacked(path: Path) -> Path | io.BytesIO:
+    if not zipfile.is_zipfile(path):
+        return path
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo(WEIGHTS)
+        if info.file_size > LARGEST:
+            raise DeepenoughError(f"{path}: {WEIGHTS} would take {info.file_size / 2**30:.0f} GiB; at most 4 are read")
+        return io.BytesIO(archive.read(info))
+
+
+def _parts(name: str, arrays: list[Any], path: Path) -> tuple[str, ...]:
+    """What the arrays of a layer are: their order is Keras' own."""
+    if arrays[0].ndim >= 2 and len(arrays) <= 2:
+        return PLAIN[: len(arrays)]
+    if arrays[0].ndim == 1 and len(arrays) == 4:
+        return NORM
+    raise DeepenoughError(
+        f"{path}: layer {name} has arrays of shapes {', '.join(str(array.shape) for array in arrays)}; "
+        "known are convolutions, dense layers and batch norm"
+    )
+
+
+def _ours(array: Any) -> Any:
+    """(H, W, in, out) to (out, in, H, W), (in, out) to (out, in)."""
+    order = {4: (3, 2, 0, 1), 2: (1, 0)}.get(array.ndim)
+    return array if order is None else array.transpose(order)
+
+
+def _array(node: Any) -> Any:
+    """A dataset's numbers. One that lies in another file is an error: a file of weights reaches for nothing else."""
+    if not hasattr(node, "dtype") or node.dtype.kind not in "fiu" or node.is_virtual or node.external:
+        raise KeyError(f"{node.name} is no plain array of numbers")
+    return np.asarray(node[()])
+
+
+def _member(group: Any, path: str) -> Any:
+    """What lies at a path in the file itself; a link out of it is an error."""
+    for part in path.split("/"):
+        link = group.get(part, getlink=True)
+        if type(link).__name__ != "HardLink":
+            raise KeyError(f"{group.name}/{part} is a link out of its place")
+        group = group[part]
+    return group
+
+
+def _is_legacy(file: Any) -> bool:
+    return "model_weights" in file or "layer_names" in file.attrs or "layer_names0" in file.attrs
+
+
+def _legacy(file: Any) -> Iterator[tuple[str, list[Any]]]:
+    """Keras 2's layout: attributes list the layers, and the arrays of each."""
+    root = _member(file, "model_weights") if "model_weights" in file else file
+    for name in _listed(root, "layer_names"):
+        group = _member(root, name)
+        if arrays := [_array(_member(group, array)) for array in _listed(group, "weight_names")]:
+            yield name, arrays
+
+
+def _listed(group: Any, name: str) -> list[str]:
+    """An attribute that lists names, in pieces where it is long."""
+    pieces = [key for key in group.attrs if re.fullmatch(rf"{name}\d*", key)]
+    pieces.sort(key=lambda key: int(key.removeprefix(name) or 0))
+    values = [value for piece in pieces for value in group.attrs[piece]]
+    return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
+
+
+def _modern(file: Any) -> Iterator[tuple[str, list[Any]]]:
+    """Keras 3's layout: `layers/conv2d_3/vars/0`, the layer's name an attribute of `vars`."""
+    root = _member(file, "layers")
+    found: dict[str, tuple[str | None, list[Any]]] = {}
+    for key in root:
+        group = _member(root, key)
+        variables = _member(group, "vars") if "vars" in group else None
+        nested = [name for name in group if name != "vars"]
+        if nested:
+            raise KeyError(f"layers/{key} holds {', '.join(nested)}: a model inside a model")
+        if variables is not None and len(variables):
+            order = sorted(variables, key=int)
+            name = variables.attrs.get("name")
+            found[key] = (None if name is None else str(name), [_array(_member(variables, number)) for number in order])
+    counted = _by_count(list(found)) if any(name is None for name, _ in found.values()) else {}
+    for key, (name, arrays) in found.items():
+        yield name or counted.get(key, key), arrays
+
+
+def _by_count(keys: list[str]) -> dict[str, str]:
+    """Names of layers that a file only counts (`conv2d`, `conv2d_1`, ...), as the first Keras 3 wrote it.
+
+    The order is that of the model's layers: in a block with a projection 1, 2, 0, 3. The number of convolutions tells
+    the network, and where it doesn't the keys stay as they are.
+    """
+    convolutions = sum(re.fullmatch(r"conv2d(_\d+)?", key) is not None for key in keys)
+    for held in holdings():
+        places = list(dict.fromkeys(name.partition(".")[0] for name in held.names.values()))
+        lists: dict[str, list[str]] = {"conv2d": [], "batch_normalization": [], "dense": []}
+        for place in sorted(places, key=_turn(places)):
+            kind = "batch_normalization" if place.endswith("_bn") else "conv2d" if "conv" in place else "dense"
+            lists[kind].append(place)
+        if len(lists["conv2d"]) == convolutions:
+            return {
+                kind + (f"_{count}" if count else ""): place
+                for kind, names in lists.items()
+                for count, place in enumerate(names)
+            }
+    return {}
+
+
+def _turn(places: list[str]) -> Callable[[str], tuple[int, int, int]]:
+    """The order of layers in Keras' model: as in the network, but the projection, 0, between a block's 2 and 3."""
+    turns = {"1": 1, "2": 2, "0": 3, "3": 4}
+
+    def turn(place: str) -> tuple[int, int, int]:
+        if found := re.fullmatch(r"conv(\d)_block(\d+)_(\d)_(conv|bn)", place):
+            return int(found[1]), int(found[2]), turns[found[3]]
+        return (9 if place in TOP else 1), 0, places.index(place)
+
+    return turn

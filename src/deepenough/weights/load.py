@@ -1,0 +1,75 @@
+"""Pretrained weights by a name of the table, or from a file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from deepenough.errors import DeepenoughError, nearest, unknown
+from deepenough.files import sha256
+from deepenough.progress import Reporter
+from deepenough.weights.fetch import fetch
+from deepenough.weights.imagenet import class_names
+from deepenough.weights.inputs import PRESETS
+from deepenough.weights.names import GROUPS, NAMED, Named, of_hash
+from deepenough.weights.read import read
+from deepenough.weights.weights import Weights
+
+SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".h5", ".hdf5", ".keras", ".caffemodel", ".pdparams")
+
+
+def load_weights(
+    given: str | Path, *, network: str | None = None, preprocess: str | None = None, reporter: Reporter | None = None
+) -> Weights:
+    """The weights called `given`: a file where there is one, else a name of the table, fetched if need be.
+
+    A file of the table needs no `network`, whatever it is called: its SHA-256 tells. `preprocess`, one of `PRESETS`,
+    goes before what is known of the weights. Class names are ImageNet's for the table's weights.
+    """
+    if preprocess is not None and preprocess not in PRESETS:
+        raise unknown("preprocessing", preprocess, PRESETS)
+    path = Path(given)
+    if path.is_file():
+        known = of_hash(sha256(path))
+    elif str(given) in NAMED:
+        known = NAMED[str(given)]
+        _check(known, network)
+        path = fetch(known, reporter)
+    elif path.exists() or _is_path(str(given)):
+        return read(path, network=network, preprocess=preprocess)  # which says what is wrong with it
+    else:
+        raise _nowhere(str(given))
+    if known is None:
+        return read(given, network=network, preprocess=preprocess)
+    _check(known, network)
+    weights = read(path, network=known.network, preprocess=preprocess)
+    classes = class_names() if weights.network.classes == len(class_names()) else None
+    wanted = known.input if preprocess is None else weights.input
+    fitted = weights.network.with_input((weights.network.input[0], *wanted.size))
+    return replace(weights, name=known.name, source=known.publisher, network=fitted, input=wanted, classes=classes)
+
+
+def _check(known: Named, network: str | None) -> None:
+    if network not in (None, known.network):
+        raise DeepenoughError(
+            f"{known.name} is of the network {known.network}, not {network}; leave the network out, "
+            "or choose other weights"
+        )
+
+
+def _is_path(given: str) -> bool:
+    """Whether it was meant as a file: it has a folder, or a file's ending."""
+    return "/" in given or "\\" in given or Path(given).suffix.lower() in SUFFIXES
+
+
+def _nowhere(given: str) -> DeepenoughError:
+    """The error for what is neither a name nor a file, with near matches among both."""
+    if given in GROUPS:
+        names = ", ".join(name for name, entry in NAMED.items() if entry.publisher == given)
+        return DeepenoughError(f"weights {given!r} are many; give one of them: {names}")
+    files = [entry.name for entry in Path().iterdir() if entry.is_file()]
+    near = nearest(given, [*NAMED, *files])
+    hint = f"nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}; " if near else ""
+    return DeepenoughError(
+        f"weights {given!r}: neither a file nor a name of the table; {hint}`deepenough weights list` shows the names"
+    )

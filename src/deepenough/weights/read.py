@@ -1,0 +1,199 @@
+"""Pretrained weights from a file, of whatever format: its content tells, never its name."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepenough.errors import DeepenoughError, nearest, unknown
+from deepenough.files import sha256
+from deepenough.nets.network import Network
+from deepenough.nets.serialization import loads
+from deepenough.nets.shapes import ShapeError
+from deepenough.weights.inputs import PRESETS, Input, preset
+from deepenough.weights.weights import Weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+HDF5 = b"\x89HDF\r\n\x1a\n"
+TORCH_LEGACY = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"  # the number that torch.save began files with until 1.6
+CAFFE_STARTS = (b"\x0a", b"\x12", b"\xa2\x06")  # NetParameter's name, V1 layers, layer
+LFS = b"version https://git-lfs"
+
+FORMATS = (
+    "torch (.pth, .pt), safetensors, Keras (.weights.h5, .keras, .h5), Caffe (.caffemodel) and PaddlePaddle (.pdparams)"
+)
+
+NETWORK_FILE = "network.json"
+"""Beside a file of weights, it says that deepenough wrote them, and of which network."""
+
+INPUT_FILE = "preprocess.json"
+"""Beside a file of weights, it says what they expect of an image (`Input.to_json`)."""
+
+
+def read(path: str | Path, *, network: str | None = None, preprocess: str | None = None) -> Weights:
+    """The weights in a file, in the network of the zoo that they were trained as.
+
+    `network` is needed where the file's tensors fit several networks, and may be given always. The preprocessing is
+    `preprocess` (one of `PRESETS`), else that of a `preprocess.json` beside the file, else what the file's source is
+    known to use. A tensor too many, too few or of another shape is an error.
+
+    Of what `deepenough export` and `fit` wrote, the `network.json` beside the file says all that.
+    """
+    path = Path(path)
+    _check_exists(path)
+    if preprocess is not None and preprocess not in PRESETS:
+        raise unknown("preprocessing", preprocess, PRESETS)
+    own = _own(path)
+    if own is not None and network not in (None, own.name):
+        raise DeepenoughError(
+            f"{path} is of the network {own.name}, as {path.with_name(NETWORK_FILE)} says, not of {network}"
+        )
+    source, net, state = _open(path, network, own)
+    wanted = _input(path, preprocess, source, net)
+    classes = _classes(path, net) if own is not None else None
+    return Weights(path.name, source, _for_images(net, wanted, path), state, wanted, sha256(path), classes)
+
+
+def _own(path: Path) -> Network | None:
+    """The network that is described beside a file of weights."""
+    beside = path.with_name(NETWORK_FILE)
+    return loads(beside.read_text(encoding="utf-8")) if beside.is_file() else None
+
+
+def _classes(path: Path, net: Network) -> tuple[str, ...] | None:
+    beside = path.with_name(INPUT_FILE)
+    content = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
+    names = tuple(str(name) for name in content.get("classes", ()))
+    return names if len(names) == net.classes else None
+
+
+def _check_exists(path: Path) -> None:
+    if path.is_file():
+        return
+    if path.is_dir():
+        raise DeepenoughError(f"{path} is a folder; expected a file of weights: {FORMATS}")
+    siblings = [entry.name for entry in path.parent.iterdir() if entry.is_file()] if path.parent.is_dir() else []
+    near = nearest(path.name, siblings)
+    hint = f"; nearest there {'is' if len(near) == 1 else 'are'} {', '.join(near)}" if near else ""
+    if not path.parent.is_dir():
+        hint = f": there is no folder {path.parent}"
+    raise DeepenoughError(f"there is no file {path}{hint}")
+
+
+def _open(path: Path, network: str | None, own: Network | None) -> tuple[str, Network, dict[str, Tensor]]:
+    """Source, network and state, by the reader that the file's first bytes ask for.
+
+    Readers take `own`, the network that deepenough wrote the file of, with its names.
+    """
+    # Readers come with torch, which takes seconds: they are imported when there is something to read.
+    with path.open("rb") as file:
+        start = file.read(512)
+    if start.startswith(b"PK\x03\x04"):
+        members = _members(path)
+        if any(member.endswith("data.pkl") for member in members):
+            from deepenough.weights.torchvision import read_torch
+
+            return read_torch(path, network, own)
+        if "model.weights.h5" in members:
+            from deepenough.weights.keras import read_keras
+
+            return read_keras(path, network, own)
+    elif start.startswith(HDF5):
+        from deepenough.weights.keras import read_keras
+
+        return read_keras(path, network, own)
+    elif _is_safetensors(start, path.stat().st_size):
+        from deepenough.weights.torchvision import read_safetensors
+
+        return read_safetensors(path, network, own)
+    elif start.startswith(b"\x80") and start[1:2] in b"\x02\x03\x04\x05":
+        if TORCH_LEGACY in start[:32]:
+            from deepenough.weights.torchvision import read_torch
+
+            return read_torch(path, network, own)
+        from deepenough.weights.paddle import read_paddle
+
+        return read_paddle(path, network, own)
+    elif start.startswith(CAFFE_STARTS):
+        from deepenough.weights.caffe import read_caffe
+
+        return read_caffe(path, network, own)
+    raise DeepenoughError(f"{path} is {_guess(start)}; known are {FORMATS}")
+
+
+def _members(path: Path) -> list[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except zipfile.BadZipFile as error:
+        raise DeepenoughError(f"{path} is a damaged archive ({error}); fetch it again") from None
+
+
+def _is_safetensors(start: bytes, size: int) -> bool:
+    return len(start) > 8 and start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size - 8
+
+
+def _guess(start: bytes) -> str:
+    if not start:
+        return "empty"
+    if start.startswith(LFS):
+        return "a pointer of Git LFS, not the weights (`git lfs pull` fetches them)"
+    if start.lstrip()[:1] == b"<":
+        return "a web page, not weights"
+    return "of a format that is not known"
+
+
+def _input(path: Path, preprocess: str | None, source: str, net: Network) -> Input:
+    if preprocess is not None:
+        return _preset(preprocess, net)
+    beside = path.with_name(INPUT_FILE)
+    if beside.is_file():
+        try:
+            content = json.loads(beside.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise DeepenoughError(f"{beside} is not JSON: {error}") from None
+        if not isinstance(content, dict):
+            raise DeepenoughError(f"{beside} holds a {type(content).__name__}; expected an object with size, mean, ...")
+        size = content.get("size")
+        if not (isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size)):
+            raise DeepenoughError(f"{beside}: size is {size!r:.80}; expected [height, width] in pixels")
+        try:
+            return Input.from_json(content)
+        except TypeError as error:
+            raise DeepenoughError(f"{beside}: {error}; expected are size, shorter, order, mean, std") from None
+    return _preset({"caffe": "caffe-bgr"}.get(source, source), net)
+
+
+def _preset(name: str, net: Network) -> Input:
+    """The preset, for the images that the network takes where a file fixed their size."""
+    known = preset(name, net.name)
+    size = (net.input[1], net.input[2])
+    if known.size != size and not _takes(net, known.size):
+        known = replace(known, size=size, shorter=None if known.shorter is None else max(known.shorter, *size))
+    return known
+
+
+def _takes(net: Network, size: tuple[int, int]) -> bool:
+    """Whether images of `size` leave every tensor's shape as it is."""
+    from deepenough.weights.match import shapes
+
+    try:
+        return shapes(net) == shapes(net.with_input((net.input[0], *size)))
+    except ShapeError:
+        return False
+
+
+def _for_images(net: Network, wanted: Input, path: Path) -> Network:
+    """The network for the images that come out of the preprocessing."""
+    if not _takes(net, wanted.size):
+        height, width = net.input[1:]
+        raise DeepenoughError(
+            f"{path}: the preprocessing gives images of {wanted.size[1]}x{wanted.size[0]}, and the dense layers of "
+            f"{net.name} in this file take {width}x{height}; change size in {path.with_name(INPUT_FILE)}"
+        )
+    return net.with_input((net.input[0], *wanted.size))

@@ -1,0 +1,31 @@
+"""Pretrained weights in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deepenough.nets.network import Network
+from deepenough.weights.inputs import Input
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """A network of the zoo with somebody's weights.
+
+    `state` holds float32 tensors on the CPU by the module paths of `build(network)`, all of them. `name` is what the
+    user called them, `source` who made them ("torchvision", "caffe", ...), `classes` the class names where they are
+    known. `sha256` is that of the file that they came from, in hexadecimal.
+    """
+
+    name: str
+    source: str
+    network: Network
+    state: Mapping[str, Tensor]
+    input: Input
+    sha256: str
+    classes: tuple[str, ...] | None = None

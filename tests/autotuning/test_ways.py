@@ -1,0 +1,418 @@
+"""Choosing how a step is computed, and what happens where memory runs out."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from small import make_images, make_network
+from torch._dynamo.testing import CompileCounter
+
+from deepenough.autotuning import measure as measuring
+from deepenough.autotuning.measure import FREE, Laps, Measured, Notes, at_once, measure, step_bytes, timed
+from deepenough.autotuning.ways import NOTICEABLE, Way, best, others
+from deepenough.data.streamed import Streamed
+from deepenough.errors import DeepenoughError
+from deepenough.nets import NETWORKS, Conv, Dense, Flatten, GlobalAvgPool, Network, Relu, activations
+from deepenough.training import Interrupted, Recipe, train
+from deepenough.training import perform as performing
+from deepenough.training.feed import batches
+from deepenough.training.loop import Supervisor
+from deepenough.training.loss import Objective
+from deepenough.training.memory import available, peak
+from deepenough.training.perform import fresh
+from deepenough.training.process_group import ALONE, Group
+from deepenough.training.step import Step
+
+TRAIN, HELD_OUT = np.arange(64), np.arange(64, 96)
+RECIPE = Recipe(epochs=2, batch=16, lr=0.05, device="cpu")
+
+
+@given(
+    st.lists(st.tuples(st.floats(1e-6, 1), st.floats(0, 1000)), min_size=1, max_size=5),
+    st.floats(1, 1e9),
+)
+def test_the_best_way_is_soonest_or_the_recipes_own(paces: list[tuple[float, float]], images: float) -> None:
+    ways = [Way(seconds=seconds, first=first) for seconds, first in paces]
+    chosen = best(ways, images)
+    soonest = min(way.total(images) for way in ways)
+    assert chosen is ways[0] or chosen.total(images) == soonest
+    assert (1 - NOTICEABLE) * chosen.total(images) <= soonest or chosen is not ways[0]
+
+
+def test_a_compiler_has_to_pay_back() -> None:
+    eager, compiled = Way(seconds=0.5), Way(compiled=True, seconds=0.5 / 1.2, first=62)  # ResNet-50 on two cores
+    assert best([eager, compiled], 300) is eager
+    assert best([eager, compiled], 30_000) is compiled
+
+
+def test_only_what_is_left_open_is_tried() -> None:
+    cpu = list(others(Way(), "cpu", 1, FREE))
+    assert cpu == [("memory_format", "contiguous"), ("precision", "bfloat16"), ("compiled", True)]
+    assert list(others(Way(), "cpu", 1, FREE - {"precision", "compiled"})) == cpu[:1]
+    assert ("threads", 4) in others(Way(), "cpu", 8, FREE)
+    assert {("precision", "tf32"), ("precision", "float16")} < set(others(Way(), "cuda", 8, FREE))
+
+
+@pytest.mark.parametrize("fast", ["bfloat16", "float16"])
+def test_float16_is_for_where_bfloat16_is_no_faster(fast: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def timed(way: Way, *rest: Any, **more: Any) -> Way:
+        asked.append(way.precision)
+        return replace(way, seconds=0.5 if way.precision == fast else 1.0)
+
+    monkeypatch.setattr(measuring, "timed", timed)
+    choices = others(Way(), "cuda", 1, frozenset({"precision"}))
+    monkeypatch.setattr(measuring, "others", lambda *_: choices)
+    found = measure(make_network(), RECIPE, make_images(), TRAIN, planned=1e6, cache=tmp_path)
+    assert found.chosen.precision == fast
+    assert ("float16" in asked) == (fast == "float16")
+
+
+def test_a_step_is_measured_and_what_was_tried_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Way] = []
+
+    def timed(way: Way, *rest: Any, **more: Any) -> Way:
+        asked.append(way)
+        return replace(way, seconds=0.5 if way.memory_format == "contiguous" else 1.0)
+
+    monkeypatch.setattr(measuring, "timed", timed)
+    images, network = make_images(), make_network()
+    found = measure(network, RECIPE, images, TRAIN, planned=1e6, cache=tmp_path)
+    assert found.chosen.memory_format == "contiguous"
+    assert [way.precision for way in asked] == ["float32", "float32", "bfloat16", "float32"]
+    assert asked[2].memory_format == "contiguous"  # each change is tried on the best so far
+    assert "contiguous 2.00 times as fast" in str(found)
+    assert Measured.from_json(json.loads(json.dumps(found.to_json()))) == found
+    asked.clear()
+    (notes,) = (path.read_text() for path in tmp_path.rglob("*.json"))
+    assert measure(network, RECIPE, images, TRAIN, planned=1e6, cache=tmp_path) == found
+    assert len(asked) == 1  # the recipe's own, anew
+    assert [path.read_text() for path in tmp_path.rglob("*.json")] == [notes]
+    asked.clear()
+    measure(network, RECIPE, images, TRAIN, planned=300, cache=tmp_path / "other")
+    assert len(asked) == 1  # a short training is not worth a trial
+
+
+def test_real_steps_are_timed(tmp_path: Path) -> None:
+    found = measure(make_network(), RECIPE, make_images(), TRAIN, planned=2e5, cache=tmp_path)
+    assert found.tried[0].recipe(RECIPE) == RECIPE
+    assert all(0 < way.seconds < 1 for way in found.tried)
+    assert {way.memory_format for way in found.tried} == {"channels_last", "contiguous"}
+
+
+def test_a_compiler_starts_anew_for_each_size_and_that_is_no_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of an epoch differ by an image: here three of 16 images, and one of 15 at the end."""
+    compiling, sizes = 0.4, set[int]()
+
+    def compile_(model: torch.nn.Module) -> Any:
+        def forward(images: torch.Tensor) -> Any:
+            if len(images) not in sizes:
+                sizes.add(len(images))
+                time.sleep(compiling)
+            return model(images)
+
+        return forward
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    way = timed(Way(compiled=True), make_network(), RECIPE, make_images(), TRAIN[:63])
+    assert sizes == {15, 16}
+    assert way.seconds < compiling / 16 / 2  # an image
+    assert 2 * compiling < way.first + 2 * 16 * way.seconds  # both are counted as what beginning takes
+
+
+def test_a_slow_way_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = []
+
+    def slow(self: Step, batch: Any, *rest: Any, **more: Any) -> torch.Tensor:
+        steps.append(len(batch.images))
+        time.sleep(0.1)
+        return plain(self, batch, *rest, **more)
+
+    plain = Step.__call__
+    monkeypatch.setattr(Step, "__call__", slow)
+    way = timed(Way(), make_network(), RECIPE, make_images(), TRAIN, limit=0.05)
+    assert len(steps) == 1
+    assert way.seconds > 0.1 / 16
+
+
+def test_where_no_image_fits_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    starved(monkeypatch, 0)
+    with pytest.raises(DeepenoughError, match="with 2 images at once takes more memory"):
+        measure(make_network(), RECIPE, make_images(), TRAIN, planned=1e6, least=2, cache=tmp_path)
+
+
+def test_a_compiler_that_fails_is_not_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def compile_(model: torch.nn.Module) -> Any:
+        raise RuntimeError("no C++ compiler")
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    monkeypatch.setattr(measuring, "price", lambda *_: 0.0)
+    found = measure(make_network(), RECIPE, make_images(), TRAIN, planned=1e6, cache=tmp_path)
+    assert not found.chosen.compiled
+    assert all(way.seconds < math.inf for way in found.tried)
+    with pytest.raises(DeepenoughError, match=r"torch.compile failed \(no C\+\+ compiler\); leave out --compile"):
+        measure(make_network(), replace(RECIPE, compiled=True), make_images(), TRAIN, planned=1e6, cache=tmp_path)
+
+
+def test_what_a_step_remembers_is_counted() -> None:
+    network = Network("three", (3, 8, 8), (Conv(4), Relu(), GlobalAvgPool(), Dense(5)))
+    assert activations(network) == 3 * 64 + 4 * 64 + 4 * 64 + 4 + 5
+    flat = Network("flat", (3, 8, 8), (Flatten(), Dense(5)))
+    assert activations(flat) == 3 * 64 + 5
+
+
+def test_as_many_images_go_through_at_once_as_fit() -> None:
+    network = NETWORKS["resnet50"]()
+    assert at_once(network, 128, None) == 0
+    assert at_once(network, 128, 10**12) == 0
+    some = at_once(network, 128, 4 * 10**9)
+    assert 1 < some < 128
+    assert step_bytes(network, some) <= 0.8 * 4e9 < step_bytes(network, 2 * some)
+    assert at_once(network, 128, 1) == 1
+
+
+def test_memory_is_known_here() -> None:
+    taken = peak()
+    assert taken is None or taken > 50 * 2**20
+    there = available()
+    assert there is None or there > 0
+
+
+def starved(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """Memory for so many images at once."""
+    plain = performing.make_step
+
+    def make_step(*given: Any) -> Any:
+        step = plain(*given)
+
+        def forward(images: torch.Tensor) -> object:
+            if len(images) > most:
+                raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+            return step.model(images)
+
+        step.forward = forward
+        return step
+
+    monkeypatch.setattr(performing, "make_step", make_step)
+
+
+def test_where_memory_runs_out_a_training_goes_on_in_halves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def go(folder: str, recipe: Recipe) -> Any:
+        return train(make_network(), recipe, make_images(), TRAIN, HELD_OUT, tmp_path / folder, seed=1)
+
+    expected = go("halves", replace(RECIPE, micro_batch=8))
+    whole = go("whole", RECIPE)
+    starved(monkeypatch, 8)
+    found = go("starved", RECIPE)
+    assert all(torch.equal(tensor, found.state[name]) for name, tensor in expected.state.items())
+    assert found.steps == whole.steps
+    assert any(not torch.equal(tensor, found.state[name]) for name, tensor in whole.state.items())
+    starved(monkeypatch, 0)
+    with pytest.raises(DeepenoughError, match="with 1 image at once"):
+        go("hopeless", RECIPE)
+
+
+@pytest.mark.parametrize("micro_batch", [1, 5, 16])
+def test_the_gradient_is_that_of_the_whole_batch(micro_batch: int, tmp_path: Path) -> None:
+    network = Network("no norms", (1, 8, 8), (Conv(8), Relu(), GlobalAvgPool(), Dense(4)))
+    recipe = replace(RECIPE, precision="float64")
+
+    def go(micro_batch: int) -> Any:
+        asked = replace(recipe, micro_batch=micro_batch)
+        return train(network, asked, make_images(), TRAIN, HELD_OUT, tmp_path / str(micro_batch), seed=1)
+
+    whole, pieces = go(0), go(micro_batch)
+    for name, tensor in whole.state.items():
+        torch.testing.assert_close(pieces.state[name], tensor, rtol=1e-10, atol=1e-12)
+
+
+def test_a_measurement_that_was_stopped_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was cut short: what it would say is wrong, and must not be remembered."""
+    asked: list[bool] = []
+
+    def stop() -> bool:
+        return bool(asked)
+
+    def timing(way: Way, *given: Any, **named: Any) -> Way:
+        if way.memory_format == "contiguous":
+            asked.append(True)
+        return replace(way, seconds=300.0 if asked else 1.0)
+
+    monkeypatch.setattr(measuring, "timed", timing)
+    with pytest.raises(Interrupted):
+        measure(make_network(), RECIPE, make_images(), TRAIN, planned=1e6, stop=stop, cache=tmp_path)
+    assert not list(tmp_path.rglob("*.json"))
+
+
+@pytest.mark.parametrize(("fit", "free", "found"), [(16, 10**12, 8), (3, 10**12, 2), (16, 1, 1)])
+def test_fewer_images_at_once_are_a_limit(
+    fit: int, free: int, found: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ran out of memory before says 8; so many `fit` now, and so many bytes are `free`."""
+
+    def timing(way: Way, *given: Any, **named: Any) -> Way:
+        return replace(way, seconds=1.0 if 0 < way.micro_batch <= fit else math.inf)
+
+    monkeypatch.setattr(measuring, "timed", timing)
+    monkeypatch.setattr(measuring, "available", lambda: free)
+    measured = measure(
+        make_network(), replace(RECIPE, micro_batch=8), make_images(), TRAIN, planned=1.0, cache=tmp_path
+    )
+    assert measured.chosen.micro_batch == found
+
+
+def test_a_way_without_memory_is_tried_again_another_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def timing(way: Way, *given: Any, **named: Any) -> Way:
+        return replace(way, seconds=math.inf if way.memory_format == "contiguous" and full else 1.0)
+
+    def tried() -> list[str]:
+        found = measure(make_network(), RECIPE, make_images(), TRAIN, planned=1e6, free=free, cache=tmp_path)
+        return [way.memory_format for way in found.tried]
+
+    monkeypatch.setattr(measuring, "timed", timing)
+    free, full = frozenset({"memory_format"}), True
+    assert tried() == ["channels_last"]
+    full = False
+    assert tried() == ["channels_last", "contiguous"]
+
+
+def test_what_was_noted_of_streamed_images_is_theirs(tmp_path: Path) -> None:
+    kept, streamed = make_images(), make_images()
+    streamed.pixels = Streamed.__new__(Streamed)
+    notes = [
+        Notes(tmp_path, make_network(), RECIPE, images, torch.device("cpu")).path for images in (kept, streamed, kept)
+    ]
+    assert notes[0] == notes[2] != notes[1]
+
+
+def test_any_number_of_networks_can_be_compiled_after_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch compiles one piece of code for eight models at most, and ours all share theirs."""
+    compiled = CompileCounter()
+    plain = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda model: plain(model, backend=compiled))
+    counts = []
+    for width in [*range(4, 16), 4]:
+        network = Network(f"{width} wide", (1, 8, 8), (Conv(width), Relu(), GlobalAvgPool(), Dense(4)))
+        recipe = replace(RECIPE, compiled=True)
+        _, step = fresh(network, recipe, Objective(), torch.device("cpu"), 0, ALONE)
+        step.forward(torch.zeros(2, 1, 8, 8))
+        counts.append(compiled.frame_count)
+    assert counts == [*range(1, 13), 12]  # and one that was there before is not compiled again
+
+
+def test_a_group_on_gpus_sees_in_every_step_that_a_trial_is_over() -> None:
+    """A trial may have fewer steps an epoch than a training lets pass between two looks."""
+    wishes = type("Wishes", (), {"device": SimpleNamespace(type="cuda"), "__gt__": lambda self, other: True})()
+    group = type("Two", (Group,), {"size": 2})()
+    state: Any = SimpleNamespace(step=3)
+    for look, stops in ((1, True), (10, False)):
+        supervisor = Supervisor(None, lambda: False, lambda *_: None, 0, group, look)
+        assert supervisor._stops(state, wishes) is stops
+
+
+class Machine:
+    """A device that takes 3 ms for a step which Python starts in 1 ms, and its clock."""
+
+    def __init__(self) -> None:
+        self.now, self.done, self.waits = 0.0, 0.0, 0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def step(self, seconds: float = 0.003) -> None:
+        self.now += 0.001
+        self.done = max(self.done, self.now) + seconds
+
+    def wait(self) -> None:
+        self.now, self.waits = max(self.now, self.done), self.waits + 1
+
+
+def test_a_device_is_not_waited_for_after_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine()
+    monkeypatch.setattr(measuring, "time", machine)
+    laps = Laps(warm=3, wait=machine.wait)
+    machine.step(0.5)  # the first is slow
+    while not laps.over():
+        machine.step()
+    pace, first = laps.times()
+    assert pace == pytest.approx(0.003, rel=0.05)  # waited for each time it would be 0.004
+    assert first == pytest.approx(0.5, rel=0.05)
+    assert machine.waits == 3 + 8  # the steps before, and after 1, 2, 4, ... 128 of those that count
+
+
+def test_laps_before_and_after_a_step_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process of a group is asked before each step, and takes that into account."""
+    times = []
+    for early in (False, True):
+        machine = Machine()
+        monkeypatch.setattr(measuring, "time", machine)
+        laps = Laps(warm=2, early=early)
+        over = early and laps.over()
+        while not over:
+            machine.step()
+            machine.wait()
+            machine.now += 0.2 * (len(laps.ends) == early)  # the first is slow
+            over = laps.over()
+        times.append(laps.times())
+    assert times[1] == pytest.approx(times[0])
+    assert times[0] == pytest.approx((0.004, 0.2))
+
+
+def test_a_slow_way_ends_with_one_step_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not with one of those before, which are slower."""
+    machine = Machine()
+    monkeypatch.setattr(measuring, "time", machine)
+    laps = Laps(warm=3, least=1, limit=0.4, wait=machine.wait)
+    machine.step(0.5)
+    while not laps.over():
+        machine.step(0.1)
+    assert laps.times()[0] == pytest.approx(0.1, rel=0.05)
+    assert len(laps.ends) == 4
+
+
+def test_steps_that_were_not_waited_for_are_no_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine()
+    monkeypatch.setattr(measuring, "time", machine)
+    laps = Laps(warm=1, wait=machine.wait)
+    for _ in range(8):
+        machine.step()
+        laps.over()
+    assert math.isnan(laps.ends[-1])
+    assert laps.times()[0] == pytest.approx(0.0035, rel=0.2)
+
+
+@given(count=st.integers(1, 3000), batch=st.integers(1, 300))
+def test_one_size_is_the_larger_of_an_epoch(count: int, batch: int) -> None:
+    index, size = measuring._one_size(np.arange(count), batch)
+    assert size == max(len(each) for each in batches(np.arange(count), batch, seed=0, epoch=0))
+    assert {len(each) for each in batches(index, size, seed=0, epoch=0)} == {size}
+
+
+def test_without_memory_for_recordings_a_way_is_timed_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring, "recording", lambda device, group: True)
+    asked: list[bool] = []
+
+    def once(way: Way, *given: Any) -> Way:
+        records = given[4]
+        asked.append(records)
+        if records or len(asked) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return replace(way, seconds=0.5)
+
+    monkeypatch.setattr(measuring, "_timed", once)
+    wanted = (Way(), make_network(), RECIPE, make_images(), TRAIN)
+    assert timed(*wanted).seconds == 0.5
+    assert timed(*wanted).seconds == math.inf
+    assert asked == [True, False, True, False]

@@ -1,0 +1,467 @@
+"""Candidates side by side on Ray against one after the other: the same decisions and weights."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from deepenough import DeepenoughError, fit, record, resume
+from deepenough.distribution import ray_cluster as clusters
+from deepenough.distribution.ray_cluster import Cluster, Order, SideBySide
+from deepenough.distribution.ray_workers import Crew
+from deepenough.experiment.setup import measure_ahead
+from deepenough.nets import Network
+from deepenough.search.architectures import ladder
+from deepenough.training import Interrupted, Recipe, Trained
+from deepenough.training.curve import Epoch
+from deepenough.training.out_of_memory import ShortError
+
+WEIGHTS = "model/weights.safetensors"
+
+pytest.importorskip("ray")
+pytestmark = pytest.mark.xdist_group("ray")
+
+
+@pytest.fixture(scope="module")
+def options(quick: dict[str, Any]) -> dict[str, Any]:
+    """Three rungs, some of which end early, and folds."""
+    return {**quick, "max_depth": 11, "epochs": 6}
+
+
+@pytest.fixture(scope="module")
+def unaided(options: dict[str, Any], shapes: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What this machine comes to without Ray."""
+    return fit(shapes, out=tmp_path_factory.mktemp("unaided") / "run", **options).folder
+
+
+def decided(folder: Path) -> Any:
+    """What a search did and decided, without times."""
+    found = record.load(folder)
+    assert found.decision is not None
+    return (
+        found.decision.model_dump(),
+        [step.model_dump() for step in found.steps],
+        [(c.name, c.state, c.cost, [t.epochs for t in c.trainings], c.decision) for c in found.candidates],
+    )
+
+
+@pytest.mark.parametrize(
+    "more", [{"target": 0.75}, {"folds": 2, "max_depth": 7}, {"lr": 1e8, "epochs": 2, "max_depth": 7}]
+)
+def test_a_cluster_comes_to_the_same_answer(
+    more: dict[str, Any],
+    options: dict[str, Any],
+    shapes: Path,
+    cache: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    alone = fit(shapes, out=tmp_path / "alone", **options | more).folder
+    together = fit(shapes, out=tmp_path / "together", ray="local", **options | more).folder
+    assert "Token authentication" not in caplog.text  # a process's first Ray says so
+    assert decided(together) == decided(alone)
+    assert (together / WEIGHTS).read_bytes() == (alone / WEIGHTS).read_bytes()
+
+
+def test_a_candidate_may_be_trained_by_several_processes(
+    options: dict[str, Any], shapes: Path, cache: Path, tmp_path: Path
+) -> None:
+    given = {**options, "max_depth": 7, "threads": 1}
+    alone = fit(shapes, out=tmp_path / "alone", **given).record
+    together = fit(shapes, out=tmp_path / "together", ray="local", processes=2, **given).record
+    assert together.decision is not None
+    assert alone.decision is not None
+    assert together.decision.depth == alone.decision.depth
+    for one, other in zip(alone.candidates, together.candidates, strict=True):
+        mine, theirs = one.trainings[0].curve, other.trainings[0].curve
+        assert other.name == one.name
+        assert [epoch.train_loss for epoch in theirs] == pytest.approx([epoch.train_loss for epoch in mine], rel=1e-3)
+
+
+def test_a_lost_helper_is_made_up_for(
+    options: dict[str, Any], shapes: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = tmp_path / "killed"
+    plain = clusters.epochs_of
+
+    def has_a_helper_that_dies(order: Any, held: Any, crew: Any) -> Any:
+        from deepenough.distribution import ray_workers as there
+
+        helps = there.help_along
+
+        def dies_once(*given: Any) -> None:
+            import os
+
+            from deepenough.distribution.torchrun import Processes
+
+            if not killed.exists():
+                killed.write_text("")
+                Processes.order = lambda self, what: os._exit(1)  # type: ignore[method-assign]
+            helps(*given)
+
+        there.help_along = dies_once
+        yield from plain(order, held, crew)
+
+    monkeypatch.setattr(clusters, "epochs_of", has_a_helper_that_dies)
+    given = {**options, "max_depth": 3, "threads": 1}
+    found = fit(shapes, out=tmp_path / "together", ray="local", processes=2, **given).record
+    assert killed.exists()
+    assert found.status == "finished"
+
+
+def test_a_crew_that_runs_out_of_memory_is_begun_anew(
+    options: dict[str, Any], shapes: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, plain = tmp_path / "begun", clusters.epochs_of
+
+    def with_little_memory(order: Any, held: Any, crew: Any) -> Any:
+        from deepenough.training.step import Step
+
+        step = Step.__call__
+
+        def short(self: Any, batch: Any, micro_batch: int = 0, stop: bool = False) -> Any:
+            if micro_batch == 0:
+                raise torch.OutOfMemoryError("simulated")
+            return step(self, batch, micro_batch, stop)
+
+        Step.__call__ = short  # type: ignore[method-assign]
+        with begun.open("a") as file:
+            file.write(f"{order.recipe.micro_batch} ")
+        yield from plain(order, held, crew)
+
+    monkeypatch.setattr(clusters, "epochs_of", with_little_memory)
+    given = {**options, "max_depth": 3, "threads": 1, "batch": 32}
+    found = fit(shapes, out=tmp_path / "together", ray="local", processes=2, **given).record
+    assert begun.read_text() == "0 8 "
+    assert found.status == "finished"
+
+
+def test_a_lost_worker_is_made_up_for(
+    options: dict[str, Any], shapes: Path, unaided: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = tmp_path / "killed"
+    plain = clusters.epochs_of
+
+    def dies_once(order: Any, held: Any, crew: Any) -> Any:
+        import os
+
+        for number, trained in enumerate(plain(order, held, crew)):
+            if number == 2 and not killed.exists():
+                killed.write_text(order.network.name)
+                os._exit(1)
+            yield trained
+
+    monkeypatch.setattr(clusters, "epochs_of", dies_once)
+    together = fit(shapes, out=tmp_path / "together", ray="local", **options).folder
+    monkeypatch.undo()
+    assert killed.exists()
+    assert decided(together) == decided(unaided)
+    assert (together / WEIGHTS).read_bytes() == (unaided / WEIGHTS).read_bytes()
+
+
+def test_a_search_that_was_stopped_goes_on_with_or_without_a_cluster(
+    options: dict[str, Any], shapes: Path, unaided: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    plain, calls = clusters.Cluster.train, []
+
+    def stops(self: Any, *given: Any, **named: Any) -> Any:
+        calls.append(1)
+        return plain(self, *given, **named | ({"stop": lambda: True} if len(calls) == 2 else {}))
+
+    monkeypatch.setattr(clusters.Cluster, "train", stops)
+    with pytest.raises(Interrupted, match="--resume"):
+        fit(shapes, out=run, ray="local", **options)
+    monkeypatch.undo()
+    assert decided(resume(run).folder) == decided(unaided)
+
+
+def test_what_is_wrong_is_said(shapes: Path, options: dict[str, Any], tmp_path: Path, monkeypatch: Any) -> None:
+    with pytest.raises(DeepenoughError, match=r"--ray 127\.0\.0\.1:1: nothing answers"):
+        fit(shapes, out=tmp_path / "a", ray="127.0.0.1:1", **options)
+    with pytest.raises(DeepenoughError, match=r"ray job submit"):
+        fit(shapes, out=tmp_path / "e", ray="ray://127.0.0.1:1", **options)
+    with pytest.raises(DeepenoughError, match="12 processes with"):
+        fit(shapes, out=tmp_path / "c", ray="local", processes=12, **options)
+    with pytest.raises(DeepenoughError, match="4096 processes for batches of"):
+        fit(shapes, out=tmp_path / "f", ray="local", processes=4096, **options)
+    with pytest.raises(DeepenoughError, match="with --ray"):
+        fit(shapes, out=tmp_path / "d", processes=2, **options)
+    monkeypatch.setattr(clusters, "find_spec", lambda name: None)
+    with pytest.raises(DeepenoughError, match=r"pip install 'deepenough\[cluster\]'"):
+        fit(shapes, out=tmp_path / "b", ray="local", **options)
+    assert not any(tmp_path.iterdir())  # nothing is in the way of a second try
+
+
+SHALLOW, DEEP, OTHER = (rung.network for rung in ladder(["residual"], [1.0], (1, 8, 8), 2)[:3])
+WISH = SideBySide("local")
+IMAGES: Any = SimpleNamespace(fingerprint="", blocks=None, in_blocks=False, classes=("cat", "dog"))
+
+
+def order(network: Network, fold: int) -> Order:
+    return Order(network, Recipe(epochs=2), np.arange(10), np.array([fold]), seed=0)
+
+
+def state(of: Order, ended: str = "finished", epochs: int = 2) -> Trained:
+    """What a training came to."""
+    nan = float("nan")
+    curve = tuple(Epoch(number + 1, 0.5, 0.5, *(nan,) * 5, lr=0.1, seconds=1.0) for number in range(epochs))
+    return replace(clusters.untrained(of, IMAGES), curve=curve, epochs=epochs, ended=ended)
+
+
+class Stream:
+    """A training on the paper cluster; `epochs` are what it still gives, errors among them."""
+
+    def __init__(self, order: Order, epochs: list[Any]) -> None:
+        self.order, self.epochs, self.state = order, epochs, "running"
+
+    def __next__(self) -> Any:
+        if not self.epochs:
+            raise StopIteration
+        return self.epochs.pop(0)
+
+    def completed(self) -> Stream:
+        return self
+
+
+class FailedError(Exception):
+    """A Ray error, of a task that failed with `cause`."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__("Traceback\n of many\n lines")
+        self.cause = cause
+
+
+class PaperRay:
+    """What a cluster asks of Ray. Trainings run until a test says that they are through."""
+
+    exceptions = SimpleNamespace(RayError=FailedError)
+    taken = 0.0
+    util = SimpleNamespace(
+        placement_group=lambda bundles: object(),
+        remove_placement_group=lambda place: None,
+        scheduling_strategies=SimpleNamespace(PlacementGroupSchedulingStrategy=lambda place, **_: place),
+    )
+
+    def __init__(self, *machines: dict[str, float]) -> None:
+        self.machines = [{"Alive": True, "Resources": machine} for machine in machines]
+        self.begun: list[Stream] = []
+        self.gives: Callable[[Order], list[Any]] = lambda of: [state(of, "an epoch", epochs=1), state(of)]
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return self.machines
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"GPU": sum(machine["Resources"].get("GPU", 0) for machine in self.machines)}
+
+    def available_resources(self) -> dict[str, float]:
+        return {"GPU": self.cluster_resources()["GPU"] - self.taken}
+
+    def put(self, what: Any) -> Any:
+        return what
+
+    def remote(self, **options: Any) -> Callable[..., Any]:
+        def begin(of: Order, *_: Any) -> Stream:
+            self.begun.append(Stream(of, self.gives(of)))
+            return self.begun[-1]
+
+        return lambda function: SimpleNamespace(remote=begin)
+
+    def wait(self, streams: list[Stream], timeout: float, fetch_local: bool) -> tuple[list[Stream], list[Stream]]:
+        """With a timeout, for a next epoch; without, whether a training is through."""
+        return [s for s in streams if (s.epochs if timeout else s.state == "through")], []
+
+    def get(self, epoch: Any) -> Any:
+        if isinstance(epoch, Exception):
+            raise epoch
+        return epoch
+
+    def cancel(self, stream: Stream, force: bool) -> None:
+        stream.state = "ended"
+
+    def running(self) -> list[tuple[Network, int]]:
+        return [(s.order.network, int(s.order.held_out[0])) for s in self.begun if s.state == "running"]
+
+
+def paper(*machines: dict[str, float], threads: int = 1, taken: float = 0.0, **crew: Any) -> tuple[PaperRay, Cluster]:
+    ray = PaperRay(*machines)
+    ray.taken = taken
+    return ray, Cluster(ray, IMAGES, Crew(threads, **crew))
+
+
+def trained(cluster: Cluster, of: Order, folder: Path, **more: Any) -> Trained:
+    return cluster.train(of.network, of.recipe, IMAGES, of.train, of.held_out, folder, seed=of.seed, **more)
+
+
+def orders(*networks: Network, folds: int, taken: list[Order] | None = None) -> dict[Network, Iterator[Order]]:
+    """Every fold of some networks; what was taken of them goes into `taken`."""
+
+    def lazily(network: Network) -> Iterator[Order]:
+        for fold in range(folds):
+            if taken is not None:
+                taken.append(order(network, fold))
+            yield order(network, fold)
+
+    return {network: lazily(network) for network in networks}
+
+
+def test_others_begin_as_soon_as_there_is_room(tmp_path: Path) -> None:
+    ray, cluster = paper({"CPU": 2})
+    taken: list[Order] = []
+    cluster.ahead(orders(SHALLOW, DEEP, folds=4, taken=taken))
+    assert ray.running() == [(SHALLOW, 0), (SHALLOW, 1)]
+    seen = []
+
+    def progress(*_: Any) -> None:
+        seen.append(ray.running())
+        ray.begun[1].state = "through"  # which nobody has looked at yet
+
+    trained(cluster, order(SHALLOW, 0), tmp_path / "0", progress=progress)
+    assert seen == [[(SHALLOW, 0), (SHALLOW, 1)], [(SHALLOW, 0), (SHALLOW, 2)]]
+    trained(cluster, order(SHALLOW, 1), tmp_path / "1")
+    assert ray.running() == [(SHALLOW, 2), (SHALLOW, 3)]
+    assert len(taken) == len(ray.begun) == 4
+
+
+def test_what_is_not_wanted_any_more_is_ended(tmp_path: Path) -> None:
+    ray, cluster = paper({"CPU": 3})
+    cluster.ahead(orders(SHALLOW, DEEP, folds=2))
+    assert ray.running() == [(SHALLOW, 0), (SHALLOW, 1), (DEEP, 0)]
+    trained(cluster, order(SHALLOW, 0), tmp_path, watch=lambda curve: "hopeless")
+    cluster.ahead(orders(DEEP, folds=2))
+    assert ray.running() == [(DEEP, 0), (DEEP, 1)]
+    assert ray.begun[1].state == "ended"
+
+
+@pytest.mark.parametrize("wanted", [order(OTHER, 0), replace(order(SHALLOW, 0), seed=1)])
+def test_what_is_wanted_now_never_waits_for_what_runs_ahead(wanted: Order, tmp_path: Path) -> None:
+    ray, cluster = paper({"CPU": 2})
+    cluster.ahead(orders(SHALLOW, DEEP, folds=2))
+    seen = []
+    trained(cluster, wanted, tmp_path, progress=lambda *_: seen.append(ray.running()))
+    assert seen == [[(SHALLOW, 0), (wanted.network, 0)]] * 2
+    assert ray.running() == [(SHALLOW, 0)]  # and nothing that was announced is begun any more
+
+
+def test_room_is_counted_by_machines() -> None:
+    four = [{"CPU": 4.0}] * 4
+    assert paper(*four, threads=8)[1].room() == 0
+    assert paper(*four, threads=3)[1].room() == 4
+    assert paper(*four, threads=3, processes=3)[1].room() == 1
+    assert paper({"CPU": 8.0}, {"CPU": 8.0, "GPU": 1.0}, device="cuda")[1].room() == 1
+    assert paper({"CPU": 8.0, "GPU": 4.0}, device="cuda", taken=1.0)[1].room() == 3  # by whoever started the search
+    assert paper({"CPU": 8.0, "GPU": 1.0}, device="cuda", taken=1.0)[1].room() == 0
+    ray, cluster = paper(*four)
+    ray.machines[0]["Alive"] = False
+    assert cluster.room() == 12
+
+
+def test_the_time_limit_holds_while_nothing_comes(tmp_path: Path) -> None:
+    ray, cluster = paper({"CPU": 1})
+    ray.gives = lambda of: [[state(of, "an epoch", 1)], [state(of)], []][int(of.held_out[0])]
+    over = time.monotonic() - 1
+    with pytest.raises(DeepenoughError, match="not one epoch within --time-limit"):
+        trained(cluster, order(SHALLOW, 2), tmp_path / "2", deadline=over)
+    begun = trained(cluster, order(SHALLOW, 0), tmp_path / "0", deadline=time.monotonic() + 0.1)
+    assert (begun.ended, begun.epochs) == ("out of time", 1)
+    trained(cluster, order(SHALLOW, 1), tmp_path / "1")
+    nothing = trained(cluster, order(SHALLOW, 2), tmp_path / "2", deadline=over)
+    assert (nothing.ended, nothing.epochs, nothing.probabilities.tolist()) == ("out of time", 0, [[0.5, 0.5]])
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (FailedError(ValueError("first\nsecond")), "Ray: ValueError: first"),
+        (FailedError(FailedError(DeepenoughError("our own\nwords"))), "our own\nwords"),
+    ],
+)
+def test_a_worker_s_error_is_said_plainly(error: Exception, said: str, tmp_path: Path) -> None:
+    ray, cluster = paper({"CPU": 1})
+    ray.gives = lambda of: [error]
+    with pytest.raises(DeepenoughError) as raised:
+        trained(cluster, order(SHALLOW, 0), tmp_path)
+    assert str(raised.value) == said
+
+
+def test_a_crew_without_memory_begins_anew_with_half(tmp_path: Path) -> None:
+    ray, cluster = paper({"CPU": 2}, processes=2)
+    some = order(SHALLOW, 0)
+
+    def gives(of: Order) -> list[Any]:
+        at_once = of.recipe.micro_batch or 32
+        if at_once > 8:
+            return [state(of, "an epoch", epochs=1), FailedError(ShortError(at_once, 2, at_once // 2))]
+        return [state(of)]
+
+    ray.gives = gives
+    found = trained(cluster, some, tmp_path)
+    assert [stream.order.recipe.micro_batch for stream in ray.begun] == [0, 16, 8]
+    assert found.ended == "finished"
+    trained(cluster, some, tmp_path)  # it is the training that was asked for, and there
+    assert len(ray.begun) == 3
+
+
+def test_a_cluster_with_gpus_wants_one_where_steps_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    monkeypatch.setattr(ray, "init", lambda **_: None)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8.0, "GPU": 2.0})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(Cluster, "__post_init__", lambda self: None)
+    monkeypatch.setattr(Cluster, "room", lambda self: 4)
+    with pytest.raises(DeepenoughError, match="--entrypoint-num-gpus 1"), clusters.cluster(WISH, IMAGES, 1, "auto"):
+        pass
+    with clusters.cluster(WISH, IMAGES, 1, "cpu") as found:
+        assert found.crew.gpus == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="niceness is POSIX's")
+def test_workers_on_this_machine_are_no_slower_than_a_training_without_ray() -> None:
+    with clusters.cluster(WISH, IMAGES, 1, "cpu") as found:
+        assert found.ray.get(found.ray.remote(lambda: os.nice(0)).remote()) == os.nice(0)
+
+
+def test_curves_of_a_cluster_go_to_tensorboard_too(tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    _, cluster = paper({"CPU": 1})
+    trained(cluster, order(SHALLOW, 0), tmp_path / "run", tensorboard=tmp_path / "curves")
+    points = accumulator.EventAccumulator(str(tmp_path / "curves")).Reload().Scalars("top1/train")
+    assert [point.step for point in points] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("mishap", "deadline", "measured"),
+    [(None, None, [1, 2, 3]), (DeepenoughError("no room"), None, [1, 2]), (None, 0.0, [])],
+)
+def test_what_is_measured_beforehand_ends_no_search(
+    mishap: Exception | None, deadline: float | None, measured: list[int]
+) -> None:
+    def way(rung: int) -> None:
+        seen.append(rung)
+        if mishap and rung == 2:
+            raise mishap
+
+    seen: list[int] = []
+    setting: Any = SimpleNamespace(ladder=[1, 2, 3], workshop=SimpleNamespace(way=way, deadline=deadline))
+    measure_ahead(setting)
+    assert seen == measured
+
+
+def test_a_wish_to_stop_is_heard_while_ways_are_measured_beforehand() -> None:
+    def way(rung: int) -> None:
+        raise Interrupted("stopped")
+
+    setting: Any = SimpleNamespace(ladder=[1], workshop=SimpleNamespace(way=way, deadline=None))
+    with pytest.raises(Interrupted):
+        measure_ahead(setting)

@@ -1,0 +1,66 @@
+"""Options come back from JSON as they went, and say what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepenough.errors import DeepenoughError
+from deepenough.experiment.options import Options
+
+share = st.floats(0.001, 0.999)
+options = st.builds(
+    Options,
+    data=st.none() | st.text(),
+    target=st.none() | share,
+    family=st.lists(st.sampled_from(["residual", "plain", "inception"]), min_size=1, unique=True).map(tuple),
+    width=st.lists(st.floats(0.1, 4), min_size=1).map(tuple),
+    margin=share,
+    minimize=st.sampled_from(["depth", "parameters", "macs"]),
+    metric=st.sampled_from(["top1", "balanced"]),
+    budget=st.none() | st.floats(0.1, 10),
+    folds=st.none() | st.integers(1, 10),
+    time_limit=st.none() | st.floats(1, 1e6),
+    seed=st.integers(0, 2**31),
+    switches=st.dictionaries(st.sampled_from(["rotation", "shift"]), st.floats(0, 1)),
+    tensorboard=st.booleans(),
+)
+
+
+@given(options)
+def test_options_come_back_from_json(asked: Options) -> None:
+    assert Options.from_json(json.loads(json.dumps(asked.to_json()))) == asked
+
+
+def test_an_unknown_option_names_the_nearest() -> None:
+    with pytest.raises(DeepenoughError, match=r"option 'margn' is not known; nearest .*margin"):
+        Options.from_json({"margn": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ({"target": 95}, "for 95% write 0.95"),
+        ({"margin": 2}, "for 2 points write 0.02"),
+        ({"metric": "top2"}, "nearest is top1"),
+        ({"minimize": "deph"}, "nearest is depth"),
+        ({"weights": "x", "scratch": True}, "--scratch does not"),
+        ({"weights": "x", "family": ("plain",)}, "--family, --width or --max-depth does not"),
+        ({"network": "resnet50"}, "it says what --weights are"),
+        ({"preprocess": "timm"}, "it says what --weights are"),
+        ({"target": float("nan")}, "--target nan"),
+        ({"width": (float("nan"),)}, "--width nan"),
+        ({"lr": float("nan")}, "--lr nan"),
+        ({"time_limit": 0}, "--time-limit 0: expected more than 0"),
+    ],
+)
+def test_what_makes_no_sense_is_an_error(wrong: dict[str, object], expected: str) -> None:
+    with pytest.raises(DeepenoughError, match=expected):
+        Options(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_budget_follows_the_question() -> None:
+    assert (Options().search_budget, Options(target=0.9).search_budget, Options(budget=3).search_budget) == (0.5, 2, 3)

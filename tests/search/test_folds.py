@@ -1,0 +1,76 @@
+"""What decides: the validation split where it can resolve the margin, else folds over all images but test."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deepenough.data.split import make_folds
+from deepenough.search.folds import FOLDS, Part, Parts, parts
+
+
+def images(train: int, validation: int) -> Any:
+    """Two classes in turn, with the test images last."""
+    rows = np.random.default_rng(0).permutation(train + validation)
+    split = SimpleNamespace(train=np.sort(rows[:train]), validation=np.sort(rows[train:]))
+    labels = np.arange(train + validation + 50) % 2
+    groups = np.arange(len(labels))
+    return SimpleNamespace(
+        split=split,
+        labels=labels,
+        folds=lambda k, seed: make_folds(labels, groups, np.sort(rows), k, seed),
+    )
+
+
+def needed(margin: float) -> int:
+    """The number of images at which z * sqrt(0.08 / n) is the margin."""
+    return math.ceil(0.08 * (1.6448536 / margin) ** 2)
+
+
+@pytest.mark.parametrize("margin", [0.01, 0.02, 0.1])
+def test_the_validation_split_decides_from_the_size_that_resolves_the_margin(margin: float) -> None:
+    enough, few = needed(margin), needed(margin) - 1
+    assert parts(images(60, enough), margin, 0).kind == "validation"
+    chosen = parts(images(60, few), margin, 0)
+    assert (chosen.kind, len(chosen.parts)) == ("out-of-fold", FOLDS)
+    assert f"{few:,} validation images alone can't tell" in chosen.why
+
+
+def test_the_validation_part_is_the_split() -> None:
+    data = images(100, 40)
+    chosen = parts(data, 0.01, 0, folds=1)
+    assert chosen.kind == "validation"
+    assert "asked for" in chosen.why
+    np.testing.assert_array_equal(chosen.parts[0].train, data.split.train)
+    np.testing.assert_array_equal(chosen.images, data.split.validation)
+
+
+@pytest.mark.parametrize("folds", [2, 3, 5])
+def test_folds_hold_every_image_out_once_and_never_a_test_image(folds: int) -> None:
+    data = images(100, 40)
+    chosen = parts(data, 0.01, 0, folds)
+    assert len(chosen.parts) == folds
+    np.testing.assert_array_equal(chosen.images, np.arange(140))
+    for part in chosen.parts:
+        assert not set(part.train) & set(part.held_out)
+        assert len(part.train) + len(part.held_out) == 140
+        assert np.bincount(data.labels[part.held_out]).tolist() == pytest.approx([70 / folds, 70 / folds], abs=1)
+
+
+def test_folds_are_a_function_of_the_seed() -> None:
+    first, again, other = (parts(images(100, 40), 0.01, seed) for seed in (3, 3, 4))
+    for one, two in zip(first.parts, again.parts, strict=True):
+        np.testing.assert_array_equal(one.held_out, two.held_out)
+    assert any(
+        not np.array_equal(one.held_out, two.held_out) for one, two in zip(first.parts, other.parts, strict=True)
+    )
+
+
+def test_training_costs_three_passes_and_judging_one() -> None:
+    both = Parts("", (Part(np.arange(10), np.arange(10, 14)), Part(np.arange(4, 14), np.arange(4))), "")
+    assert both.cost(macs=1000, epochs=5) == 5 * 1000 * 2 * (3 * 10 + 4 + 3 * 10)  # the last for the signals
+    assert both.cost(macs=1000, epochs=5, range_images=7) == both.cost(macs=1000, epochs=5) + 1000 * 2 * 3 * 7

@@ -1,0 +1,236 @@
+"""Fetching from a server that breaks off, ignores Range, sends something else, or is not there."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepenough.errors import DeepenoughError
+from deepenough.progress import Reporter
+from deepenough.weights import fetch as module
+from deepenough.weights.fetch import cached, fetch, weights_folder
+from deepenough.weights.names import NAMED, Named
+
+CONTENT = np.random.default_rng(0).bytes(600_000)
+HALF = 300_000
+
+
+class Server(ThreadingHTTPServer):
+    """Answers by the next of `script`, then whole: a number of bytes to break off after, or a kind of answer."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.script: list[int | str] = []
+        self.ranges: list[str | None] = []
+        self.sent = 0
+        self.content = CONTENT
+        self.slow = threading.Event()
+        self.slow.set()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        pass  # clients that hang up are part of the tests
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/models/thing-1234.pth"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        server = self.server
+        asked = self.headers.get("Range")
+        server.ranges.append(asked)
+        answer = server.script.pop(0) if server.script else "whole"
+        server.slow.wait(10)
+        if isinstance(answer, str) and answer.isdigit():
+            self.send_error(int(answer))
+            return
+        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and answer != "ignore" else 0
+        if start >= len(server.content):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(server.content)}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        body = server.content[start:]
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(server.content) - 1}/{len(server.content)}")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if isinstance(answer, int):
+            body = body[:answer]
+        self.wfile.write(body)
+        server.sent += len(body)
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
+    monkeypatch.setenv("DEEPENOUGH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(module, "PAUSE", 0.0)
+    running = Server()
+    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield running
+    running.shutdown()
+    thread.join()
+    running.server_close()
+
+
+@pytest.fixture
+def thing(server: Server) -> Named:
+    return replace(NAMED["resnet18.tv_in1k"], name="thing", url=server.url, sha256=hashlib.sha256(CONTENT).hexdigest())
+
+
+class Told(Reporter):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def test_a_whole_download_is_kept(server: Server, thing: Named) -> None:
+    assert cached(thing) is None
+    path = fetch(thing)
+    assert path == weights_folder() / "thing-1234.pth" == cached(thing)
+    assert path.read_bytes() == CONTENT
+    assert fetch(thing) == path
+    assert server.ranges == [None]  # the second time nothing is asked
+    assert not path.with_name(f"{path.name}.part").exists()
+
+
+def test_a_broken_download_goes_on(server: Server, thing: Named) -> None:
+    server.script = [HALF]
+    assert fetch(thing).read_bytes() == CONTENT
+    assert server.ranges == [None, f"bytes={HALF}-"]
+    assert server.sent == len(CONTENT)  # no byte twice
+
+
+def test_a_later_run_goes_on_too(server: Server, thing: Named) -> None:
+    server.script = [HALF, "503", "503", "503", "503"]
+    with pytest.raises(DeepenoughError, match="503"):
+        fetch(thing)
+    assert fetch(thing).read_bytes() == CONTENT
+    assert server.sent == len(CONTENT)
+
+
+def test_many_breaks_are_no_failure_while_bytes_come(server: Server, thing: Named) -> None:
+    server.script = [100_000] * 5
+    assert fetch(thing).read_bytes() == CONTENT
+    assert server.sent == len(CONTENT)
+
+
+def test_a_server_that_ignores_range(server: Server, thing: Named) -> None:
+    server.script = [HALF, "ignore"]
+    assert fetch(thing).read_bytes() == CONTENT
+    assert server.ranges[1] == f"bytes={HALF}-"
+
+
+@pytest.mark.parametrize("begun", [CONTENT, CONTENT + b"more", b"other" * 1000, b"x" * len(CONTENT)])
+def test_whatever_an_earlier_run_left(server: Server, thing: Named, begun: bytes) -> None:
+    weights_folder().mkdir(parents=True)
+    (weights_folder() / "thing-1234.pth.part").write_bytes(begun)
+    assert fetch(thing).read_bytes() == CONTENT
+
+
+def test_a_wrong_hash_is_an_error_and_leaves_nothing(server: Server, thing: Named) -> None:
+    server.content = b"<html>log in</html>"
+    with pytest.raises(DeepenoughError) as error:
+        fetch(thing)
+    assert thing.sha256 in str(error.value)
+    assert hashlib.sha256(server.content).hexdigest() in str(error.value)
+    assert [path.name for path in weights_folder().iterdir() if not path.name.startswith(".")] == []
+    assert server.ranges == [None]  # a fresh download is not tried again
+
+
+def test_only_the_publishers_digits_are_known(server: Server, thing: Named) -> None:
+    assert fetch(replace(thing, sha256=thing.sha256[:8])).read_bytes() == CONTENT
+    with pytest.raises(DeepenoughError, match=r"00000000 \(first 8 digits\)"):
+        fetch(replace(thing, sha256="00000000"))
+
+
+def test_a_file_that_is_gone_is_not_asked_for_again(server: Server, thing: Named) -> None:
+    server.script = ["404"]
+    with pytest.raises(DeepenoughError, match="404"):
+        fetch(thing)
+    assert server.ranges == [None]
+
+
+def test_without_a_network_the_error_says_what_to_put_where(server: Server, thing: Named) -> None:
+    offline = replace(thing, url="http://127.0.0.1:9/models/thing-1234.pth")
+    with pytest.raises(DeepenoughError) as error:
+        fetch(offline)
+    assert offline.url in str(error.value)
+    assert str(weights_folder() / "thing-1234.pth") in str(error.value)
+    assert "another machine" in str(error.value)
+    (weights_folder() / "thing-1234.pth").write_bytes(CONTENT)
+    assert fetch(offline).read_bytes() == CONTENT
+
+
+def test_a_damaged_file_is_fetched_anew(server: Server, thing: Named) -> None:
+    path = fetch(thing)
+    path.write_bytes(CONTENT[:-1] + b"?")
+    told = Told()
+    assert fetch(thing, told).read_bytes() == CONTENT
+    assert "damaged" in told.lines[0]
+
+
+def test_two_at_once_ask_once(server: Server, thing: Named) -> None:
+    server.slow.clear()
+    told, paths = [Told(), Told()], []
+    threads = [threading.Thread(target=lambda t=t: paths.append(fetch(thing, t))) for t in told]
+    for thread in threads:
+        thread.start()
+    for _ in range(500):
+        if any(t.lines for t in told):
+            break
+        threading.Event().wait(0.01)
+    server.slow.set()
+    for thread in threads:
+        thread.join(20)
+    assert [path.read_bytes() == CONTENT for path in paths] == [True, True]
+    assert server.ranges == [None]
+    assert sum("waiting" in line for t in told for line in t.lines) == 1
+
+
+def test_a_silent_server_is_given_up(server: Server, thing: Named, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TIMEOUT", 0.05)
+    server.slow.clear()
+    with pytest.raises(DeepenoughError, match="timed out"):
+        fetch(thing)
+    server.slow.set()
+
+
+def test_a_cache_that_can_not_be_written(tmp_path: Path, thing: Named, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("DEEPENOUGH_CACHE", str(tmp_path / "file"))
+    with pytest.raises(DeepenoughError, match="DEEPENOUGH_CACHE"):
+        fetch(thing)
+
+
+def test_a_name_that_is_not_known_is_not_looked_up_again(thing: Named, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def unknown(*words: object, **more: object) -> object:
+        asked.append(words)
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(DeepenoughError, match="name resolution"):
+        fetch(replace(thing, url="http://nowhere.invalid/thing-1234.pth"))
+    assert len(asked) == 1
