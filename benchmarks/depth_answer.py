@@ -1,10 +1,10 @@
-"""Was the search's answer the right one? Train the whole ladder and compare.
+"""Was the search's answer the right one? Train the whole search space and compare.
 
     python benchmarks/depth_answer.py fashion-mnist --limit 20000 --max-depth 35
     python benchmarks/depth_answer.py ../shared/data/cifar10 --limit 20000
 
-Runs `fit`'s search first, then trains every rung of the ladder that it left out or ended early, by the same
-recipe, split and seed, and applies the same rule to all of them. Prints both answers and what each cost, in
+Runs `fit`'s search first, then trains every architecture of the search space that it left out or ended early, by the
+same recipe, split and seed, and applies the same rule to all of them. Prints both answers and what each cost, in
 multiply-accumulates and seconds.
 """
 
@@ -18,7 +18,7 @@ from deepenough.data import open_source
 from deepenough.experiment.fit import set_up
 from deepenough.experiment.options import Options
 from deepenough.progress import Reporter
-from deepenough.search import rules as judge
+from deepenough.search import rules
 from deepenough.search.candidates import finished
 from deepenough.training.memory import keep_freed_memory
 
@@ -48,50 +48,50 @@ def main() -> None:
 
 def compare(asked: Options, folder: Path) -> None:
     setting = set_up(asked, open_source(asked.data), None, folder, Lines())
-    workshop = setting.workshop
+    trainer = setting.trainer
     print("the search", flush=True)
     search = setting.search(lambda s: None)
     verdict = search.run()
-    print("the whole ladder", flush=True)
-    ladder = [workshop.try_(rung, seed=asked.seed) for rung in setting.ladder]
-    best = judge.best(finished(ladder))
-    for candidate in ladder:
-        paired = judge.compare(setting.question, [best], [candidate], workshop.strata, tested=True).difference
+    print("the whole search space", flush=True)
+    search_space = [trainer.train_candidate(architecture, seed=asked.seed) for architecture in setting.search_space]
+    best = rules.best(finished(search_space))
+    for candidate in search_space:
+        paired = rules.compare(setting.question, [best], [candidate], trainer.strata, tested=True).difference
         print(
             f"  {candidate.name:14} {candidate.accuracy:7.2%}  {100 * paired.value:5.2f} under the best "
             f"({100 * paired.lower:5.2f} to {100 * paired.upper:5.2f})  {candidate.seconds:6.0f} s",
             flush=True,
         )
-    whole = sum(candidate.cost for candidate in ladder)
-    seconds = sum(candidate.seconds for candidate in search.tried), sum(candidate.seconds for candidate in ladder)
-    alone = workshop.planned(verdict.chosen.rung)
-    chosen = next((c for c in ladder if c.rung.name == verdict.chosen.rung.name), verdict.chosen)
+    whole = sum(candidate.cost for candidate in search_space)
+    seconds = sum(candidate.seconds for candidate in search.tried), sum(candidate.seconds for candidate in search_space)
+    alone = trainer.planned(verdict.chosen.architecture)
+    chosen = next((c for c in search_space if c.architecture.name == verdict.chosen.architecture.name), verdict.chosen)
     if asked.target is None:
-        right = judge.compare(setting.question, [best], [chosen], workshop.strata, tested=True)
+        right = rules.compare(setting.question, [best], [chosen], trainer.strata, tested=True)
         print(f"search: {verdict.text}")
         print(
-            f"against the best of the whole ladder, {best.name}, {chosen.name} is "
+            f"against the best of the whole search space, {best.name}, {chosen.name} is "
             f"{100 * right.difference.value:.2f} points worse, "
             f"at most {100 * right.difference.upper:.2f} (margin {100 * asked.margin:g})"
         )
-        full = full_ladder_answer(setting.question, ladder, best, workshop)
-        print(f"the rule on the whole ladder answers {full}")
+        full = full_search_answer(setting.question, search_space, best, trainer)
+        print(f"the rule on the whole search space answers {full}")
     else:
         print(f"search: {verdict.text}")
-        first = next((c.name for c in ladder if c.lower >= asked.target), "none")
-        print(f"the first rung of the whole ladder that is shown to meet the target: {first}")
+        first = next((c.name for c in search_space if c.lower >= asked.target), "none")
+        print(f"the first architecture of the whole search space that is shown to meet the target: {first}")
     print(
         f"cost: {search.spent / alone:.2f} trainings of the chosen network, {search.spent / whole:.0%} of the whole "
-        f"ladder in multiply-accumulates, {seconds[0]:.0f} of {seconds[1]:.0f} s"
+        f"search space in multiply-accumulates, {seconds[0]:.0f} of {seconds[1]:.0f} s"
     )
 
 
-def full_ladder_answer(question, ladder, best, workshop):  # type: ignore[no-untyped-def]
-    """The fixed sequence over all rungs under the best, on one seed."""
+def full_search_answer(question, search_space, best, trainer):  # type: ignore[no-untyped-def]
+    """The fixed sequence over all architectures under the best, on one seed."""
     answer = best
-    shallower = [c for c in ladder if c.rung.macs < best.rung.macs]
-    for candidate in sorted(shallower, key=lambda c: -c.rung.macs):
-        if not judge.compare(question, [best], [candidate], workshop.strata, tested=True).enough:
+    shallower = [c for c in search_space if c.architecture.macs < best.architecture.macs]
+    for candidate in sorted(shallower, key=lambda c: -c.architecture.macs):
+        if not rules.compare(question, [best], [candidate], trainer.strata, tested=True).enough:
             break
         answer = candidate
     return answer.name

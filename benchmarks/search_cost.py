@@ -3,10 +3,10 @@
     python benchmarks/search_cost.py DATA --target 0.92 [--limit N] [--max-depth 35] [--epochs N]
 
 Against successive halving (Jamieson and Talwalkar 2016) as Optuna's `SuccessiveHalvingPruner` does it, over the same
-ladder with the same recipe, split and seed: every rung is a trial, an epoch is a unit of resource, the accuracy on the
-validation images is reported after each. Its answer is the shallowest trial that it trained to the end and that is
-shown to meet the target, as `fit` has to show it. Both searches pay for all that they train; costs are in trainings of
-the network that `fit` chose, in multiply-accumulates and in seconds.
+search space with the same recipe, split and seed: every architecture is a trial, an epoch is a unit of resource, the
+accuracy on the validation images is reported after each. Its answer is the shallowest trial that it trained to the end
+and that is shown to meet the target, as `fit` has to show it. Both searches pay for all that they train; costs are in
+trainings of the network that `fit` chose, in multiply-accumulates and in seconds.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from deepenough.training.memory import keep_freed_memory
 
 
 def halving(setting: Setting, seed: int) -> list[Candidate]:
-    """Every rung as far as successive halving trains it."""
+    """Every architecture as far as successive halving trains it."""
     tried: list[Candidate] = []
-    rungs = {rung.name: rung for rung in setting.ladder}
+    architectures = {architecture.name: architecture for architecture in setting.search_space}
 
     def objective(trial: optuna.Trial) -> float:
-        rung = rungs[trial.suggest_categorical("network", list(rungs))]
+        architecture = architectures[trial.suggest_categorical("network", list(architectures))]
 
         def watch(curve: Curve) -> str:
             trial.report(curve[-1].top1, len(curve))
-            return "hopeless" if trial.should_prune() else "go on"
+            return "pruned" if trial.should_prune() else "go on"
 
-        tried.append(setting.workshop.try_(rung, seed=seed, watch=watch))
-        print(f"  {rung.name}: {tried[-1].accuracy:.2%} {tried[-1].state}", flush=True)
+        tried.append(setting.trainer.train_candidate(architecture, seed=seed, watch=watch))
+        print(f"  {architecture.name}: {tried[-1].accuracy:.2%} {tried[-1].state}", flush=True)
         if not tried[-1].finished:
             raise optuna.TrialPruned
         return tried[-1].accuracy
@@ -48,10 +48,10 @@ def halving(setting: Setting, seed: int) -> list[Candidate]:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         direction="maximize",
-        sampler=optuna.samplers.GridSampler({"network": list(rungs)}, seed=seed),
+        sampler=optuna.samplers.GridSampler({"network": list(architectures)}, seed=seed),
         pruner=optuna.pruners.SuccessiveHalvingPruner(),
     )
-    study.optimize(objective, n_trials=len(rungs))
+    study.optimize(objective, n_trials=len(architectures))
     return tried
 
 
@@ -79,8 +79,8 @@ def main() -> None:
         other = set_up(asked, open_source(asked.data), None, Path(folder) / "halving", Reporter())
         tried = halving(other, asked.seed)
     meets = [c for c in tried if c.finished and c.lower >= (asked.target or 0)]
-    answer = min(meets, key=lambda c: c.rung.macs, default=None)
-    alone, seconds = setting.workshop.alone(chosen.rung), chosen.seconds
+    answer = min(meets, key=lambda c: c.architecture.macs, default=None)
+    alone, seconds = setting.trainer.alone(chosen.architecture), chosen.seconds
     print("| search | answer | networks tried | multiply-accumulates | time |\n|---|---|---|---|---|")
     print(summary("deepenough fit", search.tried, chosen, alone, seconds))
     print(summary("successive halving, Optuna", tried, answer, alone, seconds))

@@ -1,11 +1,11 @@
-"""How does the cost of a search grow with the number of images, and with the length of the ladder?
+"""How does the cost of a search grow with the number of images, and with the length of the search space?
 
     python benchmarks/search_growth.py DATA [--limits 1000 2000 4000] [--depths 7 19 35] [--epochs 4] [--target 0.999]
 
-Runs `deepenough fit` with each number of images and the middle ladder, then with each ladder and the middle number of
-images, and prints what it spent: multiply-accumulates, seconds of training, and both against what the deepest network
-of the ladder costs for so many images. Cost that is linear in the data, and at most linear in the deepest candidate,
-keeps the last column from growing. A target that nothing meets makes it climb the whole ladder.
+Runs `deepenough fit` with each number of images and the middle search space, then with each search space and the middle
+number of images, and prints what it spent: multiply-accumulates, seconds of training, and both against what the deepest
+network of the search space costs for so many images. Cost that is linear in the data, and at most linear in the deepest
+candidate, keeps the last column from growing. A target that nothing meets makes it climb the whole search space.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main() -> None:
     for limit, depth in settings:
         record = searched(given.data, limit, depth, given.epochs, given.target)
         images = sum(record["data"]["counts"]["train"])
-        deepest = 3 * max(rung["macs"] for rung in record["ladder"]) * images * given.epochs
+        deepest = 3 * max(architecture["macs"] for architecture in record["search space"]) * images * given.epochs
         spent = record["cost"]["spent"]
         print(
             f"| {images:,} | {depth} | {len(record['candidates'])} | {spent:.2e} | {record['cost']['seconds']:.0f} s | "

@@ -17,7 +17,7 @@ from deepenough.experiment.fit import set_up
 from deepenough.experiment.options import Options
 from deepenough.probing.pretrained import choose_weights
 from deepenough.progress import Reporter
-from deepenough.search import rules as judge
+from deepenough.search import rules
 from deepenough.search.candidates import Candidate
 from deepenough.search.rules import Compared, Verdict
 from deepenough.search.search import Search
@@ -31,13 +31,13 @@ class Lines(Reporter):
 
 def decided(search: Search, tried: list[Candidate]) -> Verdict:
     """The rule of `fit` on all of them: from deep to shallow up to the first that is not shown to be enough."""
-    best = judge.best(tried)
+    best = rules.best(tried)
     compared: list[Compared] = []
     for candidate in sorted(tried, key=search.measure, reverse=True):
         if search.measure(candidate) < search.measure(best):
             going = all(one.enough for one in compared)
-            compared.append(judge.compare(search.question, [best], [candidate], search.workshop.strata, going))
-    return judge.enough(search.question, best, compared, 0.0, None)
+            compared.append(rules.compare(search.question, [best], [candidate], search.trainer.strata, going))
+    return rules.enough(search.question, best, compared, 0.0, None)
 
 
 def main() -> None:
@@ -62,10 +62,10 @@ def main() -> None:
         assert setting.pretrained is not None
         sounding = setting.pretrained.sounding.record
         sounded = time.perf_counter() - started
-        print(f"{sounding.images:,} images; decided on {setting.workshop.parts.why}\n{sounding.text}; {sounded:.0f} s")
+        print(f"{sounding.images:,} images; decided on {setting.trainer.folds.why}\n{sounding.text}; {sounded:.0f} s")
         every = setting.search(lambda _: None)
         started = time.perf_counter()
-        tried = [every.train(rung) for rung in setting.ladder]
+        tried = [every.train(architecture) for architecture in setting.search_space]
         seconds = time.perf_counter() - started
         print(f"\n{'cut after':<16}{'depth':>6}{'probe':>8}{'tuned':>8}{'seconds':>9}")
         for place, candidate in zip(sounding.places, tried, strict=True):
@@ -78,9 +78,10 @@ def main() -> None:
         ours = again.run()
     print(f"\nprobes alone propose {sounding.proposed} ({sounded:.0f} s with reading the images)")
     print(
-        f"fit chooses          {ours.chosen.rung.place}: {ours.text}; it trains {len(again.tried)} of {len(tried)} cuts"
+        f"fit chooses          {ours.chosen.architecture.place}: {ours.text}; "
+        f"it trains {len(again.tried)} of {len(tried)} cuts"
     )
-    print(f"every cut tuned      {whole.chosen.rung.place}: {whole.text} ({seconds:.0f} s)")
+    print(f"every cut tuned      {whole.chosen.architecture.place}: {whole.text} ({seconds:.0f} s)")
 
 
 if __name__ == "__main__":

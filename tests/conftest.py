@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 CLASSES = ("circle", "cross", "square")
 WRONG = 6  # every sixth picture shows the next class's shape, so that no network gets them all
-# A search of two rungs in about a second: the validation split decides, the learning rate is given.
+# A search of two architectures in about a second: the validation split decides, the learning rate is given.
 QUICK = {"folds": 1, "epochs": 4, "batch": 16, "lr": 0.1, "max_depth": 7, "threads": 1, "augment": "none"}
 
 

@@ -18,6 +18,13 @@ from deepenough.files import write_whole
 
 SCHEMA = 1
 FILE = "record.json"
+CANDIDATES = "candidates"
+
+
+def fold_folder(candidate: Path, number: int) -> Path:
+    """The folder of a candidate's training on one fold: `fold0`, ...; `part0`, ... where version 0.1.0 began it."""
+    old = candidate / f"part{number}"
+    return old if old.is_dir() else candidate / f"fold{number}"
 
 
 class Part(BaseModel):
@@ -68,7 +75,7 @@ class Question(Part):
     widths: list[float]
     budget: float = Field(
         description="what the search may cost: with a target, closing in below the answer stops at so many trainings "
-        "of the chosen network; without one, it is a share of training the whole ladder"
+        "of the chosen network; without one, it is a share of training the whole search space"
     )
     time_limit: float | None
     seed: int
@@ -83,8 +90,8 @@ class DecisionImages(Part):
     why: str
 
 
-class Rung(Part):
-    """One network of the ladder, whether it was trained or not."""
+class Architecture(Part):
+    """One network of the search space, whether it was trained or not."""
 
     name: str
     family: str
@@ -151,8 +158,8 @@ class Way(Part):
     first: float = Field(description="seconds that the first step takes longer")
 
 
-class PlannedRung(Part):
-    """One rung of the ladder, before anything is trained."""
+class PlannedArchitecture(Part):
+    """One architecture of the search space, before anything is trained."""
 
     name: str
     depth: int
@@ -164,10 +171,10 @@ class PlannedRung(Part):
 class Plan(Part):
     """How long the search was expected to take, and how long the trainings took that it came to."""
 
-    rungs: list[PlannedRung]
+    architectures: list[PlannedArchitecture]
     least: float = Field(description="seconds of the fewest trainings that can give an answer")
     most: float = Field(description="seconds of all trainings that the budget allows")
-    memory: int = Field(description="bytes (on a GPU, its own) at most, training the largest rung")
+    memory: int = Field(description="bytes (on a GPU, its own) at most, training the largest architecture")
     expected: float | None = Field(default=None, description="seconds that the trainings done were expected to take")
     seconds: float | None = Field(default=None, description="seconds that they took")
     peak: int | None = Field(default=None, description="bytes (on a GPU, its own) that it took at most")
@@ -183,10 +190,10 @@ class Candidate(Part):
     parameters: int
     macs: int
     receptive_field: int
-    role: Literal["ladder", "bisection", "second seed", "look-ahead"]
+    role: Literal["search space", "bisection", "second seed", "look-ahead"]
     seed: int
     start: str | None = Field(description="the sibling whose weights it started from, if any")
-    state: Literal["finished", "hopeless", "out of time", "not finite", "unfinished"]
+    state: Literal["finished", "pruned", "out of time", "not finite", "unfinished"]
     why: str
     trainings: list[Training]
     cost: int
@@ -200,7 +207,7 @@ class Candidate(Part):
 
 
 class Comparison(Part):
-    """A shallower rung against the best one, paired on the same images."""
+    """A shallower architecture against the best one, paired on the same images."""
 
     candidate: str
     best: str
@@ -287,10 +294,10 @@ class Decision(Part):
 class Cost(Part):
     spent: int
     chosen_alone: int = Field(description="training the chosen network alone, from scratch, by the same recipe")
-    whole_ladder: int
+    whole_space: int
     final: int = Field(description="part of `spent`: retraining the chosen network on all images but test")
     times_chosen: float
-    share_of_ladder: float
+    share_of_space: float
     seconds: float
 
 
@@ -365,7 +372,7 @@ class Record(Part):
     data: Data
     decision_images: DecisionImages
     recipe: dict[str, Any]
-    ladder: list[Rung]
+    search_space: list[Architecture]
     plan: Plan | None = None
     sounding: Sounding | None = Field(default=None, description="of the pretrained network that is cut, if any")
     candidates: list[Candidate] = []

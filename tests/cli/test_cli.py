@@ -128,8 +128,8 @@ def test_a_plan_names_every_rung_and_keeps_nothing(
     status, output, _ = command("plan", str(shapes), *quick_arguments, "--json")
     assert status == 0
     found = json.loads(output)
-    assert [rung["name"] for rung in found["rungs"]] == ["residual-3", "residual-7"]
-    assert all(rung["seconds"] > 0 and rung["memory"] > 0 for rung in found["rungs"])
+    assert [architecture["name"] for architecture in found["architectures"]] == ["residual-3", "residual-7"]
+    assert all(architecture["seconds"] > 0 and architecture["memory"] > 0 for architecture in found["architectures"])
     assert 0 < found["least"] <= found["most"]
     assert found["memory"] > 50 * 2**20  # what the process has taken already
     status, output, _ = command("plan", str(shapes), *quick_arguments)

@@ -20,7 +20,7 @@ from deepenough.distribution.ray_cluster import Cluster, Order, SideBySide
 from deepenough.distribution.ray_workers import Crew
 from deepenough.experiment.setup import measure_ahead
 from deepenough.nets import Network
-from deepenough.search.architectures import ladder
+from deepenough.search.architectures import search_space
 from deepenough.training import Interrupted, Recipe, Trained
 from deepenough.training.curve import Epoch
 from deepenough.training.out_of_memory import ShortError
@@ -33,7 +33,7 @@ pytestmark = pytest.mark.xdist_group("ray")
 
 @pytest.fixture(scope="module")
 def options(quick: dict[str, Any]) -> dict[str, Any]:
-    """Three rungs, some of which end early, and folds."""
+    """Three architectures, some of which end early, and folds."""
     return {**quick, "max_depth": 11, "epochs": 6}
 
 
@@ -202,7 +202,7 @@ def test_what_is_wrong_is_said(shapes: Path, options: dict[str, Any], tmp_path: 
     assert not any(tmp_path.iterdir())  # nothing is in the way of a second try
 
 
-SHALLOW, DEEP, OTHER = (rung.network for rung in ladder(["residual"], [1.0], (1, 8, 8), 2)[:3])
+SHALLOW, DEEP, OTHER = (architecture.network for architecture in search_space(["residual"], [1.0], (1, 8, 8), 2)[:3])
 WISH = SideBySide("local")
 IMAGES: Any = SimpleNamespace(fingerprint="", blocks=None, in_blocks=False, classes=("cat", "dog"))
 
@@ -336,7 +336,7 @@ def test_what_is_not_wanted_any_more_is_ended(tmp_path: Path) -> None:
     ray, cluster = paper({"CPU": 3})
     cluster.ahead(orders(SHALLOW, DEEP, folds=2))
     assert ray.running() == [(SHALLOW, 0), (SHALLOW, 1), (DEEP, 0)]
-    trained(cluster, order(SHALLOW, 0), tmp_path, watch=lambda curve: "hopeless")
+    trained(cluster, order(SHALLOW, 0), tmp_path, watch=lambda curve: "pruned")
     cluster.ahead(orders(DEEP, folds=2))
     assert ray.running() == [(DEEP, 0), (DEEP, 1)]
     assert ray.begun[1].state == "ended"
@@ -447,21 +447,21 @@ def test_curves_of_a_cluster_go_to_tensorboard_too(tmp_path: Path) -> None:
 def test_what_is_measured_beforehand_ends_no_search(
     mishap: Exception | None, deadline: float | None, measured: list[int]
 ) -> None:
-    def way(rung: int) -> None:
-        seen.append(rung)
-        if mishap and rung == 2:
+    def way(architecture: int) -> None:
+        seen.append(architecture)
+        if mishap and architecture == 2:
             raise mishap
 
     seen: list[int] = []
-    setting: Any = SimpleNamespace(ladder=[1, 2, 3], workshop=SimpleNamespace(way=way, deadline=deadline))
+    setting: Any = SimpleNamespace(search_space=[1, 2, 3], trainer=SimpleNamespace(way=way, deadline=deadline))
     measure_ahead(setting)
     assert seen == measured
 
 
 def test_a_wish_to_stop_is_heard_while_ways_are_measured_beforehand() -> None:
-    def way(rung: int) -> None:
+    def way(architecture: int) -> None:
         raise Interrupted("stopped")
 
-    setting: Any = SimpleNamespace(ladder=[1], workshop=SimpleNamespace(way=way, deadline=None))
+    setting: Any = SimpleNamespace(search_space=[1], trainer=SimpleNamespace(way=way, deadline=None))
     with pytest.raises(Interrupted):
         measure_ahead(setting)

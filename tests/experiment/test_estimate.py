@@ -19,29 +19,29 @@ from deepenough.autotuning.ways import Way
 from deepenough.experiment import estimate as plans
 from deepenough.experiment.estimate import expect, expectation
 from deepenough.progress import Reporter
-from deepenough.search.architectures import ladder
+from deepenough.search.architectures import search_space
 from deepenough.search.rules import Question
 
 
-class Workshop:
+class CandidateTrainer:
     """Whose steps take a second for every 10 million multiply-accumulates of an image."""
 
     recipe = SimpleNamespace(batch=64, device="cpu")
     paper = Way()
 
     def __init__(self, folds: int = 1) -> None:
-        self.parts = SimpleNamespace(parts=[None] * folds)
+        self.folds = SimpleNamespace(folds=[None] * folds)
         self.timed: list[str] = []
 
-    def way(self, rung: Any) -> Way:
-        self.timed.append(rung.name)
-        return replace(self.paper, seconds=rung.macs / 1e7)
+    def way(self, architecture: Any) -> Way:
+        self.timed.append(architecture.name)
+        return replace(self.paper, seconds=architecture.macs / 1e7)
 
-    def steps_images(self, rung: Any) -> float:
+    def steps_images(self, architecture: Any) -> float:
         return 1000.0
 
-    def retraining(self, rung: Any) -> float:
-        return 3.0 * 300 * rung.macs if len(self.parts.parts) > 1 else 0.0
+    def retraining(self, architecture: Any) -> float:
+        return 3.0 * 300 * architecture.macs if len(self.folds.folds) > 1 else 0.0
 
 
 def asked(target: float | None) -> Question:
@@ -51,69 +51,73 @@ def asked(target: float | None) -> Question:
     )  # fmt: skip
 
 
-RUNGS = ladder(("residual",), (1.0,), (3, 32, 32), 10, max_depth=None, minimize="depth")
+ARCHITECTURES = search_space(("residual",), (1.0,), (3, 32, 32), 10, max_depth=None, minimize="depth")
 
 
 @pytest.mark.parametrize("target", [None, 0.9])
 def test_what_is_not_measured_follows_from_its_multiply_accumulates(target: float | None) -> None:
-    workshop = Workshop()
-    found = expect(asked(target), RUNGS, workshop, None)  # type: ignore[arg-type]
-    assert len(set(workshop.timed)) == 3 < len(RUNGS)
-    for rung, planned in zip(RUNGS, found.rungs, strict=True):
-        assert planned.seconds == pytest.approx(1000 * rung.macs / 1e7)
-    whole = sum(rung.seconds for rung in found.rungs)
+    trainer = CandidateTrainer()
+    found = expect(asked(target), ARCHITECTURES, trainer, None)  # type: ignore[arg-type]
+    assert len(set(trainer.timed)) == 3 < len(ARCHITECTURES)
+    for architecture, planned in zip(ARCHITECTURES, found.architectures, strict=True):
+        assert planned.seconds == pytest.approx(1000 * architecture.macs / 1e7)
+    whole = sum(architecture.seconds for architecture in found.architectures)
     if target is None:
-        assert found.least == pytest.approx(sum(rung.seconds for rung in found.rungs[:2]))
+        assert found.least == pytest.approx(sum(architecture.seconds for architecture in found.architectures[:2]))
         assert found.most == pytest.approx(whole / 2)
     else:
-        assert (found.least, found.most) == (found.rungs[0].seconds, pytest.approx(whole))
+        assert (found.least, found.most) == (found.architectures[0].seconds, pytest.approx(whole))
     assert "GB of memory" in expectation(found)
 
 
 def test_folds_may_be_given_up_after_the_first_and_the_answer_is_trained_once_more() -> None:
-    found = expect(asked(None), RUNGS, Workshop(folds=4), None)  # type: ignore[arg-type]
-    first, second, *_, last = (rung.seconds for rung in found.rungs)
+    found = expect(asked(None), ARCHITECTURES, CandidateTrainer(folds=4), None)  # type: ignore[arg-type]
+    first, second, *_, last = (architecture.seconds for architecture in found.architectures)
     assert found.least == pytest.approx(1.3 * first + second / 4)
-    assert found.most == pytest.approx(sum(rung.seconds for rung in found.rungs) / 2 + 0.3 * last)
+    assert found.most == pytest.approx(
+        sum(architecture.seconds for architecture in found.architectures) / 2 + 0.3 * last
+    )
 
 
 def test_what_compiling_takes_is_foretold() -> None:
-    workshop = Workshop()
-    workshop.paper = Way(compiled=True, first=40.0)
-    for rung, planned in zip(RUNGS, expect(asked(0.9), RUNGS, workshop, None).rungs, strict=True):  # type: ignore[arg-type]
-        assert planned.seconds >= 40.0 + 1000 * rung.macs / 1e7 - 1e-6
+    trainer = CandidateTrainer()
+    trainer.paper = Way(compiled=True, first=40.0)
+    for architecture, planned in zip(
+        ARCHITECTURES, expect(asked(0.9), ARCHITECTURES, trainer, None).architectures, strict=True
+    ):  # type: ignore[arg-type]
+        assert planned.seconds >= 40.0 + 1000 * architecture.macs / 1e7 - 1e-6
 
 
 def test_memory_is_that_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     def memory() -> float:
-        return expect(asked(0.9), RUNGS, workshop, None).memory  # type: ignore[arg-type]
+        return expect(asked(0.9), ARCHITECTURES, trainer, None).memory  # type: ignore[arg-type]
 
-    workshop = Workshop()
+    trainer = CandidateTrainer()
     monkeypatch.setattr(plans, "peak", lambda: 10**12)
     monkeypatch.setattr(plans, "available", lambda: 1)  # which lets one image at a time through
-    assert memory() == 10**12 + step_bytes(RUNGS[-1].network, 1)
+    assert memory() == 10**12 + step_bytes(ARCHITECTURES[-1].network, 1)
     monkeypatch.setattr(plans, "choose_device", lambda _: torch.device("cuda"))
-    assert memory() == step_bytes(RUNGS[-1].network, 64)
-    workshop.paper = Way(micro_batch=16)  # that it came down to
-    assert memory() == step_bytes(RUNGS[-1].network, 16)
+    assert memory() == step_bytes(ARCHITECTURES[-1].network, 64)
+    trainer.paper = Way(micro_batch=16)  # that it came down to
+    assert memory() == step_bytes(ARCHITECTURES[-1].network, 16)
 
 
 def test_memory_that_measuring_takes_is_not_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = 10**9
 
-    class Measuring(Workshop):
-        def way(self, rung: Any) -> Way:
+    class Measuring(CandidateTrainer):
+        def way(self, architecture: Any) -> Way:
             nonlocal taken
             taken = 10**12
-            return super().way(rung)
+            return super().way(architecture)
 
     monkeypatch.setattr(plans, "peak", lambda: taken)
-    found = expect(asked(0.9), RUNGS, Measuring(), None)  # type: ignore[arg-type]
-    assert found.memory == 10**9 + step_bytes(RUNGS[-1].network, 64)
+    found = expect(asked(0.9), ARCHITECTURES, Measuring(), None)  # type: ignore[arg-type]
+    assert found.memory == 10**9 + step_bytes(ARCHITECTURES[-1].network, 64)
 
 
 def test_a_time_limit_is_the_most_that_it_takes() -> None:
-    found = expect(asked(None), RUNGS, Workshop(), 30.0)  # type: ignore[arg-type]
+    found = expect(asked(None), ARCHITECTURES, CandidateTrainer(), 30.0)  # type: ignore[arg-type]
     assert found.least <= found.most == 30.0
 
 
@@ -127,15 +131,17 @@ def test_what_was_measured_is_said_in_one_line(tmp_path: Path, monkeypatch: pyte
             self.said.append(text)
 
     found = deepenough.plan("digits", epochs=2, max_depth=7, folds=1, reporter=Lines())
-    for rung in found.rungs:
-        (line,) = [text for text in Lines.said if text.startswith(f"{rung.name}: ")]
-        assert re.fullmatch(rf"{rung.name}: [^()]+, [\d,]+ images/s( \(tried .*\))?", line)
+    for architecture in found.architectures:
+        (line,) = [text for text in Lines.said if text.startswith(f"{architecture.name}: ")]
+        assert re.fullmatch(rf"{architecture.name}: [^()]+, [\d,]+ images/s( \(tried .*\))?", line)
 
 
 def test_the_record_sets_what_was_expected_beside_what_it_took(finished: Any) -> None:
     found = Record.model_validate_json((finished / "record.json").read_text())
     assert found.plan is not None
-    assert [rung.name for rung in found.plan.rungs] == [rung.name for rung in found.ladder]
+    assert [architecture.name for architecture in found.plan.architectures] == [
+        architecture.name for architecture in found.search_space
+    ]
     assert found.cost is not None
     assert found.plan.seconds == pytest.approx(found.cost.seconds)
     # A pace that is off by ten would be a mistake of ours and no busy machine.

@@ -36,10 +36,10 @@ def test_the_record_is_whole_and_answers(finished: Path) -> None:
     assert len(names) == len(set(names))
     assert {found.decision.candidate, found.decision.best} <= set(names)
     assert found.candidate(found.decision.candidate).depth == found.decision.depth
-    assert [rung.depth for rung in found.ladder] == [3, 7]
+    assert [architecture.depth for architecture in found.search_space] == [3, 7]
     assert found.cost.chosen_alone > 0
     assert found.cost.times_chosen == pytest.approx(found.cost.spent / found.cost.chosen_alone)
-    assert found.cost.share_of_ladder == pytest.approx(found.cost.spent / found.cost.whole_ladder)
+    assert found.cost.share_of_space == pytest.approx(found.cost.spent / found.cost.whole_space)
     for candidate in found.candidates:
         assert candidate.decision is not None
         assert candidate.decision.top1.count == found.decision_images.count
@@ -157,7 +157,7 @@ def test_another_seed_gives_other_weights_and_another_split(
 ) -> None:
     other = fit(shapes, out=tmp_path / "other", seed=1, **{**quick, "epochs": 1})
     first, second = (load_file(run / "model" / "weights.safetensors") for run in (finished, other.folder))
-    assert all(candidate.seed == 1 for candidate in other.record.candidates if candidate.role == "ladder")
+    assert all(candidate.seed == 1 for candidate in other.record.candidates if candidate.role == "search space")
     assert other.record.data.mean != record.load(finished).data.mean
     assert any(name not in second or not np.array_equal(first[name], second[name]) for name in first)
 
@@ -254,7 +254,7 @@ def test_single_augmentation_switches_reach_the_recipe(
     found = record.load(tmp_path / "run")
     assert (found.recipe["augment"]["rotation"], found.recipe["augment"]["flip"]) == (7, False)
     assert (found.recipe["epochs"], found.recipe["batch"], found.recipe["lr"]) == (1, 16, 0.1)
-    assert [rung.name for rung in found.ladder] == ["residual-3-w0.5"]
+    assert [architecture.name for architecture in found.search_space] == ["residual-3-w0.5"]
     assert found.environment["threads"] == "1"
 
 

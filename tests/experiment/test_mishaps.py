@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from deepenough import DeepenoughError, fit, record, resume
-from deepenough.search.architectures import ladder
+from deepenough.search.architectures import search_space
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -64,8 +64,8 @@ def test_names_that_are_not_utf8(shapes: Path, tmp_path: Path, quick: dict[str, 
 
 
 def test_a_family_or_width_given_twice_is_one() -> None:
-    once = ladder(["residual"], [1.0], (3, 32, 32), 10)
-    assert ladder(["residual", "residual"], [1.0, 1.0], (3, 32, 32), 10) == once
+    once = search_space(["residual"], [1.0], (3, 32, 32), 10)
+    assert search_space(["residual", "residual"], [1.0, 1.0], (3, 32, 32), 10) == once
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(shapes: Path, tmp_path: Path, quick: dict[str, Any]) -> None:
@@ -87,4 +87,4 @@ def test_a_network_that_learned_nothing_says_so(shapes: Path, tmp_path: Path, qu
     assert found.cost is not None
     assert any("most frequent class" in line for line in found.decision.advice)
     assert any("does better on the test images" in line for line in found.decision.advice)
-    assert (found.cost.times_chosen, found.cost.share_of_ladder) == (1, 1)
+    assert (found.cost.times_chosen, found.cost.share_of_space) == (1, 1)

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from deepenough import DeepenoughError, Record, fit, record, resume
-from deepenough.search.candidates import Workshop
+from deepenough.search.candidates import CandidateTrainer
 from deepenough.training import Interrupted
 
 WEIGHTS = "model/weights.safetensors"
@@ -25,7 +25,7 @@ WEIGHTS = "model/weights.safetensors"
 
 @pytest.fixture(scope="session")
 def longer(quick: dict[str, Any]) -> dict[str, Any]:
-    """A search of several seconds with augmentation, so that a kill falls into the middle of its second rung."""
+    """A search of several seconds with augmentation, so that a kill falls into the middle of its second network."""
     return {**quick, "epochs": 10, "augment": "standard"}
 
 
@@ -35,7 +35,7 @@ def unbroken(shapes: Path, cache: Path, longer: dict[str, Any], tmp_path_factory
 
 
 def ended(shapes: Path, run: Path, options: dict[str, Any], how: signal.Signals, after: float) -> tuple[int, str]:
-    """Start the search in a process, end it while its second rung trains: its exit status and errors."""
+    """Start the search in a process, end it while its second architecture trains: its exit status and errors."""
     words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     process = subprocess.Popen(
         [sys.executable, "-m", "deepenough", "fit", str(shapes), "--out", str(run), *words],
@@ -44,7 +44,7 @@ def ended(shapes: Path, run: Path, options: dict[str, Any], how: signal.Signals,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    second = run / "candidates" / "residual-7" / "part0"
+    second = run / "candidates" / "residual-7" / "fold0"
     give_up = time.monotonic() + 60
     while not (second.is_dir() and any(second.iterdir())) and time.monotonic() < give_up and process.poll() is None:
         time.sleep(0.01)
@@ -58,16 +58,16 @@ def ended(shapes: Path, run: Path, options: dict[str, Any], how: signal.Signals,
 def test_what_is_stopped_while_it_measures_goes_on_and_what_cannot_be_leaves_nothing(
     shapes: Path, cache: Path, quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mishap: Any
 ) -> None:
-    def measured(workshop: Any, rung: Any) -> Any:
+    def measured(trainer: Any, architecture: Any) -> Any:
         if len(list(tmp_path.glob("run/candidates/*.way.json"))) == 1:
             raise mishap("the second measurement")
-        return plain(workshop, rung)
+        return plain(trainer, architecture)
 
-    plain = Workshop._measure
-    monkeypatch.setattr(Workshop, "_measure", measured)
+    plain = CandidateTrainer._measure
+    monkeypatch.setattr(CandidateTrainer, "_measure", measured)
     with pytest.raises(DeepenoughError) as caught:
         fit(shapes, out=tmp_path / "run", **quick)
-    monkeypatch.setattr(Workshop, "_measure", plain)
+    monkeypatch.setattr(CandidateTrainer, "_measure", plain)
     if mishap is DeepenoughError:
         assert not (tmp_path / "run").exists()
         return

@@ -20,7 +20,7 @@ def short(quick: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("family", ["plain", "inception"])
 def test_every_family_answers_and_predicts(family: str, shapes: Path, tmp_path: Path, short: dict[str, Any]) -> None:
     run = fit(shapes, out=tmp_path / family, family=family, **{**short, "max_depth": 8})
-    assert {rung.family for rung in run.record.ladder} == {family}
+    assert {architecture.family for architecture in run.record.search_space} == {family}
     assert run.record.decision is not None
     answers = deepenough.load(run.folder).predict(sorted(shapes.glob("circle/*.png"))[:3])
     assert len(answers) == 3
@@ -29,9 +29,9 @@ def test_every_family_answers_and_predicts(family: str, shapes: Path, tmp_path: 
 def test_two_families_and_the_fewest_parameters(shapes: Path, tmp_path: Path, short: dict[str, Any]) -> None:
     asked = {"family": ("residual", "plain"), "minimize": "parameters", "target": 0.3}
     found = fit(shapes, out=tmp_path / "run", **asked, **short).record
-    sizes = [rung.parameters for rung in found.ladder]
+    sizes = [architecture.parameters for architecture in found.search_space]
     assert sizes == sorted(sizes)
-    assert {rung.family for rung in found.ladder} == {"residual", "plain"}
+    assert {architecture.family for architecture in found.search_space} == {"residual", "plain"}
     assert found.decision is not None
     meets = [c.parameters for c in found.candidates if c.decision and c.decision.top1.value >= 0.3]
     assert found.candidate(found.decision.candidate).parameters == min(meets)

@@ -106,7 +106,7 @@ def test_the_report_shows_the_sounding_and_the_patches(tuned: Run) -> None:
 
 def test_training_starts_from_a_probe_of_its_own_images(tuned: Run) -> None:
     heads = sorted(tuned.folder.rglob("head.safetensors"))
-    folders = {head.parent.parent.name for head in heads if head.parent.name.startswith("part")}
+    folders = {head.parent.parent.name for head in heads if head.parent.name.startswith("fold")}
     assert folders == {c.name for c in tuned.record.candidates}
     parts = [load_file(head)["weight"] for head in heads if head.parent.parent.name == "squeezenet1_1-fire9"]
     assert len(parts) == 2
@@ -121,7 +121,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
 
     class Impatient(module.Stop):  # type: ignore[name-defined, misc]
         def __call__(self) -> bool:
-            checkpoints = list(tmp_path.glob("run/candidates/*/part*/step-*"))  # none while ways are measured
+            checkpoints = list(tmp_path.glob("run/candidates/*/fold*/step-*"))  # none while ways are measured
             self.steps = getattr(self, "steps", 0) + bool(checkpoints)
             return self.steps > 2
 

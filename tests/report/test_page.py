@@ -82,7 +82,7 @@ def test_numbers_are_those_of_the_record(make: Make, save: Save) -> None:
         f"{record.test.top1.value:.1%}",
         record.decision.text[1:],
         f"{record.cost.times_chosen:.2f} times",
-        f"{record.cost.share_of_ladder:.0%} of training",
+        f"{record.cost.share_of_space:.0%} of training",
         record.data.fingerprint,
         record.command,
         "210 duplicate, 1 damaged",

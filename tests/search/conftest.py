@@ -1,4 +1,4 @@
-"""A workshop whose candidates have accuracies that the test chooses, so that searches run in milliseconds."""
+"""A trainer whose candidates have accuracies that the test chooses, so that searches run in milliseconds."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import numpy as np
 import pytest
 
 from deepenough.progress import Reporter
-from deepenough.search.architectures import ladder
+from deepenough.search.architectures import search_space
 from deepenough.search.candidates import Candidate
-from deepenough.search.folds import Part, Parts
+from deepenough.search.folds import DecisionFolds, Fold
 from deepenough.search.rules import Question
 from deepenough.search.statistics import Strata
 
 EPOCHS = 8
 
 
-class PaperWorkshop:
+class PaperTrainer:
     """`accuracy(blocks, epochs, seed)` is the truth; predictions are paired through each image's difficulty."""
 
     def __init__(self, accuracy, images=6000, train=30000, folds=1, noise=0.02):
         self.truth = accuracy
         index = np.array_split(np.arange(images), folds)
-        parts = tuple(Part(np.arange(train), held_out) for held_out in index)
-        self.parts = Parts("validation" if folds == 1 else "out-of-fold", parts, "")
+        pairs = tuple(Fold(np.arange(train), held_out) for held_out in index)
+        self.folds = DecisionFolds("validation" if folds == 1 else "out-of-fold", pairs, "")
         self.recipe = SimpleNamespace(epochs=EPOCHS)
         self.labels = np.zeros(images, np.int64)
         self.metric = "top1"
@@ -37,16 +37,16 @@ class PaperWorkshop:
         self.time = True
         self.sounded = 0
 
-    def planned(self, rung, epochs=None):
-        return self.parts.cost(rung.macs, epochs or self.recipe.epochs)
+    def planned(self, architecture, epochs=None):
+        return self.folds.cost(architecture.macs, epochs or self.recipe.epochs)
 
-    def expect(self, rungs, seed):
+    def expect(self, architectures, seed):
         pass
 
-    def retraining(self, rung):
-        return 0 if self.parts.kind == "validation" else self.planned(rung) // (len(self.parts.parts) - 1)
+    def retraining(self, architecture):
+        return 0 if self.folds.kind == "validation" else self.planned(architecture) // (len(self.folds.folds) - 1)
 
-    def in_time(self, *rungs, epochs=None):
+    def in_time(self, *architectures, epochs=None):
         return self.time
 
     def hits(self, blocks, epochs, seed):
@@ -55,48 +55,57 @@ class PaperWorkshop:
         shaken = (self.difficulty + self.noise * draws.standard_normal(len(self.difficulty))) % 1.0
         return shaken < self.truth(blocks, epochs, seed)
 
-    def try_(
+    def train_candidate(
         self,
-        rung,
+        architecture,
         *,
-        role="ladder",
+        role="search space",
         seed,
         watch=None,
         parent=None,
         epochs=None,
         give_up=None,
-        first_part_only=False,
+        first_fold_only=False,
     ):
         total = epochs or self.recipe.epochs
         curve, state = [], "finished"
         for epoch in range(1, total + 1):
-            hits = self.hits(rung.blocks, epoch if parent is None else self.recipe.epochs, seed)
+            hits = self.hits(architecture.blocks, epoch if parent is None else self.recipe.epochs, seed)
             curve.append(SimpleNamespace(epoch=epoch, top1=float(hits.mean())))
             if watch and epoch < total and (verdict := watch(curve)) != "go on":
                 state = verdict
                 break
         probabilities = np.stack([hits, ~hits], axis=1).astype(np.float32)
         training = SimpleNamespace(
-            curve=tuple(curve), macs=self.planned(rung, len(curve)), seconds=1.0, ended=state, state={}
+            curve=tuple(curve), macs=self.planned(architecture, len(curve)), seconds=1.0, ended=state, state={}
         )
         seen = np.ones(len(self.labels), bool)
         made = Candidate(
-            rung, role, seed, state, (training,), seen, probabilities, self.labels, "top1", parent and parent.name
+            architecture,
+            role,
+            seed,
+            state,
+            (training,),
+            seen,
+            probabilities,
+            self.labels,
+            "top1",
+            parent and parent.name,
         )
-        for part in self.parts.parts[:-1] if give_up and state == "finished" else ():
-            seen = np.arange(len(self.labels)) <= part.held_out[-1]
+        for fold in self.folds.folds[:-1] if give_up and state == "finished" else ():
+            seen = np.arange(len(self.labels)) <= fold.held_out[-1]
             so_far = replace(made, seen=seen, probabilities=probabilities * seen[:, None])
             if give_up(so_far):
-                made = replace(so_far, state="hopeless")
+                made = replace(so_far, state="pruned")
                 break
-        self.trained.append((rung.name, role, made.state))
+        self.trained.append((architecture.name, role, made.state))
         return made
 
 
 @pytest.fixture
-def rungs():
+def architectures():
     """Depths 7, 11, 19, 35 and 67: 1, 2, 4, 8 and 16 blocks a level."""
-    return ladder(["residual"], [1.0], (1, 28, 28), 10)[1:]
+    return search_space(["residual"], [1.0], (1, 28, 28), 10)[1:]
 
 
 @pytest.fixture
@@ -105,8 +114,8 @@ def question():
 
 
 @pytest.fixture
-def workshop():
-    return PaperWorkshop
+def trainer():
+    return PaperTrainer
 
 
 def approaching(final):

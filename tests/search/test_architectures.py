@@ -1,27 +1,27 @@
 import pytest
 
 from deepenough.errors import DeepenoughError
-from deepenough.search.architectures import between, ladder, rung
+from deepenough.search.architectures import architecture, between, search_space
 
 INPUT = (1, 28, 28)
 
 
 def test_block_counts_double_from_the_shallowest():
-    steps = ladder(["residual"], [1.0], INPUT, 10)
+    steps = search_space(["residual"], [1.0], INPUT, 10)
     assert [step.depth for step in steps] == [3, 7, 11, 19, 35, 67]
     assert [step.name for step in steps][:2] == ["residual-3", "residual-7"]
 
 
 def test_the_largest_depth_bounds_it():
-    assert [step.depth for step in ladder(["residual"], [1.0], INPUT, 10, max_depth=20)] == [3, 7, 11, 19]
-    assert ladder(["residual"], [1.0], INPUT, 10, max_depth=200)[-1].depth == 131
+    assert [step.depth for step in search_space(["residual"], [1.0], INPUT, 10, max_depth=20)] == [3, 7, 11, 19]
+    assert search_space(["residual"], [1.0], INPUT, 10, max_depth=200)[-1].depth == 131
     with pytest.raises(DeepenoughError, match=r"--max-depth 2: the shallowest .* depth 3"):
-        ladder(["residual"], [1.0], INPUT, 10, max_depth=2)
+        search_space(["residual"], [1.0], INPUT, 10, max_depth=2)
 
 
 @pytest.mark.parametrize("minimize", ["depth", "parameters", "macs"])
 def test_rungs_go_from_small_to_large(minimize):
-    steps = ladder(["residual", "plain"], [0.5, 1.0], INPUT, 10, minimize=minimize)
+    steps = search_space(["residual", "plain"], [0.5, 1.0], INPUT, 10, minimize=minimize)
     sizes = [getattr(step, minimize) for step in steps]
     assert sizes == sorted(sizes)
     assert len({step.name for step in steps}) == len(steps)
@@ -29,15 +29,15 @@ def test_rungs_go_from_small_to_large(minimize):
 
 def test_misspelt_names_have_near_matches():
     with pytest.raises(DeepenoughError, match="nearest is residual"):
-        ladder(["resdual"], [1.0], INPUT, 10)
+        search_space(["resdual"], [1.0], INPUT, 10)
     with pytest.raises(DeepenoughError, match="nearest is parameters"):
-        ladder(["residual"], [1.0], INPUT, 10, minimize="parametres")
+        search_space(["residual"], [1.0], INPUT, 10, minimize="parametres")
 
 
 def test_between_halves_the_gap():
-    low, high = rung("residual", 1.0, 4, INPUT, 10), rung("residual", 1.0, 8, INPUT, 10)
+    low, high = architecture("residual", 1.0, 4, INPUT, 10), architecture("residual", 1.0, 8, INPUT, 10)
     middle = between(low, high)
     assert middle is not None
     assert middle.blocks == 6
-    assert between(rung("residual", 1.0, 1, INPUT, 10), rung("residual", 1.0, 2, INPUT, 10)) is None
-    assert between(rung("plain", 1.0, 4, INPUT, 10), high) is None
+    assert between(architecture("residual", 1.0, 1, INPUT, 10), architecture("residual", 1.0, 2, INPUT, 10)) is None
+    assert between(architecture("plain", 1.0, 4, INPUT, 10), high) is None

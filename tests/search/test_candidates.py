@@ -1,4 +1,4 @@
-"""Candidates are trained part by part, and nothing that is finished is trained again."""
+"""Candidates are trained fold by fold, and nothing that is finished is trained again."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from deepenough.data.augment import Augment
 from deepenough.data.split import make_folds
 from deepenough.nets.build import build
 from deepenough.progress import Reporter
-from deepenough.search.architectures import Rung, rung
-from deepenough.search.candidates import Candidate, Workshop
-from deepenough.search.folds import parts
+from deepenough.search.architectures import Architecture, architecture
+from deepenough.search.candidates import Candidate, CandidateTrainer
+from deepenough.search.folds import decision_folds
 from deepenough.training import Recipe, evaluate
 
 EPOCHS, IMAGES, TEST = 3, 72, 12
@@ -45,22 +45,22 @@ def bars() -> Any:
 
 
 @pytest.fixture(scope="module")
-def small() -> Rung:
-    return rung("residual", 0.25, 0, (1, 8, 8), 2)
+def small() -> Architecture:
+    return architecture("residual", 0.25, 0, (1, 8, 8), 2)
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Any:
-    def workshop(folds: int = 1, **changes: Any) -> Workshop:
+    def trainer(folds: int = 1, **changes: Any) -> CandidateTrainer:
         images = bars()
         recipe = Recipe(epochs=EPOCHS, batch=8, lr=0.1, augment=Augment.named("none", mirror=False), device="cpu")
         values = {
-            "images": images, "parts": parts(images, 0.01, 0, folds), "recipe": recipe, "folder": tmp_path,
+            "images": images, "folds": decision_folds(images, 0.01, 0, folds), "recipe": recipe, "folder": tmp_path,
             "metric": "top1", "reporter": Reporter(), **changes,
         }  # fmt: skip
-        return Workshop(**values)
+        return CandidateTrainer(**values)
 
-    return workshop
+    return trainer
 
 
 @pytest.fixture(autouse=True)
@@ -71,14 +71,14 @@ def _one_thread() -> Any:
     torch.set_num_threads(threads)
 
 
-def test_predictions_are_the_trained_network_s_own(make: Any, small: Rung) -> None:
-    workshop = make()
-    tried = workshop.try_(small, seed=0)
+def test_predictions_are_the_trained_network_s_own(make: Any, small: Architecture) -> None:
+    trainer = make()
+    tried = trainer.train_candidate(small, seed=0)
     assert (tried.state, tried.name, tried.why) == ("finished", small.name, "")
     assert tried.seen.all()
     model = build(small.network)
     model.load_state_dict(tried.trainings[0].state)
-    images = workshop.images
+    images = trainer.images
     expected = evaluate(model.eval(), images, images.split.validation, images.preprocess, torch.device("cpu"))
     np.testing.assert_allclose(tried.probabilities, expected, atol=1e-5)
     np.testing.assert_array_equal(tried.labels, images.labels[images.split.validation])
@@ -87,90 +87,94 @@ def test_predictions_are_the_trained_network_s_own(make: Any, small: Rung) -> No
     assert tried.train_top1 == (trained.argmax(axis=1) == images.labels[images.split.train]).mean()
 
 
-def test_every_fold_fills_its_own_rows(make: Any, small: Rung) -> None:
-    workshop = make(3)
-    tried = workshop.try_(small, seed=0)
+def test_every_fold_fills_its_own_rows(make: Any, small: Architecture) -> None:
+    trainer = make(3)
+    tried = trainer.train_candidate(small, seed=0)
     assert (len(tried.trainings), len(tried.labels)) == (3, IMAGES - TEST)
-    for part, trained in zip(workshop.parts.parts, tried.trainings, strict=True):
-        np.testing.assert_array_equal(tried.probabilities[part.held_out], trained.probabilities)
-    assert tried.cost == workshop.planned(small) == sum(trained.macs for trained in tried.trainings)
+    for fold, trained in zip(trainer.folds.folds, tried.trainings, strict=True):
+        np.testing.assert_array_equal(tried.probabilities[fold.held_out], trained.probabilities)
+    assert tried.cost == trainer.planned(small) == sum(trained.macs for trained in tried.trainings)
 
 
-def test_what_is_finished_is_read_back(make: Any, small: Rung, tmp_path: Path) -> None:
-    first = make(2).try_(small, seed=0)
+def test_what_is_finished_is_read_back(make: Any, small: Architecture, tmp_path: Path) -> None:
+    first = make(2).train_candidate(small, seed=0)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
-    again = make(2).try_(small, seed=0)
+    again = make(2).train_candidate(small, seed=0)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
     np.testing.assert_array_equal(first.probabilities, again.probabilities)
     assert (again.cost, again.seconds) == (first.cost, first.seconds)
 
 
-def test_a_watch_ends_it_and_without_one_it_goes_on_to_the_same_end(make: Any, small: Rung, tmp_path: Path) -> None:
-    workshop = make()
-    paused = workshop.try_(small, seed=0, watch=lambda curve: "hopeless")
-    assert (paused.state, len(paused.curves[0]), paused.train_top1) == ("hopeless", 1, None)
+def test_a_watch_ends_it_and_without_one_it_goes_on_to_the_same_end(
+    make: Any, small: Architecture, tmp_path: Path
+) -> None:
+    trainer = make()
+    paused = trainer.train_candidate(small, seed=0, watch=lambda curve: "pruned")
+    assert (paused.state, len(paused.curves[0]), paused.train_top1) == ("pruned", 1, None)
     assert "ended early" in paused.why
-    assert paused.cost == workshop.planned(small, 1)
-    whole = workshop.try_(small, seed=0)
-    straight = make(folder=tmp_path / "straight").try_(small, seed=0)
+    assert paused.cost == trainer.planned(small, 1)
+    whole = trainer.train_candidate(small, seed=0)
+    straight = make(folder=tmp_path / "straight").train_candidate(small, seed=0)
     assert whole.finished
     np.testing.assert_array_equal(whole.probabilities, straight.probabilities)
-    assert whole.cost == straight.cost == workshop.planned(small)
+    assert whole.cost == straight.cost == trainer.planned(small)
 
 
-def test_giving_up_between_folds_leaves_images_unseen(make: Any, small: Rung) -> None:
+def test_giving_up_between_folds_leaves_images_unseen(make: Any, small: Architecture) -> None:
     asked: list[int] = []
 
     def give_up(so_far: Candidate) -> bool:
         asked.append(int(so_far.seen.sum()))
         return True
 
-    workshop = make(3)
-    tried = workshop.try_(small, seed=0, give_up=give_up)
-    first = workshop.parts.parts[0].held_out
+    trainer = make(3)
+    tried = trainer.train_candidate(small, seed=0, give_up=give_up)
+    first = trainer.folds.folds[0].held_out
     assert asked == [len(first)]
-    assert (tried.state, len(tried.trainings)) == ("hopeless", 1)
+    assert (tried.state, len(tried.trainings)) == ("pruned", 1)
     np.testing.assert_array_equal(np.flatnonzero(tried.seen), first)
     right = tried.probabilities[first].argmax(axis=1) == tried.labels[first]
     assert tried.accuracy == right.mean()
     assert tried.bounds[0] < tried.accuracy <= tried.bounds[1] <= 1
 
 
-def test_the_deadline_ends_a_training_after_its_epoch(make: Any, small: Rung) -> None:
-    tried = make(deadline=time.monotonic() - 1).try_(small, seed=0)
+def test_the_deadline_ends_a_training_after_its_epoch(make: Any, small: Architecture) -> None:
+    tried = make(deadline=time.monotonic() - 1).train_candidate(small, seed=0)
     assert (tried.state, len(tried.curves[0])) == ("out of time", 1)
     assert tried.why == "ended by the time limit"
 
 
-def test_time_is_judged_by_measured_steps(make: Any, small: Rung) -> None:
+def test_time_is_judged_by_measured_steps(make: Any, small: Architecture) -> None:
     assert make().in_time(small)
     assert make(deadline=time.monotonic() + 1000).in_time(small)
     assert not make(deadline=time.monotonic()).in_time(small)
 
 
-def test_seeds_and_grown_networks_have_names_and_folders_of_their_own(make: Any, small: Rung, tmp_path: Path) -> None:
-    workshop = make()
-    deeper = rung("residual", 0.25, 1, (1, 8, 8), 2)
-    parent = workshop.try_(deeper, seed=0)
-    second = workshop.try_(deeper, seed=1, role="second seed")
-    child = rung("residual", 0.25, 2, (1, 8, 8), 2)
-    grown = workshop.try_(child, seed=0, role="look-ahead", parent=parent, epochs=1)
+def test_seeds_and_grown_networks_have_names_and_folders_of_their_own(
+    make: Any, small: Architecture, tmp_path: Path
+) -> None:
+    trainer = make()
+    deeper = architecture("residual", 0.25, 1, (1, 8, 8), 2)
+    parent = trainer.train_candidate(deeper, seed=0)
+    second = trainer.train_candidate(deeper, seed=1, role="second seed")
+    child = architecture("residual", 0.25, 2, (1, 8, 8), 2)
+    grown = trainer.train_candidate(child, seed=0, role="look-ahead", parent=parent, epochs=1)
     assert second.name == f"{deeper.name}-seed1"
     assert not np.array_equal(second.probabilities, parent.probabilities)
-    assert (grown.name, grown.start, grown.cost) == (f"{child.name}-grown", parent.name, workshop.planned(child, 1))
+    assert (grown.name, grown.start, grown.cost) == (f"{child.name}-grown", parent.name, trainer.planned(child, 1))
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {parent.name, second.name, grown.name}
 
 
-def test_alone_and_retraining_cost_the_same(make: Any, small: Rung) -> None:
-    workshop = make(2)
-    tried = workshop.try_(small, seed=0)
-    final = workshop.retrain(tried, seed=0)
-    assert final.macs == workshop.alone(small) == EPOCHS * 3 * (IMAGES - TEST + 16) * small.macs  # 16 for the signals
+def test_alone_and_retraining_cost_the_same(make: Any, small: Architecture) -> None:
+    trainer = make(2)
+    tried = trainer.train_candidate(small, seed=0)
+    final = trainer.retrain(tried, seed=0)
+    assert final.macs == trainer.alone(small) == EPOCHS * 3 * (IMAGES - TEST + 16) * small.macs  # 16 for the signals
     one = make(1)
     assert one.alone(small) == one.planned(small)
 
 
-def test_progress_runs_from_nothing_to_the_end(make: Any, small: Rung) -> None:
+def test_progress_runs_from_nothing_to_the_end(make: Any, small: Architecture) -> None:
     seen: list[tuple[float, float]] = []
 
     class Watching(Reporter):
@@ -179,7 +183,7 @@ def test_progress_runs_from_nothing_to_the_end(make: Any, small: Rung) -> None:
 
             return nullcontext(lambda done, total, note="": seen.append((done, total)))
 
-    make(2, reporter=Watching()).try_(small, seed=0)
+    make(2, reporter=Watching()).train_candidate(small, seed=0)
     done: Sequence[float] = [share for share, _ in seen]
     assert list(done) == sorted(done)
     assert seen[-1] == (2, 2)

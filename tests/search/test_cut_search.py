@@ -1,4 +1,4 @@
-"""The search among cuts, against the truth that the paper workshop holds."""
+"""The search among cuts, against the truth that the paper trainer holds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from deepenough.nets import NETWORKS
 from deepenough.nets.cut import cut, cuts
-from deepenough.search.architectures import cut_rungs
+from deepenough.search.architectures import cut_architectures
 from deepenough.search.cut_search import CutSearch, tried_cuts
 from deepenough.search.target_search import TargetSearch
 
@@ -18,7 +18,7 @@ EIGHT = (0.5, 0.6, 0.7, 0.75, 0.8, 0.83, 0.85, 0.86)  # places 0 to 7, far under
 @pytest.fixture(scope="module")
 def places():
     whole = NETWORKS["squeezenet1_1"]()
-    return cut_rungs("squeezenet1_1", [(c.place, cut(whole, c.place, 10)) for c in cuts(whole)])
+    return cut_architectures("squeezenet1_1", [(c.place, cut(whole, c.place, 10)) for c in cuts(whole)])
 
 
 def truth(**of_places):
@@ -26,63 +26,63 @@ def truth(**of_places):
     return lambda place, epochs, seed: of_places.get(f"p{place}", EIGHT[min(place, 7)])
 
 
-def test_the_whole_network_stays_where_every_cut_is_worse(question, places, workshop):
-    paper = workshop(truth(p8=0.88, p7=0.84, p6=0.80, p5=0.78), images=3400, folds=4)
+def test_the_whole_network_stays_where_every_cut_is_worse(question, places, trainer):
+    paper = trainer(truth(p8=0.88, p7=0.84, p6=0.80, p5=0.78), images=3400, folds=4)
     job = CutSearch(question, places, paper, lambda _: None, proposed=6)
     verdict = job.run()
-    assert verdict.chosen.rung.place == "fire9"
+    assert verdict.chosen.architecture.place == "fire9"
     assert verdict.kind == "best"
     assert "nothing shallower is shown" in verdict.text
-    tried = {c.rung.place: c for c in job.tried}
+    tried = {c.architecture.place: c for c in job.tried}
     assert list(tried) == ["fire9", "fire8", "fire7", "fire6"]
-    assert tried["fire7"].state == "hopeless"
+    assert tried["fire7"].state == "pruned"
     assert tried["fire7"].seen.sum() == 850  # shown on the first fold, so the others were not trained
-    worse = {c.candidate.rung.place: c for c in verdict.compared}
+    worse = {c.candidate.architecture.place: c for c in verdict.compared}
     assert worse["fire7"].difference.images == 850
     assert worse["fire7"].difference.lower > 0.01
     assert not any(c.enough for c in verdict.compared)
 
 
-def test_a_cut_that_is_as_good_is_chosen_and_one_shallower_is_tried(question, places, workshop):
-    paper = workshop(truth(p8=0.97, p7=0.971, p6=0.97, p5=0.969, p4=0.90), images=6000, folds=4)
+def test_a_cut_that_is_as_good_is_chosen_and_one_shallower_is_tried(question, places, trainer):
+    paper = trainer(truth(p8=0.97, p7=0.971, p6=0.97, p5=0.969, p4=0.90), images=6000, folds=4)
     job = CutSearch(question, places, paper, lambda _: None, proposed=5)
     verdict = job.run()
     assert verdict.kind == "shown"
-    assert verdict.chosen.rung.place == "fire6"
-    assert "fire5" in {c.rung.place for c in job.tried}
-    assert verdict.chosen.rung.macs < verdict.best.rung.macs
+    assert verdict.chosen.architecture.place == "fire6"
+    assert "fire5" in {c.architecture.place for c in job.tried}
+    assert verdict.chosen.architecture.macs < verdict.best.architecture.macs
     last = job.events[-1]
     assert last.what == "squeezenet1_1-fire6 against the whole network"
     assert "and saves 6 layers" in last.why
 
 
-def test_a_probe_that_proposes_too_shallow_does_not_decide(question, places, workshop):
-    paper = workshop(truth(p8=0.97, p7=0.97, p6=0.968, p5=0.9, p4=0.88, p3=0.85), images=6000, folds=4)
+def test_a_probe_that_proposes_too_shallow_does_not_decide(question, places, trainer):
+    paper = trainer(truth(p8=0.97, p7=0.97, p6=0.968, p5=0.9, p4=0.88, p3=0.85), images=6000, folds=4)
     job = CutSearch(replace(question, budget=5.0), places, paper, lambda _: None, proposed=3)
     verdict = job.run()
-    assert verdict.chosen.rung.blocks in (6, 7)
-    assert verdict.chosen.rung.blocks == 6, "closing in finds the cut between those that were tried"
+    assert verdict.chosen.architecture.blocks in (6, 7)
+    assert verdict.chosen.architecture.blocks == 6, "closing in finds the cut between those that were tried"
 
 
-def test_the_whole_network_alone_is_not_called_enough(question, places, workshop):
-    job = CutSearch(question, places, workshop(truth(p8=0.97), images=6000), lambda _: None, proposed=6)
-    job.in_time = lambda rung: False
+def test_the_whole_network_alone_is_not_called_enough(question, places, trainer):
+    job = CutSearch(question, places, trainer(truth(p8=0.97), images=6000), lambda _: None, proposed=6)
+    job.in_time = lambda architecture: False
     verdict = job.run()
     assert verdict.kind == "best"
     assert "nothing is known of shorter ones" in verdict.text
 
 
-def test_with_a_target_the_shallowest_cut_that_meets_it_is_chosen(question, places, workshop):
-    paper = workshop(truth(p8=0.97, p7=0.965, p6=0.96, p5=0.93, p4=0.9), images=6000)
+def test_with_a_target_the_shallowest_cut_that_meets_it_is_chosen(question, places, trainer):
+    paper = trainer(truth(p8=0.97, p7=0.965, p6=0.96, p5=0.93, p4=0.9), images=6000)
     verdict = TargetSearch(replace(question, target=0.95), places[4:], paper, lambda _: None).run()
     assert verdict.kind == "shown"
-    assert verdict.chosen.rung.place == "fire7"
+    assert verdict.chosen.architecture.place == "fire7"
 
 
-def test_a_whole_network_that_fails_is_no_answer(question, places, workshop):
-    paper = workshop(truth(p8=0.9), images=2000)
-    original = paper.try_
-    paper.try_ = lambda rung, **more: replace(original(rung, **more), state="not finite")
+def test_a_whole_network_that_fails_is_no_answer(question, places, trainer):
+    paper = trainer(truth(p8=0.9), images=2000)
+    original = paper.train_candidate
+    paper.train_candidate = lambda architecture, **more: replace(original(architecture, **more), state="not finite")
     verdict = CutSearch(question, places, paper, lambda _: None, proposed=6).run()
     assert verdict.kind == "not met"
     assert not verdict.compared

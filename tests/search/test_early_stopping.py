@@ -23,7 +23,7 @@ def test_too_early_nothing_is_said():
 
 
 def test_far_below_is_hopeless_and_near_goes_on():
-    assert Prospects(0.95, [SIBLING], 10_000)(curve(0.50, 0.60, 0.70)) == "hopeless"
+    assert Prospects(0.95, [SIBLING], 10_000)(curve(0.50, 0.60, 0.70)) == "pruned"
     assert Prospects(0.85, [SIBLING], 10_000)(curve(0.50, 0.60, 0.70)) == "go on"
 
 

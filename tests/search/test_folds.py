@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from deepenough.data.split import make_folds
-from deepenough.search.folds import FOLDS, Part, Parts, parts
+from deepenough.search.folds import FOLDS, DecisionFolds, Fold, decision_folds
 
 
 def images(train: int, validation: int) -> Any:
@@ -34,43 +34,43 @@ def needed(margin: float) -> int:
 @pytest.mark.parametrize("margin", [0.01, 0.02, 0.1])
 def test_the_validation_split_decides_from_the_size_that_resolves_the_margin(margin: float) -> None:
     enough, few = needed(margin), needed(margin) - 1
-    assert parts(images(60, enough), margin, 0).kind == "validation"
-    chosen = parts(images(60, few), margin, 0)
-    assert (chosen.kind, len(chosen.parts)) == ("out-of-fold", FOLDS)
+    assert decision_folds(images(60, enough), margin, 0).kind == "validation"
+    chosen = decision_folds(images(60, few), margin, 0)
+    assert (chosen.kind, len(chosen.folds)) == ("out-of-fold", FOLDS)
     assert f"{few:,} validation images alone can't tell" in chosen.why
 
 
 def test_the_validation_part_is_the_split() -> None:
     data = images(100, 40)
-    chosen = parts(data, 0.01, 0, folds=1)
+    chosen = decision_folds(data, 0.01, 0, folds=1)
     assert chosen.kind == "validation"
     assert "asked for" in chosen.why
-    np.testing.assert_array_equal(chosen.parts[0].train, data.split.train)
+    np.testing.assert_array_equal(chosen.folds[0].train, data.split.train)
     np.testing.assert_array_equal(chosen.images, data.split.validation)
 
 
 @pytest.mark.parametrize("folds", [2, 3, 5])
 def test_folds_hold_every_image_out_once_and_never_a_test_image(folds: int) -> None:
     data = images(100, 40)
-    chosen = parts(data, 0.01, 0, folds)
-    assert len(chosen.parts) == folds
+    chosen = decision_folds(data, 0.01, 0, folds)
+    assert len(chosen.folds) == folds
     np.testing.assert_array_equal(chosen.images, np.arange(140))
-    for part in chosen.parts:
-        assert not set(part.train) & set(part.held_out)
-        assert len(part.train) + len(part.held_out) == 140
-        assert np.bincount(data.labels[part.held_out]).tolist() == pytest.approx([70 / folds, 70 / folds], abs=1)
+    for fold in chosen.folds:
+        assert not set(fold.train) & set(fold.held_out)
+        assert len(fold.train) + len(fold.held_out) == 140
+        assert np.bincount(data.labels[fold.held_out]).tolist() == pytest.approx([70 / folds, 70 / folds], abs=1)
 
 
 def test_folds_are_a_function_of_the_seed() -> None:
-    first, again, other = (parts(images(100, 40), 0.01, seed) for seed in (3, 3, 4))
-    for one, two in zip(first.parts, again.parts, strict=True):
+    first, again, other = (decision_folds(images(100, 40), 0.01, seed) for seed in (3, 3, 4))
+    for one, two in zip(first.folds, again.folds, strict=True):
         np.testing.assert_array_equal(one.held_out, two.held_out)
     assert any(
-        not np.array_equal(one.held_out, two.held_out) for one, two in zip(first.parts, other.parts, strict=True)
+        not np.array_equal(one.held_out, two.held_out) for one, two in zip(first.folds, other.folds, strict=True)
     )
 
 
 def test_training_costs_three_passes_and_judging_one() -> None:
-    both = Parts("", (Part(np.arange(10), np.arange(10, 14)), Part(np.arange(4, 14), np.arange(4))), "")
+    both = DecisionFolds("", (Fold(np.arange(10), np.arange(10, 14)), Fold(np.arange(4, 14), np.arange(4))), "")
     assert both.cost(macs=1000, epochs=5) == 5 * 1000 * 2 * (3 * 10 + 4 + 3 * 10)  # the last for the signals
     assert both.cost(macs=1000, epochs=5, range_images=7) == both.cost(macs=1000, epochs=5) + 1000 * 2 * 3 * 7

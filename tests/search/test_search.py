@@ -1,4 +1,4 @@
-"""What the search trains and what it answers, against the truth that the paper workshop holds."""
+"""What the search trains and what it answers, against the truth that the paper trainer holds."""
 
 from dataclasses import replace
 
@@ -11,138 +11,140 @@ FLAT = {1: 0.90, 2: 0.902, 4: 0.903, 8: 0.902, 16: 0.90}
 RISING = {1: 0.80, 2: 0.85, 3: 0.87, 4: 0.88, 8: 0.882, 16: 0.88}
 
 
-def search(kind, question, rungs, workshop):
+def search(kind, question, architectures, trainer):
     changes = []
-    job = kind(question, rungs, workshop, lambda s: changes.append(len(s.tried)))
+    job = kind(question, architectures, trainer, lambda s: changes.append(len(s.tried)))
     verdict = job.run()
     assert changes, "nothing was kept"
     assert all(c.candidate.finished for c in verdict.compared), "half a training was compared"
     return job, verdict
 
 
-def names(job, role="ladder"):
-    return [c.rung.blocks for c in job.tried if c.role == role]
+def names(job, role="search space"):
+    return [c.architecture.blocks for c in job.tried if c.role == role]
 
 
-def test_flat_truth_gives_the_shallowest(question, rungs, workshop, approaching):
-    job, verdict = search(EnoughSearch, question, rungs, workshop(approaching(FLAT)))
-    assert verdict.chosen.rung.blocks == 1
+def test_flat_truth_gives_the_shallowest(question, architectures, trainer, approaching):
+    job, verdict = search(EnoughSearch, question, architectures, trainer(approaching(FLAT)))
+    assert verdict.chosen.architecture.blocks == 1
     assert verdict.kind == "shown"
-    assert names(job) == [1, 2, 4]  # two rungs in a row gained nothing
-    assert job.spent <= 0.5 * job.whole_ladder
+    assert names(job) == [1, 2, 4]  # two architectures in a row gained nothing
+    assert job.spent <= 0.5 * job.whole_space
 
 
-def test_rising_truth_gives_the_first_within_the_margin(question, rungs, workshop, approaching):
-    job, verdict = search(EnoughSearch, question, rungs, workshop(approaching(RISING)))
-    assert verdict.chosen.rung.blocks == 4
+def test_rising_truth_gives_the_first_within_the_margin(question, architectures, trainer, approaching):
+    job, verdict = search(EnoughSearch, question, architectures, trainer(approaching(RISING)))
+    assert verdict.chosen.architecture.blocks == 4
     assert 8 in names(job)
-    failing = [c for c in verdict.compared if c.candidate.rung.blocks == 2]
+    failing = [c for c in verdict.compared if c.candidate.architecture.blocks == 2]
     assert failing
     assert not failing[0].enough
 
 
-def test_goes_no_deeper_where_the_margin_is_not_left_to_gain(question, rungs, workshop, approaching):
+def test_goes_no_deeper_where_the_margin_is_not_left_to_gain(question, architectures, trainer, approaching):
     nearly_all = {1: 0.97, 2: 0.993, 4: 0.994, 8: 0.995, 16: 0.996}
-    job, verdict = search(EnoughSearch, question, rungs, workshop(approaching(nearly_all)))
+    job, verdict = search(EnoughSearch, question, architectures, trainer(approaching(nearly_all)))
     assert names(job) == [1, 2]
-    assert verdict.chosen.rung.blocks == 2
+    assert verdict.chosen.architecture.blocks == 2
     assert not any("may be better still" in advice for advice in verdict.advice)
 
 
-def test_a_target_above_one_less_the_margin_is_still_searched_for(question, rungs, workshop):
+def test_a_target_above_one_less_the_margin_is_still_searched_for(question, architectures, trainer):
     nearly_all = {1: 0.97, 2: 0.992, 3: 0.994, 4: 0.998, 8: 0.998, 16: 0.998}
-    paper = workshop(lambda blocks, epochs, seed: nearly_all[blocks])
-    _, verdict = search(TargetSearch, replace(question, target=0.995), rungs, paper)
+    paper = trainer(lambda blocks, epochs, seed: nearly_all[blocks])
+    _, verdict = search(TargetSearch, replace(question, target=0.995), architectures, paper)
     assert verdict.kind == "shown"
-    assert verdict.chosen.rung.blocks == 4
+    assert verdict.chosen.architecture.blocks == 4
 
 
-def test_testing_stops_at_the_first_failure(question, rungs, workshop, approaching):
+def test_testing_stops_at_the_first_failure(question, architectures, trainer, approaching):
     # depth 2 is bad, depth 1 good: the fixed sequence may not jump over a failure
     dip = {1: 0.900, 2: 0.86, 4: 0.905, 8: 0.905, 16: 0.905}
-    _, verdict = search(EnoughSearch, replace(question, budget=2.0), rungs, workshop(approaching(dip)))
-    by_blocks = {c.candidate.rung.blocks: c for c in verdict.compared}
+    _, verdict = search(EnoughSearch, replace(question, budget=2.0), architectures, trainer(approaching(dip)))
+    by_blocks = {c.candidate.architecture.blocks: c for c in verdict.compared}
     assert not by_blocks[2].enough
     assert not by_blocks[1].enough
     assert "not tested" in by_blocks[1].text
-    assert verdict.chosen.rung.blocks != 1
-    assert verdict.second.rung.blocks == 1  # said beside the answer, not shipped
+    assert verdict.chosen.architecture.blocks != 1
+    assert verdict.second.architecture.blocks == 1  # said beside the answer, not shipped
 
 
-def test_few_images_leave_the_burden_on_the_shallower(question, rungs, workshop, approaching):
+def test_few_images_leave_the_burden_on_the_shallower(question, architectures, trainer, approaching):
     """With 150 images half a point can't be shown to lie under one point: the deeper stays, and it says so."""
     truth = {1: 0.88, 2: 0.90, 4: 0.91, 8: 0.91, 16: 0.91}
-    _, verdict = search(EnoughSearch, question, rungs, workshop(approaching(truth), images=150, noise=0.05))
+    _, verdict = search(EnoughSearch, question, architectures, trainer(approaching(truth), images=150, noise=0.05))
     assert not any(c.enough for c in verdict.compared)
     assert verdict.kind == "best"
     assert verdict.chosen is verdict.best
 
 
-def test_near_the_margin_a_second_seed_decides(question, rungs, workshop, approaching):
+def test_near_the_margin_a_second_seed_decides(question, architectures, trainer, approaching):
     truth = {1: 0.80, 2: 0.892, 4: 0.9005, 8: 0.900, 16: 0.90}
-    job, verdict = search(EnoughSearch, replace(question, budget=5.0), rungs, workshop(approaching(truth)))
-    contested = next(c for c in verdict.compared if c.candidate.rung.blocks == 2)
+    job, verdict = search(EnoughSearch, replace(question, budget=5.0), architectures, trainer(approaching(truth)))
+    contested = next(c for c in verdict.compared if c.candidate.architecture.blocks == 2)
     assert contested.seeds == 2
     assert not contested.contested
-    assert {2, verdict.best.rung.blocks} <= set(names(job, "second seed"))
+    assert {2, verdict.best.architecture.blocks} <= set(names(job, "second seed"))
 
 
-def test_without_the_budget_for_a_second_seed_nothing_is_shown(question, rungs, workshop, approaching):
+def test_without_the_budget_for_a_second_seed_nothing_is_shown(question, architectures, trainer, approaching):
     truth = {1: 0.80, 2: 0.892, 4: 0.9005, 8: 0.900, 16: 0.90}
-    job, verdict = search(EnoughSearch, question, rungs, workshop(approaching(truth)))
-    near = next(c for c in verdict.compared if c.candidate.rung.blocks == 2)
+    job, verdict = search(EnoughSearch, question, architectures, trainer(approaching(truth)))
+    near = next(c for c in verdict.compared if c.candidate.architecture.blocks == 2)
     assert near.seeds == 2 or not near.enough
-    assert job.spent <= 0.5 * job.whole_ladder
+    assert job.spent <= 0.5 * job.whole_space
 
 
-def test_the_look_ahead_proposes_and_never_decides(question, rungs, workshop, approaching):
+def test_the_look_ahead_proposes_and_never_decides(question, architectures, trainer, approaching):
     late = {1: 0.80, 2: 0.801, 4: 0.802, 8: 0.85, 16: 0.85}
-    job, verdict = search(EnoughSearch, replace(question, budget=2.0), rungs, workshop(approaching(late)))
+    job, verdict = search(EnoughSearch, replace(question, budget=2.0), architectures, trainer(approaching(late)))
     assert names(job, "look-ahead") == [8]
     assert 8 in names(job)
-    assert verdict.chosen.role == "ladder"
-    assert verdict.chosen.rung.blocks == 8
+    assert verdict.chosen.role == "search space"
+    assert verdict.chosen.architecture.blocks == 8
 
 
 @pytest.mark.parametrize("truth", [FLAT, RISING, {1: 0.5, 2: 0.6, 4: 0.7, 8: 0.8, 16: 0.9}])
-def test_the_budget_holds_without_a_target(question, rungs, workshop, approaching, truth):
-    job, _ = search(EnoughSearch, question, rungs, workshop(approaching(truth)))
-    assert job.spent <= 0.5 * job.whole_ladder
+def test_the_budget_holds_without_a_target(question, architectures, trainer, approaching, truth):
+    job, _ = search(EnoughSearch, question, architectures, trainer(approaching(truth)))
+    assert job.spent <= 0.5 * job.whole_space
 
 
 @pytest.mark.parametrize("target", [0.77, 0.83, 0.86, 0.875])
-def test_the_budget_holds_with_a_target(question, rungs, workshop, approaching, target):
+def test_the_budget_holds_with_a_target(question, architectures, trainer, approaching, target):
     job, verdict = search(
-        TargetSearch, replace(question, target=target, budget=2.0), rungs, workshop(approaching(RISING))
+        TargetSearch, replace(question, target=target, budget=2.0), architectures, trainer(approaching(RISING))
     )
     assert verdict.kind == "shown"
     assert verdict.chosen.lower >= target
-    assert job.spent <= 2.0 * job.workshop.planned(verdict.chosen.rung)
+    assert job.spent <= 2.0 * job.trainer.planned(verdict.chosen.architecture)
     shallower = [b for b, accuracy in RISING.items() if accuracy < target]
-    assert verdict.chosen.rung.blocks > max(shallower, default=0)
+    assert verdict.chosen.architecture.blocks > max(shallower, default=0)
 
 
-def test_a_hopeless_rung_is_ended_early(question, rungs, workshop, approaching):
+def test_a_hopeless_rung_is_ended_early(question, architectures, trainer, approaching):
     truth = {1: 0.70, 2: 0.71, 4: 0.90, 8: 0.90, 16: 0.90}
-    job, verdict = search(TargetSearch, replace(question, target=0.88, budget=2.0), rungs, workshop(approaching(truth)))
-    ended = {c.rung.blocks: c.state for c in job.tried}
-    assert ended[2] == "hopeless"
-    assert verdict.chosen.rung.blocks in (3, 4)
+    job, verdict = search(
+        TargetSearch, replace(question, target=0.88, budget=2.0), architectures, trainer(approaching(truth))
+    )
+    ended = {c.architecture.blocks: c.state for c in job.tried}
+    assert ended[2] == "pruned"
+    assert verdict.chosen.architecture.blocks in (3, 4)
 
 
-def test_closing_in_finds_the_rung_between(question, rungs, workshop, approaching):
+def test_closing_in_finds_the_rung_between(question, architectures, trainer, approaching):
     truth = {1: 0.70, 2: 0.71, 3: 0.90, 4: 0.90, 8: 0.90, 16: 0.90}
     job, verdict = search(
-        TargetSearch, replace(question, target=0.88, budget=10.0), rungs, workshop(approaching(truth))
+        TargetSearch, replace(question, target=0.88, budget=10.0), architectures, trainer(approaching(truth))
     )
     assert names(job, "bisection") == [3]
-    assert verdict.chosen.rung.blocks == 3
+    assert verdict.chosen.architecture.blocks == 3
     assert verdict.chosen.finished
 
 
-def test_a_target_that_nothing_meets(question, rungs, workshop, approaching):
+def test_a_target_that_nothing_meets(question, architectures, trainer, approaching):
     job, verdict = search(
-        TargetSearch, replace(question, target=0.99, budget=2.0), rungs, workshop(approaching(RISING))
+        TargetSearch, replace(question, target=0.99, budget=2.0), architectures, trainer(approaching(RISING))
     )
     assert verdict.kind == "not met"
     assert verdict.chosen.finished
@@ -150,48 +152,50 @@ def test_a_target_that_nothing_meets(question, rungs, workshop, approaching):
     assert verdict.chosen.accuracy == max(c.accuracy for c in job.tried)
 
 
-def test_no_time_left_answers_from_what_there_is(question, rungs, workshop, approaching):
-    bench = workshop(approaching(RISING))
+def test_no_time_left_answers_from_what_there_is(question, architectures, trainer, approaching):
+    bench = trainer(approaching(RISING))
     bench.time = False
-    job, verdict = search(EnoughSearch, question, rungs, bench)
+    job, verdict = search(EnoughSearch, question, architectures, bench)
     assert names(job) == [1]
-    assert verdict.chosen.rung.blocks == 1
+    assert verdict.chosen.architecture.blocks == 1
     assert verdict.kind == "best"  # nothing is known of deeper ones
 
 
-def test_a_rung_ended_early_is_not_held_to_a_whole_training(question, rungs, workshop, approaching):
-    """Deeper helps all the way, slowly: two rungs that can't make the target don't hide the one that does."""
+def test_a_rung_ended_early_is_not_held_to_a_whole_training(question, architectures, trainer, approaching):
+    """Deeper helps all the way, slowly: two architectures that can't make the target don't hide the one that does."""
     steady = {1: 0.80, 2: 0.82, 4: 0.84, 8: 0.93, 16: 0.95}
-    job, verdict = search(TargetSearch, replace(question, target=0.92), rungs, workshop(approaching(steady)))
-    assert {c.state for c in job.tried} >= {"hopeless"}
+    job, verdict = search(TargetSearch, replace(question, target=0.92), architectures, trainer(approaching(steady)))
+    assert {c.state for c in job.tried} >= {"pruned"}
     assert verdict.kind == "shown"
 
 
-def test_the_same_search_twice_is_the_same(question, rungs, workshop, approaching):
-    first = search(EnoughSearch, question, rungs, workshop(approaching(RISING)))
-    again = search(EnoughSearch, question, rungs, workshop(approaching(RISING)))
-    assert first[0].workshop.trained == again[0].workshop.trained
+def test_the_same_search_twice_is_the_same(question, architectures, trainer, approaching):
+    first = search(EnoughSearch, question, architectures, trainer(approaching(RISING)))
+    again = search(EnoughSearch, question, architectures, trainer(approaching(RISING)))
+    assert first[0].trainer.trained == again[0].trainer.trained
     assert first[1].text == again[1].text
 
 
 @pytest.mark.parametrize("asked", [{}, {"budget": 1.0}, {"target": 0.83}, {"target": 0.875, "budget": 3.0}])
 @pytest.mark.parametrize("final", [FLAT, RISING, {1: 0.84, 2: 0.86, 3: 0.872, 4: 0.879, 8: 0.8795, 16: 0.89}])
-def test_a_replayed_search_is_the_search_that_was_never_stopped(question, rungs, workshop, approaching, asked, final):
+def test_a_replayed_search_is_the_search_that_was_never_stopped(
+    question, architectures, trainer, approaching, asked, final
+):
     """Killed after any training, the search starts over on the folders that are there."""
     asked = replace(question, **asked)
     kind = EnoughSearch if asked.target is None else TargetSearch
 
     def answer(paper):
-        job, verdict = search(kind, asked, rungs, paper)
+        job, verdict = search(kind, asked, architectures, paper)
         tried = [(c.name, c.role, c.state, c.cost) for c in job.tried]
         return verdict.text, verdict.kind, tried, job.events
 
     def on_disk(kept, lives):
-        paper = workshop(approaching(final))
-        fresh = paper.try_
+        paper = trainer(approaching(final))
+        fresh = paper.train_candidate
 
-        def try_(rung, **how):
-            place = (rung.name, how.get("role"), how["seed"])
+        def train_candidate(architecture, **how):
+            place = (architecture.name, how.get("role"), how["seed"])
             watched = bool(how.get("watch"))
             if watched and (*place, "paused") in kept:
                 return kept[*place, "paused"]
@@ -199,14 +203,14 @@ def test_a_replayed_search_is_the_search_that_was_never_stopped(question, rungs,
                 return kept[place]
             if len(paper.trained) == lives:
                 raise KeyboardInterrupt
-            done = fresh(rung, **how)
+            done = fresh(architecture, **how)
             kept[place if done.finished else (*place, "paused")] = done
             return done
 
-        paper.try_ = try_
+        paper.train_candidate = train_candidate
         return paper
 
-    whole = workshop(approaching(final))
+    whole = trainer(approaching(final))
     wanted = answer(whole)
     for lives in range(len(whole.trained)):
         kept = {}

@@ -320,7 +320,7 @@ def test_folds_and_unfinished_depths_are_noted(page: Page, photo: Path) -> None:
     def told(route: Route) -> None:
         answer = route.fetch()
         about = answer.json() | {"folds": 4}
-        about["rungs"][-1]["finished"] = False
+        about["architectures"][-1]["finished"] = False
         route.fulfill(response=answer, json=about)
 
     expect(page.locator("#about")).not_to_have_text("")

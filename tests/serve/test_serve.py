@@ -106,17 +106,19 @@ def test_what_was_given_up_early_answers_too(finished: Path, tmp_path: Path) -> 
     run = shutil.copytree(finished, tmp_path / "run")
     record = json.loads((run / "record.json").read_text())
     other = next(each for each in record["candidates"] if each["name"] != record["decision"]["candidate"])
-    other["state"] = "hopeless"
+    other["state"] = "pruned"
     (run / "record.json").write_text(json.dumps(record))
-    trained = run / "candidates" / other["name"] / "part0"
+    trained = run / "candidates" / other["name"] / "fold0"
     (trained / "paused").mkdir()
     for path in trained.iterdir():
         if path.is_file():
             path.rename(trained / "paused" / path.name)
     with TestClient(make_app(run)) as client:
-        rungs = {rung["name"]: rung for rung in client.get("/model").json()["rungs"]}
+        architectures = {
+            architecture["name"]: architecture for architecture in client.get("/model").json()["architectures"]
+        }
         said = {each["name"]: each for each in client.post("/depths", content=png(16), headers=RAW).json()["depths"]}
-    for found in (rungs, said):
+    for found in (architectures, said):
         assert {name for name, each in found.items() if not each["finished"]} == {other["name"]}
         assert len(found) == len(record["candidates"])
 
@@ -163,9 +165,11 @@ def test_other_depths_are_asked(client: TestClient, finished: Path, photos: list
     record = json.loads((finished / "record.json").read_text())
     assert about["depth"] == record["decision"]["depth"]
     assert about["classes"] == record["data"]["classes"]
-    assert [rung["depth"] for rung in about["rungs"]] == sorted(c["depth"] for c in record["candidates"])
+    assert [architecture["depth"] for architecture in about["architectures"]] == sorted(
+        c["depth"] for c in record["candidates"]
+    )
     said = client.post("/depths", content=photos[0].read_bytes(), headers=RAW).json()["depths"]
-    assert [each["name"] for each in said] == [rung["name"] for rung in about["rungs"]]
+    assert [each["name"] for each in said] == [architecture["name"] for architecture in about["architectures"]]
     (own,) = [each for each in said if each["chosen"]]
     (same,) = client.post("/predict", content=photos[0].read_bytes(), headers=RAW).json()["predictions"]
     assert own["label"] == same["label"]
@@ -174,7 +178,7 @@ def test_other_depths_are_asked(client: TestClient, finished: Path, photos: list
 
 def test_a_model_folder_has_no_siblings(finished: Path) -> None:
     with TestClient(make_app(finished / "model")) as client:
-        assert client.get("/model").json()["rungs"] == []
+        assert client.get("/model").json()["architectures"] == []
 
 
 def png(side: int, noise: bool = False) -> bytes:

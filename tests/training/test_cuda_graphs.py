@@ -135,7 +135,7 @@ def test_where_memory_runs_out_recordings_go_first(
     short[:] = [0]
     monkeypatch.setattr(Step, "gradient", never)
     with pytest.raises(DeepenoughError, match="with 1 image at once"):
-        trained(tmp_path / "hopeless")
+        trained(tmp_path / "pruned")
 
 
 def test_a_recording_that_fails_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -209,8 +209,8 @@ def test_a_half_written_file_is_no_checkpoint(go: Go, tmp_path: Path) -> None:
 def test_a_pause_and_going_on_is_the_unbroken_run(go: Go, tmp_path: Path) -> None:
     unbroken = go(tmp_path / "whole")
     folder = tmp_path / "paused"
-    first = go(folder, watch=lambda curve: "hopeless" if len(curve) == 1 else "go on")
-    assert (first.ended, first.epochs, first.steps) == ("hopeless", 1, 4)
+    first = go(folder, watch=lambda curve: "pruned" if len(curve) == 1 else "go on")
+    assert (first.ended, first.epochs, first.steps) == ("pruned", 1, 4)
     assert first.probabilities.shape == (32, 4)
     assert same(go(folder), unbroken)
 
@@ -219,7 +219,7 @@ def test_a_pause_is_seen_again_by_whoever_watches(go: Go, tmp_path: Path) -> Non
     """A search is replayed after a kill: it has to see the pause that it saw, whatever was trained after it."""
 
     def watch(curve: Any) -> str:
-        return "hopeless" if len(curve) == 1 else "go on"
+        return "pruned" if len(curve) == 1 else "go on"
 
     first = go(tmp_path, watch=watch)
     with pytest.raises(Killed):

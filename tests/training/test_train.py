@@ -179,7 +179,7 @@ def test_a_range_test_without_memory_comes_down_and_the_training_with_it(
     assert all(torch.equal(tensor, found.state[name]) for name, tensor in expected.state.items())
     most = 0
     with pytest.raises(DeepenoughError, match="out of memory with 1 image at once"):
-        go(network, images, recipe, tmp_path / "hopeless")
+        go(network, images, recipe, tmp_path / "pruned")
 
 
 def test_other_errors_of_a_range_test_stay(

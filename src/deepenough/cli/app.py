@@ -151,7 +151,9 @@ def search_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--width", multiple=True, type=float, help="Width factor of the family; give it again.  [default: 1]"
         ),
-        click.option("--max-depth", type=int, help="Deepest network of the ladder.  [default: 16 blocks a level]"),
+        click.option(
+            "--max-depth", type=int, help="Deepest network of the search space.  [default: 16 blocks a level]"
+        ),
         click.option(
             "--margin",
             type=float,
@@ -178,7 +180,7 @@ def search_options(command: Callable[..., None]) -> Callable[..., None]:
             "--budget",
             type=float,
             help="What the search may cost: with a target, trying depths below one that meets it stops at so many "
-            "trainings of the chosen network; without, it is a share of training the whole ladder.  "
+            "trainings of the chosen network; without, it is a share of training the whole search space.  "
             "[default: 2 and 0.5]",
         ),
         click.option(

@@ -10,55 +10,57 @@ import numpy as np
 from deepenough import record as r
 from deepenough.autotuning.measure import at_once, step_bytes
 from deepenough.report.text import duration, foretold
-from deepenough.search.architectures import Rung
-from deepenough.search.candidates import Workshop
+from deepenough.search.architectures import Architecture
+from deepenough.search.candidates import CandidateTrainer
 from deepenough.search.rules import Question
 from deepenough.search.search import STALLED_AFTER
 from deepenough.training import choose_device
 from deepenough.training.memory import available, peak
 
-MEASURED = 3  # rungs: what others take follows from their multiply-accumulates
+MEASURED = 3  # architectures: what others take follows from their multiply-accumulates
 
 
 @dataclass(frozen=True)
 class Planned:
-    """One rung with the images and seconds of training it on every part, the seconds of training it once more on all
-    images where folds make that necessary, and the memory (bytes) of a step."""
+    """One architecture with the images and seconds of training it on every fold, the seconds of training it once more
+    on all images where folds make that necessary, and the memory (bytes) of a step."""
 
-    rung: Rung
+    architecture: Architecture
     images: float
     seconds: float
     again: float
     memory: int
 
 
-def expect(question: Question, ladder: Sequence[Rung], workshop: Workshop, time_limit: float | None) -> r.Plan:
-    """What the search may take, from a few steps of some rungs: between the fewest trainings that can answer, unless
-    the first is right about nearly all images, and all that the budget allows."""
-    device = choose_device(workshop.recipe.device).type
+def expect(
+    question: Question, search_space: Sequence[Architecture], trainer: CandidateTrainer, time_limit: float | None
+) -> r.Plan:
+    """The time that the search may take, from a few steps of some architectures: between the fewest trainings that can
+    answer, unless the first is right about nearly all images, and all that the budget allows."""
+    device = choose_device(trainer.recipe.device).type
     already = peak() or 0 if device == "cpu" else 0  # before steps are measured, which take what trainings will take
-    step = max((len(ladder) - 1) // (MEASURED - 1), 1)
-    known = list(dict.fromkeys([*ladder[: step * MEASURED : step], ladder[0]]))[:MEASURED]
-    macs, ways = [rung.macs for rung in known], [workshop.way(rung) for rung in known]
-    batch, free = workshop.recipe.batch, available() if device == "cpu" else None
+    step = max((len(search_space) - 1) // (MEASURED - 1), 1)
+    known = list(dict.fromkeys([*search_space[: step * MEASURED : step], search_space[0]]))[:MEASURED]
+    macs, ways = [architecture.macs for architecture in known], [trainer.way(architecture) for architecture in known]
+    batch, free = trainer.recipe.batch, available() if device == "cpu" else None
     fits = min((way.micro_batch for way in ways if way.micro_batch), default=batch)  # images at once, as was found
 
-    def planned(rung: Rung) -> Planned:
-        pace = _interpolated(rung.macs, macs, [way.seconds for way in ways])
-        begin = _interpolated(rung.macs, macs, [way.first for way in ways])
-        again = workshop.retraining(rung) / (3 * rung.macs)
+    def planned(architecture: Architecture) -> Planned:
+        pace = _interpolated(architecture.macs, macs, [way.seconds for way in ways])
+        begin = _interpolated(architecture.macs, macs, [way.first for way in ways])
+        again = trainer.retraining(architecture) / (3 * architecture.macs)
         return Planned(
-            rung,
-            workshop.steps_images(rung),
-            begin + workshop.steps_images(rung) * pace,
+            architecture,
+            trainer.steps_images(architecture),
+            begin + trainer.steps_images(architecture) * pace,
             begin + again * pace if again else 0.0,
-            step_bytes(rung.network, min(at_once(rung.network, batch, free) or batch, fits)),
+            step_bytes(architecture.network, min(at_once(architecture.network, batch, free) or batch, fits)),
         )
 
-    rows = [planned(rung) for rung in ladder]
+    rows = [planned(architecture) for architecture in search_space]
     whole = sum(row.seconds for row in rows)
     if question.target is None:  # before the budget can end it two are looked at, the second perhaps on one part only
-        looks = sum(row.seconds for row in rows[1:STALLED_AFTER]) / len(workshop.parts.parts)
+        looks = sum(row.seconds for row in rows[1:STALLED_AFTER]) / len(trainer.folds.folds)
         least, most = rows[0].seconds + looks, question.budget * whole
     else:
         least, most = rows[0].seconds, whole
@@ -66,9 +68,13 @@ def expect(question: Question, ladder: Sequence[Rung], workshop: Workshop, time_
     if time_limit is not None:
         least, most = min(least, time_limit), min(most, time_limit)
     return r.Plan(
-        rungs=[
-            r.PlannedRung(
-                name=row.rung.name, depth=row.rung.depth, images=row.images, seconds=row.seconds, memory=row.memory
+        architectures=[
+            r.PlannedArchitecture(
+                name=row.architecture.name,
+                depth=row.architecture.depth,
+                images=row.images,
+                seconds=row.seconds,
+                memory=row.memory,
             )
             for row in rows
         ],
@@ -82,9 +88,10 @@ def expectation(plan: r.Plan | None) -> str:
     """How long it will take, in a line."""
     if plan is None:
         return ""
+    first = plan.architectures[0]
     return (
         f"training is expected to take {foretold(plan)} "
-        f"(depth {plan.rungs[0].depth}: {duration(plan.rungs[0].seconds)}) and {plan.memory / 1e9:.1f} GB of memory"
+        f"(depth {first.depth}: {duration(first.seconds)}) and {plan.memory / 1e9:.1f} GB of memory"
     )
 
 

@@ -224,25 +224,25 @@ def _run(
     if wish is not None and group.size > 1:
         raise DeepenoughError("--ray under torchrun: candidates train side by side, or together; give one")
     setting = set_up(asked, source, weights, folder, reporter, before, group, side_by_side=wish is not None)
-    images, workshop = setting.images, setting.workshop
+    images, trainer = setting.images, setting.trainer
     check_shares(setting, wish.processes if wish else group.size)
     # Threads are what Ray gives to each training, and its workers would compile anew for every epoch that they tell.
-    workshop.free -= {"threads", "compiled"} if wish else set()
+    trainer.free -= {"threads", "compiled"} if wish else set()
     show(group, asked, images)
     record = _opened(asked, setting, before)
     record.plan = before.plan if before else None
 
     def changed(search: Search) -> None:
         record.candidates = [
-            account.candidate(tried, images.classes, workshop.measured(tried.rung)) for tried in search.tried
+            account.candidate(tried, images.classes, trainer.measured(tried.architecture)) for tried in search.tried
         ]
         record.steps = [r.Step(what=event.what, why=event.why) for event in search.events]
         r.save(record, folder)
 
     search = setting.search(changed)
     side_by_side = cluster(wish, images, torch.get_num_threads(), setting.recipe.device) if wish else nullcontext()
-    with Stop() as stop, side_by_side as workshop.cluster:
-        workshop.stop = stop
+    with Stop() as stop, side_by_side as trainer.cluster:
+        trainer.stop = stop
         folder.mkdir(parents=True, exist_ok=True)
         r.save(record, folder)  # before anything takes long: whatever happens from here on, the run goes on
         try:
@@ -253,8 +253,8 @@ def _run(
             if wish:  # all ways are measured now, before workers take the machine
                 measure_ahead(setting)
             verdict = search.run()
-            folds = workshop.parts.kind == "out-of-fold" and verdict.chosen.finished
-            final = workshop.retrain(verdict.chosen, asked.seed) if folds else None
+            folds = trainer.folds.kind == "out-of-fold" and verdict.chosen.finished
+            final = trainer.retrain(verdict.chosen, asked.seed) if folds else None
         except (Interrupted, KeyboardInterrupt):
             record.status = "interrupted"
             r.save(record, folder)
@@ -273,7 +273,7 @@ def _run(
 
 def _planned(asked: Options, setting: Setting, reporter: Reporter) -> r.Plan:
     with reporter.task("measuring") as advance:
-        found = expect(setting.question, setting.ladder, setting.workshop, asked.time_limit)
+        found = expect(setting.question, setting.search_space, setting.trainer, asked.time_limit)
         advance(1, 1)
     return found
 
@@ -281,7 +281,7 @@ def _planned(asked: Options, setting: Setting, reporter: Reporter) -> r.Plan:
 def _opened(asked: Options, setting: Setting, before: r.Record | None) -> r.Record:
     """The record as it stands before the first training."""
     device = choose_device(setting.recipe.device).type
-    environment = account.environment(torch.get_num_threads(), device, setting.workshop.group.size)
+    environment = account.environment(torch.get_num_threads(), device, setting.trainer.group.size)
     return r.Record(
         version=environment["deepenough"],
         status="running",
@@ -292,20 +292,22 @@ def _opened(asked: Options, setting: Setting, before: r.Record | None) -> r.Reco
         options=asked.to_json(),
         question=account.question(setting.question, asked.time_limit),
         data=account.data(setting.images),
-        decision_images=account.decision_images(setting.workshop.parts),
+        decision_images=account.decision_images(setting.trainer.folds),
         recipe=setting.recipe.to_json(),
-        ladder=[account.rung(step, setting.workshop) for step in setting.ladder],
+        search_space=[account.architecture(step, setting.trainer) for step in setting.search_space],
         sounding=setting.pretrained.sounding.record if setting.pretrained else None,
     )
 
 
 def _introduction(record: r.Record) -> str:
-    data, depths = record.data, ", ".join(str(step.depth) for step in record.ladder)
+    data, depths = record.data, ", ".join(str(step.depth) for step in record.search_space)
     height, width = data.size
     wrong = f"; {len(data.findings):,} findings about the images" if data.findings else ""
     counts = ", ".join(f"{sum(counts):,} {name}" for name, counts in data.counts.items())
     tried = (
-        record.sounding.text if record.sounding else f"ladder: {'/'.join(record.question.families)} of depth {depths}"
+        record.sounding.text
+        if record.sounding
+        else f"search space: {'/'.join(record.question.families)} of depth {depths}"
     )
     return (
         f"{data.source}: {len(data.classes)} classes, {counts} images of {data.channels}x{height}x{width}{wrong}\n"

@@ -136,7 +136,7 @@ class Options:
 
     @property
     def search_budget(self) -> float:
-        """In trainings of the chosen network with a target, as a share of the whole ladder without one."""
+        """In trainings of the chosen network with a target, as a share of the whole search space without one."""
         if self.budget is not None:
             return self.budget
         return BUDGET_WITHOUT if self.target is None else BUDGET_WITH_TARGET

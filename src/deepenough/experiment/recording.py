@@ -18,9 +18,9 @@ from deepenough.data import Images
 from deepenough.files import printable
 from deepenough.nets import Conv, Dense, receptive_field
 from deepenough.nets.shapes import visits
-from deepenough.search.architectures import Rung
-from deepenough.search.candidates import Candidate, Workshop
-from deepenough.search.folds import Parts
+from deepenough.search.architectures import Architecture
+from deepenough.search.candidates import Candidate, CandidateTrainer
+from deepenough.search.folds import DecisionFolds
 from deepenough.search.rules import Question, Verdict
 from deepenough.search.search import Search
 from deepenough.search.statistics import interval
@@ -104,24 +104,24 @@ def question(asked: Question, time_limit: float | None) -> r.Question:
     )
 
 
-def decision_images(parts: Parts) -> r.DecisionImages:
+def decision_images(folds: DecisionFolds) -> r.DecisionImages:
     return r.DecisionImages(
-        kind=parts.kind,  # type: ignore[arg-type]
-        count=len(parts.images),
-        folds=len(parts.parts),
-        why=parts.why,
+        kind=folds.kind,  # type: ignore[arg-type]
+        count=len(folds.images),
+        folds=len(folds.folds),
+        why=folds.why,
     )
 
 
-def rung(step: Rung, workshop: Workshop) -> r.Rung:
-    return r.Rung(
+def architecture(step: Architecture, trainer: CandidateTrainer) -> r.Architecture:
+    return r.Architecture(
         name=step.name,
         family=step.family,
         width=step.width,
         depth=step.depth,
         parameters=step.parameters,
         macs=step.macs,
-        planned_cost=workshop.planned(step),
+        planned_cost=trainer.planned(step),
     )
 
 
@@ -141,14 +141,14 @@ def training(trained: Trained, fold: int, seed: int) -> r.Training:
 
 
 def candidate(tried: Candidate, classes: Sequence[str], measured: Measured) -> r.Candidate:
-    network = tried.rung.network
+    network = tried.architecture.network
     return r.Candidate(
         name=tried.name,
-        family=tried.rung.family,
-        depth=tried.rung.depth,
-        width=tried.rung.width,
-        parameters=tried.rung.parameters,
-        macs=tried.rung.macs,
+        family=tried.architecture.family,
+        depth=tried.architecture.depth,
+        width=tried.architecture.width,
+        parameters=tried.architecture.parameters,
+        macs=tried.architecture.macs,
         receptive_field=receptive_field(network),
         role=tried.role,  # type: ignore[arg-type]
         seed=tried.seed,
@@ -162,7 +162,7 @@ def candidate(tried: Candidate, classes: Sequence[str], measured: Measured) -> r
         train_top1=tried.train_top1,
         ways=[r.Way.model_validate(way.to_json()) for way in measured.tried],
         way=str(measured.chosen),
-        expected=measured.chosen.total(tried.cost / (3 * tried.rung.macs)),
+        expected=measured.chosen.total(tried.cost / (3 * tried.architecture.macs)),
         layers=[visit.path for visit in visits(network) if isinstance(visit.layer, (Conv, Dense))],
     )
 
@@ -170,7 +170,7 @@ def candidate(tried: Candidate, classes: Sequence[str], measured: Measured) -> r
 def decision(verdict: Verdict) -> r.Decision:
     return r.Decision(
         candidate=verdict.chosen.name,
-        depth=verdict.chosen.rung.depth,
+        depth=verdict.chosen.architecture.depth,
         kind=verdict.kind,  # type: ignore[arg-type]
         second=verdict.second.name if verdict.second else None,
         best=verdict.best.name,
@@ -230,29 +230,34 @@ def sobering(test: r.Metrics, baselines: Sequence[r.Baseline]) -> list[str]:
 
 
 def cost(search: Search, chosen: Candidate, final: Trained | None) -> r.Cost:
-    """What was spent, against training the chosen network alone and against training the whole ladder."""
+    """What was spent, against training the chosen network alone and against training the whole search space."""
     retraining = final.macs if final else 0
     spent = search.spent + retraining
-    trained_once = final.macs if final else chosen.cost if len(search.workshop.parts.parts) == 1 else 0
-    alone = trained_once or search.workshop.alone(chosen.rung)
-    known = {c.rung.name: c.cost for c in search.ladder_candidates() if c.finished}
-    whole = retraining + sum(known.get(step.name, search.workshop.planned(step)) for step in search.ladder)
+    trained_once = final.macs if final else chosen.cost if len(search.trainer.folds.folds) == 1 else 0
+    alone = trained_once or search.trainer.alone(chosen.architecture)
+    known = {c.architecture.name: c.cost for c in search.space_candidates() if c.finished}
+    whole = retraining + sum(known.get(step.name, search.trainer.planned(step)) for step in search.search_space)
     return r.Cost(
         spent=spent,
         chosen_alone=alone,
-        whole_ladder=whole,
+        whole_space=whole,
         final=retraining,
         times_chosen=spent / alone,
-        share_of_ladder=spent / whole,
+        share_of_space=spent / whole,
         seconds=sum(c.seconds for c in search.tried) + (final.seconds if final else 0.0),
     )
 
 
 def outcome(
-    plan: r.Plan | None, candidates: Sequence[r.Candidate], cost: r.Cost, rung: Rung, way: Way, device: str
+    plan: r.Plan | None,
+    candidates: Sequence[r.Candidate],
+    cost: r.Cost,
+    architecture: Architecture,
+    way: Way,
+    device: str,
 ) -> r.Plan | None:
-    """The plan beside what came of it on a kind of device; the chosen `rung` was trained once more, if at all, in this
-    `way`."""
-    again = way.total(cost.final / (3 * rung.macs)) if cost.final else 0.0
+    """The plan beside what came of it on a kind of device; the chosen `architecture` was trained once more, if at all,
+    in this `way`."""
+    again = way.total(cost.final / (3 * architecture.macs)) if cost.final else 0.0
     expected = sum(c.expected or 0.0 for c in candidates) + again
     return plan and plan.model_copy(update={"expected": expected, "seconds": cost.seconds, "peak": peak(device)})

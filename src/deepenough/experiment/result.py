@@ -37,14 +37,14 @@ def conclude(
     """Save the model, look at the test images once, and write the record and the report."""
     chosen, classes = verdict.chosen, images.classes
     state = (final or chosen.trainings[0]).state
-    network = replace(chosen.rung.network, name=chosen.rung.name)
+    network = replace(chosen.architecture.network, name=chosen.architecture.name)
     save_model(folder / FOLDER, network, state, images.preprocess, classes)
-    model = Model(network, state, images.preprocess, classes, choose_device(search.workshop.recipe.device))
+    model = Model(network, state, images.preprocess, classes, choose_device(search.trainer.recipe.device))
 
     def probabilities_of(index: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         return predictions(model.module, images, index, images.preprocess, model.device)
 
-    train = search.workshop.decision if final else search.workshop.parts.parts[0].train
+    train = search.trainer.decision if final else search.trainer.folds.folds[0].train
     test = images.split.test
     with reporter.task("test images and baselines") as advance:
         probabilities = probabilities_of(test)
@@ -71,8 +71,10 @@ def conclude(
     record.decision = account.decision(verdict)
     record.decision.advice += account.sobering(record.test, record.baselines)
     record.cost = account.cost(search, chosen, final)
-    way = search.workshop.way(chosen.rung)
-    record.plan = account.outcome(record.plan, record.candidates, record.cost, chosen.rung, way, model.device.type)
+    way = search.trainer.way(chosen.architecture)
+    record.plan = account.outcome(
+        record.plan, record.candidates, record.cost, chosen.architecture, way, model.device.type
+    )
     record.network = json.loads(dumps(network))
     record.layers = [r.LayerRow.model_validate(row.to_json()) for row in layer_table(network)]
     record.status = "finished"

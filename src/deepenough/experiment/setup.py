@@ -1,4 +1,4 @@
-"""What is fixed before anything is trained: images and split, recipe, question, ladder, workshop."""
+"""What is fixed before anything is trained: images and split, recipe, question, search space, trainer."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from deepenough.experiment.options import RECIPE, Options
 from deepenough.probing.pretrained import Pretrained
 from deepenough.probing.probe import ready, sound
 from deepenough.progress import Reporter
-from deepenough.search.architectures import Rung, ladder
-from deepenough.search.candidates import Workshop
+from deepenough.search.architectures import Architecture, search_space
+from deepenough.search.candidates import CandidateTrainer
 from deepenough.search.cut_search import CutSearch
 from deepenough.search.enough_search import EnoughSearch
-from deepenough.search.folds import parts
+from deepenough.search.folds import decision_folds
 from deepenough.search.rules import Question
 from deepenough.search.search import Search
 from deepenough.search.target_search import TargetSearch
@@ -41,18 +41,18 @@ class Setting:
     images: Images
     recipe: Recipe
     question: Question
-    ladder: tuple[Rung, ...]
-    workshop: Workshop
+    search_space: tuple[Architecture, ...]
+    trainer: CandidateTrainer
     pretrained: Pretrained | None
 
     def search(self, changed: Callable[[Search], None]) -> Search:
         """The search that the question asks for."""
         if self.question.target is None:
             if self.pretrained is None:
-                return EnoughSearch(self.question, self.ladder, self.workshop, changed)
-            return CutSearch(self.question, self.ladder, self.workshop, changed, self.pretrained.sounding.proposed)
+                return EnoughSearch(self.question, self.search_space, self.trainer, changed)
+            return CutSearch(self.question, self.search_space, self.trainer, changed, self.pretrained.sounding.proposed)
         first = 0 if self.pretrained is None else max(self.pretrained.sounding.proposed - 1, 0)
-        return TargetSearch(self.question, self.ladder[first:], self.workshop, changed)
+        return TargetSearch(self.question, self.search_space[first:], self.trainer, changed)
 
 
 def set_up(
@@ -65,11 +65,11 @@ def set_up(
     group: Group = ALONE,
     side_by_side: bool = False,
 ) -> Setting:
-    """Read the images, and fix split, recipe and ladder; those of the record `before`, when a run goes on.
+    """Read the images, and fix split, recipe and search space; those of the record `before`, when a run goes on.
 
-    With `weights` the images are prepared as those want them, and the ladder is their network cut at every depth, after
-    a sounding. The order of resuming: threads, images and split, recipe; then the search is replayed over the same
-    folders, where every finished training is read back and the unfinished one goes on from its checkpoint.
+    With `weights` the images are prepared as those want them, and the search space is their network cut at every depth,
+    after a sounding. The order of resuming: threads, images and split, recipe; then the search is replayed over the
+    same folders, where every finished training is read back and the unfinished one goes on from its checkpoint.
     """
     deadline = None if asked.time_limit is None else time.monotonic() + asked.time_limit
     torch.set_num_threads(_threads(asked, before, group, side_by_side))
@@ -122,9 +122,9 @@ def set_up(
         weights=weights.name if weights else None,
     )
     if pretrained:
-        rungs = pretrained.rungs
+        architectures = pretrained.architectures
     else:
-        rungs = ladder(
+        architectures = search_space(
             asked.families,
             asked.widths,
             images.preprocess.shape,
@@ -132,9 +132,9 @@ def set_up(
             max_depth=asked.max_depth,
             minimize=asked.minimize,
         )
-    workshop = Workshop(
+    trainer = CandidateTrainer(
         images=images,
-        parts=parts(images, asked.margin, asked.seed, asked.folds),
+        folds=decision_folds(images, asked.margin, asked.seed, asked.folds),
         recipe=recipe,
         folder=folder / CANDIDATES,
         metric=asked.metric,
@@ -145,9 +145,9 @@ def set_up(
         tensorboard=folder / "tensorboard" if asked.tensorboard else None,
     )
     if pretrained:
-        workshop.start, workshop.start_name = pretrained.start, pretrained.sounding.weights.name
-        workshop.sounded = pretrained.sounding.record.images * rungs[-1].macs
-    return Setting(images, recipe, question, rungs, workshop, pretrained)
+        trainer.start, trainer.start_name = pretrained.start, pretrained.sounding.weights.name
+        trainer.sounded = pretrained.sounding.record.images * architectures[-1].macs
+    return Setting(images, recipe, question, architectures, trainer, pretrained)
 
 
 def _threads(asked: Options, before: r.Record | None, group: Group, side_by_side: bool) -> int:
@@ -174,12 +174,12 @@ def _sounded(asked: Options, weights: Weights, images: Images, recipe: Recipe, r
 
 
 def measure_ahead(setting: Setting) -> None:
-    """Measure rungs as far as time and memory go; what they don't suffice for, the search may never come to."""
-    for rung in setting.ladder:
-        if late(setting.workshop.deadline):
+    """Measure architectures as far as time and memory go; what they don't suffice for, the search may never come to."""
+    for architecture in setting.search_space:
+        if late(setting.trainer.deadline):
             return
         try:
-            setting.workshop.way(rung)
+            setting.trainer.way(architecture)
         except Interrupted:
             raise
         except DeepenoughError:
@@ -188,7 +188,7 @@ def measure_ahead(setting: Setting) -> None:
 
 def check_shares(setting: Setting, processes: int) -> None:
     """Raise the error for more processes than a batch has images."""
-    counts = [len(part.train) for part in setting.workshop.parts.parts]
+    counts = [len(part.train) for part in setting.trainer.folds.folds]
     smallest = min(count // steps_per_epoch(count, setting.recipe.batch) for count in counts)
     if processes > smallest:
         raise DeepenoughError(

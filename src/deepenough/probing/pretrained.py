@@ -16,7 +16,7 @@ from deepenough.files import write_whole
 from deepenough.probing.linear_probe import Line
 from deepenough.probing.probe import Sounding
 from deepenough.progress import Reporter
-from deepenough.search.architectures import Rung, cut_rungs
+from deepenough.search.architectures import Architecture, cut_architectures
 from deepenough.search.folds import Index
 from deepenough.training import choose_device
 from deepenough.weights import Weights, load_weights
@@ -33,19 +33,19 @@ DEFAULTS = {
 
 @dataclass(frozen=True, eq=False)
 class Pretrained:
-    """A sounded network, and its cuts as the rungs of a ladder."""
+    """A sounded network, and its cuts as the architectures of a search space."""
 
     sounding: Sounding
-    rungs: tuple[Rung, ...]
+    architectures: tuple[Architecture, ...]
 
     @classmethod
     def of(cls, sounding: Sounding) -> Pretrained:
         named = [(place.cut.place, place.network) for place in sounding.places]
-        return cls(sounding, cut_rungs(sounding.weights.network.name, named))
+        return cls(sounding, cut_architectures(sounding.weights.network.name, named))
 
-    def start(self, rung: Rung, rows: Index, folder: Path) -> Mapping[str, torch.Tensor]:
+    def start(self, architecture: Architecture, rows: Index, folder: Path) -> Mapping[str, torch.Tensor]:
         """What the training in `folder` starts from. Its head is kept there: a resumed one starts from the same."""
-        place, file = self.sounding.places[rung.blocks], folder / HEAD
+        place, file = self.sounding.places[architecture.blocks], folder / HEAD
         if file.is_file():
             kept = load(file.read_bytes())
             line = Line(kept["mean"], kept["std"], kept["weight"], kept["bias"], float(kept["strength"]))

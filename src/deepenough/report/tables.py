@@ -189,13 +189,13 @@ def plan_table(plan: Plan) -> Group:
     table.add_column("network")
     for name in ("depth", "images/s", "training", "memory of a step"):
         table.add_column(name, justify="right")
-    for rung in plan.rungs:
+    for architecture in plan.architectures:
         table.add_row(
-            rung.name,
-            str(rung.depth),
-            f"{rung.images / rung.seconds:,.0f}",
-            words.duration(rung.seconds),
-            f"{rung.memory / 1e9:.2g} GB",
+            architecture.name,
+            str(architecture.depth),
+            f"{architecture.images / architecture.seconds:,.0f}",
+            words.duration(architecture.seconds),
+            f"{architecture.memory / 1e9:.2g} GB",
         )
     few, many = words.duration(plan.least), words.duration(plan.most)
     total = Text(f"the search: {few if few == many else f'{few} to {many}'} of training", style="bold")

@@ -58,7 +58,7 @@ def images(record: Record) -> str:
 
 def comparable(candidate: Candidate) -> bool:
     """Whether it was trained to its end, from scratch, from the run's own seed: what may be read off a line."""
-    return candidate.state == "finished" and candidate.role in ("ladder", "bisection")
+    return candidate.state == "finished" and candidate.role in ("search space", "bisection")
 
 
 def value(record: Record, candidate: Candidate) -> float | None:
@@ -107,10 +107,10 @@ def verdict(record: Record, candidate: Candidate) -> str:
     compared = (
         next((pair for pair in decision.comparisons if pair.candidate == candidate.name), None) if decision else None
     )
-    if candidate.state == "hopeless" and compared is not None:
+    if candidate.state == "pruned" and compared is not None:
         return f"worse, on {compared.images:,} images"
     if candidate.state != "finished":
-        return {"hopeless": "ended early: hopeless", "unfinished": "not trained to the end"}.get(
+        return {"pruned": "ended early: pruned", "unfinished": "not trained to the end"}.get(
             candidate.state, candidate.state
         )
     if decision is None:
@@ -158,7 +158,7 @@ def cost(record: Record) -> str:
     text = (
         f"{amount(cost.spent)} multiply-accumulates in {duration(cost.seconds)} of training: "
         f"{cost.times_chosen:.2f} times training the chosen network alone, "
-        f"{percent(cost.share_of_ladder, 0)} of training the whole ladder"
+        f"{percent(cost.share_of_space, 0)} of training the whole search space"
     )
     text += f" (retraining on all images but test: {amount(cost.final)})" if cost.final else ""
     plan = record.plan

@@ -1,4 +1,4 @@
-"""The ladder: the networks that a question looks at, fixed before anything is trained."""
+"""The search space: the networks that a question looks at, fixed before anything is trained."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from functools import cached_property
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.nets import FAMILIES, Network, depth, macs, parameters
 
-MOST_BLOCKS = 16  # blocks a level of the deepest rung, unless a largest depth is given
+MOST_BLOCKS = 16  # blocks a level of the deepest architecture, unless a largest depth is given
 MEASURES = ("depth", "parameters", "macs")
 
 
 @dataclass(frozen=True)
-class Rung:
+class Architecture:
     """One network of a family: `blocks` blocks a level at a width factor; or a pretrained one cut after `place`."""
 
     family: str
@@ -49,14 +49,14 @@ class Rung:
         return int(getattr(self, minimize)), self.macs
 
 
-def rung(family: str, width: float, blocks: int, shape: tuple[int, int, int], classes: int) -> Rung:
+def architecture(family: str, width: float, blocks: int, shape: tuple[int, int, int], classes: int) -> Architecture:
     """The network with that many blocks a level for images of `shape` (C, H, W)."""
     rule = FAMILIES[family]
     network = rule.network(input=shape, classes=classes, depth=rule.depth_of(blocks, shape), width=width)
-    return Rung(family, width, blocks, network)
+    return Architecture(family, width, blocks, network)
 
 
-def ladder(
+def search_space(
     families: Sequence[str],
     widths: Sequence[float],
     shape: tuple[int, int, int],
@@ -64,22 +64,22 @@ def ladder(
     *,
     max_depth: int | None = None,
     minimize: str = "depth",
-) -> tuple[Rung, ...]:
+) -> tuple[Architecture, ...]:
     """The family's shallowest network, then block counts doubling to the maximum, small to large by `minimize`.
 
-    With several families or widths the ladder holds the rungs of them all.
+    With several families or widths the search space holds the architectures of them all.
     """
     if minimize not in MEASURES:
         raise unknown("measure to minimise", minimize, MEASURES)
     for family in families:
         if family not in FAMILIES:
             raise unknown("family", family, FAMILIES)
-    rungs = []
+    architectures = []
     for family in dict.fromkeys(families):
         for width in dict.fromkeys(widths):
             blocks = fewest = FAMILIES[family].fewest
             while blocks <= MOST_BLOCKS or max_depth is not None:
-                step = rung(family, width, blocks, shape, classes)
+                step = architecture(family, width, blocks, shape, classes)
                 if max_depth is not None and step.depth > max_depth:
                     if blocks == fewest:
                         raise DeepenoughError(
@@ -87,22 +87,24 @@ def ladder(
                             f"{'x'.join(map(str, shape))} has depth {step.depth}; give at least that"
                         )
                     break
-                rungs.append(step)
+                architectures.append(step)
                 blocks = max(1, 2 * blocks)
-    return tuple(sorted(rungs, key=lambda step: step.measure(minimize)))
+    return tuple(sorted(architectures, key=lambda step: step.measure(minimize)))
 
 
-def cut_rungs(family: str, cut_networks: Sequence[tuple[str, Network]]) -> tuple[Rung, ...]:
-    """The ladder of a pretrained network: its places and the networks cut there, shallow to deep."""
-    return tuple(Rung(family, 1.0, number, network, place) for number, (place, network) in enumerate(cut_networks))
+def cut_architectures(family: str, cut_networks: Sequence[tuple[str, Network]]) -> tuple[Architecture, ...]:
+    """The search space of a pretrained network: its places and the networks cut there, shallow to deep."""
+    return tuple(
+        Architecture(family, 1.0, number, network, place) for number, (place, network) in enumerate(cut_networks)
+    )
 
 
-def between(failed: Rung, passed: Rung) -> Rung | None:
-    """The rung halfway between two of the same family and width, or None where there is none."""
+def between(failed: Architecture, passed: Architecture) -> Architecture | None:
+    """The architecture halfway between two of the same family and width, or None where there is none."""
     if (failed.family, failed.width) != (passed.family, passed.width):
         return None
     blocks = (failed.blocks + passed.blocks) // 2
     if blocks in (failed.blocks, passed.blocks):
         return None
     network = passed.network
-    return rung(passed.family, passed.width, blocks, network.input, network.classes)
+    return architecture(passed.family, passed.width, blocks, network.input, network.classes)

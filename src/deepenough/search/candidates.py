@@ -1,4 +1,4 @@
-"""Where candidates are trained: one folder each, every part in turn, finished work never done twice."""
+"""Where candidates are trained: one folder each, every fold in turn, finished work never done twice."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from deepenough.files import write_whole
 from deepenough.nets.build import build
 from deepenough.nets.grow import grow
 from deepenough.progress import Reporter
-from deepenough.search.architectures import Rung
+from deepenough.record import fold_folder
+from deepenough.search.architectures import Architecture
 from deepenough.search.early_stopping import Curve
-from deepenough.search.folds import Part, Parts
+from deepenough.search.folds import DecisionFolds, Fold
 from deepenough.search.statistics import Hits, Strata, accuracy_bounds
 from deepenough.training import (
     ALONE,
@@ -42,20 +43,20 @@ from deepenough.training.rng import own_threads
 from deepenough.training.train import known
 
 Watch = Callable[[Curve], str]
-Start = Callable[[Rung, npt.NDArray[np.int64], Path], Mapping[str, torch.Tensor]]
+Start = Callable[[Architecture, npt.NDArray[np.int64], Path], Mapping[str, torch.Tensor]]
 TRAIN_SAMPLE = 4_000
-WAY = ".way.json"  # after a rung's name: how its steps are computed
+WAY = ".way.json"  # after an architecture's name: how its steps are computed
 
 
 @dataclass(frozen=True)
 class Candidate:
     """One network tried for the task, from one seed, with its predictions for the decision images.
 
-    `state` is "finished", or why it ended before: "hopeless", "sure" (paused, already shown to meet the target),
+    `state` is "finished", or why it ended before: "pruned", "sure" (paused, already shown to meet the target),
     "out of time", "not finite". `seen` marks the decision images that it has predictions for.
     """
 
-    rung: Rung
+    architecture: Architecture
     role: str
     seed: int
     state: str
@@ -66,13 +67,13 @@ class Candidate:
     metric: str
     start: str | None = None
     why: str = ""
-    train_top1: float | None = None  # on (a sample of) the first part's training images, as they are
+    train_top1: float | None = None  # on (a sample of) the first fold's training images, as they are
 
     @property
     def name(self) -> str:
-        """The rung's name, with the seed or the start where it is not the first training of that rung."""
+        """The architecture's name, with the seed or the start where it is not its first training."""
         suffix = {"second seed": f"-seed{self.seed}", "look-ahead": "-grown"}.get(self.role, "")
-        return self.rung.name + suffix
+        return self.architecture.name + suffix
 
     @property
     def finished(self) -> bool:
@@ -129,11 +130,11 @@ class Candidate:
 
 
 @dataclass
-class Workshop:
+class CandidateTrainer:
     """Trains candidates for one question on one set of images."""
 
     images: Images
-    parts: Parts
+    folds: DecisionFolds
     recipe: Recipe
     folder: Path
     metric: str
@@ -150,74 +151,77 @@ class Workshop:
     _measured: dict[str, Measured] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.decision = self.parts.images
+        self.decision = self.folds.images
         self.labels = self.images.labels[self.decision]
         self.strata = Strata.of(self.labels, self.metric)
 
-    def planned(self, rung: Rung, epochs: int | None = None) -> int:
-        """The multiply-accumulates of training a rung in full."""
-        return self.parts.cost(rung.macs, epochs or self.recipe.epochs, range_images(self.recipe))
+    def planned(self, architecture: Architecture, epochs: int | None = None) -> int:
+        """The multiply-accumulates of training an architecture in full."""
+        return self.folds.cost(architecture.macs, epochs or self.recipe.epochs, range_images(self.recipe))
 
-    def alone(self, rung: Rung) -> int:
+    def alone(self, architecture: Architecture) -> int:
         """The multiply-accumulates of training it once, from scratch, without folds."""
-        train = sum(len(part.train) for part in self.parts.parts[:1])
-        if self.parts.kind == "out-of-fold":
+        train = sum(len(fold.train) for fold in self.folds.folds[:1])
+        if self.folds.kind == "out-of-fold":
             train = len(self.decision)
-        held_out = len(self.decision) if self.parts.kind == "validation" else 0
-        return Parts("", (Part(np.empty(train, np.int64), np.empty(held_out, np.int64)),), "").cost(
-            rung.macs, self.recipe.epochs, range_images(self.recipe)
+        held_out = len(self.decision) if self.folds.kind == "validation" else 0
+        return DecisionFolds("", (Fold(np.empty(train, np.int64), np.empty(held_out, np.int64)),), "").cost(
+            architecture.macs, self.recipe.epochs, range_images(self.recipe)
         )
 
-    def retraining(self, rung: Rung) -> int:
+    def retraining(self, architecture: Architecture) -> int:
         """The multiply-accumulates of training it once more on all images but test, which folds make necessary."""
-        return self.alone(rung) if self.parts.kind == "out-of-fold" else 0
+        return self.alone(architecture) if self.folds.kind == "out-of-fold" else 0
 
-    def in_time(self, *rungs: Rung, epochs: int | None = None) -> bool:
+    def in_time(self, *architectures: Architecture, epochs: int | None = None) -> bool:
         """Whether these are expected to be trained before the deadline, by the pace of a few steps of each; with
         folds, also the retraining that follows."""
         if self.deadline is None:
             return True
-        return sum(self.seconds(rung, epochs) for rung in rungs) <= self.deadline - time.monotonic()
+        return (
+            sum(self.seconds(architecture, epochs) for architecture in architectures)
+            <= self.deadline - time.monotonic()
+        )
 
-    def seconds(self, rung: Rung, epochs: int | None = None) -> float:
-        """What training a rung on every part is expected to take, by the pace of a few steps; judging an image takes a
-        third of a training step."""
-        images = self.steps_images(rung, epochs)
-        if len(self.parts.parts) > 1:
+    def seconds(self, architecture: Architecture, epochs: int | None = None) -> float:
+        """Seconds that training an architecture on every fold is expected to take, by the pace of a few steps; judging
+        an image takes a third of a training step."""
+        images = self.steps_images(architecture, epochs)
+        if len(self.folds.folds) > 1:
             images += len(self.decision) * (epochs or self.recipe.epochs)
-        return self.way(rung).total(images)
+        return self.way(architecture).total(images)
 
-    def steps_images(self, rung: Rung, epochs: int | None = None) -> float:
-        """Images of training steps that cost as much as training a rung on every part, with all that belongs to it."""
-        return self.planned(rung, epochs) / (3 * rung.macs)
+    def steps_images(self, architecture: Architecture, epochs: int | None = None) -> float:
+        """Images of training steps that cost as much as training an architecture on every fold, all included."""
+        return self.planned(architecture, epochs) / (3 * architecture.macs)
 
-    def way(self, rung: Rung) -> Way:
-        """How a step of a rung is computed, and how fast that is."""
-        return self.measured(rung).chosen
+    def way(self, architecture: Architecture) -> Way:
+        """How a step of an architecture is computed, and how fast that is."""
+        return self.measured(architecture).chosen
 
-    def measured(self, rung: Rung) -> Measured:
-        """What was tried for a rung and chosen; once chosen for a run, it stays."""
-        if rung.name not in self._measured:
-            path = self.folder / f"{rung.name}{WAY}"
+    def measured(self, architecture: Architecture) -> Measured:
+        """What was tried for an architecture and chosen; once chosen for a run, it stays."""
+        if architecture.name not in self._measured:
+            path = self.folder / f"{architecture.name}{WAY}"
             if path.is_file():
-                self._measured[rung.name] = Measured.from_json(json.loads(path.read_text()))
+                self._measured[architecture.name] = Measured.from_json(json.loads(path.read_text()))
             else:
-                self._measured[rung.name] = self._measure(rung)
+                self._measured[architecture.name] = self._measure(architecture)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(path, json.dumps(self._measured[rung.name].to_json()))
-        return self._measured[rung.name]
+                write_whole(path, json.dumps(self._measured[architecture.name].to_json()))
+        return self._measured[architecture.name]
 
-    def _measure(self, rung: Rung) -> Measured:
-        part, size = self.parts.parts[0].train, self.group.size
-        recipe, folder = self.recipe, self.folder / rung.name
+    def _measure(self, architecture: Architecture) -> Measured:
+        fold, size = self.folds.folds[0].train, self.group.size
+        recipe, folder = self.recipe, self.folder / architecture.name
         if some := shortened(folder):  # with more images at once, a process of the group ran out of memory here
             recipe = replace(recipe, micro_batch=some)
         found = measure(
-            rung.network,
+            architecture.network,
             recipe,
             self.images,
-            part,
-            self.steps_images(rung) / size,
+            fold,
+            self.steps_images(architecture) / size,
             free=self.free - ({"compiled"} if size > 1 else set()),  # where norms talk, it was never seen to pay
             least=self.group.fewest,
             stop=self.stop or (lambda: False),
@@ -225,68 +229,70 @@ class Workshop:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()  # Ray's workers may train on the same device
         if size == 1:
-            self.reporter.say(f"{rung.name}: {found}")
+            self.reporter.say(f"{architecture.name}: {found}")
             return found
-        trial = Trial(found.chosen, rung.network, recipe, part)
+        trial = Trial(found.chosen, architecture.network, recipe, fold)
         self.group.order(trial)
         together = replace(found, chosen=trial.run(self.images, self.group, partial(shorten, folder)))
         times = found.chosen.seconds / together.chosen.seconds
-        self.reporter.say(f"{rung.name}: {together}; {size} processes are {times:.2f} times as fast as one")
+        self.reporter.say(f"{architecture.name}: {together}; {size} processes are {times:.2f} times as fast as one")
         return together
 
-    def try_(
+    def train_candidate(
         self,
-        rung: Rung,
+        architecture: Architecture,
         *,
-        role: str = "ladder",
+        role: str = "search space",
         seed: int,
         watch: Watch | None = None,
         parent: Candidate | None = None,
         epochs: int | None = None,
         give_up: Callable[[Candidate], bool] | None = None,
-        first_part_only: bool = False,
+        first_fold_only: bool = False,
     ) -> Candidate:
-        """Train a rung on every part, from scratch or grown from a shallower `parent`.
+        """Train an architecture on every fold, from scratch or grown from a shallower `parent`.
 
-        `watch` may end a training early; between parts, `give_up` is asked of the candidate so far.
+        `watch` may end a training early; between folds, `give_up` is asked of the candidate so far.
         """
-        recipe = self.way(rung).recipe(self.recipe if epochs is None else replace(self.recipe, epochs=epochs))
+        recipe = self.way(architecture).recipe(self.recipe if epochs is None else replace(self.recipe, epochs=epochs))
         seen = np.zeros(len(self.decision), bool)
         probabilities = np.zeros((len(self.decision), len(self.images.classes)), np.float32)
         trainings: list[Trained] = []
         state = "finished"
-        blank = Candidate(rung, role, seed, state, (), seen, probabilities, self.labels, self.metric)
-        parts = self.parts.parts[:1] if first_part_only else self.parts.parts
+        blank = Candidate(architecture, role, seed, state, (), seen, probabilities, self.labels, self.metric)
+        folds = self.folds.folds[:1] if first_fold_only else self.folds.folds
         with self.reporter.task(blank.name) as advance:
-            for number, part in enumerate(parts):
-                name = f"{blank.name}/part{number}"
-                start = self._start(rung, part.train, self.folder / name)
+            for number, fold in enumerate(folds):
+                folder = fold_folder(self.folder / blank.name, number)
+                start = self._start(architecture, fold.train, folder)
                 if parent:
-                    start = grow(parent.trainings[number].state, parent.rung.network, rung.network, seed)
-                trained = self._train(rung)(
-                    rung.network,
+                    start = grow(
+                        parent.trainings[number].state, parent.architecture.network, architecture.network, seed
+                    )
+                trained = self._train(architecture)(
+                    architecture.network,
                     recipe,
                     self.images,
-                    part.train,
-                    part.held_out,
-                    self.folder / name,
+                    fold.train,
+                    fold.held_out,
+                    folder,
                     seed=seed,
                     start=start,
                     watch=watch,
                     deadline=self.deadline,
-                    progress=_share(advance, number, len(parts)),
+                    progress=_share(advance, number, len(folds)),
                     stop=self.stop,
-                    tensorboard=self.tensorboard and self.tensorboard / name,
+                    tensorboard=self.tensorboard and self.tensorboard / blank.name / folder.name,
                 )
                 trainings.append(trained)
-                where = np.searchsorted(self.decision, part.held_out)
+                where = np.searchsorted(self.decision, fold.held_out)
                 seen[where] = True
                 probabilities[where] = trained.probabilities
                 state = "finished" if trained.ended in ("finished", "early") else trained.ended
                 so_far = replace(blank, seen=seen, probabilities=probabilities, trainings=tuple(trainings))
-                if state == "finished" and number + 1 < len(parts) and give_up and give_up(so_far):
-                    state = "hopeless"
-                advance(number + 1, len(parts), f"{100 * so_far.accuracy:.1f}%")
+                if state == "finished" and number + 1 < len(folds) and give_up and give_up(so_far):
+                    state = "pruned"
+                advance(number + 1, len(folds), f"{100 * so_far.accuracy:.1f}%")
                 if state != "finished":
                     break
         return replace(
@@ -295,50 +301,54 @@ class Workshop:
             trainings=tuple(trainings),
             start=parent.name if parent else self.start_name,
             why=_why(state),
-            train_top1=self._train_top1(rung, trainings[0], parts[0]) if state == "finished" else None,
+            train_top1=self._train_top1(architecture, trainings[0], folds[0]) if state == "finished" else None,
         )
 
-    def expect(self, rungs: Sequence[Rung], seed: int) -> None:
-        """Say which rungs may be wanted next, so that a cluster can train them side by side."""
+    def expect(self, architectures: Sequence[Architecture], seed: int) -> None:
+        """Say which architectures may be wanted next, so that a cluster can train them side by side."""
         if self.cluster is None:
             return
         self.cluster.ahead(
             {
-                rung.network: (
+                architecture.network: (
                     Order(
-                        rung.network,
-                        self.way(rung).recipe(self.recipe),
-                        part.train,
-                        part.held_out,
+                        architecture.network,
+                        self.way(architecture).recipe(self.recipe),
+                        fold.train,
+                        fold.held_out,
                         seed,
-                        self._start(rung, part.train, folder),
+                        self._start(architecture, fold.train, folder),
                     )
-                    for rung in [rung]  # which a generator would look up only once it runs: the last of all
-                    for number, part in enumerate(self.parts.parts)
-                    if not known(folder := self.folder / rung.name / f"part{number}")
+                    for architecture in [
+                        architecture
+                    ]  # which a generator would look up only once it runs: the last of all
+                    for number, fold in enumerate(self.folds.folds)
+                    if not known(folder := fold_folder(self.folder / architecture.name, number))
                 )
-                for rung in rungs
+                for architecture in architectures
             }
         )
 
-    def _start(self, rung: Rung, rows: npt.NDArray[np.int64], folder: Path) -> Mapping[str, torch.Tensor] | None:
-        """The pretrained weights that a rung begins with, if any."""
-        return self.start(rung, rows, folder) if self.start else None
+    def _start(
+        self, architecture: Architecture, rows: npt.NDArray[np.int64], folder: Path
+    ) -> Mapping[str, torch.Tensor] | None:
+        """The pretrained weights that an architecture begins with, if any."""
+        return self.start(architecture, rows, folder) if self.start else None
 
-    def _train(self, rung: Rung) -> Callable[..., Trained]:
-        """What trains a rung, with the threads that it was found fastest with."""
+    def _train(self, architecture: Architecture) -> Callable[..., Trained]:
+        """What trains an architecture, with the threads that it was found fastest with."""
         if self.cluster:
             return self.cluster.train
-        with_threads = own_threads(self.way(rung).threads or torch.get_num_threads())
+        with_threads = own_threads(self.way(architecture).threads or torch.get_num_threads())
         return with_threads(partial(train, group=self.group))
 
-    def _train_top1(self, rung: Rung, trained: Trained, part: Part) -> float:
+    def _train_top1(self, architecture: Architecture, trained: Trained, fold: Fold) -> float:
         """Accuracy on training images, not augmented: what the gap to the held-out ones is measured from."""
-        sample = np.sort(np.random.default_rng(0).permutation(part.train)[:TRAIN_SAMPLE])
+        sample = np.sort(np.random.default_rng(0).permutation(fold.train)[:TRAIN_SAMPLE])
         device = choose_device(self.recipe.device)
-        model = build(rung.network)
+        model = build(architecture.network)
         model.load_state_dict(trained.state)
-        model = place(model, device, self.way(rung).memory_format)
+        model = place(model, device, self.way(architecture).memory_format)
         probabilities = evaluate(model, self.images, sample, self.images.preprocess, device)
         return float((probabilities.argmax(axis=1) == self.images.labels[sample]).mean())
 
@@ -346,25 +356,25 @@ class Workshop:
         """Train the chosen network on all images but test, as folds leave no single network behind."""
         # Nothing is held out that patience could look at: as many epochs as it gave the folds.
         epochs = round(float(np.median([training.epochs for training in candidate.trainings])))
-        recipe = self.way(candidate.rung).recipe(replace(self.recipe, epochs=epochs, patience=0))
-        folder = self.folder / f"{candidate.rung.name}-final"
-        with self.reporter.task(f"{candidate.rung.name} on all images but test") as advance:
-            return self._train(candidate.rung)(
-                candidate.rung.network,
+        recipe = self.way(candidate.architecture).recipe(replace(self.recipe, epochs=epochs, patience=0))
+        folder = self.folder / f"{candidate.architecture.name}-final"
+        with self.reporter.task(f"{candidate.architecture.name} on all images but test") as advance:
+            return self._train(candidate.architecture)(
+                candidate.architecture.network,
                 recipe,
                 self.images,
                 self.decision,
                 np.empty(0, np.int64),
                 folder,
                 seed=seed,
-                start=self._start(candidate.rung, self.decision, folder),
+                start=self._start(candidate.architecture, self.decision, folder),
                 progress=_share(advance, 0, 1),
                 stop=self.stop,
             )
 
 
 def _share(advance: Callable[..., None], number: int, count: int) -> Callable[..., None]:
-    """Progress of one part as a share of all parts."""
+    """Progress of one fold as a share of all folds."""
 
     def progress(done: int, total: int, epoch: object = None) -> None:
         top1 = getattr(epoch, "top1", math.nan)
@@ -375,7 +385,7 @@ def _share(advance: Callable[..., None], number: int, count: int) -> Callable[..
 
 def _why(state: str) -> str:
     return {
-        "hopeless": "ended early: it could no longer become good enough to matter",
+        "pruned": "ended early: it could no longer become good enough to matter",
         "sure": "paused: already shown to meet the target, the search closed in below it",
         "out of time": "ended by the time limit",
         "not finite": "its loss was no longer finite",

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from deepenough.search import rules as judge
-from deepenough.search.architectures import Rung
-from deepenough.search.candidates import Candidate, Workshop, finished
+from deepenough.search import rules
+from deepenough.search.architectures import Architecture
+from deepenough.search.candidates import Candidate, CandidateTrainer, finished
 from deepenough.search.enough_search import EnoughSearch
 from deepenough.search.rules import Compared, Question, Verdict, points
 from deepenough.search.search import Search
@@ -22,76 +22,79 @@ class CutSearch(EnoughSearch):
     """The whole network first, then cuts from deep to shallow: some deeper than the proposed one, that one, and the
     next shallower. A cut that is shown to be worse on the folds so far is not trained on the others.
 
-    `ladder` holds every cut, shallow to deep; `proposed` is the number of the one that the probes propose.
+    `search space` holds every cut, shallow to deep; `proposed` is the number of the one that the probes propose.
     """
 
     def __init__(
         self,
         question: Question,
-        ladder: tuple[Rung, ...],
-        workshop: Workshop,
+        search_space: tuple[Architecture, ...],
+        trainer: CandidateTrainer,
         changed: Callable[[Search], None],
         proposed: int,
     ) -> None:
-        super().__init__(question, ladder, workshop, changed)
+        super().__init__(question, search_space, trainer, changed)
         self.proposed = proposed
 
     def run(self) -> Verdict:
-        wanted = tried_cuts(self.proposed, len(self.ladder) - 1)
-        self.workshop.expect([self.ladder[-1], *(self.ladder[number] for number in wanted)], self.question.seed)
-        whole = self.train(self.ladder[-1])
+        wanted = tried_cuts(self.proposed, len(self.search_space) - 1)
+        self.trainer.expect(
+            [self.search_space[-1], *(self.search_space[number] for number in wanted)], self.question.seed
+        )
+        whole = self.train(self.search_space[-1])
         for place, number in enumerate(wanted):
-            self.workshop.expect([self.ladder[each] for each in wanted[place:]], self.question.seed)
-            if self.in_time(self.ladder[number]):
-                self.train(self.ladder[number], give_up=lambda so_far: self._shown_worse(whole, so_far))
-        best = judge.best(finished(self.ladder_candidates()) or self.tried)
+            self.trainer.expect([self.search_space[each] for each in wanted[place:]], self.question.seed)
+            if self.in_time(self.search_space[number]):
+                self.train(self.search_space[number], give_up=lambda so_far: self._shown_worse(whole, so_far))
+        best = rules.best(finished(self.space_candidates()) or self.tried)
         compared: list[Compared] = []
         going = True
-        smaller = [c for c in self.ladder_candidates() if self.measure(c) < self.measure(best)]
+        smaller = [c for c in self.space_candidates() if self.measure(c) < self.measure(best)]
         for candidate in sorted(smaller, key=self.measure, reverse=True):
             if candidate.finished:
                 compared.append(self._compare(best, candidate, tested=going))
-            elif candidate.state == "hopeless":
+            elif candidate.state == "pruned":
                 compared.append(self._compare_seen(best, candidate))
             else:
                 going = False
                 continue
             going = going and compared[-1].enough
         self._close_in(best, compared)
-        verdict = judge.enough(self.question, best, compared, self.resolves(), None)
-        if whole.finished and not compared and len(self.ladder) > 1:
-            text = f"only the whole network, depth {whole.rung.depth}, was trained, so nothing is known of shorter ones"
+        verdict = rules.enough(self.question, best, compared, self.resolves(), None)
+        if whole.finished and not compared and len(self.search_space) > 1:
+            depth = whole.architecture.depth
+            text = f"only the whole network, depth {depth}, was trained, so nothing is known of shorter ones"
             verdict = replace(verdict, kind="best", text=text)
         self._say_what_is_saved(whole, verdict.chosen)
         return verdict
 
-    def between(self, failed: Rung, passed: Rung) -> Rung | None:
+    def between(self, failed: Architecture, passed: Architecture) -> Architecture | None:
         """The cut halfway between two."""
-        low, high = self.ladder.index(failed), self.ladder.index(passed)
+        low, high = self.search_space.index(failed), self.search_space.index(passed)
         middle = (low + high) // 2
-        return None if middle in (low, high) else self.ladder[middle]
+        return None if middle in (low, high) else self.search_space[middle]
 
     def _say_what_is_saved(self, whole: Candidate, chosen: Candidate) -> None:
         """How the whole network compares with a cut that was chosen, and what the cut saves."""
         if chosen is whole or not (whole.finished and chosen.finished):
             return
-        lead = paired_difference(whole.hits, chosen.hits, self.workshop.strata)
+        lead = paired_difference(whole.hits, chosen.hits, self.trainer.strata)
         saved = (
-            f"{1 - getattr(chosen.rung, name) / getattr(whole.rung, name):.0%} of the {label}"
+            f"{1 - getattr(chosen.architecture, name) / getattr(whole.architecture, name):.0%} of the {label}"
             for name, label in (("parameters", "parameters"), ("macs", "multiply-accumulates"))
         )
         self.note(
             f"{chosen.name} against the whole network",
             f"the cut is {points(-lead.value)} more accurate on the same images "
             f"({points(-lead.upper)} to {points(-lead.lower)}), and saves "
-            f"{whole.rung.depth - chosen.rung.depth} layers, {' and '.join(saved)}",
+            f"{whole.architecture.depth - chosen.architecture.depth} layers, {' and '.join(saved)}",
         )
 
     def _compare_seen(self, best: Candidate, candidate: Candidate) -> Compared:
         """The comparison on those folds that the candidate was trained for."""
         both = best.seen & candidate.seen
         strata = Strata.of(candidate.labels[both], self.question.metric)
-        return judge.compare(self.question, [best.only(both)], [candidate.only(both)], strata, tested=True)
+        return rules.compare(self.question, [best.only(both)], [candidate.only(both)], strata, tested=True)
 
     def _shown_worse(self, whole: Candidate, so_far: Candidate) -> bool:
         """Whether the lower bound of the difference from the whole network already lies above the margin."""

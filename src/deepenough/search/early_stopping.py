@@ -43,7 +43,7 @@ def reachable(curve: Curve, siblings: Sequence[Curve], images: int) -> float | N
 
 @dataclass(frozen=True)
 class Prospects:
-    """Watches one training: "hopeless" once `bar` is out of reach, "sure" once `sure(curve)` says so."""
+    """Watches one training: "pruned" once `bar` is out of reach, "sure" once `sure(curve)` says so."""
 
     bar: float
     siblings: Sequence[Curve]
@@ -55,5 +55,5 @@ class Prospects:
             return "sure"
         ceiling = reachable(curve, self.siblings, self.images)
         if ceiling is not None and ceiling < self.bar:
-            return "hopeless"
+            return "pruned"
         return "go on"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from deepenough.search import rules as judge
-from deepenough.search.architectures import Rung
+from deepenough.search import rules
+from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate, finished
 from deepenough.search.rules import Compared, Verdict, points
 from deepenough.search.search import STALLED_AFTER, Search
@@ -19,15 +19,15 @@ GROWING = ("residual",)  # families whose blocks can be inserted as the identity
 
 class EnoughSearch(Search):
     """From shallow to deep until deeper stops helping, then from the best down to the shallowest that is enough.
-    The budget is a share of training the whole ladder."""
+    The budget is a share of training the whole search space."""
 
     def run(self) -> Verdict:
         self._climb(0)
         while (deeper := self._look_ahead()) is not None:
             self._climb(deeper, forced=True)
-        best = judge.best(finished(self.ladder_candidates()) or self.ladder_candidates())
+        best = rules.best(finished(self.space_candidates()) or self.space_candidates())
         compared: list[Compared] = []
-        sequence = [c for c in self.ladder_candidates() if self.measure(c) < self.measure(best)]
+        sequence = [c for c in self.space_candidates() if self.measure(c) < self.measure(best)]
         going = True
         for candidate in sorted(sequence, key=self.measure, reverse=True):
             if going:
@@ -38,30 +38,30 @@ class EnoughSearch(Search):
             compared.append(self._compare(best, candidate, tested=going))
             going = going and compared[-1].enough
         self._close_in(best, compared)
-        return judge.enough(self.question, best, compared, self.resolves(), self._deeper_unknown(best))
+        return rules.enough(self.question, best, compared, self.resolves(), self._deeper_unknown(best))
 
     def _climb(self, first: int, forced: bool = False) -> None:
-        """Train rungs from shallow to deep until deeper stops helping, or the budget is spent."""
-        for number, rung in enumerate(self.ladder[first:]):
-            if not self._affords(self.workshop.planned(rung)) and len(self.tried) >= STALLED_AFTER:
-                share = (self.spent + self.workshop.planned(rung)) / self.whole_ladder
+        """Train architectures from shallow to deep until deeper stops helping, or the budget is spent."""
+        for number, architecture in enumerate(self.search_space[first:]):
+            if not self._affords(self.trainer.planned(architecture)) and len(self.tried) >= STALLED_AFTER:
+                share = (self.spent + self.trainer.planned(architecture)) / self.whole_space
                 self.note(
-                    f"{rung.name} not trained",
-                    f"the search would cost {share:.0%} of training the whole ladder; "
+                    f"{architecture.name} not trained",
+                    f"the search would cost {share:.0%} of training the whole search space; "
                     f"its budget is {self.question.budget:.0%}",
                 )
                 return
-            if not self.in_time(rung):
+            if not self.in_time(architecture):
                 return
-            done = finished(self.ladder_candidates())
-            best = judge.best(done) if done else None
-            self.workshop.expect(self.ladder[first + number :], self.question.seed)
+            done = finished(self.space_candidates())
+            best = rules.best(done) if done else None
+            self.trainer.expect(self.search_space[first + number :], self.question.seed)
             self.train(
-                rung,
+                architecture,
                 bar=best.accuracy if best else 0.0,
                 give_up=partial(self._cannot_gain, best) if best else None,
             )
-            best = judge.best(finished(self.ladder_candidates()) or self.tried)
+            best = rules.best(finished(self.space_candidates()) or self.tried)
             if self._margin_is_out_of_reach(best):
                 left = f"there is less than the margin, {points(self.question.margin)}, left to gain"
                 self.note("went no deeper", f"at {best.accuracy:.1%} {left}")
@@ -71,61 +71,61 @@ class EnoughSearch(Search):
 
     def _affords(self, cost: int) -> bool:
         """Whether the budget holds after spending `cost`, with the retraining that follows where folds decide."""
-        final = max((self.workshop.retraining(c.rung) for c in self.tried), default=0)
-        return self.spent + cost + final <= self.question.budget * (self.whole_ladder + final)
+        final = max((self.trainer.retraining(c.architecture) for c in self.tried), default=0)
+        return self.spent + cost + final <= self.question.budget * (self.whole_space + final)
 
     def _margin_is_out_of_reach(self, best: Candidate) -> bool:
         """Whether so few images are still wrong that nothing deeper can be better by the margin."""
         return best.accuracy > 1 - self.question.margin
 
     def _cannot_gain(self, best: Candidate, so_far: Candidate) -> bool:
-        """Whether a deeper rung, on the images it has predictions for, surely gains less than half the margin."""
+        """True if a deeper candidate, on the images it has predictions for, surely gains less than half the margin."""
         seen = so_far.seen
         difference = paired_difference(best.hits[seen], so_far.hits[seen], so_far.strata)
         return -difference.lower < self.question.margin / 2
 
     def _look_ahead(self) -> int | None:
-        """Grow the next rung from its shallower sibling and train it shortly, on the first part.
+        """Grow the next architecture from its shallower sibling and train it shortly, on the first part.
 
         It proposes and never decides: where it gains the margin, less what growing understates, the index of
-        the rung to train in full is returned.
+        the architecture to train in full is returned.
         """
-        ahead = len([c for c in self.tried if c.role == "ladder"])
-        parents = finished(self.ladder_candidates())
-        if ahead >= len(self.ladder) or not parents or any(c.role == "look-ahead" for c in self.tried):
+        ahead = len([c for c in self.tried if c.role == "search space"])
+        parents = finished(self.space_candidates())
+        if ahead >= len(self.search_space) or not parents or any(c.role == "look-ahead" for c in self.tried):
             return None
-        rung, parent, best = self.ladder[ahead], parents[-1], judge.best(parents)
-        related = (parent.rung.family, parent.rung.width) == (rung.family, rung.width)
-        if not related or rung.family not in GROWING or parent.rung.blocks == 0:
+        architecture, parent, best = self.search_space[ahead], parents[-1], rules.best(parents)
+        related = (parent.architecture.family, parent.architecture.width) == (architecture.family, architecture.width)
+        if not related or architecture.family not in GROWING or parent.architecture.blocks == 0:
             return None
         if self._margin_is_out_of_reach(best):
             return None
-        epochs = max(1, round(LOOK_AHEAD * self.workshop.recipe.epochs))
-        cost = self.workshop.planned(rung, epochs) // len(self.workshop.parts.parts)
-        if not self._affords(cost) or not self.workshop.in_time(rung, epochs=epochs):
+        epochs = max(1, round(LOOK_AHEAD * self.trainer.recipe.epochs))
+        cost = self.trainer.planned(architecture, epochs) // len(self.trainer.folds.folds)
+        if not self._affords(cost) or not self.trainer.in_time(architecture, epochs=epochs):
             return None
         grown = self.keep(
-            self.workshop.try_(
-                rung,
+            self.trainer.train_candidate(
+                architecture,
                 role="look-ahead",
                 seed=self.question.seed,
                 parent=parent,
                 epochs=epochs,
-                first_part_only=True,
+                first_fold_only=True,
             )
         )
         gain = points(grown.accuracy - best.accuracy_on(grown.seen))
         text = f"grown from {parent.name} and trained {epochs} epochs it differs by {gain} from {best.name}"
         if not self._promises_the_margin(grown, best):
-            self.note(f"looked ahead at {rung.name}", f"{text}: deeper has stopped helping")
+            self.note(f"looked ahead at {architecture.name}", f"{text}: deeper has stopped helping")
             return None
-        if not self._affords(self.workshop.planned(rung)):
+        if not self._affords(self.trainer.planned(architecture)):
             self.note(
-                f"looked ahead at {rung.name}",
+                f"looked ahead at {architecture.name}",
                 f"{text}: deeper may help, but training it in full is over the budget; a larger --budget allows it",
             )
             return None
-        self.note(f"looked ahead at {rung.name}", f"{text}: deeper may help, so it is trained in full")
+        self.note(f"looked ahead at {architecture.name}", f"{text}: deeper may help, so it is trained in full")
         return ahead
 
     def _promises_the_margin(self, grown: Candidate, best: Candidate) -> bool:
@@ -133,12 +133,12 @@ class EnoughSearch(Search):
 
     def _compare(self, best: Candidate, candidate: Candidate, tested: bool) -> Compared:
         """Compare on one seed, and near the margin on a second one, as far as the budget goes."""
-        compared = judge.compare(self.question, [best], [candidate], self.workshop.strata, tested)
+        compared = rules.compare(self.question, [best], [candidate], self.trainer.strata, tested)
         if not (tested and compared.contested):
             return compared
-        rungs = [c.rung for c in (best, candidate) if self._second_seed(c.rung) is None]
-        cost = sum(self.workshop.planned(rung) for rung in rungs)
-        if not self._affords(cost) or not self.workshop.in_time(*rungs):
+        architectures = [c.architecture for c in (best, candidate) if self._second_seed(c.architecture) is None]
+        cost = sum(self.trainer.planned(architecture) for architecture in architectures)
+        if not self._affords(cost) or not self.trainer.in_time(*architectures):
             self.note(
                 f"no second seed for {candidate.name} and {best.name}",
                 "the difference is within two standard errors of the margin, but a second seed is over the budget; "
@@ -149,11 +149,13 @@ class EnoughSearch(Search):
             f"a second seed for {candidate.name} and {best.name}",
             "the difference is within two standard errors of the margin",
         )
-        for rung in rungs:
-            self.train(rung, role="second seed", seed=self.question.seed + 1)
-        pairs = [[c, second] for c in (best, candidate) if (second := self._second_seed(c.rung)) and second.finished]
+        for architecture in architectures:
+            self.train(architecture, role="second seed", seed=self.question.seed + 1)
+        pairs = [
+            [c, second] for c in (best, candidate) if (second := self._second_seed(c.architecture)) and second.finished
+        ]
         return (
-            judge.compare(self.question, pairs[0], pairs[1], self.workshop.strata, tested)
+            rules.compare(self.question, pairs[0], pairs[1], self.trainer.strata, tested)
             if len(pairs) == 2
             else compared
         )
@@ -164,11 +166,11 @@ class EnoughSearch(Search):
             failed = next((c.candidate for c in compared if not c.enough), None)
             enough = [c.candidate for c in compared if c.enough]
             passed = min(enough, key=self.measure) if enough else best
-            middle = failed and self.between(failed.rung, passed.rung)
-            if not middle or any(c.rung.name == middle.name for c in self.tried):
+            middle = failed and self.between(failed.architecture, passed.architecture)
+            if not middle or any(c.architecture.name == middle.name for c in self.tried):
                 return
-            cost = self.workshop.planned(middle)
-            if not self._affords(cost) or not self.workshop.in_time(middle):
+            cost = self.trainer.planned(middle)
+            if not self._affords(cost) or not self.trainer.in_time(middle):
                 self.note(f"not closing in on depth {middle.depth}", "it would cost more than the budget allows")
                 return
             candidate = self.train(middle, role="bisection")
@@ -178,13 +180,15 @@ class EnoughSearch(Search):
             compared.sort(key=lambda c: self.measure(c.candidate), reverse=True)
 
     def _deeper_unknown(self, best: Candidate) -> str | None:
-        """The first rung beyond the tried ones where the best is the deepest of them: deeper might do better."""
+        """The first architecture beyond the tried ones where the best is the deepest tried: deeper might do better."""
         grown = next((c for c in self.tried if c.role == "look-ahead"), None)
         if self._margin_is_out_of_reach(best) or (grown and not self._promises_the_margin(grown, best)):
             return None
-        ladder = self.ladder_candidates()
-        beyond = self.ladder[len(ladder) :]
-        return beyond[0].name if beyond and best.name == ladder[-1].name else None
+        search_space = self.space_candidates()
+        beyond = self.search_space[len(search_space) :]
+        return beyond[0].name if beyond and best.name == search_space[-1].name else None
 
-    def _second_seed(self, rung: Rung) -> Candidate | None:
-        return next((c for c in self.tried if c.role == "second seed" and c.rung.name == rung.name), None)
+    def _second_seed(self, architecture: Architecture) -> Candidate | None:
+        return next(
+            (c for c in self.tried if c.role == "second seed" and c.architecture.name == architecture.name), None
+        )

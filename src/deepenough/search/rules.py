@@ -1,4 +1,4 @@
-"""The rules of the decision, as pure functions of finished candidates. `decision` has their statistics."""
+"""The rules of the decision, as pure functions of finished candidates. `statistics` has their statistics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONTESTED = 2.0  # standard errors around the margin within which one seed does 
 @dataclass(frozen=True)
 class Question:
     """What the user asked. `budget` bounds the search: with a target in trainings of the chosen network, without
-    one as a share of training the whole ladder."""
+    one as a share of training the whole search space."""
 
     target: float | None = None
     margin: float = 0.01
@@ -88,7 +88,7 @@ def points(share: float) -> str:
 
 def best(candidates: Sequence[Candidate]) -> Candidate:
     """The most accurate on the decision images, the smaller one of equals."""
-    return max(candidates, key=lambda candidate: (candidate.accuracy, -candidate.rung.macs))
+    return max(candidates, key=lambda candidate: (candidate.accuracy, -candidate.architecture.macs))
 
 
 def mean_hits(seeds: Sequence[Candidate]) -> Hits:
@@ -123,7 +123,7 @@ def compare(
     under = difference.upper < question.margin
     margin = points(question.margin)
     if not tested:
-        text = "not tested: the sequence had stopped at a deeper rung"
+        text = "not tested: the sequence had stopped at a deeper architecture"
     elif under and not contested:
         text = f"shown to be enough: at most {points(difference.upper)} worse, less than {margin}"
     elif under:
@@ -158,26 +158,27 @@ def enough(
         return _nothing_finished(reference, resolved)
 
     def measure(candidate: Candidate) -> tuple[int, int]:
-        return candidate.rung.measure(question.minimize)
+        return candidate.architecture.measure(question.minimize)
 
     shown = [c.candidate for c in compared if c.enough]
     chosen = min(shown, key=measure, default=reference)
     open_ = [c for c in compared if c.not_shown_worse and measure(c.candidate) < measure(chosen)]
     second = min(open_, key=lambda c: measure(c.candidate), default=None)
     margin = points(question.margin)
+    depth = chosen.architecture.depth
     if shown:
-        text = f"depth {chosen.rung.depth} is deep enough: shown to be within {margin} of the best, {reference.name}"
+        text = f"depth {depth} is deep enough: shown to be within {margin} of the best, {reference.name}"
     elif compared:
-        text = f"depth {chosen.rung.depth} is the most accurate; nothing shallower is shown to be within {margin} of it"
+        text = f"depth {depth} is the most accurate; nothing shallower is shown to be within {margin} of it"
     elif beyond:
-        text = f"depth {chosen.rung.depth} is all that was tried, so nothing is known of deeper ones"
+        text = f"depth {depth} is all that was tried, so nothing is known of deeper ones"
     else:
-        text = f"depth {chosen.rung.depth} is deep enough: the shallowest that was tried is the most accurate"
+        text = f"depth {depth} is deep enough: the shallowest that was tried is the most accurate"
     advice = []
     if second:
         otherwise = "if the difference stays what it is, more of them would not show it to be enough"
         more = _settled(second.images_to_settle, otherwise)
-        text += f"; depth {second.candidate.rung.depth} is not shown to be worse than that, nor to be enough"
+        text += f"; depth {second.candidate.architecture.depth} is not shown to be worse than that, nor to be enough"
         advice.append(
             f"whether {second.candidate.name} would do ({points(second.difference.value)} less, "
             f"{points(second.difference.lower)} to {points(second.difference.upper)}): there are "
@@ -221,7 +222,7 @@ def against_target(question: Question, tried: Sequence[Candidate], strata: Strat
     target = question.target or 0.0
     checked = sorted(
         (check(candidate, target) for candidate in tried),
-        key=lambda c: c.candidate.rung.measure(question.minimize),
+        key=lambda c: c.candidate.architecture.measure(question.minimize),
     )
     shown = next((c for c in checked if c.shown), None)
     seems = next((c for c in checked if c.seems), None)
@@ -238,16 +239,16 @@ def against_target(question: Question, tried: Sequence[Candidate], strata: Strat
             advice=_what_would_help(question) if top.finished else _nothing_finished(top, resolved).advice,
             checked=tuple(checked),
         )
-    rung, count = answer.candidate.rung, answer.images
+    architecture, count = answer.candidate.architecture, answer.images
     if shown:
         text = (
-            f"depth {rung.depth} is deep enough: shown on {count:,} images to reach {target:.1%} "
+            f"depth {architecture.depth} is deep enough: shown on {count:,} images to reach {target:.1%} "
             f"(at least {answer.lower:.1%})"
         )
         advice: tuple[str, ...] = ()
     else:
         text = (
-            f"depth {rung.depth} seems to reach {target:.1%}: {answer.value:.1%} on {count:,} images, "
+            f"depth {architecture.depth} seems to reach {target:.1%}: {answer.value:.1%} on {count:,} images, "
             f"at least {answer.lower:.1%}"
         )
         advice = (f"{_settled(answer.images_to_settle)}, if its accuracy stays what it is",)

@@ -1,7 +1,7 @@
-"""What every search does: train a rung, keep it, know what was spent and when deeper has stopped helping.
+"""What every search does: train an architecture, keep it, know what was spent and when deeper has stopped helping.
 
-What a search decides is a pure function of the finished candidates (`judge` has the rules). What is trained, in
-which order, is `to_target` and `to_enough`. `DESIGN` words: rung, ladder, target, enough, shown, margin.
+What a search decides is a pure function of the finished candidates (`rules` has the rules). What is trained, in
+which order, is `to_target` and `to_enough`. `DESIGN` words: architecture, search space, target, enough, shown, margin.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deepenough.search import rules as judge
-from deepenough.search.architectures import Rung, between
-from deepenough.search.candidates import Candidate, Workshop, finished
+from deepenough.search import rules
+from deepenough.search.architectures import Architecture, between
+from deepenough.search.candidates import Candidate, CandidateTrainer, finished
 from deepenough.search.early_stopping import Curve, Prospects
 from deepenough.search.rules import Question, Verdict, points
 
-STALLED_AFTER = 2  # rungs in a row that gain less than half the margin: deeper has stopped helping
+STALLED_AFTER = 2  # architectures in a row that gain less than half the margin: deeper has stopped helping
 
 
 @dataclass(frozen=True)
@@ -27,21 +27,21 @@ class Event:
 
 
 class Search:
-    """One question on one workshop; `run` answers it.
+    """One question on one trainer; `run` answers it.
 
-    `ladder` is sorted from small to large. `changed` is called after everything that is worth keeping.
+    `search space` is sorted from small to large. `changed` is called after everything that is worth keeping.
     """
 
     def __init__(
         self,
         question: Question,
-        ladder: tuple[Rung, ...],
-        workshop: Workshop,
+        search_space: tuple[Architecture, ...],
+        trainer: CandidateTrainer,
         changed: Callable[[Search], None],
     ) -> None:
         self.question = question
-        self.ladder = ladder
-        self.workshop = workshop
+        self.search_space = search_space
+        self.trainer = trainer
         self.changed = changed
         self.tried: list[Candidate] = []
         self.events: list[Event] = []
@@ -53,32 +53,32 @@ class Search:
     @property
     def spent(self) -> int:
         """Multiply-accumulates of everything trained so far."""
-        return self.workshop.sounded + sum(candidate.cost for candidate in self.tried)
+        return self.trainer.sounded + sum(candidate.cost for candidate in self.tried)
 
     @property
-    def whole_ladder(self) -> int:
-        """Multiply-accumulates of training every rung in full."""
-        return sum(self.workshop.planned(rung) for rung in self.ladder)
+    def whole_space(self) -> int:
+        """Multiply-accumulates of training every architecture in full."""
+        return sum(self.trainer.planned(architecture) for architecture in self.search_space)
 
     def train(
         self,
-        rung: Rung,
+        architecture: Architecture,
         *,
-        role: str = "ladder",
+        role: str = "search space",
         seed: int | None = None,
         bar: float | None = None,
         sure: Callable[[Curve], bool] | None = None,
         give_up: Callable[[Candidate], bool] | None = None,
     ) -> Candidate:
-        """Train a rung from scratch; `bar` is the accuracy that it must still be able to reach."""
-        siblings = [curve for c in finished(self.tried) if c.role == "ladder" for curve in c.curves]
+        """Train an architecture from scratch; `bar` is the accuracy that it must still be able to reach."""
+        siblings = [curve for c in finished(self.tried) if c.role == "search space" for curve in c.curves]
         watch = None
         if bar is not None and self.question.metric == "top1":
-            held_out = len(self.workshop.parts.parts[0].held_out)
+            held_out = len(self.trainer.folds.folds[0].held_out)
             watch = Prospects(bar, siblings, held_out, *([sure] if sure else []))
         return self.keep(
-            self.workshop.try_(
-                rung,
+            self.trainer.train_candidate(
+                architecture,
                 role=role,
                 seed=self.question.seed if seed is None else seed,
                 watch=watch,
@@ -88,11 +88,11 @@ class Search:
 
     def finish(self, candidate: Candidate) -> Candidate:
         """Train a candidate that was ended or paused early to its end, as the decision needs it."""
-        if candidate.state not in ("hopeless", "sure"):
+        if candidate.state not in ("pruned", "sure"):
             return candidate
         self.note(f"{candidate.name} trained to its end", "the decision needs it")
         self.tried.remove(candidate)
-        whole = self.workshop.try_(candidate.rung, role=candidate.role, seed=candidate.seed)
+        whole = self.trainer.train_candidate(candidate.architecture, role=candidate.role, seed=candidate.seed)
         return self.keep(whole)
 
     def keep(self, candidate: Candidate) -> Candidate:
@@ -106,45 +106,46 @@ class Search:
 
     def note(self, what: str, why: str) -> None:
         self.events.append(Event(what, why))
-        self.workshop.reporter.say(f"{what}: {why}")
+        self.trainer.reporter.say(f"{what}: {why}")
 
-    def in_time(self, rung: Rung) -> bool:
-        """Whether a rung is expected to finish in time; the first is always tried."""
-        if not self.tried or self.workshop.in_time(rung):
+    def in_time(self, architecture: Architecture) -> bool:
+        """Whether an architecture is expected to finish in time; the first is always tried."""
+        if not self.tried or self.trainer.in_time(architecture):
             return True
-        self.note(f"{rung.name} not trained", "it is not expected to finish within --time-limit")
+        self.note(f"{architecture.name} not trained", "it is not expected to finish within --time-limit")
         return False
 
     def stalled(self) -> bool:
-        """Whether the latest rungs each gained less than half the margin over the best before them."""
-        ladder = self.ladder_candidates()
-        lines = len({(rung.family, rung.width) for rung in self.ladder})
+        """Whether the latest architectures each gained less than half the margin over the best before them."""
+        search_space = self.space_candidates()
+        lines = len({(architecture.family, architecture.width) for architecture in self.search_space})
         patience = STALLED_AFTER * lines
         best: Candidate | None = None
         useless, gain = 0, self.question.margin / 2
-        for candidate in ladder:
+        for candidate in search_space:
             gained = lead(candidate, best) if best else 1.0
             useless = 0 if gained > gain else useless + 1
             best = candidate if gained > 0 else best
         if useless >= patience:
             self.note(
-                "went no deeper", f"the last {useless} rungs gained less than {points(gain)} over the best before"
+                "went no deeper",
+                f"the last {useless} architectures gained less than {points(gain)} over the best before",
             )
             return True
         return False
 
-    def ladder_candidates(self) -> list[Candidate]:
-        return sorted((c for c in self.tried if c.role == "ladder"), key=self.measure)
+    def space_candidates(self) -> list[Candidate]:
+        return sorted((c for c in self.tried if c.role == "search space"), key=self.measure)
 
-    def between(self, failed: Rung, passed: Rung) -> Rung | None:
-        """The rung halfway between two, or None where there is none."""
+    def between(self, failed: Architecture, passed: Architecture) -> Architecture | None:
+        """The architecture halfway between two, or None where there is none."""
         return between(failed, passed)
 
     def measure(self, candidate: Candidate) -> tuple[int, int]:
-        return candidate.rung.measure(self.question.minimize)
+        return candidate.architecture.measure(self.question.minimize)
 
     def resolves(self) -> float:
-        return judge.resolves(finished(self.ladder_candidates()), self.workshop.strata)
+        return rules.resolves(finished(self.space_candidates()), self.trainer.strata)
 
 
 def lead(candidate: Candidate, other: Candidate) -> float:

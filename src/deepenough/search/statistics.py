@@ -17,7 +17,7 @@ from scipy.stats import beta, norm
 Hits = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
-# Share of images on which two neighbouring rungs disagree, before anything is measured: 8 to 10% of the images
+# Share of images on which two neighbouring architectures disagree, before anything is measured: 8 to 10% of the images
 # at 80 to 90% accuracy. It only says whether the validation split can be expected to resolve the margin.
 EXPECTED_DISAGREEMENT = 0.08
 

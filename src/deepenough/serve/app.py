@@ -78,12 +78,12 @@ class DepthAnswers(BaseModel):
     depths: list[DepthAnswer]
 
 
-class Rung(BaseModel):
+class Architecture(BaseModel):
     name: str
     depth: int
     accuracy: float
     chosen: bool
-    finished: bool = Field(description="false: its training ended early, as hopeless; of what was seen until then")
+    finished: bool = Field(description="false: its training ended early, as pruned; of what was seen until then")
 
 
 class About(BaseModel):
@@ -98,10 +98,10 @@ class About(BaseModel):
     low: float | None = Field(description="lower end of its 95% interval")
     high: float | None
     folds: int = Field(
-        description="above 1, the accuracies of `rungs` are out of so many folds, while what networks that were not "
-        "chosen say at /depths is the word of their first fold's network; 1: one validation split, 0: there is no run"
+        description="above 1, the accuracies of `architectures` are out of so many folds, while what networks that "
+        "were not chosen say at /depths is the word of their first fold's network; 1: one validation split, 0: no run"
     )
-    rungs: list[Rung] = Field(description="the run's networks of other depths that answer at /depths")
+    architectures: list[Architecture] = Field(description="the run's networks of other depths that answer at /depths")
     methods: list[str]
     limits: dict[str, float]
 
@@ -181,8 +181,8 @@ class Service:
             low=test.low if test else None,
             high=test.high if test else None,
             folds=self.record.decision_images.folds if self.record else 0,
-            rungs=[
-                Rung(name=s.name, depth=s.depth, accuracy=s.accuracy, chosen=s.chosen, finished=s.finished)
+            architectures=[
+                Architecture(name=s.name, depth=s.depth, accuracy=s.accuracy, chosen=s.chosen, finished=s.finished)
                 for s in self.siblings
             ],
             methods=list(METHODS),

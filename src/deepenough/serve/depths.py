@@ -16,7 +16,7 @@ from deepenough.training.train import PAUSED
 @dataclass(frozen=True)
 class Sibling:
     """A candidate with its depth and accuracy on the decision images (0..1): all of them if it was tried to its end
-    (`finished`), those seen until then if it was given up as hopeless."""
+    (`finished`), those seen until then if it was given up as pruned."""
 
     name: str
     depth: int
@@ -37,11 +37,11 @@ def siblings(run: Path, record: r.Record | None, model: Model) -> list[Sibling]:
         return []
     found = []
     for candidate in record.candidates:
-        if candidate.role not in ("ladder", "bisection") or candidate.state not in ("finished", "hopeless"):
+        if candidate.role not in ("search space", "bisection") or candidate.state not in ("finished", "pruned"):
             continue
-        folder = run / "candidates" / candidate.name / "part0"
+        folder = r.fold_folder(run / r.CANDIDATES / candidate.name, 0)
         if not (folder / RESULT).is_file():
-            folder /= PAUSED  # a watch ended it within its first part
+            folder /= PAUSED  # a watch ended it within its first fold
         chosen = candidate.name == record.decision.candidate
         facts = read_facts(folder)
         if facts is None or candidate.decision is None:

@@ -34,7 +34,7 @@ class DepthAnswer(BaseModel):
     name: str
     depth: int
     chosen: bool
-    finished: bool = Field(description="false: its training ended early, as hopeless")
+    finished: bool = Field(description="false: its training ended early, as pruned")
     label: str
     probability: float
 

@@ -13,7 +13,7 @@ const WORDS = {
     about: (m) => `${m.classes.length} classes, ${m.depth} layers deep` + (m.test === null ? "" : `, ${percent(m.test)} right on test images`),
     note: (m) => "Networks of this run by depth, with their accuracy on the decision images. Filled: the one that was chosen."
       + (folded(m) ? ` The accuracy is out of fold, over ${m.folds} folds; a depth that was not chosen speaks through the network of its first fold.` : "")
-      + (m.rungs.every(whole) ? "" : " Dashed: not trained to its end."),
+      + (m.architectures.every(whole) ? "" : " Dashed: not trained to its end."),
     failed: { look: "", heat: "No heat: ", depths: "The other depths gave no answer: " },
     // The server explains its refusals in English, with their numbers.
     errors: {
@@ -33,7 +33,7 @@ const WORDS = {
     about: (m) => `${m.classes.length} 个类别，${m.depth} 层` + (m.test === null ? "" : `，测试准确率 ${percent(m.test)}`),
     note: (m) => "本次运行中不同深度的网络及其准确率。实心点为最终选中的网络。"
       + (folded(m) ? `准确率为 ${m.folds} 折交叉验证的折外准确率；未选中的深度由其第一折的网络回答。` : "")
-      + (m.rungs.every(whole) ? "" : "虚线点为未训练完的网络。"),
+      + (m.architectures.every(whole) ? "" : "虚线点为未训练完的网络。"),
     failed: { look: "", heat: "没有热力图：", depths: "其他深度没有回答：" },
     errors: {
       offline: () => "服务器没有响应，它还在运行吗？", status: (e) => `服务器无法回答（${e.message}）。`,
@@ -50,7 +50,7 @@ const WORDS = {
 const $ = (id) => document.getElementById(id);
 const percent = (share) => `${(100 * share).toFixed(1)}%`;
 const folded = (about) => about.folds > 1;
-const whole = (rung) => rung.finished !== false;
+const whole = (architecture) => architecture.finished !== false;
 const PIXELATED = 64; // pictures smaller than this (pixels) are shown as squares, not as a blur
 const trouble = (code, message = "") => Object.assign(new Error(message), { code });
 let language = (new URLSearchParams(location.search).get("lang") || navigator.language).startsWith("zh") ? "zh" : "en";
@@ -231,42 +231,42 @@ async function compare() {
   drawDepths();
   await attempt("depths", async (signal) => {
     await meet();
-    if (signal.aborted || model.rungs.length < 2) return;
+    if (signal.aborted || model.architectures.length < 2) return;
     said = (await ask("depths", "json", image, signal)).depths;
   });
   drawDepths();
 }
 
 function drawDepths() {
-  const several = model && model.rungs.length > 1;
+  const several = model && model.architectures.length > 1;
   $("depths").hidden = !several && !errors.depths;
-  $("ladder").hidden = !several;
+  $("architectures").hidden = !several;
   if (!several) return;
-  const rungs = model.rungs, words = new Map((said || []).map((each) => [each.name, each]));
-  const depths = rungs.map((r) => Math.log(r.depth)), values = rungs.map((r) => r.accuracy);
+  const architectures = model.architectures, words = new Map((said || []).map((each) => [each.name, each]));
+  const depths = architectures.map((r) => Math.log(r.depth)), values = architectures.map((r) => r.accuracy);
   const low = Math.min(...values), high = Math.max(...values), room = Math.max(high - low, 0.01);
   const x = (r) => 50 + 540 * (depths.length < 2 ? 0.5 : (Math.log(r.depth) - Math.min(...depths)) / Math.max(Math.max(...depths) - Math.min(...depths), 1e-9));
   const y = (r) => 170 - 120 * (r.accuracy - low) / room;
-  const parts = [draw("line", { class: "axis", x1: 30, y1: 200, x2: 620, y2: 200 }), draw("polyline", { points: rungs.filter(whole).map((r) => `${x(r)},${y(r)}`).join(" ") })];
-  for (const rung of rungs) {
-    const word = words.get(rung.name), differs = word && word.label !== answer.label;
-    parts.push(draw("circle", { cx: x(rung), cy: y(rung), r: 8, class: [rung.chosen && "chosen", differs && "differs", !whole(rung) && "unfinished"].filter(Boolean).join(" ") }));
-    parts.push(draw("text", { x: x(rung), y: 220, "text-anchor": "middle" }, `${rung.depth}`));
-    const [side, shift] = x(rung) < 160 ? ["start", -10] : x(rung) > 480 ? ["end", 10] : ["middle", 0]; // names stay inside
-    parts.push(draw("text", { x: x(rung) + shift, y: y(rung) - 16, "text-anchor": side }, word ? word.label.slice(0, 18) : percent(rung.accuracy)));
+  const parts = [draw("line", { class: "axis", x1: 30, y1: 200, x2: 620, y2: 200 }), draw("polyline", { points: architectures.filter(whole).map((r) => `${x(r)},${y(r)}`).join(" ") })];
+  for (const architecture of architectures) {
+    const word = words.get(architecture.name), differs = word && word.label !== answer.label;
+    parts.push(draw("circle", { cx: x(architecture), cy: y(architecture), r: 8, class: [architecture.chosen && "chosen", differs && "differs", !whole(architecture) && "unfinished"].filter(Boolean).join(" ") }));
+    parts.push(draw("text", { x: x(architecture), y: 220, "text-anchor": "middle" }, `${architecture.depth}`));
+    const [side, shift] = x(architecture) < 160 ? ["start", -10] : x(architecture) > 480 ? ["end", 10] : ["middle", 0]; // names stay inside
+    parts.push(draw("text", { x: x(architecture) + shift, y: y(architecture) - 16, "text-anchor": side }, word ? word.label.slice(0, 18) : percent(architecture.accuracy)));
   }
   $("curve").replaceChildren(...parts);
-  $("said").replaceChildren(...rungs.map((rung) => {
-    const row = document.createElement("tr"), word = words.get(rung.name);
-    const depth = whole(rung) ? `${rung.depth}` : `${rung.depth} (${WORDS[language].unfinished})`;
-    const cells = [depth, percent(rung.accuracy), word ? `${word.label} ${percent(word.probability)}` : said || errors.depths ? "–" : "…"].map((text) => {
+  $("said").replaceChildren(...architectures.map((architecture) => {
+    const row = document.createElement("tr"), word = words.get(architecture.name);
+    const depth = whole(architecture) ? `${architecture.depth}` : `${architecture.depth} (${WORDS[language].unfinished})`;
+    const cells = [depth, percent(architecture.accuracy), word ? `${word.label} ${percent(word.probability)}` : said || errors.depths ? "–" : "…"].map((text) => {
       const cell = document.createElement("td");
       cell.textContent = text;
       return cell;
     });
     cells[1].className = "n";
     if (word && word.label !== answer.label) cells[2].className = "differs";
-    if (rung.chosen) row.className = "chosen";
+    if (architecture.chosen) row.className = "chosen";
     row.append(...cells);
     return row;
   }));

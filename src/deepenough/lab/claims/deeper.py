@@ -16,7 +16,7 @@ ERRORS = {
 
 
 def measure(bench: Bench) -> Seen:
-    """The ladder of the residual family, and the published errors of the eight networks."""
+    """The search space of the residual family, and the published errors of the eight networks."""
     family = FAMILIES["residual"]
     width = 0.25 if bench.quick else 1.0
     found, points = [], []
