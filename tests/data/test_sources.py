@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 
 from deepenough.data import TEST, TRAIN, UNASSIGNED, VALIDATION, open_source
-from deepenough.data.sources import idx
+from deepenough.data.sources import Source, idx
+from deepenough.data.sources import open as opening
 from deepenough.data.sources.base import present_classes
 from deepenough.data.sources.names import Names, NumberedNames
 from deepenough.errors import DeepenoughError
@@ -310,3 +311,38 @@ def test_classes_that_do_not_occur_are_left_out_and_one_name_is_told_apart_where
     classes, rows = present_classes(np.array([3, 0, 3, 2]), ["crane", "drake", "owl", "crane"])
     assert classes == ("crane", "owl", "crane (3)")
     assert rows.tolist() == [2, 0, 2, 1]
+
+
+class Stripes(Source):
+    """A kind of source that is added: pictures of stripes, as many as a file says or by the name `stripes`."""
+
+    known_as = ("stripes",)
+    classes, mirror, stamp, name = ("across", "down"), True, "stripes", "stripes"
+
+    def __init__(self, count: int) -> None:
+        self.labels = np.arange(count) % 2
+        self.splits = np.full(count, UNASSIGNED, np.int8)
+        self.names = NumberedNames([("stripes", count)])
+
+    @classmethod
+    def is_at(cls, path: Path) -> bool:
+        return path.suffix == ".stripes"
+
+    @classmethod
+    def open(cls, given: str) -> Source:
+        return cls(10 if cls.is_named(given) else int(Path(given).read_text()))
+
+    def read(self, row: int) -> np.ndarray:
+        stripes = np.tile(np.array([0, 255], np.uint8), (10, 5))
+        return stripes.T.copy() if self.labels[row] else stripes
+
+
+def test_a_kind_of_source_is_one_class_and_its_place_in_the_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "KINDS", (*opening.KINDS[:-1], Stripes, opening.KINDS[-1]))
+    (tmp_path / "few.stripes").write_text("6")
+    assert len(open_source(tmp_path / "few.stripes")) == 6
+    assert len(open_source("stripes")) == 10
+    assert opening.from_anywhere("stripes") == "stripes"
+    assert opening.from_anywhere("few.stripes") == str(Path("few.stripes").absolute())

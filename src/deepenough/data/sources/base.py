@@ -1,4 +1,4 @@
-"""What every kind of source offers."""
+"""The base of all kinds of sources, and what they share."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,8 @@ SPLIT_NAMES = {
     "t10k": TEST,
 }
 
+_LEFT_BEHIND = {"thumbs.db", "desktop.ini", "__macosx"}
+
 
 class Source(ABC):
     """Labelled images before anything has been decoded.
@@ -55,6 +58,24 @@ class Source(ABC):
     blocks: NDArray[np.int64] | None = None
     findings: tuple[Finding, ...] = ()
 
+    known_as: ClassVar[tuple[str, ...]] = ()
+    """The names that stand for a source of this kind, beside paths."""
+
+    @classmethod
+    def is_named(cls, word: str) -> bool:
+        """True if `word` is a name, not a path, of such a source."""
+        return word in cls.known_as
+
+    @classmethod
+    def is_at(cls, path: Path) -> bool:
+        """True if the file or folder at `path`, which exists, is such a source."""
+        return False
+
+    @classmethod
+    def open(cls, given: str) -> Source:
+        """The source at a path for which `is_at` holds, or of a name for which `is_named` does."""
+        raise TypeError(f"{cls.__name__} is not opened by a name or a path")
+
     @abstractmethod
     def read(self, row: int) -> Raw:
         """The bytes of an image file, or pixels uint8 (H, W) or (H, W, 3). Raises OSError where it cannot be read."""
@@ -67,8 +88,19 @@ class Source(ABC):
         return len(self.labels)
 
 
+def visible(entry: os.DirEntry[str]) -> bool:
+    """True unless an entry of a folder is hidden, or one of those that systems leave behind."""
+    return not entry.name.startswith(".") and entry.name.lower() not in _LEFT_BEHIND
+
+
+def visible_folders(path: Path) -> list[str]:
+    """The names of the folders in a folder that could be classes or splits, in the order of their spelling."""
+    with os.scandir(path) as entries:
+        return sorted(entry.name for entry in entries if visible(entry) and entry.is_dir())
+
+
 def is_text_like(classes: Sequence[str]) -> bool:
-    """Are these classes digits or letters, which a mirror image would turn into something else?"""
+    """True if these classes are digits or letters, which a mirror image would turn into something else."""
     words = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}
     return all(len(name) == 1 or name.isdigit() or name.lower() in words for name in classes)
 

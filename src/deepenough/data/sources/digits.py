@@ -16,6 +16,11 @@ class Digits(Source):
     name = "digits"
     classes = tuple("0123456789")
     mirror = False
+    known_as = ("digits",)
+
+    @classmethod
+    def open(cls, given: str) -> Digits:
+        return cls()
 
     def __init__(self) -> None:
         from sklearn.datasets import load_digits

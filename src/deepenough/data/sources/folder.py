@@ -12,13 +12,19 @@ import numpy as np
 from PIL import Image
 
 from deepenough.data.finding import Finding
-from deepenough.data.sources.base import SPLIT_NAMES, Source, check_classes, is_text_like, status_stamp
+from deepenough.data.sources.base import (
+    SPLIT_NAMES,
+    Source,
+    check_classes,
+    is_text_like,
+    status_stamp,
+    visible,
+    visible_folders,
+)
 from deepenough.data.sources.names import Names
 from deepenough.data.split import UNASSIGNED
 from deepenough.errors import DeepenoughError
 from deepenough.files import printable
-
-_NO_IMAGES = {"thumbs.db", "desktop.ini", "__macosx"}
 
 
 class Folder(Source):
@@ -27,13 +33,25 @@ class Folder(Source):
     Hidden and empty folders are no classes. Every other file in a class folder is looked at as an image.
     """
 
+    @classmethod
+    def is_at(cls, path: Path) -> bool:
+        return path.is_dir()
+
+    @classmethod
+    def open(cls, given: str) -> Folder:
+        path = Path(given)
+        tables = sorted(path.glob("*.csv"))
+        if len(tables) == 1 and not visible_folders(path):
+            raise DeepenoughError(f"{path}: no class folders in it; to read its table, give {tables[0]}")
+        return cls(path)
+
     def __init__(self, root: Path) -> None:
         self.root = root
         self.name = root.resolve().name
         splits, findings = _splits(root)
         places: list[tuple[str, str, int]] = []  # folder relative to the root, class, split
         for folder, split in splits:
-            places += [(f"{folder}/{name}" if folder else name, name, split) for name in _folders(root / folder)]
+            places += [(f"{folder}/{name}" if folder else name, name, split) for name in visible_folders(root / folder)]
         digest = hashlib.sha256(b"folder\0" + os.fsencode(root.resolve()))
         labels, parts, counts, filled = bytearray(), bytearray(), [], set()
         blob, ends = bytearray(), array("q", [0])
@@ -69,25 +87,11 @@ class Folder(Source):
         return (self.root / self.names[row]).read_bytes()
 
 
-def holds_folders(root: Path) -> bool:
-    """Does this folder have folders in it that could be classes or splits?"""
-    return bool(_folders(root))
-
-
-def _visible(entry: os.DirEntry[str]) -> bool:
-    return not entry.name.startswith(".") and entry.name.lower() not in _NO_IMAGES
-
-
-def _folders(path: Path) -> list[str]:
-    with os.scandir(path) as entries:
-        return sorted(entry.name for entry in entries if _visible(entry) and entry.is_dir())
-
-
 def _splits(root: Path) -> tuple[list[tuple[str, int]], list[Finding]]:
     """The split folders of a root, or the root itself, which is unassigned; and what was passed over."""
-    folders = _folders(root)
+    folders = visible_folders(root)
     splits = [(name, SPLIT_NAMES[name.lower()]) for name in folders if name.lower() in SPLIT_NAMES]
-    splits = [(name, split) for name, split in splits if _folders(root / name)]
+    splits = [(name, split) for name, split in splits if visible_folders(root / name)]
     if not splits:
         return [("", UNASSIGNED)], []
     others = [name for name in folders if name.lower() not in SPLIT_NAMES]
@@ -102,9 +106,9 @@ def _files(root: Path, folder: str, below: int = 0) -> Iterator[tuple[str, os.st
     files, folders = [], []
     with os.scandir(root / folder) as entries:
         for entry in entries:
-            if _visible(entry) and entry.is_dir(follow_symlinks=False):
+            if visible(entry) and entry.is_dir(follow_symlinks=False):
                 folders.append(entry.name)
-            elif _visible(entry) and not entry.is_dir():
+            elif visible(entry) and not entry.is_dir():
                 files.append(entry.name)
     for name in sorted(files):
         path = f"{folder}/{name}"
@@ -129,6 +133,6 @@ def _explain(root: Path, splits: list[str], classes: tuple[str, ...]) -> None:
             )
     if not any(root.iterdir()):
         raise DeepenoughError(f"{root}: the folder is empty; it should hold one folder of images for each class")
-    deeper = [f"{root / name}" for name in _folders(root) if len(_folders(root / name)) >= 2]
+    deeper = [f"{root / name}" for name in visible_folders(root) if len(visible_folders(root / name)) >= 2]
     hint = f"; did you mean {', '.join(deeper[:3])}?" if deeper else "; each class is a folder with its images"
     check_classes(root, classes, hint)

@@ -12,11 +12,21 @@ from deepenough.data.sources.names import NumberedNames
 from deepenough.data.split import UNASSIGNED
 from deepenough.errors import DeepenoughError
 
+PREFIX = "hf:"
+
 
 class Hub(Source):
     """All splits of a data set with one image column and one column of class labels."""
 
     sequential = True
+
+    @classmethod
+    def is_named(cls, word: str) -> bool:
+        return word.startswith(PREFIX)
+
+    @classmethod
+    def open(cls, given: str) -> Hub:
+        return cls(given.removeprefix(PREFIX))
 
     def __init__(self, name: str) -> None:
         try:
@@ -56,7 +66,7 @@ class Hub(Source):
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[type[Hub], tuple[str]]:
-        return Hub, (self.name.removeprefix("hf:"),)  # locks do not travel to other processes
+        return Hub, (self.name.removeprefix(PREFIX),)  # locks do not travel to other processes
 
     def read(self, row: int) -> bytes:
         part = int(np.searchsorted(self._starts, row, side="right")) - 1

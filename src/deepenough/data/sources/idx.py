@@ -87,6 +87,18 @@ class _File:
 class Idx(Source):
     """All pairs of image and label files of a folder, or the pair that one file belongs to."""
 
+    known_as = tuple(_HOW)
+
+    @classmethod
+    def is_at(cls, path: Path) -> bool:
+        if path.is_file():
+            return _IMAGES.search(path.name) is not None
+        return any(_IMAGES.search(entry.name) for entry in path.iterdir() if entry.is_file())
+
+    @classmethod
+    def open(cls, given: str) -> Idx:
+        return cls(_installed(given), given) if cls.is_named(given) else cls(Path(given))
+
     def __init__(self, path: Path, name: str = "") -> None:
         pairs = _pairs(path)
         self.path = path
@@ -121,14 +133,7 @@ class Idx(Source):
         return np.asarray(self._images[file].values()[row - int(self._starts[file])])
 
 
-def holds_idx(path: Path) -> bool:
-    """Is this an IDX file of images, or a folder of such?"""
-    if path.is_file():
-        return _IMAGES.search(path.name) is not None
-    return any(_IMAGES.search(entry.name) for entry in path.iterdir() if entry.is_file())
-
-
-def find_named(name: str) -> Path:
+def _installed(name: str) -> Path:
     """The folder of `fashion-mnist` or `mnist` on this machine. Raises an error that says how to get it."""
     own = Path(user_cache_dir("deepenough")) / name
     torchvision = {"fashion-mnist": "FashionMNIST", "mnist": "MNIST"}[name]
@@ -146,7 +151,7 @@ def find_named(name: str) -> Path:
     ]
     for place in places:
         try:
-            if place.is_dir() and holds_idx(place):
+            if place.is_dir() and Idx.is_at(place):
                 return place
         except OSError:
             continue

@@ -23,6 +23,7 @@ from deepenough.data.sources.base import (
     present_classes,
     split_of,
     stamp_of,
+    visible_folders,
 )
 from deepenough.data.sources.names import NumberedNames
 from deepenough.errors import DeepenoughError
@@ -41,10 +42,21 @@ class Parquet(Source):
 
     sequential = True
 
+    @classmethod
+    def is_at(cls, path: Path) -> bool:
+        """A Parquet file, or a folder of some; not class folders that one called `data` with such files is among."""
+        if path.is_file():
+            return path.suffix.lower() == ".parquet"
+        return bool(_files_of(path)) and (any(path.glob("*.parquet")) or len(visible_folders(path)) < 2)
+
+    @classmethod
+    def open(cls, given: str) -> Parquet:
+        return cls(Path(given))
+
     def __init__(self, path: Path) -> None:
         import pyarrow.parquet as pq
 
-        files = [path] if path.is_file() else find_parquet(path)
+        files = [path] if path.is_file() else _files_of(path)
         self.path = path
         self.name = path.resolve().name
         self._files: list[Any] = []
@@ -153,7 +165,7 @@ def _bytes_of(value: Any) -> bytes:
     return found
 
 
-def find_parquet(folder: Path) -> list[Path]:
+def _files_of(folder: Path) -> list[Path]:
     """The Parquet files of a folder, or of its folder `data`, where Hugging Face puts them."""
     return sorted(folder.glob("*.parquet")) or sorted(folder.glob("data/*.parquet"))
 

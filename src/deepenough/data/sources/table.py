@@ -25,6 +25,14 @@ class Table(Source):
     Common other names of the columns are understood; comma, semicolon and tab separate.
     """
 
+    @classmethod
+    def is_at(cls, path: Path) -> bool:
+        return path.is_file() and path.suffix.lower() in (".csv", ".tsv")
+
+    @classmethod
+    def open(cls, given: str) -> Table:
+        return cls(Path(given))
+
     def __init__(self, file: Path) -> None:
         self.root = file.parent
         self.name = file.name

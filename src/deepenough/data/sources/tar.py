@@ -18,6 +18,7 @@ from deepenough.data.sources.base import (
     present_classes,
     split_of,
     stamp_of,
+    visible_folders,
 )
 from deepenough.data.sources.names import Names
 from deepenough.errors import DeepenoughError
@@ -44,8 +45,18 @@ class Tar(Source):
     at any place, and are not unpacked.
     """
 
+    @classmethod
+    def is_at(cls, path: Path) -> bool:
+        if path.is_file():
+            return path.suffix.lower() == ".tar"
+        return bool(_shards(path)) and not visible_folders(path)
+
+    @classmethod
+    def open(cls, given: str) -> Tar:
+        return cls(Path(given))
+
     def __init__(self, path: Path) -> None:
-        self.files = [path] if path.is_file() else find_tar(path)
+        self.files = [path] if path.is_file() else _shards(path)
         folder = path.parent if path.is_file() else path
         self.name = path.resolve().name
         labels: list[str] = []
@@ -81,7 +92,7 @@ class Tar(Source):
         return content
 
 
-def find_tar(folder: Path) -> list[Path]:
+def _shards(folder: Path) -> list[Path]:
     """The shards of a folder."""
     return sorted(folder.glob("*.tar"))
 
