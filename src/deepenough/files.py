@@ -10,7 +10,10 @@ from deepenough.errors import DeepenoughError
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Write under a temporary name, flush to the disk, rename: a reader never sees half a file."""
+    """Write under a temporary name, flush to the disk, rename, and flush the folder.
+
+    A reader never sees half a file, and after a crash of the machine the name stands for all of one of them.
+    """
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -21,6 +24,17 @@ def write_whole(path: Path, content: bytes | str) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def leftovers(folder: Path, pattern: str) -> list[Path]:
+    """The temporary files that killed processes left of files of a name like `pattern`."""
+    return list(folder.glob(f".{pattern}.*.tmp"))
 
 
 def check_new(folder: Path) -> None:
@@ -34,6 +48,11 @@ def check_new(folder: Path) -> None:
 def printable(name: str) -> str:
     """A file's name as text that can be written: bytes that are not UTF-8 become \\xff."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def digest_of(content: bytes) -> str:
+    """The SHA-256 of bytes, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def sha256(path: Path) -> str:

@@ -198,7 +198,7 @@ def test_with_all_checkpoints_damaged_it_starts_again(go: Go, tmp_path: Path) ->
 def test_a_half_written_file_is_no_checkpoint(go: Go, tmp_path: Path) -> None:
     with pytest.raises(Killed):
         go(tmp_path, checkpoint_steps=2, progress=kill_at(5))
-    (tmp_path / "step-00000009-0123456789abcdef.safetensors.tmp").write_bytes(b"half")
+    (tmp_path / ".step-00000009-0123456789abcdef.safetensors.77.tmp").write_bytes(b"half")
     found = checkpoints.newest(tmp_path)
     assert found is not None
     assert found[1]["step"] == 4

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
-from scipy import stats
+from scipy.special import stdtrit
 
 FILE = "record.json"
 SUPPORTED, NOT_SHOWN, CONTRADICTED = "supported", "not shown", "contradicted here"
@@ -134,8 +134,8 @@ def interval(values: list[float], error: float = 0.0, images: int | None = None)
     """
     if len(values) < 2:
         return -math.inf, math.inf
-    over_seeds = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-    over_images = stats.t.ppf(0.975, max(images - 1, 1)) * error if images else 0.0
+    over_seeds = stdtrit(len(values) - 1, 0.975) * np.std(values, ddof=1) / np.sqrt(len(values))
+    over_images = stdtrit(max(images - 1, 1), 0.975) * error if images else 0.0
     mean, half = float(np.mean(values)), math.hypot(over_seeds, over_images)
     return mean - half, mean + half
 

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deepenough.training.serialization import DamagedError, pack, read_checked, sha256, unpack, write_whole
+from deepenough.files import digest_of, leftovers, write_whole
+from deepenough.training.serialization import DamagedError, pack, read_checked, unpack
 from deepenough.training.state import State, Tensors
 
 NAME = re.compile(r"step-(\d{8,})-([0-9a-f]{16})\.safetensors")
@@ -36,7 +37,7 @@ def packed(state: State, identity: str) -> bytes:
 def write(folder: Path, step: int, content: bytes) -> None:
     """Write a checkpoint and remove all but the newest two."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"step-{step:08d}-{sha256(content)[:16]}.safetensors"
+    path = folder / f"step-{step:08d}-{digest_of(content)[:16]}.safetensors"
     write_whole(path, content)
     for old in listed(folder)[KEEP:]:
         if old != path:
@@ -78,7 +79,7 @@ def newest(folder: Path) -> tuple[Tensors, dict[str, Any]] | None:
 
 def remove(folder: Path) -> None:
     """Remove all checkpoints and what a killed process left half written."""
-    for path in [*listed(folder), *folder.glob("step-*.tmp"), folder / SHORT]:
+    for path in [*listed(folder), *leftovers(folder, "step-*"), folder / SHORT]:
         path.unlink(missing_ok=True)
 
 

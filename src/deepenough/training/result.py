@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepenough.errors import DeepenoughError
+from deepenough.files import digest_of, write_whole
 from deepenough.nets import Network, dumps
 from deepenough.training.curve import Epoch
 from deepenough.training.serialization import (
@@ -19,9 +20,7 @@ from deepenough.training.serialization import (
     pack,
     read_array,
     read_checked,
-    sha256,
     unpack,
-    write_whole,
 )
 from deepenough.training.state import Tensors
 
@@ -74,7 +73,7 @@ def save_result(folder: Path, trained: Trained, identity: str) -> None:
         "waited": trained.waited,
         "macs": trained.macs,
         "overhead_macs": trained.overhead_macs,
-        "sha256": {WEIGHTS: sha256(weights), PROBABILITIES: sha256(probabilities)},
+        "sha256": {WEIGHTS: digest_of(weights), PROBABILITIES: digest_of(probabilities)},
     }
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / WEIGHTS, weights)

@@ -1,10 +1,8 @@
-"""Files that are whole or not there."""
+"""Tensors and arrays as bytes, and files that are checked when they are read."""
 
 from __future__ import annotations
 
-import hashlib
 import io
-import os
 from pathlib import Path
 
 import numpy as np
@@ -14,30 +12,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from deepenough.errors import DeepenoughError
+from deepenough.files import digest_of
 
 
 class DamagedError(DeepenoughError):
     """A file that is not what was written."""
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write to a temporary file, flush it to the disk, rename it, and flush the folder."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def read_checked(path: Path, digest: str) -> bytes:
@@ -46,7 +25,7 @@ def read_checked(path: Path, digest: str) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise DamagedError(f"{path}: {error.strerror}") from None
-    if not digest or not sha256(content).startswith(digest):
+    if not digest or not digest_of(content).startswith(digest):
         raise DamagedError(f"{path}: its SHA-256 is not the one recorded when it was written; the file is damaged")
     return content
 

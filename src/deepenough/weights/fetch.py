@@ -6,7 +6,6 @@ import http.client
 import os
 import re
 import socket
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from platformdirs import user_cache_dir
 
 from deepenough.errors import DeepenoughError
@@ -206,33 +206,13 @@ def _length(content_range: str | None) -> int | None:
 @contextmanager
 def _alone(path: Path, reporter: Reporter) -> Iterator[None]:
     """Only one process (or thread) at a time has this, for one path; the system ends it when its process ends."""
-    handle = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+    lock = FileLock(path.with_name(f".{path.name}.lock"), thread_local=False)
     try:
-        told = False
-        while not _lock(handle):
-            if not told:
-                reporter.say(f"another process is fetching {path.name}; waiting for it")
-                told = True
-            time.sleep(0.1)
+        lock.acquire(timeout=0)
+    except Timeout:
+        reporter.say(f"another process is fetching {path.name}; waiting for it")
+        lock.acquire(poll_interval=0.1)
+    try:
         yield
     finally:
-        os.close(handle)
-
-
-def _lock(handle: int) -> bool:
-    """Lock an open file if nobody else has it."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        try:
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-    else:
-        import fcntl
-
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
+        lock.release()
