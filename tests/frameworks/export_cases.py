@@ -14,7 +14,9 @@ import torch
 from deepenough.frameworks import Export
 from deepenough.nets import (
     FAMILIES,
+    KINDS,
     NETWORKS,
+    Activation,
     Auxiliary,
     AvgPool,
     BatchNorm,
@@ -95,6 +97,12 @@ def pools() -> Network:
     return Network("pools", (1, 40, 37), stack)
 
 
+def active(kind: type[Activation]) -> Network:
+    """An activation behind a convolution, and as a branch beside what it is given."""
+    stack: Stack = (Conv(6), kind(), Conv(4), Sum(((kind(),), ())), GlobalAvgPool(), Dense(CLASSES), kind())
+    return Network(kind.__name__.lower(), (3, 9, 8), stack)
+
+
 def cut_of(name: str, place: int) -> Network:
     network = small(name)
     return cut(network, cuts(network)[place].place, CLASSES)
@@ -117,6 +125,7 @@ CASES: Mapping[str, Callable[[], Network]] = {
     },
     "odd": odd,
     "pools": pools,
+    **{name.lower(): (lambda kind=kind: active(kind)) for name, kind in KINDS.items() if issubclass(kind, Activation)},
 }
 """The networks by name."""
 

@@ -22,9 +22,10 @@ from deepenough.frameworks import torch as plain
 from deepenough.frameworks.folder import write_folder
 from deepenough.frameworks.parity import RuntimeFailedError, compare
 from deepenough.frameworks.source import imported
+from deepenough.frameworks.writer import write
 from deepenough.nets import AvgPool, Conv, Flatten, Lrn, MaxPool, Network, Relu
-from deepenough.nets.layers import Layer
-from deepenough.nets.shapes import windows
+from deepenough.nets.layer import Layer
+from deepenough.nets.layers import windows
 from deepenough.weights.caffemodel import NET
 from deepenough.weights.wire import Field, decode, encode
 
@@ -68,6 +69,8 @@ def test_sources_compile_and_name_every_layer(framework: object, name: str) -> N
 def test_opencv_reads_what_is_written_for_caffe(name: str, tmp_path: Path) -> None:
     cv2 = pytest.importorskip("cv2")
     network = CASES[name]()
+    if reason := TARGETS["caffe"].refusal(network):
+        pytest.skip(reason)
     export = export_of(name, network)
     caffe.write(export, tmp_path)
     net = cv2.dnn.readNetFromCaffe(str(tmp_path / "model.prototxt"), str(tmp_path / "model.caffemodel"))
@@ -175,18 +178,33 @@ def network_with(*layers: Layer) -> Network:
     return Network("tiny", (4, 8, 8), (*layers, Flatten()))
 
 
-def test_what_a_framework_computes_otherwise_is_an_error() -> None:
+def test_what_a_framework_computes_otherwise_is_an_error(tmp_path: Path) -> None:
     even = network_with(Conv(4), Lrn(4))
     beyond = network_with(Conv(4), Relu(), AvgPool(3, 2, ceil=True))
-    for network, module, words in (
-        (even, caffe, "odd number of channels"),
-        (beyond, keras, "reach beyond the image"),
-        (beyond, paddle, "reach beyond the image"),
+    for network, refusing, words in (
+        (even, {"onnx", "caffe"}, "lrn: Lrn.4. has no centre"),
+        (beyond, {"onnx", "keras", "tensorflow", "litert", "paddle"}, "pool: AvgPool.* reach beyond the image"),
     ):
-        export = export_of("odd", CASES["odd"]())
-        export = type(export).of(network, {}, export.input, export.classes)
-        with pytest.raises(DeepenoughError, match=words):
-            (caffe.definition if module is caffe else module.module_source)(export)
+        others = ", ".join(name for name in TARGETS if name not in refusing)
+        for name, target in TARGETS.items():
+            assert (target.refusal(network) is not None) == (name in refusing)
+            if name in refusing:
+                export = export_of("odd", CASES["odd"]())
+                export = type(export).of(network, {}, export.input, export.classes)
+                with pytest.raises(DeepenoughError, match=f"--to {name}: tiny .*{words}.* --to {others}$"):
+                    write([export], target, [tmp_path / name], trained=True, reading_side=[64])
+                assert not (tmp_path / name).exists()
+
+
+def test_a_layer_that_nobody_has_written_is_named() -> None:
+    class Newest(Layer, base=True):
+        """A kind that no framework's file knows."""
+
+    export = export_of("odd", CASES["odd"]())
+    export = type(export).of(network_with(Conv(4, bias=False), Newest()), {}, export.input, export.classes)
+    for module in (plain, keras, paddle):
+        with pytest.raises(DeepenoughError, match="newest: a layer Newest can't be written for"):
+            module.module_source(export)
 
 
 def test_a_name_that_is_a_word_of_python_is_refused() -> None:

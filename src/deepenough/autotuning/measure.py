@@ -22,7 +22,7 @@ from deepenough.data import Images, cache_folder
 from deepenough.errors import DeepenoughError, first_line
 from deepenough.files import write_whole
 from deepenough.nets import Network, activations, parameters
-from deepenough.nets.layers import Conv, Dense
+from deepenough.nets.layers import Weighted
 from deepenough.nets.shapes import visits
 from deepenough.training.cuda_graphs import EAGER
 from deepenough.training.device import choose_device
@@ -119,7 +119,7 @@ def measure(
     notes = Notes(cache, network, recipe, images, device)
     tried = [base]
     left = SHARE[device.type] * base.total(planned)
-    layers = sum(isinstance(visit.layer, (Conv, Dense)) for visit in visits(network))
+    layers = sum(isinstance(visit.layer, Weighted) for visit in visits(network))
     for name, value in others(base, device.type, torch.get_num_threads(), free):
         soonest = best(tried, planned)
         if value == "float16" and soonest.precision == "bfloat16":

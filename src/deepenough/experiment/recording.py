@@ -16,7 +16,7 @@ from deepenough.autotuning.measure import Measured
 from deepenough.autotuning.ways import Way
 from deepenough.data import Images
 from deepenough.files import printable
-from deepenough.nets import Conv, Dense, receptive_field
+from deepenough.nets import Weighted, receptive_field
 from deepenough.nets.shapes import visits
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate, CandidateTrainer
@@ -163,7 +163,7 @@ def candidate(tried: Candidate, classes: Sequence[str], measured: Measured) -> r
         ways=[r.Way.model_validate(way.to_json()) for way in measured.tried],
         way=str(measured.chosen),
         expected=measured.chosen.total(tried.cost / (3 * tried.architecture.macs)),
-        layers=[visit.path for visit in visits(network) if isinstance(visit.layer, (Conv, Dense))],
+        layers=[visit.path for visit in visits(network) if isinstance(visit.layer, Weighted)],
     )
 
 

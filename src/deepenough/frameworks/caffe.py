@@ -6,47 +6,47 @@ Normalisation stays outside: Caffe's layers take what its own data layers made.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Array, Export
-from deepenough.frameworks.onnx import check_odd
+from deepenough.frameworks.refusals import has_no_centre, lacks, unknown_layer
 from deepenough.frameworks.target import Runtime, Target
+from deepenough.nets.activation import Activation
+from deepenough.nets.combinators import Branches, Elementwise
+from deepenough.nets.layer import Layer
 from deepenough.nets.layers import (
-    AvgPool,
     BatchNorm,
-    Concat,
     Conv,
     Dense,
     Dropout,
     Flatten,
     GlobalAvgPool,
-    GlobalMaxPool,
-    Group,
-    Layer,
+    GlobalPool,
     Lrn,
     MaxPool,
-    Relu,
-    Sigmoid,
-    Stack,
-    Sum,
-    named,
+    Pool,
 )
 from deepenough.nets.shapes import Visit
+from deepenough.nets.walk import Walk
 from deepenough.weights.caffemodel import NET
 from deepenough.weights.wire import Field, Fields, Message, encode
 
 DEFINITION, MODEL = "model.prototxt", "model.caffemodel"
 
-IN_PLACE = (BatchNorm, Relu, Sigmoid, Dropout)
-"""Layers that write over what they read, unless another branch reads it too."""
+
+class _Top(NamedTuple):
+    """The name of what a layer gives. `shared`: another layer reads it too, so that it may not be written over."""
+
+    name: str
+    shared: bool = False
 
 
-class _Net:
+class _Net(Walk[_Top]):
     """The layers of the network, in Caffe's words."""
 
     def __init__(self, export: Export) -> None:
@@ -55,8 +55,8 @@ class _Net:
         self.layers: list[Message] = []
         shape = {"dim": [1, *export.network.input]}
         self.layer("Input", "data", [], input_param=[{"shape": [shape]}])
-        self.last = self._stack(export.network.stack, "", "data", shared=True)
-        if isinstance(export.walk[-1].layer, (GlobalAvgPool, GlobalMaxPool)):  # (N, classes, 1, 1)
+        self.last = self.through(export.network.stack, _Top("data", shared=True)).name
+        if isinstance(export.walk[-1].layer, GlobalPool):  # (N, classes, 1, 1)
             self.last = self.layer("Flatten", "logits", [self.last])
 
     def layer(
@@ -76,27 +76,28 @@ class _Net:
         self.layers.append(entry)
         return str(tops[0]) if tops else ""
 
-    def _stack(self, stack: Stack, path: str, bottom: str, *, shared: bool) -> str:
-        """`shared`: another layer reads `bottom` too, so that it may not be written over."""
-        for name, layer in named(stack):
-            top = self._layer(layer, f"{path}.{name}" if path else name, bottom, shared=shared)
-            shared = shared and top == bottom
-            bottom = top
-        return bottom
+    def branch(self, label: str, value: _Top) -> _Top:
+        return _Top(value.name, shared=True)
 
-    def _layer(self, layer: Layer, path: str, bottom: str, *, shared: bool) -> str:
-        match layer:
-            case Group(stack=stack):
-                return self._stack(stack, path, bottom, shared=shared)
-            case Sum() | Concat():
-                tops = [
-                    self._stack(branch, f"{path}.{label}", bottom, shared=True) for label, branch in layer.labelled()
-                ]
-                if isinstance(layer, Sum):
-                    return self.layer("Eltwise", path, tops, eltwise_param=[{"operation": ["SUM"]}])
-                return self.layer("Concat", path, tops, concat_param=[{"axis": [1]}])
-        top = bottom if isinstance(layer, IN_PLACE) and not shared else path
-        return self._single(self.at[path], bottom, top)
+    def joined(self, layer: Branches, value: _Top, ends: Sequence[_Top], path: str) -> _Top:
+        tops = [end.name for end in ends]
+        if isinstance(layer, Elementwise):
+            return _Top(self.layer("Eltwise", path, tops, eltwise_param=[{"operation": [layer.caffe]}]))
+        return _Top(self.layer("Concat", path, tops, concat_param=[{"axis": [1]}]))
+
+    def single(self, layer: Layer, value: _Top, path: str) -> _Top:
+        in_place = isinstance(layer, (BatchNorm, Dropout)) or (isinstance(layer, Activation) and len(layer.caffe) == 1)
+        bottom, shared = value
+        top = self._single(self.at[path], bottom, bottom if in_place and not shared else path)
+        return _Top(top, shared and top == bottom)
+
+    def _activation(self, layer: Activation, path: str, bottom: str, top: str) -> str:
+        tops = [bottom]
+        for number, node in enumerate(layer.caffe, 1):
+            name, above = (path, top) if number == len(layer.caffe) else (f"{path}.{number}", "")
+            bottoms = [tops[place] for place in node.inputs]
+            tops.append(self.layer(node.kind, name, bottoms, above, **node.attributes))
+        return tops[-1]
 
     def _single(self, visit: Visit, bottom: str, top: str) -> str:
         layer, path = visit.layer, visit.path
@@ -115,23 +116,20 @@ class _Net:
                 return self.layer(
                     "Scale", f"{path}.scale", [top], top, (scale, shift), scale_param=[{"bias_term": [True]}]
                 )
-            case Relu():
-                return self.layer("ReLU", path, [bottom], top)
-            case Sigmoid():
-                return self.layer("Sigmoid", path, [bottom], top)
+            case Activation():
+                return self._activation(layer, path, bottom, top)
             case Dropout(p=p):
                 return self.layer("Dropout", path, [bottom], top, dropout_param=[{"dropout_ratio": [p]}])
             case Lrn(size=size, alpha=alpha, beta=beta, k=k):
-                check_odd(visit, "Caffe")
                 # OpenCV takes k for 1 whatever is stated: x / (k + s) ** b is k ** -b * x / (1 + s / k) ** b.
                 stated = {"local_size": [size], "alpha": [alpha / k], "beta": [beta], "k": [1.0]}
                 normed = self.layer("LRN", path, [bottom], lrn_param=[stated])
                 if k == 1:
                     return normed
                 return self.layer("Power", f"{path}.scale", [normed], power_param=[{"scale": [k**-beta]}])
-            case MaxPool() | AvgPool():
-                return self._pool(visit, bottom)
-            case GlobalAvgPool() | GlobalMaxPool():
+            case Pool():
+                return self._pool(visit, layer, bottom)
+            case GlobalPool():
                 kind = "AVE" if isinstance(layer, GlobalAvgPool) else "MAX"
                 stated = {"pool": [kind], "global_pooling": [True]}
                 return self.layer("Pooling", path, [bottom], pooling_param=[stated])
@@ -140,11 +138,10 @@ class _Net:
             case Dense(out=out, bias=bias):
                 stated = {"num_output": [out]} | ({} if bias else {"bias_term": [False]})
                 return self.layer("InnerProduct", path, [bottom], blobs=tensors, inner_product_param=[stated])
-        raise NotImplementedError(layer.kind)
+        raise unknown_layer(visit, "Caffe")
 
-    def _pool(self, visit: Visit, bottom: str) -> str:
-        layer, path = visit.layer, visit.path
-        assert isinstance(layer, (MaxPool, AvgPool))
+    def _pool(self, visit: Visit, layer: Pool, bottom: str) -> str:
+        path = visit.path
         kind = "MAX" if isinstance(layer, MaxPool) else "AVE"
         stated: Message = {"pool": [kind], "kernel_size": [layer.kernel], "stride": [layer.step]}
         stated |= {"pad": [layer.padding]} if layer.padding else {}
@@ -157,6 +154,11 @@ class _Net:
                 top = self.layer("Slice", kept, [top], [kept, rest], slice_param=[cut])
                 self.layer("Silence", f"{rest}.silence", [rest], [])
         return top
+
+
+def refuses(visit: Visit) -> str | None:
+    """The reason why a layer can't be written, if any."""
+    return lacks(visit, "caffe") or has_no_centre(visit, "Caffe")
 
 
 def rounded_up(size: int, kernel: int, stride: int, padding: int) -> int:
@@ -255,6 +257,7 @@ TARGET = Target(
     files=(MODEL, DEFINITION),
     write=write,
     load=load,
+    refuses=refuses,
     runtimes=(Runtime("OpenCV", ("cv2",)),),
     refused={
         "float16": "Caffe 1.0 has no half precision; take --to onnx or litert",

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deepenough.nets.layers import Auxiliary, AvgPool, MaxPool
+from deepenough.nets.combinators import Auxiliary
+from deepenough.nets.layers import Pool
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import Visit, visits
 from deepenough.weights.inputs import Input
@@ -62,6 +63,6 @@ def overhang(visit: Visit, axis: int) -> int:
     `axis` is 1 for the height, 2 for the width. With so much padding a pool that rounds down gives the same windows.
     """
     pool = visit.layer
-    assert isinstance(pool, (MaxPool, AvgPool))
+    assert isinstance(pool, Pool)
     reach = (visit.output[axis] - 1) * pool.step + pool.kernel
     return max(reach - visit.input[axis] - pool.padding, 0)

@@ -4,38 +4,34 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Export, overhang
 from deepenough.frameworks.nested import call
-from deepenough.frameworks.paddle import check_average
+from deepenough.frameworks.refusals import averages_beyond, lacks, unknown_layer
 from deepenough.frameworks.source import imported, opening
 from deepenough.frameworks.target import Runtime, Target
+from deepenough.nets.activation import Activation
+from deepenough.nets.combinators import Branches, Elementwise, Group
+from deepenough.nets.layer import Layer, Shape
 from deepenough.nets.layers import (
     AvgPool,
     BatchNorm,
-    Concat,
     Conv,
     Dense,
     Dropout,
     Flatten,
     GlobalAvgPool,
     GlobalMaxPool,
-    Group,
-    Layer,
     Lrn,
-    MaxPool,
-    Relu,
-    Shape,
-    Sigmoid,
-    Stack,
-    Sum,
-    named,
+    Pool,
 )
 from deepenough.nets.shapes import Visit
+from deepenough.nets.walk import Walk
 
 MODEL, MODULE = "model.keras", "network.py"
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -103,42 +99,48 @@ def module_source(export: Export) -> str:
     )
 
 
-class _Body:
+def refuses(visit: Visit) -> str | None:
+    """The reason why a layer can't be written, if any; TensorFlow and LiteRT are written by way of Keras, too."""
+    return lacks(visit, "keras") or averages_beyond(visit, "Keras")
+
+
+class _Held(NamedTuple):
+    """The variable that holds a value, and whether nothing in it is negative."""
+
+    variable: str
+    nonnegative: bool
+
+
+class _Body(Walk[_Held]):
     """The lines that compute the network, layer by layer."""
 
     def __init__(self, export: Export) -> None:
         self.at = {visit.path: visit for visit in export.walk}
         self.lines: list[str] = []
-        self.nonnegative = False
         self.reads: dict[str, str] = {}  # what a branch's variable is, before its first layer
-        self._stack(export.network.stack, "", "x")
+        self.through(export.network.stack, _Held("x", False))
 
-    def _stack(self, stack: Stack, path: str, value: str) -> None:
-        for name, layer in named(stack):
-            self._layer(layer, f"{path}.{name}" if path else name, value)
+    def group(self, layer: Group, value: _Held, path: str) -> _Held:
+        self.lines.append(f"# {path}")
+        return super().group(layer, value, path)
 
-    def _layer(self, layer: Layer, path: str, value: str) -> None:
-        match layer:
-            case Group(stack=stack):
-                self.lines.append(f"# {path}")
-                self._stack(stack, path, value)
-            case Sum() | Concat():
-                before, signs, branches = self.nonnegative, [], []
-                for label, branch in layer.labelled():
-                    variable, self.nonnegative = _variable(value, label), before
-                    self.reads[variable] = self.reads.get(value, value)
-                    self._stack(branch, f"{path}.{label}", variable)
-                    branches.append(self._read(variable))
-                    signs.append(self.nonnegative)
-                self.reads.pop(value, None)
-                self.nonnegative = all(signs)
-                joined = "Add" if isinstance(layer, Sum) else "Concatenate"
-                self._call(f"layers.{joined}(name={layer_name(path)!r})", value, f"[{', '.join(branches)}]")
-            case _:
-                self._single(self.at[path], value)
-                self.nonnegative = _keeps_sign(layer) and (self.nonnegative or isinstance(layer, (Relu, Sigmoid)))
+    def branch(self, label: str, value: _Held) -> _Held:
+        variable = _variable(value.variable, label)
+        self.reads[variable] = self.reads.get(value.variable, value.variable)
+        return _Held(variable, value.nonnegative)
 
-    def _single(self, visit: Visit, value: str) -> None:
+    def joined(self, layer: Branches, value: _Held, ends: Sequence[_Held], path: str) -> _Held:
+        read = [self._read(end.variable) for end in ends]
+        self.reads.pop(value.variable, None)
+        joined = layer.keras if isinstance(layer, Elementwise) else "Concatenate"
+        self._call(f"layers.{joined}(name={layer_name(path)!r})", value.variable, f"[{', '.join(read)}]")
+        return _Held(value.variable, all(end.nonnegative for end in ends))
+
+    def single(self, layer: Layer, value: _Held, path: str) -> _Held:
+        self._single(self.at[path], value.variable, value.nonnegative)
+        return _Held(value.variable, layer.nonnegative or (layer.keeps_sign and value.nonnegative))
+
+    def _single(self, visit: Visit, value: str, nonnegative: bool) -> None:
         layer, name = visit.layer, layer_name(visit.path)
         match layer:
             case Conv(out=out, kernel=kernel, stride=stride, groups=groups, bias=bias):
@@ -152,15 +154,13 @@ class _Body:
             case BatchNorm(eps=eps, momentum=momentum):
                 options = {"momentum": round(1 - momentum, 12), "epsilon": eps}
                 self._call(call("layers.BatchNormalization", **options, name=name), value)
-            case Relu():
-                self._call(call("layers.ReLU", name=name), value)
-            case Sigmoid():
-                self._call(call("layers.Activation", "sigmoid", name=name), value)
+            case Activation():
+                self._call(call("layers.Activation", layer.keras, name=name), value)
             case Lrn(size=size, alpha=alpha, beta=beta, k=k):
                 given = self._read(value)
                 self.lines.append(f"{value} = response_norm({given}, {size}, {alpha!r}, {beta!r}, {k!r})")
-            case MaxPool() | AvgPool():
-                self._pool(visit, value)
+            case Pool():
+                self._pool(visit, layer, value, nonnegative)
             case GlobalAvgPool():
                 self._call(call("layers.GlobalAveragePooling2D", name=name), value)
             case GlobalMaxPool():
@@ -175,18 +175,15 @@ class _Body:
                 options = {} if bias else {"use_bias": False}
                 self._call(call("layers.Dense", out, **options, name=name), value, out=visit.output)
             case _:
-                raise NotImplementedError(layer.kind)
+                raise unknown_layer(visit, "Keras")
 
-    def _pool(self, visit: Visit, value: str) -> None:
-        layer, name = visit.layer, layer_name(visit.path)
-        assert isinstance(layer, (MaxPool, AvgPool))
-        kind = "MaxPooling2D" if isinstance(layer, MaxPool) else "AveragePooling2D"
-        if isinstance(layer, AvgPool):
-            check_average(visit, "Keras")
+    def _pool(self, visit: Visit, layer: Pool, value: str, nonnegative: bool) -> None:
+        name = layer_name(visit.path)
+        kind = "AveragePooling2D" if isinstance(layer, AvgPool) else "MaxPooling2D"
         before, after = layer.padding, [overhang(visit, axis) for axis in (1, 2)]
         if before or any(after):
             sides = ((before, after[0]), (before, after[1]))
-            if isinstance(layer, AvgPool) or self.nonnegative:  # a zero changes no maximum of what is never negative
+            if isinstance(layer, AvgPool) or nonnegative:  # a zero changes no maximum of what is never negative
                 self._call(call("layers.ZeroPadding2D", sides, name=f"{name}-pad"), value)
             else:
                 edges = f"((0, 0), {sides[0]}, {sides[1]}, (0, 0))"
@@ -207,11 +204,6 @@ def _variable(value: str, label: str) -> str:
     if value != "x":
         return f"{value}_{label}"
     return f"{label}_" if label in ("x", "layers", "ops", "keras", "response_norm") else label
-
-
-def _keeps_sign(layer: Layer) -> bool:
-    """Whether it gives nothing negative where it is given nothing negative."""
-    return not isinstance(layer, (Conv, Dense, BatchNorm))
 
 
 def build(export: Export, folder: Path) -> Any:
@@ -274,6 +266,7 @@ TARGET = Target(
     files=(MODEL, MODULE),
     write=write,
     load=load,
+    refuses=refuses,
     runtimes=tuple(Runtime(f"Keras on {name}", ("keras", name), {}, {"KERAS_BACKEND": name}) for name in BACKENDS),
     layout="NHWC",
     refused={"int8": "Keras quantises weights for matrix products, not whole convolutional networks; take --to litert"},

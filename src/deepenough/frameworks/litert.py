@@ -81,6 +81,7 @@ TARGET = Target(
     files=(MODEL, keras.MODULE),
     write=write,
     load=load,
+    refuses=keras.refuses,
     runtimes=(Runtime("LiteRT", ("ai_edge_litert",)),),
     layout="NHWC",
     notes=(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from deepenough.nets.layers import Concat, Group, Layer, Stack, Sum, named
+from deepenough.nets.combinators import Branches, Elementwise, Group
+from deepenough.nets.layer import KINDS, Layer, Stack, named
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import Visit, visits
 
@@ -36,7 +37,7 @@ def _layer(
     match layer:
         case Group(stack=stack):
             return [f"{space}{name}=stack(", *_stack(stack, path, level, at, expression), f"{space}),"]
-        case Sum() | Concat():
+        case Branches():
             lines = [f"{space}{name}={layer.kind}("]
             for label, branch in layer.labelled():
                 inner = _stack(branch, f"{path}.{label}", level + 1, at, expression)
@@ -46,6 +47,20 @@ def _layer(
     visit = at[path]
     shape = f"  # {'x'.join(map(str, visit.output))}" if visit.output != visit.input else ""
     return [f"{space}{name}={expression(visit)},{shape}"]
+
+
+def joins(framework: str, concat: str) -> str:
+    """Source code of the combinators. `concat` is the expression that puts the channels of `parts` side by side."""
+    classes = []
+    for kind in KINDS.values():
+        if issubclass(kind, Branches):
+            about = (kind.__doc__ or "").partition(".")[0]
+            join = f"reduce({framework}.{getattr(kind, framework)}, parts)" if issubclass(kind, Elementwise) else concat
+            classes.append(
+                f'\n\nclass {kind.__name__}(Branches):\n    """{about}."""\n\n'
+                f"    def join(self, parts: list[Tensor]) -> Tensor:\n        return {join}\n"
+            )
+    return "".join(classes)
 
 
 def call(kind: str, *given: object, **named_given: object) -> str:

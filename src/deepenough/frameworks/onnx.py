@@ -8,32 +8,27 @@ from typing import Any
 
 import numpy as np
 
-from deepenough.errors import DeepenoughError
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Export, overhang
-from deepenough.frameworks.paddle import check_average
+from deepenough.frameworks.refusals import averages_beyond, has_no_centre, lacks, unknown_layer
 from deepenough.frameworks.target import Runtime, Target
+from deepenough.nets.activation import Activation
+from deepenough.nets.combinators import Branches, Elementwise
+from deepenough.nets.layer import Layer
 from deepenough.nets.layers import (
-    AvgPool,
     BatchNorm,
-    Concat,
     Conv,
     Dense,
     Dropout,
     Flatten,
     GlobalAvgPool,
-    GlobalMaxPool,
-    Group,
-    Layer,
+    GlobalPool,
     Lrn,
     MaxPool,
-    Relu,
-    Sigmoid,
-    Stack,
-    Sum,
-    named,
+    Pool,
 )
 from deepenough.nets.shapes import Visit
+from deepenough.nets.walk import Walk
 
 MODEL = "model.onnx"
 OPSET = 20
@@ -41,7 +36,7 @@ IR_VERSION = 9
 """Of ONNX 1.15, the first with opset 20."""
 
 
-class _Graph:
+class _Graph(Walk[str]):
     """Nodes and tensors, layer by layer."""
 
     def __init__(self, export: Export) -> None:
@@ -50,7 +45,7 @@ class _Graph:
         self.half = export.precision == "float16"
         self.nodes: list[Any] = []
         self.tensors: list[Any] = []
-        logits = self._stack(export.network.stack, "", self._normalised())
+        logits = self.through(export.network.stack, self._normalised())
         self.node("Cast" if self.half else "Identity", [logits], "logits", **({"to": 1} if self.half else {}))
 
     def node(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
@@ -82,26 +77,23 @@ class _Graph:
             value = self.node(kind, [value, given], f"normalise.{name}")
         return self.node("Cast", [value], "normalise.half", to=10) if self.half else value
 
-    def _stack(self, stack: Stack, path: str, value: str) -> str:
-        for name, layer in named(stack):
-            value = self._layer(layer, f"{path}.{name}" if path else name, value)
-        return value
+    def joined(self, layer: Branches, value: str, ends: Sequence[str], path: str) -> str:
+        if not isinstance(layer, Elementwise):
+            return self.node("Concat", ends, path, axis=1)
+        total, last = ends[0], len(ends) - 1
+        for number, end in enumerate(ends[1:], 1):
+            total = self.node(layer.onnx, [total, end], path if number == last else f"{path}.{number}")
+        return total
 
-    def _layer(self, layer: Layer, path: str, value: str) -> str:
-        match layer:
-            case Group(stack=stack):
-                return self._stack(stack, path, value)
-            case Sum() | Concat():
-                branches = [self._stack(branch, f"{path}.{label}", value) for label, branch in layer.labelled()]
-                if isinstance(layer, Concat):
-                    return self.node("Concat", branches, path, axis=1)
-                total = branches[0]
-                for number, branch in enumerate(branches[1:], 1):
-                    total = self.node(
-                        "Add", [total, branch], path if number == len(branches) - 1 else f"{path}.{number}"
-                    )
-                return total
+    def single(self, layer: Layer, value: str, path: str) -> str:
         return self._single(self.at[path], value)
+
+    def _activation(self, layer: Activation, path: str, value: str) -> str:
+        values = [value]
+        for number, node in enumerate(layer.onnx, 1):
+            name = path if number == len(layer.onnx) else f"{path}.{number}"
+            values.append(self.node(node.kind, [values[place] for place in node.inputs], name, **node.attributes))
+        return values[-1]
 
     def _single(self, visit: Visit, value: str) -> str:
         layer, path = visit.layer, visit.path
@@ -115,21 +107,17 @@ class _Graph:
                 return self.node(
                     "BatchNormalization", [value, *(self.weight(f"{path}.{key}") for key in keys)], path, epsilon=eps
                 )
-            case Relu():
-                return self.node("Relu", [value], path)
-            case Sigmoid():
-                return self.node("Sigmoid", [value], path)
+            case Activation():
+                return self._activation(layer, path, value)
             case Lrn(size=size, alpha=alpha, beta=beta, k=k):
-                check_odd(visit, "ONNX")
                 return self.node("LRN", [value], path, size=size, alpha=alpha, beta=beta, bias=k)
-            case MaxPool(kernel=kernel) | AvgPool(kernel=kernel):
+            case Pool(kernel=kernel):
                 pads = [layer.padding, layer.padding, overhang(visit, 1), overhang(visit, 2)]
                 sides = {"kernel_shape": [kernel] * 2, "strides": [layer.step] * 2, "pads": pads}
                 if isinstance(layer, MaxPool):
                     return self.node("MaxPool", [value], path, **sides)
-                check_average(visit, "ONNX")
                 return self.node("AveragePool", [value], path, count_include_pad=1, **sides)
-            case GlobalAvgPool() | GlobalMaxPool():
+            case GlobalPool():
                 kind = "GlobalAveragePool" if isinstance(layer, GlobalAvgPool) else "GlobalMaxPool"
                 return self.node("Flatten", [self.node(kind, [value], f"{path}.map")], path)
             case Dropout():
@@ -139,14 +127,12 @@ class _Graph:
             case Dense(bias=bias):
                 inputs = [value, self.weight(f"{path}.weight"), *([self.weight(f"{path}.bias")] if bias else [])]
                 return self.node("Gemm", inputs, path, transB=1)
-        raise NotImplementedError(layer.kind)
+        raise unknown_layer(visit, "ONNX")
 
 
-def check_odd(visit: Visit, framework: str) -> None:
-    """Raise the error for a response normalisation over an even number of channels: frameworks centre it otherwise."""
-    size = visit.layer.size if isinstance(visit.layer, Lrn) else 1
-    if size % 2 == 0:
-        raise DeepenoughError(f"{visit.path}: Lrn({size}) has no centre; {framework} takes an odd number of channels")
+def refuses(visit: Visit) -> str | None:
+    """The reason why a layer can't be written, if any."""
+    return lacks(visit, "onnx") or has_no_centre(visit, "ONNX") or averages_beyond(visit, "ONNX")
 
 
 def model(export: Export) -> Any:
@@ -234,6 +220,7 @@ TARGET = Target(
     files=(MODEL,),
     write=write,
     load=load,
+    refuses=refuses,
     runtimes=(Runtime("ONNX Runtime", ("onnxruntime",)),),
     notes=(f"`model.onnx` has opset {OPSET} and any batch size; its input is `images`, its output `logits`.",),
 )

@@ -8,9 +8,11 @@ from typing import Any
 from deepenough.errors import DeepenoughError
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Export, overhang
-from deepenough.frameworks.nested import call, nested
+from deepenough.frameworks.nested import call, joins, nested
+from deepenough.frameworks.refusals import averages_beyond, lacks, unknown_layer
 from deepenough.frameworks.source import imported, opening
 from deepenough.frameworks.target import Runtime, Target
+from deepenough.nets.activation import Activation
 from deepenough.nets.layers import (
     AvgPool,
     BatchNorm,
@@ -22,8 +24,6 @@ from deepenough.nets.layers import (
     GlobalMaxPool,
     Lrn,
     MaxPool,
-    Relu,
-    Sigmoid,
 )
 from deepenough.nets.shapes import Visit
 
@@ -31,7 +31,6 @@ GRAPH, PARAMETERS, MODULE, WEIGHTS = "model.json", "model.pdiparams", "network.p
 
 HELPERS = '''
 from functools import reduce
-from operator import add
 from pathlib import Path
 
 import paddle
@@ -43,8 +42,8 @@ def stack(**layers: nn.Layer) -> nn.Layer:
     return nn.Sequential(*layers.items())
 
 
-class Sum(nn.Layer):
-    """The sum of its branches."""
+class Branches(nn.Layer):
+    """Layers that read the same, and whose outputs are joined."""
 
     def __init__(self, **branches: nn.Layer) -> None:
         super().__init__()
@@ -52,15 +51,10 @@ class Sum(nn.Layer):
             self.add_sublayer(label, branch)
 
     def forward(self, x: Tensor) -> Tensor:
-        return reduce(add, [branch(x) for branch in self.children()])
+        return self.join([branch(x) for branch in self.children()])
+'''
 
-
-class Concat(Sum):
-    """The channels of its branches side by side."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return paddle.concat([branch(x) for branch in self.children()], axis=1)
-
+CLASSIFIER = '''
 
 class Classifier(nn.Layer):
     """Pixels uint8, RGB or grey, (N, C, H, W), to logits float32 (N, classes)."""
@@ -93,10 +87,17 @@ def module_source(export: Export) -> str:
     return (
         opening(export, "PaddlePaddle")
         + HELPERS
+        + joins("paddle", "paddle.concat(parts, axis=1)")
+        + CLASSIFIER
         + '\n\ndef network() -> nn.Layer:\n    """The network: normalised images to logits."""\n'
         + f"    return {nested(export.network, expression)}\n"
         + LOAD
     )
+
+
+def refuses(visit: Visit) -> str | None:
+    """The reason why a layer can't be written, if any."""
+    return lacks(visit, "paddle") or averages_beyond(visit, "PaddlePaddle")
 
 
 def expression(visit: Visit) -> str:
@@ -109,16 +110,13 @@ def expression(visit: Visit) -> str:
         case BatchNorm(eps=eps, momentum=momentum):
             kind = "nn.BatchNorm2D" if len(visit.input) == 3 else "nn.BatchNorm1D"
             return call(kind, visit.input[0], momentum=round(1 - momentum, 12), epsilon=eps)
-        case Relu():
-            return "nn.ReLU()"
-        case Sigmoid():
-            return "nn.Sigmoid()"
+        case Activation():
+            return f"nn.{visit.layer.paddle}()"
         case Lrn(size=size, alpha=alpha, beta=beta, k=k):
             return call("nn.LocalResponseNorm", size, alpha, beta, k)
         case MaxPool(kernel=kernel):
             return call("nn.MaxPool2D", kernel, visit.layer.step, _padding(visit))
         case AvgPool(kernel=kernel):
-            check_average(visit, "PaddlePaddle")
             return call("nn.AvgPool2D", kernel, visit.layer.step, _padding(visit), exclusive=False)
         case GlobalAvgPool():
             return "nn.Sequential(nn.AdaptiveAvgPool2D(1), nn.Flatten())"
@@ -130,7 +128,7 @@ def expression(visit: Visit) -> str:
             return "nn.Flatten()"
         case Dense(out=out, bias=bias):
             return call("nn.Linear", visit.input[0], out, **({} if bias else {"bias_attr": False}))
-    raise NotImplementedError(visit.layer.kind)
+    raise unknown_layer(visit, "PaddlePaddle")
 
 
 def _padding(visit: Visit) -> int | list[int]:
@@ -145,16 +143,6 @@ def _padding(visit: Visit) -> int | list[int]:
 def _floor(visit: Visit, axis: int) -> int:
     pool: Any = visit.layer
     return int((visit.input[axis] + 2 * pool.padding - pool.kernel) // pool.step + 1)
-
-
-def check_average(visit: Visit, framework: str) -> None:
-    """Raise the error for an average over windows that reach beyond the padding, where frameworks divide otherwise."""
-    pool: Any = visit.layer
-    if any(overhang(visit, axis) > pool.padding for axis in (1, 2)):
-        raise DeepenoughError(
-            f"{visit.path}: {pool!r} on {visit.input} has windows that reach beyond the image, whose mean {framework} "
-            "takes otherwise; choose a size that they fit into"
-        )
 
 
 def state(export: Export) -> dict[str, Any]:
@@ -221,6 +209,7 @@ TARGET = Target(
     files=(GRAPH, PARAMETERS, MODULE, WEIGHTS),
     write=write,
     load=load,
+    refuses=refuses,
     runtimes=(Runtime("PaddlePaddle", ("paddle",)),),
     refused={
         "float16": "Paddle's CPU kernels have no half precision, so it could not be checked; take --to onnx or litert",

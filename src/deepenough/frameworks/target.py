@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepenough.errors import DeepenoughError
+from deepenough.nets.network import Network
+from deepenough.nets.shapes import Visit, visits
 
 if TYPE_CHECKING:
     from deepenough.frameworks.export import Export
@@ -36,7 +38,8 @@ class Target:
 
     `write` makes `files` in a folder, the model first. `load` is source code for `predict.py`: imports, and a function
     `load` that gives a function from pixels uint8 (N, H, W, C) to logits (N, classes). `layout` says in which order the
-    model takes an image's axes. `refused` gives the reason for each precision that there is none of.
+    model takes an image's axes. `refuses` gives the reason why a layer can't be written, if any, `refused` that for
+    each precision that there is none of.
     """
 
     name: str
@@ -46,10 +49,16 @@ class Target:
     files: tuple[str, ...]
     write: Callable[[Export, Path], None]
     load: Callable[[Export], str]
+    refuses: Callable[[Visit], str | None]
     runtimes: tuple[Runtime, ...]
     layout: str = "NCHW"
     refused: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def refusal(self, network: Network) -> str | None:
+        """The first of the network's layers that can't be written, with the reason, or None."""
+        reasons = ((visit.path, self.refuses(visit)) for visit in visits(network))
+        return next((f"{path}: {reason}" for path, reason in reasons if reason), None)
 
     def check(self, precision: str) -> None:
         """Raise the error for a precision that it has none of, or for a package that is not installed."""

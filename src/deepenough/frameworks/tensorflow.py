@@ -71,6 +71,7 @@ TARGET = Target(
     files=(MODEL, keras.MODULE),
     write=write,
     load=load,
+    refuses=keras.refuses,
     runtimes=(Runtime("TensorFlow", ("tensorflow",)),),
     layout="NHWC",
     refused={"int8": "TensorFlow runs int8 through LiteRT; take --to litert"},

@@ -7,11 +7,12 @@ from typing import Any
 
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Export
-from deepenough.frameworks.nested import call, nested
+from deepenough.frameworks.nested import call, joins, nested
+from deepenough.frameworks.refusals import lacks, unknown_layer
 from deepenough.frameworks.source import imported, opening
 from deepenough.frameworks.target import Runtime, Target
+from deepenough.nets.activation import Activation
 from deepenough.nets.layers import (
-    AvgPool,
     BatchNorm,
     Conv,
     Dense,
@@ -21,8 +22,7 @@ from deepenough.nets.layers import (
     GlobalMaxPool,
     Lrn,
     MaxPool,
-    Relu,
-    Sigmoid,
+    Pool,
 )
 from deepenough.nets.shapes import Visit
 
@@ -31,7 +31,6 @@ PROGRAM, MODULE, WEIGHTS = "model.pt2", "network.py", "weights.safetensors"
 HELPERS = '''
 from collections import OrderedDict
 from functools import reduce
-from operator import add
 from pathlib import Path
 
 import torch
@@ -44,8 +43,8 @@ def stack(**layers: nn.Module) -> nn.Module:
     return nn.Sequential(OrderedDict(layers))
 
 
-class Sum(nn.Module):
-    """The sum of its branches."""
+class Branches(nn.Module):
+    """Modules that read the same, and whose outputs are joined."""
 
     def __init__(self, **branches: nn.Module) -> None:
         super().__init__()
@@ -53,15 +52,10 @@ class Sum(nn.Module):
             self.add_module(label, branch)
 
     def forward(self, x: Tensor) -> Tensor:
-        return reduce(add, [branch(x) for branch in self.children()])
+        return self.join([branch(x) for branch in self.children()])
+'''
 
-
-class Concat(Sum):
-    """The channels of its branches side by side."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([branch(x) for branch in self.children()], dim=1)
-
+CLASSIFIER = '''
 
 class Normalise(nn.Module):
     """Pixels uint8, RGB or grey, (N, C, H, W), to what the network was trained on."""
@@ -109,10 +103,17 @@ def module_source(export: Export) -> str:
     return (
         opening(export, "PyTorch")
         + HELPERS
+        + joins("torch", "torch.cat(parts, dim=1)")
+        + CLASSIFIER
         + '\n\ndef network() -> nn.Module:\n    """The network: normalised images to logits."""\n'
         + f"    return {nested(export.network, expression)}\n"
         + LOAD
     )
+
+
+def refuses(visit: Visit) -> str | None:
+    """The reason why a layer can't be written, if any."""
+    return lacks(visit, "torch")
 
 
 def expression(visit: Visit) -> str:
@@ -124,13 +125,11 @@ def expression(visit: Visit) -> str:
             return call("nn.Conv2d", visit.input[0], out, kernel, stride, conv.pad, **options)
         case BatchNorm(eps=eps, momentum=momentum):
             return call(f"nn.BatchNorm{len(visit.input) - 1 or 1}d", visit.input[0], eps=eps, momentum=momentum)
-        case Relu():
-            return "nn.ReLU()"
-        case Sigmoid():
-            return "nn.Sigmoid()"
+        case Activation():
+            return f"nn.{visit.layer.torch}()"
         case Lrn(size=size, alpha=alpha, beta=beta, k=k):
             return call("nn.LocalResponseNorm", size, alpha, beta, k)
-        case MaxPool(kernel=kernel, padding=padding, ceil=ceil) | AvgPool(kernel=kernel, padding=padding, ceil=ceil):
+        case Pool(kernel=kernel, padding=padding, ceil=ceil):
             kind = "nn.MaxPool2d" if isinstance(visit.layer, MaxPool) else "nn.AvgPool2d"
             return call(kind, kernel, visit.layer.step, padding, **({"ceil_mode": True} if ceil else {}))
         case GlobalAvgPool():
@@ -143,7 +142,7 @@ def expression(visit: Visit) -> str:
             return "nn.Flatten()"
         case Dense(out=out, bias=bias):
             return call("nn.Linear", visit.input[0], out, **({} if bias else {"bias": False}))
-    raise NotImplementedError(visit.layer.kind)
+    raise unknown_layer(visit, "PyTorch")
 
 
 def write(export: Export, folder: Path) -> None:
@@ -196,6 +195,7 @@ TARGET = Target(
     files=(PROGRAM, MODULE, WEIGHTS),
     write=write,
     load=load,
+    refuses=refuses,
     runtimes=(
         Runtime("PyTorch, the exported program", ("torch",)),
         Runtime("PyTorch, the plain module", ("torch", "safetensors"), {"plain": True}),

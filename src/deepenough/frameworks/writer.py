@@ -20,7 +20,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.frameworks.export import Export
 from deepenough.frameworks.folder import write_folder
 from deepenough.frameworks.target import Target
-from deepenough.frameworks.targets import named
+from deepenough.frameworks.targets import check_layers, named
 from deepenough.nets.serialization import dumps, loads
 from deepenough.weights.inputs import Input
 
@@ -38,6 +38,8 @@ def write(
     exports: Sequence[Export], to: Target, folders: Sequence[Path], *, trained: bool, reading_side: Sequence[int]
 ) -> None:
     """Write exports to their folders, as `write_folder` does. An error in the other process is one here."""
+    for export in exports:
+        check_layers(to, export.network)
     with tempfile.TemporaryDirectory() as temporary:
         jobs = []
         for number, (export, folder, side) in enumerate(zip(exports, folders, reading_side, strict=True)):

@@ -1,34 +1,19 @@
 """What a network is: layers, a walk for each question, JSON, the zoo and the families. Torch comes in with `build`."""
 
+from deepenough.nets import activation, combinators, layers
+
+# Every kind of layer, so that one is added in its own file alone.
+from deepenough.nets.activation import *  # noqa: F403
+from deepenough.nets.combinators import *  # noqa: F403
 from deepenough.nets.cost import activations, macs, parameters
 from deepenough.nets.families import FAMILIES, Family
-from deepenough.nets.layers import (
-    KINDS,
-    Auxiliary,
-    AvgPool,
-    BatchNorm,
-    Concat,
-    Conv,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalAvgPool,
-    GlobalMaxPool,
-    Group,
-    Layer,
-    Lrn,
-    MaxPool,
-    Relu,
-    Shape,
-    Sigmoid,
-    Stack,
-    Sum,
-)
+from deepenough.nets.layer import KINDS, Layer, Shape, ShapeError, Stack
+from deepenough.nets.layers import *  # noqa: F403
 from deepenough.nets.longest_path import depth
 from deepenough.nets.network import Network
 from deepenough.nets.receptive_field import receptive_field
 from deepenough.nets.serialization import dumps, loads
-from deepenough.nets.shapes import ShapeError, output_shape
+from deepenough.nets.shapes import output_shape
 from deepenough.nets.summary import Row, layer_table
 from deepenough.nets.zoo import NETWORKS
 
@@ -36,29 +21,13 @@ __all__ = [
     "FAMILIES",
     "KINDS",
     "NETWORKS",
-    "Auxiliary",
-    "AvgPool",
-    "BatchNorm",
-    "Concat",
-    "Conv",
-    "Dense",
-    "Dropout",
     "Family",
-    "Flatten",
-    "GlobalAvgPool",
-    "GlobalMaxPool",
-    "Group",
     "Layer",
-    "Lrn",
-    "MaxPool",
     "Network",
-    "Relu",
     "Row",
     "Shape",
     "ShapeError",
-    "Sigmoid",
     "Stack",
-    "Sum",
     "activations",
     "depth",
     "dumps",
@@ -69,3 +38,6 @@ __all__ = [
     "parameters",
     "receptive_field",
 ]
+__all__ += activation.__all__
+__all__ += combinators.__all__
+__all__ += layers.__all__

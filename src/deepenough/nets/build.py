@@ -10,55 +10,53 @@ import torch
 from torch import Tensor, nn
 
 from deepenough.errors import DeepenoughError
+from deepenough.nets.activation import Activation
+from deepenough.nets.combinators import Auxiliary, Branches, Concat, Elementwise, Group
+from deepenough.nets.layer import Layer, Shape, Stack, named
 from deepenough.nets.layers import (
-    Auxiliary,
     AvgPool,
     BatchNorm,
-    Concat,
     Conv,
     Dense,
     Dropout,
     Flatten,
     GlobalAvgPool,
     GlobalMaxPool,
-    Group,
-    Layer,
     Lrn,
     MaxPool,
-    Relu,
-    Shape,
-    Sigmoid,
-    Stack,
-    Sum,
-    named,
+    Weighted,
 )
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import output_shape, visits
 
 
-class SumOf(nn.Module):
-    """Adds what its branches give; a branch without layers gives its input."""
+class BranchesOf(nn.Module):
+    """Modules that read the same; one without layers gives its input."""
 
     def __init__(self, branches: list[tuple[str, nn.Module]]) -> None:
         super().__init__()
         for label, branch in branches:
             self.add_module(label, branch)
+
+
+class ElementwiseOf(BranchesOf):
+    """Joins what its branches give by a function of torch: `add` for a sum."""
+
+    def __init__(self, branches: list[tuple[str, nn.Module]], function: str) -> None:
+        super().__init__(branches)
+        self.function = function
 
     def forward(self, x: Tensor) -> Tensor:
+        join = getattr(torch, self.function)
         first, *others = self.children()
-        total: Tensor = first(x)
+        joined: Tensor = first(x)
         for other in others:
-            total = total + other(x)
-        return total
+            joined = join(joined, other(x))
+        return joined
 
 
-class ConcatOf(nn.Module):
+class ConcatOf(BranchesOf):
     """Puts the channels of what its branches give side by side."""
-
-    def __init__(self, branches: list[tuple[str, nn.Module]]) -> None:
-        super().__init__()
-        for label, branch in branches:
-            self.add_module(label, branch)
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([branch(x) for branch in self.children()], dim=1)
@@ -187,7 +185,7 @@ def _modules(stack: Stack, path: str, shapes: dict[str, Shape]) -> OrderedDict[s
     return modules
 
 
-def _branches(layer: Sum | Concat, path: str, shapes: dict[str, Shape]) -> list[tuple[str, nn.Module]]:
+def _branches(layer: Branches, path: str, shapes: dict[str, Shape]) -> list[tuple[str, nn.Module]]:
     return [
         (label, nn.Sequential(_modules(branch, f"{path}.{label}", shapes)) if branch else nn.Identity())
         for label, branch in layer.labelled()
@@ -201,10 +199,9 @@ def _module(layer: Layer, path: str, shapes: dict[str, Shape]) -> nn.Module:
         case BatchNorm(eps=eps, momentum=momentum):
             kind: type[nn.Module] = nn.BatchNorm2d if len(shapes[path]) == 3 else nn.BatchNorm1d
             return kind(shapes[path][0], eps=eps, momentum=momentum)
-        case Relu():
-            return nn.ReLU()
-        case Sigmoid():
-            return nn.Sigmoid()
+        case Activation():
+            made: nn.Module = getattr(nn, layer.torch)()
+            return made
         case Lrn(size=size, alpha=alpha, beta=beta, k=k):
             return LocalResponseNorm(size, alpha, beta, k)
         case MaxPool(kernel=kernel, padding=padding, ceil=ceil):
@@ -225,8 +222,8 @@ def _module(layer: Layer, path: str, shapes: dict[str, Shape]) -> nn.Module:
             return nn.Sequential(_modules(stack, path, shapes))
         case Auxiliary(stack=stack, weight=weight):
             return AuxiliaryHead(_modules(stack, path, shapes), weight)
-        case Sum():
-            return SumOf(_branches(layer, path, shapes))
+        case Elementwise():
+            return ElementwiseOf(_branches(layer, path, shapes), layer.torch)
         case Concat():
             return ConcatOf(_branches(layer, path, shapes))
     raise DeepenoughError(f"{path}: {layer.kind} is not a layer that can be built")
@@ -236,7 +233,7 @@ def _start(module: nn.Module, network: Network, seed: int) -> None:
     walk = list(visits(network, training=True))
     classifiers = _classifiers(network)
     for visit in walk:
-        if not isinstance(visit.layer, (Conv, Dense, BatchNorm)):
+        if not isinstance(visit.layer, (Weighted, BatchNorm)):
             continue
         part: Any = module.get_submodule(visit.path)
         with torch.no_grad():
@@ -256,7 +253,7 @@ def _classifiers(network: Network) -> set[str]:
     heads = {name for name, layer in named(network.stack) if isinstance(layer, Auxiliary)}
     last: dict[str, str] = {}
     for visit in visits(network, training=True):
-        if isinstance(visit.layer, (Conv, Dense)):
+        if isinstance(visit.layer, Weighted):
             first = visit.path.partition(".")[0]
             last[first if first in heads else ""] = visit.path
     return set(last.values())

@@ -6,22 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from deepenough.errors import unknown
-from deepenough.nets.layers import (
-    Auxiliary,
-    BatchNorm,
-    Concat,
-    Conv,
-    Dense,
-    Dropout,
-    GlobalAvgPool,
-    GlobalMaxPool,
-    Group,
-    Relu,
-    Sigmoid,
-    Stack,
-    Sum,
-    named,
-)
+from deepenough.nets.activation import Activation
+from deepenough.nets.combinators import Auxiliary, Concat, Group, Sum
+from deepenough.nets.layer import Stack, named
+from deepenough.nets.layers import BatchNorm, Conv, Dense, Dropout, GlobalAvgPool, GlobalMaxPool, Weighted
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
 
@@ -51,7 +39,7 @@ def cuts(network: Network) -> list[Cut]:
     last place is the whole network.
     """
     stack = _named(tuple(layer for layer in network.stack if not isinstance(layer, Auxiliary)))
-    *_, classifier = (visit.path for visit in visits(network) if isinstance(visit.layer, (Conv, Dense)))
+    *_, classifier = (visit.path for visit in visits(network) if isinstance(visit.layer, Weighted))
     return [cut for cut in _places(stack, "", ()) if cut.place != classifier]
 
 
@@ -98,11 +86,11 @@ def _places(stack: Stack, prefix: str, above: tuple[tuple[Group, Stack], ...]) -
         if isinstance(layer, Group) and not _is_block(layer):
             yield from _places(layer.stack, path, (*above, (layer, before)))
             continue
-        if not isinstance(layer, (BatchNorm, Relu, Sigmoid)):
+        if not isinstance(layer, (BatchNorm, Activation)):
             source = path
         if isinstance(layer, (Concat, Group)):
             yield Cut(path, path, _wrapped((*before, layer), above))
-        elif isinstance(layer, (Relu, Sigmoid)) and number and _activates(before):
+        elif isinstance(layer, Activation) and number and _activates(before):
             yield Cut(source, path, _wrapped((*before, layer), above))
 
 
@@ -119,7 +107,7 @@ def _activates(before: Stack) -> bool:
     for layer in reversed(before):
         if isinstance(layer, BatchNorm):
             continue
-        return isinstance(layer, (Conv, Dense, Sum))
+        return isinstance(layer, (Weighted, Sum))
     return False
 
 

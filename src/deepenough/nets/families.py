@@ -7,19 +7,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets.layers import (
-    BatchNorm,
-    Concat,
-    Conv,
-    Dense,
-    GlobalAvgPool,
-    Group,
-    Layer,
-    MaxPool,
-    Relu,
-    Stack,
-    Sum,
-)
+from deepenough.nets.activation import Relu
+from deepenough.nets.combinators import Concat, Group, Sum
+from deepenough.nets.layer import Layer, Stack
+from deepenough.nets.layers import BatchNorm, Conv, Dense, GlobalAvgPool, MaxPool
 from deepenough.nets.network import Network
 
 BASE_WIDTH = 32

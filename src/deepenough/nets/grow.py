@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets.layers import BatchNorm, Group, Layer, Relu, Stack, Sum
+from deepenough.nets.activation import Relu
+from deepenough.nets.combinators import Group, Sum
+from deepenough.nets.layer import Layer, Stack
+from deepenough.nets.layers import BatchNorm
 from deepenough.nets.network import Network
 
 if TYPE_CHECKING:

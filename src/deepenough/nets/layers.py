@@ -1,67 +1,48 @@
-"""The layers that a network is made of: frozen dataclasses, data and not code.
-
-Every layer has a keyword `name`, its element of the module path. Without one it is called after its kind
-(`conv`, or `conv1`, `conv2` ... where a stack has several). `repr` leaves out what is default, and can be evaluated.
-"""
+"""The single layers that a network is made of. Activations are in `activation`, what joins stacks in `combinators`."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator
-from dataclasses import MISSING, dataclass, field, fields
-from keyword import iskeyword
+from dataclasses import dataclass
+from math import prod
 
 from deepenough.errors import DeepenoughError
+from deepenough.nets.layer import Layer, Shape, ShapeError, Window
 
-Shape = tuple[int, ...]
-"""`(C, H, W)` of an image or feature map, `(F,)` after `Flatten` or a global pool. The batch is left out."""
-
-Stack = tuple["Layer", ...]
-"""Layers one after another. The empty stack is the identity."""
-
-_AT_LEAST = {"out": 1, "kernel": 1, "stride": 1, "groups": 1, "size": 1, "padding": 0, "eps": 0, "k": 0, "weight": 0}
-
-
-@dataclass(frozen=True, repr=False)
-class Layer:
-    """What all layers share."""
-
-    name: str = field(default="", kw_only=True)
-
-    def __post_init__(self) -> None:
-        if self.name and not _is_name(self.name):
-            raise DeepenoughError(f"layer name {self.name!r}: a name is letters, digits and _, as in 'level1'")
-        for entry in fields(self):
-            value = getattr(self, entry.name)
-            if not isinstance(value, (int, float)):
-                continue
-            if not math.isfinite(value) or value < _AT_LEAST.get(entry.name, -math.inf):
-                least = _AT_LEAST.get(entry.name)
-                wanted = "a finite number" if least is None else f"a finite number of at least {least}"
-                raise DeepenoughError(f"{self.kind}({entry.name}={value}): {entry.name} has to be {wanted}")
-
-    @property
-    def kind(self) -> str:
-        """The layer's kind, as in JSON and in tables: `Conv`, `BatchNorm`, ..."""
-        return type(self).__name__
-
-    def __repr__(self) -> str:
-        positional, keyword = [], []
-        for entry in fields(self):
-            value = getattr(self, entry.name)
-            required = entry.default is MISSING
-            if required:
-                positional.append(repr(value))
-            elif value != entry.default:
-                keyword.append(f"{entry.name}={value!r}")
-        return f"{self.kind}({', '.join(positional + keyword)})"
+__all__ = [
+    "AvgPool",
+    "BatchNorm",
+    "Conv",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "GlobalAvgPool",
+    "GlobalMaxPool",
+    "GlobalPool",
+    "Lrn",
+    "MaxPool",
+    "Pool",
+    "Weighted",
+]
 
 
 @dataclass(frozen=True, repr=False)
-class Conv(Layer):
-    """Convolution with a square kernel. `padding` None is `kernel // 2`, which keeps the size at stride 1."""
+class Weighted(Layer, base=True):
+    """A layer whose outputs are weighted sums: what depth counts."""
 
     out: int
+
+    depth = 1
+    keeps_sign = False
+
+    def macs(self, shape: Shape) -> int:
+        """A multiply-accumulate for each value that an output is a sum of."""
+        return prod(self.output(shape)) * prod(self.tensors(shape)["weight"][1:])
+
+
+@dataclass(frozen=True, repr=False)
+class Conv(Weighted):
+    """Convolution with a square kernel. `padding` None is `kernel // 2`, which keeps the size at stride 1."""
+
     kernel: int = 3
     stride: int = 1
     padding: int | None = None
@@ -73,6 +54,35 @@ class Conv(Layer):
         """Pixels of zeros on each side."""
         return self.kernel // 2 if self.padding is None else self.padding
 
+    @property
+    def window(self) -> Window:
+        return Window(self.kernel, self.stride, self.pad)
+
+    def output(self, shape: Shape) -> Shape:
+        channels = _image(shape)[0]
+        if channels % self.groups or self.out % self.groups:
+            raise ShapeError(f"channels in and out ({self.out}) that {self.groups} groups divide")
+        return self.out, *_slide(shape, self.window)
+
+    def tensors(self, shape: Shape) -> dict[str, Shape]:
+        weight = {"weight": (self.out, shape[0] // self.groups, self.kernel, self.kernel)}
+        return weight | ({"bias": (self.out,)} if self.bias else {})
+
+
+@dataclass(frozen=True, repr=False)
+class Dense(Weighted):
+    """Fully connected layer on (F,)."""
+
+    bias: bool = True
+
+    def output(self, shape: Shape) -> Shape:
+        if len(shape) != 1:
+            raise ShapeError("(features,): put Flatten() or a global pool before it")
+        return (self.out,)
+
+    def tensors(self, shape: Shape) -> dict[str, Shape]:
+        return {"weight": (self.out, shape[0])} | ({"bias": (self.out,)} if self.bias else {})
+
 
 @dataclass(frozen=True, repr=False)
 class BatchNorm(Layer):
@@ -82,15 +92,11 @@ class BatchNorm(Layer):
     momentum: float = 0.1
     zero_init: bool = False
 
+    called = "norm"
+    keeps_sign = False
 
-@dataclass(frozen=True, repr=False)
-class Relu(Layer):
-    """max(x, 0)."""
-
-
-@dataclass(frozen=True, repr=False)
-class Sigmoid(Layer):
-    """1 / (1 + exp(-x))."""
+    def tensors(self, shape: Shape) -> dict[str, Shape]:
+        return dict.fromkeys(("weight", "bias", "running_mean", "running_var"), shape[:1])
 
 
 @dataclass(frozen=True, repr=False)
@@ -106,13 +112,20 @@ class Lrn(Layer):
     beta: float = 0.75
     k: float = 1.0
 
+    def output(self, shape: Shape) -> Shape:
+        return _image(shape)
+
 
 @dataclass(frozen=True, repr=False)
-class _Pool(Layer):
+class Pool(Layer, base=True):
+    """A pool over windows."""
+
     kernel: int
     stride: int | None = None
     padding: int = 0
     ceil: bool = False
+
+    called = "pool"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -127,24 +140,43 @@ class _Pool(Layer):
         """The stride: that of the kernel unless given."""
         return self.kernel if self.stride is None else self.stride
 
+    @property
+    def window(self) -> Window:
+        return Window(self.kernel, self.step, self.padding)
+
+    def output(self, shape: Shape) -> Shape:
+        channels = _image(shape)[0]
+        return channels, *_slide(shape, self.window, ceil=self.ceil)
+
 
 @dataclass(frozen=True, repr=False)
-class MaxPool(_Pool):
+class MaxPool(Pool):
     """Largest value of each window. `ceil` rounds the output size up, as Caffe does."""
 
 
 @dataclass(frozen=True, repr=False)
-class AvgPool(_Pool):
+class AvgPool(Pool):
     """Mean of each window, padding counted. `ceil` rounds the output size up, as Caffe does."""
 
 
 @dataclass(frozen=True, repr=False)
-class GlobalAvgPool(Layer):
+class GlobalPool(Layer, base=True):
+    """A pool over all positions: (C, H, W) to (C,)."""
+
+    called = "pool"
+    sees_all = True
+
+    def output(self, shape: Shape) -> Shape:
+        return _image(shape)[:1]
+
+
+@dataclass(frozen=True, repr=False)
+class GlobalAvgPool(GlobalPool):
     """Mean over all positions: (C, H, W) to (C,)."""
 
 
 @dataclass(frozen=True, repr=False)
-class GlobalMaxPool(Layer):
+class GlobalMaxPool(GlobalPool):
     """Largest value over all positions: (C, H, W) to (C,)."""
 
 
@@ -153,6 +185,8 @@ class Dropout(Layer):
     """In training, sets each value to zero with probability `p` and scales the others by 1 / (1 - p)."""
 
     p: float = 0.5
+
+    remembered = 2  # its mask, too
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -164,113 +198,35 @@ class Dropout(Layer):
 class Flatten(Layer):
     """(C, H, W) to (C * H * W,), channels slowest."""
 
+    remembered = 0
+    sees_all = True
 
-@dataclass(frozen=True, repr=False)
-class Dense(Layer):
-    """Fully connected layer on (F,)."""
-
-    out: int
-    bias: bool = True
+    def output(self, shape: Shape) -> Shape:
+        return (prod(shape),)
 
 
-@dataclass(frozen=True, repr=False)
-class Group(Layer):
-    """A named part of a stack. It computes what its layers compute, and gives their module paths a common start."""
+def windows(size: int, kernel: int, stride: int, padding: int, *, ceil: bool = False) -> int:
+    """How many windows fit in `size` pixels. With `ceil` the last may hang over, but starts inside.
 
-    stack: Stack
-
-
-@dataclass(frozen=True, repr=False)
-class Auxiliary(Layer):
-    """A side branch that exists only in training; its input passes through unchanged.
-
-    `stack` ends in logits whose loss counts `weight` times (0.3 in GoogLeNet). It stands in a network's outermost
-    stack only.
+    >>> windows(112, 3, 2, 1), windows(112, 3, 2, 0), windows(112, 3, 2, 0, ceil=True)
+    (56, 55, 56)
     """
-
-    stack: Stack
-    weight: float = 0.3
-
-
-@dataclass(frozen=True, repr=False)
-class Sum(Layer):
-    """The sum of its branches (residual block). A branch `()` is the identity."""
-
-    branches: tuple[Stack, ...]
-    labels: tuple[str, ...] = ("main", "shortcut")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_branches(self, self.branches, self.labels)
-
-    def labelled(self) -> Iterator[tuple[str, Stack]]:
-        """Branches with their element of the module path."""
-        return zip(self.labels, self.branches, strict=True)
+    room = size + 2 * padding - kernel
+    if not ceil:
+        return room // stride + 1
+    count = -(-room // stride) + 1
+    return count - 1 if (count - 1) * stride >= size + padding else count
 
 
-@dataclass(frozen=True, repr=False)
-class Concat(Layer):
-    """Its branches' channels side by side (inception module). Without labels: `branch1`, `branch2`, ..."""
-
-    branches: tuple[Stack, ...]
-    labels: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check_branches(self, self.branches, self.labels or tuple(f"branch{n + 1}" for n in range(len(self.branches))))
-
-    def labelled(self) -> Iterator[tuple[str, Stack]]:
-        """Branches with their element of the module path."""
-        labels = self.labels or tuple(f"branch{number + 1}" for number in range(len(self.branches)))
-        return zip(labels, self.branches, strict=True)
+def _image(shape: Shape) -> Shape:
+    if len(shape) != 3:
+        raise ShapeError("(channels, height, width): put it before Flatten() and global pools")
+    return shape
 
 
-def _is_name(word: str) -> bool:
-    """Whether Python, and so every framework's own code, can use it as a name."""
-    return word.isidentifier() and word.isascii() and not iskeyword(word)
-
-
-def _check_branches(layer: Layer, branches: tuple[Stack, ...], labels: tuple[str, ...]) -> None:
-    if len(branches) < 2 or len(branches) != len(labels):
-        raise DeepenoughError(
-            f"{layer.kind}: {len(branches)} branches and {len(labels)} labels; it takes two or more, one label each"
-        )
-    if len(set(labels)) < len(labels) or not all(_is_name(label) for label in labels):
-        raise DeepenoughError(f"{layer.kind}: labels {labels}; labels differ, and are letters, digits and _")
-
-
-KINDS: dict[str, type[Layer]] = {
-    kind.__name__: kind
-    for kind in (
-        Conv, BatchNorm, Relu, Sigmoid, Lrn, MaxPool, AvgPool, GlobalAvgPool, GlobalMaxPool, Dropout, Flatten, Dense,
-        Group, Auxiliary, Sum, Concat,
-    )
-}  # fmt: skip
-"""Every kind of layer by its name."""
-
-_SHORT = {
-    "BatchNorm": "norm", "MaxPool": "pool", "AvgPool": "pool", "GlobalAvgPool": "pool", "GlobalMaxPool": "pool",
-}  # fmt: skip
-
-
-def named(stack: Iterable[Layer]) -> list[tuple[str, Layer]]:
-    """The layers of a stack with their element of the module path.
-
-    >>> named((Conv(8), Relu(), Conv(8), Dense(2, name="classifier")))
-    [('conv1', Conv(8)), ('relu', Relu()), ('conv2', Conv(8)), ('classifier', Dense(2, name='classifier'))]
-    """
-    layers = list(stack)
-    kinds = [_SHORT.get(layer.kind, layer.kind.lower()) for layer in layers]
-    unnamed = [kind for kind, layer in zip(kinds, layers, strict=True) if not layer.name]
-    counts: dict[str, int] = {}
-    names = []
-    for kind, layer in zip(kinds, layers, strict=True):
-        if layer.name:
-            names.append(layer.name)
-            continue
-        counts[kind] = counts.get(kind, 0) + 1
-        names.append(f"{kind}{counts[kind]}" if unnamed.count(kind) > 1 else kind)
-    if len(set(names)) < len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise DeepenoughError(f"two layers of one stack are called {', '.join(twice)}; give each a name of its own")
-    return list(zip(names, layers, strict=True))
+def _slide(shape: Shape, window: Window, *, ceil: bool = False) -> Shape:
+    """Height and width of what a window gives that slides over an image."""
+    if min(shape[1:]) + 2 * window.padding < window.kernel:
+        least = window.kernel - 2 * window.padding
+        raise ShapeError(f"height and width of at least {least}: give the network larger images")
+    return tuple(windows(side, *window, ceil=ceil) for side in shape[1:])

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from deepenough.nets.layers import Concat, Conv, Dense, Group, Layer, Stack, Sum
+from collections.abc import Sequence
+
+from deepenough.nets.combinators import Branches
+from deepenough.nets.layer import Layer
 from deepenough.nets.network import Network
+from deepenough.nets.walk import Walk
 
 
 def depth(network: Network) -> int:
@@ -13,19 +17,12 @@ def depth(network: Network) -> int:
     counts by its longest branch; auxiliary branches are on no path to the output.
     Worked cases: AlexNet 5 + 3 = 8; VGG-16 13 + 3; GoogLeNet 3 + 9 * 2 + 1 = 22; ResNet-50 1 + 16 * 3 + 1.
     """
-    return _stack(network.stack)
+    return _Depth().through(network.stack, 0)
 
 
-def _stack(stack: Stack) -> int:
-    return sum(_layer(layer) for layer in stack)
+class _Depth(Walk[int]):
+    def single(self, layer: Layer, value: int, path: str) -> int:
+        return value + layer.depth
 
-
-def _layer(layer: Layer) -> int:
-    match layer:
-        case Conv() | Dense():
-            return 1
-        case Group(stack=stack):
-            return _stack(stack)
-        case Sum(branches=branches) | Concat(branches=branches):
-            return max(_stack(branch) for branch in branches)
-    return 0
+    def joined(self, layer: Branches, value: int, ends: Sequence[int], path: str) -> int:
+        return max(ends)

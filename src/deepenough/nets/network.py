@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets.layers import Auxiliary, Concat, Conv, Dense, Group, Layer, Shape, Stack, Sum
+from deepenough.nets.combinators import Auxiliary, Branches, Group
+from deepenough.nets.layer import Layer, Shape, Stack
+from deepenough.nets.layers import Weighted
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,11 +65,11 @@ def _ending(stack: Stack, classes: int, name: str) -> Stack:
     """The stack with `classes` outputs of its last convolution or dense layer."""
     for place in reversed(range(len(stack))):
         match stack[place]:
-            case Conv() | Dense() as layer:
+            case Weighted() as layer:
                 changed: Layer = replace(layer, out=classes)
             case Group(stack=inner) as layer if _weighted(inner):
                 changed = replace(layer, stack=_ending(inner, classes, name))
-            case Sum() | Concat():
+            case Branches():
                 break
             case _:
                 continue
@@ -77,23 +79,16 @@ def _ending(stack: Stack, classes: int, name: str) -> Stack:
 
 def _weighted(stack: Stack) -> bool:
     return any(
-        isinstance(layer, (Conv, Dense, Sum, Concat)) or _weighted(getattr(layer, "stack", ())) for layer in stack
+        isinstance(layer, (Weighted, Branches)) or (isinstance(layer, Group) and _weighted(layer.stack))
+        for layer in stack
     )
 
 
 def _check(layer: Layer, *, outermost: bool) -> None:
-    match layer:
-        case Auxiliary(stack=stack):
-            if not outermost:
-                raise DeepenoughError("an Auxiliary branch stands in a network's outermost stack, not inside a layer")
-            parts = stack
-        case Group(stack=stack):
-            parts = stack
-        case Sum(branches=branches) | Concat(branches=branches):
-            parts = tuple(part for branch in branches for part in branch)
-        case Layer():
-            return
-        case _:
-            raise DeepenoughError(f"a stack holds layers; it was given {layer!r}")
-    for part in parts:
-        _check(part, outermost=False)
+    if not isinstance(layer, Layer):
+        raise DeepenoughError(f"a stack holds layers; it was given {layer!r}")
+    if isinstance(layer, Auxiliary) and not outermost:
+        raise DeepenoughError("an Auxiliary branch stands in a network's outermost stack, not inside a layer")
+    for stack in layer.stacks:
+        for part in stack:
+            _check(part, outermost=False)

@@ -7,25 +7,14 @@ image's border: padding counts, so a field can be larger than the image.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from deepenough.nets.layers import (
-    AvgPool,
-    Concat,
-    Conv,
-    Flatten,
-    GlobalAvgPool,
-    GlobalMaxPool,
-    Group,
-    Layer,
-    MaxPool,
-    Stack,
-    Sum,
-    named,
-)
+from deepenough.nets.combinators import Auxiliary, Branches
+from deepenough.nets.layer import Layer, Window
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
+from deepenough.nets.walk import Walk
 
 
 @dataclass(frozen=True)
@@ -40,8 +29,9 @@ class Field:
     def size(self) -> int:
         return self.last - self.first + 1
 
-    def window(self, kernel: int, stride: int, padding: int) -> Field:
+    def window(self, window: Window) -> Field:
         """The field after a layer that slides such a window."""
+        kernel, stride, padding = window
         return Field(
             self.first - padding * self.jump,
             self.last + (kernel - 1 - padding) * self.jump,
@@ -62,7 +52,7 @@ def receptive_field(network: Network) -> int:
     """
     sizes = [1]
     outputs = {visit.path: visit.output for visit in visits(network)}
-    for path, field in _stack(network.stack, Field(), "", {}):
+    for path, field in _walked(network, {}).items():
         if len(outputs[path]) != 3:
             break
         sizes.append(field.size)
@@ -75,8 +65,7 @@ def extents(network: Network) -> dict[str, Field]:
     For layers before the first `Flatten` or global pool.
     """
     outputs = {visit.path: visit.output for visit in visits(network)}
-    found = _stack(network.stack, Field(), "", {})
-    return dict(itertools.takewhile(lambda one: len(outputs[one[0]]) == 3, found))
+    return dict(itertools.takewhile(lambda one: len(outputs[one[0]]) == 3, _walked(network, {}).items()))
 
 
 def fields(network: Network) -> dict[str, int]:
@@ -85,33 +74,32 @@ def fields(network: Network) -> dict[str, int]:
     From `Flatten` or a global pool on it is that of all positions of the map together, along the longer side.
     """
     sides = {visit.path: max(visit.input[1:], default=1) for visit in visits(network)}
-    return {path: field.size for path, field in _stack(network.stack, Field(), "", sides)}
+    return {path: field.size for path, field in _walked(network, sides).items()}
 
 
-Walk = Generator[tuple[str, Field], None, Field]
+def _walked(network: Network, sides: Mapping[str, int]) -> dict[str, Field]:
+    """The field behind every layer; `sides` are those of the maps before it, where they count."""
+    walk = _Fields(sides)
+    walk.through(network.stack, Field())
+    return walk.found
 
 
-def _stack(stack: Stack, field: Field, path: str, sides: dict[str, int]) -> Walk:
-    for name, layer in named(stack):
-        field = yield from _layer(layer, field, f"{path}.{name}" if path else name, sides)
-    return field
+class _Fields(Walk[Field]):
+    def __init__(self, sides: Mapping[str, int]) -> None:
+        self.sides = sides
+        self.found: dict[str, Field] = {}
 
+    def single(self, layer: Layer, value: Field, path: str) -> Field:
+        if isinstance(layer, Auxiliary):
+            return value
+        if layer.window is not None:
+            value = value.window(layer.window)
+        elif layer.sees_all:
+            value = value.whole(self.sides.get(path, 1))
+        self.found[path] = value
+        return value
 
-def _layer(layer: Layer, field: Field, path: str, sides: dict[str, int]) -> Walk:
-    match layer:
-        case Group(stack=stack):
-            return (yield from _stack(stack, field, path, sides))
-        case Sum() | Concat():
-            branches = []
-            for label, branch in layer.labelled():
-                branches.append((yield from _stack(branch, field, f"{path}.{label}", sides)))
-            field = Field(min(b.first for b in branches), max(b.last for b in branches), branches[0].jump)
-        case Conv(kernel=kernel, stride=stride):
-            field = field.window(kernel, stride, layer.pad)
-        case MaxPool(kernel=kernel, padding=padding) | AvgPool(kernel=kernel, padding=padding):
-            field = field.window(kernel, layer.step, padding)
-        case Flatten() | GlobalAvgPool() | GlobalMaxPool():
-            field = field.whole(sides.get(path, 1))
-    if layer.kind != "Auxiliary":
-        yield path, field
-    return field
+    def joined(self, layer: Branches, value: Field, ends: Sequence[Field], path: str) -> Field:
+        together = Field(min(end.first for end in ends), max(end.last for end in ends), ends[0].jump)
+        self.found[path] = together
+        return together

@@ -8,7 +8,7 @@ from types import UnionType
 from typing import Any, get_args, get_type_hints
 
 from deepenough.errors import DeepenoughError, nearest, unknown
-from deepenough.nets.layers import KINDS, Layer, Stack
+from deepenough.nets.layer import KINDS, Layer, Stack
 from deepenough.nets.network import Network
 
 FORMAT = 1

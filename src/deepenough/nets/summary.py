@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from deepenough.nets.cost import macs, macs_of, parameters, parameters_of
-from deepenough.nets.layers import AvgPool, Conv, Layer, MaxPool, Shape
+from deepenough.nets.cost import macs, parameters
+from deepenough.nets.layer import Layer, Shape
 from deepenough.nets.longest_path import depth
 from deepenough.nets.network import Network
 from deepenough.nets.receptive_field import fields, receptive_field
@@ -52,8 +52,8 @@ def layer_table(network: Network) -> list[Row]:
             *_window(visit.layer),
             visit.input,
             visit.output,
-            parameters_of(visit),
-            macs_of(visit),
+            visit.layer.parameters(visit.input),
+            visit.layer.macs(visit.input),
             extents[visit.path],
         )
         for visit in visits(network)
@@ -62,12 +62,7 @@ def layer_table(network: Network) -> list[Row]:
 
 def _window(layer: Layer) -> tuple[int | None, int | None, int | None, int | None]:
     """Kernel, stride, padding, groups."""
-    match layer:
-        case Conv(kernel=kernel, stride=stride, groups=groups):
-            return kernel, stride, layer.pad, groups
-        case MaxPool(kernel=kernel, padding=padding) | AvgPool(kernel=kernel, padding=padding):
-            return kernel, layer.step, padding, None
-    return None, None, None, None
+    return *(layer.window or (None, None, None)), getattr(layer, "groups", None)
 
 
 def network_json(network: Network) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from itertools import pairwise
 
 from torch import nn
 
-from deepenough.nets.build import AuxiliaryHead, BuiltNetwork, ConcatOf, SumOf
+from deepenough.nets.build import AuxiliaryHead, BranchesOf, BuiltNetwork
 
 # Layers whose output is new, and not what their own backward pass looks at.
-MAKERS = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, SumOf, ConcatOf)
+MAKERS = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, BranchesOf)
 
 
 def reuse(model: nn.Module) -> nn.Module:

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from deepenough.errors import DeepenoughError, unknown
-from deepenough.nets.layers import Auxiliary, BatchNorm, Conv, Dense, Shape
+from deepenough.nets.combinators import Auxiliary
+from deepenough.nets.layer import Shape
+from deepenough.nets.layers import BatchNorm, Conv, Weighted
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import Visit, visits
 from deepenough.nets.zoo import NETWORKS
@@ -53,7 +55,7 @@ def own_holding(network: Network, norm: Sequence[str] = NORM_KEYS, dot: str = ".
 
 def weighted(network: Network) -> list[Visit]:
     """The layers that have tensors, in the order of computation, those of auxiliary branches too."""
-    return [v for v in visits(network, training=True) if isinstance(v.layer, (Conv, Dense, BatchNorm))]
+    return [visit for visit in visits(network, training=True) if visit.layer.tensors(visit.input)]
 
 
 def shapes(network: Network) -> dict[str, Shape]:
@@ -62,16 +64,7 @@ def shapes(network: Network) -> dict[str, Shape]:
 
 
 def _shapes_of(visit: Visit) -> dict[str, Shape]:
-    match visit.layer:
-        case Conv(out=out, kernel=kernel, groups=groups, bias=bias):
-            tensors: dict[str, Shape] = {"weight": (out, visit.input[0] // groups, kernel, kernel)}
-        case Dense(out=out, bias=bias):
-            tensors = {"weight": (out, visit.input[0])}
-        case _:
-            return {f"{visit.path}.{key}": (visit.input[0],) for key in NORM_KEYS}
-    if bias:
-        tensors["bias"] = (out,)
-    return {f"{visit.path}.{key}": shape for key, shape in tensors.items()}
+    return {f"{visit.path}.{key}": shape for key, shape in visit.layer.tensors(visit.input).items()}
 
 
 def fold_biases(found: Mapping[str, Tensor], held: Holding) -> dict[str, Tensor]:
@@ -184,7 +177,7 @@ def _with_classes(held: Holding, found: Mapping[str, Tensor]) -> Holding:
     last = [
         visit.path
         for visit in weighted(held.network)
-        if not isinstance(visit.layer, BatchNorm) and visit.path.partition(".")[0] not in heads
+        if isinstance(visit.layer, Weighted) and visit.path.partition(".")[0] not in heads
     ][-1]
     classifier = found.get(held.names[f"{last}.weight"])
     if classifier is None or classifier.ndim < 2 or len(classifier) in (0, held.network.classes):

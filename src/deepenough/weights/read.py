@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from deepenough.errors import DeepenoughError, nearest, unknown
 from deepenough.files import sha256
+from deepenough.nets.layer import ShapeError
 from deepenough.nets.network import Network
 from deepenough.nets.serialization import loads
-from deepenough.nets.shapes import ShapeError
 from deepenough.weights.inputs import PRESETS, Input, preset
 from deepenough.weights.weights import Weights
 

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from deepenough.errors import DeepenoughError, first_line
-from deepenough.nets.layers import BatchNorm, Conv, Dense
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
 from deepenough.nets.zoo import NETWORKS
@@ -100,7 +99,7 @@ def numbered(network: Network) -> dict[str, str]:
         if visit.layer.kind == "Flatten":
             part, number = "classifier", 0
             continue
-        if isinstance(visit.layer, (Conv, Dense, BatchNorm)):
+        if visit.layer.tensors(visit.input):
             places[visit.path] = f"{part}.{number}"
         number += 1
     return places

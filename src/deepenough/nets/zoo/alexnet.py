@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from deepenough.nets.layers import Conv, Dense, Dropout, Flatten, Lrn, MaxPool, Relu, Stack
+from deepenough.nets.activation import Relu
+from deepenough.nets.layer import Stack
+from deepenough.nets.layers import Conv, Dense, Dropout, Flatten, Lrn, MaxPool
 from deepenough.nets.network import Network
 
 # Section 3.3: n 5, k 2, alpha 1e-4 on the sum (here divided by n), beta 0.75.

@@ -4,22 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from deepenough.nets.layers import (
-    Auxiliary,
-    AvgPool,
-    BatchNorm,
-    Concat,
-    Conv,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalAvgPool,
-    Layer,
-    Lrn,
-    MaxPool,
-    Relu,
-    Stack,
-)
+from deepenough.nets.activation import Relu
+from deepenough.nets.combinators import Auxiliary, Concat
+from deepenough.nets.layer import Layer, Stack
+from deepenough.nets.layers import AvgPool, BatchNorm, Conv, Dense, Dropout, Flatten, GlobalAvgPool, Lrn, MaxPool
 from deepenough.nets.network import Network
 
 MODULES = {

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from deepenough.nets.layers import (
-    BatchNorm,
-    Conv,
-    Dense,
-    GlobalAvgPool,
-    Group,
-    Layer,
-    MaxPool,
-    Relu,
-    Stack,
-    Sum,
-)
+from deepenough.nets.activation import Relu
+from deepenough.nets.combinators import Group, Sum
+from deepenough.nets.layer import Layer, Stack
+from deepenough.nets.layers import BatchNorm, Conv, Dense, GlobalAvgPool, MaxPool
 from deepenough.nets.network import Network
 
 RESNETS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}

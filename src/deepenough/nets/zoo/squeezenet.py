@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from deepenough.nets.layers import Concat, Conv, Dropout, GlobalAvgPool, Group, Layer, MaxPool, Relu
+from deepenough.nets.activation import Relu
+from deepenough.nets.combinators import Concat, Group
+from deepenough.nets.layer import Layer
+from deepenough.nets.layers import Conv, Dropout, GlobalAvgPool, MaxPool
 from deepenough.nets.network import Network
 
 FIRES = (((16, 64), (16, 64)), ((32, 128), (32, 128)), ((48, 192), (48, 192), (64, 256), (64, 256)))

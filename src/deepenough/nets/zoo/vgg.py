@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from deepenough.nets.layers import BatchNorm, Conv, Dense, Dropout, Flatten, Group, Layer, MaxPool, Relu
+from deepenough.nets.activation import Relu
+from deepenough.nets.combinators import Group
+from deepenough.nets.layer import Layer
+from deepenough.nets.layers import BatchNorm, Conv, Dense, Dropout, Flatten, MaxPool
 from deepenough.nets.network import Network
 
 WIDTHS = (64, 128, 256, 512, 512)

@@ -1,0 +1,131 @@
+"""Layers that are made of stacks: groups, branches that are joined, branches on the side."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from deepenough.errors import DeepenoughError
+from deepenough.nets.layer import Layer, Shape, ShapeError, Stack, is_name
+from deepenough.nets.layers import BatchNorm
+
+__all__ = ["Auxiliary", "Branches", "Concat", "Elementwise", "Group", "Sum"]
+
+
+@dataclass(frozen=True, repr=False)
+class Group(Layer):
+    """A named part of a stack. It computes what its layers compute, and gives their module paths a common start."""
+
+    stack: Stack
+
+    @property
+    def stacks(self) -> tuple[Stack, ...]:
+        return (self.stack,)
+
+
+@dataclass(frozen=True, repr=False)
+class Auxiliary(Layer):
+    """A side branch that exists only in training; its input passes through unchanged.
+
+    `stack` ends in logits whose loss counts `weight` times (0.3 in GoogLeNet). It stands in a network's outermost
+    stack only.
+    """
+
+    stack: Stack
+    weight: float = 0.3
+
+    @property
+    def stacks(self) -> tuple[Stack, ...]:
+        return (self.stack,)
+
+
+@dataclass(frozen=True, repr=False)
+class Branches(Layer, base=True):
+    """Stacks that read the same, and whose outputs are joined. A branch `()` gives what it reads.
+
+    `labels` are the branches' elements of the module path: `branch1`, `branch2`, ... unless given.
+    """
+
+    branches: tuple[Stack, ...]
+    labels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        labels = tuple(self._labels())
+        if len(self.branches) < 2 or len(self.branches) != len(labels):
+            raise DeepenoughError(
+                f"{self.kind}: {len(self.branches)} branches and {len(labels)} labels; it takes two or more, one "
+                "label each"
+            )
+        if len(set(labels)) < len(labels) or not all(is_name(label) for label in labels):
+            raise DeepenoughError(f"{self.kind}: labels {labels}; labels differ, and are letters, digits and _")
+
+    @property
+    def stacks(self) -> tuple[Stack, ...]:
+        return self.branches
+
+    def _labels(self) -> Sequence[str]:
+        return self.labels or [f"branch{number + 1}" for number in range(len(self.branches))]
+
+    def labelled(self) -> Iterator[tuple[str, Stack]]:
+        """Branches with their element of the module path."""
+        return zip(self._labels(), self.branches, strict=True)
+
+    @abstractmethod
+    def joined(self, shapes: Sequence[Shape]) -> Shape:
+        """The shape that branches of these shapes give. Those that don't fit are a `ShapeError`."""
+
+
+@dataclass(frozen=True, repr=False)
+class Elementwise(Branches, base=True):
+    """Branches of one shape, joined value by value, the first two first."""
+
+    torch: ClassVar[str]
+    """The function in `torch` that joins two."""
+    paddle: ClassVar[str]
+    """The function in `paddle` that joins two."""
+    keras: ClassVar[str]
+    """The layer in `keras.layers`."""
+    onnx: ClassVar[str]
+    """The operator that joins two."""
+    caffe: ClassVar[str]
+    """The operation of the layer `Eltwise`."""
+
+    def joined(self, shapes: Sequence[Shape]) -> Shape:
+        if len(set(shapes)) > 1:
+            raise ShapeError("branches of one shape")
+        return shapes[0]
+
+
+@dataclass(frozen=True, repr=False)
+class Sum(Elementwise):
+    """The sum of its branches (residual block). A branch `()` is the identity."""
+
+    labels: tuple[str, ...] = ("main", "shortcut")
+
+    torch = paddle = "add"
+    keras = onnx = "Add"
+    caffe = "SUM"
+
+    @property
+    def starts_as_identity(self) -> bool:
+        """Whether all branches but one, which is the identity, start at zero."""
+        others = [branch for branch in self.branches if branch]
+        return len(others) == len(self.branches) - 1 and all(_starts_at_zero(branch) for branch in others)
+
+
+@dataclass(frozen=True, repr=False)
+class Concat(Branches):
+    """Its branches' channels side by side (inception module). Without labels: `branch1`, `branch2`, ..."""
+
+    def joined(self, shapes: Sequence[Shape]) -> Shape:
+        if len({shape[1:] for shape in shapes}) > 1:
+            raise ShapeError("branches of one height and width")
+        return (sum(shape[0] for shape in shapes), *shapes[0][1:])
+
+
+def _starts_at_zero(stack: Stack) -> bool:
+    last = stack[-1]
+    return isinstance(last, BatchNorm) and last.zero_init
