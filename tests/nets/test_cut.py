@@ -7,7 +7,21 @@ import torch
 
 from deepenough import nets
 from deepenough.errors import DeepenoughError
-from deepenough.nets import FAMILIES, NETWORKS, Network, depth
+from deepenough.nets import (
+    FAMILIES,
+    NETWORKS,
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    GlobalAvgPool,
+    Group,
+    Layer,
+    Network,
+    Relu,
+    Sum,
+    depth,
+)
 from deepenough.nets.build import build
 from deepenough.nets.cut import cut, cuts
 from deepenough.nets.shapes import visits
@@ -42,7 +56,10 @@ def test_the_places_of_a_network_are_its_blocks_and_its_layers_with_their_activa
 
 @pytest.mark.parametrize("name", [*NETWORKS, *FAMILIES])
 def test_a_cut_computes_what_the_whole_network_does_up_to_there(name: str) -> None:
-    whole = _small(name)
+    _check_cuts(_small(name))
+
+
+def _check_cuts(whole: Network) -> None:
     module = build(whole, seed=3).eval()
     state = module.state_dict()
     places = cuts(whole)
@@ -89,6 +106,46 @@ def test_auxiliary_heads_are_left_out() -> None:
     assert not any(
         "auxiliary" in visit.path for visit in visits(cut(NETWORKS["googlenet"](), "inception5b", 3), training=True)
     )
+
+
+def bottleneck(wide: int, out: int, stride: int, name: str, *, residual: bool = False) -> Layer:
+    """MobileNetV2's (Sandler et al. 2018, table 1): the last convolution has no activation."""
+    stack = (
+        *(Conv(wide, 1, bias=False), BatchNorm(), Relu()),
+        *(Conv(wide, 3, stride, groups=wide, bias=False), BatchNorm(), Relu()),
+        *(Conv(out, 1, bias=False), BatchNorm()),
+    )
+    return Sum((stack, ()), name=name) if residual else Group(stack, name=name)
+
+
+def mobile() -> Network:
+    """A small MobileNetV2: linear bottlenecks, with a sum around those that keep their shape."""
+    first = (Conv(8, groups=8, bias=False), BatchNorm(), Relu(), Conv(4, 1, bias=False), BatchNorm())
+    same = [bottleneck(48, 8, 1, name, residual=True) for name in ("block3", "block4")]
+    stack = (
+        Group((Conv(8, 3, 2, bias=False), BatchNorm(), Relu()), name="stem"),
+        Group(first, name="block1"),
+        Group((bottleneck(24, 8, 2, "block2"), *same), name="level2"),
+        bottleneck(48, 12, 2, "block5"),
+        Group((Conv(64, 1, bias=False), BatchNorm(), Relu()), name="last"),
+        Group((GlobalAvgPool(), Dense(16), Relu(), Dropout(), Dense(5)), name="classifier"),
+    )
+    return Network("mobile", (3, 32, 32), stack)
+
+
+def test_a_block_without_an_activation_behind_it_ends_where_it_ends() -> None:
+    whole = mobile()
+    found = cuts(whole)
+    assert [c.place for c in found] == [
+        "stem.conv", "block1", "level2.block2", "level2.block3", "level2.block4", "block5", "last.conv",
+        "classifier.dense1",
+    ]  # fmt: skip
+    assert [c.path for c in found] == [
+        "stem.relu", "block1", "level2.block2", "level2.block3", "level2.block4", "block5", "last.relu",
+        "classifier.relu",
+    ]  # fmt: skip
+    assert [depth(cut(whole, c.place, 5)) for c in found] == [2, 4, 7, 10, 13, 16, 17, 18]
+    _check_cuts(whole)
 
 
 def test_a_misspelt_place_is_answered_with_the_nearest() -> None:

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from deepenough.errors import DeepenoughError
 from deepenough.nets.layer import Layer, Shape, ShapeError, Stack, is_name
-from deepenough.nets.layers import BatchNorm
+from deepenough.nets.layers import BatchNorm, Weighted
 
 __all__ = ["Auxiliary", "Branches", "Concat", "Elementwise", "Group", "Sum"]
 
@@ -23,6 +23,20 @@ class Group(Layer):
     @property
     def stacks(self) -> tuple[Stack, ...]:
         return (self.stack,)
+
+    @property
+    def is_block(self) -> bool:
+        """Whether it is one block, inside of which a network does not end, and not a level of blocks.
+
+        Its weighted layers lead up to what ends no network by itself: a weighted layer without an activation (the
+        linear bottleneck of MobileNetV2), or the `Concat` that they squeeze for (SqueezeNet's fire).
+        """
+        layers = [layer for layer in self.stack if not isinstance(layer, BatchNorm)]
+        if not layers:
+            return False
+        *before, last = layers
+        squeezed = isinstance(last, Concat) and any(isinstance(layer, Weighted) for layer in before)
+        return squeezed or isinstance(last, Weighted)
 
 
 @dataclass(frozen=True, repr=False)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from deepenough.errors import unknown
 from deepenough.nets.activation import Activation
-from deepenough.nets.combinators import Auxiliary, Concat, Group, Sum
+from deepenough.nets.combinators import Auxiliary, Branches, Concat, Group
 from deepenough.nets.layer import Stack, named
-from deepenough.nets.layers import BatchNorm, Conv, Dense, Dropout, GlobalAvgPool, GlobalMaxPool, Weighted
+from deepenough.nets.layers import BatchNorm, Dense, Dropout, GlobalAvgPool, GlobalMaxPool, Weighted
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
 
@@ -21,8 +21,8 @@ DROPOUT = 0.3
 class Cut:
     """A place where a network can end.
 
-    `place` names it: the module path of the convolution, block or module whose output is the last that is kept.
-    `path` is that of the last kept layer (the activation behind it). `stack` is what is kept.
+    `place` names it: the module path of the layer, block or module whose output is the last that is kept. `path` is
+    that of the last kept layer: itself, or the activation behind it. `stack` is what is kept.
     """
 
     place: str
@@ -31,16 +31,16 @@ class Cut:
 
 
 def cuts(network: Network) -> list[Cut]:
-    """The places where `network` can end, shallow to deep: after an activation of its outermost stack.
+    """The places where `network` can end, shallow to deep: after each block of its outermost stack.
 
-    Groups only name layers, so a stack goes through them; but convolutions grouped with the `Concat` that they squeeze
-    for (SqueezeNet's fire) are one block. There is no place inside a `Sum` or `Concat`, between a `Sum` and its
-    activation, after a pool (which the head brings itself), or behind the last weighted layer, the classifier. The
-    last place is the whole network.
+    A block is branches that are joined, a group that is one (`Group.is_block`), or a weighted layer with an activation
+    behind it. An activation behind a block belongs to it. Other groups only name layers, so a stack goes through them.
+    There is no place inside a block, after a pool (which the head brings itself), or behind the last weighted layer,
+    the classifier. The last place is the whole network.
     """
     stack = _named(tuple(layer for layer in network.stack if not isinstance(layer, Auxiliary)))
     *_, classifier = (visit.path for visit in visits(network) if isinstance(visit.layer, Weighted))
-    return [cut for cut in _places(stack, "", ()) if cut.place != classifier]
+    return [cut for cut in _places(stack, "", (), classifier) if cut.place != classifier]
 
 
 def cut(network: Network, place: str, classes: int) -> Network:
@@ -77,38 +77,27 @@ def _named(stack: Stack) -> Stack:
     )
 
 
-def _places(stack: Stack, prefix: str, above: tuple[tuple[Group, Stack], ...]) -> Iterator[Cut]:
+def _places(stack: Stack, prefix: str, above: tuple[tuple[Group, Stack], ...], classifier: str) -> Iterator[Cut]:
     """Places in a stack; `above` holds the groups around it, each with the layers of its own stack before it."""
-    source = prefix
     for number, layer in enumerate(stack):
         path = f"{prefix}.{layer.name}" if prefix else layer.name
-        before = stack[:number]
-        if isinstance(layer, Group) and not _is_block(layer):
-            yield from _places(layer.stack, path, (*above, (layer, before)))
-            continue
-        if not isinstance(layer, (BatchNorm, Activation)):
-            source = path
-        if isinstance(layer, (Concat, Group)):
-            yield Cut(path, path, _wrapped((*before, layer), above))
-        elif isinstance(layer, Activation) and number and _activates(before):
-            yield Cut(source, path, _wrapped((*before, layer), above))
+        if isinstance(layer, Group) and (not layer.is_block or classifier.startswith(f"{path}.")):
+            yield from _places(layer.stack, path, (*above, (layer, stack[:number])), classifier)
+        elif isinstance(layer, (Branches, Group, Weighted)):
+            last = _activation(stack, number)
+            if last is not None:
+                end = f"{prefix}.{stack[last].name}" if prefix else stack[last].name
+                yield Cut(path, end, _wrapped(stack[: last + 1], above))
+            elif not isinstance(layer, Weighted):
+                yield Cut(path, path, _wrapped(stack[: number + 1], above))
 
 
-def _is_block(group: Group) -> bool:
-    """Whether its last layer is a `Concat` that its convolutions squeeze for."""
-    if not group.stack:
-        return False
-    *before, last = group.stack
-    return isinstance(last, Concat) and any(isinstance(layer, Conv) for layer in before)
-
-
-def _activates(before: Stack) -> bool:
-    """Whether an activation here closes a convolution, dense layer or block."""
-    for layer in reversed(before):
-        if isinstance(layer, BatchNorm):
-            continue
-        return isinstance(layer, (Weighted, Sum))
-    return False
+def _activation(stack: Stack, number: int) -> int | None:
+    """The place of the activation behind a layer, with nothing but norms between, if there is one."""
+    for place in range(number + 1, len(stack)):
+        if not isinstance(stack[place], BatchNorm):
+            return place if isinstance(stack[place], Activation) else None
+    return None
 
 
 def _wrapped(stack: Stack, above: tuple[tuple[Group, Stack], ...]) -> Stack:
