@@ -13,7 +13,7 @@ import deepenough.nets as nets
 from deepenough.errors import DeepenoughError
 from deepenough.nets import FAMILIES
 from deepenough.nets.build import build
-from deepenough.nets.grow import grow
+from deepenough.nets.grow import grow, grows
 from deepenough.nets.shapes import visits
 
 SIDES = st.integers(8, 56) | st.sampled_from([64, 97])
@@ -126,6 +126,34 @@ def test_a_grown_network_gives_the_same_outputs(shape: tuple[int, int, int], blo
     with torch.no_grad():
         assert torch.equal(model.eval()(images), grown.eval()(images))
     assert all(torch.equal(v, grown.state_dict()[k]) for k, v in model.state_dict().items())
+
+
+def test_blocks_without_activations_between_start_as_identities_too() -> None:
+    """Linear bottlenecks: their sums alone change nothing at first. A sigmoid behind a sigmoid does."""
+
+    def net(blocks: int, *, zero: bool = True, between: tuple[nets.Layer, ...] = ()) -> nets.Network:
+        main = (nets.Conv(4), nets.BatchNorm(zero_init=zero))
+        body = [layer for n in range(blocks) for layer in (nets.Sum((main, ()), name=f"b{n}"), *between)]
+        level = nets.Group((nets.Conv(4), nets.Sigmoid(), *body), name="level1")
+        return nets.Network(f"{blocks}", (1, 8, 8), (level, nets.GlobalAvgPool(), nets.Dense(2)))
+
+    assert grows(net(1), net(3))
+    shallow, deep = build(net(1), 0).eval(), build(net(3), 1).eval()
+    deep.load_state_dict(grow(shallow.state_dict(), net(1), net(3)))
+    images = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(shallow(images), deep(images))
+    assert not grows(net(1, zero=False), net(3, zero=False))
+    assert not grows(net(1, between=(nets.Sigmoid(name="s"),)), net(1, between=(nets.Sigmoid(name="s"),) * 2))
+
+
+def test_the_families_that_grow_are_those_whose_blocks_start_as_identities() -> None:
+    def pair(name: str, blocks: int) -> tuple[nets.Network, nets.Network]:
+        family = FAMILIES[name]
+        few, many = (family.network(depth=family.depth_of(count, (3, 32, 32))) for count in (blocks, 2 * blocks or 1))
+        return few, many
+
+    assert [name for name in FAMILIES if grows(*pair(name, 1))] == ["residual"]
+    assert not grows(*pair("residual", 0))
 
 
 def test_growing_into_another_network_is_refused() -> None:

@@ -186,19 +186,19 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             stack=_residual,
             fewest=0,
         ),
-        "plain": Family(
-            "plain",
-            "Simonyan & Zisserman 2014, arXiv 1409.1556, with batch norm",
-            block=1,
-            base=lambda levels: 1,
-            stack=_plain,
-        ),
         "inception": Family(
             "inception",
             "Szegedy et al. 2014, arXiv 1409.4842; 2015, arXiv 1512.00567",
             block=3,
             base=lambda levels: 2,
             stack=_inception,
+        ),
+        "plain": Family(
+            "plain",
+            "Simonyan & Zisserman 2014, arXiv 1409.1556, with batch norm",
+            block=1,
+            base=lambda levels: 1,
+            stack=_plain,
         ),
     }
 )

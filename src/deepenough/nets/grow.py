@@ -1,4 +1,4 @@
-"""Start a deeper residual network from a shallower one's weights: the inserted blocks are identities."""
+"""Start a deeper network from a shallower one's weights, where the blocks between start as identities."""
 
 from __future__ import annotations
 
@@ -6,29 +6,31 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets.activation import Relu
-from deepenough.nets.combinators import Group, Sum
+from deepenough.nets.activation import Activation
+from deepenough.nets.combinators import Group
 from deepenough.nets.layer import Layer, Stack
-from deepenough.nets.layers import BatchNorm
 from deepenough.nets.network import Network
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
+def grows(shallow: Network, deep: Network) -> bool:
+    """Whether `deep` is `shallow` with layers added at the end of its groups that change nothing before training."""
+    return shallow.input == deep.input and _extends(shallow.stack, deep.stack)
+
+
 def grow(state: Mapping[str, Tensor], shallow: Network, deep: Network, seed: int = 0) -> dict[str, Tensor]:
     """The state dict of `deep` that computes exactly what `shallow` computes with `state`.
 
-    `deep` is `shallow` with blocks added at the end of its levels. Each added block comes after a ReLU, and the scale
-    of its last norm starts at zero: it adds nothing, and the ReLU behind it changes nothing. What is new starts as
-    `build(deep, seed)` does. Two networks of which this does not hold are an error.
+    What is new starts as `build(deep, seed)` does. Two networks of which `grows` is not true are an error.
     """
     from deepenough.nets.build import build
 
-    if shallow.input != deep.input or not _extends(shallow.stack, deep.stack):
+    if not grows(shallow, deep):
         raise DeepenoughError(
-            f"{deep.name} can't start from {shallow.name}: it has to be the same residual family, input, classes and "
-            "width, with blocks added; train it from scratch"
+            f"{deep.name} can't start from {shallow.name}: it has to be the same family, input, classes and width, "
+            "with blocks added that start as identities; train it from scratch"
         )
     grown = build(deep, seed).state_dict()
     for path, values in state.items():
@@ -41,7 +43,6 @@ def grow(state: Mapping[str, Tensor], shallow: Network, deep: Network, seed: int
 
 
 def _extends(shallow: Stack, deep: Stack) -> bool:
-    """Whether `deep` is `shallow`, with identity blocks after the last layer of some groups."""
     if len(shallow) != len(deep):
         return False
     for old, new in zip(shallow, deep, strict=True):
@@ -49,21 +50,20 @@ def _extends(shallow: Stack, deep: Stack) -> bool:
             continue
         if not (isinstance(old, Group) and isinstance(new, Group) and old.name == new.name):
             return False
-        kept, added = new.stack[: len(old.stack)], new.stack[len(old.stack) :]
-        # Names in the shallower group may depend on how many layers of a kind it has: blocks carry theirs.
-        if kept != old.stack or not isinstance(kept[-1], Relu) or not _identities(added):
+        count = len(old.stack)
+        if new.stack[:count] != old.stack or not _identity(new.stack[count:], old.stack[-1:]):
             return False
     return True
 
 
-def _identities(added: Stack) -> bool:
-    if len(added) % 2:
-        return False
-    return all(_identity(block, relu) for block, relu in zip(added[::2], added[1::2], strict=True))
+def _identity(added: Stack, before: Stack) -> bool:
+    """Whether layers give at first what they are given, which is what the last of those before them gives.
+
+    They carry their names: one from its kind could depend on how many of that kind a group has.
+    """
+    return all(layer.name and (layer.starts_as_identity or _changes_nothing(layer, before)) for layer in added)
 
 
-def _identity(block: Layer, relu: Layer) -> bool:
-    match block:
-        case Sum(branches=((*_, BatchNorm(zero_init=True)), ())):
-            return bool(block.name) and isinstance(relu, Relu) and bool(relu.name)
-    return False
+def _changes_nothing(layer: Layer, before: Stack) -> bool:
+    """Whether it is an activation on what has been through the same activation already: a ReLU behind a ReLU."""
+    return isinstance(layer, Activation) and layer.idempotent and bool(before) and before[-1].kind == layer.kind

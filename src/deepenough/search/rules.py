@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from deepenough.nets import FAMILIES
 from deepenough.search.candidates import Candidate
 from deepenough.search.statistics import (
     Difference,
@@ -290,7 +291,7 @@ def _what_would_help(question: Question) -> tuple[str, ...]:
             "weights of a larger network: `deepenough weights list`",
         )
     wider = 2 * max(question.widths)
-    others = [name for name in ("residual", "inception", "plain") if name not in question.families]
+    others = [name for name in FAMILIES if name not in question.families]
     return (
         "more images of each class; see the report for the classes that are mistaken most",
         "stronger augmentation: --augment strong, and longer training: --epochs",
