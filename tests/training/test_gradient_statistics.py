@@ -21,7 +21,7 @@ from deepenough.nets.shapes import visits
 from deepenough.training import Recipe, train
 from deepenough.training.curve import Epoch
 from deepenough.training.gradient_statistics import signals, weighted
-from deepenough.training.inplace_relu import reuse
+from deepenough.training.inplace_activations import reuse
 
 RECIPE = Recipe(epochs=2, batch=16, augment=Augment(), lr=0.05)
 

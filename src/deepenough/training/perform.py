@@ -18,7 +18,7 @@ from deepenough.training.curve import Epoch
 from deepenough.training.device import place
 from deepenough.training.ema import Ema
 from deepenough.training.feed import Feed, Index, Loader
-from deepenough.training.inplace_relu import reuse
+from deepenough.training.inplace_activations import reuse
 from deepenough.training.loop import Job, NotFiniteError, Progress, Supervisor, Watch, judge, last_good, run
 from deepenough.training.loss import Objective, balanced_weights
 from deepenough.training.lr_range_test import range_test

@@ -9,7 +9,7 @@ from torch import nn
 
 from deepenough.nets import Conv, Dense, GlobalAvgPool, Network, Relu, Sum
 from deepenough.nets.build import build
-from deepenough.training.inplace_relu import reuse
+from deepenough.training.inplace_activations import reuse
 from deepenough.training.loss import Objective
 
 
