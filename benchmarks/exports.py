@@ -18,7 +18,7 @@ from torch import nn
 from deepenough.data import Preprocess
 from deepenough.errors import DeepenoughError, first_line
 from deepenough.exporting import export as exporting
-from deepenough.frameworks import TARGETS
+from deepenough.frameworks.targets import TARGETS
 from deepenough.model import Model
 from deepenough.nets import NETWORKS
 from deepenough.nets.build import build

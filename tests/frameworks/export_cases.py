@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from deepenough.frameworks import Export
+from deepenough.frameworks.export import Export
 from deepenough.nets import (
     FAMILIES,
     KINDS,

@@ -22,9 +22,9 @@ import deepenough
 from deepenough import DeepenoughError, load
 from deepenough.data import Preprocess
 from deepenough.exporting import export as exporting
-from deepenough.frameworks import TARGETS
 from deepenough.frameworks.folder import write_folder
 from deepenough.frameworks.target import DIFFERENCE
+from deepenough.frameworks.targets import TARGETS
 from deepenough.nets import Conv, Flatten, GlobalAvgPool, Network
 from deepenough.weights.inputs import Input
 

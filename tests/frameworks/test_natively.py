@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 from export_cases import CASES, export_of, pixels_of, wanted_of
 
-from deepenough.frameworks import TARGETS, parity
-from deepenough.frameworks.folder import READABLE
+from deepenough.frameworks import parity
 from deepenough.frameworks.parity import Check
 from deepenough.frameworks.target import DIFFERENCE, absent
+from deepenough.frameworks.targets import TARGETS
 from deepenough.frameworks.writer import write
 from deepenough.weights.read import read
 
 pytestmark = [pytest.mark.frameworks, pytest.mark.timeout(1500)]
 
+READABLE = {name: target.readable for name, target in TARGETS.items() if target.readable}
 SPLIT = 3
 """Processes would take too long for one of them to write all networks, where two can."""
 

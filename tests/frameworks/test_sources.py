@@ -17,11 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepenough.errors import DeepenoughError
-from deepenough.frameworks import TARGETS, caffe, keras, named, paddle
+from deepenough.frameworks import caffe, keras, paddle
 from deepenough.frameworks import torch as plain
 from deepenough.frameworks.folder import write_folder
 from deepenough.frameworks.parity import RuntimeFailedError, compare
 from deepenough.frameworks.source import imported
+from deepenough.frameworks.targets import TARGETS, named
 from deepenough.frameworks.writer import write
 from deepenough.nets import AvgPool, Conv, Flatten, Lrn, MaxPool, Network, Relu
 from deepenough.nets.layer import Layer

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from deepenough.frameworks import TARGETS
+from deepenough.frameworks.targets import TARGETS
 from deepenough.nets import KINDS, Activation, Conv, GlobalAvgPool, Network, dumps, loads
 from deepenough.nets.build import build
 

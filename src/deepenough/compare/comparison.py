@@ -16,7 +16,8 @@ import numpy as np
 
 from deepenough.compare.contestants import SIDES, Side, Worker, WorkerError
 from deepenough.errors import DeepenoughError, unknown
-from deepenough.frameworks import TARGETS, Export
+from deepenough.frameworks.export import Export
+from deepenough.frameworks.targets import TARGETS
 from deepenough.frameworks.writer import write
 from deepenough.machine import cores
 from deepenough.nets import Dropout, Group, Network, Stack, depth, macs, parameters

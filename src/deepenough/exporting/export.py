@@ -19,9 +19,11 @@ from deepenough.data import Preprocess, open_source
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.evaluation.evaluate import decoded, own_images
 from deepenough.files import write_whole
-from deepenough.frameworks import TARGETS, Export, Target, named, parity
+from deepenough.frameworks import parity
+from deepenough.frameworks.export import Export
 from deepenough.frameworks.parity import Check
-from deepenough.frameworks.target import DIFFERENCE, absent
+from deepenough.frameworks.target import DIFFERENCE, Target, absent
+from deepenough.frameworks.targets import TARGETS, named
 from deepenough.frameworks.writer import write
 from deepenough.model import FOLDER, Model, load
 from deepenough.nets import FAMILIES, NETWORKS, Network

@@ -258,6 +258,9 @@ TARGET = Target(
     write=write,
     load=load,
     refuses=refuses,
+    needs="opencv-python-headless<5",
+    readable=MODEL,
+    prepared=preprocessing,
     runtimes=(Runtime("OpenCV", ("cv2",)),),
     refused={
         "float16": "Caffe 1.0 has no half precision; take --to onnx or litert",

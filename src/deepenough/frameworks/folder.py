@@ -10,24 +10,12 @@ from pathlib import Path
 import jinja2
 
 from deepenough.files import write_whole
-from deepenough.frameworks.caffe import preprocessing
 from deepenough.frameworks.export import Export
 from deepenough.frameworks.source import plain
 from deepenough.frameworks.target import Target
 from deepenough.nets.cost import parameters
 from deepenough.nets.longest_path import depth
 from deepenough.nets.serialization import dumps
-
-READABLE = {
-    "torch": "weights.safetensors",
-    "keras": "model.keras",
-    "paddle": "weights.pdparams",
-    "caffe": "model.caffemodel",
-}
-"""The files that the readers of `nets.weights` read back, bit for bit."""
-
-PACKAGES = {"cv2": "opencv-python-headless<5", "paddle": "paddlepaddle", "ai_edge_litert": "ai-edge-litert"}
-"""Names to install, where they differ from those to import."""
 
 INPUT_VERSION = 2
 """Of `preprocess.json`, as in a model folder."""
@@ -43,13 +31,11 @@ def write_folder(export: Export, target: Target, folder: Path, *, trained: bool,
     write_whole(folder / "network.json", dumps(network))
     write_whole(folder / "preprocess.json", json.dumps(content, indent=1, ensure_ascii=False))
     write_whole(folder / "classes.json", json.dumps(list(export.classes), indent=1, ensure_ascii=False))
-    packages = ("keras",) if target.name == "keras" else target.runtimes[0].packages  # any of its backends will do
-    needed = [PACKAGES.get(name, name) for name in packages]
     words = {
         "title": target.title,
         "version": version("deepenough"),
         "name": plain(network.name),
-        "needs": " and ".join(needed),
+        "needs": target.needs,
         "height": height,
         "width": width,
         "channels": channels,
@@ -63,8 +49,8 @@ def write_folder(export: Export, target: Target, folder: Path, *, trained: bool,
         "precision": export.precision,
         "trained": trained,
         "notes": target.notes,
-        "readable": READABLE.get(target.name) if export.precision == "float32" else None,
-        "prepared": preprocessing(export) if target.name == "caffe" else None,
+        "readable": target.readable if export.precision == "float32" else "",
+        "prepared": target.prepared(export) if target.prepared else "",
         "shape": f"(N, {height}, {width}, {channels})"
         if target.layout == "NHWC"
         else f"(N, {channels}, {height}, {width})",

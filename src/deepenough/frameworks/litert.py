@@ -82,6 +82,7 @@ TARGET = Target(
     write=write,
     load=load,
     refuses=keras.refuses,
+    needs="ai-edge-litert",
     runtimes=(Runtime("LiteRT", ("ai_edge_litert",)),),
     layout="NHWC",
     notes=(

@@ -221,6 +221,7 @@ TARGET = Target(
     write=write,
     load=load,
     refuses=refuses,
+    needs="onnxruntime",
     runtimes=(Runtime("ONNX Runtime", ("onnxruntime",)),),
     notes=(f"`model.onnx` has opset {OPSET} and any batch size; its input is `images`, its output `logits`.",),
 )

@@ -210,6 +210,8 @@ TARGET = Target(
     write=write,
     load=load,
     refuses=refuses,
+    needs="paddlepaddle",
+    readable=WEIGHTS,
     runtimes=(Runtime("PaddlePaddle", ("paddle",)),),
     refused={
         "float16": "Paddle's CPU kernels have no half precision, so it could not be checked; take --to onnx or litert",

@@ -39,7 +39,9 @@ class Target:
     `write` makes `files` in a folder, the model first. `load` is source code for `predict.py`: imports, and a function
     `load` that gives a function from pixels uint8 (N, H, W, C) to logits (N, classes). `layout` says in which order the
     model takes an image's axes. `refuses` gives the reason why a layer can't be written, if any, `refused` that for
-    each precision that there is none of.
+    each precision that there is none of. `needs` is what to install to run it, besides Pillow. `readable` is the file
+    that deepenough reads back as weights, bit for bit, if there is one. `prepared` says what has to be done to pixels
+    before, where that is not inside the model.
     """
 
     name: str
@@ -51,9 +53,12 @@ class Target:
     load: Callable[[Export], str]
     refuses: Callable[[Visit], str | None]
     runtimes: tuple[Runtime, ...]
+    needs: str
     layout: str = "NCHW"
     refused: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    readable: str = ""
+    prepared: Callable[[Export], str] | None = None
 
     def refusal(self, network: Network) -> str | None:
         """The first of the network's layers that can't be written, with the reason, or None."""

@@ -1,24 +1,42 @@
-"""The frameworks by name."""
+"""The frameworks by name. Nothing of theirs is imported before one is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from deepenough.errors import DeepenoughError, unknown
-from deepenough.frameworks import caffe, keras, litert, onnx, paddle, tensorflow, torch
-from deepenough.frameworks.target import Target
-from deepenough.nets.network import Network
 
-TARGETS: Mapping[str, Target] = MappingProxyType(
-    {each.TARGET.name: each.TARGET for each in (torch, onnx, keras, tensorflow, litert, paddle, caffe)}
-)
+if TYPE_CHECKING:
+    from deepenough.frameworks.target import Target
+    from deepenough.nets.network import Network
+
+NAMES = ("torch", "onnx", "keras", "tensorflow", "litert", "paddle", "caffe")
+"""Each is a module of this package that holds a `TARGET`."""
+
+
+class _Targets(Mapping[str, "Target"]):
+    def __getitem__(self, name: str) -> Target:
+        if name not in NAMES:
+            raise KeyError(name)
+        target: Target = import_module(f"deepenough.frameworks.{name}").TARGET
+        return target
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(NAMES)
+
+    def __len__(self) -> int:
+        return len(NAMES)
+
+
+TARGETS: Mapping[str, Target] = _Targets()
 
 
 def named(name: str) -> Target:
     """The target of that name; another name is an error with the nearest."""
-    if name not in TARGETS:
-        raise unknown("target", name, TARGETS)
+    if name not in NAMES:
+        raise unknown("target", name, NAMES)
     return TARGETS[name]
 
 

@@ -72,6 +72,7 @@ TARGET = Target(
     write=write,
     load=load,
     refuses=keras.refuses,
+    needs="tensorflow",
     runtimes=(Runtime("TensorFlow", ("tensorflow",)),),
     layout="NHWC",
     refused={"int8": "TensorFlow runs int8 through LiteRT; take --to litert"},

@@ -196,6 +196,8 @@ TARGET = Target(
     write=write,
     load=load,
     refuses=refuses,
+    needs="torch",
+    readable=WEIGHTS,
     runtimes=(
         Runtime("PyTorch, the exported program", ("torch",)),
         Runtime("PyTorch, the plain module", ("torch", "safetensors"), {"plain": True}),
