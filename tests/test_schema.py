@@ -31,7 +31,7 @@ def test_a_record_comes_back_as_it_was_saved(finished: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ('"format": 1', '"format": 99', "record format 99; this version reads 1"),
+        ('"format": 2', '"format": 99', "record format 99; this version reads 1 and 2"),
         ('"status": "finished"', '"status": "done"', "status: .*; the file is damaged"),
         ('"seed": 0', '"sed": 0', "the file is damaged"),
         ("{", "", "not JSON"),

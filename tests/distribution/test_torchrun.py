@@ -67,7 +67,7 @@ def same_answer(one: Path, other: Path) -> None:
     assert mine.status == theirs.status == "finished"
     assert mine.decision is not None
     assert theirs.decision is not None
-    assert mine.decision.candidate == theirs.decision.candidate
+    assert mine.decision.chosen == theirs.decision.chosen
     assert [c.name for c in mine.candidates] == [c.name for c in theirs.candidates]
     assert [s.model_dump() for s in mine.steps] == [s.model_dump() for s in theirs.steps]
     weights = load_file(other / WEIGHTS)

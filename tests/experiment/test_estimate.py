@@ -17,10 +17,10 @@ from deepenough import Record
 from deepenough.autotuning.measure import step_bytes
 from deepenough.autotuning.ways import Way
 from deepenough.experiment import estimate as plans
-from deepenough.experiment.estimate import expect, expectation
+from deepenough.experiment.estimate import estimate, estimate_text
 from deepenough.progress import Reporter
 from deepenough.search.architectures import search_space
-from deepenough.search.rules import Question
+from deepenough.search.question import Measure, Metric, Question
 
 
 class CandidateTrainer:
@@ -46,18 +46,18 @@ class CandidateTrainer:
 
 def asked(target: float | None) -> Question:
     return Question(
-        target=target, margin=0.01, metric="top1", minimize="depth", families=("residual",), widths=(1.0,),
+        target=target, margin=0.01, metric=Metric.TOP1, minimize=Measure.DEPTH, families=("residual",), widths=(1.0,),
         budget=0.5, seed=0, weights=None,
     )  # fmt: skip
 
 
-ARCHITECTURES = search_space(("residual",), (1.0,), (3, 32, 32), 10, max_depth=None, minimize="depth")
+ARCHITECTURES = search_space(("residual",), (1.0,), (3, 32, 32), 10, max_depth=None, minimize=Measure.DEPTH)
 
 
 @pytest.mark.parametrize("target", [None, 0.9])
 def test_what_is_not_measured_follows_from_its_multiply_accumulates(target: float | None) -> None:
     trainer = CandidateTrainer()
-    found = expect(asked(target), ARCHITECTURES, trainer, None)  # type: ignore[arg-type]
+    found = estimate(asked(target), ARCHITECTURES, trainer, None)  # type: ignore[arg-type]
     assert len(set(trainer.timed)) == 3 < len(ARCHITECTURES)
     for architecture, planned in zip(ARCHITECTURES, found.architectures, strict=True):
         assert planned.seconds == pytest.approx(1000 * architecture.macs / 1e7)
@@ -67,11 +67,11 @@ def test_what_is_not_measured_follows_from_its_multiply_accumulates(target: floa
         assert found.most == pytest.approx(whole / 2)
     else:
         assert (found.least, found.most) == (found.architectures[0].seconds, pytest.approx(whole))
-    assert "GB of memory" in expectation(found)
+    assert "GB of memory" in estimate_text(found)
 
 
 def test_folds_may_be_given_up_after_the_first_and_the_answer_is_trained_once_more() -> None:
-    found = expect(asked(None), ARCHITECTURES, CandidateTrainer(folds=4), None)  # type: ignore[arg-type]
+    found = estimate(asked(None), ARCHITECTURES, CandidateTrainer(folds=4), None)  # type: ignore[arg-type]
     first, second, *_, last = (architecture.seconds for architecture in found.architectures)
     assert found.least == pytest.approx(1.3 * first + second / 4)
     assert found.most == pytest.approx(
@@ -79,18 +79,18 @@ def test_folds_may_be_given_up_after_the_first_and_the_answer_is_trained_once_mo
     )
 
 
-def test_what_compiling_takes_is_foretold() -> None:
+def test_what_compiling_takes_is_estimated() -> None:
     trainer = CandidateTrainer()
     trainer.paper = Way(compiled=True, first=40.0)
     for architecture, planned in zip(
-        ARCHITECTURES, expect(asked(0.9), ARCHITECTURES, trainer, None).architectures, strict=True
+        ARCHITECTURES, estimate(asked(0.9), ARCHITECTURES, trainer, None).architectures, strict=True
     ):  # type: ignore[arg-type]
         assert planned.seconds >= 40.0 + 1000 * architecture.macs / 1e7 - 1e-6
 
 
 def test_memory_is_that_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     def memory() -> float:
-        return expect(asked(0.9), ARCHITECTURES, trainer, None).memory  # type: ignore[arg-type]
+        return estimate(asked(0.9), ARCHITECTURES, trainer, None).memory  # type: ignore[arg-type]
 
     trainer = CandidateTrainer()
     monkeypatch.setattr(plans, "peak", lambda: 10**12)
@@ -112,12 +112,12 @@ def test_memory_that_measuring_takes_is_not_counted_twice(monkeypatch: pytest.Mo
             return super().way(architecture)
 
     monkeypatch.setattr(plans, "peak", lambda: taken)
-    found = expect(asked(0.9), ARCHITECTURES, Measuring(), None)  # type: ignore[arg-type]
+    found = estimate(asked(0.9), ARCHITECTURES, Measuring(), None)  # type: ignore[arg-type]
     assert found.memory == 10**9 + step_bytes(ARCHITECTURES[-1].network, 64)
 
 
 def test_a_time_limit_is_the_most_that_it_takes() -> None:
-    found = expect(asked(None), ARCHITECTURES, CandidateTrainer(), 30.0)  # type: ignore[arg-type]
+    found = estimate(asked(None), ARCHITECTURES, CandidateTrainer(), 30.0)  # type: ignore[arg-type]
     assert found.least <= found.most == 30.0
 
 
@@ -152,4 +152,4 @@ def test_the_record_sets_what_was_expected_beside_what_it_took(finished: Any) ->
         assert candidate.way is not None
         assert candidate.ways
         for training in candidate.trainings:
-            assert 0 <= training.waited <= 1
+            assert 0 <= training.waited <= training.seconds

@@ -34,8 +34,8 @@ def test_the_record_is_whole_and_answers(finished: Path) -> None:
     assert found.cost is not None
     names = [candidate.name for candidate in found.candidates]
     assert len(names) == len(set(names))
-    assert {found.decision.candidate, found.decision.best} <= set(names)
-    assert found.candidate(found.decision.candidate).depth == found.decision.depth
+    assert {found.decision.chosen, found.decision.best} <= set(names)
+    assert found.candidate(found.decision.chosen).depth == found.decision.depth
     assert [architecture.depth for architecture in found.search_space] == [3, 7]
     assert found.cost.chosen_alone > 0
     assert found.cost.times_chosen == pytest.approx(found.cost.spent / found.cost.chosen_alone)
@@ -74,8 +74,8 @@ def test_the_model_is_the_chosen_network(finished: Path) -> None:
     found, model = record.load(finished), deepenough.load(finished)
     assert found.decision is not None
     assert loads(json.dumps(found.network)) == model.network
-    assert model.network.name == found.candidate(found.decision.candidate).name
-    assert parameters(model.network) == found.candidate(found.decision.candidate).parameters
+    assert model.network.name == found.candidate(found.decision.chosen).name
+    assert parameters(model.network) == found.candidate(found.decision.chosen).parameters
     assert sum(layer.parameters for layer in found.layers) == parameters(model.network)
     assert model.classes == ("circle", "cross", "square")
     assert sum(p.numel() for p in model.module.parameters()) == parameters(model.network)
@@ -92,7 +92,7 @@ def test_mistakes_and_report_lie_in_the_run(finished: Path) -> None:
     assert sure == sorted(sure, reverse=True)
     page = (finished / "report.html").read_text(encoding="utf-8")
     assert found.decision is not None
-    assert found.decision.candidate in page
+    assert found.decision.chosen in page
 
 
 def test_every_class_has_a_right_answer_with_its_heat(finished: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_target_that_is_met(command: Command, shapes: Path, tmp_path: Path, qu
     assert status == 0
     assert found.decision is not None
     assert found.decision.kind == "shown"
-    assert found.decision.target[0].lower >= 0.4
+    assert found.decision.target_checks[0].lower >= 0.4
     assert f"report: {run / 'report.html'}" in out
     assert f"deepenough predict {run} IMAGE" in out
 
@@ -185,7 +185,7 @@ def test_a_target_that_nothing_meets(
     assert found.decision is not None
     assert found.decision.kind == "not met"
     best = max((c for c in found.candidates if c.state == "finished"), key=lambda c: c.decision.top1.value)  # type: ignore[union-attr]
-    assert found.decision.candidate == best.name
+    assert found.decision.chosen == best.name
     assert any("--width 2" in line for line in found.decision.advice)
     assert "99.5%" in out
     assert not deepenough.experiment.fit.Run(run, found).met  # type: ignore[attr-defined]
@@ -219,7 +219,7 @@ def test_a_time_limit_still_gets_an_answer(
     assert [candidate.state for candidate in found.candidates] == ["out of time"]
     assert len(found.candidates[0].trainings[0].curve) == 1
     assert found.decision is not None
-    assert found.decision.candidate == found.candidates[0].name
+    assert found.decision.chosen == found.candidates[0].name
     assert deepenough.load(tmp_path / "run").classes == ("circle", "cross", "square")
 
 

@@ -150,7 +150,7 @@ def test_other_images_are_an_error(stopped: Path, shapes: Path, tmp_path: Path, 
     shape("circle", 999).save(changed / "circle" / "new.png")
     text = (stopped / "record.json").read_text(encoding="utf-8")
     (stopped / "record.json").write_text(text.replace(json.dumps(str(shapes)), json.dumps(str(changed))))
-    with pytest.raises(DeepenoughError, match="are not those that the run began with; bring them back"):
+    with pytest.raises(DeepenoughError, match="have changed since the run began; restore them"):
         resume(stopped)
 
 
@@ -172,7 +172,7 @@ def test_a_run_is_resumed_from_another_folder(
     monkeypatch.chdir(shapes.parent)
     run = fit(shapes.name, out=tmp_path / "run", **{**quick, "epochs": 1, "max_depth": 3})
     shutil.rmtree(run.folder / "model")
-    record.save(run.record.model_copy(update={"status": "interrupted"}), run.folder)
+    record.save(run.record.model_copy(update={"status": record.schema.RunStatus.INTERRUPTED}), run.folder)
     monkeypatch.chdir(tmp_path)
     assert resume(run.folder).record.test == run.record.test
 

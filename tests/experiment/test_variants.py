@@ -34,7 +34,7 @@ def test_two_families_and_the_fewest_parameters(shapes: Path, tmp_path: Path, sh
     assert {architecture.family for architecture in found.search_space} == {"residual", "plain"}
     assert found.decision is not None
     meets = [c.parameters for c in found.candidates if c.decision and c.decision.top1.value >= 0.3]
-    assert found.candidate(found.decision.candidate).parameters == min(meets)
+    assert found.candidate(found.decision.chosen).parameters == min(meets)
 
 
 def test_balanced_accuracy_is_the_mean_over_classes(

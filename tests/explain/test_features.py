@@ -14,12 +14,12 @@ from PIL import Image
 from deepenough import DeepenoughError, load, record
 from deepenough.cli.app import cli
 from deepenough.data import Images, Preprocess
-from deepenough.experiment.recording import accuracy
+from deepenough.evaluation.metrics import accuracy
 from deepenough.explain.features import course, features, filters
 from deepenough.model import save_model
 from deepenough.nets import FAMILIES
 from deepenough.nets.build import build
-from deepenough.probing.probe import sound
+from deepenough.probing.probe import probe_weights
 
 
 def test_the_page_shows_filters_patches_and_probes(finished: Path, tmp_path: Path) -> None:
@@ -29,8 +29,8 @@ def test_the_page_shows_filters_patches_and_probes(finished: Path, tmp_path: Pat
     found = json.loads((tmp_path / "seen" / "features.json").read_text())
     made = record.load(finished)
     unseen = sum(made.data.counts["validation"]) + sum(made.data.counts["test"])
-    assert found["sounding"]["images"] == unseen
-    places = found["sounding"]["places"]
+    assert found["probing"]["images"] == unseen
+    places = found["probing"]["probes"]
     assert len(places) == result.output.count("after ")
     assert places[-1]["accuracy"]["value"] > 1 / 3
     for each in found["patches"]:
@@ -45,7 +45,7 @@ def test_the_page_shows_filters_patches_and_probes(finished: Path, tmp_path: Pat
 
 def test_other_images_and_a_model_alone(finished: Path, shapes: Path, tmp_path: Path) -> None:
     found, _ = features(finished / "model", shapes, out=tmp_path)
-    assert found.sounding.images == 180
+    assert found.probing.images == 180
     with pytest.raises(DeepenoughError, match="give the DATA"):
         features(finished / "model", out=tmp_path)
 
@@ -67,11 +67,13 @@ def test_images_are_decoded_as_the_model_decodes_them(
     save_model(tmp_path / "model", network, build(network).state_dict(), preprocess, ("a", "b", "c"))
     kept: list[Images] = []
     monkeypatch.setattr(
-        "deepenough.explain.features.sound",
-        lambda weights, images, **options: kept.append(images) or sound(weights, images, **options),
+        "deepenough.explain.features.probe_weights",
+        lambda weights, images, *more, **options: (
+            kept.append(images) or probe_weights(weights, images, *more, **options)
+        ),
     )
     found, page = features(tmp_path / "model", data, out=tmp_path / "seen")
-    assert found.sounding.images == 60
+    assert found.probing.images == 60
     assert page.is_file()
     for row in range(60):
         expected = preprocess.pixels(data / kept[0].names[row])
@@ -81,8 +83,8 @@ def test_images_are_decoded_as_the_model_decodes_them(
 def test_fewer_images_of_the_run_itself(finished: Path, tmp_path: Path) -> None:
     found, _ = features(finished, out=tmp_path, limit=9)
     made = record.load(finished).data.counts
-    assert found.sounding.images == min(9, sum(made["validation"])) + min(9, sum(made["test"]))
-    assert found.images == f"{found.sounding.images} images that the model was not trained on"
+    assert found.probing.images == min(9, sum(made["validation"])) + min(9, sum(made["test"]))
+    assert found.images == f"{found.probing.images} images that the model was not trained on"
     with pytest.raises(DeepenoughError, match="limit 2: give at least 3"):
         features(finished, out=tmp_path, limit=2)
 
@@ -116,7 +118,7 @@ def test_fewer_images_of_the_run_itself(finished: Path, tmp_path: Path) -> None:
 )
 def test_what_is_said_follows_from_the_numbers(rights: list[int], told: str) -> None:
     places = [
-        record.Place(
+        record.schema.Probe(
             place=f"place{number}",
             depth=number + 1,
             parameters=1,

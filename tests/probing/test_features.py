@@ -10,12 +10,15 @@ import pytest
 import torch
 
 from deepenough.data import Images, open_source
+from deepenough.experiment.options import Options
 from deepenough.nets import NETWORKS
 from deepenough.nets.build import build
 from deepenough.probing import features as module
 from deepenough.probing.features import features, fitting_cuts
-from deepenough.probing.probe import ready, sound, started
+from deepenough.probing.images import images_for_weights
+from deepenough.probing.probe import initial_state, probe_weights
 from deepenough.progress import Reporter
+from deepenough.search.question import Question
 from deepenough.training import evaluate
 from deepenough.training.feed import Loader, normalise
 from deepenough.weights import Input, Weights
@@ -39,15 +42,8 @@ def random_weights(name: str, given: Input = UNEVEN, seed: int = 0) -> Weights:
 
 @pytest.fixture(scope="module")
 def prepared(shapes: Path) -> tuple[Weights, Images]:
-    return ready(
-        random_weights("squeezenet1_1"),
-        open_source(shapes),
-        framing="source",
-        size=None,
-        seed=0,
-        limit=None,
-        reporter=Reporter(),
-    )
+    asked = Options(framing="source")
+    return images_for_weights(random_weights("squeezenet1_1"), open_source(shapes), asked, Reporter())
 
 
 def test_features_are_means_and_maxima_of_the_networks_own_maps(prepared: tuple[Weights, Images]) -> None:
@@ -103,15 +99,15 @@ def test_places_behind_a_flatten_fall_away_at_another_size(prepared: tuple[Weigh
 
 def test_a_started_network_predicts_as_its_probe(prepared: tuple[Weights, Images]) -> None:
     weights, images = prepared
-    sounding = sound(weights, images)
+    probing = probe_weights(weights, images, Question())
     rows = images.split.train
-    place = sounding.places[4]
-    line = sounding.probe(place, rows)
-    model = build(place.network)
-    model.load_state_dict(started(weights, place.network, line))
+    probed = probing.cuts[4]
+    probe = probing.fit_probe(probed, rows)
+    model = build(probed.network)
+    model.load_state_dict(initial_state(weights, probed.network, probe))
     got = evaluate(model, images, rows, images.preprocess, CPU)
-    x = (sounding.features.of(place.cut.place, rows) - line.mean.numpy()) / line.std.numpy()
-    logits = torch.from_numpy(x.astype(np.float32)) @ line.weight.T + line.bias
+    x = (probing.features.of(probed.cut.place, rows) - probe.mean.numpy()) / probe.std.numpy()
+    logits = torch.from_numpy(x.astype(np.float32)) @ probe.weight.T + probe.bias
     np.testing.assert_allclose(got, logits.softmax(1).numpy(), atol=1e-4)
 
 

@@ -29,10 +29,10 @@ def test_a_probe_is_the_logistic_regression_of_scikit_learn(
 ) -> None:
     x, labels, folds = blobs
     monkeypatch.setattr(probe, "STRENGTHS", (strength,))
-    line = probe.fit(x, labels, 4, folds)
-    scaled = (x - line.mean.numpy()) / line.std.numpy()
+    fitted = probe.fit_probe(x, labels, 4, folds)
+    scaled = (x - fitted.mean.numpy()) / fitted.std.numpy()
     reference = LogisticRegression(C=strength, tol=1e-8, max_iter=5000).fit(scaled.astype(np.float64), labels)
-    logits = scaled @ line.weight.numpy().T + line.bias.numpy()
+    logits = scaled @ fitted.weight.numpy().T + fitted.bias.numpy()
     mine = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(mine, reference.predict_proba(scaled), atol=2e-3)
 

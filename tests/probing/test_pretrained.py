@@ -22,7 +22,7 @@ from deepenough.nets.build import build
 from deepenough.probing import pretrained
 from deepenough.probing.pretrained import are_photos
 from deepenough.progress import Reporter
-from deepenough.report.tables import sounding_table
+from deepenough.report.tables import probing_table
 from deepenough.training import Interrupted
 
 TORCHVISION = [
@@ -66,18 +66,18 @@ def tuned(shapes: Path, options: dict[str, Any], cache: Path, tmp_path_factory: 
     return run
 
 
-def test_the_record_holds_the_sounding_and_every_cut_started_from_the_weights(tuned: Run) -> None:
+def test_the_record_holds_the_probes_and_every_cut_started_from_the_weights(tuned: Run) -> None:
     found = record.load(tuned.folder)
-    assert found.sounding is not None
-    assert [place.place for place in found.sounding.places] == ["conv1", *(f"fire{n}" for n in range(2, 10))]
-    assert found.sounding.images == 144  # all but the test images
-    assert found.sounding.places[-1].difference == 0
+    assert found.probing is not None
+    assert [probe.place for probe in found.probing.probes] == ["conv1", *(f"fire{n}" for n in range(2, 10))]
+    assert found.probing.images == 144  # all but the test images
+    assert found.probing.probes[-1].difference == 0
     assert len(found.candidates) >= 2
     assert {c.start for c in found.candidates} == {"squeeze.pth"}
     assert "squeezenet1_1-fire9" in {c.name for c in found.candidates}
     assert found.recipe["freeze_norms"] is True
     assert found.cost is not None
-    assert found.cost.spent > sum(c.cost for c in found.candidates), "the sounding was not counted"
+    assert found.cost.spent > sum(c.cost for c in found.candidates), "the probing was not counted"
 
 
 def test_the_model_is_an_ordinary_one(tuned: Run, shapes: Path) -> None:
@@ -92,9 +92,9 @@ def test_the_model_is_an_ordinary_one(tuned: Run, shapes: Path) -> None:
     assert model.predict(picture)[0].label in model.classes
 
 
-def test_the_report_shows_the_sounding_and_the_patches(tuned: Run) -> None:
+def test_the_report_shows_the_probes_and_the_patches(tuned: Run) -> None:
     page = tuned.report.read_text()
-    assert 'data-figure="sounding"' in page
+    assert 'data-figure="probing"' in page
     for found in tuned.record.patches:
         picture = Image.open(tuned.folder / found.picture)
         assert picture.width > picture.height > 0
@@ -143,12 +143,12 @@ def test_resuming_with_other_weights_is_refused(tuned: Run, tmp_path: Path, weig
     folder = tmp_path / "run"
     shutil.copytree(tuned.folder, folder)
     found = record.load(folder)
-    found.status, found.options["weights"] = "interrupted", str(tmp_path / "other.pth")
+    found.status, found.options["weights"] = record.schema.RunStatus.INTERRUPTED, str(tmp_path / "other.pth")
     record.save(found, folder)
     state = torch.load(weights, weights_only=True)
     state["features.0.bias"] += 1
     torch.save(state, tmp_path / "other.pth")
-    with pytest.raises(DeepenoughError, match="are not those that the run began with"):
+    with pytest.raises(DeepenoughError, match="have changed since the run began"):
         resume(folder)
 
 
@@ -156,8 +156,8 @@ def test_ten_images_a_class_are_enough(shapes_in: Callable[..., Path], options: 
     data = shapes_in(tmp_path / "few", 10)
     run = fit(data, out=tmp_path / "run", **{**options, "epochs": 1, "framing": "source"})
     assert run.record.decision is not None
-    assert run.record.sounding is not None
-    assert run.record.sounding.images == sum(map(sum, run.record.data.counts.values())) - sum(
+    assert run.record.probing is not None
+    assert run.record.probing.images == sum(map(sum, run.record.data.counts.values())) - sum(
         run.record.data.counts["test"]
     )
 
@@ -176,7 +176,7 @@ def test_a_target_is_searched_for_among_the_cuts(shapes: Path, options: dict[str
     run = fit(shapes, out=tmp_path / "run", target=0.4, **{**options, "folds": 1})
     assert run.met
     assert run.record.decision is not None
-    assert run.record.decision.candidate.startswith("squeezenet1_1-")
+    assert run.record.decision.chosen.startswith("squeezenet1_1-")
 
 
 def test_photos_are_told_by_their_size(shape: Callable[..., Image.Image], tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_photos_without_a_network_are_trained_from_scratch_and_it_says_so(
     options = {name: value for name, value in quick.items() if name != "max_depth"}
     run = fit(shapes, out=tmp_path / "run", reporter=words, time_limit=0.1, **{**options, "epochs": 1})
     assert any("from scratch" in said and "no network" in said for said in words.said)
-    assert run.record.sounding is None
+    assert run.record.probing is None
     assert run.record.options["scratch"] is True
 
 
@@ -212,7 +212,7 @@ def test_scratch_and_families_leave_pretrained_weights_alone(
     monkeypatch.setattr(pretrained, "are_photos", lambda _: pytest.fail("nobody asked for pretrained weights"))
     for number, more in enumerate(({"scratch": True}, {"family": "plain"})):
         run = fit(shapes, out=tmp_path / str(number), **{**quick, **more, "epochs": 1, "time_limit": 0.1})
-        assert run.record.sounding is None
+        assert run.record.probing is None
 
 
 def test_sound_prints_the_table_and_json(
@@ -224,17 +224,17 @@ def test_sound_prints_the_table_and_json(
     assert "fire9, the whole network" in out
     assert "can't be told" in out
     status, out, _ = command(*words, "--json")
-    found = record.Sounding.model_validate_json(out)
+    found = record.schema.ProbingRecord.model_validate_json(out)
     assert found.input in errors, "what the images look like is said before they are read"
     narrow = io.StringIO()
-    Console(width=80, file=narrow).print(sounding_table(found, 80))
+    Console(width=80, file=narrow).print(probing_table(found, 80))
     shown = narrow.getvalue()
-    assert all(f"{100 * place.accuracy.value:.1f}%" in shown for place in found.places)
+    assert all(f"{100 * probe.accuracy.value:.1f}%" in shown for probe in found.probes)
     assert "…" not in shown
     assert "\n whole" in shown
     assert "\n proposed" in shown
-    assert [place.depth for place in found.places] == [2, 4, 6, 8, 10, 12, 14, 16, 18]
-    assert np.isclose(found.places[0].difference, found.places[-1].accuracy.value - found.places[0].accuracy.value)
+    assert [probe.depth for probe in found.probes] == [2, 4, 6, 8, 10, 12, 14, 16, 18]
+    assert np.isclose(found.probes[0].difference, found.probes[-1].accuracy.value - found.probes[0].accuracy.value)
 
 
 def test_a_misspelt_framing_or_missing_file_is_said(

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepenough import record as r
+from deepenough import record as record_files
+from deepenough.record import schema as r
 
 EVIL = "</script><script>alert(1)</script>"
 
@@ -42,13 +43,13 @@ def metrics(share: float, classes: int, each: int = 100) -> r.Metrics:
     )
 
 
-def candidate(depth: int, share: float, classes: int, seed: int = 0, **given: object) -> r.Candidate:
+def candidate(depth: int, share: float, classes: int, seed: int = 0, **given: object) -> r.CandidateRecord:
     folds = int(given.pop("folds", 1))  # type: ignore[call-overload]
     epochs = int(given.pop("epochs", 12))  # type: ignore[call-overload]
     trainings = []
     for fold in range(folds):
         curve = [
-            r.EpochRow(
+            r.EpochRecord(
                 epoch=e, lr=0.1, seconds=2.0, train_loss=1.8 * math.exp(-e / 3), loss=1.8 * math.exp(-e / 3) + 0.2,
                 train_top1=share + 0.03 - math.exp(-e / 2.5) * 0.7,
                 top1=share - math.exp(-e / 2) * 0.6 + 0.006 * math.sin(3 * e + fold + depth),
@@ -56,7 +57,7 @@ def candidate(depth: int, share: float, classes: int, seed: int = 0, **given: ob
             for e in range(1, epochs + 1)
         ]  # fmt: skip
         trainings.append(
-            r.Training(fold=fold, seed=seed, lr=0.1, epochs=epochs, steps=400, seconds=24.0, cost=10**12 * depth,
+            r.TrainingRecord(lr=0.1, epochs=epochs, steps=400, seconds=24.0, cost=10**12 * depth,
                        ended="finished", curve=curve)
         )  # fmt: skip
     values: dict[str, object] = {
@@ -67,7 +68,7 @@ def candidate(depth: int, share: float, classes: int, seed: int = 0, **given: ob
         "trainings": trainings, "cost": 10**12 * depth * folds, "seconds": 24.0 * folds,
         "decision": metrics(share, classes), "train_top1": min(1.0, share + 0.004 * depth),
     }  # fmt: skip
-    return r.Candidate.model_validate(values | given)
+    return r.CandidateRecord.model_validate(values | given)
 
 
 def made(target: float | None = None, classes: list[str] | None = None, folds: int = 1) -> r.Record:
@@ -89,56 +90,57 @@ def made(target: float | None = None, classes: list[str] | None = None, folds: i
         assert best.decision
         gap = best.decision.top1.value - c.decision.top1.value
         pairs.append(
-            r.Comparison(candidate=c.name, best=best.name, difference=gap, lower=gap - 0.006, upper=gap + 0.006,
+            r.ComparisonRecord(candidate=c.name, best=best.name, difference=gap, lower=gap - 0.006, upper=gap + 0.006,
                          standard_error=0.0036, images=100 * n, seeds=1, enough=c.depth == 14,
                          not_shown_worse=c.depth >= 8, contested=False, images_to_settle=5200,
                          text=f"not shown: it may be up to {100 * (gap + 0.006):.1f} points worse")
         )  # fmt: skip
     checks = [
-        r.TargetCheck(candidate=c.name, value=c.decision.top1.value, lower=c.decision.top1.low, images=100 * n,
+        r.TargetCheckRecord(candidate=c.name, value=c.decision.top1.value, lower=c.decision.top1.low, images=100 * n,
                       shown=c.depth == 20, seems=c.depth >= 8, images_to_settle=3000,
                       text="seems to meet it" if c.depth >= 8 else "does not meet it")
         for c in tried[:5] if c.decision
     ] if target else []  # fmt: skip
     chosen = tried[4] if target else tried[3]
     findings = [
-        r.Finding(kind="duplicate", name=f"coat/{i:04}.png", detail=f"same picture as coat/{i + 1:04}.png",
+        r.FindingRecord(kind="duplicate", name=f"coat/{i:04}.png", detail=f"same picture as coat/{i + 1:04}.png",
                   action="kept on one side") for i in range(210)
-    ] + [r.Finding(kind="damaged", name="bag/bad.jpg", detail="cut short", action="left out")]  # fmt: skip
+    ] + [r.FindingRecord(kind="damaged", name="bag/bad.jpg", detail="cut short", action="left out")]  # fmt: skip
     return r.Record(
         version="0.1.0", status="finished", created="2026-11-23T02:00:00+00:00", seed=0,
         command="deepenough fit clothing --family residual" + (f" --target {target}" if target else ""),
         environment={"deepenough": "0.1.0", "python": "3.12.4", "torch": "2.13.0", "device": "cpu", "threads": "2"},
         options={},
-        question=r.Question(target=target, margin=0.01, confidence=0.95, metric="top1", minimize="depth",
+        question=r.QuestionRecord(target=target, margin=0.01, confidence=0.95, metric="top1", minimize="depth",
                             families=["residual"], widths=[1.0], budget=0.5, time_limit=None, seed=0),
-        data=r.Data(source="clothing", fingerprint="3f9a" * 16, classes=names, size=(28, 28), channels=1, mean=[0.28],
-                    std=[0.35], counts={"train": [500] * n, "validation": [100] * n, "test": [100] * n},
+        data=r.DataRecord(source="clothing", fingerprint="3f9a" * 16, classes=names, size=(28, 28), channels=1,
+                    mean=[0.28], std=[0.35], counts={"train": [500] * n, "validation": [100] * n, "test": [100] * n},
                     findings=findings, mirror=True),
         decision_images=r.DecisionImages(kind="out-of-fold" if folds > 1 else "validation", count=100 * n, folds=folds,
                                          why="the validation split"),
         recipe={"epochs": 12, "batch": 128, "optimizer": "sgd", "lr": None, "augment": {"rotation": 8.0, "flip": True}},
-        search_space=[r.Architecture(name=c.name, family="residual", width=1.0, depth=c.depth, parameters=c.parameters,
-                                     macs=c.macs, planned_cost=c.cost) for c in tried if not c.seed],
+        search_space=[r.ArchitectureRecord(name=c.name, family="residual", width=1.0, depth=c.depth,
+                                     parameters=c.parameters, macs=c.macs, planned_cost=c.cost)
+                      for c in tried if not c.seed],
         candidates=tried,
-        steps=[r.Step(what="train residual-4", why="the shallowest architecture comes first"),
-               r.Step(what="train residual-20", why="the search space doubles until nothing is gained"),
-               r.Step(what="end residual-26 after 4 epochs", why="it could no longer pass residual-20")],
-        decision=r.Decision(candidate=chosen.name, depth=chosen.depth, kind="shown",
+        steps=[r.EventRecord(what="train residual-4", why="the shallowest architecture comes first"),
+               r.EventRecord(what="train residual-20", why="the search space doubles until nothing is gained"),
+               r.EventRecord(what="end residual-26 after 4 epochs", why="it could no longer pass residual-20")],
+        decision=r.Decision(chosen=chosen.name, depth=chosen.depth, kind="shown",
                             second="residual-8", best="residual-20", resolves=0.0147,
                             text=f"depth {chosen.depth} is deep enough: shown on {100 * n:,} images",
                             advice=["about 5,200 decision images would settle whether residual-8 would do"],
-                            comparisons=pairs, target=checks),
+                            comparisons=pairs, target_checks=checks),
         cost=r.Cost(spent=61 * 10**12, chosen_alone=14 * 10**12, whole_space=150 * 10**12, final=0, times_chosen=4.36,
                     share_of_space=0.407, seconds=148.0),
-        layers=[r.LayerRow(path=f"level{1 + i // 4}.block{i}.main.conv1", kind="Conv", kernel=3, stride=1, padding=1,
+        layers=[r.LayerRecord(path=f"level{1 + i // 4}.block{i}.main.conv1", kind="Conv", kernel=3, stride=1, padding=1,
                            groups=1, input_shape=[16, 28, 28], output_shape=[16, 28, 28], parameters=2304,
                            macs=1806336, receptive_field=3 + 2 * i) for i in range(chosen.depth)],
         train=metrics(0.97, n), test=metrics(0.923, n),
-        baselines=[r.Baseline(name="linear model on the pixels", test=score(0.842, 100 * n), trained_on=5000,
+        baselines=[r.BaselineRecord(name="linear model on the pixels", test=score(0.842, 100 * n), trained_on=5000,
                               note="all training images", seconds=2.0),
-                   r.Baseline(name="gradient-boosted trees on the pixels", test=score(0.865, 100 * n), trained_on=4000,
-                              note="4,000 training images", seconds=5.0)],
+                   r.BaselineRecord(name="gradient-boosted trees on the pixels", test=score(0.865, 100 * n),
+                              trained_on=4000, note="4,000 training images", seconds=5.0)],
         mistakes=[r.Mistake(name=f"shirt/{i:03}.png", truth=names[-1], predicted=names[0], confidence=0.99 - i / 100,
                             picture=f"pictures/mistake-{i:02}.png") for i in range(8)],
     )  # fmt: skip
@@ -187,5 +189,5 @@ def write_run(record: r.Record, run: Path) -> Path:
     for example in record.examples:
         for name in (example.picture, example.heat):
             Image.fromarray(draws.integers(0, 255, (28, 28), np.uint8)).save(run / name)
-    r.save(record, run)
+    record_files.save(record, run)
     return run

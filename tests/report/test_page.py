@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from deepenough.record import Record
+from deepenough.record.schema import RunStatus
 from deepenough.report import write_report
 
 EVIL = "</script><script>alert(1)</script>"
@@ -134,7 +135,7 @@ def test_signals_are_drawn_on_one_scale(make: Make, save: Save, looked: Looked) 
     figures = page_of(record, save).figures
     chosen, deepest = (figures[f"gradients-{who}"]["data"][0] for who in ("chosen", "deepest"))
     assert record.decision
-    assert len(chosen["z"]) == record.candidate(record.decision.candidate).depth
+    assert len(chosen["z"]) == record.candidate(record.decision.chosen).depth
     assert len(deepest["z"]) == max(c.depth for c in record.candidates if c.trainings)
     assert (chosen["zmin"], chosen["zmax"]) == (deepest["zmin"], deepest["zmax"]) == (-len(deepest["z"]), -1)
     assert chosen["z"][0][0] == -len(chosen["z"])  # the gradient at the first layer, as a power of ten
@@ -155,9 +156,9 @@ def test_a_picture_outside_the_run_is_not_read(make: Make, save: Save, tmp_path:
 @pytest.mark.parametrize(
     "missing",
     [
-        {"status": "running", "candidates": [], "steps": [], "decision": None, "cost": None, "layers": [],
+        {"status": RunStatus.RUNNING, "candidates": [], "steps": [], "decision": None, "cost": None, "layers": [],
          "train": None, "test": None, "baselines": [], "mistakes": []},
-        {"status": "interrupted", "decision": None, "cost": None, "layers": [], "test": None, "mistakes": []},
+        {"status": RunStatus.INTERRUPTED, "decision": None, "cost": None, "layers": [], "test": None, "mistakes": []},
         {"mistakes": []},
         {"steps": [], "layers": [], "baselines": [], "train": None},
     ],

@@ -12,7 +12,7 @@ from deepenough.progress import Reporter
 from deepenough.search.architectures import search_space
 from deepenough.search.candidates import Candidate
 from deepenough.search.folds import DecisionFolds, Fold
-from deepenough.search.rules import Question
+from deepenough.search.question import Question
 from deepenough.search.statistics import Strata
 
 EPOCHS = 8
@@ -35,7 +35,7 @@ class PaperTrainer:
         self.noise = noise
         self.trained = []
         self.time = True
-        self.sounded = 0
+        self.probing_cost = 0
 
     def planned(self, architecture, epochs=None):
         return self.folds.cost(architecture.macs, epochs or self.recipe.epochs)

@@ -37,10 +37,10 @@ def test_the_whole_network_stays_where_every_cut_is_worse(question, places, trai
     assert list(tried) == ["fire9", "fire8", "fire7", "fire6"]
     assert tried["fire7"].state == "pruned"
     assert tried["fire7"].seen.sum() == 850  # shown on the first fold, so the others were not trained
-    worse = {c.candidate.architecture.place: c for c in verdict.compared}
+    worse = {c.candidate.architecture.place: c for c in verdict.comparisons}
     assert worse["fire7"].difference.images == 850
     assert worse["fire7"].difference.lower > 0.01
-    assert not any(c.enough for c in verdict.compared)
+    assert not any(c.enough for c in verdict.comparisons)
 
 
 def test_a_cut_that_is_as_good_is_chosen_and_one_shallower_is_tried(question, places, trainer):
@@ -69,7 +69,7 @@ def test_the_whole_network_alone_is_not_called_enough(question, places, trainer)
     job.in_time = lambda architecture: False
     verdict = job.run()
     assert verdict.kind == "best"
-    assert "nothing is known of shorter ones" in verdict.text
+    assert "nothing is known about shorter cuts" in verdict.text
 
 
 def test_with_a_target_the_shallowest_cut_that_meets_it_is_chosen(question, places, trainer):
@@ -85,7 +85,7 @@ def test_a_whole_network_that_fails_is_no_answer(question, places, trainer):
     paper.train_candidate = lambda architecture, **more: replace(original(architecture, **more), state="not finite")
     verdict = CutSearch(question, places, paper, lambda _: None, proposed=6).run()
     assert verdict.kind == "not met"
-    assert not verdict.compared
+    assert not verdict.comparisons
 
 
 @pytest.mark.parametrize("last", [1, 2, 8, 16, 50])

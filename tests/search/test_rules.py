@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 from deepenough.search import rules
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate
-from deepenough.search.rules import Question
+from deepenough.search.question import Question
 from deepenough.search.statistics import Strata
 
 COUNT = 4000
@@ -57,7 +57,7 @@ def test_equal_predictions_are_enough_and_far_worse_ones_are_not(tried: Any, str
     found = rules.compare(Question(), [best], [worse], strata, tested=True)
     assert (found.enough, found.not_shown_worse, found.images_to_settle) == (False, False, None)
     assert found.difference.value == pytest.approx(0.05)
-    assert found.text == "shown to be worse by more than 1.0 points"
+    assert found.text == "shown to be more than 1.0 points worse"
 
 
 def test_a_loss_under_the_margin_is_paired(tried: Any, strata: Strata) -> None:
@@ -79,7 +79,7 @@ def test_near_the_margin_one_seed_is_not_enough_and_two_are(tried: Any, strata: 
     one = rules.compare(Question(margin=0.0085), [best], [near], strata, tested=True)
     assert one.difference.upper < 0.0085
     assert (one.contested, one.enough) == (True, False)
-    assert "too near" in one.text
+    assert "too close" in one.text
     two = rules.compare(Question(margin=0.0085), [best], [near, near], strata, tested=True)
     assert (two.contested, two.enough, two.seeds) == (False, True, 2)
 
@@ -91,7 +91,7 @@ def test_nothing_is_shown_after_the_sequence_has_stopped(tried: Any, strata: Str
     assert "not tested" in found.text
 
 
-def compared(strata: Strata, best: Candidate, *others: Candidate) -> list[rules.Compared]:
+def compared(strata: Strata, best: Candidate, *others: Candidate) -> list[rules.Comparison]:
     return [rules.compare(Question(), [best], [other], strata, tested=True) for other in others]
 
 
@@ -107,13 +107,15 @@ def test_what_is_open_is_named_beside_the_answer(tried: Any, strata: Strata) -> 
     best, scattered = tried(2, range(400)), tried(0, range(300, 720))
     verdict = rules.enough(Question(), best, compared(strata, best, scattered), 0.01, "residual-67")
     assert (verdict.chosen, verdict.kind, verdict.second) == (best, "best", scattered)
-    assert "there are 4,000 decision images, about" in verdict.advice[0]
-    assert "residual-67 may be better still; a larger --budget or --time-limit tries it" in verdict.advice[1]
+    assert ": 4,000 decision images cannot show it, about" in verdict.advice[0]
+    assert (
+        "residual-67 may be better still; a larger --budget or --time-limit lets the search try it" in verdict.advice[1]
+    )
 
 
 def test_the_first_that_is_tried_may_be_the_answer(tried: Any) -> None:
     verdict = rules.enough(Question(), tried(0, range(5)), [], 0.01, None)
-    assert (verdict.kind, verdict.second, verdict.compared) == ("shown", None, ())
+    assert (verdict.kind, verdict.second, verdict.comparisons) == ("shown", None, ())
 
 
 def test_a_target_is_checked_by_the_exact_lower_bound(tried: Any) -> None:
@@ -141,10 +143,10 @@ def test_against_a_target(tried: Any, strata: Strata) -> None:
 
     shown = verdict(0.95, deep, shallow, middle)
     assert (shown.chosen, shown.kind, shown.second, shown.best) == (deep, "shown", middle, deep)
-    assert [check.candidate for check in shown.checked] == [shallow, middle, deep]
+    assert [check.candidate for check in shown.target_checks] == [shallow, middle, deep]
     seems = verdict(0.95, shallow, middle)
     assert (seems.chosen, seems.kind, seems.second) == (middle, "seems", None)
-    assert f"about {seems.checked[1].images_to_settle:,} decision images" in seems.advice[0]
+    assert f"about {seems.target_checks[1].images_to_settle:,} decision images" in seems.advice[0]
     failed = verdict(0.99, shallow, middle, deep)
     assert (failed.chosen, failed.kind) == (deep, "not met")
     assert failed.text == f"no network reached 99.0%; the best is {deep.name} with 97.5%"

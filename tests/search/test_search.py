@@ -16,7 +16,7 @@ def search(kind, question, architectures, trainer):
     job = kind(question, architectures, trainer, lambda s: changes.append(len(s.tried)))
     verdict = job.run()
     assert changes, "nothing was kept"
-    assert all(c.candidate.finished for c in verdict.compared), "half a training was compared"
+    assert all(c.candidate.finished for c in verdict.comparisons), "half a training was compared"
     return job, verdict
 
 
@@ -36,7 +36,7 @@ def test_rising_truth_gives_the_first_within_the_margin(question, architectures,
     job, verdict = search(EnoughSearch, question, architectures, trainer(approaching(RISING)))
     assert verdict.chosen.architecture.blocks == 4
     assert 8 in names(job)
-    failing = [c for c in verdict.compared if c.candidate.architecture.blocks == 2]
+    failing = [c for c in verdict.comparisons if c.candidate.architecture.blocks == 2]
     assert failing
     assert not failing[0].enough
 
@@ -61,7 +61,7 @@ def test_testing_stops_at_the_first_failure(question, architectures, trainer, ap
     # depth 2 is bad, depth 1 good: the fixed sequence may not jump over a failure
     dip = {1: 0.900, 2: 0.86, 4: 0.905, 8: 0.905, 16: 0.905}
     _, verdict = search(EnoughSearch, replace(question, budget=2.0), architectures, trainer(approaching(dip)))
-    by_blocks = {c.candidate.architecture.blocks: c for c in verdict.compared}
+    by_blocks = {c.candidate.architecture.blocks: c for c in verdict.comparisons}
     assert not by_blocks[2].enough
     assert not by_blocks[1].enough
     assert "not tested" in by_blocks[1].text
@@ -73,7 +73,7 @@ def test_few_images_leave_the_burden_on_the_shallower(question, architectures, t
     """With 150 images half a point can't be shown to lie under one point: the deeper stays, and it says so."""
     truth = {1: 0.88, 2: 0.90, 4: 0.91, 8: 0.91, 16: 0.91}
     _, verdict = search(EnoughSearch, question, architectures, trainer(approaching(truth), images=150, noise=0.05))
-    assert not any(c.enough for c in verdict.compared)
+    assert not any(c.enough for c in verdict.comparisons)
     assert verdict.kind == "best"
     assert verdict.chosen is verdict.best
 
@@ -81,7 +81,7 @@ def test_few_images_leave_the_burden_on_the_shallower(question, architectures, t
 def test_near_the_margin_a_second_seed_decides(question, architectures, trainer, approaching):
     truth = {1: 0.80, 2: 0.892, 4: 0.9005, 8: 0.900, 16: 0.90}
     job, verdict = search(EnoughSearch, replace(question, budget=5.0), architectures, trainer(approaching(truth)))
-    contested = next(c for c in verdict.compared if c.candidate.architecture.blocks == 2)
+    contested = next(c for c in verdict.comparisons if c.candidate.architecture.blocks == 2)
     assert contested.seeds == 2
     assert not contested.contested
     assert {2, verdict.best.architecture.blocks} <= set(names(job, "second seed"))
@@ -90,7 +90,7 @@ def test_near_the_margin_a_second_seed_decides(question, architectures, trainer,
 def test_without_the_budget_for_a_second_seed_nothing_is_shown(question, architectures, trainer, approaching):
     truth = {1: 0.80, 2: 0.892, 4: 0.9005, 8: 0.900, 16: 0.90}
     job, verdict = search(EnoughSearch, question, architectures, trainer(approaching(truth)))
-    near = next(c for c in verdict.compared if c.candidate.architecture.blocks == 2)
+    near = next(c for c in verdict.comparisons if c.candidate.architecture.blocks == 2)
     assert near.seeds == 2 or not near.enough
     assert job.spent <= 0.5 * job.whole_space
 

@@ -105,7 +105,7 @@ def test_a_picture_of_the_heat_for_a_class_does_not_say_that_it_is_one(client: T
 def test_what_was_given_up_early_answers_too(finished: Path, tmp_path: Path) -> None:
     run = shutil.copytree(finished, tmp_path / "run")
     record = json.loads((run / "record.json").read_text())
-    other = next(each for each in record["candidates"] if each["name"] != record["decision"]["candidate"])
+    other = next(each for each in record["candidates"] if each["name"] != record["decision"]["chosen"])
     other["state"] = "pruned"
     (run / "record.json").write_text(json.dumps(record))
     trained = run / "candidates" / other["name"] / "fold0"

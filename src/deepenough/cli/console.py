@@ -127,21 +127,21 @@ class Console:
             self.out.print(plan_table(found))
 
     def sound(self, data: str | None, as_json: bool, threads: int | None, options: dict[str, Any]) -> None:
-        """Print the sounding of a pretrained network."""
+        """Print the probes of a pretrained network."""
         import torch
 
-        from deepenough.probing.probe import sounding
-        from deepenough.report.tables import sounding_table
+        from deepenough.probing.probe import probe
+        from deepenough.report.tables import probing_table
         from deepenough.training.memory import keep_freed_memory
 
         keep_freed_memory()
         torch.set_num_threads(threads or torch.get_num_threads())
         with Bars(self.progress) as bars:
-            found = sounding(data, reporter=bars, **options)
+            found = probe(data, reporter=bars, **options)
         if as_json:
             print(found.model_dump_json(indent=1))  # noqa: T201
         else:
-            self.out.print(sounding_table(found, self.out.width))
+            self.out.print(probing_table(found, self.out.width))
 
     def report(self, folder: Path) -> None:
         from deepenough import record

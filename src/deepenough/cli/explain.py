@@ -100,9 +100,9 @@ def show_features(console: Console, folder: Path, data: str | None, out: Path | 
     """Look into the model of a run, print the probes, write the page."""
     with Bars(console.progress) as bars:
         found, page = features(folder, data, out=out, limit=limit, reporter=bars)
-    for place in found.sounding.places:
-        told = f"{place.accuracy.value:.1%} ({words.interval(place.accuracy)})"
-        line = f"after {place.place}, depth {place.depth}: {told}"
+    for probe in found.probing.probes:
+        told = f"{probe.accuracy.value:.1%} ({words.interval(probe.accuracy)})"
+        line = f"after {probe.place}, depth {probe.depth}: {told}"
         console.out.print(line, markup=False, highlight=False, soft_wrap=True)
     console.out.print(f"page: {page}", markup=False, highlight=False, soft_wrap=True)
 

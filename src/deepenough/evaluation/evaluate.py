@@ -1,4 +1,4 @@
-"""How well a model does on labelled images that it was not made from."""
+"""The evaluation of a model on labelled images that it was not made from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from deepenough import record
 from deepenough.data import (
     TEST,
     TRAIN,
@@ -22,10 +21,11 @@ from deepenough.data import (
     prepare,
 )
 from deepenough.errors import DeepenoughError, unknown
-from deepenough.experiment import recording as account
+from deepenough.evaluation.metrics import metrics
 from deepenough.model import Model, load
 from deepenough.progress import Reporter
-from deepenough.record import Metrics
+from deepenough.record import FILE, Metrics
+from deepenough.record import load as load_record
 from deepenough.training import evaluate as predictions
 
 SPLITS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
@@ -59,7 +59,7 @@ def evaluate(
         index = np.arange(len(own.labels)) if wanted == "all" else getattr(own.split, wanted)
         with reporter.task(f"evaluating {wanted} images"):
             probabilities = predictions(net.module, own, index, net.preprocess, net.device)
-        return account.metrics(probabilities, own.labels[index], net.classes), []
+        return metrics(probabilities, own.labels[index]), []
     wanted = split or ("test" if (source.splits == TEST).any() else "all")
     index = np.arange(len(source.labels)) if wanted == "all" else np.flatnonzero(source.splits == SPLITS[wanted])
     if not len(index):
@@ -76,18 +76,18 @@ def evaluate(
             advance(min(start + BLOCK, len(index)), len(index))
     if not sum(map(len, labels)):
         raise DeepenoughError(f"{data}: none of its {wanted} images can be read; the first: {left_out[0]}")
-    return account.metrics(np.concatenate(found), np.concatenate(labels), net.classes), left_out
+    return metrics(np.concatenate(found), np.concatenate(labels)), left_out
 
 
 def own_images(run: Path, net: Model, source: Source, data: str | Path) -> Images | None:
     """The images of `data` with the split of a run, where they are those that the run was made from."""
-    if not (run / record.FILE).is_file():
+    if not (run / FILE).is_file():
         return None
-    made = record.load(run)
+    made = load_record(run)
     if from_anywhere(data) != from_anywhere(made.options["data"]):
         return None
     # What a run from scratch found by itself is cached by what it was asked; a pretrained one asked for a framing.
-    images = prepare(source, size=net.preprocess.framing if made.sounding else made.options["size"], seed=made.seed)
+    images = prepare(source, size=net.preprocess.framing if made.probing else made.options["size"], seed=made.seed)
     if made.options["limit"] is not None:
         images = images.subset(made.options["limit"], made.seed)
     return images if images.fingerprint == made.data.fingerprint else None

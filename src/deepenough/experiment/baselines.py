@@ -19,6 +19,8 @@ MOST_PIXELS = 14 * 14  # a side; larger pictures are averaged down to at most th
 
 @dataclass(frozen=True)
 class Baseline:
+    """A model without depth, and its hits on the test images."""
+
     name: str
     correct: int
     count: int

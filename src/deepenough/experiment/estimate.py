@@ -1,4 +1,4 @@
-"""How long a search will take: a few measured steps, times what is planned."""
+"""An estimate of the time and memory of a search: a few measured steps, times what is planned."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deepenough import record as r
 from deepenough.autotuning.measure import at_once, step_bytes
-from deepenough.report.text import duration, foretold
+from deepenough.record import Plan
+from deepenough.record.schema import PlannedRecord
+from deepenough.report.text import duration, estimated
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import CandidateTrainer
-from deepenough.search.rules import Question
+from deepenough.search.question import Question
 from deepenough.search.search import STALLED_AFTER
 from deepenough.training import choose_device
 from deepenough.training.memory import available, peak
@@ -32,11 +33,14 @@ class Planned:
     memory: int
 
 
-def expect(
+def estimate(
     question: Question, search_space: Sequence[Architecture], trainer: CandidateTrainer, time_limit: float | None
-) -> r.Plan:
-    """The time that the search may take, from a few steps of some architectures: between the fewest trainings that can
-    answer, unless the first is right about nearly all images, and all that the budget allows."""
+) -> Plan:
+    """Estimate the time and memory of a search from a few steps of some architectures.
+
+    The time lies between the fewest trainings that can answer (unless the first is right about nearly all images) and
+    all that the budget allows.
+    """
     device = choose_device(trainer.recipe.device).type
     already = peak() or 0 if device == "cpu" else 0  # before steps are measured, which take what trainings will take
     step = max((len(search_space) - 1) // (MEASURED - 1), 1)
@@ -67,31 +71,22 @@ def expect(
     least, most = least + rows[0].again, max(most, least) + rows[-1].again
     if time_limit is not None:
         least, most = min(least, time_limit), min(most, time_limit)
-    return r.Plan(
-        architectures=[
-            r.PlannedArchitecture(
-                name=row.architecture.name,
-                depth=row.architecture.depth,
-                images=row.images,
-                seconds=row.seconds,
-                memory=row.memory,
-            )
-            for row in rows
-        ],
+    return Plan(
+        architectures=[PlannedRecord.model_validate(row) for row in rows],
         least=least,
         most=most,
         memory=already + max(row.memory for row in rows),
     )
 
 
-def expectation(plan: r.Plan | None) -> str:
-    """How long it will take, in a line."""
+def estimate_text(plan: Plan | None) -> str:
+    """The estimate in a line."""
     if plan is None:
         return ""
     first = plan.architectures[0]
     return (
-        f"training is expected to take {foretold(plan)} "
-        f"(depth {first.depth}: {duration(first.seconds)}) and {plan.memory / 1e9:.1f} GB of memory"
+        f"estimate: {estimated(plan)} of training "
+        f"(depth {first.depth}: {duration(first.seconds)}), {plan.memory / 1e9:.1f} GB of memory"
     )
 
 

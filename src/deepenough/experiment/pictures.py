@@ -1,4 +1,4 @@
-"""The pictures that go with a record: mistakes and right answers, with what the network looked at."""
+"""The pictures beside a record: mistakes and right answers, with heat where the network looked."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from PIL import Image
 
 from deepenough.attribution import available, heat, overlay
 from deepenough.data import Images
-from deepenough.files import printable
 from deepenough.model import Model
-from deepenough.record import Example, Mistake
+from deepenough.record import PICTURES
+from deepenough.record.schema import Example, Mistake
 
-FOLDER = "pictures"
 MOST = 24
 MOST_CLASSES = 100
 SIDE = 112  # pixels that pictures with heat have at least, so that the heat is smooth on small images
@@ -31,16 +30,16 @@ def mistakes(images: Images, index: Index, probabilities: Probabilities, run: Pa
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MOST]
     if not len(worst):
         return []
-    (run / FOLDER).mkdir(exist_ok=True)
+    (run / PICTURES).mkdir(exist_ok=True)
     pixels = np.asarray(images.pixels[index[worst]])
     truth = images.labels[index[worst]]
     found = []
     for number, row in enumerate(worst):
-        name = f"{FOLDER}/mistake-{number:02}.png"
+        name = f"{PICTURES}/mistake-{number:02}.png"
         picture(pixels[number]).save(run / name)
         found.append(
             Mistake(
-                name=printable(images.names[int(index[row])]),
+                name=images.names[int(index[row])],
                 truth=images.classes[int(truth[number])],
                 predicted=images.classes[int(predicted[row])],
                 confidence=float(confidence[row]),
@@ -50,14 +49,14 @@ def mistakes(images: Images, index: Index, probabilities: Probabilities, run: Pa
     if available():
         for word, field, targets in (("heat", "heat", predicted[worst]), ("truth", "truth_heat", truth)):
             for number, warm in enumerate(heat(model, pixels, targets)):
-                name = f"{FOLDER}/mistake-{number:02}-{word}.jpg"
+                name = f"{PICTURES}/mistake-{number:02}-{word}.jpg"
                 heated(pixels[number], warm).save(run / name, quality=QUALITY)
                 setattr(found[number], field, name)
     return found
 
 
 def examples(images: Images, index: Index, probabilities: Probabilities, run: Path, model: Model) -> list[Example]:
-    """Save an image of every class (of the first 100) that was classified right, and what was looked at there.
+    """Save a rightly classified image of every class (of the first 100), plain and with heat where the network looked.
 
     Of the right ones it is that whose confidence is the median. None without Captum.
     """
@@ -72,15 +71,15 @@ def examples(images: Images, index: Index, probabilities: Probabilities, run: Pa
             rows.append(own[np.argsort(confidence[own], kind="stable")[len(own) // 2]])
     chosen = np.array(rows, np.int64)
     pixels = np.asarray(images.pixels[index[chosen]])
-    (run / FOLDER).mkdir(exist_ok=True)
+    (run / PICTURES).mkdir(exist_ok=True)
     found = []
     for row, own_pixels, warm in zip(chosen, pixels, heat(model, pixels, labels[chosen]), strict=True):
-        stem = f"{FOLDER}/class-{int(labels[row]):03}"
+        stem = f"{PICTURES}/class-{int(labels[row]):03}"
         picture(own_pixels).save(run / f"{stem}.png")
         heated(own_pixels, warm).save(run / f"{stem}-heat.jpg", quality=QUALITY)
         found.append(
             Example(
-                name=printable(images.names[int(index[row])]),
+                name=images.names[int(index[row])],
                 truth=images.classes[int(labels[row])],
                 confidence=float(confidence[row]),
                 picture=f"{stem}.png",

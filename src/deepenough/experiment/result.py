@@ -1,4 +1,4 @@
-"""From the verdict to the folder that a user keeps: the model, one look at the test images, record and report."""
+"""The folder that a user keeps: the model, one look at the test images, record and report."""
 
 from __future__ import annotations
 
@@ -9,74 +9,77 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from deepenough import record as r
-from deepenough.data import Images
+from deepenough.evaluation.metrics import accuracy, metrics
 from deepenough.experiment import pictures
-from deepenough.experiment import recording as account
 from deepenough.experiment.baselines import baselines
+from deepenough.experiment.recording import plan_outcome, search_cost, warnings
 from deepenough.model import FOLDER, Model, save_model
 from deepenough.nets import dumps, layer_table
 from deepenough.probing.patches import patches
-from deepenough.progress import Reporter
+from deepenough.record import Record, save
+from deepenough.record.schema import BaselineRecord, Decision, LayerRecord, RunStatus
 from deepenough.report import write_report
 from deepenough.search.rules import Verdict
 from deepenough.search.search import Search
 from deepenough.training import Trained, choose_device
 from deepenough.training import evaluate as predictions
 
+TRAIN_IMAGES = 10_000  # that the training accuracy is measured on
 
-def conclude(
-    record: r.Record,
-    search: Search,
-    verdict: Verdict,
-    final: Trained | None,
-    images: Images,
-    folder: Path,
-    reporter: Reporter,
-) -> None:
-    """Save the model, look at the test images once, and write the record and the report."""
-    chosen, classes = verdict.chosen, images.classes
-    state = (final or chosen.trainings[0]).state
+
+def write_result(record: Record, search: Search, verdict: Verdict, final: Trained | None, folder: Path) -> None:
+    """Save the model, look at the test images once, and write the record and the report.
+
+    Args:
+        record: of the run so far.
+        search: the search that is over.
+        verdict: its answer.
+        final: the chosen network trained on all images but test, where folds decided.
+        folder: of the run.
+    """
+    chosen, images, trainer = verdict.chosen, search.trainer.images, search.trainer
     network = replace(chosen.architecture.network, name=chosen.architecture.name)
-    save_model(folder / FOLDER, network, state, images.preprocess, classes)
-    model = Model(network, state, images.preprocess, classes, choose_device(search.trainer.recipe.device))
+    state = (final or chosen.trainings[0]).state
+    save_model(folder / FOLDER, network, state, images.preprocess, images.classes)
+    model = Model(network, state, images.preprocess, images.classes, choose_device(trainer.recipe.device))
+    train = trainer.decision if final else trainer.folds.folds[0].train
+    _look_at_test(record, search, model, train, folder)
+    record.decision = Decision.model_validate(verdict)
+    if record.test:
+        record.decision.advice += warnings(record.test, record.baselines)
+    record.cost = search_cost(search, chosen, final)
+    if record.plan:
+        macs = chosen.architecture.macs
+        again = trainer.way(chosen.architecture).total(record.cost.final / (3 * macs)) if record.cost.final else 0.0
+        record.plan = plan_outcome(record.plan, record.candidates, record.cost, again, model.device.type)
+    record.network = json.loads(dumps(network))
+    record.layers = [LayerRecord.model_validate(row) for row in layer_table(network)]
+    record.status = RunStatus.FINISHED
+    save(record, folder)
+    write_report(folder)
+
+
+def _look_at_test(record: Record, search: Search, model: Model, train: npt.NDArray[np.int64], folder: Path) -> None:
+    """Measure the model and the baselines on the test images, and save pictures of them."""
+    images, seed = search.trainer.images, search.question.seed
+    test, labels = images.split.test, images.labels
 
     def probabilities_of(index: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         return predictions(model.module, images, index, images.preprocess, model.device)
 
-    train = search.trainer.decision if final else search.trainer.folds.folds[0].train
-    test = images.split.test
-    with reporter.task("test images and baselines") as advance:
+    with search.trainer.reporter.task("test images and baselines") as advance:
         probabilities = probabilities_of(test)
-        record.test = account.metrics(probabilities, images.labels[test], classes)
+        record.test = metrics(probabilities, labels[test])
         advance(1, 3)
-        sample = np.sort(np.random.default_rng(search.question.seed).permutation(train)[:10_000])
-        record.train = account.metrics(probabilities_of(sample), images.labels[sample], classes)
+        sample = np.sort(np.random.default_rng(seed).permutation(train)[:TRAIN_IMAGES])
+        record.train = metrics(probabilities_of(sample), labels[sample])
         advance(2, 3)
         record.baselines = [
-            r.Baseline(
-                name=b.name,
-                test=account.accuracy(b.correct, b.count),
-                trained_on=b.trained_on,
-                note=b.note,
-                seconds=b.seconds,
-            )
-            for b in baselines(images, train, test, search.question.seed)
+            BaselineRecord.of(baseline, test=accuracy(baseline.correct, baseline.count))
+            for baseline in baselines(images, train, test, seed)
         ]
         advance(3, 3)
-    if record.sounding:
+    if record.probing:
         record.patches = patches(model, images, train, folder)
     record.mistakes = pictures.mistakes(images, test, probabilities, folder, model)
     record.examples = pictures.examples(images, test, probabilities, folder, model)
-    record.decision = account.decision(verdict)
-    record.decision.advice += account.sobering(record.test, record.baselines)
-    record.cost = account.cost(search, chosen, final)
-    way = search.trainer.way(chosen.architecture)
-    record.plan = account.outcome(
-        record.plan, record.candidates, record.cost, chosen.architecture, way, model.device.type
-    )
-    record.network = json.loads(dumps(network))
-    record.layers = [r.LayerRow.model_validate(row.to_json()) for row in layer_table(network)]
-    record.status = "finished"
-    r.save(record, folder)
-    write_report(folder)

@@ -16,7 +16,6 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from deepenough import record as r
 from deepenough.data import ImageError, Images, Preprocess, Source, open_source, prepare
 from deepenough.data.decode import upright
 from deepenough.data.sources.base import Raw, stamp_of
@@ -27,10 +26,14 @@ from deepenough.model import FOLDER, WEIGHTS, Model, load
 from deepenough.nets.layers import Conv
 from deepenough.nets.shapes import visits
 from deepenough.probing.patches import patches
-from deepenough.probing.probe import sound
+from deepenough.probing.probe import probe_weights
 from deepenough.progress import Reporter
+from deepenough.record import FILE
+from deepenough.record import load as load_record
+from deepenough.record.schema import Patches, Probe, ProbingRecord, RecordModel
 from deepenough.report import text as words
 from deepenough.report.page import data_address, part
+from deepenough.search.question import DecisionBasis, Question
 from deepenough.search.rules import points
 from deepenough.weights import Weights
 from deepenough.weights.inputs import Input
@@ -39,13 +42,13 @@ PAGE, NUMBERS, FILTERS = "features.html", "features.json", "filters.png"
 TILE, GAP, ACROSS, MOST_FILTERS = 44, 4, 16, 64
 
 
-class Features(r.Part):
+class Features(RecordModel):
     """What was seen of a model: the probes by depth, the patches, the first layer's filters."""
 
     model: str
     images: str
-    sounding: r.Sounding
-    patches: list[r.Patches]
+    probing: ProbingRecord
+    patches: list[Patches]
     filters: str
 
 
@@ -103,14 +106,15 @@ def features(
     reporter, model = reporter or Reporter(), load(folder)
     seen = _images(folder, model, data, limit, seed, reporter)
     split = replace(seen.images.split, train=seen.unseen, validation=np.empty(0, np.int64))
-    sounding = sound(_weights(folder, model), replace(seen.images, split=split), seed=seed, reporter=reporter).record
+    images = replace(seen.images, split=split)
+    probing = probe_weights(_weights(folder, model), images, Question(seed=seed), reporter=reporter).record
     place = Path(out) if out is not None else folder / "features"
     place.mkdir(parents=True, exist_ok=True)
     filters(model).save(place / FILTERS)
     found = Features(
         model=str(run),
         images=seen.words,
-        sounding=sounding,
+        probing=probing,
         patches=patches(model, seen.images, seen.shown, place),
         filters=FILTERS,
     )
@@ -122,7 +126,7 @@ def features(
 def _images(
     folder: Path, model: Model, data: str | Path | None, limit: int | None, seed: int, reporter: Reporter
 ) -> Seen:
-    record = r.load(folder) if (folder / r.FILE).is_file() else None
+    record = load_record(folder) if (folder / FILE).is_file() else None
     if data is None and record is None:
         raise DeepenoughError(f"{folder}: a model without a run; give the DATA to look at")
     wanted: Any = record.options["data"] if data is None and record else data
@@ -139,14 +143,14 @@ def _images(
         every = np.sort(np.concatenate([images.split.train, images.split.validation, images.split.test]))
         return Seen(images, every, every, f"{len(every):,} images of {source.name}")
     own = own if limit is None else own.subset(limit, seed)
-    folds = record.decision_images.kind == "out-of-fold"
+    folds = record.decision_images.kind is DecisionBasis.OUT_OF_FOLD
     unseen = own.split.test if folds else np.sort(np.concatenate([own.split.validation, own.split.test]))
     images = replace(own, preprocess=model.preprocess)
     return Seen(images, unseen, own.split.train, f"{len(unseen):,} images that the model was not trained on")
 
 
 def _weights(folder: Path, model: Model) -> Weights:
-    """The model as what a sounding takes."""
+    """The model as weights to probe."""
     p: Preprocess = model.preprocess
     own = Input(p.size, p.shorter, p.interpolation, p.order, p.mean, p.std)
     file = (folder / FOLDER if (folder / FOLDER).is_dir() else folder) / WEIGHTS
@@ -174,10 +178,10 @@ def filters(model: Model) -> Image.Image:
     return sheet
 
 
-def course(places: Sequence[r.Place]) -> str:
+def course(probes: Sequence[Probe]) -> str:
     """How the probes' accuracy goes with depth, in sentences made from the numbers alone."""
-    first, last = places[0], places[-1]
-    best = max(places, key=lambda place: place.accuracy.value)  # the shallowest of equals
+    first, last = probes[0], probes[-1]
+    best = max(probes, key=lambda probe: probe.accuracy.value)  # the shallowest of equals
     right = words.percent(best.accuracy.value)
     told = f"A linear probe does best after {best.place} (depth {best.depth}): it is right on {right} of the images."
     if best is not first:
@@ -195,8 +199,8 @@ def course(places: Sequence[r.Place]) -> str:
     )
 
 
-def _at(place: r.Place) -> str:
-    return f"{place.place} (depth {place.depth}, {words.percent(place.accuracy.value)})"
+def _at(probe: Probe) -> str:
+    return f"{probe.place} (depth {probe.depth}, {words.percent(probe.accuracy.value)})"
 
 
 def page(found: Features, folder: Path) -> str:
@@ -206,9 +210,9 @@ def page(found: Features, folder: Path) -> str:
     template = files("deepenough.explain").joinpath("features.html").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         found=found,
-        course=course(found.sounding.places),
+        course=course(found.probing.probes),
         style=Markup(part("style.css")),
         filters=data_address(folder, found.filters),
         patches=[(each, data_address(folder, each.picture)) for each in found.patches],
-        top=max(place.accuracy.value for place in found.sounding.places),
+        top=max(probe.accuracy.value for probe in found.probing.probes),
     )

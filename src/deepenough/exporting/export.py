@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deepenough import record
 from deepenough.data import Preprocess, open_source
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.evaluation.evaluate import decoded, own_images
@@ -30,6 +29,9 @@ from deepenough.nets import FAMILIES, NETWORKS, Network
 from deepenough.nets.build import build
 from deepenough.nets.choose import choose
 from deepenough.progress import Reporter
+from deepenough.record import FILE
+from deepenough.record import load as load_record
+from deepenough.search.question import DecisionBasis, Metric
 from deepenough.search.statistics import Strata, paired_difference
 from deepenough.weights import load_weights
 from deepenough.weights.inputs import HALF, IMAGENET_MEAN, IMAGENET_STD, Input
@@ -173,7 +175,7 @@ def _subject(
     found = None
     if data is not None:
         found = _of_data(model, data, seed)
-    elif run is not None and (run / record.FILE).is_file():
+    elif run is not None and (run / FILE).is_file():
         found = _of_run(model, run, seed, reporter)
     if found is not None:
         pixels, labels, calibration, source = found
@@ -232,7 +234,7 @@ Found = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.uint8
 
 def _of_run(model: Model, run: Path, seed: int, reporter: Reporter) -> Found | None:
     """The validation images of a run, and training images to calibrate on; None where they are no longer there."""
-    made = record.load(run)
+    made = load_record(run)
     data = made.options["data"]
     try:
         images = own_images(run, model, open_source(data), data)
@@ -246,7 +248,8 @@ def _of_run(model: Model, run: Path, seed: int, reporter: Reporter) -> Found | N
     seen = np.sort(random.permutation(images.split.validation)[:MEASURED])
     fixed = np.sort(random.permutation(images.split.train)[:CALIBRATION])
     pixels = np.array(images.pixels[seen])
-    known = made.decision_images.kind == "out-of-fold"  # then the model was retrained on all but the test images
+    # With folds the model was retrained on all but the test images.
+    known = made.decision_images.kind is DecisionBasis.OUT_OF_FOLD
     source = f"validation images of {run.name}{', which it was trained on too' if known else ''}"
     return pixels, images.labels[seen], np.array(images.pixels[fixed]), source
 
@@ -348,7 +351,7 @@ def _form(name: str) -> str:
 
 def _cost(before: Any, after: Any, labels: npt.NDArray[np.int64]) -> Cost:
     hits = [(logits.argmax(1) == labels).astype(np.float64) for logits in (before, after)]
-    strata = Strata.of(labels, "top1")
+    strata = Strata.of(labels, Metric.TOP1)
     difference = paired_difference(hits[0], hits[1], strata)
     return Cost(
         len(labels), float(hits[0].mean()), float(hits[1].mean()), difference.value, difference.lower, difference.upper

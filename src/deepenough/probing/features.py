@@ -1,4 +1,4 @@
-"""What a trained network makes of images at every depth: one pass, pooled, kept on disk."""
+"""The pooled features of images at every depth of a trained network, from one pass, kept on disk."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def body(weights: Weights, module: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def features(weights: Weights, images: Images, rows: Index, device: torch.device, reporter: Reporter) -> Features:
-    """The features of `rows`, from the cache where they have been made before."""
+    """Compute the features of `rows`, or read them from the cache where they have been made before."""
     network, places = fitting_cuts(weights, images)
     stamp = (VERSION, weights.sha256, repr(network), images.preprocess.to_json(), images.fingerprint)
     digest = hashlib.sha256(repr(stamp).encode())
@@ -78,7 +78,7 @@ def features(weights: Weights, images: Images, rows: Index, device: torch.device
     if found is None:
         try:
             draft = store.draft()
-            seconds = _pass(weights, network, places, images, rows, device, draft, reporter)
+            seconds = _pass(weights, images, rows, device, draft, reporter)
             store.keep(key, draft, key, {"seconds": seconds})
         except OSError as error:
             raise DeepenoughError(
@@ -95,8 +95,6 @@ def features(weights: Weights, images: Images, rows: Index, device: torch.device
 @torch.inference_mode()
 def _pass(
     weights: Weights,
-    network: Network,
-    places: list[Cut],
     images: Images,
     rows: Index,
     device: torch.device,
@@ -104,12 +102,13 @@ def _pass(
     reporter: Reporter,
 ) -> dict[str, float]:
     """Push the images through once; write the features at each place, and give the seconds that an image takes."""
+    network, places = fitting_cuts(weights, images)
     whole = cut(network, places[-1].place, len(images.classes))
     module = build(whole)
     module.load_state_dict(body(weights, module))
     module = place(module, device).eval()
-    taps = _Taps(places, module, device)
-    trial, _ = taps.run(torch.zeros(1, *network.input, device=device))
+    hooks = _Hooks(places, module, device)
+    trial, _ = hooks.run(torch.zeros(1, *network.input, device=device))
     arrays = [
         np.lib.format.open_memmap(folder / f"{number:03}.npy", "w+", np.float32, (len(rows), values.shape[1]))
         for number, values in enumerate(trial)
@@ -119,7 +118,7 @@ def _pass(
     with reporter.task(f"{weights.network.name} at every depth") as advance:
         for start in range(0, len(rows), size):
             batch = normalise(loader.raw(rows[start : start + size]), images.preprocess)
-            pooled, seconds = taps.run(batch.contiguous(memory_format=torch.channels_last))
+            pooled, seconds = hooks.run(batch.contiguous(memory_format=torch.channels_last))
             for array, values in zip(arrays, pooled, strict=True):
                 array[start : start + len(batch)] = values
             times.append([one / len(batch) for one in seconds])
@@ -130,8 +129,8 @@ def _pass(
     return {c.place: seconds for c, seconds in zip(places, middle, strict=True)}
 
 
-class _Taps:
-    """Listens at every place while the whole network runs; pooling does not count in the times."""
+class _Hooks:
+    """Forward hooks that record the output at every place; pooling does not count in the times."""
 
     def __init__(self, places: list[Cut], module: nn.Module, device: torch.device) -> None:
         self.module, self.device = module, device
@@ -139,7 +138,7 @@ class _Taps:
         self.seconds: list[float] = []
         self.started = 0.0
         for c in places:
-            module.get_submodule(c.path).register_forward_hook(self._hear)
+            module.get_submodule(c.path).register_forward_hook(self._record)
 
     def run(self, batch: torch.Tensor) -> tuple[list[npt.NDArray[np.float32]], list[float]]:
         """The pooled features (N, F) at each place, and the seconds to there."""
@@ -147,7 +146,7 @@ class _Taps:
         self.module(batch)
         return self.pooled, self.seconds
 
-    def _hear(self, module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+    def _record(self, module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
         now = time.perf_counter()

@@ -20,7 +20,7 @@ FREE = 1e-6  # the penalty on the biases, which is none
 
 
 @dataclass(frozen=True)
-class Line:
+class LinearProbe:
     """A linear classifier: logits = (x - mean) / std @ weight.T + bias; mean and std (F,), weight (classes, F)."""
 
     mean: Tensor
@@ -53,7 +53,7 @@ def out_of_fold(
     classes: int,
     folds: Sequence[npt.NDArray[np.int64]],
 ) -> npt.NDArray[np.float32]:
-    """Probabilities (n, classes) of every image by a probe that has not seen its fold.
+    """Predict every image by a probe that has not seen its fold: probabilities (n, classes).
 
     `x` (n, F); `folds` holds the rows of each fold. The strength of each fold's probe is chosen on another fold, by a
     probe that has seen neither.
@@ -72,18 +72,18 @@ def out_of_fold(
     return found
 
 
-def fit(
+def fit_probe(
     x: npt.NDArray[np.float32],
     labels: npt.NDArray[np.int64],
     classes: int,
     folds: Sequence[npt.NDArray[np.int64]],
-) -> Line:
-    """A probe on all of `x` (n, F); its strength is the one that does best out of `folds`, by its loss."""
+) -> LinearProbe:
+    """Fit a probe on all of `x` (n, F); its strength is the one that does best out of `folds`, by its loss."""
     scale, y = _Scale.of(torch.from_numpy(x)), torch.from_numpy(labels)
     features = scale.apply(torch.from_numpy(x))
     (strength,) = set(_choose(features, y, classes, folds, outer=False))
     (weight,) = _Solver(features, y, classes, torch.ones(len(y), 1)).solve(strength)
-    return Line(scale.mean, scale.std, weight[:-1].T.contiguous(), weight[-1], strength)
+    return LinearProbe(scale.mean, scale.std, weight[:-1].T.contiguous(), weight[-1], strength)
 
 
 def _choose(

@@ -1,4 +1,4 @@
-"""What a network looks for at a few depths: the patches that excite its strongest channels most."""
+"""The image patches that excite the strongest channels of a network most, at a few depths."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 
 from deepenough.data import Images
-from deepenough.experiment.pictures import FOLDER
 from deepenough.model import Model
 from deepenough.nets import depth
 from deepenough.nets.cut import Cut, cut, cuts
 from deepenough.nets.receptive_field import Field, extents
-from deepenough.record import Patches
+from deepenough.record import PICTURES
+from deepenough.record.schema import Patches
 from deepenough.search.folds import Index
 from deepenough.training.evaluate import evaluation_batch
 from deepenough.training.feed import Loader, normalise
@@ -35,7 +35,7 @@ class _Peaks:
     places: list[npt.NDArray[np.int64]]
     width: int = 0
 
-    def hear(self, module: object, inputs: Any, output: torch.Tensor) -> None:
+    def record(self, module: object, inputs: Any, output: torch.Tensor) -> None:
         values, places = output.flatten(2).max(2)
         self.values.append(values.float().cpu().numpy())
         self.places.append(places.cpu().numpy())
@@ -55,7 +55,7 @@ def patches(model: Model, images: Images, rows: Index, run: Path) -> list[Patche
     chosen = [places[n] for n in dict.fromkeys(np.linspace(0, len(places) - 1, DEPTHS).round().astype(int).tolist())]
     peaks = [_Peaks([], []) for _ in chosen]
     hooks = [
-        model.module.get_submodule(c.path).register_forward_hook(p.hear) for c, p in zip(chosen, peaks, strict=True)
+        model.module.get_submodule(c.path).register_forward_hook(p.record) for c, p in zip(chosen, peaks, strict=True)
     ]
     loader, size = Loader(images, model.device), evaluation_batch(*images.preprocess.size)
     for start in range(0, len(rows), size):
@@ -63,12 +63,12 @@ def patches(model: Model, images: Images, rows: Index, run: Path) -> list[Patche
         model.module(batch.contiguous(memory_format=torch.channels_last))
     for hook in hooks:
         hook.remove()
-    (run / FOLDER).mkdir(exist_ok=True)
+    (run / PICTURES).mkdir(exist_ok=True)
     found = []
     for c, peak in zip(chosen, peaks, strict=True):
         field = where[str(_last(c, where))]
         picture, channels = _picture(images, rows, peak, field)
-        name = f"{FOLDER}/patches-{c.place}.png"
+        name = f"{PICTURES}/patches-{c.place}.png"
         picture.save(run / name)
         found.append(
             Patches(

@@ -1,4 +1,4 @@
-"""Fine-tuning: which pretrained weights are taken, and what each cut of their network starts from."""
+"""Fine-tuning: the choice of pretrained weights, and the initial state of each cut of their network."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from deepenough.data import ImageError, Source, header
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.options import Options
 from deepenough.files import write_whole
-from deepenough.probing.linear_probe import Line
-from deepenough.probing.probe import Sounding
+from deepenough.probing.linear_probe import LinearProbe
+from deepenough.probing.probe import Probing, initial_state
 from deepenough.progress import Reporter
 from deepenough.search.architectures import Architecture, cut_architectures
 from deepenough.search.folds import Index
@@ -33,34 +33,34 @@ DEFAULTS = {
 
 @dataclass(frozen=True, eq=False)
 class Pretrained:
-    """A sounded network, and its cuts as the architectures of a search space."""
+    """A probed network, and its cuts as the architectures of a search space."""
 
-    sounding: Sounding
+    probing: Probing
     architectures: tuple[Architecture, ...]
 
     @classmethod
-    def of(cls, sounding: Sounding) -> Pretrained:
-        named = [(place.cut.place, place.network) for place in sounding.places]
-        return cls(sounding, cut_architectures(sounding.weights.network.name, named))
+    def of(cls, probing: Probing) -> Pretrained:
+        named = [(probed.cut.place, probed.network) for probed in probing.cuts]
+        return cls(probing, cut_architectures(probing.weights.network.name, named))
 
     def start(self, architecture: Architecture, rows: Index, folder: Path) -> Mapping[str, torch.Tensor]:
-        """What the training in `folder` starts from. Its head is kept there: a resumed one starts from the same."""
-        place, file = self.sounding.places[architecture.blocks], folder / HEAD
+        """The initial state of the training in `folder`. Its head is kept there: a resumed one starts from the same."""
+        probed, file = self.probing.cuts[architecture.blocks], folder / HEAD
         if file.is_file():
             kept = load(file.read_bytes())
-            line = Line(kept["mean"], kept["std"], kept["weight"], kept["bias"], float(kept["strength"]))
+            probe = LinearProbe(kept["mean"], kept["std"], kept["weight"], kept["bias"], float(kept["strength"]))
         else:
-            line = self.sounding.probe(place, rows)
-            tensors = {name: getattr(line, name) for name in ("mean", "std", "weight", "bias")}
+            probe = self.probing.fit_probe(probed, rows)
+            tensors = {name: getattr(probe, name) for name in ("mean", "std", "weight", "bias")}
             folder.mkdir(parents=True, exist_ok=True)
-            write_whole(file, save({**tensors, "strength": torch.tensor(line.strength)}))
-        return self.sounding.start(place, line)
+            write_whole(file, save({**tensors, "strength": torch.tensor(probe.strength)}))
+        return initial_state(self.probing.weights, probed.network, probe)
 
 
 def choose_weights(asked: Options, source: Source, reporter: Reporter) -> Weights | None:
-    """The weights that were asked for; or, for photos, good ones that are cached or can be fetched; or none.
+    """Load the weights that were asked for; or, for photos, good ones that are cached or can be fetched; or none.
 
-    Says which and why.
+    The user is told the choice and its reason.
     """
     if asked.weights is not None:
         return load_weights(asked.weights, network=asked.network, preprocess=asked.preprocess, reporter=reporter)
@@ -77,17 +77,17 @@ def choose_weights(asked: Options, source: Source, reporter: Reporter) -> Weight
     try:
         weights = load_weights(name, reporter=reporter)
     except DeepenoughError as error:
-        reporter.say(f"from scratch: these are photos, but {name} can't be had ({error})")
+        reporter.say(f"training from scratch, although these are photos: {name} is not available ({error})")
         return None
     reporter.say(
-        f"pretrained: these are photos, and few photos learn most from a trained network; {name} "
-        f"{'suits a GPU' if gpu else 'is quick enough without a GPU'} (--weights for another, --scratch for none)"
+        f"pretrained: these are photos, and a trained network needs fewer of them; {name} "
+        f"{'suits a GPU' if gpu else 'is fast enough without a GPU'} (--weights for another, --scratch for none)"
     )
     return weights
 
 
 def are_photos(source: Source) -> bool:
-    """Whether the images are of photos' size: half of the first ones have a shorter side of 64 pixels and more."""
+    """Tell if the images are of photos' size: half of the first ones have a shorter side of 64 pixels and more."""
     sides = []
     for row in range(0, len(source), max(1, len(source) // LOOKED_AT)):
         try:

@@ -1,4 +1,4 @@
-"""Sounding: how deep a pretrained network has to be for a task, told by a linear probe at every depth."""
+"""Probing: a linear probe at every depth of a pretrained network tells how deep it has to be for a task."""
 
 from __future__ import annotations
 
@@ -11,26 +11,25 @@ from typing import Any
 import numpy as np
 import torch
 
-from deepenough import record as r
-from deepenough.data import Images, Preprocess, Source, make_folds, open_source, prepare, sample
-from deepenough.errors import unknown
-from deepenough.experiment.options import check_margin
-from deepenough.experiment.recording import accuracy as counted
+from deepenough.data import Images, make_folds, open_source, sample
+from deepenough.evaluation.metrics import accuracy
+from deepenough.experiment.options import Options
 from deepenough.nets import Network, depth, macs, parameters
 from deepenough.nets.build import build
 from deepenough.nets.cut import HEAD, SCALE, Cut, cut
 from deepenough.nets.shapes import visits
 from deepenough.probing.features import Features, body, features, fitting_cuts
-from deepenough.probing.linear_probe import Line, fit, out_of_fold
+from deepenough.probing.images import images_for_weights
+from deepenough.probing.linear_probe import LinearProbe, fit_probe, out_of_fold
 from deepenough.progress import Reporter
+from deepenough.record.schema import Probe, ProbingRecord
 from deepenough.search.folds import Index
+from deepenough.search.question import Question
 from deepenough.search.rules import points
 from deepenough.search.statistics import Hits, Strata, paired_difference, z_score
 from deepenough.training import choose_device
 from deepenough.weights import Weights, load_weights
-from deepenough.weights.grey import grey
 
-FRAMINGS = ("source", "whole")
 FOLDS = 5
 MOST_IMAGES = 20_000  # more are not needed to tell half a point
 MOST_FEATURES = 10**9  # of all images at all places, float32: ResNet-152 has 95,744 an image
@@ -38,8 +37,8 @@ TWO_SIDED = 0.975
 
 
 @dataclass(frozen=True, eq=False)
-class Sounded:
-    """One place: the network cut there, and for every image whether the probe was right."""
+class ProbedCut:
+    """One place: the network cut there, and for every image 1 where the probe was right, else 0."""
 
     cut: Cut
     network: Network
@@ -47,98 +46,56 @@ class Sounded:
 
 
 @dataclass(frozen=True, eq=False)
-class Sounding:
+class Probing:
     """Every place of one pretrained network, shallow to deep; the last is the whole network."""
 
     weights: Weights
     images: Images
     features: Features
-    places: tuple[Sounded, ...]
-    record: r.Sounding
+    cuts: tuple[ProbedCut, ...]
+    record: ProbingRecord
 
     @property
     def proposed(self) -> int:
         """The number of the proposed place."""
-        return next(number for number, p in enumerate(self.record.places) if p.place == self.record.proposed)
+        return next(number for number, p in enumerate(self.record.probes) if p.place == self.record.proposed)
 
-    def probe(self, place: Sounded, rows: Index) -> Line:
-        """A probe fitted on `rows` alone, so that held-out images stay unseen by what starts from it."""
+    def fit_probe(self, probed: ProbedCut, rows: Index) -> LinearProbe:
+        """Fit a probe on `rows` alone, so that held-out images stay unseen by what starts from it."""
         rows = rows[np.isin(rows, self.features.rows)]
         labels, classes = self.images.labels[rows], len(self.images.classes)
-        return fit(self.features.of(place.cut.place, rows), labels, classes, folds_of(self.images, rows, seed=0))
-
-    def start(self, place: Sounded, line: Line) -> dict[str, torch.Tensor]:
-        """The weights that fine-tuning starts from: the pretrained ones up to the place, and `line` as the head."""
-        return started(self.weights, place.network, line)
+        folds = folds_of(self.images, rows, seed=0)
+        return fit_probe(self.features.of(probed.cut.place, rows), labels, classes, folds)
 
 
-def started(weights: Weights, network: Network, line: Line) -> dict[str, torch.Tensor]:
-    """The state of a cut network that predicts as the probe `line` does: pretrained, with the probe as its head."""
+def initial_state(weights: Weights, network: Network, probe: LinearProbe) -> dict[str, torch.Tensor]:
+    """The state of a cut network that predicts as the probe does: pretrained, with the probe as its head."""
     module = build(network)
     state = body(weights, module)
     scale: Any = module.get_submodule(SCALE)
-    state[f"{SCALE}.running_mean"], state[f"{SCALE}.running_var"] = line.mean, line.std**2 - scale.eps
-    return state | {f"{HEAD}.weight": line.weight, f"{HEAD}.bias": line.bias}
+    state[f"{SCALE}.running_mean"], state[f"{SCALE}.running_var"] = probe.mean, probe.std**2 - scale.eps
+    return state | {f"{HEAD}.weight": probe.weight, f"{HEAD}.bias": probe.bias}
 
 
-def ready(
-    weights: Weights,
-    source: Source,
-    *,
-    framing: str,
-    size: int | None,
-    seed: int,
-    limit: int | None,
-    reporter: Reporter,
-    cache_limit: float | None = None,
-) -> tuple[Weights, Images]:
-    """The images as the weights expect them, and the weights as the images need them (grey ones, another size).
+def probe(
+    data: str | Path | None, *, weights: str, framing: str = "source", reporter: Reporter | None = None, **options: Any
+) -> ProbingRecord:
+    """Measure how much of the task a linear probe solves at every depth of a pretrained network.
 
-    `framing` is "source", the centre that the weights' source cuts out, or "whole": scaled to be seen as far as the
-    shape allows. On clothing, the whole is worth two points (benchmarks/LOG.md).
+    Args:
+        data: the images, as `deepenough probe` takes them.
+        weights: a name or a file.
+        framing: "source", the centre that the weights' source cuts out, or "whole".
+        reporter: is told how far it has come.
+        options: the others of `deepenough probe`, see `Options`.
     """
-    if framing not in FRAMINGS:
-        raise unknown("framing", framing, FRAMINGS)
-    published = Preprocess.of(weights.input).framing
-    own = published if framing == "source" else replace(published, shorter=None)
-    wanted = own if size is None else own.resized(size)
-    reporter.say(
-        f"{weights.name}: {weights.network.name}, read as {weights.source}'s; each image "
-        f"{replace(weights.input, size=wanted.size, shorter=wanted.shorter)}"
-    )
-    with reporter.task("reading images") as advance:
-        images = prepare(source, size=wanted, seed=seed, progress=advance, cache_limit=cache_limit, limit=limit)
-    weights = grey(weights) if images.preprocess.channels == 1 else weights
-    given = Preprocess.of(weights.input)
-    preprocess = replace(given, size=wanted.size, shorter=wanted.shorter)
-    return weights, replace(images, preprocess=preprocess)
-
-
-def sounding(
-    data: str | Path | None,
-    *,
-    weights: str,
-    network: str | None = None,
-    preprocess: str | None = None,
-    framing: str = "source",
-    size: int | None = None,
-    limit: int | None = None,
-    margin: float = 0.01,
-    device: str | None = None,
-    seed: int = 0,
-    reporter: Reporter | None = None,
-) -> r.Sounding:
-    """How much of the task is solved at every depth of the pretrained network `weights`, a name or a file.
-
-    What `deepenough sound` prints; the options are the same.
-    """
+    asked = Options.from_json({"weights": weights, "framing": framing, **options})
     reporter = reporter or Reporter()
-    check_margin(margin)
     source = open_source(data)
-    loaded = load_weights(weights, network=network, preprocess=preprocess, reporter=reporter)
-    loaded, images = ready(loaded, source, framing=framing, size=size, seed=seed, limit=limit, reporter=reporter)
-    found = sound(loaded, images, margin=margin, seed=seed, device=choose_device(device or "auto"), reporter=reporter)
-    return found.record
+    loaded = load_weights(weights, network=asked.network, preprocess=asked.preprocess, reporter=reporter)
+    loaded, images = images_for_weights(loaded, source, asked, reporter)
+    question = Question(margin=asked.margin, seed=asked.seed)
+    return probe_weights(loaded, images, question, choose_device(asked.device or "auto"), reporter).record
 
 
 def folds_of(images: Images, rows: Index, seed: int, k: int = FOLDS) -> list[Index]:
@@ -148,20 +105,23 @@ def folds_of(images: Images, rows: Index, seed: int, k: int = FOLDS) -> list[Ind
     return [held_out for _, held_out in make_folds(images.labels[rows], groups, np.arange(len(rows)), k, seed)]
 
 
-def sound(
+def probe_weights(
     weights: Weights,
     images: Images,
-    *,
-    margin: float = 0.01,
-    metric: str = "top1",
-    target: float | None = None,
-    seed: int = 0,
+    question: Question,
     device: torch.device | str = "cpu",
     reporter: Reporter | None = None,
-) -> Sounding:
+) -> Probing:
     """Push all images that are not test through the network once, and judge a probe at every place where it can end.
 
-    Each image is judged by a probe that was fitted without its fold. `weights` and `images` are what `ready` gave.
+    Each image is judged by a probe that was fitted without its fold.
+
+    Args:
+        weights: those that `images_for_weights` gave.
+        images: likewise.
+        question: its margin, metric, target and seed count.
+        device: for the pass through the network.
+        reporter: is told how far it has come.
     """
     reporter, began = reporter or Reporter(), time.perf_counter()
     rows = np.sort(np.concatenate([images.split.train, images.split.validation]))
@@ -169,97 +129,101 @@ def sound(
     network, where = fitting_cuts(weights, images)
     networks = [cut(network, c.place, classes) for c in where]
     width = sum(visit.input[0] for *_, visit in map(visits, networks))
-    rows = sample(images.labels, rows, min(MOST_IMAGES, MOST_FEATURES // width), seed)
+    rows = sample(images.labels, rows, min(MOST_IMAGES, MOST_FEATURES // width), question.seed)
     seen = features(weights, images, rows, torch.device(device), reporter)
     labels = images.labels[rows]
-    folds = folds_of(images, rows, seed)
-    places = []
+    folds = folds_of(images, rows, question.seed)
+    probed = []
     with reporter.task("probes") as advance:
         for number, (c, short) in enumerate(zip(where, networks, strict=True)):
             advance(number, len(where), c.place)
             probabilities = out_of_fold(np.array(seen.pooled[c.place]), labels, classes, folds)
             hits: Hits = (probabilities.argmax(axis=1) == labels).astype(np.float64)
-            places.append(Sounded(c, short, hits))
+            probed.append(ProbedCut(c, short, hits))
         advance(len(where), len(where), "")
-    strata = Strata.of(labels, metric)
-    account = _account(weights, images, places, seen, strata, len(folds), margin, metric, target)
-    account.seconds = time.perf_counter() - began
-    return Sounding(weights, images, seen, tuple(places), account)
-
-
-def _account(
-    weights: Weights,
-    images: Images,
-    places: Sequence[Sounded],
-    seen: Features,
-    strata: Strata,
-    folds: int,
-    margin: float,
-    metric: str,
-    target: float | None,
-) -> r.Sounding:
-    whole, count = places[-1], len(seen.rows)
-    given = replace(weights.input, size=images.preprocess.size, shorter=images.preprocess.shorter)
-    best = max(places, key=lambda place: strata.accuracy(place.hits))
-    ruled_out = [paired_difference(best.hits, p.hits, strata).lower > margin and p is not best for p in places]
-    rows = []
-    for place, out in zip(places, ruled_out, strict=True):
-        pair = paired_difference(whole.hits, place.hits, strata, TWO_SIDED)
-        rows.append(
-            r.Place(
-                place=place.cut.place,
-                depth=depth(place.network),
-                parameters=parameters(place.network),
-                macs=macs(place.network),
-                milliseconds=1000 * seen.seconds[place.cut.place],
-                accuracy=counted(round(float(place.hits.sum())), count),
-                difference=pair.value,
-                low=pair.lower,
-                high=pair.upper,
-                ruled_out=out,
-            )
-        )
-    resolves = _resolves(places, strata)
-    if target is None:
-        proposed = next(row for row in rows if not row.ruled_out)
-        reason = f"the shallowest that is not ruled out as more than {points(margin)} worse than the best place"
-        if number := rows.index(proposed):
-            worse = paired_difference(best.hits, places[number - 1].hits, strata)
-            reason += (
-                f" ({rows[number - 1].place} is {points(worse.value)} worse than {best.cut.place}, at least "
-                f"{points(worse.lower)})"
-            )
-    else:
-        proposed = next((row for row in rows if row.accuracy.value >= target), rows[-1])
-        reached = proposed.accuracy.value >= target
-        reason = f"the shallowest whose probe {'reaches' if reached else 'may be trained to'} {target:.1%}"
-    proposal = "the whole network" if proposed is rows[-1] else f"a cut after {proposed.place}"
-    text = (
-        f"with {count:,} images, differences under {points(resolves)} can't be told; the probes propose {proposal} "
-        f"(depth {proposed.depth} of {rows[-1].depth}), {reason}; fine-tuning decides"
-    )
-    commonest = np.bincount(images.labels[seen.rows]).max() / count
-    if max(row.accuracy.low for row in rows) <= commonest:
-        text += f". But no probe is shown to do better than naming the most frequent class ({commonest:.1%})"
-    return r.Sounding(
+    strata = Strata.of(labels, question.metric)
+    probes = _probes(probed, seen, strata, question.margin)
+    resolves = _resolves(probed, strata)
+    proposed, reason = _proposal(probes, probed, strata, question)
+    record = ProbingRecord(
         weights=weights.name,
         source=weights.source,
         network=weights.network.name,
         sha256=weights.sha256,
-        input=str(given),
-        images=count,
-        folds=folds,
-        metric=metric,  # type: ignore[arg-type]
-        margin=margin,
+        input=str(replace(weights.input, size=images.preprocess.size, shorter=images.preprocess.shorter)),
+        images=len(rows),
+        folds=len(folds),
+        metric=question.metric,
+        margin=question.margin,
         resolves=resolves,
-        places=rows,
+        probes=probes,
         proposed=proposed.place,
-        text=text,
-        seconds=0.0,
+        text=_text(probes, proposed, reason, resolves, float(np.bincount(labels).max() / len(rows))),
+        seconds=time.perf_counter() - began,
     )
+    return Probing(weights, images, seen, tuple(probed), record)
 
 
-def _resolves(places: Sequence[Sounded], strata: Strata) -> float:
+def _probes(probed: Sequence[ProbedCut], seen: Features, strata: Strata, margin: float) -> list[Probe]:
+    """Every probe with its accuracy, and its difference from that of the whole network."""
+    best = max(probed, key=lambda each: strata.accuracy(each.hits))
+    rows = []
+    for each in probed:
+        pair = paired_difference(probed[-1].hits, each.hits, strata, TWO_SIDED)
+        rows.append(
+            Probe(
+                place=each.cut.place,
+                depth=depth(each.network),
+                parameters=parameters(each.network),
+                macs=macs(each.network),
+                milliseconds=1000 * seen.seconds[each.cut.place],
+                accuracy=accuracy(round(float(each.hits.sum())), len(seen.rows)),
+                difference=pair.value,
+                low=pair.lower,
+                high=pair.upper,
+                ruled_out=each is not best and paired_difference(best.hits, each.hits, strata).lower > margin,
+            )
+        )
+    return rows
+
+
+def _proposal(
+    probes: Sequence[Probe], probed: Sequence[ProbedCut], strata: Strata, question: Question
+) -> tuple[Probe, str]:
+    """The place to cut that the probes propose, and the reason."""
+    if question.target is not None:
+        proposed = next((row for row in probes if row.accuracy.value >= question.target), probes[-1])
+        reached = proposed.accuracy.value >= question.target
+        return proposed, (
+            f"the shallowest whose probe reaches {question.target:.1%}"
+            if reached
+            else f"as no probe reaches {question.target:.1%}, which fine-tuning may"
+        )
+    number, proposed = next((number, row) for number, row in enumerate(probes) if not row.ruled_out)
+    reason = f"the shallowest not ruled out as more than {points(question.margin)} worse than the best place"
+    if number:
+        best = max(probed, key=lambda each: strata.accuracy(each.hits))
+        worse = paired_difference(best.hits, probed[number - 1].hits, strata)
+        reason += (
+            f" ({probes[number - 1].place} is {points(worse.value)} worse than {best.cut.place}, at least "
+            f"{points(worse.lower)})"
+        )
+    return proposed, reason
+
+
+def _text(probes: Sequence[Probe], proposed: Probe, reason: str, resolves: float, most_frequent: float) -> str:
+    """The proposal in sentences; `most_frequent` is the share of the most frequent class."""
+    proposal = "the whole network" if proposed is probes[-1] else f"a cut after {proposed.place}"
+    text = (
+        f"with {probes[0].accuracy.count:,} images, differences below {points(resolves)} can't be told; the probes "
+        f"propose {proposal} (depth {proposed.depth} of {probes[-1].depth}), {reason}; fine-tuning decides"
+    )
+    if max(row.accuracy.low for row in probes) <= most_frequent:
+        text += f". But no probe is shown to beat always naming the most frequent class ({most_frequent:.1%})"
+    return text
+
+
+def _resolves(probed: Sequence[ProbedCut], strata: Strata) -> float:
     """The smallest paired difference that these images can tell: that of the two best places."""
-    top = sorted(places, key=lambda place: strata.accuracy(place.hits))[-2:]
+    top = sorted(probed, key=lambda each: strata.accuracy(each.hits))[-2:]
     return z_score() * paired_difference(top[-1].hits, top[0].hits, strata).standard_error

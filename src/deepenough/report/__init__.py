@@ -1,4 +1,4 @@
-"""What a run shows: `write_report` makes the page, `deepenough.report.tables` the tables of the terminal."""
+"""Reports of a run: `write_report` makes the page, `deepenough.report.tables` the tables of the terminal."""
 
 from __future__ import annotations
 

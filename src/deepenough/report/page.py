@@ -11,8 +11,8 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from deepenough import record as r
 from deepenough.files import write_whole
+from deepenough.record import Record, load
 from deepenough.report import text as words
 from deepenough.report.figures import figures
 
@@ -24,13 +24,13 @@ KINDS = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif
 
 def write_report(run: Path) -> Path:
     """Write `run/report.html` from `run/record.json`, whole or not at all, and return its path."""
-    record = r.load(run)
+    record = load(run)
     path = run / FILE
     write_whole(path, render(record, run))
     return path
 
 
-def render(record: r.Record, run: Path) -> str:
+def render(record: Record, run: Path) -> str:
     """The page as text; pictures are read from the folder `run`."""
     from plotly.offline import get_plotlyjs  # slow to import, and wanted by nothing else
 
@@ -79,7 +79,7 @@ def embedded(content: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _confusions(record: r.Record) -> list[tuple[str, str, int]]:
+def _confusions(record: Record) -> list[tuple[str, str, int]]:
     """The most frequent mistakes on the test images: true class, predicted class, images."""
     if record.test is None:
         return []

@@ -1,4 +1,4 @@
-"""What a record says, as rich renderables for the terminal."""
+"""The tables of a record for the terminal, as rich renderables."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from deepenough.record import Comparison, Metrics, Plan, Record, Sounding
+from deepenough.record import Metric, Metrics, Plan, Record
+from deepenough.record.schema import ComparisonRecord, ProbingRecord
 from deepenough.report import text as words
 
 BARS_FROM = 120
-"""Columns of a terminal from which a sounding is drawn too; below, its numbers need the room."""
+"""Columns of a terminal from which the probes are drawn too; below, their numbers need the room."""
 
 
 def evidence(record: Record, report: Path | None = None, width: int = BARS_FROM) -> Group:
@@ -25,15 +26,15 @@ def evidence(record: Record, report: Path | None = None, width: int = BARS_FROM)
     `width` is that of the terminal, in columns.
     """
     parts: list[RenderableType] = [answer(record)]
-    if record.sounding is not None:
-        parts += [Padding(sounding_table(record.sounding, width), (1, 0, 0, 0))]
+    if record.probing is not None:
+        parts += [Padding(probing_table(record.probing, width), (1, 0, 0, 0))]
     if record.candidates:
-        parts += [Padding(candidates(record), (1, 0, 0, 0))]
+        parts += [Padding(_candidates(record), (1, 0, 0, 0))]
     if record.test is not None:
-        parts += [Padding(test(record), (1, 0, 0, 0))]
-    parts += [Text(), cost(record), data(record)]
+        parts += [Padding(_test(record), (1, 0, 0, 0))]
+    parts += [Text(), Text(f"Cost: {words.cost(record)}."), Text(f"Data: {words.problems(record)}.")]
     if report is not None:
-        parts.append(to_open(report))
+        parts.append(Text.assemble("Report: ", (str(report), "bold")))
     return Group(*parts)
 
 
@@ -48,7 +49,7 @@ def answer(record: Record) -> Text:
     return text
 
 
-def candidates(record: Record) -> Table:
+def _candidates(record: Record) -> Table:
     """One row a candidate, shallow first."""
     table = Table(
         title=f"Decided on {words.images(record)}",
@@ -59,7 +60,7 @@ def candidates(record: Record) -> Table:
         padding=(0, 1, 0, 0),
         collapse_padding=True,
     )
-    name = "balanced" if record.question.metric == "balanced" else "accuracy"
+    name = "balanced" if record.question.metric is Metric.BALANCED else "accuracy"
     table.add_column("network", overflow="fold")
     for header in ("depth", "params", "MACs", f"{name}\n(95% interval)", "below best\n(bounds), points"):
         table.add_column(header, justify="right")
@@ -67,7 +68,7 @@ def candidates(record: Record) -> Table:
     table.add_column("cost", justify="right")
     compared = {pair.candidate: pair for pair in record.decision.comparisons} if record.decision else {}
     for candidate in sorted(record.candidates, key=lambda c: (c.depth, c.width, c.family, c.seed)):
-        chosen = record.decision is not None and candidate.name == record.decision.candidate
+        chosen = record.decision is not None and candidate.name == record.decision.chosen
         table.add_row(
             Text(candidate.name),
             str(candidate.depth),
@@ -88,19 +89,19 @@ def _accuracy(record: Record, name: str) -> str:
     if value is None or candidate.decision is None:
         return "–"
     interval = words.interval(candidate.decision.top1)
-    return words.percent(value) + ("" if record.question.metric == "balanced" else f"\n{interval}")
+    return words.percent(value) + ("" if record.question.metric is Metric.BALANCED else f"\n{interval}")
 
 
-def _difference(record: Record, name: str, pair: Comparison | None) -> str:
+def _difference(record: Record, name: str, pair: ComparisonRecord | None) -> str:
     if pair is None:
         return "best" if record.decision and record.decision.best == name else "–"
     return f"{words.points(pair.difference)}\n{words.points(pair.lower)} to {words.points(pair.upper)}"
 
 
-def sounding_table(sounding: Sounding, width: int = BARS_FROM) -> Group:
-    """What a sounding found: a row a place, accuracy drawn as a bar where there is room, the proposed cut marked."""
+def probing_table(probing: ProbingRecord, width: int = BARS_FROM) -> Group:
+    """The probes: a row a place, accuracy drawn as a bar where there is room, the proposed cut marked."""
     table = Table(
-        title=f"{sounding.weights} ({sounding.network}) on {sounding.images:,} images, {sounding.folds} folds",
+        title=f"{probing.weights} ({probing.network}) on {probing.images:,} images, {probing.folds} folds",
         title_justify="left",
         title_style="dim",
         box=box.SIMPLE_HEAD,
@@ -112,30 +113,30 @@ def sounding_table(sounding: Sounding, width: int = BARS_FROM) -> Group:
     table.add_column("cut after", overflow="fold", min_width=len("proposed"))
     for header in ("depth", "params", "MACs", "ms", "accuracy", "95% interval", "below whole,\npoints (95%)"):
         table.add_column(header, justify="right", no_wrap=True)
-    shares = [place.accuracy.value for place in sounding.places]
+    shares = [probe.accuracy.value for probe in probing.probes]
     low = max(0.0, min(shares) - 0.05)
     if drawn:
         table.add_column(f"{words.percent(low, 0)} to {words.percent(max(shares), 0)}", width=24)
-    for place in sounding.places:
-        whole, mark = place is sounding.places[-1], place.place == sounding.proposed
-        half = (place.high - place.low) / 2
+    for probe in probing.probes:
+        whole, mark = probe is probing.probes[-1], probe.place == probing.proposed
+        half = (probe.high - probe.low) / 2
         table.add_row(
-            Text(place.place + said[0] * whole + said[1] * mark),
-            str(place.depth),
-            words.amount(place.parameters),
-            words.amount(place.macs),
-            f"{place.milliseconds:.2f}",
-            words.percent(place.accuracy.value),
-            words.interval(place.accuracy),
-            "" if whole else f"{words.points(place.difference)} ± {100 * half:.1f}",
-            *([Bar(max(shares) - low, 0, place.accuracy.value - low, color="green" if mark else "blue")] * drawn),
-            style="bold" if mark else "dim" if place.ruled_out else "",
+            Text(probe.place + said[0] * whole + said[1] * mark),
+            str(probe.depth),
+            words.amount(probe.parameters),
+            words.amount(probe.macs),
+            f"{probe.milliseconds:.2f}",
+            words.percent(probe.accuracy.value),
+            words.interval(probe.accuracy),
+            "" if whole else f"{words.points(probe.difference)} ± {100 * half:.1f}",
+            *([Bar(max(shares) - low, 0, probe.accuracy.value - low, color="green" if mark else "blue")] * drawn),
+            style="bold" if mark else "dim" if probe.ruled_out else "",
         )
-    note = f"{sounding.text[:1].upper()}{sounding.text[1:]}."
-    return Group(table, Text(note), Text(f"{sounding.input}; {sounding.seconds:.0f} s"))
+    note = f"{probing.text[:1].upper()}{probing.text[1:]}."
+    return Group(table, Text(note), Text(f"{probing.input}; {probing.seconds:.0f} s"))
 
 
-def test(record: Record) -> Table:
+def _test(record: Record) -> Table:
     """Accuracy on the test images beside the baselines, each with count and interval."""
     table = Table(
         title="Test images, looked at once", title_justify="left", title_style="dim", box=box.SIMPLE_HEAD,
@@ -146,24 +147,12 @@ def test(record: Record) -> Table:
         table.add_column(header, justify="right")
     rows = [(baseline.name, baseline.test, "") for baseline in record.baselines]
     if record.test is not None:
-        chosen = record.decision.candidate if record.decision else "the network"
+        chosen = record.decision.chosen if record.decision else "the network"
         rows.insert(0, (chosen, record.test.top1, "bold"))
     for name, score, style in rows:
         right = f"{round(score.value * score.count):,} of {score.count:,}"
         table.add_row(Text(name), words.percent(score.value), words.interval(score), right, style=style)
     return table
-
-
-def cost(record: Record) -> Text:
-    return Text(f"Cost: {words.cost(record)}.")
-
-
-def data(record: Record) -> Text:
-    return Text(f"Data: {words.wrong(record)}.")
-
-
-def to_open(report: Path) -> Text:
-    return Text.assemble("Report: ", (str(report), "bold"))
 
 
 def metrics_table(metrics: Metrics, classes: Sequence[str]) -> Group:
@@ -199,5 +188,7 @@ def plan_table(plan: Plan) -> Group:
         )
     few, many = words.duration(plan.least), words.duration(plan.most)
     total = Text(f"the search: {few if few == many else f'{few} to {many}'} of training", style="bold")
-    total.append(f", at most {plan.memory / 1e9:.1f} GB of memory; as far as it is needed", style="not bold")
+    total.append(
+        f", at most {plan.memory / 1e9:.1f} GB of memory; only what the answer needs is trained", style="not bold"
+    )
     return Group(table, total)

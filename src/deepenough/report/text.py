@@ -1,8 +1,9 @@
-"""Numbers and answers in plain words, the same on the page and in the terminal."""
+"""Numbers and answers as text, the same on the page and in the terminal."""
 
 from __future__ import annotations
 
-from deepenough.record import Accuracy, Candidate, Plan, Record
+from deepenough.record import DecisionBasis, DecisionKind, Metric, Plan, Record
+from deepenough.record.schema import Accuracy, CandidateRecord, RunStatus
 
 UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -49,60 +50,67 @@ def measured(accuracy: Accuracy) -> str:
 
 
 def images(record: Record) -> str:
-    """What decided."""
+    """The images that decided."""
     decided = record.decision_images
-    if decided.kind == "out-of-fold":
+    if decided.kind is DecisionBasis.OUT_OF_FOLD:
         return f"{decided.count:,} out-of-fold images ({decided.folds} folds)"
     return f"{decided.count:,} validation images"
 
 
-def comparable(candidate: Candidate) -> bool:
-    """Whether it was trained to its end, from scratch, from the run's own seed: what may be read off a line."""
+def comparable(candidate: CandidateRecord) -> bool:
+    """Tell if it was trained to its end, from scratch, from the run's own seed: only such ones are joined by a line."""
     return candidate.state == "finished" and candidate.role in ("search space", "bisection")
 
 
-def value(record: Record, candidate: Candidate) -> float | None:
+def value(record: Record, candidate: CandidateRecord) -> float | None:
     """A candidate's accuracy on the decision images by the metric that the run was asked to decide on."""
     if candidate.decision is None or not candidate.decision.top1.count:
         return None
-    return candidate.decision.balanced if record.question.metric == "balanced" else candidate.decision.top1.value
+    balanced = record.question.metric is Metric.BALANCED
+    return candidate.decision.balanced if balanced else candidate.decision.top1.value
 
 
 def headline(record: Record) -> str:
     """The answer in a few words."""
     decision = record.decision
     if decision is None:
-        return "The run was interrupted before it could answer" if record.status == "interrupted" else "No answer yet"
-    if decision.kind != "not met" and not learned(record):
-        return f"Depth {decision.depth} is the best that was found, but not shown to have learned anything"
+        interrupted = record.status == RunStatus.INTERRUPTED
+        return "The run was interrupted before it could answer" if interrupted else "No answer yet"
+    depth, target = f"Depth {decision.depth}", record.question.target
+    if decision.kind is not DecisionKind.NOT_MET and not learned(record):
+        return f"{depth} is the best found, but is not shown to have learned anything"
     return {
-        "shown": f"Depth {decision.depth} is enough",
-        "seems": f"Depth {decision.depth} seems to be enough",
-        "not met": "No network tried reached the target" if record.question.target else "No network could be trained",
-        "best": f"Depth {decision.depth} is the best that was found",
+        DecisionKind.SHOWN: f"{depth} is enough",
+        DecisionKind.SEEMS: f"{depth} seems to be enough",
+        DecisionKind.NOT_MET: "No network tried reached the target" if target else "No network could be trained",
+        DecisionKind.BEST: f"{depth} is the best found",
     }[decision.kind]
 
 
 def learned(record: Record) -> bool:
-    """Whether the test images show the network to do better than naming their most frequent class."""
+    """Tell if the test images show the network to do better than naming their most frequent class."""
     test = record.test
     if test is None or not test.top1.count:
         return True
     return test.top1.low > max(sum(row) for row in test.confusion) / test.top1.count
 
 
-def asked(record: Record) -> str:
-    """What the run was asked, in one sentence."""
+def metric(record: Record) -> str:
+    """The accuracy that decides."""
+    return "balanced accuracy" if record.question.metric is Metric.BALANCED else "accuracy"
+
+
+def goal(record: Record) -> str:
+    """The goal of the run, in one sentence."""
     question = record.question
-    metric = "balanced accuracy" if question.metric == "balanced" else "accuracy"
     if question.target is not None:
-        return f"Asked for: {metric} of at least {percent(question.target)}."
+        return f"Goal: {metric(record)} of at least {percent(question.target)}."
     unit = "point" if question.margin == 0.01 else "points"
-    return f"Asked for: {metric} at most {100 * question.margin:g} percentage {unit} below the best network's."
+    return f"Goal: {metric(record)} at most {100 * question.margin:g} percentage {unit} below the best network's."
 
 
-def verdict(record: Record, candidate: Candidate) -> str:
-    """What was concluded about one candidate, in a few words."""
+def verdict(record: Record, candidate: CandidateRecord) -> str:
+    """The conclusion about one candidate, in a few words."""
     decision = record.decision
     compared = (
         next((pair for pair in decision.comparisons if pair.candidate == candidate.name), None) if decision else None
@@ -110,16 +118,16 @@ def verdict(record: Record, candidate: Candidate) -> str:
     if candidate.state == "pruned" and compared is not None:
         return f"worse, on {compared.images:,} images"
     if candidate.state != "finished":
-        return {"pruned": "ended early: pruned", "unfinished": "not trained to the end"}.get(
+        return {"pruned": "stopped early: pruned", "unfinished": "not trained to the end"}.get(
             candidate.state, candidate.state
         )
     if decision is None:
         return "not judged"
-    if candidate.name == decision.candidate:
-        return {"shown": "chosen", "seems": "chosen: seems enough", "not met": "best, not enough", "best": "chosen"}[
-            decision.kind
-        ]
-    check = next((check for check in decision.target if check.candidate == candidate.name), None)
+    if candidate.name == decision.chosen:
+        return {DecisionKind.SEEMS: "chosen: seems enough", DecisionKind.NOT_MET: "best, not enough"}.get(
+            decision.kind, "chosen"
+        )
+    check = next((check for check in decision.target_checks if check.candidate == candidate.name), None)
     if check is not None:
         return "enough" if check.shown else "seems enough" if check.seems else "not enough"
     if compared is not None:
@@ -128,11 +136,11 @@ def verdict(record: Record, candidate: Candidate) -> str:
 
 
 def savings(record: Record) -> str | None:
-    """What the chosen network saves against the deepest one trained to its end."""
+    """The savings of the chosen network against the deepest one trained to its end."""
     whole = [candidate for candidate in record.candidates if comparable(candidate)]
     if record.decision is None or len(whole) < 2:
         return None
-    chosen = record.candidate(record.decision.candidate)
+    chosen = record.candidate(record.decision.chosen)
     deepest = max(whole, key=lambda candidate: (candidate.depth, candidate.macs))
     if chosen.depth >= deepest.depth:
         return None
@@ -149,7 +157,7 @@ def savings(record: Record) -> str | None:
 
 
 def cost(record: Record) -> str:
-    """What the search cost, with its two ratios."""
+    """The cost of the search, with its two ratios."""
     if record.cost is None:
         seconds = sum(candidate.seconds for candidate in record.candidates)
         spent = sum(candidate.cost for candidate in record.candidates)
@@ -163,22 +171,21 @@ def cost(record: Record) -> str:
     text += f" (retraining on all images but test: {amount(cost.final)})" if cost.final else ""
     plan = record.plan
     if plan and plan.expected and plan.seconds:
-        text += f"; {foretold(plan)} of training were expected, it took {duration(plan.seconds)}"
-        text += f" ({duration(plan.expected)} by the measured steps for what was trained)"
+        text += f"; the estimate was {estimated(plan)}, and {duration(plan.expected)} for the networks trained"
     return text
 
 
-def foretold(plan: Plan) -> str:
-    """How long the search was expected to take, before anything was trained."""
+def estimated(plan: Plan) -> str:
+    """The estimated time of the search, before anything was trained."""
     few, many = duration(plan.least), duration(plan.most)
     return few if few == many else f"{few} to {many}"
 
 
-def wrong(record: Record) -> str:
-    """What was wrong with the data, in one line."""
+def problems(record: Record) -> str:
+    """The problems with the data, in one line."""
     kinds = finding_counts(record)
     if not kinds:
-        return "nothing wrong with the images was found"
+        return "no problems with the images were found"
     return ", ".join(f"{count:,} {kind}" for kind, count in kinds)
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from deepenough.errors import DeepenoughError, unknown
-from deepenough.nets import FAMILIES, Network, depth, macs, parameters
+from deepenough.nets import FAMILIES, Network, depth, macs, parameters, receptive_field
+from deepenough.search.question import Measure
 
 MOST_BLOCKS = 16  # blocks a level of the deepest architecture, unless a largest depth is given
-MEASURES = ("depth", "parameters", "macs")
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,12 @@ class Architecture:
         """Multiply-accumulates of one image's forward pass."""
         return macs(self.network)
 
-    def measure(self, minimize: str) -> tuple[int, int]:
-        """What the search keeps small, ties broken by the multiply-accumulates."""
+    @cached_property
+    def receptive_field(self) -> int:
+        return receptive_field(self.network)
+
+    def measure(self, minimize: Measure) -> tuple[int, int]:
+        """The size that the search minimises, ties broken by the multiply-accumulates."""
         return int(getattr(self, minimize)), self.macs
 
 
@@ -63,14 +67,20 @@ def search_space(
     classes: int,
     *,
     max_depth: int | None = None,
-    minimize: str = "depth",
+    minimize: Measure = Measure.DEPTH,
 ) -> tuple[Architecture, ...]:
-    """The family's shallowest network, then block counts doubling to the maximum, small to large by `minimize`.
+    """Take each family's shallowest network, then double its block counts up to the maximum.
 
-    With several families or widths the search space holds the architectures of them all.
+    Args:
+        families: all of them are in the search space.
+        widths: factors of the channels; each family comes in every one.
+        shape: of an image, (C, H, W).
+        classes: the number of them.
+        max_depth: of the deepest network; by default it has 16 blocks a level.
+        minimize: the architectures are sorted by it, small to large.
     """
-    if minimize not in MEASURES:
-        raise unknown("measure to minimise", minimize, MEASURES)
+    if minimize not in list(Measure):
+        raise unknown("measure to minimise", minimize, Measure)
     for family in families:
         if family not in FAMILIES:
             raise unknown("family", family, FAMILIES)

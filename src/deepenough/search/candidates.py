@@ -26,6 +26,7 @@ from deepenough.record import fold_folder
 from deepenough.search.architectures import Architecture
 from deepenough.search.early_stopping import Curve
 from deepenough.search.folds import DecisionFolds, Fold
+from deepenough.search.question import Metric
 from deepenough.search.statistics import Hits, Strata, accuracy_bounds
 from deepenough.training import (
     ALONE,
@@ -64,7 +65,7 @@ class Candidate:
     seen: npt.NDArray[np.bool_]
     probabilities: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
-    metric: str
+    metric: Metric
     start: str | None = None
     why: str = ""
     train_top1: float | None = None  # on (a sample of) the first fold's training images, as they are
@@ -137,7 +138,7 @@ class CandidateTrainer:
     folds: DecisionFolds
     recipe: Recipe
     folder: Path
-    metric: str
+    metric: Metric
     reporter: Reporter
     deadline: float | None = None  # of time.monotonic()
     tensorboard: Path | None = None
@@ -146,7 +147,7 @@ class CandidateTrainer:
     start_name: str | None = None
     group: Group = ALONE  # the processes that train each network together
     cluster: Cluster | None = None  # that trains side by side
-    sounded: int = 0  # multiply-accumulates of the sounding before the search
+    probing_cost: int = 0  # multiply-accumulates of the probing before the search
     free: frozenset[str] = FREE  # what of a step's computation is left open
     _measured: dict[str, Measured] = field(default_factory=dict)
 
@@ -165,9 +166,9 @@ class CandidateTrainer:
         if self.folds.kind == "out-of-fold":
             train = len(self.decision)
         held_out = len(self.decision) if self.folds.kind == "validation" else 0
-        return DecisionFolds("", (Fold(np.empty(train, np.int64), np.empty(held_out, np.int64)),), "").cost(
-            architecture.macs, self.recipe.epochs, range_images(self.recipe)
-        )
+        return DecisionFolds(
+            self.folds.kind, (Fold(np.empty(train, np.int64), np.empty(held_out, np.int64)),), ""
+        ).cost(architecture.macs, self.recipe.epochs, range_images(self.recipe))
 
     def retraining(self, architecture: Architecture) -> int:
         """The multiply-accumulates of training it once more on all images but test, which folds make necessary."""

@@ -11,7 +11,8 @@ from deepenough.search import rules
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate, CandidateTrainer, finished
 from deepenough.search.enough_search import EnoughSearch
-from deepenough.search.rules import Compared, Question, Verdict, points
+from deepenough.search.question import DecisionKind, Question
+from deepenough.search.rules import Comparison, Verdict, points
 from deepenough.search.search import Search
 from deepenough.search.statistics import Strata, paired_difference
 
@@ -22,7 +23,7 @@ class CutSearch(EnoughSearch):
     """The whole network first, then cuts from deep to shallow: some deeper than the proposed one, that one, and the
     next shallower. A cut that is shown to be worse on the folds so far is not trained on the others.
 
-    `search space` holds every cut, shallow to deep; `proposed` is the number of the one that the probes propose.
+    `search_space` holds every cut, shallow to deep; `proposed` is the number of the one that the probes propose.
     """
 
     def __init__(
@@ -47,25 +48,25 @@ class CutSearch(EnoughSearch):
             if self.in_time(self.search_space[number]):
                 self.train(self.search_space[number], give_up=lambda so_far: self._shown_worse(whole, so_far))
         best = rules.best(finished(self.space_candidates()) or self.tried)
-        compared: list[Compared] = []
+        comparisons: list[Comparison] = []
         going = True
         smaller = [c for c in self.space_candidates() if self.measure(c) < self.measure(best)]
         for candidate in sorted(smaller, key=self.measure, reverse=True):
             if candidate.finished:
-                compared.append(self._compare(best, candidate, tested=going))
+                comparisons.append(self._compare(best, candidate, tested=going))
             elif candidate.state == "pruned":
-                compared.append(self._compare_seen(best, candidate))
+                comparisons.append(self._compare_seen(best, candidate))
             else:
                 going = False
                 continue
-            going = going and compared[-1].enough
-        self._close_in(best, compared)
-        verdict = rules.enough(self.question, best, compared, self.resolves(), None)
-        if whole.finished and not compared and len(self.search_space) > 1:
+            going = going and comparisons[-1].enough
+        self._close_in(best, comparisons)
+        verdict = rules.enough(self.question, best, comparisons, self.resolves(), None)
+        if whole.finished and not comparisons and len(self.search_space) > 1:
             depth = whole.architecture.depth
-            text = f"only the whole network, depth {depth}, was trained, so nothing is known of shorter ones"
-            verdict = replace(verdict, kind="best", text=text)
-        self._say_what_is_saved(whole, verdict.chosen)
+            text = f"only the whole network (depth {depth}) was trained, so nothing is known about shorter cuts"
+            verdict = replace(verdict, kind=DecisionKind.BEST, text=text)
+        self._note_savings(whole, verdict.chosen)
         return verdict
 
     def between(self, failed: Architecture, passed: Architecture) -> Architecture | None:
@@ -74,30 +75,30 @@ class CutSearch(EnoughSearch):
         middle = (low + high) // 2
         return None if middle in (low, high) else self.search_space[middle]
 
-    def _say_what_is_saved(self, whole: Candidate, chosen: Candidate) -> None:
-        """How the whole network compares with a cut that was chosen, and what the cut saves."""
+    def _note_savings(self, whole: Candidate, chosen: Candidate) -> None:
+        """Note how a cut that was chosen compares with the whole network, and how much it saves."""
         if chosen is whole or not (whole.finished and chosen.finished):
             return
-        lead = paired_difference(whole.hits, chosen.hits, self.trainer.strata)
+        loss = paired_difference(whole.hits, chosen.hits, self.trainer.strata)
         saved = (
             f"{1 - getattr(chosen.architecture, name) / getattr(whole.architecture, name):.0%} of the {label}"
             for name, label in (("parameters", "parameters"), ("macs", "multiply-accumulates"))
         )
         self.note(
             f"{chosen.name} against the whole network",
-            f"the cut is {points(-lead.value)} more accurate on the same images "
-            f"({points(-lead.upper)} to {points(-lead.lower)}), and saves "
+            f"the cut is {points(abs(loss.value))} {'less' if loss.value > 0 else 'more'} accurate on the same images "
+            f"(between {100 * -loss.upper:+.1f} and {100 * -loss.lower:+.1f}), and saves "
             f"{whole.architecture.depth - chosen.architecture.depth} layers, {' and '.join(saved)}",
         )
 
-    def _compare_seen(self, best: Candidate, candidate: Candidate) -> Compared:
-        """The comparison on those folds that the candidate was trained for."""
+    def _compare_seen(self, best: Candidate, candidate: Candidate) -> Comparison:
+        """Compare on those folds that the candidate was trained for."""
         both = best.seen & candidate.seen
         strata = Strata.of(candidate.labels[both], self.question.metric)
         return rules.compare(self.question, [best.only(both)], [candidate.only(both)], strata, tested=True)
 
     def _shown_worse(self, whole: Candidate, so_far: Candidate) -> bool:
-        """Whether the lower bound of the difference from the whole network already lies above the margin."""
+        """Tell if the lower bound of the difference from the whole network already lies above the margin."""
         both = whole.seen & so_far.seen
         if not whole.finished or not both.any():
             return False

@@ -8,7 +8,7 @@ from deepenough.nets.grow import grows
 from deepenough.search import rules
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate, finished
-from deepenough.search.rules import Compared, Verdict, points
+from deepenough.search.rules import Comparison, Verdict, margin_text, points
 from deepenough.search.search import STALLED_AFTER, Search
 from deepenough.search.statistics import paired_difference
 
@@ -26,7 +26,7 @@ class EnoughSearch(Search):
         while (deeper := self._look_ahead()) is not None:
             self._climb(deeper, forced=True)
         best = rules.best(finished(self.space_candidates()) or self.space_candidates())
-        compared: list[Compared] = []
+        comparisons: list[Comparison] = []
         sequence = [c for c in self.space_candidates() if self.measure(c) < self.measure(best)]
         going = True
         for candidate in sorted(sequence, key=self.measure, reverse=True):
@@ -35,10 +35,10 @@ class EnoughSearch(Search):
             if not candidate.finished:  # it has no predictions for some images, or those of half a training
                 going = False
                 continue
-            compared.append(self._compare(best, candidate, tested=going))
-            going = going and compared[-1].enough
-        self._close_in(best, compared)
-        return rules.enough(self.question, best, compared, self.resolves(), self._deeper_unknown(best))
+            comparisons.append(self._compare(best, candidate, tested=going))
+            going = going and comparisons[-1].enough
+        self._close_in(best, comparisons)
+        return rules.enough(self.question, best, comparisons, self.resolves(), self._deeper_unknown(best))
 
     def _climb(self, first: int, forced: bool = False) -> None:
         """Train architectures from shallow to deep until deeper stops helping, or the budget is spent."""
@@ -46,9 +46,9 @@ class EnoughSearch(Search):
             if not self._affords(self.trainer.planned(architecture)) and len(self.tried) >= STALLED_AFTER:
                 share = (self.spent + self.trainer.planned(architecture)) / self.whole_space
                 self.note(
-                    f"{architecture.name} not trained",
-                    f"the search would cost {share:.0%} of training the whole search space; "
-                    f"its budget is {self.question.budget:.0%}",
+                    f"skipped {architecture.name}",
+                    f"the search would then cost {share:.0%} of training the whole search space, "
+                    f"over its budget of {self.question.budget:.0%}",
                 )
                 return
             if not self.in_time(architecture):
@@ -63,19 +63,20 @@ class EnoughSearch(Search):
             )
             best = rules.best(finished(self.space_candidates()) or self.tried)
             if self._margin_is_out_of_reach(best):
-                left = f"there is less than the margin, {points(self.question.margin)}, left to gain"
-                self.note("went no deeper", f"at {best.accuracy:.1%} {left}")
+                self.note(
+                    "stopped", f"{best.accuracy:.1%} leaves less than the {margin_text(self.question.margin)} to gain"
+                )
                 return
             if self.stalled() and not (forced and number == 0):
                 return
 
     def _affords(self, cost: int) -> bool:
-        """Whether the budget holds after spending `cost`, with the retraining that follows where folds decide."""
+        """Tell if the budget holds after spending `cost`, with the retraining that follows where folds decide."""
         final = max((self.trainer.retraining(c.architecture) for c in self.tried), default=0)
         return self.spent + cost + final <= self.question.budget * (self.whole_space + final)
 
     def _margin_is_out_of_reach(self, best: Candidate) -> bool:
-        """Whether so few images are still wrong that nothing deeper can be better by the margin."""
+        """Tell if so few images are still wrong that nothing deeper can be better by the margin."""
         return best.accuracy > 1 - self.question.margin
 
     def _cannot_gain(self, best: Candidate, so_far: Candidate) -> bool:
@@ -85,7 +86,7 @@ class EnoughSearch(Search):
         return -difference.lower < self.question.margin / 2
 
     def _look_ahead(self) -> int | None:
-        """Grow the next architecture from its shallower sibling and train it shortly, on the first part.
+        """Grow the next architecture from its shallower sibling and train it briefly, on the first fold.
 
         It proposes and never decides: where it gains the margin, less what growing understates, the index of
         the architecture to train in full is returned.
@@ -111,37 +112,40 @@ class EnoughSearch(Search):
                 first_fold_only=True,
             )
         )
-        gain = points(grown.accuracy - best.accuracy_on(grown.seen))
-        text = f"grown from {parent.name} and trained {epochs} epochs it differs by {gain} from {best.name}"
+        gain = grown.accuracy - best.accuracy_on(grown.seen)
+        text = (
+            f"grown from {parent.name} and trained for {epochs} epoch{'s' * (epochs > 1)}, it is {points(abs(gain))} "
+            f"{'above' if gain >= 0 else 'below'} {best.name}"
+        )
         if not self._promises_the_margin(grown, best):
-            self.note(f"looked ahead at {architecture.name}", f"{text}: deeper has stopped helping")
+            self.note(f"looked ahead at {architecture.name}", f"{text}: going deeper has stopped helping")
             return None
         if not self._affords(self.trainer.planned(architecture)):
             self.note(
                 f"looked ahead at {architecture.name}",
-                f"{text}: deeper may help, but training it in full is over the budget; a larger --budget allows it",
+                f"{text}: going deeper may help, but training it in full would exceed the budget; raise --budget",
             )
             return None
-        self.note(f"looked ahead at {architecture.name}", f"{text}: deeper may help, so it is trained in full")
+        self.note(f"looked ahead at {architecture.name}", f"{text}: going deeper may help, so it is trained in full")
         return ahead
 
     def _promises_the_margin(self, grown: Candidate, best: Candidate) -> bool:
         return grown.accuracy - best.accuracy_on(grown.seen) + GROWN_UNDERSTATES >= self.question.margin
 
-    def _compare(self, best: Candidate, candidate: Candidate, tested: bool) -> Compared:
+    def _compare(self, best: Candidate, candidate: Candidate, tested: bool) -> Comparison:
         """Compare on one seed, and near the margin on a second one, as far as the budget goes."""
-        compared = rules.compare(self.question, [best], [candidate], self.trainer.strata, tested)
-        if not (tested and compared.contested):
-            return compared
+        comparison = rules.compare(self.question, [best], [candidate], self.trainer.strata, tested)
+        if not (tested and comparison.contested):
+            return comparison
         architectures = [c.architecture for c in (best, candidate) if self._second_seed(c.architecture) is None]
         cost = sum(self.trainer.planned(architecture) for architecture in architectures)
         if not self._affords(cost) or not self.trainer.in_time(*architectures):
             self.note(
                 f"no second seed for {candidate.name} and {best.name}",
-                "the difference is within two standard errors of the margin, but a second seed is over the budget; "
-                "not shown, the deeper one stays",
+                "the difference is within two standard errors of the margin, but a second seed would exceed the "
+                "budget; the deeper one is kept",
             )
-            return compared
+            return comparison
         self.note(
             f"a second seed for {candidate.name} and {best.name}",
             "the difference is within two standard errors of the margin",
@@ -154,27 +158,27 @@ class EnoughSearch(Search):
         return (
             rules.compare(self.question, pairs[0], pairs[1], self.trainer.strata, tested)
             if len(pairs) == 2
-            else compared
+            else comparison
         )
 
-    def _close_in(self, best: Candidate, compared: list[Compared]) -> None:
+    def _close_in(self, best: Candidate, comparisons: list[Comparison]) -> None:
         """Bisect between the shallowest that is enough and the first that is not, as far as the budget goes."""
         while True:
-            failed = next((c.candidate for c in compared if not c.enough), None)
-            enough = [c.candidate for c in compared if c.enough]
+            failed = next((c.candidate for c in comparisons if not c.enough), None)
+            enough = [c.candidate for c in comparisons if c.enough]
             passed = min(enough, key=self.measure) if enough else best
             middle = failed and self.between(failed.architecture, passed.architecture)
             if not middle or any(c.architecture.name == middle.name for c in self.tried):
                 return
             cost = self.trainer.planned(middle)
             if not self._affords(cost) or not self.trainer.in_time(middle):
-                self.note(f"not closing in on depth {middle.depth}", "it would cost more than the budget allows")
+                self.note(f"skipped depth {middle.depth}", "training it would exceed the budget")
                 return
             candidate = self.train(middle, role="bisection")
             if not candidate.finished:
                 return
-            compared.append(self._compare(best, candidate, tested=True))
-            compared.sort(key=lambda c: self.measure(c.candidate), reverse=True)
+            comparisons.append(self._compare(best, candidate, tested=True))
+            comparisons.sort(key=lambda c: self.measure(c.candidate), reverse=True)
 
     def _deeper_unknown(self, best: Candidate) -> str | None:
         """The first architecture beyond the tried ones where the best is the deepest tried: deeper might do better."""

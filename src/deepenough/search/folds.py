@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepenough.data import Images
+from deepenough.search.question import DecisionBasis
 from deepenough.search.statistics import resolution
 from deepenough.training import signal_images
 
@@ -25,9 +26,9 @@ class Fold:
 
 @dataclass(frozen=True)
 class DecisionFolds:
-    """`kind` is "validation" (one fold) or "out-of-fold" (one a fold); `why` says what chose it."""
+    """The images that decide, in one fold where they are the validation split; `why` is the reason for the kind."""
 
-    kind: str
+    kind: DecisionBasis
     folds: tuple[Fold, ...]
     why: str
 
@@ -56,9 +57,9 @@ def decision_folds(images: Images, margin: float, seed: int, folds: int | None =
     validation = len(images.split.validation)
     resolved = resolution(validation)
     if folds == 1 or (folds is None and resolved <= margin):
-        asked = "asked for" if folds == 1 else f"they can tell differences of about {100 * resolved:.1f} points"
+        asked = "asked for" if folds == 1 else f"enough to tell differences of about {100 * resolved:.1f} points"
         return DecisionFolds(
-            "validation",
+            DecisionBasis.VALIDATION,
             (Fold(images.split.train, images.split.validation),),
             f"the {validation:,} validation images: {asked}",
         )
@@ -68,7 +69,9 @@ def decision_folds(images: Images, margin: float, seed: int, folds: int | None =
     why = (
         "asked for"
         if folds
-        else f"the {validation:,} validation images alone can't tell differences under "
-        f"{100 * resolved:.1f} points, these about {100 * resolution(total):.1f}"
+        else f"the {validation:,} validation images alone can't tell differences below "
+        f"{100 * resolved:.1f} points, these can from about {100 * resolution(total):.1f}"
     )
-    return DecisionFolds("out-of-fold", pairs, f"out-of-fold predictions for {total:,} images in {count} folds: {why}")
+    return DecisionFolds(
+        DecisionBasis.OUT_OF_FOLD, pairs, f"out-of-fold predictions for {total:,} images in {count} folds: {why}"
+    )

@@ -1,11 +1,12 @@
-"""What every search does: train an architecture, keep it, know what was spent and when deeper has stopped helping.
+"""The base of every search: train an architecture, keep it, add up the cost, tell when deeper has stopped helping.
 
-What a search decides is a pure function of the finished candidates (`rules` has the rules). What is trained, in
-which order, is `to_target` and `to_enough`. `DESIGN` words: architecture, search space, target, enough, shown, margin.
+The answer is a pure function of the finished candidates (`rules` has the rules). The order of trainings is in
+`target_search`, `enough_search` and `cut_search`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,23 +14,24 @@ from deepenough.search import rules
 from deepenough.search.architectures import Architecture, between
 from deepenough.search.candidates import Candidate, CandidateTrainer, finished
 from deepenough.search.early_stopping import Curve, Prospects
-from deepenough.search.rules import Question, Verdict, points
+from deepenough.search.question import Metric, Question
+from deepenough.search.rules import Verdict, points
 
 STALLED_AFTER = 2  # architectures in a row that gain less than half the margin: deeper has stopped helping
 
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that the search did, and why."""
+    """One step of the search, and its reason."""
 
     what: str
     why: str
 
 
-class Search:
+class Search(ABC):
     """One question on one trainer; `run` answers it.
 
-    `search space` is sorted from small to large. `changed` is called after everything that is worth keeping.
+    `search_space` is sorted from small to large. `changed` is called after everything that is worth keeping.
     """
 
     def __init__(
@@ -46,14 +48,14 @@ class Search:
         self.tried: list[Candidate] = []
         self.events: list[Event] = []
 
+    @abstractmethod
     def run(self) -> Verdict:
-        """Train what the answer needs, and give it."""
-        raise TypeError("a search is to a target or to enough")
+        """Train as much as the answer needs, and give it."""
 
     @property
     def spent(self) -> int:
         """Multiply-accumulates of everything trained so far."""
-        return self.trainer.sounded + sum(candidate.cost for candidate in self.tried)
+        return self.trainer.probing_cost + sum(candidate.cost for candidate in self.tried)
 
     @property
     def whole_space(self) -> int:
@@ -73,7 +75,7 @@ class Search:
         """Train an architecture from scratch; `bar` is the accuracy that it must still be able to reach."""
         siblings = [curve for c in finished(self.tried) if c.role == "search space" for curve in c.curves]
         watch = None
-        if bar is not None and self.question.metric == "top1":
+        if bar is not None and self.question.metric is Metric.TOP1:
             held_out = len(self.trainer.folds.folds[0].held_out)
             watch = Prospects(bar, siblings, held_out, *([sure] if sure else []))
         return self.keep(
@@ -90,12 +92,13 @@ class Search:
         """Train a candidate that was ended or paused early to its end, as the decision needs it."""
         if candidate.state not in ("pruned", "sure"):
             return candidate
-        self.note(f"{candidate.name} trained to its end", "the decision needs it")
+        self.note(f"finishing {candidate.name}", "the decision depends on it")
         self.tried.remove(candidate)
         whole = self.trainer.train_candidate(candidate.architecture, role=candidate.role, seed=candidate.seed)
         return self.keep(whole)
 
     def keep(self, candidate: Candidate) -> Candidate:
+        """Add a candidate to those tried."""
         self.tried.append(candidate)
         ended = f", {candidate.why}" if candidate.why else ""
         self.events.append(
@@ -105,36 +108,37 @@ class Search:
         return candidate
 
     def note(self, what: str, why: str) -> None:
+        """Record a step of the search, and tell the user."""
         self.events.append(Event(what, why))
         self.trainer.reporter.say(f"{what}: {why}")
 
     def in_time(self, architecture: Architecture) -> bool:
-        """Whether an architecture is expected to finish in time; the first is always tried."""
+        """Tell if an architecture is expected to finish in time; the first is always tried."""
         if not self.tried or self.trainer.in_time(architecture):
             return True
-        self.note(f"{architecture.name} not trained", "it is not expected to finish within --time-limit")
+        self.note(f"skipped {architecture.name}", "it would probably not finish within --time-limit")
         return False
 
     def stalled(self) -> bool:
-        """Whether the latest architectures each gained less than half the margin over the best before them."""
-        search_space = self.space_candidates()
-        lines = len({(architecture.family, architecture.width) for architecture in self.search_space})
-        patience = STALLED_AFTER * lines
+        """Tell if the latest architectures each gained less than half the margin over the best before them."""
+        variants = len({(architecture.family, architecture.width) for architecture in self.search_space})
+        patience = STALLED_AFTER * variants
         best: Candidate | None = None
         useless, gain = 0, self.question.margin / 2
-        for candidate in search_space:
-            gained = lead(candidate, best) if best else 1.0
+        for candidate in self.space_candidates():
+            gained = accuracy_gain(candidate, best) if best else 1.0
             useless = 0 if gained > gain else useless + 1
             best = candidate if gained > 0 else best
         if useless >= patience:
             self.note(
-                "went no deeper",
-                f"the last {useless} architectures gained less than {points(gain)} over the best before",
+                "stopped",
+                f"the last {useless} architectures each gained less than {points(gain)} over the best before them",
             )
             return True
         return False
 
     def space_candidates(self) -> list[Candidate]:
+        """The candidates of the search space tried so far, small to large."""
         return sorted((c for c in self.tried if c.role == "search space"), key=self.measure)
 
     def between(self, failed: Architecture, passed: Architecture) -> Architecture | None:
@@ -142,13 +146,15 @@ class Search:
         return between(failed, passed)
 
     def measure(self, candidate: Candidate) -> tuple[int, int]:
+        """The size of a candidate, as the question measures it."""
         return candidate.architecture.measure(self.question.minimize)
 
     def resolves(self) -> float:
+        """The smallest difference that the decision images can tell."""
         return rules.resolves(finished(self.space_candidates()), self.trainer.strata)
 
 
-def lead(candidate: Candidate, other: Candidate) -> float:
+def accuracy_gain(candidate: Candidate, other: Candidate) -> float:
     """The accuracy of one candidate over that of another as far as both were trained and judged.
 
     One that was ended early is not held to what the other reached in epochs that it never had.

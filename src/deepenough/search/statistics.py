@@ -1,4 +1,4 @@
-"""The statistics of the decision: what a set of images can show about one network, or about two.
+"""The statistics of the decision: accuracies, paired differences and their bounds.
 
 All of it works on `hits`: for every decision image the share of seeds that classify it correctly (0 or 1 with
 one seed). Candidates are compared on the same images, pair by pair, which is far sharper than comparing two
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv, ndtri  # scipy.stats takes a second of CPU to import
+
+from deepenough.search.question import Metric
 
 Hits = npt.NDArray[np.float64]
 
@@ -43,7 +45,7 @@ def one_sided(correct: int, count: int, confidence: float = CONFIDENCE) -> tuple
 
 @dataclass(frozen=True)
 class Strata:
-    """How images are weighed: one stratum (top-1) or one a class, each with the same weight (balanced).
+    """The weights of images: one stratum (top-1) or one a class, each with the same weight (balanced).
 
     `members` holds the index arrays of the strata that have images.
     """
@@ -51,8 +53,8 @@ class Strata:
     members: tuple[npt.NDArray[np.int64], ...]
 
     @classmethod
-    def of(cls, labels: npt.NDArray[np.int64], metric: str) -> Strata:
-        if metric == "balanced":
+    def of(cls, labels: npt.NDArray[np.int64], metric: Metric) -> Strata:
+        if metric == Metric.BALANCED:
             return cls(tuple(np.flatnonzero(labels == label) for label in np.unique(labels)))
         return cls((np.arange(len(labels), dtype=np.int64),))
 

@@ -40,7 +40,7 @@ class TargetSearch(Search):
                 break
         while failed and passed and (middle := self.between(failed.architecture, passed.architecture)):
             if not self._worth_closing_in(middle, passed.architecture, passed.cost):
-                self.note(f"not closing in on depth {middle.depth}", "it would cost more than the budget allows")
+                self.note(f"skipped depth {middle.depth}", "training it would exceed the budget")
                 break
             candidate = self.train(
                 middle, role="bisection", bar=target, give_up=lambda so_far: so_far.bounds[1] < target
@@ -58,7 +58,7 @@ class TargetSearch(Search):
     def _surely_meets(
         self, target: float, architecture: Architecture, below: Architecture | None
     ) -> Callable[[Curve], bool]:
-        """A test whether one that still trains already meets the target, with a shallower one left to try in budget."""
+        """A test of a running training: it already meets the target, and the budget allows a shallower one."""
         middle = below and self.between(below, architecture)
         spent, folds, epochs = self.spent, self.trainer.folds.folds, self.trainer.recipe.epochs
 
@@ -76,7 +76,7 @@ class TargetSearch(Search):
     def _worth_closing_in(
         self, middle: Architecture, passed: Architecture, passed_cost: int, spent: int | None = None
     ) -> bool:
-        """Whether the budget holds in both outcomes: the middle passes, or `passed` has to be trained to its end."""
+        """Tell if the budget holds in both outcomes: the middle passes, or `passed` has to be trained to its end."""
         before = self.spent if spent is None else spent
         cost, full = self.trainer.planned(middle), self.trainer.planned(passed)
         if_it_passes = before + cost <= self.question.budget * cost

@@ -21,11 +21,11 @@ from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deepenough import record as r
 from deepenough.attribution import METHODS
 from deepenough.data.finding import ImageError
 from deepenough.model import Model
 from deepenough.nets import depth, parameters
+from deepenough.record import Record
 from deepenough.serve.batcher import Batcher
 from deepenough.serve.depths import Sibling, opened
 from deepenough.serve.docs import docs_page
@@ -118,7 +118,7 @@ class Service:
         # OpenMP's workers are awake for one thread only: if another had computed before, an image would take 2.5 times
         # as long. So the thread that will use the model loads it.
         self.model: Model
-        self.record: r.Record | None
+        self.record: Record | None
         self.siblings: list[Sibling]
         self.model, self.record, self.siblings = self.batcher.thread.submit(opened, run, device).result()
         self.decoding = ThreadPoolExecutor(os.cpu_count(), "decode")

@@ -6,9 +6,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepenough import record as r
 from deepenough.model import FOLDER, Model, load
 from deepenough.nets import loads
+from deepenough.record import CANDIDATES, FILE, Record, fold_folder
+from deepenough.record import load as load_record
 from deepenough.training.result import RESULT, load_result, read_facts
 from deepenough.training.train import PAUSED
 
@@ -26,12 +27,12 @@ class Sibling:
     model: Model
 
 
-def open_record(run: Path) -> r.Record | None:
+def open_record(run: Path) -> Record | None:
     """The record of a run; None for a model folder alone."""
-    return r.load(run) if (run / FOLDER).is_dir() and (run / r.FILE).is_file() else None
+    return load_record(run) if (run / FOLDER).is_dir() and (run / FILE).is_file() else None
 
 
-def siblings(run: Path, record: r.Record | None, model: Model) -> list[Sibling]:
+def siblings(run: Path, record: Record | None, model: Model) -> list[Sibling]:
     """The candidates whose weights were kept, from shallow to deep; of folds, the network of the first."""
     if record is None or record.decision is None:
         return []
@@ -39,10 +40,10 @@ def siblings(run: Path, record: r.Record | None, model: Model) -> list[Sibling]:
     for candidate in record.candidates:
         if candidate.role not in ("search space", "bisection") or candidate.state not in ("finished", "pruned"):
             continue
-        folder = r.fold_folder(run / r.CANDIDATES / candidate.name, 0)
+        folder = fold_folder(run / CANDIDATES / candidate.name, 0)
         if not (folder / RESULT).is_file():
             folder /= PAUSED  # a watch ended it within its first fold
-        chosen = candidate.name == record.decision.candidate
+        chosen = candidate.name == record.decision.chosen
         facts = read_facts(folder)
         if facts is None or candidate.decision is None:
             continue
@@ -61,7 +62,7 @@ def siblings(run: Path, record: r.Record | None, model: Model) -> list[Sibling]:
     return sorted(found, key=lambda sibling: sibling.depth)
 
 
-def opened(run: Path, device: str = "cpu") -> tuple[Model, r.Record | None, list[Sibling]]:
+def opened(run: Path, device: str = "cpu") -> tuple[Model, Record | None, list[Sibling]]:
     """The model of a run, its record, and its siblings."""
     model = load(run, device)
     record = open_record(run)

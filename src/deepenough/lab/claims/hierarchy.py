@@ -10,7 +10,8 @@ from deepenough.lab.bench import Bench, Watchful
 from deepenough.lab.record import Effect, Hits, Line, Point, Seen, judged
 from deepenough.model import Model
 from deepenough.nets import FAMILIES
-from deepenough.probing.probe import sound
+from deepenough.probing.probe import probe_weights
+from deepenough.search.question import Question
 from deepenough.weights import Weights
 from deepenough.weights.inputs import Input
 
@@ -29,9 +30,9 @@ def measure(bench: Bench) -> Seen:
         trained = bench.train(network, seed)
         state = Model(network, trained.state, p, images.classes).module.state_dict()
         weights = Weights(network.name, "the lab", network, state, own, f"{network.name}-{seed}-{bench.folder}", None)
-        sounded = sound(weights, unseen, seed=seed, reporter=Watchful(bench))
-        for row, place in zip(sounded.record.places, sounded.places, strict=True):
-            found.setdefault(row.place, []).append(place.hits)
+        probing = probe_weights(weights, unseen, Question(seed=seed), reporter=Watchful(bench))
+        for row, probed in zip(probing.record.probes, probing.cuts, strict=True):
+            found.setdefault(row.place, []).append(probed.hits)
             depths[row.place] = row.depth
     hits = {name: np.stack(each) for name, each in found.items()}
     first, *_, last = hits.values()

@@ -1,39 +1,73 @@
-"""The record of one run, `record.json`: everything that was asked, seen, measured and decided.
+"""The schema of `record.json`: everything that was asked, seen, measured and decided in one run.
 
 Reports, tables and tests read records; nothing scrapes logs. The JSON schema is `Record.model_json_schema()`
 and is written out in `docs/record.schema.json`. Accuracies and bounds are fractions in 0..1, times are
 seconds, costs are multiply-accumulates (training an image costs three times its forward pass).
+
+A model whose name ends in `Record` is filled from the object of the same name, by its attributes.
 """
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any, Literal
+import math
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, AliasPath, BaseModel, BeforeValidator, ConfigDict, Field
 
-from deepenough.errors import DeepenoughError
-from deepenough.files import write_whole
+from deepenough.files import printable
+from deepenough.search.question import DecisionBasis, DecisionKind, Measure, Metric
 
-SCHEMA = 1
-FILE = "record.json"
-CANDIDATES = "candidates"
+SCHEMA = 2
 
-
-def fold_folder(candidate: Path, number: int) -> Path:
-    """The folder of a candidate's training on one fold: `fold0`, ...; `part0`, ... where version 0.1.0 began it."""
-    old = candidate / f"part{number}"
-    return old if old.is_dir() else candidate / f"fold{number}"
+Role = Literal["search space", "bisection", "second seed", "look-ahead"]
+State = Literal["finished", "pruned", "out of time", "not finite", "unfinished"]
 
 
-class Part(BaseModel):
+class RunStatus(StrEnum):
+    """The state of a run when its record was written."""
+
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    FINISHED = "finished"
+
+
+def _inside(*path: str, key: str = "", **more: Any) -> Any:
+    """A field that lies deeper in the object than in the record, where its key is `key`, or the last of the path."""
+    return Field(validation_alias=AliasChoices(AliasPath(*path), key or path[-1]), **more)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is None or math.isfinite(value) else None
+
+
+Finite = Annotated[float | None, BeforeValidator(_finite)]
+Name = Annotated[str, BeforeValidator(lambda value: getattr(value, "name", value))]  # of a candidate
+FileName = Annotated[str, AfterValidator(printable)]
+
+
+class _Overlay:
+    """An object with some of its attributes replaced."""
+
+    def __init__(self, source: object, changed: dict[str, Any]) -> None:
+        self.__dict__ = {"_source": source, **changed}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["_source"], name)
+
+
+class RecordModel(BaseModel):
     """One piece of a record: unknown keys are errors, so that a typo cannot hide."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", from_attributes=True)
+
+    @classmethod
+    def of(cls, source: object, **computed: Any) -> Self:
+        """Fill the model from the attributes of `source`, and from values that it does not hold."""
+        return cls.model_validate(_Overlay(source, computed))
 
 
-class Accuracy(Part):
+class Accuracy(RecordModel):
     """A share of images, with its count and its two-sided 95% interval."""
 
     value: float
@@ -42,35 +76,39 @@ class Accuracy(Part):
     high: float
 
 
-class Finding(Part):
-    """Something that is wrong with an image, and what was done about it."""
+class FindingRecord(RecordModel):
+    """A defect of an image, and the action that was taken."""
 
     kind: str
-    name: str
-    detail: str = ""
+    name: FileName
+    detail: FileName = ""
     action: str
 
 
-class Data(Part):
+class DataRecord(RecordModel):
+    """The images of the run."""
+
     source: str
     fingerprint: str
     classes: list[str]
-    size: tuple[int, int]
-    channels: int
-    mean: list[float]
-    std: list[float]
+    size: tuple[int, int] = _inside("preprocess", "size")
+    channels: int = _inside("preprocess", "channels")
+    mean: list[float] = _inside("preprocess", "mean")
+    std: list[float] = _inside("preprocess", "std")
     counts: dict[str, list[int]] = Field(description="images of each class in train, validation and test")
-    findings: list[Finding]
+    findings: list[FindingRecord]
     mirror: bool = Field(description="whether mirror images are sensible for this data")
     in_blocks: bool | None = Field(default=None, description="whether trainings read the images block by block")
 
 
-class Question(Part):
+class QuestionRecord(RecordModel):
+    """The user's question."""
+
     target: float | None
     margin: float
     confidence: float
-    metric: Literal["top1", "balanced"]
-    minimize: Literal["depth", "parameters", "macs"]
+    metric: Metric
+    minimize: Measure
     families: list[str]
     widths: list[float]
     budget: float = Field(
@@ -81,60 +119,65 @@ class Question(Part):
     seed: int
 
 
-class DecisionImages(Part):
-    """What decides: the validation split, or out-of-fold predictions over all images but test."""
+class DecisionImages(RecordModel):
+    """The images that decide: the validation split, or all images but test by out-of-fold predictions."""
 
-    kind: Literal["validation", "out-of-fold"]
+    kind: DecisionBasis
     count: int
     folds: int
     why: str
 
 
-class Architecture(Part):
-    """One network of the search space, whether it was trained or not."""
+class NetworkFields(RecordModel):
+    """A network of the search space, by name and size."""
 
     name: str
-    family: str
-    width: float
-    depth: int
-    parameters: int
-    macs: int
+    family: str = _inside("architecture", "family")
+    width: float = _inside("architecture", "width")
+    depth: int = _inside("architecture", "depth")
+    parameters: int = _inside("architecture", "parameters")
+    macs: int = _inside("architecture", "macs")
+
+
+class ArchitectureRecord(NetworkFields):
+    """One network of the search space, whether it was trained or not."""
+
     planned_cost: int = Field(description="multiply-accumulates of training it in full")
 
 
-class EpochRow(Part):
+class EpochRecord(RecordModel):
+    """One epoch of a training; measurements of the held-out images are null where they are no finite numbers."""
+
     epoch: float
     lr: float
     train_loss: float
     train_top1: float
-    loss: float | None = None
-    top1: float | None = None
-    top5: float | None = None
-    balanced: float | None = None
-    calibration_error: float | None = None
+    loss: Finite = None
+    top1: Finite = None
+    top5: Finite = None
+    balanced: Finite = None
+    calibration_error: Finite = None
     seconds: float
-    gradients: list[float | None] = Field(
+    gradients: list[Finite] = Field(
         default=[], description="norm of the loss's gradient at the weights of each of the candidate's `layers`"
     )
-    activations: list[float | None] = Field(default=[], description="root mean square of what each of them gives")
+    activations: list[Finite] = Field(default=[], description="root mean square of what each of them gives")
 
 
-class Training(Part):
-    """One training of one network from one seed on one part of the images."""
+class TrainingRecord(RecordModel):
+    """One training of a candidate, on one fold of the images."""
 
-    fold: int
-    seed: int
     lr: float
     epochs: int
     steps: int
     seconds: float
-    waited: float = Field(default=0.0, description="share of the time that was spent waiting for images")
-    cost: int
+    waited: float = Field(default=0.0, description="seconds of them that were spent waiting for images")
+    cost: int = _inside("macs", key="cost")
     ended: str
-    curve: list[EpochRow]
+    curve: list[EpochRecord]
 
 
-class Metrics(Part):
+class Metrics(RecordModel):
     """Everything measured on one set of images."""
 
     top1: Accuracy
@@ -146,8 +189,8 @@ class Metrics(Part):
     confusion: list[list[int]] = Field(description="rows are true classes, columns predicted ones")
 
 
-class Way(Part):
-    """One way to compute a training step, as a few of them went."""
+class WayRecord(RecordModel):
+    """One way to compute a training step, and its time over a few of them."""
 
     precision: str
     memory_format: str
@@ -158,20 +201,20 @@ class Way(Part):
     first: float = Field(description="seconds that the first step takes longer")
 
 
-class PlannedArchitecture(Part):
+class PlannedRecord(RecordModel):
     """One architecture of the search space, before anything is trained."""
 
-    name: str
-    depth: int
-    images: float = Field(description="training steps' images that training it on every part comes to")
-    seconds: float = Field(description="of training it on every part")
+    name: str = _inside("architecture", "name")
+    depth: int = _inside("architecture", "depth")
+    images: float = Field(description="training steps' images that training it on every fold comes to")
+    seconds: float = Field(description="of training it on every fold")
     memory: int = Field(description="bytes of a training step")
 
 
-class Plan(Part):
-    """How long the search was expected to take, and how long the trainings took that it came to."""
+class Plan(RecordModel):
+    """The estimated time and memory of a search, and what the trainings done really took."""
 
-    architectures: list[PlannedArchitecture]
+    architectures: list[PlannedRecord]
     least: float = Field(description="seconds of the fewest trainings that can give an answer")
     most: float = Field(description="seconds of all trainings that the budget allows")
     memory: int = Field(description="bytes (on a GPU, its own) at most, training the largest architecture")
@@ -180,42 +223,40 @@ class Plan(Part):
     peak: int | None = Field(default=None, description="bytes (on a GPU, its own) that it took at most")
 
 
-class Candidate(Part):
+class CandidateRecord(NetworkFields):
     """One network tried for the task, with everything measured about it."""
 
-    name: str
-    family: str
-    depth: int
-    width: float
-    parameters: int
-    macs: int
-    receptive_field: int
-    role: Literal["search space", "bisection", "second seed", "look-ahead"]
+    receptive_field: int = _inside("architecture", "receptive_field")
+    role: Role
     seed: int
     start: str | None = Field(description="the sibling whose weights it started from, if any")
-    state: Literal["finished", "pruned", "out of time", "not finite", "unfinished"]
+    state: State
     why: str
-    trainings: list[Training]
+    trainings: list[TrainingRecord] = Field(description="one a fold, in their order")
     cost: int
     seconds: float
     decision: Metrics | None = Field(description="on the decision images; of those seen so far if unfinished")
     train_top1: float | None
-    ways: list[Way] = Field(default=[], description="of computing a step, as tried before; the recipe's own first")
+    ways: list[WayRecord] = Field(
+        default=[], description="of computing a step, as tried before; the recipe's own first"
+    )
     way: str | None = Field(default=None, description="the one it was trained in")
     expected: float | None = Field(default=None, description="seconds that what was done was expected to take")
     layers: list[str] = Field(default=[], description="the weighted layers, in the order of computation")
 
 
-class Comparison(Part):
+class ComparisonRecord(RecordModel):
     """A shallower architecture against the best one, paired on the same images."""
 
-    candidate: str
-    best: str
-    difference: float = Field(description="the best's accuracy less the candidate's")
-    lower: float = Field(description="one-sided 95% lower bound of the difference")
-    upper: float = Field(description="one-sided 95% upper bound of the difference")
-    standard_error: float
-    images: int
+    candidate: Name
+    best: Name
+    difference: float = _inside(
+        "difference", "value", key="difference", description="the best's accuracy less the candidate's"
+    )
+    lower: float = _inside("difference", "lower", description="one-sided 95% lower bound of the difference")
+    upper: float = _inside("difference", "upper", description="one-sided 95% upper bound of the difference")
+    standard_error: float = _inside("difference", "standard_error")
+    images: int = _inside("difference", "images")
     seeds: int
     enough: bool
     not_shown_worse: bool
@@ -224,8 +265,10 @@ class Comparison(Part):
     text: str
 
 
-class TargetCheck(Part):
-    candidate: str
+class TargetCheckRecord(RecordModel):
+    """A candidate against the target."""
+
+    candidate: Name
     value: float
     lower: float = Field(description="one-sided 95% lower bound")
     images: int
@@ -235,8 +278,8 @@ class TargetCheck(Part):
     text: str
 
 
-class Place(Part):
-    """One place where a pretrained network can be cut, judged by a linear probe on the pooled features there."""
+class Probe(RecordModel):
+    """A linear probe on the pooled features at one place where a pretrained network can be cut."""
 
     place: str
     depth: int = Field(description="of the network cut there, with its new head")
@@ -250,8 +293,8 @@ class Place(Part):
     ruled_out: bool = Field(description="shown to be worse than the best place by more than the margin")
 
 
-class Sounding(Part):
-    """How much of the task is solved at every depth of a pretrained network, before any of it is trained."""
+class ProbingRecord(RecordModel):
+    """The accuracy of linear probes at every depth of a pretrained network, before any of it is trained."""
 
     weights: str
     source: str
@@ -260,38 +303,40 @@ class Sounding(Part):
     input: str
     images: int = Field(description="images that are not test; each was judged by a probe that has not seen it")
     folds: int
-    metric: Literal["top1", "balanced"]
+    metric: Metric
     margin: float
     resolves: float = Field(description="differences smaller than this can't be told")
-    places: list[Place]
+    probes: list[Probe]
     proposed: str = Field(description="the shallowest place that is not ruled out: it proposes, it never decides")
     text: str
     seconds: float
 
 
-class Step(Part):
-    """One thing that the search did, and why."""
+class EventRecord(RecordModel):
+    """One step of the search, and its reason."""
 
     what: str
     why: str
 
 
-class Decision(Part):
-    """The answer, and what it rests on."""
+class Decision(RecordModel):
+    """The answer, and the comparisons that it rests on."""
 
-    candidate: str
-    depth: int
-    kind: Literal["shown", "seems", "not met", "best"]
-    second: str | None = Field(description="the shallowest candidate that seems to be enough, or is not shown worse")
-    best: str
+    chosen: Name
+    depth: int = _inside("chosen", "architecture", "depth")
+    kind: DecisionKind
+    second: Name | None = Field(description="the shallowest candidate that seems to be enough, or is not shown worse")
+    best: Name
     resolves: float = Field(description="differences smaller than this can't be told on the decision images")
     text: str
     advice: list[str]
-    comparisons: list[Comparison]
-    target: list[TargetCheck]
+    comparisons: list[ComparisonRecord]
+    target_checks: list[TargetCheckRecord]
 
 
-class Cost(Part):
+class Cost(RecordModel):
+    """The cost of the search."""
+
     spent: int
     chosen_alone: int = Field(description="training the chosen network alone, from scratch, by the same recipe")
     whole_space: int
@@ -301,7 +346,7 @@ class Cost(Part):
     seconds: float
 
 
-class Baseline(Part):
+class BaselineRecord(RecordModel):
     """A model without depth, for comparison on the test images."""
 
     name: str
@@ -311,10 +356,10 @@ class Baseline(Part):
     seconds: float
 
 
-class Mistake(Part):
+class Mistake(RecordModel):
     """A confident mistake on a test image."""
 
-    name: str
+    name: FileName
     truth: str
     predicted: str
     confidence: float
@@ -323,27 +368,29 @@ class Mistake(Part):
     truth_heat: str | None = Field(default=None, description="the same with the heat of the right class over it")
 
 
-class Example(Part):
+class Example(RecordModel):
     """A test image that was classified right: of its class, the one whose confidence is the median."""
 
-    name: str
+    name: FileName
     truth: str
     confidence: float
     picture: str = Field(description="file of the picture, relative to the run's folder")
     heat: str = Field(description="the same with the heat of the class over it")
 
 
-class Patches(Part):
-    """What excites the strongest channels at one depth of the chosen network."""
+class Patches(RecordModel):
+    """The image patches that excite the strongest channels at one depth of the chosen network."""
 
     place: str
-    depth: int = Field(description="of a network cut there, as in the sounding")
+    depth: int = Field(description="of a network cut there, as the probes have it")
     receptive_field: int = Field(description="pixels along one side that a value there depends on")
     channels: list[int] = Field(description="the channels, a row of the picture each")
     picture: str = Field(description="file of the picture, relative to the run's folder")
 
 
-class LayerRow(Part):
+class LayerRecord(RecordModel):
+    """One layer of the chosen network."""
+
     path: str
     kind: str
     kernel: int | None
@@ -357,66 +404,37 @@ class LayerRow(Part):
     receptive_field: int
 
 
-class Record(Part):
+class Record(RecordModel):
     """The account of one run."""
 
     format: int = SCHEMA
     version: str
-    status: Literal["running", "interrupted", "finished"]
+    status: RunStatus
     created: str
     command: str
     seed: int
     environment: dict[str, str]
     options: dict[str, Any] = Field(description="what `fit` was asked, as `Options`; resuming starts from it")
-    question: Question
-    data: Data
+    question: QuestionRecord
+    data: DataRecord
     decision_images: DecisionImages
     recipe: dict[str, Any]
-    search_space: list[Architecture]
+    search_space: list[ArchitectureRecord]
     plan: Plan | None = None
-    sounding: Sounding | None = Field(default=None, description="of the pretrained network that is cut, if any")
-    candidates: list[Candidate] = []
-    steps: list[Step] = []
+    probing: ProbingRecord | None = Field(default=None, description="of the pretrained network that is cut, if any")
+    candidates: list[CandidateRecord] = []
+    steps: list[EventRecord] = []
     decision: Decision | None = None
     cost: Cost | None = None
     network: dict[str, Any] | None = Field(default=None, description="the chosen network, as in network.json")
-    layers: list[LayerRow] = []
+    layers: list[LayerRecord] = []
     train: Metrics | None = None
     test: Metrics | None = None
-    baselines: list[Baseline] = []
+    baselines: list[BaselineRecord] = []
     mistakes: list[Mistake] = []
     examples: list[Example] = Field(default=[], description="one of every class, of the first 100; none without Captum")
     patches: list[Patches] = []
 
-    def candidate(self, name: str) -> Candidate:
+    def candidate(self, name: str) -> CandidateRecord:
+        """The candidate of that name."""
         return next(candidate for candidate in self.candidates if candidate.name == name)
-
-
-def save(record: Record, run: Path) -> None:
-    """Write `run/record.json`, whole or not at all."""
-    write_whole(run / FILE, record.model_dump_json(indent=1))
-
-
-def load(run: Path) -> Record:
-    """Read the record of the run in the folder `run`."""
-    path = run / FILE
-    if not run.is_dir():
-        raise DeepenoughError(f"run {str(run)!r}: there is no such folder; give the RUN that `deepenough fit` named")
-    if not path.is_file():
-        raise DeepenoughError(f"run {str(run)!r}: it has no {FILE}; give the RUN that `deepenough fit` named")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DeepenoughError(f"{path}: not JSON ({error}); the file is damaged") from None
-    given = content.get("format") if isinstance(content, dict) else None
-    if given != SCHEMA:
-        raise DeepenoughError(
-            f"{path}: record format {given!r}; this version reads {SCHEMA}. "
-            "Read it with the version of deepenough that wrote it"
-        )
-    try:
-        return Record.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(key) for key in first["loc"])
-        raise DeepenoughError(f"{path}: {where}: {first['msg']}; the file is damaged") from None

@@ -1,0 +1,139 @@
+"""The work of a run: prepare the experiment, search, keep the record, write the result."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from contextlib import nullcontext
+from datetime import UTC, datetime
+
+import torch
+
+from deepenough.distribution.follower import show
+from deepenough.distribution.ray_cluster import cluster
+from deepenough.distribution.torchrun import EndedError, LostError
+from deepenough.errors import DeepenoughError
+from deepenough.experiment.estimate import estimate, estimate_text
+from deepenough.experiment.recording import candidate_record, data_record, environment
+from deepenough.experiment.result import write_result
+from deepenough.experiment.setup import Experiment, Job, prepare_experiment
+from deepenough.record import Plan, Record, save
+from deepenough.record.schema import (
+    ArchitectureRecord,
+    DecisionImages,
+    EventRecord,
+    QuestionRecord,
+    RunStatus,
+)
+from deepenough.search.question import DecisionBasis
+from deepenough.search.rules import Verdict
+from deepenough.search.search import Search
+from deepenough.search.statistics import CONFIDENCE
+from deepenough.training import Interrupted, Stop, Trained, choose_device
+from deepenough.training.out_of_memory import ShortError
+
+
+def run_job(job: Job) -> Record:
+    """Do a run, new or resumed, from its images to its report."""
+    if job.ray is not None and job.group.size > 1:
+        raise DeepenoughError("--ray and torchrun cannot be combined: use one of them")
+    experiment = prepare_experiment(job)
+    trainer = experiment.trainer
+    experiment.check_shares(job.ray.processes if job.ray else job.group.size)
+    # Threads are what Ray gives to each training, and its workers would compile anew for every epoch that they tell.
+    trainer.free -= {"threads", "compiled"} if job.ray else set()
+    show(job.group, job.asked, experiment.images)
+    record = _new_record(job, experiment)
+
+    def changed(search: Search) -> None:
+        record.candidates = [candidate_record(each, trainer.measured(each.architecture)) for each in search.tried]
+        record.steps = [EventRecord.model_validate(event) for event in search.events]
+        save(record, job.folder)
+
+    search = experiment.search(changed)
+    verdict, final = _search(job, experiment, search, record)
+    changed(search)
+    write_result(record, search, verdict, final, job.folder)
+    return record
+
+
+def _search(job: Job, experiment: Experiment, search: Search, record: Record) -> tuple[Verdict, Trained | None]:
+    """Answer the question; where folds decide, train the chosen network once more on all images but test."""
+    folder, trainer = job.folder, experiment.trainer
+    device = experiment.recipe.device
+    side_by_side = cluster(job.ray, trainer.images, torch.get_num_threads(), device) if job.ray else nullcontext()
+    with Stop() as stop, side_by_side as trainer.cluster:
+        trainer.stop = stop
+        folder.mkdir(parents=True, exist_ok=True)
+        save(record, folder)  # before anything takes long: whatever happens from here on, the run goes on
+        try:
+            if record.plan is None:
+                record.plan = estimate_plan(job, experiment)
+                save(record, folder)
+            job.reporter.say(_introduction(record))
+            if job.ray:  # all ways are measured now, before workers take the machine
+                experiment.measure_ahead()
+            verdict = search.run()
+            again = trainer.folds.kind is DecisionBasis.OUT_OF_FOLD and verdict.chosen.finished
+            return verdict, trainer.retrain(verdict.chosen, job.asked.seed) if again else None
+        except (Interrupted, KeyboardInterrupt):
+            record.status = RunStatus.INTERRUPTED
+            save(record, folder)
+            kept = "finished trainings are kept, unfinished ones start over" if job.ray else "nothing is lost"
+            raise Interrupted(f"stopped, {kept}; go on with: deepenough fit --resume {folder}") from None
+        except (LostError, EndedError, ShortError):  # of the processes, and not of what was asked for
+            raise
+        except DeepenoughError:
+            if record.plan is None and job.before is None:  # the question can't be answered: nothing to go on with
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+
+def estimate_plan(job: Job, experiment: Experiment) -> Plan:
+    """Estimate the time and memory of a search from a few training steps."""
+    with job.reporter.task("measuring") as advance:
+        plan = estimate(experiment.question, experiment.search_space, experiment.trainer, job.asked.time_limit)
+        advance(1, 1)
+    return plan
+
+
+def _new_record(job: Job, experiment: Experiment) -> Record:
+    """The record as it stands before the first training."""
+    asked, before, trainer, folds = job.asked, job.before, experiment.trainer, experiment.trainer.folds
+    device = choose_device(experiment.recipe.device).type
+    machine = environment(torch.get_num_threads(), device, job.group.size)
+    return Record(
+        version=machine["deepenough"],
+        status=RunStatus.RUNNING,
+        created=before.created if before else datetime.now(UTC).isoformat(timespec="seconds"),
+        command=before.command if before else shlex.join(["deepenough", *sys.argv[1:]]),
+        seed=asked.seed,
+        environment=machine,
+        options=asked.to_json(),
+        question=QuestionRecord.of(experiment.question, confidence=CONFIDENCE, time_limit=asked.time_limit),
+        data=data_record(experiment.images),
+        decision_images=DecisionImages.of(folds, count=len(folds.images), folds=len(folds.folds)),
+        recipe=experiment.recipe.to_json(),
+        search_space=[
+            ArchitectureRecord.of(each, planned_cost=trainer.planned(each)) for each in experiment.search_space
+        ],
+        plan=before.plan if before else None,
+        probing=experiment.pretrained.probing.record if experiment.pretrained else None,
+    )
+
+
+def _introduction(record: Record) -> str:
+    """Sum up the images, the search space, the decision images and the estimate, a line each."""
+    data, question = record.data, record.question
+    height, width = data.size
+    problems = f"; {len(data.findings):,} problems with images" if data.findings else ""
+    counts = ", ".join(f"{sum(counts):,} {name}" for name, counts in data.counts.items())
+    depths = ", ".join(str(step.depth) for step in record.search_space)
+    space = f"search space: {'/'.join(question.families)} of depth {depths}"
+    return (
+        f"{data.source}: {len(data.classes)} classes; {counts} images of {data.channels}x{height}x{width}{problems}\n"
+        f"{record.probing.text if record.probing else space}\n"
+        f"decision images: {record.decision_images.why}\n"
+        f"{estimate_text(record.plan)}"
+    )

@@ -1,0 +1,44 @@
+"""Images read as the user asked, and as pretrained weights expect them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from deepenough.data import Images, Preprocess, Source, prepare
+from deepenough.data.preprocess import Framing
+from deepenough.errors import unknown
+from deepenough.experiment.options import Options
+from deepenough.progress import Reporter
+from deepenough.weights import Weights
+from deepenough.weights.grey import grey
+
+FRAMINGS = ("source", "whole")
+
+
+def read_images(source: Source, asked: Options, size: int | Framing | None, reporter: Reporter) -> Images:
+    """Read the images at a size, split by the seed that was asked for, within its limits."""
+    with reporter.task("reading images") as advance:
+        return prepare(
+            source, size=size, seed=asked.seed, progress=advance, cache_limit=asked.cache_limit, limit=asked.limit
+        )
+
+
+def images_for_weights(weights: Weights, source: Source, asked: Options, reporter: Reporter) -> tuple[Weights, Images]:
+    """Read the images as the weights expect them, and fit the weights to the images (grey ones, another size).
+
+    The framing asked for is "source", the centre that the weights' source cuts out, or "whole": scaled to be seen as
+    far as the shape allows. On clothing, the whole is worth two points (benchmarks/LOG.md).
+    """
+    if asked.framing not in FRAMINGS:
+        raise unknown("framing", asked.framing, FRAMINGS)
+    published = Preprocess.of(weights.input).framing
+    framing = published if asked.framing == "source" else replace(published, shorter=None)
+    wanted = framing if asked.size is None else framing.resized(asked.size)
+    reporter.say(
+        f"{weights.name}: {weights.network.name}, read as {weights.source}'s; each image "
+        f"{replace(weights.input, size=wanted.size, shorter=wanted.shorter)}"
+    )
+    images = read_images(source, asked, wanted, reporter)
+    weights = grey(weights) if images.preprocess.channels == 1 else weights
+    preprocess = replace(Preprocess.of(weights.input), size=wanted.size, shorter=wanted.shorter)
+    return weights, replace(images, preprocess=preprocess)

@@ -1,0 +1,53 @@
+"""The question that a search answers, and the words of question and answer. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Metric(StrEnum):
+    """The accuracy that decides: over all images, or the mean over classes."""
+
+    TOP1 = "top1"
+    BALANCED = "balanced"
+
+
+class Measure(StrEnum):
+    """The size of a network that the search minimises."""
+
+    DEPTH = "depth"
+    PARAMETERS = "parameters"
+    MACS = "macs"
+
+
+class DecisionBasis(StrEnum):
+    """The kind of images that decide: the validation split, or all images but test by out-of-fold predictions."""
+
+    VALIDATION = "validation"
+    OUT_OF_FOLD = "out-of-fold"
+
+
+class DecisionKind(StrEnum):
+    """The strength of an answer; `BEST` is the most accurate network where nothing shallower is shown to be enough."""
+
+    SHOWN = "shown"
+    SEEMS = "seems"
+    NOT_MET = "not met"
+    BEST = "best"
+
+
+@dataclass(frozen=True)
+class Question:
+    """The user's question. `budget` bounds the search: with a target in trainings of the chosen network, without one as
+    a share of training the whole search space."""
+
+    target: float | None = None
+    margin: float = 0.01
+    metric: Metric = Metric.TOP1
+    minimize: Measure = Measure.DEPTH
+    families: tuple[str, ...] = ("residual",)
+    widths: tuple[float, ...] = (1.0,)
+    budget: float = 0.5
+    seed: int = 0
+    weights: str | None = None  # of the pretrained network that is cut, if any
