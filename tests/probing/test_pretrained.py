@@ -117,7 +117,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
     tuned: Run, shapes: Path, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped at the third step of its trainings; the features' cache is gone when it goes on."""
-    from deepenough.experiment import fit as module
+    from deepenough.experiment import run as module
 
     class Impatient(module.Stop):  # type: ignore[name-defined, misc]
         def __call__(self) -> bool:
