@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 
 from deepenough.data import open_source
-from deepenough.experiment.fit import set_up
 from deepenough.experiment.options import Options
+from deepenough.experiment.setup import Job, prepare_experiment
 from deepenough.progress import Reporter
 from deepenough.search import rules
 from deepenough.search.candidates import finished
@@ -47,16 +47,16 @@ def main() -> None:
 
 
 def compare(asked: Options, folder: Path) -> None:
-    setting = set_up(asked, open_source(asked.data), None, folder, Lines())
-    trainer = setting.trainer
+    experiment = prepare_experiment(Job(asked, open_source(asked.data), None, folder, Lines()))
+    trainer = experiment.trainer
     print("the search", flush=True)
-    search = setting.search(lambda s: None)
+    search = experiment.search(lambda s: None)
     verdict = search.run()
     print("the whole search space", flush=True)
-    search_space = [trainer.train_candidate(architecture, seed=asked.seed) for architecture in setting.search_space]
+    search_space = [trainer.train_candidate(architecture, seed=asked.seed) for architecture in experiment.search_space]
     best = rules.best(finished(search_space))
     for candidate in search_space:
-        paired = rules.compare(setting.question, [best], [candidate], trainer.strata, tested=True).difference
+        paired = rules.compare(experiment.question, [best], [candidate], trainer.strata, tested=True).difference
         print(
             f"  {candidate.name:14} {candidate.accuracy:7.2%}  {100 * paired.value:5.2f} under the best "
             f"({100 * paired.lower:5.2f} to {100 * paired.upper:5.2f})  {candidate.seconds:6.0f} s",
@@ -67,14 +67,14 @@ def compare(asked: Options, folder: Path) -> None:
     alone = trainer.planned(verdict.chosen.architecture)
     chosen = next((c for c in search_space if c.architecture.name == verdict.chosen.architecture.name), verdict.chosen)
     if asked.target is None:
-        right = rules.compare(setting.question, [best], [chosen], trainer.strata, tested=True)
+        right = rules.compare(experiment.question, [best], [chosen], trainer.strata, tested=True)
         print(f"search: {verdict.text}")
         print(
             f"against the best of the whole search space, {best.name}, {chosen.name} is "
             f"{100 * right.difference.value:.2f} points worse, "
             f"at most {100 * right.difference.upper:.2f} (margin {100 * asked.margin:g})"
         )
-        full = full_search_answer(setting.question, search_space, best, trainer)
+        full = full_search_answer(experiment.question, search_space, best, trainer)
         print(f"the rule on the whole search space answers {full}")
     else:
         print(f"search: {verdict.text}")

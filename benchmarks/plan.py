@@ -1,8 +1,8 @@
-"""Is the time that `fit` expects the time that it takes?
+"""Compare the time that `fit` estimates with the time that it takes.
 
     python benchmarks/plan.py [DATA ...] [--limit 5000] [--epochs 4]
 
-Runs `deepenough fit` on each data set, in a process of its own, and prints from the records what was foretold before
+Runs `deepenough fit` on each data set, in a process of its own, and prints from the records what was estimated before
 the search, what the trainings that it came to were expected to take, by a few steps of each network before, and what
 they took; the same for the memory; and which share of the time was waited for images. DATA may be digits,
 fashion-mnist or a path, with options after a comma: `photos,--size=96`. The machine has to be alone.
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     given = parser.parse_args()
     print(
-        "| data | trainings | foretold | expected | took | ratio | memory expected | taken | waited |\n|" + 9 * "---|",
+        "| data | trainings | estimated | expected | took | ratio | memory expected | taken | waited |\n|" + 9 * "---|",
         flush=True,
     )
     for each in given.data:
@@ -41,7 +41,7 @@ def main() -> None:
             f"{plan['seconds'] / plan['expected']:.2f}",
             f"{plan['memory'] / GIB:.2f} GiB",
             f"{(plan['peak'] or 0) / GIB:.2f} GiB",
-            f"{sum(t['waited'] * t['seconds'] for t in trainings) / sum(t['seconds'] for t in trainings):.1%}",
+            f"{sum(t['waited'] for t in trainings) / sum(t['seconds'] for t in trainings):.1%}",
         ]
         print(f"| {' | '.join(cells)} |", flush=True)
 

@@ -19,18 +19,18 @@ from pathlib import Path
 import optuna
 
 from deepenough.data import open_source
-from deepenough.experiment.fit import Setting, set_up
 from deepenough.experiment.options import Options
+from deepenough.experiment.setup import Experiment, Job, prepare_experiment
 from deepenough.progress import Reporter
 from deepenough.search.candidates import Candidate
 from deepenough.search.early_stopping import Curve
 from deepenough.training.memory import keep_freed_memory
 
 
-def halving(setting: Setting, seed: int) -> list[Candidate]:
+def halving(experiment: Experiment, seed: int) -> list[Candidate]:
     """Every architecture as far as successive halving trains it."""
     tried: list[Candidate] = []
-    architectures = {architecture.name: architecture for architecture in setting.search_space}
+    architectures = {architecture.name: architecture for architecture in experiment.search_space}
 
     def objective(trial: optuna.Trial) -> float:
         architecture = architectures[trial.suggest_categorical("network", list(architectures))]
@@ -39,7 +39,7 @@ def halving(setting: Setting, seed: int) -> list[Candidate]:
             trial.report(curve[-1].top1, len(curve))
             return "pruned" if trial.should_prune() else "go on"
 
-        tried.append(setting.trainer.train_candidate(architecture, seed=seed, watch=watch))
+        tried.append(experiment.trainer.train_candidate(architecture, seed=seed, watch=watch))
         print(f"  {architecture.name}: {tried[-1].accuracy:.2%} {tried[-1].state}", flush=True)
         if not tried[-1].finished:
             raise optuna.TrialPruned
@@ -73,14 +73,15 @@ def main() -> None:
     asked = Options(**vars(parser.parse_args()), folds=1)
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
-        setting = set_up(asked, open_source(asked.data), None, Path(folder) / "fit", Reporter())
-        search = setting.search(lambda s: None)
+        source, reporter = open_source(asked.data), Reporter()
+        experiment = prepare_experiment(Job(asked, source, None, Path(folder) / "fit", reporter))
+        search = experiment.search(lambda s: None)
         chosen = search.run().chosen
-        other = set_up(asked, open_source(asked.data), None, Path(folder) / "halving", Reporter())
+        other = prepare_experiment(Job(asked, source, None, Path(folder) / "halving", reporter))
         tried = halving(other, asked.seed)
     meets = [c for c in tried if c.finished and c.lower >= (asked.target or 0)]
     answer = min(meets, key=lambda c: c.architecture.macs, default=None)
-    alone, seconds = setting.trainer.alone(chosen.architecture), chosen.seconds
+    alone, seconds = experiment.trainer.alone(chosen.architecture), chosen.seconds
     print("| search | answer | networks tried | multiply-accumulates | time |\n|---|---|---|---|---|")
     print(summary("deepenough fit", search.tried, chosen, alone, seconds))
     print(summary("successive halving, Optuna", tried, answer, alone, seconds))

@@ -39,7 +39,7 @@ def main() -> None:
     for limit, depth in settings:
         record = searched(given.data, limit, depth, given.epochs, given.target)
         images = sum(record["data"]["counts"]["train"])
-        deepest = 3 * max(architecture["macs"] for architecture in record["search space"]) * images * given.epochs
+        deepest = 3 * max(architecture["macs"] for architecture in record["search_space"]) * images * given.epochs
         spent = record["cost"]["spent"]
         print(
             f"| {images:,} | {depth} | {len(record['candidates'])} | {spent:.2e} | {record['cost']['seconds']:.0f} s | "

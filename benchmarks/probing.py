@@ -1,8 +1,8 @@
 """The depth that the probes propose, the one that `fit` chooses, and the one that fine-tuning every cut would choose.
 
-    python benchmarks/sounding.py DATA --weights FILE|NAME [--preprocess P] [--size 64] [--limit 2000] [--epochs 3]
+    python benchmarks/probing.py DATA --weights FILE|NAME [--preprocess P] [--size 64] [--limit 2000] [--epochs 3]
 
-Every cut of the network is fine-tuned on the same images and judged by the same rule, which is what sounding saves.
+Every cut of the network is fine-tuned on the same images and judged by the same rule, which is what probing saves.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import time
 from pathlib import Path
 
 from deepenough.data import open_source
-from deepenough.experiment.fit import set_up
 from deepenough.experiment.options import Options
+from deepenough.experiment.setup import Job, prepare_experiment
 from deepenough.probing.pretrained import choose_weights
 from deepenough.progress import Reporter
 from deepenough.search import rules
 from deepenough.search.candidates import Candidate
-from deepenough.search.rules import Compared, Verdict
+from deepenough.search.rules import Comparison, Verdict
 from deepenough.search.search import Search
 from deepenough.training import keep_freed_memory
 
@@ -32,12 +32,12 @@ class Lines(Reporter):
 def decided(search: Search, tried: list[Candidate]) -> Verdict:
     """The rule of `fit` on all of them: from deep to shallow up to the first that is not shown to be enough."""
     best = rules.best(tried)
-    compared: list[Compared] = []
+    comparisons: list[Comparison] = []
     for candidate in sorted(tried, key=search.measure, reverse=True):
         if search.measure(candidate) < search.measure(best):
-            going = all(one.enough for one in compared)
-            compared.append(rules.compare(search.question, [best], [candidate], search.trainer.strata, going))
-    return rules.enough(search.question, best, compared, 0.0, None)
+            going = all(one.enough for one in comparisons)
+            comparisons.append(rules.compare(search.question, [best], [candidate], search.trainer.strata, going))
+    return rules.enough(search.question, best, comparisons, 0.0, None)
 
 
 def main() -> None:
@@ -58,25 +58,26 @@ def main() -> None:
     reporter = Lines()
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        setting = set_up(asked, source, choose_weights(asked, source, reporter), Path(folder), reporter)
-        assert setting.pretrained is not None
-        sounding = setting.pretrained.sounding.record
-        sounded = time.perf_counter() - started
-        print(f"{sounding.images:,} images; decided on {setting.trainer.folds.why}\n{sounding.text}; {sounded:.0f} s")
-        every = setting.search(lambda _: None)
+        weights = choose_weights(asked, source, reporter)
+        experiment = prepare_experiment(Job(asked, source, weights, Path(folder), reporter))
+        assert experiment.pretrained is not None
+        probing = experiment.pretrained.probing.record
+        probed = time.perf_counter() - started
+        print(f"{probing.images:,} images; decided on {experiment.trainer.folds.why}\n{probing.text}; {probed:.0f} s")
+        every = experiment.search(lambda _: None)
         started = time.perf_counter()
-        tried = [every.train(architecture) for architecture in setting.search_space]
+        tried = [every.train(architecture) for architecture in experiment.search_space]
         seconds = time.perf_counter() - started
         print(f"\n{'cut after':<16}{'depth':>6}{'probe':>8}{'tuned':>8}{'seconds':>9}")
-        for place, candidate in zip(sounding.places, tried, strict=True):
+        for probe, candidate in zip(probing.probes, tried, strict=True):
             print(
-                f"{place.place:<16}{place.depth:>6}{place.accuracy.value:>8.1%}{candidate.accuracy:>8.1%}"
+                f"{probe.place:<16}{probe.depth:>6}{probe.accuracy.value:>8.1%}{candidate.accuracy:>8.1%}"
                 f"{candidate.seconds:>9.0f}"
             )
         whole = decided(every, tried)
-        again = setting.search(lambda _: None)  # its trainings are read back: only the choice of cuts is new
+        again = experiment.search(lambda _: None)  # its trainings are read back: only the choice of cuts is new
         ours = again.run()
-    print(f"\nprobes alone propose {sounding.proposed} ({sounded:.0f} s with reading the images)")
+    print(f"\nprobes alone propose {probing.proposed} ({probed:.0f} s with reading the images)")
     print(
         f"fit chooses          {ours.chosen.architecture.place}: {ours.text}; "
         f"it trains {len(again.tried)} of {len(tried)} cuts"
