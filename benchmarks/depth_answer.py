@@ -16,7 +16,7 @@ from pathlib import Path
 
 from deepenough.data import open_source
 from deepenough.experiment.options import Options
-from deepenough.experiment.setup import Job, prepare_experiment
+from deepenough.experiment.setup import RunRequest, prepare_experiment
 from deepenough.progress import Reporter
 from deepenough.search import rules
 from deepenough.search.candidates import finished
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def compare(asked: Options, folder: Path) -> None:
-    experiment = prepare_experiment(Job(asked, open_source(asked.data), None, folder, Lines()))
+    experiment = prepare_experiment(RunRequest(asked, open_source(asked.data), None, folder, Lines()))
     trainer = experiment.trainer
     print("the search", flush=True)
     search = experiment.search(lambda s: None)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from deepenough.data import open_source
 from deepenough.experiment.options import Options
-from deepenough.experiment.setup import Job, prepare_experiment
+from deepenough.experiment.setup import RunRequest, prepare_experiment
 from deepenough.probing.pretrained import choose_weights
 from deepenough.progress import Reporter
 from deepenough.search import rules
@@ -59,7 +59,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         weights = choose_weights(asked, source, reporter)
-        experiment = prepare_experiment(Job(asked, source, weights, Path(folder), reporter))
+        experiment = prepare_experiment(RunRequest(asked, source, weights, Path(folder), reporter))
         assert experiment.pretrained is not None
         probing = experiment.pretrained.probing.record
         probed = time.perf_counter() - started

@@ -20,7 +20,7 @@ import optuna
 
 from deepenough.data import open_source
 from deepenough.experiment.options import Options
-from deepenough.experiment.setup import Experiment, Job, prepare_experiment
+from deepenough.experiment.setup import Experiment, RunRequest, prepare_experiment
 from deepenough.progress import Reporter
 from deepenough.search.candidates import Candidate
 from deepenough.search.early_stopping import Curve
@@ -74,10 +74,10 @@ def main() -> None:
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         source, reporter = open_source(asked.data), Reporter()
-        experiment = prepare_experiment(Job(asked, source, None, Path(folder) / "fit", reporter))
+        experiment = prepare_experiment(RunRequest(asked, source, None, Path(folder) / "fit", reporter))
         search = experiment.search(lambda s: None)
         chosen = search.run().chosen
-        other = prepare_experiment(Job(asked, source, None, Path(folder) / "halving", reporter))
+        other = prepare_experiment(RunRequest(asked, source, None, Path(folder) / "halving", reporter))
         tried = halving(other, asked.seed)
     meets = [c for c in tried if c.finished and c.lower >= (asked.target or 0)]
     answer = min(meets, key=lambda c: c.architecture.macs, default=None)

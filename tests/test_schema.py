@@ -52,3 +52,46 @@ def test_a_changed_record_is_an_error_that_names_the_file(
 def test_what_is_no_run_is_an_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(DeepenoughError, match=re.escape(f"{str(tmp_path / name)!r}") + ".*give the RUN"):
         record.load(tmp_path / name)
+
+
+def test_a_record_of_format_1_is_brought_to_the_present_one(finished: Path, tmp_path: Path) -> None:
+    """Everything that was renamed, in one made-up record: with a probed network, a pruned candidate, a target."""
+    content = json.loads((finished / "record.json").read_text(encoding="utf-8"))
+    expected = record.load(finished)
+    content["ladder"] = content.pop("search_space")
+    content["plan"]["rungs"] = content["plan"].pop("architectures")
+    for candidate in content["candidates"]:
+        candidate["role"] = {"search space": "ladder"}.get(candidate["role"], candidate["role"])
+        for fold, training in enumerate(candidate["trainings"]):
+            training |= {"fold": fold, "seed": 0, "waited": training["waited"] / training["seconds"]}
+    decision, cost = content["decision"], content["cost"]
+    decision["candidate"], decision["target"] = decision.pop("chosen"), decision.pop("target_checks")
+    cost["whole_ladder"], cost["share_of_ladder"] = cost.pop("whole_space"), cost.pop("share_of_space")
+    share = {"value": 0.5, "count": 2, "low": 0.1, "high": 0.9}
+    place = {"place": "fire2", "depth": 4, "parameters": 1, "macs": 1, "milliseconds": 1.0, "accuracy": share,
+             "difference": 0.0, "low": 0.0, "high": 0.0, "ruled_out": False}  # fmt: skip
+    del content["probing"]
+    content["sounding"] = {
+        "weights": "w", "source": "s", "network": "n", "sha256": "", "input": "", "images": 2, "folds": 2,
+        "metric": "top1", "margin": 0.01, "resolves": 0.1, "places": [place], "proposed": "fire2", "text": "",
+        "seconds": 1.0,
+    }  # fmt: skip
+    content["candidates"][0]["state"] = content["candidates"][0]["trainings"][0]["ended"] = "hopeless"
+    content["format"] = 1
+    (tmp_path / "record.json").write_text(json.dumps(content), encoding="utf-8")
+    found = record.load(tmp_path)
+    assert found.probing is not None
+    assert [probe.place for probe in found.probing.probes] == ["fire2"]
+    assert found.candidates[0].state == found.candidates[0].trainings[0].ended == "pruned"
+    for before, after in zip(expected.candidates, found.candidates, strict=True):
+        for trained, read in zip(before.trainings, after.trainings, strict=True):
+            assert read.waited == pytest.approx(trained.waited)
+            read.waited, read.ended = trained.waited, trained.ended
+        after.state = before.state
+    assert found.model_copy(update={"probing": None}) == expected
+
+
+def test_a_damaged_record_of_format_1_names_the_file(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "record.json").write_text('{"format": 1}', encoding="utf-8")
+    with pytest.raises(DeepenoughError, match=r"record\.json: .*'ladder'.*the file is damaged"):
+        record.load(tmp_path)

@@ -28,7 +28,7 @@ def test_a_probe_is_the_logistic_regression_of_scikit_learn(
     blobs: Blobs, strength: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x, labels, folds = blobs
-    monkeypatch.setattr(probe, "STRENGTHS", (strength,))
+    monkeypatch.setattr(probe, "REGULARISATION", (strength,))
     fitted = probe.fit_probe(x, labels, 4, folds)
     scaled = (x - fitted.mean.numpy()) / fitted.std.numpy()
     reference = LogisticRegression(C=strength, tol=1e-8, max_iter=5000).fit(scaled.astype(np.float64), labels)

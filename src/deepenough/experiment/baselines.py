@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,25 +11,15 @@ import numpy.typing as npt
 
 from deepenough.data import Images
 from deepenough.data.streamed import Streamed
+from deepenough.evaluation.metrics import accuracy
+from deepenough.record.schema import Baseline
 
 MOST_IMAGES = 10_000  # seconds, not minutes: both have long stopped gaining much by then
 MOST_PIXELS = 14 * 14  # a side; larger pictures are averaged down to at most that many points a channel
 
 
-@dataclass(frozen=True)
-class Baseline:
-    """A model without depth, and its hits on the test images."""
-
-    name: str
-    correct: int
-    count: int
-    trained_on: int
-    note: str
-    seconds: float
-
-
 def baselines(images: Images, train: npt.NDArray[np.int64], test: npt.NDArray[np.int64], seed: int) -> list[Baseline]:
-    """Fit both on (a seeded sample of) the training images and count their hits on the test images."""
+    """Fit both on (a seeded sample of) the training images and measure them on the test images."""
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -57,15 +46,21 @@ def _fit(
     step = pooling(images.pixels.shape[1:3], MOST_PIXELS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # an unfinished fit is good enough for a baseline
-        model.fit(features(images.pixels, chosen, step), images.labels[chosen])
+        model.fit(pooled_pixels(images.pixels, chosen, step), images.labels[chosen])
     correct = sum(
-        int((model.predict(features(images.pixels, part, step)) == images.labels[part]).sum())
+        int((model.predict(pooled_pixels(images.pixels, part, step)) == images.labels[part]).sum())
         for part in np.array_split(test, max(1, len(test) // 10_000))
         if len(part)
     )
     sampled = f"{len(chosen):,} training images" if len(chosen) < len(train) else "all training images"
     pooled = f", averaged over {step}x{step} pixels" if step > 1 else ""
-    return Baseline(name, correct, len(test), len(chosen), sampled + pooled, time.perf_counter() - started)
+    return Baseline(
+        name=name,
+        test=accuracy(correct, len(test)),
+        trained_on=len(chosen),
+        note=sampled + pooled,
+        seconds=time.perf_counter() - started,
+    )
 
 
 def pooling(size: tuple[int, ...], most_pixels: int) -> int:
@@ -76,7 +71,7 @@ def pooling(size: tuple[int, ...], most_pixels: int) -> int:
     return step
 
 
-def features(
+def pooled_pixels(
     pixels: npt.NDArray[np.uint8] | Streamed, index: npt.NDArray[np.int64], step: int
 ) -> npt.NDArray[np.float32]:
     """Flat float32 features (n, h * w * C) in 0..1; each point is the mean of a square of `step` pixels a side."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from deepenough.autotuning.measure import at_once, step_bytes
 from deepenough.record import Plan
-from deepenough.record.schema import PlannedRecord
+from deepenough.record.schema import Planned
 from deepenough.report.text import duration, estimated
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import CandidateTrainer
@@ -18,19 +17,7 @@ from deepenough.search.search import STALLED_AFTER
 from deepenough.training import choose_device
 from deepenough.training.memory import available, peak
 
-MEASURED = 3  # architectures: what others take follows from their multiply-accumulates
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One architecture with the images and seconds of training it on every fold, the seconds of training it once more
-    on all images where folds make that necessary, and the memory (bytes) of a step."""
-
-    architecture: Architecture
-    images: float
-    seconds: float
-    again: float
-    memory: int
+MEASURED_ARCHITECTURES = 3  # architectures: what others take follows from their multiply-accumulates
 
 
 def estimate(
@@ -43,23 +30,30 @@ def estimate(
     """
     device = choose_device(trainer.recipe.device).type
     already = peak() or 0 if device == "cpu" else 0  # before steps are measured, which take what trainings will take
-    step = max((len(search_space) - 1) // (MEASURED - 1), 1)
-    known = list(dict.fromkeys([*search_space[: step * MEASURED : step], search_space[0]]))[:MEASURED]
+    step = max((len(search_space) - 1) // (MEASURED_ARCHITECTURES - 1), 1)
+    known = search_space[: step * MEASURED_ARCHITECTURES : step]
     macs, ways = [architecture.macs for architecture in known], [trainer.way(architecture) for architecture in known]
     batch, free = trainer.recipe.batch, available() if device == "cpu" else None
     fits = min((way.micro_batch for way in ways if way.micro_batch), default=batch)  # images at once, as was found
 
-    def planned(architecture: Architecture) -> Planned:
+    def seconds(architecture: Architecture, images: float) -> float:
+        """Of training steps on so many images, and the first one."""
         pace = _interpolated(architecture.macs, macs, [way.seconds for way in ways])
-        begin = _interpolated(architecture.macs, macs, [way.first for way in ways])
-        again = trainer.retraining(architecture) / (3 * architecture.macs)
-        return Planned(
+        return _interpolated(architecture.macs, macs, [way.first for way in ways]) + images * pace
+
+    def planned(architecture: Architecture) -> Planned:
+        images, most = trainer.steps_images(architecture), at_once(architecture.network, batch, free) or batch
+        return Planned.of(
             architecture,
-            trainer.steps_images(architecture),
-            begin + trainer.steps_images(architecture) * pace,
-            begin + again * pace if again else 0.0,
-            step_bytes(architecture.network, min(at_once(architecture.network, batch, free) or batch, fits)),
+            images=images,
+            seconds=seconds(architecture, images),
+            memory=step_bytes(architecture.network, min(most, fits)),
         )
+
+    def again(architecture: Architecture) -> float:
+        """Seconds of training it once more on all images, where folds make that necessary."""
+        images = trainer.retraining(architecture) / (3 * architecture.macs)
+        return seconds(architecture, images) if images else 0.0
 
     rows = [planned(architecture) for architecture in search_space]
     whole = sum(row.seconds for row in rows)
@@ -68,11 +62,11 @@ def estimate(
         least, most = rows[0].seconds + looks, question.budget * whole
     else:
         least, most = rows[0].seconds, whole
-    least, most = least + rows[0].again, max(most, least) + rows[-1].again
+    least, most = least + again(search_space[0]), max(most, least) + again(search_space[-1])
     if time_limit is not None:
         least, most = min(least, time_limit), min(most, time_limit)
     return Plan(
-        architectures=[PlannedRecord.model_validate(row) for row in rows],
+        architectures=rows,
         least=least,
         most=most,
         memory=already + max(row.memory for row in rows),

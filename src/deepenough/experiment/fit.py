@@ -15,8 +15,8 @@ from deepenough.distribution.ray_cluster import SideBySide
 from deepenough.distribution.torchrun import joined, launched, restarted
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.options import Options
-from deepenough.experiment.run import estimate_plan, run_job
-from deepenough.experiment.setup import Job, prepare_experiment
+from deepenough.experiment.run import estimate_plan, perform_run
+from deepenough.experiment.setup import RunRequest, prepare_experiment
 from deepenough.files import check_new
 from deepenough.model import Model, load
 from deepenough.probing.pretrained import choose_weights
@@ -93,7 +93,7 @@ def plan(data: str | Path | None = None, *, reporter: Reporter | None = None, **
     asked, reporter = _options(data, options), reporter or Reporter()
     source = open_source(data)
     with tempfile.TemporaryDirectory() as folder:
-        job = Job(asked, source, choose_weights(asked, source, reporter), Path(folder), reporter)
+        job = RunRequest(asked, source, choose_weights(asked, source, reporter), Path(folder), reporter)
         return estimate_plan(job, prepare_experiment(job))
 
 
@@ -160,7 +160,7 @@ def _begin(
     # What was chosen is asked for when the run goes on, whatever is in the cache by then.
     asked = replace(asked, weights=asked.weights or weights.name) if weights else replace(asked, scratch=True)
     folder = _new_folder(source.name) if out is None else Path(out)
-    return Run(folder, run_job(Job(asked, source, weights, folder, reporter, None, group, wish)))
+    return Run(folder, perform_run(RunRequest(asked, source, weights, folder, reporter, None, group, wish)))
 
 
 def _go_on(folder: Path, reporter: Reporter, group: Group, wish: SideBySide | None) -> Run:
@@ -172,7 +172,7 @@ def _go_on(folder: Path, reporter: Reporter, group: Group, wish: SideBySide | No
     asked = Options.from_json(before.options)
     source = open_source(asked.data)
     weights = choose_weights(asked, source, reporter)
-    return Run(folder, run_job(Job(asked, source, weights, folder, reporter, before, group, wish)))
+    return Run(folder, perform_run(RunRequest(asked, source, weights, folder, reporter, before, group, wish)))
 
 
 def _restarted_run(source: str, out: str | Path | None, asked: Options) -> Path | None:

@@ -10,16 +10,17 @@ from PIL import Image
 
 from deepenough.attribution import available, heat, overlay
 from deepenough.data import Images
+from deepenough.data.split import Index
 from deepenough.model import Model
-from deepenough.record import PICTURES
+from deepenough.record import PICTURE_FOLDER
 from deepenough.record.schema import Example, Mistake
 
-MOST = 24
+MOST_MISTAKES = 24
 MOST_CLASSES = 100
-SIDE = 112  # pixels that pictures with heat have at least, so that the heat is smooth on small images
+HEATED_SIDE = 112  # pixels that pictures with heat have at least, so that the heat is smooth on small images
 QUALITY = 90  # of JPEG, a tenth of the bytes of PNG where there is heat
 
-Index = npt.NDArray[np.int64]
+
 Probabilities = npt.NDArray[np.float32]
 
 
@@ -27,15 +28,15 @@ def mistakes(images: Images, index: Index, probabilities: Probabilities, run: Pa
     """Save the most confident mistakes among the images `index`, most confident first, as PNG files of the run."""
     predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != images.labels[index])
-    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MOST]
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:MOST_MISTAKES]
     if not len(worst):
         return []
-    (run / PICTURES).mkdir(exist_ok=True)
+    (run / PICTURE_FOLDER).mkdir(exist_ok=True)
     pixels = np.asarray(images.pixels[index[worst]])
     truth = images.labels[index[worst]]
     found = []
     for number, row in enumerate(worst):
-        name = f"{PICTURES}/mistake-{number:02}.png"
+        name = f"{PICTURE_FOLDER}/mistake-{number:02}.png"
         picture(pixels[number]).save(run / name)
         found.append(
             Mistake(
@@ -49,7 +50,7 @@ def mistakes(images: Images, index: Index, probabilities: Probabilities, run: Pa
     if available():
         for word, field, targets in (("heat", "heat", predicted[worst]), ("truth", "truth_heat", truth)):
             for number, warm in enumerate(heat(model, pixels, targets)):
-                name = f"{PICTURES}/mistake-{number:02}-{word}.jpg"
+                name = f"{PICTURE_FOLDER}/mistake-{number:02}-{word}.jpg"
                 heated(pixels[number], warm).save(run / name, quality=QUALITY)
                 setattr(found[number], field, name)
     return found
@@ -71,10 +72,10 @@ def examples(images: Images, index: Index, probabilities: Probabilities, run: Pa
             rows.append(own[np.argsort(confidence[own], kind="stable")[len(own) // 2]])
     chosen = np.array(rows, np.int64)
     pixels = np.asarray(images.pixels[index[chosen]])
-    (run / PICTURES).mkdir(exist_ok=True)
+    (run / PICTURE_FOLDER).mkdir(exist_ok=True)
     found = []
     for row, own_pixels, warm in zip(chosen, pixels, heat(model, pixels, labels[chosen]), strict=True):
-        stem = f"{PICTURES}/class-{int(labels[row]):03}"
+        stem = f"{PICTURE_FOLDER}/class-{int(labels[row]):03}"
         picture(own_pixels).save(run / f"{stem}.png")
         heated(own_pixels, warm).save(run / f"{stem}-heat.jpg", quality=QUALITY)
         found.append(
@@ -97,7 +98,7 @@ def picture(pixels: npt.NDArray[np.uint8]) -> Image.Image:
 def heated(pixels: npt.NDArray[np.uint8], warm: npt.NDArray[np.float32]) -> Image.Image:
     """The picture with the heat over it, enlarged by a whole number where it is small."""
     own = picture(pixels).convert("RGB")
-    times = max(-(-SIDE // min(own.size)), 1)
+    times = max(-(-HEATED_SIDE // min(own.size)), 1)
     own = own.resize((own.width * times, own.height * times), Image.Resampling.NEAREST)
     over = overlay(warm, own.size, (0, 0, *own.size))
     own.paste(over, (0, 0), over)

@@ -15,7 +15,7 @@ from deepenough.data import Images
 from deepenough.evaluation.metrics import metrics
 from deepenough.nets import Weighted
 from deepenough.nets.shapes import visits
-from deepenough.record.schema import BaselineRecord, CandidateRecord, Cost, DataRecord, Metrics, Plan
+from deepenough.record.schema import Baseline, CandidateRecord, Cost, DataRecord, Metrics, Plan
 from deepenough.search.candidates import Candidate
 from deepenough.search.search import Search
 from deepenough.training import Trained
@@ -61,7 +61,7 @@ def candidate_record(candidate: Candidate, measured: Measured) -> CandidateRecor
     )
 
 
-def warnings(test: Metrics, baselines: Sequence[BaselineRecord]) -> list[str]:
+def warnings(test: Metrics, baselines: Sequence[Baseline]) -> list[str]:
     """Warn the user where the test images say that the network learned little."""
     found = []
     most_frequent = max(sum(row) for row in test.confusion) / max(test.top1.count, 1)

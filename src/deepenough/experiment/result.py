@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from deepenough.evaluation.metrics import accuracy, metrics
+from deepenough.evaluation.metrics import metrics
 from deepenough.experiment import pictures
 from deepenough.experiment.baselines import baselines
 from deepenough.experiment.recording import plan_outcome, search_cost, warnings
@@ -17,7 +17,7 @@ from deepenough.model import FOLDER, Model, save_model
 from deepenough.nets import dumps, layer_table
 from deepenough.probing.patches import patches
 from deepenough.record import Record, save
-from deepenough.record.schema import BaselineRecord, Decision, LayerRecord, RunStatus
+from deepenough.record.schema import Decision, LayerRecord, RunStatus
 from deepenough.report import write_report
 from deepenough.search.rules import Verdict
 from deepenough.search.search import Search
@@ -74,10 +74,7 @@ def _look_at_test(record: Record, search: Search, model: Model, train: npt.NDArr
         sample = np.sort(np.random.default_rng(seed).permutation(train)[:TRAIN_IMAGES])
         record.train = metrics(probabilities_of(sample), labels[sample])
         advance(2, 3)
-        record.baselines = [
-            BaselineRecord.of(baseline, test=accuracy(baseline.correct, baseline.count))
-            for baseline in baselines(images, train, test, seed)
-        ]
+        record.baselines = baselines(images, train, test, seed)
         advance(3, 3)
     if record.probing:
         record.patches = patches(model, images, train, folder)

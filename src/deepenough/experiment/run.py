@@ -17,7 +17,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.experiment.estimate import estimate, estimate_text
 from deepenough.experiment.recording import candidate_record, data_record, environment
 from deepenough.experiment.result import write_result
-from deepenough.experiment.setup import Experiment, Job, prepare_experiment
+from deepenough.experiment.setup import Experiment, RunRequest, prepare_experiment
 from deepenough.record import Plan, Record, save
 from deepenough.record.schema import (
     ArchitectureRecord,
@@ -34,75 +34,77 @@ from deepenough.training import Interrupted, Stop, Trained, choose_device
 from deepenough.training.out_of_memory import ShortError
 
 
-def run_job(job: Job) -> Record:
+def perform_run(request: RunRequest) -> Record:
     """Do a run, new or resumed, from its images to its report."""
-    if job.ray is not None and job.group.size > 1:
+    if request.ray is not None and request.group.size > 1:
         raise DeepenoughError("--ray and torchrun cannot be combined: use one of them")
-    experiment = prepare_experiment(job)
+    experiment = prepare_experiment(request)
     trainer = experiment.trainer
-    experiment.check_shares(job.ray.processes if job.ray else job.group.size)
+    experiment.check_shares(request.ray.processes if request.ray else request.group.size)
     # Threads are what Ray gives to each training, and its workers would compile anew for every epoch that they tell.
-    trainer.free -= {"threads", "compiled"} if job.ray else set()
-    show(job.group, job.asked, experiment.images)
-    record = _new_record(job, experiment)
+    trainer.free -= {"threads", "compiled"} if request.ray else set()
+    show(request.group, request.asked, experiment.images)
+    record = _new_record(request, experiment)
 
     def changed(search: Search) -> None:
         record.candidates = [candidate_record(each, trainer.measured(each.architecture)) for each in search.tried]
         record.steps = [EventRecord.model_validate(event) for event in search.events]
-        save(record, job.folder)
+        save(record, request.folder)
 
     search = experiment.search(changed)
-    verdict, final = _search(job, experiment, search, record)
+    verdict, final = _search(request, experiment, search, record)
     changed(search)
-    write_result(record, search, verdict, final, job.folder)
+    write_result(record, search, verdict, final, request.folder)
     return record
 
 
-def _search(job: Job, experiment: Experiment, search: Search, record: Record) -> tuple[Verdict, Trained | None]:
+def _search(
+    request: RunRequest, experiment: Experiment, search: Search, record: Record
+) -> tuple[Verdict, Trained | None]:
     """Answer the question; where folds decide, train the chosen network once more on all images but test."""
-    folder, trainer = job.folder, experiment.trainer
-    device = experiment.recipe.device
-    side_by_side = cluster(job.ray, trainer.images, torch.get_num_threads(), device) if job.ray else nullcontext()
+    folder, trainer, ray = request.folder, experiment.trainer, request.ray
+    threads, device = torch.get_num_threads(), experiment.recipe.device
+    side_by_side = cluster(ray, trainer.images, threads, device) if ray else nullcontext()
     with Stop() as stop, side_by_side as trainer.cluster:
         trainer.stop = stop
         folder.mkdir(parents=True, exist_ok=True)
         save(record, folder)  # before anything takes long: whatever happens from here on, the run goes on
         try:
             if record.plan is None:
-                record.plan = estimate_plan(job, experiment)
+                record.plan = estimate_plan(request, experiment)
                 save(record, folder)
-            job.reporter.say(_introduction(record))
-            if job.ray:  # all ways are measured now, before workers take the machine
+            request.reporter.say(_introduction(record))
+            if request.ray:  # all ways are measured now, before workers take the machine
                 experiment.measure_ahead()
             verdict = search.run()
             again = trainer.folds.kind is DecisionBasis.OUT_OF_FOLD and verdict.chosen.finished
-            return verdict, trainer.retrain(verdict.chosen, job.asked.seed) if again else None
+            return verdict, trainer.retrain(verdict.chosen, request.asked.seed) if again else None
         except (Interrupted, KeyboardInterrupt):
             record.status = RunStatus.INTERRUPTED
             save(record, folder)
-            kept = "finished trainings are kept, unfinished ones start over" if job.ray else "nothing is lost"
+            kept = "finished trainings are kept, unfinished ones start over" if request.ray else "nothing is lost"
             raise Interrupted(f"stopped, {kept}; go on with: deepenough fit --resume {folder}") from None
         except (LostError, EndedError, ShortError):  # of the processes, and not of what was asked for
             raise
         except DeepenoughError:
-            if record.plan is None and job.before is None:  # the question can't be answered: nothing to go on with
+            if record.plan is None and request.before is None:  # the question can't be answered: nothing to go on with
                 shutil.rmtree(folder, ignore_errors=True)
             raise
 
 
-def estimate_plan(job: Job, experiment: Experiment) -> Plan:
+def estimate_plan(request: RunRequest, experiment: Experiment) -> Plan:
     """Estimate the time and memory of a search from a few training steps."""
-    with job.reporter.task("measuring") as advance:
-        plan = estimate(experiment.question, experiment.search_space, experiment.trainer, job.asked.time_limit)
+    with request.reporter.task("measuring") as advance:
+        plan = estimate(experiment.question, experiment.search_space, experiment.trainer, request.asked.time_limit)
         advance(1, 1)
     return plan
 
 
-def _new_record(job: Job, experiment: Experiment) -> Record:
+def _new_record(request: RunRequest, experiment: Experiment) -> Record:
     """The record as it stands before the first training."""
-    asked, before, trainer, folds = job.asked, job.before, experiment.trainer, experiment.trainer.folds
+    asked, before, trainer, folds = request.asked, request.before, experiment.trainer, experiment.trainer.folds
     device = choose_device(experiment.recipe.device).type
-    machine = environment(torch.get_num_threads(), device, job.group.size)
+    machine = environment(torch.get_num_threads(), device, request.group.size)
     return Record(
         version=machine["deepenough"],
         status=RunStatus.RUNNING,
@@ -134,6 +136,6 @@ def _introduction(record: Record) -> str:
     return (
         f"{data.source}: {len(data.classes)} classes; {counts} images of {data.channels}x{height}x{width}{problems}\n"
         f"{record.probing.text if record.probing else space}\n"
-        f"decision images: {record.decision_images.why}\n"
+        f"decided on {record.decision_images.why}\n"
         f"{estimate_text(record.plan)}"
     )

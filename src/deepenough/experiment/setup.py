@@ -35,8 +35,8 @@ from deepenough.weights import Weights
 
 
 @dataclass(frozen=True)
-class Job:
-    """A run to be done: what was asked, where it is kept, and the processes that work on it.
+class RunRequest:
+    """A run to be done: the question, its images, its folder, and the processes that work on it.
 
     `before` is the record of a run that goes on; `group` trains each network together, `ray` candidates side by side.
     """
@@ -94,17 +94,17 @@ class Experiment:
             )
 
 
-def prepare_experiment(job: Job) -> Experiment:
+def prepare_experiment(request: RunRequest) -> Experiment:
     """Read the images, and fix split, recipe and search space; those of the record `before`, when a run goes on.
 
     With weights the images are prepared as those want them, and the search space is their network cut at every depth,
     after probing it. The order of resuming: threads, images and split, recipe; then the search is replayed over the
     same folders, where every finished training is read back and the unfinished one goes on from its checkpoint.
     """
-    asked, before = job.asked, job.before
+    asked, before = request.asked, request.before
     deadline = None if asked.time_limit is None else time.monotonic() + asked.time_limit
-    torch.set_num_threads(_threads(job))
-    weights, images = _images(job)
+    torch.set_num_threads(_threads(request))
+    weights, images = _images(request)
     recipe = Recipe.from_json(before.recipe) if before else _recipe(asked, images, weights)
     question = Question(
         target=asked.target,
@@ -121,16 +121,16 @@ def prepare_experiment(job: Job) -> Experiment:
         images=images,
         folds=decision_folds(images, asked.margin, asked.seed, asked.folds),
         recipe=recipe,
-        folder=job.folder / CANDIDATES,
+        folder=request.folder / CANDIDATES,
         metric=question.metric,
-        reporter=job.reporter,
-        group=job.group,
+        reporter=request.reporter,
+        group=request.group,
         free=FREE - asked.fixed,
         deadline=deadline,
-        tensorboard=job.folder / "tensorboard" if asked.tensorboard else None,
+        tensorboard=request.folder / "tensorboard" if asked.tensorboard else None,
     )
     if weights:
-        probing = probe_weights(weights, images, question, choose_device(recipe.device), job.reporter)
+        probing = probe_weights(weights, images, question, choose_device(recipe.device), request.reporter)
         pretrained = Pretrained.of(probing)
         trainer.start, trainer.start_name = pretrained.start, weights.name
         trainer.probing_cost = probing.record.images * pretrained.architectures[-1].macs
@@ -146,33 +146,33 @@ def prepare_experiment(job: Job) -> Experiment:
     return Experiment(images, recipe, question, architectures, trainer, None)
 
 
-def _threads(job: Job) -> int:
+def _threads(request: RunRequest) -> int:
     """A process alone goes on with the threads that it began with, which decide the last bits. Trainings side by side
     take half of them each, or what falls to a GPU, unless the user says how many: there has to be room for two."""
-    before = job.before
-    if before and job.group.size == 1 and before.environment.get("processes", "1") == "1":
+    before = request.before
+    if before and request.group.size == 1 and before.environment.get("processes", "1") == "1":
         return int(before.environment["threads"])
     threads = share_of_threads(torch.get_num_threads())
-    return job.asked.threads or (max(threads // max(torch.cuda.device_count(), 2), 1) if job.ray else threads)
+    return request.asked.threads or (max(threads // max(torch.cuda.device_count(), 2), 1) if request.ray else threads)
 
 
-def _images(job: Job) -> tuple[Weights | None, Images]:
+def _images(request: RunRequest) -> tuple[Weights | None, Images]:
     """The images and the weights that fit them, checked against those that a resumed run began with."""
-    before, weights = job.before, job.weights
+    before, weights = request.before, request.weights
     if weights is None:
-        images = read_images(job.source, job.asked, job.asked.size, job.reporter)
+        images = read_images(request.source, request.asked, request.asked.size, request.reporter)
     else:
-        weights, images = images_for_weights(weights, job.source, job.asked, job.reporter)
+        weights, images = images_for_weights(weights, request.source, request.asked, request.reporter)
     if before is None:
         return weights, images
     changed = "changed since the run began; restore them, or start a new run"
     if before.data.fingerprint != images.fingerprint:
-        raise DeepenoughError(f"{job.folder}: the images of {before.data.source!r} have {changed}")
+        raise DeepenoughError(f"{request.folder}: the images of {before.data.source!r} have {changed}")
     if weights and before.probing and before.probing.sha256 != weights.sha256:
-        raise DeepenoughError(f"{job.folder}: the weights {weights.name} have {changed}")
+        raise DeepenoughError(f"{request.folder}: the weights {weights.name} have {changed}")
     if before.data.in_blocks is not None:  # the order stays what it was, whatever is in the cache by now
         if images.in_blocks and not before.data.in_blocks:
-            job.reporter.say("the images are no longer in the cache; reading them in the original order will be slow")
+            request.reporter.say("the images are no longer in the cache; reading them in the same order will be slow")
         images = replace(images, in_blocks=before.data.in_blocks)
     return weights, images
 

@@ -30,7 +30,8 @@ from deepenough.probing.probe import probe_weights
 from deepenough.progress import Reporter
 from deepenough.record import FILE
 from deepenough.record import load as load_record
-from deepenough.record.schema import Patches, Probe, ProbingRecord, RecordModel
+from deepenough.record.base import RecordModel
+from deepenough.record.schema import Patches, Probe, ProbingRecord
 from deepenough.report import text as words
 from deepenough.report.page import data_address, part
 from deepenough.search.question import DecisionBasis, Question

@@ -28,7 +28,7 @@ from deepenough.training.evaluate import evaluation_batch
 from deepenough.training.feed import Loader, normalise
 from deepenough.weights import Weights
 
-VERSION = 1  # of the files below
+FEATURES_VERSION = 1  # of the files below
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,7 @@ def body(weights: Weights, module: nn.Module) -> dict[str, torch.Tensor]:
 def features(weights: Weights, images: Images, rows: Index, device: torch.device, reporter: Reporter) -> Features:
     """Compute the features of `rows`, or read them from the cache where they have been made before."""
     network, places = fitting_cuts(weights, images)
-    stamp = (VERSION, weights.sha256, repr(network), images.preprocess.to_json(), images.fingerprint)
+    stamp = (FEATURES_VERSION, weights.sha256, repr(network), images.preprocess.to_json(), images.fingerprint)
     digest = hashlib.sha256(repr(stamp).encode())
     digest.update(rows.tobytes())
     key = digest.hexdigest()[:32]

@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 # C of scikit-learn's LogisticRegression, on standardised features: from strong to weak regularisation.
-STRENGTHS = (1e-3, 1e-2, 1e-1)
-STEPS = 100  # at most; some 30 to 70 are needed
+REGULARISATION = (1e-3, 1e-2, 1e-1)
+MOST_STEPS = 100  # at most; some 30 to 70 are needed
 # Where solving ends: of the gradient's norm, as a share of that at zero weights. Choosing a strength needs less.
 TOLERANCE, ROUGH = 1e-3, 5e-3
-FREE = 1e-6  # the penalty on the biases, which is none
+BIAS_PENALTY = 1e-6  # the penalty on the biases, which is none
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _choose(
     left_out = [[fold, other] for fold, other in zip(folds, following, strict=True)] if outer else [[f] for f in folds]
     solver = _Solver(features, y, classes, _all_but(len(y), left_out))
     losses: list[npt.NDArray[np.float64]] = []
-    for strength in STRENGTHS:  # from strong to weak: each starts where the one before ended
+    for strength in REGULARISATION:  # from strong to weak: each starts where the one before ended
         weights = solver.solve(strength, ROUGH)
         found = [
             float(F.cross_entropy(features[rows] @ weight, y[rows], reduction="sum"))
@@ -104,7 +104,7 @@ def _choose(
         losses.append(np.asarray(found) if outer else np.full(len(found), sum(found)))
         if len(losses) > 1 and (losses[-1] > losses[-2]).all():  # it only gets worse, and weaker ones take longest
             break
-    return [STRENGTHS[best] for best in np.argmin(losses, axis=0)]
+    return [REGULARISATION[best] for best in np.argmin(losses, axis=0)]
 
 
 def _all_but(count: int, left_out: Sequence[Sequence[npt.NDArray[np.int64]]]) -> Tensor:
@@ -133,11 +133,11 @@ class _Solver:
     def solve(self, strength: float, tolerance: float = TOLERANCE) -> list[Tensor]:
         """The weights (F + 1, classes) of each probe; the last row is the bias."""
         penalty = torch.full((len(self.gram),), 1 / strength)
-        penalty[-1] = FREE
+        penalty[-1] = BIAS_PENALTY
         factor = torch.linalg.cholesky(self.gram + torch.diag(penalty + 1e-4 * self.gram.diagonal().mean()))
         here = last = self.weights
         momentum = 1.0
-        for _ in range(STEPS):
+        for _ in range(MOST_STEPS):
             gradient = self._gradient(here) + penalty[:, None, None] * here
             if float(gradient.norm()) <= tolerance * self.steepest:
                 break

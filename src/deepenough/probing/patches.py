@@ -16,7 +16,7 @@ from deepenough.model import Model
 from deepenough.nets import depth
 from deepenough.nets.cut import Cut, cut, cuts
 from deepenough.nets.receptive_field import Field, extents
-from deepenough.record import PICTURES
+from deepenough.record import PICTURE_FOLDER
 from deepenough.record.schema import Patches
 from deepenough.search.folds import Index
 from deepenough.training.evaluate import evaluation_batch
@@ -24,7 +24,7 @@ from deepenough.training.feed import Loader, normalise
 
 DEPTHS, CHANNELS, EXAMPLES = 4, 6, 8
 SIDE, GAP = 72, 3  # pixels of a patch in the picture, and between patches
-MOST_IMAGES = 1_000
+PATCH_IMAGES = 1_000
 
 
 @dataclass
@@ -49,7 +49,7 @@ def patches(model: Model, images: Images, rows: Index, run: Path) -> list[Patche
     A row of the picture is a channel; its patches are of different images among (a sample of) `rows`, cropped by the
     receptive field. The strongest channels are those whose peaks rise most above their usual values.
     """
-    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), MOST_IMAGES)).astype(int)]
+    rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), PATCH_IMAGES)).astype(int)]
     where = extents(model.network)
     places = [c for c in cuts(model.network) if _last(c, where) is not None]
     chosen = [places[n] for n in dict.fromkeys(np.linspace(0, len(places) - 1, DEPTHS).round().astype(int).tolist())]
@@ -63,12 +63,12 @@ def patches(model: Model, images: Images, rows: Index, run: Path) -> list[Patche
         model.module(batch.contiguous(memory_format=torch.channels_last))
     for hook in hooks:
         hook.remove()
-    (run / PICTURES).mkdir(exist_ok=True)
+    (run / PICTURE_FOLDER).mkdir(exist_ok=True)
     found = []
     for c, peak in zip(chosen, peaks, strict=True):
         field = where[str(_last(c, where))]
         picture, channels = _picture(images, rows, peak, field)
-        name = f"{PICTURES}/patches-{c.place}.png"
+        name = f"{PICTURE_FOLDER}/patches-{c.place}.png"
         picture.save(run / name)
         found.append(
             Patches(

@@ -21,7 +21,7 @@ from deepenough.search.folds import Index
 from deepenough.training import choose_device
 from deepenough.weights import Weights, load_weights
 
-PHOTO_SIDE = 64  # pixels: from there on images are photos, which ImageNet's features are made for
+SMALLEST_PHOTO = 64  # pixels: from there on images are photos, which ImageNet's features are made for
 LOOKED_AT = 50
 HEAD = "head.safetensors"  # in a training's folder
 # Taken where none are named: the first that is cached, else the first. Big ones only where there is a GPU for them.
@@ -96,4 +96,4 @@ def are_photos(source: Source) -> bool:
             continue
         if source.sequential and len(sides) == 1:
             break
-    return bool(sides) and sorted(sides)[len(sides) // 2] >= PHOTO_SIDE
+    return bool(sides) and sorted(sides)[len(sides) // 2] >= SMALLEST_PHOTO

@@ -30,8 +30,8 @@ from deepenough.search.statistics import Hits, Strata, paired_difference, z_scor
 from deepenough.training import choose_device
 from deepenough.weights import Weights, load_weights
 
-FOLDS = 5
-MOST_IMAGES = 20_000  # more are not needed to tell half a point
+PROBE_FOLDS = 5
+PROBE_IMAGES = 20_000  # more are not needed to tell half a point
 MOST_FEATURES = 10**9  # of all images at all places, float32: ResNet-152 has 95,744 an image
 TWO_SIDED = 0.975
 
@@ -98,7 +98,7 @@ def probe(
     return probe_weights(loaded, images, question, choose_device(asked.device or "auto"), reporter).record
 
 
-def folds_of(images: Images, rows: Index, seed: int, k: int = FOLDS) -> list[Index]:
+def folds_of(images: Images, rows: Index, seed: int, k: int = PROBE_FOLDS) -> list[Index]:
     """Positions in `rows` of each fold's images; groups stay whole, and there are no more folds than groups."""
     groups = images.groups[rows]
     k = max(2, min(k, len(np.unique(groups))))
@@ -129,7 +129,7 @@ def probe_weights(
     network, where = fitting_cuts(weights, images)
     networks = [cut(network, c.place, classes) for c in where]
     width = sum(visit.input[0] for *_, visit in map(visits, networks))
-    rows = sample(images.labels, rows, min(MOST_IMAGES, MOST_FEATURES // width), question.seed)
+    rows = sample(images.labels, rows, min(PROBE_IMAGES, MOST_FEATURES // width), question.seed)
     seen = features(weights, images, rows, torch.device(device), reporter)
     labels = images.labels[rows]
     folds = folds_of(images, rows, question.seed)

@@ -1,16 +1,15 @@
 """The record of a run, `record.json`: its schema, and reading and writing it."""
 
 from deepenough.record.schema import Metrics, Plan, Record
-from deepenough.record.store import CANDIDATES, FILE, PICTURES, fold_folder, load, save
-from deepenough.search.question import DecisionBasis, DecisionKind, Measure, Metric
+from deepenough.record.store import CANDIDATES, FILE, PICTURE_FOLDER, fold_folder, load, save
+from deepenough.search.question import DecisionBasis, DecisionKind, Metric
 
 __all__ = [
     "CANDIDATES",
     "FILE",
-    "PICTURES",
+    "PICTURE_FOLDER",
     "DecisionBasis",
     "DecisionKind",
-    "Measure",
     "Metric",
     "Metrics",
     "Plan",

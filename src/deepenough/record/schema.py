@@ -1,27 +1,24 @@
 """The schema of `record.json`: everything that was asked, seen, measured and decided in one run.
 
-Reports, tables and tests read records; nothing scrapes logs. The JSON schema is `Record.model_json_schema()`
-and is written out in `docs/record.schema.json`. Accuracies and bounds are fractions in 0..1, times are
-seconds, costs are multiply-accumulates (training an image costs three times its forward pass).
-
-A model whose name ends in `Record` is filled from the object of the same name, by its attributes.
+The JSON schema is written out in `docs/record.schema.json`. Accuracies and bounds are fractions in 0..1, times are
+seconds, costs are multiply-accumulates (training an image costs three times its forward pass). A model whose name ends
+in `Record` is filled from the object of the same name, by its attributes.
 """
 
 from __future__ import annotations
 
-import math
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, AliasPath, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 
-from deepenough.files import printable
+from deepenough.record.base import FileName, Finite, Name, RecordModel, inside
 from deepenough.search.question import DecisionBasis, DecisionKind, Measure, Metric
 
 SCHEMA = 2
 
-Role = Literal["search space", "bisection", "second seed", "look-ahead"]
-State = Literal["finished", "pruned", "out of time", "not finite", "unfinished"]
+CandidateRole = Literal["search space", "bisection", "second seed", "look-ahead"]
+CandidateState = Literal["finished", "pruned", "out of time", "not finite", "unfinished"]
 
 
 class RunStatus(StrEnum):
@@ -30,41 +27,6 @@ class RunStatus(StrEnum):
     RUNNING = "running"
     INTERRUPTED = "interrupted"
     FINISHED = "finished"
-
-
-def _inside(*path: str, key: str = "", **more: Any) -> Any:
-    """A field that lies deeper in the object than in the record, where its key is `key`, or the last of the path."""
-    return Field(validation_alias=AliasChoices(AliasPath(*path), key or path[-1]), **more)
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is None or math.isfinite(value) else None
-
-
-Finite = Annotated[float | None, BeforeValidator(_finite)]
-Name = Annotated[str, BeforeValidator(lambda value: getattr(value, "name", value))]  # of a candidate
-FileName = Annotated[str, AfterValidator(printable)]
-
-
-class _Overlay:
-    """An object with some of its attributes replaced."""
-
-    def __init__(self, source: object, changed: dict[str, Any]) -> None:
-        self.__dict__ = {"_source": source, **changed}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["_source"], name)
-
-
-class RecordModel(BaseModel):
-    """One piece of a record: unknown keys are errors, so that a typo cannot hide."""
-
-    model_config = ConfigDict(extra="forbid", from_attributes=True)
-
-    @classmethod
-    def of(cls, source: object, **computed: Any) -> Self:
-        """Fill the model from the attributes of `source`, and from values that it does not hold."""
-        return cls.model_validate(_Overlay(source, computed))
 
 
 class Accuracy(RecordModel):
@@ -91,10 +53,10 @@ class DataRecord(RecordModel):
     source: str
     fingerprint: str
     classes: list[str]
-    size: tuple[int, int] = _inside("preprocess", "size")
-    channels: int = _inside("preprocess", "channels")
-    mean: list[float] = _inside("preprocess", "mean")
-    std: list[float] = _inside("preprocess", "std")
+    size: tuple[int, int] = inside("preprocess", "size")
+    channels: int = inside("preprocess", "channels")
+    mean: list[float] = inside("preprocess", "mean")
+    std: list[float] = inside("preprocess", "std")
     counts: dict[str, list[int]] = Field(description="images of each class in train, validation and test")
     findings: list[FindingRecord]
     mirror: bool = Field(description="whether mirror images are sensible for this data")
@@ -132,11 +94,11 @@ class NetworkFields(RecordModel):
     """A network of the search space, by name and size."""
 
     name: str
-    family: str = _inside("architecture", "family")
-    width: float = _inside("architecture", "width")
-    depth: int = _inside("architecture", "depth")
-    parameters: int = _inside("architecture", "parameters")
-    macs: int = _inside("architecture", "macs")
+    family: str = inside("architecture", "family")
+    width: float = inside("architecture", "width")
+    depth: int = inside("architecture", "depth")
+    parameters: int = inside("architecture", "parameters")
+    macs: int = inside("architecture", "macs")
 
 
 class ArchitectureRecord(NetworkFields):
@@ -172,7 +134,7 @@ class TrainingRecord(RecordModel):
     steps: int
     seconds: float
     waited: float = Field(default=0.0, description="seconds of them that were spent waiting for images")
-    cost: int = _inside("macs", key="cost")
+    cost: int = inside("macs", key="cost")
     ended: str
     curve: list[EpochRecord]
 
@@ -201,11 +163,11 @@ class WayRecord(RecordModel):
     first: float = Field(description="seconds that the first step takes longer")
 
 
-class PlannedRecord(RecordModel):
+class Planned(RecordModel):
     """One architecture of the search space, before anything is trained."""
 
-    name: str = _inside("architecture", "name")
-    depth: int = _inside("architecture", "depth")
+    name: str
+    depth: int
     images: float = Field(description="training steps' images that training it on every fold comes to")
     seconds: float = Field(description="of training it on every fold")
     memory: int = Field(description="bytes of a training step")
@@ -214,7 +176,7 @@ class PlannedRecord(RecordModel):
 class Plan(RecordModel):
     """The estimated time and memory of a search, and what the trainings done really took."""
 
-    architectures: list[PlannedRecord]
+    architectures: list[Planned]
     least: float = Field(description="seconds of the fewest trainings that can give an answer")
     most: float = Field(description="seconds of all trainings that the budget allows")
     memory: int = Field(description="bytes (on a GPU, its own) at most, training the largest architecture")
@@ -226,20 +188,18 @@ class Plan(RecordModel):
 class CandidateRecord(NetworkFields):
     """One network tried for the task, with everything measured about it."""
 
-    receptive_field: int = _inside("architecture", "receptive_field")
-    role: Role
+    receptive_field: int = inside("architecture", "receptive_field")
+    role: CandidateRole
     seed: int
     start: str | None = Field(description="the sibling whose weights it started from, if any")
-    state: State
+    state: CandidateState
     why: str
     trainings: list[TrainingRecord] = Field(description="one a fold, in their order")
     cost: int
     seconds: float
     decision: Metrics | None = Field(description="on the decision images; of those seen so far if unfinished")
     train_top1: float | None
-    ways: list[WayRecord] = Field(
-        default=[], description="of computing a step, as tried before; the recipe's own first"
-    )
+    ways: list[WayRecord] = Field(default=[], description="of computing a step, as tried; the recipe's own first")
     way: str | None = Field(default=None, description="the one it was trained in")
     expected: float | None = Field(default=None, description="seconds that what was done was expected to take")
     layers: list[str] = Field(default=[], description="the weighted layers, in the order of computation")
@@ -250,13 +210,11 @@ class ComparisonRecord(RecordModel):
 
     candidate: Name
     best: Name
-    difference: float = _inside(
-        "difference", "value", key="difference", description="the best's accuracy less the candidate's"
-    )
-    lower: float = _inside("difference", "lower", description="one-sided 95% lower bound of the difference")
-    upper: float = _inside("difference", "upper", description="one-sided 95% upper bound of the difference")
-    standard_error: float = _inside("difference", "standard_error")
-    images: int = _inside("difference", "images")
+    difference: float = inside("difference", "value", key="difference", description="best less candidate")
+    lower: float = inside("difference", "lower", description="one-sided 95% lower bound of the difference")
+    upper: float = inside("difference", "upper", description="one-sided 95% upper bound of the difference")
+    standard_error: float = inside("difference", "standard_error")
+    images: int = inside("difference", "images")
     seeds: int
     enough: bool
     not_shown_worse: bool
@@ -323,7 +281,7 @@ class Decision(RecordModel):
     """The answer, and the comparisons that it rests on."""
 
     chosen: Name
-    depth: int = _inside("chosen", "architecture", "depth")
+    depth: int = inside("chosen", "architecture", "depth")
     kind: DecisionKind
     second: Name | None = Field(description="the shallowest candidate that seems to be enough, or is not shown worse")
     best: Name
@@ -346,7 +304,7 @@ class Cost(RecordModel):
     seconds: float
 
 
-class BaselineRecord(RecordModel):
+class Baseline(RecordModel):
     """A model without depth, for comparison on the test images."""
 
     name: str
@@ -422,18 +380,18 @@ class Record(RecordModel):
     search_space: list[ArchitectureRecord]
     plan: Plan | None = None
     probing: ProbingRecord | None = Field(default=None, description="of the pretrained network that is cut, if any")
-    candidates: list[CandidateRecord] = []
-    steps: list[EventRecord] = []
+    candidates: list[CandidateRecord] = Field(default=[])
+    steps: list[EventRecord] = Field(default=[])
     decision: Decision | None = None
     cost: Cost | None = None
     network: dict[str, Any] | None = Field(default=None, description="the chosen network, as in network.json")
-    layers: list[LayerRecord] = []
+    layers: list[LayerRecord] = Field(default=[])
     train: Metrics | None = None
     test: Metrics | None = None
-    baselines: list[BaselineRecord] = []
-    mistakes: list[Mistake] = []
+    baselines: list[Baseline] = Field(default=[])
+    mistakes: list[Mistake] = Field(default=[])
     examples: list[Example] = Field(default=[], description="one of every class, of the first 100; none without Captum")
-    patches: list[Patches] = []
+    patches: list[Patches] = Field(default=[])
 
     def candidate(self, name: str) -> CandidateRecord:
         """The candidate of that name."""

@@ -14,7 +14,7 @@ from deepenough.record.schema import SCHEMA, Record
 
 FILE = "record.json"
 CANDIDATES = "candidates"
-PICTURES = "pictures"
+PICTURE_FOLDER = "pictures"
 
 
 def fold_folder(candidate: Path, number: int) -> Path:

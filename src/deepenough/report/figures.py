@@ -5,7 +5,7 @@ from __future__ import annotations
 from deepenough.record import DecisionKind, Metric, Record
 from deepenough.record.schema import CandidateRecord, EpochRecord
 from deepenough.report import text as words
-from deepenough.report.heatmaps import confusion, signals
+from deepenough.report.heatmaps import confusion, signal_maps
 from deepenough.report.plotting import COLOURS, DASHES, SYMBOLS, Figure, axes, error_bars, ring, safe
 
 
@@ -19,7 +19,7 @@ def figures(record: Record) -> dict[str, Figure]:
         "curves": _curves(record, "top1"),
         "losses": _curves(record, "loss"),
         "confusion": confusion(record),
-        **signals(record),
+        **signal_maps(record),
     }
     return {name: figure for name, figure in made.items() if figure is not None}
 
@@ -181,7 +181,7 @@ def _gap(record: Record) -> Figure | None:
                     "name": prefix + label,
                     "x": [c.depth for c in group],
                     "y": [100 * (v or 0.0) for v in values],
-                    "text": [f"gap {words.points(_overfitting(c))} points" for c in group],
+                    "text": [f"gap {words.signed_points(_overfitting(c))} points" for c in group],
                     "hovertemplate": f"{label}<br>depth %{{x}}: %{{y:.2f}}%<br>%{{text}}<extra></extra>",
                     "line": {"color": colour, "dash": dash, "width": 2},
                     "marker": {"size": 8, "symbol": symbol},

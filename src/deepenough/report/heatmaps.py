@@ -8,11 +8,11 @@ from deepenough.record import Record
 from deepenough.record.schema import CandidateRecord
 from deepenough.report.plotting import Figure, axes, safe
 
-LABELLED = 20  # classes up to which the cells of the confusion matrix carry their numbers
-NAMED = 40  # classes up to which all of them are named on the axes
+LABELLED_CLASSES = 20  # classes up to which the cells of the confusion matrix carry their numbers
+NAMED_CLASSES = 40  # classes up to which all of them are named on the axes
 
 
-def signals(record: Record) -> dict[str, Figure]:
+def signal_maps(record: Record) -> dict[str, Figure]:
     """Gradient norm and activation scale of every layer over training: of the chosen network, and of the deepest."""
     shown = {}
     if record.decision is not None:
@@ -74,7 +74,7 @@ def confusion(record: Record) -> Figure | None:
     counts, names = record.test.confusion, [safe(_short(name)) for name in record.data.classes]
     shares = [[100 * n / (sum(row) or 1) for n in row] for row in counts]
     size = len(names)
-    step = 1 if size <= NAMED else -(-size // NAMED)
+    step = 1 if size <= NAMED_CLASSES else -(-size // NAMED_CLASSES)
     ticks = {"tickmode": "array", "tickvals": list(range(0, size, step)), "ticktext": names[::step]}
     trace: Figure = {
         "type": "heatmap",
@@ -92,16 +92,16 @@ def confusion(record: Record) -> Figure | None:
         "hovertemplate": ("%{customdata}" if size <= 100 else "row %{y}, column %{x}") + " (%{z}%)<extra></extra>",
         "colorscale": [[0, "--panel"], [0.02, "--heat1"], [1, "--heat2"]],
         "colorbar": {"ticksuffix": "%", "thickness": 10, "outlinewidth": 0, "len": 0.6},
-        "xgap": 1 if size <= NAMED else 0,
-        "ygap": 1 if size <= NAMED else 0,
+        "xgap": 1 if size <= NAMED_CLASSES else 0,
+        "ygap": 1 if size <= NAMED_CLASSES else 0,
     }
-    if size <= LABELLED:
+    if size <= LABELLED_CLASSES:
         trace |= {"text": [[str(n) if n else "" for n in row] for row in counts], "texttemplate": "%{text}"}
     layout = axes("predicted", "true")
     layout["xaxis"] |= {**ticks, "showgrid": False, "side": "bottom", "tickangle": 0 if size <= 10 and
                         max(map(len, names)) < 8 else -60}  # fmt: skip
     layout["yaxis"] |= {**ticks, "showgrid": False, "ticksuffix": "", "autorange": "reversed"}
-    layout["height"] = 560 if size <= NAMED else 720
+    layout["height"] = 560 if size <= NAMED_CLASSES else 720
     return {"data": [trace], "layout": layout}
 
 

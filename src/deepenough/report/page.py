@@ -37,7 +37,7 @@ def render(record: Record, run: Path) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "percent": words.percent,
-        "points": words.points,
+        "points": words.signed_points,
         "amount": words.amount,
         "duration": words.duration,
         "interval": words.interval,

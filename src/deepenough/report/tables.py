@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.bar import Bar
@@ -13,11 +14,15 @@ from rich.table import Table
 from rich.text import Text
 
 from deepenough.record import Metric, Metrics, Plan, Record
-from deepenough.record.schema import ComparisonRecord, ProbingRecord
+from deepenough.record.schema import CandidateRecord, ComparisonRecord, ProbingRecord
 from deepenough.report import text as words
 
 BARS_FROM = 120
 """Columns of a terminal from which the probes are drawn too; below, their numbers need the room."""
+
+
+def _table(title: str | None = None, **style: Any) -> Table:
+    return Table(title=title, title_justify="left", title_style="dim", box=box.SIMPLE_HEAD, pad_edge=False, **style)
 
 
 def evidence(record: Record, report: Path | None = None, width: int = BARS_FROM) -> Group:
@@ -32,7 +37,7 @@ def evidence(record: Record, report: Path | None = None, width: int = BARS_FROM)
         parts += [Padding(_candidates(record), (1, 0, 0, 0))]
     if record.test is not None:
         parts += [Padding(_test(record), (1, 0, 0, 0))]
-    parts += [Text(), Text(f"Cost: {words.cost(record)}."), Text(f"Data: {words.problems(record)}.")]
+    parts += [Text(), Text(f"Cost: {words.cost(record)}."), Text(f"Data: {words.data_problems(record)}.")]
     if report is not None:
         parts.append(Text.assemble("Report: ", (str(report), "bold")))
     return Group(*parts)
@@ -51,15 +56,7 @@ def answer(record: Record) -> Text:
 
 def _candidates(record: Record) -> Table:
     """One row a candidate, shallow first."""
-    table = Table(
-        title=f"Decided on {words.images(record)}",
-        title_justify="left",
-        title_style="dim",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-        collapse_padding=True,
-    )
+    table = _table(f"Decided on {words.images(record)}", padding=(0, 1, 0, 0), collapse_padding=True)
     name = "balanced" if record.question.metric is Metric.BALANCED else "accuracy"
     table.add_column("network", overflow="fold")
     for header in ("depth", "params", "MACs", f"{name}\n(95% interval)", "below best\n(bounds), points"):
@@ -74,7 +71,7 @@ def _candidates(record: Record) -> Table:
             str(candidate.depth),
             words.amount(candidate.parameters),
             words.amount(candidate.macs),
-            _accuracy(record, candidate.name),
+            _accuracy(record, candidate),
             _difference(record, candidate.name, compared.get(candidate.name)),
             words.verdict(record, candidate),
             words.amount(candidate.cost),
@@ -83,8 +80,7 @@ def _candidates(record: Record) -> Table:
     return table
 
 
-def _accuracy(record: Record, name: str) -> str:
-    candidate = record.candidate(name)
+def _accuracy(record: Record, candidate: CandidateRecord) -> str:
     value = words.value(record, candidate)
     if value is None or candidate.decision is None:
         return "–"
@@ -95,20 +91,15 @@ def _accuracy(record: Record, name: str) -> str:
 def _difference(record: Record, name: str, pair: ComparisonRecord | None) -> str:
     if pair is None:
         return "best" if record.decision and record.decision.best == name else "–"
-    return f"{words.points(pair.difference)}\n{words.points(pair.lower)} to {words.points(pair.upper)}"
+    difference, lower, upper = map(words.signed_points, (pair.difference, pair.lower, pair.upper))
+    return f"{difference}\n{lower} to {upper}"
 
 
 def probing_table(probing: ProbingRecord, width: int = BARS_FROM) -> Group:
     """The probes: a row a place, accuracy drawn as a bar where there is room, the proposed cut marked."""
-    table = Table(
-        title=f"{probing.weights} ({probing.network}) on {probing.images:,} images, {probing.folds} folds",
-        title_justify="left",
-        title_style="dim",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        collapse_padding=width < BARS_FROM,
-    )
     drawn = width >= BARS_FROM
+    title = f"{probing.weights} ({probing.network}) on {probing.images:,} images, {probing.folds} folds"
+    table = _table(title, collapse_padding=not drawn)
     said = (", the whole network", " <- proposed") if drawn else ("\nwhole", "\nproposed")
     table.add_column("cut after", overflow="fold", min_width=len("proposed"))
     for header in ("depth", "params", "MACs", "ms", "accuracy", "95% interval", "below whole,\npoints (95%)"):
@@ -128,7 +119,7 @@ def probing_table(probing: ProbingRecord, width: int = BARS_FROM) -> Group:
             f"{probe.milliseconds:.2f}",
             words.percent(probe.accuracy.value),
             words.interval(probe.accuracy),
-            "" if whole else f"{words.points(probe.difference)} ± {100 * half:.1f}",
+            "" if whole else f"{words.signed_points(probe.difference)} ± {100 * half:.1f}",
             *([Bar(max(shares) - low, 0, probe.accuracy.value - low, color="green" if mark else "blue")] * drawn),
             style="bold" if mark else "dim" if probe.ruled_out else "",
         )
@@ -138,10 +129,7 @@ def probing_table(probing: ProbingRecord, width: int = BARS_FROM) -> Group:
 
 def _test(record: Record) -> Table:
     """Accuracy on the test images beside the baselines, each with count and interval."""
-    table = Table(
-        title="Test images, looked at once", title_justify="left", title_style="dim", box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )  # fmt: skip
+    table = _table("Test images, looked at once")
     table.add_column("model")
     for header in ("accuracy", "95% interval", "right of all"):
         table.add_column(header, justify="right")
@@ -162,7 +150,7 @@ def metrics_table(metrics: Metrics, classes: Sequence[str]) -> Group:
         f"{words.percent(metrics.top5)}, loss {metrics.loss:.3f}, calibration error "
         f"{words.percent(metrics.calibration_error)}."
     )
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = _table()
     table.add_column("class", overflow="fold")
     for header in ("images", "accuracy", "95% interval"):
         table.add_column(header, justify="right")
@@ -174,7 +162,7 @@ def metrics_table(metrics: Metrics, classes: Sequence[str]) -> Group:
 
 def plan_table(plan: Plan) -> Group:
     """One row a network that may be trained, and what the search comes to."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), collapse_padding=True)
+    table = _table(padding=(0, 1, 0, 0), collapse_padding=True)
     table.add_column("network")
     for name in ("depth", "images/s", "training", "memory of a step"):
         table.add_column(name, justify="right")
@@ -186,8 +174,7 @@ def plan_table(plan: Plan) -> Group:
             words.duration(architecture.seconds),
             f"{architecture.memory / 1e9:.2g} GB",
         )
-    few, many = words.duration(plan.least), words.duration(plan.most)
-    total = Text(f"the search: {few if few == many else f'{few} to {many}'} of training", style="bold")
+    total = Text(f"the search: {words.estimated(plan)} of training", style="bold")
     total.append(
         f", at most {plan.memory / 1e9:.1f} GB of memory; only what the answer needs is trained", style="not bold"
     )

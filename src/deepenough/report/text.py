@@ -13,7 +13,7 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f}%"
 
 
-def points(difference: float) -> str:
+def signed_points(difference: float) -> str:
     """A difference of two shares, signed, in percentage points: 0.012 as +1.2."""
     return f"{100 * difference:+.1f}".replace("-", "−")
 
@@ -181,7 +181,7 @@ def estimated(plan: Plan) -> str:
     return few if few == many else f"{few} to {many}"
 
 
-def problems(record: Record) -> str:
+def data_problems(record: Record) -> str:
     """The problems with the data, in one line."""
     kinds = finding_counts(record)
     if not kinds:

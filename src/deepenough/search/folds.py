@@ -57,21 +57,21 @@ def decision_folds(images: Images, margin: float, seed: int, folds: int | None =
     validation = len(images.split.validation)
     resolved = resolution(validation)
     if folds == 1 or (folds is None and resolved <= margin):
-        asked = "asked for" if folds == 1 else f"enough to tell differences of about {100 * resolved:.1f} points"
+        why = "as asked for" if folds == 1 else f"enough to tell differences of about {100 * resolved:.1f} points"
         return DecisionFolds(
             DecisionBasis.VALIDATION,
             (Fold(images.split.train, images.split.validation),),
-            f"the {validation:,} validation images: {asked}",
+            f"the {validation:,} validation images ({why})",
         )
     count = folds or FOLDS
     pairs = tuple(Fold(train, held_out) for train, held_out in images.folds(count, seed))
     total = sum(len(fold.held_out) for fold in pairs)
     why = (
-        "asked for"
+        "as asked for"
         if folds
         else f"the {validation:,} validation images alone can't tell differences below "
-        f"{100 * resolved:.1f} points, these can from about {100 * resolution(total):.1f}"
+        f"{100 * resolved:.1f} points, these from about {100 * resolution(total):.1f}"
     )
     return DecisionFolds(
-        DecisionBasis.OUT_OF_FOLD, pairs, f"out-of-fold predictions for {total:,} images in {count} folds: {why}"
+        DecisionBasis.OUT_OF_FOLD, pairs, f"out-of-fold predictions for {total:,} images in {count} folds ({why})"
     )

@@ -182,14 +182,8 @@ def enough(
         text = f"depth {depth} is deep enough: the shallowest network tried is also the most accurate"
     advice = []
     if second:
-        difference, settle = second.difference, second.images_to_settle
-        more = f"about {settle:,} would" if settle else "if the difference stays the same, more would not either"
         text += f"; depth {second.candidate.architecture.depth} is shown neither to be worse than that nor to be enough"
-        advice.append(
-            f"{second.candidate.name} may be enough too ({points(difference.value)} below the best, bounds "
-            f"{100 * difference.lower:.1f} to {100 * difference.upper:.1f}): {difference.images:,} decision images "
-            f"cannot show it, {more}"
-        )
+        advice.append(_doubt(second))
     if beyond:
         advice.append(
             f"the deepest network tried is the best: {beyond} may be better still; "
@@ -204,6 +198,16 @@ def enough(
         text=text,
         advice=tuple(advice),
         comparisons=tuple(comparisons),
+    )
+
+
+def _doubt(second: Comparison) -> str:
+    difference, settle = second.difference, second.images_to_settle
+    more = f"about {settle:,} would" if settle else "if the difference stays the same, more would not either"
+    return (
+        f"{second.candidate.name} may be enough too ({points(difference.value)} below the best, bounds "
+        f"{100 * difference.lower:.1f} to {100 * difference.upper:.1f}): {difference.images:,} decision images "
+        f"cannot show it, {more}"
     )
 
 
