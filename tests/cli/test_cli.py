@@ -23,9 +23,10 @@ LAYER_KEYS = {
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("fti digits", "no command 'fti'; nearest: fit"),
-        ("frobnicate", "no command 'frobnicate'; commands: fit, plan, weights, sound, predict"),
-        ("fit digits --famly residual", "--family"),
+        ("fti digits", "No such command 'fti'. Did you mean 'fit'?"),
+        ("weights lst", "No such command 'lst'. Did you mean 'list'?"),
+        ("frobnicate", "No such command 'frobnicate'."),
+        ("fit digits --famly residual", "No such option '--famly'. (Did you mean one of: '--family'"),
         ("fit digits --family residul", "residual"),
         ("fit digits --target 95", "--target 95: expected a share between 0 and 1; for 95% write 0.95"),
         ("fit digits --target 0", "--target 0: expected a share between 0 and 1"),
@@ -179,3 +180,16 @@ def test_report_is_written_anew(command: Command, finished: Path) -> None:
     assert status == 0
     assert str(page) in out
     assert page.read_text(encoding="utf-8").lstrip().lower().startswith("<!doctype html")
+
+
+def test_sound_is_the_old_name_of_probe(command: Command, tmp_path: Path) -> None:
+    status, _, err = command("sound", tmp_path / "nowhere", "--weights", "x")
+    assert status == 2
+    assert err.startswith("deepenough: `sound` is now called `probe`\n")
+    assert "nowhere" in err
+    _, new, quiet = command("probe", "--help")
+    _, old, told = command("sound", "--help")
+    assert (old, quiet, told) == (new, "", "deepenough: `sound` is now called `probe`\n")
+    listed = command("--help")[1]
+    assert "\n  probe " in listed
+    assert "sound" not in listed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +12,13 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from deepenough.cli.console import Console
-from deepenough.cli.weights import nets_evaluate, weights_get, weights_list
-from deepenough.errors import DeepenoughError
 from deepenough.model import load
 from deepenough.weights import load_weights
 from deepenough.weights.fetch import weights_folder
 from deepenough.weights.imagenet import wordnet_ids
 from deepenough.weights.names import NAMED
 
-
-@pytest.fixture
-def console(monkeypatch: pytest.MonkeyPatch) -> Console:
-    monkeypatch.setenv("COLUMNS", "200")
-    return Console()
+Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -40,31 +34,24 @@ def squeezenet(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_list(
-    console: Console, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_list(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEPENOUGH_CACHE", str(tmp_path))
     weights_folder().mkdir()
     kept = weights_folder() / NAMED["vgg19.tv_in1k"].file
     kept.write_bytes(b"x")
-    weights_list(console, as_json=True)
-    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    rows = {row["name"]: row for row in json.loads(command("weights", "list", "--json")[1])}
     assert list(rows) == list(NAMED)
     assert (rows["resnet50.a1_in1k"]["depth"], rows["resnet50.a1_in1k"]["parameters"]) == (50, 25_557_032)
     assert {name: row["cached"] for name, row in rows.items() if row["cached"]} == {"vgg19.tv_in1k": str(kept)}
-    weights_list(console, as_json=False)
-    lines = capsys.readouterr().out.splitlines()
+    lines = command("weights", "list")[1].splitlines()
     assert all(any(line.split()[:1] == [name] for line in lines) for name in NAMED)
     assert [line.split()[0] for line in lines if line.rstrip().endswith(" yes")] == ["vgg19.tv_in1k"]
     assert any("224x224 of 235, bicubic" in line for line in lines)
 
 
-def test_a_model_folder_predicts_as_the_weights_do(
-    console: Console, capsys: pytest.CaptureFixture[str], squeezenet: Path, tmp_path: Path
-) -> None:
+def test_a_model_folder_predicts_as_the_weights_do(command: Command, squeezenet: Path, tmp_path: Path) -> None:
     out = tmp_path / "model"
-    weights_get(console, str(squeezenet), out, None, "torchvision-v2")
-    text = capsys.readouterr().out
+    text = command("weights", "get", squeezenet, "--out", out, "--preprocess", "torchvision-v2")[1]
     assert "network: squeezenet1_1: depth 18, 1,235,496 parameters, 1,000 classes" in text
     assert "shorter side 232" in text
     assert f"file: {squeezenet}" in text
@@ -72,23 +59,19 @@ def test_a_model_folder_predicts_as_the_weights_do(
     assert (model.preprocess.shorter, model.classes[-1]) == (232, "999")
     assert model.network == weights.network
     assert all(torch.equal(value, weights.state[name]) for name, value in model.module.state_dict().items())
-    with pytest.raises(DeepenoughError, match="holds something else"):
-        weights_get(console, str(squeezenet), out, None, None)
+    status, _, errors = command("weights", "get", squeezenet, "--out", out)
+    assert status == 2
+    assert "holds something else" in errors
 
 
-def test_measuring_a_file(
-    console: Console, capsys: pytest.CaptureFixture[str], squeezenet: Path, tmp_path: Path
-) -> None:
+def test_measuring_a_file(command: Command, squeezenet: Path, tmp_path: Path) -> None:
     folder = tmp_path / "val" / wordnet_ids()[7]
     folder.mkdir(parents=True)
     noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
     Image.fromarray(noise).save(folder / "ILSVRC2012_val_00000001.JPEG")
     Image.fromarray(noise[::-1]).save(folder / "ILSVRC2012_val_00000002.JPEG")
-    options = {"seed": 0, "device": "cpu", "network": None, "preprocess": None}
-    nets_evaluate(console, folder.parent, [str(squeezenet)], limit=1, as_json=True, **options)
-    (row,) = json.loads(capsys.readouterr().out)
+    words = ("nets", "--evaluate", folder.parent, "--device", "cpu")
+    (row,) = json.loads(command(*words, "--weights", squeezenet, "--limit", 1, "--json")[1])
     assert (row["network"], row["images"], row["depth"]) == ("squeezenet1_1", 1, 18)
-    nets_evaluate(console, folder.parent, [str(squeezenet)], limit=None, as_json=False, **options)
-    assert "2 images of 1 classes" in capsys.readouterr().out
-    with pytest.raises(DeepenoughError, match="--evaluate needs --weights"):
-        nets_evaluate(console, folder.parent, [], limit=None, as_json=False, **options)
+    assert "2 images of 1 classes" in command(*words, "--weights", squeezenet)[1]
+    assert "--evaluate needs --weights" in command(*words)[2]

@@ -15,8 +15,7 @@ from PIL import Image
 from deepenough import DeepenoughError
 from deepenough.attribution import COMPLETE, heat, overlay
 from deepenough.cli.app import cli
-from deepenough.cli.console import Console
-from deepenough.cli.explain import run
+from deepenough.cli.explain import explain_images
 from deepenough.data.preprocess import Framing
 from deepenough.explain import Explanation, explain
 from deepenough.explain.explanation import share
@@ -186,7 +185,7 @@ def test_the_command_takes_the_class_that_is_meant(folder: Path, capsys: pytest.
     """What is right stays known from the folder, and is said in words only."""
     red = next((folder / "photos" / "red").iterdir())
     out = folder / "seen.png"
-    assert run(Console(), folder / "model", (str(red),), "gradcam", None, None, 5, out, "blue") == 0
+    assert explain_images(folder / "model", (str(red),), out=out, target="blue") == 0
     assert capsys.readouterr().out.startswith(f"{red}: red")
     assert Image.open(out).width < 2 * WIDEST + BARS + 5 * GAP
 
@@ -217,10 +216,12 @@ def test_an_output_that_can_not_be_is_refused_before_the_work(
         (folder / "here" / name).write_bytes(photo.read_bytes())
     (folder / "words.txt").write_text("words")
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    monkeypatch.setattr("deepenough.cli.explain.explain", lambda *given, **options: pytest.fail("it worked first"))
+    monkeypatch.setattr(
+        "deepenough.explain.explanation.explain", lambda *given, **options: pytest.fail("it worked first")
+    )
     given = (str(photo), str(folder / "here"))[out == "here" :]
     with pytest.raises(DeepenoughError, match=told):
-        run(Console(), folder / "model", given[:1], "gradcam", None, None, 5, folder / out)
+        explain_images(folder / "model", given[:1], out=folder / out)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     assert not (folder / "x.gif").exists()
 
@@ -229,7 +230,7 @@ def test_a_folder_may_be_called_like_a_picture(folder: Path) -> None:
     photo = next((folder / "photos" / "blue").iterdir())
     for name in ("seen.gif", "seen.png"):
         (folder / name).mkdir()
-        assert run(Console(), folder / "model", (str(photo),), "gradcam", None, None, 5, folder / name) == 0
+        assert explain_images(folder / "model", (str(photo),), out=folder / name) == 0
         assert [each.name for each in (folder / name).iterdir()] == [f"000-{photo.stem}.png"]
 
 

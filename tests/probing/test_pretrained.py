@@ -1,4 +1,4 @@
-"""`fit` and `sound` with pretrained weights, end to end on small pictures; the weights are random."""
+"""`fit` and `probe` with pretrained weights, end to end on small pictures; the weights are random."""
 
 from __future__ import annotations
 
@@ -215,10 +215,10 @@ def test_scratch_and_families_leave_pretrained_weights_alone(
         assert run.record.probing is None
 
 
-def test_sound_prints_the_table_and_json(
+def test_probe_prints_the_table_and_json(
     command: Callable[..., tuple[int, str, str]], shapes: Path, weights: Path
 ) -> None:
-    words = ("sound", shapes, "--weights", weights, "--size", SIZE, "--threads", 1)
+    words = ("probe", shapes, "--weights", weights, "--size", SIZE, "--threads", 1)
     status, out, errors = command(*words)
     assert status == 0, errors
     assert "fire9, the whole network" in out
@@ -240,10 +240,10 @@ def test_sound_prints_the_table_and_json(
 def test_a_misspelt_framing_or_missing_file_is_said(
     command: Callable[..., tuple[int, str, str]], shapes: Path, tmp_path: Path
 ) -> None:
-    status, _, errors = command("sound", shapes, "--weights", tmp_path / "none.pth")
+    status, _, errors = command("probe", shapes, "--weights", tmp_path / "none.pth")
     assert status == 2
     assert "none.pth" in errors
-    status, _, errors = command("sound", shapes, "--weights", "x", "--margin", 5)
+    status, _, errors = command("probe", shapes, "--weights", "x", "--margin", 5)
     assert status == 2
     assert "for 5 points write 0.05" in errors
     status, _, errors = command("fit", shapes, "--weights", "x", "--scratch")

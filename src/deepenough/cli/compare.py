@@ -1,38 +1,63 @@
-"""The command `compare` in a terminal."""
+"""`deepenough compare`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich import box
-from rich.table import Table
+import click
 
-from deepenough.cli.console import Bars, Console
-from deepenough.compare import text as words
-from deepenough.compare.comparison import Comparison, compare
-from deepenough.compare.page import write_comparison
-from deepenough.nets.choose import choose
+from deepenough.cli.types import Shape
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from deepenough.compare.comparison import Comparison
 
 DIFFERENT = 1
 
 
-def run(console: Console, name: str, out: Path | None, shape: Any, depth: Any, width: Any, **options: Any) -> int:
-    """Measure, print the table, write the page; the exit status."""
-    network = choose(name, shape=shape, depth=depth, width=width)
-    folder = out or Path(f"comparison-{network.name}")
-    with Bars(console.progress) as bars:
-        found = compare(network, reporter=bars, **options)
+@click.command()
+@click.argument("name", metavar="[NETWORK]", default="resnet50")
+@click.option("--input", "shape", type=Shape(), help="Size of the images, as 3x224x224.  [default: the network's]")
+@click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, help="Images a step.")
+@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Turns of every framework.")
+@click.option("--seconds", type=float, default=3.0, show_default=True, help="Length of a turn; at least two steps.")
+@click.option("--only", multiple=True, metavar="NAME", help="Take part: PyTorch, 'Keras, JAX', ...; give it again.")
+@click.option("--depth", type=int, help="Depth of a family's network.")
+@click.option("--width", type=float, help="Width factor of a family's network.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: comparison-NETWORK]")
+@click.pass_context
+def compare(ctx: click.Context, /, name: str, out: Path | None, **options: Any) -> None:
+    """Build a network natively in every framework that is here, and measure them turn by turn.
+
+    One training step is checked to be the same; then come training and prediction speed, first steps, memory, size and
+    lines of code, as a table and a page.
+    """
+    from deepenough.cli.console import Console
+    from deepenough.compare import text as words
+    from deepenough.compare.comparison import compare as measure
+    from deepenough.compare.page import write_comparison
+    from deepenough.nets.choose import choose
+
+    network = choose(name, **{key: options.pop(key) for key in ("shape", "depth", "width")})
+    console = Console()
+    with console.bars() as bars:
+        found = measure(network, reporter=bars, **options)
     console.out.print(table(found))
     for line in (words.headline(found), words.check(found), *words.failures(found)):
-        console.out.print(line, markup=False, highlight=False)
-    page = write_comparison(found, folder)
-    console.out.print(f"page: {page}", markup=False, highlight=False, soft_wrap=True)
-    return DIFFERENT if any(row.differs for row in found.rows) else 0
+        console.line(line, wrap=True)
+    console.line(f"page: {write_comparison(found, out or Path(f'comparison-{network.name}'))}")
+    ctx.exit(DIFFERENT if any(row.differs for row in found.rows) else 0)
 
 
 def table(found: Comparison) -> Table:
     """A row for each framework and mode."""
+    from rich import box
+    from rich.table import Table
+
+    from deepenough.compare import text as words
+
     size = "x".join(map(str, found.input))
     shown = Table(
         title=f"{found.network} at {size}, batch {found.batch}; {found.machine}",

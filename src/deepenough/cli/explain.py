@@ -1,41 +1,61 @@
-"""`deepenough explain`: explanations of images, drawn."""
+"""`deepenough explain`."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from PIL import Image
+import click
 
-from deepenough.cli.console import Bars, Console
-from deepenough.data.finding import ImageError
 from deepenough.errors import DeepenoughError
-from deepenough.explain.explanation import Explanation, explain, share
-from deepenough.explain.features import features
-from deepenough.model import load
-from deepenough.prediction import files
-from deepenough.report import text as words
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from deepenough.explain.explanation import Explanation
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 TOGETHER = 24  # explanations in one picture
 SOME_FAILED = 1
 
 
-def run(
-    console: Console,
-    folder: Path,
-    given: tuple[str, ...],
-    method: str,
-    layer: str | None,
-    truth: str | None,
-    top: int,
-    out: Path | None,
-    target: str | None = None,
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE|FOLDER...")
+@click.option(
+    "--method",
+    type=click.Choice(("gradcam", "integrated-gradients", "occlusion")),
+    default="gradcam",
+    show_default=True,
+)
+@click.option("--layer", metavar="PATH", help="For gradcam: a layer's path, as `deepenough nets` has them.")
+@click.option("--truth", metavar="CLASS", help="The right class.  [default: the images' folder, if it is a class]")
+@click.option("--class", "target", metavar="CLASS", help="Whose heat to show.  [default: the predicted class]")
+@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to show.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="The picture, or a folder for many.")
+@click.pass_context
+def explain(ctx: click.Context, /, run: Path, images: tuple[str, ...], **options: Any) -> None:
+    """Draw what in an image spoke for its class: the image, the heat over it, the most probable classes.
+
+    For a wrong answer also the heat for the right class.
+    """
+    ctx.exit(explain_images(run, images, **options))
+
+
+def explain_images(
+    run: Path, images: Sequence[str], *, out: Path | None = None, truth: str | None = None, **options: Any
 ) -> int:
     """Explain the images, one by one, and write the picture, or a folder of them; the exit status."""
-    model = load(folder)
-    paths = list(files(given))
+    from deepenough.cli.console import Console
+    from deepenough.data.finding import ImageError
+    from deepenough.explain import explanation
+    from deepenough.model import load
+    from deepenough.prediction import files
+
+    model = load(run)
+    console, paths = Console(), list(files(images))
     if out is None:
         out = Path(f"{paths[0].stem}-explained.png" if len(paths) == 1 else "explained")
     together = out.suffix.lower() in PICTURES and not out.is_dir()
@@ -46,12 +66,12 @@ def run(
     for number, path in enumerate(paths):
         known = truth if truth is not None else path.parent.name if path.parent.name in model.classes else None
         try:
-            (found,) = explain(model, path, method=method, layer=layer, truth=known, target=target, top=top)
+            (found,) = explanation.explain(model, path, truth=known, **options)
         except ImageError as error:
-            console.progress.print(f"{path}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+            console.problem(f"{path}: {error}")
             failed += 1
             continue
-        console.out.print(sentence(path, found), markup=False, highlight=False, soft_wrap=True)
+        console.line(sentence(path, found))
         if together:
             pictures.append(found.picture())
         else:
@@ -61,12 +81,14 @@ def run(
         stacked(pictures).save(out)
     if failed < len(paths):
         kind = "picture" if together else "pictures"
-        console.out.print(f"{kind}: {out}", markup=False, highlight=False, soft_wrap=True)
+        console.line(f"{kind}: {out}")
     return SOME_FAILED if failed else 0
 
 
 def check(out: Path, written: Sequence[Path], images: Sequence[Path], together: bool) -> None:
     """Raise the error for an `--out` where the files `written` can't or mustn't be, before any work is done for it."""
+    from PIL import Image
+
     if together and len(images) > TOGETHER:
         raise DeepenoughError(
             f"--out {out}: {len(images)} images are too many for one picture, at most {TOGETHER}; give a folder"
@@ -96,19 +118,10 @@ def identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def show_features(console: Console, folder: Path, data: str | None, out: Path | None, limit: int | None) -> None:
-    """Look into the model of a run, print the probes, write the page."""
-    with Bars(console.progress) as bars:
-        found, page = features(folder, data, out=out, limit=limit, reporter=bars)
-    for probe in found.probing.probes:
-        told = f"{probe.accuracy.value:.1%} ({words.interval(probe.accuracy)})"
-        line = f"after {probe.place}, depth {probe.depth}: {told}"
-        console.out.print(line, markup=False, highlight=False, soft_wrap=True)
-    console.out.print(f"page: {page}", markup=False, highlight=False, soft_wrap=True)
-
-
 def sentence(path: Path, found: Explanation) -> str:
     """One image's answer in a line."""
+    from deepenough.explain.explanation import share
+
     answer = f"{path}: {found.prediction.label} {found.prediction.confidence:.1%}"
     if found.wrong:
         answer += f", and it is {found.truth}"
@@ -119,6 +132,8 @@ def sentence(path: Path, found: Explanation) -> str:
 
 def stacked(pictures: list[Image.Image]) -> Image.Image:
     """Pictures under each other."""
+    from PIL import Image
+
     sheet = Image.new("RGB", (max(p.width for p in pictures), sum(p.height for p in pictures)), "white")
     top = 0
     for picture in pictures:

@@ -1,43 +1,80 @@
-"""The command `export` in a terminal."""
+"""`deepenough export`."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from rich import box
-from rich.table import Table
+import click
 
-from deepenough.cli.console import Bars, Console
-from deepenough.exporting.export import Cost, Exported, as_json
-from deepenough.exporting.export import export as written
-from deepenough.frameworks.target import DIFFERENCE
+from deepenough.cli.types import Shape
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from deepenough.exporting.export import Cost, Exported
 
 NOT_THE_SAME = 1
+TARGETS = ("torch", "onnx", "keras", "tensorflow", "litert", "paddle", "caffe")
 
 
-def export(console: Console, model: str, in_json: bool, **options: Any) -> int:
-    """Write a model for a framework, print what was seen; the exit status."""
-    with Bars(console.progress) as bars:
-        done = written(model, reporter=bars, **options)
-    if in_json:
-        content = {"folder": str(done.folder), "model": str(done.model), **as_json(done)}
-        print(json.dumps(content, indent=1))  # noqa: T201
-        return NOT_THE_SAME if done.passed is False else 0
-    if done.checks:
-        console.out.print(table(done))
-    for line in done.skipped:
-        console.out.print(line, style="yellow", markup=False, highlight=False)
-    if done.cost is not None:
-        console.out.print(costs(done.cost, done.precision), markup=False, highlight=False)
-    console.out.print(verdict(done), style="red" if done.passed is False else "", markup=False, highlight=False)
-    for label, path in (("model", done.model), ("use it", done.folder / "README.md")):
-        console.out.print(f"{label}: {path}", markup=False, highlight=False, soft_wrap=True)
-    return NOT_THE_SAME if done.passed is False else 0
+@click.command()
+@click.argument("model", metavar="RUN|WEIGHTS|NETWORK")
+@click.option("--to", required=True, type=click.Choice(TARGETS), help="The framework to write for.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: RUN/exports/TO, or NAME-TO]")
+@click.option("--half", is_flag=True, help="In float16, for torch, onnx, keras, tensorflow and litert.")
+@click.option("--int8", is_flag=True, help="Quantised, for onnx and litert, calibrated on the training images.")
+@click.option(
+    "--no-verify",
+    "verify",
+    flag_value=False,
+    default=True,
+    help="Don't run what was written, in its own framework, to compare.",
+)
+@click.option("--network", help="The network that a file of WEIGHTS is for, where several fit.")
+@click.option("--preprocess", metavar="SOURCE", help="What a file of WEIGHTS expects of images: caffe-bgr, ...")
+@click.option("--data", help="Labelled images to compare (and calibrate) on, instead of the run's own.")
+@click.option("--input", "shape", type=Shape(), help="Size of the images, as 3x224x224, of a NETWORK.")
+@click.option("--classes", type=click.IntRange(min=1), help="Number of classes of a NETWORK.")
+@click.option("--depth", type=int, help="Depth of a family's network.")
+@click.option("--width", type=float, help="Width factor of a family's network.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of a NETWORK's random weights.")
+@click.option("--json", "as_json", is_flag=True, help="What was seen as JSON.")
+@click.pass_context
+def export(ctx: click.Context, /, model: str, as_json: bool, **options: Any) -> None:
+    """Write a model for another framework, and prove that it predicts the same.
+
+    RUN is what `deepenough fit` named; WEIGHTS pretrained ones, by name or file; NETWORK a network of `deepenough nets`
+    or a family, with random weights. Normalisation travels along inside; a README and a predict.py stand beside.
+    """
+    from deepenough.cli.console import Console
+    from deepenough.exporting import export as exporting
+
+    console = Console()
+    with console.bars() as bars:
+        done = exporting.export(model, reporter=bars, **options)
+    if as_json:
+        content = {"folder": str(done.folder), "model": str(done.model), **exporting.as_json(done)}
+        click.echo(json.dumps(content, indent=1))
+    else:
+        if done.checks:
+            console.out.print(table(done))
+        for line in done.skipped:
+            console.line(line, wrap=True, style="yellow")
+        if done.cost is not None:
+            console.line(costs(done.cost, done.precision), wrap=True)
+        console.line(verdict(done), wrap=True, style="red" if done.passed is False else "")
+        for label, path in (("model", done.model), ("use it", done.folder / "README.md")):
+            console.line(f"{label}: {path}")
+    ctx.exit(NOT_THE_SAME if done.passed is False else 0)
 
 
 def table(done: Exported) -> Table:
     """A row for each runtime and batch size."""
+    from rich import box
+    from rich.table import Table
+
     shown = Table(title=f"Compared on {done.source}", title_justify="left", title_style="dim", box=box.SIMPLE_HEAD)
     for heading in ("Run by", "Batch", "Images", "Largest difference", "Same top-1"):
         shown.add_column(heading, justify="left" if heading == "Run by" else "right")
@@ -57,6 +94,8 @@ def costs(cost: Cost, precision: str) -> str:
 
 def verdict(done: Exported) -> str:
     """Whether it predicts the same, in a sentence."""
+    from deepenough.frameworks.target import DIFFERENCE
+
     if done.passed is None:
         return "written, and not checked"
     if done.precision != "float32":

@@ -1,29 +1,36 @@
-"""`deepenough lab` in a terminal."""
+"""`deepenough lab`."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from deepenough.cli.console import Bars, Console
-from deepenough.lab.page import bounds, shown
-from deepenough.lab.run import CLAIMS, run
-
-
-def listing(console: Console) -> None:
-    """The claims by name."""
-    width = max(map(len, CLAIMS))
-    for name, claim in CLAIMS.items():
-        console.out.print(f"{name:{width}}  {claim.says}", markup=False, highlight=False, soft_wrap=True)
+import click
 
 
-def experiment(
-    console: Console, name: str, data: str | None, seeds: int, quick: bool, limit: int | None, out: Path | None
-) -> None:
-    """Run one, print its effects and its verdict."""
-    with Bars(console.progress) as bars:
-        record, page = run(name, data, seeds=seeds, quick=quick, limit=limit, out=out, reporter=bars)
+@click.command()
+@click.argument("name", required=False)
+@click.option("--data", help="Images to look at, as for `fit`.  [default: fashion-mnist; digits for some quick ones]")
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings of each setting.")
+@click.option("--quick", is_flag=True, help="Few images, few epochs, narrow networks.")
+@click.option("--limit", type=click.IntRange(min=1), help="Use at most so many images of each split.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: lab/NAME]")
+def lab(name: str | None, data: str | None, **options: Any) -> None:
+    """Test what everyone says about depth, on your images: NAME is a claim; without NAME, list them."""
+    from deepenough.cli.console import Console
+    from deepenough.lab.page import bounds, shown
+    from deepenough.lab.run import CLAIMS, run
+
+    console = Console()
+    if name is None:
+        width = max(map(len, CLAIMS))
+        for each, claim in CLAIMS.items():
+            console.line(f"{each:{width}}  {claim.says}")
+        return
+    with console.bars() as bars:
+        record, page = run(name, data, reporter=bars, **options)
     lines = [f"{record.name}: {record.claim}"]
     lines += [f"  {e.what}: {shown(e.mean)} ({bounds(e)}), {e.verdict}" for e in record.seen.effects]
     lines += record.cautions
     for line in (*lines, f"{record.verdict}, on {record.data}", f"page: {page}"):
-        console.out.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.line(line)

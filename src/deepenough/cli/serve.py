@@ -1,4 +1,4 @@
-"""`deepenough serve`: the service in a terminal."""
+"""`deepenough serve`."""
 
 from __future__ import annotations
 
@@ -6,34 +6,40 @@ import os
 import socket
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import click
 
 from deepenough.errors import DeepenoughError
-
-if TYPE_CHECKING:
-    from deepenough.cli.console import Console
 
 NEEDS = ("captum", "fastapi", "prometheus_client", "python_multipart", "uvicorn")
 BACKLOG = 1024  # clients that wait to be connected
 LAST_ANSWERS = 30  # seconds that requests have to end once the service is asked to
 
 
-def run(console: Console, folder: Path, host: str, port: int, device: str, upload: int, files: int) -> None:
-    """Serve until SIGINT or SIGTERM; what was accepted until then is answered."""
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 for everyone who reaches this machine.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 for any that is free.")
+@click.option("--device", type=click.Choice(("cpu", "cuda", "mps")), default="cpu", show_default=True)
+@click.option("--max-upload", type=click.IntRange(min=1), default=20, show_default=True, help="MiB of a request.")
+@click.option("--max-files", type=click.IntRange(min=1), default=32, show_default=True, help="Images of a request.")
+def serve(run: Path, host: str, port: int, device: str, max_upload: int, max_files: int) -> None:
+    """Answer over HTTP with the model of a run, and show a page to try it."""
     missing = [name for name in NEEDS if find_spec(name) is None]
     if missing:
         raise DeepenoughError(f"serving needs {', '.join(missing)}: pip install 'deepenough[serve]'")
     import uvicorn
 
+    from deepenough.cli.console import Console
     from deepenough.serve.app import make_app
     from deepenough.serve.limits import Limits
 
-    app = make_app(folder, Limits(upload=upload * 2**20, files=files), device)
+    app = make_app(run, Limits(upload=max_upload * 2**20, files=max_files), device)
     listening = listen(host, port)
     port = listening.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
-    line = f"serving {folder} at http://{shown}:{port} (Ctrl-C ends)"
-    console.out.print(line, markup=False, highlight=False, soft_wrap=True)
+    # SIGINT and SIGTERM end it, once what was accepted until then is answered.
+    Console().line(f"serving {run} at http://{shown}:{port} (Ctrl-C ends)")
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=LAST_ANSWERS)
     uvicorn.Server(config).run(sockets=[listening])
 

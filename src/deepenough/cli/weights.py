@@ -1,34 +1,39 @@
-"""What the commands about pretrained weights print: `weights list`, `weights get`, `nets --evaluate`."""
+"""`deepenough weights list` and `deepenough weights get`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
+import click
 
-from deepenough.errors import DeepenoughError
 from deepenough.files import check_new
 
 if TYPE_CHECKING:
-    from deepenough.cli.console import Console
     from deepenough.weights import Weights
 
 
-def weights_list(console: Console, as_json: bool) -> None:
-    """Every name of the table: its network, what it expects, how large it is, and whether it is here."""
+@click.group()
+def weights() -> None:
+    """Pretrained weights: which there are, and fetching them."""
+
+
+@weights.command("list")
+@click.option("--json", "as_json", is_flag=True, help="The table as JSON.")
+def weights_list(as_json: bool) -> None:
+    """The weights that have a name: their networks, published errors, and whether they are here."""
     rows = _rows()
     if as_json:
-        print(json.dumps(rows, indent=1))  # noqa: T201
+        click.echo(json.dumps(rows, indent=1))
         return
     from rich import box
     from rich.table import Table
 
+    from deepenough.cli.console import Console
     from deepenough.weights.fetch import weights_folder
 
-    table = Table(box=box.SIMPLE_HEAD)
+    console, table = Console(), Table(box=box.SIMPLE_HEAD)
     for heading in ("name", "network"):
         table.add_column(heading, no_wrap=True)
     for heading in ("depth", "parameters", "top-1 / top-5 error", "MB"):
@@ -40,12 +45,9 @@ def weights_list(console: Console, as_json: bool) -> None:
         counts = (str(row["depth"]), f"{row['parameters']:,}", errors, f"{row['megabytes']:.0f}")
         table.add_row(row["name"], row["network"], *counts, row["seen"], "yes" if row["cached"] else "")
     console.out.print(table)
-    for line in (
-        "errors: single-crop, in percent on ILSVRC-2012 validation, as the publishers state them",
-        f"here: in {weights_folder()}",
-        "fetch: deepenough weights get NAME",
-    ):
-        console.out.print(escape(line), highlight=False, soft_wrap=True)
+    console.line("errors: single-crop, in percent on ILSVRC-2012 validation, as the publishers state them")
+    console.line(f"here: in {weights_folder()}")
+    console.line("fetch: deepenough weights get NAME")
 
 
 def _or_dash(value: float | None) -> str:
@@ -84,9 +86,14 @@ def _rows() -> list[dict[str, Any]]:
     return rows
 
 
-def weights_get(console: Console, given: str, out: Path | None, network: str | None, preprocess: str | None) -> None:
-    """Fetch weights (or read a file), check them, say where they lie; with `out` write them as a model folder."""
-    from deepenough.cli.console import Bars
+@weights.command("get")
+@click.argument("given", metavar="NAME|FILE")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Write a model that `predict` takes.")
+@click.option("--network", help="The network that a file of weights is for, where several fit.")
+@click.option("--preprocess", metavar="SOURCE", help="What a file of weights expects of images: caffe-bgr, ...")
+def weights_get(given: str, out: Path | None, network: str | None, preprocess: str | None) -> None:
+    """Fetch weights, or read a file of them; check them, and say what they expect."""
+    from deepenough.cli.console import Console
     from deepenough.nets import depth, parameters
     from deepenough.weights import load_weights
     from deepenough.weights.fetch import cached
@@ -94,58 +101,32 @@ def weights_get(console: Console, given: str, out: Path | None, network: str | N
 
     if out is not None:
         check_new(out)
-    with Bars(console.progress) as bars:
-        weights = load_weights(given, network=network, preprocess=preprocess, reporter=bars)
+    console = Console()
+    with console.bars() as bars:
+        found = load_weights(given, network=network, preprocess=preprocess, reporter=bars)
     file = Path(given)
-    if not file.is_file() and weights.name in NAMED:
-        file = cached(NAMED[weights.name]) or file
+    if not file.is_file() and found.name in NAMED:
+        file = cached(NAMED[found.name]) or file
     lines = {
-        "weights": f"{weights.name} ({weights.source})",
-        "network": f"{weights.network.name}: depth {depth(weights.network)}, {parameters(weights.network):,} parameters"
-        f", {weights.network.classes:,} classes",
-        "variant": weights.network.variant,
-        "input": str(weights.input),
-        "sha256": weights.sha256,
+        "weights": f"{found.name} ({found.source})",
+        "network": f"{found.network.name}: depth {depth(found.network)}, {parameters(found.network):,} parameters"
+        f", {found.network.classes:,} classes",
+        "variant": found.network.variant,
+        "input": str(found.input),
+        "sha256": found.sha256,
         "file": str(file),
     }
     if out is not None:
-        write_model(out, weights)
+        write_model(out, found)
         lines |= {"model": str(out), "predict": f"deepenough predict {out} IMAGE..."}
     for heading, text in lines.items():
-        console.out.print(f"{heading}: {escape(text)}", highlight=False, soft_wrap=True)
+        console.line(f"{heading}: {text}")
 
 
-def write_model(folder: Path, weights: Weights) -> None:
-    """A model folder with these weights. Classes whose names are not known are called by their numbers."""
+def write_model(folder: Path, found: Weights) -> None:
+    """Write a model folder with these weights; classes whose names are not known are called by their numbers."""
     from deepenough.data import Preprocess
     from deepenough.model import save_model
 
-    classes = weights.classes or [str(number) for number in range(weights.network.classes)]
-    save_model(folder, weights.network, weights.state, Preprocess.of(weights.input), classes)
-
-
-def nets_evaluate(
-    console: Console,
-    folder: Path,
-    given: Sequence[str],
-    *,
-    limit: int | None,
-    seed: int,
-    device: str | None,
-    network: str | None,
-    preprocess: str | None,
-    as_json: bool,
-) -> None:
-    """Measure weights on ImageNet's validation images, and print them beside the published figures."""
-    from deepenough.cli.console import Bars
-    from deepenough.evaluation.imagenet_table import chosen, measure, table, to_json
-
-    if not given:
-        raise DeepenoughError("--evaluate needs --weights: torchvision or timm for all of theirs, a name, or a file")
-    with Bars(console.progress) as bars:
-        weights = chosen(given, network=network, preprocess=preprocess, reporter=bars)
-        measured = list(measure(folder, weights, limit=limit, seed=seed, device=device or "auto", reporter=bars))
-    if as_json:
-        print(json.dumps(to_json(measured), indent=1))  # noqa: T201
-    else:
-        console.out.print(table(measured))
+    classes = found.classes or [str(number) for number in range(found.network.classes)]
+    save_model(folder, found.network, found.state, Preprocess.of(found.input), classes)

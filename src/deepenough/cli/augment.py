@@ -1,0 +1,48 @@
+"""`deepenough augment`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deepenough.cli.options import augmentation_options, switches_of
+from deepenough.errors import DeepenoughError
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+@click.command()
+@click.argument("data", required=False)
+@augmentation_options
+@click.option("--out", type=click.Path(path_type=Path), metavar="PATH", help="The picture; with --times a folder.")
+@click.option("--times", type=click.IntRange(min=1), help="Write the training images, each so many times augmented.")
+@click.option("--size", type=int, help="Side to which images are resized.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+def augment(data: str | None, out: Path | None, times: int | None, size: int | None, seed: int, **options: Any) -> None:
+    """Draw originals beside their augmentations, or write the enlarged data set."""
+    from deepenough.cli.console import Console
+    from deepenough.data import open_source, prepare
+    from deepenough.data.augment import Augment
+    from deepenough.data.contact_sheet import contact_sheet, enlarge
+
+    strength = options.pop("augment") or "standard"
+    source, console = open_source(data), Console()
+    with console.bars() as bars:
+        with bars.task("reading images") as advance:
+            images = prepare(source, size=size, seed=seed, progress=advance)
+        policy = replace(Augment.named(strength, images.mirror), **switches_of(options))
+        if times is None:
+            path = out or Path(f"{Path(source.name).stem or 'images'}-augmented.png")
+            if path.suffix.lower() not in PICTURES:
+                raise DeepenoughError(f"--out {path}: expected a picture, as {path.name or 'sheet'}.png")
+            contact_sheet(images, policy, seed=seed).save(path)
+            console.line(f"picture: {path}")
+            return
+        if out is None:
+            raise DeepenoughError("--times needs --out DIR, the folder for the enlarged data set")
+        with bars.task("writing images") as advance:
+            count = enlarge(images, policy, times, out, seed, progress=advance)
+    console.line(f"{count:,} images: {out}")

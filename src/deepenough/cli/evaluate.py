@@ -1,0 +1,30 @@
+"""`deepenough evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("data")
+@click.option("--split", help="train, validation, test or all.  [default: test where there is one, else all]")
+@click.option("--json", "as_json", is_flag=True, help="All metrics as JSON.")
+def evaluate(run: Path, data: str, split: str | None, as_json: bool) -> None:
+    """Measure the model of a run on labelled images."""
+    from deepenough.cli.console import Console
+    from deepenough.evaluation.evaluate import evaluate as measure
+    from deepenough.model import load
+    from deepenough.report.tables import metrics_table
+
+    console = Console()
+    with console.bars() as bars:
+        metrics, left_out = measure(run, data, split=split, reporter=bars)
+    for line in left_out:
+        console.problem(f"left out: {line}")
+    if as_json:
+        click.echo(metrics.model_dump_json(indent=1))
+    else:
+        console.out.print(metrics_table(metrics, load(run).classes))

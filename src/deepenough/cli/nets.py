@@ -1,0 +1,92 @@
+"""`deepenough nets`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deepenough.cli.types import Shape
+from deepenough.errors import DeepenoughError
+
+OF_A_NETWORK = {"depth": "--depth", "width": "--width", "classes": "--classes", "shape": "--input"}
+OF_A_MEASUREMENT = ("weights", "network", "preprocess", "limit", "device")
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+@click.option("--input", "shape", type=Shape(), help="Size of the images, as 3x224x224.")
+@click.option("--classes", type=click.IntRange(min=1), help="Number of classes.")
+@click.option("--depth", type=int, help="Depth of a family's network.")
+@click.option("--width", type=float, help="Width factor of a family's network.")
+@click.option(
+    "--evaluate",
+    "images",
+    type=click.Path(path_type=Path),
+    metavar="IMAGENET_VAL",
+    help="Measure pretrained networks on ImageNet's validation images, beside the published errors.",
+)
+@click.option(
+    "--weights", multiple=True, metavar="NAME|FILE", help="With --evaluate: torchvision or timm for all of theirs, ..."
+)
+@click.option("--network", help="The network that a file of weights is for, where several fit.")
+@click.option("--preprocess", metavar="SOURCE", help="What a file of weights expects of images: caffe-bgr, ...")
+@click.option("--limit", type=click.IntRange(min=1), help="With --evaluate: only so many images, of all classes alike.")
+@click.option("--device", type=click.Choice(("cpu", "cuda", "mps")), help="With --evaluate.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="With --limit: which images are drawn.")
+def nets(name: str | None, images: Path | None, as_json: bool, **options: Any) -> None:
+    """Show the published networks, or NAME layer by layer.
+
+    NAME is a network (alexnet, vgg16, googlenet, resnet50 ...) or a family (residual, plain, inception) with
+    --depth and --width. With --evaluate: each network's own single-crop and ten-crop error.
+    """
+    of_a_network = {key: options.pop(key) for key in OF_A_NETWORK}
+    if images is not None:
+        if name is not None:
+            raise DeepenoughError(f"{name}: --evaluate measures what --weights name; leave the network out")
+        evaluate(images, as_json, **options)
+        return
+    for option in OF_A_MEASUREMENT:
+        if options[option]:
+            raise DeepenoughError(f"--{option} says what --evaluate measures; give --evaluate IMAGENET_VAL too")
+    show(name, as_json, of_a_network)
+
+
+def show(name: str | None, as_json: bool, options: dict[str, Any]) -> None:
+    """Print the table of published networks, or one network's layers."""
+    from deepenough.cli.console import Console
+    from deepenough.nets import summary as table
+    from deepenough.nets.choose import choose
+
+    if name is None:
+        for key, option in OF_A_NETWORK.items():
+            if options[key] is not None:
+                raise DeepenoughError(f"{option} needs a network: deepenough nets NAME {option} ...")
+        click.echo(json.dumps(table.eight_json(), indent=1)) if as_json else Console().out.print(table.eight_table())
+        return
+    network = choose(name, **options)
+    if as_json:
+        click.echo(json.dumps(table.network_json(network), indent=1))
+    else:
+        Console().out.print(table.network_table(network))
+
+
+def evaluate(folder: Path, as_json: bool, **options: Any) -> None:
+    """Measure weights on ImageNet's validation images, and print them beside the published figures."""
+    from deepenough.cli.console import Console
+    from deepenough.evaluation.imagenet_table import chosen, measure, table, to_json
+
+    given, console = options["weights"], Console()
+    how = {"limit": options["limit"], "seed": options["seed"], "device": options["device"] or "auto"}
+    if not given:
+        raise DeepenoughError("--evaluate needs --weights: torchvision or timm for all of theirs, a name, or a file")
+    with console.bars() as bars:
+        weights = chosen(given, network=options["network"], preprocess=options["preprocess"], reporter=bars)
+        measured = list(measure(folder, weights, reporter=bars, **how))
+    if as_json:
+        click.echo(json.dumps(to_json(measured), indent=1))
+    else:
+        console.out.print(table(measured))

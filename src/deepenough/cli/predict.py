@@ -1,0 +1,74 @@
+"""`deepenough predict`."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+SOME_FAILED = 1
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE|FOLDER...")
+@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to show.")
+@click.option("--json", "style", flag_value="json", help="One JSON object a line.")
+@click.option("--csv", "style", flag_value="csv", help="Comma-separated values.")
+@click.option("--reject-below", type=click.FloatRange(0, 1), metavar="P", help="Give no class when less probable.")
+@click.pass_context
+def predict(
+    ctx: click.Context, run: Path, images: tuple[str, ...], top: int, style: str | None, reject_below: float | None
+) -> None:
+    """Classify images with the model of a run."""
+    from deepenough.model import load
+    from deepenough.prediction import predict_files
+
+    write = {"json": _as_json, "csv": _as_csv, None: _as_table}[style]
+    failed = write(predict_files(load(run), images, top=top, reject_below=reject_below or 0.0))
+    ctx.exit(SOME_FAILED if failed else 0)
+
+
+def _as_table(results: Iterator[dict[str, Any]]) -> int:
+    from deepenough.cli.console import Console
+
+    failed, console = 0, Console()
+    for result in results:
+        if "error" in result:
+            failed += 1
+            console.problem(f"{result['image']}: {result['error']}")
+            continue
+        ranked = "  ".join(f"{c} {p:.1%}" for c, p in zip(result["classes"], result["probabilities"], strict=True))
+        rejected = "" if result["label"] is not None else "rejected: "
+        console.line(f"{result['image']}: {rejected}{ranked}")
+    return failed
+
+
+def _as_json(results: Iterator[dict[str, Any]]) -> int:
+    failed = 0
+    for result in results:
+        failed += "error" in result
+        click.echo(json.dumps(result, ensure_ascii=False))
+    return failed
+
+
+def _as_csv(results: Iterator[dict[str, Any]]) -> int:
+    """A row an image: the label (empty when rejected), then classes and probabilities from the most probable."""
+    failed, writer = 0, csv.writer(sys.stdout)
+    for number, result in enumerate(results):
+        if "error" in result:
+            failed += 1
+            click.echo(f"{result['image']}: {result['error']}", err=True)
+            continue
+        pairs = list(zip(result["classes"], result["probabilities"], strict=True))
+        if number == failed:
+            writer.writerow(
+                ["image", "label", *(f"{kind}_{i + 1}" for i in range(len(pairs)) for kind in ("class", "p"))]
+            )
+        writer.writerow([result["image"], result["label"] or "", *(v for c, p in pairs for v in (c, f"{p:.6f}"))])
+    return failed

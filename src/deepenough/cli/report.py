@@ -1,0 +1,21 @@
+"""`deepenough report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+def report(run: Path) -> None:
+    """Write the report of a run anew, and print its evidence."""
+    from deepenough import record
+    from deepenough.cli.console import Console
+    from deepenough.report import write_report
+    from deepenough.report.tables import evidence
+
+    page, console = write_report(run), Console()
+    console.out.print(evidence(record.load(run), width=console.out.width))
+    console.line(f"report: {page}")
