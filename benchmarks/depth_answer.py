@@ -14,7 +14,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from deepenough.data import open_source
+from deepenough.data.sources import open_source
 from deepenough.experiment.options import Options
 from deepenough.experiment.setup import RunRequest, prepare_experiment
 from deepenough.progress import Reporter

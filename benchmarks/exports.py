@@ -15,7 +15,7 @@ import time
 import torch
 from torch import nn
 
-from deepenough.data import Preprocess
+from deepenough.data.preprocess import Preprocess
 from deepenough.errors import DeepenoughError, first_line
 from deepenough.exporting import export as exporting
 from deepenough.frameworks.targets import TARGETS

@@ -60,8 +60,9 @@ def drained(batches: Iterable[torch.Tensor]) -> int:
 
 
 def ours(photos: Path, size: int, batch: int) -> Callable[[], int]:
-    from deepenough.data import open_source, prepare
     from deepenough.data.augment import Augment
+    from deepenough.data.images import prepare
+    from deepenough.data.sources import open_source
     from deepenough.training.feed import Feed, Loader
     from deepenough.training.memory import keep_freed_memory
 

@@ -28,11 +28,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from deepenough.data import Images, open_source, prepare
 from deepenough.data.augment import Augment
+from deepenough.data.images import Images, prepare
+from deepenough.data.sources import open_source
 from deepenough.model import Model
 from deepenough.nets import FAMILIES, NETWORKS
-from deepenough.training import ALONE, Recipe, train
 from deepenough.training.cuda_graphs import EAGER
 from deepenough.training.device import choose_device
 from deepenough.training.evaluate import evaluate
@@ -40,7 +40,9 @@ from deepenough.training.feed import Batch
 from deepenough.training.loss import Objective
 from deepenough.training.optimizer import set_lr
 from deepenough.training.perform import fresh
-from deepenough.training.recipe import default_recipe
+from deepenough.training.process_group import ALONE
+from deepenough.training.recipe import Recipe, default_recipe
+from deepenough.training.train import train
 
 WARM_UP = EAGER + 2  # steps; ours are recorded in the one but last
 

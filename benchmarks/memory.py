@@ -26,7 +26,8 @@ CHILD = """
 import sys
 import numpy as np
 import torch
-from deepenough.data import open_source, prepare
+from deepenough.data.images import prepare
+from deepenough.data.sources import open_source
 images = prepare(open_source(sys.argv[1]), cache=sys.argv[2])
 random, total = np.random.default_rng(0), 0.0
 for _ in range(200):

@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from deepenough.data import open_source
+from deepenough.data.sources import open_source
 from deepenough.experiment.options import Options
 from deepenough.experiment.setup import RunRequest, prepare_experiment
 from deepenough.probing.pretrained import choose_weights
@@ -21,7 +21,7 @@ from deepenough.search import rules
 from deepenough.search.candidates import Candidate
 from deepenough.search.rules import Comparison, Verdict
 from deepenough.search.search import Search
-from deepenough.training import keep_freed_memory
+from deepenough.training.memory import keep_freed_memory
 
 
 class Lines(Reporter):

@@ -24,9 +24,13 @@ from pathlib import Path
 WORK = """
 import json, os, sys
 import numpy as np, torch
-from deepenough.data import open_source, prepare
+from deepenough.data.images import prepare
+from deepenough.data.sources import open_source
 from deepenough.nets import FAMILIES
-from deepenough.training import ALONE, Recipe, keep_freed_memory, train
+from deepenough.training.memory import keep_freed_memory
+from deepenough.training.process_group import ALONE
+from deepenough.training.recipe import Recipe
+from deepenough.training.train import train
 from deepenough.training.perform import perform
 from deepenough.distribution.torchrun import joined, launched
 

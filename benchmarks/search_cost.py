@@ -18,7 +18,7 @@ from pathlib import Path
 
 import optuna
 
-from deepenough.data import open_source
+from deepenough.data.sources import open_source
 from deepenough.experiment.options import Options
 from deepenough.experiment.setup import Experiment, RunRequest, prepare_experiment
 from deepenough.progress import Reporter

@@ -15,7 +15,7 @@ import argparse
 import statistics
 import time
 
-from deepenough.training import keep_freed_memory
+from deepenough.training.memory import keep_freed_memory
 
 KEPT = keep_freed_memory()
 
@@ -32,11 +32,13 @@ from deepenough.nets import (  # noqa: E402
     Sum,
     macs,
 )
-from deepenough.training import ALONE, Recipe, choose_device  # noqa: E402
+from deepenough.training.device import choose_device  # noqa: E402
 from deepenough.training.feed import Batch  # noqa: E402
 from deepenough.training.loss import Objective  # noqa: E402
 from deepenough.training.optimizer import set_lr  # noqa: E402
 from deepenough.training.perform import fresh  # noqa: E402
+from deepenough.training.process_group import ALONE  # noqa: E402
+from deepenough.training.recipe import Recipe  # noqa: E402
 from deepenough.training.state import State  # noqa: E402
 from deepenough.training.step import Step  # noqa: E402
 from product import product  # noqa: E402

@@ -23,7 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from deepenough.data import open_source, prepare
+from deepenough.data.images import prepare
+from deepenough.data.sources import open_source
 
 WORKER = Path(__file__).with_name("time_to_accuracy_worker.py")
 NEEDS = {"keras": "keras", "fastai": "fastai", "ultralytics": "ultralytics"}

@@ -39,11 +39,12 @@ def ours(arrays: Any, seed: int, what: str) -> None:
     keep_freed_memory()
     from dataclasses import replace
 
-    from deepenough.data import open_source, prepare
+    from deepenough.data.images import prepare
+    from deepenough.data.sources import open_source
     from deepenough.nets import FAMILIES
-    from deepenough.training import train
     from deepenough.training.curve import Epoch
     from deepenough.training.recipe import default_recipe
+    from deepenough.training.train import train
 
     family, depth, width, epochs = what.split("-")
     images = prepare(open_source(str(arrays["data"])))

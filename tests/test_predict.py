@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 from deepenough import DeepenoughError, load, record
-from deepenough.data import open_source, prepare
-from deepenough.training import evaluate as probabilities_in_test
+from deepenough.data.images import prepare
+from deepenough.data.sources import open_source
+from deepenough.training.evaluate import evaluate as probabilities_in_test
 
 Command = Callable[..., tuple[int, str, str]]
 

@@ -18,7 +18,8 @@ from PIL import Image
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from deepenough.data import ImageLike, Preprocess
+from deepenough.data.decode import ImageLike
+from deepenough.data.preprocess import Preprocess
 from deepenough.errors import DeepenoughError
 from deepenough.files import sha256, write_whole
 from deepenough.nets import Network, dumps, loads

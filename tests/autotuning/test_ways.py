@@ -24,15 +24,17 @@ from deepenough.autotuning.ways import NOTICEABLE, Way, best, others
 from deepenough.data.streamed import Streamed
 from deepenough.errors import DeepenoughError
 from deepenough.nets import NETWORKS, Conv, Dense, Flatten, GlobalAvgPool, Network, Relu, activations
-from deepenough.training import Interrupted, Recipe, train
 from deepenough.training import perform as performing
 from deepenough.training.feed import batches
+from deepenough.training.interrupt import Interrupted
 from deepenough.training.loop import Supervisor
 from deepenough.training.loss import Objective
 from deepenough.training.memory import available, peak
 from deepenough.training.perform import fresh
 from deepenough.training.process_group import ALONE, Group
+from deepenough.training.recipe import Recipe
 from deepenough.training.step import Step
+from deepenough.training.train import train
 
 TRAIN, HELD_OUT = np.arange(64), np.arange(64, 96)
 RECIPE = Recipe(epochs=2, batch=16, lr=0.05, device="cpu")

@@ -7,9 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from deepenough.data import open_source, prepare
 from deepenough.data.augment import Augment, apply
 from deepenough.data.contact_sheet import contact_sheet, enlarge
+from deepenough.data.images import prepare
+from deepenough.data.sources import open_source
 from deepenough.errors import DeepenoughError
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from deepenough.data import ImageError, Preprocess
 from deepenough.data.decode import header, upright
+from deepenough.data.finding import ImageError
+from deepenough.data.preprocess import Preprocess
 
 
 def encode(image: Image.Image, kind: str, **options: Any) -> bytes:

@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from deepenough.data import Framing, Preprocess, open_source, prepare
+from deepenough.data.images import prepare
+from deepenough.data.preprocess import Framing, Preprocess
+from deepenough.data.sources import open_source
 from deepenough.errors import DeepenoughError
 from deepenough.training.feed import normalise
 from deepenough.weights import PRESETS, Input, preset

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepenough.data import Images, open_source, prepare
 from deepenough.data import cache_writer as fill
+from deepenough.data.images import Images, prepare
+from deepenough.data.sources import open_source
 from deepenough.errors import DeepenoughError
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepenough.data import TEST, TRAIN, UNASSIGNED, VALIDATION, open_source
-from deepenough.data.sources import Source, idx
+from deepenough.data.sources import Source, idx, open_source
 from deepenough.data.sources import open as opening
 from deepenough.data.sources.base import present_classes
 from deepenough.data.sources.names import Names, NumberedNames
+from deepenough.data.split import TEST, TRAIN, UNASSIGNED, VALIDATION
 from deepenough.errors import DeepenoughError
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"

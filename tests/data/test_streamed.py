@@ -18,8 +18,9 @@ import torch
 from PIL import Image
 
 from deepenough import DeepenoughError
-from deepenough.data import Images, open_source, prepare
 from deepenough.data.augment import STRENGTHS
+from deepenough.data.images import Images, prepare
+from deepenough.data.sources import open_source
 from deepenough.data.sources.base import WINDOW
 from deepenough.data.streamed import Streamed
 from deepenough.training.feed import Feed, Loader, batches

@@ -23,10 +23,11 @@ from small import make_images, make_network
 
 from deepenough.data.augment import Augment
 from deepenough.distribution.torchrun import joined
-from deepenough.training import Recipe, train
 from deepenough.training.perform import Task, perform
 from deepenough.training.process_group import Group
+from deepenough.training.recipe import Recipe
 from deepenough.training.step import Step
+from deepenough.training.train import train
 
 CPU = torch.device("cpu")
 TRAIN, HELD_OUT = np.arange(75), np.arange(75, 96)

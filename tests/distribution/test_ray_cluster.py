@@ -21,9 +21,11 @@ from deepenough.distribution.ray_workers import Crew
 from deepenough.experiment.setup import measure_ahead
 from deepenough.nets import Network
 from deepenough.search.architectures import search_space
-from deepenough.training import Interrupted, Recipe, Trained
 from deepenough.training.curve import Epoch
+from deepenough.training.interrupt import Interrupted
 from deepenough.training.out_of_memory import ShortError
+from deepenough.training.recipe import Recipe
+from deepenough.training.result import Trained
 
 WEIGHTS = "model/weights.safetensors"
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from deepenough import evaluate, load, record
-from deepenough.data import open_source, prepare
+from deepenough.data.images import prepare
+from deepenough.data.sources import open_source
 
 Command = Callable[..., tuple[int, str, str]]
 

@@ -14,7 +14,8 @@ from safetensors.numpy import load_file
 
 import deepenough
 from deepenough import DeepenoughError, Record, fit, record, resume
-from deepenough.data import open_source, prepare
+from deepenough.data.images import prepare
+from deepenough.data.sources import open_source
 from deepenough.experiment.baselines import baselines
 from deepenough.model import load
 from deepenough.nets import loads, parameters

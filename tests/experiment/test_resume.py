@@ -18,7 +18,7 @@ import pytest
 
 from deepenough import DeepenoughError, Record, fit, record, resume
 from deepenough.search.candidates import CandidateTrainer
-from deepenough.training import Interrupted
+from deepenough.training.interrupt import Interrupted
 
 WEIGHTS = "model/weights.safetensors"
 

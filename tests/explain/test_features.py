@@ -13,7 +13,8 @@ from PIL import Image
 
 from deepenough import DeepenoughError, load, record
 from deepenough.cli.app import cli
-from deepenough.data import Images, Preprocess
+from deepenough.data.images import Images
+from deepenough.data.preprocess import Preprocess
 from deepenough.evaluation.metrics import accuracy
 from deepenough.explain.features import course, features, filters
 from deepenough.model import save_model

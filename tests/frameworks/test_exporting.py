@@ -20,7 +20,7 @@ from PIL import Image
 
 import deepenough
 from deepenough import DeepenoughError, load
-from deepenough.data import Preprocess
+from deepenough.data.preprocess import Preprocess
 from deepenough.exporting import export as exporting
 from deepenough.frameworks.folder import write_folder
 from deepenough.frameworks.target import DIFFERENCE

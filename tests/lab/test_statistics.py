@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepenough.data import open_source, prepare
 from deepenough.data.augment import Augment
+from deepenough.data.images import prepare
+from deepenough.data.sources import open_source
 from deepenough.lab.bench import Bench, left_out
 from deepenough.lab.page import bounds, render
 from deepenough.lab.record import CONTRADICTED, NOT_SHOWN, SUPPORTED, Effect, Hits, Line, Point, Record, Seen, judged

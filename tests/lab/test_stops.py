@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from deepenough import DeepenoughError
-from deepenough.data import open_source, prepare
+from deepenough.data.images import prepare
+from deepenough.data.sources import open_source
 from deepenough.lab.bench import Bench
 from deepenough.lab.run import experiment
 from deepenough.lab.workers import side_by_side
-from deepenough.training import Interrupted
+from deepenough.training.interrupt import Interrupted
 
 
 @pytest.mark.parametrize("name", ["approximation", "batch-and-devices", "vanishing-gradient", "hierarchy"])

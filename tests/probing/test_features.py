@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from deepenough.data import Images, open_source
+from deepenough.data.images import Images
+from deepenough.data.sources import open_source
 from deepenough.experiment.options import Options
 from deepenough.nets import NETWORKS
 from deepenough.nets.build import build
@@ -19,7 +20,7 @@ from deepenough.probing.images import images_for_weights
 from deepenough.probing.probe import initial_state, probe_weights
 from deepenough.progress import Reporter
 from deepenough.search.question import Question
-from deepenough.training import evaluate
+from deepenough.training.evaluate import evaluate
 from deepenough.training.feed import Loader, normalise
 from deepenough.weights import Input, Weights
 from deepenough.weights.grey import grey

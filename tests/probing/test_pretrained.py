@@ -16,14 +16,14 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from deepenough import DeepenoughError, Run, evaluate, fit, load, record, resume
-from deepenough.data import open_source
+from deepenough.data.sources import open_source
 from deepenough.nets import NETWORKS, loads
 from deepenough.nets.build import build
 from deepenough.probing import pretrained
 from deepenough.probing.pretrained import are_photos
 from deepenough.progress import Reporter
 from deepenough.report.tables import probing_table
-from deepenough.training import Interrupted
+from deepenough.training.interrupt import Interrupted
 
 TORCHVISION = [
     "features.0",

@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 import torch
 
-from deepenough.data import Preprocess
 from deepenough.data.augment import Augment
+from deepenough.data.preprocess import Preprocess
 from deepenough.data.split import make_folds
 from deepenough.nets.build import build
 from deepenough.progress import Reporter
 from deepenough.search.architectures import Architecture, architecture
 from deepenough.search.candidates import Candidate, CandidateTrainer
 from deepenough.search.folds import decision_folds
-from deepenough.training import Recipe, evaluate
+from deepenough.training.evaluate import evaluate
+from deepenough.training.recipe import Recipe
 
 EPOCHS, IMAGES, TEST = 3, 72, 12
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from deepenough.data import Preprocess
+from deepenough.data.preprocess import Preprocess
 from deepenough.nets import BatchNorm, Conv, Dense, Dropout, GlobalAvgPool, Network, Relu
 
 

@@ -18,13 +18,14 @@ from small import make_images, make_network
 
 from deepenough.data.augment import Augment
 from deepenough.errors import DeepenoughError
-from deepenough.training import ALONE, Recipe, train
 from deepenough.training import cuda_graphs as graphs
 from deepenough.training import perform as performing
 from deepenough.training.cuda_graphs import EAGER, Recorder
 from deepenough.training.feed import Batch
-from deepenough.training.process_group import Group
+from deepenough.training.process_group import ALONE, Group
+from deepenough.training.recipe import Recipe
 from deepenough.training.step import Step, recording
+from deepenough.training.train import train
 
 TRAIN, HELD_OUT = np.arange(74), np.arange(74, 96)  # batches of 15 and of 14
 RECIPE = Recipe(

@@ -11,8 +11,9 @@ import torch
 
 from deepenough.nets import FAMILIES, Network
 from deepenough.nets.build import build
-from deepenough.training import Recipe, finetune_recipe, train
 from deepenough.training.optimizer import layer_shares, make_optimizer, set_lr
+from deepenough.training.recipe import Recipe, finetune_recipe
+from deepenough.training.train import train
 
 SHAPE = (3, 16, 16)
 NETWORK = FAMILIES["residual"].network(input=SHAPE, classes=3, depth=7, width=0.25)

@@ -11,12 +11,13 @@ import torch
 
 from deepenough.data.augment import STRENGTHS
 from deepenough.distribution.synchronized_layers import spread
-from deepenough.training import Recipe, train
 from deepenough.training import cuda_graphs as graphs
 from deepenough.training import step as steps
 from deepenough.training.interrupt import Interrupted
 from deepenough.training.loss import Objective
 from deepenough.training.process_group import ALONE
+from deepenough.training.recipe import Recipe
+from deepenough.training.train import train
 
 CUDA = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 RECIPE = Recipe(epochs=24, batch=16, lr=0.3, augment=STRENGTHS["none"])

@@ -18,10 +18,11 @@ from deepenough.data.augment import Augment
 from deepenough.nets import Conv, Dense, Network, zoo
 from deepenough.nets.build import build
 from deepenough.nets.shapes import visits
-from deepenough.training import Recipe, train
 from deepenough.training.curve import Epoch
 from deepenough.training.gradient_statistics import signals, weighted
 from deepenough.training.inplace_activations import reuse
+from deepenough.training.recipe import Recipe
+from deepenough.training.train import train
 
 RECIPE = Recipe(epochs=2, batch=16, augment=Augment(), lr=0.05)
 

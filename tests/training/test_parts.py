@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from deepenough.distribution.synchronized_layers import spread
 from deepenough.errors import DeepenoughError
-from deepenough.training import Recipe, choose_device, default_recipe
+from deepenough.training.device import choose_device
 from deepenough.training.ema import Ema
 from deepenough.training.evaluate import evaluate
 from deepenough.training.feed import Feed, Loader, batches
@@ -28,6 +28,7 @@ from deepenough.training.perform import fresh
 from deepenough.training.precision import Precision
 from deepenough.training.prefetch import Clock
 from deepenough.training.process_group import ALONE
+from deepenough.training.recipe import Recipe, default_recipe
 
 CPU = torch.device("cpu")
 

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from deepenough.training import Stop
+from deepenough.training.interrupt import Stop
 from deepenough.training.memory import keep_freed_memory
 
 FAULTS = """

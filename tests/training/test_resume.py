@@ -19,9 +19,11 @@ import torch
 
 from deepenough.data.augment import Augment
 from deepenough.errors import DeepenoughError
-from deepenough.training import Interrupted, Recipe, Trained, train
 from deepenough.training import checkpoint as checkpoints
-from deepenough.training.result import WEIGHTS
+from deepenough.training.interrupt import Interrupted
+from deepenough.training.recipe import Recipe
+from deepenough.training.result import WEIGHTS, Trained
+from deepenough.training.train import train
 
 RECIPE = Recipe(epochs=3, batch=16, augment=Augment(shift=0.05, flip=True), ema=0.9)
 TRAIN, HELD_OUT = np.arange(64), np.arange(64, 96)
@@ -68,7 +70,9 @@ import numpy as np, torch
 spec = importlib.util.spec_from_file_location("room", sys.argv[1])
 room = importlib.util.module_from_spec(spec); spec.loader.exec_module(room)
 from deepenough.data.augment import Augment
-from deepenough.training import Interrupted, Recipe, Stop, train
+from deepenough.training.interrupt import Interrupted, Stop
+from deepenough.training.recipe import Recipe
+from deepenough.training.train import train
 torch.set_num_threads(1)
 torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1)  # imports half of torch, once
 images, network = room.make_images(), room.make_network()

@@ -18,17 +18,19 @@ from deepenough.data.augment import Augment
 from deepenough.errors import DeepenoughError
 from deepenough.nets import macs
 from deepenough.nets.build import build
-from deepenough.training import Interrupted, Recipe, train
 from deepenough.training import perform as performing
 from deepenough.training.checkpoint import newest
 from deepenough.training.curve import HELD_OUT
 from deepenough.training.gradient_statistics import IMAGES
+from deepenough.training.interrupt import Interrupted
 from deepenough.training.loop import stale
 from deepenough.training.loss import Objective
 from deepenough.training.lr_range_test import STEPS, choose, range_test
 from deepenough.training.metrics import Scores
 from deepenough.training.process_group import ALONE
+from deepenough.training.recipe import Recipe
 from deepenough.training.result import load_result
+from deepenough.training.train import train
 
 PLAIN = Recipe(epochs=3, batch=16, augment=Augment(), lr=0.05)
 

@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from deepenough.autotuning.ways import SHARE, Way, best, others, price
-from deepenough.data import Images, cache_folder
+from deepenough.data.cache import cache_folder
+from deepenough.data.images import Images
 from deepenough.errors import DeepenoughError, first_line
 from deepenough.files import write_whole
 from deepenough.nets import Network, activations, parameters

@@ -24,9 +24,10 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 def augment(data: str | None, out: Path | None, times: int | None, size: int | None, seed: int, **options: Any) -> None:
     """Draw originals beside their augmentations, or write the enlarged data set."""
     from deepenough.cli.console import Console
-    from deepenough.data import open_source, prepare
     from deepenough.data.augment import Augment
     from deepenough.data.contact_sheet import contact_sheet, enlarge
+    from deepenough.data.images import prepare
+    from deepenough.data.sources import open_source
 
     strength = options.pop("augment") or "standard"
     source, console = open_source(data), Console()

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from deepenough.autotuning.measure import Trial
-from deepenough.data import Images, Preprocess, open_source, prepare
-from deepenough.data.preprocess import Framing
+from deepenough.data.images import Images, prepare
+from deepenough.data.preprocess import Framing, Preprocess
+from deepenough.data.sources import open_source
 from deepenough.distribution.torchrun import Processes
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.options import Options
-from deepenough.training import Stop, choose_device
+from deepenough.training.device import choose_device
+from deepenough.training.interrupt import Stop
 from deepenough.training.memory import hand_back
 from deepenough.training.perform import Task, perform
 from deepenough.training.process_group import Group

@@ -24,19 +24,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from deepenough.data import Images
+from deepenough.data.images import Images
 from deepenough.distribution.ray_workers import Crew
 from deepenough.distribution.torchrun import LostError
 from deepenough.errors import DeepenoughError, first_line
 from deepenough.nets import Network
 from deepenough.nets.build import build
-from deepenough.training import Interrupted, Recipe, Trained, choose_device, train
+from deepenough.training.device import choose_device
 from deepenough.training.feed import Index
+from deepenough.training.interrupt import Interrupted
 from deepenough.training.loop import Progress, Watch
 from deepenough.training.out_of_memory import ShortError
-from deepenough.training.result import ENDS, save_result
+from deepenough.training.recipe import Recipe
+from deepenough.training.result import ENDS, Trained, save_result
 from deepenough.training.tensorboard import Curves, curves
-from deepenough.training.train import OUT_OF_TIME, PAUSED, identify, late, seen_before
+from deepenough.training.train import OUT_OF_TIME, PAUSED, identify, late, seen_before, train
 
 LOCAL = "local"
 """The address that stands for a Ray started here."""

@@ -8,25 +8,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from deepenough.data import (
-    TEST,
-    TRAIN,
-    VALIDATION,
-    ImageError,
-    Images,
-    Preprocess,
-    Source,
-    from_anywhere,
-    open_source,
-    prepare,
-)
+from deepenough.data.finding import ImageError
+from deepenough.data.images import Images, prepare
+from deepenough.data.preprocess import Preprocess
+from deepenough.data.sources import Source, from_anywhere, open_source
+from deepenough.data.split import TEST, TRAIN, VALIDATION
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.evaluation.metrics import metrics
 from deepenough.model import Model, load
 from deepenough.progress import Reporter
 from deepenough.record import FILE, Metrics
 from deepenough.record import load as load_record
-from deepenough.training import evaluate as predictions
+from deepenough.training.evaluate import evaluate as predictions
 
 SPLITS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 BLOCK = 1_024

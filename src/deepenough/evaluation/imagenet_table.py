@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepenough.data import ImageError
 from deepenough.data.decode import upright
+from deepenough.data.finding import ImageError
 from deepenough.data.preprocess import RESAMPLING, Preprocess
 from deepenough.errors import DeepenoughError
 from deepenough.evaluation.imagenet_images import Labelled, labelled_images

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from deepenough.record.schema import Accuracy, Metrics
 from deepenough.search.statistics import interval
-from deepenough.training import Scores
+from deepenough.training.metrics import Scores
 
 
 def accuracy(correct: int, count: int) -> Accuracy:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deepenough.data import Images
+from deepenough.data.images import Images
 from deepenough.data.streamed import Streamed
 from deepenough.evaluation.metrics import accuracy
 from deepenough.record.schema import Baseline

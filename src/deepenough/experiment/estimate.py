@@ -14,7 +14,7 @@ from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import CandidateTrainer
 from deepenough.search.question import Question
 from deepenough.search.search import STALLED_AFTER
-from deepenough.training import choose_device
+from deepenough.training.device import choose_device
 from deepenough.training.memory import available, peak
 
 MEASURED_ARCHITECTURES = 3  # architectures: what others take follows from their multiply-accumulates

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from deepenough.data import Source, from_anywhere, open_source
+from deepenough.data.sources import Source, from_anywhere, open_source
 from deepenough.distribution.follower import follow
 from deepenough.distribution.ray_cluster import SideBySide
 from deepenough.distribution.torchrun import joined, launched, restarted
@@ -27,7 +27,8 @@ from deepenough.record.schema import RunStatus
 from deepenough.report import FILE as REPORT
 from deepenough.report import write_report
 from deepenough.search.question import DecisionKind
-from deepenough.training import ALONE, Group, choose_device
+from deepenough.training.device import choose_device
+from deepenough.training.process_group import ALONE, Group
 
 RUNS = Path("runs")
 

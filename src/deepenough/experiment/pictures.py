@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from deepenough.attribution import available, heat, overlay
-from deepenough.data import Images
+from deepenough.data.images import Images
 from deepenough.data.split import Index
 from deepenough.model import Model
 from deepenough.record import PICTURE_FOLDER

@@ -11,15 +11,15 @@ import numpy as np
 import torch
 
 from deepenough.autotuning.measure import Measured
-from deepenough.data import Images
+from deepenough.data.images import Images
 from deepenough.evaluation.metrics import metrics
 from deepenough.nets import Weighted
 from deepenough.nets.shapes import visits
 from deepenough.record.schema import Baseline, CandidateRecord, Cost, DataRecord, Metrics, Plan
 from deepenough.search.candidates import Candidate
 from deepenough.search.search import Search
-from deepenough.training import Trained
 from deepenough.training.memory import peak
+from deepenough.training.result import Trained
 
 LIBRARIES = ("torch", "numpy", "pillow", "scikit-learn", "scipy")
 

@@ -21,8 +21,9 @@ from deepenough.record.schema import Decision, LayerRecord, RunStatus
 from deepenough.report import write_report
 from deepenough.search.rules import Verdict
 from deepenough.search.search import Search
-from deepenough.training import Trained, choose_device
-from deepenough.training import evaluate as predictions
+from deepenough.training.device import choose_device
+from deepenough.training.evaluate import evaluate as predictions
+from deepenough.training.result import Trained
 
 TRAIN_IMAGES = 10_000  # that the training accuracy is measured on
 

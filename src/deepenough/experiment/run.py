@@ -30,8 +30,10 @@ from deepenough.search.question import DecisionBasis
 from deepenough.search.rules import Verdict
 from deepenough.search.search import Search
 from deepenough.search.statistics import CONFIDENCE
-from deepenough.training import Interrupted, Stop, Trained, choose_device
+from deepenough.training.device import choose_device
+from deepenough.training.interrupt import Interrupted, Stop
 from deepenough.training.out_of_memory import ShortError
+from deepenough.training.result import Trained
 
 
 def perform_run(request: RunRequest) -> Record:

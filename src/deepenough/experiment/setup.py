@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 
 from deepenough.autotuning.measure import FREE
-from deepenough.data import Images, Source
+from deepenough.data.images import Images
+from deepenough.data.sources import Source
 from deepenough.distribution.ray_cluster import SideBySide
 from deepenough.distribution.torchrun import share_of_threads
 from deepenough.errors import DeepenoughError
@@ -28,8 +29,11 @@ from deepenough.search.folds import decision_folds
 from deepenough.search.question import Measure, Metric, Question
 from deepenough.search.search import Search
 from deepenough.search.target_search import TargetSearch
-from deepenough.training import ALONE, Group, Interrupted, Recipe, choose_device, default_recipe, finetune_recipe
+from deepenough.training.device import choose_device
 from deepenough.training.feed import steps_per_epoch
+from deepenough.training.interrupt import Interrupted
+from deepenough.training.process_group import ALONE, Group
+from deepenough.training.recipe import Recipe, default_recipe, finetune_recipe
 from deepenough.training.train import late
 from deepenough.weights import Weights
 

@@ -11,8 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from deepenough.attribution import COMPLETE, heat, shortfall
-from deepenough.data import ImageLike
-from deepenough.data.decode import upright
+from deepenough.data.decode import ImageLike, upright
 from deepenough.errors import unknown
 from deepenough.explain.picture import Panel, draw
 from deepenough.model import Model, Prediction, load

@@ -16,8 +16,11 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
-from deepenough.data import ImageError, Images, Preprocess, Source, open_source, prepare
 from deepenough.data.decode import upright
+from deepenough.data.finding import ImageError
+from deepenough.data.images import Images, prepare
+from deepenough.data.preprocess import Preprocess
+from deepenough.data.sources import Source, open_source
 from deepenough.data.sources.base import Raw, stamp_of
 from deepenough.errors import DeepenoughError
 from deepenough.evaluation.evaluate import own_images

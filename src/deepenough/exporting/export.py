@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deepenough.data import Preprocess, open_source
+from deepenough.data.preprocess import Preprocess
+from deepenough.data.sources import open_source
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.evaluation.evaluate import decoded, own_images
 from deepenough.files import write_whole

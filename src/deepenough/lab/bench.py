@@ -11,13 +11,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from deepenough.data import Images
+from deepenough.data.images import Images
 from deepenough.errors import DeepenoughError
 from deepenough.lab.record import Hits
 from deepenough.nets import Network
 from deepenough.nets.build import build
 from deepenough.progress import Advance, Reporter
-from deepenough.training import Interrupted, Recipe, Trained, choose_device, default_recipe, evaluate, place, train
+from deepenough.training.device import choose_device, place
+from deepenough.training.evaluate import evaluate
+from deepenough.training.interrupt import Interrupted
+from deepenough.training.recipe import Recipe, default_recipe
+from deepenough.training.result import Trained
+from deepenough.training.train import train
 
 Index = npt.NDArray[np.int64]
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from deepenough.data import open_source, prepare
+from deepenough.data.images import prepare
+from deepenough.data.sources import open_source
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.experiment.recording import environment
 from deepenough.files import check_new, write_whole
@@ -18,7 +19,7 @@ from deepenough.lab.bench import Bench
 from deepenough.lab.page import PAGE, render
 from deepenough.lab.record import FILE, Record, Seen, load, verdict
 from deepenough.progress import Reporter
-from deepenough.training import Interrupted, Stop
+from deepenough.training.interrupt import Interrupted, Stop
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from deepenough.data import Cache, Images, cache_folder
+from deepenough.data.cache import Cache, cache_folder
+from deepenough.data.images import Images
 from deepenough.errors import DeepenoughError
 from deepenough.nets import Network
 from deepenough.nets.build import build
@@ -23,7 +24,7 @@ from deepenough.nets.cut import HEAD, SCALE, Cut, cut, cuts
 from deepenough.nets.shapes import visits
 from deepenough.progress import Reporter
 from deepenough.search.folds import Index
-from deepenough.training import place
+from deepenough.training.device import place
 from deepenough.training.evaluate import evaluation_batch
 from deepenough.training.feed import Loader, normalise
 from deepenough.weights import Weights

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from deepenough.data import Images, Preprocess, Source, prepare
-from deepenough.data.preprocess import Framing
+from deepenough.data.images import Images, prepare
+from deepenough.data.preprocess import Framing, Preprocess
+from deepenough.data.sources import Source
 from deepenough.errors import unknown
 from deepenough.experiment.options import Options
 from deepenough.progress import Reporter

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from deepenough.data import Images
+from deepenough.data.images import Images
 from deepenough.model import Model
 from deepenough.nets import depth
 from deepenough.nets.cut import Cut, cut, cuts

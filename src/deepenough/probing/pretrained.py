@@ -9,7 +9,9 @@ from pathlib import Path
 import torch
 from safetensors.torch import load, save
 
-from deepenough.data import ImageError, Source, header
+from deepenough.data.decode import header
+from deepenough.data.finding import ImageError
+from deepenough.data.sources import Source
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.options import Options
 from deepenough.files import write_whole
@@ -18,7 +20,7 @@ from deepenough.probing.probe import Probing, initial_state
 from deepenough.progress import Reporter
 from deepenough.search.architectures import Architecture, cut_architectures
 from deepenough.search.folds import Index
-from deepenough.training import choose_device
+from deepenough.training.device import choose_device
 from deepenough.weights import Weights, load_weights
 
 SMALLEST_PHOTO = 64  # pixels: from there on images are photos, which ImageNet's features are made for

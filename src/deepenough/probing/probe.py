@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from deepenough.data import Images, make_folds, open_source, sample
+from deepenough.data.images import Images
+from deepenough.data.sources import open_source
+from deepenough.data.split import make_folds, sample
 from deepenough.evaluation.metrics import accuracy
 from deepenough.experiment.options import Options
 from deepenough.nets import Network, depth, macs, parameters
@@ -27,7 +29,7 @@ from deepenough.search.folds import Index
 from deepenough.search.question import Question
 from deepenough.search.rules import points
 from deepenough.search.statistics import Hits, Strata, paired_difference, z_score
-from deepenough.training import choose_device
+from deepenough.training.device import choose_device
 from deepenough.weights import Weights, load_weights
 
 PROBE_FOLDS = 5

@@ -16,7 +16,7 @@ import torch
 
 from deepenough.autotuning.measure import FREE, Measured, Trial, measure
 from deepenough.autotuning.ways import Way
-from deepenough.data import Images
+from deepenough.data.images import Images
 from deepenough.distribution.ray_cluster import Cluster, Order
 from deepenough.files import write_whole
 from deepenough.nets.build import build
@@ -28,20 +28,15 @@ from deepenough.search.early_stopping import Curve
 from deepenough.search.folds import DecisionFolds, Fold
 from deepenough.search.question import Metric
 from deepenough.search.statistics import Hits, Strata, accuracy_bounds
-from deepenough.training import (
-    ALONE,
-    Group,
-    Recipe,
-    Trained,
-    choose_device,
-    evaluate,
-    place,
-    range_images,
-    train,
-)
 from deepenough.training.checkpoint import shorten, shortened
+from deepenough.training.device import choose_device, place
+from deepenough.training.evaluate import evaluate
+from deepenough.training.lr_range_test import range_images
+from deepenough.training.process_group import ALONE, Group
+from deepenough.training.recipe import Recipe
+from deepenough.training.result import Trained
 from deepenough.training.rng import own_threads
-from deepenough.training.train import known
+from deepenough.training.train import known, train
 
 Watch = Callable[[Curve], str]
 Start = Callable[[Architecture, npt.NDArray[np.int64], Path], Mapping[str, torch.Tensor]]

@@ -7,7 +7,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from deepenough.data import Images, Preprocess
+from deepenough.data.images import Images
+from deepenough.data.preprocess import Preprocess
 from deepenough.training.feed import Index, Loader, normalise
 from deepenough.training.prefetch import Clock, ahead
 

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from deepenough.data import Images, Preprocess
 from deepenough.data.augment import Augment, apply
 from deepenough.data.device import constant, pinned, sent
+from deepenough.data.images import Images
+from deepenough.data.preprocess import Preprocess
 from deepenough.data.sources.base import WINDOW
 from deepenough.training.prefetch import Clock, ahead
 from deepenough.training.process_group import ALONE, Group

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from deepenough.data import Images
+from deepenough.data.images import Images
 from deepenough.nets import Network
 from deepenough.nets.build import build
 from deepenough.training.checkpoint import Keeper, newest, shorten, shortened

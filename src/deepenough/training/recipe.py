@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from deepenough.data.augment import STRENGTHS, Augment
+from deepenough.data.policy import STRENGTHS, Augment
 from deepenough.errors import DeepenoughError, unknown
 
 OPTIMIZERS = ("sgd", "adamw")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from deepenough.data import Images
+from deepenough.data.images import Images
 from deepenough.errors import DeepenoughError
 from deepenough.nets import Network, macs
 from deepenough.training import checkpoint

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from deepenough.data import Images
+from deepenough.data.images import Images
 from deepenough.distribution.follower import obey
 from deepenough.distribution.ray_workers import Crew, enter, free_port
 from deepenough.distribution.torchrun import joined
@@ -18,8 +18,9 @@ from deepenough.lab.bench import Bench, Index
 from deepenough.lab.record import Effect, Line, Point, Seen
 from deepenough.lab.workers import side_by_side
 from deepenough.nets import FAMILIES, Network
-from deepenough.training import Recipe, train
+from deepenough.training.recipe import Recipe
 from deepenough.training.result import load_result
+from deepenough.training.train import train
 
 CLOSE = 1e-9  # of the largest weight: what the order of additions in float64 may do in so few steps
 STEPS = (5, 20)

@@ -9,11 +9,13 @@ import torch
 from deepenough.lab.bench import Bench
 from deepenough.lab.record import Effect, Hits, Line, Point, Seen, judged
 from deepenough.nets import FAMILIES, Network
-from deepenough.training import ALONE, Recipe, choose_device
+from deepenough.training.device import choose_device
 from deepenough.training.feed import Feed, Loader
 from deepenough.training.loss import Objective
 from deepenough.training.perform import fresh
 from deepenough.training.precision import settings
+from deepenough.training.process_group import ALONE
+from deepenough.training.recipe import Recipe
 from deepenough.training.rng import own_draws
 
 MARGIN = 0.01  # how much less is still the same
