@@ -14,7 +14,7 @@ import numpy as np
 
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Array, Export
-from deepenough.frameworks.refusals import has_no_centre, lacks, unknown_layer
+from deepenough.frameworks.refusals import has_no_centre, unknown_layer
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.nets.activation import Activation
 from deepenough.nets.combinators import Branches, Elementwise
@@ -156,11 +156,6 @@ class _Net(Walk[_Top]):
         return top
 
 
-def refuses(visit: Visit) -> str | None:
-    """The reason why a layer can't be written, if any."""
-    return lacks(visit, "caffe") or has_no_centre(visit, "Caffe")
-
-
 def rounded_up(size: int, kernel: int, stride: int, padding: int) -> int:
     """How many windows Caffe's pools have."""
     count = -(-(size + 2 * padding - kernel) // stride) + 1
@@ -257,7 +252,7 @@ TARGET = Target(
     files=(MODEL, DEFINITION),
     write=write,
     load=load,
-    refuses=refuses,
+    refuses=(has_no_centre,),
     needs="opencv-python-headless<5",
     readable=MODEL,
     prepared=preprocessing,

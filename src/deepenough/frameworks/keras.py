@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Export, overhang
 from deepenough.frameworks.nested import call
-from deepenough.frameworks.refusals import averages_beyond, lacks, unknown_layer
+from deepenough.frameworks.refusals import averages_beyond, unknown_layer
 from deepenough.frameworks.source import imported, opening
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.nets.activation import Activation
@@ -97,11 +97,6 @@ def module_source(export: Export) -> str:
         + "\n".join(classifier)
         + "\n"
     )
-
-
-def refuses(visit: Visit) -> str | None:
-    """The reason why a layer can't be written, if any; TensorFlow and LiteRT are written by way of Keras, too."""
-    return lacks(visit, "keras") or averages_beyond(visit, "Keras")
 
 
 class _Held(NamedTuple):
@@ -266,7 +261,7 @@ TARGET = Target(
     files=(MODEL, MODULE),
     write=write,
     load=load,
-    refuses=refuses,
+    refuses=(averages_beyond,),
     needs="keras",
     readable=MODEL,
     runtimes=tuple(Runtime(f"Keras on {name}", ("keras", name), {}, {"KERAS_BACKEND": name}) for name in BACKENDS),

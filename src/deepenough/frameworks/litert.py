@@ -10,6 +10,7 @@ from typing import Any
 from deepenough.files import write_whole
 from deepenough.frameworks import keras
 from deepenough.frameworks.export import Export
+from deepenough.frameworks.refusals import averages_beyond
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.frameworks.tensorflow import serving, signature
 
@@ -81,7 +82,7 @@ TARGET = Target(
     files=(MODEL, keras.MODULE),
     write=write,
     load=load,
-    refuses=keras.refuses,
+    refuses=(averages_beyond,),
     needs="ai-edge-litert",
     runtimes=(Runtime("LiteRT", ("ai_edge_litert",)),),
     layout="NHWC",

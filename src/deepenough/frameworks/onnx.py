@@ -10,7 +10,7 @@ import numpy as np
 
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Export, overhang
-from deepenough.frameworks.refusals import averages_beyond, has_no_centre, lacks, unknown_layer
+from deepenough.frameworks.refusals import averages_beyond, has_no_centre, unknown_layer
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.nets.activation import Activation
 from deepenough.nets.combinators import Branches, Elementwise
@@ -130,11 +130,6 @@ class _Graph(Walk[str]):
         raise unknown_layer(visit, "ONNX")
 
 
-def refuses(visit: Visit) -> str | None:
-    """The reason why a layer can't be written, if any."""
-    return lacks(visit, "onnx") or has_no_centre(visit, "ONNX") or averages_beyond(visit, "ONNX")
-
-
 def model(export: Export) -> Any:
     """The `ModelProto`."""
     from onnx import TensorProto, checker, helper
@@ -220,7 +215,7 @@ TARGET = Target(
     files=(MODEL,),
     write=write,
     load=load,
-    refuses=refuses,
+    refuses=(has_no_centre, averages_beyond),
     needs="onnxruntime",
     runtimes=(Runtime("ONNX Runtime", ("onnxruntime",)),),
     notes=(f"`model.onnx` has opset {OPSET} and any batch size; its input is `images`, its output `logits`.",),

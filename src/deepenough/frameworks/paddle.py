@@ -9,7 +9,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Export, overhang
 from deepenough.frameworks.nested import call, joins, nested
-from deepenough.frameworks.refusals import averages_beyond, lacks, unknown_layer
+from deepenough.frameworks.refusals import averages_beyond, unknown_layer
 from deepenough.frameworks.source import imported, opening
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.nets.activation import Activation
@@ -93,11 +93,6 @@ def module_source(export: Export) -> str:
         + f"    return {nested(export.network, expression)}\n"
         + LOAD
     )
-
-
-def refuses(visit: Visit) -> str | None:
-    """The reason why a layer can't be written, if any."""
-    return lacks(visit, "paddle") or averages_beyond(visit, "PaddlePaddle")
 
 
 def expression(visit: Visit) -> str:
@@ -209,7 +204,7 @@ TARGET = Target(
     files=(GRAPH, PARAMETERS, MODULE, WEIGHTS),
     write=write,
     load=load,
-    refuses=refuses,
+    refuses=(averages_beyond,),
     needs="paddlepaddle",
     readable=WEIGHTS,
     runtimes=(Runtime("PaddlePaddle", ("paddle",)),),

@@ -8,11 +8,6 @@ from deepenough.nets.layers import AvgPool, Lrn
 from deepenough.nets.shapes import Visit
 
 
-def lacks(visit: Visit, target: str) -> str | None:
-    """The reason why a framework has nothing like a layer, as the layer itself knows it."""
-    return visit.layer.missing.get(target)
-
-
 def has_no_centre(visit: Visit, framework: str) -> str | None:
     """The reason against a response normalisation over an even number of channels: frameworks centre it otherwise."""
     if isinstance(visit.layer, Lrn) and visit.layer.size % 2 == 0:

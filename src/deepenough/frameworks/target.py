@@ -36,12 +36,17 @@ class Runtime:
 class Target:
     """A framework that a network can be exported to.
 
-    `write` makes `files` in a folder, the model first. `load` is source code for `predict.py`: imports, and a function
-    `load` that gives a function from pixels uint8 (N, H, W, C) to logits (N, classes). `layout` says in which order the
-    model takes an image's axes. `refuses` gives the reason why a layer can't be written, if any, `refused` that for
-    each precision that there is none of. `needs` is what to install to run it, besides Pillow. `readable` is the file
-    that deepenough reads back as weights, bit for bit, if there is one. `prepared` says what has to be done to pixels
-    before, where that is not inside the model.
+    Args:
+        packages: what has to be importable to write for it
+        files: what `write` makes in a folder, the model first
+        load: gives source code for `predict.py`: imports, and a function `load` that gives a function from pixels uint8
+            (N, H, W, C) to logits (N, classes)
+        needs: what to install to run it, besides Pillow
+        layout: in which order the model takes an image's axes
+        refuses: functions of a layer and the title that may give a reason why the layer can't be written
+        refused: the reason for each precision that there is none of
+        readable: the file that deepenough reads back as weights, bit for bit, if there is one
+        prepared: says what has to be done to pixels before, where that is not inside the model
     """
 
     name: str
@@ -51,10 +56,10 @@ class Target:
     files: tuple[str, ...]
     write: Callable[[Export, Path], None]
     load: Callable[[Export], str]
-    refuses: Callable[[Visit], str | None]
     runtimes: tuple[Runtime, ...]
     needs: str
     layout: str = "NCHW"
+    refuses: tuple[Callable[[Visit, str], str | None], ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     readable: str = ""
@@ -62,8 +67,11 @@ class Target:
 
     def refusal(self, network: Network) -> str | None:
         """The first of the network's layers that can't be written, with the reason, or None."""
-        reasons = ((visit.path, self.refuses(visit)) for visit in visits(network))
-        return next((f"{path}: {reason}" for path, reason in reasons if reason), None)
+        for visit in visits(network):
+            reasons = (visit.layer.missing.get(self.name), *(check(visit, self.title) for check in self.refuses))
+            if reason := next(filter(None, reasons), None):
+                return f"{visit.path}: {reason}"
+        return None
 
     def check(self, precision: str) -> None:
         """Raise the error for a precision that it has none of, or for a package that is not installed."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from deepenough.frameworks import keras
 from deepenough.frameworks.export import Export
+from deepenough.frameworks.refusals import averages_beyond
 from deepenough.frameworks.target import Runtime, Target
 
 MODEL = "saved_model"
@@ -71,7 +72,7 @@ TARGET = Target(
     files=(MODEL, keras.MODULE),
     write=write,
     load=load,
-    refuses=keras.refuses,
+    refuses=(averages_beyond,),
     needs="tensorflow",
     runtimes=(Runtime("TensorFlow", ("tensorflow",)),),
     layout="NHWC",

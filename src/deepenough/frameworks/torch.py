@@ -8,7 +8,7 @@ from typing import Any
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Export
 from deepenough.frameworks.nested import call, joins, nested
-from deepenough.frameworks.refusals import lacks, unknown_layer
+from deepenough.frameworks.refusals import unknown_layer
 from deepenough.frameworks.source import imported, opening
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.nets.activation import Activation
@@ -111,11 +111,6 @@ def module_source(export: Export) -> str:
     )
 
 
-def refuses(visit: Visit) -> str | None:
-    """The reason why a layer can't be written, if any."""
-    return lacks(visit, "torch")
-
-
 def expression(visit: Visit) -> str:
     """The call that makes a layer."""
     match visit.layer:
@@ -195,7 +190,6 @@ TARGET = Target(
     files=(PROGRAM, MODULE, WEIGHTS),
     write=write,
     load=load,
-    refuses=refuses,
     needs="torch",
     readable=WEIGHTS,
     runtimes=(

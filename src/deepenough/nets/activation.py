@@ -32,22 +32,16 @@ class Node(NamedTuple):
 class Activation(Layer, base=True):
     """A function of each value by itself.
 
-    Where a framework lacks it, its line is left out and `missing` has the reason under the target's name ("keras" for
-    TensorFlow and LiteRT, too).
+    Where a framework lacks it, its line is left out and `missing` has the reason.
     """
 
-    torch: ClassVar[str] = ""
-    """The module in `torch.nn`, made without arguments."""
-    paddle: ClassVar[str] = ""
-    """The layer in `paddle.nn`, made without arguments."""
-    keras: ClassVar[str] = ""
-    """What `keras.layers.Activation` takes."""
+    torch: ClassVar[str] = ""  # the module in torch.nn, made without arguments
+    paddle: ClassVar[str] = ""  # the layer in paddle.nn, made without arguments
+    keras: ClassVar[str] = ""  # what keras.layers.Activation takes; TensorFlow and LiteRT are written by way of Keras
     onnx: ClassVar[tuple[Node, ...]] = ()
     caffe: ClassVar[tuple[Node, ...]] = ()
-    inplace: ClassVar[bool] = False
-    """Whether torch's module has `inplace`, with a backward pass that needs nothing but the output."""
-    idempotent: ClassVar[bool] = False
-    """Whether applying it twice is applying it once."""
+    inplace: ClassVar[bool] = False  # torch's module has `inplace`, and its backward pass needs only the output
+    idempotent: ClassVar[bool] = False  # applying it twice is applying it once
 
     @staticmethod
     @abstractmethod

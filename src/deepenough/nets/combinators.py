@@ -21,10 +21,6 @@ class Group(Layer):
     stack: Stack
 
     @property
-    def stacks(self) -> tuple[Stack, ...]:
-        return (self.stack,)
-
-    @property
     def is_block(self) -> bool:
         """Whether it is one block, inside of which a network does not end, and not a level of blocks.
 
@@ -50,10 +46,6 @@ class Auxiliary(Layer):
     stack: Stack
     weight: float = 0.3
 
-    @property
-    def stacks(self) -> tuple[Stack, ...]:
-        return (self.stack,)
-
 
 @dataclass(frozen=True, repr=False)
 class Branches(Layer, base=True):
@@ -76,10 +68,6 @@ class Branches(Layer, base=True):
         if len(set(labels)) < len(labels) or not all(is_name(label) for label in labels):
             raise DeepenoughError(f"{self.kind}: labels {labels}; labels differ, and are letters, digits and _")
 
-    @property
-    def stacks(self) -> tuple[Stack, ...]:
-        return self.branches
-
     def _labels(self) -> Sequence[str]:
         return self.labels or [f"branch{number + 1}" for number in range(len(self.branches))]
 
@@ -96,16 +84,11 @@ class Branches(Layer, base=True):
 class Elementwise(Branches, base=True):
     """Branches of one shape, joined value by value, the first two first."""
 
-    torch: ClassVar[str]
-    """The function in `torch` that joins two."""
+    torch: ClassVar[str]  # the function of two tensors
     paddle: ClassVar[str]
-    """The function in `paddle` that joins two."""
-    keras: ClassVar[str]
-    """The layer in `keras.layers`."""
-    onnx: ClassVar[str]
-    """The operator that joins two."""
-    caffe: ClassVar[str]
-    """The operation of the layer `Eltwise`."""
+    keras: ClassVar[str]  # the layer
+    onnx: ClassVar[str]  # the operator of two tensors
+    caffe: ClassVar[str]  # the operation of the layer Eltwise
 
     def joined(self, shapes: Sequence[Shape]) -> Shape:
         if len(set(shapes)) > 1:

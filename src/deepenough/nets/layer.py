@@ -43,24 +43,17 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Layer:
-    """What all layers share. `called`, `depth` and the other class attributes are what a kind says of itself."""
+    """What all layers share. The class attributes are what a kind says of itself."""
 
     name: str = field(default="", kw_only=True)
 
-    called: ClassVar[str] = ""
-    """Its name in a stack where it has none of its own; its kind in lower case unless given."""
-    depth: ClassVar[int] = 0
-    """How much it adds to the depth of a path."""
-    remembered: ClassVar[int] = 1
-    """How many tensors of its output's size a training step keeps for its backward pass."""
-    sees_all: ClassVar[bool] = False
-    """Whether each of its outputs depends on all positions of its input."""
-    nonnegative: ClassVar[bool] = False
-    """Whether it never gives anything negative."""
-    keeps_sign: ClassVar[bool] = True
-    """Whether it gives nothing negative where it is given nothing negative."""
-    missing: ClassVar[Mapping[str, str]] = {}
-    """The frameworks that have nothing like it, each with the reason."""
+    called: ClassVar[str] = ""  # in a stack, where it has no name; its kind in lower case unless given
+    depth: ClassVar[int] = 0  # that it adds to a path
+    remembered: ClassVar[int] = 1  # tensors of its output's size that a training step keeps for its backward pass
+    sees_all: ClassVar[bool] = False  # each of its outputs depends on all positions of its input
+    nonnegative: ClassVar[bool] = False  # it never gives anything negative
+    keeps_sign: ClassVar[bool] = True  # it gives nothing negative where it is given nothing negative
+    missing: ClassVar[Mapping[str, str]] = {}  # targets that have nothing like it, each with the reason
 
     def __init_subclass__(cls, *, base: bool = False, **others: Any) -> None:
         """Register a kind of layer, unless it is a `base` of kinds."""
@@ -84,11 +77,6 @@ class Layer:
     def kind(self) -> str:
         """The layer's kind, as in JSON and in tables: `Conv`, `BatchNorm`, ..."""
         return type(self).__name__
-
-    @property
-    def stacks(self) -> tuple[Stack, ...]:
-        """The stacks that it is made of, if any."""
-        return ()
 
     @property
     def window(self) -> Window | None:
