@@ -15,14 +15,13 @@ import time
 import torch
 from torch import nn
 
-from deepenough.data.preprocess import Preprocess
 from deepenough.errors import DeepenoughError, first_line
 from deepenough.exporting import export as exporting
 from deepenough.frameworks.targets import TARGETS
 from deepenough.model import Model
 from deepenough.nets import NETWORKS
 from deepenough.nets.build import build
-from deepenough.weights.inputs import IMAGENET_MEAN, IMAGENET_STD, Input
+from deepenough.preprocessing import Preprocessing
 
 EIGHT = ("alexnet", "vgg16", "vgg19", "googlenet", "resnet34", "resnet50", "resnet101", "resnet152")
 VARIANTS = (
@@ -42,7 +41,7 @@ def model(name: str) -> Model:
             part.running_var.uniform_(0.5, 1.5)
             part.running_mean.normal_(0, 0.1)
     size = (network.input[1], network.input[2])
-    prepared = Preprocess.of(Input(size, mean=IMAGENET_MEAN, std=IMAGENET_STD))
+    prepared = Preprocessing(size)
     return Model(network, module.state_dict(), prepared, [str(number) for number in range(network.classes)])
 
 

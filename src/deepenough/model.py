@@ -18,12 +18,12 @@ from PIL import Image
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from deepenough.data.decode import ImageLike
-from deepenough.data.preprocess import Preprocess
+from deepenough.data.decode import ImageLike, framed
 from deepenough.errors import DeepenoughError
 from deepenough.files import sha256, write_whole
 from deepenough.nets import Network, dumps, loads
 from deepenough.nets.build import build
+from deepenough.preprocessing import Preprocessing
 from deepenough.training.device import place
 from deepenough.training.feed import normalise
 
@@ -52,7 +52,7 @@ def save_model(
     folder: Path,
     network: Network,
     state: Mapping[str, torch.Tensor],
-    preprocess: Preprocess,
+    preprocess: Preprocessing,
     classes: Sequence[str],
 ) -> None:
     """Write a model folder."""
@@ -72,7 +72,7 @@ class Model:
         self,
         network: Network,
         state: Mapping[str, torch.Tensor],
-        preprocess: Preprocess,
+        preprocess: Preprocessing,
         classes: Sequence[str],
         device: str | torch.device = "cpu",
     ) -> None:
@@ -107,7 +107,7 @@ class Model:
         Images are decoded, turned upright, resized and cropped exactly as they were for training.
         """
         many = [images] if isinstance(images, (str, Path, bytes, Image.Image, np.ndarray)) else images
-        pictures = [self.preprocess.pixels(image) for image in many]
+        pictures = [framed(image, self.preprocess) for image in many]
         if not pictures:
             return []
         return [self.rank(row, top) for row in self.probabilities(np.stack(pictures))]
@@ -146,7 +146,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Model:
     return Model(
         loads((folder / NETWORK).read_text(encoding="utf-8")),
         load_tensors((folder / WEIGHTS).read_bytes()),
-        Preprocess.from_json(content),
+        Preprocessing.from_json(content),
         content["classes"],
         device,
     )

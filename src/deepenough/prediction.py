@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from deepenough.data.decode import framed
 from deepenough.errors import DeepenoughError, nearest
 from deepenough.files import printable
 from deepenough.model import Model
@@ -52,7 +53,7 @@ def predict_files(
         results: list[dict[str, Any]] = []
         for path in batch:
             try:
-                pixels.append(model.preprocess.pixels(path))
+                pixels.append(framed(path, model.preprocess))
                 results.append({"image": printable(str(path))})
             except DeepenoughError as error:
                 results.append({"image": printable(str(path)), "error": printable(str(error))})

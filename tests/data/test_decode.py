@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from deepenough.data.decode import header, upright
+from deepenough.data.decode import framed, header, upright
 from deepenough.data.finding import ImageError
-from deepenough.data.preprocess import Preprocess
+from deepenough.preprocessing import Preprocessing
 
 
 def encode(image: Image.Image, kind: str, **options: Any) -> bytes:
@@ -139,35 +139,35 @@ def test_an_image_of_moderate_bomb_size_is_an_error_too(photo: Any, monkeypatch:
 
 def test_preprocess_is_resize_then_centre_crop(photo: Any) -> None:
     picture = photo(10, 300, 180)
-    got = Preprocess((48, 48), 3, (0.5,) * 3, (0.2,) * 3).pixels(np.asarray(picture))
+    got = framed(np.asarray(picture), Preprocessing((48, 48), mean=(0.5,) * 3, std=(0.2,) * 3))
     whole = np.asarray(picture.resize((80, 48), Image.Resampling.BILINEAR)).astype(int)
     assert got.shape == (48, 48, 3)
     assert np.abs(got - whole[:, 16:64]).max() <= 1
-    wide = Preprocess((30, 100), 1, (0.5,), (0.2,)).pixels(picture)
+    wide = framed(picture, Preprocessing((30, 100), mean=(0.5,), std=(0.2,)))
     tall = np.asarray(picture.convert("L").resize((100, 60), Image.Resampling.BILINEAR)).astype(int)
     assert np.abs(wide[:, :, 0] - tall[15:45]).max() <= 1
 
 
 def test_native_size_is_not_resampled() -> None:
     values = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
-    got = Preprocess((28, 28), 1, (0.5,), (0.2,)).pixels(values)
+    got = framed(values, Preprocessing((28, 28), mean=(0.5,), std=(0.2,)))
     np.testing.assert_array_equal(got[:, :, 0], values)
 
 
 def test_reduced_jpeg_decoding_is_the_same_for_path_bytes_and_opened_file(photo: Any, tmp_path: Path) -> None:
     file = tmp_path / "a.jpg"
     photo(11, 1200, 900).save(file, quality=90)
-    preprocess = Preprocess((64, 64), 3, (0.5,) * 3, (0.2,) * 3)
-    from_path = preprocess.pixels(file)
-    np.testing.assert_array_equal(preprocess.pixels(file.read_bytes()), from_path)
+    preprocess = Preprocessing((64, 64), mean=(0.5,) * 3, std=(0.2,) * 3)
+    from_path = framed(file, preprocess)
+    np.testing.assert_array_equal(framed(file.read_bytes(), preprocess), from_path)
     with Image.open(file) as opened:
-        np.testing.assert_array_equal(preprocess.pixels(opened), from_path)
+        np.testing.assert_array_equal(framed(opened, preprocess), from_path)
         assert opened.size == (1200, 900)  # the caller's image is as it was
     assert upright(file, 128).size == (300, 225)
-    full = preprocess.pixels(np.asarray(Image.open(file)))
+    full = framed(np.asarray(Image.open(file)), preprocess)
     assert np.abs(full.astype(int) - from_path).mean() < 2
 
 
 def test_preprocess_json_both_ways() -> None:
-    preprocess = Preprocess((32, 48), 3, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
-    assert Preprocess.from_json({**preprocess.to_json(), "classes": ["a", "b"]}) == preprocess
+    preprocess = Preprocessing((32, 48), mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    assert Preprocessing.from_json({**preprocess.to_json(), "classes": ["a", "b"]}) == preprocess

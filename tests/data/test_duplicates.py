@@ -9,7 +9,7 @@ from PIL import Image
 
 from deepenough.data.decode import upright
 from deepenough.data.duplicates import near_pairs, perceptual_hash, same_picture, thumbnail
-from deepenough.data.preprocess import Framing
+from deepenough.preprocessing import Preprocessing
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
@@ -34,7 +34,7 @@ def test_copies_of_real_photos_are_found_and_different_photos_are_not() -> None:
     if not (SHARED / "clothing").is_dir():
         pytest.skip("../shared/data/clothing is not here")
     files = sorted((SHARED / "clothing" / "train").rglob("*.jpg"))[::8]
-    side = Framing((64, 64)).reading_side
+    side = Preprocessing((64, 64)).reading_side
     thumbs = [thumbnail(upright(file, side)) for file in files]
     for file, thumb in list(zip(files, thumbs, strict=True))[::10]:
         photo = Image.open(file).convert("RGB")

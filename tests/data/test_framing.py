@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from deepenough.data.images import prepare
-from deepenough.data.preprocess import Framing, Preprocess
 from deepenough.data.sources import open_source
 from deepenough.errors import DeepenoughError
+from deepenough.preprocessing import Preprocessing
 from deepenough.training.feed import normalise
-from deepenough.weights import PRESETS, Input, preset
+from deepenough.weights import PRESETS, preset
 
 
 def gradient(height: int, width: int) -> Image.Image:
@@ -29,7 +29,7 @@ def gradient(height: int, width: int) -> Image.Image:
 
 def test_the_centre_of_the_scaled_picture_is_cut_out() -> None:
     """A picture of 400 x 600: the shorter side becomes 256, and 224 x 224 of 256 x 384 are seen."""
-    seen = Framing((224, 224), 256).apply(gradient(400, 600), 3).astype(float)
+    seen = Preprocessing((224, 224), 256).frame(gradient(400, 600), 3).astype(float)
     first_row, last_row = 255 * (0.5 - 112 / 256), 255 * (0.5 + 112 / 256)
     first_column, last_column = 255 * (0.5 - 112 / 384), 255 * (0.5 + 112 / 384)
     assert seen[0, :, 0].mean() == pytest.approx(first_row, abs=1)
@@ -55,7 +55,7 @@ def test_it_sees_what_scaling_and_then_cutting_gives(height: int, width: int, ex
     scaled = picture.resize(size, getattr(Image.Resampling, interpolation.upper()))
     left, top = round((size[0] - 32) / 2), round((size[1] - 32) / 2)
     wanted = np.asarray(scaled.crop((left, top, left + 32, top + 32)))
-    got = Framing((32, 32), shorter, interpolation).apply(picture, 3)
+    got = Preprocessing((32, 32), shorter, interpolation).frame(picture, 3)
     np.testing.assert_array_equal(got, wanted)
 
 
@@ -70,30 +70,42 @@ def test_it_sees_what_scaling_and_then_cutting_gives(height: int, width: int, ex
 def test_any_picture_gives_the_size(
     height: int, width: int, size: tuple[int, int], extra: int | None, interpolation: str
 ) -> None:
-    framing = Framing(size, None if extra is None else min(size) + extra, interpolation)
-    seen = framing.apply(gradient(height, width), 3)
+    framing = Preprocessing(size, None if extra is None else min(size) + extra, interpolation)
+    seen = framing.frame(gradient(height, width), 3)
     assert seen.shape == (*size, 3)
     assert seen.dtype == np.uint8
     assert framing.reading_side >= 2 * max(size)
 
 
 def test_another_side_keeps_the_share_that_is_seen() -> None:
-    assert Framing((224, 224), 256, "bicubic").resized(112) == Framing((112, 112), 128, "bicubic")
-    assert Framing((224, 224)).resized(64) == Framing((64, 64))
+    assert Preprocessing((224, 224), 256, "bicubic").resized(112) == Preprocessing((112, 112), 128, "bicubic")
+    assert Preprocessing((224, 224)).resized(64) == Preprocessing((64, 64))
 
 
 def test_preprocessing_survives_being_written_and_the_older_form_is_read() -> None:
-    given = Preprocess.of(preset("caffe-bgr", "squeezenet1_1"))
+    given = preset("caffe-bgr", "squeezenet1_1")
     assert given.size == (227, 227)
-    assert Preprocess.from_json(json.loads(json.dumps(given.to_json()))) == given
+    assert Preprocessing.from_json(json.loads(json.dumps(given.to_json()))) == given
     older = {"version": 1, "size": [8, 9], "channels": 1, "resize": "cover, ...", "mean": [0.5], "std": [0.2]}
-    assert Preprocess.from_json(older) == Preprocess((8, 9), 1, (0.5,), (0.2,))
+    assert Preprocessing.from_json(older) == Preprocessing((8, 9), mean=(0.5,), std=(0.2,))
     with pytest.raises(DeepenoughError, match="reads versions 1 and 2"):
-        Preprocess.from_json({**older, "version": 3})
+        Preprocessing.from_json({**older, "version": 3})
+
+
+def test_a_file_beside_weights_needs_no_version_and_no_more_than_a_size() -> None:
+    assert Preprocessing.from_json({"size": [8, 9]}) == Preprocessing((8, 9))
+    for wrong in ({"size": [8, 9], "mean": 3}, {"mean": [0.5], "std": [0.2]}):
+        with pytest.raises(DeepenoughError, match=r"preprocessing .*:"):
+            Preprocessing.from_json(wrong)
+
+
+def test_caches_of_version_0_1_are_found_again() -> None:
+    given = Preprocessing((16, 20), 24, order="BGR", mean=(0.1,) * 3)
+    assert given.framing == "Framing(size=(16, 20), shorter=24, interpolation='bilinear')"
 
 
 def test_blue_comes_first_where_the_network_wants_it() -> None:
-    preprocess = Preprocess((1, 1), 3, (0.1, 0.2, 0.3), (1.0, 2.0, 4.0), order="BGR")
+    preprocess = Preprocessing((1, 1), order="BGR", mean=(0.1, 0.2, 0.3), std=(1.0, 2.0, 4.0))
     pixels = torch.tensor([0.5, 0.6, 0.7]).view(1, 3, 1, 1)
     got = normalise(pixels, preprocess).flatten()
     torch.testing.assert_close(got, torch.tensor([0.6, 0.2, 0.05]))
@@ -101,7 +113,7 @@ def test_blue_comes_first_where_the_network_wants_it() -> None:
 
 def test_each_framing_has_its_own_cache(shapes: Path, cache: Path) -> None:
     source = open_source(shapes)
-    whole, centre = prepare(source, size=Framing((16, 16))), prepare(source, size=Framing((16, 16), 24))
+    whole, centre = prepare(source, size=Preprocessing((16, 16))), prepare(source, size=Preprocessing((16, 16), 24))
     assert (whole.preprocess.shorter, centre.preprocess.shorter) == (None, 24)
     assert not np.array_equal(whole.pixels, centre.pixels)
     assert whole.fingerprint == centre.fingerprint
@@ -110,8 +122,8 @@ def test_each_framing_has_its_own_cache(shapes: Path, cache: Path) -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_what_preprocessing_can_do(name: str) -> None:
     given = preset(name, "resnet50")
-    assert Preprocess.of(given).framing.shorter == given.shorter
-    assert Input.from_json(json.loads(json.dumps(given.to_json()))) == given
+    assert given.channels == 3
+    assert Preprocessing.from_json(json.loads(json.dumps(given.to_json()))) == given
     assert str(given.size[0]) in str(given)
 
 

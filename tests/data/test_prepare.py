@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from deepenough.data import cache_writer as fill
+from deepenough.data.decode import framed
 from deepenough.data.images import Images, prepare
 from deepenough.data.sources import open_source
 from deepenough.errors import DeepenoughError
@@ -44,7 +45,7 @@ def test_pixels_labels_and_moments_are_those_of_a_plain_reading(two_classes: Pat
     for row, name in enumerate(images.names):
         file = two_classes / name
         assert images.classes[images.labels[row]] == file.parent.name
-        np.testing.assert_array_equal(images.pixels[row], images.preprocess.pixels(file))
+        np.testing.assert_array_equal(images.pixels[row], framed(file, images.preprocess))
         plain = np.asarray(Image.open(file).resize((40, 32), Image.Resampling.BILINEAR)).astype(int)[:, 4:36]
         assert np.abs(images.pixels[row] - plain).max() <= 1
     values = images.pixels[images.split.train].reshape(-1, 3) / 255
@@ -75,7 +76,7 @@ def test_every_kind_of_trouble_is_named_and_left_out(two_classes: Path, tmp_path
     }
     assert len(images) == 24
     for row, name in enumerate(images.names):  # rows moved up together with their names and labels
-        np.testing.assert_array_equal(images.pixels[row], images.preprocess.pixels(two_classes / name))
+        np.testing.assert_array_equal(images.pixels[row], framed(two_classes / name, images.preprocess))
 
 
 def test_duplicates_across_splits_stay_in_test_before_validation_before_train(tmp_path: Path, photo: Any) -> None:

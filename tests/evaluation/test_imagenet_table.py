@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from deepenough.data.preprocess import Preprocess
 from deepenough.errors import DeepenoughError
 from deepenough.evaluation import imagenet_table
 from deepenough.evaluation.imagenet_images import Labelled, labelled_images
@@ -34,12 +33,13 @@ from deepenough.evaluation.imagenet_table import (
 from deepenough.nets import Conv, Dense, GlobalAvgPool, Network, Relu
 from deepenough.nets.build import build
 from deepenough.nets.zoo.published import PUBLISHED
+from deepenough.preprocessing import Preprocessing
 from deepenough.progress import Reporter
-from deepenough.weights import Input, Weights
+from deepenough.weights import Weights
 from deepenough.weights.imagenet import wordnet_ids
 from deepenough.weights.names import NAMED
 
-SMALL = Input((24, 24), 28)
+SMALL = Preprocessing((24, 24), 28)
 PLACES = (0, 5, 999)
 
 
@@ -49,7 +49,7 @@ def picture(seed: int, size: tuple[int, int] = (40, 32)) -> Image.Image:
     return coarse.resize(size, Image.Resampling.BICUBIC)
 
 
-def some_weights(name: str = "mine", given: Input = SMALL, seed: int = 0) -> Weights:
+def some_weights(name: str = "mine", given: Preprocessing = SMALL, seed: int = 0) -> Weights:
     network = Network("narrow", (3, *given.size), (Conv(8, 5, 2), Relu(), Conv(16), GlobalAvgPool(), Dense(1000)))
     state = {key: 3 * value for key, value in build(network, seed).state_dict().items()}
     return Weights(name, "torchvision", network, state, given, "00" * 32)
@@ -77,7 +77,7 @@ class Told(Reporter):
 @pytest.mark.parametrize("size", [(40, 32), (32, 45), (28, 28), (300, 200), (30, 29)])
 def test_ten_crops_are_those_of_a_plain_reading_of_the_paper(size: tuple[int, int]) -> None:
     """Against crops by Pillow: the four corners, the centre, then the same of the mirror image."""
-    seen = Preprocess.of(SMALL)
+    seen = SMALL
     image = picture(1, size)
     ours = ten_crops(scaled(image, seen), seen.size)
     short = min(size)
@@ -91,15 +91,15 @@ def test_ten_crops_are_those_of_a_plain_reading_of_the_paper(size: tuple[int, in
 
 
 def test_the_centre_is_that_of_predict_to_less_than_a_pixel() -> None:
-    seen = Preprocess.of(SMALL)
+    seen = SMALL
     smooth = Image.linear_gradient("L").resize((90, 64)).convert("RGB")
-    ours, predicts = ten_crops(scaled(smooth, seen), seen.size)[4], seen.framing.apply(smooth, 3)
+    ours, predicts = ten_crops(scaled(smooth, seen), seen.size)[4], seen.frame(smooth)
     step = 256 / 28  # grey levels a pixel
     assert np.abs(ours.astype(int) - predicts.astype(int)).max() < step
 
 
 def test_an_image_that_just_covers_the_crop() -> None:
-    seen = Preprocess.of(replace(SMALL, shorter=None))
+    seen = replace(SMALL, shorter=None)
     assert scaled(picture(1, (100, 50)), seen).shape == (24, 48, 3)
     assert scaled(picture(1, (50, 100)).convert("L"), seen).shape == (48, 24, 3)
     wide = replace(seen, size=(24, 40), shorter=26)
@@ -116,7 +116,7 @@ def test_errors_are_those_of_a_slow_account(folders: Path, order: str) -> None:
     module = build(weights.network)
     module.load_state_dict(dict(weights.state))
     module.eval()
-    seen = Preprocess.of(given)
+    seen = given
     counts = {"single": [0, 0], "ten": [0, 0]}
     images = labelled_images(folders)
     for path, label in zip(images.paths, images.labels, strict=True):
@@ -286,7 +286,9 @@ def test_ranks() -> None:
 
 def measured(name: str, network: str, source: str = "torchvision") -> Measured:
     errors = Errors(1000, 300, 100)
-    return Measured(name, source, network, 50, Input((224, 224), 256), "ab" * 32, 1000, 1000, errors, errors, ())
+    return Measured(
+        name, source, network, 50, Preprocessing((224, 224), 256), "ab" * 32, 1000, 1000, errors, errors, ()
+    )
 
 
 TORCHVISION = [measured(f"{name}.tv_in1k", NAMED[f"{name}.tv_in1k"].network) for name in PUBLISHED]

@@ -16,11 +16,11 @@ from deepenough import DeepenoughError
 from deepenough.attribution import COMPLETE, heat, overlay
 from deepenough.cli.app import cli
 from deepenough.cli.explain import explain_images
-from deepenough.data.preprocess import Framing
 from deepenough.explain import Explanation, explain
 from deepenough.explain.explanation import share
 from deepenough.explain.picture import BARS, GAP, HEIGHT, WIDEST, draw
 from deepenough.model import Model, save_model
+from deepenough.preprocessing import Preprocessing
 
 
 @pytest.fixture
@@ -141,16 +141,16 @@ def test_the_heat_lies_where_the_network_looked(patches_model: Model) -> None:
 @pytest.mark.parametrize(
     ("framing", "size", "box"),
     [
-        (Framing((32, 32)), (64, 32), (16, 0, 48, 32)),
-        (Framing((32, 64)), (100, 100), (0, 25, 100, 75)),
-        (Framing((224, 224), 256), (512, 512), (32, 32, 480, 480)),
-        (Framing((224, 224), 256), (512, 256), (144, 16, 368, 240)),
+        (Preprocessing((32, 32)), (64, 32), (16, 0, 48, 32)),
+        (Preprocessing((32, 64)), (100, 100), (0, 25, 100, 75)),
+        (Preprocessing((224, 224), 256), (512, 512), (32, 32, 480, 480)),
+        (Preprocessing((224, 224), 256), (512, 256), (144, 16, 368, 240)),
     ],
 )
-def test_what_of_a_picture_is_seen(framing: Framing, size: tuple[int, int], box: tuple[float, ...]) -> None:
+def test_what_of_a_picture_is_seen(framing: Preprocessing, size: tuple[int, int], box: tuple[float, ...]) -> None:
     assert framing.box(*size) == pytest.approx(box)
     ramp = np.tile(np.arange(size[0], dtype=np.float32), (size[1], 1)) / size[0] * 255
-    seen = framing.apply(Image.fromarray(ramp.astype(np.uint8)), 1)[:, :, 0]
+    seen = framing.frame(Image.fromarray(ramp.astype(np.uint8)), 1)[:, :, 0]
     assert seen[0, 0] == pytest.approx(box[0] / size[0] * 255, abs=6)
     assert seen[0, -1] == pytest.approx(box[2] / size[0] * 255, abs=6)
 

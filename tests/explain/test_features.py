@@ -13,13 +13,14 @@ from PIL import Image
 
 from deepenough import DeepenoughError, load, record
 from deepenough.cli.app import cli
+from deepenough.data.decode import framed
 from deepenough.data.images import Images
-from deepenough.data.preprocess import Preprocess
 from deepenough.evaluation.metrics import accuracy
 from deepenough.explain.features import course, features, filters
 from deepenough.model import save_model
 from deepenough.nets import FAMILIES
 from deepenough.nets.build import build
+from deepenough.preprocessing import Preprocessing
 from deepenough.probing.probe import probe_weights
 
 
@@ -64,7 +65,7 @@ def test_images_are_decoded_as_the_model_decodes_them(
             path.unlink()
     (data / "cross" / "broken.png").write_bytes(b"\x89PNG and nothing more")
     network = FAMILIES["residual"].network((channels, 16, 16), 3, depth=6)
-    preprocess = Preprocess((16, 16), channels, (0.5,) * channels, (0.2,) * channels)
+    preprocess = Preprocessing((16, 16), mean=(0.5,) * channels, std=(0.2,) * channels)
     save_model(tmp_path / "model", network, build(network).state_dict(), preprocess, ("a", "b", "c"))
     kept: list[Images] = []
     monkeypatch.setattr(
@@ -77,7 +78,7 @@ def test_images_are_decoded_as_the_model_decodes_them(
     assert found.probing.images == 60
     assert page.is_file()
     for row in range(60):
-        expected = preprocess.pixels(data / kept[0].names[row])
+        expected = framed(data / kept[0].names[row], preprocess)
         np.testing.assert_array_equal(kept[0].pixels[row], expected)
 
 

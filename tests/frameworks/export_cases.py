@@ -38,7 +38,8 @@ from deepenough.nets import (
 )
 from deepenough.nets.build import build
 from deepenough.nets.cut import cut, cuts
-from deepenough.weights.inputs import HALF, Input, preset
+from deepenough.preprocessing import Preprocessing
+from deepenough.weights.presets import HALF, preset
 
 CLASSES = 10
 
@@ -144,14 +145,14 @@ def state_of(network: Network) -> dict[str, torch.Tensor]:
     return state
 
 
-def input_of(name: str, network: Network) -> Input:
+def input_of(name: str, network: Network) -> Preprocessing:
     """Preprocessing as in Caffe for one half of the networks, as in torchvision for the other."""
     channels, height, width = network.input
     if channels == 1:
-        return Input((height, width), mean=(0.3,), std=(0.2,))
+        return Preprocessing((height, width), mean=(0.3,), std=(0.2,))
     if list(CASES).index(name) % 2:
         return replace(preset("caffe-bgr", name), size=(height, width), shorter=None)
-    return Input((height, width), mean=HALF)
+    return Preprocessing((height, width), mean=HALF)
 
 
 def export_of(name: str, network: Network) -> Export:

@@ -20,13 +20,13 @@ from PIL import Image
 
 import deepenough
 from deepenough import DeepenoughError, load
-from deepenough.data.preprocess import Preprocess
+from deepenough.data.decode import framed
 from deepenough.exporting import export as exporting
 from deepenough.frameworks.folder import write_folder
 from deepenough.frameworks.target import DIFFERENCE
 from deepenough.frameworks.targets import TARGETS
 from deepenough.nets import Conv, Flatten, GlobalAvgPool, Network
-from deepenough.weights.inputs import Input
+from deepenough.preprocessing import Preprocessing
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -277,22 +277,19 @@ def test_a_runtime_that_is_missing(run: Path, monkeypatch: pytest.MonkeyPatch, t
 # What predict.py sees of a picture.
 
 FRAMINGS = {
-    "covering": Preprocess((24, 24), 3, (0.5,) * 3, (0.2,) * 3),
-    "cut": Preprocess((24, 20), 3, (0.5,) * 3, (0.2,) * 3, shorter=30, interpolation="bicubic"),
-    "grey": Preprocess((28, 28), 1, (0.5,), (0.2,)),
+    "covering": Preprocessing((24, 24), mean=(0.5,) * 3, std=(0.2,) * 3),
+    "cut": Preprocessing((24, 20), mean=(0.5,) * 3, std=(0.2,) * 3, shorter=30, interpolation="bicubic"),
+    "grey": Preprocessing((28, 28), mean=(0.5,), std=(0.2,)),
 }
 
 
-def scripted(preprocess: Preprocess, folder: Path) -> ModuleType:
+def scripted(preprocess: Preprocessing, folder: Path) -> ModuleType:
     """The predict.py of a network with this preprocessing, imported."""
     stack = (Conv(3, 1), GlobalAvgPool(), Flatten())
     network = Network("tiny", (preprocess.channels, *preprocess.size), stack)
-    wanted = Input(
-        preprocess.size, preprocess.shorter, preprocess.interpolation, "RGB", preprocess.mean, preprocess.std
-    )
     state = {"conv.weight": np.ones((3, preprocess.channels, 1, 1), np.float32), "conv.bias": np.zeros(3, np.float32)}
-    export = exporting.Export.of(network, state, wanted, ("a", "b", "c"))
-    side = preprocess.framing.reading_side
+    export = exporting.Export.of(network, state, preprocess, ("a", "b", "c"))
+    side = preprocess.reading_side
     write_folder(export, TARGETS["caffe"], folder, trained=True, reading_side=side)
     spec = importlib.util.spec_from_file_location("predict_of_an_export", folder / "predict.py")
     assert spec is not None
@@ -343,7 +340,7 @@ def test_the_script_sees_the_same_pixels(framing: str, tmp_path: Path) -> None:
     for name, content in pictures().items():
         path = tmp_path / "picture"
         path.write_bytes(content)
-        np.testing.assert_array_equal(module.pixels(path), FRAMINGS[framing].pixels(path), err_msg=name, strict=True)
+        np.testing.assert_array_equal(module.pixels(path), framed(path, FRAMINGS[framing]), err_msg=name, strict=True)
 
 
 def test_the_script_goes_on_after_a_bad_file(run: Path, tmp_path: Path, photos: list[Path]) -> None:

@@ -14,6 +14,7 @@ from deepenough.data.sources import open_source
 from deepenough.experiment.options import Options
 from deepenough.nets import NETWORKS
 from deepenough.nets.build import build
+from deepenough.preprocessing import Preprocessing
 from deepenough.probing import features as module
 from deepenough.probing.features import features, fitting_cuts
 from deepenough.probing.images import images_for_weights
@@ -22,14 +23,14 @@ from deepenough.progress import Reporter
 from deepenough.search.question import Question
 from deepenough.training.evaluate import evaluate
 from deepenough.training.feed import Loader, normalise
-from deepenough.weights import Input, Weights
+from deepenough.weights import Weights
 from deepenough.weights.grey import grey
 
 CPU = torch.device("cpu")
-UNEVEN = Input((48, 48), 56, order="BGR", mean=(0.4, 0.45, 0.5), std=(0.2, 0.25, 0.3))
+UNEVEN = Preprocessing((48, 48), 56, order="BGR", mean=(0.4, 0.45, 0.5), std=(0.2, 0.25, 0.3))
 
 
-def random_weights(name: str, given: Input = UNEVEN, seed: int = 0) -> Weights:
+def random_weights(name: str, given: Preprocessing = UNEVEN, seed: int = 0) -> Weights:
     network = NETWORKS[name]().with_input((3, *given.size))
     draws = torch.Generator().manual_seed(seed)
     state = build(network, seed).state_dict()
@@ -92,8 +93,8 @@ def test_the_channels_order_and_the_sources_mean_reach_the_network(prepared: tup
 def test_places_behind_a_flatten_fall_away_at_another_size(prepared: tuple[Weights, Images]) -> None:
     _, images = prepared
     fits = random_weights("alexnet_torchvision", replace(UNEVEN, size=(64, 64), shorter=64))
-    small = replace(images, preprocess=replace(images.preprocess, size=(80, 80)))
-    same = replace(images, preprocess=replace(images.preprocess, size=(64, 64)))
+    small = replace(images, preprocess=replace(images.preprocess, size=(80, 80), shorter=None))
+    same = replace(images, preprocess=replace(images.preprocess, size=(64, 64), shorter=None))
     assert [c.place for c in fitting_cuts(fits, small)[1]] == [f"conv{n}" for n in range(1, 6)]
     assert [c.place for c in fitting_cuts(fits, same)[1]][-2:] == ["dense1", "dense2"]
 

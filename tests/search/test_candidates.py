@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from deepenough.data.augment import Augment
-from deepenough.data.preprocess import Preprocess
 from deepenough.data.split import make_folds
 from deepenough.nets.build import build
+from deepenough.preprocessing import Preprocessing
 from deepenough.progress import Reporter
 from deepenough.search.architectures import Architecture, architecture
 from deepenough.search.candidates import Candidate, CandidateTrainer
@@ -39,7 +39,7 @@ def bars() -> Any:
     )
     return SimpleNamespace(
         pixels=pixels.astype(np.uint8), labels=labels.astype(np.int64), classes=("left", "right"), split=split,
-        preprocess=Preprocess((8, 8), 1, (0.4,), (0.3,)), fingerprint="bars", mirror=False, blocks=None,
+        preprocess=Preprocessing((8, 8), mean=(0.4,), std=(0.3,)), fingerprint="bars", mirror=False, blocks=None,
         in_blocks=False,
         folds=lambda k, seed: make_folds(labels, np.arange(IMAGES), rows, k, seed),
     )  # fmt: skip

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from deepenough.data.preprocess import Preprocess
 from deepenough.nets import BatchNorm, Conv, Dense, Dropout, GlobalAvgPool, Network, Relu
+from deepenough.preprocessing import Preprocessing
 
 
 def make_images(count: int = 96, size: int = 8, classes: int = 4, seed: int = 0) -> Any:
@@ -22,7 +22,7 @@ def make_images(count: int = 96, size: int = 8, classes: int = 4, seed: int = 0)
         pixels=pixels.astype(np.uint8),
         labels=labels.astype(np.int64),
         classes=tuple("abcdefgh"[:classes]),
-        preprocess=Preprocess((size, size), 1, (0.33,), (0.2,)),
+        preprocess=Preprocessing((size, size), mean=(0.33,), std=(0.2,)),
         fingerprint=f"bars-{count}-{size}-{classes}-{seed}",
         mirror=False,
         blocks=None,

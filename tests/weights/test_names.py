@@ -16,7 +16,8 @@ from deepenough.errors import DeepenoughError
 from deepenough.files import sha256
 from deepenough.nets.zoo import NETWORKS
 from deepenough.nets.zoo.published import PUBLISHED
-from deepenough.weights import Input, Weights, load, load_weights, names
+from deepenough.preprocessing import Preprocessing
+from deepenough.weights import Weights, load, load_weights, names
 from deepenough.weights.imagenet import class_names, wordnet_ids
 from deepenough.weights.names import GROUPS, NAMED, Named, group, named, of_hash
 
@@ -89,7 +90,7 @@ def test_torchvisions_table_says_the_same(torchvision: Any) -> None:
 
 def test_googlenets_input_is_what_transform_input_makes_of_it() -> None:
     given = NAMED["googlenet.tv_in1k"].input
-    mean, std = torch.tensor(Input((1, 1)).mean), torch.tensor(Input((1, 1)).std)
+    mean, std = torch.tensor(Preprocessing((1, 1)).mean), torch.tensor(Preprocessing((1, 1)).std)
     pixels = torch.rand(5, 3)
     normal = (pixels - mean) / std
     transformed = normal * (std / 0.5) + (mean - 0.5) / 0.5  # GoogLeNet._transform_input

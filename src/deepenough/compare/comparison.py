@@ -22,8 +22,8 @@ from deepenough.frameworks.writer import write
 from deepenough.machine import cores
 from deepenough.nets import Dropout, Group, Network, Stack, depth, macs, parameters
 from deepenough.nets.build import build
+from deepenough.preprocessing import Preprocessing
 from deepenough.progress import Reporter
-from deepenough.weights.inputs import HALF, IMAGENET_MEAN, IMAGENET_STD, Input
 
 SAME = 1e-3
 """Largest difference of the losses, and of each tensor's gradients (see `gradient_difference`)."""
@@ -136,15 +136,13 @@ def write_exports(
     network: Network, sides: Sequence[Side], root: Path, rows: dict[str, Row], seed: int, reporter: Reporter
 ) -> None:
     """The exports that the sides take; their sizes, and how many lines the network is in each framework's own code."""
-    channels, height, width = network.input
-    mean, std = (IMAGENET_MEAN, IMAGENET_STD) if channels == 3 else (HALF[:1] * channels, HALF[:1] * channels)
     state = {key: value.numpy() for key, value in build(network, seed).state_dict().items()}
     names = tuple(str(number) for number in range(network.classes))
-    export = Export.of(network, state, Input((height, width), mean=mean, std=std), names)
+    export = Export.of(network, state, Preprocessing.untrained(network.input), names)
     for name in dict.fromkeys(side.target for side in sides):
         goal = TARGETS[name]
         with reporter.task(f"writing for {goal.title}"):
-            write([export], goal, [root / name], trained=False, reading_side=[2 * max(height, width)])
+            write([export], goal, [root / name], trained=False, reading_side=[2 * max(network.input[1:])])
         if name == "keras":
             np.savez(root / name / "weights.npz", **dict(export.state))  # type: ignore[arg-type]
         source = {"caffe": "model.prototxt"}.get(name, "network.py")

@@ -22,10 +22,10 @@ from PIL import Image
 from deepenough.data.decode import SMALLEST_SIDE, header, upright
 from deepenough.data.duplicates import SMALLEST_COMPARED, THUMB, perceptual_hash, thumbnail
 from deepenough.data.finding import ImageError
-from deepenough.data.preprocess import NATIVE_SIDE, PHOTO_SIDE, Framing, default_size
 from deepenough.data.sources.base import Raw, Source
 from deepenough.errors import DeepenoughError
 from deepenough.machine import cores
+from deepenough.preprocessing import Preprocessing
 
 Progress = Callable[[float, float, str], None]
 
@@ -42,6 +42,12 @@ ROW = np.dtype(
 )
 
 FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}  # what a disk without room says
+
+NATIVE_SIDE = 64
+"""Pictures that all have one size, with no side above this (pixels), are not resampled."""
+
+PHOTO_SIDE = 64
+"""The side (pixels) that other pictures are brought to, unless another is asked for."""
 
 _CHUNK = 32
 _VALUES = np.arange(256)
@@ -89,7 +95,16 @@ def survey(source: Source, progress: Progress | None = None) -> tuple[tuple[int,
             break
     if not readable:
         raise DeepenoughError(f"{source.name}: none of its {len(source):,} files is an image that can be read")
-    return default_size(sizes) if sizes else (PHOTO_SIDE, PHOTO_SIDE), 1 if grey else 3
+    return default_size(sizes), 1 if grey else 3
+
+
+def default_size(sizes: set[tuple[int, int]]) -> tuple[int, int]:
+    """(H, W) for pictures of these sizes: their own when they share one small size, else 64 x 64."""
+    if len(sizes) == 1:
+        (size,) = sizes
+        if max(size) <= NATIVE_SIDE:
+            return size
+    return PHOTO_SIDE, PHOTO_SIDE
 
 
 def new_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -109,7 +124,7 @@ def new_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> NDArr
 
 
 def fill(
-    source: Source, framing: Framing, channels: int, folder: Path, progress: Progress | None, keep: bool = True
+    source: Source, framing: Preprocessing, channels: int, folder: Path, progress: Progress | None, keep: bool = True
 ) -> Filled:
     """Decode all images of `source` into files in `folder`; with `keep` their pixels too."""
     count = len(source)
@@ -141,12 +156,12 @@ def fill(
     return filled
 
 
-def _examine(raw: Raw, row: int, filled: Filled, framing: Framing, channels: int) -> None:
+def _examine(raw: Raw, row: int, filled: Filled, framing: Preprocessing, channels: int) -> None:
     entry: Any = filled.table[row]
     entry["content"] = np.frombuffer(hashlib.sha256(raw).digest() if isinstance(raw, bytes) else _digest(raw), "<u8")
     picture = upright(raw, framing.reading_side)
     entry["height"], entry["width"] = picture.height, picture.width
-    pixels = framing.apply(picture, channels)
+    pixels = framing.frame(picture, channels)
     if filled.pixels is not None:
         filled.pixels[row] = pixels
     # By how often each value occurs, which Pillow counts ten times as fast as numpy adds.

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from deepenough.data.finding import ImageError
+from deepenough.preprocessing import Preprocessing
 
 ImageLike = str | Path | bytes | Image.Image | NDArray[Any]
 
@@ -49,6 +50,11 @@ def header(image: ImageLike) -> tuple[int, int, bool]:
         if opened.mode in ("P", "PA"):
             return height, width, upright(image).mode == "L"
         return height, width, opened.mode in _GREY
+
+
+def framed(image: ImageLike, wanted: Preprocessing) -> NDArray[np.uint8]:
+    """uint8 (H, W, C) of a path, the bytes of a file, a Pillow image or an array. Raises `ImageError` as `upright`."""
+    return wanted.frame(upright(image, wanted.reading_side))
 
 
 def upright(image: ImageLike, at_least: int | None = None) -> Image.Image:

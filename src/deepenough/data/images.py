@@ -17,12 +17,12 @@ from deepenough.data.cache import VERSION, Cache, cache_folder
 from deepenough.data.cache_writer import Filled, Progress, fill, new_array, survey
 from deepenough.data.decode import SMALLEST_SIDE
 from deepenough.data.finding import Finding
-from deepenough.data.preprocess import Framing, Preprocess
 from deepenough.data.sources.base import Source
 from deepenough.data.sources.names import Names
 from deepenough.data.split import Index, Split, make_folds, make_split, sample
 from deepenough.data.streamed import Streamed
 from deepenough.errors import DeepenoughError
+from deepenough.preprocessing import Preprocessing
 
 STREAMED = "-streamed"
 _COPIED_AT_ONCE = 256
@@ -43,7 +43,7 @@ class Images:
     names: Sequence[str]
     groups: NDArray[np.int64]
     classes: tuple[str, ...]
-    preprocess: Preprocess
+    preprocess: Preprocessing
     split: Split
     fingerprint: str
     findings: tuple[Finding, ...]
@@ -72,7 +72,7 @@ class Images:
 
 def prepare(
     source: Source,
-    size: int | tuple[int, int] | Framing | None = None,
+    size: int | tuple[int, int] | Preprocessing | None = None,
     seed: int = 0,
     cache: str | Path | None = None,
     progress: Progress | None = None,
@@ -81,19 +81,19 @@ def prepare(
 ) -> Images:
     """Check every image, split them, and lay their pixels into the cache; a second call reads the cache only.
 
-    `size`: pixels, a square's side or (H, W), or a whole `Framing`; by default the images' own if they share one of at
-    most 64 x 64, else 64.
+    `size`: pixels, a square's side or (H, W), or a `Preprocessing`, of which the framing counts; by default the images'
+    own if they share one of at most 64 x 64, else 64.
     `seed` decides what is cut for validation and test. `cache`: a folder instead of the user's cache folder.
     `progress` is called with (done, total, what). Images whose pixels would take more than `cache_limit` bytes (by
     default a third of what is free on that disk, at most 20 GiB) are looked through once and decoded anew whenever
     needed. `limit`: at most so many images of each split, as `Images.subset` takes them.
     """
     square = (size, size) if isinstance(size, int) else size
-    wanted = Framing(square) if isinstance(square, tuple) else square
+    wanted = Preprocessing(square) if isinstance(square, tuple) else square
     if wanted is not None and min(wanted.size) < SMALLEST_SIDE:
         raise DeepenoughError(f"size {min(wanted.size)}: give at least {SMALLEST_SIDE} pixels a side")
     store = Cache(cache_folder(cache))
-    quick = hashlib.sha256(f"{VERSION} {wanted} {source.stamp}".encode()).hexdigest()[:32]
+    quick = hashlib.sha256(f"{VERSION} {wanted and wanted.framing} {source.stamp}".encode()).hexdigest()[:32]
     room = store.room() if cache_limit is None else cache_limit
     found = store.find(quick) or _if_too_large(store.find(quick + STREAMED), room)
     if found is None:
@@ -122,7 +122,7 @@ def _if_too_large(
 
 
 def _make(
-    source: Source, wanted: Framing | None, store: Cache, quick: str, room: float, progress: Progress | None
+    source: Source, wanted: Preprocessing | None, store: Cache, quick: str, room: float, progress: Progress | None
 ) -> None:
     try:
         draft = store.draft()
@@ -132,7 +132,7 @@ def _make(
         ) from None
     try:
         natural, channels = survey(source, progress)
-        framing = wanted or Framing(natural)
+        framing = wanted or Preprocessing(natural)
         keep = len(source) * framing.size[0] * framing.size[1] * channels <= room
         filled = fill(source, framing, channels, draft, progress, keep)
         if progress is not None:
@@ -209,17 +209,17 @@ def _assemble(source: Source, meta: dict[str, Any], arrays: dict[str, NDArray[An
     height, width = meta["size"]
     channels = meta["channels"]
     mean, std = _moments(arrays["sums"], split.train, height * width, channels)
-    framing = Framing((height, width), meta["shorter"], meta["interpolation"])
+    preprocess = Preprocessing((height, width), meta["shorter"], meta["interpolation"], mean=mean, std=std)
     stored = arrays.get("pixels")
     return Images(
-        pixels=Streamed(source, arrays["rows"], framing, channels) if stored is None else stored,
+        pixels=Streamed(source, arrays["rows"], preprocess, channels) if stored is None else stored,
         blocks=None if source.blocks is None else source.blocks[arrays["rows"]],
         in_blocks=stored is None and source.blocks is not None,
         labels=labels,
         names=Names(arrays["names"], arrays["ends"]),
         groups=groups,
         classes=classes,
-        preprocess=Preprocess((height, width), channels, mean, std, meta["shorter"], meta["interpolation"]),
+        preprocess=preprocess,
         split=split,
         fingerprint=meta["fingerprint"],
         findings=tuple(Finding(*finding) for finding in meta["findings"]),

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from deepenough.data.cache_writer import threads
 from deepenough.data.decode import upright
 from deepenough.data.finding import ImageError
-from deepenough.data.preprocess import Framing
 from deepenough.data.sources.base import Raw, Source
 from deepenough.errors import DeepenoughError
+from deepenough.preprocessing import Preprocessing
 
 
 class Streamed:
@@ -26,7 +26,7 @@ class Streamed:
 
     dtype = np.dtype(np.uint8)
 
-    def __init__(self, source: Source, rows: NDArray[np.int64], framing: Framing, channels: int) -> None:
+    def __init__(self, source: Source, rows: NDArray[np.int64], framing: Preprocessing, channels: int) -> None:
         self.source, self.rows, self.framing, self.channels = source, rows, framing, channels
         self.shape = (len(rows), *framing.size, channels)
 
@@ -40,7 +40,7 @@ class Streamed:
 
         def decode(place: int, raw: Raw) -> None:
             try:
-                found[place] = self.framing.apply(upright(raw, self.framing.reading_side), self.channels)
+                found[place] = self.framing.frame(upright(raw, self.framing.reading_side), self.channels)
             except ImageError as problem:
                 raise self._gone(flat[place], problem) from None
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from deepenough.autotuning.measure import Trial
 from deepenough.data.images import Images, prepare
-from deepenough.data.preprocess import Framing, Preprocess
 from deepenough.data.sources import open_source
 from deepenough.distribution.torchrun import Processes
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.options import Options
+from deepenough.preprocessing import Preprocessing
 from deepenough.training.device import choose_device
 from deepenough.training.interrupt import Stop
 from deepenough.training.memory import hand_back
@@ -25,18 +25,17 @@ class Pictures:
     """The images of a run, as every process has to find them."""
 
     data: str | None
-    framing: Framing
     limit: int | None
     cache_limit: float | None
     seed: int
-    preprocess: Preprocess
+    preprocess: Preprocessing
     fingerprint: str
     in_blocks: bool
 
     def read(self) -> Images:
         """The images, from this machine's cache where they are in it."""
         source = open_source(self.data)
-        images = prepare(source, size=self.framing, seed=self.seed, cache_limit=self.cache_limit, limit=self.limit)
+        images = prepare(source, size=self.preprocess, seed=self.seed, cache_limit=self.cache_limit, limit=self.limit)
         if images.fingerprint != self.fingerprint:
             raise DeepenoughError(
                 f"{self.data or 'digits'}: this process finds other images there than process 0; "
@@ -50,7 +49,6 @@ def show(group: Group, asked: Options, images: Images) -> None:
     group.order(
         Pictures(
             data=asked.data,
-            framing=images.preprocess.framing,
             limit=asked.limit,
             cache_limit=asked.cache_limit,
             seed=asked.seed,

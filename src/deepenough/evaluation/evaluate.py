@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from deepenough.data.decode import framed
 from deepenough.data.finding import ImageError
 from deepenough.data.images import Images, prepare
-from deepenough.data.preprocess import Preprocess
 from deepenough.data.sources import Source, from_anywhere, open_source
 from deepenough.data.split import TEST, TRAIN, VALIDATION
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.evaluation.metrics import metrics
 from deepenough.model import Model, load
+from deepenough.preprocessing import Preprocessing
 from deepenough.progress import Reporter
 from deepenough.record import FILE, Metrics
 from deepenough.record import load as load_record
@@ -80,20 +81,20 @@ def own_images(run: Path, net: Model, source: Source, data: str | Path) -> Image
     if from_anywhere(data) != from_anywhere(made.options["data"]):
         return None
     # What a run from scratch found by itself is cached by what it was asked; a pretrained one asked for a framing.
-    images = prepare(source, size=net.preprocess.framing if made.probing else made.options["size"], seed=made.seed)
+    images = prepare(source, size=net.preprocess if made.probing else made.options["size"], seed=made.seed)
     if made.options["limit"] is not None:
         images = images.subset(made.options["limit"], made.seed)
     return images if images.fingerprint == made.data.fingerprint else None
 
 
 def decoded(
-    source: Source, rows: npt.NDArray[np.int64], preprocess: Preprocess
+    source: Source, rows: npt.NDArray[np.int64], preprocess: Preprocessing
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], list[str]]:
     """Pixels uint8 (n, H, W, C) of the rows that can be read, those rows, and a line on each of the others."""
 
     def read(row: int) -> npt.NDArray[np.uint8] | str:
         try:
-            return preprocess.pixels(source.read(row))
+            return framed(source.read(row), preprocess)
         except (ImageError, OSError) as error:
             return f"{source.names[row]}: {error}"
 

@@ -16,17 +16,17 @@ from PIL import Image
 
 from deepenough.data.decode import upright
 from deepenough.data.finding import ImageError
-from deepenough.data.preprocess import RESAMPLING, Preprocess
 from deepenough.errors import DeepenoughError
 from deepenough.evaluation.imagenet_images import Labelled, labelled_images
 from deepenough.nets import depth
 from deepenough.nets.build import build
 from deepenough.nets.zoo import NETWORKS
 from deepenough.nets.zoo.published import PUBLISHED, Figure
+from deepenough.preprocessing import RESAMPLING, Preprocessing
 from deepenough.progress import Advance, Reporter
 from deepenough.search.statistics import interval
 from deepenough.training.device import choose_device, place
-from deepenough.weights import Input, Weights, load_weights
+from deepenough.weights import Weights, load_weights
 from deepenough.weights.imagenet import wordnet_ids
 from deepenough.weights.names import GROUPS, group
 
@@ -64,7 +64,7 @@ class Measured:
     source: str
     network: str
     depth: int
-    input: Input
+    input: Preprocessing
     sha256: str
     images: int
     classes: int
@@ -138,7 +138,7 @@ def measure(
             raise DeepenoughError(
                 f"{entry.name} has {entry.network.classes} classes; ImageNet's {len(wordnet_ids()):,} are expected"
             )
-        seen = Preprocess.of(entry.input)
+        seen = entry.input
         reporter.say(f"{entry.name}: {entry.network.name}, each image {entry.input}")
         key = (seen.framing, seen.channels)
         if key not in kept:
@@ -157,7 +157,7 @@ def measure(
 class _Decoded:
     """The images of a set as one framing shows them: those that fit into `KEPT` are kept, others decoded each time."""
 
-    def __init__(self, images: Labelled, seen: Preprocess) -> None:
+    def __init__(self, images: Labelled, seen: Preprocessing) -> None:
         self.images = images
         self.seen = seen
         self.kept: dict[int, Pixels | str] = {}
@@ -185,7 +185,7 @@ class _Decoded:
             return f"{path}: {error}"
 
 
-def scaled(picture: Image.Image, seen: Preprocess) -> Pixels:
+def scaled(picture: Image.Image, seen: Preprocessing) -> Pixels:
     """uint8 (H, W, C): the whole picture, its shorter side scaled to `shorter` pixels, or until it covers the crop."""
     height, width = seen.size
     short = min(picture.size)
@@ -237,7 +237,7 @@ def _measure(entry: Weights, decoded: _Decoded, device: torch.device, advance: A
 
 
 def _probabilities(
-    module: torch.nn.Module, seen: Preprocess, device: torch.device
+    module: torch.nn.Module, seen: Preprocessing, device: torch.device
 ) -> Callable[[Pixels], NDArray[np.float32]]:
     """The function from pixels (N, H, W, C) to probabilities (N, classes), in batches."""
     mean, std = (torch.tensor(values, device=device).view(1, -1, 1, 1) for values in (seen.mean, seen.std))

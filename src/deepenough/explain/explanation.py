@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from deepenough.attribution import COMPLETE, heat, shortfall
-from deepenough.data.decode import ImageLike, upright
+from deepenough.data.decode import ImageLike, framed, upright
 from deepenough.errors import unknown
 from deepenough.explain.picture import Panel, draw
 from deepenough.model import Model, Prediction, load
@@ -106,7 +106,7 @@ def explain(
             raise unknown("class", word, model.classes)
     if not many:
         return []
-    pixels = np.stack([model.preprocess.pixels(image) for image in many])
+    pixels = np.stack([framed(image, model.preprocess) for image in many])
     rows = model.probabilities(pixels)
     predicted = rows.argmax(axis=1)
     wanted = predicted if target is None else np.full_like(predicted, model.classes.index(target))
@@ -123,7 +123,7 @@ def explain(
         found.append(
             Explanation(
                 image=picture.convert("RGB"),
-                box=model.preprocess.framing.box(picture.width, picture.height),
+                box=model.preprocess.box(picture.width, picture.height),
                 prediction=model.rank(rows[number], top),
                 heat=warm,
                 truth=truths[number],

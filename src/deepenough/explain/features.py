@@ -19,7 +19,6 @@ from PIL import Image
 from deepenough.data.decode import upright
 from deepenough.data.finding import ImageError
 from deepenough.data.images import Images, prepare
-from deepenough.data.preprocess import Preprocess
 from deepenough.data.sources import Source, open_source
 from deepenough.data.sources.base import Raw, stamp_of
 from deepenough.errors import DeepenoughError
@@ -28,6 +27,7 @@ from deepenough.files import sha256, write_whole
 from deepenough.model import FOLDER, WEIGHTS, Model, load
 from deepenough.nets.layers import Conv
 from deepenough.nets.shapes import visits
+from deepenough.preprocessing import Preprocessing
 from deepenough.probing.patches import patches
 from deepenough.probing.probe import probe_weights
 from deepenough.progress import Reporter
@@ -40,7 +40,6 @@ from deepenough.report.page import data_address, part
 from deepenough.search.question import DecisionBasis, Question
 from deepenough.search.rules import points
 from deepenough.weights import Weights
-from deepenough.weights.inputs import Input
 
 PAGE, NUMBERS, FILTERS = "features.html", "features.json", "filters.png"
 TILE, GAP, ACROSS, MOST_FILTERS = 44, 4, 16, 64
@@ -59,8 +58,8 @@ class Features(RecordModel):
 class Converted(Source):
     """The images of a source as a model decodes them, made grey or coloured as it takes them: its own do not fit."""
 
-    def __init__(self, source: Source, preprocess: Preprocess) -> None:
-        self.source, self.side = source, preprocess.framing.reading_side
+    def __init__(self, source: Source, preprocess: Preprocessing) -> None:
+        self.source, self.side = source, preprocess.reading_side
         self.mode = "L" if preprocess.channels == 1 else "RGB"
         self.name, self.classes, self.names, self.mirror = source.name, source.classes, source.names, source.mirror
         self.labels, self.splits, self.findings = source.labels, source.splits, source.findings
@@ -137,12 +136,11 @@ def _images(
     source = open_source(wanted)
     own = own_images(folder, model, source, wanted)
     if own is None or record is None:
-        framing = model.preprocess.framing
         with reporter.task("reading images") as advance:
-            images = prepare(source, size=framing, seed=seed, progress=advance, limit=limit)
+            images = prepare(source, size=model.preprocess, seed=seed, progress=advance, limit=limit)
             if images.preprocess.channels != model.preprocess.channels:
                 own_way = Converted(source, model.preprocess)
-                images = prepare(own_way, size=framing, seed=seed, progress=advance, limit=limit)
+                images = prepare(own_way, size=model.preprocess, seed=seed, progress=advance, limit=limit)
         images = replace(images, preprocess=model.preprocess)
         every = np.sort(np.concatenate([images.split.train, images.split.validation, images.split.test]))
         return Seen(images, every, every, f"{len(every):,} images of {source.name}")
@@ -155,11 +153,9 @@ def _images(
 
 def _weights(folder: Path, model: Model) -> Weights:
     """The model as weights to probe."""
-    p: Preprocess = model.preprocess
-    own = Input(p.size, p.shorter, p.interpolation, p.order, p.mean, p.std)
     file = (folder / FOLDER if (folder / FOLDER).is_dir() else folder) / WEIGHTS
     state = {name: tensor.float() for name, tensor in model.module.state_dict().items()}
-    return Weights(model.network.name, "this run", model.network, state, own, sha256(file), model.classes)
+    return Weights(model.network.name, "this run", model.network, state, model.preprocess, sha256(file), model.classes)
 
 
 def filters(model: Model) -> Image.Image:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deepenough.data.preprocess import Preprocess
 from deepenough.data.sources import open_source
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.evaluation.evaluate import decoded, own_images
@@ -29,13 +28,13 @@ from deepenough.model import FOLDER, Model, load
 from deepenough.nets import FAMILIES, NETWORKS, Network
 from deepenough.nets.build import build
 from deepenough.nets.choose import choose
+from deepenough.preprocessing import Preprocessing
 from deepenough.progress import Reporter
 from deepenough.record import FILE
 from deepenough.record import load as load_record
 from deepenough.search.question import DecisionBasis, Metric
 from deepenough.search.statistics import Strata, paired_difference
 from deepenough.weights import load_weights
-from deepenough.weights.inputs import HALF, IMAGENET_MEAN, IMAGENET_STD, Input
 from deepenough.weights.names import NAMED
 
 PROOF = "parity.json"
@@ -136,7 +135,7 @@ def export(
     with _replacing(folder, goal) as draft:
         exported = _written(subject, goal, precision)
         with reporter.task(f"writing for {goal.title}"):
-            side = subject.model.preprocess.framing.reading_side
+            side = subject.model.preprocess.reading_side
             write([exported], goal, [draft], trained=subject.trained, reading_side=[side])
         checks, cost, passed = _proven(subject, goal, draft, precision, reporter) if verify else ((), None, None)
         result = Exported(
@@ -213,7 +212,7 @@ def _model(
     if path.is_file() or name in NAMED:
         weights = load_weights(name, reporter=reporter, **of_file)
         names = weights.classes or [str(number) for number in range(weights.network.classes)]
-        return Model(weights.network, weights.state, Preprocess.of(weights.input), names), weights.name, True
+        return Model(weights.network, weights.state, weights.input, names), weights.name, True
     raise unknown("RUN, weights or network", name, [*NETWORKS, *FAMILIES, *NAMED, *_folders(path)])
 
 
@@ -223,11 +222,8 @@ def _folders(path: Path) -> list[str]:
 
 
 def _untrained(network: Network, seed: int) -> Model:
-    channels, *size = network.input
-    mean, std = (IMAGENET_MEAN, IMAGENET_STD) if channels == 3 else (HALF[:1] * channels, HALF[:1] * channels)
-    wanted = Input((size[0], size[1]), mean=mean, std=std)
     names = [str(number) for number in range(network.classes)]
-    return Model(network, build(network, seed).state_dict(), Preprocess.of(wanted), names)
+    return Model(network, build(network, seed).state_dict(), Preprocessing.untrained(network.input), names)
 
 
 Found = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.uint8], str]
@@ -308,17 +304,9 @@ def _replacing(folder: Path, goal: Target) -> Iterator[Path]:
 
 def _written(subject: _Subject, goal: Target, precision: str) -> Export:
     model = subject.model
-    wanted = Input(
-        model.preprocess.size,
-        model.preprocess.shorter,
-        model.preprocess.interpolation,
-        model.preprocess.order,
-        model.preprocess.mean,
-        model.preprocess.std,
-    )
     network = model.network.with_input(model.preprocess.shape)
     state = {key: value.cpu().float().numpy() for key, value in model.module.state_dict().items()}
-    export = Export.of(network, state, wanted, model.classes)
+    export = Export.of(network, state, model.preprocess, model.classes)
     return replace(export, precision=precision, calibration=subject.calibration if precision == "int8" else None)
 
 

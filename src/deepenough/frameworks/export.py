@@ -14,7 +14,7 @@ from deepenough.nets.combinators import Auxiliary
 from deepenough.nets.layers import Pool
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import Visit, visits
-from deepenough.weights.inputs import Input
+from deepenough.preprocessing import Preprocessing
 
 Array = npt.NDArray[np.float32]
 
@@ -29,13 +29,13 @@ class Export:
 
     network: Network
     state: Mapping[str, Array]
-    input: Input
+    input: Preprocessing
     classes: tuple[str, ...]
     precision: str = "float32"
     calibration: npt.NDArray[np.uint8] | None = None
 
     @classmethod
-    def of(cls, network: Network, state: Mapping[str, Any], wanted: Input, classes: tuple[str, ...]) -> Export:
+    def of(cls, network: Network, state: Mapping[str, Any], wanted: Preprocessing, classes: tuple[str, ...]) -> Export:
         """Without what serves in training only: auxiliary branches, the counters of batch norms."""
         body = replace(network, stack=tuple(layer for layer in network.stack if not isinstance(layer, Auxiliary)))
         places = {visit.path for visit in visits(body)}

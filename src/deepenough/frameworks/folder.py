@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,9 +16,6 @@ from deepenough.nets.cost import parameters
 from deepenough.nets.longest_path import depth
 from deepenough.nets.serialization import dumps
 
-INPUT_VERSION = 2
-"""Of `preprocess.json`, as in a model folder."""
-
 
 def write_folder(export: Export, target: Target, folder: Path, *, trained: bool, reading_side: int) -> None:
     """Write the model and everything beside it. `reading_side`: how far a JPEG may be shrunk while it is decoded."""
@@ -27,7 +23,7 @@ def write_folder(export: Export, target: Target, folder: Path, *, trained: bool,
     target.write(export, folder)
     network, wanted = export.network, export.input
     channels, height, width = network.input
-    content = {"version": INPUT_VERSION, "channels": channels, **asdict(wanted), "classes": list(export.classes)}
+    content = {**wanted.to_json(), "classes": list(export.classes)}
     write_whole(folder / "network.json", dumps(network))
     write_whole(folder / "preprocess.json", json.dumps(content, indent=1, ensure_ascii=False))
     write_whole(folder / "classes.json", json.dumps(list(export.classes), indent=1, ensure_ascii=False))

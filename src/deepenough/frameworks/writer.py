@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from deepenough.frameworks.folder import write_folder
 from deepenough.frameworks.target import Target
 from deepenough.frameworks.targets import check_layers, named
 from deepenough.nets.serialization import dumps, loads
-from deepenough.weights.inputs import Input
+from deepenough.preprocessing import Preprocessing
 
 MISTAKE = "deepenough: "
 """What a line of stderr starts with that holds an error of ours."""
@@ -68,7 +67,7 @@ def _stage(export: Export, folder: Path) -> None:
     folder.mkdir()
     (folder / "network.json").write_text(dumps(export.network), encoding="utf-8")
     save_file(dict(export.state), folder / "state.safetensors")
-    about = {"input": asdict(export.input), "classes": export.classes, "precision": export.precision}
+    about = {"input": export.input.to_json(), "classes": export.classes, "precision": export.precision}
     (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
     if export.calibration is not None:
         np.save(folder / "calibration.npy", export.calibration)
@@ -80,7 +79,7 @@ def _staged(folder: Path) -> Export:
     return Export(
         loads((folder / "network.json").read_text(encoding="utf-8")),
         load_file(folder / "state.safetensors"),
-        Input.from_json(about["input"]),
+        Preprocessing.from_json(about["input"]),
         tuple(about["classes"]),
         about["precision"],
         np.load(calibration) if calibration.is_file() else None,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from deepenough.data.images import Images, prepare
-from deepenough.data.preprocess import Framing, Preprocess
 from deepenough.data.sources import Source
 from deepenough.errors import unknown
 from deepenough.experiment.options import Options
+from deepenough.preprocessing import Preprocessing
 from deepenough.progress import Reporter
 from deepenough.weights import Weights
 from deepenough.weights.grey import grey
@@ -16,7 +16,7 @@ from deepenough.weights.grey import grey
 FRAMINGS = ("source", "whole")
 
 
-def read_images(source: Source, asked: Options, size: int | Framing | None, reporter: Reporter) -> Images:
+def read_images(source: Source, asked: Options, size: int | Preprocessing | None, reporter: Reporter) -> Images:
     """Read the images at a size, split by the seed that was asked for, within its limits."""
     with reporter.task("reading images") as advance:
         return prepare(
@@ -32,14 +32,10 @@ def images_for_weights(weights: Weights, source: Source, asked: Options, reporte
     """
     if asked.framing not in FRAMINGS:
         raise unknown("framing", asked.framing, FRAMINGS)
-    published = Preprocess.of(weights.input).framing
-    framing = published if asked.framing == "source" else replace(published, shorter=None)
-    wanted = framing if asked.size is None else framing.resized(asked.size)
-    reporter.say(
-        f"{weights.name}: {weights.network.name}, read as {weights.source}'s; each image "
-        f"{replace(weights.input, size=wanted.size, shorter=wanted.shorter)}"
-    )
+    wanted = weights.input if asked.framing == "source" else replace(weights.input, shorter=None)
+    wanted = wanted if asked.size is None else wanted.resized(asked.size)
+    reporter.say(f"{weights.name}: {weights.network.name}, read as {weights.source}'s; each image {wanted}")
     images = read_images(source, asked, wanted, reporter)
     weights = grey(weights) if images.preprocess.channels == 1 else weights
-    preprocess = replace(Preprocess.of(weights.input), size=wanted.size, shorter=wanted.shorter)
+    preprocess = replace(weights.input, size=wanted.size, shorter=wanted.shorter)
     return weights, replace(images, preprocess=preprocess)

@@ -22,6 +22,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deepenough.attribution import METHODS
+from deepenough.data.decode import framed
 from deepenough.data.finding import ImageError
 from deepenough.model import Model
 from deepenough.nets import depth, parameters
@@ -145,7 +146,7 @@ class Service:
     def pixels(self, content: bytes) -> Pixels:
         """As the network takes them. Raises RefusedError or ImageError."""
         check(content, self.limits)
-        return self.model.preprocess.pixels(content)
+        return framed(content, self.model.preprocess)
 
     async def aside(self, work: Callable[..., Found], *given: Any) -> Found:
         """What needs no model, in a thread of its own."""

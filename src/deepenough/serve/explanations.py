@@ -73,7 +73,7 @@ def heat_over(model: Model, method: str, label: str | None, content: bytes, pixe
     def draw() -> bytes:
         picture = upright(content, SIDE)
         picture.thumbnail((SIDE, SIDE))
-        return png(overlay(found, picture.size, model.preprocess.framing.box(*picture.size)))
+        return png(overlay(found, picture.size, model.preprocess.box(*picture.size)))
 
     return draw
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from deepenough.data.images import Images
-from deepenough.data.preprocess import Preprocess
+from deepenough.preprocessing import Preprocessing
 from deepenough.training.feed import Index, Loader, normalise
 from deepenough.training.prefetch import Clock, ahead
 
@@ -26,7 +26,7 @@ def evaluate(
     model: nn.Module,
     images: Images,
     index: Index,
-    preprocess: Preprocess,
+    preprocess: Preprocessing,
     device: torch.device,
     waited: Clock | None = None,
 ) -> npt.NDArray[np.float32]:

@@ -13,8 +13,8 @@ import torch
 from deepenough.data.augment import Augment, apply
 from deepenough.data.device import constant, pinned, sent
 from deepenough.data.images import Images
-from deepenough.data.preprocess import Preprocess
 from deepenough.data.sources.base import WINDOW
+from deepenough.preprocessing import Preprocessing
 from deepenough.training.prefetch import Clock, ahead
 from deepenough.training.process_group import ALONE, Group
 
@@ -71,7 +71,7 @@ class Loader:
         return normalise(pixels, self.images.preprocess).to(self.dtype)
 
 
-def normalise(pixels: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
+def normalise(pixels: torch.Tensor, preprocess: Preprocessing) -> torch.Tensor:
     """(pixels - mean) / std of `pixels` float32 (N, C, H, W), RGB or grey in 0..1, in the network's channel order."""
     if preprocess.order == "BGR":
         pixels = pixels.flip(1)

@@ -10,8 +10,8 @@ from deepenough.files import sha256
 from deepenough.progress import Reporter
 from deepenough.weights.fetch import fetch
 from deepenough.weights.imagenet import class_names
-from deepenough.weights.inputs import PRESETS
 from deepenough.weights.names import GROUPS, NAMED, Named, of_hash
+from deepenough.weights.presets import PRESETS
 from deepenough.weights.read import read
 from deepenough.weights.weights import Weights
 

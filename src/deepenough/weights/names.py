@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from deepenough.errors import unknown
-from deepenough.weights.inputs import Input, preset
+from deepenough.preprocessing import Preprocessing
+from deepenough.weights.presets import preset
 
 TORCHVISION = "https://download.pytorch.org/models/"
 TIMM = "https://github.com/huggingface/pytorch-image-models/releases/download/v0.1-rsb-weights/"
@@ -34,7 +35,7 @@ class Named:
     network: str
     url: str
     sha256: str
-    input: Input
+    input: Preprocessing
     megabytes: float
     top1: float | None = None
     top5: float | None = None

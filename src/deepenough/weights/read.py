@@ -13,7 +13,8 @@ from deepenough.files import sha256
 from deepenough.nets.layer import ShapeError
 from deepenough.nets.network import Network
 from deepenough.nets.serialization import loads
-from deepenough.weights.inputs import PRESETS, Input, preset
+from deepenough.preprocessing import Preprocessing
+from deepenough.weights.presets import PRESETS, preset
 from deepenough.weights.weights import Weights
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ NETWORK_FILE = "network.json"
 """Beside a file of weights, it says that deepenough wrote them, and of which network."""
 
 INPUT_FILE = "preprocess.json"
-"""Beside a file of weights, it says what they expect of an image (`Input.to_json`)."""
+"""Beside a file of weights, it says what they expect of an image (`Preprocessing.to_json`)."""
 
 
 def read(path: str | Path, *, network: str | None = None, preprocess: str | None = None) -> Weights:
@@ -148,7 +149,7 @@ def _guess(start: bytes) -> str:
     return "of a format that is not known"
 
 
-def _input(path: Path, preprocess: str | None, source: str, net: Network) -> Input:
+def _input(path: Path, preprocess: str | None, source: str, net: Network) -> Preprocessing:
     if preprocess is not None:
         return _preset(preprocess, net)
     beside = path.with_name(INPUT_FILE)
@@ -162,14 +163,11 @@ def _input(path: Path, preprocess: str | None, source: str, net: Network) -> Inp
         size = content.get("size")
         if not (isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size)):
             raise DeepenoughError(f"{beside}: size is {size!r:.80}; expected [height, width] in pixels")
-        try:
-            return Input.from_json(content)
-        except TypeError as error:
-            raise DeepenoughError(f"{beside}: {error}; expected are size, shorter, order, mean, std") from None
+        return Preprocessing.from_json(content)
     return _preset({"caffe": "caffe-bgr"}.get(source, source), net)
 
 
-def _preset(name: str, net: Network) -> Input:
+def _preset(name: str, net: Network) -> Preprocessing:
     """The preset, for the images that the network takes where a file fixed their size."""
     known = preset(name, net.name)
     size = (net.input[1], net.input[2])
@@ -188,7 +186,7 @@ def _takes(net: Network, size: tuple[int, int]) -> bool:
         return False
 
 
-def _for_images(net: Network, wanted: Input, path: Path) -> Network:
+def _for_images(net: Network, wanted: Preprocessing, path: Path) -> Network:
     """The network for the images that come out of the preprocessing."""
     if not _takes(net, wanted.size):
         height, width = net.input[1:]

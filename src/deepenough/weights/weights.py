@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deepenough.nets.network import Network
-from deepenough.weights.inputs import Input
+from deepenough.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +26,6 @@ class Weights:
     source: str
     network: Network
     state: Mapping[str, Tensor]
-    input: Input
+    input: Preprocessing
     sha256: str
     classes: tuple[str, ...] | None = None

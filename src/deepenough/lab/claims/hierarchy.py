@@ -13,7 +13,6 @@ from deepenough.nets import FAMILIES
 from deepenough.probing.probe import probe_weights
 from deepenough.search.question import Question
 from deepenough.weights import Weights
-from deepenough.weights.inputs import Input
 
 
 def measure(bench: Bench) -> Seen:
@@ -23,13 +22,12 @@ def measure(bench: Bench) -> Seen:
     network = family.network(bench.input, bench.classes, depth=depth, width=0.5 if bench.quick else 1.0)
     split = replace(images.split, train=images.split.validation, validation=np.empty(0, np.int64))
     unseen, p = replace(images, split=split), images.preprocess
-    own = Input(p.size, p.shorter, p.interpolation, p.order, p.mean, p.std)
     found: dict[str, list[Hits]] = {}
     depths: dict[str, int] = {}
     for seed in bench.seeds:
         trained = bench.train(network, seed)
         state = Model(network, trained.state, p, images.classes).module.state_dict()
-        weights = Weights(network.name, "the lab", network, state, own, f"{network.name}-{seed}-{bench.folder}", None)
+        weights = Weights(network.name, "the lab", network, state, p, f"{network.name}-{seed}-{bench.folder}", None)
         probing = probe_weights(weights, unseen, Question(seed=seed), reporter=Watchful(bench))
         for row, probed in zip(probing.record.probes, probing.cuts, strict=True):
             found.setdefault(row.place, []).append(probed.hits)

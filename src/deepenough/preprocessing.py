@@ -1,0 +1,152 @@
+"""What happens to a picture before a network sees it, the same in training, prediction, export and serving."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from deepenough.errors import DeepenoughError, unknown
+
+RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+ORDERS = ("RGB", "BGR")
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # RGB, 0..1; torchvision's and timm's
+
+_VERSION = 2
+_READ = (None, 1, 2)  # 1 knew neither `shorter` nor `interpolation` nor `order`; what people write has no version
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How any image becomes a network's input: how it is framed, and how its pixels are normalised.
+
+    Framing: the picture is scaled until its shorter side has `shorter` pixels, and the centre of `size` (H, W) is cut
+    out; with `shorter` None the scaled picture just covers `size`. `interpolation` is antialiased when shrinking.
+
+    Normalisation, `(pixels / 255 - mean) / std`, happens on the device that computes. `mean` and `std` are per channel,
+    1 (grey) or 3 in the order `order`, of pixels in 0..1: those of the training images, or of what pretrained weights
+    were made with.
+    """
+
+    size: tuple[int, int]
+    shorter: int | None = None
+    interpolation: str = "bilinear"
+    order: str = "RGB"
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        if self.interpolation not in RESAMPLING:
+            raise unknown("interpolation", self.interpolation, RESAMPLING)
+        if self.order not in ORDERS:
+            raise unknown("channel order", self.order, ORDERS)
+        if len(self.mean) != len(self.std) or not all(s > 0 for s in self.std):
+            raise DeepenoughError(f"mean {self.mean}, std {self.std}: give as many of each, every std above 0")
+        if self.shorter is not None and self.shorter < min(self.size):
+            raise DeepenoughError(f"shorter side {self.shorter}: it has to be at least that of the crop, {self.size}")
+
+    def __str__(self) -> str:
+        height, width = self.size
+        scaled = "scaled to cover" if self.shorter is None else f"shorter side {self.shorter}, centre"
+        mean, std = (", ".join(f"{255 * v:.4g}" for v in values) for values in (self.mean, self.std))
+        return f"{scaled} {width}x{height}, {self.interpolation}, {self.order} 0..255 minus ({mean}) over ({std})"
+
+    @classmethod
+    def untrained(cls, shape: tuple[int, int, int]) -> Preprocessing:
+        """For a network that takes (C, H, W) and that nobody has trained: as for ImageNet, or to -1..1."""
+        channels, height, width = shape
+        if channels == 3:
+            return cls((height, width))
+        return cls((height, width), mean=(0.5,) * channels, std=(0.5,) * channels)
+
+    @property
+    def channels(self) -> int:
+        return len(self.mean)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of what the network takes."""
+        return (self.channels, *self.size)
+
+    @property
+    def framing(self) -> str:
+        """What of a picture is seen, and how large, in words for the keys of caches."""
+        return f"Framing(size={self.size}, shorter={self.shorter}, interpolation={self.interpolation!r})"
+
+    @property
+    def reading_side(self) -> int:
+        """The shorter side (pixels) that a JPEG has to keep when it is decoded at a reduced scale: twice the needed."""
+        return 2 * max(*self.size, self.shorter or 0, 32)
+
+    def resized(self, side: int) -> Preprocessing:
+        """The same for squares of `side` pixels."""
+        shorter = None if self.shorter is None else round(self.shorter * side / min(self.size))
+        return replace(self, size=(side, side), shorter=shorter)
+
+    def box(self, width: float, height: float) -> tuple[float, float, float, float]:
+        """What of a picture of this size is seen: left, top, right and bottom, in its pixels."""
+        across, down = self.size[::-1]
+        if self._covers():
+            scale = max(down / height, across / width)
+        else:
+            assert self.shorter is not None
+            scale = self.shorter / min(width, height)
+        left, top = (width - across / scale) / 2, (height - down / scale) / 2
+        return max(left, 0.0), max(top, 0.0), min(left + across / scale, width), min(top + down / scale, height)
+
+    def _covers(self) -> bool:
+        return self.shorter is None or self.shorter < max(self.size)
+
+    def frame(self, picture: Image.Image, channels: int | None = None) -> NDArray[np.uint8]:
+        """uint8 (H, W, C), C its own channels unless given. A picture that has the size already is not resampled."""
+        channels = channels or self.channels
+        mode = "L" if channels == 1 else "RGB"
+        if picture.mode != mode:
+            picture = picture.convert(mode)
+        seen = self._covered(picture) if self._covers() else self._cut(picture)
+        return np.asarray(seen, np.uint8).reshape(*self.size, channels)
+
+    def _covered(self, picture: Image.Image) -> Image.Image:
+        """Scaled until it covers the size, the rest cut off."""
+        height, width = self.size
+        if picture.size == (width, height):
+            return picture
+        box = self.box(picture.width, picture.height)
+        return picture.resize((width, height), RESAMPLING[self.interpolation], box=box)
+
+    def _cut(self, picture: Image.Image) -> Image.Image:
+        """As torchvision does it: scaled to whole pixels, and cut at whole pixels of the scaled picture."""
+        assert self.shorter is not None
+        height, width = self.size
+        longer = int(self.shorter * max(picture.size) / min(picture.size))
+        size = (self.shorter, longer) if picture.width <= picture.height else (longer, self.shorter)
+        scaled = picture.resize(size, RESAMPLING[self.interpolation])
+        left, top = round((scaled.width - width) / 2), round((scaled.height - height) / 2)
+        return scaled.crop((left, top, left + width, top + height))
+
+    def to_json(self) -> dict[str, Any]:
+        """What `preprocess.json` holds beside the class names."""
+        names = ("size", "channels", "mean", "std", "shorter", "interpolation", "order")
+        return {"version": _VERSION, **{name: getattr(self, name) for name in names}}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Preprocessing:
+        """The inverse of `to_json`; lists stand for tuples, other keys (such as `classes`) are left alone."""
+        if content.get("version") not in _READ:
+            raise DeepenoughError(
+                f"preprocessing of version {content.get('version')!r}: this deepenough reads versions "
+                f"{' and '.join(map(str, filter(None, _READ)))}; use the deepenough that wrote the model"
+            )
+        names = {entry.name for entry in fields(cls)}
+        known: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in content.items() if key in names
+        }
+        try:
+            return cls(**known)
+        except TypeError as error:
+            raise DeepenoughError(f"preprocessing {content!r:.200}: {error}") from None
