@@ -146,6 +146,17 @@ def test_errors_are_those_of_a_slow_account(folders: Path, order: str) -> None:
     assert any("each image shorter side 28, centre 24x24" in line for line in told.lines)
 
 
+def test_images_that_are_kept_are_normalised_for_each_network(folders: Path) -> None:
+    """Two that see the same of an image, with other means: to the first all images are dark, to the second bright."""
+    network = Network("bright", (3, 24, 24), (GlobalAvgPool(), Dense(1000)))
+    state = {key: torch.zeros_like(value) for key, value in build(network).state_dict().items()}
+    state["dense.weight"][5] = 9.0
+    given = [replace(SMALL, mean=(mean,) * 3, std=(1.0,) * 3) for mean in (1.0, 0.0)]
+    weights = [Weights("mine", "torchvision", network, state, each, "00" * 32) for each in given]
+    dark, bright = measure(folders, weights, device="cpu")
+    assert (dark.single.wrong1, bright.single.wrong1) == (4, 5)  # of 7, where 3 are of class 0 and 2 of class 5
+
+
 def test_a_network_that_knows_the_answer(folders: Path) -> None:
     """A bias on one class: its images are right, the others wrong, with one crop as with ten."""
     weights = some_weights()

@@ -211,7 +211,7 @@ def _measure(entry: Weights, decoded: _Decoded, device: torch.device, advance: A
     module = build(entry.network)
     module.load_state_dict(dict(entry.state))
     module = place(module.eval(), device)
-    probabilities = _probabilities(module, decoded.seen, device)
+    probabilities = _probabilities(module, entry.input, device)
     counts = np.zeros((2, 2), np.int64)  # (single, ten) x (top-1, top-5) wrong
     left_out: list[str] = []
     labels: list[int] = []
