@@ -81,7 +81,7 @@ def test_that_many_images_would_settle_it(b, c, both):
     needed = difference.settled_by(margin)
     if (b - c) / n >= margin:
         assert needed is None
-    elif needed > 4 * n:  # the images again and again: same shares, more of them
+    elif 4 * n < needed < 1000 * n:  # the images again and again: same shares, as many as memory takes
         times = round(needed / n)
         again = paired_difference(*pair(times * both, times * b, times * c, 0), one_stratum(times * n))
         assert again.upper == pytest.approx(margin, abs=0.35 * abs(margin - difference.value))

@@ -94,8 +94,8 @@ def plan(data: str | Path | None = None, *, reporter: Reporter | None = None, **
     asked, reporter = _options(data, options), reporter or Reporter()
     source = open_source(data)
     with tempfile.TemporaryDirectory() as folder:
-        job = RunRequest(asked, source, choose_weights(asked, source, reporter), Path(folder), reporter)
-        return estimate_plan(job, prepare_experiment(job))
+        request = RunRequest(asked, source, choose_weights(asked, source, reporter), Path(folder), reporter)
+        return estimate_plan(request, prepare_experiment(request))
 
 
 def resume(run: str | Path, *, reporter: Reporter | None = None, ray: str | None = None, processes: int = 1) -> Run:

@@ -6,7 +6,7 @@ from deepenough.record import DecisionKind, Metric, Record
 from deepenough.record.schema import CandidateRecord, EpochRecord
 from deepenough.report import text as words
 from deepenough.report.heatmaps import confusion, signal_maps
-from deepenough.report.plotting import COLOURS, DASHES, SYMBOLS, Figure, axes, error_bars, ring, safe
+from deepenough.report.plotting import COLOURS, DASHES, SYMBOLS, Figure, axes, error_bars, ring, safe, scatter
 
 
 def figures(record: Record) -> dict[str, Figure]:
@@ -81,20 +81,18 @@ def _accuracy(record: Record) -> Figure | None:
 
 def _points(record: Record, group: list[CandidateRecord], name: str, mode: str, symbol: str) -> Figure:
     """One trace of accuracy against depth, with the 95% interval where top-1 is the metric."""
-    bars: Figure = {}
+    trace = scatter(
+        name,
+        [c.depth for c in group],
+        [100 * (words.value(record, c) or 0.0) for c in group],
+        mode,
+        text=[safe(f"{c.name}: {c.state}") for c in group],
+        hovertemplate="%{text}<br>depth %{x}: %{y:.2f}%<extra></extra>",
+        marker={"size": 9, "symbol": symbol},
+    )
     if record.question.metric is Metric.TOP1:
-        bars["error_y"] = error_bars([c.decision.top1 for c in group if c.decision])
-    return {
-        "type": "scatter",
-        "mode": mode,
-        "name": name,
-        "x": [c.depth for c in group],
-        "y": [100 * (words.value(record, c) or 0.0) for c in group],
-        "text": [safe(f"{c.name}: {c.state}") for c in group],
-        "hovertemplate": "%{text}<br>depth %{x}: %{y:.2f}%<extra></extra>",
-        "marker": {"size": 9, "symbol": symbol},
-        **bars,
-    }
+        trace["error_y"] = error_bars([c.decision.top1 for c in group if c.decision])
+    return trace
 
 
 def _depths(record: Record) -> Figure:
@@ -137,18 +135,16 @@ def _probing(record: Record) -> Figure | None:
     if record.probing is None:
         return None
     probes = record.probing.probes
-    curve: Figure = {
-        "type": "scatter",
-        "mode": "lines+markers",
-        "name": "linear probe",
-        "x": [probe.depth for probe in probes],
-        "y": [100 * probe.accuracy.value for probe in probes],
-        "error_y": error_bars([probe.accuracy for probe in probes]),
-        "text": [safe(probe.place) for probe in probes],
-        "hovertemplate": "after %{text}<br>depth %{x}: %{y:.2f}%<extra></extra>",
-        "line": {"color": COLOURS[0], "width": 1.5},
-        "marker": {"size": 8, "symbol": "circle", "color": COLOURS[0]},
-    }
+    curve = scatter(
+        "linear probe",
+        [probe.depth for probe in probes],
+        [100 * probe.accuracy.value for probe in probes],
+        error_y=error_bars([probe.accuracy for probe in probes]),
+        text=[safe(probe.place) for probe in probes],
+        hovertemplate="after %{text}<br>depth %{x}: %{y:.2f}%<extra></extra>",
+        line={"color": COLOURS[0], "width": 1.5},
+        marker={"size": 8, "symbol": "circle", "color": COLOURS[0]},
+    )
     marks = []
     chosen = record.decision.depth if record.decision else None
     for label, symbol, colour, wanted in (
@@ -175,18 +171,16 @@ def _gap(record: Record) -> Figure | None:
         )  # fmt: skip
         for order, (label, values, colour, dash, symbol) in enumerate(rows):
             data.append(
-                {
-                    "type": "scatter",
-                    "mode": "lines+markers",
-                    "name": prefix + label,
-                    "x": [c.depth for c in group],
-                    "y": [100 * (v or 0.0) for v in values],
-                    "text": [f"gap {words.signed_points(_overfitting(c))} points" for c in group],
-                    "hovertemplate": f"{label}<br>depth %{{x}}: %{{y:.2f}}%<br>%{{text}}<extra></extra>",
-                    "line": {"color": colour, "dash": dash, "width": 2},
-                    "marker": {"size": 8, "symbol": symbol},
+                scatter(
+                    prefix + label,
+                    [c.depth for c in group],
+                    [100 * (v or 0.0) for v in values],
+                    text=[f"gap {words.signed_points(_overfitting(c))} points" for c in group],
+                    hovertemplate=f"{label}<br>depth %{{x}}: %{{y:.2f}}%<br>%{{text}}<extra></extra>",
+                    line={"color": colour, "dash": dash, "width": 2},
+                    marker={"size": 8, "symbol": symbol},
                     **({"fill": "tonexty", "fillcolor": "--fill"} if order and len(group) > 1 else {}),
-                }
+                )
             )
     layout = axes("depth (weighted layers)", "accuracy")
     layout["xaxis"] |= _depths(record)
@@ -203,22 +197,21 @@ def _cost(record: Record) -> Figure | None:
     for number, (name, group) in enumerate(_whole_groups(record)):
         group = sorted(group, key=lambda c: c.macs)
         data.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers+text",
-                "name": name,
-                "x": [c.macs for c in group],
-                "y": [100 * (words.value(record, c) or 0.0) for c in group],
-                "text": [
-                    f"{c.depth}" if all(c.depth != before.depth for before in group[:n]) else ""
+            scatter(
+                name,
+                [c.macs for c in group],
+                [100 * (words.value(record, c) or 0.0) for c in group],
+                "lines+markers+text",
+                text=[
+                    "" if any(c.depth == before.depth for before in group[:n]) else f"{c.depth}"
                     for n, c in enumerate(group)
                 ],
-                "textposition": "bottom center",
-                "customdata": [safe(f"{c.name}: {words.amount(c.parameters)} parameters") for c in group],
-                "hovertemplate": "%{customdata}<br>%{x:.3s} multiply-accumulates, %{y:.2f}%<extra></extra>",
-                "line": {"color": COLOURS[number % 7], "width": 1.5},
-                "marker": {"size": 9, "symbol": SYMBOLS[number % 5]},
-            }
+                textposition="bottom center",
+                customdata=[safe(f"{c.name}: {words.amount(c.parameters)} parameters") for c in group],
+                hovertemplate="%{customdata}<br>%{x:.3s} multiply-accumulates, %{y:.2f}%<extra></extra>",
+                line={"color": COLOURS[number % 7], "width": 1.5},
+                marker={"size": 9, "symbol": SYMBOLS[number % 5]},
+            )
         )
     if not data:
         return None

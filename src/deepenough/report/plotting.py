@@ -36,14 +36,12 @@ def error_bars(accuracies: Sequence[Accuracy]) -> Figure:
     }
 
 
+def scatter(name: str, x: Sequence[float], y: Sequence[float], mode: str = "lines+markers", **more: Any) -> Figure:
+    """A trace of points, joined or not."""
+    return {"type": "scatter", "mode": mode, "name": name, "x": x, "y": y, **more}
+
+
 def ring(label: str, depth: int, accuracy: float, symbol: str, colour: str) -> Figure:
     """A mark around one point."""
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "name": label,
-        "x": [depth],
-        "y": [100 * accuracy],
-        "hoverinfo": "skip",
-        "marker": {"size": 20, "symbol": symbol, "color": colour, "line": {"width": 2.5}},
-    }
+    marker = {"size": 20, "symbol": symbol, "color": colour, "line": {"width": 2.5}}
+    return scatter(label, [depth], [100 * accuracy], "markers", hoverinfo="skip", marker=marker)

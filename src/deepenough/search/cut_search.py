@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from deepenough.search import rules
 from deepenough.search.architectures import Architecture
-from deepenough.search.candidates import Candidate, CandidateTrainer, finished
+from deepenough.search.candidates import Candidate, finished
 from deepenough.search.enough_search import EnoughSearch
-from deepenough.search.question import DecisionKind, Question
+from deepenough.search.question import DecisionKind
 from deepenough.search.rules import Comparison, Verdict, points
-from deepenough.search.search import Search
 from deepenough.search.statistics import Strata, paired_difference
 
 BETWEEN = 2  # cuts tried between the proposed one and the whole network
 
 
+@dataclass(eq=False)
 class CutSearch(EnoughSearch):
     """The whole network first, then cuts from deep to shallow: some deeper than the proposed one, that one, and the
     next shallower. A cut that is shown to be worse on the folds so far is not trained on the others.
@@ -26,16 +25,7 @@ class CutSearch(EnoughSearch):
     `search_space` holds every cut, shallow to deep; `proposed` is the number of the one that the probes propose.
     """
 
-    def __init__(
-        self,
-        question: Question,
-        search_space: tuple[Architecture, ...],
-        trainer: CandidateTrainer,
-        changed: Callable[[Search], None],
-        proposed: int,
-    ) -> None:
-        super().__init__(question, search_space, trainer, changed)
-        self.proposed = proposed
+    proposed: int
 
     def run(self) -> Verdict:
         wanted = tried_cuts(self.proposed, len(self.search_space) - 1)

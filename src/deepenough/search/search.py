@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from deepenough.search import rules
 from deepenough.search.architectures import Architecture, between
@@ -28,25 +28,19 @@ class Event:
     why: str
 
 
+@dataclass(eq=False)
 class Search(ABC):
     """One question on one trainer; `run` answers it.
 
     `search_space` is sorted from small to large. `changed` is called after everything that is worth keeping.
     """
 
-    def __init__(
-        self,
-        question: Question,
-        search_space: tuple[Architecture, ...],
-        trainer: CandidateTrainer,
-        changed: Callable[[Search], None],
-    ) -> None:
-        self.question = question
-        self.search_space = search_space
-        self.trainer = trainer
-        self.changed = changed
-        self.tried: list[Candidate] = []
-        self.events: list[Event] = []
+    question: Question
+    search_space: tuple[Architecture, ...]
+    trainer: CandidateTrainer
+    changed: Callable[[Search], None]
+    tried: list[Candidate] = field(default_factory=list, init=False)
+    events: list[Event] = field(default_factory=list, init=False)
 
     @abstractmethod
     def run(self) -> Verdict:
