@@ -36,3 +36,22 @@ def test_the_help_of_a_command_imports_nothing_heavy() -> None:
 
 def test_a_network_is_shown_without_torch() -> None:
     assert "torch" not in imported("nets", "resnet34")
+
+
+def test_a_question_is_set_up_without_what_only_its_end_needs() -> None:
+    """Every process of a group imports this much."""
+    script = "import deepenough.experiment.fit, json, sys; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    late = {
+        "scipy",
+        "sklearn",
+        "plotly",
+        "pyarrow",
+        "jinja2",
+        "rich",
+        "ray",
+        "tensorboard",
+        "captum",
+        "google.protobuf",
+    }
+    assert not late & set(json.loads(done.stdout))

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 
 from deepenough.compare import text as words
 from deepenough.compare.comparison import Comparison
 from deepenough.files import write_whole
-from deepenough.report.page import embedded, part
+from deepenough.report.html import fill
 
 PAGE, NUMBERS = "comparison.html", "comparison.json"
 BAR = 34
@@ -31,20 +27,7 @@ def write_comparison(found: Comparison, folder: Path) -> Path:
 
 def render(found: Comparison) -> str:
     """The page as text."""
-    from plotly.offline import get_plotlyjs  # slow to import, and wanted by nothing else
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    drawn = figures(found)
-    source = files("deepenough.compare").joinpath("page.html").read_text(encoding="utf-8")
-    return environment.from_string(source).render(
-        found=found,
-        words=words,
-        style=Markup(part("style.css")),
-        script=Markup(part("page.js")),
-        plotly=Markup(get_plotlyjs()) if drawn else "",
-        figures=drawn,
-        figures_json=Markup(embedded(drawn)),
-    )
+    return fill("compare", "page.html", {"found": found, "words": words}, figures(found))
 
 
 def figures(found: Comparison) -> dict[str, Any]:

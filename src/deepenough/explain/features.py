@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 from PIL import Image
 
 from deepenough.data.decode import upright
@@ -36,7 +33,7 @@ from deepenough.record import load as load_record
 from deepenough.record.base import RecordModel
 from deepenough.record.schema import Patches, Probe, ProbingRecord
 from deepenough.report import text as words
-from deepenough.report.page import data_address, part
+from deepenough.report.html import data_address, fill
 from deepenough.search.question import DecisionBasis, Question
 from deepenough.search.rules import points
 from deepenough.weights import Weights
@@ -205,14 +202,11 @@ def _at(probe: Probe) -> str:
 
 def page(found: Features, folder: Path) -> str:
     """One HTML file that needs nothing else."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": words.percent, "interval": words.interval}
-    template = files("deepenough.explain").joinpath("features.html").read_text(encoding="utf-8")
-    return environment.from_string(template).render(
-        found=found,
-        course=course(found.probing.probes),
-        style=Markup(part("style.css")),
-        filters=data_address(folder, found.filters),
-        patches=[(each, data_address(folder, each.picture)) for each in found.patches],
-        top=max(probe.accuracy.value for probe in found.probing.probes),
-    )
+    content = {
+        "found": found,
+        "course": course(found.probing.probes),
+        "filters": data_address(folder, found.filters),
+        "patches": [(each, data_address(folder, each.picture)) for each in found.patches],
+        "top": max(probe.accuracy.value for probe in found.probing.probes),
+    }
+    return fill("explain", "features.html", content, filters={"percent": words.percent, "interval": words.interval})

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from importlib.resources import files
+from collections.abc import Callable
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
-
 from deepenough.lab.record import Effect, Point, Record, interval
-from deepenough.report.page import embedded, part
+from deepenough.report.html import fill
 from deepenough.report.text import duration
 
 PAGE = "lab.html"
@@ -20,19 +17,8 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 
 def render(record: Record) -> str:
     """One HTML file that needs nothing else."""
-    from plotly.offline import get_plotlyjs  # slow to import, and wanted by nothing else
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"duration": duration, "shown": shown, "bounds": bounds, "middle": middle}
-    drawn = {"seen": figure(record)}
-    template = files("deepenough.lab").joinpath("page.html").read_text(encoding="utf-8")
-    return environment.from_string(template).render(
-        record=record,
-        style=Markup(part("style.css")),
-        script=Markup(part("page.js")),
-        plotly=Markup(get_plotlyjs()),
-        figures_json=Markup(embedded(drawn)),
-    )
+    filters: dict[str, Callable[..., Any]] = {"duration": duration, "shown": shown, "bounds": bounds, "middle": middle}
+    return fill("lab", "page.html", {"record": record}, {"seen": figure(record)}, filters)
 
 
 def shown(value: float) -> str:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import betaincinv, ndtri  # scipy.stats takes a second of CPU to import
 
 from deepenough.search.question import Metric
 
@@ -26,6 +25,8 @@ EXPECTED_DISAGREEMENT = 0.08
 
 def z_score(confidence: float = CONFIDENCE) -> float:
     """The one-sided normal quantile: 1.645 at 95%."""
+    from scipy.special import ndtri  # here and below: its import costs 0.3 s, and most processes compute no bound
+
     return float(ndtri(confidence))
 
 
@@ -38,6 +39,8 @@ def one_sided(correct: int, count: int, confidence: float = CONFIDENCE) -> tuple
     """Exact lower and upper bounds of a share, each of them one-sided at `confidence`."""
     if count == 0:
         return 0.0, 1.0
+    from scipy.special import betaincinv
+
     low = float(betaincinv(correct, count - correct + 1, 1 - confidence)) if correct > 0 else 0.0
     high = float(betaincinv(correct + 1, count - correct, confidence)) if correct < count else 1.0
     return low, high

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -27,6 +26,7 @@ from deepenough.data.finding import ImageError
 from deepenough.model import Model
 from deepenough.nets import depth, parameters
 from deepenough.record import Record
+from deepenough.report.html import asset
 from deepenough.serve.batcher import Batcher
 from deepenough.serve.depths import Sibling, opened
 from deepenough.serve.docs import docs_page
@@ -321,7 +321,7 @@ def make_app(run: Path, limits: Limits | None = None, device: str = "cpu") -> Fa
         return HTMLResponse(docs_page(app.openapi()))
 
     for name, kind in (("page.html", "text/html"), ("page.css", "text/css"), ("page.js", "text/javascript")):
-        content = files("deepenough.serve").joinpath(name).read_text(encoding="utf-8")
+        content = asset("serve", name)
         path = "/" if name == "page.html" else f"/{name}"
         app.add_api_route(
             path, partial(static, content, kind), include_in_schema=False, response_class=Response, name=name

@@ -1,0 +1,64 @@
+"""HTML pages that are one file and need nothing else."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+KINDS = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif", ".webp": "image/webp"}
+
+
+def fill(
+    room: str,
+    name: str,
+    words: Mapping[str, Any],
+    figures: Mapping[str, Any] | None = None,
+    filters: Mapping[str, Callable[..., Any]] | None = None,
+) -> str:
+    """Fill a template with words, the common style and, where there are figures, Plotly.
+
+    Args:
+        room: the package of deepenough that the template lies in.
+        name: its file's name.
+        words: everything it mentions; one that is missing is an error. Text is escaped.
+        figures: Plotly JSON by name.
+        filters: functions that the template applies, by name.
+    """
+    # Slow to import, and wanted by nothing else.
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= filters or {}
+    common: dict[str, Any] = {"style": Markup(asset("report", "style.css")), "plotly": "", "figures": figures or {}}
+    if figures is not None:
+        common |= {"script": Markup(asset("report", "page.js")), "figures_json": Markup(embedded(figures))}
+    if figures:
+        from plotly.offline import get_plotlyjs
+
+        common["plotly"] = Markup(get_plotlyjs())
+    return environment.from_string(asset(room, name)).render({**common, **words})
+
+
+def asset(room: str, name: str) -> str:
+    """The text of a file that lies in the package `deepenough.<room>`."""
+    return files(f"deepenough.{room}").joinpath(name).read_text(encoding="utf-8")
+
+
+def embedded(content: Any) -> str:
+    """JSON that cannot end the script element it stands in, whatever the names in it."""
+    text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def data_address(folder: Path, name: str) -> str | None:
+    """A picture inside `folder` as a data address; None where there is none."""
+    path = (folder / name).resolve()
+    kind = KINDS.get(path.suffix.lower())
+    if kind is None or not path.is_relative_to(folder.resolve()) or not path.is_file():
+        return None
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
