@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -206,6 +209,64 @@ def test_two_at_once_ask_once(server: Server, thing: Named) -> None:
     assert [path.read_bytes() == CONTENT for path in paths] == [True, True]
     assert server.ranges == [None]
     assert sum("waiting" in line for t in told for line in t.lines) == 1
+
+
+def asked(server: Server, times: int) -> None:
+    """Wait until the server was asked so many times."""
+    end = time.monotonic() + 20
+    while len(server.ranges) < times:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="another process is forked")
+def test_the_lock_of_a_killed_process_is_free(server: Server, thing: Named) -> None:
+    server.slow.clear()
+    holder = os.fork()
+    if not holder:
+        fetch(thing)
+        os._exit(0)
+    asked(server, 1)
+    told = Told()
+    waiting = threading.Thread(target=fetch, args=(thing, told))
+    waiting.start()
+    while not told.lines:
+        time.sleep(0.01)
+    assert "waiting" in told.lines[0]
+    assert len(server.ranges) == 1
+    os.kill(holder, signal.SIGKILL)
+    os.waitpid(holder, 0)
+    asked(server, 2)
+    server.slow.set()
+    waiting.join(20)
+    assert (weights_folder() / "thing-1234.pth").read_bytes() == CONTENT
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="a timer stands in for Ctrl-C")
+@pytest.mark.parametrize("held", [False, True], ids=["while it fetches", "while it waits for another"])
+def test_ctrl_c_leaves_no_lock(server: Server, thing: Named, held: bool) -> None:
+    def interrupt(*words: object) -> None:
+        raise KeyboardInterrupt
+
+    server.slow.clear()
+    other = threading.Thread(target=fetch, args=(thing,))
+    if held:
+        other.start()
+        asked(server, 1)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fetch(thing)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    server.slow.set()
+    if held:
+        other.join(20)
+    told = Told()
+    assert fetch(thing, told).read_bytes() == CONTENT
+    assert told.lines == []
 
 
 def test_a_silent_server_is_given_up(server: Server, thing: Named, monkeypatch: pytest.MonkeyPatch) -> None:
