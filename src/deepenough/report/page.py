@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from deepenough.files import write_whole
 from deepenough.record import Record, load
@@ -25,7 +27,7 @@ def write_report(run: Path) -> Path:
 
 def render(record: Record, run: Path) -> str:
     """The page as text; pictures are read from the folder `run`."""
-    filters = {
+    filters: dict[str, Callable[..., Any]] = {
         "percent": words.percent,
         "points": words.signed_points,
         "amount": words.amount,
