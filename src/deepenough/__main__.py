@@ -8,6 +8,7 @@ import click
 
 from deepenough.cli.app import cli
 from deepenough.errors import DeepenoughError
+from deepenough.exit import leave
 
 
 def main() -> None:
@@ -30,7 +31,7 @@ def main() -> None:
         where = f"{error.filename}: " if error.filename else ""
         click.echo(f"deepenough: {where}{error.strerror or error}", err=True)
         status = 2
-    sys.exit(status if isinstance(status, int) else 0)
+    leave(status if isinstance(status, int) else 0)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from deepenough.distribution.socket_all_gather import Wires, wired
 from deepenough.errors import DeepenoughError
+from deepenough.exit import foreign_call
 from deepenough.machine import cores
 from deepenough.training.process_group import Group, share
 
@@ -108,7 +109,9 @@ class Asker:
         while True:
             call, given = self._asked.get()
             try:
-                self._answers.put((call(*given), None))
+                with foreign_call():
+                    answer = call(*given)
+                self._answers.put((answer, None))
             except Exception as error:  # whatever it is, it is the main thread's
                 self._answers.put((None, error))
 
@@ -241,10 +244,13 @@ def joined(device: torch.device) -> Iterator[Processes]:
     def beat() -> None:
         with suppress(RuntimeError):  # the store is gone, and the group with it: what comes next says so
             for number in itertools.count():
-                store.set(f"{ALIVE}/{rank}", str(number))
-                group.hear(store.check([SHORT]))  # asked here, since a cut wire never answers
+                with foreign_call():
+                    store.set(f"{ALIVE}/{rank}", str(number))
+                    short = store.check([SHORT])  # asked here, since a cut wire never answers
+                group.hear(short)
                 if over.wait(BEAT):
-                    store.set(f"{ALIVE}/{rank}", ENDED)
+                    with foreign_call():
+                        store.set(f"{ALIVE}/{rank}", ENDED)
                     return
 
     store.set(f"{ALIVE}/{rank}", "begun")
@@ -255,10 +261,10 @@ def joined(device: torch.device) -> Iterator[Processes]:
             yield group
         dist.destroy_process_group()
         over.set()
-        beating.join(PATIENCE)  # a thread that is still in the store when Python ends aborts the process
+        beating.join(PATIENCE)
     finally:
         over.set()
-        beating.join(BEAT)
+        beating.join(BEAT)  # one that is still in the store then keeps Python from finalizing, and no longer
 
 
 def muster(store: Any, rank: int, size: int) -> str:
