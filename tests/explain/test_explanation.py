@@ -123,8 +123,11 @@ def test_integrated_gradients_that_do_not_add_up_say_so(
 
 
 def test_the_heat_lies_where_the_network_looked(patches_model: Model) -> None:
-    """A wide picture is cut to its middle: the heat belongs there, and the patch is where it was."""
-    pixels, labels, corners = patched(1, 9)
+    """A wide picture is cut to its middle: the heat belongs there, and the patch is where it was.
+
+    It is not at the edge, where a map of 8 x 8 that is enlarged is level over two rows, one of them beside the patch.
+    """
+    pixels, labels, corners = patched(1, 11)
     wide = Image.new("RGB", (96, 32), "black")
     wide.paste(Image.fromarray(pixels[0]), (32, 0))
     (found,) = explain(patches_model, wide)
