@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forkserver import ForkServer
 from PIL import Image, ImageDraw
 
 CLASSES = ("circle", "cross", "square")
@@ -59,6 +60,15 @@ def _handled() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[ForkServer]:
+    """Starts commands in processes of their own that need no time to import."""
+    if not hasattr(os, "fork"):
+        pytest.skip("needs fork")
+    with ForkServer() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

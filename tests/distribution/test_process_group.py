@@ -7,10 +7,10 @@ import os
 import pickle
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from forkserver import PIPE, Forked, ForkServer
 from lockstep import lead
 
 from deepenough.data.augment import STRENGTHS
@@ -29,27 +30,32 @@ from deepenough.training.feed import Feed, Loader
 from deepenough.training.out_of_memory import ShortError, going_through, halved
 
 LOCKSTEP = Path(__file__).with_name("lockstep.py")
+Start = Callable[..., list[Forked]]
 
 
-def start(folder: Path, size: int, given: dict[str, Any], *more: float) -> list[subprocess.Popen[str]]:
-    """As many processes as torchrun would start, with the environment that it would give them."""
+@pytest.fixture
+def start(forks: ForkServer) -> Start:
+    """Starts as many processes as torchrun would, with the environment that it would give them."""
+    return partial(begin, forks)
+
+
+def begin(forks: ForkServer, folder: Path, size: int, given: dict[str, Any], *more: float) -> list[Forked]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     common = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(size)}
     return [
-        subprocess.Popen(
-            [sys.executable, str(LOCKSTEP), str(folder), json.dumps(given), *map(str, more)],
+        forks.popen(
+            [LOCKSTEP, folder, json.dumps(given), *more],
             env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            stdout=PIPE,
+            stderr=PIPE,
         )
         for rank in range(size)
     ]
 
 
-def finish(processes: list[subprocess.Popen[str]], seconds: float = 120) -> None:
+def finish(processes: list[Forked], seconds: float = 120) -> None:
     for process in processes:
         _, complaint = process.communicate(timeout=seconds)
         assert process.returncode == 0, complaint
@@ -71,7 +77,9 @@ def difference(one: Any, other: Any) -> float:
         (2, {"epochs": 1, "ema": 0.0}, 1e-4),
     ],
 )
-def test_they_train_the_network_that_one_trains(size: int, given: dict[str, Any], limit: float, tmp_path: Path) -> None:
+def test_they_train_the_network_that_one_trains(
+    size: int, given: dict[str, Any], limit: float, start: Start, tmp_path: Path
+) -> None:
     finish(start(tmp_path / "several", size, given))
     several = lead(tmp_path / "several", given)  # what is there already
     one = lead(tmp_path / "one", given)
@@ -83,13 +91,13 @@ def test_they_train_the_network_that_one_trains(size: int, given: dict[str, Any]
         assert mine.train_loss == pytest.approx(theirs.train_loss, rel=1e-4)
 
 
-def test_the_peak_is_found_together(tmp_path: Path) -> None:
+def test_the_peak_is_found_together(start: Start, tmp_path: Path) -> None:
     given = {"precision": "float64", "lr": None, "epochs": 1}
     finish(start(tmp_path / "several", 2, given))
     assert lead(tmp_path / "several", given).lr == pytest.approx(lead(tmp_path / "one", given).lr)
 
 
-def test_when_one_is_killed_the_others_end_and_another_number_goes_on(tmp_path: Path) -> None:
+def test_when_one_is_killed_the_others_end_and_another_number_goes_on(start: Start, tmp_path: Path) -> None:
     given = {"precision": "float64"}
     folder = tmp_path / "several"
     processes = start(folder, 2, given, 0.2)
@@ -107,14 +115,14 @@ def test_when_one_is_killed_the_others_end_and_another_number_goes_on(tmp_path: 
     assert difference(lead(folder, given), whole) < 1e-9
 
 
-def test_shares_that_differ_go_through_in_as_many_pieces(tmp_path: Path) -> None:
+def test_shares_that_differ_go_through_in_as_many_pieces(start: Start, tmp_path: Path) -> None:
     given = {"epochs": 2, "micro_batch": 7}  # of 8 and 7 images
     finish(start(tmp_path, 2, given))
     assert lead(tmp_path, given).epochs == 2
 
 
 @pytest.mark.parametrize("short", [0, 1])
-def test_where_memory_runs_out_they_go_on_with_half_as_many_at_once(short: int, tmp_path: Path) -> None:
+def test_where_memory_runs_out_they_go_on_with_half_as_many_at_once(short: int, start: Start, tmp_path: Path) -> None:
     given = {"precision": "float64", "freeze_norms": True}  # so that it does not matter what goes through together
     folder = tmp_path / "several"
     complaints = []
@@ -174,7 +182,7 @@ def test_a_wide_batch_norm_is_torchs_over_the_whole_batch() -> None:
             torch.testing.assert_close(mine, theirs)
 
 
-def test_a_piece_of_a_group_is_never_empty(tmp_path: Path) -> None:
+def test_a_piece_of_a_group_is_never_empty(start: Start, tmp_path: Path) -> None:
     given = {"epochs": 2, "micro_batch": 1}  # what one process alone may have come down to
     finish(start(tmp_path, 2, given))
     assert lead(tmp_path, given).ended == "finished"
