@@ -1,6 +1,6 @@
 """Every network that is to be exported: the whole zoo, every family, cuts, grey images, and layers in odd places.
 
-The zoo's are narrow and take small images here; at full size they run in `benchmarks/exports.py`.
+The zoo's are narrow, take small images, and have few blocks here; at full size they run in `benchmarks/exports.py`.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ from deepenough.preprocessing import Preprocessing
 from deepenough.weights.presets import HALF, preset
 
 CLASSES = 10
+BLOCKS = {"resnet101": (2, 2, 2, 2), "resnet152": (1, 1, 11, 1)}
+"""How many blocks of each level stay of the deepest networks: all are alike but the first, and have a number."""
 
 
 def narrow(network: Network, factor: int, shape: tuple[int, int, int]) -> Network:
@@ -64,9 +66,18 @@ def narrow(network: Network, factor: int, shape: tuple[int, int, int]) -> Networ
     return replace(network, stack=thin(network.stack)).with_classes(CLASSES).with_input(shape)
 
 
+def shortened(network: Network, blocks: tuple[int, ...]) -> Network:
+    """A ResNet with only the first blocks of each level."""
+    stem, *levels = (layer for layer in network.stack if isinstance(layer, Group))
+    kept = (replace(level, stack=level.stack[: 2 * count]) for level, count in zip(levels, blocks, strict=True))
+    return replace(network, stack=(stem, *kept, *network.stack[1 + len(levels) :]))
+
+
 def small(name: str) -> Network:
     """A network of the zoo, narrow, for small images."""
     network = NETWORKS[name]()
+    if name.partition("_")[0] in BLOCKS:
+        network = shortened(network, BLOCKS[name.partition("_")[0]])
     if any(isinstance(layer, Auxiliary) for layer in network.stack):  # whose heads need a map of 14x14
         network = replace(network, stack=tuple(x for x in network.stack if not isinstance(x, Auxiliary)))
     side = 99 if name.startswith("alexnet") else 65 if name.startswith("squeezenet") else 64
