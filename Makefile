@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := src tests benchmarks
+# Two workers, to each of which go whole files, in the order that tests/conftest.py gives them.
+WORKERS := -n 2 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: demo test test-frameworks lint format clean
 
@@ -10,10 +12,10 @@ demo: $(VENV)/.installed  ## find the shallowest network for scikit-learn's hand
 	$(BIN)/deepenough fit
 
 test: $(VENV)/.installed-test  ## run the whole suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS) $(PYTEST)
 
 test-frameworks: $(VENV)/.installed-frameworks  ## export every network to every framework, and run it there (minutes)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -m frameworks $(PYTEST)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS) -m frameworks $(PYTEST)
 
 lint: $(VENV)/.installed-test  ## linter, formatter and type checker
 	$(BIN)/ruff check $(SOURCES)
