@@ -16,13 +16,15 @@ from typing import Any
 
 import pytest
 import torch
+from forkserver import PIPE, STDOUT, Forked, ForkServer
 from safetensors.torch import load_file
 
 from deepenough import fit, record
 
 WEIGHTS = "model/weights.safetensors"
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
-Start = Callable[..., subprocess.Popen[str]]
+TORCHRUN = ["-m", "torch.distributed.run"]
+Process = Forked | subprocess.Popen[str]
+Start = Callable[..., Process]
 
 
 @pytest.fixture(scope="session")
@@ -32,20 +34,20 @@ def fixed(quick: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture
-def start(shapes: Path, cache: Path, fixed: dict[str, Any]) -> Iterator[Start]:
-    begun = []
+def start(forks: ForkServer, shapes: Path, cache: Path, fixed: dict[str, Any]) -> Iterator[Start]:
+    """Starts `deepenough fit` under torchrun, here or by another command; what torchrun starts are new interpreters."""
+    begun: list[Process] = []
 
-    def begin(launch: list[str], run: Path, **more: Any) -> subprocess.Popen[str]:
+    def begin(launch: list[str], run: Path, **more: Any) -> Process:
         options = {**fixed, **more}
         words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-        process = subprocess.Popen(
-            [*launch, "-m", "deepenough", "fit", str(shapes), "--out", str(run), *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "DEEPENOUGH_CACHE": str(cache)},
-            start_new_session=True,
-        )
+        words = [*launch, "-m", "deepenough", "fit", str(shapes), "--out", str(run), *words]
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "DEEPENOUGH_CACHE": str(cache)}
+        process: Process
+        if launch[0] == "-m":
+            process = forks.popen(words, stdout=PIPE, stderr=STDOUT, env=env)
+        else:
+            process = subprocess.Popen(words, stdout=PIPE, stderr=STDOUT, text=True, env=env, start_new_session=True)
         begun.append(process)
         return process
 
@@ -75,7 +77,7 @@ def same_answer(one: Path, other: Path) -> None:
         torch.testing.assert_close(tensor, weights[name], rtol=1e-9, atol=1e-12)
 
 
-def wait_for(what: Callable[[], Any], process: subprocess.Popen[str], seconds: float = 120) -> None:
+def wait_for(what: Callable[[], Any], process: Process, seconds: float = 120) -> None:
     until = time.monotonic() + seconds
     while not what():
         assert process.poll() is None, process.communicate()[0]
@@ -83,7 +85,7 @@ def wait_for(what: Callable[[], Any], process: subprocess.Popen[str], seconds: f
         time.sleep(0.02)
 
 
-def workers(process: subprocess.Popen[str]) -> list[int]:
+def workers(process: Process) -> list[int]:
     """The processes that a torchrun has started."""
     text = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
     return [int(word) for word in text.split()]
@@ -159,7 +161,9 @@ def test_who_does_not_lead_is_silent_about_a_users_mistake(start: Start, tmp_pat
     assert not (tmp_path / "small").exists()
 
 
-def test_ctrl_c_saves_and_another_number_of_processes_goes_on(start: Start, alone: Path, tmp_path: Path) -> None:
+def test_ctrl_c_saves_and_another_number_of_processes_goes_on(
+    start: Start, forks: ForkServer, alone: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     process = start([*TORCHRUN, "--standalone", "--nproc-per-node", "2"], run)
     wait_for(lambda: list(run.glob("candidates/residual-7/part0/step-*")), process)
@@ -167,8 +171,8 @@ def test_ctrl_c_saves_and_another_number_of_processes_goes_on(start: Start, alon
     process.communicate(timeout=60)
     assert process.returncode != 0
     assert record.load(run).status == "interrupted"
-    done = subprocess.run([sys.executable, "-m", "deepenough", "fit", "--resume", str(run)], check=False)
-    assert done.returncode == 0
+    done = forks.run(["-m", "deepenough", "fit", "--resume", run])
+    assert done.returncode == 0, done.stderr
     same_answer(run, alone)
 
 
@@ -208,8 +212,8 @@ def _remove(*names: str) -> None:
 def on(host: str, rank: int) -> list[str]:
     """torchrun on one of the two hosts."""
     return [
-        "ip", "netns", "exec", host, "env", f"GLOO_SOCKET_IFNAME={WIRE}", *TORCHRUN, "--nnodes", "2", "--node-rank",
-        str(rank), "--nproc-per-node", "1", "--master-addr", "10.77.0.1", "--master-port", "29555",
+        "ip", "netns", "exec", host, "env", f"GLOO_SOCKET_IFNAME={WIRE}", sys.executable, *TORCHRUN, "--nnodes", "2",
+        "--node-rank", str(rank), "--nproc-per-node", "1", "--master-addr", "10.77.0.1", "--master-port", "29555",
     ]  # fmt: skip
 
 

@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from forkserver import DEVNULL, PIPE, ForkServer
 
 from deepenough import DeepenoughError, Record, fit, record, resume
 from deepenough.search.candidates import CandidateTrainer
@@ -34,14 +33,15 @@ def unbroken(shapes: Path, cache: Path, longer: dict[str, Any], tmp_path_factory
     return fit(shapes, out=tmp_path_factory.mktemp("unbroken") / "run", **longer).folder
 
 
-def ended(shapes: Path, run: Path, options: dict[str, Any], how: signal.Signals, after: float) -> tuple[int, str]:
+def ended(
+    forks: ForkServer, shapes: Path, run: Path, options: dict[str, Any], how: signal.Signals, after: float
+) -> tuple[int, str]:
     """Start the search in a process, end it while its second architecture trains: its exit status and errors."""
     words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "deepenough", "fit", str(shapes), "--out", str(run), *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
+    process = forks.popen(
+        ["-m", "deepenough", "fit", shapes, "--out", run, *words],
+        stdout=DEVNULL,
+        stderr=PIPE,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     second = run / "candidates" / "residual-7" / "fold0"
@@ -95,11 +95,11 @@ def without_times(found: Record) -> dict[str, Any]:
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_was_ended_comes_to_the_same_weights(
-    shapes: Path, unbroken: Path, longer: dict[str, Any], tmp_path: Path, how: signal.Signals
+    forks: ForkServer, shapes: Path, unbroken: Path, longer: dict[str, Any], tmp_path: Path, how: signal.Signals
 ) -> None:
     run = tmp_path / "run"
     after = float(np.random.default_rng().uniform(0, 0.15))  # anywhere; the answer is the same
-    status, errors = ended(shapes, run, longer, how, after)
+    status, errors = ended(forks, shapes, run, longer, how, after)
     if how == signal.SIGTERM:
         assert status == 130, errors
         assert f"go on with: deepenough fit --resume {run}" in errors

@@ -5,8 +5,6 @@ from __future__ import annotations
 import operator
 import os
 import signal
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from multiprocessing import active_children
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forkserver import PIPE, STDOUT, ForkServer
 
 from deepenough import DeepenoughError
 from deepenough.data.images import prepare
@@ -37,11 +36,11 @@ def test_a_stop_ends_an_experiment(name: str, shapes: Path, tmp_path: Path) -> N
 
 @pytest.mark.usefixtures("_handled")
 @pytest.mark.parametrize(("name", "later"), [("approximation", 1), ("batch-and-devices", 1), ("batch-and-devices", 6)])
-def test_ctrl_c_in_a_terminal_ends_with_130(name: str, later: float, shapes: Path, tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "deepenough", "lab", name, "--data", str(shapes), "--seeds", "200", "--out", "out"]
-    running = subprocess.Popen(
-        words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
+def test_ctrl_c_in_a_terminal_ends_with_130(
+    name: str, later: float, forks: ForkServer, shapes: Path, tmp_path: Path
+) -> None:
+    words = ["-m", "deepenough", "lab", name, "--data", shapes, "--seeds", "200", "--out", "out"]
+    running = forks.popen(words, cwd=tmp_path, stdout=PIPE, stderr=STDOUT)
     try:
         assert running.stdout
         assert any("reading images" in line for line in running.stdout)

@@ -7,7 +7,6 @@ import io
 import json
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ import httpx2
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from forkserver import PIPE, Forked, ForkServer
 from PIL import Image
 
 from deepenough import DeepenoughError, load
@@ -300,17 +300,16 @@ def test_the_page_needs_nothing_from_elsewhere(client: TestClient) -> None:
     assert 'deepenough_requests_total{route="/docs",status="200"}' in counted
 
 
-def serving(folder: Path, *more: str) -> tuple[subprocess.Popen[str], str]:
-    words = [sys.executable, "-m", "deepenough", "serve", str(folder), "--port", "0", *more]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def serving(forks: ForkServer, folder: Path, *more: str) -> tuple[Forked, str]:
+    process = forks.popen(["-m", "deepenough", "serve", folder, "--port", "0", *more], stdout=PIPE, stderr=PIPE)
     assert process.stdout is not None
     line = process.stdout.readline()
     return process, line.rpartition(" at ")[2].split(" ")[0]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM there")
-def test_what_was_accepted_is_answered_before_the_end(finished: Path, photos: list[Path]) -> None:
-    process, url = serving(finished)
+def test_what_was_accepted_is_answered_before_the_end(forks: ForkServer, finished: Path, photos: list[Path]) -> None:
+    process, url = serving(forks, finished)
     answers: list[int] = []
     content = photos[0].read_bytes()
 
