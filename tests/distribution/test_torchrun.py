@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import forkserver
 import pytest
 import torch
 from forkserver import PIPE, STDOUT, Forked, ForkServer
@@ -21,8 +22,11 @@ from safetensors.torch import load_file
 
 from deepenough import fit, record
 
+pytestmark = pytest.mark.seconds(80)
+
 WEIGHTS = "model/weights.safetensors"
-TORCHRUN = ["-m", "torch.distributed.run"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
+FORKED = [str(Path(forkserver.__file__).with_name("forked_torchrun.py"))]  # the same, without the time to import
 Process = Forked | subprocess.Popen[str]
 Start = Callable[..., Process]
 
@@ -35,16 +39,17 @@ def fixed(quick: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def start(forks: ForkServer, shapes: Path, cache: Path, fixed: dict[str, Any]) -> Iterator[Start]:
-    """Starts `deepenough fit` under torchrun, here or by another command; what torchrun starts are new interpreters."""
+    """Starts `deepenough fit` under torchrun: by its command, or in a fork, on one of two hosts too."""
     begun: list[Process] = []
 
-    def begin(launch: list[str], run: Path, **more: Any) -> Process:
+    def begin(launch: list[str], run: Path, host: str = "", **more: Any) -> Process:
         options = {**fixed, **more}
         words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
         words = [*launch, "-m", "deepenough", "fit", str(shapes), "--out", str(run), *words]
         env = {**os.environ, "OMP_NUM_THREADS": "1", "DEEPENOUGH_CACHE": str(cache)}
+        env |= {"HOST": host, "GLOO_SOCKET_IFNAME": WIRE} if host else {}
         process: Process
-        if launch[0] == "-m":
+        if launch[0] == FORKED[0]:
             process = forks.popen(words, stdout=PIPE, stderr=STDOUT, env=env)
         else:
             process = subprocess.Popen(words, stdout=PIPE, stderr=STDOUT, text=True, env=env, start_new_session=True)
@@ -86,9 +91,12 @@ def wait_for(what: Callable[[], Any], process: Process, seconds: float = 120) ->
 
 
 def workers(process: Process) -> list[int]:
-    """The processes that a torchrun has started."""
-    text = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
-    return [int(word) for word in text.split()]
+    """The processes that a forked torchrun has started: by its fork server, through one more process each."""
+    return [pid for server in children(process.pid) for keeper in children(server) for pid in children(keeper)]
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_two_processes_come_to_the_answer_of_one(start: Start, alone: Path, tmp_path: Path) -> None:
@@ -104,7 +112,7 @@ def test_two_processes_come_to_the_answer_of_one(start: Start, alone: Path, tmp_
 @pytest.mark.parametrize("when", ["record.json", "candidates/residual-7/part0/step-*"])  # while measuring, or training
 def test_torchrun_starts_again_and_nothing_is_lost(start: Start, alone: Path, tmp_path: Path, when: str) -> None:
     run = tmp_path / "run"
-    process = start([*TORCHRUN, "--standalone", "--nproc-per-node", "2", "--max-restarts", "1"], run)
+    process = start([*FORKED, "--standalone", "--nproc-per-node", "2", "--max-restarts", "1"], run)
     wait_for(lambda: list(run.glob(when)), process)
     os.kill(workers(process)[1], signal.SIGKILL)
     output, _ = process.communicate(timeout=240)
@@ -135,7 +143,7 @@ def test_a_process_without_memory_to_measure_has_all_go_on_with_half(
     (tmp_path / "sitecustomize.py").write_text(STARVED)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     run = tmp_path / "run"
-    two = [*TORCHRUN, "--standalone", "--nproc-per-node", "2", "--max-restarts", "1"]
+    two = [*FORKED, "--standalone", "--nproc-per-node", "2", "--max-restarts", "1"]
     process = start(two, run, max_depth=3)
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
@@ -146,7 +154,7 @@ def test_a_process_without_memory_to_measure_has_all_go_on_with_half(
 
 
 def test_who_does_not_lead_is_silent_about_a_users_mistake(start: Start, tmp_path: Path) -> None:
-    two = [*TORCHRUN, "--standalone", "--nproc-per-node", "2"]
+    two = [*FORKED, "--standalone", "--nproc-per-node", "2"]
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").touch()
     for process, told in (
@@ -165,7 +173,7 @@ def test_ctrl_c_saves_and_another_number_of_processes_goes_on(
     start: Start, forks: ForkServer, alone: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    process = start([*TORCHRUN, "--standalone", "--nproc-per-node", "2"], run)
+    process = start([*FORKED, "--standalone", "--nproc-per-node", "2"], run)
     wait_for(lambda: list(run.glob("candidates/residual-7/part0/step-*")), process)
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=60)
@@ -209,16 +217,16 @@ def _remove(*names: str) -> None:
         subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
 
 
-def on(host: str, rank: int) -> list[str]:
+def on(rank: int) -> list[str]:
     """torchrun on one of the two hosts."""
     return [
-        "ip", "netns", "exec", host, "env", f"GLOO_SOCKET_IFNAME={WIRE}", sys.executable, *TORCHRUN, "--nnodes", "2",
-        "--node-rank", str(rank), "--nproc-per-node", "1", "--master-addr", "10.77.0.1", "--master-port", "29555",
+        *FORKED, "--nnodes", "2", "--node-rank", str(rank), "--nproc-per-node", "1", "--master-addr", "10.77.0.1",
+        "--master-port", "29555",
     ]  # fmt: skip
 
 
 def test_two_hosts_come_to_the_answer_of_one(start: Start, alone: Path, hosts: tuple[str, str], tmp_path: Path) -> None:
-    processes = [start(on(host, rank), tmp_path / "run") for rank, host in enumerate(hosts)]
+    processes = [start(on(rank), tmp_path / "run", host) for rank, host in enumerate(hosts)]
     for process in processes:
         output, _ = process.communicate(timeout=240)
         assert process.returncode == 0, output
@@ -227,7 +235,7 @@ def test_two_hosts_come_to_the_answer_of_one(start: Start, alone: Path, hosts: t
 
 def test_when_the_wire_is_cut_both_hosts_end(start: Start, hosts: tuple[str, str], tmp_path: Path) -> None:
     run = tmp_path / "run"
-    processes = [start(on(host, rank), run, epochs=400) for rank, host in enumerate(hosts)]
+    processes = [start(on(rank), run, host, epochs=400) for rank, host in enumerate(hosts)]
     wait_for(lambda: list(run.glob("candidates/residual-3/part0/step-*")), processes[0])
     _ip(f"-n {hosts[1]} link set {WIRE} down")
     until = time.monotonic() + 60

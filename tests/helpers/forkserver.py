@@ -108,6 +108,19 @@ class ForkServer:
                 env=env, pass_fds=[other.fileno()], stdin=DEVNULL, stdout=DEVNULL, start_new_session=True,
             )  # fmt: skip
 
+    @classmethod
+    def of_this_process(cls) -> ForkServer:
+        """A server that is a fork of this process. In what it starts this call never returns."""
+        server = cls.__new__(cls)
+        server._socket, other = socket.socketpair()
+        if os.fork():
+            other.close()
+            return server
+        server._socket.close()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        run(serve(other))
+        sys.exit()
+
     def __enter__(self) -> ForkServer:
         return self
 
@@ -244,6 +257,9 @@ def _become(request: dict[str, Any], status: int, null: int, out: int, err: int)
     module, *rest = request["args"]
     sys.path[0] = request["cwd"] if module == "-m" else str(Path(module).parent)
     sys.argv = rest if module == "-m" else [module, *rest]
+    for folder in request["env"].get("PYTHONPATH", "").split(os.pathsep):
+        if (Path(folder) / "sitecustomize.py").is_file():
+            runpy.run_path(f"{folder}/sitecustomize.py")
 
 
 def main() -> None:
@@ -252,7 +268,11 @@ def main() -> None:
     threads = sum(1 for _ in Path("/proc/self/task").iterdir()) if Path("/proc/self/task").is_dir() else 1
     assert threads == 1, f"{threads} threads: a fork would have one of them"
     gc.freeze()
-    args = serve(socket.socket(fileno=int(sys.argv[1])))
+    run(serve(socket.socket(fileno=int(sys.argv[1]))))
+
+
+def run(args: list[str] | None) -> None:
+    """Run the module or script that was asked for, if any was."""
     if args is None:
         return
     if args[0] == "-m":
