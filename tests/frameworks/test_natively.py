@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,59 +13,100 @@ import pytest
 from export_cases import CASES, export_of, pixels_of, wanted_of
 
 from deepenough.frameworks import parity
+from deepenough.frameworks.export import Export
 from deepenough.frameworks.parity import Check
 from deepenough.frameworks.target import DIFFERENCE, absent
 from deepenough.frameworks.targets import TARGETS
-from deepenough.frameworks.writer import write
+from deepenough.frameworks.writer import _stage, write
 from deepenough.weights.read import read
 
 pytestmark = [pytest.mark.frameworks, pytest.mark.timeout(1500)]
 
 READABLE = {name: target.readable for name, target in TARGETS.items() if target.readable}
-SPLIT = 3
+SPLIT = 2
 """Processes would take too long for one of them to write all networks, where two can."""
+
+KERAS = ("keras", "tensorflow", "litert")
+"""Targets that are written from one Keras model, by one process."""
+
+KERAS_ONCE = Path(__file__).with_name("keras_once.py")
+SINGLES = 2
+"""How many images are run one by one: a second after the first. More run so in test_exporting.py."""
+COUNT = 8
+"""How many images are run: seven at once, and the one that is left."""
 
 
 def grouped(names: list[str]) -> list:
     """Cases with the group of tests that share what was written."""
+
+    def marks(target: str, number: int) -> list[pytest.MarkDecorator]:
+        together = "keras" if target in KERAS else target
+        seconds = {"keras": 200, "torch": 60}.get(together, 20)
+        return [pytest.mark.xdist_group(f"{together}{number % SPLIT}"), pytest.mark.seconds(seconds)]
+
     return [
-        pytest.param(target, name, marks=pytest.mark.xdist_group(f"{target}{number % SPLIT}"), id=f"{target}-{name}")
+        pytest.param(target, name, marks=marks(target, number), id=f"{target}-{name}")
         for target in names
         for number, name in enumerate(CASES)
     ]
 
 
+def accepts(target: str, name: str) -> bool:
+    return not TARGETS[target].refusal(CASES[name]())
+
+
 @pytest.fixture(scope="session")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
-    """The folder of a network for a target. A third of all are written at once, when the first of them is asked for."""
+    """The folder of a network for a target. Half of all are written at once, when the first of them is asked for."""
     made: dict[tuple[str, int], Path] = {}
 
     def folder(target: str, name: str) -> Path:
         number = list(CASES).index(name) % SPLIT
         if (target, number) not in made:
-            root = tmp_path_factory.mktemp(f"{target}{number}")
-            names = [each for each in list(CASES)[number::SPLIT] if not TARGETS[target].refusal(CASES[each]())]
+            targets = KERAS if target in KERAS else (target,)
+            names = [each for each in list(CASES)[number::SPLIT] if any(map(accepts, targets, [each] * len(targets)))]
             exports = [export_of(each, CASES[each]()) for each in names]
-            write(
-                exports, TARGETS[target], [root / each for each in names], trained=True, reading_side=[64] * len(names)
-            )
-            made[target, number] = root
+            roots = {each: tmp_path_factory.mktemp(f"{each}{number}") for each in targets}
+            if len(targets) > 1:
+                write_together(exports, names, roots, tmp_path_factory.mktemp("staged"))
+            else:
+                folders = [roots[target] / each for each in names]
+                write(exports, TARGETS[target], folders, trained=True, reading_side=[64] * len(names))
+            made.update({(each, number): root for each, root in roots.items()})
         return made[target, number] / name
 
     return folder
 
 
+def write_together(exports: list[Export], names: list[str], roots: dict[str, Path], temporary: Path) -> None:
+    """Do what `write` does, for several targets in one process."""
+    jobs = []
+    for export, name in zip(exports, names, strict=True):
+        _stage(export, temporary / name)
+        for target, root in roots.items():
+            if not accepts(target, name):
+                continue
+            job = {"target": target, "staged": temporary / name, "folder": root / name, "trained": True, "side": 64}
+            jobs.append(json.dumps(job, default=str))
+    words = [sys.executable, "-P", str(KERAS_ONCE)]
+    done = subprocess.run(words, input="\n".join(jobs), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope="session")
-def checked(written: Callable[[str, str], Path]) -> Callable[[str, str], list[Check]]:
+def checked(written: Callable[[str, str], Path]) -> Iterator[Callable[[str, str], list[Check]]]:
     """How each runtime's logits compare with ours."""
     made: dict[tuple[str, str], list[Check]] = {}
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr(parity, "SINGLES", SINGLES)
+    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")  # JAX compiles for longer than it runs
 
     def checks(target: str, name: str) -> list[Check]:
         if (target, name) not in made:
-            names = list(CASES)[list(CASES).index(name) % SPLIT :: SPLIT]
-            names = [each for each in names if not TARGETS[target].refusal(CASES[each]())]
+            half = list(CASES)[list(CASES).index(name) % SPLIT :: SPLIT]
+            names = [each for each in half if accepts(target, each)]
             networks = [CASES[each]() for each in names]
-            pixels = [pixels_of(network) for network in networks]
+            pixels = [pixels_of(network, COUNT) for network in networks]
             made.update({(target, each): [] for each in names})
             for runtime in TARGETS[target].runtimes:
                 assert not absent(runtime.packages), f"{runtime.name} is not installed"
@@ -71,7 +115,8 @@ def checked(written: Callable[[str, str], Path]) -> Callable[[str, str], list[Ch
                     made[target, each] += parity.compare(version, answers, wanted_of(each, network, given))
         return made[target, name]
 
-    return checks
+    yield checks
+    monkeypatch.undo()
 
 
 @pytest.mark.parametrize(("target", "name"), grouped(list(TARGETS)))
@@ -81,7 +126,7 @@ def test_it_predicts_the_same(checked: Callable[[str, str], list[Check]], target
     checks = checked(target, name)
     assert len(checks) == 2 * len(TARGETS[target].runtimes)
     assert [check.batch for check in checks] == [1, 7] * len(TARGETS[target].runtimes)
-    assert [check.images for check in checks] == [7, 15] * len(TARGETS[target].runtimes)
+    assert [check.images for check in checks] == [SINGLES, COUNT] * len(TARGETS[target].runtimes)
     for check in checks:
         assert check.difference < DIFFERENCE
         assert check.same_top1 == check.images
