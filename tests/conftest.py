@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -86,6 +87,14 @@ def forks() -> Iterator[ForkServer]:
         pytest.skip("needs fork")
     with ForkServer() as server:
         yield server
+
+
+@pytest.fixture
+def _forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `multiprocessing` would spawn is forked from a process that has imported everything."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["deepenough.lab.run", "deepenough.lab.claims.batch_and_devices", "torch._dynamo"])
+    monkeypatch.setattr(multiprocessing, "get_context", lambda method: context)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,8 @@ from deepenough.cli.app import cli
 from deepenough.lab import CLAIMS, run
 from deepenough.lab.record import CONTRADICTED, NOT_SHOWN, SUPPORTED, Effect, Record, verdict
 
+pytestmark = pytest.mark.seconds(60)
+
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,7 +38,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", CLAIMS)
-@pytest.mark.usefixtures("tiny")
+@pytest.mark.usefixtures("tiny", "_forked_workers")
 def test_every_experiment_leaves_a_record(name: str, shapes: Path, tmp_path: Path) -> None:
     record, page = run(name, shapes, seeds=2, quick=True, limit=60, out=tmp_path / name)
     again = Record.model_validate_json((tmp_path / name / "record.json").read_text())

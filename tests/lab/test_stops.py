@@ -22,7 +22,10 @@ from deepenough.lab.run import experiment
 from deepenough.lab.workers import side_by_side
 from deepenough.training.interrupt import Interrupted
 
+pytestmark = pytest.mark.seconds(40)
 
+
+@pytest.mark.usefixtures("_forked_workers")
 @pytest.mark.parametrize("name", ["approximation", "batch-and-devices", "vanishing-gradient", "hierarchy"])
 def test_a_stop_ends_an_experiment(name: str, shapes: Path, tmp_path: Path) -> None:
     images = prepare(open_source(shapes))
@@ -75,6 +78,7 @@ def test_workers_answer_in_their_order() -> None:
     assert side_by_side(operator.truediv, [(1, 2), (3, 4)], lambda: None) == [0.5, 0.75]
 
 
+@pytest.mark.usefixtures("_forked_workers")
 @pytest.mark.parametrize(
     ("target", "given", "said"),
     [
