@@ -20,6 +20,8 @@ from deepenough.compare.contestants import SIDES, Side
 from deepenough.compare.page import figures, write_comparison
 from deepenough.nets import FAMILIES, NETWORKS, BatchNorm, Conv, Dropout, GlobalAvgPool, Network, Relu
 
+pytestmark = pytest.mark.seconds(45)
+
 Command = Callable[..., tuple[int, str, str]]
 
 TINY = Network("tiny", (3, 12, 12), (Conv(4), BatchNorm(), Relu(), Dropout(), Conv(5, 1), GlobalAvgPool()))

@@ -29,6 +29,8 @@ from deepenough.training.checkpoint import newest, shortened
 from deepenough.training.feed import Feed, Loader
 from deepenough.training.out_of_memory import ShortError, going_through, halved
 
+pytestmark = pytest.mark.seconds(40)
+
 LOCKSTEP = Path(__file__).with_name("lockstep.py")
 Start = Callable[..., list[Forked]]
 

@@ -30,7 +30,7 @@ from deepenough.training.result import Trained
 WEIGHTS = "model/weights.safetensors"
 
 pytest.importorskip("ray")
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.seconds(150)]
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,8 @@ from deepenough.model import load
 from deepenough.nets import loads, parameters
 from deepenough.training.gradient_statistics import IMAGES
 
+pytestmark = pytest.mark.seconds(25)
+
 Command = Callable[..., tuple[int, str, str]]
 
 

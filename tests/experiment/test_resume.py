@@ -19,6 +19,8 @@ from deepenough import DeepenoughError, Record, fit, record, resume
 from deepenough.search.candidates import CandidateTrainer
 from deepenough.training.interrupt import Interrupted
 
+pytestmark = pytest.mark.seconds(25)
+
 WEIGHTS = "model/weights.safetensors"
 
 

@@ -19,6 +19,8 @@ from deepenough.model import Model
 from deepenough.nets import NETWORKS
 from deepenough.nets.shapes import visits
 
+pytestmark = pytest.mark.seconds(15)
+
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_hottest_place_is_the_patch_that_alone_decides(method: str, patches_model: Model) -> None:

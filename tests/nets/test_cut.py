@@ -26,6 +26,8 @@ from deepenough.nets.build import build
 from deepenough.nets.cut import cut, cuts
 from deepenough.nets.shapes import visits
 
+pytestmark = pytest.mark.seconds(40)
+
 SIDE = 96  # the smallest that AlexNet takes
 
 

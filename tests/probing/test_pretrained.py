@@ -25,6 +25,8 @@ from deepenough.progress import Reporter
 from deepenough.report.tables import probing_table
 from deepenough.training.interrupt import Interrupted
 
+pytestmark = pytest.mark.seconds(45)
+
 TORCHVISION = [
     "features.0",
     *(f"features.{n}.{part}" for n in (3, 4, 6, 7, 9, 10, 11, 12) for part in ("squeeze", "expand1x1", "expand3x3")),

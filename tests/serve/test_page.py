@@ -20,7 +20,7 @@ from deepenough.cli.serve import listen
 from deepenough.serve.app import make_app
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+pytestmark = [pytest.mark.skipif(BROWSER is None, reason="no Chromium here"), pytest.mark.seconds(20)]
 
 DROP = """async ([name, bytes, kind]) => {
   const data = new DataTransfer();

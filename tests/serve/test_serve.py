@@ -27,6 +27,8 @@ from deepenough.serve.app import make_app
 from deepenough.serve.batcher import Batcher, FullError
 from deepenough.serve.limits import Limits
 
+pytestmark = pytest.mark.seconds(20)
+
 RAW = {"Content-Type": "application/octet-stream"}
 
 

@@ -25,6 +25,8 @@ from deepenough.training.recipe import Recipe
 from deepenough.training.result import WEIGHTS, Trained
 from deepenough.training.train import train
 
+pytestmark = pytest.mark.seconds(20)
+
 RECIPE = Recipe(epochs=3, batch=16, augment=Augment(shift=0.05, flip=True), ema=0.9)
 TRAIN, HELD_OUT = np.arange(64), np.arange(64, 96)
 
