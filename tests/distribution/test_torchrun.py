@@ -109,7 +109,7 @@ def test_two_processes_come_to_the_answer_of_one(start: Start, alone: Path, tmp_
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux's /proc")
-@pytest.mark.parametrize("when", ["record.json", "candidates/residual-7/part0/step-*"])  # while measuring, or training
+@pytest.mark.parametrize("when", ["record.json", "candidates/residual-7/fold0/step-*"])  # while measuring, or training
 def test_torchrun_starts_again_and_nothing_is_lost(start: Start, alone: Path, tmp_path: Path, when: str) -> None:
     run = tmp_path / "run"
     process = start([*FORKED, "--standalone", "--nproc-per-node", "2", "--max-restarts", "1"], run)
@@ -117,7 +117,7 @@ def test_torchrun_starts_again_and_nothing_is_lost(start: Start, alone: Path, tm
     os.kill(workers(process)[1], signal.SIGKILL)
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
-    assert "going on with" in output
+    assert "resuming" in output
     same_answer(run, alone)
 
 
@@ -148,7 +148,7 @@ def test_a_process_without_memory_to_measure_has_all_go_on_with_half(
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
     assert "images at once on one of 2 processes" in output
-    assert "going on with" in output
+    assert "resuming" in output
     batch = record.load(run).recipe["batch"]
     assert {json.loads(path.read_text())["chosen"]["micro_batch"] for path in run.rglob("*.way.json")} == {batch // 4}
 
@@ -174,7 +174,7 @@ def test_ctrl_c_saves_and_another_number_of_processes_goes_on(
 ) -> None:
     run = tmp_path / "run"
     process = start([*FORKED, "--standalone", "--nproc-per-node", "2"], run)
-    wait_for(lambda: list(run.glob("candidates/residual-7/part0/step-*")), process)
+    wait_for(lambda: list(run.glob("candidates/residual-7/fold0/step-*")), process)
     os.killpg(process.pid, signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode != 0
@@ -236,7 +236,7 @@ def test_two_hosts_come_to_the_answer_of_one(start: Start, alone: Path, hosts: t
 def test_when_the_wire_is_cut_both_hosts_end(start: Start, hosts: tuple[str, str], tmp_path: Path) -> None:
     run = tmp_path / "run"
     processes = [start(on(rank), run, host, epochs=400) for rank, host in enumerate(hosts)]
-    wait_for(lambda: list(run.glob("candidates/residual-3/part0/step-*")), processes[0])
+    wait_for(lambda: list(run.glob("candidates/residual-3/fold0/step-*")), processes[0])
     _ip(f"-n {hosts[1]} link set {WIRE} down")
     until = time.monotonic() + 60
     for process in processes:
