@@ -17,13 +17,13 @@ from torch import nn
 
 from deepenough.data.cache import Cache, cache_folder
 from deepenough.data.images import Images
+from deepenough.data.split import Index
 from deepenough.errors import DeepenoughError
 from deepenough.nets import Network
 from deepenough.nets.build import build
 from deepenough.nets.cut import HEAD, SCALE, Cut, cut, cuts
 from deepenough.nets.shapes import visits
 from deepenough.progress import Reporter
-from deepenough.search.folds import Index
 from deepenough.training.device import place
 from deepenough.training.evaluate import evaluation_batch
 from deepenough.training.feed import Loader, normalise

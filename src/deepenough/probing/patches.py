@@ -12,13 +12,13 @@ import torch
 from PIL import Image
 
 from deepenough.data.images import Images
+from deepenough.data.split import Index
 from deepenough.model import Model
 from deepenough.nets import depth
 from deepenough.nets.cut import Cut, cut, cuts
 from deepenough.nets.receptive_field import Field, extents
 from deepenough.record import PICTURE_FOLDER
 from deepenough.record.schema import Patches
-from deepenough.search.folds import Index
 from deepenough.training.evaluate import evaluation_batch
 from deepenough.training.feed import Loader, normalise
 

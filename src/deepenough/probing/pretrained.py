@@ -12,6 +12,7 @@ from safetensors.torch import load, save
 from deepenough.data.decode import header
 from deepenough.data.finding import ImageError
 from deepenough.data.sources import Source
+from deepenough.data.split import Index
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.options import Options
 from deepenough.files import write_whole
@@ -19,7 +20,6 @@ from deepenough.probing.linear_probe import LinearProbe
 from deepenough.probing.probe import Probing, initial_state
 from deepenough.progress import Reporter
 from deepenough.search.architectures import Architecture, cut_architectures
-from deepenough.search.folds import Index
 from deepenough.training.device import choose_device
 from deepenough.weights import Weights, load_weights
 

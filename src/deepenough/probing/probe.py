@@ -13,7 +13,7 @@ import torch
 
 from deepenough.data.images import Images
 from deepenough.data.sources import open_source
-from deepenough.data.split import make_folds, sample
+from deepenough.data.split import Index, make_folds, sample
 from deepenough.evaluation.metrics import accuracy
 from deepenough.experiment.options import Options
 from deepenough.nets import Network, depth, macs, parameters
@@ -25,7 +25,6 @@ from deepenough.probing.images import images_for_weights
 from deepenough.probing.linear_probe import LinearProbe, fit_probe, out_of_fold
 from deepenough.progress import Reporter
 from deepenough.record.schema import Probe, ProbingRecord
-from deepenough.search.folds import Index
 from deepenough.search.question import Question
 from deepenough.search.rules import points
 from deepenough.search.statistics import Hits, Strata, paired_difference, z_score

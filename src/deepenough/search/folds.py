@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from deepenough.data.images import Images
+from deepenough.data.split import Index
 from deepenough.search.question import DecisionBasis
 from deepenough.search.statistics import resolution
 from deepenough.training.gradient_statistics import signal_images
 
-Index = npt.NDArray[np.int64]
 FOLDS = 4  # each candidate then costs three trainings on all of the images
 
 
