@@ -43,7 +43,7 @@ def main() -> None:
     kept = given.pop("folder")
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as temporary:
-        compare(Options(**given), kept or Path(temporary))
+        compare(Options.of(**given), kept or Path(temporary))
 
 
 def compare(asked: Options, folder: Path) -> None:

@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--margin", type=float, default=0.01)
     given = vars(parser.parse_args())
     keep_freed_memory()
-    asked = Options(**given)
+    asked = Options.of(**given)
     source = open_source(asked.data)
     reporter = Lines()
     with tempfile.TemporaryDirectory() as folder:

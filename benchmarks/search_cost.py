@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--max-depth", type=int)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seed", type=int, default=0)
-    asked = Options(**vars(parser.parse_args()), folds=1)
+    asked = Options.of(**vars(parser.parse_args()), folds=1)
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         source, reporter = open_source(asked.data), Reporter()

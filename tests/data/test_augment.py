@@ -220,7 +220,7 @@ def test_mirrors_only_where_sensible():
 @pytest.mark.parametrize(
     ("given_", "message"),
     [({"rotation": 181}, "--rotation 181: expected 0 to 180"), ({"crop": 0}, "--crop 0: expected 0.01 to 1"),
-     ({"mixup": -1}, "--mixup -1: expected 0 and more"), ({"vertical_flip": 2}, "--vertical-flip 2")],
+     ({"mixup": -1}, "--mixup -1: expected at least 0"), ({"vertical_flip": 2}, "--vertical-flip 2")],
 )  # fmt: skip
 def test_limits_name_the_option(given_, message):
     with pytest.raises(DeepenoughError, match=message):

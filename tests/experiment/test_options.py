@@ -13,7 +13,7 @@ from deepenough.experiment.options import Options
 
 share = st.floats(0.001, 0.999)
 options = st.builds(
-    Options,
+    Options.of,
     data=st.none() | st.text(),
     target=st.none() | share,
     family=st.lists(st.sampled_from(["residual", "plain", "inception"]), min_size=1, unique=True).map(tuple),
@@ -25,8 +25,11 @@ options = st.builds(
     folds=st.none() | st.integers(1, 10),
     time_limit=st.none() | st.floats(1, 1e6),
     seed=st.integers(0, 2**31),
-    switches=st.dictionaries(st.sampled_from(["rotation", "shift"]), st.floats(0, 1)),
+    switches=st.dictionaries(st.sampled_from(["rotation", "shift"]), st.floats(0, 0.9)),
     tensorboard=st.booleans(),
+    epochs=st.none() | st.integers(1, 99),
+    class_weights=st.none() | st.booleans(),
+    flip=st.none() | st.booleans(),
 )
 
 
@@ -44,7 +47,7 @@ def test_an_unknown_option_names_the_nearest() -> None:
     ("wrong", "expected"),
     [
         ({"target": 95}, "for 95% write 0.95"),
-        ({"margin": 2}, "for 2 points write 0.02"),
+        ({"margin": 2}, "for 2% write 0.02"),
         ({"metric": "top2"}, "nearest is top1"),
         ({"minimize": "deph"}, "nearest is depth"),
         ({"weights": "x", "scratch": True}, "--scratch does not"),
@@ -59,7 +62,7 @@ def test_an_unknown_option_names_the_nearest() -> None:
 )
 def test_what_makes_no_sense_is_an_error(wrong: dict[str, object], expected: str) -> None:
     with pytest.raises(DeepenoughError, match=expected):
-        Options(**wrong)  # type: ignore[arg-type]
+        Options.of(**wrong)
 
 
 def test_the_budget_follows_the_question() -> None:

@@ -247,7 +247,7 @@ def test_a_misspelt_framing_or_missing_file_is_said(
     assert "none.pth" in errors
     status, _, errors = command("probe", shapes, "--weights", "x", "--margin", 5)
     assert status == 2
-    assert "for 5 points write 0.05" in errors
+    assert "for 5% write 0.05" in errors
     status, _, errors = command("fit", shapes, "--weights", "x", "--scratch")
     assert status == 2
     assert "--scratch does not" in errors

@@ -259,7 +259,7 @@ def test_evaluation_counts_each_image_once_and_in_order(images: Any, monkeypatch
 def test_recipes_check_their_values() -> None:
     with pytest.raises(DeepenoughError, match="adamw"):
         Recipe(optimizer="adam")
-    with pytest.raises(DeepenoughError, match="epochs 0: it has to be at least 1"):
+    with pytest.raises(DeepenoughError, match="--epochs 0: expected at least 1"):
         Recipe(epochs=0)
     with pytest.raises(DeepenoughError, match="lr -1"):
         Recipe(lr=-1.0)

@@ -8,33 +8,39 @@ from typing import Any
 
 import click
 
-from deepenough.cli.options import augmentation_options, switches_of
+from deepenough.cli.options import data_argument, from_schema, given
 from deepenough.errors import DeepenoughError
+from deepenough.schema import Section
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 @click.command()
-@click.argument("data", required=False)
-@augmentation_options
+@data_argument()
+@from_schema(
+    Section.AUGMENTATION,
+    "size",
+    "seed",
+    augment={"otherwise": "standard"},
+    size={"otherwise": "their own where all have the same, up to 64; else 64"},
+)
 @click.option("--out", type=click.Path(path_type=Path), metavar="PATH", help="The picture; with --times a folder.")
-@click.option("--times", type=click.IntRange(min=1), help="Write the training images, each so many times augmented.")
-@click.option("--size", type=int, help="Side to which images are resized.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-def augment(data: str | None, out: Path | None, times: int | None, size: int | None, seed: int, **options: Any) -> None:
-    """Draw originals beside their augmentations, or write the enlarged data set."""
+@click.option("--times", type=click.IntRange(min=1), help="Write the training images, each augmented this many times.")
+def augment(data: str | None, out: Path | None, times: int | None, **options: Any) -> None:
+    """Draw originals beside their augmentations, or write an enlarged data set."""
     from deepenough.cli.console import Console
     from deepenough.data.augment import Augment
     from deepenough.data.contact_sheet import contact_sheet, enlarge
     from deepenough.data.images import prepare
     from deepenough.data.sources import open_source
 
-    strength = options.pop("augment") or "standard"
+    options = given(options)
+    strength, size, seed = options.pop("augment", "standard"), options.pop("size", None), options.pop("seed", 0)
     source, console = open_source(data), Console()
     with console.bars() as bars:
         with bars.task("reading images") as advance:
             images = prepare(source, size=size, seed=seed, progress=advance)
-        policy = replace(Augment.named(strength, images.mirror), **switches_of(options))
+        policy = replace(Augment.named(strength, images.mirror), **options)
         if times is None:
             path = out or Path(f"{Path(source.name).stem or 'images'}-augmented.png")
             if path.suffix.lower() not in PICTURES:

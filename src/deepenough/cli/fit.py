@@ -7,47 +7,66 @@ from typing import Any
 
 import click
 
-from deepenough.cli.options import search_options, switches_of
+from deepenough.cli.options import InSection, Sectioned, data_argument, from_schema, given
 from deepenough.errors import DeepenoughError
+from deepenough.schema import Section
 
 NOT_MET = 3
 WITH_RESUME = ("resumed", "ray", "processes")
 
 
-@click.command()
-@search_options
-@click.option("--out", type=click.Path(path_type=Path), metavar="RUN", help="Folder of the run.  [default: runs/...]")
+@click.command(cls=Sectioned)
+@data_argument()
+@from_schema(*Section)
+@click.option(
+    "--out",
+    cls=InSection,
+    section=Section.OUTPUT,
+    common=True,
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Folder of the run.",
+    otherwise="runs/DATA-1, or the next number that is free",
+)
 @click.option(
     "--resume",
     "resumed",
+    cls=InSection,
+    section=Section.OUTPUT,
+    common=True,
     type=click.Path(path_type=Path),
     metavar="RUN",
     help="Go on with a run that was stopped, from its newest checkpoint.",
 )
 @click.option(
     "--ray",
+    cls=InSection,
+    section=Section.SPEED,
     is_flag=False,
     flag_value="local",
     metavar="[ADDRESS]",
-    help="Train candidates side by side on a Ray cluster; without ADDRESS on one that is started here.",
+    help="Train candidates side by side on a Ray cluster, or without ADDRESS on a new one on this machine.",
 )
-@click.option("--processes", type=click.IntRange(min=1), help="With --ray: how many train each candidate together.")
+@click.option(
+    "--processes",
+    cls=InSection,
+    section=Section.SPEED,
+    type=click.IntRange(min=1),
+    help="With --ray: processes that train each candidate together.",
+    otherwise="1",
+)
 @click.pass_context
 def fit(ctx: click.Context, /, data: str | None, resumed: Path | None, **options: Any) -> None:
     """Find the shallowest network that does the task.
 
-    DATA is a folder of class folders (with or without train, validation and test folders), a CSV of path and
-    label, a Parquet file or folder, WebDataset's tar shards, a folder of IDX files, digits, fashion-mnist, or hf:NAME.
-    Without DATA: digits.
+    Shows the evidence, and keeps the model, a record and a report in the folder of the run. Ctrl-C loses nothing:
+    --resume goes on.
     """
     if resumed is not None:
-        given = [p.opts[0] for p in ctx.command.params if _given(ctx, p) and p.name not in WITH_RESUME]
-        if given:
-            raise DeepenoughError(f"--resume takes everything from the run; leave out {', '.join(given)}")
-        options = {"ray": options["ray"], "processes": options["processes"]}
-    else:
-        options["switches"] = switches_of(options)
-    ctx.exit(run(data, resumed, **{**options, "processes": options["processes"] or 1}))
+        too_many = [p.opts[0] for p in ctx.command.params if _given(ctx, p) and p.name not in WITH_RESUME]
+        if too_many:
+            raise DeepenoughError(f"--resume takes everything from the run; leave out {', '.join(too_many)}")
+    ctx.exit(run(data, resumed, **given(options)))
 
 
 def _given(ctx: click.Context, parameter: click.Parameter) -> bool:

@@ -1,176 +1,128 @@
-"""Options that several commands share."""
+"""Options of commands, made from the schema; and help in sections."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import click
 
 from deepenough.cli.types import Size, Time
+from deepenough.experiment.options import fit_options
+from deepenough.schema import Option, Section
 
-STRENGTHS = ("none", "light", "standard", "strong")
-PRECISIONS = ("float32", "tf32", "bfloat16", "float16", "float64")
-FAMILIES = ("residual", "plain", "inception")
-
-
-def augmentation_options(command: Callable[..., None]) -> Callable[..., None]:
-    """A named strength, and switches for single kinds that override it."""
-    switches = (
-        click.option("--augment", type=click.Choice(STRENGTHS), help="Named strength of the augmentation."),
-        click.option("--rotation", type=float, metavar="DEGREES", help="Largest rotation."),
-        click.option("--shift", type=float, metavar="SHARE", help="Largest shift, as a share of the image's side."),
-        click.option("--zoom", type=float, metavar="SHARE", help="Largest zoom in or out, as a share."),
-        click.option("--crop", type=float, metavar="AREA", help="Smallest area of a random crop, 1 for none."),
-        click.option("--flip/--no-flip", default=None, help="Mirror images (off for digits and letters by default)."),
-        click.option("--vertical-flip/--no-vertical-flip", default=None, help="Upside-down images."),
-        click.option("--brightness", type=float, metavar="SHARE", help="Largest change of brightness."),
-        click.option("--contrast", type=float, metavar="SHARE", help="Largest change of contrast."),
-        click.option("--saturation", type=float, metavar="SHARE", help="Largest change of saturation."),
-        click.option("--erase", type=float, metavar="CHANCE", help="Chance of erasing a random rectangle."),
-        click.option("--mixup", type=float, metavar="ALPHA", help="Mix pairs of images, 0 for none."),
-        click.option("--cutmix", type=float, metavar="ALPHA", help="Paste patches of other images, 0 for none."),
-    )
-    for option in reversed(switches):
-        command = option(command)
-    return command
+Function = Callable[..., Any]
+COMMON = "Most used options"
+COLUMN = 30  # of the help texts
+TYPES: dict[str, click.ParamType[Any]] = {"TIME": Time(), "SIZE": Size()}
+BASES: dict[str, click.ParamType[Any]] = {"int": click.INT, "float": click.FLOAT, "str": click.STRING}
 
 
-SWITCHES = (
-    "rotation", "shift", "zoom", "crop", "flip", "vertical_flip", "brightness", "contrast", "saturation", "erase",
-    "mixup", "cutmix",
-)  # fmt: skip
+class OneOf(click.Choice[str]):
+    """A choice whose values are looked up when they are needed: some take long to import."""
+
+    def __init__(self, option: Option) -> None:
+        self.option = option
+        self.case_sensitive = True
+
+    @cached_property
+    def choices(self) -> tuple[str, ...]:  # type: ignore[override]
+        return self.option.known
 
 
-def switches_of(options: dict[str, Any]) -> dict[str, Any]:
-    """Take the single augmentation switches that were given out of `options`."""
-    given = {name: options.pop(name) for name in SWITCHES}
-    return {name: value for name, value in given.items() if value is not None}
+class InSection(click.Option):
+    """An option with its section of the help; its default may be told in words."""
+
+    def __init__(self, *args: Any, section: Section, common: bool = False, otherwise: str = "", **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.section = COMMON if common else section
+        self.otherwise = otherwise
+
+    def get_help_extra(self, ctx: click.Context) -> Any:
+        extra = super().get_help_extra(ctx)
+        return {**extra, "default": self.otherwise} if self.otherwise and not self.required else extra
 
 
-def weights_options(*, required: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Which pretrained weights, and what a file does not say of them."""
-    options = (
-        click.option(
-            "--weights",
-            required=required,
-            metavar="NAME|FILE",
-            help="Pretrained weights to start from: a name (`deepenough weights list`) or a file."
-            + ("" if required else "  [default: for photos, good ones; else none]"),
-        ),
-        click.option("--network", help="The network that a file of weights is for, where several fit."),
-        click.option(
-            "--framing",
-            type=click.Choice(("source", "whole")),
-            default="source" if required else "whole",
-            show_default=True,
-            help="What a pretrained network sees of an image: its source's centre crop, or all that the shape allows.",
-        ),
-        click.option("--preprocess", metavar="SOURCE", help="What a file of weights expects of images: caffe-bgr, ..."),
-    )
+class Sectioned(click.Command):
+    """A command whose help has a section for each group of options, after the few that most people need."""
 
-    def add(command: Callable[..., None]) -> Callable[..., None]:
-        for option in reversed(options):
-            command = option(command)
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for section in (COMMON, *Section):
+            parameters = [p for p in self.get_params(ctx) if getattr(p, "section", Section.OUTPUT) == section]
+            rows = [row for p in parameters if isinstance(p, click.Option) and (row := p.get_help_record(ctx))]
+            if rows:
+                with formatter.section(section):
+                    # Padded, so that the texts of all sections begin in one column.
+                    formatter.write_dl([(first.ljust(COLUMN), text) for first, text in rows], col_max=COLUMN)
+
+
+def from_schema(*names: str, **changes: dict[str, Any]) -> Callable[[Function], Function]:
+    """Add the options of `fit` with these names to a command.
+
+    Args:
+        names: of options; a section stands for all its options.
+        changes: for an option by its name, the fields of `Option` that are different for this command, and `required`.
+    """
+    known = fit_options()
+    wanted = {each.name: each for name in names for each in _named(name, known)}
+
+    def add(command: Function) -> Function:
+        for name, each in reversed(wanted.items()):
+            command = _parameter(each, dict(changes.get(name, {})))(command)
         return command
 
     return add
 
 
-def search_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The question and the recipe, which `fit` and `plan` have in common."""
-    options: tuple[Callable[..., Any], ...] = (
-        click.argument("data", required=False),
-        click.option("--target", type=float, metavar="SHARE", help="The accuracy that you need, as 0.95."),
-        weights_options(required=False),
-        click.option("--scratch", is_flag=True, help="Train from scratch, also where the images are photos."),
-        click.option(
-            "--family",
-            multiple=True,
-            type=click.Choice(FAMILIES),
-            help="Family of networks, trained from scratch; give it again for more.  [default: residual]",
-        ),
-        click.option(
-            "--width", multiple=True, type=float, help="Width factor of the family; give it again.  [default: 1]"
-        ),
-        click.option(
-            "--max-depth", type=int, help="Deepest network of the search space.  [default: 16 blocks a level]"
-        ),
-        click.option(
-            "--margin",
-            type=float,
-            default=0.01,
-            show_default=True,
-            metavar="SHARE",
-            help="How much worse than the best is still good enough, without a target.",
-        ),
-        click.option(
-            "--minimize",
-            type=click.Choice(("depth", "parameters", "macs")),
-            default="depth",
-            show_default=True,
-            help="What to keep small.",
-        ),
-        click.option(
-            "--metric",
-            type=click.Choice(("top1", "balanced")),
-            default="top1",
-            show_default=True,
-            help="What accuracy means: balanced gives every class the same weight.",
-        ),
-        click.option(
-            "--budget",
-            type=float,
-            help="What the search may cost: with a target, trying depths below one that meets it stops at so many "
-            "trainings of the chosen network; without, it is a share of training the whole search space.  "
-            "[default: 2 and 0.5]",
-        ),
-        click.option(
-            "--folds",
-            type=int,
-            help="Judge on out-of-fold predictions in so many folds; 1 for the validation "
-            "split.  [default: 4 folds where that split is too small]",
-        ),
-        click.option(
-            "--time-limit", type=Time(), help="Stop after this long and answer from what there is: 90s, 20m, 1h."
-        ),
-        click.option("--size", type=int, help="Side to which images are resized.  [default: their own up to 64]"),
-        click.option("--limit", type=int, help="Use at most so many images of each split, for a quick look."),
-        click.option(
-            "--cache-limit",
-            type=Size(),
-            help="Decoded images that take more than this on disk are read anew whenever they are needed.  "
-            "[default: a third of what is free, at most 20GiB]",
-        ),
-        click.option("--epochs", type=int, help="Passes over the training images.  [default: by their number]"),
-        click.option("--batch", type=int, help="Images a step."),
-        click.option("--lr", type=float, help="Peak learning rate.  [default: a range test for each candidate]"),
-        click.option("--optimizer", type=click.Choice(("sgd", "adamw")), help="SGD has Nesterov momentum."),
-        click.option("--momentum", type=float, help="Of SGD; the first beta of AdamW."),
-        click.option("--weight-decay", type=float, help="Not applied to norms and biases."),
-        click.option("--schedule", type=click.Choice(("onecycle", "cosine", "constant")), help="Of the learning rate."),
-        click.option(
-            "--warmup", type=float, metavar="SHARE", help="Share of the steps in which the learning rate rises."
-        ),
-        click.option("--label-smoothing", type=float, metavar="SHARE"),
-        click.option("--clip", type=float, metavar="NORM", help="Largest norm of the gradient, 0 for none."),
-        click.option("--ema", type=float, metavar="DECAY", help="Of the moving average of the weights, 0 for none."),
-        click.option(
-            "--patience", type=int, help="End a training after so many epochs without a better accuracy, 0 for never."
-        ),
-        click.option("--class-weights", is_flag=True, help="Weigh rare classes up in training."),
-        click.option(
-            "--precision", type=click.Choice(PRECISIONS), help="[default: the fastest, by a short measurement]"
-        ),
-        click.option(
-            "--compile/--no-compile", "compiled", default=None, help="[default: where it pays back within this run]"
-        ),
-        click.option("--device", type=click.Choice(("cpu", "cuda", "mps")), help="[default: the best that there is]"),
-        click.option("--threads", type=int, help="Processor threads."),
-        augmentation_options,
-        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
-        click.option("--tensorboard", is_flag=True, help="Write curves for TensorBoard into the run too."),
+def _named(name: str, known: dict[str, Option]) -> Iterator[Option]:
+    if isinstance(name, Section):
+        yield from (each for each in known.values() if each.section is name and each.name != "data")
+    else:
+        yield known[name]
+
+
+def _parameter(each: Option, changes: dict[str, Any]) -> Callable[[Function], Function]:
+    required = changes.pop("required", False)
+    each = replace(each, **changes)
+
+    def check(_: click.Context, __: click.Parameter, value: Any) -> Any:
+        if value is not None:  # given
+            each.check(value)
+        return value
+
+    how: dict[str, Any] = {"help": each.help, "section": each.section, "common": each.common, "callback": check}
+    how |= {"otherwise": default_in_words(each), "required": required, "default": None}
+    names = [each.name, each.spelled]
+    if each.base == "bool":
+        on_off = each.section is Section.AUGMENTATION or bool(each.otherwise)
+        names[1] += f"/--no-{each.spelled[2:]}" if on_off else ""
+        how |= {"is_flag": True}
+    else:
+        kind = OneOf(each) if each.choices else TYPES.get(each.unit) or BASES[each.base]
+        how |= {"type": kind, "multiple": each.several}
+        if not each.choices:
+            how["metavar"] = each.unit or ("N" if each.base == "int" else None)
+    return click.option(*names, cls=InSection, **how)
+
+
+def default_in_words(each: Option) -> str:
+    """The default of an option, or what stands for it; empty where nothing is to be said."""
+    if each.otherwise or each.section is Section.AUGMENTATION:
+        return each.otherwise
+    return (
+        "" if each.default in (None, False, ()) else f"{each.default:g}" if each.base == "float" else str(each.default)
     )
-    for option in reversed(options):
-        command = option(command)
-    return command
+
+
+def given(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given."""
+    return {name: value for name, value in options.items() if value not in (None, ())}
+
+
+def data_argument(help_text: str | None = None, *, required: bool = False) -> Callable[[Function], Function]:
+    """DATA, the images that a command works on."""
+    each = fit_options()["data"]
+    text = help_text or each.help + f"  [default: {each.otherwise}]" * (not required)
+    return click.argument("data", required=required, help=text)

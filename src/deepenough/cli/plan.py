@@ -6,16 +6,18 @@ from typing import Any
 
 import click
 
-from deepenough.cli.options import search_options, switches_of
+from deepenough.cli.options import InSection, Sectioned, data_argument, from_schema, given
+from deepenough.schema import Section
 
 
-@click.command()
-@search_options
-@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+@click.command(cls=Sectioned)
+@data_argument()
+@from_schema(*(section for section in Section if section is not Section.OUTPUT))
+@click.option("--json", "as_json", cls=InSection, section=Section.OUTPUT, is_flag=True, help="Print the plan as JSON.")
 def plan(data: str | None, as_json: bool, **options: Any) -> None:
-    """Say how long `fit` will take and how much memory, by a few training steps.
+    """Estimate the time and memory that `fit` takes, from a few training steps.
 
-    DATA and the options are those of `deepenough fit`. Nothing is kept but what was measured, in the cache.
+    DATA and options are those of `deepenough fit`. Nothing is kept except the measurements, in the cache.
     """
     from deepenough.cli.console import Console
     from deepenough.experiment import fit as experiment
@@ -25,7 +27,7 @@ def plan(data: str | None, as_json: bool, **options: Any) -> None:
     keep_freed_memory()
     console = Console()
     with console.bars() as bars:
-        found = experiment.plan(data, reporter=bars, switches=switches_of(options), **options)
+        found = experiment.plan(data, reporter=bars, **given(options))
     if as_json:
         click.echo(found.model_dump_json(indent=1, exclude_none=True))
     else:

@@ -6,30 +6,33 @@ from typing import Any
 
 import click
 
-from deepenough.cli.options import weights_options
+from deepenough.cli.options import data_argument, from_schema, given
 
 
 @click.command()
-@click.argument("data", required=False)
-@weights_options(required=True)
-@click.option(
-    "--margin",
-    type=float,
-    default=0.01,
-    show_default=True,
-    metavar="SHARE",
-    help="How much worse than the best place is still good enough.",
+@data_argument()
+@from_schema(
+    "weights",
+    "network",
+    "preprocess",
+    "framing",
+    "margin",
+    "size",
+    "limit",
+    "device",
+    "threads",
+    "seed",
+    weights={"required": True},
+    framing={"otherwise": "source"},
+    margin={"help": "How much worse than the best depth is still good enough."},
+    size={"otherwise": "that of the weights"},
+    seed={"help": "Seed of the split, and of the folds."},
 )
-@click.option("--size", type=int, help="Side to which images are resized.  [default: that of the weights]")
-@click.option("--limit", type=int, help="Use at most so many images of each split, for a quick look.")
-@click.option("--device", type=click.Choice(("cpu", "cuda", "mps")), help="[default: the best that there is]")
-@click.option("--threads", type=int, help="Processor threads.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="The table as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def probe(data: str | None, as_json: bool, threads: int | None, **options: Any) -> None:
-    """Tell how much of the task is solved at every depth of a trained network.
+    """Show how much of the task is solved at every depth of a pretrained network.
 
-    One pass over the images, a linear probe at every place where the network can be cut. Test images stay unseen.
+    One pass over the images, and a linear probe wherever the network can be cut. Test images stay unseen.
     """
     import torch
 
@@ -42,7 +45,7 @@ def probe(data: str | None, as_json: bool, threads: int | None, **options: Any) 
     torch.set_num_threads(threads or torch.get_num_threads())
     console = Console()
     with console.bars() as bars:
-        found = measure(data, reporter=bars, **options)
+        found = measure(data, reporter=bars, **given(options))
     if as_json:
         click.echo(found.model_dump_json(indent=1))
     else:

@@ -2,44 +2,55 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
-from deepenough.errors import DeepenoughError, unknown
+from deepenough.errors import unknown
+from deepenough.schema import Section, check, option
+
+
+def _switch(default: float | bool, text: str, **more: Any) -> Any:
+    return option(default, text, Section.AUGMENTATION, **more)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Augment:
     """How far images are changed at most; every image draws its own change. The defaults change nothing.
 
-    `rotation` in degrees; `shift` as a share of the side, each way; `zoom` as a share, in and out; `crop` the smallest
-    share of the area that a random crop keeps (1: no crop). `brightness`, `contrast` and `saturation` scale by a factor
-    in 1 - x to 1 + x. `erase` is the chance that a rectangle is covered. `mixup` and `cutmix` are the alpha of the Beta
-    distribution of the share (0: off); where both are on, each image takes one of the two.
+    Where both mixup and cutmix are on, each image takes one of the two.
     """
 
-    rotation: float = 0.0
-    shift: float = 0.0
-    zoom: float = 0.0
-    crop: float = 1.0
-    flip: bool = False
-    vertical_flip: bool = False
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    erase: float = 0.0
-    mixup: float = 0.0
-    cutmix: float = 0.0
+    rotation: float = _switch(0.0, "Largest rotation, each way.", unit="DEGREES", least=0, most=180)
+    shift: float = _switch(
+        0.0, "Largest shift, each way, as a share of the image's side.", unit="SHARE", least=0, most=0.9
+    )
+    zoom: float = _switch(0.0, "Largest zoom, in and out, as a share.", unit="SHARE", least=0, most=0.9)
+    crop: float = _switch(
+        1.0, "Smallest share of the area that a random crop keeps; 1 for no crop.", unit="SHARE", least=0.01, most=1
+    )
+    flip: bool = _switch(
+        False, "Mirror images left to right.", otherwise="by the strength, and never for digits and letters"
+    )
+    vertical_flip: bool = _switch(False, "Turn images upside down.")
+    brightness: float = _switch(0.0, "Largest change of brightness.", unit="SHARE", least=0, most=1)
+    contrast: float = _switch(0.0, "Largest change of contrast.", unit="SHARE", least=0, most=1)
+    saturation: float = _switch(0.0, "Largest change of saturation.", unit="SHARE", least=0, most=1)
+    erase: float = _switch(
+        0.0, "Probability of covering a random rectangle with the mean colour.", unit="PROBABILITY", least=0, most=1
+    )
+    mixup: float = _switch(
+        0.0,
+        "Blend pairs of images and labels; alpha of the Beta distribution, 0 for none.",
+        unit="ALPHA",
+        least=0,
+    )
+    cutmix: float = _switch(
+        0.0, "Paste patches of other images and mix the labels; alpha as for mixup, 0 for none.", unit="ALPHA", least=0
+    )
 
     def __post_init__(self) -> None:
-        limits = {"rotation": 180.0, "mixup": math.inf, "cutmix": math.inf, "zoom": 0.9, "shift": 0.9}
-        for entry in fields(self):
-            value, most = getattr(self, entry.name), limits.get(entry.name, 1.0)
-            least = 0.01 if entry.name == "crop" else 0.0
-            if not least <= value <= most:
-                upto = f"{least:g} to {most:g}" if most < math.inf else f"{least:g} and more"
-                raise DeepenoughError(f"--{entry.name.replace('_', '-')} {value}: expected {upto}")
+        check(self)
 
     @classmethod
     def named(cls, name: str, mirror: bool) -> Augment:

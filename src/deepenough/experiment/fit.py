@@ -105,13 +105,8 @@ def resume(run: str | Path, *, reporter: Reporter | None = None, ray: str | None
 
 
 def _options(data: str | Path | None, options: dict[str, Any]) -> Options:
-    """The options; a single family or width stands for a list of one, and a file of weights by its whole path."""
-    several = {
-        name: (value,)
-        for name, value in options.items()
-        if name in ("family", "width") and isinstance(value, (str, int, float))
-    }
-    asked = Options.from_json({"data": from_anywhere(data), **options, **several})
+    """The options; a file of weights by its whole path."""
+    asked = Options.of(data=from_anywhere(data), **options)
     if asked.weights is not None and Path(asked.weights).expanduser().is_file():
         return replace(asked, weights=str(Path(asked.weights).expanduser().absolute()))
     return asked

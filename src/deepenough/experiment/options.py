@@ -1,109 +1,168 @@
-"""What a user can say to `fit`, in one place for the command line, Python and resuming."""
+"""The options of `fit` in one place: for the command line, Python, the record and resuming."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from deepenough.data.policy import STRENGTHS, Augment
 from deepenough.errors import DeepenoughError, unknown
+from deepenough.schema import Option, Section, check, exposed_options, option, options_of
+from deepenough.search.question import Measure, Metric
+from deepenough.training.recipe import Recipe
 
-METRICS = ("top1", "balanced")
-MEASURES = ("depth", "parameters", "macs")
+FRAMINGS = ("source", "whole")
 MOST_THREADS = 1024  # PyTorch fails where the system refuses so many
 BUDGET_WITH_TARGET = 2.0
 BUDGET_WITHOUT = 0.5
-# Fields of the recipe that a user may override, under the same names.
-RECIPE = (
-    "epochs", "batch", "lr", "optimizer", "momentum", "weight_decay", "schedule", "warmup", "label_smoothing", "clip",
-    "ema", "patience", "precision", "compiled", "device",
-)  # fmt: skip
 
 
-def check_margin(margin: float) -> None:
-    """Raise the error for a margin that is no share."""
-    if not 0 < margin < 1:
-        percent = f"; for {margin:g} points write {margin / 100:g}" if 1 <= margin < 100 else ""
-        raise DeepenoughError(f"--margin {margin:g}: expected a share between 0 and 1{percent}")
+def families() -> tuple[str, ...]:
+    """The names of the families."""
+    from deepenough.nets.families import FAMILIES
+
+    return tuple(FAMILIES)
+
+
+def presets() -> tuple[str, ...]:
+    """The names of what pretrained weights may expect of an image."""
+    from deepenough.weights.inputs import PRESETS
+
+    return tuple(PRESETS)
+
+
+def _data(default: Any, text: str, **more: Any) -> Any:
+    return option(default, text, Section.DATA, **more)
+
+
+def _question(default: Any, text: str, **more: Any) -> Any:
+    return option(default, text, Section.QUESTION, **more)
+
+
+def _search(default: Any, text: str, **more: Any) -> Any:
+    return option(default, text, Section.SEARCH, **more)
 
 
 @dataclass(frozen=True)
 class Options:
-    """`None` leaves a choice to deepenough; what it chose is in the record."""
+    """What a user can ask `fit` for.
 
-    data: str | None = None
-    target: float | None = None
-    family: tuple[str, ...] = ()
-    width: tuple[float, ...] = ()
-    max_depth: int | None = None
-    weights: str | None = None  # a name or a file
-    network: str | None = None  # that the file of weights is for
-    preprocess: str | None = None  # that the file of weights was made with
-    framing: str = "whole"  # what pretrained weights see of an image
-    scratch: bool = False
-    margin: float = 0.01
-    minimize: str = "depth"
-    metric: str = "top1"
-    budget: float | None = None
-    folds: int | None = None
-    size: int | None = None
-    limit: int | None = None
-    cache_limit: float | None = None  # bytes of decoded pixels that may be kept on disk
-    time_limit: float | None = None
-    seed: int = 0
-    epochs: int | None = None
-    batch: int | None = None
-    lr: float | None = None
-    optimizer: str | None = None
-    momentum: float | None = None
-    weight_decay: float | None = None
-    schedule: str | None = None
-    warmup: float | None = None
-    label_smoothing: float | None = None
-    clip: float | None = None
-    ema: float | None = None
-    patience: int | None = None
-    augment: str | None = None
-    switches: dict[str, Any] = field(default_factory=dict)  # single fields of the augmentation
-    class_weights: bool = False
-    precision: str | None = None
-    compiled: bool | None = None
-    device: str | None = None
-    threads: int | None = None
-    tensorboard: bool = False
+    None leaves a choice to deepenough; what it chose is in the record. `recipe` and `switches` hold the fields of
+    `Recipe` and `Augment` that the user sets; `Options.of` takes them by their names among the others.
+    """
+
+    data: str | None = _data(
+        None,
+        "The images: a folder of class folders (with or without train, validation and test folders), a CSV of path and "
+        "label, a Parquet file or folder, WebDataset tar shards, a folder of IDX files, digits, fashion-mnist, or "
+        "hf:NAME.",
+        otherwise="digits",
+    )
+    target: float | None = _question(
+        None, "The accuracy that you need, as 0.95.", common=True, unit="SHARE", above=0, below=1
+    )
+    margin: float = _question(
+        0.01,
+        "Without a target: how much worse than the best is still good enough.",
+        common=True,
+        unit="SHARE",
+        above=0,
+        below=1,
+    )
+    metric: str = _question(
+        "top1", "Which accuracy counts; balanced gives every class the same weight.", choices=Metric
+    )
+    minimize: str = _question("depth", "What to keep small.", choices=Measure)
+    folds: int | None = _question(
+        None,
+        "Decide on out-of-fold predictions from this many folds, or with 1 on the validation split.",
+        least=1,
+        otherwise="4 where the validation split is too small, else 1",
+        hint="give 1 for the validation split, or 2 and more for folds",
+    )
+    weights: str | None = _search(
+        None,
+        "Pretrained weights to start from: a name (see `deepenough weights list`) or a file.",
+        common=True,
+        unit="NAME|FILE",
+        otherwise="for photos, good ones where they can be had; else none",
+    )
+    network: str | None = _search(
+        None, "The network that a file of weights belongs to, where several fit.", unit="NAME"
+    )
+    preprocess: str | None = _search(
+        None, "The preprocessing that a file of weights expects.", choices=presets, otherwise="that of its source"
+    )
+    framing: str = _search(
+        "whole",
+        "What a pretrained network sees of an image: the centre crop of its source, or as much as its shape allows.",
+        choices=FRAMINGS,
+    )
+    scratch: bool = _search(False, "Train from scratch, even where the images are photos.", common=True)
+    family: tuple[str, ...] = _search(
+        (),
+        "Family of networks to train from scratch; repeat it for several.",
+        choices=families,
+        otherwise="residual",
+    )
+    width: tuple[float, ...] = _search(
+        (), "Width factor of the family's networks; repeat it for several.", unit="FACTOR", above=0, otherwise="1"
+    )
+    max_depth: int | None = _search(
+        None, "Depth of the deepest network to consider.", least=1, otherwise="16 blocks per level"
+    )
+    budget: float | None = _search(
+        None,
+        "What the search may cost: with a target, in trainings of the chosen network; without one, as a share of "
+        "training the whole search space.",
+        unit="COST",
+        above=0,
+        otherwise="2 with a target, 0.5 without",
+    )
+    time_limit: float | None = _search(
+        None, "Stop after this long and answer from what there is: 90s, 20m, 1h.", common=True, unit="TIME", above=0
+    )
+    size: int | None = _data(
+        None,
+        "Side in pixels to which images are resized.",
+        least=1,
+        otherwise="their own where all have the same, up to 64; else 64, or that of the weights",
+    )
+    limit: int | None = _data(None, "Use at most this many images of each split, for a quick look.", least=1)
+    cache_limit: float | None = _data(
+        None,
+        "Room on disk for decoded images; a larger set is decoded again whenever it is needed.",
+        unit="SIZE",
+        above=0,
+        otherwise="a third of what is free, at most 20GiB",
+    )
+    seed: int = option(
+        0, "Seed of every random choice: split, initial weights, order, augmentation.", least=0, most=2**63 - 1
+    )
+    augment: str | None = option(
+        None,
+        "Strength of the augmentation; --rotation and the other switches override single parts of it.",
+        Section.AUGMENTATION,
+        common=True,
+        choices=STRENGTHS,
+        otherwise="light",
+    )
+    threads: int | None = option(
+        None, "Processor threads.", Section.SPEED, least=1, most=MOST_THREADS, otherwise="all, or fewer if faster"
+    )
+    tensorboard: bool = option(False, "Also write curves for TensorBoard into the run.", Section.OUTPUT)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    switches: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.target is not None and not 0 < self.target < 1:
-            percent = f"; for {self.target:g}% write {self.target / 100:g}" if 1 < self.target <= 100 else ""
-            raise DeepenoughError(f"--target {self.target:g}: expected a share between 0 and 1{percent}")
-        check_margin(self.margin)
-        if self.metric not in METRICS:
-            raise unknown("metric", self.metric, METRICS)
-        if self.minimize not in MEASURES:
-            raise unknown("measure to minimise", self.minimize, MEASURES)
-        for name in (
-            "budget",
-            "time_limit",
-            "epochs",
-            "batch",
-            "lr",
-            "size",
-            "limit",
-            "cache_limit",
-            "threads",
-            "max_depth",
-        ):
-            value = getattr(self, name)
-            if isinstance(value, str):
-                unit = " of seconds" if name == "time_limit" else ""
-                raise DeepenoughError(f"{name} {value!r}: expected a number{unit}")
-            if value is not None and not value > 0:  # nan too
-                raise DeepenoughError(f"--{name.replace('_', '-')} {value:g}: expected more than 0")
-        if not 0 <= self.seed < 2**63:
-            raise DeepenoughError(f"--seed {self.seed}: expected 0 or more, below 2 to the 63rd")
-        if self.folds is not None and self.folds < 1:
-            raise DeepenoughError(f"--folds {self.folds}: give 1 for the validation split, or 2 and more for folds")
-        if self.threads is not None and self.threads > MOST_THREADS:
-            raise DeepenoughError(f"--threads {self.threads}: expected at most {MOST_THREADS:,}")
+        check(self)
+        for schema, given in ((Recipe, self.recipe), (Augment, self.switches)):
+            known = exposed_options(schema)
+            for name, value in given.items():
+                if name not in known:
+                    raise unknown("option", name, known)
+                known[name].check(value)
         if self.weights is not None and (self.scratch or self.from_family):
             other = "--scratch" if self.scratch else "--family, --width or --max-depth"
             raise DeepenoughError(
@@ -112,9 +171,24 @@ class Options:
         for name in ("network", "preprocess"):
             if getattr(self, name) is not None and self.weights is None:
                 raise DeepenoughError(f"--{name} {getattr(self, name)}: it says what --weights are; give those too")
-        for width in self.width:
-            if not width > 0:
-                raise DeepenoughError(f"--width {width:g}: expected more than 0")
+
+    @classmethod
+    def of(cls, **given: Any) -> Options:
+        """The options by their names, those of recipe and augmentation among them; None for what is not asked for.
+
+        A single family or width stands for a list of one.
+        """
+        known, own = fit_options(), options_of(cls)
+        values: dict[str, Any] = {"recipe": {}, "switches": dict(given.pop("switches", None) or {})}
+        for name, value in given.items():
+            if name not in known:
+                raise unknown("option", name, known)
+            if name in own:
+                several = own[name].several and value is not None
+                values[name] = _tuple(value) if several else value
+            elif value is not None:
+                values["recipe" if name in options_of(Recipe) else "switches"][name] = value
+        return cls(**{name: value for name, value in values.items() if value is not None})
 
     @property
     def from_family(self) -> bool:
@@ -124,7 +198,12 @@ class Options:
     @property
     def fixed(self) -> frozenset[str]:
         """What of a step's computation the user has chosen."""
-        return frozenset(name for name in ("precision", "compiled", "threads") if getattr(self, name) is not None)
+        chosen = {"precision", "compiled"} & self.recipe.keys()
+        return frozenset(chosen if self.threads is None else {*chosen, "threads"})
+
+    @property
+    def device(self) -> str:
+        return str(self.recipe.get("device", "auto"))
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -142,15 +221,21 @@ class Options:
         return BUDGET_WITHOUT if self.target is None else BUDGET_WITH_TARGET
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """Plain values: the options of the recipe by their names, single parts of the augmentation under `switches`."""
+        content = asdict(self)
+        recipe = content.pop("recipe")
+        return content | {name: recipe.get(name) for name in exposed_options(Recipe)}
 
     @classmethod
-    def from_json(cls, content: dict[str, Any]) -> Options:
-        known = {each.name for each in fields(cls)}
-        values: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in content.items()
-        }
-        for key in values:
-            if key not in known:
-                raise unknown("option", key, known)
-        return cls(**values)
+    def from_json(cls, content: Mapping[str, Any]) -> Options:
+        """The options that `to_json` was called on, by this version or by 0.1.0."""
+        return cls.of(**content)
+
+
+def fit_options() -> dict[str, Option]:
+    """All options of `fit` by name: its own, the recipe's and the augmentation's."""
+    return exposed_options(Options, Recipe, Augment)
+
+
+def _tuple(value: Any) -> tuple[Any, ...]:
+    return (value,) if isinstance(value, (str, int, float)) else tuple(value)

@@ -15,7 +15,7 @@ from deepenough.data.sources import Source
 from deepenough.distribution.ray_cluster import SideBySide
 from deepenough.distribution.torchrun import share_of_threads
 from deepenough.errors import DeepenoughError
-from deepenough.experiment.options import RECIPE, Options
+from deepenough.experiment.options import Options
 from deepenough.probing.images import images_for_weights, read_images
 from deepenough.probing.pretrained import Pretrained
 from deepenough.probing.probe import probe_weights
@@ -188,6 +188,4 @@ def _recipe(asked: Options, images: Images, weights: Weights | None) -> Recipe:
         recipe = finetune_recipe(count, images.mirror, strength=asked.augment)
     else:
         recipe = default_recipe(count, images.preprocess.shape, images.mirror, strength=asked.augment)
-    given = {name: value for name in RECIPE if (value := getattr(asked, name)) is not None}
-    augment = replace(recipe.augment, **asked.switches)
-    return replace(recipe, augment=augment, class_weights=asked.class_weights, **given)
+    return replace(recipe, augment=replace(recipe.augment, **asked.switches), **asked.recipe)

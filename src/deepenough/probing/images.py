@@ -6,14 +6,11 @@ from dataclasses import replace
 
 from deepenough.data.images import Images, prepare
 from deepenough.data.sources import Source
-from deepenough.errors import unknown
 from deepenough.experiment.options import Options
 from deepenough.preprocessing import Preprocessing
 from deepenough.progress import Reporter
 from deepenough.weights import Weights
 from deepenough.weights.grey import grey
-
-FRAMINGS = ("source", "whole")
 
 
 def read_images(source: Source, asked: Options, size: int | Preprocessing | None, reporter: Reporter) -> Images:
@@ -30,8 +27,6 @@ def images_for_weights(weights: Weights, source: Source, asked: Options, reporte
     The framing asked for is "source", the centre that the weights' source cuts out, or "whole": scaled to be seen as
     far as the shape allows. On clothing, the whole is worth two points (benchmarks/LOG.md).
     """
-    if asked.framing not in FRAMINGS:
-        raise unknown("framing", asked.framing, FRAMINGS)
     wanted = weights.input if asked.framing == "source" else replace(weights.input, shorter=None)
     wanted = wanted if asked.size is None else wanted.resized(asked.size)
     reporter.say(f"{weights.name}: {weights.network.name}, read as {weights.source}'s; each image {wanted}")

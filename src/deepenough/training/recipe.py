@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from deepenough.data.policy import STRENGTHS, Augment
-from deepenough.errors import DeepenoughError, unknown
+from deepenough.errors import unknown
+from deepenough.schema import Section, check, internal, option
 
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("onecycle", "cosine", "constant")
@@ -16,72 +17,85 @@ MEMORY_FORMATS = ("channels_last", "contiguous")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
+def _speed(default: Any, text: str, **more: Any) -> Any:
+    return option(default, text, Section.SPEED, **more)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """The choices of one training.
+    """The choices of one training; the last five say how a step is computed."""
 
-    `lr` is the peak of the schedule; None asks the range test. `momentum` is the first beta of AdamW.
-    `warmup` is the share of all steps in which the rate rises. `clip` is the largest norm of the gradient,
-    0 for no limit. `ema` is the decay of the moving average of the weights, 0 for none. `patience` is the
-    number of epochs without a better held-out accuracy after which training ends, 0 for never. `first_layer` is the
-    first layer's learning rate as a share of the last's, with those between growing by equal factors: below 1 it keeps
-    what pretrained layers know. `freeze_norms` leaves the statistics of batch norms as they are.
-
-    The last five say how a step is computed: `compiled` by TorchInductor, `micro_batch` images at most at once, 0 for
-    the whole batch.
-    """
-
-    epochs: int = 15
-    batch: int = 128
-    optimizer: str = "sgd"
-    lr: float | None = None
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    schedule: str = "onecycle"
-    warmup: float = 0.25
-    label_smoothing: float = 0.0
-    clip: float = 0.0
-    ema: float = 0.98
-    augment: Augment = field(default_factory=Augment)
-    class_weights: bool = False
-    patience: int = 0
-    first_layer: float = 1.0
-    freeze_norms: bool = False
-    precision: str = "float32"
-    memory_format: str = "channels_last"
-    compiled: bool = False
-    micro_batch: int = 0
-    device: str = "auto"
+    epochs: int = option(
+        15, "Passes over the training images.", common=True, least=1, otherwise="by the number of images, 3 to 60"
+    )
+    batch: int = option(128, "Images per step.", least=1, otherwise="64, or 128 from 5,000 images on; 32 to fine-tune")
+    optimizer: str = option(
+        "sgd", "SGD has Nesterov momentum.", choices=OPTIMIZERS, otherwise="sgd; adamw to fine-tune"
+    )
+    lr: float | None = option(
+        None,
+        "Peak learning rate.",
+        unit="RATE",
+        above=0,
+        below=math.inf,
+        otherwise="measured for each candidate by a range test; 8e-4 to fine-tune",
+        hint="leave it out to have it measured",
+    )
+    momentum: float = option(0.9, "Momentum of SGD; the first beta of AdamW.", unit="SHARE", least=0, most=0.9999)
+    weight_decay: float = option(
+        5e-4, "Weight decay; norms and biases have none.", unit="DECAY", least=0, otherwise="0.0005; 0.05 to fine-tune"
+    )
+    schedule: str = option(
+        "onecycle", "Schedule of the learning rate.", choices=SCHEDULES, otherwise="onecycle; cosine to fine-tune"
+    )
+    warmup: float = option(
+        0.25,
+        "Share of all steps over which the learning rate rises.",
+        unit="SHARE",
+        least=0,
+        most=1,
+        otherwise="0.25; 0.1 to fine-tune",
+    )
+    label_smoothing: float = option(
+        0.0, "Share of each label that is spread over all classes.", unit="SHARE", least=0, most=0.9999
+    )
+    clip: float = option(0.0, "Largest norm of the gradient, 0 for no limit.", unit="NORM", least=0)
+    ema: float = option(
+        0.98, "Decay of the moving average of the weights, 0 for none.", unit="DECAY", least=0, most=0.999999
+    )
+    augment: Augment = internal(Augment(), "The augmentation of the training images.")  # noqa: RUF009
+    class_weights: bool = option(False, "Give rare classes more weight in the loss.")
+    patience: int = option(
+        0, "End a training after this many epochs without a better held-out accuracy, 0 for never.", least=0
+    )
+    first_layer: float = internal(
+        1.0,
+        "The first layer's learning rate as a share of the last's, with those between growing by equal factors; below "
+        "1 it keeps what pretrained layers know.",
+        least=1e-6,
+        most=1,
+    )
+    freeze_norms: bool = internal(False, "Leave the statistics of batch norms as they are.")
+    precision: str = _speed(
+        "float32",
+        "Number format of the computation.",
+        choices=PRECISIONS,
+        otherwise="the fastest, by a short measurement",
+    )
+    memory_format: str = internal("channels_last", "Order of images and maps in memory.", choices=MEMORY_FORMATS)
+    compiled: bool = _speed(
+        False,
+        "Compile the steps with TorchInductor.",
+        flag="compile",
+        otherwise="where it pays for itself within the run",
+    )
+    micro_batch: int = internal(0, "Images that go through the network at once, 0 for the whole batch.", least=0)
+    device: str = _speed(
+        "auto", "Where to compute.", common=True, choices=DEVICES, otherwise="the best that this machine has"
+    )
 
     def __post_init__(self) -> None:
-        for what, given, choices in (
-            ("optimizer", self.optimizer, OPTIMIZERS),
-            ("schedule", self.schedule, SCHEDULES),
-            ("precision", self.precision, PRECISIONS),
-            ("memory format", self.memory_format, MEMORY_FORMATS),
-            ("device", self.device, DEVICES),
-        ):
-            if given not in choices:
-                raise unknown(what, given, choices)
-        for name, low, high in (
-            ("epochs", 1, math.inf),
-            ("batch", 1, math.inf),
-            ("momentum", 0, 0.9999),
-            ("weight_decay", 0, math.inf),
-            ("warmup", 0, 1),
-            ("label_smoothing", 0, 0.9999),
-            ("clip", 0, math.inf),
-            ("ema", 0, 0.999999),
-            ("patience", 0, math.inf),
-            ("first_layer", 1e-6, 1),
-            ("micro_batch", 0, math.inf),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                limits = f"at least {low}" if high == math.inf else f"from {low} to {high}"
-                raise DeepenoughError(f"{name} {value}: it has to be {limits}")
-        if self.lr is not None and not 0 < self.lr < math.inf:
-            raise DeepenoughError(f"lr {self.lr}: it has to be above 0; leave it out to have it measured")
+        check(self)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for the record."""

@@ -1,0 +1,175 @@
+"""Options declared once, on the fields of the dataclasses that hold them: default, help, choices, unit and limits.
+
+The command line, Python's signatures, validation and `docs/options.md` are made from what `option` leaves on a field.
+Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from types import FunctionType
+from typing import Any
+
+from deepenough.errors import DeepenoughError, unknown
+
+METADATA = "option"
+
+
+class Section(StrEnum):
+    """The sections of `deepenough fit --help`, in its order."""
+
+    DATA = "Data"
+    QUESTION = "Question"
+    SEARCH = "Search"
+    TRAINING = "Training"
+    AUGMENTATION = "Augmentation"
+    SPEED = "Speed"
+    OUTPUT = "Output"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """An option.
+
+    Args:
+        name: of the field.
+        kind: the field's type, as it is written: "float | None".
+        default: the field's default.
+        help: a sentence or two for the user.
+        section: the section of the help.
+        common: among the few that most people need.
+        choices: the values that there are, or a function that gives them where importing them takes long.
+        unit: what a value counts, in capitals: SHARE, DEGREES, TIME (seconds), SIZE (bytes).
+        least: the smallest value.
+        above: the bound that every value has to be above.
+        most: the largest value.
+        below: the bound that every value has to be below.
+        otherwise: what is done where the option is left out, if its default doesn't say it.
+        hint: what to do about a value out of bounds.
+        flag: its name on the command line without `--`, where that is not the field's.
+        exposed: whether a user can set it; others are chosen by deepenough and kept in the record.
+    """
+
+    name: str = ""
+    kind: str = ""
+    default: Any = None
+    help: str
+    section: Section = Section.TRAINING
+    common: bool = False
+    choices: Any = ()
+    unit: str = ""
+    least: float = -math.inf
+    above: float = -math.inf
+    most: float = math.inf
+    below: float = math.inf
+    otherwise: str = ""
+    hint: str = ""
+    flag: str = ""
+    exposed: bool = True
+
+    @property
+    def spelled(self) -> str:
+        """The option as it is written on the command line."""
+        return f"--{self.flag or self.name.replace('_', '-')}"
+
+    @property
+    def base(self) -> str:
+        """The type of one value: str, int, float or bool."""
+        return self.kind.removesuffix(" | None").removeprefix("tuple[").removesuffix(", ...]")
+
+    @property
+    def several(self) -> bool:
+        """Whether the option can be given more than once."""
+        return self.kind.startswith("tuple[")
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The choices; empty where any value will do."""
+        given: Iterable[str] = self.choices() if isinstance(self.choices, FunctionType) else self.choices
+        return tuple(str(each) for each in given)
+
+    @property
+    def bounds(self) -> str:
+        """The limits in words: "more than 0", "0 to 180"; empty where there are none."""
+        if self.above == 0 and self.below == 1:
+            return "a share between 0 and 1"
+        if self.least > -math.inf and self.most < math.inf:
+            return f"{self.least:g} to {_number(self.most)}"
+        words = (
+            (self.least, f"at least {self.least:g}"),
+            (self.above, f"more than {self.above:g}"),
+            (self.most, f"at most {_number(self.most)}"),
+            (self.below, f"less than {_number(self.below)}"),
+        )
+        return " and ".join(text for bound, text in words if math.isfinite(bound))
+
+    def check(self, value: Any) -> None:
+        """Raise the error for a value that the option can't have."""
+        if value is None:
+            if "None" not in self.kind and self.default is not None:
+                raise DeepenoughError(f"{self.spelled} None: expected {self._expected}")
+            return
+        for each in value if self.several else (value,):
+            self._check_one(each)
+
+    def _check_one(self, value: Any) -> None:
+        if self.known:
+            if value not in self.known:
+                raise unknown(self.spelled, value, self.known)
+        elif self.base == "bool":
+            if value not in (False, True):
+                raise DeepenoughError(f"{self.spelled} {value}: expected True or False")
+        elif self.base in ("int", "float"):
+            number = isinstance(value, (int, float)) or hasattr(value, "__float__")
+            if not number or (self.base == "int" and value % 1):
+                raise DeepenoughError(f"{self.spelled} {value!r}: expected {self._expected}")
+            # Said as what has to hold, so that nan holds nowhere.
+            if not (self.least <= value <= self.most and self.above < value < self.below):
+                raise DeepenoughError(f"{self.spelled} {_number(value)}: expected {self.bounds}{self._advice(value)}")
+
+    @property
+    def _expected(self) -> str:
+        unit = " of seconds" if self.unit == "TIME" else " of bytes" if self.unit == "SIZE" else ""
+        return {"int": f"a whole number{unit}", "float": f"a number{unit}"}.get(self.base, f"a {self.base}")
+
+    def _advice(self, value: float) -> str:
+        if self.above == 0 and self.below == 1 and 1 <= value < 100:
+            return f"; for {value:g}% write {value / 100:g}"
+        return f"; {self.hint}" if self.hint else ""
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+def option(default: Any, text: str, section: Section = Section.TRAINING, **more: Any) -> Any:
+    """A field of a dataclass that is an option; `more` are fields of `Option`."""
+    return field(default=default, metadata={METADATA: Option(help=text, section=section, **more)})
+
+
+def internal(default: Any, text: str, **more: Any) -> Any:
+    """A field that deepenough sets itself; `more` are fields of `Option`."""
+    return option(default, text, exposed=False, **more)
+
+
+def options_of(schema: type) -> Mapping[str, Option]:
+    """The options of a dataclass by name."""
+    return {
+        each.name: replace(each.metadata[METADATA], name=each.name, kind=str(each.type), default=each.default)
+        for each in fields(schema)
+        if METADATA in each.metadata
+    }
+
+
+def exposed_options(*schemas: type) -> dict[str, Option]:
+    """The options that a user can set, of several dataclasses."""
+    return {name: each for schema in schemas for name, each in options_of(schema).items() if each.exposed}
+
+
+def check(instance: Any) -> None:
+    """Raise the error for the first field whose value its option can't have."""
+    for name, each in options_of(type(instance)).items():
+        each.check(getattr(instance, name))
