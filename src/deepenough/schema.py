@@ -16,6 +16,7 @@ from typing import Any
 from deepenough.errors import DeepenoughError, unknown
 
 METADATA = "option"
+UNITS = {"TIME": "seconds", "SIZE": "bytes"}
 
 
 class Section(StrEnum):
@@ -86,6 +87,15 @@ class Option:
         return self.kind.startswith("tuple[")
 
     @property
+    def default_in_words(self) -> str:
+        """The default, or what stands for it; empty where nothing is to be said."""
+        if self.otherwise or self.section is Section.AUGMENTATION:
+            return self.otherwise
+        if self.default is None or self.default is False or self.default == ():
+            return ""
+        return f"{self.default:g}" if self.base == "float" else str(self.default)
+
+    @property
     def known(self) -> tuple[str, ...]:
         """The choices; empty where any value will do."""
         given: Iterable[str] = self.choices() if isinstance(self.choices, FunctionType) else self.choices
@@ -132,7 +142,7 @@ class Option:
 
     @property
     def _expected(self) -> str:
-        unit = " of seconds" if self.unit == "TIME" else " of bytes" if self.unit == "SIZE" else ""
+        unit = f" of {UNITS[self.unit]}" if self.unit in UNITS else ""
         return {"int": f"a whole number{unit}", "float": f"a number{unit}"}.get(self.base, f"a {self.base}")
 
     def _advice(self, value: float) -> str:

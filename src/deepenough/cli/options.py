@@ -16,7 +16,7 @@ from deepenough.schema import Option, Section
 Function = Callable[..., Any]
 COMMON = "Most used options"
 COLUMN = 30  # of the help texts
-TYPES: dict[str, click.ParamType[Any]] = {"TIME": Time(), "SIZE": Size()}
+TYPES: dict[str, Time | Size] = {"TIME": Time(), "SIZE": Size()}
 BASES: dict[str, click.ParamType[Any]] = {"int": click.INT, "float": click.FLOAT, "str": click.STRING}
 
 
@@ -48,14 +48,19 @@ class InSection(click.Option):
 class Sectioned(click.Command):
     """A command whose help has a section for each group of options, after the few that most people need."""
 
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def sections(self, ctx: click.Context) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+        """The sections that hold anything, with the options of each and what is said of them."""
         for section in (COMMON, *Section):
             parameters = [p for p in self.get_params(ctx) if getattr(p, "section", Section.OUTPUT) == section]
             rows = [row for p in parameters if isinstance(p, click.Option) and (row := p.get_help_record(ctx))]
             if rows:
-                with formatter.section(section):
-                    # Padded, so that the texts of all sections begin in one column.
-                    formatter.write_dl([(first.ljust(COLUMN), text) for first, text in rows], col_max=COLUMN)
+                yield section, rows
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for section, rows in self.sections(ctx):
+            with formatter.section(section):
+                # Padded, so that the texts of all sections begin in one column.
+                formatter.write_dl([(first.ljust(COLUMN), text) for first, text in rows], col_max=COLUMN)
 
 
 def from_schema(*names: str, **changes: dict[str, Any]) -> Callable[[Function], Function]:
@@ -92,8 +97,11 @@ def _parameter(each: Option, changes: dict[str, Any]) -> Callable[[Function], Fu
             each.check(value)
         return value
 
-    how: dict[str, Any] = {"help": each.help, "section": each.section, "common": each.common, "callback": check}
-    how |= {"otherwise": default_in_words(each), "required": required, "default": None}
+    text = each.help + " Can be repeated." * each.several
+    if each.unit in TYPES:
+        text += f" {each.unit} is {TYPES[each.unit].examples}."
+    how: dict[str, Any] = {"help": text, "section": each.section, "common": each.common, "callback": check}
+    how |= {"otherwise": each.default_in_words, "required": required, "default": None}
     names = [each.name, each.spelled]
     if each.base == "bool":
         on_off = each.section is Section.AUGMENTATION or bool(each.otherwise)
@@ -107,15 +115,6 @@ def _parameter(each: Option, changes: dict[str, Any]) -> Callable[[Function], Fu
     return click.option(*names, cls=InSection, **how)
 
 
-def default_in_words(each: Option) -> str:
-    """The default of an option, or what stands for it; empty where nothing is to be said."""
-    if each.otherwise or each.section is Section.AUGMENTATION:
-        return each.otherwise
-    return (
-        "" if each.default in (None, False, ()) else f"{each.default:g}" if each.base == "float" else str(each.default)
-    )
-
-
 def given(options: dict[str, Any]) -> dict[str, Any]:
     """The options that were given."""
     return {name: value for name, value in options.items() if value not in (None, ())}
@@ -124,5 +123,5 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
 def data_argument(help_text: str | None = None, *, required: bool = False) -> Callable[[Function], Function]:
     """DATA, the images that a command works on."""
     each = fit_options()["data"]
-    text = help_text or each.help + f"  [default: {each.otherwise}]" * (not required)
+    text = help_text or each.help + f"  [default: {each.default_in_words}]" * (not required)
     return click.argument("data", required=required, help=text)

@@ -17,6 +17,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.experiment.options import Options
 from deepenough.experiment.run import estimate_plan, perform_run
 from deepenough.experiment.setup import RunRequest, prepare_experiment
+from deepenough.experiment.signature import takes_options
 from deepenough.files import check_new
 from deepenough.model import Model, load
 from deepenough.probing.pretrained import choose_weights
@@ -55,6 +56,7 @@ class Run:
         return load(self.folder)
 
 
+@takes_options
 def fit(
     data: str | Path | None = None,
     *,
@@ -85,6 +87,7 @@ def fit(
     )
 
 
+@takes_options
 def plan(data: str | Path | None = None, *, reporter: Reporter | None = None, **options: Any) -> Plan:
     """Estimate the time and memory that `fit` with the same `data` and `options` takes, from a few training steps.
 

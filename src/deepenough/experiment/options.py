@@ -102,12 +102,12 @@ class Options:
     scratch: bool = _search(False, "Train from scratch, even where the images are photos.", common=True)
     family: tuple[str, ...] = _search(
         (),
-        "Family of networks to train from scratch; repeat it for several.",
+        "Family of networks to train from scratch.",
         choices=families,
         otherwise="residual",
     )
     width: tuple[float, ...] = _search(
-        (), "Width factor of the family's networks; repeat it for several.", unit="FACTOR", above=0, otherwise="1"
+        (), "Width factor of the family's networks.", unit="FACTOR", above=0, otherwise="1"
     )
     max_depth: int | None = _search(
         None, "Depth of the deepest network to consider.", least=1, otherwise="16 blocks per level"
@@ -121,7 +121,7 @@ class Options:
         otherwise="2 with a target, 0.5 without",
     )
     time_limit: float | None = _search(
-        None, "Stop after this long and answer from what there is: 90s, 20m, 1h.", common=True, unit="TIME", above=0
+        None, "Stop after this long and answer from what there is.", common=True, unit="TIME", above=0
     )
     size: int | None = _data(
         None,

@@ -1,0 +1,42 @@
+"""Python signatures and docstrings with every option, made from the schema."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from textwrap import fill
+from typing import Any, TypeVar
+
+from deepenough.experiment.options import Options, fit_options
+from deepenough.schema import UNITS, Option, options_of
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+WIDTH = 100
+
+
+def takes_options(function: Function) -> Function:
+    """Have `inspect.signature` and `help` of a function with `**options` list the options of `fit`, with defaults."""
+    plain: Any = function
+    signature = inspect.signature(function)
+    own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    added = [each for name, each in fit_options().items() if name not in signature.parameters]
+    plain.__signature__ = signature.replace(parameters=[*own, *map(_parameter, added)])
+    lines = [_line(each) for each in added]
+    plain.__doc__ = "\n".join([inspect.cleandoc(plain.__doc__), "", "Options:", *lines])
+    return function
+
+
+def _parameter(each: Option) -> inspect.Parameter:
+    """A keyword; an option of the recipe or of the augmentation is None unless it is given."""
+    mine = each.name in options_of(Options)
+    kind = each.kind if mine or each.kind.endswith("None") else f"{each.kind} | None"
+    default = each.default if mine else None
+    return inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+
+
+def _line(each: Option) -> str:
+    text = each.help + " One or several." * each.several
+    text += f" In {UNITS[each.unit]}." if each.unit in UNITS else ""
+    text += f" Choices: {', '.join(each.known)}." if each.choices else ""
+    text += f" Default: {each.default_in_words}." if each.default_in_words else ""
+    return fill(f"{each.name}: {text}", WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 8)
