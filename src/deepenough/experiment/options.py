@@ -27,7 +27,7 @@ def families() -> tuple[str, ...]:
 
 def presets() -> tuple[str, ...]:
     """The names of what pretrained weights may expect of an image."""
-    from deepenough.weights.inputs import PRESETS
+    from deepenough.weights.presets import PRESETS
 
     return tuple(PRESETS)
 
