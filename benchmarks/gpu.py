@@ -42,9 +42,11 @@ from deepenough.training.optimizer import set_lr
 from deepenough.training.perform import fresh
 from deepenough.training.process_group import ALONE
 from deepenough.training.recipe import Recipe, default_recipe
+from deepenough.training.spec import TrainingSpec
 from deepenough.training.train import train
 
 WARM_UP = EAGER + 2  # steps; ours are recorded in the one but last
+NOTHING = np.empty(0, np.int64)
 
 
 def cifar(given: argparse.Namespace) -> None:
@@ -116,9 +118,8 @@ def own(what: str, images: Images, rows: Any, folder: Path) -> Callable[[int], t
 
     def run(seed: int) -> tuple[float, float]:
         began = now()
-        trained = train(
-            network, recipe, images, rows, nothing, folder / f"{what}-{seed}", seed=seed if seed >= 0 else 1000
-        )
+        spec = TrainingSpec(network, recipe, rows, nothing, seed=seed if seed >= 0 else 1000)
+        trained = train(spec, images, folder / f"{what}-{seed}")
         seconds = now() - began
         model = Model(network, trained.state, images.preprocess, images.classes, choose_device(recipe.device))
         probabilities = evaluate(model.module, images, images.split.test, images.preprocess, model.device)
@@ -156,7 +157,7 @@ def our_step(
 ) -> Callable[[], object]:
     network = NETWORKS["resnet50"]().with_input((3, *pixels.shape[2:]))
     recipe = Recipe(batch=len(pixels), lr=0.1, device=device.type, precision="bfloat16", compiled=compiled)
-    state, step = fresh(network, recipe, Objective(), device, 0, ALONE)
+    state, step = fresh(TrainingSpec(network, recipe, NOTHING, NOTHING, seed=0), Objective(), device, ALONE)
     set_lr(state.optimizer, 0.01)
     batch = Batch(pixels, nn.functional.one_hot(labels, 1000).float(), 0, len(pixels))
 

@@ -30,6 +30,7 @@ from deepenough.nets import FAMILIES
 from deepenough.training.memory import keep_freed_memory
 from deepenough.training.process_group import ALONE
 from deepenough.training.recipe import Recipe
+from deepenough.training.spec import TrainingSpec
 from deepenough.training.train import train
 from deepenough.training.perform import perform
 from deepenough.distribution.torchrun import joined, launched
@@ -48,7 +49,7 @@ recipe = Recipe(epochs=epochs, batch=batch, lr=0.1, device="cpu")
 rows = images.split.train[:limit]
 
 def lead(group):
-    made = train(network, recipe, images, rows, np.empty(0, np.int64), folder, seed=0, group=group)
+    made = train(TrainingSpec(network, recipe, rows, np.empty(0, np.int64), seed=0), images, folder, group=group)
     print(json.dumps(made.epochs * len(rows) / made.seconds))
 
 from pathlib import Path
@@ -58,7 +59,7 @@ if launched():
         if group.leads:
             lead(group)
         else:
-            perform(group.order(None), images, torch.device("cpu"), group, None, lambda: False)
+            perform(group.order(None), images, group)
 else:
     lead(ALONE)
 """

@@ -23,7 +23,7 @@ from deepenough.experiment.options import Options
 from deepenough.experiment.setup import Experiment, RunRequest, prepare_experiment
 from deepenough.progress import Reporter
 from deepenough.search.candidates import Candidate
-from deepenough.search.early_stopping import Curve
+from deepenough.training.callbacks import Action, Callback, Moment
 from deepenough.training.memory import keep_freed_memory
 
 
@@ -35,11 +35,14 @@ def halving(experiment: Experiment, seed: int) -> list[Candidate]:
     def objective(trial: optuna.Trial) -> float:
         architecture = architectures[trial.suggest_categorical("network", list(architectures))]
 
-        def watch(curve: Curve) -> str:
-            trial.report(curve[-1].top1, len(curve))
-            return "pruned" if trial.should_prune() else "go on"
+        class Halving(Callback):
+            may_pause = True
 
-        tried.append(experiment.trainer.train_candidate(architecture, seed=seed, watch=watch))
+            def on_epoch_begin(self, moment: Moment) -> Action:
+                trial.report(moment.curve[-1].top1, len(moment.curve))
+                return Action.PRUNE if trial.should_prune() else Action.GO_ON
+
+        tried.append(experiment.trainer.train_candidate(architecture, seed=seed, early_stopping=Halving()))
         print(f"  {architecture.name}: {tried[-1].accuracy:.2%} {tried[-1].state}", flush=True)
         if not tried[-1].finished:
             raise optuna.TrialPruned

@@ -39,6 +39,7 @@ from deepenough.training.optimizer import set_lr  # noqa: E402
 from deepenough.training.perform import fresh  # noqa: E402
 from deepenough.training.process_group import ALONE  # noqa: E402
 from deepenough.training.recipe import Recipe  # noqa: E402
+from deepenough.training.spec import TrainingSpec  # noqa: E402
 from deepenough.training.state import State  # noqa: E402
 from deepenough.training.step import Step  # noqa: E402
 from product import product  # noqa: E402
@@ -78,7 +79,9 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     recipe = Recipe(batch=given.batch, lr=0.05, device="cpu")
     net = network(given.width, given.blocks)
-    state, step = fresh(net, recipe, Objective(recipe.label_smoothing), choose_device("cpu"), 0, ALONE)
+    nothing = np.empty(0, np.int64)
+    spec = TrainingSpec(net, recipe, nothing, nothing, seed=0)
+    state, step = fresh(spec, Objective(recipe.label_smoothing), choose_device("cpu"), ALONE)
     set_lr(state.optimizer, 0.05)
     images = torch.rand(given.batch, 1, 28, 28).contiguous(memory_format=torch.channels_last)
     targets = torch.nn.functional.one_hot(torch.arange(given.batch) % 10, 10).float()

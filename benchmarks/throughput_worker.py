@@ -52,6 +52,7 @@ def ours() -> dict[tuple[str, str], Run]:
     from deepenough.training.perform import fresh
     from deepenough.training.process_group import ALONE
     from deepenough.training.recipe import Recipe
+    from deepenough.training.spec import TrainingSpec
 
     found: dict[tuple[str, str], Run] = {}
     network = loads(Path(stored).read_text())
@@ -62,7 +63,8 @@ def ours() -> dict[tuple[str, str], Run]:
 
             def run(pixels: Any, labels: Any, made: list[Any] = made, recipe: Recipe = recipe) -> float:
                 if not made:
-                    made[:] = fresh(network, recipe, Objective(), torch.device("cpu"), 0, ALONE)
+                    spec = TrainingSpec(network, recipe, np.empty(0, np.int64), np.empty(0, np.int64), seed=0)
+                    made[:] = fresh(spec, Objective(), torch.device("cpu"), ALONE)
                     set_lr(made[0].optimizer, 0.01)
                 state, step = made
                 wanted = nn.functional.one_hot(torch.from_numpy(labels), network.classes).float()

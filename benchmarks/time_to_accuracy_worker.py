@@ -42,8 +42,10 @@ def ours(arrays: Any, seed: int, what: str) -> None:
     from deepenough.data.images import prepare
     from deepenough.data.sources import open_source
     from deepenough.nets import FAMILIES
+    from deepenough.training.callbacks import ReportProgress
     from deepenough.training.curve import Epoch
     from deepenough.training.recipe import default_recipe
+    from deepenough.training.spec import TrainingSpec
     from deepenough.training.train import train
 
     family, depth, width, epochs = what.split("-")
@@ -60,7 +62,8 @@ def ours(arrays: Any, seed: int, what: str) -> None:
 
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        train(network, recipe, images, arrays["train"], arrays["test"], Path(folder), seed=seed, progress=progress)
+        spec = TrainingSpec(network, recipe, arrays["train"], arrays["test"], seed)
+        train(spec, images, Path(folder), [ReportProgress(progress)])
 
 
 def keras(arrays: Any, seed: int) -> None:

@@ -19,15 +19,14 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-from small import make_images, make_network
+from small import make_images, make_network, train
 
 from deepenough.data.augment import Augment
 from deepenough.distribution.torchrun import joined
-from deepenough.training.perform import Task, perform
+from deepenough.training.perform import Assignment, perform
 from deepenough.training.process_group import Group
 from deepenough.training.recipe import Recipe
 from deepenough.training.step import Step
-from deepenough.training.train import train
 
 CPU = torch.device("cpu")
 TRAIN, HELD_OUT = np.arange(75), np.arange(75, 96)
@@ -69,8 +68,8 @@ def main() -> None:
             lead(folder, given, group, pause)
             group.order("done")
             return
-        while isinstance(task := group.order(None), Task):
-            perform(task, make_images(), CPU, group, None, lambda: False)
+        while isinstance(job := group.order(None), Assignment):
+            perform(job, make_images(), group)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from deepenough.distribution.torchrun import Asker, LostError, Processes, joined
 from deepenough.errors import DeepenoughError
 from deepenough.training.checkpoint import newest, shortened
 from deepenough.training.feed import Feed, Loader
-from deepenough.training.out_of_memory import ShortError, going_through, halved
+from deepenough.training.out_of_memory import OutOfMemoryInGroupError, going_through, halved
 
 pytestmark = pytest.mark.seconds(40)
 
@@ -165,7 +165,7 @@ def test_shares_cover_every_row_once() -> None:
 
 
 def test_a_wide_batch_norm_is_torchs_over_the_whole_batch() -> None:
-    from deepenough.distribution.synchronized_layers import spread
+    from deepenough.distribution.synchronized_layers import synchronize
     from deepenough.training.process_group import Group
 
     for shape in ((12, 5, 4, 3), (12, 5)):
@@ -175,7 +175,7 @@ def test_a_wide_batch_norm_is_torchs_over_the_whole_batch() -> None:
         plain, wide = kind(5).double(), kind(5).double()
         for norm in (plain, wide):
             torch.nn.init.uniform_(norm.weight, generator=torch.Generator().manual_seed(0))
-        spread(wide, Group())
+        synchronize(wide, Group())
         given = torch.randn(shape, dtype=torch.float64)
         (plain(x) * given).sum().backward()
         (wide(other) * given).sum().backward()
@@ -231,7 +231,9 @@ def test_what_goes_through_at_once_is_no_more_than_the_share(images: Any) -> Non
         halved(state, feed)
 
 
-@pytest.mark.parametrize("error", [ShortError(8, 2, 4), LostError("[a.cc:7] Connection closed. Look there")])
+@pytest.mark.parametrize(
+    "error", [OutOfMemoryInGroupError(8, 2, 4), LostError("[a.cc:7] Connection closed. Look there")]
+)
 def test_errors_travel_between_processes_as_they_are(error: Exception) -> None:
     found = pickle.loads(pickle.dumps(error))
     assert type(found) is type(error)

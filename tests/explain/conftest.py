@@ -8,12 +8,15 @@ import pytest
 from patched import COLOURS, patched
 from PIL import Image
 
-from deepenough.data import open_source, prepare
 from deepenough.data.augment import STRENGTHS
+from deepenough.data.images import prepare
+from deepenough.data.sources import open_source
 from deepenough.model import Model
 from deepenough.nets import FAMILIES
-from deepenough.training import Recipe, train
+from deepenough.training.recipe import Recipe
 from deepenough.training.rng import own_threads
+from deepenough.training.spec import TrainingSpec
+from deepenough.training.train import train
 
 
 @pytest.fixture(scope="session")
@@ -34,5 +37,6 @@ def patches_model(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Mode
     recipe = Recipe(epochs=12, batch=16, lr=0.1, augment=STRENGTHS["none"], device="cpu")
     split = images.split
     with own_threads(1):
-        trained = train(network, recipe, images, split.train, split.validation, root / "training", seed=0)
+        spec = TrainingSpec(network, recipe, split.train, split.validation, seed=0)
+        trained = train(spec, images, root / "training")
     return Model(network, trained.state, images.preprocess, images.classes)

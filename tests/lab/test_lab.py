@@ -94,9 +94,9 @@ def test_verdicts_follow_from_intervals() -> None:
 def test_a_stopped_experiment_takes_up_its_trainings(shapes: Path, tmp_path: Path, monkeypatch: Any) -> None:
     first, _ = run("deeper", shapes, seeds=2, quick=True, limit=60, out=tmp_path)
     (tmp_path / "record.json").unlink()
-    from deepenough.training import perform
+    from deepenough.training.loop import TrainingLoop
 
-    monkeypatch.setattr(perform, "run", lambda *given: pytest.fail("it trains again"))
+    monkeypatch.setattr(TrainingLoop, "run", lambda *given: pytest.fail("it trains again"))
     second, _ = run("deeper", shapes, seeds=2, quick=True, limit=60, out=tmp_path)
     assert second.seen == first.seen
 

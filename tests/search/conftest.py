@@ -12,8 +12,9 @@ from deepenough.progress import Reporter
 from deepenough.search.architectures import search_space
 from deepenough.search.candidates import Candidate
 from deepenough.search.folds import DecisionFolds, Fold
-from deepenough.search.question import Question
+from deepenough.search.question import Question, Role
 from deepenough.search.statistics import Strata
+from deepenough.training.callbacks import Action, Ending, Moment
 
 EPOCHS = 8
 
@@ -59,22 +60,23 @@ class PaperTrainer:
         self,
         architecture,
         *,
-        role="search space",
+        role=Role.SEARCH_SPACE,
         seed,
-        watch=None,
+        early_stopping=None,
         parent=None,
         epochs=None,
         give_up=None,
-        first_fold_only=False,
     ):
         total = epochs or self.recipe.epochs
-        curve, state = [], "finished"
+        curve, state = [], Ending.FINISHED
         for epoch in range(1, total + 1):
             hits = self.hits(architecture.blocks, epoch if parent is None else self.recipe.epochs, seed)
             curve.append(SimpleNamespace(epoch=epoch, top1=float(hits.mean())))
-            if watch and epoch < total and (verdict := watch(curve)) != "go on":
-                state = verdict
-                break
+            if early_stopping and epoch < total:
+                action = early_stopping.on_epoch_begin(Moment(epoch, total, curve))
+                if action is not Action.GO_ON:
+                    state = action.value
+                    break
         probabilities = np.stack([hits, ~hits], axis=1).astype(np.float32)
         training = SimpleNamespace(
             curve=tuple(curve), macs=self.planned(architecture, len(curve)), seconds=1.0, ended=state, state={}
@@ -92,11 +94,11 @@ class PaperTrainer:
             "top1",
             parent and parent.name,
         )
-        for fold in self.folds.folds[:-1] if give_up and state == "finished" else ():
+        for fold in self.folds.folds[:-1] if give_up and state is Ending.FINISHED else ():
             seen = np.arange(len(self.labels)) <= fold.held_out[-1]
             so_far = replace(made, seen=seen, probabilities=probabilities * seen[:, None])
             if give_up(so_far):
-                made = replace(so_far, state="pruned")
+                made = replace(so_far, state=Ending.PRUNED)
                 break
         self.trained.append((architecture.name, role, made.state))
         return made

@@ -20,7 +20,10 @@ from deepenough.progress import Reporter
 from deepenough.search.architectures import Architecture, architecture
 from deepenough.search.candidates import Candidate, CandidateTrainer
 from deepenough.search.folds import decision_folds
+from deepenough.search.question import Role
+from deepenough.training.callbacks import Action, Callback, Moment
 from deepenough.training.evaluate import evaluate
+from deepenough.training.executor import LocalExecutor
 from deepenough.training.recipe import Recipe
 
 EPOCHS, IMAGES, TEST = 3, 72, 12
@@ -57,11 +60,20 @@ def make(tmp_path: Path) -> Any:
         recipe = Recipe(epochs=EPOCHS, batch=8, lr=0.1, augment=Augment.named("none", mirror=False), device="cpu")
         values = {
             "images": images, "folds": decision_folds(images, 0.01, 0, folds), "recipe": recipe, "folder": tmp_path,
-            "metric": "top1", "reporter": Reporter(), **changes,
+            "metric": "top1", "reporter": Reporter(), "executor": LocalExecutor(images), **changes,
         }  # fmt: skip
         return CandidateTrainer(**values)
 
     return trainer
+
+
+class Prune(Callback):
+    """Prunes every training after its first epoch."""
+
+    may_pause = True
+
+    def on_epoch_begin(self, moment: Moment) -> Action:
+        return Action.PRUNE
 
 
 @pytest.fixture(autouse=True)
@@ -106,11 +118,11 @@ def test_what_is_finished_is_read_back(make: Any, small: Architecture, tmp_path:
     assert (again.cost, again.seconds) == (first.cost, first.seconds)
 
 
-def test_a_watch_ends_it_and_without_one_it_goes_on_to_the_same_end(
+def test_early_stopping_ends_it_and_without_it_it_goes_on_to_the_same_end(
     make: Any, small: Architecture, tmp_path: Path
 ) -> None:
     trainer = make()
-    paused = trainer.train_candidate(small, seed=0, watch=lambda curve: "pruned")
+    paused = trainer.train_candidate(small, seed=0, early_stopping=Prune())
     assert (paused.state, len(paused.curves[0]), paused.train_top1) == ("pruned", 1, None)
     assert "ended early" in paused.why
     assert paused.cost == trainer.planned(small, 1)
@@ -157,9 +169,9 @@ def test_seeds_and_grown_networks_have_names_and_folders_of_their_own(
     trainer = make()
     deeper = architecture("residual", 0.25, 1, (1, 8, 8), 2)
     parent = trainer.train_candidate(deeper, seed=0)
-    second = trainer.train_candidate(deeper, seed=1, role="second seed")
+    second = trainer.train_candidate(deeper, seed=1, role=Role.SECOND_SEED)
     child = architecture("residual", 0.25, 2, (1, 8, 8), 2)
-    grown = trainer.train_candidate(child, seed=0, role="look-ahead", parent=parent, epochs=1)
+    grown = trainer.train_candidate(child, seed=0, role=Role.LOOK_AHEAD, parent=parent, epochs=1)
     assert second.name == f"{deeper.name}-seed1"
     assert not np.array_equal(second.probabilities, parent.probabilities)
     assert (grown.name, grown.start, grown.cost) == (f"{child.name}-grown", parent.name, trainer.planned(child, 1))

@@ -3,11 +3,16 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepenough.search.early_stopping import Prospects, reachable
+from deepenough.search.early_stopping import EarlyStopping, reachable
+from deepenough.training.callbacks import Action, Moment
 
 
 def curve(*top1):
     return [SimpleNamespace(epoch=i + 1, top1=value) for i, value in enumerate(top1)]
+
+
+def decide(early_stopping, *top1):
+    return early_stopping.on_epoch_begin(Moment(0, 0, curve(*top1)))
 
 
 SIBLING = curve(0.50, 0.60, 0.70, 0.75, 0.78, 0.80)
@@ -15,16 +20,16 @@ SIBLING = curve(0.50, 0.60, 0.70, 0.75, 0.78, 0.80)
 
 def test_without_siblings_nothing_is_said():
     assert reachable(curve(0.1, 0.1, 0.1), [], 1000) is None
-    assert Prospects(0.99, [], 1000)(curve(0.1, 0.1, 0.1)) == "go on"
+    assert decide(EarlyStopping(0.99, [], 1000), 0.1, 0.1, 0.1) is Action.GO_ON
 
 
 def test_too_early_nothing_is_said():
     assert reachable(curve(0.1), [SIBLING], 1000) is None
 
 
-def test_far_below_is_hopeless_and_near_goes_on():
-    assert Prospects(0.95, [SIBLING], 10_000)(curve(0.50, 0.60, 0.70)) == "pruned"
-    assert Prospects(0.85, [SIBLING], 10_000)(curve(0.50, 0.60, 0.70)) == "go on"
+def test_far_below_is_pruned_and_near_goes_on():
+    assert decide(EarlyStopping(0.95, [SIBLING], 10_000), 0.50, 0.60, 0.70) is Action.PRUNE
+    assert decide(EarlyStopping(0.85, [SIBLING], 10_000), 0.50, 0.60, 0.70) is Action.GO_ON
 
 
 @given(st.lists(st.floats(0.05, 0.95), min_size=6, max_size=6), st.integers(2, 5), st.integers(50, 10_000))
@@ -35,5 +40,5 @@ def test_a_candidate_that_repeats_its_sibling_is_never_denied_its_end(values, ep
     assert ceiling is None or ceiling >= sibling[-1].top1
 
 
-def test_sure_goes_first():
-    assert Prospects(0.99, [SIBLING], 1000, lambda seen: True)(curve(0.1, 0.1, 0.1)) == "sure"
+def test_a_target_that_is_met_goes_first():
+    assert decide(EarlyStopping(0.99, [SIBLING], 1000, lambda seen: True), 0.1, 0.1, 0.1) is Action.PAUSE

@@ -14,8 +14,9 @@ from scipy.stats import binomtest
 from deepenough.search import rules
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate
-from deepenough.search.question import Question
+from deepenough.search.question import Question, Role
 from deepenough.search.statistics import Strata
+from deepenough.training.callbacks import Ending
 
 COUNT = 4000
 
@@ -28,9 +29,10 @@ def tried(architectures: tuple[Architecture, ...]) -> Any:
         hits = np.ones(COUNT, bool)
         hits[wrong.start : wrong.stop] = False
         probabilities = np.stack([hits, ~hits], axis=1).astype(np.float32)
-        training = SimpleNamespace(curve=(), macs=1, seconds=1.0, ended="finished", state={})
+        training = SimpleNamespace(curve=(), macs=1, seconds=1.0, ended=Ending.FINISHED, state={})
         candidate = Candidate(
-            architectures[number], "search space", 0, "finished", (training,), np.ones(COUNT, bool), probabilities,  # type: ignore[arg-type]
+            architectures[number], Role.SEARCH_SPACE, 0, Ending.FINISHED, (training,), np.ones(COUNT, bool),  # type: ignore[arg-type]
+            probabilities,
             np.zeros(COUNT, np.int64), "top1",
         )  # fmt: skip
         return replace(candidate, **changes)
@@ -131,7 +133,7 @@ def test_a_target_is_checked_by_the_exact_lower_bound(tried: Any) -> None:
 
 
 def test_one_that_has_not_finished_meets_no_target(tried: Any) -> None:
-    found = rules.check(tried(0, range(0), state="pruned", why="ended early"), 0.5)
+    found = rules.check(tried(0, range(0), state=Ending.PRUNED, why="ended early"), 0.5)
     assert (found.shown, found.seems, found.text) == (False, False, "ended early")
 
 

@@ -196,7 +196,7 @@ def test_a_replayed_search_is_the_search_that_was_never_stopped(
 
         def train_candidate(architecture, **how):
             place = (architecture.name, how.get("role"), how["seed"])
-            watched = bool(how.get("watch"))
+            watched = bool(how.get("early_stopping"))
             if watched and (*place, "paused") in kept:
                 return kept[*place, "paused"]
             if place in kept:

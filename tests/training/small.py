@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +11,13 @@ import numpy as np
 
 from deepenough.nets import BatchNorm, Conv, Dense, Dropout, GlobalAvgPool, Network, Relu
 from deepenough.preprocessing import Preprocessing
+from deepenough.training.callbacks import Action, Callback, Deadline, Ending, Interrupt, Moment, ReportProgress
+from deepenough.training.curve import Epoch
+from deepenough.training.recipe import Recipe
+from deepenough.training.result import Trained
+from deepenough.training.spec import TrainingSpec
+from deepenough.training.tensorboard import TensorBoard
+from deepenough.training.train import train as train_spec
 
 
 def make_images(count: int = 96, size: int = 8, classes: int = 4, seed: int = 0) -> Any:
@@ -37,3 +46,41 @@ def make_network(classes: int = 4, size: int = 8, dropout: float = 0.2) -> Netwo
         GlobalAvgPool(), Dropout(dropout), Dense(classes),
     )  # fmt: skip
     return Network("small", (1, size, size), stack)
+
+
+class Watch(Callback):
+    """A callback that decides by the curve before every epoch: "pruned", "paused" or "go on"."""
+
+    may_pause = True
+
+    def __init__(self, watch: Callable[[Sequence[Epoch]], str]) -> None:
+        self.watch = watch
+
+    def on_epoch_begin(self, moment: Moment) -> Action:
+        word = self.watch(moment.curve)
+        return Action.GO_ON if word == "go on" else Action(Ending(word))
+
+
+def train(
+    network: Network,
+    recipe: Recipe,
+    images: Any,
+    rows: Any,
+    held_out: Any,
+    folder: Path,
+    *,
+    seed: int,
+    start: Any = None,
+    watch: Any = None,
+    deadline: float | None = None,
+    progress: Any = None,
+    stop: Any = None,
+    tensorboard: Path | None = None,
+    **more: Any,
+) -> Trained:
+    """`training.train` with a spec and callbacks of what is given."""
+    spec = TrainingSpec(network, recipe, rows, held_out, seed, start)
+    given = [
+        (Deadline, deadline), (Watch, watch), (Interrupt, stop), (ReportProgress, progress), (TensorBoard, tensorboard)
+    ]  # fmt: skip
+    return train_spec(spec, images, folder, [make(what) for make, what in given if what is not None], **more)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small import make_images, make_network
+from small import make_images, make_network, train
 
 from deepenough.data.augment import Augment
 from deepenough.errors import DeepenoughError
@@ -25,7 +25,6 @@ from deepenough.training.feed import Batch
 from deepenough.training.process_group import ALONE, Group
 from deepenough.training.recipe import Recipe
 from deepenough.training.step import Step, recording
-from deepenough.training.train import train
 
 TRAIN, HELD_OUT = np.arange(74), np.arange(74, 96)  # batches of 15 and of 14
 RECIPE = Recipe(

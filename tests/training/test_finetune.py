@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from small import train
 
 from deepenough.nets import FAMILIES, Network
 from deepenough.nets.build import build
 from deepenough.training.optimizer import layer_shares, make_optimizer, set_lr
 from deepenough.training.recipe import Recipe, finetune_recipe
-from deepenough.training.train import train
 
 SHAPE = (3, 16, 16)
 NETWORK = FAMILIES["residual"].network(input=SHAPE, classes=3, depth=7, width=0.25)

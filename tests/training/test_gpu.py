@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from small import train
 
 from deepenough.data.augment import STRENGTHS
-from deepenough.distribution.synchronized_layers import spread
+from deepenough.distribution.synchronized_layers import synchronize
 from deepenough.training import cuda_graphs as graphs
 from deepenough.training import step as steps
 from deepenough.training.interrupt import Interrupted
 from deepenough.training.loss import Objective
 from deepenough.training.process_group import ALONE
 from deepenough.training.recipe import Recipe
-from deepenough.training.train import train
 
 CUDA = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 RECIPE = Recipe(epochs=24, batch=16, lr=0.3, augment=STRENGTHS["none"])
@@ -126,11 +126,11 @@ def test_where_steps_can_not_be_recorded_training_goes_on(
 
 
 def test_norms_of_a_group_work_on_the_device(device: str) -> None:
-    """A group of one, spread as one of several is: forward and backward as torch's own batch norm."""
+    """A group of one, synchronized as one of several is: forward and backward as torch's own batch norm."""
     draw = torch.Generator().manual_seed(0)
     x = torch.randn(8, 6, 5, 5, generator=draw).to(device).contiguous(memory_format=torch.channels_last)
     own, wide = torch.nn.BatchNorm2d(6).to(device), torch.nn.BatchNorm2d(6).to(device)
-    spread(wide, ALONE)
+    synchronize(wide, ALONE)
     gradients = []
     for norm in (own, wide):
         given = x.clone().requires_grad_()

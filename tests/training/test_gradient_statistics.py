@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small import make_network
+from small import make_network, train
 from torch import nn
 
 from deepenough.data.augment import Augment
@@ -22,7 +22,6 @@ from deepenough.training.curve import Epoch
 from deepenough.training.gradient_statistics import signals, weighted
 from deepenough.training.inplace_activations import reuse
 from deepenough.training.recipe import Recipe
-from deepenough.training.train import train
 
 RECIPE = Recipe(epochs=2, batch=16, augment=Augment(), lr=0.05)
 

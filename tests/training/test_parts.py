@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from deepenough.distribution.synchronized_layers import spread
+from deepenough.distribution.synchronized_layers import synchronize
 from deepenough.errors import DeepenoughError
 from deepenough.training.device import choose_device
 from deepenough.training.ema import Ema
@@ -29,6 +29,7 @@ from deepenough.training.precision import Precision
 from deepenough.training.prefetch import Clock
 from deepenough.training.process_group import ALONE
 from deepenough.training.recipe import Recipe, default_recipe
+from deepenough.training.spec import TrainingSpec
 
 CPU = torch.device("cpu")
 
@@ -306,11 +307,12 @@ def test_judging_tells_how_long_it_waited_for_images(images: Any) -> None:
 @pytest.mark.filterwarnings("ignore:.*which is a no-op")
 def test_what_an_optimizer_remembers_lies_where_its_parameters_do(network: Any) -> None:
     """Fused kernels read the count of steps on the device; checkpoints are read on the CPU."""
-    saved, step = fresh(network, Recipe(optimizer="adamw", lr=0.1), Objective(), CPU, 0, ALONE)
+    spec = TrainingSpec(network, Recipe(optimizer="adamw", lr=0.1), np.arange(4), np.arange(4), seed=0)
+    saved, step = fresh(spec, Objective(), CPU, ALONE)
     sum(parameter.sum() for parameter in saved.model.parameters()).backward()
     step.optimizer.step()
     gpu = torch.device("meta")  # which stands for one
-    elsewhere, _ = fresh(network, Recipe(optimizer="adamw", lr=0.1), Objective(), gpu, 0, ALONE)
+    elsewhere, _ = fresh(spec, Objective(), gpu, ALONE)
     elsewhere.restore(saved.tensors(), saved.facts())
     remembered = [value for state in elsewhere.optimizer.state.values() for value in state.values()]
     assert remembered
@@ -328,7 +330,7 @@ def test_norms_of_a_group_give_their_kernel_what_a_gpu_needs() -> None:
             return func(*args, **(kwargs or {}))
 
     model = nn.Sequential(nn.BatchNorm2d(3)).double()
-    spread(model, ALONE)
+    synchronize(model, ALONE)
     x = torch.randn(4, 3, 5, 5, dtype=torch.float64, requires_grad=True)
     with Watch():
         model(x).square().sum().backward()

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from small import train
 
 from deepenough.data.augment import Augment
 from deepenough.errors import DeepenoughError
@@ -23,7 +24,6 @@ from deepenough.training import checkpoint as checkpoints
 from deepenough.training.interrupt import Interrupted
 from deepenough.training.recipe import Recipe
 from deepenough.training.result import WEIGHTS, Trained
-from deepenough.training.train import train
 
 pytestmark = pytest.mark.seconds(20)
 
@@ -74,7 +74,6 @@ room = importlib.util.module_from_spec(spec); spec.loader.exec_module(room)
 from deepenough.data.augment import Augment
 from deepenough.training.interrupt import Interrupted, Stop
 from deepenough.training.recipe import Recipe
-from deepenough.training.train import train
 torch.set_num_threads(1)
 torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1)  # imports half of torch, once
 images, network = room.make_images(), room.make_network()
@@ -91,7 +90,7 @@ def child(folder, at=None, number=None):
             os.kill(os.getpid(), number)
     try:
         with Stop() as stop:
-            train(network, recipe, images, np.arange(64), np.arange(64, 96), Path(folder), seed=5, stop=stop,
+            room.train(network, recipe, images, np.arange(64), np.arange(64, 96), Path(folder), seed=5, stop=stop,
                   progress=progress, checkpoint_steps=3)
     except Interrupted as error:
         status = 30 if "go on" in str(error) else 31
@@ -100,7 +99,7 @@ def child(folder, at=None, number=None):
 def child_for(folder, seconds):
     pid = os.fork()
     if not pid:
-        train(network, recipe, images, np.arange(64), np.arange(64, 96), Path(folder), seed=5, checkpoint_steps=1)
+        room.train(network, recipe, images, np.arange(64), np.arange(64, 96), Path(folder), seed=5, checkpoint_steps=1)
         os._exit(0)
     time.sleep(seconds)
     os.kill(pid, signal.SIGKILL)
@@ -291,12 +290,12 @@ def test_a_checkpoint_may_be_written_beside_the_training(tmp_path: Path, monkeyp
         plain(path, content)
 
     monkeypatch.setattr(checkpoints, "write_whole", slow)
-    keeper = checkpoints.Keeper(tmp_path, "", seconds=0.0, beside=True)
-    keeper.save(state)
+    writer = checkpoints.Checkpoints(tmp_path, "", seconds=0.0, in_background=True)
+    writer.save(state)
     assert checkpoints.newest(tmp_path) is None
-    assert not keeper.due(state, epoch_ended=True)
+    assert not writer.due(state, epoch_ended=True)
     go_on.set()
-    keeper.settle()
+    writer.settle()
     found = checkpoints.newest(tmp_path)
     assert found is not None
     assert found[1]["step"] == 7
@@ -305,6 +304,6 @@ def test_a_checkpoint_may_be_written_beside_the_training(tmp_path: Path, monkeyp
         raise OSError("no room")
 
     monkeypatch.setattr(checkpoints, "write_whole", full)
-    keeper.save(state)
+    writer.save(state)
     with pytest.raises(OSError, match="no room"):
-        keeper.settle()
+        writer.settle()

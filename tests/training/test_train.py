@@ -13,24 +13,25 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from small import train
 
 from deepenough.data.augment import Augment
 from deepenough.errors import DeepenoughError
 from deepenough.nets import macs
 from deepenough.nets.build import build
 from deepenough.training import perform as performing
+from deepenough.training.callbacks import stale
 from deepenough.training.checkpoint import newest
 from deepenough.training.curve import HELD_OUT
 from deepenough.training.gradient_statistics import IMAGES
 from deepenough.training.interrupt import Interrupted
-from deepenough.training.loop import stale
 from deepenough.training.loss import Objective
 from deepenough.training.lr_range_test import STEPS, choose, range_test
 from deepenough.training.metrics import Scores
 from deepenough.training.process_group import ALONE
 from deepenough.training.recipe import Recipe
 from deepenough.training.result import load_result
-from deepenough.training.train import train
+from deepenough.training.spec import TrainingSpec
 
 PLAIN = Recipe(epochs=3, batch=16, augment=Augment(), lr=0.05)
 
@@ -241,9 +242,8 @@ def test_a_loss_that_nothing_forgives_ends_a_training(
 
 
 def test_weights_that_are_no_numbers_are_never_forgiven(network: Any) -> None:
-    state, _ = performing.fresh(
-        network, replace(PLAIN, precision="float16"), Objective(), torch.device("cpu"), 0, ALONE
-    )
+    spec = TrainingSpec(network, replace(PLAIN, precision="float16"), np.arange(4), np.arange(4), seed=0)
+    state, _ = performing.fresh(spec, Objective(), torch.device("cpu"), ALONE)
     state.tally += math.nan
     assert state.finite()
     last = torch.amp.GradScaler("cpu", init_scale=1.0)  # it can't scale down any more
@@ -264,7 +264,7 @@ def test_patience_needs_held_out_images(images: Any, network: Any, tmp_path: Pat
 def test_tensorboard_has_every_point_once(images: Any, network: Any, tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     folder = tmp_path / "curves"
-    paused = {"watch": lambda curve: "later" if len(curve) == 2 else "go on"}
+    paused = {"watch": lambda curve: "paused" if len(curve) == 2 else "go on"}
     go(network, images, PLAIN, tmp_path / "run", tensorboard=folder, **paused)
     trained = go(network, images, PLAIN, tmp_path / "run", tensorboard=folder)
     events = accumulator.EventAccumulator(str(folder)).Reload()

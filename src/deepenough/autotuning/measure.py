@@ -25,19 +25,20 @@ from deepenough.files import write_whole
 from deepenough.nets import Network, activations, parameters
 from deepenough.nets.layers import Weighted
 from deepenough.nets.shapes import visits
+from deepenough.training.callbacks import CallbackList, Interrupt
 from deepenough.training.cuda_graphs import EAGER
 from deepenough.training.device import choose_device
-from deepenough.training.feed import Feed, Index, Loader, steps_per_epoch
+from deepenough.training.feed import Index, steps_per_epoch
 from deepenough.training.interrupt import Interrupted
-from deepenough.training.loop import Job, NotFiniteError, Supervisor, one_epoch
-from deepenough.training.loss import Objective
 from deepenough.training.memory import available
 from deepenough.training.out_of_memory import out_of_memory, remembered
-from deepenough.training.perform import fresh
+from deepenough.training.perform import prepare
 from deepenough.training.precision import settings
 from deepenough.training.process_group import ALONE, Group
 from deepenough.training.recipe import Recipe
 from deepenough.training.rng import own_draws, own_threads
+from deepenough.training.spec import TrainingSpec
+from deepenough.training.state import NotFiniteError
 from deepenough.training.step import recording
 
 WARM_UP, MEASURED = 1, 3  # steps
@@ -68,9 +69,7 @@ class Measured:
 
     def __str__(self) -> str:
         base = self.tried[0]
-        told = ", ".join(
-            f"{_change(base, way)} {base.seconds / way.seconds:.2f} times as fast" for way in self.tried[1:]
-        )
+        told = ", ".join(f"{_change(base, way)}: {_pace(base, way)}" for way in self.tried[1:])
         return f"{self.chosen}, {1 / self.chosen.seconds:,.0f} images/s{f' (tried {told})' if told else ''}"
 
 
@@ -162,7 +161,7 @@ class Laps:
     """When the steps of a trial were over. Those that count come after `warm` others; there are to be a few of them,
     that take a moment at least, and no more than `least` where all have taken `limit` seconds.
 
-    `over` is called after each step, or before it where that is `early`. What computes while Python goes on is waited
+    `over` is called after each step. What computes while Python goes on is waited
     for, by `wait`, after 1, 2, 4, 8, ... steps that count only: else Python could not run ahead of it, as it does in a
     training. The other ends are no numbers.
     """
@@ -170,15 +169,14 @@ class Laps:
     warm: int
     least: int = 0
     limit: float = math.inf
-    early: bool = False
     wait: Callable[[], object] | None = None
     began: float = 0.0
     ends: list[float] = field(default_factory=list)
 
     @property
     def begun(self) -> int:
-        """Where in `ends` the first step that counts begins."""
-        return self.warm if self.early else self.warm - 1
+        """The place in `ends` where the first step that counts begins."""
+        return self.warm - 1
 
     def over(self) -> bool:
         """One more is over; whether that is enough."""
@@ -218,7 +216,7 @@ def timed(
     suffice. An eager way that is so slow that it takes more than `limit` seconds is timed by fewer steps.
 
     Raises CompilerError where a compiled way can't be compiled. A group without memory ends as a training does: with a
-    ShortError, once its leader has `shorten` note how many images at once there may be.
+    OutOfMemoryInGroupError, once its leader has `shorten` note how many images at once there may be.
     """
     recipe = way.recipe(recipe)
     for records in dict.fromkeys((recording(choose_device(recipe.device), group), False)):
@@ -257,39 +255,27 @@ def _timed(
     elif records:
         index, batch = _one_size(index, recipe.batch)
         recipe = replace(recipe, batch=batch)
-    # A process alone is asked after each step whether that is enough; one of a group before it, and tells the others.
     laps = Laps(
         warm,
         least=int(records),
         limit=limit,
-        early=group.size > 1,
         wait=torch.cuda.synchronize if device.type == "cuda" else None,
     )
+    # No range test, and no weights of classes that these images may lack.
+    recipe = replace(recipe, epochs=1, lr=1e-4, schedule="constant", class_weights=False)
+    spec = TrainingSpec(network, recipe, index, np.empty(0, np.int64), seed=0)
     with own_draws(device), own_threads(way.threads or torch.get_num_threads()), settings(recipe.precision):
-        state, step = fresh(network, recipe, Objective(recipe.label_smoothing), device, seed=0, group=group)
+        state, loop = prepare(spec, images, device, group)
+        loop.callbacks, loop.look = CallbackList([Interrupt(lambda: laps.over() or stop())]), 1
         if not records:
-            step.recorder = None
-        loader = Loader(images, device, state.precision.dtype)
-        job = Job(
-            feed=Feed(loader, index, recipe.batch, recipe.augment, seed=0, group=group),
-            held_out=np.empty(0, np.int64),
-            epochs=1,
-            patience=0,
-            schedule=lambda _: 1e-4,
-            step=step,
-            freeze_norms=recipe.freeze_norms,
-            group=group,
-        )
-        supervisor = Supervisor(
-            keeper=None, stop=lambda: laps.over() or stop(), progress=lambda *_: None, total=0, group=group, look=1
-        )
+            loop.step.recorder = None
         laps.began = time.perf_counter()
-        with remembered(state, job.feed, shorten), suppress(Interrupted, NotFiniteError):
+        with remembered(state, loop.feed, shorten), suppress(Interrupted, NotFiniteError):
             while True:
                 state.step = 0
-                one_epoch(state, job, supervisor)
+                loop.train_epoch(state)
     pace, first = laps.times()
-    return replace(way, seconds=pace * job.feed.steps / len(index), first=first)
+    return replace(way, seconds=pace * loop.feed.steps / len(index), first=first)
 
 
 def _one_size(index: Index, batch: int) -> tuple[Index, int]:
@@ -375,3 +361,14 @@ def _processor() -> str:
 def _change(base: Way, way: Way) -> str:
     """What a way does otherwise."""
     return ", ".join(word for word in str(way).split(", ") if word not in str(base).split(", "))
+
+
+def _pace(base: Way, way: Way) -> str:
+    """How much faster or slower a way is than the base.
+
+    >>> base = Way("float32", "channels_last", False, 0, 0, seconds=0.65)
+    >>> _pace(base, replace(base, seconds=1.0)), _pace(base, replace(base, seconds=0.5))
+    ('35% slower', '30% faster')
+    """
+    speed = base.seconds / way.seconds
+    return f"{speed - 1:.0%} faster" if speed >= 1 else f"{1 - speed:.0%} slower"

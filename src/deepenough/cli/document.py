@@ -12,8 +12,8 @@ from deepenough.cli.options import Sectioned
 HEAD = """# Commands and options
 
 Written by `python -m deepenough.cli.document > docs/options.md`, from the fields of `Options`, `Recipe` and `Augment`
-and from the commands. In Python, `deepenough.fit` and `deepenough.plan` take the same options as keywords, with `_` for `-`
-(`--compile` is `compiled`), times in seconds and sizes in bytes.
+and from the commands. In Python, `deepenough.fit` and `deepenough.plan` take the same options as keywords, with `_` for
+`-` (`--compile` is `compiled`), times in seconds and sizes in bytes.
 """
 
 

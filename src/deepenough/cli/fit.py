@@ -76,10 +76,11 @@ def _given(ctx: click.Context, parameter: click.Parameter) -> bool:
 def run(data: str | None, resumed: Path | None, **options: Any) -> int:
     """Run or resume a search, print its evidence; the exit status."""
     from deepenough.cli.console import Console
-    from deepenough.distribution.torchrun import EndedError, follows, launched
+    from deepenough.distribution.torchrun import follows, launched
     from deepenough.experiment import fit as experiment
     from deepenough.report.tables import evidence
     from deepenough.training.memory import keep_freed_memory
+    from deepenough.training.process_group import EndedError
 
     def work(**more: Any) -> experiment.Run:
         return experiment.resume(resumed, **options, **more) if resumed else experiment.fit(data, **options, **more)

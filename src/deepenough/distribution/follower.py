@@ -9,19 +9,18 @@ from typing import Any
 from deepenough.autotuning.measure import Trial
 from deepenough.data.images import Images, prepare
 from deepenough.data.sources import open_source
-from deepenough.distribution.torchrun import Processes
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.options import Options
 from deepenough.preprocessing import Preprocessing
-from deepenough.training.device import choose_device
+from deepenough.training.callbacks import Interrupt
 from deepenough.training.interrupt import Stop
 from deepenough.training.memory import hand_back
-from deepenough.training.perform import Task, perform
+from deepenough.training.perform import Assignment, perform
 from deepenough.training.process_group import Group
 
 
 @dataclass(frozen=True)
-class Pictures:
+class SharedImages:
     """The images of a run, as every process has to find them."""
 
     data: str | None
@@ -44,10 +43,10 @@ class Pictures:
         return replace(images, preprocess=self.preprocess, in_blocks=self.in_blocks)
 
 
-def show(group: Group, asked: Options, images: Images) -> None:
+def share_images(group: Group, asked: Options, images: Images) -> None:
     """Tell every process which images the run is about, and wait until all have them."""
     group.order(
-        Pictures(
+        SharedImages(
             data=asked.data,
             limit=asked.limit,
             cache_limit=asked.cache_limit,
@@ -60,23 +59,23 @@ def show(group: Group, asked: Options, images: Images) -> None:
     group.meet()
 
 
-def follow(group: Processes) -> Any:
-    """Do what the leader orders until it orders something else than work: that is the answer."""
+def follow_run(group: Group) -> Any:
+    """Follow the leader through a run, until it broadcasts its answer."""
     with Stop() as stop:
-        return obey(group, stop)
+        return follow(group, stop)
 
 
-def obey(group: Processes, stop: Callable[[], bool], images: Images | None = None) -> Any:
-    """`follow`, with the `images` if they are there already."""
+def follow(group: Group, stop: Callable[[], bool], images: Images | None = None) -> Any:
+    """Do what the leader orders until it orders something else than work: that is the answer."""
     while True:
         hand_back()  # what the last work took: the leader looks at what there is before the next
         match group.order(None):
-            case Pictures() as pictures:
-                images = pictures.read()
+            case SharedImages() as shared:
+                images = shared.read()
                 group.meet()
             case Trial() as trial if images is not None:
                 trial.run(images, group)
-            case Task() as task if images is not None:
-                perform(task, images, choose_device(task.recipe.device), group, None, stop)
+            case Assignment() as job if images is not None:
+                perform(job, images, group, callbacks=[Interrupt(stop)])
             case answer:
                 return answer

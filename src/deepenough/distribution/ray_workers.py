@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
-from deepenough.distribution.follower import obey
+from deepenough.distribution.follower import follow
 from deepenough.distribution.torchrun import joined
 from deepenough.training.process_group import ALONE, Group
 
 
 @dataclass(frozen=True)
-class Crew:
+class RayWorkers:
     """How many processes train a candidate, the threads that each of them takes, and the kind of device."""
 
     threads: int
@@ -36,7 +36,7 @@ class Crew:
 
     @contextmanager
     def together(self, held: list[Any]) -> Iterator[Group]:
-        """This worker of Ray's as the first of the crew. The others are tasks of its own, which end with it.
+        """This worker of Ray's as the first of the workers. The others are tasks of its own, which end with it.
 
         `held` is Ray's reference to the images.
         """
@@ -57,19 +57,19 @@ class Crew:
         ray.get(helpers)
 
 
-def help_along(crew: Crew, held: list[Any], rank: int, meeting: dict[str, str]) -> None:
+def help_along(workers: RayWorkers, held: list[Any], rank: int, meeting: dict[str, str]) -> None:
     """Train what the first process trains, until it has nothing more to do."""
     import ray
 
-    torch.set_num_threads(crew.threads)
-    enter(crew, rank, meeting)
-    with joined(torch.device(crew.device)) as group:
-        obey(group, lambda: False, ray.get(held[0]))
+    torch.set_num_threads(workers.threads)
+    enter(workers, rank, meeting)
+    with joined(torch.device(workers.device)) as group:
+        follow(group, lambda: False, ray.get(held[0]))
 
 
-def enter(crew: Crew, rank: int, meeting: dict[str, str]) -> None:
+def enter(workers: RayWorkers, rank: int, meeting: dict[str, str]) -> None:
     """Say to torch who this process is, as torchrun does. Ray shows each process its own GPUs alone."""
-    os.environ.update(meeting, RANK=str(rank), LOCAL_RANK="0", WORLD_SIZE=str(crew.processes))
+    os.environ.update(meeting, RANK=str(rank), LOCAL_RANK="0", WORLD_SIZE=str(workers.processes))
 
 
 def free_port() -> int:

@@ -5,56 +5,46 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from deepenough.training.process_group import Group
+from deepenough.training.process_group import BatchPosition, Group
 
 
-@dataclass
-class Place:
-    """The rows `first` to `last` of a batch of `total` that are going through the model now."""
-
-    first: int = 0
-    last: int = 0
-    total: int = 0
-
-
-def spread(model: nn.Module, group: Group) -> Place:
+def synchronize(model: nn.Module, group: Group) -> BatchPosition:
     """Have the batch norms and dropouts of `model` see the whole batch of a group; they ask the result for their rows.
 
     Names, parameters and buffers of the model stay as they are. Batch norms in evaluation mode take no statistics, and
     nothing to share.
     """
-    place = Place()
+    position = BatchPosition()
     for part in model.modules():
         if isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d)):
             part.__class__ = _WideBatchNorm
             part.group = group  # type: ignore[assignment]
         elif isinstance(part, nn.Dropout):
             part.__class__ = _WideDropout
-            part.place = place  # type: ignore[assignment]
-    return place
+            part.position = position  # type: ignore[assignment]
+    return position
 
 
 class _WideDropout(nn.Dropout):
     """Draws the mask of the whole batch, as one process would, and uses its rows."""
 
-    place: Place
+    position: BatchPosition
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training or self.p == 0:
             return x
-        place = self.place
+        position = self.position
         memory = torch.channels_last if x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) else None
-        mask = torch.empty(place.total, *x.shape[1:], dtype=x.dtype, device=x.device)
+        mask = torch.empty(position.total, *x.shape[1:], dtype=x.dtype, device=x.device)
         mask = mask if memory is None else mask.contiguous(memory_format=memory)
         kept = 1 - self.p
-        return x * mask.bernoulli_(kept).div_(kept)[place.first : place.last]
+        return x * mask.bernoulli_(kept).div_(kept)[position.first : position.last]
 
 
 class _WideBatchNorm(nn.BatchNorm2d):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import os
 import queue
-import re
 import secrets
 import threading
 import time
@@ -22,14 +21,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.distributed as dist
+from torch import nn
 from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
 from deepenough.distribution.socket_all_gather import Wires, wired
+from deepenough.distribution.synchronized_layers import synchronize
 from deepenough.errors import DeepenoughError
 from deepenough.exit import foreign_call
 from deepenough.machine import cores
-from deepenough.training.process_group import Group, share
+from deepenough.training.executor import LocalExecutor
+from deepenough.training.process_group import BatchPosition, EndedError, Group, LostError, share
 
 PATIENCE = 30.0  # seconds without a sign of life after which a process is taken for dead
 BEAT = 2.0  # seconds between a process' signs of life
@@ -37,27 +39,6 @@ TOGETHER = 300.0  # seconds within which all processes have to be there
 BUCKET = 32 * 2**20  # bytes that are sent at once
 LOOK = 0.02  # seconds between looks for another process
 ALIVE, ENDED, SHORT = "alive", "ended", "short of memory"
-
-
-class LostError(DeepenoughError):
-    """Another process of the group is gone."""
-
-    def __init__(self, why: object) -> None:
-        self.why = str(why)
-        # gloo tells where in its source it was, and what to read there.
-        words = re.sub(r"\[[^\]]*\.(cc|h):\d+\]\s*", "", str(why)).strip() or "no sign of life"
-        first = re.split(r"\.\s|\n", words)[0]
-        super().__init__(
-            f"another process of this training is gone ({first}); what was done until the newest checkpoint is kept: "
-            "start all processes again with `fit --resume RUN`"
-        )
-
-    def __reduce__(self) -> tuple[type[LostError], tuple[str]]:
-        return LostError, (self.why,)
-
-
-class EndedError(DeepenoughError):
-    """Another process of the group has ended, of its own will and with a word of its own."""
 
 
 def launched() -> bool:
@@ -187,6 +168,9 @@ class Processes(Group):
         )
         return joined
 
+    def synchronize(self, model: nn.Module) -> BatchPosition:
+        return synchronize(model, self)
+
     def order(self, what: Any) -> Any:
         self._orders += 1
         self._met("order", [0])
@@ -216,6 +200,10 @@ class Processes(Group):
             return call(*given, **named)
         except (RuntimeError, OSError) as error:
             raise LostError(error) from None
+
+
+class TorchrunExecutor(LocalExecutor):
+    """Trains together with the other processes of `torchrun`, which follow this one (`follower.follow`)."""
 
 
 @contextmanager

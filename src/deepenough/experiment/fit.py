@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from deepenough.data.sources import Source, from_anywhere, open_source
-from deepenough.distribution.follower import follow
-from deepenough.distribution.ray_cluster import SideBySide
+from deepenough.distribution.follower import follow_run
+from deepenough.distribution.ray_executor import SideBySide
 from deepenough.distribution.torchrun import joined, launched, restarted
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.options import Options
@@ -132,7 +132,7 @@ def _in_group(device: str | None, work: Callable[[Group], Run]) -> Run:
             run = work(group)
             group.order((str(run.folder), run.record.model_dump_json()))
             return run
-        folder, record = follow(group)
+        folder, record = follow_run(group)
         return Run(Path(folder), Record.model_validate_json(record))
 
 

@@ -18,6 +18,7 @@ from deepenough.nets.shapes import visits
 from deepenough.record.schema import Baseline, CandidateRecord, Cost, DataRecord, Metrics, Plan
 from deepenough.search.candidates import Candidate
 from deepenough.search.search import Search
+from deepenough.training.callbacks import Ending
 from deepenough.training.memory import peak
 from deepenough.training.result import Trained
 
@@ -52,7 +53,7 @@ def candidate_record(candidate: Candidate, measured: Measured) -> CandidateRecor
     seen, network = candidate.seen, candidate.architecture.network
     return CandidateRecord.of(
         candidate,
-        state="unfinished" if candidate.state == "sure" else candidate.state,
+        state="unfinished" if candidate.state is Ending.PAUSED else candidate.state,
         decision=metrics(candidate.probabilities[seen], candidate.labels[seen]),
         ways=measured.tried,
         way=str(measured.chosen),

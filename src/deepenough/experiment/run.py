@@ -10,9 +10,8 @@ from datetime import UTC, datetime
 
 import torch
 
-from deepenough.distribution.follower import show
-from deepenough.distribution.ray_cluster import cluster
-from deepenough.distribution.torchrun import EndedError, LostError
+from deepenough.distribution.follower import share_images
+from deepenough.distribution.ray_executor import ray_executor
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.estimate import estimate, estimate_text
 from deepenough.experiment.recording import candidate_record, data_record, environment
@@ -32,7 +31,8 @@ from deepenough.search.search import Search
 from deepenough.search.statistics import CONFIDENCE
 from deepenough.training.device import choose_device
 from deepenough.training.interrupt import Interrupted, Stop
-from deepenough.training.out_of_memory import ShortError
+from deepenough.training.out_of_memory import OutOfMemoryInGroupError
+from deepenough.training.process_group import EndedError, LostError
 from deepenough.training.result import Trained
 
 
@@ -45,7 +45,7 @@ def perform_run(request: RunRequest) -> Record:
     experiment.check_shares(request.ray.processes if request.ray else request.group.size)
     # Threads are what Ray gives to each training, and its workers would compile anew for every epoch that they tell.
     trainer.free -= {"threads", "compiled"} if request.ray else set()
-    show(request.group, request.asked, experiment.images)
+    share_images(request.group, request.asked, experiment.images)
     record = _new_record(request, experiment)
 
     def changed(search: Search) -> None:
@@ -66,8 +66,8 @@ def _search(
     """Answer the question; where folds decide, train the chosen network once more on all images but test."""
     folder, trainer, ray = request.folder, experiment.trainer, request.ray
     threads, device = torch.get_num_threads(), experiment.recipe.device
-    side_by_side = cluster(ray, trainer.images, threads, device) if ray else nullcontext()
-    with Stop() as stop, side_by_side as trainer.cluster:
+    executor = ray_executor(ray, trainer.images, threads, device) if ray else nullcontext(trainer.executor)
+    with Stop() as stop, executor as trainer.executor:
         trainer.stop = stop
         folder.mkdir(parents=True, exist_ok=True)
         save(record, folder)  # before anything takes long: whatever happens from here on, the run goes on
@@ -86,7 +86,7 @@ def _search(
             save(record, folder)
             kept = "finished trainings are kept, unfinished ones start over" if request.ray else "nothing is lost"
             raise Interrupted(f"stopped, {kept}; go on with: deepenough fit --resume {folder}") from None
-        except (LostError, EndedError, ShortError):  # of the processes, and not of what was asked for
+        except (LostError, EndedError, OutOfMemoryInGroupError):  # of the processes, and not of what was asked for
             raise
         except DeepenoughError:
             if record.plan is None and request.before is None:  # the question can't be answered: nothing to go on with

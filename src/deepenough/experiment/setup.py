@@ -12,8 +12,8 @@ import torch
 from deepenough.autotuning.measure import FREE
 from deepenough.data.images import Images
 from deepenough.data.sources import Source
-from deepenough.distribution.ray_cluster import SideBySide
-from deepenough.distribution.torchrun import share_of_threads
+from deepenough.distribution.ray_executor import SideBySide
+from deepenough.distribution.torchrun import TorchrunExecutor, share_of_threads
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.options import Options
 from deepenough.probing.images import images_for_weights, read_images
@@ -30,11 +30,11 @@ from deepenough.search.question import Measure, Metric, Question
 from deepenough.search.search import Search
 from deepenough.search.target_search import TargetSearch
 from deepenough.training.device import choose_device
+from deepenough.training.executor import LocalExecutor
 from deepenough.training.feed import steps_per_epoch
 from deepenough.training.interrupt import Interrupted
 from deepenough.training.process_group import ALONE, Group
 from deepenough.training.recipe import Recipe, default_recipe, finetune_recipe
-from deepenough.training.train import late
 from deepenough.weights import Weights
 
 
@@ -78,7 +78,7 @@ class Experiment:
     def measure_ahead(self) -> None:
         """Measure architectures as far as time and memory go; the search may never come to the others."""
         for architecture in self.search_space:
-            if late(self.trainer.deadline):
+            if self.trainer.is_late:
                 return
             try:
                 self.trainer.way(architecture)
@@ -128,7 +128,7 @@ def prepare_experiment(request: RunRequest) -> Experiment:
         folder=request.folder / CANDIDATES,
         metric=question.metric,
         reporter=request.reporter,
-        group=request.group,
+        executor=TorchrunExecutor(images, request.group) if request.group.size > 1 else LocalExecutor(images),
         free=FREE - asked.fixed,
         deadline=deadline,
         tensorboard=request.folder / "tensorboard" if asked.tensorboard else None,

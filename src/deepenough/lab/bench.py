@@ -17,11 +17,13 @@ from deepenough.lab.record import Hits
 from deepenough.nets import Network
 from deepenough.nets.build import build
 from deepenough.progress import Advance, Reporter
+from deepenough.training.callbacks import Callback, Interrupt, ReportProgress
 from deepenough.training.device import choose_device, place
 from deepenough.training.evaluate import evaluate
 from deepenough.training.interrupt import Interrupted
 from deepenough.training.recipe import Recipe, default_recipe
 from deepenough.training.result import Trained
+from deepenough.training.spec import TrainingSpec
 from deepenough.training.train import train
 
 Index = npt.NDArray[np.int64]
@@ -107,17 +109,11 @@ class Bench:
         self.devices.add(choose_device(recipe.device).type)
         folder = self.place(network, recipe, rows, seed)
         with self.reporter.task(f"{network.name}, seed {seed}") as advance:
-            return train(
-                network,
-                recipe,
-                self.images,
-                rows,
-                np.empty(0, np.int64),
-                folder,
-                seed=seed,
-                stop=self.stop,
-                progress=lambda done, total, epoch: advance(done, total),
-            )
+            callbacks: list[Callback] = [ReportProgress(lambda done, total, epoch: advance(done, total))]
+            if self.stop is not None:
+                callbacks.append(Interrupt(self.stop))
+            spec = TrainingSpec(network, recipe, rows, np.empty(0, np.int64), seed)
+            return train(spec, self.images, folder, callbacks)
 
     def judge(self, trained: Trained, rows: Index, device: str = "cpu") -> npt.NDArray[np.float64]:
         """For each of these images, as they are, whether the weights at the end are right about it: 1 or 0."""

@@ -13,11 +13,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from deepenough.record.base import FileName, Finite, Name, RecordModel, inside
-from deepenough.search.question import DecisionBasis, DecisionKind, Measure, Metric
+from deepenough.search.question import DecisionBasis, DecisionKind, Measure, Metric, Role
 
 SCHEMA = 2
 
-CandidateRole = Literal["search space", "bisection", "second seed", "look-ahead"]
 CandidateState = Literal["finished", "pruned", "out of time", "not finite", "unfinished"]
 
 
@@ -189,7 +188,7 @@ class CandidateRecord(NetworkFields):
     """One network tried for the task, with everything measured about it."""
 
     receptive_field: int = inside("architecture", "receptive_field")
-    role: CandidateRole
+    role: Role
     seed: int
     start: str | None = Field(description="the sibling whose weights it started from, if any")
     state: CandidateState

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,29 +17,29 @@ import torch
 from deepenough.autotuning.measure import FREE, Measured, Trial, measure
 from deepenough.autotuning.ways import Way
 from deepenough.data.images import Images
-from deepenough.distribution.ray_cluster import Cluster, Order
 from deepenough.files import write_whole
 from deepenough.nets.build import build
 from deepenough.nets.grow import grow
-from deepenough.progress import Reporter
+from deepenough.progress import Advance, Reporter
 from deepenough.record import fold_folder
 from deepenough.search.architectures import Architecture
 from deepenough.search.early_stopping import Curve
 from deepenough.search.folds import DecisionFolds, Fold
-from deepenough.search.question import Metric
+from deepenough.search.question import Metric, Role
 from deepenough.search.statistics import Hits, Strata, accuracy_bounds
+from deepenough.training.callbacks import Callback, Deadline, Ending, Interrupt, ReportProgress
 from deepenough.training.checkpoint import shorten, shortened
+from deepenough.training.curve import Epoch
 from deepenough.training.device import choose_device, place
 from deepenough.training.evaluate import evaluate
+from deepenough.training.executor import Executor
 from deepenough.training.lr_range_test import range_images
-from deepenough.training.process_group import ALONE, Group
 from deepenough.training.recipe import Recipe
-from deepenough.training.result import Trained
-from deepenough.training.rng import own_threads
-from deepenough.training.train import known, train
+from deepenough.training.result import Trained, is_known
+from deepenough.training.spec import TrainingSpec
+from deepenough.training.tensorboard import TensorBoard
 
-Watch = Callable[[Curve], str]
-Start = Callable[[Architecture, npt.NDArray[np.int64], Path], Mapping[str, torch.Tensor]]
+InitialWeights = Callable[[Architecture, npt.NDArray[np.int64], Path], Mapping[str, torch.Tensor]]
 TRAIN_SAMPLE = 4_000
 WAY = ".way.json"  # after an architecture's name: how its steps are computed
 
@@ -48,14 +48,14 @@ WAY = ".way.json"  # after an architecture's name: how its steps are computed
 class Candidate:
     """One network tried for the task, from one seed, with its predictions for the decision images.
 
-    `state` is "finished", or why it ended before: "pruned", "sure" (paused, already shown to meet the target),
-    "out of time", "not finite". `seen` marks the decision images that it has predictions for.
+    `state` is `Ending.FINISHED`, also where patience ended it, or how its latest training ended. `seen` marks the
+    decision images that it has predictions for.
     """
 
     architecture: Architecture
-    role: str
+    role: Role
     seed: int
-    state: str
+    state: Ending
     trainings: tuple[Trained, ...]
     seen: npt.NDArray[np.bool_]
     probabilities: npt.NDArray[np.float32]
@@ -68,12 +68,12 @@ class Candidate:
     @property
     def name(self) -> str:
         """The architecture's name, with the seed or the start where it is not its first training."""
-        suffix = {"second seed": f"-seed{self.seed}", "look-ahead": "-grown"}.get(self.role, "")
+        suffix = {Role.SECOND_SEED: f"-seed{self.seed}", Role.LOOK_AHEAD: "-grown"}.get(self.role, "")
         return self.architecture.name + suffix
 
     @property
     def finished(self) -> bool:
-        return self.state == "finished"
+        return self.state is Ending.FINISHED
 
     @property
     def hits(self) -> Hits:
@@ -135,13 +135,12 @@ class CandidateTrainer:
     folder: Path
     metric: Metric
     reporter: Reporter
+    executor: Executor
     deadline: float | None = None  # of time.monotonic()
     tensorboard: Path | None = None
-    stop: Callable[[], bool] | None = None
-    start: Start | None = None  # of pretrained candidates
+    stop: Callable[[], bool] = lambda: False
+    start: InitialWeights | None = None  # of pretrained candidates
     start_name: str | None = None
-    group: Group = ALONE  # the processes that train each network together
-    cluster: Cluster | None = None  # that trains side by side
     probing_cost: int = 0  # multiply-accumulates of the probing before the search
     free: frozenset[str] = FREE  # what of a step's computation is left open
     _measured: dict[str, Measured] = field(default_factory=dict)
@@ -168,6 +167,11 @@ class CandidateTrainer:
     def retraining(self, architecture: Architecture) -> int:
         """The multiply-accumulates of training it once more on all images but test, which folds make necessary."""
         return self.alone(architecture) if self.folds.kind == "out-of-fold" else 0
+
+    @property
+    def is_late(self) -> bool:
+        """True if the deadline is over."""
+        return self.deadline is not None and Deadline(self.deadline).is_over
 
     def in_time(self, *architectures: Architecture, epochs: int | None = None) -> bool:
         """Whether these are expected to be trained before the deadline, by the pace of a few steps of each; with
@@ -208,7 +212,7 @@ class CandidateTrainer:
         return self._measured[architecture.name]
 
     def _measure(self, architecture: Architecture) -> Measured:
-        fold, size = self.folds.folds[0].train, self.group.size
+        fold, size = self.folds.folds[0].train, self.executor.group.size
         recipe, folder = self.recipe, self.folder / architecture.name
         if some := shortened(folder):  # with more images at once, a process of the group ran out of memory here
             recipe = replace(recipe, micro_batch=some)
@@ -219,8 +223,8 @@ class CandidateTrainer:
             fold,
             self.steps_images(architecture) / size,
             free=self.free - ({"compiled"} if size > 1 else set()),  # where norms talk, it was never seen to pay
-            least=self.group.fewest,
-            stop=self.stop or (lambda: False),
+            least=self.executor.group.fewest,
+            stop=self.stop,
         )
         if torch.cuda.is_available():
             torch.cuda.empty_cache()  # Ray's workers may train on the same device
@@ -228,8 +232,8 @@ class CandidateTrainer:
             self.reporter.say(f"{architecture.name}: {found}")
             return found
         trial = Trial(found.chosen, architecture.network, recipe, fold)
-        self.group.order(trial)
-        together = replace(found, chosen=trial.run(self.images, self.group, partial(shorten, folder)))
+        self.executor.group.order(trial)
+        together = replace(found, chosen=trial.run(self.images, self.executor.group, partial(shorten, folder)))
         times = found.chosen.seconds / together.chosen.seconds
         self.reporter.say(f"{architecture.name}: {together}; {size} processes are {times:.2f} times as fast as one")
         return together
@@ -238,105 +242,93 @@ class CandidateTrainer:
         self,
         architecture: Architecture,
         *,
-        role: str = "search space",
+        role: Role = Role.SEARCH_SPACE,
         seed: int,
-        watch: Watch | None = None,
+        early_stopping: Callback | None = None,
         parent: Candidate | None = None,
         epochs: int | None = None,
         give_up: Callable[[Candidate], bool] | None = None,
-        first_fold_only: bool = False,
     ) -> Candidate:
         """Train an architecture on every fold, from scratch or grown from a shallower `parent`.
 
-        `watch` may end a training early; between folds, `give_up` is asked of the candidate so far.
+        Args:
+            architecture: What to train.
+            role: Why; what looks ahead is trained on the first fold only.
+            seed: Of everything random.
+            early_stopping: May prune or pause a training.
+            parent: The shallower candidate whose weights it starts from, grown.
+            epochs: Instead of the recipe's.
+            give_up: Asked of the candidate so far between folds.
         """
         recipe = self.way(architecture).recipe(self.recipe if epochs is None else replace(self.recipe, epochs=epochs))
         seen = np.zeros(len(self.decision), bool)
         probabilities = np.zeros((len(self.decision), len(self.images.classes)), np.float32)
         trainings: list[Trained] = []
-        state = "finished"
+        state = Ending.FINISHED
         blank = Candidate(architecture, role, seed, state, (), seen, probabilities, self.labels, self.metric)
-        folds = self.folds.folds[:1] if first_fold_only else self.folds.folds
+        folds = self.folds.folds[:1] if role is Role.LOOK_AHEAD else self.folds.folds
         with self.reporter.task(blank.name) as advance:
             for number, fold in enumerate(folds):
                 folder = fold_folder(self.folder / blank.name, number)
-                start = self._start(architecture, fold.train, folder)
+                spec = self._spec(architecture, recipe, fold, seed, folder)
                 if parent:
-                    start = grow(
+                    grown = grow(
                         parent.trainings[number].state, parent.architecture.network, architecture.network, seed
                     )
-                trained = self._train(architecture)(
-                    architecture.network,
-                    recipe,
-                    self.images,
-                    fold.train,
-                    fold.held_out,
-                    folder,
-                    seed=seed,
-                    start=start,
-                    watch=watch,
-                    deadline=self.deadline,
-                    progress=_share(advance, number, len(folds)),
-                    stop=self.stop,
-                    tensorboard=self.tensorboard and self.tensorboard / blank.name / folder.name,
-                )
+                    spec = replace(spec, initial_weights=grown)
+                callbacks = self._callbacks(advance, number, len(folds))
+                if early_stopping:
+                    callbacks.append(early_stopping)
+                if self.tensorboard:
+                    callbacks.append(TensorBoard(self.tensorboard / blank.name / folder.name))
+                trained = self.executor.run(spec, folder, callbacks, threads=self.way(architecture).threads)
                 trainings.append(trained)
                 where = np.searchsorted(self.decision, fold.held_out)
                 seen[where] = True
                 probabilities[where] = trained.probabilities
-                state = "finished" if trained.ended in ("finished", "early") else trained.ended
+                state = Ending.FINISHED if trained.ended is Ending.EARLY else trained.ended
                 so_far = replace(blank, seen=seen, probabilities=probabilities, trainings=tuple(trainings))
-                if state == "finished" and number + 1 < len(folds) and give_up and give_up(so_far):
-                    state = "pruned"
+                if state is Ending.FINISHED and number + 1 < len(folds) and give_up and give_up(so_far):
+                    state = Ending.PRUNED
                 advance(number + 1, len(folds), f"{100 * so_far.accuracy:.1f}%")
-                if state != "finished":
+                if state is not Ending.FINISHED:
                     break
+        finished = state is Ending.FINISHED
         return replace(
             blank,
             state=state,
             trainings=tuple(trainings),
             start=parent.name if parent else self.start_name,
-            why=_why(state),
-            train_top1=self._train_top1(architecture, trainings[0], folds[0]) if state == "finished" else None,
+            why=WHY.get(state, ""),
+            train_top1=self._train_top1(architecture, trainings[0], folds[0]) if finished else None,
         )
 
     def expect(self, architectures: Sequence[Architecture], seed: int) -> None:
-        """Say which architectures may be wanted next, so that a cluster can train them side by side."""
-        if self.cluster is None:
-            return
-        self.cluster.ahead(
-            {
-                architecture.network: (
-                    Order(
-                        architecture.network,
-                        self.way(architecture).recipe(self.recipe),
-                        fold.train,
-                        fold.held_out,
-                        seed,
-                        self._start(architecture, fold.train, folder),
-                    )
-                    for architecture in [
-                        architecture
-                    ]  # which a generator would look up only once it runs: the last of all
-                    for number, fold in enumerate(self.folds.folds)
-                    if not known(folder := fold_folder(self.folder / architecture.name, number))
-                )
-                for architecture in architectures
-            }
-        )
+        """Say which architectures may be wanted next, so that an executor with room can begin them."""
+        self.executor.expect({each.network: self._untrained(each, seed) for each in architectures})
 
-    def _start(
-        self, architecture: Architecture, rows: npt.NDArray[np.int64], folder: Path
-    ) -> Mapping[str, torch.Tensor] | None:
-        """The pretrained weights that an architecture begins with, if any."""
-        return self.start(architecture, rows, folder) if self.start else None
+    def _untrained(self, architecture: Architecture, seed: int) -> Iterator[TrainingSpec]:
+        """The trainings of an architecture that nothing is known of yet."""
+        for number, fold in enumerate(self.folds.folds):
+            folder = fold_folder(self.folder / architecture.name, number)
+            if not is_known(folder):
+                recipe = self.way(architecture).recipe(self.recipe)
+                yield self._spec(architecture, recipe, fold, seed, folder)
 
-    def _train(self, architecture: Architecture) -> Callable[..., Trained]:
-        """What trains an architecture, with the threads that it was found fastest with."""
-        if self.cluster:
-            return self.cluster.train
-        with_threads = own_threads(self.way(architecture).threads or torch.get_num_threads())
-        return with_threads(partial(train, group=self.group))
+    def _spec(self, architecture: Architecture, recipe: Recipe, fold: Fold, seed: int, folder: Path) -> TrainingSpec:
+        """The training of an architecture on a fold, from pretrained weights where there are some."""
+        start = self.start(architecture, fold.train, folder) if self.start else None
+        return TrainingSpec(architecture.network, recipe, fold.train, fold.held_out, seed, start)
+
+    def _callbacks(self, advance: Advance, number: int, count: int) -> list[Callback]:
+        """What accompanies every training, the one number `number` of `count` that a progress bar is for."""
+
+        def report(done: int, total: int, epoch: Epoch | None) -> None:
+            top1 = epoch.top1 if epoch else math.nan
+            advance(number + done / max(total, 1), count, "" if math.isnan(top1) else f"{100 * top1:.1f}%")
+
+        deadline = [] if self.deadline is None else [Deadline(self.deadline)]
+        return [*deadline, Interrupt(self.stop), ReportProgress(report)]
 
     def _train_top1(self, architecture: Architecture, trained: Trained, fold: Fold) -> float:
         """Accuracy on training images, not augmented: what the gap to the held-out ones is measured from."""
@@ -354,38 +346,19 @@ class CandidateTrainer:
         epochs = round(float(np.median([training.epochs for training in candidate.trainings])))
         recipe = self.way(candidate.architecture).recipe(replace(self.recipe, epochs=epochs, patience=0))
         folder = self.folder / f"{candidate.architecture.name}-final"
-        with self.reporter.task(f"{candidate.architecture.name} on all images but test") as advance:
-            return self._train(candidate.architecture)(
-                candidate.architecture.network,
-                recipe,
-                self.images,
-                self.decision,
-                np.empty(0, np.int64),
-                folder,
-                seed=seed,
-                start=self._start(candidate.architecture, self.decision, folder),
-                progress=_share(advance, 0, 1),
-                stop=self.stop,
-            )
+        architecture, fold = candidate.architecture, Fold(self.decision, np.empty(0, np.int64))
+        spec = self._spec(architecture, recipe, fold, seed, folder)
+        with self.reporter.task(f"{architecture.name} on all images but test") as advance:
+            callbacks = [each for each in self._callbacks(advance, 0, 1) if not isinstance(each, Deadline)]
+            return self.executor.run(spec, folder, callbacks, threads=self.way(architecture).threads)
 
 
-def _share(advance: Callable[..., None], number: int, count: int) -> Callable[..., None]:
-    """Progress of one fold as a share of all folds."""
-
-    def progress(done: int, total: int, epoch: object = None) -> None:
-        top1 = getattr(epoch, "top1", math.nan)
-        advance(number + done / max(total, 1), count, "" if math.isnan(top1) else f"{100 * top1:.1f}%")
-
-    return progress
-
-
-def _why(state: str) -> str:
-    return {
-        "pruned": "ended early: it could no longer become good enough to matter",
-        "sure": "paused: already shown to meet the target, the search closed in below it",
-        "out of time": "ended by the time limit",
-        "not finite": "its loss was no longer finite",
-    }.get(state, "")
+WHY = {
+    Ending.PRUNED: "ended early: it could no longer become good enough to matter",
+    Ending.PAUSED: "paused: already shown to meet the target, the search closed in below it",
+    Ending.OUT_OF_TIME: "ended by the time limit",
+    Ending.NOT_FINITE: "its loss was no longer finite",
+}
 
 
 def finished(candidates: Sequence[Candidate]) -> list[Candidate]:

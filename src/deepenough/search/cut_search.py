@@ -13,6 +13,7 @@ from deepenough.search.enough_search import EnoughSearch
 from deepenough.search.question import DecisionKind
 from deepenough.search.rules import Comparison, Verdict, points
 from deepenough.search.statistics import Strata, paired_difference
+from deepenough.training.callbacks import Ending
 
 BETWEEN = 2  # cuts tried between the proposed one and the whole network
 
@@ -44,7 +45,7 @@ class CutSearch(EnoughSearch):
         for candidate in sorted(smaller, key=self.measure, reverse=True):
             if candidate.finished:
                 comparisons.append(self._compare(best, candidate, tested=going))
-            elif candidate.state == "pruned":
+            elif candidate.state is Ending.PRUNED:
                 comparisons.append(self._compare_seen(best, candidate))
             else:
                 going = False

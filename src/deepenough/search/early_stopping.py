@@ -1,4 +1,4 @@
-"""Whether a candidate in training can still make it, judged by its siblings' learning curves."""
+"""End trainings early that can no longer be good enough, judged by the learning curves of finished siblings."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from deepenough.training.callbacks import Action, Callback, Moment
 
 
 class Seen(Protocol):
@@ -42,18 +44,18 @@ def reachable(curve: Curve, siblings: Sequence[Curve], images: int) -> float | N
 
 
 @dataclass(frozen=True)
-class Prospects:
-    """Watches one training: "pruned" once `bar` is out of reach, "sure" once `sure(curve)` says so."""
+class EarlyStopping(Callback):
+    """Prune a training once `bar` is out of reach; pause it once `sure(curve)` says that it meets the target."""
 
     bar: float
     siblings: Sequence[Curve]
     images: int
     sure: Callable[[Curve], bool] = lambda curve: False
 
-    def __call__(self, curve: Curve) -> str:
-        if self.sure(curve):
-            return "sure"
-        ceiling = reachable(curve, self.siblings, self.images)
-        if ceiling is not None and ceiling < self.bar:
-            return "pruned"
-        return "go on"
+    may_pause = True
+
+    def on_epoch_begin(self, moment: Moment) -> Action:
+        if self.sure(moment.curve):
+            return Action.PAUSE
+        ceiling = reachable(moment.curve, self.siblings, self.images)
+        return Action.PRUNE if ceiling is not None and ceiling < self.bar else Action.GO_ON

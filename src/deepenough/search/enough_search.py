@@ -8,6 +8,7 @@ from deepenough.nets.grow import grows
 from deepenough.search import rules
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate, finished
+from deepenough.search.question import Role
 from deepenough.search.rules import Comparison, Verdict, margin_text, points
 from deepenough.search.search import STALLED_AFTER, Search
 from deepenough.search.statistics import paired_difference
@@ -91,9 +92,9 @@ class EnoughSearch(Search):
         It proposes and never decides: where it gains the margin, less what growing understates, the index of
         the architecture to train in full is returned.
         """
-        ahead = len([c for c in self.tried if c.role == "search space"])
+        ahead = len([c for c in self.tried if c.role is Role.SEARCH_SPACE])
         parents = finished(self.space_candidates())
-        if ahead >= len(self.search_space) or not parents or any(c.role == "look-ahead" for c in self.tried):
+        if ahead >= len(self.search_space) or not parents or any(c.role is Role.LOOK_AHEAD for c in self.tried):
             return None
         architecture, parent, best = self.search_space[ahead], parents[-1], rules.best(parents)
         if self._margin_is_out_of_reach(best) or not grows(parent.architecture.network, architecture.network):
@@ -105,11 +106,10 @@ class EnoughSearch(Search):
         grown = self.keep(
             self.trainer.train_candidate(
                 architecture,
-                role="look-ahead",
+                role=Role.LOOK_AHEAD,
                 seed=self.question.seed,
                 parent=parent,
                 epochs=epochs,
-                first_fold_only=True,
             )
         )
         gain = grown.accuracy - best.accuracy_on(grown.seen)
@@ -151,7 +151,7 @@ class EnoughSearch(Search):
             "the difference is within two standard errors of the margin",
         )
         for architecture in architectures:
-            self.train(architecture, role="second seed", seed=self.question.seed + 1)
+            self.train(architecture, role=Role.SECOND_SEED, seed=self.question.seed + 1)
         pairs = [
             [c, second] for c in (best, candidate) if (second := self._second_seed(c.architecture)) and second.finished
         ]
@@ -174,7 +174,7 @@ class EnoughSearch(Search):
             if not self._affords(cost) or not self.trainer.in_time(middle):
                 self.note(f"skipped depth {middle.depth}", "training it would exceed the budget")
                 return
-            candidate = self.train(middle, role="bisection")
+            candidate = self.train(middle, role=Role.BISECTION)
             if not candidate.finished:
                 return
             comparisons.append(self._compare(best, candidate, tested=True))
@@ -182,7 +182,7 @@ class EnoughSearch(Search):
 
     def _deeper_unknown(self, best: Candidate) -> str | None:
         """The first architecture beyond the tried ones where the best is the deepest tried: deeper might do better."""
-        grown = next((c for c in self.tried if c.role == "look-ahead"), None)
+        grown = next((c for c in self.tried if c.role is Role.LOOK_AHEAD), None)
         if self._margin_is_out_of_reach(best) or (grown and not self._promises_the_margin(grown, best)):
             return None
         search_space = self.space_candidates()
@@ -191,5 +191,5 @@ class EnoughSearch(Search):
 
     def _second_seed(self, architecture: Architecture) -> Candidate | None:
         return next(
-            (c for c in self.tried if c.role == "second seed" and c.architecture.name == architecture.name), None
+            (c for c in self.tried if c.role is Role.SECOND_SEED and c.architecture.name == architecture.name), None
         )

@@ -37,6 +37,15 @@ class DecisionKind(StrEnum):
     BEST = "best"
 
 
+class Role(StrEnum):
+    """The reason for which a candidate is trained."""
+
+    SEARCH_SPACE = "search space"
+    BISECTION = "bisection"
+    SECOND_SEED = "second seed"
+    LOOK_AHEAD = "look-ahead"
+
+
 @dataclass(frozen=True)
 class Question:
     """The user's question. `budget` bounds the search: with a target in trainings of the chosen network, without one as

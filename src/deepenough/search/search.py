@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from deepenough.search import rules
 from deepenough.search.architectures import Architecture, between
 from deepenough.search.candidates import Candidate, CandidateTrainer, finished
-from deepenough.search.early_stopping import Curve, Prospects
-from deepenough.search.question import Metric, Question
+from deepenough.search.early_stopping import Curve, EarlyStopping
+from deepenough.search.question import Metric, Question, Role
 from deepenough.search.rules import Verdict, points
+from deepenough.training.callbacks import Ending
 
 STALLED_AFTER = 2  # architectures in a row that gain less than half the margin: deeper has stopped helping
 
@@ -60,31 +61,31 @@ class Search(ABC):
         self,
         architecture: Architecture,
         *,
-        role: str = "search space",
+        role: Role = Role.SEARCH_SPACE,
         seed: int | None = None,
         bar: float | None = None,
         sure: Callable[[Curve], bool] | None = None,
         give_up: Callable[[Candidate], bool] | None = None,
     ) -> Candidate:
         """Train an architecture from scratch; `bar` is the accuracy that it must still be able to reach."""
-        siblings = [curve for c in finished(self.tried) if c.role == "search space" for curve in c.curves]
-        watch = None
+        siblings = [curve for c in finished(self.tried) if c.role is Role.SEARCH_SPACE for curve in c.curves]
+        early_stopping = None
         if bar is not None and self.question.metric is Metric.TOP1:
             held_out = len(self.trainer.folds.folds[0].held_out)
-            watch = Prospects(bar, siblings, held_out, *([sure] if sure else []))
+            early_stopping = EarlyStopping(bar, siblings, held_out, *([sure] if sure else []))
         return self.keep(
             self.trainer.train_candidate(
                 architecture,
                 role=role,
                 seed=self.question.seed if seed is None else seed,
-                watch=watch,
+                early_stopping=early_stopping,
                 give_up=give_up,
             )
         )
 
     def finish(self, candidate: Candidate) -> Candidate:
         """Train a candidate that was ended or paused early to its end, as the decision needs it."""
-        if candidate.state not in ("pruned", "sure"):
+        if candidate.state not in (Ending.PRUNED, Ending.PAUSED):
             return candidate
         self.note(f"finishing {candidate.name}", "the decision depends on it")
         self.tried.remove(candidate)
@@ -133,7 +134,7 @@ class Search(ABC):
 
     def space_candidates(self) -> list[Candidate]:
         """The candidates of the search space tried so far, small to large."""
-        return sorted((c for c in self.tried if c.role == "search space"), key=self.measure)
+        return sorted((c for c in self.tried if c.role is Role.SEARCH_SPACE), key=self.measure)
 
     def between(self, failed: Architecture, passed: Architecture) -> Architecture | None:
         """The architecture halfway between two, or None where there is none."""

@@ -8,9 +8,11 @@ from deepenough.search import rules
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate
 from deepenough.search.early_stopping import Curve
+from deepenough.search.question import Role
 from deepenough.search.rules import Verdict
 from deepenough.search.search import Search
 from deepenough.search.statistics import one_sided
+from deepenough.training.callbacks import Ending
 
 
 class TargetSearch(Search):
@@ -32,7 +34,7 @@ class TargetSearch(Search):
                 sure=self._surely_meets(target, architecture, below),
                 give_up=lambda so_far: so_far.bounds[1] < target,
             )
-            if candidate.state == "sure" or (candidate.finished and candidate.lower >= target):
+            if candidate.state is Ending.PAUSED or (candidate.finished and candidate.lower >= target):
                 passed = candidate
                 break
             failed = candidate
@@ -43,7 +45,7 @@ class TargetSearch(Search):
                 self.note(f"skipped depth {middle.depth}", "training it would exceed the budget")
                 break
             candidate = self.train(
-                middle, role="bisection", bar=target, give_up=lambda so_far: so_far.bounds[1] < target
+                middle, role=Role.BISECTION, bar=target, give_up=lambda so_far: so_far.bounds[1] < target
             )
             if candidate.finished and candidate.lower >= target:
                 passed = candidate

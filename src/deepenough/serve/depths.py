@@ -10,8 +10,7 @@ from deepenough.model import FOLDER, Model, load
 from deepenough.nets import loads
 from deepenough.record import CANDIDATES, FILE, Record, fold_folder
 from deepenough.record import load as load_record
-from deepenough.training.result import RESULT, load_result, read_facts
-from deepenough.training.train import PAUSED
+from deepenough.training.result import PAUSED, RESULT, load_result, read_facts
 
 
 @dataclass(frozen=True)

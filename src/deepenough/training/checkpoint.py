@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from deepenough.files import digest_of, leftovers, write_whole
+from deepenough.training.callbacks import Action, Callback, Ending, Moment
 from deepenough.training.serialization import DamagedError, pack, read_checked, unpack
-from deepenough.training.state import State, Tensors
+from deepenough.training.state import NotFiniteError, State, Tensors
 
 NAME = re.compile(r"step-(\d{8,})-([0-9a-f]{16})\.safetensors")
 KEEP = 2
@@ -28,9 +29,9 @@ SHORTENING = threading.Lock()
 SHARE = 0.02  # of the time that checkpoints may take
 
 
-def packed(state: State, identity: str) -> bytes:
+def packed(state: State, fingerprint: str) -> bytes:
     """The content of a checkpoint."""
-    facts = json.dumps({"identity": identity, **state.facts()})
+    facts = json.dumps({"identity": fingerprint, **state.facts()})
     return pack(state.tensors(), {"deepenough": facts})
 
 
@@ -97,34 +98,62 @@ def shortened(folder: Path) -> int:
 
 
 @dataclass
-class Keeper:
+class Checkpoints(Callback):
     """Saves checkpoints often enough to lose little, and seldom enough to cost little.
 
     At most every `seconds` within an epoch and after each epoch, but never more than 2% of the time. `steps`, where
-    it is not 0, saves every so many steps regardless. With `beside` the file is written while the training goes on:
-    other processes that wait for this one would take it for dead where the disk is slow.
+    it is not 0, saves every so many steps regardless. With `in_background` the file is written while the training goes
+    on: other processes that wait for this one would take it for dead where the disk is slow.
     """
 
     folder: Path
-    identity: str
+    fingerprint: str
     seconds: float = 20.0
     steps: int = 0
-    beside: bool = False
+    in_background: bool = False
     _saved: float = field(default_factory=time.perf_counter)
     _cost: float = 0.0
     _writing: Future[None] | None = None
 
+    def on_train_begin(self, moment: Moment) -> None:
+        if moment.step == 0:
+            self._save(moment)
+
+    def on_step_end(self, moment: Moment) -> Action:
+        state = _state(moment)
+        if self.due(state, epoch_ended=False):
+            if state.finite():
+                self.save(state)
+            elif not self.in_background:  # in a group, all see it together: at the next look, or as the epoch ends
+                raise NotFiniteError
+        return Action.GO_ON
+
+    def on_epoch_end(self, moment: Moment) -> None:
+        if self.due(_state(moment), epoch_ended=True):
+            self._save(moment)
+
+    def on_train_end(self, moment: Moment, ending: Ending | None) -> None:
+        if ending is None or not ending.is_final:
+            self._save(moment)
+
+    def close(self) -> None:
+        self.settle()
+
+    def _save(self, moment: Moment) -> None:
+        self.save(_state(moment))
+
     def save(self, state: State) -> None:
+        """Write a checkpoint, once the one before it is written."""
         self.settle()
         start, step = time.perf_counter(), state.step
-        content = packed(state, self.identity)
+        content = packed(state, self.fingerprint)
 
         def put() -> None:
             write(self.folder, step, content)
             self._saved = time.perf_counter()
             self._cost = self._saved - start
 
-        if not self.beside:
+        if not self.in_background:
             put()
             return
         writer = ThreadPoolExecutor(1, "checkpoint")
@@ -138,13 +167,18 @@ class Keeper:
             writing.result()
 
     def due(self, state: State, epoch_ended: bool) -> bool:
-        """Whether it is time for the next one."""
+        """True if it is time for the next one."""
         if self.steps and state.step % self.steps == 0:
             return True
         if self._writing and not self._writing.done():
             return False
         since = time.perf_counter() - self._saved
         return since >= self._cost / SHARE and (epoch_ended or since >= self.seconds)
+
+
+def _state(moment: Moment) -> State:
+    assert moment.state is not None
+    return moment.state
 
 
 def _step(path: Path) -> int:

@@ -8,16 +8,16 @@ from contextlib import contextmanager
 
 import torch
 
-from deepenough.distribution.torchrun import LostError
 from deepenough.errors import DeepenoughError
 from deepenough.training.feed import Feed
+from deepenough.training.process_group import LostError
 from deepenough.training.state import State
 from deepenough.training.step import Step
 
 WORDS = ("can't allocate memory", "out of memory", "ALLOC_FAILED")  # the CPU's, and those of libraries of a GPU's
 
 
-class ShortError(DeepenoughError):
+class OutOfMemoryInGroupError(DeepenoughError):
     """A process of a group is out of memory; `half` as many images at once may go."""
 
     def __init__(self, at_once: int, size: int, half: int) -> None:
@@ -27,8 +27,8 @@ class ShortError(DeepenoughError):
         )
         self.given, self.half = (at_once, size, half), half
 
-    def __reduce__(self) -> tuple[type[ShortError], tuple[int, int, int]]:
-        return ShortError, self.given
+    def __reduce__(self) -> tuple[type[OutOfMemoryInGroupError], tuple[int, int, int]]:
+        return OutOfMemoryInGroupError, self.given
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -93,4 +93,4 @@ def remembered(state: State, feed: Feed, shorten: Callable[[int], object] | None
     finally:
         group.if_short(lambda: None)
     note()
-    raise ShortError(going_through(state, feed), group.size, halved(state, feed))
+    raise OutOfMemoryInGroupError(going_through(state, feed), group.size, halved(state, feed))

@@ -1,157 +1,108 @@
-"""One training as every process of a group goes through it, in lockstep: a process alone is a group of one."""
+"""One training from its first step to its last, as every process of a group performs it; a process alone is a group."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 
 from deepenough.data.images import Images
-from deepenough.nets import Network
 from deepenough.nets.build import build
-from deepenough.training.checkpoint import Keeper, newest, shorten, shortened
-from deepenough.training.curve import Epoch
-from deepenough.training.device import place
+from deepenough.training.callbacks import Callback, CallbackList, Ending
+from deepenough.training.checkpoint import Checkpoints, newest, shorten, shortened, whole
+from deepenough.training.device import choose_device, place
 from deepenough.training.ema import Ema
-from deepenough.training.feed import Feed, Index, Loader
+from deepenough.training.feed import Feed, Loader
 from deepenough.training.inplace_activations import reuse
-from deepenough.training.loop import Job, NotFiniteError, Progress, Supervisor, Watch, judge, last_good, run
+from deepenough.training.interrupt import Interrupted
+from deepenough.training.loop import TrainingLoop
 from deepenough.training.loss import Objective, balanced_weights
 from deepenough.training.lr_range_test import range_test
 from deepenough.training.out_of_memory import fewer, out_of_memory, remembered
 from deepenough.training.precision import settings
 from deepenough.training.process_group import Group
-from deepenough.training.recipe import Recipe
-from deepenough.training.result import ENDS
 from deepenough.training.rng import own_draws, own_threads
-from deepenough.training.schedule import schedule
-from deepenough.training.state import State, Tensors
+from deepenough.training.spec import TrainingSpec
+from deepenough.training.state import NotFiniteError, State, Tensors
 from deepenough.training.step import Step, make_step
 
+PAID = ("images", "range_images", "evaluated_images", "seconds", "waited", "lr")
+Saved = tuple[Tensors, dict[str, Any]]
+
 
 @dataclass(frozen=True)
-class Task:
-    """What every process has to know. `threads` is the number that an earlier part of this training was computed with;
-    `begun` says whether there is one."""
+class Assignment:
+    """What every process of a group has to know of a training.
 
-    network: Network
-    recipe: Recipe
-    train: Index
-    held_out: Index
-    seed: int
+    `threads` is the number that an earlier part of it was computed with; `resumed` says whether there is one.
+    """
+
+    spec: TrainingSpec
     threads: int
-    begun: bool
+    resumed: bool
 
 
 @dataclass(frozen=True)
-class Office:
-    """What the leader alone has: the folder and what was saved there, the first weights, the caller's wishes."""
+class Leader:
+    """What process 0 alone has: the checkpoints, the one to go on from, and the other callbacks."""
 
-    keeper: Keeper
-    saved: tuple[Tensors, dict[str, Any]] | None
-    start: Mapping[str, torch.Tensor] | None
-    watch: Watch
-    progress: Progress
+    checkpoints: Checkpoints
+    saved: Saved | None
+    callbacks: Sequence[Callback]
 
 
 def perform(
-    task: Task,
-    images: Images,
-    device: torch.device,
-    group: Group,
-    office: Office | None,
-    stop: Callable[[], bool],
-) -> tuple[State, str]:
-    """Train, and judge what came out: the last state, and how it ended (see `loop.run`).
+    job: Assignment, images: Images, group: Group, *, leader: Leader | None = None, callbacks: Sequence[Callback] = ()
+) -> tuple[State, Ending]:
+    """Train, and judge what came out: the last state, and how it ended.
 
-    Only the leader has an `office`. `stop` is asked after every step, in a group of every process.
+    The `callbacks` of processes that do not lead are only asked for a stop after every step.
     """
-    recipe = task.recipe
-    with own_draws(device), own_threads(task.threads), settings(recipe.precision):
-        state, step = fresh(task.network, recipe, objective_of(task, images, device), device, task.seed, group)
-        feed = Feed(
-            Loader(images, device, state.precision.dtype), task.train, recipe.batch, recipe.augment, task.seed, group
-        )
-        initial = begin(state, group, office)
-        keeper = office.keeper if office else None
-        with remembered(state, feed, partial(shorten, keeper.folder) if keeper else None):
-            if not task.begun:
-                set_peak(state, step, feed, recipe)
-                if keeper:
-                    keeper.save(state)
-            job = Job(
-                feed=feed,
-                held_out=task.held_out,
-                epochs=recipe.epochs,
-                patience=recipe.patience,
-                schedule=schedule(recipe.schedule, lr=state.lr, steps=recipe.epochs * feed.steps, warmup=recipe.warmup),
-                step=step,
-                freeze_norms=recipe.freeze_norms,
-                group=group,
-            )
-            supervisor = Supervisor(
-                keeper=keeper,
-                stop=stop,
-                progress=office.progress if office else lambda *_: None,
-                total=recipe.epochs * feed.steps,
-                group=group,
-            )
-
-            def watch(curve: Sequence[Epoch]) -> str:
-                return str(group.agree(office.watch(curve) if office else None))
-
+    spec, recipe = job.spec, job.spec.recipe
+    device = choose_device(recipe.device)
+    accompanying = CallbackList((leader.checkpoints, *leader.callbacks) if leader else callbacks)
+    with own_draws(device), own_threads(job.threads), settings(recipe.precision):
+        state, loop = prepare(spec, images, device, group)
+        loop.callbacks = accompanying
+        initial = begin(state, loop, leader)
+        with remembered(state, loop.feed, partial(shorten, leader.checkpoints.folder) if leader else None):
+            if not job.resumed:
+                set_peak(state, loop)
+            accompanying.on_train_begin(loop.moment(state))
             try:
-                ended = run_in_memory(state, job, supervisor, watch)
+                ending = run_in_memory(state, loop, leader)
             except NotFiniteError:
-                ended = "not finite"
-                last_good(state, job, keeper, initial)
-            if state.judged is None:
-                state.judged = judge(state, job)
-        if keeper and ended not in ENDS:
-            keeper.save(state)
-    return state, ended
-
-
-def begin(state: State, group: Group, office: Office | None) -> tuple[Tensors, dict[str, Any]]:
-    """Bring the state of every process to where the training starts or goes on; what it was initially."""
-    if office and office.start is not None:
-        load_start(state, office.start)
-    initial = copy.deepcopy(state.tensors()), state.facts()
-    if office:
-        if office.saved:
-            state.restore(*office.saved)
-        state.micro_batch = min(filter(None, (state.micro_batch, shortened(office.keeper.folder))), default=0)
-    state.share(group)
-    return initial
-
-
-def run_in_memory(state: State, job: Job, supervisor: Supervisor, watch: Watch) -> str:
-    """`run`; where a process alone runs out of memory, it goes on from the newest checkpoint without recordings, or
-    with half as many images at once."""
-    while True:
-        try:
-            return run(state, job, supervisor, watch)
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if job.group.size > 1 or not out_of_memory(error):
+                ending = Ending.NOT_FINITE
+                last_good(state, loop, leader, initial)
+            except Interrupted:
+                accompanying.on_train_end(loop.moment(state), None)
                 raise
-        many = fewer(state, job.feed, job.step)
-        if supervisor.keeper:
-            saved = newest(supervisor.keeper.folder)
-            if saved:
-                state.restore(*saved)
-            state.micro_batch = many
-            supervisor.keeper.save(state)
+            if state.judged is None:
+                state.judged = loop.judge(state)
+        accompanying.on_train_end(loop.moment(state), ending)
+    return state, ending
 
 
-def fresh(
-    network: Network, recipe: Recipe, objective: Objective, device: torch.device, seed: int, group: Group
-) -> tuple[State, Step]:
-    """The state before the first step, and what takes the steps; device and memory format are applied here."""
-    model = reuse(build(network, seed))
+def prepare(
+    spec: TrainingSpec, images: Images, device: torch.device, group: Group, objective: Objective | None = None
+) -> tuple[State, TrainingLoop]:
+    """The state before the first step and the loop of a training; device and memory format are applied here."""
+    recipe = spec.recipe
+    state, step = fresh(spec, objective or objective_of(spec, images, device), device, group)
+    loader = Loader(images, device, state.precision.dtype)
+    feed = Feed(loader, spec.train, recipe.batch, recipe.augment, spec.seed, group)
+    return state, TrainingLoop(spec, feed, step, group=group)
+
+
+def fresh(spec: TrainingSpec, objective: Objective, device: torch.device, group: Group) -> tuple[State, Step]:
+    """The state before the first step, and what takes the steps."""
+    recipe = spec.recipe
+    model = reuse(build(spec.network, spec.seed))
     if recipe.precision == "float64":
         model = model.double()
     model = place(model, device, recipe.memory_format)
@@ -168,26 +119,54 @@ def fresh(
     return state, step
 
 
-def load_start(state: State, start: Mapping[str, torch.Tensor]) -> None:
-    """Begin from the weights `start`."""
-    state.model.load_state_dict(dict(start))
-    if state.ema.model is not state.model:
-        state.ema.model.load_state_dict(dict(start))
-
-
-def objective_of(task: Task, images: Images, device: torch.device) -> Objective:
+def objective_of(spec: TrainingSpec, images: Images, device: torch.device) -> Objective:
     """Cross-entropy as the recipe wants it, over this training's classes."""
-    weights = balanced_weights(images.labels[task.train], len(images.classes)).to(device)
-    return Objective(task.recipe.label_smoothing, weights if task.recipe.class_weights else None)
+    weights = balanced_weights(images.labels[spec.train], len(images.classes)).to(device)
+    return Objective(spec.recipe.label_smoothing, weights if spec.recipe.class_weights else None)
 
 
-def set_peak(state: State, step: Step, feed: Feed, recipe: Recipe) -> None:
+def begin(state: State, loop: TrainingLoop, leader: Leader | None) -> Saved:
+    """Bring the state of every process to where the training starts or goes on; what it was initially."""
+    start = loop.spec.initial_weights
+    if leader and start is not None:
+        state.model.load_state_dict(dict(start))
+        if state.ema.model is not state.model:
+            state.ema.model.load_state_dict(dict(start))
+    initial = copy.deepcopy(state.tensors()), state.facts()
+    if leader:
+        if leader.saved:
+            state.restore(*leader.saved)
+        state.micro_batch = min(filter(None, (state.micro_batch, shortened(leader.checkpoints.folder))), default=0)
+    state.share(loop.group)
+    return initial
+
+
+def run_in_memory(state: State, loop: TrainingLoop, leader: Leader | None) -> Ending:
+    """Run the loop; where a process alone runs out of memory, it goes on from the newest checkpoint without recordings,
+    or with half as many images at once."""
+    while True:
+        try:
+            return loop.run(state)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if loop.group.size > 1 or not out_of_memory(error):
+                raise
+        many = fewer(state, loop.feed, loop.step)
+        if leader:
+            saved = newest(leader.checkpoints.folder)
+            if saved:
+                state.restore(*saved)
+            state.micro_batch = many
+            leader.checkpoints.save(state)
+
+
+def set_peak(state: State, loop: TrainingLoop) -> None:
     """The recipe's learning rate, or the range test's; where that runs out of memory, the training goes on with the
     number of images at once that it came down to.
 
     The test is never compiled, nor recorded: its few steps on a copy don't pay that back, and a compiler would begin
     anew for the model.
     """
+    recipe, feed, step = loop.spec.recipe, loop.feed, loop.step
     if recipe.lr is not None:
         state.lr = recipe.lr
         return
@@ -208,3 +187,23 @@ def set_peak(state: State, step: Step, feed: Feed, recipe: Recipe) -> None:
     state.lr = found.lr
     state.seconds += found.seconds
     state.range_images = found.images
+
+
+def last_good(state: State, loop: TrainingLoop, leader: Leader | None, initial: Saved) -> None:
+    """Go back to the newest checkpoint whose predictions are finite, or else to the `initial` state.
+
+    What was thrown away was paid for, so images and seconds stay counted.
+    """
+    paid = {name: getattr(state, name) for name in PAID}
+    if leader:
+        leader.checkpoints.settle()
+    saved = iter([*(whole(leader.checkpoints.folder) if leader else ()), initial])
+    good = False
+    while not good:
+        if loop.group.leads:
+            state.restore(*next(saved))
+        state.share(loop.group)
+        state.judged = loop.judge(state)
+        good = bool(np.isfinite(state.judged).all())
+    for name, value in paid.items():
+        setattr(state, name, value)

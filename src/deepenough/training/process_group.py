@@ -2,12 +2,47 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
+
+from deepenough.errors import DeepenoughError
+
+
+@dataclass
+class BatchPosition:
+    """The rows `first` to `last` of a batch of `total` that are going through the model now."""
+
+    first: int = 0
+    last: int = 0
+    total: int = 0
+
+
+class LostError(DeepenoughError):
+    """Another process of the group is gone."""
+
+    def __init__(self, why: object) -> None:
+        self.why = str(why)
+        # gloo tells where in its source it was, and what to read there.
+        words = re.sub(r"\[[^\]]*\.(cc|h):\d+\]\s*", "", str(why)).strip() or "no sign of life"
+        first = re.split(r"\.\s|\n", words)[0]
+        super().__init__(
+            f"another process of this training is gone ({first}); what was done until the newest checkpoint is kept: "
+            "start all processes again with `fit --resume RUN`"
+        )
+
+    def __reduce__(self) -> tuple[type[LostError], tuple[str]]:
+        return LostError, (self.why,)
+
+
+class EndedError(DeepenoughError):
+    """Another process of the group exited on its own and reported why."""
 
 
 class Group:
@@ -44,6 +79,10 @@ class Group:
 
     def add(self, tensors: Sequence[torch.Tensor]) -> None:
         """Put the sum over all processes into each of `tensors`."""
+
+    def synchronize(self, model: nn.Module) -> BatchPosition:
+        """Have the batch norms and dropouts of a model see the whole batch; they ask the result for their rows."""
+        return BatchPosition()
 
     def order(self, what: Any) -> Any:
         """What process 0 wants next; the others wait for it however long it takes."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from deepenough.errors import DeepenoughError
 from deepenough.files import digest_of, write_whole
 from deepenough.nets import Network, dumps
+from deepenough.training.callbacks import Ending
 from deepenough.training.curve import Epoch
 from deepenough.training.serialization import (
     DamagedError,
@@ -22,13 +24,15 @@ from deepenough.training.serialization import (
     read_checked,
     unpack,
 )
+from deepenough.training.spec import TrainingSpec
 from deepenough.training.state import Tensors
 
 RESULT = "result.json"
 WEIGHTS = "weights.safetensors"
 PROBABILITIES = "probabilities.npy"
 FORMAT = 1
-ENDS = {"finished", "early", "not finite"}  # other words are pauses
+PAUSED = "paused"
+"""The folder in a training's folder that keeps what it was when it was pruned or paused."""
 
 
 @dataclass(frozen=True)
@@ -36,49 +40,42 @@ class Trained:
     """One training.
 
     `state` holds the weights that count, on the CPU: the moving average, or the last. `probabilities` float32
-    (held_out, classes) are what they make of the held-out images. `ended` is "finished", "early", "not finite", or
-    the word the watch paused it with. `macs` is all that was spent, in multiply-accumulates; `overhead_macs` is
-    the part of it that went into the range test and the evaluations. `waited` are the seconds spent waiting
-    for images. `lr` is the peak rate.
+    (evaluation rows, classes) are theirs for the evaluation images. `macs` is all that was spent, in
+    multiply-accumulates; `overhead_macs` is the part of it that went into the range test and the evaluations. `waited`
+    are the seconds spent waiting for images. `lr` is the peak rate.
     """
 
     network: Network
     state: Tensors
     curve: tuple[Epoch, ...]
-    ended: str
+    ended: Ending
     probabilities: npt.NDArray[np.float32]
     lr: float
-    steps: int
-    epochs: int
-    seconds: float
-    waited: float
-    macs: int
-    overhead_macs: int
+    steps: int = 0
+    epochs: int = 0
+    seconds: float = 0.0
+    waited: float = 0.0
+    macs: int = 0
+    overhead_macs: int = 0
+
+    def save(self, folder: Path, fingerprint: str) -> None:
+        """Write result.json, weights.safetensors and probabilities.npy, each whole, result.json last."""
+        weights, probabilities = pack(self.state), array_bytes(self.probabilities)
+        content = {
+            "format": FORMAT,
+            "identity": fingerprint,
+            **{entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in IN_FILES},
+            "network": json.loads(dumps(self.network)),
+            "curve": [epoch.to_json() for epoch in self.curve],
+            "sha256": {WEIGHTS: digest_of(weights), PROBABILITIES: digest_of(probabilities)},
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / WEIGHTS, weights)
+        write_whole(folder / PROBABILITIES, probabilities)
+        write_whole(folder / RESULT, json.dumps(content, indent=1).encode())
 
 
-def save_result(folder: Path, trained: Trained, identity: str) -> None:
-    """Write result.json, weights.safetensors and probabilities.npy, each whole, result.json last."""
-    weights = pack(trained.state)
-    probabilities = array_bytes(trained.probabilities)
-    content = {
-        "format": FORMAT,
-        "identity": identity,
-        "network": json.loads(dumps(trained.network)),
-        "curve": [epoch.to_json() for epoch in trained.curve],
-        "ended": trained.ended,
-        "lr": trained.lr,
-        "steps": trained.steps,
-        "epochs": trained.epochs,
-        "seconds": trained.seconds,
-        "waited": trained.waited,
-        "macs": trained.macs,
-        "overhead_macs": trained.overhead_macs,
-        "sha256": {WEIGHTS: digest_of(weights), PROBABILITIES: digest_of(probabilities)},
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / WEIGHTS, weights)
-    write_whole(folder / PROBABILITIES, probabilities)
-    write_whole(folder / RESULT, json.dumps(content, indent=1).encode())
+IN_FILES = ("state", "probabilities")  # of their own
 
 
 def read_facts(folder: Path) -> dict[str, Any] | None:
@@ -105,17 +102,46 @@ def load_result(folder: Path, network: Network) -> Trained | None:
         return None
     weights = read_checked(folder / WEIGHTS, facts["sha256"][WEIGHTS])
     probabilities = read_checked(folder / PROBABILITIES, facts["sha256"][PROBABILITIES])
+    plain = {entry.name: facts[entry.name] for entry in fields(Trained) if entry.name not in IN_FILES}
     return Trained(
-        network=network,
-        state=unpack(folder / WEIGHTS, weights),
-        curve=tuple(Epoch.from_json(epoch) for epoch in facts["curve"]),
-        ended=facts["ended"],
-        probabilities=read_array(probabilities),
-        lr=facts["lr"],
-        steps=facts["steps"],
-        epochs=facts["epochs"],
-        seconds=facts["seconds"],
-        waited=facts["waited"],
-        macs=facts["macs"],
-        overhead_macs=facts["overhead_macs"],
+        **plain
+        | {
+            "network": network,
+            "state": unpack(folder / WEIGHTS, weights),
+            "curve": tuple(Epoch.from_json(epoch) for epoch in facts["curve"]),
+            "ended": Ending(facts["ended"]),
+            "probabilities": read_array(probabilities),
+        }
     )
+
+
+def is_known(folder: Path) -> bool:
+    """True if a folder holds what a training came to, or where it was pruned or paused."""
+    return (folder / RESULT).is_file() or (folder / PAUSED / RESULT).is_file()
+
+
+def recall(folder: Path, spec: TrainingSpec, fingerprint: str, *, pauses: bool) -> Trained | None:
+    """What an earlier call left in a folder: with `pauses` the one that was kept, or else the finished result."""
+    return (_recall(folder / PAUSED, spec, fingerprint) if pauses else None) or _recall(folder, spec, fingerprint)
+
+
+def _recall(folder: Path, spec: TrainingSpec, fingerprint: str) -> Trained | None:
+    """The result in a folder, None where there is none or it is damaged."""
+    try:
+        facts = read_facts(folder)
+        if facts is None:
+            return None
+        check_fingerprint(folder, facts["identity"], fingerprint)
+        return load_result(folder, spec.network)
+    except DamagedError as error:
+        warnings.warn(f"{error}; training it again", RuntimeWarning, stacklevel=4)
+        return None
+
+
+def check_fingerprint(folder: Path, found: str, fingerprint: str) -> None:
+    """Raise the error for a folder that belongs to another training."""
+    if found != fingerprint:
+        raise DeepenoughError(
+            f"{folder}: it holds another training (other network, recipe, images, seed or start); "
+            "give the settings it was begun with, or another folder"
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,13 @@ from deepenough.training.process_group import Group
 Tensors = dict[str, torch.Tensor]
 
 
+class NotFiniteError(Exception):
+    """The loss or a weight became NaN or infinite."""
+
+
+IS_SAVED = {"saved": True}  # the metadata of fields that checkpoints keep as plain values
+
+
 @dataclass
 class State:
     """Weights, their average, optimizer, scaler, position and curve.
@@ -33,16 +40,16 @@ class State:
     optimizer: torch.optim.Optimizer
     precision: Precision
     tally: torch.Tensor
-    micro_batch: int = 0
-    lr: float = 0.0
-    step: int = 0
-    curve: list[Epoch] = field(default_factory=list)
-    images: int = 0
-    range_images: int = 0
-    evaluated_images: int = 0
-    seconds: float = 0.0
-    waited: float = 0.0
-    epoch_seconds: float = 0.0
+    micro_batch: int = field(default=0, metadata=IS_SAVED)
+    lr: float = field(default=0.0, metadata=IS_SAVED)
+    step: int = field(default=0, metadata=IS_SAVED)
+    curve: list[Epoch] = field(default_factory=list, metadata=IS_SAVED)
+    images: int = field(default=0, metadata=IS_SAVED)
+    range_images: int = field(default=0, metadata=IS_SAVED)
+    evaluated_images: int = field(default=0, metadata=IS_SAVED)
+    seconds: float = field(default=0.0, metadata=IS_SAVED)
+    waited: float = field(default=0.0, metadata=IS_SAVED)
+    epoch_seconds: float = field(default=0.0, metadata=IS_SAVED)
     judged: npt.NDArray[np.float32] | None = None  # of the last epoch; not saved, since it can be made again
 
     @torch.no_grad()
@@ -74,16 +81,8 @@ class State:
     def facts(self) -> dict[str, Any]:
         """All that is not a tensor, as plain values."""
         return {
-            "micro_batch": self.micro_batch,
-            "lr": self.lr,
-            "step": self.step,
+            **{name: getattr(self, name) for name in SAVED},
             "curve": [epoch.to_json() for epoch in self.curve],
-            "images": self.images,
-            "range_images": self.range_images,
-            "evaluated_images": self.evaluated_images,
-            "seconds": self.seconds,
-            "waited": self.waited,
-            "epoch_seconds": self.epoch_seconds,
             "threads": torch.get_num_threads(),
             "scaler": self.precision.scaler.state_dict(),
         }
@@ -108,17 +107,10 @@ class State:
         if facts["scaler"]:
             self.precision.scaler.load_state_dict(dict(facts["scaler"]))
         self.tally.copy_(tensors["tally"])
-        self.micro_batch = facts["micro_batch"]
-        self.lr = facts["lr"]
-        self.step = facts["step"]
         self.judged = None
+        for name in SAVED:
+            setattr(self, name, facts[name])
         self.curve = [Epoch.from_json(epoch) for epoch in facts["curve"]]
-        self.images = facts["images"]
-        self.range_images = facts["range_images"]
-        self.evaluated_images = facts["evaluated_images"]
-        self.seconds = facts["seconds"]
-        self.waited = facts["waited"]
-        self.epoch_seconds = facts["epoch_seconds"]
 
     def share(self, group: Group) -> None:
         """Put the leader's state into that of every process of a group."""
@@ -156,6 +148,10 @@ class State:
 
     def _parameters(self) -> list[torch.Tensor]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+
+
+SAVED = tuple(entry.name for entry in fields(State) if "saved" in entry.metadata)
+"""The fields of a state that checkpoints keep as plain values."""
 
 
 def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> Tensors:

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from deepenough.distribution.synchronized_layers import Place, spread
 from deepenough.training.cuda_graphs import Recorder
 from deepenough.training.feed import Batch
 from deepenough.training.loss import Objective, logits_of
 from deepenough.training.optimizer import make_clip, make_optimizer
 from deepenough.training.precision import Precision
-from deepenough.training.process_group import ALONE, Group
+from deepenough.training.process_group import ALONE, BatchPosition, Group
 from deepenough.training.recipe import Recipe
 
 COMPILED = 200  # shapes that torch compiles the code for which all our models share; after its 8 it went on eagerly
@@ -35,7 +34,7 @@ class Step:
     objective: Objective
     clip: Callable[[], object]
     group: Group = ALONE
-    place: Place = field(default_factory=Place)
+    position: BatchPosition = field(default_factory=BatchPosition)
     recorder: Recorder | None = None
 
     def __post_init__(self) -> None:
@@ -63,7 +62,7 @@ class Step:
         tally = torch.zeros(4, device=images.device)
         first = batch.first
         for pixels, wanted in zip(images.tensor_split(pieces), targets.tensor_split(pieces), strict=True):
-            self.place.first, self.place.last, self.place.total = first, first + len(wanted), batch.total
+            self.position.first, self.position.last, self.position.total = first, first + len(wanted), batch.total
             first += len(wanted)
             with self.precision.autocast():
                 outputs = self.forward(pixels)
@@ -89,7 +88,7 @@ def make_step(
         objective=objective,
         clip=make_clip(model, recipe.clip),
         group=group,
-        place=spread(model, group) if group.size > 1 else Place(),
+        position=group.synchronize(model),
     )
     step.recorder = Recorder(step.parameters) if recording(device, group) else None
     return step

@@ -3,34 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from deepenough.errors import DeepenoughError
-from deepenough.training.curve import Epoch
+from deepenough.training.callbacks import Callback, Moment
 
 
-class Curves(Protocol):
-    """Draws each epoch once."""
-
-    def draw(self, curve: Sequence[Epoch]) -> None:
-        """Add the epochs that were not drawn yet."""
-
-    def close(self) -> None: ...
-
-
-class NoCurves:
-    """Draws nothing."""
-
-    def draw(self, curve: Sequence[Epoch]) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-class TensorBoard:
+class TensorBoard(Callback):
     """Writes event files of one training into a folder of its own.
 
     A resumed training starts the file anew, with the curve so far, so that no point is there twice.
@@ -46,8 +25,12 @@ class TensorBoard:
         self._writer = SummaryWriter(log_dir=str(folder))
         self._drawn = 0
 
-    def draw(self, curve: Sequence[Epoch]) -> None:
-        for epoch in curve[self._drawn :]:
+    def on_train_begin(self, moment: Moment) -> None:
+        self.on_epoch_end(moment)
+
+    def on_epoch_end(self, moment: Moment) -> None:
+        """Draw the epochs that were not drawn yet."""
+        for epoch in moment.curve[self._drawn :]:
             for name, value in (
                 ("loss/train", epoch.train_loss),
                 ("loss/held-out", epoch.loss),
@@ -60,12 +43,7 @@ class TensorBoard:
             ):
                 if not math.isnan(value):
                     self._writer.add_scalar(name, value, epoch.epoch)
-        self._drawn = len(curve)
+        self._drawn = len(moment.curve)
 
     def close(self) -> None:
         self._writer.close()
-
-
-def curves(folder: Path | None) -> Curves:
-    """Curves in `folder`; None draws nothing."""
-    return NoCurves() if folder is None else TensorBoard(folder)

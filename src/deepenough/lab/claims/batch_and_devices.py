@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from deepenough.data.images import Images
-from deepenough.distribution.follower import obey
-from deepenough.distribution.ray_workers import Crew, enter, free_port
+from deepenough.distribution.follower import follow
+from deepenough.distribution.ray_workers import RayWorkers, enter, free_port
 from deepenough.distribution.torchrun import joined
 from deepenough.errors import DeepenoughError
 from deepenough.lab.bench import Bench, Index
@@ -20,6 +20,7 @@ from deepenough.lab.workers import side_by_side
 from deepenough.nets import FAMILIES, Network
 from deepenough.training.recipe import Recipe
 from deepenough.training.result import load_result
+from deepenough.training.spec import TrainingSpec
 from deepenough.training.train import train
 
 CLOSE = 1e-9  # of the largest weight: what the order of additions in float64 may do in so few steps
@@ -63,30 +64,21 @@ def together(network: Network, recipe: Recipe, bench: Bench, rows: Index, seed: 
     found = load_result(folder, network)
     if found is None:
         meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
-        given = (meeting, network, recipe, bench.images, rows, folder, seed)
-        side_by_side(work, [(rank, *given) for rank in range(2)], bench.check)
+        spec = TrainingSpec(network, recipe, rows, np.empty(0, np.int64), seed)
+        side_by_side(work, [(rank, meeting, spec, bench.images, folder) for rank in range(2)], bench.check)
         found = load_result(folder, network)
     if found is None:
         raise DeepenoughError(f"{folder}: the two processes left no result")
     return found.state
 
 
-def work(
-    rank: int,
-    meeting: dict[str, str],
-    network: Network,
-    recipe: Recipe,
-    images: Images,
-    rows: Index,
-    folder: Path,
-    seed: int,
-) -> None:
-    """One of the two."""
+def work(rank: int, meeting: dict[str, str], spec: TrainingSpec, images: Images, folder: Path) -> None:
+    """Be one of the two processes."""
     torch.set_num_threads(1)
-    enter(Crew(1, processes=2), rank, meeting)
+    enter(RayWorkers(1, processes=2), rank, meeting)
     with joined(torch.device("cpu")) as group:
         if rank:
-            obey(group, lambda: False, images)
+            follow(group, lambda: False, images)
         else:
-            train(network, recipe, images, rows, np.empty(0, np.int64), folder, seed=seed, group=group)
+            train(spec, images, folder, group=group)
             group.order(None)

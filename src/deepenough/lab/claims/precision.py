@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from deepenough.lab.bench import Bench
 from deepenough.lab.record import Effect, Hits, Line, Point, Seen, judged
 from deepenough.nets import FAMILIES, Network
 from deepenough.training.device import choose_device
-from deepenough.training.feed import Feed, Loader
-from deepenough.training.loss import Objective
-from deepenough.training.perform import fresh
+from deepenough.training.perform import prepare
 from deepenough.training.precision import settings
 from deepenough.training.process_group import ALONE
 from deepenough.training.recipe import Recipe
 from deepenough.training.rng import own_draws
+from deepenough.training.spec import TrainingSpec
 
 MARGIN = 0.01  # how much less is still the same
 MIB = 2**20
@@ -29,9 +29,8 @@ def remembered(bench: Bench, network: Network, recipe: Recipe) -> int:
     """
     device, kept = choose_device(recipe.device), {}
     with own_draws(device), settings(recipe.precision):
-        state, step = fresh(network, recipe, Objective(), device, seed=0, group=ALONE)
-        loader = Loader(bench.images, device, state.precision.dtype)
-        feed = Feed(loader, bench.images.split.train[: recipe.batch], recipe.batch, recipe.augment, seed=0)
+        rows, none = bench.images.split.train[: recipe.batch], np.empty(0, np.int64)
+        _, loop = prepare(TrainingSpec(network, recipe, rows, none, seed=0), bench.images, device, ALONE)
 
         def keep(tensor: torch.Tensor) -> torch.Tensor:
             storage = tensor.untyped_storage()
@@ -39,8 +38,8 @@ def remembered(bench: Bench, network: Network, recipe: Recipe) -> int:
             return tensor.detach()
 
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            for batch in feed.epoch(0):
-                step(batch)
+            for batch in loop.feed.epoch(0):
+                loop.step(batch)
     return sum(kept.values())
 
 

@@ -13,7 +13,7 @@ import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
@@ -22,23 +22,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from deepenough.data.images import Images
-from deepenough.distribution.ray_workers import Crew
-from deepenough.distribution.torchrun import LostError
+from deepenough.distribution.ray_workers import RayWorkers
 from deepenough.errors import DeepenoughError, first_line
 from deepenough.nets import Network
 from deepenough.nets.build import build
+from deepenough.training.callbacks import Action, Callback, CallbackList, Deadline, Ending, Interrupt, Moment
 from deepenough.training.device import choose_device
-from deepenough.training.feed import Index
+from deepenough.training.executor import Expected
 from deepenough.training.interrupt import Interrupted
-from deepenough.training.loop import Progress, Watch
-from deepenough.training.out_of_memory import ShortError
-from deepenough.training.recipe import Recipe
-from deepenough.training.result import ENDS, Trained, save_result
-from deepenough.training.tensorboard import Curves, curves
-from deepenough.training.train import OUT_OF_TIME, PAUSED, identify, late, seen_before, train
+from deepenough.training.out_of_memory import OutOfMemoryInGroupError
+from deepenough.training.process_group import ALONE, Group, LostError
+from deepenough.training.result import PAUSED, Trained, recall
+from deepenough.training.spec import TrainingSpec
+from deepenough.training.train import train
 
 LOCAL = "local"
 """The address that stands for a Ray started here."""
@@ -57,18 +55,6 @@ class SideBySide:
     processes: int = 1
 
 
-@dataclass(frozen=True)
-class Order:
-    """One training that may be wanted."""
-
-    network: Network
-    recipe: Recipe
-    train: Index
-    held_out: Index
-    seed: int
-    start: Mapping[str, torch.Tensor] | None = None
-
-
 @dataclass
 class Running:
     """A training that was begun: its epochs as they come, and what Ray keeps free for a crew of several."""
@@ -79,46 +65,47 @@ class Running:
 
 
 @dataclass
-class Cluster:
+class RayExecutor:
     """Trains on Ray what a search asks for, and what it may ask for next."""
 
     ray: Any
     images: Images
-    crew: Crew
+    workers: RayWorkers
+    group: Group = ALONE  # each of Ray's workers has its own
     _images: Any = None
     _running: dict[str, Running] = field(default_factory=dict)  # in the order in which they were begun
-    _orders: Mapping[Network, Iterator[Order]] = field(default_factory=dict)  # may be wanted next, not begun yet
-    _halves: dict[Network, int] = field(default_factory=dict)  # images at once, of crews that ran out of memory
+    _expected: Expected = field(default_factory=dict)  # may be wanted next, not begun yet
+    _halves: dict[Network, int] = field(default_factory=dict)  # images at once, where workers ran out of memory
     _taken: float = 0.0  # GPUs that others had before, among them whoever started this search
     _answered: bool = False
 
     def __post_init__(self) -> None:
         self._images = self.ray.put(self.images)
-        if self.crew.gpus:
+        if self.workers.gpus:
             self._taken = self.ray.cluster_resources().get("GPU", 0) - self.ray.available_resources().get("GPU", 0)
 
-    def ahead(self, orders: Mapping[Network, Iterator[Order]]) -> None:
+    def expect(self, specs: Expected) -> None:
         """Begin trainings that the search may want, in its order, as many as there is room for, and the others as room
-        comes free. Whatever else runs ahead is not wanted any more. An order is taken only once there is room for it.
+        comes free. Whatever else runs ahead is not wanted any more. A spec is made only once there is room for it.
         """
-        self._end(*(key for key, running in self._running.items() if running.network not in orders))
-        self._orders = orders
+        self._end(*(key for key, running in self._running.items() if running.network not in specs))
+        self._expected = specs
         self._refill()
 
     def room(self) -> int:
         """How many trainings the cluster can do at once; each process has to find its room on one machine."""
         machines = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
-        needs = self.crew.needs.items()
+        needs = self.workers.needs.items()
         slots = sum(min(int(there.get(kind, 0) // each) for kind, each in needs) for there in machines)
-        return max(slots - math.ceil(self._taken), 0) // self.crew.processes
+        return max(slots - math.ceil(self._taken), 0) // self.workers.processes
 
     def _refill(self) -> None:
-        while self._orders and len(self._working()) < self.room():
-            order = next(chain.from_iterable(self._orders.values()), None)
-            if order is None:
-                self._orders = {}
+        while self._expected and len(self._working()) < self.room():
+            spec = next(chain.from_iterable(self._expected.values()), None)
+            if spec is None:
+                self._expected = {}
             else:
-                self._begin(order)
+                self._begin(spec)
 
     def _working(self) -> list[str]:
         """The trainings that take room. What Ray kept free for those that are through is given back."""
@@ -131,111 +118,90 @@ class Cluster:
                 working.append(key)
         return working
 
-    def _make_way(self, order: Order, key: str) -> None:
+    def _make_way(self, spec: TrainingSpec, key: str) -> None:
         """Leave room for a training that is wanted now and does not run yet: it never waits for those that run ahead.
 
         Where it was not announced, the search goes another way, and nothing more is begun of what was.
         """
-        if key not in map(self._key, self._orders.get(order.network, ())):
-            self._orders = {}
+        if key not in map(self._key, self._expected.get(spec.network, ())):
+            self._expected = {}
         self._end(*self._working()[max(0, self.room() - 1) :])
 
-    def _begin(self, order: Order) -> None:
-        key = self._key(order)
+    def _begin(self, spec: TrainingSpec) -> None:
+        key = self._key(spec)
         if key not in self._running:
-            options: dict[str, Any] = {"num_cpus": self.crew.threads, "num_gpus": self.crew.gpus, "max_retries": TRIES}
+            options: dict[str, Any] = {
+                "num_cpus": self.workers.threads,
+                "num_gpus": self.workers.gpus,
+                "max_retries": TRIES,
+            }
             place = None
-            if self.crew.processes > 1:  # all of them or none, near each other; workers are not used again
-                place = self.ray.util.placement_group([self.crew.needs] * self.crew.processes)
+            if self.workers.processes > 1:  # all of them or none, near each other; workers are not used again
+                place = self.ray.util.placement_group([self.workers.needs] * self.workers.processes)
                 inside = self.ray.util.scheduling_strategies.PlacementGroupSchedulingStrategy(
                     place, placement_group_bundle_index=0, placement_group_capture_child_tasks=True
                 )
                 options |= {"scheduling_strategy": inside, "retry_exceptions": [LostError], "max_calls": 1}
             task = self.ray.remote(num_returns="streaming", **options)(epochs_of)
-            if order.network in self._halves:
-                order = replace(order, recipe=replace(order.recipe, micro_batch=self._halves[order.network]))
+            if spec.network in self._halves:
+                spec = replace(spec, recipe=replace(spec.recipe, micro_batch=self._halves[spec.network]))
             # In a list Ray hands on the reference itself, for the worker to give to its helpers.
-            self._running[key] = Running(order.network, task.remote(order, [self._images], self.crew), place)
+            self._running[key] = Running(spec.network, task.remote(spec, [self._images], self.workers), place)
 
-    def _key(self, order: Order) -> str:
-        return identify(order.network, order.recipe, self.images, order.train, order.held_out, order.seed, order.start)
+    def _key(self, spec: TrainingSpec) -> str:
+        return spec.fingerprint(self.images)
 
-    def train(
-        self,
-        network: Network,
-        recipe: Recipe,
-        images: Images,
-        train_index: Index,
-        held_out_index: Index,
-        folder: Path,
-        *,
-        seed: int,
-        start: Mapping[str, torch.Tensor] | None = None,
-        watch: Watch | None = None,
-        deadline: float | None = None,
-        progress: Progress | None = None,
-        stop: Callable[[], bool] | None = None,
-        tensorboard: Path | None = None,
-    ) -> Trained:
-        """`deepenough.training.train`, on the cluster: the folder gets what it would have got.
+    def run(self, spec: TrainingSpec, folder: Path, callbacks: Sequence[Callback] = (), *, threads: int = 0) -> Trained:
+        """`training.train`, on the cluster: the folder gets what it would have got. Its workers have their own threads.
 
-        A crew that tells that it is out of memory begins anew, with half as many images at once.
+        Workers that tell that they are out of memory begin anew, with half as many images at once.
         """
-        order = Order(network, recipe, train_index, held_out_index, seed, start)
-        identity = self._key(order)
-        trained = seen_before(folder, network, identity, watched=watch is not None)
-        if trained is None and identity not in self._running:
-            self._make_way(order, identity)
-        while trained is None:
-            self._begin(order)
-            drawn = curves(tensorboard)
-            try:
-                trained = self._follow(order, identity, folder, watch, deadline, progress, stop, drawn)
-            except ShortError as short:
-                self._halves[network] = short.half
-            finally:
-                drawn.close()
-                self._end(identity)
+        fingerprint, accompanying = self._key(spec), CallbackList(callbacks)
+        trained = recall(folder, spec, fingerprint, pauses=accompanying.may_pause)
+        if trained is None and fingerprint not in self._running:
+            self._make_way(spec, fingerprint)
+        try:
+            while trained is None:
+                self._begin(spec)
+                try:
+                    trained = self._follow(spec, fingerprint, folder, accompanying)
+                except OutOfMemoryInGroupError as short:
+                    self._halves[spec.network] = short.half
+                finally:
+                    self._end(fingerprint)
+        finally:
+            accompanying.close()
         self._answered = True
         return trained
 
-    def _follow(
-        self,
-        order: Order,
-        identity: str,
-        folder: Path,
-        watch: Watch | None,
-        deadline: float | None,
-        progress: Progress | None,
-        stop: Callable[[], bool] | None,
-        drawn: Curves,
-    ) -> Trained:
+    def _follow(self, spec: TrainingSpec, fingerprint: str, folder: Path, callbacks: CallbackList) -> Trained:
         """Look at a training that runs, epoch by epoch, as if it were trained here."""
         trained = None
-        for trained in self._arriving(self._running[identity].epochs, deadline, stop or (lambda: False)):
-            drawn.draw(trained.curve)
-            if progress is not None:
-                latest = trained.curve[-1] if trained.curve else None
-                progress(trained.steps, trained.steps * order.recipe.epochs // max(trained.epochs, 1), latest)
-            if trained.ended in ENDS:
-                save_result(folder, trained, identity)
+        for trained in self._arriving(self._running[fingerprint].epochs, callbacks):
+            moment = moment_of(spec, trained)
+            callbacks.on_epoch_end(moment)
+            if trained.ended.is_final:
+                callbacks.on_train_end(moment, trained.ended)
+                trained.save(folder, fingerprint)
                 return trained
-            verdict = OUT_OF_TIME if late(deadline) else watch(trained.curve) if watch else "go on"
-            if verdict != "go on":
-                trained = replace(trained, ended=verdict)
-                if verdict != OUT_OF_TIME:
-                    save_result(folder / PAUSED, trained, identity)
+            action = callbacks.on_epoch_begin(moment)
+            if action is not Action.GO_ON:
+                trained = replace(trained, ended=Ending(action.value))
+                callbacks.on_train_end(moment, trained.ended)
+                if trained.ended.is_kept:
+                    trained.save(folder / PAUSED, fingerprint)
                 return trained
-        if late(deadline) and (trained or self._answered):
-            return replace(trained or untrained(order, self.images), ended=OUT_OF_TIME)
-        why = "not one epoch within --time-limit" if late(deadline) else "no result"
-        raise DeepenoughError(f"{order.network.name}: Ray gave {why}; `ray status` says how the cluster is")
+        over = is_over(callbacks)
+        if over and (trained or self._answered):
+            return replace(trained or untrained(spec, self.images), ended=Ending.OUT_OF_TIME)
+        why = "not one epoch within --time-limit" if over else "no result"
+        raise DeepenoughError(f"{spec.network.name}: Ray gave {why}; `ray status` says how the cluster is")
 
-    def _arriving(self, stream: Any, deadline: float | None, stop: Callable[[], bool]) -> Iterator[Trained]:
+    def _arriving(self, stream: Any, callbacks: CallbackList) -> Iterator[Trained]:
         """A training's state after each epoch, as they come, until the deadline; meanwhile others are begun."""
         while True:
             ready, _ = self.ray.wait([stream], timeout=LOOK, fetch_local=False)
-            if stop():
+            if stops(callbacks):
                 raise Interrupted("stopped")
             if ready:
                 try:
@@ -244,7 +210,7 @@ class Cluster:
                     return
                 except self.ray.exceptions.RayError as error:
                     raise plainly(error) from None
-            elif late(deadline):
+            elif is_over(callbacks):
                 return
             self._refill()
 
@@ -265,25 +231,34 @@ class Cluster:
             running.place = None
 
 
-def untrained(order: Order, images: Images) -> Trained:
-    """What a training comes to before its first epoch: the weights it starts from, and no opinion on any image."""
-    model = build(order.network, order.seed)
-    if order.start is not None:
-        model.load_state_dict(order.start)
+def moment_of(spec: TrainingSpec, trained: Trained) -> Moment:
+    """How far a training elsewhere has come, by the state that it sent after an epoch."""
+    return Moment(trained.steps, trained.steps * spec.recipe.epochs // max(trained.epochs, 1), trained.curve)
+
+
+def is_over(callbacks: CallbackList) -> bool:
+    """True if a deadline among the callbacks is over."""
+    return any(isinstance(each, Deadline) and each.is_over for each in callbacks.callbacks)
+
+
+def stops(callbacks: CallbackList) -> bool:
+    """True if the user wants to stop, which is asked while there is no step to ask after."""
+    return any(isinstance(each, Interrupt) and each.stop() for each in callbacks.callbacks)
+
+
+def untrained(spec: TrainingSpec, images: Images) -> Trained:
+    """The result of no epoch: the weights that a training starts from, and no opinion on any image."""
+    model = build(spec.network, spec.seed)
+    if spec.initial_weights is not None:
+        model.load_state_dict(dict(spec.initial_weights))
     classes = len(images.classes)
     return Trained(
-        network=order.network,
+        network=spec.network,
         state=dict(model.state_dict()),
         curve=(),
-        ended=OUT_OF_TIME,
-        probabilities=np.full((len(order.held_out), classes), 1 / classes, np.float32),
-        lr=order.recipe.lr or 0.0,
-        steps=0,
-        epochs=0,
-        seconds=0.0,
-        waited=0.0,
-        macs=0,
-        overhead_macs=0,
+        ended=Ending.OUT_OF_TIME,
+        probabilities=np.full((len(spec.evaluation), classes), 1 / classes, np.float32),
+        lr=spec.recipe.lr or 0.0,
     )
 
 
@@ -297,30 +272,29 @@ def plainly(error: BaseException) -> DeepenoughError:
     return DeepenoughError(f"Ray: {type(error).__name__}" + (f": {text}" if text else ""))
 
 
-def epochs_of(order: Order, held: list[Any], crew: Crew) -> Iterator[Trained]:
+class OneEpoch(Callback):
+    """Pause after every epoch, so that its state can be sent."""
+
+    def __init__(self, done: int) -> None:
+        self.done = done
+
+    def on_epoch_begin(self, moment: Moment) -> Action:
+        return Action.PAUSE if len(moment.curve) > self.done else Action.GO_ON
+
+
+def epochs_of(spec: TrainingSpec, held: list[Any], workers: RayWorkers) -> Iterator[Trained]:
     """A training's state after each of its epochs, the last one the finished training. Runs in a worker of Ray's."""
     import ray
 
     images: Images = ray.get(held[0])
-    recipe = replace(order.recipe, device=crew.device)
-    with tempfile.TemporaryDirectory() as temporary, crew.together(held) as group:
+    spec = replace(spec, recipe=replace(spec.recipe, device=workers.device))
+    with tempfile.TemporaryDirectory() as temporary, workers.together(held) as group:
         folder = Path(temporary) / "training"
         done = 0
         while True:
-            trained = train(
-                order.network,
-                recipe,
-                images,
-                order.train,
-                order.held_out,
-                folder,
-                seed=order.seed,
-                start=order.start,
-                watch=lambda curve, done=done: "an epoch" if len(curve) > done else "go on",  # type: ignore[misc]
-                group=group,
-            )
+            trained = train(spec, images, folder, [OneEpoch(done)], group=group)
             yield trained
-            if trained.ended in ENDS:
+            if trained.ended.is_final:
                 return
             done = trained.epochs
             shutil.rmtree(folder / PAUSED)
@@ -351,7 +325,7 @@ def is_news(record: logging.LogRecord) -> bool:
 
 
 @contextmanager
-def cluster(wish: SideBySide, images: Images, threads: int, device: str) -> Iterator[Cluster]:
+def ray_executor(wish: SideBySide, images: Images, threads: int, device: str) -> Iterator[RayExecutor]:
     """A connection to the Ray that is wished for, or to one that is started here for as long as it lasts."""
     address = wish.address
     if find_spec("ray") is None:
@@ -374,16 +348,16 @@ def cluster(wish: SideBySide, images: Images, threads: int, device: str) -> Iter
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise DeepenoughError(f"--ray {address}: {first_line(error)}") from None
     try:
-        crew = Crew(threads, choose_device(device).type, wish.processes)
-        if device == "auto" and not crew.gpus and ray.cluster_resources().get("GPU"):  # type: ignore[no-untyped-call]
+        workers = RayWorkers(threads, choose_device(device).type, wish.processes)
+        if device == "auto" and not workers.gpus and ray.cluster_resources().get("GPU"):  # type: ignore[no-untyped-call]
             raise DeepenoughError(
                 "--ray: the cluster has GPUs and this machine, where steps are measured, has none. Start where there "
                 "is one (`ray job submit --entrypoint-num-gpus 1 -- ...`), or give --device cpu"
             )
-        found = Cluster(ray, images, crew)
+        found = RayExecutor(ray, images, workers)
         if not found.room():
             raise DeepenoughError(
-                f"--ray: {crew.processes} processes with {threads} threads each have no room on this cluster beside "
+                f"--ray: {workers.processes} processes with {threads} threads each have no room on this cluster beside "
                 "others; `ray status` says how much that is. Give fewer --processes or --threads"
             )
         yield found

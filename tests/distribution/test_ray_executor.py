@@ -13,19 +13,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from small import Watch
 
 from deepenough import DeepenoughError, fit, record, resume
-from deepenough.distribution import ray_cluster as clusters
-from deepenough.distribution.ray_cluster import Cluster, Order, SideBySide
-from deepenough.distribution.ray_workers import Crew
-from deepenough.experiment.setup import measure_ahead
+from deepenough.distribution import ray_executor as executors
+from deepenough.distribution.ray_executor import RayExecutor, SideBySide
+from deepenough.distribution.ray_workers import RayWorkers
+from deepenough.experiment.setup import Experiment
 from deepenough.nets import Network
 from deepenough.search.architectures import search_space
+from deepenough.training.callbacks import Deadline, Ending, ReportProgress
 from deepenough.training.curve import Epoch
 from deepenough.training.interrupt import Interrupted
-from deepenough.training.out_of_memory import ShortError
+from deepenough.training.out_of_memory import OutOfMemoryInGroupError
 from deepenough.training.recipe import Recipe
 from deepenough.training.result import Trained
+from deepenough.training.spec import TrainingSpec
+from deepenough.training.tensorboard import TensorBoard
 
 WEIGHTS = "model/weights.safetensors"
 
@@ -93,7 +97,7 @@ def test_a_lost_helper_is_made_up_for(
     options: dict[str, Any], shapes: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed = tmp_path / "killed"
-    plain = clusters.epochs_of
+    plain = executors.epochs_of
 
     def has_a_helper_that_dies(order: Any, held: Any, crew: Any) -> Any:
         from deepenough.distribution import ray_workers as there
@@ -113,7 +117,7 @@ def test_a_lost_helper_is_made_up_for(
         there.help_along = dies_once
         yield from plain(order, held, crew)
 
-    monkeypatch.setattr(clusters, "epochs_of", has_a_helper_that_dies)
+    monkeypatch.setattr(executors, "epochs_of", has_a_helper_that_dies)
     given = {**options, "max_depth": 3, "threads": 1}
     found = fit(shapes, out=tmp_path / "together", ray="local", processes=2, **given).record
     assert killed.exists()
@@ -123,7 +127,7 @@ def test_a_lost_helper_is_made_up_for(
 def test_a_crew_that_runs_out_of_memory_is_begun_anew(
     options: dict[str, Any], shapes: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, plain = tmp_path / "begun", clusters.epochs_of
+    begun, plain = tmp_path / "begun", executors.epochs_of
 
     def with_little_memory(order: Any, held: Any, crew: Any) -> Any:
         from deepenough.training.step import Step
@@ -140,7 +144,7 @@ def test_a_crew_that_runs_out_of_memory_is_begun_anew(
             file.write(f"{order.recipe.micro_batch} ")
         yield from plain(order, held, crew)
 
-    monkeypatch.setattr(clusters, "epochs_of", with_little_memory)
+    monkeypatch.setattr(executors, "epochs_of", with_little_memory)
     given = {**options, "max_depth": 3, "threads": 1, "batch": 32}
     found = fit(shapes, out=tmp_path / "together", ray="local", processes=2, **given).record
     assert begun.read_text() == "0 8 "
@@ -151,7 +155,7 @@ def test_a_lost_worker_is_made_up_for(
     options: dict[str, Any], shapes: Path, unaided: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed = tmp_path / "killed"
-    plain = clusters.epochs_of
+    plain = executors.epochs_of
 
     def dies_once(order: Any, held: Any, crew: Any) -> Any:
         import os
@@ -162,7 +166,7 @@ def test_a_lost_worker_is_made_up_for(
                 os._exit(1)
             yield trained
 
-    monkeypatch.setattr(clusters, "epochs_of", dies_once)
+    monkeypatch.setattr(executors, "epochs_of", dies_once)
     together = fit(shapes, out=tmp_path / "together", ray="local", **options).folder
     monkeypatch.undo()
     assert killed.exists()
@@ -174,13 +178,13 @@ def test_a_search_that_was_stopped_goes_on_with_or_without_a_cluster(
     options: dict[str, Any], shapes: Path, unaided: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"
-    plain, calls = clusters.Cluster.train, []
+    plain, calls = executors.Cluster.train, []
 
     def stops(self: Any, *given: Any, **named: Any) -> Any:
         calls.append(1)
         return plain(self, *given, **named | ({"stop": lambda: True} if len(calls) == 2 else {}))
 
-    monkeypatch.setattr(clusters.Cluster, "train", stops)
+    monkeypatch.setattr(executors.RayExecutor, "train", stops)
     with pytest.raises(Interrupted, match="--resume"):
         fit(shapes, out=run, ray="local", **options)
     monkeypatch.undo()
@@ -198,7 +202,7 @@ def test_what_is_wrong_is_said(shapes: Path, options: dict[str, Any], tmp_path: 
         fit(shapes, out=tmp_path / "f", ray="local", processes=4096, **options)
     with pytest.raises(DeepenoughError, match="with --ray"):
         fit(shapes, out=tmp_path / "d", processes=2, **options)
-    monkeypatch.setattr(clusters, "find_spec", lambda name: None)
+    monkeypatch.setattr(executors, "find_spec", lambda name: None)
     with pytest.raises(DeepenoughError, match=r"pip install 'deepenough\[cluster\]'"):
         fit(shapes, out=tmp_path / "b", ray="local", **options)
     assert not any(tmp_path.iterdir())  # nothing is in the way of a second try
@@ -209,21 +213,21 @@ WISH = SideBySide("local")
 IMAGES: Any = SimpleNamespace(fingerprint="", blocks=None, in_blocks=False, classes=("cat", "dog"))
 
 
-def order(network: Network, fold: int) -> Order:
-    return Order(network, Recipe(epochs=2), np.arange(10), np.array([fold]), seed=0)
+def order(network: Network, fold: int) -> TrainingSpec:
+    return TrainingSpec(network, Recipe(epochs=2), np.arange(10), np.array([fold]), seed=0)
 
 
-def state(of: Order, ended: str = "finished", epochs: int = 2) -> Trained:
+def state(of: TrainingSpec, ended: Ending = Ending.FINISHED, epochs: int = 2) -> Trained:
     """What a training came to."""
     nan = float("nan")
     curve = tuple(Epoch(number + 1, 0.5, 0.5, *(nan,) * 5, lr=0.1, seconds=1.0) for number in range(epochs))
-    return replace(clusters.untrained(of, IMAGES), curve=curve, epochs=epochs, ended=ended)
+    return replace(executors.untrained(of, IMAGES), curve=curve, epochs=epochs, ended=ended)
 
 
 class Stream:
     """A training on the paper cluster; `epochs` are what it still gives, errors among them."""
 
-    def __init__(self, order: Order, epochs: list[Any]) -> None:
+    def __init__(self, order: TrainingSpec, epochs: list[Any]) -> None:
         self.order, self.epochs, self.state = order, epochs, "running"
 
     def __next__(self) -> Any:
@@ -257,7 +261,7 @@ class PaperRay:
     def __init__(self, *machines: dict[str, float]) -> None:
         self.machines = [{"Alive": True, "Resources": machine} for machine in machines]
         self.begun: list[Stream] = []
-        self.gives: Callable[[Order], list[Any]] = lambda of: [state(of, "an epoch", epochs=1), state(of)]
+        self.gives: Callable[[TrainingSpec], list[Any]] = lambda of: [state(of, Ending.PAUSED, epochs=1), state(of)]
 
     def nodes(self) -> list[dict[str, Any]]:
         return self.machines
@@ -272,7 +276,7 @@ class PaperRay:
         return what
 
     def remote(self, **options: Any) -> Callable[..., Any]:
-        def begin(of: Order, *_: Any) -> Stream:
+        def begin(of: TrainingSpec, *_: Any) -> Stream:
             self.begun.append(Stream(of, self.gives(of)))
             return self.begun[-1]
 
@@ -291,23 +295,35 @@ class PaperRay:
         stream.state = "ended"
 
     def running(self) -> list[tuple[Network, int]]:
-        return [(s.order.network, int(s.order.held_out[0])) for s in self.begun if s.state == "running"]
+        return [(s.order.network, int(s.order.evaluation[0])) for s in self.begun if s.state == "running"]
 
 
-def paper(*machines: dict[str, float], threads: int = 1, taken: float = 0.0, **crew: Any) -> tuple[PaperRay, Cluster]:
+def paper(
+    *machines: dict[str, float], threads: int = 1, taken: float = 0.0, **workers: Any
+) -> tuple[PaperRay, RayExecutor]:
     ray = PaperRay(*machines)
     ray.taken = taken
-    return ray, Cluster(ray, IMAGES, Crew(threads, **crew))
+    return ray, RayExecutor(ray, IMAGES, RayWorkers(threads, **workers))
 
 
-def trained(cluster: Cluster, of: Order, folder: Path, **more: Any) -> Trained:
-    return cluster.train(of.network, of.recipe, IMAGES, of.train, of.held_out, folder, seed=of.seed, **more)
+def trained(
+    cluster: RayExecutor,
+    of: TrainingSpec,
+    folder: Path,
+    watch: Any = None,
+    deadline: float | None = None,
+    progress: Any = None,
+) -> Trained:
+    given = [(Deadline, deadline), (Watch, watch), (ReportProgress, progress)]
+    return cluster.run(of, folder, [make(what) for make, what in given if what is not None])
 
 
-def orders(*networks: Network, folds: int, taken: list[Order] | None = None) -> dict[Network, Iterator[Order]]:
+def orders(
+    *networks: Network, folds: int, taken: list[TrainingSpec] | None = None
+) -> dict[Network, Iterator[TrainingSpec]]:
     """Every fold of some networks; what was taken of them goes into `taken`."""
 
-    def lazily(network: Network) -> Iterator[Order]:
+    def lazily(network: Network) -> Iterator[TrainingSpec]:
         for fold in range(folds):
             if taken is not None:
                 taken.append(order(network, fold))
@@ -318,8 +334,8 @@ def orders(*networks: Network, folds: int, taken: list[Order] | None = None) -> 
 
 def test_others_begin_as_soon_as_there_is_room(tmp_path: Path) -> None:
     ray, cluster = paper({"CPU": 2})
-    taken: list[Order] = []
-    cluster.ahead(orders(SHALLOW, DEEP, folds=4, taken=taken))
+    taken: list[TrainingSpec] = []
+    cluster.expect(orders(SHALLOW, DEEP, folds=4, taken=taken))
     assert ray.running() == [(SHALLOW, 0), (SHALLOW, 1)]
     seen = []
 
@@ -336,18 +352,18 @@ def test_others_begin_as_soon_as_there_is_room(tmp_path: Path) -> None:
 
 def test_what_is_not_wanted_any_more_is_ended(tmp_path: Path) -> None:
     ray, cluster = paper({"CPU": 3})
-    cluster.ahead(orders(SHALLOW, DEEP, folds=2))
+    cluster.expect(orders(SHALLOW, DEEP, folds=2))
     assert ray.running() == [(SHALLOW, 0), (SHALLOW, 1), (DEEP, 0)]
     trained(cluster, order(SHALLOW, 0), tmp_path, watch=lambda curve: "pruned")
-    cluster.ahead(orders(DEEP, folds=2))
+    cluster.expect(orders(DEEP, folds=2))
     assert ray.running() == [(DEEP, 0), (DEEP, 1)]
     assert ray.begun[1].state == "ended"
 
 
 @pytest.mark.parametrize("wanted", [order(OTHER, 0), replace(order(SHALLOW, 0), seed=1)])
-def test_what_is_wanted_now_never_waits_for_what_runs_ahead(wanted: Order, tmp_path: Path) -> None:
+def test_what_is_wanted_now_never_waits_for_what_runs_ahead(wanted: TrainingSpec, tmp_path: Path) -> None:
     ray, cluster = paper({"CPU": 2})
-    cluster.ahead(orders(SHALLOW, DEEP, folds=2))
+    cluster.expect(orders(SHALLOW, DEEP, folds=2))
     seen = []
     trained(cluster, wanted, tmp_path, progress=lambda *_: seen.append(ray.running()))
     assert seen == [[(SHALLOW, 0), (wanted.network, 0)]] * 2
@@ -369,7 +385,7 @@ def test_room_is_counted_by_machines() -> None:
 
 def test_the_time_limit_holds_while_nothing_comes(tmp_path: Path) -> None:
     ray, cluster = paper({"CPU": 1})
-    ray.gives = lambda of: [[state(of, "an epoch", 1)], [state(of)], []][int(of.held_out[0])]
+    ray.gives = lambda of: [[state(of, Ending.PAUSED, 1)], [state(of)], []][int(of.evaluation[0])]
     over = time.monotonic() - 1
     with pytest.raises(DeepenoughError, match="not one epoch within --time-limit"):
         trained(cluster, order(SHALLOW, 2), tmp_path / "2", deadline=over)
@@ -399,10 +415,10 @@ def test_a_crew_without_memory_begins_anew_with_half(tmp_path: Path) -> None:
     ray, cluster = paper({"CPU": 2}, processes=2)
     some = order(SHALLOW, 0)
 
-    def gives(of: Order) -> list[Any]:
+    def gives(of: TrainingSpec) -> list[Any]:
         at_once = of.recipe.micro_batch or 32
         if at_once > 8:
-            return [state(of, "an epoch", epochs=1), FailedError(ShortError(at_once, 2, at_once // 2))]
+            return [state(of, Ending.PAUSED, epochs=1), FailedError(OutOfMemoryInGroupError(at_once, 2, at_once // 2))]
         return [state(of)]
 
     ray.gives = gives
@@ -420,43 +436,44 @@ def test_a_cluster_with_gpus_wants_one_where_steps_are_measured(monkeypatch: pyt
     monkeypatch.setattr(ray, "shutdown", lambda: None)
     monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 8.0, "GPU": 2.0})
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(Cluster, "__post_init__", lambda self: None)
-    monkeypatch.setattr(Cluster, "room", lambda self: 4)
-    with pytest.raises(DeepenoughError, match="--entrypoint-num-gpus 1"), clusters.cluster(WISH, IMAGES, 1, "auto"):
+    monkeypatch.setattr(RayExecutor, "__post_init__", lambda self: None)
+    monkeypatch.setattr(RayExecutor, "room", lambda self: 4)
+    with (
+        pytest.raises(DeepenoughError, match="--entrypoint-num-gpus 1"),
+        executors.ray_executor(WISH, IMAGES, 1, "auto"),
+    ):
         pass
-    with clusters.cluster(WISH, IMAGES, 1, "cpu") as found:
-        assert found.crew.gpus == 0
+    with executors.ray_executor(WISH, IMAGES, 1, "cpu") as found:
+        assert found.workers.gpus == 0
 
 
 @pytest.mark.skipif(os.name != "posix", reason="niceness is POSIX's")
 def test_workers_on_this_machine_are_no_slower_than_a_training_without_ray() -> None:
-    with clusters.cluster(WISH, IMAGES, 1, "cpu") as found:
+    with executors.ray_executor(WISH, IMAGES, 1, "cpu") as found:
         assert found.ray.get(found.ray.remote(lambda: os.nice(0)).remote()) == os.nice(0)
 
 
 def test_curves_of_a_cluster_go_to_tensorboard_too(tmp_path: Path) -> None:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     _, cluster = paper({"CPU": 1})
-    trained(cluster, order(SHALLOW, 0), tmp_path / "run", tensorboard=tmp_path / "curves")
+    cluster.run(order(SHALLOW, 0), tmp_path / "run", [TensorBoard(tmp_path / "curves")])
     points = accumulator.EventAccumulator(str(tmp_path / "curves")).Reload().Scalars("top1/train")
     assert [point.step for point in points] == [1, 2]
 
 
 @pytest.mark.parametrize(
-    ("mishap", "deadline", "measured"),
-    [(None, None, [1, 2, 3]), (DeepenoughError("no room"), None, [1, 2]), (None, 0.0, [])],
+    ("mishap", "late", "measured"),
+    [(None, False, [1, 2, 3]), (DeepenoughError("no room"), False, [1, 2]), (None, True, [])],
 )
-def test_what_is_measured_beforehand_ends_no_search(
-    mishap: Exception | None, deadline: float | None, measured: list[int]
-) -> None:
+def test_what_is_measured_beforehand_ends_no_search(mishap: Exception | None, late: bool, measured: list[int]) -> None:
     def way(architecture: int) -> None:
         seen.append(architecture)
         if mishap and architecture == 2:
             raise mishap
 
     seen: list[int] = []
-    setting: Any = SimpleNamespace(search_space=[1, 2, 3], trainer=SimpleNamespace(way=way, deadline=deadline))
-    measure_ahead(setting)
+    experiment: Any = SimpleNamespace(search_space=[1, 2, 3], trainer=SimpleNamespace(way=way, is_late=late))
+    Experiment.measure_ahead(experiment)
     assert seen == measured
 
 
@@ -464,6 +481,6 @@ def test_a_wish_to_stop_is_heard_while_ways_are_measured_beforehand() -> None:
     def way(architecture: int) -> None:
         raise Interrupted("stopped")
 
-    setting: Any = SimpleNamespace(search_space=[1], trainer=SimpleNamespace(way=way, deadline=None))
+    experiment: Any = SimpleNamespace(search_space=[1], trainer=SimpleNamespace(way=way, is_late=False))
     with pytest.raises(Interrupted):
-        measure_ahead(setting)
+        Experiment.measure_ahead(experiment)

@@ -1,0 +1,51 @@
+"""Where trainings run. All executors take the same spec, and leave the same files in its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from deepenough.data.images import Images
+from deepenough.nets import Network
+from deepenough.training.callbacks import Callback
+from deepenough.training.process_group import ALONE, Group
+from deepenough.training.result import Trained
+from deepenough.training.rng import own_threads
+from deepenough.training.spec import TrainingSpec
+from deepenough.training.train import train
+
+Expected = Mapping[Network, Iterator[TrainingSpec]]
+"""Trainings that may be wanted next, by their networks, in the order in which they would be."""
+
+
+class Executor(Protocol):
+    """Runs one training after the other on one set of images."""
+
+    @property
+    def group(self) -> Group:
+        """The processes that this one trains together with."""
+
+    def run(self, spec: TrainingSpec, folder: Path, callbacks: Sequence[Callback] = (), *, threads: int = 0) -> Trained:
+        """`training.train`, with so many processor threads where the executor leaves that open."""
+
+    def expect(self, specs: Expected) -> None:
+        """Hear what may be wanted next, and begin it where there is room."""
+
+
+@dataclass(frozen=True)
+class LocalExecutor:
+    """Trains in this process."""
+
+    images: Images
+    group: Group = ALONE
+
+    def run(self, spec: TrainingSpec, folder: Path, callbacks: Sequence[Callback] = (), *, threads: int = 0) -> Trained:
+        with own_threads(threads or torch.get_num_threads()):
+            return train(spec, self.images, folder, callbacks, group=self.group)
+
+    def expect(self, specs: Expected) -> None:
+        """One training after the other: there is no room for others."""

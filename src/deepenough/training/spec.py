@@ -1,0 +1,59 @@
+"""One training, defined once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from deepenough.data.images import Images
+from deepenough.nets import Network
+from deepenough.training.feed import Index
+from deepenough.training.recipe import Recipe
+
+Weights = Mapping[str, torch.Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """A trained network that another one may learn from."""
+
+    network: Network
+    weights: Weights
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSpec:
+    """Everything that decides what a training comes to, but the images.
+
+    `train` are the rows of the images that it learns from, `evaluation` those that it is judged on after every epoch.
+    `initial_weights` are those to start from, by name; without them it starts from `build(network, seed)`'s.
+    """
+
+    network: Network
+    recipe: Recipe
+    train: Index
+    evaluation: Index
+    seed: int
+    initial_weights: Weights | None = None
+    teacher: Teacher | None = None
+
+    def fingerprint(self, images: Images) -> str:
+        """A SHA-256 of all that decides the result on these images."""
+        start = self.initial_weights
+        words: list[Any] = [repr(self.network), self.recipe.to_json(), images.fingerprint, self.seed]
+        words += [sorted(start) if start else None]
+        words += ["in blocks"] if images.in_blocks else []  # which is another order
+        words += [["teacher", repr(self.teacher.network)]] if self.teacher else []
+        digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
+        for rows in (self.train, self.evaluation):
+            digest.update(np.ascontiguousarray(rows, np.int64).tobytes() + b"|")
+        for weights in (start or {}, self.teacher.weights if self.teacher else {}):
+            for _, tensor in sorted(weights.items()):
+                digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
