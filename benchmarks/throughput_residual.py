@@ -19,6 +19,7 @@ from deepenough.training.memory import keep_freed_memory
 
 KEPT = keep_freed_memory()
 
+import numpy as np  # noqa: E402
 import torch  # noqa: E402 - memory is set up before the first tensor
 
 from deepenough.nets import (  # noqa: E402

@@ -99,7 +99,7 @@ def test_a_lost_helper_is_made_up_for(
     killed = tmp_path / "killed"
     plain = executors.epochs_of
 
-    def has_a_helper_that_dies(order: Any, held: Any, crew: Any) -> Any:
+    def has_a_helper_that_dies(order: Any, held: Any, workers: Any) -> Any:
         from deepenough.distribution import ray_workers as there
 
         helps = there.help_along
@@ -115,7 +115,7 @@ def test_a_lost_helper_is_made_up_for(
             helps(*given)
 
         there.help_along = dies_once
-        yield from plain(order, held, crew)
+        yield from plain(order, held, workers)
 
     monkeypatch.setattr(executors, "epochs_of", has_a_helper_that_dies)
     given = {**options, "max_depth": 3, "threads": 1}
@@ -124,12 +124,12 @@ def test_a_lost_helper_is_made_up_for(
     assert found.status == "finished"
 
 
-def test_a_crew_that_runs_out_of_memory_is_begun_anew(
+def test_a_group_of_workers_that_runs_out_of_memory_is_begun_anew(
     options: dict[str, Any], shapes: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, plain = tmp_path / "begun", executors.epochs_of
 
-    def with_little_memory(order: Any, held: Any, crew: Any) -> Any:
+    def with_little_memory(order: Any, held: Any, workers: Any) -> Any:
         from deepenough.training.step import Step
 
         step = Step.__call__
@@ -142,7 +142,7 @@ def test_a_crew_that_runs_out_of_memory_is_begun_anew(
         Step.__call__ = short  # type: ignore[method-assign]
         with begun.open("a") as file:
             file.write(f"{order.recipe.micro_batch} ")
-        yield from plain(order, held, crew)
+        yield from plain(order, held, workers)
 
     monkeypatch.setattr(executors, "epochs_of", with_little_memory)
     given = {**options, "max_depth": 3, "threads": 1, "batch": 32}
@@ -157,10 +157,10 @@ def test_a_lost_worker_is_made_up_for(
     killed = tmp_path / "killed"
     plain = executors.epochs_of
 
-    def dies_once(order: Any, held: Any, crew: Any) -> Any:
+    def dies_once(order: Any, held: Any, workers: Any) -> Any:
         import os
 
-        for number, trained in enumerate(plain(order, held, crew)):
+        for number, trained in enumerate(plain(order, held, workers)):
             if number == 2 and not killed.exists():
                 killed.write_text(order.network.name)
                 os._exit(1)
@@ -178,13 +178,13 @@ def test_a_search_that_was_stopped_goes_on_with_or_without_a_cluster(
     options: dict[str, Any], shapes: Path, unaided: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "run"
-    plain, calls = executors.Cluster.train, []
+    plain, calls = RayExecutor.run, []
 
-    def stops(self: Any, *given: Any, **named: Any) -> Any:
+    def stops(self: Any, spec: Any, folder: Path, callbacks: Any, **named: Any) -> Any:
         calls.append(1)
-        return plain(self, *given, **named | ({"stop": lambda: True} if len(calls) == 2 else {}))
+        return plain(self, spec, folder, [*callbacks, *([Interrupt(lambda: True)] * (len(calls) == 2))], **named)
 
-    monkeypatch.setattr(executors.RayExecutor, "train", stops)
+    monkeypatch.setattr(RayExecutor, "run", stops)
     with pytest.raises(Interrupted, match="--resume"):
         fit(shapes, out=run, ray="local", **options)
     monkeypatch.undo()
@@ -411,7 +411,7 @@ def test_a_worker_s_error_is_said_plainly(error: Exception, said: str, tmp_path:
     assert str(raised.value) == said
 
 
-def test_a_crew_without_memory_begins_anew_with_half(tmp_path: Path) -> None:
+def test_workers_without_memory_begins_anew_with_half(tmp_path: Path) -> None:
     ray, cluster = paper({"CPU": 2}, processes=2)
     some = order(SHALLOW, 0)
 
