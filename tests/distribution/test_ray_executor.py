@@ -22,7 +22,7 @@ from deepenough.distribution.ray_workers import RayWorkers
 from deepenough.experiment.setup import Experiment
 from deepenough.nets import Network
 from deepenough.search.architectures import search_space
-from deepenough.training.callbacks import Deadline, Ending, ReportProgress
+from deepenough.training.callbacks import Deadline, Ending, Interrupt, ReportProgress
 from deepenough.training.curve import Epoch
 from deepenough.training.interrupt import Interrupted
 from deepenough.training.out_of_memory import OutOfMemoryInGroupError
