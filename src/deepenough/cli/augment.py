@@ -22,10 +22,16 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp")
     "size",
     "seed",
     augment={"otherwise": "standard"},
+    seed={"help": "Seed of the drawn images and of their augmentation."},
     size={"otherwise": "their own where all have the same, up to 64; else 64"},
 )
 @click.option("--out", type=click.Path(path_type=Path), metavar="PATH", help="The picture; with --times a folder.")
-@click.option("--times", type=click.IntRange(min=1), help="Write the training images, each augmented this many times.")
+@click.option(
+    "--times",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Write the training images, each augmented this many times.",
+)
 def augment(data: str | None, out: Path | None, times: int | None, **options: Any) -> None:
     """Draw originals beside their augmentations, or write an enlarged data set."""
     from deepenough.cli.console import Console

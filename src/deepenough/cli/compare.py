@@ -19,20 +19,40 @@ DIFFERENT = 1
 
 @click.command()
 @click.argument("name", metavar="[NETWORK]", default="resnet50")
-@click.option("--input", "shape", type=Shape(), help="Size of the images, as 3x224x224.  [default: the network's]")
-@click.option("--batch", type=click.IntRange(min=1), default=16, show_default=True, help="Images a step.")
-@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Turns of every framework.")
-@click.option("--seconds", type=float, default=3.0, show_default=True, help="Length of a turn; at least two steps.")
-@click.option("--only", multiple=True, metavar="NAME", help="Take part: PyTorch, 'Keras, JAX', ...; give it again.")
-@click.option("--depth", type=int, help="Depth of a family's network.")
-@click.option("--width", type=float, help="Width factor of a family's network.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: comparison-NETWORK]")
+@click.option(
+    "--input", "shape", type=Shape(), metavar="CxHxW", help="Image size, as 3x224x224.  [default: the network's]"
+)
+@click.option(
+    "--batch", type=click.IntRange(min=1), default=16, show_default=True, metavar="N", help="Images per step."
+)
+@click.option(
+    "--rounds", type=click.IntRange(min=1), default=3, show_default=True, metavar="N", help="Turns for each framework."
+)
+@click.option(
+    "--seconds",
+    type=float,
+    default=3.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Length of a turn, but at least two steps.",
+)
+@click.option(
+    "--only", multiple=True, metavar="NAME", help="Only this framework: PyTorch, 'Keras, JAX', ... Can be repeated."
+)
+@click.option("--depth", type=int, metavar="N", help="Depth of a family's network.")
+@click.option("--width", type=float, metavar="FACTOR", help="Width factor of a family's network.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Folder of the page.  [default: comparison-NETWORK]",
+)
 @click.pass_context
 def compare(ctx: click.Context, /, name: str, out: Path | None, **options: Any) -> None:
-    """Build a network natively in every framework that is here, and measure them turn by turn.
+    """Compare the speed and memory of a network across the installed frameworks.
 
-    One training step is checked to be the same; then come training and prediction speed, first steps, memory, size and
-    lines of code, as a table and a page.
+    The network is built natively in each. After a check that one training step gives the same result, they take turns;
+    a table and a page show training and prediction speed, first steps, memory, size and lines of code.
     """
     from deepenough.cli.console import Console
     from deepenough.compare import text as words

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from inspect import cleandoc
 
 import click
 
@@ -11,9 +12,9 @@ from deepenough.cli.options import Sectioned
 
 HEAD = """# Commands and options
 
-Written by `python -m deepenough.cli.document > docs/options.md`, from the fields of `Options`, `Recipe` and `Augment`
-and from the commands. In Python, `deepenough.fit` and `deepenough.plan` take the same options as keywords, with `_` for
-`-` (`--compile` is `compiled`), times in seconds and sizes in bytes.
+Written by `python -m deepenough.cli.document > docs/options.md`, from the commands and the fields of `Options`,
+`Recipe` and `Augment`. In Python, `deepenough.fit` and `deepenough.plan` take the same options as keywords, with `_`
+for `-` (`--compile` is `compiled`), times in seconds and sizes in bytes. Every command also has `--help`.
 """
 
 
@@ -32,7 +33,7 @@ def _told(name: str, command: click.Command, parent: click.Context) -> Iterator[
             yield from _told(inner, found, ctx) if found else ()
         return
     usage = " ".join([ctx.command_path, *command.collect_usage_pieces(ctx)])
-    yield from (f"## {ctx.command_path}", "", f"`{usage}`", "", click.unstyle(command.help or "").strip(), "")
+    yield from (f"## {ctx.command_path}", "", f"`{usage}`", "", cleandoc(command.help or ""), "")
     arguments = [p for p in command.params if isinstance(p, click.Argument)]
     yield from _table("Argument", (p.get_help_record(ctx) for p in arguments if p.help))
     if isinstance(command, Sectioned):
@@ -48,6 +49,7 @@ def _table(heading: str, rows: Iterable[tuple[str, str]]) -> Iterator[str]:
     lines = [
         " | ".join(["", *(cell.replace("|", r"\|") for cell in (f"`{first}`", text)), ""]).strip()
         for first, text in rows
+        if not first.endswith("--help")  # click keeps the help option as the first context wanted it
     ]
     if lines:
         yield from (f"| {heading} | |", "|---|---|", *lines, "")

@@ -10,8 +10,12 @@ import click
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("data")
-@click.option("--split", help="train, validation, test or all.  [default: test where there is one, else all]")
-@click.option("--json", "as_json", is_flag=True, help="All metrics as JSON.")
+@click.option(
+    "--split",
+    metavar="SPLIT",
+    help="Images to use: train, validation, test or all.  [default: test where there is one, else all]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print all metrics as JSON.")
 def evaluate(run: Path, data: str, split: str | None, as_json: bool) -> None:
     """Measure the model of a run on labelled images."""
     from deepenough.cli.console import Console

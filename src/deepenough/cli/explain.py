@@ -29,17 +29,23 @@ SOME_FAILED = 1
     type=click.Choice(("gradcam", "integrated-gradients", "occlusion")),
     default="gradcam",
     show_default=True,
+    help="How to compute the heatmap.",
 )
-@click.option("--layer", metavar="PATH", help="For gradcam: a layer's path, as `deepenough nets` has them.")
+@click.option("--layer", metavar="PATH", help="For gradcam: the path of a layer, as `deepenough nets` lists them.")
 @click.option("--truth", metavar="CLASS", help="The right class.  [default: the images' folder, if it is a class]")
-@click.option("--class", "target", metavar="CLASS", help="Whose heat to show.  [default: the predicted class]")
-@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to show.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="The picture, or a folder for many.")
+@click.option("--class", "target", metavar="CLASS", help="Class whose heatmap to show.  [default: the predicted class]")
+@click.option(
+    "--top", type=click.IntRange(min=1), default=5, show_default=True, metavar="N", help="Number of classes to show."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FILE", help="Picture to write, or a folder for several."
+)
 @click.pass_context
 def explain(ctx: click.Context, /, run: Path, images: tuple[str, ...], **options: Any) -> None:
-    """Draw what in an image spoke for its class: the image, the heat over it, the most probable classes.
+    """Show which parts of an image speak for its class.
 
-    For a wrong answer also the heat for the right class.
+    Draws the image, a heatmap over it and the most probable classes; for a wrong answer also the heatmap for the right
+    class.
     """
     ctx.exit(explain_images(run, images, **options))
 

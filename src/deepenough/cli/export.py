@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from deepenough.cli.options import OneOf, from_schema, given
 from deepenough.cli.types import Shape
 
 if TYPE_CHECKING:
@@ -16,44 +17,56 @@ if TYPE_CHECKING:
     from deepenough.exporting.export import Cost, Exported
 
 NOT_THE_SAME = 1
-TARGETS = ("torch", "onnx", "keras", "tensorflow", "litert", "paddle", "caffe")
+
+
+def targets() -> tuple[str, ...]:
+    """The names of the targets."""
+    from deepenough.frameworks.targets import NAMES
+
+    return NAMES
 
 
 @click.command()
 @click.argument("model", metavar="RUN|WEIGHTS|NETWORK")
-@click.option("--to", required=True, type=click.Choice(TARGETS), help="The framework to write for.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: RUN/exports/TO, or NAME-TO]")
-@click.option("--half", is_flag=True, help="In float16, for torch, onnx, keras, tensorflow and litert.")
-@click.option("--int8", is_flag=True, help="Quantised, for onnx and litert, calibrated on the training images.")
+@click.option("--to", required=True, type=OneOf(targets), help="Framework to write for.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Folder to write.  [default: RUN/exports/TO, or NAME-TO]",
+)
+@click.option("--half", is_flag=True, help="Write float16; for torch, onnx, keras, tensorflow and litert.")
+@click.option(
+    "--int8", is_flag=True, help="Quantise to 8 bits, calibrated on the training images; for onnx and litert."
+)
 @click.option(
     "--no-verify",
     "verify",
     flag_value=False,
     default=True,
-    help="Don't run what was written, in its own framework, to compare.",
+    help="Don't run the exported model in its own framework to compare.",
 )
-@click.option("--network", help="The network that a file of WEIGHTS is for, where several fit.")
-@click.option("--preprocess", metavar="SOURCE", help="What a file of WEIGHTS expects of images: caffe-bgr, ...")
-@click.option("--data", help="Labelled images to compare (and calibrate) on, instead of the run's own.")
-@click.option("--input", "shape", type=Shape(), help="Size of the images, as 3x224x224, of a NETWORK.")
-@click.option("--classes", type=click.IntRange(min=1), help="Number of classes of a NETWORK.")
-@click.option("--depth", type=int, help="Depth of a family's network.")
-@click.option("--width", type=float, help="Width factor of a family's network.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of a NETWORK's random weights.")
-@click.option("--json", "as_json", is_flag=True, help="What was seen as JSON.")
+@from_schema("network", "preprocess")
+@click.option("--data", metavar="DATA", help="Labelled images to compare and calibrate on.  [default: the run's own]")
+@click.option("--input", "shape", type=Shape(), metavar="CxHxW", help="Image size for a NETWORK, as 3x224x224.")
+@click.option("--classes", type=click.IntRange(min=1), metavar="N", help="Number of classes of a NETWORK.")
+@click.option("--depth", type=int, metavar="N", help="Depth of a family's network.")
+@click.option("--width", type=float, metavar="FACTOR", help="Width factor of a family's network.")
+@from_schema("seed", seed={"help": "Seed of a NETWORK's random weights."})
+@click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
 @click.pass_context
 def export(ctx: click.Context, /, model: str, as_json: bool, **options: Any) -> None:
     """Write a model for another framework, and prove that it predicts the same.
 
-    RUN is what `deepenough fit` named; WEIGHTS pretrained ones, by name or file; NETWORK a network of `deepenough nets`
-    or a family, with random weights. Normalisation travels along inside; a README and a predict.py stand beside.
+    RUN is the folder that `deepenough fit` named; WEIGHTS are pretrained ones, by name or file; NETWORK is a network of
+    `deepenough nets` or a family, with random weights. The export contains its normalisation, a README and predict.py.
     """
     from deepenough.cli.console import Console
     from deepenough.exporting import export as exporting
 
     console = Console()
     with console.bars() as bars:
-        done = exporting.export(model, reporter=bars, **options)
+        done = exporting.export(model, reporter=bars, **given(options))
     if as_json:
         content = {"folder": str(done.folder), "model": str(done.model), **exporting.as_json(done)}
         click.echo(json.dumps(content, indent=1))

@@ -6,16 +6,20 @@ from pathlib import Path
 
 import click
 
+from deepenough.cli.options import from_schema
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("data", required=False)
-@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: RUN/features]")
-@click.option("--limit", type=click.IntRange(min=1), help="Use at most so many images of each split.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Folder of the page.  [default: RUN/features]"
+)
+@from_schema("limit")
 def features(run: Path, data: str | None, out: Path | None, limit: int | None) -> None:
-    """Show what the layers see: first filters, the patches that excite channels most, a linear probe at every depth.
+    """Show what the layers respond to: first filters, strongest patches, a linear probe at every depth.
 
-    DATA is by default what the run was made from; its probes use only images that the model was not trained on.
+    DATA defaults to the images of the run; the probes then use only those that the model was not trained on.
     """
     from deepenough.cli.console import Console
     from deepenough.explain.features import features as look

@@ -52,6 +52,7 @@ WITH_RESUME = ("resumed", "ray", "processes")
     cls=InSection,
     section=Section.SPEED,
     type=click.IntRange(min=1),
+    metavar="N",
     help="With --ray: processes that train each candidate together.",
     otherwise="1",
 )

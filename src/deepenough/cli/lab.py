@@ -7,16 +7,27 @@ from typing import Any
 
 import click
 
+from deepenough.cli.options import from_schema
+
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--data", help="Images to look at, as for `fit`.  [default: fashion-mnist; digits for some quick ones]")
-@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings of each setting.")
-@click.option("--quick", is_flag=True, help="Few images, few epochs, narrow networks.")
-@click.option("--limit", type=click.IntRange(min=1), help="Use at most so many images of each split.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="[default: lab/NAME]")
+@click.option(
+    "--data", metavar="DATA", help="Images, as for `fit`.  [default: fashion-mnist; digits for some quick ones]"
+)
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=3, show_default=True, metavar="N", help="Trainings of each setting."
+)
+@click.option("--quick", is_flag=True, help="Use few images, few epochs and narrow networks.")
+@from_schema("limit")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Folder of the page.  [default: lab/NAME]"
+)
 def lab(name: str | None, data: str | None, **options: Any) -> None:
-    """Test what everyone says about depth, on your images: NAME is a claim; without NAME, list them."""
+    """Test a common claim about depth on your images.
+
+    NAME is the claim; without NAME, all claims are listed.
+    """
     from deepenough.cli.console import Console
     from deepenough.lab.page import bounds, shown
     from deepenough.lab.run import CLAIMS, run

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from deepenough.cli.options import from_schema
 from deepenough.cli.types import Shape
 from deepenough.errors import DeepenoughError
 
@@ -17,11 +18,11 @@ OF_A_MEASUREMENT = ("weights", "network", "preprocess", "limit", "device")
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
-@click.option("--input", "shape", type=Shape(), help="Size of the images, as 3x224x224.")
-@click.option("--classes", type=click.IntRange(min=1), help="Number of classes.")
-@click.option("--depth", type=int, help="Depth of a family's network.")
-@click.option("--width", type=float, help="Width factor of a family's network.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option("--input", "shape", type=Shape(), metavar="CxHxW", help="Image size, as 3x224x224.")
+@click.option("--classes", type=click.IntRange(min=1), metavar="N", help="Number of classes.")
+@click.option("--depth", type=int, metavar="N", help="Depth of a family's network.")
+@click.option("--width", type=float, metavar="FACTOR", help="Width factor of a family's network.")
 @click.option(
     "--evaluate",
     "images",
@@ -30,18 +31,26 @@ OF_A_MEASUREMENT = ("weights", "network", "preprocess", "limit", "device")
     help="Measure pretrained networks on ImageNet's validation images, beside the published errors.",
 )
 @click.option(
-    "--weights", multiple=True, metavar="NAME|FILE", help="With --evaluate: torchvision or timm for all of theirs, ..."
+    "--weights",
+    multiple=True,
+    metavar="NAME|FILE",
+    help="With --evaluate: weights to measure; torchvision or timm stands for all of theirs. Can be repeated.",
 )
-@click.option("--network", help="The network that a file of weights is for, where several fit.")
-@click.option("--preprocess", metavar="SOURCE", help="What a file of weights expects of images: caffe-bgr, ...")
-@click.option("--limit", type=click.IntRange(min=1), help="With --evaluate: only so many images, of all classes alike.")
-@click.option("--device", type=click.Choice(("cpu", "cuda", "mps")), help="With --evaluate.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="With --limit: which images are drawn.")
+@from_schema(
+    "network",
+    "preprocess",
+    "limit",
+    "device",
+    "seed",
+    limit={"help": "With --evaluate: use at most this many images, from all classes alike."},
+    device={"help": "With --evaluate: where to compute."},
+    seed={"help": "With --limit: seed of the drawn images."},
+)
 def nets(name: str | None, images: Path | None, as_json: bool, **options: Any) -> None:
     """Show the published networks, or NAME layer by layer.
 
     NAME is a network (alexnet, vgg16, googlenet, resnet50 ...) or a family (residual, plain, inception) with
-    --depth and --width. With --evaluate: each network's own single-crop and ten-crop error.
+    --depth and --width. With --evaluate: the single-crop and ten-crop error of each network.
     """
     of_a_network = {key: options.pop(key) for key in OF_A_NETWORK}
     if images is not None:
@@ -80,7 +89,7 @@ def evaluate(folder: Path, as_json: bool, **options: Any) -> None:
     from deepenough.evaluation.imagenet_table import chosen, measure, table, to_json
 
     given, console = options["weights"], Console()
-    how = {"limit": options["limit"], "seed": options["seed"], "device": options["device"] or "auto"}
+    how = {"limit": options["limit"], "seed": options["seed"] or 0, "device": options["device"] or "auto"}
     if not given:
         raise DeepenoughError("--evaluate needs --weights: torchvision or timm for all of theirs, a name, or a file")
     with console.bars() as bars:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -23,13 +23,13 @@ BASES: dict[str, click.ParamType[Any]] = {"int": click.INT, "float": click.FLOAT
 class OneOf(click.Choice[str]):
     """A choice whose values are looked up when they are needed: some take long to import."""
 
-    def __init__(self, option: Option) -> None:
-        self.option = option
+    def __init__(self, names: Callable[[], Iterable[str]]) -> None:
+        self.names = names
         self.case_sensitive = True
 
     @cached_property
     def choices(self) -> tuple[str, ...]:  # type: ignore[override]
-        return self.option.known
+        return tuple(self.names())
 
 
 class InSection(click.Option):
@@ -108,7 +108,7 @@ def _parameter(each: Option, changes: dict[str, Any]) -> Callable[[Function], Fu
         names[1] += f"/--no-{each.spelled[2:]}" if on_off else ""
         how |= {"is_flag": True}
     else:
-        kind = OneOf(each) if each.choices else TYPES.get(each.unit) or BASES[each.base]
+        kind = OneOf(lambda: each.known) if each.choices else TYPES.get(each.unit) or BASES[each.base]
         how |= {"type": kind, "multiple": each.several}
         if not each.choices:
             how["metavar"] = each.unit or ("N" if each.base == "int" else None)

@@ -17,10 +17,17 @@ SOME_FAILED = 1
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE|FOLDER...")
-@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to show.")
-@click.option("--json", "style", flag_value="json", help="One JSON object a line.")
-@click.option("--csv", "style", flag_value="csv", help="Comma-separated values.")
-@click.option("--reject-below", type=click.FloatRange(0, 1), metavar="P", help="Give no class when less probable.")
+@click.option(
+    "--top", type=click.IntRange(min=1), default=5, show_default=True, metavar="N", help="Number of classes to show."
+)
+@click.option("--json", "style", flag_value="json", help="Print one JSON object per line.")
+@click.option("--csv", "style", flag_value="csv", help="Print comma-separated values.")
+@click.option(
+    "--reject-below",
+    type=click.FloatRange(0, 1),
+    metavar="PROBABILITY",
+    help="Name no class that is less probable than this.",
+)
 @click.pass_context
 def predict(
     ctx: click.Context, run: Path, images: tuple[str, ...], top: int, style: str | None, reject_below: float | None

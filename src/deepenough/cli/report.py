@@ -10,7 +10,7 @@ import click
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 def report(run: Path) -> None:
-    """Write the report of a run anew, and print its evidence."""
+    """Rewrite the report of a run, and print its evidence."""
     from deepenough import record
     from deepenough.cli.console import Console
     from deepenough.report import write_report

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from deepenough.errors import DeepenoughError
+from deepenough.training.recipe import Device
 
 NEEDS = ("captum", "fastapi", "prometheus_client", "python_multipart", "uvicorn")
 BACKLOG = 1024  # clients that wait to be connected
@@ -18,13 +19,41 @@ LAST_ANSWERS = 30  # seconds that requests have to end once the service is asked
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 for everyone who reaches this machine.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 for any that is free.")
-@click.option("--device", type=click.Choice(("cpu", "cuda", "mps")), default="cpu", show_default=True)
-@click.option("--max-upload", type=click.IntRange(min=1), default=20, show_default=True, help="MiB of a request.")
-@click.option("--max-files", type=click.IntRange(min=1), default=32, show_default=True, help="Images of a request.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="Address to listen on; 0.0.0.0 for every network.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    metavar="N",
+    help="Port; 0 for any that is free.",
+)
+@click.option(
+    "--device",
+    type=click.Choice([str(each) for each in Device if each is not Device.AUTO]),
+    default="cpu",
+    show_default=True,
+    help="Where to compute.",
+)
+@click.option(
+    "--max-upload", type=click.IntRange(min=1), default=20, show_default=True, metavar="MIB", help="Largest request."
+)
+@click.option(
+    "--max-files",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    metavar="N",
+    help="Most images per request.",
+)
 def serve(run: Path, host: str, port: int, device: str, max_upload: int, max_files: int) -> None:
-    """Answer over HTTP with the model of a run, and show a page to try it."""
+    """Serve the model of a run over HTTP, with a page to try it."""
     missing = [name for name in NEEDS if find_spec(name) is None]
     if missing:
         raise DeepenoughError(f"serving needs {', '.join(missing)}: pip install 'deepenough[serve]'")

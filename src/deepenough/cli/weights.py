@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from deepenough.cli.options import from_schema
 from deepenough.files import check_new
 
 if TYPE_CHECKING:
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
 
 @click.group()
 def weights() -> None:
-    """Pretrained weights: which there are, and fetching them."""
+    """List and fetch pretrained weights."""
 
 
 @weights.command("list")
-@click.option("--json", "as_json", is_flag=True, help="The table as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def weights_list(as_json: bool) -> None:
-    """The weights that have a name: their networks, published errors, and whether they are here."""
+    """List the weights that have a name: network, published error, and whether they are on this machine."""
     rows = _rows()
     if as_json:
         click.echo(json.dumps(rows, indent=1))
@@ -88,11 +89,15 @@ def _rows() -> list[dict[str, Any]]:
 
 @weights.command("get")
 @click.argument("given", metavar="NAME|FILE")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Write a model that `predict` takes.")
-@click.option("--network", help="The network that a file of weights is for, where several fit.")
-@click.option("--preprocess", metavar="SOURCE", help="What a file of weights expects of images: caffe-bgr, ...")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Also write a model folder, for `deepenough predict`.",
+)
+@from_schema("network", "preprocess")
 def weights_get(given: str, out: Path | None, network: str | None, preprocess: str | None) -> None:
-    """Fetch weights, or read a file of them; check them, and say what they expect."""
+    """Fetch weights by name, or read a file; check them, and show what they expect of images."""
     from deepenough.cli.console import Console
     from deepenough.nets import depth, parameters
     from deepenough.weights import load_weights

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from deepenough.data.policy import STRENGTHS, Augment
@@ -12,10 +13,16 @@ from deepenough.schema import Option, Section, check, exposed_options, option, o
 from deepenough.search.question import Measure, Metric
 from deepenough.training.recipe import Recipe
 
-FRAMINGS = ("source", "whole")
 MOST_THREADS = 1024  # PyTorch fails where the system refuses so many
 BUDGET_WITH_TARGET = 2.0
 BUDGET_WITHOUT = 0.5
+
+
+class PretrainedView(StrEnum):
+    """The part of an image that a pretrained network sees: its source's centre crop, or all that its shape allows."""
+
+    SOURCE = "source"
+    WHOLE = "whole"
 
 
 def families() -> tuple[str, ...]:
@@ -97,7 +104,7 @@ class Options:
     framing: str = _search(
         "whole",
         "What a pretrained network sees of an image: the centre crop of its source, or as much as its shape allows.",
-        choices=FRAMINGS,
+        choices=PretrainedView,
     )
     scratch: bool = _search(False, "Train from scratch, even where the images are photos.", common=True)
     family: tuple[str, ...] = _search(

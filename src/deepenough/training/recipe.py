@@ -4,17 +4,53 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
 from typing import Any
 
 from deepenough.data.policy import STRENGTHS, Augment
 from deepenough.errors import unknown
 from deepenough.schema import Section, check, internal, option
 
-OPTIMIZERS = ("sgd", "adamw")
-SCHEDULES = ("onecycle", "cosine", "constant")
-PRECISIONS = ("float32", "tf32", "bfloat16", "float16", "float64")
-MEMORY_FORMATS = ("channels_last", "contiguous")
-DEVICES = ("auto", "cpu", "cuda", "mps")
+
+class Optimizer(StrEnum):
+    """The rule by which weights follow their gradients."""
+
+    SGD = "sgd"
+    ADAMW = "adamw"
+
+
+class ScheduleShape(StrEnum):
+    """The course of the learning rate over a training."""
+
+    ONECYCLE = "onecycle"
+    COSINE = "cosine"
+    CONSTANT = "constant"
+
+
+class NumberFormat(StrEnum):
+    """The numbers that a step is computed in."""
+
+    FLOAT32 = "float32"
+    TF32 = "tf32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+    FLOAT64 = "float64"
+
+
+class MemoryFormat(StrEnum):
+    """The order of images and maps in memory."""
+
+    CHANNELS_LAST = "channels_last"
+    CONTIGUOUS = "contiguous"
+
+
+class Device(StrEnum):
+    """The kind of device that computes; `AUTO` is the best that the machine has."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"
 
 
 def _speed(default: Any, text: str, **more: Any) -> Any:
@@ -29,9 +65,7 @@ class Recipe:
         15, "Passes over the training images.", common=True, least=1, otherwise="by the number of images, 3 to 60"
     )
     batch: int = option(128, "Images per step.", least=1, otherwise="64, or 128 from 5,000 images on; 32 to fine-tune")
-    optimizer: str = option(
-        "sgd", "SGD has Nesterov momentum.", choices=OPTIMIZERS, otherwise="sgd; adamw to fine-tune"
-    )
+    optimizer: str = option("sgd", "SGD has Nesterov momentum.", choices=Optimizer, otherwise="sgd; adamw to fine-tune")
     lr: float | None = option(
         None,
         "Peak learning rate.",
@@ -46,7 +80,7 @@ class Recipe:
         5e-4, "Weight decay; norms and biases have none.", unit="DECAY", least=0, otherwise="0.0005; 0.05 to fine-tune"
     )
     schedule: str = option(
-        "onecycle", "Schedule of the learning rate.", choices=SCHEDULES, otherwise="onecycle; cosine to fine-tune"
+        "onecycle", "Schedule of the learning rate.", choices=ScheduleShape, otherwise="onecycle; cosine to fine-tune"
     )
     warmup: float = option(
         0.25,
@@ -79,10 +113,10 @@ class Recipe:
     precision: str = _speed(
         "float32",
         "Number format of the computation.",
-        choices=PRECISIONS,
+        choices=NumberFormat,
         otherwise="the fastest, by a short measurement",
     )
-    memory_format: str = internal("channels_last", "Order of images and maps in memory.", choices=MEMORY_FORMATS)
+    memory_format: str = internal("channels_last", "Order of images and maps in memory.", choices=MemoryFormat)
     compiled: bool = _speed(
         False,
         "Compile the steps with TorchInductor.",
@@ -91,7 +125,7 @@ class Recipe:
     )
     micro_batch: int = internal(0, "Images that go through the network at once, 0 for the whole batch.", least=0)
     device: str = _speed(
-        "auto", "Where to compute.", common=True, choices=DEVICES, otherwise="the best that this machine has"
+        "auto", "Where to compute.", common=True, choices=Device, otherwise="the best that this machine has"
     )
 
     def __post_init__(self) -> None:

@@ -1,0 +1,148 @@
+"""The command takes what the rooms know, every option is told and reachable, and the page of options is current."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+
+import deepenough
+from deepenough.attribution import METHODS
+from deepenough.cli.app import COMMANDS, cli
+from deepenough.cli.document import page
+from deepenough.data.policy import STRENGTHS, Augment
+from deepenough.experiment.options import Options, fit_options
+from deepenough.frameworks.targets import TARGETS
+from deepenough.nets.families import FAMILIES
+from deepenough.schema import METADATA, options_of
+from deepenough.training.device import available
+from deepenough.training.lr_range_test import LIMITS
+from deepenough.training.precision import HALF
+from deepenough.training.recipe import NumberFormat, Recipe
+from deepenough.training.schedule import SHAPES
+from deepenough.weights.names import NAMED
+from deepenough.weights.presets import PRESETS
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "options.md"
+SCHEMAS = (Options, Recipe, Augment)
+HELD = {"recipe", "switches"}  # what the user sets of the two others
+PRECISIONS = {*NumberFormat, *HALF}
+
+
+def found(*names: str) -> click.Command:
+    command: click.Command = cli
+    for name in names:
+        assert isinstance(command, click.Group)
+        inner = command.get_command(click.Context(command), name)
+        assert inner is not None
+        command = inner
+    return command
+
+
+def accepted(words: str, *more: str) -> dict[str, object]:
+    """The parameters that a command line is parsed to; nothing is run."""
+    *names, argument = words.split()
+    required = {"explain": ["IMAGE"], "export": ["--to", "onnx"]}.get(names[0], [])
+    return found(*names).make_context(names[-1], [argument, *required, *more]).params
+
+
+def known() -> Iterator[tuple[str, str, Iterable[str]]]:
+    """A command and its argument, an option, and the table of the room that has its values."""
+    yield "export resnet50", "--to", TARGETS
+    yield "explain RUN", "--method", METHODS
+    for command in ("fit digits", "plan digits"):
+        yield command, "--family", FAMILIES
+        yield command, "--augment", STRENGTHS
+        yield command, "--precision", PRECISIONS
+        yield command, "--schedule", SHAPES
+        yield command, "--optimizer", LIMITS
+        yield command, "--device", available()
+        yield command, "--weights", NAMED
+    for command in ("fit digits", "plan digits", "export FILE", "weights get FILE", "nets vgg16"):
+        yield command, "--preprocess", PRESETS
+    yield "serve RUN", "--device", available()
+    yield "augment digits", "--augment", STRENGTHS
+
+
+@pytest.mark.parametrize(
+    ("words", "option", "table"), list(known()), ids=lambda each: each if isinstance(each, str) else ""
+)
+def test_the_command_takes_everything_that_the_room_knows(words: str, option: str, table: Iterable[str]) -> None:
+    values = list(map(str, table))
+    assert values
+    for value in values:
+        parsed = [given for given in accepted(words, option, value).values() if given in (value, (value,))]
+        assert parsed, f"{words} {option} {value}"
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_every_field_has_a_help_text(schema: type) -> None:
+    for each in fields(schema):
+        if each.name in HELD and schema is Options:
+            continue
+        assert METADATA in each.metadata, f"{schema.__name__}.{each.name} is no option: give it option() or internal()"
+        text = each.metadata[METADATA].help
+        assert text[:1].isupper(), f"{schema.__name__}.{each.name} has no help text"
+        assert text.endswith("."), f"{schema.__name__}.{each.name}: {text}"
+
+
+@pytest.mark.parametrize("name", ["fit", "plan"])
+def test_every_option_can_be_given_on_the_command_line(name: str) -> None:
+    parameters = {parameter.name for parameter in found(name).params}
+    written = {"tensorboard"} if name == "plan" else set()  # into a run, which a plan doesn't make
+    for schema in SCHEMAS:
+        for field, each in options_of(schema).items():
+            assert not each.exposed or field in parameters | written, f"{schema.__name__}.{field}"
+
+
+def test_only_what_deepenough_chooses_is_out_of_reach() -> None:
+    internal = {name for schema in SCHEMAS for name, each in options_of(schema).items() if not each.exposed}
+    assert internal == {"augment", "first_layer", "freeze_norms", "memory_format", "micro_batch"}
+    assert "augment" in fit_options()  # as a strength, which makes the recipe's policy
+
+
+@pytest.mark.parametrize("name", ["fit", "plan"])
+def test_the_python_signature_lists_every_option(name: str) -> None:
+    function = getattr(deepenough, name)
+    parameters = inspect.signature(function).parameters
+    assert set(fit_options()) <= set(parameters)
+    assert not any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+    own = options_of(Options)
+    for option in set(fit_options()) - {"data"}:
+        assert parameters[option].default == (own[option].default if option in own else None), option
+        assert f"    {option}: " in function.__doc__
+
+
+def test_most_people_need_ten() -> None:
+    sections = dict(found("fit").sections(click.Context(found("fit"))))  # type: ignore[attr-defined]
+    assert list(sections) == [
+        "Most used options", "Data", "Question", "Search", "Training", "Augmentation", "Speed", "Output",
+    ]  # fmt: skip
+    assert len(sections["Most used options"]) == 10
+
+
+def test_a_default_of_zero_is_told() -> None:
+    text = found("fit").get_help(click.Context(found("fit"), info_name="fit"))
+    for option in ("--seed", "--patience", "--clip"):
+        line = text[text.index(f"  {option} ") :].split("\n  --")[0]
+        assert "[default: 0]" in line, line
+
+
+def test_every_option_of_every_command_has_a_help_text() -> None:
+    names = [(name,) for name in COMMANDS if name != "weights"] + [("weights", "list"), ("weights", "get")]
+    for name in names:
+        for parameter in found(*name).params:
+            if isinstance(parameter, click.Option):
+                text = parameter.help or ""
+                assert text, f"{' '.join(name)} {parameter.opts[0]}"
+                assert not text.startswith("["), f"{' '.join(name)} {parameter.opts[0]}"
+
+
+def test_the_page_of_options_is_current() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), (
+        "docs/options.md is not what the code says; write it anew: python -m deepenough.cli.document > docs/options.md"
+    )
