@@ -25,7 +25,7 @@ from deepenough.training.precision import HALF
 from deepenough.training.recipe import NumberFormat, Recipe
 from deepenough.training.schedule import SHAPES
 from deepenough.weights.names import NAMED
-from deepenough.weights.presets import PRESETS
+from deepenough.weights.preset_names import PRESETS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "options.md"
 SCHEMAS = (Options, Recipe, Augment)

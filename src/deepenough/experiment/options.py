@@ -34,7 +34,7 @@ def families() -> tuple[str, ...]:
 
 def presets() -> tuple[str, ...]:
     """The names of what pretrained weights may expect of an image."""
-    from deepenough.weights.presets import PRESETS
+    from deepenough.weights.preset_names import PRESETS
 
     return tuple(PRESETS)
 

@@ -11,7 +11,7 @@ from deepenough.progress import Reporter
 from deepenough.weights.fetch import fetch
 from deepenough.weights.imagenet import class_names
 from deepenough.weights.names import GROUPS, NAMED, Named, of_hash
-from deepenough.weights.presets import PRESETS
+from deepenough.weights.preset_names import PRESETS
 from deepenough.weights.read import read
 from deepenough.weights.weights import Weights
 

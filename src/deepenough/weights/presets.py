@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deepenough.errors import unknown
 from deepenough.preprocessing import Preprocessing
+from deepenough.weights.preset_names import PRESETS
 
 CAFFE_MEAN = (104 / 255, 117 / 255, 123 / 255)  # BGR; BVLC's ImageNet mean, rounded
 KERAS_MEAN = (103.939 / 255, 116.779 / 255, 123.68 / 255)  # BGR; VGG's and the authors' ResNets', as Keras has them
@@ -12,8 +13,6 @@ ONE = (1 / 255,) * 3  # std of images that stay in 0..255
 
 CAFFE_SIDES = {"alexnet": 227, "alexnet_bvlc": 227, "squeezenet1_1": 227}
 """Input sides (pixels) of Caffe's releases that are not 224."""
-
-PRESETS = ("torchvision", "torchvision-v2", "timm", "caffe-bgr", "keras", "paddle")
 
 
 def preset(name: str, network: str) -> Preprocessing:

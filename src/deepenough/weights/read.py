@@ -14,7 +14,8 @@ from deepenough.nets.layer import ShapeError
 from deepenough.nets.network import Network
 from deepenough.nets.serialization import loads
 from deepenough.preprocessing import Preprocessing
-from deepenough.weights.presets import PRESETS, preset
+from deepenough.weights.preset_names import PRESETS
+from deepenough.weights.presets import preset
 from deepenough.weights.weights import Weights
 
 if TYPE_CHECKING:
