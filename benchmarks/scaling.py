@@ -33,7 +33,7 @@ from deepenough.training.recipe import Recipe
 from deepenough.training.spec import TrainingSpec
 from deepenough.training.train import train
 from deepenough.training.perform import perform
-from deepenough.distribution.torchrun import joined, launched
+from deepenough.distribution.torchrun import join_group, launched
 
 keep_freed_memory()
 torch.set_num_threads(1)
@@ -55,11 +55,11 @@ def lead(group):
 from pathlib import Path
 folder = Path(folder)
 if launched():
-    with joined(torch.device("cpu")) as group:
-        if group.leads:
+    with join_group(torch.device("cpu")) as group:
+        if group.is_leader:
             lead(group)
         else:
-            perform(group.order(None), images, group)
+            perform(group.broadcast_task(None), images, group)
 else:
     lead(ALONE)
 """

@@ -32,7 +32,7 @@ from deepenough.training.loop import TrainingLoop
 from deepenough.training.loss import Objective
 from deepenough.training.memory import available, peak
 from deepenough.training.perform import fresh
-from deepenough.training.process_group import ALONE, Group
+from deepenough.training.process_group import ALONE, ProcessGroup
 from deepenough.training.recipe import Recipe
 from deepenough.training.spec import TrainingSpec
 from deepenough.training.step import Step
@@ -319,7 +319,7 @@ def test_any_number_of_networks_can_be_compiled_after_one_another(monkeypatch: p
 def test_a_group_on_gpus_sees_in_every_step_that_a_trial_is_over() -> None:
     """A trial may have fewer steps an epoch than a training lets pass between two looks."""
     wishes = type("Wishes", (), {"device": SimpleNamespace(type="cuda"), "__gt__": lambda self, other: True})()
-    group = type("Two", (Group,), {"size": 2})()
+    group = type("Two", (ProcessGroup,), {"size": 2})()
     state: Any = SimpleNamespace(step=3)
     for look, stops in ((1, True), (10, False)):
         loop = TrainingLoop(None, None, None, group=group, look=look)  # type: ignore[arg-type]

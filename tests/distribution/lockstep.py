@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 from small import make_images, make_network, train
 
 from deepenough.data.augment import Augment
-from deepenough.distribution.torchrun import joined
+from deepenough.distribution.torchrun import join_group
 from deepenough.training.perform import Assignment, perform
-from deepenough.training.process_group import Group
+from deepenough.training.process_group import ProcessGroup
 from deepenough.training.recipe import Recipe
 from deepenough.training.step import Step
 
@@ -36,7 +36,7 @@ RECIPE = Recipe(
 )  # fmt: skip
 
 
-def lead(folder: Path, given: dict[str, Any], group: Group | None = None, pause: float = 0.0) -> Any:
+def lead(folder: Path, given: dict[str, Any], group: ProcessGroup | None = None, pause: float = 0.0) -> Any:
     """The training itself, by one process or the leader of several; without dropout where norms are frozen."""
     more = {"group": group} if group else {}
     network = make_network(dropout=0.0 if given.get("freeze_norms") else 0.2)
@@ -61,14 +61,14 @@ def forget_memory() -> None:
 def main() -> None:
     folder, given, pause = Path(sys.argv[1]), json.loads(sys.argv[2]), float((*sys.argv[3:], 0)[0])
     torch.set_num_threads(1)
-    with joined(CPU) as group:
+    with join_group(CPU) as group:
         if sys.argv[4:] == [str(group.rank)]:
             forget_memory()
-        if group.leads:
+        if group.is_leader:
             lead(folder, given, group, pause)
-            group.order("done")
+            group.broadcast_task("done")
             return
-        while isinstance(job := group.order(None), Assignment):
+        while isinstance(job := group.broadcast_task(None), Assignment):
             perform(job, make_images(), group)
 
 

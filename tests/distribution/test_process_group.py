@@ -23,7 +23,7 @@ from lockstep import lead
 
 from deepenough.data.augment import STRENGTHS
 from deepenough.distribution import torchrun as several
-from deepenough.distribution.torchrun import Asker, LostError, Processes, joined
+from deepenough.distribution.torchrun import Asker, LostError, TorchrunGroup, join_group
 from deepenough.errors import DeepenoughError
 from deepenough.training.checkpoint import newest, shortened
 from deepenough.training.feed import Feed, Loader
@@ -155,18 +155,17 @@ def wait_for(what: Any, seconds: float = 60) -> None:
 
 
 def test_shares_cover_every_row_once() -> None:
-    from deepenough.training.process_group import share
 
     for count in (1, 5, 16, 17):
         for size in (1, 2, 3, 7):
-            rows = [np.arange(count)[share(count, rank, size)] for rank in range(size)]
+            rows = [np.arange(count)[shard(count, rank, size)] for rank in range(size)]
             for mine, theirs in zip(rows, np.array_split(np.arange(count), size), strict=True):
                 np.testing.assert_array_equal(mine, theirs)
 
 
 def test_a_wide_batch_norm_is_torchs_over_the_whole_batch() -> None:
     from deepenough.distribution.synchronized_layers import synchronize
-    from deepenough.training.process_group import Group
+    from deepenough.training.process_group import ProcessGroup
 
     for shape in ((12, 5, 4, 3), (12, 5)):
         x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
@@ -175,7 +174,7 @@ def test_a_wide_batch_norm_is_torchs_over_the_whole_batch() -> None:
         plain, wide = kind(5).double(), kind(5).double()
         for norm in (plain, wide):
             torch.nn.init.uniform_(norm.weight, generator=torch.Generator().manual_seed(0))
-        synchronize(wide, Group())
+        synchronize(wide, ProcessGroup())
         given = torch.randn(shape, dtype=torch.float64)
         (plain(x) * given).sum().backward()
         (wide(other) * given).sum().backward()
@@ -210,20 +209,20 @@ def test_a_shortage_is_noted_by_whoever_hears_of_it() -> None:
         noted.append("short")
         raise OSError("the disk is full")  # which must not end the thread that shows that this process is alive
 
-    group = Processes(0, 2, store=None, device=torch.device("cpu"))
-    group.if_short(note)
+    group = TorchrunGroup(0, 2, store=None, device=torch.device("cpu"))
+    group.on_out_of_memory(note)
     group.hear(False)
     assert not noted
     group.hear(True)
     group.hear(True)
     assert noted == ["short"]
-    assert group.ran_short()
+    assert group.another_ran_out_of_memory()
 
 
 def test_what_goes_through_at_once_is_no_more_than_the_share(images: Any) -> None:
     state: Any = SimpleNamespace(micro_batch=64)
     loader = Loader(images, torch.device("cpu"))
-    four = Processes(0, 4, store=None, device=torch.device("cpu"))
+    four = TorchrunGroup(0, 4, store=None, device=torch.device("cpu"))
     feed = Feed(loader, np.arange(96), 32, STRENGTHS["none"], seed=0, group=four)
     assert (going_through(state, feed), halved(state, feed)) == (8, 4)
     state.micro_batch = 2
@@ -245,13 +244,13 @@ def test_errors_travel_between_processes_as_they_are(error: Exception) -> None:
 def test_a_process_without_a_device_is_told(device: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(DeepenoughError, match=said), joined(torch.device(device)):
+    with pytest.raises(DeepenoughError, match=said), join_group(torch.device(device)):
         pass
 
 
 def test_a_word_that_was_heard_early_is_not_lost() -> None:
     """A leader that is still building its model when a follower runs out may never come back from its first step."""
-    group, done = Processes(0, 2, store=None, device=torch.device("cpu")), []
+    group, done = TorchrunGroup(0, 2, store=None, device=torch.device("cpu")), []
     group.hear(short=True)
-    group.if_short(lambda: done.append("noted"))
+    group.on_out_of_memory(lambda: done.append("noted"))
     assert done == ["noted"]

@@ -107,11 +107,11 @@ def test_a_lost_helper_is_made_up_for(
         def dies_once(*given: Any) -> None:
             import os
 
-            from deepenough.distribution.torchrun import Processes
+            from deepenough.distribution.torchrun import TorchrunGroup
 
             if not killed.exists():
                 killed.write_text("")
-                Processes.order = lambda self, what: os._exit(1)  # type: ignore[method-assign]
+                TorchrunGroup.order = lambda self, what: os._exit(1)  # type: ignore[method-assign]
             helps(*given)
 
         there.help_along = dies_once

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepenough.distribution import socket_all_gather as wires
-from deepenough.distribution.socket_all_gather import Wires, lay
+from deepenough.distribution.socket_all_gather import SocketAllGather, lay
 
 
 class Talk:
@@ -105,7 +105,7 @@ def test_one_that_is_gone_is_an_error() -> None:
 
 
 def test_large_and_empty_tensors_are_left_to_the_group() -> None:
-    none = Wires([None, None])
+    none = SocketAllGather([None, None])
     assert none.carries(torch.zeros(1000))
     assert not none.carries(torch.zeros(0, 10))
     assert not none.carries(torch.zeros(wires.MOST))

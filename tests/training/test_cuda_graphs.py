@@ -22,7 +22,7 @@ from deepenough.training import cuda_graphs as graphs
 from deepenough.training import perform as performing
 from deepenough.training.cuda_graphs import EAGER, Recorder
 from deepenough.training.feed import Batch
-from deepenough.training.process_group import ALONE, Group
+from deepenough.training.process_group import ALONE, ProcessGroup
 from deepenough.training.recipe import Recipe
 from deepenough.training.step import Step, recording
 
@@ -198,5 +198,5 @@ def test_steps_are_recorded_on_nvidias_gpus_and_alone() -> None:
     assert recording(torch.device("cuda"), ALONE)
     assert not recording(torch.device("cpu"), ALONE)
     assert not recording(torch.device("mps"), ALONE)
-    two: Group = SimpleNamespace(size=2)  # type: ignore[assignment]
+    two: ProcessGroup = SimpleNamespace(size=2)  # type: ignore[assignment]
     assert not recording(torch.device("cuda"), two)

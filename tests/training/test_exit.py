@@ -16,16 +16,16 @@ GROUP = """
 import os, signal, time
 import torch
 from deepenough.distribution import torchrun as processes
-from deepenough.distribution.torchrun import BEAT, joined
+from deepenough.distribution.torchrun import BEAT, join_group
 
 class Last:
     def __del__(self):
         os.kill(leader, signal.SIGKILL)
         time.sleep(1)
 
-with joined(torch.device("cpu")) as group:
-    leader = group.agree(os.getpid())
-    if group.leads:
+with join_group(torch.device("cpu")) as group:
+    leader = group.broadcast_object(os.getpid())
+    if group.is_leader:
         os.kill(leader, signal.SIGSTOP)
     processes.keep = Last()
     time.sleep(2 * BEAT)

@@ -34,7 +34,7 @@ from deepenough.training.memory import available
 from deepenough.training.out_of_memory import out_of_memory, remembered
 from deepenough.training.perform import prepare
 from deepenough.training.precision import settings
-from deepenough.training.process_group import ALONE, Group
+from deepenough.training.process_group import ALONE, ProcessGroup
 from deepenough.training.recipe import Recipe
 from deepenough.training.rng import own_draws, own_threads
 from deepenough.training.spec import TrainingSpec
@@ -151,7 +151,7 @@ class Trial:
     recipe: Recipe
     index: Index
 
-    def run(self, images: Images, group: Group, shorten: Callable[[int], object] | None = None) -> Way:
+    def run(self, images: Images, group: ProcessGroup, shorten: Callable[[int], object] | None = None) -> Way:
         """`timed`, as every process of the group goes through it."""
         return timed(self.way, self.network, self.recipe, images, self.index, group=group, shorten=shorten)
 
@@ -207,7 +207,7 @@ def timed(
     images: Images,
     index: Index,
     *,
-    group: Group = ALONE,
+    group: ProcessGroup = ALONE,
     shorten: Callable[[int], object] | None = None,
     limit: float = math.inf,
     stop: Callable[[], bool] = lambda: False,
@@ -241,7 +241,7 @@ def _timed(
     images: Images,
     index: Index,
     records: bool,
-    group: Group,
+    group: ProcessGroup,
     shorten: Callable[[int], object] | None,
     limit: float,
     stop: Callable[[], bool],

@@ -16,7 +16,7 @@ from deepenough.training.callbacks import Interrupt
 from deepenough.training.interrupt import Stop
 from deepenough.training.memory import hand_back
 from deepenough.training.perform import Assignment, perform
-from deepenough.training.process_group import Group
+from deepenough.training.process_group import ProcessGroup
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class SharedImages:
         return replace(images, preprocess=self.preprocess, in_blocks=self.in_blocks)
 
 
-def share_images(group: Group, asked: Options, images: Images) -> None:
+def share_images(group: ProcessGroup, asked: Options, images: Images) -> None:
     """Tell every process which images the run is about, and wait until all have them."""
-    group.order(
+    group.broadcast_task(
         SharedImages(
             data=asked.data,
             limit=asked.limit,
@@ -56,23 +56,23 @@ def share_images(group: Group, asked: Options, images: Images) -> None:
             in_blocks=images.in_blocks,
         )
     )
-    group.meet()
+    group.barrier()
 
 
-def follow_run(group: Group) -> Any:
+def follow_run(group: ProcessGroup) -> Any:
     """Follow the leader through a run, until it broadcasts its answer."""
     with Stop() as stop:
         return follow(group, stop)
 
 
-def follow(group: Group, stop: Callable[[], bool], images: Images | None = None) -> Any:
+def follow(group: ProcessGroup, stop: Callable[[], bool], images: Images | None = None) -> Any:
     """Do what the leader orders until it orders something else than work: that is the answer."""
     while True:
         hand_back()  # what the last work took: the leader looks at what there is before the next
-        match group.order(None):
+        match group.broadcast_task(None):
             case SharedImages() as shared:
                 images = shared.read()
-                group.meet()
+                group.barrier()
             case Trial() as trial if images is not None:
                 trial.run(images, group)
             case Assignment() as job if images is not None:

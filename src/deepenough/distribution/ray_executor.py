@@ -33,7 +33,7 @@ from deepenough.training.device import choose_device
 from deepenough.training.executor import Expected
 from deepenough.training.interrupt import Interrupted
 from deepenough.training.out_of_memory import OutOfMemoryInGroupError
-from deepenough.training.process_group import ALONE, Group, LostError
+from deepenough.training.process_group import ALONE, LostError, ProcessGroup
 from deepenough.training.result import PAUSED, Trained, recall
 from deepenough.training.spec import TrainingSpec
 from deepenough.training.train import train
@@ -71,7 +71,7 @@ class RayExecutor:
     ray: Any
     images: Images
     workers: RayWorkers
-    group: Group = ALONE  # each of Ray's workers has its own
+    group: ProcessGroup = ALONE  # each of Ray's workers has its own
     _images: Any = None
     _running: dict[str, Running] = field(default_factory=dict)  # in the order in which they were begun
     _expected: Expected = field(default_factory=dict)  # may be wanted next, not begun yet

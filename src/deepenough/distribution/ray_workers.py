@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from deepenough.distribution.follower import follow
-from deepenough.distribution.torchrun import joined
-from deepenough.training.process_group import ALONE, Group
+from deepenough.distribution.torchrun import join_group
+from deepenough.training.process_group import ALONE, ProcessGroup
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class RayWorkers:
         return {"CPU": self.threads} | ({"GPU": self.gpus} if self.gpus else {})
 
     @contextmanager
-    def together(self, held: list[Any]) -> Iterator[Group]:
+    def together(self, held: list[Any]) -> Iterator[ProcessGroup]:
         """This worker of Ray's as the first of the workers. The others are tasks of its own, which end with it.
 
         `held` is Ray's reference to the images.
@@ -51,9 +51,9 @@ class RayWorkers:
         helper = ray.remote(num_cpus=self.threads, num_gpus=self.gpus, max_retries=0, max_calls=1)(help_along)
         helpers = [helper.remote(self, held, rank, meeting) for rank in range(1, self.processes)]
         enter(self, 0, meeting)
-        with joined(torch.device(self.device)) as group:
+        with join_group(torch.device(self.device)) as group:
             yield group
-            group.order(None)
+            group.broadcast_task(None)
         ray.get(helpers)
 
 
@@ -63,7 +63,7 @@ def help_along(workers: RayWorkers, held: list[Any], rank: int, meeting: dict[st
 
     torch.set_num_threads(workers.threads)
     enter(workers, rank, meeting)
-    with joined(torch.device(workers.device)) as group:
+    with join_group(torch.device(workers.device)) as group:
         follow(group, lambda: False, ray.get(held[0]))
 
 

@@ -23,8 +23,8 @@ class Talks(Protocol):
     rank: int
     size: int
 
-    def agree(self, value: Any) -> Any: ...
-    def words(self, mine: str) -> list[str]: ...
+    def broadcast_object(self, value: Any) -> Any: ...
+    def all_gather_object(self, mine: str) -> list[str]: ...
 
 
 MOST = 2**16  # bytes of an exchange: what a socket takes without waiting for the other side to read
@@ -34,7 +34,7 @@ AWAKE = 0.002 if hasattr(os, "readv") else 0.0
 CALL = 10.0  # seconds to wait for another process' call
 
 
-class Wires:
+class SocketAllGather:
     """One socket to every other process: `sockets[rank]`, None for this one."""
 
     def __init__(self, sockets: list[socket.socket | None]) -> None:
@@ -44,7 +44,7 @@ class Wires:
         """Whether a tensor is small enough, and there is something of it."""
         return tensor.device.type == "cpu" and 0 < tensor.numel() * tensor.element_size() <= MOST
 
-    def every(self, tensor: torch.Tensor) -> torch.Tensor:
+    def all_gather(self, tensor: torch.Tensor) -> torch.Tensor:
         """The tensors of all processes, stacked: (size, ...). Raises OSError where one is gone."""
         found = torch.empty(len(self.sockets), *tensor.shape, dtype=tensor.dtype)
         mine = tensor.detach().contiguous().numpy().data.cast("B")
@@ -65,8 +65,8 @@ class Wires:
 
 
 @contextmanager
-def wired(group: Talks, timeout: float) -> Iterator[Wires | None]:
-    """Wires between all processes of a group; None for all where some can't call one another directly."""
+def wired(group: Talks, timeout: float) -> Iterator[SocketAllGather | None]:
+    """SocketAllGather between all processes of a group; None for all where some can't call one another directly."""
     wires = lay(group, timeout) if group.size <= MESH else None
     try:
         yield wires
@@ -75,13 +75,15 @@ def wired(group: Talks, timeout: float) -> Iterator[Wires | None]:
             wires.close()
 
 
-def lay(group: Talks, timeout: float) -> Wires | None:
+def lay(group: Talks, timeout: float) -> SocketAllGather | None:
     """Each process calls those of lower rank. `timeout` is the seconds that a wire may stay silent later."""
     sockets: list[socket.socket | None] = [None] * group.size
-    word = bytes.fromhex(group.agree(secrets.token_hex(16)))
+    word = bytes.fromhex(group.broadcast_object(secrets.token_hex(16)))
     with socket.create_server(("", 0), backlog=group.size) as server:
         server.settimeout(CALL)
-        addresses = [tuple(text.split("|")) for text in group.words(f"{own_address()}|{server.getsockname()[1]}")]
+        addresses = [
+            tuple(text.split("|")) for text in group.all_gather_object(f"{own_address()}|{server.getsockname()[1]}")
+        ]
         try:
             for rank in range(group.rank):
                 host, port = addresses[rank]
@@ -97,8 +99,8 @@ def lay(group: Talks, timeout: float) -> Wires | None:
             there = True
         except OSError:
             there = False
-    made = Wires(sockets)
-    if "no" in group.words("yes" if there else "no"):
+    made = SocketAllGather(sockets)
+    if "no" in group.all_gather_object("yes" if there else "no"):
         made.close()
         return None
     for laid in sockets:

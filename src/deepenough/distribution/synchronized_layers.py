@@ -11,10 +11,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from deepenough.training.process_group import BatchPosition, Group
+from deepenough.training.process_group import BatchPosition, ProcessGroup
 
 
-def synchronize(model: nn.Module, group: Group) -> BatchPosition:
+def synchronize(model: nn.Module, group: ProcessGroup) -> BatchPosition:
     """Have the batch norms and dropouts of `model` see the whole batch of a group; they ask the result for their rows.
 
     Names, parameters and buffers of the model stay as they are. Batch norms in evaluation mode take no statistics, and
@@ -50,7 +50,7 @@ class _WideDropout(nn.Dropout):
 class _WideBatchNorm(nn.BatchNorm2d):
     """Normalises with mean and variance over the images of all processes."""
 
-    group: Group
+    group: ProcessGroup
 
     def _check_input_dim(self, input: torch.Tensor) -> None:  # torch's name
         pass  # (N, C) and (N, C, H, W) alike
@@ -86,7 +86,7 @@ class _Normalise(torch.autograd.Function):
         _, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
             given, x, weight, mean, variance, mean, inverse, False, ctx.eps, [False, True, True]
         )
-        sums = ctx.group.every(torch.stack((of_weight, of_bias))).sum(dim=0)
+        sums = ctx.group.all_gather(torch.stack((of_weight, of_bias))).sum(dim=0)
         factor = weight * inverse
         scale = -factor / count
         through = F.batch_norm(x, mean, variance, scale * sums[0], scale * sums[1], False, 0.0, ctx.eps)
@@ -94,7 +94,7 @@ class _Normalise(torch.autograd.Function):
         return through.addcmul_(given, factor.view(by_channel)), of_weight, of_bias, None
 
 
-def _moments(x: torch.Tensor, group: Group) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _moments(x: torch.Tensor, group: ProcessGroup) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Images times positions, mean (C,) and biased variance (C,) over the whole group (Chan et al. 1979)."""
     wide = x if x.dtype == torch.float64 else x.float()
     if x.device.type == "cpu":  # batch norm's own kernel; torch.var_mean takes ten times as long over channels-last
@@ -102,7 +102,7 @@ def _moments(x: torch.Tensor, group: Group) -> tuple[torch.Tensor, torch.Tensor,
     else:
         variance, mean = torch.var_mean(wide, [axis for axis in range(x.dim()) if axis != 1], correction=0)
     count = torch.full((1,), x.numel() / x.shape[1], dtype=mean.dtype, device=x.device)
-    every = group.every(torch.cat((count, mean, variance)))
+    every = group.all_gather(torch.cat((count, mean, variance)))
     counts, means, variances = every[:, :1], *every[:, 1:].chunk(2, dim=1)
     total = counts.sum(dim=0)
     mean = (counts * means).sum(dim=0) / total

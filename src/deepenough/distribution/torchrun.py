@@ -25,13 +25,13 @@ from torch import nn
 from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
-from deepenough.distribution.socket_all_gather import Wires, wired
+from deepenough.distribution.socket_all_gather import SocketAllGather, wired
 from deepenough.distribution.synchronized_layers import synchronize
 from deepenough.errors import DeepenoughError
 from deepenough.exit import foreign_call
 from deepenough.machine import cores
 from deepenough.training.executor import LocalExecutor
-from deepenough.training.process_group import BatchPosition, EndedError, Group, LostError, share
+from deepenough.training.process_group import BatchPosition, EndedError, LostError, ProcessGroup, shard
 
 PATIENCE = 30.0  # seconds without a sign of life after which a process is taken for dead
 BEAT = 2.0  # seconds between a process' signs of life
@@ -97,23 +97,23 @@ class Asker:
                 self._answers.put((None, error))
 
 
-class Processes(Group):
+class TorchrunGroup(ProcessGroup):
     """The processes of one `torchrun`."""
 
-    fewest = 2  # images at once: with one, a process' piece of a batch can be empty, which has no statistics
+    min_images = 2  # images at once: with one, a process' piece of a batch can be empty, which has no statistics
 
     def __init__(self, rank: int, size: int, store: Any, device: torch.device) -> None:
         self.rank, self.size, self.store, self.device = rank, size, store, device
-        self.wires: Wires | None = None
+        self.wires: SocketAllGather | None = None
         self.short = threading.Event()  # another process has told that it is out of memory
         self._when_short: Callable[[], None] = lambda: None
         self._ask = Asker()
         self._orders = 0
 
-    def run_short(self) -> None:
+    def report_out_of_memory(self) -> None:
         self._run(self.store.set, SHORT, str(self.rank))
 
-    def if_short(self, what: Callable[[], None]) -> None:
+    def on_out_of_memory(self, what: Callable[[], None]) -> None:
         self._when_short = what
         if self.short.is_set():  # it was heard before anything could be done about it
             what()
@@ -125,58 +125,58 @@ class Processes(Group):
             with suppress(OSError):  # the main thread will try it, too
                 self._when_short()
 
-    def ran_short(self) -> bool:
+    def another_ran_out_of_memory(self) -> bool:
         return self.short.wait(2 * BEAT)
 
-    def add(self, tensors: Sequence[torch.Tensor]) -> None:
+    def all_reduce(self, tensors: Sequence[torch.Tensor]) -> None:
         for bucket in _buckets(tensors):
             flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
             self._run(dist.all_reduce, flat)
             _scatter(flat, bucket)
 
-    def agree(self, value: Any) -> Any:
+    def broadcast_object(self, value: Any) -> Any:
         found = [value]
         self._run(dist.broadcast_object_list, found, src=0)
         return found[0]
 
-    def same(self, tensors: Sequence[torch.Tensor]) -> None:
+    def broadcast(self, tensors: Sequence[torch.Tensor]) -> None:
         for bucket in _buckets(tensors):
             flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
             self._run(dist.broadcast, flat, src=0)
             _scatter(flat, bucket)
 
-    def words(self, mine: str) -> list[str]:
+    def all_gather_object(self, mine: str) -> list[str]:
         """What each process says, by rank."""
         said: list[Any] = [None] * self.size
         self._run(dist.all_gather_object, said, mine)
         return said
 
-    def every(self, tensor: torch.Tensor) -> torch.Tensor:
+    def all_gather(self, tensor: torch.Tensor) -> torch.Tensor:
         if self.wires and self.wires.carries(tensor):
-            return self._run(self.wires.every, tensor)  # type: ignore[no-any-return]
+            return self._run(self.wires.all_gather, tensor)  # type: ignore[no-any-return]
         found = [torch.empty_like(tensor) for _ in range(self.size)]
         self._run(dist.all_gather, found, tensor)
         return torch.stack(found)
 
-    def rows(self, mine: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float32]:
+    def gather_rows(self, mine: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float32]:
         padded = torch.zeros(-(-count // self.size), *mine.shape[1:], device=self.device)
         padded[: len(mine)] = torch.from_numpy(mine).to(self.device)
-        found = self.every(padded).cpu().numpy()
-        lengths = [len(range(count)[share(count, rank, self.size)]) for rank in range(self.size)]
-        joined: npt.NDArray[np.float32] = np.concatenate(
+        found = self.all_gather(padded).cpu().numpy()
+        lengths = [len(range(count)[shard(count, rank, self.size)]) for rank in range(self.size)]
+        gathered: npt.NDArray[np.float32] = np.concatenate(
             [rows[:length] for rows, length in zip(found, lengths, strict=True)]
         )
-        return joined
+        return gathered
 
     def synchronize(self, model: nn.Module) -> BatchPosition:
         return synchronize(model, self)
 
-    def order(self, what: Any) -> Any:
+    def broadcast_task(self, what: Any) -> Any:
         self._orders += 1
         self._met("order", [0])
-        return self.agree(what)
+        return self.broadcast_object(what)
 
-    def meet(self) -> None:
+    def barrier(self) -> None:
         self._orders += 1
         self._met("meeting", range(self.size))
 
@@ -207,7 +207,7 @@ class TorchrunExecutor(LocalExecutor):
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Processes]:
+def join_group(device: torch.device) -> Iterator[TorchrunGroup]:
     """This process in its group, from the environment that torchrun sets."""
     backend = "nccl" if device.type == "cuda" else "gloo"
     if device.type == "mps":
@@ -223,11 +223,11 @@ def joined(device: torch.device) -> Iterator[Processes]:
         torch.cuda.set_device(place)
     try:
         shared, rank, size = next(iter(rendezvous("env://", timeout=timedelta(seconds=TOGETHER))))
-        store = PrefixStore(muster(shared, rank, size), shared)
+        store = PrefixStore(store_prefix(shared, rank, size), shared)
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timedelta(seconds=PATIENCE))
     except (RuntimeError, ValueError) as error:
         raise DeepenoughError(f"the processes did not come together: {error}") from None
-    group, over = Processes(rank, size, store, device), threading.Event()
+    group, over = TorchrunGroup(rank, size, store, device), threading.Event()
 
     def beat() -> None:
         with suppress(RuntimeError):  # the store is gone, and the group with it: what comes next says so
@@ -255,7 +255,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
         beating.join(BEAT)  # one that is still in the store then keeps Python from finalizing, and no longer
 
 
-def muster(store: Any, rank: int, size: int) -> str:
+def store_prefix(store: Any, rank: int, size: int) -> str:
     """A name that all living processes of the group agree on, and none that has ended knows.
 
     torchrun's store outlives its workers, with all that they wrote there. So each process signs with a word of its own,

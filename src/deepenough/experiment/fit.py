@@ -12,7 +12,7 @@ from typing import Any
 from deepenough.data.sources import Source, from_anywhere, open_source
 from deepenough.distribution.follower import follow_run
 from deepenough.distribution.ray_executor import SideBySide
-from deepenough.distribution.torchrun import joined, launched, restarted
+from deepenough.distribution.torchrun import join_group, launched, restarted
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.options import Options
 from deepenough.experiment.run import estimate_plan, perform_run
@@ -29,7 +29,7 @@ from deepenough.report import FILE as REPORT
 from deepenough.report import write_report
 from deepenough.search.question import DecisionKind
 from deepenough.training.device import choose_device
-from deepenough.training.process_group import ALONE, Group
+from deepenough.training.process_group import ALONE, ProcessGroup
 
 RUNS = Path("runs")
 
@@ -123,14 +123,14 @@ def _side_by_side(ray: str | None, processes: int) -> SideBySide | None:
     return None if ray is None else SideBySide(ray, processes)
 
 
-def _in_group(device: str | None, work: Callable[[Group], Run]) -> Run:
+def _in_group(device: str | None, work: Callable[[ProcessGroup], Run]) -> Run:
     """Do the `work`; where this is one of several processes, only the leader does it, and the others help."""
     if not launched():
         return work(ALONE)
-    with joined(choose_device(device or "auto")) as group:
-        if group.leads:
+    with join_group(choose_device(device or "auto")) as group:
+        if group.is_leader:
             run = work(group)
-            group.order((str(run.folder), run.record.model_dump_json()))
+            group.broadcast_task((str(run.folder), run.record.model_dump_json()))
             return run
         folder, record = follow_run(group)
         return Run(Path(folder), Record.model_validate_json(record))
@@ -141,7 +141,7 @@ def _begin(
     asked: Options,
     out: str | Path | None,
     reporter: Reporter,
-    group: Group,
+    group: ProcessGroup,
     wish: SideBySide | None,
 ) -> Run:
     """Do a new run, or go on with the one that these processes were on before torchrun started them again."""
@@ -162,7 +162,7 @@ def _begin(
     return Run(folder, perform_run(RunRequest(asked, source, weights, folder, reporter, None, group, wish)))
 
 
-def _go_on(folder: Path, reporter: Reporter, group: Group, wish: SideBySide | None) -> Run:
+def _go_on(folder: Path, reporter: Reporter, group: ProcessGroup, wish: SideBySide | None) -> Run:
     before = load_record(folder)
     if before.status is RunStatus.FINISHED:
         if not (folder / REPORT).is_file():  # killed between the record and its page

@@ -33,7 +33,7 @@ from deepenough.training.device import choose_device
 from deepenough.training.executor import LocalExecutor
 from deepenough.training.feed import steps_per_epoch
 from deepenough.training.interrupt import Interrupted
-from deepenough.training.process_group import ALONE, Group
+from deepenough.training.process_group import ALONE, ProcessGroup
 from deepenough.training.recipe import Recipe, default_recipe, finetune_recipe
 from deepenough.weights import Weights
 
@@ -51,7 +51,7 @@ class RunRequest:
     folder: Path
     reporter: Reporter
     before: Record | None = None
-    group: Group = ALONE
+    group: ProcessGroup = ALONE
     ray: SideBySide | None = None
 
 

@@ -223,7 +223,7 @@ class CandidateTrainer:
             fold,
             self.steps_images(architecture) / size,
             free=self.free - ({"compiled"} if size > 1 else set()),  # where norms talk, it was never seen to pay
-            least=self.executor.group.fewest,
+            least=self.executor.group.min_images,
             stop=self.stop,
         )
         if torch.cuda.is_available():
@@ -232,7 +232,7 @@ class CandidateTrainer:
             self.reporter.say(f"{architecture.name}: {found}")
             return found
         trial = Trial(found.chosen, architecture.network, recipe, fold)
-        self.executor.group.order(trial)
+        self.executor.group.broadcast_task(trial)
         together = replace(found, chosen=trial.run(self.images, self.executor.group, partial(shorten, folder)))
         times = found.chosen.seconds / together.chosen.seconds
         self.reporter.say(f"{architecture.name}: {together}; {size} processes are {times:.2f} times as fast as one")

@@ -12,7 +12,7 @@ import torch
 from deepenough.data.images import Images
 from deepenough.nets import Network
 from deepenough.training.callbacks import Callback
-from deepenough.training.process_group import ALONE, Group
+from deepenough.training.process_group import ALONE, ProcessGroup
 from deepenough.training.result import Trained
 from deepenough.training.rng import own_threads
 from deepenough.training.spec import TrainingSpec
@@ -26,7 +26,7 @@ class Executor(Protocol):
     """Runs one training after the other on one set of images."""
 
     @property
-    def group(self) -> Group:
+    def group(self) -> ProcessGroup:
         """The processes that this one trains together with."""
 
     def run(self, spec: TrainingSpec, folder: Path, callbacks: Sequence[Callback] = (), *, threads: int = 0) -> Trained:
@@ -41,7 +41,7 @@ class LocalExecutor:
     """Trains in this process."""
 
     images: Images
-    group: Group = ALONE
+    group: ProcessGroup = ALONE
 
     def run(self, spec: TrainingSpec, folder: Path, callbacks: Sequence[Callback] = (), *, threads: int = 0) -> Trained:
         with own_threads(threads or torch.get_num_threads()):

@@ -16,7 +16,7 @@ from deepenough.data.images import Images
 from deepenough.data.sources.base import WINDOW
 from deepenough.preprocessing import Preprocessing
 from deepenough.training.prefetch import Clock, ahead
-from deepenough.training.process_group import ALONE, Group
+from deepenough.training.process_group import ALONE, ProcessGroup
 
 Index = npt.NDArray[np.int64]
 
@@ -98,7 +98,7 @@ class Feed:
     batch: int
     augment: Augment
     seed: int
-    group: Group = ALONE
+    group: ProcessGroup = ALONE
     waited: Clock = field(default_factory=Clock)
 
     def epoch(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
@@ -118,7 +118,7 @@ class Feed:
         images = self.loader.images
         blocks = images.blocks if images.in_blocks else None
         for whole in batches(self.index, self.batch, seed=self.seed, epoch=epoch, blocks=blocks)[skip:]:
-            mine = self.group.share(len(whole))
+            mine = self.group.shard(len(whole))
             # Mixing takes the image before, of the whole batch: it comes along, and goes again.
             partner = self.augment.mixes and self.group.size > 1
             chosen = whole[mine]

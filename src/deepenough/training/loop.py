@@ -20,7 +20,7 @@ from deepenough.training.gradient_statistics import IMAGES, PASSES, Signals, sig
 from deepenough.training.interrupt import Interrupted
 from deepenough.training.metrics import Scores
 from deepenough.training.optimizer import set_lr
-from deepenough.training.process_group import ALONE, Group
+from deepenough.training.process_group import ALONE, ProcessGroup
 from deepenough.training.rng import seed_step
 from deepenough.training.schedule import schedule
 from deepenough.training.spec import TrainingSpec
@@ -42,7 +42,7 @@ class TrainingLoop:
     feed: Feed
     step: Step
     callbacks: CallbackList = field(default_factory=CallbackList)
-    group: Group = ALONE
+    group: ProcessGroup = ALONE
     look: int = LOOK
     _wants_stop: bool = False
 
@@ -58,7 +58,7 @@ class TrainingLoop:
         """Train until the end, or until a callback ends or pauses it. Raises NotFiniteError and Interrupted."""
         while len(state.curve) < self.spec.recipe.epochs:
             if state.curve:
-                action = self.group.agree(self.callbacks.on_epoch_begin(self.moment(state)))
+                action = self.group.broadcast_object(self.callbacks.on_epoch_begin(self.moment(state)))
                 if action is not Action.GO_ON:
                     return Ending(action.value)
             self.train_epoch(state)
@@ -117,7 +117,7 @@ class TrainingLoop:
         state.evaluated_images += len(labels)
         scores = Scores.of(probabilities, labels, probabilities.shape[1]) if len(labels) else None
         measured: dict[str, Any] = {name: getattr(scores, name, float("nan")) for name in HELD_OUT}
-        gradients, activations = self.gradient_statistics(state) if self.group.leads else ((), ())
+        gradients, activations = self.gradient_statistics(state) if self.group.is_leader else ((), ())
         loss_sum, hits, count = state.tally.tolist()
         state.tally.zero_()
         state.tick(clock)
@@ -148,12 +148,12 @@ class TrainingLoop:
         """Probabilities of the held-out images, (held_out, classes), from the weights that count; each process judges
         its share."""
         loader, rows = self.feed.loader, self.spec.evaluation
-        mine = rows[self.group.share(len(rows))]
+        mine = rows[self.group.shard(len(rows))]
         found = evaluate(
             state.ema.model, loader.images, mine, loader.images.preprocess, loader.device, waited=self.feed.waited
         )
         state.waited += self.feed.waited.take()
-        return self.group.rows(found, len(rows))
+        return self.group.gather_rows(found, len(rows))
 
 
 def check_finite(state: State) -> None:

@@ -45,7 +45,7 @@ def going_through(state: State, feed: Feed) -> int:
 def halved(state: State, feed: Feed) -> int:
     """Half as many images at once as were too many. Raises DeepenoughError where that would be too few."""
     many = going_through(state, feed)
-    if many <= feed.group.fewest:
+    if many <= feed.group.min_images:
         images = "1 image" if many == 1 else f"{many} images"
         raise DeepenoughError(f"out of memory with {images} at once; use a smaller --size, or more processes")
     return -(-many // 2)
@@ -76,21 +76,21 @@ def remembered(state: State, feed: Feed, shorten: Callable[[int], object] | None
     group = feed.group
 
     def note() -> None:
-        if shorten and going_through(state, feed) > group.fewest:
+        if shorten and going_through(state, feed) > group.min_images:
             shorten(halved(state, feed))
 
-    group.if_short(note)
+    group.on_out_of_memory(note)
     try:
         yield
         return
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
         if group.size == 1 or not out_of_memory(error):
             raise
-        group.run_short()
+        group.report_out_of_memory()
     except LostError:
-        if not group.ran_short():
+        if not group.another_ran_out_of_memory():
             raise
     finally:
-        group.if_short(lambda: None)
+        group.on_out_of_memory(lambda: None)
     note()
     raise OutOfMemoryInGroupError(going_through(state, feed), group.size, halved(state, feed))

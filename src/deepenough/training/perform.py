@@ -25,7 +25,7 @@ from deepenough.training.loss import Objective, balanced_weights
 from deepenough.training.lr_range_test import range_test
 from deepenough.training.out_of_memory import fewer, out_of_memory, remembered
 from deepenough.training.precision import settings
-from deepenough.training.process_group import Group
+from deepenough.training.process_group import ProcessGroup
 from deepenough.training.rng import own_draws, own_threads
 from deepenough.training.spec import TrainingSpec
 from deepenough.training.state import NotFiniteError, State, Tensors
@@ -57,7 +57,12 @@ class Leader:
 
 
 def perform(
-    job: Assignment, images: Images, group: Group, *, leader: Leader | None = None, callbacks: Sequence[Callback] = ()
+    job: Assignment,
+    images: Images,
+    group: ProcessGroup,
+    *,
+    leader: Leader | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> tuple[State, Ending]:
     """Train, and judge what came out: the last state, and how it ended.
 
@@ -89,7 +94,7 @@ def perform(
 
 
 def prepare(
-    spec: TrainingSpec, images: Images, device: torch.device, group: Group, objective: Objective | None = None
+    spec: TrainingSpec, images: Images, device: torch.device, group: ProcessGroup, objective: Objective | None = None
 ) -> tuple[State, TrainingLoop]:
     """The state before the first step and the loop of a training; device and memory format are applied here."""
     recipe = spec.recipe
@@ -99,7 +104,7 @@ def prepare(
     return state, TrainingLoop(spec, feed, step, group=group)
 
 
-def fresh(spec: TrainingSpec, objective: Objective, device: torch.device, group: Group) -> tuple[State, Step]:
+def fresh(spec: TrainingSpec, objective: Objective, device: torch.device, group: ProcessGroup) -> tuple[State, Step]:
     """The state before the first step, and what takes the steps."""
     recipe = spec.recipe
     model = reuse(build(spec.network, spec.seed))
@@ -200,7 +205,7 @@ def last_good(state: State, loop: TrainingLoop, leader: Leader | None, initial: 
     saved = iter([*(whole(leader.checkpoints.folder) if leader else ()), initial])
     good = False
     while not good:
-        if loop.group.leads:
+        if loop.group.is_leader:
             state.restore(*next(saved))
         state.share(loop.group)
         state.judged = loop.judge(state)

@@ -45,7 +45,7 @@ class EndedError(DeepenoughError):
     """Another process of the group exited on its own and reported why."""
 
 
-class Group:
+class ProcessGroup:
     """One process alone. `processes.Processes` is a group of several.
 
     The batch stays what it is: every process has a share of its rows. Process 0 leads: it alone writes, and what only
@@ -54,66 +54,66 @@ class Group:
 
     rank = 0
     size = 1
-    fewest = 1  # images at once
+    min_images = 1  # images at once
 
-    def __deepcopy__(self, memo: object) -> Group:
+    def __deepcopy__(self, memo: object) -> ProcessGroup:
         return self  # models that are copied go on in the same group
 
     @property
-    def leads(self) -> bool:
+    def is_leader(self) -> bool:
         return self.rank == 0
 
-    def share(self, count: int) -> slice:
+    def shard(self, count: int) -> slice:
         """The rows of `count` that are this process'; shares differ by one row at most, as `numpy.array_split`'s."""
-        return share(count, self.rank, self.size)
+        return shard(count, self.rank, self.size)
 
-    def run_short(self) -> None:
+    def report_out_of_memory(self) -> None:
         """Tell the others that this process is out of memory."""
 
-    def if_short(self, what: Callable[[], None]) -> None:
+    def on_out_of_memory(self, what: Callable[[], None]) -> None:
         """What to do as soon as another process has told that it is out of memory, whatever this one waits for."""
 
-    def ran_short(self) -> bool:
+    def another_ran_out_of_memory(self) -> bool:
         """Whether another process, which is gone now, was out of memory."""
         return False
 
-    def add(self, tensors: Sequence[torch.Tensor]) -> None:
+    def all_reduce(self, tensors: Sequence[torch.Tensor]) -> None:
         """Put the sum over all processes into each of `tensors`."""
 
     def synchronize(self, model: nn.Module) -> BatchPosition:
         """Have the batch norms and dropouts of a model see the whole batch; they ask the result for their rows."""
         return BatchPosition()
 
-    def order(self, what: Any) -> Any:
+    def broadcast_task(self, what: Any) -> Any:
         """What process 0 wants next; the others wait for it however long it takes."""
         return what
 
-    def meet(self) -> None:
+    def barrier(self) -> None:
         """Wait until every process is here, however long each takes."""
 
-    def agree(self, value: Any) -> Any:
+    def broadcast_object(self, value: Any) -> Any:
         """What process 0 gave."""
         return value
 
-    def same(self, tensors: Sequence[torch.Tensor]) -> None:
+    def broadcast(self, tensors: Sequence[torch.Tensor]) -> None:
         """Put process 0's values into each of `tensors`."""
 
-    def every(self, tensor: torch.Tensor) -> torch.Tensor:
+    def all_gather(self, tensor: torch.Tensor) -> torch.Tensor:
         """The tensors of all processes, of one shape, stacked: (size, ...)."""
         return tensor[None]
 
-    def rows(self, mine: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float32]:
-        """The rows of all processes, (count, ...), from this process' `share` of them."""
+    def gather_rows(self, mine: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.float32]:
+        """The rows of all processes, (count, ...), from this process' `shard` of them."""
         return mine
 
 
-ALONE = Group()
+ALONE = ProcessGroup()
 
 
-def share(count: int, rank: int, size: int) -> slice:
+def shard(count: int, rank: int, size: int) -> slice:
     """The rows of `count` that are process `rank`'s of `size`.
 
-    >>> [share(10, rank, 3) for rank in range(3)]
+    >>> [shard(10, rank, 3) for rank in range(3)]
     [slice(0, 4, None), slice(4, 7, None), slice(7, 10, None)]
     """
     each, more = divmod(count, size)

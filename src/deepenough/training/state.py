@@ -15,7 +15,7 @@ from torch import nn
 from deepenough.training.curve import Epoch
 from deepenough.training.ema import Ema
 from deepenough.training.precision import Precision
-from deepenough.training.process_group import Group
+from deepenough.training.process_group import ProcessGroup
 
 Tensors = dict[str, torch.Tensor]
 
@@ -112,21 +112,21 @@ class State:
             setattr(self, name, facts[name])
         self.curve = [Epoch.from_json(epoch) for epoch in facts["curve"]]
 
-    def share(self, group: Group) -> None:
+    def share(self, group: ProcessGroup) -> None:
         """Put the leader's state into that of every process of a group."""
         if group.size == 1:
             return
-        facts, kinds = group.agree(
+        facts, kinds = group.broadcast_object(
             (self.facts(), {name: (tensor.shape, tensor.dtype) for name, tensor in self.tensors().items()})
         )
         mine = self.tensors()
-        if not group.leads:
+        if not group.is_leader:
             mine = {
                 name: torch.empty(shape, dtype=dtype, device=self.tally.device)
                 for name, (shape, dtype) in kinds.items()
             }
-        group.same(list(mine.values()))
-        if not group.leads:
+        group.broadcast(list(mine.values()))
+        if not group.is_leader:
             self.restore(mine, facts)
 
     def finite(self) -> bool:

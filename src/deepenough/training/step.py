@@ -13,7 +13,7 @@ from deepenough.training.feed import Batch
 from deepenough.training.loss import Objective, logits_of
 from deepenough.training.optimizer import make_clip, make_optimizer
 from deepenough.training.precision import Precision
-from deepenough.training.process_group import ALONE, BatchPosition, Group
+from deepenough.training.process_group import ALONE, BatchPosition, ProcessGroup
 from deepenough.training.recipe import Recipe
 
 COMPILED = 200  # shapes that torch compiles the code for which all our models share; after its 8 it went on eagerly
@@ -33,7 +33,7 @@ class Step:
     precision: Precision
     objective: Objective
     clip: Callable[[], object]
-    group: Group = ALONE
+    group: ProcessGroup = ALONE
     position: BatchPosition = field(default_factory=BatchPosition)
     recorder: Recorder | None = None
 
@@ -46,13 +46,13 @@ class Step:
         Sum of the losses, hits, images and processes that want to stop, of all processes: float32 (4,). The next step
         may write over it.
         """
-        micro_batch = micro_batch and max(micro_batch, self.group.fewest)
+        micro_batch = micro_batch and max(micro_batch, self.group.min_images)
         largest = -(-batch.total // self.group.size)  # share: all go through in as many pieces, norms meet in each
         pieces = -(-largest // (micro_batch or largest))
         tally = self.recorder(self.gradient, batch, pieces) if self.recorder else self.gradient(batch, pieces)
         if stop:
             tally[3] = 1
-        self.group.add([*(p.grad for p in self.parameters if p.grad is not None), tally])
+        self.group.all_reduce([*(p.grad for p in self.parameters if p.grad is not None), tally])
         self.precision.update(self.optimizer, self.clip)
         return tally
 
@@ -75,7 +75,7 @@ class Step:
 
 
 def make_step(
-    model: nn.Module, recipe: Recipe, objective: Objective, device: torch.device, group: Group = ALONE
+    model: nn.Module, recipe: Recipe, objective: Objective, device: torch.device, group: ProcessGroup = ALONE
 ) -> Step:
     """The step of a recipe for a model on its device: the one place for precision, compilation and the group."""
     if recipe.compiled:
@@ -94,6 +94,6 @@ def make_step(
     return step
 
 
-def recording(device: torch.device, group: Group) -> bool:
+def recording(device: torch.device, group: ProcessGroup) -> bool:
     """Whether steps are recorded: on NVIDIA's GPUs, and where no other process is waited for within a step."""
     return device.type == "cuda" and torch.version.hip is None and group.size == 1

@@ -15,7 +15,7 @@ from deepenough.training import checkpoint
 from deepenough.training.callbacks import Callback, Ending, Patience
 from deepenough.training.checkpoint import Checkpoints
 from deepenough.training.perform import Assignment, Leader, perform
-from deepenough.training.process_group import ALONE, Group
+from deepenough.training.process_group import ALONE, ProcessGroup
 from deepenough.training.result import PAUSED, Trained, check_fingerprint, recall
 from deepenough.training.spec import TrainingSpec
 from deepenough.training.state import State
@@ -27,7 +27,7 @@ def train(
     folder: Path,
     callbacks: Sequence[Callback] = (),
     *,
-    group: Group = ALONE,
+    group: ProcessGroup = ALONE,
     checkpoint_steps: int = 0,
 ) -> Trained:
     """Train as `spec` says, and judge the network on the evaluation images after every epoch.
@@ -61,7 +61,9 @@ def train(
     leader = Leader(checkpoints, saved, (*callbacks, *patience))
     threads = saved[1]["threads"] if saved and group.size == 1 else torch.get_num_threads()
     job = Assignment(spec, threads, resumed=saved is not None)
-    group.order(replace(job, spec=replace(spec, initial_weights=None)))  # the others get them with the whole state
+    group.broadcast_task(
+        replace(job, spec=replace(spec, initial_weights=None))
+    )  # the others get them with the whole state
     try:
         state, ending = perform(job, images, group, leader=leader)
     finally:

@@ -12,7 +12,7 @@ import torch
 from deepenough.data.images import Images
 from deepenough.distribution.follower import follow
 from deepenough.distribution.ray_workers import RayWorkers, enter, free_port
-from deepenough.distribution.torchrun import joined
+from deepenough.distribution.torchrun import join_group
 from deepenough.errors import DeepenoughError
 from deepenough.lab.bench import Bench, Index
 from deepenough.lab.record import Effect, Line, Point, Seen
@@ -76,9 +76,9 @@ def work(rank: int, meeting: dict[str, str], spec: TrainingSpec, images: Images,
     """Be one of the two processes."""
     torch.set_num_threads(1)
     enter(RayWorkers(1, processes=2), rank, meeting)
-    with joined(torch.device("cpu")) as group:
+    with join_group(torch.device("cpu")) as group:
         if rank:
             follow(group, lambda: False, images)
         else:
             train(spec, images, folder, group=group)
-            group.order(None)
+            group.broadcast_task(None)
