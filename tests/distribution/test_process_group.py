@@ -28,6 +28,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.training.checkpoint import newest, shortened
 from deepenough.training.feed import Feed, Loader
 from deepenough.training.out_of_memory import OutOfMemoryInGroupError, going_through, halved
+from deepenough.training.process_group import shard
 
 pytestmark = pytest.mark.seconds(40)
 
