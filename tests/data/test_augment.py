@@ -236,5 +236,6 @@ def test_choices_keep_their_streams() -> None:
     """Else old runs could not be gone on with: these numbers are for good, and new choices come after them."""
     numbers = {"rotation": 0, "flip": 8, "saturation": 12, "erase_y": 17, "mix_kind": 18, "cut_y": 21}
     assert {name: STREAMS[name] for name in numbers} == numbers
+    assert sorted(STREAMS.values()) == list(range(len(STREAMS))), "a number is used twice, or was left out"
     assert set(asked(STRENGTHS["strong"])) == set(STREAMS)
     assert asked(Augment(flip=True)) == ("flip",)

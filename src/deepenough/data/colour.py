@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -11,7 +11,13 @@ from deepenough.data.device import constant
 from deepenough.data.geometry import symmetric
 from deepenough.data.policy import Augment
 
+STREAMS = {"brightness": 10, "contrast": 11, "saturation": 12}
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow's "L"
+
+
+def draws(policy: Augment) -> Iterable[str]:
+    """The choices that a policy makes, by their streams."""
+    return STREAMS if policy.recolours else ()
 
 
 def recolour(policy: Augment, images: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:

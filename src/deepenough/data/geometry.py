@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,17 @@ from torch import Tensor
 
 from deepenough.data.policy import Augment
 
+FLIPS = {"flip": 8, "vertical_flip": 9}
+STREAMS = {
+    "rotation": 0, "shift_x": 1, "shift_y": 2, "zoom": 3, "crop_area": 4, "crop_ratio": 5, "crop_x": 6, "crop_y": 7,
+    **FLIPS,
+}  # fmt: skip
 RATIO = 4 / 3  # random crops have a ratio of sides from its inverse to this (Szegedy et al. 2014)
+
+
+def draws(policy: Augment) -> Iterable[str]:
+    """The choices that a policy makes, by their streams."""
+    return STREAMS if policy.moves else (name for name in FLIPS if getattr(policy, name))
 
 
 def move(policy: Augment, images: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
@@ -13,8 +13,16 @@ from torch import Tensor
 from deepenough.data.geometry import symmetric
 from deepenough.data.policy import Augment
 
+ERASING = {"erase": 13, "erase_area": 14, "erase_ratio": 15, "erase_x": 16, "erase_y": 17}
+MIXING = {"mix_kind": 18, "mix_share": 19, "cut_x": 20, "cut_y": 21}
+STREAMS = {**ERASING, **MIXING}
 ERASED = (0.02, 0.25)  # share of the area (Zhong et al. 2017, "Random Erasing", section 3, with a smaller largest)
 ERASED_RATIO = 3.0
+
+
+def draws(policy: Augment) -> Iterable[str]:
+    """The choices that a policy makes, by their streams."""
+    return (*(ERASING if policy.erase else ()), *(MIXING if policy.mixes else ()))
 
 
 def erase(policy: Augment, images: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:
