@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import re
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -27,7 +29,8 @@ from deepenough.training.schedule import SHAPES
 from deepenough.weights.names import NAMED
 from deepenough.weights.preset_names import PRESETS
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "options.md"
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "options.md"
 SCHEMAS = (Options, Recipe, Augment)
 HELD = {"recipe", "switches"}  # what the user sets of the two others
 PRECISIONS = {*NumberFormat, *HALF}
@@ -132,14 +135,28 @@ def test_a_default_of_zero_is_told() -> None:
         assert "[default: 0]" in line, line
 
 
-def test_every_option_of_every_command_has_a_help_text() -> None:
+def test_every_parameter_of_every_command_has_a_help_text() -> None:
     names = [(name,) for name in COMMANDS if name != "weights"] + [("weights", "list"), ("weights", "get")]
     for name in names:
         for parameter in found(*name).params:
-            if isinstance(parameter, click.Option):
-                text = parameter.help or ""
-                assert text, f"{' '.join(name)} {parameter.opts[0]}"
-                assert not text.startswith("["), f"{' '.join(name)} {parameter.opts[0]}"
+            text = parameter.help or ""
+            assert text, f"{' '.join(name)} {parameter.opts[0]}"
+            assert not text.startswith("["), f"{' '.join(name)} {parameter.opts[0]}"
+
+
+def test_no_summary_of_a_command_is_cut_off() -> None:
+    for name in ((), ("weights",)):
+        text = found(*name).get_help(click.Context(found(*name), max_content_width=100, terminal_width=100))
+        assert "..." not in text.partition("Commands:")[2]
+
+
+def test_the_examples_of_the_readme_are_understood() -> None:
+    lines = re.findall(r"^deepenough ([^#\n]+)", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert len(lines) > 20
+    for line in lines:
+        name, *words = shlex.split(line)
+        names = (name, words.pop(0)) if name == "weights" else (name,)
+        found(*names).make_context(names[-1], words)
 
 
 def test_the_page_of_options_is_current() -> None:

@@ -13,7 +13,8 @@ from patched import COLOURS, PATCH, patched
 from PIL import Image
 
 from deepenough import DeepenoughError
-from deepenough.attribution import COMPLETE, heat, overlay
+from deepenough.attribution.methods import COMPLETE, heat
+from deepenough.attribution.overlay import overlay
 from deepenough.cli.app import cli
 from deepenough.cli.explain import explain_images
 from deepenough.explain import Explanation, explain

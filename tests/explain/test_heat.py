@@ -12,8 +12,7 @@ from patched import PATCH, patched
 from torch import nn
 
 from deepenough import DeepenoughError
-from deepenough.attribution import COMPLETE, map_layer, shortfall
-from deepenough.attribution.methods import BATCH
+from deepenough.attribution.methods import BATCH, COMPLETE, map_layer, shortfall
 from deepenough.explain import METHODS, heat
 from deepenough.model import Model
 from deepenough.nets import NETWORKS

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from deepenough.attribution import METHODS
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.model import Model
 from deepenough.nets import Network
 from deepenough.nets.shapes import visits
 
-METHODS = ("gradcam", "integrated-gradients", "occlusion")
 BATCH = 32  # images that go through the network at once, covered ones too: on a CPU more are no faster
 STEPS, MOST_STEPS = 32, 1024  # of integrated gradients
 COMPLETE = 0.01  # of the difference of logits: what the sum of integrated gradients may be off by

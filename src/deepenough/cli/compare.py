@@ -18,7 +18,12 @@ DIFFERENT = 1
 
 
 @click.command()
-@click.argument("name", metavar="[NETWORK]", default="resnet50")
+@click.argument(
+    "name",
+    metavar="[NETWORK]",
+    default="resnet50",
+    help="A network or family of `deepenough nets`.  [default: resnet50]",
+)
 @click.option(
     "--input", "shape", type=Shape(), metavar="CxHxW", help="Image size, as 3x224x224.  [default: the network's]"
 )

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from deepenough.cli.options import data_argument, run_argument
+
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("data")
+@run_argument
+@data_argument("Labelled images, as for `fit`.", required=True)
 @click.option(
     "--split",
     metavar="SPLIT",

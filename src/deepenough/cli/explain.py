@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from deepenough.attribution import METHODS
+from deepenough.cli.options import images_argument, run_argument
 from deepenough.errors import DeepenoughError
 
 if TYPE_CHECKING:
@@ -22,11 +24,11 @@ SOME_FAILED = 1
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE|FOLDER...")
+@run_argument
+@images_argument
 @click.option(
     "--method",
-    type=click.Choice(("gradcam", "integrated-gradients", "occlusion")),
+    type=click.Choice(METHODS),
     default="gradcam",
     show_default=True,
     help="How to compute the heatmap.",

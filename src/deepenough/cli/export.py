@@ -27,7 +27,12 @@ def targets() -> tuple[str, ...]:
 
 
 @click.command()
-@click.argument("model", metavar="RUN|WEIGHTS|NETWORK")
+@click.argument(
+    "model",
+    metavar="RUN|WEIGHTS|NETWORK",
+    help="Folder of a run; pretrained weights, by name or file; or a network or family of `deepenough nets`, with "
+    "random weights.",
+)
 @click.option("--to", required=True, type=OneOf(targets), help="Framework to write for.")
 @click.option(
     "--out",
@@ -58,8 +63,7 @@ def targets() -> tuple[str, ...]:
 def export(ctx: click.Context, /, model: str, as_json: bool, **options: Any) -> None:
     """Write a model for another framework, and prove that it predicts the same.
 
-    RUN is the folder that `deepenough fit` named; WEIGHTS are pretrained ones, by name or file; NETWORK is a network of
-    `deepenough nets` or a family, with random weights. The export contains its normalisation, a README and predict.py.
+    The export contains its normalisation, a README and predict.py.
     """
     from deepenough.cli.console import Console
     from deepenough.exporting import export as exporting

@@ -6,20 +6,21 @@ from pathlib import Path
 
 import click
 
-from deepenough.cli.options import from_schema
+from deepenough.cli.options import data_argument, from_schema, run_argument
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("data", required=False)
+@run_argument
+@data_argument("Images, as for `fit`.  [default: those of the run]")
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Folder of the page.  [default: RUN/features]"
 )
 @from_schema("limit")
 def features(run: Path, data: str | None, out: Path | None, limit: int | None) -> None:
-    """Show what the layers respond to: first filters, strongest patches, a linear probe at every depth.
+    """Show what each layer responds to, and how much it knows of the classes.
 
-    DATA defaults to the images of the run; the probes then use only those that the model was not trained on.
+    Writes a page with the first filters, the image patches that excite channels most, and a linear probe at every
+    depth. Of the run's own images, the probes use only those that the model was not trained on.
     """
     from deepenough.cli.console import Console
     from deepenough.explain.features import features as look

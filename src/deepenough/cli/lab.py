@@ -11,7 +11,7 @@ from deepenough.cli.options import from_schema
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, help="The claim.  [default: list all claims]")
 @click.option(
     "--data", metavar="DATA", help="Images, as for `fit`.  [default: fashion-mnist; digits for some quick ones]"
 )
@@ -24,10 +24,7 @@ from deepenough.cli.options import from_schema
     "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Folder of the page.  [default: lab/NAME]"
 )
 def lab(name: str | None, data: str | None, **options: Any) -> None:
-    """Test a common claim about depth on your images.
-
-    NAME is the claim; without NAME, all claims are listed.
-    """
+    """Test a common claim about depth on your images."""
     from deepenough.cli.console import Console
     from deepenough.lab.page import bounds, shown
     from deepenough.lab.run import CLAIMS, run

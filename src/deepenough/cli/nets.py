@@ -17,7 +17,11 @@ OF_A_MEASUREMENT = ("weights", "network", "preprocess", "limit", "device")
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument(
+    "name",
+    required=False,
+    help="A network (alexnet, vgg16, googlenet, resnet50, ...), or a family with --depth and --width.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.option("--input", "shape", type=Shape(), metavar="CxHxW", help="Image size, as 3x224x224.")
 @click.option("--classes", type=click.IntRange(min=1), metavar="N", help="Number of classes.")
@@ -47,10 +51,9 @@ OF_A_MEASUREMENT = ("weights", "network", "preprocess", "limit", "device")
     seed={"help": "With --limit: seed of the drawn images."},
 )
 def nets(name: str | None, images: Path | None, as_json: bool, **options: Any) -> None:
-    """Show the published networks, or NAME layer by layer.
+    """Show the published networks, or one network layer by layer.
 
-    NAME is a network (alexnet, vgg16, googlenet, resnet50 ...) or a family (residual, plain, inception) with
-    --depth and --width. With --evaluate: the single-crop and ten-crop error of each network.
+    With --evaluate: the single-crop and ten-crop error of pretrained networks.
     """
     of_a_network = {key: options.pop(key) for key in OF_A_NETWORK}
     if images is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import click
@@ -118,6 +119,14 @@ def _parameter(each: Option, changes: dict[str, Any]) -> Callable[[Function], Fu
 def given(options: dict[str, Any]) -> dict[str, Any]:
     """The options that were given."""
     return {name: value for name, value in options.items() if value not in (None, ())}
+
+
+run_argument = click.argument(
+    "run", type=click.Path(path_type=Path), help="Folder of a run, or of a model that `weights get` wrote."
+)
+images_argument = click.argument(
+    "images", nargs=-1, required=True, metavar="IMAGE|FOLDER...", help="Images, and folders that hold images."
+)
 
 
 def data_argument(help_text: str | None = None, *, required: bool = False) -> Callable[[Function], Function]:

@@ -11,12 +11,14 @@ from typing import Any
 
 import click
 
+from deepenough.cli.options import images_argument, run_argument
+
 SOME_FAILED = 1
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE|FOLDER...")
+@run_argument
+@images_argument
 @click.option(
     "--top", type=click.IntRange(min=1), default=5, show_default=True, metavar="N", help="Number of classes to show."
 )

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from deepenough.cli.options import run_argument
+
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@run_argument
 def report(run: Path) -> None:
     """Rewrite the report of a run, and print its evidence."""
     from deepenough import record

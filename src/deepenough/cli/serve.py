@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from deepenough.cli.options import run_argument
 from deepenough.errors import DeepenoughError
 from deepenough.training.recipe import Device
 
@@ -18,7 +19,7 @@ LAST_ANSWERS = 30  # seconds that requests have to end once the service is asked
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@run_argument
 @click.option(
     "--host",
     default="127.0.0.1",

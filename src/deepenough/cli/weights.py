@@ -23,7 +23,7 @@ def weights() -> None:
 @weights.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def weights_list(as_json: bool) -> None:
-    """List the weights that have a name: network, published error, and whether they are on this machine."""
+    """List the weights that have a name, with network and published error."""
     rows = _rows()
     if as_json:
         click.echo(json.dumps(rows, indent=1))
@@ -88,7 +88,7 @@ def _rows() -> list[dict[str, Any]]:
 
 
 @weights.command("get")
-@click.argument("given", metavar="NAME|FILE")
+@click.argument("given", metavar="NAME|FILE", help="A name of `deepenough weights list`, or a file of weights.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from deepenough.attribution import available, heat, overlay
+from deepenough.attribution.methods import available, heat
+from deepenough.attribution.overlay import overlay
 from deepenough.data.images import Images
 from deepenough.data.split import Index
 from deepenough.model import Model

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from deepenough.attribution import COMPLETE, heat, shortfall
+from deepenough.attribution.methods import COMPLETE, heat, shortfall
 from deepenough.data.decode import ImageLike, framed, upright
 from deepenough.errors import unknown
 from deepenough.explain.picture import Panel, draw

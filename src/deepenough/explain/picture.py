@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from deepenough.attribution import overlay
+from deepenough.attribution.overlay import overlay
 from deepenough.data.fonts import fitting, font
 
 HEIGHT, WIDEST = 280, 420  # of a panel (pixels)

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from PIL import Image
 from pydantic import BaseModel, Field
 
-from deepenough.attribution import available, heat, overlay
+from deepenough.attribution.methods import available, heat
+from deepenough.attribution.overlay import overlay
 from deepenough.data.decode import upright
 from deepenough.explain import explain
 from deepenough.model import Model
