@@ -33,15 +33,15 @@ class Talk:
             def __init__(self) -> None:
                 self.rank = rank
 
-            def words(self, mine: Any) -> list[Any]:
+            def all_gather_object(self, mine: Any) -> list[Any]:
                 talk.said[rank] = mine
                 talk.barrier.wait()
                 heard = list(talk.said)
                 talk.barrier.wait()
                 return heard
 
-            def agree(self, value: Any) -> Any:
-                return self.words(value)[0]
+            def broadcast_object(self, value: Any) -> Any:
+                return self.all_gather_object(value)[0]
 
         return Member()
 
@@ -60,7 +60,7 @@ def test_everyone_sees_what_everyone_sent(size: int, length: int, dtype: torch.d
     def work(member: Any) -> list[torch.Tensor]:
         made = lay(member, timeout=10)
         assert made is not None
-        found = [made.every(given[member.rank]), made.every(given[member.rank] + 1)]
+        found = [made.all_gather(given[member.rank]), made.all_gather(given[member.rank] + 1)]
         made.close()
         return found
 
@@ -75,7 +75,7 @@ def test_a_strided_tensor_arrives_as_it_reads() -> None:
     def work(member: Any) -> torch.Tensor:
         made = lay(member, timeout=10)
         assert made is not None
-        found = made.every(given * (member.rank + 1))
+        found = made.all_gather(given * (member.rank + 1))
         made.close()
         return found
 
@@ -97,7 +97,7 @@ def test_one_that_is_gone_is_an_error() -> None:
             made.close()
             return "gone"
         with pytest.raises(OSError, match=r"closed|reset|pipe"):
-            [made.every(torch.zeros(3)) for _ in range(3)]
+            [made.all_gather(torch.zeros(3)) for _ in range(3)]
         made.close()
         return "seen"
 

@@ -77,7 +77,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(shapes: Path, tmp_path
 
 
 def test_a_number_that_is_a_word_is_an_error(shapes: Path) -> None:
-    with pytest.raises(DeepenoughError, match="time_limit '1m': expected a number of seconds"):
+    with pytest.raises(DeepenoughError, match="--time-limit '1m': expected a number of seconds"):
         fit(shapes, time_limit="1m")
 
 
