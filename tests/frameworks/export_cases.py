@@ -110,12 +110,8 @@ def pools() -> Network:
 
 
 def active(kind: type[Activation]) -> Network:
-    """An activation behind a convolution, and as a branch beside what it is given.
-
-    The branch stands behind a pool: OpenCV fuses one behind a convolution, and gives both branches the activation.
-    """
-    branch = Sum(((kind(),), ()))
-    stack: Stack = (Conv(6), kind(), Conv(4), MaxPool(2, 1), branch, GlobalAvgPool(), Dense(CLASSES), kind())
+    """An activation behind a convolution, and as a branch beside what it is given."""
+    stack: Stack = (Conv(6), kind(), Conv(4), Sum(((kind(),), ())), GlobalAvgPool(), Dense(CLASSES), kind())
     return Network(kind.__name__.lower(), (3, 9, 8), stack)
 
 

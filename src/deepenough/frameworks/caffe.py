@@ -88,7 +88,8 @@ class _Net(Walk[_Top]):
     def single(self, layer: Layer, value: _Top, path: str) -> _Top:
         in_place = isinstance(layer, (BatchNorm, Dropout)) or (isinstance(layer, Activation) and len(layer.caffe) == 1)
         bottom, shared = value
-        top = self._single(self.at[path], bottom, bottom if in_place and not shared else path)
+        ends = path == next(reversed(self.at))  # OpenCV finds outputs by layers' names: the last needs its own
+        top = self._single(self.at[path], bottom, bottom if in_place and not shared and not ends else path)
         return _Top(top, shared and top == bottom)
 
     def _activation(self, layer: Activation, path: str, bottom: str, top: str) -> str:
