@@ -20,7 +20,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.nets import macs
 from deepenough.nets.build import build
 from deepenough.training import perform as performing
-from deepenough.training.callbacks import stale
+from deepenough.training.callbacks import Moment, stale
 from deepenough.training.checkpoint import newest
 from deepenough.training.curve import HELD_OUT
 from deepenough.training.gradient_statistics import IMAGES
@@ -32,6 +32,7 @@ from deepenough.training.process_group import ALONE
 from deepenough.training.recipe import Recipe
 from deepenough.training.result import load_result
 from deepenough.training.spec import TrainingSpec
+from deepenough.training.tensorboard import TensorBoard
 
 PLAIN = Recipe(epochs=3, batch=16, augment=Augment(), lr=0.05)
 
@@ -271,3 +272,23 @@ def test_tensorboard_has_every_point_once(images: Any, network: Any, tmp_path: P
     points = events.Scalars("top1/held-out")
     assert [point.step for point in points] == [1, 2, 3]
     assert [point.value for point in points] == pytest.approx([epoch.top1 for epoch in trained.curve])
+
+
+def test_a_training_that_is_read_back_keeps_its_curves(images: Any, network: Any, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    folder = tmp_path / "curves"
+    go(network, images, PLAIN, tmp_path / "run", tensorboard=folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    go(network, images, PLAIN, tmp_path / "run", tensorboard=folder)
+    assert before == {path.name: path.read_bytes() for path in folder.iterdir()} != {}
+
+
+def test_a_training_that_went_back_has_every_point_once(images: Any, network: Any, tmp_path: Path) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    curve = go(network, images, PLAIN, tmp_path / "run").curve
+    board = TensorBoard(tmp_path / "curves")
+    for epochs in (1, 2, 1, 2, 3):
+        board.on_epoch_end(Moment(0, 0, curve[:epochs]))
+    board.close()
+    points = accumulator.EventAccumulator(str(tmp_path / "curves")).Reload().Scalars("top1/held-out")
+    assert [point.step for point in points] == [1, 2, 3]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 from deepenough.errors import DeepenoughError
 from deepenough.training.callbacks import Callback, Moment
@@ -16,20 +17,29 @@ class TensorBoard(Callback):
     """
 
     def __init__(self, folder: Path) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise DeepenoughError("--tensorboard needs tensorboard: pip install tensorboard") from None
-        for old in folder.glob("events.out.tfevents.*"):
-            old.unlink()
-        self._writer = SummaryWriter(log_dir=str(folder))
+        self.folder = folder
+        self._writer: Any = None
         self._drawn = 0
+
+    def _open(self) -> Any:
+        """The writer, made when there is something to draw: a training that is read back keeps its curves."""
+        if self._writer is None:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                raise DeepenoughError("--tensorboard needs tensorboard: pip install tensorboard") from None
+            for old in self.folder.glob("events.out.tfevents.*"):
+                old.unlink()
+            self._writer = SummaryWriter(log_dir=str(self.folder))
+        return self._writer
 
     def on_train_begin(self, moment: Moment) -> None:
         self.on_epoch_end(moment)
 
     def on_epoch_end(self, moment: Moment) -> None:
-        """Draw the epochs that were not drawn yet."""
+        """Draw the epochs that were not drawn yet; all anew where the training went back, as without memory."""
+        if len(moment.curve) < self._drawn:
+            self.close()
         for epoch in moment.curve[self._drawn :]:
             for name, value in (
                 ("loss/train", epoch.train_loss),
@@ -42,8 +52,10 @@ class TensorBoard(Callback):
                 ("lr", epoch.lr),
             ):
                 if not math.isnan(value):
-                    self._writer.add_scalar(name, value, epoch.epoch)
+                    self._open().add_scalar(name, value, epoch.epoch)
         self._drawn = len(moment.curve)
 
     def close(self) -> None:
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
+        self._writer, self._drawn = None, 0
