@@ -1,4 +1,4 @@
-"""How a network is trained fastest on this machine, and how long it will take: a few real steps of each way."""
+"""The fastest way to train a network on this machine, and how long it will take: a few real steps of each way."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ FREE = frozenset({"precision", "memory_format", "compiled", "micro_batch", "thre
 
 
 class CompilerError(DeepenoughError):
-    """What torch compiles with failed."""
+    """The compiler that torch uses failed."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was tried, the recipe's own way first, and what was chosen."""
+    """The ways that were tried, the recipe's own first, and the one chosen."""
 
     tried: tuple[Way, ...]
     chosen: Way
@@ -64,7 +64,7 @@ class Measured:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Measured:
-        """What `to_json` was called on."""
+        """The inverse of `to_json`."""
         return cls(tuple(Way(**way) for way in content["tried"]), Way(**content["chosen"]))
 
     def __str__(self) -> str:
@@ -144,7 +144,7 @@ def measure(
 
 @dataclass(frozen=True)
 class Trial:
-    """What every process of a group has to know to time a way together."""
+    """The facts with which every process of a group times a way together."""
 
     way: Way
     network: Network
@@ -307,7 +307,7 @@ def step_bytes(network: Network, batch: int) -> int:
 
 
 class Notes:
-    """What ways gave against the recipe's own, on this machine for one network and shape; a file of the cache."""
+    """The speed of ways against the recipe's own, on this machine for one network and shape; a file of the cache."""
 
     def __init__(
         self, cache: str | Path | None, network: Network, recipe: Recipe, images: Images, device: torch.device
@@ -341,7 +341,7 @@ class Notes:
 
 
 def machine(device: torch.device) -> dict[str, str]:
-    """What the speed of a step depends on beside the step."""
+    """The facts on which the speed of a step depends, beside the step."""
     return {
         "processor": _processor(),
         "threads": str(torch.get_num_threads()),
@@ -359,12 +359,12 @@ def _processor() -> str:
 
 
 def _change(base: Way, way: Way) -> str:
-    """What a way does otherwise."""
+    """The settings in which a way differs."""
     return ", ".join(word for word in str(way).split(", ") if word not in str(base).split(", "))
 
 
 def _pace(base: Way, way: Way) -> str:
-    """How much faster or slower a way is than the base.
+    """The speed of a way against the base, in percent faster or slower.
 
     >>> base = Way("float32", "channels_last", False, 0, 0, seconds=0.65)
     >>> _pace(base, replace(base, seconds=1.0)), _pace(base, replace(base, seconds=0.5))

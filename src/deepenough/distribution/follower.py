@@ -1,4 +1,4 @@
-"""What the processes of a group do that do not lead it: read the same images, and train when the leader does."""
+"""The work of processes that do not lead their group: read the same images, and train when the leader does."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class SideBySide:
 
 @dataclass
 class Running:
-    """A training that was begun: its epochs as they come, and what Ray keeps free for a crew of several."""
+    """A training that was begun: its epochs as they come, and what Ray keeps free for a group of workers."""
 
     network: Network
     epochs: Any
@@ -93,7 +93,7 @@ class RayExecutor:
         self._refill()
 
     def room(self) -> int:
-        """How many trainings the cluster can do at once; each process has to find its room on one machine."""
+        """The number of trainings that the cluster can do at once; each process has to find its room on one machine."""
         machines = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
         needs = self.workers.needs.items()
         slots = sum(min(int(there.get(kind, 0) // each) for kind, each in needs) for there in machines)
@@ -232,7 +232,7 @@ class RayExecutor:
 
 
 def moment_of(spec: TrainingSpec, trained: Trained) -> Moment:
-    """How far a training elsewhere has come, by the state that it sent after an epoch."""
+    """The progress of a training elsewhere, by the state that it sent after an epoch."""
     return Moment(trained.steps, trained.steps * spec.recipe.epochs // max(trained.epochs, 1), trained.curve)
 
 
@@ -263,7 +263,7 @@ def untrained(spec: TrainingSpec, images: Images) -> Trained:
 
 
 def plainly(error: BaseException) -> DeepenoughError:
-    """What went wrong in a worker, in one line: our own words as they are, other errors by name."""
+    """The error of a worker in one line: our own words as they are, other errors by name."""
     while isinstance(cause := getattr(error, "cause", None), Exception):  # a helper's error comes through two tasks
         error = cause
     if isinstance(error, DeepenoughError):
@@ -320,7 +320,7 @@ def check_there(address: str) -> None:
 
 
 def is_news(record: logging.LogRecord) -> bool:
-    """Whether a line of Ray's about tokens is worth being shown: that they are asked for is as it should be."""
+    """True if a line of Ray's about tokens is worth being shown: that they are asked for is as it should be."""
     return not record.getMessage().startswith("Token authentication is enabled for")
 
 

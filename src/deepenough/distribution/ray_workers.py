@@ -18,7 +18,7 @@ from deepenough.training.process_group import ALONE, ProcessGroup
 
 @dataclass(frozen=True)
 class RayWorkers:
-    """How many processes train a candidate, the threads that each of them takes, and the kind of device."""
+    """The number of processes that train a candidate, the threads that each of them takes, and the kind of device."""
 
     threads: int
     device: str = "cpu"

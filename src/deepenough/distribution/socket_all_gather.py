@@ -18,7 +18,7 @@ import torch
 
 
 class Talks(Protocol):
-    """What a group can do without wires."""
+    """The part of a group that the sockets are connected with."""
 
     rank: int
     size: int
@@ -41,7 +41,7 @@ class SocketAllGather:
         self.sockets = sockets
 
     def carries(self, tensor: torch.Tensor) -> bool:
-        """Whether a tensor is small enough, and there is something of it."""
+        """True if a tensor is small enough, and not empty."""
         return tensor.device.type == "cpu" and 0 < tensor.numel() * tensor.element_size() <= MOST
 
     def all_gather(self, tensor: torch.Tensor) -> torch.Tensor:

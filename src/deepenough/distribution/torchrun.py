@@ -42,22 +42,22 @@ ALIVE, ENDED, SHORT = "alive", "ended", "short of memory"
 
 
 def launched() -> bool:
-    """Whether this process was started as one of several."""
+    """True if this process was started as one of several."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
 
 
 def follows() -> bool:
-    """Whether another process leads this one."""
+    """True if another process leads this one."""
     return launched() and os.environ["RANK"] != "0"
 
 
 def restarted() -> bool:
-    """Whether torchrun started this process again, after one of its group was lost."""
+    """True if torchrun started this process again, after one of its group was lost."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
 def share_of_threads(threads: int) -> int:
-    """How many threads this process takes: all that torch would, or its share of the machine's.
+    """The number of threads that this process takes: all that torch would, or its share of the machine's.
 
     torchrun gives each of several processes one thread, where the user has not said how many.
     """
@@ -76,7 +76,8 @@ class Asker:
         threading.Thread(target=self._ask, daemon=True).start()
 
     def __call__(self, call: Callable[..., Any], *given: Any) -> Any:
-        """What `call` gives or raises. Raises LostError where it takes longer than a process may be silent."""
+        """Return what `call` gives, or raise what it raises; LostError where it takes longer than a process may be
+        silent."""
         self._asked.put((call, given))
         try:
             answer, error = self._answers.get(timeout=PATIENCE)
@@ -119,7 +120,7 @@ class TorchrunGroup(ProcessGroup):
             what()
 
     def hear(self, short: bool) -> None:
-        """Whether some process is out of memory, as the thread that beats finds it."""
+        """Take note that some process is out of memory, as the heartbeat's thread finds it."""
         if short and not self.short.is_set():
             self.short.set()
             with suppress(OSError):  # the main thread will try it, too
@@ -146,7 +147,7 @@ class TorchrunGroup(ProcessGroup):
             _scatter(flat, bucket)
 
     def all_gather_object(self, mine: str) -> list[str]:
-        """What each process says, by rank."""
+        """The words of each process, by rank."""
         said: list[Any] = [None] * self.size
         self._run(dist.all_gather_object, said, mine)
         return said

@@ -1,4 +1,4 @@
-"""Where candidates are trained: one folder each, every fold in turn, finished work never done twice."""
+"""Train candidates: one folder each, every fold in turn, finished work never done twice."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ class CandidateTrainer:
         return self.deadline is not None and Deadline(self.deadline).is_over
 
     def in_time(self, *architectures: Architecture, epochs: int | None = None) -> bool:
-        """Whether these are expected to be trained before the deadline, by the pace of a few steps of each; with
+        """True if these are expected to be trained before the deadline, by the pace of a few steps of each; with
         folds, also the retraining that follows."""
         if self.deadline is None:
             return True
@@ -196,11 +196,11 @@ class CandidateTrainer:
         return self.planned(architecture, epochs) / (3 * architecture.macs)
 
     def way(self, architecture: Architecture) -> Way:
-        """How a step of an architecture is computed, and how fast that is."""
+        """The way in which a step of an architecture is computed, and its speed."""
         return self.measured(architecture).chosen
 
     def measured(self, architecture: Architecture) -> Measured:
-        """What was tried for an architecture and chosen; once chosen for a run, it stays."""
+        """The ways tried for an architecture and the one chosen; once chosen for a run, it stays."""
         if architecture.name not in self._measured:
             path = self.folder / f"{architecture.name}{WAY}"
             if path.is_file():
@@ -321,7 +321,7 @@ class CandidateTrainer:
         return TrainingSpec(architecture.network, recipe, fold.train, fold.held_out, seed, start)
 
     def _callbacks(self, advance: Advance, number: int, count: int) -> list[Callback]:
-        """What accompanies every training, the one number `number` of `count` that a progress bar is for."""
+        """The callbacks of every training, the one number `number` of `count` that a progress bar is for."""
 
         def report(done: int, total: int, epoch: Epoch | None) -> None:
             top1 = epoch.top1 if epoch else math.nan

@@ -11,7 +11,7 @@ from deepenough.training.callbacks import Action, Callback, Moment
 
 
 class Seen(Protocol):
-    """What is known of an epoch: its number, from 1, and the held-out accuracy in 0..1 after it."""
+    """The facts about an epoch: its number, from 1, and the held-out accuracy in 0..1 after it."""
 
     @property
     def epoch(self) -> int: ...

@@ -1,4 +1,4 @@
-"""What accompanies a training: one protocol for everything that watches, ends, draws or saves it."""
+"""Callbacks of a training: one protocol for everything that watches, ends, draws or saves it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Ending(StrEnum):
-    """How a training ended. All but the first three are pauses: it can go on from its checkpoint."""
+    """The ways in which a training ends. All but the first three are pauses: it can go on from its checkpoint."""
 
     FINISHED = "finished"
     EARLY = "early"
@@ -40,7 +40,7 @@ class Ending(StrEnum):
 
 
 class Action(Enum):
-    """What a callback wants, with how the training ends if that is not to go on."""
+    """The wish of a callback, with how the training ends if that is not to go on."""
 
     GO_ON = None
     FINISH = Ending.EARLY
@@ -51,7 +51,7 @@ class Action(Enum):
 
 @dataclass(frozen=True)
 class Moment:
-    """How far a training has come: steps done of all, and the curve so far. `state` is None where it runs elsewhere."""
+    """The progress of a training: steps done of all, and the curve so far. `state` is None where it runs elsewhere."""
 
     step: int
     steps: int

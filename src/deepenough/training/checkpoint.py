@@ -92,7 +92,7 @@ def shorten(folder: Path, at_once: int) -> None:
 
 
 def shortened(folder: Path) -> int:
-    """How many images at once memory was left for when it ran out in a group; 0 where that never was."""
+    """The number of images at once that memory was left for when it ran out in a group; 0 where that never was."""
     path = folder / SHORT
     return int(path.read_text()) if path.is_file() else 0
 

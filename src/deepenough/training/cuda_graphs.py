@@ -24,7 +24,7 @@ Compute = Callable[[Batch, int], torch.Tensor]
 
 @dataclass
 class Recording:
-    """What is replayed, and where it reads and writes: the batch, the tally, and a gradient for each parameter."""
+    """A recording and the memory that it reads and writes: the batch, the tally, and a gradient for each parameter."""
 
     replay: Callable[[], None]
     batch: Batch
@@ -97,7 +97,8 @@ class Recorder:
 
 
 def recorded(work: Callable[[], torch.Tensor], pool: Any) -> tuple[Callable[[], None], torch.Tensor, Any]:
-    """What computes anew what `work` gives, in the same memory; that, not computed yet; and the pool of memory."""
+    """A function that computes anew what `work` gives, in the same memory; that, not computed yet; and the
+    pool of memory."""
     graph = torch.cuda.CUDAGraph()
     try:
         # Other threads read images meanwhile. A recording that fails leaves its stream behind, if nobody puts it back.

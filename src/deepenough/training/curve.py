@@ -1,4 +1,4 @@
-"""What is known after each epoch."""
+"""Learning curves: the figures of each epoch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a model is trained. Device and memory format are applied here and nowhere else."""
+"""The device that a model is trained on. Device and memory format are applied here and nowhere else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model makes of images, each counted exactly once."""
+"""The predictions of a model for images, each counted exactly once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where trainings run. All executors take the same spec, and leave the same files in its folder."""
+"""Executors run trainings. All of them take the same spec, and leave the same files in its folder."""
 
 from __future__ import annotations
 

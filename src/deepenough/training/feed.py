@@ -37,7 +37,7 @@ def batches(index: Index, batch: int, *, seed: int, epoch: int, blocks: Index | 
 
 
 def steps_per_epoch(images: int, batch: int) -> int:
-    """How many batches an epoch has."""
+    """The number of batches in an epoch."""
     return max(-(-images // batch), 1)
 
 
@@ -62,7 +62,7 @@ class Loader:
         return sent(self.images.labels[index], self.device)
 
     def scaled(self, pixels: torch.Tensor) -> torch.Tensor:
-        """What `read` gave, on the device and in 0..1."""
+        """The result of `read` on the device and in 0..1."""
         there = pixels.to(self.device, non_blocking=True)
         return there.permute(0, 3, 1, 2).to(torch.float32).div_(255.0)
 

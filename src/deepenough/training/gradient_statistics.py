@@ -1,4 +1,4 @@
-"""How strong signals are at every layer: where gradients vanish or activations explode, it shows here."""
+"""The strength of signals at every layer: where gradients vanish or activations explode, it shows here."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ EXPLODED = 2.0  # times the smallest loss, where the test ends
 
 @dataclass(frozen=True)
 class Range:
-    """What a range test saw: the rates tried, the smoothed loss at each, and the rate it chose."""
+    """The result of a range test: the rates tried, the smoothed loss at each, and the rate it chose."""
 
     lrs: tuple[float, ...]
     losses: tuple[float, ...]

@@ -1,4 +1,4 @@
-"""Where memory runs out in a training: half as many images go through at once."""
+"""Go on where memory runs out in a training: half as many images go through at once."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class OutOfMemoryInGroupError(DeepenoughError):
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, which is not always an error of its own kind."""
+    """True if an error says that memory ran out, which is not always an error of its own kind."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(word in str(error) for word in WORDS)
 
 
 def going_through(state: State, feed: Feed) -> int:
-    """How many images of this process go through at once."""
+    """The number of images of this process that go through at once."""
     share = -(-feed.batch // feed.group.size)
     return min(state.micro_batch or share, share)
 
@@ -68,7 +68,8 @@ def fewer(state: State, feed: Feed, step: Step) -> int:
 
 @contextmanager
 def remembered(state: State, feed: Feed, shorten: Callable[[int], object] | None) -> Iterator[None]:
-    """Where a group runs out of memory, its leader has `shorten` note with how many images at once it goes on.
+    """Have the leader of a group that runs out of memory call `shorten` with the number of images at once that it goes
+    on with.
 
     All its processes end: they can't come together again once one has left a step. On GPUs a leader that waits for the
     others is ended from outside, so it notes the number as soon as it hears of it.

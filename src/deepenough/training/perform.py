@@ -37,7 +37,7 @@ Saved = tuple[Tensors, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Assignment:
-    """What every process of a group has to know of a training.
+    """The facts about a training that every process of a group needs.
 
     `threads` is the number that an earlier part of it was computed with; `resumed` says whether there is one.
     """
@@ -49,7 +49,7 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Leader:
-    """What process 0 alone has: the checkpoints, the one to go on from, and the other callbacks."""
+    """The things that process 0 alone has: the checkpoints, the one to go on from, and the other callbacks."""
 
     checkpoints: Checkpoints
     saved: Saved | None

@@ -47,7 +47,7 @@ class Precision:
 
     @property
     def dtype(self) -> torch.dtype:
-        """What weights and images are kept in."""
+        """The type that weights and images are kept in."""
         return torch.float64 if self.name == "float64" else torch.float32
 
     def backward(self, loss: torch.Tensor) -> None:
@@ -70,5 +70,5 @@ class Precision:
 
     @property
     def forgives(self) -> bool:
-        """Whether a loss that is not finite is no end: the scaler left that step out, and can still scale down."""
+        """True if a loss that is not finite is no end: the scaler left that step out, and can still scale down."""
         return self.scaler.is_enabled() and self.scaler.get_scale() > 1

@@ -19,7 +19,7 @@ class Clock:
     seconds: float = 0.0
 
     def take(self) -> float:
-        """What was waited since the last call."""
+        """The seconds waited since the last call."""
         seconds, self.seconds = self.seconds, 0.0
         return seconds
 

@@ -46,9 +46,9 @@ class EndedError(DeepenoughError):
 
 
 class ProcessGroup:
-    """One process alone. `processes.Processes` is a group of several.
+    """One process alone. `torchrun.TorchrunGroup` is a group of several.
 
-    The batch stays what it is: every process has a share of its rows. Process 0 leads: it alone writes, and what only
+    The batch stays what it is: every process has a shard of its rows. Process 0 leads: it alone writes, and what only
     one can know (clocks, files, the user's wish to stop) it tells the others.
     """
 
@@ -64,17 +64,17 @@ class ProcessGroup:
         return self.rank == 0
 
     def shard(self, count: int) -> slice:
-        """The rows of `count` that are this process'; shares differ by one row at most, as `numpy.array_split`'s."""
+        """The rows of `count` that are this process'; shards differ by one row at most, as `numpy.array_split`'s."""
         return shard(count, self.rank, self.size)
 
     def report_out_of_memory(self) -> None:
         """Tell the others that this process is out of memory."""
 
     def on_out_of_memory(self, what: Callable[[], None]) -> None:
-        """What to do as soon as another process has told that it is out of memory, whatever this one waits for."""
+        """Call `what` as soon as another process has told that it is out of memory, whatever this one waits for."""
 
     def another_ran_out_of_memory(self) -> bool:
-        """Whether another process, which is gone now, was out of memory."""
+        """True if another process, which is gone now, was out of memory."""
         return False
 
     def all_reduce(self, tensors: Sequence[torch.Tensor]) -> None:
@@ -85,14 +85,14 @@ class ProcessGroup:
         return BatchPosition()
 
     def broadcast_task(self, what: Any) -> Any:
-        """What process 0 wants next; the others wait for it however long it takes."""
+        """The task that process 0 wants done next; the others wait for it however long it takes."""
         return what
 
     def barrier(self) -> None:
         """Wait until every process is here, however long each takes."""
 
     def broadcast_object(self, value: Any) -> Any:
-        """What process 0 gave."""
+        """The value that process 0 gave."""
         return value
 
     def broadcast(self, tensors: Sequence[torch.Tensor]) -> None:

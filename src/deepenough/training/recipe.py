@@ -1,4 +1,4 @@
-"""How a network is trained: every choice in one frozen dataclass."""
+"""The choices of a training: every one in one frozen dataclass."""
 
 from __future__ import annotations
 

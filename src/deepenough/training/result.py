@@ -1,4 +1,4 @@
-"""What a training ends with, in memory and in its folder."""
+"""The result of a training, in memory and in its folder."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def is_known(folder: Path) -> bool:
 
 
 def recall(folder: Path, spec: TrainingSpec, fingerprint: str, *, pauses: bool) -> Trained | None:
-    """What an earlier call left in a folder: with `pauses` the one that was kept, or else the finished result."""
+    """The result that an earlier call left in a folder: with `pauses` the kept pause, or else the finished result."""
     return (_recall(folder / PAUSED, spec, fingerprint) if pauses else None) or _recall(folder, spec, fingerprint)
 
 

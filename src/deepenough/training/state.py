@@ -130,12 +130,12 @@ class State:
             self.restore(mine, facts)
 
     def finite(self) -> bool:
-        """Whether the weights are numbers, and the epoch's loss so far is one or is forgiven."""
+        """True if the weights are numbers, and the epoch's loss so far is one or is forgiven."""
         weights = (tensor for tensor in self.model.state_dict().values() if tensor.is_floating_point())
         return self.finite_loss() and all(bool(weight.isfinite().all()) for weight in weights)
 
     def finite_loss(self) -> bool:
-        """Whether the epoch's loss so far is a number, or may be none: float16's scaler left that step out, whose loss
+        """True if the epoch's loss so far is a number, or may be none: float16's scaler left that step out, whose loss
         stays in the epoch's sum."""
         return self.precision.forgives or bool(self.tally.isfinite().all())
 
