@@ -7,18 +7,20 @@ class names in order) and `SHA256SUMS` of the three, since safetensors does not 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from deepenough.data.decode import ImageLike, framed
+from deepenough.data.decode import framed
+from deepenough.data.sources.unlabelled import images_of
 from deepenough.errors import DeepenoughError
 from deepenough.files import sha256, write_whole
 from deepenough.nets import Network, dumps, loads
@@ -101,16 +103,27 @@ class Model:
         """Preprocessed pixels uint8 (N, H, W, C) -> probabilities float32 (N, classes), in 0..1."""
         return torch.from_numpy(self.logits(pixels)).softmax(dim=1).numpy()
 
-    def predict(self, images: ImageLike | Iterable[ImageLike], top: int = 5) -> list[Prediction]:
-        """Classify paths, file contents, PIL images or uint8 arrays (H, W) or (H, W, C), one of them or several.
+    def predict(self, images: Any, top: int = 5, *, value_range: tuple[float, float] | None = None) -> list[Prediction]:
+        """Classify one image or several, in whichever form Python holds them.
 
         Images are decoded, turned upright, resized and cropped exactly as they were for training.
+
+        Args:
+            images: a path, the bytes of a file, an open file, a Pillow image, an array or a tensor (H, W), (H, W, C) or
+                (C, H, W); or several: an array (N, H, W), (N, H, W, C) or (N, C, H, W), a list, a pandas DataFrame, a
+                torch or Hugging Face Dataset, whose labels are passed over.
+            top: how many classes each prediction lists.
+            value_range: the values of black and white in floats, by default 0 and 1.
         """
-        many = [images] if isinstance(images, (str, Path, bytes, Image.Image, np.ndarray)) else images
-        pictures = [framed(image, self.preprocess) for image in many]
-        if not pictures:
-            return []
-        return [self.rank(row, top) for row in self.probabilities(np.stack(pictures))]
+        pictures = (framed(image, self.preprocess) for image in images_of(images, self._grey, value_range))
+        found: list[Prediction] = []
+        while batch := list(islice(pictures, BATCH)):
+            found += [self.rank(row, top) for row in self.probabilities(np.stack(batch))]
+        return found
+
+    @property
+    def _grey(self) -> bool:
+        return self.preprocess.channels == 1
 
     def rank(self, probabilities: npt.NDArray[np.float32], top: int = 5) -> Prediction:
         """One row of probabilities as a prediction with the `top` classes."""

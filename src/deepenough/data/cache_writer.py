@@ -137,6 +137,8 @@ def fill(
 
     def examine(raw: Raw | Exception, row: int) -> ImageError | None:
         try:
+            if isinstance(raw, ImageError):
+                raise raw
             if isinstance(raw, FileNotFoundError):
                 raise ImageError("missing", "there is no such file")
             if isinstance(raw, Exception):
@@ -189,7 +191,7 @@ def _in_order(source: Source, work: Callable[[Raw | Exception, int], Any]) -> It
     def read(row: int) -> Raw | Exception:
         try:
             return source.read(row)
-        except OSError as error:
+        except (OSError, ImageError) as error:
             return error
 
     def run(rows: range, raws: list[Raw | Exception] | None) -> list[Any]:

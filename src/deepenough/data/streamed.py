@@ -46,7 +46,7 @@ class Streamed:
 
         try:
             list(self._pool.map(decode, range(len(flat)), self.source.read_many(flat, self._pool)))
-        except OSError as error:
+        except (OSError, ImageError) as error:
             raise DeepenoughError(f"{self.source.name}: an image can't be read any more ({error})") from None
         return found.reshape(*wanted.shape, *self.shape[1:])
 

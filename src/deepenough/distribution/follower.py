@@ -8,7 +8,7 @@ from typing import Any
 
 from deepenough.autotuning.measure import Trial
 from deepenough.data.images import Images, prepare
-from deepenough.data.sources import open_source
+from deepenough.data.sources import Source, open_source
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.options import Options
 from deepenough.preprocessing import Preprocessing
@@ -31,9 +31,8 @@ class SharedImages:
     fingerprint: str
     in_blocks: bool
 
-    def read(self) -> Images:
-        """The images, from this machine's cache where they are in it."""
-        source = open_source(self.data)
+    def read(self, source: Source) -> Images:
+        """Read the images, from this machine's cache where they are in it."""
         images = prepare(source, size=self.preprocess, seed=self.seed, cache_limit=self.cache_limit, limit=self.limit)
         if images.fingerprint != self.fingerprint:
             raise DeepenoughError(
@@ -59,19 +58,24 @@ def share_images(group: ProcessGroup, asked: Options, images: Images) -> None:
     group.barrier()
 
 
-def follow_run(group: ProcessGroup) -> Any:
-    """Follow the leader through a run, until it broadcasts its answer."""
+def follow_run(group: ProcessGroup, source: Callable[[], Source]) -> Any:
+    """Follow the leader through a run on the images of `source`, until it broadcasts its answer."""
     with Stop() as stop:
-        return follow(group, stop)
+        return follow(group, stop, source=source)
 
 
-def follow(group: ProcessGroup, stop: Callable[[], bool], images: Images | None = None) -> Any:
+def follow(
+    group: ProcessGroup,
+    stop: Callable[[], bool],
+    images: Images | None = None,
+    source: Callable[[], Source] = open_source,
+) -> Any:
     """Do what the leader orders until it orders something else than work: that is the answer."""
     while True:
         hand_back()  # what the last work took: the leader looks at what there is before the next
         match group.broadcast_task(None):
             case SharedImages() as shared:
-                images = shared.read()
+                images = shared.read(source())
                 group.barrier()
             case Trial() as trial if images is not None:
                 trial.run(images, group)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from deepenough.data.decode import framed
 from deepenough.data.finding import ImageError
 from deepenough.data.images import Images, prepare
-from deepenough.data.sources import Source, from_anywhere, open_source
+from deepenough.data.sources import Source, from_anywhere, is_word, open_source
 from deepenough.data.split import TEST, TRAIN, VALIDATION
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.evaluation.metrics import metrics
@@ -27,20 +28,27 @@ BLOCK = 1_024
 
 
 def evaluate(
-    model: str | Path | Model, data: str | Path, *, split: str | None = None, reporter: Reporter | None = None
+    model: str | Path | Model,
+    data: Any,
+    *,
+    split: str | None = None,
+    reporter: Reporter | None = None,
+    value_range: tuple[float, float] | None = None,
 ) -> tuple[Metrics, list[str]]:
     """Measure a model, or the model of a run, on `data`: the metrics, and a line on each image left out.
 
+    `data` is a path or a name, or labelled images that Python holds, as `fit` takes them, with `value_range`.
     `split` is "train", "validation", "test" or "all"; by default the test split where there is one, else all.
     Classes are matched by name; a class that the model does not know is an error. Where `data` is what the run was
     made from, the splits are the run's own, so that its training images are not taken for new ones.
     """
     net = model if isinstance(model, Model) else load(model)
-    source = open_source(str(data))
+    source = open_source(data, value_range)
+    where = data if is_word(data) else source.name
     strangers = [name for name in source.classes if name not in net.classes]
     if strangers:
         raise DeepenoughError(
-            f"{data}: the model does not know {'class' if len(strangers) == 1 else 'classes'} "
+            f"{where}: the model does not know {'class' if len(strangers) == 1 else 'classes'} "
             f"{', '.join(map(repr, strangers[:5]))}; it knows {', '.join(net.classes[:20])}"
         )
     if split is not None and split not in (*SPLITS, "all"):
@@ -57,7 +65,7 @@ def evaluate(
     wanted = split or ("test" if (source.splits == TEST).any() else "all")
     index = np.arange(len(source.labels)) if wanted == "all" else np.flatnonzero(source.splits == SPLITS[wanted])
     if not len(index):
-        raise DeepenoughError(f"{data}: it has no {wanted} images; give --split all, or another split")
+        raise DeepenoughError(f"{where}: it has no {wanted} images; give --split all, or another split")
     to_model = np.array([net.classes.index(name) for name in source.classes])
     found, labels, left_out = [], [], []
     with (reporter or Reporter()).task(f"evaluating {wanted} images") as advance:
@@ -69,11 +77,11 @@ def evaluate(
             left_out += errors
             advance(min(start + BLOCK, len(index)), len(index))
     if not sum(map(len, labels)):
-        raise DeepenoughError(f"{data}: none of its {wanted} images can be read; the first: {left_out[0]}")
+        raise DeepenoughError(f"{where}: none of its {wanted} images can be read; the first: {left_out[0]}")
     return metrics(np.concatenate(found), np.concatenate(labels)), left_out
 
 
-def own_images(run: Path, net: Model, source: Source, data: str | Path) -> Images | None:
+def own_images(run: Path, net: Model, source: Source, data: Any) -> Images | None:
     """The images of `data` with the split of a run, where they are those that the run was made from."""
     if not (run / FILE).is_file():
         return None

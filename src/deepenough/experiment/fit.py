@@ -58,12 +58,13 @@ class Run:
 
 @takes_options
 def fit(
-    data: str | Path | None = None,
+    data: Any = None,
     *,
     out: str | Path | None = None,
     reporter: Reporter | None = None,
     ray: str | None = None,
     processes: int = 1,
+    value_range: tuple[float, float] | None = None,
     **options: Any,
 ) -> Run:
     """Find the shallowest network that does the task. Ctrl-C and SIGTERM save everything; `resume` goes on.
@@ -71,43 +72,74 @@ def fit(
     Started by torchrun, all processes train one candidate after the other together.
 
     Args:
-        data: the images, as `deepenough fit` takes them.
+        data: the images: a path or a name, as `deepenough fit` takes them; or images and labels that Python holds:
+            (X, y) with arrays or tensors (N, H, W), (N, H, W, C) or (N, C, H, W), (images, labels) with a list of
+            images or paths, a list of (image, label), a pandas DataFrame, a torch Dataset, a Hugging Face Dataset, or a
+            dict of these with the names of splits.
         out: the folder of the run, which must not hold one yet.
         reporter: is told how far the run has come.
         ray: the address of a Ray cluster that trains candidates side by side, or "local" for one that is started here.
         processes: with `ray`, the number of processes that train each candidate together.
+        value_range: the values of black and white in arrays of floats, by default 0 and 1.
         options: those of `deepenough fit`, see `Options`.
 
     >>> run = fit("digits", target=0.95)                       # doctest: +SKIP
     >>> run.record.decision.text, run.model().predict("7.png")  # doctest: +SKIP
     """
     asked, wish = _options(data, options), _side_by_side(ray, processes)
+
+    def source() -> Source:
+        return open_source(data, value_range)
+
     return _in_group(
-        asked.device, lambda group: _begin(open_source(data), asked, out, reporter or Reporter(), group, wish)
+        asked.device, source, lambda group: _begin(source(), asked, out, reporter or Reporter(), group, wish)
     )
 
 
 @takes_options
-def plan(data: str | Path | None = None, *, reporter: Reporter | None = None, **options: Any) -> Plan:
+def plan(
+    data: Any = None,
+    *,
+    reporter: Reporter | None = None,
+    value_range: tuple[float, float] | None = None,
+    **options: Any,
+) -> Plan:
     """Estimate the time and memory that `fit` with the same `data` and `options` takes, from a few training steps.
 
     >>> plan("digits", target=0.95).most                    # doctest: +SKIP
     71.3
     """
     asked, reporter = _options(data, options), reporter or Reporter()
-    source = open_source(data)
+    source = open_source(data, value_range)
     with tempfile.TemporaryDirectory() as folder:
         request = RunRequest(asked, source, choose_weights(asked, source, reporter), Path(folder), reporter)
         return estimate_plan(request, prepare_experiment(request))
 
 
-def resume(run: str | Path, *, reporter: Reporter | None = None, ray: str | None = None, processes: int = 1) -> Run:
-    """Go on with a run that ended before its time, from its newest whole checkpoint, to the same weights."""
-    wish, device = _side_by_side(ray, processes), load_record(Path(run)).options.get("device")
-    return _in_group(device, lambda group: _go_on(Path(run), reporter or Reporter(), group, wish))
+def resume(
+    run: str | Path,
+    data: Any = None,
+    *,
+    reporter: Reporter | None = None,
+    ray: str | None = None,
+    processes: int = 1,
+    value_range: tuple[float, float] | None = None,
+) -> Run:
+    """Go on with a run that ended before its time, from its newest whole checkpoint, to the same weights.
+
+    `data` is needed where the run began with images that Python holds, which are then given again; `value_range` too.
+    """
+    wish, before = _side_by_side(ray, processes), load_record(Path(run)).options
+
+    def source() -> Source:
+        return open_source(before["data"] if data is None else data, value_range)
+
+    return _in_group(
+        before.get("device"), source, lambda group: _go_on(Path(run), source, reporter or Reporter(), group, wish)
+    )
 
 
-def _options(data: str | Path | None, options: dict[str, Any]) -> Options:
+def _options(data: Any, options: dict[str, Any]) -> Options:
     """The options; a file of weights by its whole path."""
     asked = Options.of(data=from_anywhere(data), **options)
     if asked.weights is not None and Path(asked.weights).expanduser().is_file():
@@ -123,7 +155,7 @@ def _side_by_side(ray: str | None, processes: int) -> SideBySide | None:
     return None if ray is None else SideBySide(ray, processes)
 
 
-def _in_group(device: str | None, work: Callable[[ProcessGroup], Run]) -> Run:
+def _in_group(device: str | None, source: Callable[[], Source], work: Callable[[ProcessGroup], Run]) -> Run:
     """Do the `work`; where this is one of several processes, only the leader does it, and the others help."""
     if not launched():
         return work(ALONE)
@@ -132,7 +164,7 @@ def _in_group(device: str | None, work: Callable[[ProcessGroup], Run]) -> Run:
             run = work(group)
             group.broadcast_task((str(run.folder), run.record.model_dump_json()))
             return run
-        folder, record = follow_run(group)
+        folder, record = follow_run(group, source)
         return Run(Path(folder), Record.model_validate_json(record))
 
 
@@ -148,7 +180,7 @@ def _begin(
     before = _restarted_run(source.name, out, asked) if restarted() else None
     if before is not None:
         reporter.say(f"resuming {before} after a process was lost")
-        return _go_on(before, reporter, group, wish)
+        return _go_on(before, lambda: source, reporter, group, wish)
     if out is not None and (Path(out) / FILE).exists():
         raise DeepenoughError(
             f"--out {out}: there is a run already; go on with `deepenough fit --resume {out}`, or name another folder"
@@ -162,14 +194,16 @@ def _begin(
     return Run(folder, perform_run(RunRequest(asked, source, weights, folder, reporter, None, group, wish)))
 
 
-def _go_on(folder: Path, reporter: Reporter, group: ProcessGroup, wish: SideBySide | None) -> Run:
+def _go_on(
+    folder: Path, open_images: Callable[[], Source], reporter: Reporter, group: ProcessGroup, wish: SideBySide | None
+) -> Run:
     before = load_record(folder)
     if before.status is RunStatus.FINISHED:
         if not (folder / REPORT).is_file():  # killed between the record and its page
             write_report(folder)
         return Run(folder, before)
     asked = Options.from_json(before.options)
-    source = open_source(asked.data)
+    source = open_images()
     weights = choose_weights(asked, source, reporter)
     return Run(folder, perform_run(RunRequest(asked, source, weights, folder, reporter, before, group, wish)))
 

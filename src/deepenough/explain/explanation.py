@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from deepenough.attribution.methods import COMPLETE, heat, shortfall
-from deepenough.data.decode import ImageLike, framed, upright
+from deepenough.data.decode import framed, upright
+from deepenough.data.sources.unlabelled import images_of
 from deepenough.errors import unknown
 from deepenough.explain.picture import Panel, draw
 from deepenough.model import Model, Prediction, load
@@ -82,7 +84,7 @@ def share(off: float) -> str:
 
 def explain(
     model: Model | str | Path,
-    images: ImageLike | Iterable[ImageLike],
+    images: Any,
     *,
     method: str = "gradcam",
     layer: str | None = None,
@@ -90,7 +92,7 @@ def explain(
     target: str | None = None,
     top: int = 5,
 ) -> list[Explanation]:
-    """What a model, or that of a run, looked at in images: paths, file contents, PIL images or uint8 arrays.
+    """What a model, or that of a run, looked at in images, in any form that `Model.predict` takes.
 
     `method` and `layer` as in `deepenough.attribution.heat`. `truth`: the right class of the image, or of each.
     `target`: the class whose heat is wanted, by default the predicted one.
@@ -99,7 +101,7 @@ def explain(
     >>> found.picture().save("new-explained.png")                  # doctest: +SKIP
     """
     model = model if isinstance(model, Model) else load(model)
-    many = [images] if isinstance(images, (str, Path, bytes, Image.Image, np.ndarray)) else list(images)
+    many = list(images_of(images, model.preprocess.channels == 1))
     truths = [truth] * len(many) if truth is None or isinstance(truth, str) else list(truth)
     for word in (*truths, target):
         if word is not None and word not in model.classes:

@@ -89,7 +89,7 @@ class Seen:
 
 def features(
     run: str | Path,
-    data: str | Path | None = None,
+    data: Any = None,
     *,
     out: str | Path | None = None,
     limit: int | None = None,
@@ -123,9 +123,7 @@ def features(
     return found, place / PAGE
 
 
-def _images(
-    folder: Path, model: Model, data: str | Path | None, limit: int | None, seed: int, reporter: Reporter
-) -> Seen:
+def _images(folder: Path, model: Model, data: Any, limit: int | None, seed: int, reporter: Reporter) -> Seen:
     record = load_record(folder) if (folder / FILE).is_file() else None
     if data is None and record is None:
         raise DeepenoughError(f"{folder}: a model without a run; give the DATA to look at")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deepenough.data.sources import open_source
+from deepenough.data.sources import is_word, open_source
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.evaluation.evaluate import decoded, own_images
 from deepenough.files import write_whole
@@ -96,7 +96,7 @@ def export(
     half: bool = False,
     int8: bool = False,
     verify: bool = True,
-    data: str | Path | None = None,
+    data: Any = None,
     network: str | None = None,
     preprocess: str | None = None,
     shape: tuple[int, int, int] | None = None,
@@ -130,7 +130,7 @@ def export(
         )
     options = {"shape": shape, "classes": classes, "depth": depth, "width": width}
     of_file = {"network": network, "preprocess": preprocess}
-    subject = _subject(model, None if data is None else str(data), options, of_file, seed, reporter)
+    subject = _subject(model, data, options, of_file, seed, reporter)
     folder = Path(out) if out is not None else _folder(model, subject, goal, precision)
     with _replacing(folder, goal) as draft:
         exported = _written(subject, goal, precision)
@@ -251,9 +251,10 @@ def _of_run(model: Model, run: Path, seed: int, reporter: Reporter) -> Found | N
     return pixels, images.labels[seen], np.array(images.pixels[fixed]), source
 
 
-def _of_data(model: Model, data: str, seed: int) -> Found:
+def _of_data(model: Model, data: Any, seed: int) -> Found:
     """Images of labelled data, half of those to measure on for calibration where they are few."""
     source = open_source(data)
+    data = data if is_word(data) else source.name
     strangers = [name for name in source.classes if name not in model.classes]
     if strangers:
         raise DeepenoughError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,7 +78,7 @@ def initial_state(weights: Weights, network: Network, probe: LinearProbe) -> dic
 
 
 def probe(
-    data: str | Path | None, *, weights: str, framing: str = "source", reporter: Reporter | None = None, **options: Any
+    data: Any, *, weights: str, framing: str = "source", reporter: Reporter | None = None, **options: Any
 ) -> ProbingRecord:
     """Measure how much of the task a linear probe solves at every depth of a pretrained network.
 

@@ -1,6 +1,6 @@
 """Where images come from: one file a kind, and `open_source` that tells them apart."""
 
 from deepenough.data.sources.base import Source
-from deepenough.data.sources.open import from_anywhere, open_source
+from deepenough.data.sources.open import from_anywhere, is_word, open_source
 
-__all__ = ["Source", "from_anywhere", "open_source"]
+__all__ = ["Source", "from_anywhere", "is_word", "open_source"]

@@ -71,3 +71,25 @@ class NumberedNames(Sequence[str]):
         row %= len(self)
         part = int(np.searchsorted(self.starts, row, side="right")) - 1
         return f"{self.labels[part]}[{row - int(self.starts[part])}]"
+
+
+class JoinedNames(Sequence[str]):
+    """The names of several parts, one after the other."""
+
+    def __init__(self, parts: Sequence[Sequence[str]]) -> None:
+        self.parts = parts
+        self.starts = np.cumsum([0, *map(len, parts)])
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[str]: ...
+    def __getitem__(self, row: int | slice) -> Any:
+        if isinstance(row, slice):
+            return [self[r] for r in range(*row.indices(len(self)))]
+        row = range(len(self))[row]
+        part = int(np.searchsorted(self.starts, row, side="right")) - 1
+        return self.parts[part][row - int(self.starts[part])]

@@ -3,37 +3,59 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from deepenough.data.sources.base import Source
 from deepenough.data.sources.digits import Digits
 from deepenough.data.sources.folder import Folder
 from deepenough.data.sources.hub import Hub
 from deepenough.data.sources.idx import Idx
+from deepenough.data.sources.in_memory import PREFIX, InMemory, from_python
 from deepenough.data.sources.parquet import Parquet
+from deepenough.data.sources.python_images import ValueRange, described
 from deepenough.data.sources.table import Table
 from deepenough.data.sources.tar import Tar
 from deepenough.errors import DeepenoughError, nearest
 
-KINDS: tuple[type[Source], ...] = (Digits, Hub, Idx, Parquet, Tar, Table, Folder)
+KINDS: tuple[type[Source], ...] = (Digits, Hub, InMemory, Idx, Parquet, Tar, Table, Folder)
 """Every kind of source. The first that recognises a name or a path opens it, so any folder comes last."""
 
 _NAMES = tuple(name for kind in KINDS for name in kind.known_as)
 
 
-def from_anywhere(text: str | Path | None) -> str:
-    """The words that name the same source from any working folder: paths become absolute, names stay."""
-    word = str(text or Digits.known_as[0])
+def is_word(data: Any) -> bool:
+    """True for the name or path of a source, or nothing; false for images that Python holds."""
+    return data is None or isinstance(data, (str, Path))
+
+
+def from_anywhere(data: Any) -> str:
+    """The words that name the same source from any working folder: paths become absolute, names stay.
+
+    Images that Python holds have only a description, which tells a user what to give again.
+    """
+    if not is_word(data):
+        return PREFIX + described(data)
+    word = str(data or Digits.known_as[0])
     return word if any(kind.is_named(word) for kind in KINDS) else str(Path(word).expanduser().absolute())
 
 
-def open_source(text: str | Path | None = None) -> Source:
-    """The labelled images that `text` names; nothing is decoded yet.
+def open_source(data: Any = None, value_range: ValueRange | None = None) -> Source:
+    """Open labelled images; nothing is decoded yet.
 
-    Nothing or `digits`: scikit-learn's. `fashion-mnist`, `mnist`: a copy on this machine. `hf:NAME`: the Hugging Face
-    hub. Otherwise a path: a folder of class folders (in split folders or not), a folder of IDX, Parquet or tar files,
-    one such file, or a CSV of path and label. Raises an error with near matches for what is not there.
+    Args:
+        data: nothing or `digits`: scikit-learn's. `fashion-mnist`, `mnist`: a copy on this machine. `hf:NAME`: the
+            Hugging Face hub. A path: a folder of class folders (in split folders or not), a folder of IDX, Parquet or
+            tar files, one such file, or a CSV of path and label. Otherwise images and labels that Python holds, see
+            `from_python`.
+        value_range: the values of black and white in arrays of floats, by default 0 and 1.
+
+    Raises `DeepenoughError`, with near matches for a path or name that is not there.
     """
-    word = str(text or Digits.known_as[0])
+    if isinstance(data, Source):
+        return data
+    if not is_word(data):
+        return from_python(data, value_range)
+    word = str(data or Digits.known_as[0])
     for kind in KINDS:
         if kind.is_named(word):
             return kind.open(word)
