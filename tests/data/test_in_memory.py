@@ -77,7 +77,13 @@ def test_files_by_their_paths_bytes_and_as_open_files(tmp_path: Path) -> None:
     for path, image in zip(paths, COLOUR, strict=True):
         Image.fromarray(image).save(path)
     lazy = [Image.open(path) for path in paths]
-    for images in (paths, [str(p) for p in paths], [p.read_bytes() for p in paths], [p.open("rb") for p in paths], lazy):
+    for images in (
+        paths,
+        [str(p) for p in paths],
+        [p.read_bytes() for p in paths],
+        [p.open("rb") for p in paths],
+        lazy,
+    ):
         source = open_source((images, WORDS))
         assert source.classes == ("cat", "dog", "emu")
         assert source.read(5) == paths[5].read_bytes()
@@ -174,13 +180,19 @@ def test_floats_of_a_stated_range_come_back_within_half_a_level(black: float, wi
     ],
     ids=range(20),
 )  # fmt: skip
-def test_what_cannot_be_read_is_named_with_what_would_do(data: Any, words: str) -> None:
+def test_what_cannot_be_read_is_named(data: Any, words: str) -> None:
     with pytest.raises(DeepenoughError, match=words):
         open_source(data)
 
 
 def test_labels_mean_the_same_whatever_type_they_come_in() -> None:
-    forms: list[Any] = [[1, 0, 10], np.array([1.0, 0, 10]), ["1", "0", " 10 "], torch.tensor([1, 0, 10]), [1, 0.0, "10"]]
+    forms: list[Any] = [
+        [1, 0, 10],
+        np.array([1.0, 0, 10]),
+        ["1", "0", " 10 "],
+        torch.tensor([1, 0, 10]),
+        [1, 0.0, "10"],
+    ]
     assert all(label_names(form, "y") == ["1", "0", "10"] for form in forms)
     assert label_names(torch.tensor([1, 0]), "y", ["cat", "dog"]) == ["dog", "cat"]
     assert open_source((X[:4], [10, 9, 2, 10])).classes == ("2", "9", "10")

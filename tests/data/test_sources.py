@@ -7,7 +7,6 @@ import os
 import pickle
 import struct
 import sys
-import types
 from pathlib import Path
 from typing import Any
 
@@ -258,39 +257,19 @@ def test_hub_without_the_library_names_the_install_command(monkeypatch: pytest.M
         open_source("hf:mnist")
 
 
-def test_hub_through_a_stand_in_for_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    class ClassLabel:
-        names = ("no", "yes")
+def test_hub_gives_what_the_library_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features({"picture": datasets.Image(), "label": datasets.ClassLabel(names=["no", "yes"])})
 
-    class Image:
-        def __init__(self, decode: bool = True) -> None:
-            self.decode = decode
+    def part(values: list[int]) -> Any:
+        rows = {"picture": [{"bytes": png(v), "path": None} for v in values], "label": [v % 2 for v in values]}
+        return datasets.Dataset.from_dict(rows, features=features)
 
-    class Part:
-        features = {"picture": Image(), "label": ClassLabel()}  # noqa: RUF012
-
-        def __init__(self, values: list[int]) -> None:
-            self.values = values
-
-        def __len__(self) -> int:
-            return len(self.values)
-
-        def cast_column(self, name: str, kind: Image) -> Part:
-            assert name == "picture"
-            assert not kind.decode
-            return self
-
-        def __getitem__(self, key: int | str) -> Any:
-            if isinstance(key, str):
-                return [value % 2 for value in self.values]
-            return {"picture": {"bytes": png(self.values[key]), "path": None}}
-
-    library = types.SimpleNamespace(
-        Image=Image, load_dataset=lambda name: {"train": Part([1, 2, 3]), "test": Part([4, 5])}
-    )
-    monkeypatch.setitem(sys.modules, "datasets", library)  # type: ignore[arg-type]
+    found = datasets.DatasetDict(train=part([1, 2, 3]), test=part([4, 5]))
+    monkeypatch.setattr(datasets, "load_dataset", lambda name: found)
     source = open_source("hf:someone/some")
     assert pickle.loads(pickle.dumps(source)).stamp == source.stamp  # as another process gets it
+    assert source.name == "hf:someone/some"
     assert source.classes == ("no", "yes")
     np.testing.assert_array_equal(source.labels, [1, 0, 1, 0, 1])
     np.testing.assert_array_equal(source.splits, [TRAIN] * 3 + [TEST] * 2)
