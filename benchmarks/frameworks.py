@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from deepenough.compare import text as words
-from deepenough.compare.comparison import Comparison, Row, compare
+from deepenough.compare.comparison import compare_frameworks
 from deepenough.compare.page import NUMBERS, write_comparison
+from deepenough.compare.results import FrameworkComparison, FrameworkResult, Timing
 from deepenough.nets.choose import choose
 from deepenough.progress import Reporter
 
@@ -27,31 +28,32 @@ class Lines(Reporter):
         print(text, flush=True)
 
 
-def read(path: Path) -> Comparison:
+def read(path: Path) -> FrameworkComparison:
     """A comparison that was written."""
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     del content["format"]
-    rows = tuple(Row(**row) for row in content.pop("rows"))
-    return Comparison(rows=rows, **(content | {"input": tuple(content["input"])}))
+    results = tuple(FrameworkResult(**result) for result in content.pop("results"))
+    return FrameworkComparison(results=results, **(content | {"input": tuple(content["input"])}))
 
 
-def section(found: Comparison) -> str:
+def section(found: FrameworkComparison) -> str:
     """One network's tables."""
     lines = [
         f"## {found.network}",
         "",
         f"{'x'.join(map(str, found.input))}, batch {found.batch}, {words.amount(found.parameters)} parameters, "
         f"{words.amount(found.macs)} multiply-accumulates an image. {found.date}; {found.machine}. "
-        f"{words.headline(found)} {words.check(found)}",
+        f"{words.fastest(found)} {words.gradient_check(found)}",
         "",
         "| framework | mode | training, images/s | prediction, images/s | first training step | first prediction |",
         "|---|---|---|---|---|---|",
     ]
-    for row in found.rows:
-        for number, mode in enumerate(words.modes(row)):
+    for result in found.results:
+        for number, mode in enumerate(words.modes(result)):
             cells = [
-                row.version if number == 0 else "", mode, words.rate(row, "train", mode),
-                words.rate(row, "infer", mode), words.first(row, "train", mode), words.first(row, "infer", mode),
+                result.version if number == 0 else "", mode, words.rate(result, "train", mode),
+                words.rate(result, "infer", mode), words.first(result, "train", mode),
+                words.first(result, "infer", mode),
             ]  # fmt: skip
             lines.append(f"| {' | '.join(cells)} |")
     lines += [
@@ -59,11 +61,11 @@ def section(found: Comparison) -> str:
         "| framework | peak memory, prediction | all | on disk | lines of code | loss differs by | gradients by |",
         "|---|---|---|---|---|---|---|",
     ]
-    for row in found.rows:
+    for result in found.results:
         cells = [
-            row.side, words.size(row.peak_infer), words.size(row.peak), words.size(row.disk),
-            "–" if row.lines is None else str(row.lines), words.difference(row.loss_difference),
-            words.difference(row.gradient_difference),
+            result.framework, words.size(result.peak_infer), words.size(result.peak), words.size(result.disk),
+            "–" if result.lines is None else str(result.lines), words.relative_difference(result.loss_difference),
+            words.relative_difference(result.gradient_difference),
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, *[f"\n{line}" for line in words.failures(found)], ""])
@@ -82,13 +84,8 @@ def main() -> None:
     for name in given.networks:
         folder = given.folder / name
         if not (folder / NUMBERS).is_file():
-            found = compare(
-                choose(name, shape=(3, 224, 224) if name != "alexnet" else None),
-                batch=given.batch,
-                rounds=given.rounds,
-                seconds=given.seconds,
-                reporter=Lines(),
-            )
+            network = choose(name, shape=(3, 224, 224) if name != "alexnet" else None)
+            found = compare_frameworks(network, Timing(given.batch, given.rounds, given.seconds), reporter=Lines())
             write_comparison(found, folder)
         sections.append(section(read(folder / NUMBERS)))
     command = f"`python benchmarks/frameworks.py {' '.join(given.networks)} --batch {given.batch}`"

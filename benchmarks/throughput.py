@@ -20,8 +20,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from deepenough.compare.comparison import Row, random_batch, write_exports
-from deepenough.compare.contestants import SIDES, Worker, WorkerError
+from deepenough.compare.comparison import random_batch, write_exports
+from deepenough.compare.frameworks import FRAMEWORKS, Worker, WorkerError
+from deepenough.compare.results import FrameworkResult
 from deepenough.nets import macs
 from deepenough.nets.choose import choose
 from deepenough.nets.serialization import dumps
@@ -57,8 +58,8 @@ def measure(name: str, batch: int, rounds: int, seconds: float, only: set[str], 
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         chosen = [kind for kind in own(name) if wanted(kind, only)]
-        sides = [side for side in SIDES if side.name in ELSEWHERE and not side.missing and wanted(side.name, only)]
-        write_exports(network, sides, root, {side.name: Row(side.name) for side in sides}, 0, Reporter())
+        sides = [side for side in FRAMEWORKS if side.name in ELSEWHERE and not side.missing and wanted(side.name, only)]
+        write_exports(network, sides, root, {side.name: FrameworkResult(side.name) for side in sides}, 0, Reporter())
         pixels = random_batch(network, batch, 0, root / "batch.npz")
         (root / "network.json").write_text(dumps(network))
         asked = json.dumps([name, str(root / "network.json"), batch])

@@ -1,4 +1,4 @@
-"""Mistakes that the user can mend. The command line prints their text and no traceback."""
+"""Errors that the user can mend. The command line prints their text and no traceback."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class DeepenoughError(Exception):
-    """What was given, what was expected, and what to do next, in one message.
+    """An error whose message says what was given, what was expected, and what to do next.
 
     `exit_status` is what the command line ends with.
     """
@@ -16,7 +16,7 @@ class DeepenoughError(Exception):
 
 
 def first_line(error: BaseException) -> str:
-    """What an error of a library says, without what follows; its kind where it says nothing."""
+    """The first line of the message of a library's error; its type where there is none."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 WAIT = 30.0  # seconds for a call to come back, in a process whose exit status only finalization would give
-LOOK = 0.02
+_POLL = 0.02  # seconds between checks for it
 _lock = threading.Lock()
 _inside = 0  # threads within `foreign_call`
 _ending = False  # from here on none gets in
@@ -65,4 +65,4 @@ def _skip_finalization() -> None:
                 with suppress(AttributeError, OSError, ValueError):  # there is none, or it is closed
                     stream.flush()
             os._exit(1 if status is None else status)
-        time.sleep(LOOK)
+        time.sleep(_POLL)

@@ -1,4 +1,4 @@
-"""How long jobs tell what they are doing. The command line draws it; from Python it is silent unless asked for."""
+"""Progress of long jobs. The command line draws it; from Python it is silent unless asked for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Advance(Protocol):
-    """Says how far a task has come; `note` is a short word beside the bar."""
+    """Reports how far a task has come; `note` is a short word beside the bar."""
 
     def __call__(self, done: float, total: float, note: str = "") -> None: ...
 

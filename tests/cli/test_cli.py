@@ -36,9 +36,9 @@ LAYER_KEYS = {
         ("fit digits --epochs 0", "--epochs 0: expected at least 1"),
         ("fit digits --max-depth -3", "--max-depth -3: expected at least 1"),
         ("fit digits --width 0", "--width 0: expected more than 0"),
-        ("fit digits --time-limit soon", "expected a length of time, as 90s, 20m or 1.5h"),
+        ("fit digits --time-limit soon", "expected a length of time, such as 90s, 20m or 1.5h"),
         ("fit digits --seed -1 --out {tmp}/run", "--seed -1: expected 0 to"),
-        ("fit digits --cache-limit much --out {tmp}/run", "expected an amount of memory, as 500MB or 20GB"),
+        ("fit digits --cache-limit much --out {tmp}/run", "expected an amount of memory, such as 500MB or 20GB"),
         ("fit digits --precision float8 --out {tmp}/run", "float8"),
         ("plan {tmp}/photos", "photos"),
         ("plan digits --target 95", "--target 95: expected a share between 0 and 1"),
@@ -55,7 +55,7 @@ LAYER_KEYS = {
         ("nets residual --depth 2", "the shallowest residual network for images of 3x32x32 has depth 3"),
         ("nets vgg16 --depth 20", "--depth 20: vgg16 is one network; families have a choice"),
         ("nets --depth 20", "--depth needs a network"),
-        ("nets resnet34 --input 224", "expected channels, height and width, as 3x224x224"),
+        ("nets resnet34 --input 224", "expected channels, height and width, such as 3x224x224"),
         ("nets alexnet --input 3x8x8", "conv1: Conv(96, kernel=11, stride=4, padding=0) got (3, 8, 8)"),
         ("report {tmp}/nowhere", "there is no such folder"),
         ("augment {tmp}/nowhere", "nowhere"),
@@ -169,8 +169,8 @@ def test_augment_writes_an_enlarged_data_set_that_can_be_read(command: Command, 
     assert status == 0, err
     counts = [len(list((tmp_path / "more" / name).iterdir())) for name in ("circle", "cross", "square")]
     assert sum(counts) == 2 * 122  # the 122 training images, and each of them once more
-    assert "--times needs --out DIR" in command("augment", shapes, "--times", 1)[2]
-    assert "expected a picture, as sheet.png" in command("augment", shapes, "--out", tmp_path / "sheet")[2]
+    assert "--times needs --out FOLDER" in command("augment", shapes, "--times", 1)[2]
+    assert "expected a picture, such as sheet.png" in command("augment", shapes, "--out", tmp_path / "sheet")[2]
 
 
 def test_report_is_written_anew(command: Command, finished: Path) -> None:

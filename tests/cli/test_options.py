@@ -15,7 +15,7 @@ import pytest
 import deepenough
 from deepenough.attribution import METHODS
 from deepenough.cli.app import COMMANDS, cli
-from deepenough.cli.document import page
+from deepenough.cli.document import options_page
 from deepenough.data.policy import STRENGTHS, Augment
 from deepenough.experiment.options import Options, fit_options
 from deepenough.frameworks.targets import TARGETS
@@ -160,6 +160,6 @@ def test_the_examples_of_the_readme_are_understood() -> None:
 
 
 def test_the_page_of_options_is_current() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), (
+    assert PAGE.read_text(encoding="utf-8") == options_page(), (
         "docs/options.md is not what the code says; write it anew: python -m deepenough.cli.document > docs/options.md"
     )

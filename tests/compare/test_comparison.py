@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 
 from deepenough import DeepenoughError
-from deepenough.compare import comparison
+from deepenough.compare import comparison, session
 from deepenough.compare import text as words
-from deepenough.compare.comparison import SAME, Comparison, Row, code_lines, compare, gradient_difference
-from deepenough.compare.contestants import SIDES, Side
-from deepenough.compare.page import figures, write_comparison
+from deepenough.compare.comparison import code_lines, compare_frameworks
+from deepenough.compare.frameworks import FRAMEWORKS, Framework
+from deepenough.compare.page import comparison_figures, write_comparison
+from deepenough.compare.results import SAME, FrameworkComparison, FrameworkResult, Timing
+from deepenough.compare.session import Session, gradient_difference
 from deepenough.nets import FAMILIES, NETWORKS, BatchNorm, Conv, Dropout, GlobalAvgPool, Network, Relu
 
 pytestmark = pytest.mark.seconds(45)
@@ -27,22 +29,24 @@ Command = Callable[..., tuple[int, str, str]]
 TINY = Network("tiny", (3, 12, 12), (Conv(4), BatchNorm(), Relu(), Dropout(), Conv(5, 1), GlobalAvgPool()))
 
 
-def row(side: str, speed: float = 10.0, **changes: object) -> Row:
-    made = Row(side, f"{side} 1.0", "", 1e-7, 2e-6)
+def row(framework: str, speed: float = 10.0, **changes: object) -> FrameworkResult:
+    made = FrameworkResult(framework, f"{framework} 1.0", "", 1e-7, 2e-6)
     made.first = {"train, eager": 0.5, "infer, eager": 0.1}
     made.speed = {"train, eager": speed, "infer, eager": 3 * speed}
     made.peak_infer, made.peak, made.disk, made.lines = 10**8, 2 * 10**9, 5 * 10**6, 40
     return replace(made, **changes)
 
 
-def found(*rows: Row) -> Comparison:
-    return Comparison("tiny", 2, 300, 10_000, (3, 12, 12), 4, 2, 1.0, "a machine", "2026-11-23T10:00+00:00", rows)
+def found(*rows: FrameworkResult) -> FrameworkComparison:
+    return FrameworkComparison(
+        "tiny", 2, 300, 10_000, (3, 12, 12), 4, 2, 1.0, "a machine", "2026-11-23T10:00+00:00", rows
+    )
 
 
 def test_pytorch_alone() -> None:
     """PyTorch is always here: a step of it is measured, and nothing is left behind."""
-    result = compare(TINY, batch=2, rounds=1, seconds=0.01, only=["PyTorch"])
-    (only,) = result.rows
+    result = compare_frameworks(TINY, Timing(2, 1, 0.01), only=["PyTorch"])
+    (only,) = result.results
     assert only.problem == ""
     assert only.loss_difference == only.gradient_difference == 0
     assert only.speed["train, eager"] > 0
@@ -64,19 +68,21 @@ def test_one_step_is_the_same_in_every_framework(name: str, monkeypatch: pytest.
     network = small(name) if name in NETWORKS else FAMILIES[name].network(
         input=(3, 32, 32), classes=10, depth=9, width=0.5
     )  # fmt: skip
-    monkeypatch.setattr(comparison, "_measure", lambda *given: None)  # minutes of compiling
-    result = compare(network, batch=4, only=["PyTorch", "Keras, TensorFlow", "Keras, JAX", "PaddlePaddle"])
-    assert len(result.rows) == 4
-    for each in result.rows:
+    monkeypatch.setattr(Session, "measure_speed", lambda *given: None)  # minutes of compiling
+    result = compare_frameworks(
+        network, Timing(batch=4), only=["PyTorch", "Keras, TensorFlow", "Keras, JAX", "PaddlePaddle"]
+    )
+    assert len(result.results) == 4
+    for each in result.results:
         assert each.problem == ""
         assert each.failed == {}
         assert each.loss_difference is not None
         assert each.gradient_difference is not None
         assert not each.differs
-        exact = each.side != "Keras, JAX"  # whose norms are in float32
+        exact = each.framework != "Keras, JAX"  # whose norms are in float32
         assert each.loss_difference < (1e-9 if exact else SAME)
         assert each.gradient_difference < (1e-7 if exact else each.allowed)
-        assert each.side == "PyTorch" or each.gradient_difference > 0
+        assert each.framework == "PyTorch" or each.gradient_difference > 0
 
 
 @pytest.mark.frameworks
@@ -86,12 +92,12 @@ def test_everything_is_measured(command: Command, tmp_path: Path) -> None:
     status, out, _ = command("compare", "residual", *words_given)
     assert status == 0
     content = json.loads((tmp_path / "comparison.json").read_text())
-    assert [each["side"] for each in content["rows"]] == [side.name for side in SIDES]
-    for each in content["rows"]:
+    assert [each["framework"] for each in content["results"]] == [framework.name for framework in FRAMEWORKS]
+    for each in content["results"]:
         assert each["problem"] == ""
         assert each["failed"] == {}
         assert each["version"] in out
-        trains = each["side"] in ("PyTorch", "Keras, TensorFlow", "Keras, JAX", "PaddlePaddle")
+        trains = each["framework"] in ("PyTorch", "Keras, TensorFlow", "Keras, JAX", "PaddlePaddle")
         assert any(key.startswith("train") for key in each["speed"]) == trains
         assert any(key.startswith("infer") for key in each["speed"])
     assert "the same loss and gradients in 4 frameworks" in out
@@ -112,35 +118,36 @@ def test_lines_of_code() -> None:
 
 
 def test_a_framework_that_is_not_here_and_one_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = Side("Broken", "torch", "no_such_worker.py", ("torch",), "")
-    absent = Side("Absent", "torch", "torch_worker.py", ("no_such_package",), "absent")
-    monkeypatch.setattr(comparison, "SIDES", (absent, broken))
-    result = compare(TINY, batch=2, rounds=1, seconds=0.01)
-    assert [each.side for each in result.rows] == ["Absent", "Broken"]
-    assert result.rows[0].problem == "not installed: pip install 'deepenough[absent]'"
-    assert "its process ended with status 2" in result.rows[1].problem
-    assert words.headline(result) == "Nothing could be measured."
-    monkeypatch.setattr(comparison, "SIDES", (absent,))
+    broken = Framework("Broken", "torch", "no_such_worker.py", ("torch",), "")
+    absent = Framework("Absent", "torch", "torch_worker.py", ("no_such_package",), "absent")
+    for module in (comparison, session):
+        monkeypatch.setattr(module, "FRAMEWORKS", (absent, broken))
+    result = compare_frameworks(TINY, Timing(2, 1, 0.01))
+    assert [each.framework for each in result.results] == ["Absent", "Broken"]
+    assert result.results[0].problem == "not installed: pip install 'deepenough[absent]'"
+    assert "its process ended with status 2" in result.results[1].problem
+    assert words.fastest(result) == "Nothing could be measured."
+    monkeypatch.setattr(comparison, "FRAMEWORKS", (absent,))
     with pytest.raises(DeepenoughError, match="none of these frameworks is installed"):
-        compare(TINY)
+        compare_frameworks(TINY)
 
 
 def test_a_misspelt_framework_is_matched() -> None:
     with pytest.raises(DeepenoughError, match="framework 'Pytorh' is not known; nearest is PyTorch"):
-        compare(TINY, only=["Pytorh"])
+        compare_frameworks(TINY, only=["Pytorh"])
 
 
 def test_words_of_a_comparison() -> None:
     result = found(row("A"), row("B", 20.0, gradient_difference=0.5), row("C", 1.0))
-    assert words.headline(result) == (
+    assert words.fastest(result) == (
         "B (eager) trains fastest here, 20.0 images a second; B (eager) predicts fastest here, 60.0 images a second."
     )
-    assert words.check(result) == "One training step differs: B by 5e-01 (1e-03 is allowed)."
+    assert words.gradient_check(result) == "One training step differs: B by 5e-01 (1e-03 is allowed)."
     rounded = row("J", gradient_difference=0.02, allowed=0.03)
-    assert words.check(found(row("A"), rounded)).endswith(
+    assert words.gradient_check(found(row("A"), rounded)).endswith(
         "J differs by 2e-02: it computes norms in float32, whose rounding moves PyTorch as far."
     )
-    assert words.check(found(row("A"), row("C"))) == (
+    assert words.gradient_check(found(row("A"), row("C"))) == (
         "One training step (in float64) from these weights gives the same loss and gradients in 2 frameworks: the "
         "largest relative difference is 2e-06."
     )
@@ -163,7 +170,7 @@ class _Text(HTMLParser):
 
 def test_the_page_shows_every_number_and_needs_nothing_else(tmp_path: Path) -> None:
     failed = row("B <b>", 20.0, failed={"train, XLA": "no <compiler>"})
-    result = found(row("A"), failed, Row("C", problem="not installed: pip install 'deepenough[c]'"))
+    result = found(row("A"), failed, FrameworkResult("C", problem="not installed: pip install 'deepenough[c]'"))
     page = write_comparison(result, tmp_path).read_text()
     parsed = _Text()
     parsed.feed(page)
@@ -173,6 +180,6 @@ def test_the_page_shows_every_number_and_needs_nothing_else(tmp_path: Path) -> N
     assert "<b>" not in page.replace("B &lt;b&gt;", "")
     drawn = json.loads(re.search(r'id="figures">(.*?)</script>', page, re.S)[1])  # type: ignore[index]
     assert drawn["train"]["data"][0]["x"] == [10.0, 20.0]
-    assert drawn == json.loads(json.dumps(figures(result)))
+    assert drawn == json.loads(json.dumps(comparison_figures(result)))
     content = json.loads((tmp_path / "comparison.json").read_text())
-    assert content == {"format": 1, **json.loads(json.dumps(asdict(result)))}
+    assert content == {"format": 2, **json.loads(json.dumps(asdict(result)))}

@@ -14,18 +14,18 @@ from PIL import Image
 from rich.console import Console
 
 from deepenough.errors import DeepenoughError
-from deepenough.evaluation import imagenet_table
+from deepenough.evaluation import imagenet_table as module
 from deepenough.evaluation.imagenet_images import Labelled, labelled_images
 from deepenough.evaluation.imagenet_table import (
     Errors,
-    Measured,
-    chosen,
-    comparable,
-    measure,
+    ImageNetResult,
+    chosen_weights,
+    comparable_figures,
+    imagenet_table,
+    measure_imagenet,
     not_comparable,
     notes,
     scaled,
-    table,
     ten_crops,
     to_json,
     wrong,
@@ -112,7 +112,7 @@ def test_errors_are_those_of_a_slow_account(folders: Path, order: str) -> None:
     given = replace(SMALL, order=order, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
     weights = some_weights(given=given)
     told = Told()
-    (found,) = measure(folders, [weights], device="cpu", reporter=told)
+    (found,) = measure_imagenet(folders, [weights], device="cpu", reporter=told)
     module = build(weights.network)
     module.load_state_dict(dict(weights.state))
     module.eval()
@@ -153,7 +153,7 @@ def test_images_that_are_kept_are_normalised_for_each_network(folders: Path) -> 
     state["dense.weight"][5] = 9.0
     given = [replace(SMALL, mean=(mean,) * 3, std=(1.0,) * 3) for mean in (1.0, 0.0)]
     weights = [Weights("mine", "torchvision", network, state, each, "00" * 32) for each in given]
-    dark, bright = measure(folders, weights, device="cpu")
+    dark, bright = measure_imagenet(folders, weights, device="cpu")
     assert (dark.single.wrong1, bright.single.wrong1) == (4, 5)  # of 7, where 3 are of class 0 and 2 of class 5
 
 
@@ -163,7 +163,7 @@ def test_a_network_that_knows_the_answer(folders: Path) -> None:
     bias = next(key for key, value in weights.state.items() if value.shape == (1000,))
     state = {key: torch.zeros_like(value) for key, value in weights.state.items()}
     state[bias][5] = 9.0
-    (found,) = measure(folders, [replace(weights, state=state)], device="cpu")
+    (found,) = measure_imagenet(folders, [replace(weights, state=state)], device="cpu")
     assert found.single == found.ten == Errors(7, 5, 2)  # equal ones rank by place: 5, 0, 1, 2, 3
     error, low, high = found.single.percent(1)
     assert error == pytest.approx(500 / 7)
@@ -175,15 +175,16 @@ def test_a_network_that_knows_the_answer(folders: Path) -> None:
 
 def test_images_are_decoded_once_for_all_networks(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Any] = []
-    inner = imagenet_table.upright
-    monkeypatch.setattr(imagenet_table, "upright", lambda path: read.append(path) or inner(path))
+    inner = module.upright
+    monkeypatch.setattr(module, "upright", lambda path: read.append(path) or inner(path))
     grey = replace(SMALL, mean=(0.5,) * 3, std=(0.5,) * 3)
-    found = list(measure(folders, [some_weights("a"), some_weights("b", grey), some_weights("c")], device="cpu"))
+    weights = [some_weights("a"), some_weights("b", grey), some_weights("c")]
+    found = list(measure_imagenet(folders, weights, device="cpu"))
     assert [entry.weights for entry in found] == ["a", "b", "c"]
     assert len(read) == 8
     assert found[0] == replace(found[2], weights="a")
-    monkeypatch.setattr(imagenet_table, "KEPT", 0)
-    assert list(measure(folders, [some_weights("a")], device="cpu")) == found[:1]
+    monkeypatch.setattr(module, "KEPT", 0)
+    assert list(measure_imagenet(folders, [some_weights("a")], device="cpu")) == found[:1]
 
 
 def test_only_one_network_is_in_memory(folders: Path) -> None:
@@ -194,7 +195,7 @@ def test_only_one_network_is_in_memory(folders: Path) -> None:
             made.append(name)
             yield some_weights(name)
 
-    results = measure(folders, lazily(), device="cpu")
+    results = measure_imagenet(folders, lazily(), device="cpu")
     next(results)
     assert made == ["a"]
 
@@ -272,7 +273,7 @@ def test_folders_that_are_none(flat: Path, tmp_path: Path) -> None:
     (flat / "val.txt").write_text(f"{NAMES[0]} 1000\n")
     with pytest.raises(DeepenoughError, match="line 1: label '1000'"):
         labelled_images(flat)
-    with pytest.raises(DeepenoughError, match="it has the folders flat: give the one"):
+    with pytest.raises(DeepenoughError, match="it has the folders flat; give the one"):
         labelled_images(tmp_path)
     with pytest.raises(DeepenoughError, match="no such folder"):
         labelled_images(tmp_path / "nowhere")
@@ -284,7 +285,7 @@ def test_folders_that_are_none(flat: Path, tmp_path: Path) -> None:
 def test_weights_of_other_classes(folders: Path) -> None:
     weights = some_weights()
     with pytest.raises(DeepenoughError, match="mine has 7 classes"):
-        list(measure(folders, [replace(weights, network=weights.network.with_classes(7))]))
+        list(measure_imagenet(folders, [replace(weights, network=weights.network.with_classes(7))]))
 
 
 def test_ranks() -> None:
@@ -295,9 +296,9 @@ def test_ranks() -> None:
         wrong(probabilities, [8, 4, 3])
 
 
-def measured(name: str, network: str, source: str = "torchvision") -> Measured:
+def measured(name: str, network: str, source: str = "torchvision") -> ImageNetResult:
     errors = Errors(1000, 300, 100)
-    return Measured(
+    return ImageNetResult(
         name, source, network, 50, Preprocessing((224, 224), 256), "ab" * 32, 1000, 1000, errors, errors, ()
     )
 
@@ -306,13 +307,13 @@ TORCHVISION = [measured(f"{name}.tv_in1k", NAMED[f"{name}.tv_in1k"].network) for
 
 
 @pytest.mark.parametrize("entry", TORCHVISION, ids=lambda entry: entry.weights)
-def test_every_published_figure_is_beside_its_like_or_has_a_reason(entry: Measured) -> None:
+def test_every_published_figure_is_beside_its_like_or_has_a_reason(entry: ImageNetResult) -> None:
     figures = list(PUBLISHED[entry.published_as or ""].figures)
-    beside = [*comparable(entry, 1), *comparable(entry, 10)]
+    beside = [*comparable_figures(entry, 1), *comparable_figures(entry, 10)]
     alone = not_comparable(entry)
     assert sorted(map(repr, (*beside, *(figure for figure, _ in alone)))) == sorted(map(repr, figures))
     assert [figure.source.split("'")[0] for figure in beside] == ["torchvision"]  # its own single-crop, first weights
-    assert comparable(entry, 10) == []
+    assert comparable_figures(entry, 10) == []
     assert all(len(reason) > 20 for _, reason in alone)
     text = "\n".join(notes([entry]))
     for figure, reason in alone:
@@ -332,24 +333,24 @@ def test_reasons() -> None:
     assert "another variant, googlenet" in reasons["googlenet", 11.1]
     assert "ResNet-50's" in reasons["resnet34", 7.46]
     assert "stride in the first 1x1" in reasons["resnet50", 6.71]
-    assert reasons["resnet50", 4.57] == "it is of other weights, resnet50.tv2_in1k"
+    assert reasons["resnet50", 4.57] == "it is for other weights, resnet50.tv2_in1k"
 
 
 def test_the_release_for_caffe_has_the_papers_figures() -> None:
     entry = measured("ResNet-50-model.caffemodel", "resnet50", "caffe")
-    assert [figure.top5 for figure in comparable(entry, 10)] == [6.71]
-    assert [figure.top5 for figure in comparable(entry, 1)] == [7.8]
+    assert [figure.top5 for figure in comparable_figures(entry, 10)] == [6.71]
+    assert [figure.top5 for figure in comparable_figures(entry, 1)] == [7.8]
     strange = measured("mine", "squeezenet1_1")
-    assert (strange.published_as, comparable(strange, 1), not_comparable(strange)) == (None, [], [])
+    assert (strange.published_as, comparable_figures(strange, 1), not_comparable(strange)) == (None, [], [])
 
 
 def test_the_table_and_its_json() -> None:
     console = Console(width=220, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-    console.print(table(TORCHVISION))
+    console.print(imagenet_table(TORCHVISION))
     text = console.export_text()
     assert text.count("30.00 (27.17 to 32.95)") == 16  # 8 networks, 1 and 10 crops
     assert "23.87 / 7.14 (torchvision)" in text
-    assert "1,000 images of 1,000 classes; published figures are of all 50,000" in text
+    assert "1,000 images of 1,000 classes; published figures are for all 50,000" in text
     assert "Not comparable:" in text
     content = json.loads(json.dumps(to_json(TORCHVISION)))
     assert content[0]["single_crop"]["top1"]["error"] == 30.0
@@ -360,7 +361,7 @@ def test_the_table_and_its_json() -> None:
 
 def test_which_weights_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(imagenet_table, "load_weights", lambda name, **_: asked.append(name))
-    list(chosen(["torchvision", "timm", "resnet50.tv_in1k", "some/file.pth"]))
+    monkeypatch.setattr(module, "load_weights", lambda name, **_: asked.append(name))
+    list(chosen_weights(["torchvision", "timm", "resnet50.tv_in1k", "some/file.pth"]))
     timm = [f"resnet{depth}.a1_in1k" for depth in (34, 50, 101, 152)]
     assert asked == [*(f"{name}.tv_in1k" for name in PUBLISHED), *timm, "some/file.pth"]

@@ -18,7 +18,7 @@ from deepenough.attribution.overlay import overlay
 from deepenough.cli.app import cli
 from deepenough.cli.explain import explain_images
 from deepenough.explain import Explanation, explain
-from deepenough.explain.explanation import share
+from deepenough.explain.explanation import share_text
 from deepenough.explain.picture import BARS, GAP, HEIGHT, WIDEST, draw
 from deepenough.model import Model, save_model
 from deepenough.preprocessing import Preprocessing
@@ -115,12 +115,15 @@ def test_integrated_gradients_that_do_not_add_up_say_so(
     assert found.truth_off is not None
     assert found.inexact == {name: found.off, other: found.truth_off}
     words, _ = drawing(found, monkeypatch)
-    assert f"its sum is off by {share(found.off)}" in words
-    assert f"its sum is off by {share(found.truth_off)}" in words
+    assert f"its sum is off by {share_text(found.off)}" in words
+    assert f"its sum is off by {share_text(found.truth_off)}" in words
     Image.fromarray(pixels[0]).save(folder / "one.png")
     given = ["explain", str(folder / "model"), str(folder / "one.png"), "--out", str(folder / "seen.png")]
     result = CliRunner().invoke(cli, [*given, "--method", "integrated-gradients"], catch_exceptions=False)
-    assert f"; the integrated gradients for {name} miss the difference of logits by {share(found.off)}" in result.output
+    assert (
+        f"; the integrated gradients for {name} miss the difference of logits by {share_text(found.off)}"
+        in result.output
+    )
 
 
 def test_the_heat_lies_where_the_network_looked(patches_model: Model) -> None:
@@ -180,7 +183,7 @@ def test_the_command_fills_a_folder_and_knows_the_truth(folder: Path) -> None:
     words = ["explain", str(folder / "model"), str(lie), str(blue), "--out", str(out)]
     result = CliRunner().invoke(cli, words, catch_exceptions=False)
     assert "lie.png: blue" in result.output
-    assert ", and it is red" in result.output
+    assert ", but it is red" in result.output
     lied, told = (Image.open(out / name) for name in sorted(p.name for p in out.iterdir()))
     assert lied.width > told.width
 
@@ -197,10 +200,10 @@ def test_the_command_takes_the_class_that_is_meant(folder: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("out", "told"),
     [
-        ("photo.png", r"photo\.png is one of the images, and would be lost"),
+        ("photo.png", r"photo\.png is one of the images and would be overwritten"),
         ("alias.png", r"alias\.png is one of the images"),
         ("here", r"001-a\.png is one of the images"),
-        ("no/such/dir/x.png", r"there is no folder .*no/such/dir; make it first"),
+        ("no/such/dir/x.png", r"there is no folder .*no/such/dir; create it first"),
         ("words.txt/x.png", r"words\.txt is a file"),
         ("words.txt/seen", r"words\.txt is a file"),
         ("words.txt", r"words\.txt is a file; name a picture"),

@@ -16,7 +16,7 @@ from deepenough.cli.app import cli
 from deepenough.data.decode import framed
 from deepenough.data.images import Images
 from deepenough.evaluation.metrics import accuracy
-from deepenough.explain.features import course, features, filters
+from deepenough.explain.features import describe_probes, filter_sheet, show_features
 from deepenough.model import save_model
 from deepenough.nets import FAMILIES
 from deepenough.nets.build import build
@@ -46,10 +46,10 @@ def test_the_page_shows_filters_patches_and_probes(finished: Path, tmp_path: Pat
 
 
 def test_other_images_and_a_model_alone(finished: Path, shapes: Path, tmp_path: Path) -> None:
-    found, _ = features(finished / "model", shapes, out=tmp_path)
+    found, _ = show_features(finished / "model", shapes, out=tmp_path)
     assert found.probing.images == 180
     with pytest.raises(DeepenoughError, match="give the DATA"):
-        features(finished / "model", out=tmp_path)
+        show_features(finished / "model", out=tmp_path)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
@@ -74,7 +74,7 @@ def test_images_are_decoded_as_the_model_decodes_them(
             kept.append(images) or probe_weights(weights, images, *more, **options)
         ),
     )
-    found, page = features(tmp_path / "model", data, out=tmp_path / "seen")
+    found, page = show_features(tmp_path / "model", data, out=tmp_path / "seen")
     assert found.probing.images == 60
     assert page.is_file()
     for row in range(60):
@@ -83,12 +83,12 @@ def test_images_are_decoded_as_the_model_decodes_them(
 
 
 def test_fewer_images_of_the_run_itself(finished: Path, tmp_path: Path) -> None:
-    found, _ = features(finished, out=tmp_path, limit=9)
+    found, _ = show_features(finished, out=tmp_path, limit=9)
     made = record.load(finished).data.counts
     assert found.probing.images == min(9, sum(made["validation"])) + min(9, sum(made["test"]))
     assert found.images == f"{found.probing.images} images that the model was not trained on"
     with pytest.raises(DeepenoughError, match="limit 2: give at least 3"):
-        features(finished, out=tmp_path, limit=2)
+        show_features(finished, out=tmp_path, limit=2)
 
 
 @pytest.mark.parametrize(
@@ -134,12 +134,12 @@ def test_what_is_said_follows_from_the_numbers(rights: list[int], told: str) -> 
         )
         for number, right in enumerate(rights)
     ]
-    assert course(places) == f"A linear probe {told}"
+    assert describe_probes(places) == f"A linear probe {told}"
 
 
 def test_filters_are_the_weights(finished: Path) -> None:
     model = load(finished)
-    sheet = np.asarray(filters(model))
+    sheet = np.asarray(filter_sheet(model))
     first = next(iter(model.module.state_dict().values())).numpy()[0]
     tile = sheet[:44, :44].astype(float) / 255
     shown = (first - first.min()) / (first.max() - first.min())

@@ -12,7 +12,7 @@ from patched import PATCH, patched
 from torch import nn
 
 from deepenough import DeepenoughError
-from deepenough.attribution.methods import BATCH, COMPLETE, map_layer, shortfall
+from deepenough.attribution.methods import ATTRIBUTION_BATCH, COMPLETE, map_layer, shortfall
 from deepenough.explain import METHODS, heat
 from deepenough.model import Model
 from deepenough.nets import NETWORKS
@@ -83,8 +83,8 @@ def test_occlusion_takes_batches(images: int, patches_model: Model) -> None:
     model.module.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
     pixels, labels, _ = patched(images, 6)
     heat(model, pixels, labels, "occlusion")
-    assert max(sizes) <= BATCH
-    assert len(sizes) <= images * 15 * 15 / BATCH * 1.4 + 2
+    assert max(sizes) <= ATTRIBUTION_BATCH
+    assert len(sizes) <= images * 15 * 15 / ATTRIBUTION_BATCH * 1.4 + 2
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -13,10 +13,12 @@ from scipy import stats
 
 from deepenough import DeepenoughError
 from deepenough.cli.app import cli
-from deepenough.lab import CLAIMS, run
-from deepenough.lab.record import CONTRADICTED, NOT_SHOWN, SUPPORTED, Effect, Record, verdict
+from deepenough.lab import CLAIMS, Scale, run_experiment
+from deepenough.lab.record import CONTRADICTED, NOT_SHOWN, SUPPORTED, Effect, LabRecord, overall_verdict
 
 pytestmark = pytest.mark.seconds(60)
+
+SMALL = Scale(seeds=2, quick=True, limit=60)
 
 
 @pytest.fixture
@@ -24,12 +26,12 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """An epoch each, networks of few layers."""
     from dataclasses import replace
 
-    from deepenough.lab.bench import Bench
     from deepenough.lab.claims import approximation, augmentation, degradation, learned_features, vanishing_gradient
+    from deepenough.lab.trials import Trials
 
-    usual: Any = Bench.whole_recipe
-    for name in ("recipe", "whole_recipe"):
-        monkeypatch.setattr(Bench, name, property(lambda self: replace(usual.fget(self), epochs=1)))
+    usual: Any = Trials.full_recipe
+    for name in ("recipe", "full_recipe"):
+        monkeypatch.setattr(Trials, name, property(lambda self: replace(usual.fget(self), epochs=1)))
     monkeypatch.setattr(degradation, "DEPTHS", (5, 7))
     for claim in (augmentation, learned_features):
         monkeypatch.setattr(claim, "SIZES", (20,))
@@ -40,13 +42,13 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", CLAIMS)
 @pytest.mark.usefixtures("tiny", "_forked_workers")
 def test_every_experiment_leaves_a_record(name: str, shapes: Path, tmp_path: Path) -> None:
-    record, page = run(name, shapes, seeds=2, quick=True, limit=60, out=tmp_path / name)
-    again = Record.model_validate_json((tmp_path / name / "record.json").read_text())
+    record, page = run_experiment(name, shapes, scale=SMALL, out=tmp_path / name)
+    again = LabRecord.model_validate_json((tmp_path / name / "record.json").read_text())
     assert again == record
     assert record.verdict in (SUPPORTED, NOT_SHOWN, CONTRADICTED)
-    assert record.seen.effects
-    assert all(e.images is None or e.images > 1 for e in record.seen.effects)
-    for line in record.seen.lines:
+    assert record.result.effects
+    assert all(e.images is None or e.images > 1 for e in record.result.effects)
+    for line in record.result.lines:
         assert line.points
         places = [point.x for point in line.points if not isinstance(point.x, str)]
         assert places == sorted(places)  # a line runs one way
@@ -55,20 +57,20 @@ def test_every_experiment_leaves_a_record(name: str, shapes: Path, tmp_path: Pat
             assert point.kind == "measured" or len(point.values) == 1
             assert np.isfinite(point.values).all()
     assert record.claim in page.read_text()
-    with pytest.raises(DeepenoughError, match="there already"):
-        run(name, shapes, seeds=2, quick=True, limit=60, out=tmp_path / name)
+    with pytest.raises(DeepenoughError, match="already holds an experiment"):
+        run_experiment(name, shapes, scale=SMALL, out=tmp_path / name)
 
 
 def test_pages_say_what_was_looked_at(shapes: Path, tmp_path: Path) -> None:
-    record, page = run("vanishing-gradient", shapes, seeds=2, quick=True, limit=60, out=tmp_path / "v")
+    record, page = run_experiment("vanishing-gradient", shapes, scale=SMALL, out=tmp_path / "v")
     assert "images a seed, before any training" in record.data
     assert "Geometric mean of" in page.read_text()
 
 
 @pytest.mark.parametrize("name", ["augmentation", "learned-features"])
 def test_too_few_images_to_compare_sizes_are_refused(name: str, shapes: Path, tmp_path: Path) -> None:
-    with pytest.raises(DeepenoughError, match=r"compares \d+ training images with more, and there are 60 in all"):
-        run(name, shapes, seeds=2, quick=True, limit=60, out=tmp_path)
+    with pytest.raises(DeepenoughError, match=r"compares \d+ training images with more, and there are only 60"):
+        run_experiment(name, shapes, scale=SMALL, out=tmp_path)
 
 
 def test_claims_are_listed_and_misspelt() -> None:
@@ -76,7 +78,7 @@ def test_claims_are_listed_and_misspelt() -> None:
     assert all(name in listed for name in CLAIMS)
     assert len(CLAIMS) == 14
     with pytest.raises(DeepenoughError, match="nearest are degradation"):
-        run("degredation")
+        run_experiment("degredation")
 
 
 def test_verdicts_follow_from_intervals() -> None:
@@ -87,18 +89,18 @@ def test_verdicts_follow_from_intervals() -> None:
     low, high = Effect(what="", values=up).interval
     assert (low, high) == pytest.approx(stats.t.interval(0.95, 2, np.mean(up), stats.sem(up)))
     made = {word: Effect(what="", values=v) for word, v in ((SUPPORTED, up), (NOT_SHOWN, flat), (CONTRADICTED, down))}
-    assert verdict([made[SUPPORTED], made[NOT_SHOWN]]) == NOT_SHOWN
-    assert verdict([made[SUPPORTED], made[CONTRADICTED], made[NOT_SHOWN]]) == CONTRADICTED
+    assert overall_verdict([made[SUPPORTED], made[NOT_SHOWN]]) == NOT_SHOWN
+    assert overall_verdict([made[SUPPORTED], made[CONTRADICTED], made[NOT_SHOWN]]) == CONTRADICTED
 
 
 def test_a_stopped_experiment_takes_up_its_trainings(shapes: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    first, _ = run("deeper", shapes, seeds=2, quick=True, limit=60, out=tmp_path)
+    first, _ = run_experiment("deeper", shapes, scale=SMALL, out=tmp_path)
     (tmp_path / "record.json").unlink()
     from deepenough.training.loop import TrainingLoop
 
     monkeypatch.setattr(TrainingLoop, "run", lambda *given: pytest.fail("it trains again"))
-    second, _ = run("deeper", shapes, seeds=2, quick=True, limit=60, out=tmp_path)
-    assert second.seen == first.seen
+    second, _ = run_experiment("deeper", shapes, scale=SMALL, out=tmp_path)
+    assert second.result == first.result
 
 
 def test_experiments_are_small() -> None:
@@ -107,4 +109,4 @@ def test_experiments_are_small() -> None:
     for path in Path(str(claims.__file__)).parent.glob("*.py"):
         code = [line for line in path.read_text().splitlines() if line.strip() and not line.lstrip().startswith("#")]
         assert len(code) <= 80, path.name
-    json.dumps([claim.says for claim in CLAIMS.values()])
+    json.dumps([claim.text for claim in CLAIMS.values()])

@@ -14,17 +14,28 @@ import pytest
 from deepenough.data.augment import Augment
 from deepenough.data.images import prepare
 from deepenough.data.sources import open_source
-from deepenough.lab.bench import Bench, left_out
-from deepenough.lab.page import bounds, render
-from deepenough.lab.record import CONTRADICTED, NOT_SHOWN, SUPPORTED, Effect, Hits, Line, Point, Record, Seen, judged
-from deepenough.lab.record import verdict as verdict_of
-from deepenough.lab.run import experiment
+from deepenough.lab.page import bounds, render_experiment
+from deepenough.lab.record import (
+    CONTRADICTED,
+    NOT_SHOWN,
+    SUPPORTED,
+    Effect,
+    LabRecord,
+    Line,
+    Point,
+    Result,
+    SeedHits,
+    overall_verdict,
+    sampling_error,
+)
+from deepenough.lab.run import measurement
+from deepenough.lab.trials import Trials, leave_one_seed_out
 from deepenough.nets import depth
 
 SEEDS, IMAGES = 3, 2_000
 
 
-def drawn(accuracy: float, images: int = IMAGES, seeds: int = SEEDS, draw: int = 0) -> Hits:
+def drawn(accuracy: float, images: int = IMAGES, seeds: int = SEEDS, draw: int = 0) -> SeedHits:
     """Hits of networks of this accuracy; with the same draw, the better is right wherever the worse is."""
     return (np.random.default_rng(draw).random((seeds, images)) < accuracy).astype(float)
 
@@ -32,7 +43,7 @@ def drawn(accuracy: float, images: int = IMAGES, seeds: int = SEEDS, draw: int =
 def test_few_images_show_nothing_however_much_seeds_agree() -> None:
     worse = np.zeros((2, 14))
     worse[:, :2] = -1  # both seeds lose the same two images
-    effect = Effect(what="", **judged(worse))
+    effect = Effect.from_hits(worse, what="")
     assert effect.values == pytest.approx([-1 / 7, -1 / 7])
     low, high = effect.interval
     assert low < -0.3
@@ -41,18 +52,18 @@ def test_few_images_show_nothing_however_much_seeds_agree() -> None:
 
 
 @pytest.mark.parametrize("hits", [np.zeros((3, 50)), np.ones((3, 50)), -np.ones((2, 1))])
-def test_no_interval_of_an_accuracy_has_width_zero(hits: Hits) -> None:
-    low, high = Point(x=0, **judged(hits)).interval
+def test_no_interval_of_an_accuracy_has_width_zero(hits: SeedHits) -> None:
+    low, high = Point.from_hits(hits, x=0).interval
     assert low < hits.mean() < high
 
 
 def test_many_images_show_what_is_there() -> None:
-    better = Effect(what="", **judged(drawn(0.9) - drawn(0.8)))
+    better = Effect.from_hits(drawn(0.9) - drawn(0.8), what="")
     assert better.verdict == SUPPORTED
-    assert Effect(what="", **judged(drawn(0.8) - drawn(0.9))).verdict == CONTRADICTED
+    assert Effect.from_hits(drawn(0.8) - drawn(0.9), what="").verdict == CONTRADICTED
     same = drawn(0.9) - drawn(0.9)
-    assert Effect(what="", **judged(same)).verdict == NOT_SHOWN
-    assert Effect(what="", bound=-0.01, **judged(same)).verdict == SUPPORTED
+    assert Effect.from_hits(same, what="").verdict == NOT_SHOWN
+    assert Effect.from_hits(same, what="", bound=-0.01).verdict == SUPPORTED
     low, high = better.interval
     assert 0.01 < high - low < 0.1
     assert better.images == IMAGES
@@ -64,15 +75,15 @@ def test_counted_numbers_have_no_interval() -> None:
     assert (saved.verdict, bounds(saved)) == (SUPPORTED, "exact")
     assert Effect(what="", values=[-1.0], bound=-1, kind="counted").verdict == NOT_SHOWN
     assert bounds(Point(x=8, values=[0.79], kind="published")) == "as published"
-    assert bounds(Point(x=8, values=[0.79])) == "one seed: none"
+    assert bounds(Point(x=8, values=[0.79])) == "none (one seed)"
 
 
 def test_parts_on_different_images_add_their_errors() -> None:
     one, other = drawn(0.5, 400), drawn(0.5, 100, draw=1)
-    both = judged(one, -other)
-    assert both["values"] == pytest.approx(one.mean(axis=1) - other.mean(axis=1))
-    assert both["error"] == pytest.approx(math.hypot(judged(one)["error"], judged(other)["error"]))
-    assert both["images"] == 100
+    both = Effect.from_hits(one, -other, what="")
+    assert both.values == pytest.approx(one.mean(axis=1) - other.mean(axis=1))
+    assert both.error == pytest.approx(math.hypot(sampling_error(one), sampling_error(other)))
+    assert both.images == 100
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
@@ -80,7 +91,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     for _ in range(tries):  # two networks: seeds, images and both together make them differ
         seeds, images = random.normal(0, 0.02, (2, SEEDS, 1)), random.normal(0, 0.2, (2, 1, 150))
         one, other = (random.random((2, SEEDS, 150)) < np.clip(0.6 + seeds + images, 0, 1)).astype(float)
-        low, high = Effect(what="", **judged(one - other)).interval
+        low, high = Effect.from_hits(one - other, what="").interval
         held += low <= 0 <= high
     assert held / tries > 0.93
 
@@ -89,12 +100,13 @@ def test_the_best_of_much_noise_is_no_better_than_the_worst() -> None:
     found = []
     for turn in range(40):
         tried = [drawn(0.8, 200, draw=100 * turn + number) for number in range(11)]
-        found.append((left_out(tried, np.argmax) - left_out(tried, np.argmin)).mean())
+        found.append((leave_one_seed_out(tried, np.argmax) - leave_one_seed_out(tried, np.argmin)).mean())
         assert np.max([t.mean() for t in tried]) > 0.8  # while the best, as chosen, looks good
     assert abs(np.mean(found)) < 0.01
     good = [drawn(0.5), drawn(0.9), drawn(0.7)]
-    assert left_out(good, np.argmax) == pytest.approx(drawn(0.9))
-    assert left_out([drawn(0.5, seeds=1), drawn(0.9, seeds=1)], np.argmin) == pytest.approx(drawn(0.5, seeds=1))
+    assert leave_one_seed_out(good, np.argmax) == pytest.approx(drawn(0.9))
+    single = [drawn(0.5, seeds=1), drawn(0.9, seeds=1)]
+    assert leave_one_seed_out(single, np.argmin) == pytest.approx(single[0])
 
 
 def grows(network: Any, **_: Any) -> float:
@@ -168,36 +180,36 @@ def test_effects_point_the_right_way(
 ) -> None:
     from deepenough.lab.claims import augmentation
 
-    def hits(self: Bench, network: Any, *, recipe: Any = None, count: Any = None, training: bool = False) -> Hits:
+    def hits(self: Trials, network: Any, *, recipe: Any = None, count: Any = None, training: bool = False) -> SeedHits:
         return drawn(accuracy(network, recipe=recipe or self.recipe, count=count, training=training))
 
     monkeypatch.setattr(augmentation, "SIZES", (20,))
-    monkeypatch.setattr(Bench, "hits", hits)
-    monkeypatch.setattr(Bench, "train", lambda *_, **__: SimpleNamespace(lr=0.1, seconds=1.0))
-    seen = experiment(name)(Bench(prepare(open_source(shapes)), tuple(range(SEEDS)), True, tmp_path))
-    assert verdict_of(seen.effects) == expected, [(e.what, e.mean, e.interval) for e in seen.effects]
+    monkeypatch.setattr(Trials, "hits", hits)
+    monkeypatch.setattr(Trials, "train", lambda *_, **__: SimpleNamespace(lr=0.1, seconds=1.0))
+    result = measurement(name)(Trials(prepare(open_source(shapes)), tuple(range(SEEDS)), True, tmp_path))
+    assert overall_verdict(result.effects) == expected, [(e.what, e.mean, e.interval) for e in result.effects]
 
 
 def test_a_page_warns_where_few_images_judge() -> None:
-    def record(images: int) -> Record:
-        effect = Effect(what="more", **judged(drawn(0.9, images) - drawn(0.5, images)))
-        point = Point(x=1, **judged(drawn(0.9, images)))
-        seen = Seen(x="depth", y="accuracy", lines=[Line(name="here", points=[point])], effects=[effect])
-        return Record(
+    def record(images: int) -> LabRecord:
+        effect = Effect.from_hits(drawn(0.9, images) - drawn(0.5, images), what="more")
+        point = Point.from_hits(drawn(0.9, images), x=1)
+        result = Result(x="depth", y="accuracy", lines=[Line(name="here", points=[point])], effects=[effect])
+        return LabRecord(
             name="deeper",
             claim="more is more",
             data="shapes",
             quick=True,
             seeds=[0, 1, 2],
-            seen=seen,
+            result=result,
             verdict=effect.verdict,
             seconds=1.0,
             environment={},
         )
 
     few, many = record(14), record(2_000)
-    assert "Only 14 images judge" in few.cautions[0]
-    assert few.cautions[0] in render(few)
+    assert "Only 14 images are judged" in few.cautions[0]
+    assert few.cautions[0] in render_experiment(few)
     assert not many.cautions
-    assert "Only" not in render(many).partition("<script")[0]
-    assert "other images than these 2,000 would judge them otherwise" in render(many)
+    assert "Only" not in render_experiment(many).partition("<script")[0]
+    assert "other images than these 2,000, which would judge them otherwise" in render_experiment(many)

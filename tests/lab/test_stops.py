@@ -17,9 +17,9 @@ from forkserver import PIPE, STDOUT, ForkServer
 from deepenough import DeepenoughError
 from deepenough.data.images import prepare
 from deepenough.data.sources import open_source
-from deepenough.lab.bench import Bench
-from deepenough.lab.run import experiment
-from deepenough.lab.workers import side_by_side
+from deepenough.lab.run import measurement
+from deepenough.lab.trials import Trials
+from deepenough.lab.workers import call_in_parallel
 from deepenough.training.interrupt import Interrupted
 
 pytestmark = pytest.mark.seconds(40)
@@ -29,10 +29,10 @@ pytestmark = pytest.mark.seconds(40)
 @pytest.mark.parametrize("name", ["approximation", "batch-and-devices", "vanishing-gradient", "hierarchy"])
 def test_a_stop_ends_an_experiment(name: str, shapes: Path, tmp_path: Path) -> None:
     images = prepare(open_source(shapes))
-    measure, asked = experiment(name), time.monotonic() + 1
-    bench = Bench(images, tuple(range(1_000)), False, tmp_path, stop=lambda: time.monotonic() > asked)
+    measure, asked = measurement(name), time.monotonic() + 1
+    trials = Trials(images, tuple(range(1_000)), False, tmp_path, stop=lambda: time.monotonic() > asked)
     with pytest.raises(Interrupted):
-        measure(bench)
+        measure(trials)
     assert time.monotonic() < asked + 60  # seconds, on a busy machine
     assert not active_children()
 
@@ -75,7 +75,7 @@ def alive(group: int) -> list[str]:
 
 
 def test_workers_answer_in_their_order() -> None:
-    assert side_by_side(operator.truediv, [(1, 2), (3, 4)], lambda: None) == [0.5, 0.75]
+    assert call_in_parallel(operator.truediv, [(1, 2), (3, 4)], lambda: None) == [0.5, 0.75]
 
 
 @pytest.mark.usefixtures("_forked_workers")
@@ -84,10 +84,10 @@ def test_workers_answer_in_their_order() -> None:
     [
         (time.sleep, [(600,), ("x",)], "process 1: TypeError: "),
         (operator.truediv, [(1, 0), (1, 1)], "process 0: ZeroDivisionError: division by zero"),
-        (os._exit, [(3,)], "process 0 ended without a word"),
+        (os._exit, [(3,)], "process 0 ended without a result"),
     ],
 )
 def test_an_error_in_a_worker_ends_all_of_them(target: Any, given: Any, said: str) -> None:
     with pytest.raises(DeepenoughError, match=said):
-        side_by_side(target, given, lambda: None)
+        call_in_parallel(target, given, lambda: None)
     assert not active_children()

@@ -98,7 +98,7 @@ def test_what_is_uploaded_is_bounded(finished: Path) -> None:
         stalled += [begin(port, "/predict", 1000) for _ in range(2)]
         soon(lambda: meter(url, "deepenough_uploads") == 4)
         answer = httpx2.post(f"{url}/predict", content=picture(), headers=RAW)
-        assert (answer.status_code, answer.json()["detail"][:28]) == (503, "4 uploads are under way alre")
+        assert (answer.status_code, answer.json()["detail"][:28]) == (503, "4 uploads are already under ")
         for each in stalled:
             each.close()
         soon(lambda: meter(url, "deepenough_uploads") == 0)
@@ -200,7 +200,7 @@ def test_heavier_work_goes_one_by_one_and_lets_questions_in() -> None:
             await asyncio.sleep(0.001)
         assert await asyncio.gather(batcher.ask(1), batcher.ask(2)) == [2, 4]  # while a is worked on
         jobs[1].cancel()
-        with pytest.raises(FullError, match="no turn"):
+        with pytest.raises(FullError, match="other explanations took all"):
             await batcher.alone(long("e"), patience=0.05)
         with pytest.raises(RefusedError, match="503"):
             await Batcher[int, int](lambda numbers: numbers, 9).alone(lambda pause: time.sleep(0.2), computing=0.05)

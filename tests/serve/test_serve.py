@@ -149,7 +149,7 @@ def test_health_is_about_the_model(finished: Path, monkeypatch: pytest.MonkeyPat
         held = threading.Event()
         assert client.portal is not None
         waiting = client.portal.start_task_soon(service.batcher.alone, lambda pause: held.wait(30))
-        monkeypatch.setattr("deepenough.serve.app.STUCK", 0.05)
+        monkeypatch.setattr("deepenough.serve.service.STUCK", 0.05)
         until = time.monotonic() + 20
         while (answer := client.get("/health")).status_code == 200:
             assert time.monotonic() < until
@@ -194,9 +194,9 @@ def png(side: int, noise: bool = False) -> bytes:
 @pytest.mark.parametrize(
     ("content", "status", "code", "told"),
     [
-        (b"", 400, "no-image", "no image came"),
-        (b"just words", 415, "not-an-image", "no image that can be read"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 415, "not-an-image", "no image that can be read"),
+        (b"", 400, "no-image", "no image was sent"),
+        (b"just words", 415, "not-an-image", "not an image that can be read"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", 415, "not-an-image", "not an image that can be read"),
         (png(16)[:-30], 422, "damaged", "cannot be decoded"),
         (png(4), 422, "tiny", "under 8 pixels"),
         (png(120), 413, "too-many-pixels", "more than 10,000 pixels"),
@@ -219,7 +219,7 @@ def test_files_are_counted_and_named(strict: TestClient) -> None:
     answer = strict.post("/predict", files=[fine, ("file", ("../../b.txt", b"words"))])
     assert answer.status_code == 415
     assert answer.json()["detail"].startswith("../../b.txt: ")
-    assert refused(strict.post("/explain", files=[fine] * 2)) == (400, "too-many-files", "2 files came; send one")
+    assert refused(strict.post("/explain", files=[fine] * 2)) == (400, "too-many-files", "2 files were sent; send one")
     answer = strict.post("/predict", content=b"x", headers={"Content-Type": "multipart/form-data"})
     assert refused(answer) == (400, "bad-request", "Missing boundary in multipart")
     assert refused(strict.post("/explain?class=dragon", content=png(16), headers=RAW))[:2] == (404, "unknown-class")

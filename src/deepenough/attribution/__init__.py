@@ -1,3 +1,3 @@
-"""Where in an image the evidence for a class lies."""
+"""The evidence for a class in an image."""
 
 METHODS = ("gradcam", "integrated-gradients", "occlusion")

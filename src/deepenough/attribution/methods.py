@@ -1,4 +1,4 @@
-"""Where in an image the evidence for a class lies, by three methods of Captum's."""
+"""The evidence for a class in an image, by three methods of Captum's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deepenough.model import Model
 from deepenough.nets import Network
 from deepenough.nets.shapes import visits
 
-BATCH = 32  # images that go through the network at once, covered ones too: on a CPU more are no faster
+ATTRIBUTION_BATCH = 32  # images that go through the network at once, covered ones too: on a CPU more are no faster
 STEPS, MOST_STEPS = 32, 1024  # of integrated gradients
 COMPLETE = 0.01  # of the difference of logits: what the sum of integrated gradients may be off by
 WINDOWS = 8  # occluding windows along the shorter side; they overlap by half
@@ -29,7 +29,7 @@ def heat(
     method: str = "gradcam",
     layer: str | None = None,
 ) -> npt.NDArray[np.float32]:
-    """How much every pixel speaks for a class: float32 (N, H, W), of preprocessed `pixels` uint8 (N, H, W, C).
+    """Compute how much every pixel speaks for a class: float32 (N, H, W), of preprocessed `pixels` uint8 (N, H, W, C).
 
     `targets` are the numbers of the classes, one for each image. The methods:
 
@@ -45,14 +45,14 @@ def heat(
         raise unknown("method", method, METHODS)
     if layer is not None and method != "gradcam":
         raise DeepenoughError(f"--layer {layer}: only gradcam looks at a layer; leave it out for {method}")
-    if not available():
+    if not has_captum():
         raise DeepenoughError("explanations need Captum: pip install 'deepenough[explain]'")
     layer = map_layer(model.network, layer) if method == "gradcam" else None
     wanted = torch.as_tensor(np.asarray(targets, np.int64), device=model.device)
     found = [np.empty((0, *pixels.shape[1:3]), np.float32)]
-    for start in range(0, len(pixels), BATCH):
-        images = model.inputs(pixels[start : start + BATCH])
-        target = wanted[start : start + BATCH]
+    for start in range(0, len(pixels), ATTRIBUTION_BATCH):
+        images = model.inputs(pixels[start : start + ATTRIBUTION_BATCH])
+        target = wanted[start : start + ATTRIBUTION_BATCH]
         if method == "gradcam":
             values = gradcam(model, images, target, str(layer))
         elif method == "integrated-gradients":
@@ -75,19 +75,20 @@ def shortfall(
     difference of logits it is infinite, or 0 where the sum is 0 too.
     """
     wanted = torch.as_tensor(np.asarray(targets, np.int64), device=model.device)
-    spans = [np.empty(0)]
-    for start in range(0, len(pixels), BATCH):
-        images = model.inputs(pixels[start : start + BATCH])
-        spans.append(span(model, images, wanted[start : start + BATCH]).double().cpu().numpy())
-    wholes = np.concatenate(spans)
+    differences = [np.empty(0)]
+    for start in range(0, len(pixels), ATTRIBUTION_BATCH):
+        images = model.inputs(pixels[start : start + ATTRIBUTION_BATCH])
+        target = wanted[start : start + ATTRIBUTION_BATCH]
+        differences.append(logit_difference(model, images, target).double().cpu().numpy())
+    wholes = np.concatenate(differences)
     off = np.abs(found.sum(axis=(1, 2), dtype=np.float64) - wholes)
     shares = np.where(off > 0, np.inf, 0.0)
     np.divide(off, np.abs(wholes), out=shares, where=wholes != 0)
     return shares
 
 
-def available() -> bool:
-    """Whether Captum is here, which the methods come from."""
+def has_captum() -> bool:
+    """True where Captum is installed, which computes the methods."""
     return find_spec("captum") is not None
 
 
@@ -112,7 +113,7 @@ def gradcam(model: Model, images: torch.Tensor, target: torch.Tensor, layer: str
 
 
 @torch.no_grad()
-def span(model: Model, images: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+def logit_difference(model: Model, images: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """(N,): the logits of images less those of an image of the mean colour, which is zero for the network."""
     difference: torch.Tensor = model.module(images) - model.module(torch.zeros_like(images[:1]))
     return difference.gather(1, target[:, None])[:, 0]
@@ -123,13 +124,13 @@ def integrated_gradients(model: Model, images: torch.Tensor, target: torch.Tenso
     from captum.attr import IntegratedGradients
 
     found: Any = IntegratedGradients(model.module)
-    whole = span(model, images, target)
+    whole = logit_difference(model, images, target)
     values = torch.zeros_like(images)
     open_ = torch.arange(len(images), device=images.device)
     steps = STEPS
     while len(open_):
         values[open_] = found.attribute(
-            images[open_], target=target[open_], n_steps=steps, internal_batch_size=max(BATCH, len(open_))
+            images[open_], target=target[open_], n_steps=steps, internal_batch_size=max(ATTRIBUTION_BATCH, len(open_))
         ).to(values.dtype)
         off = (values[open_].sum((1, 2, 3)) - whole[open_]).abs()
         open_ = open_[off > COMPLETE * whole[open_].abs()]
@@ -153,6 +154,6 @@ def occlusion(model: Model, images: torch.Tensor, target: torch.Tensor) -> torch
             target=target,
             sliding_window_shapes=(channels, side, side),
             strides=(channels, step, step),
-            perturbations_per_eval=max(BATCH // len(images), 1),
+            perturbations_per_eval=max(ATTRIBUTION_BATCH // len(images), 1),
         )
     return values[:, 0]  # a square covers all channels: the fall is one, and Captum repeats it on each of them

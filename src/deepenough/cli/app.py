@@ -1,4 +1,4 @@
-"""The command line: one file a command, read when the command is used or listed."""
+"""The program `deepenough`; the module of a command is imported when the command is used or listed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(f"deepenough.cli.{cmd_name}"), cmd_name)
+        command: click.Command = getattr(import_module(f"deepenough.cli.{cmd_name}"), f"{cmd_name}_command")
         return command
 
     def resolve_command(

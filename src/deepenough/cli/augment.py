@@ -8,11 +8,10 @@ from typing import Any
 
 import click
 
-from deepenough.cli.options import data_argument, from_schema, given
+from deepenough.cli.options import data_argument, from_schema, given, out_option
+from deepenough.cli.types import PICTURE_SUFFIXES
 from deepenough.errors import DeepenoughError
 from deepenough.schema import Section
-
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 @click.command()
@@ -25,14 +24,14 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp")
     seed={"help": "Seed of the drawn images and of their augmentation."},
     size={"otherwise": "their own where all have the same, up to 64; else 64"},
 )
-@click.option("--out", type=click.Path(path_type=Path), metavar="PATH", help="The picture; with --times a folder.")
+@out_option("PATH", "The picture; with --times a folder.")
 @click.option(
     "--times",
     type=click.IntRange(min=1),
     metavar="N",
     help="Write the training images, each augmented this many times.",
 )
-def augment(data: str | None, out: Path | None, times: int | None, **options: Any) -> None:
+def augment_command(data: str | None, out: Path | None, times: int | None, **options: Any) -> None:
     """Draw originals beside their augmentations, or write an enlarged data set."""
     from deepenough.cli.console import Console
     from deepenough.data.augment import Augment
@@ -49,13 +48,13 @@ def augment(data: str | None, out: Path | None, times: int | None, **options: An
         policy = replace(Augment.named(strength, images.mirror), **options)
         if times is None:
             path = out or Path(f"{Path(source.name).stem or 'images'}-augmented.png")
-            if path.suffix.lower() not in PICTURES:
-                raise DeepenoughError(f"--out {path}: expected a picture, as {path.name or 'sheet'}.png")
+            if path.suffix.lower() not in PICTURE_SUFFIXES:
+                raise DeepenoughError(f"--out {path}: expected a picture, such as {path.name or 'sheet'}.png")
             contact_sheet(images, policy, seed=seed).save(path)
             console.line(f"picture: {path}")
             return
         if out is None:
-            raise DeepenoughError("--times needs --out DIR, the folder for the enlarged data set")
+            raise DeepenoughError("--times needs --out FOLDER, for the enlarged data set")
         with bars.task("writing images") as advance:
             count = enlarge(images, policy, times, out, seed, progress=advance)
     console.line(f"{count:,} images: {out}")

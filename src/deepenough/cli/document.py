@@ -10,7 +10,7 @@ import click
 from deepenough.cli.app import cli
 from deepenough.cli.options import Sectioned
 
-HEAD = """# Commands and options
+_HEAD = """# Commands and options
 
 Written by `python -m deepenough.cli.document > docs/options.md`, from the commands and the fields of `Options`,
 `Recipe` and `Augment`. In Python, `deepenough.fit` and `deepenough.plan` take the same options as keywords, with `_`
@@ -18,19 +18,21 @@ for `-` (`--compile` is `compiled`), times in seconds and sizes in bytes. Every 
 """
 
 
-def page() -> str:
+def options_page() -> str:
     """The page in Markdown."""
     root = click.Context(cli, info_name="deepenough")
     commands = ((name, cli.get_command(root, name)) for name in cli.list_commands(root))
-    return "\n".join([HEAD, *(line for name, command in commands if command for line in _told(name, command, root))])
+    return "\n".join(
+        [_HEAD, *(line for name, command in commands if command for line in _describe(name, command, root))]
+    )
 
 
-def _told(name: str, command: click.Command, parent: click.Context) -> Iterator[str]:
+def _describe(name: str, command: click.Command, parent: click.Context) -> Iterator[str]:
     ctx = click.Context(command, info_name=name, parent=parent)
     if isinstance(command, click.Group):
         for inner in command.list_commands(ctx):
             found = command.get_command(ctx, inner)
-            yield from _told(inner, found, ctx) if found else ()
+            yield from _describe(inner, found, ctx) if found else ()
         return
     usage = " ".join([ctx.command_path, *command.collect_usage_pieces(ctx)])
     yield from (f"## {ctx.command_path}", "", f"`{usage}`", "", cleandoc(command.help or ""), "")
@@ -56,4 +58,4 @@ def _table(heading: str, rows: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    click.echo(page(), nl=False)
+    click.echo(options_page(), nl=False)

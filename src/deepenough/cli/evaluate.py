@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from deepenough.cli.options import data_argument, run_argument
+from deepenough.cli.options import data_argument, json_option, run_argument
 
 
 @click.command()
@@ -17,17 +17,17 @@ from deepenough.cli.options import data_argument, run_argument
     metavar="SPLIT",
     help="Images to use: train, validation, test or all.  [default: test where there is one, else all]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print all metrics as JSON.")
-def evaluate(run: Path, data: str, split: str | None, as_json: bool) -> None:
+@json_option("Print all metrics as JSON.")
+def evaluate_command(run: Path, data: str, split: str | None, as_json: bool) -> None:
     """Measure the model of a run on labelled images."""
     from deepenough.cli.console import Console
-    from deepenough.evaluation.evaluate import evaluate as measure
+    from deepenough.evaluation.evaluate import evaluate
     from deepenough.model import load
     from deepenough.report.tables import metrics_table
 
     console = Console()
     with console.bars() as bars:
-        metrics, left_out = measure(run, data, split=split, reporter=bars)
+        metrics, left_out = evaluate(run, data, split=split, reporter=bars)
     for line in left_out:
         console.problem(f"left out: {line}")
     if as_json:

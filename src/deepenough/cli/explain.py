@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepenough.attribution import METHODS
-from deepenough.cli.options import images_argument, run_argument
+from deepenough.cli.exit_status import ExitStatus
+from deepenough.cli.options import images_argument, out_option, run_argument, top_option
+from deepenough.cli.types import PICTURE_SUFFIXES
 from deepenough.errors import DeepenoughError
 
 if TYPE_CHECKING:
@@ -18,9 +20,7 @@ if TYPE_CHECKING:
 
     from deepenough.explain.explanation import Explanation
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
-TOGETHER = 24  # explanations in one picture
-SOME_FAILED = 1
+MOST_STACKED = 24  # explanations in one picture
 
 
 @click.command()
@@ -36,14 +36,10 @@ SOME_FAILED = 1
 @click.option("--layer", metavar="PATH", help="For gradcam: the path of a layer, as `deepenough nets` lists them.")
 @click.option("--truth", metavar="CLASS", help="The right class.  [default: the images' folder, if it is a class]")
 @click.option("--class", "target", metavar="CLASS", help="Class whose heatmap to show.  [default: the predicted class]")
-@click.option(
-    "--top", type=click.IntRange(min=1), default=5, show_default=True, metavar="N", help="Number of classes to show."
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path), metavar="FILE", help="Picture to write, or a folder for several."
-)
+@top_option
+@out_option("FILE", "Picture to write, or a folder for several.")
 @click.pass_context
-def explain(ctx: click.Context, /, run: Path, images: tuple[str, ...], **options: Any) -> None:
+def explain_command(ctx: click.Context, /, run: Path, images: tuple[str, ...], **options: Any) -> None:
     """Show which parts of an image speak for its class.
 
     Draws the image, a heatmap over it and the most probable classes; for a wrong answer also the heatmap for the right
@@ -66,9 +62,9 @@ def explain_images(
     console, paths = Console(), list(files(images))
     if out is None:
         out = Path(f"{paths[0].stem}-explained.png" if len(paths) == 1 else "explained")
-    together = out.suffix.lower() in PICTURES and not out.is_dir()
-    written = [out] if together else [out / f"{number:03}-{path.stem}.png" for number, path in enumerate(paths)]
-    check(out, written, paths, together)
+    stacked = out.suffix.lower() in PICTURE_SUFFIXES and not out.is_dir()
+    written = [out] if stacked else [out / f"{number:03}-{path.stem}.png" for number, path in enumerate(paths)]
+    check_out(out, written, paths, stacked)
     pictures = []
     failed = 0
     for number, path in enumerate(paths):
@@ -79,67 +75,67 @@ def explain_images(
             console.problem(f"{path}: {error}")
             failed += 1
             continue
-        console.line(sentence(path, found))
-        if together:
+        console.line(answer_line(path, found))
+        if stacked:
             pictures.append(found.picture())
         else:
             out.mkdir(parents=True, exist_ok=True)
             found.picture().save(written[number])
-    if together and pictures:
-        stacked(pictures).save(out)
+    if stacked and pictures:
+        stack(pictures).save(out)
     if failed < len(paths):
-        kind = "picture" if together else "pictures"
+        kind = "picture" if stacked else "pictures"
         console.line(f"{kind}: {out}")
-    return SOME_FAILED if failed else 0
+    return ExitStatus.FAILED if failed else ExitStatus.DONE
 
 
-def check(out: Path, written: Sequence[Path], images: Sequence[Path], together: bool) -> None:
+def check_out(out: Path, written: Sequence[Path], images: Sequence[Path], stacked: bool) -> None:
     """Raise the error for an `--out` where the files `written` can't or mustn't be, before any work is done for it."""
     from PIL import Image
 
-    if together and len(images) > TOGETHER:
+    if stacked and len(images) > MOST_STACKED:
         raise DeepenoughError(
-            f"--out {out}: {len(images)} images are too many for one picture, at most {TOGETHER}; give a folder"
+            f"--out {out}: {len(images)} images do not fit in one picture, {MOST_STACKED} do; name a folder instead"
         )
     ending = out.suffix.lower()
-    if not together and not out.is_dir() and ending in {*Image.registered_extensions(), ".svg"}:
+    if not stacked and not out.is_dir() and ending in {*Image.registered_extensions(), ".svg"}:
         raise DeepenoughError(
-            f"--out {out}: pictures can't be written as {ending}; end the name with {', '.join(PICTURES)}, or name a "
-            "folder"
+            f"--out {out}: pictures can't be written as {ending}; end the name with {', '.join(PICTURE_SUFFIXES)}, "
+            "or name a folder"
         )
-    if together and not out.parent.exists():
-        raise DeepenoughError(f"--out {out}: there is no folder {out.parent}; make it first, or name another")
-    folder = out.parent if together else next(place for place in (out, *out.parents) if place.exists())
+    if stacked and not out.parent.exists():
+        raise DeepenoughError(f"--out {out}: there is no folder {out.parent}; create it first, or name another")
+    folder = out.parent if stacked else next(place for place in (out, *out.parents) if place.exists())
     if not folder.is_dir():
         raise DeepenoughError(f"--out {out}: {folder} is a file; name a picture (.png, .jpg) or another folder")
     if not os.access(folder, os.W_OK):
         raise DeepenoughError(f"--out {out}: {folder} can't be written to; name another folder")
-    given = {identity(image) for image in images if image.exists()}
+    given = {file_identity(image) for image in images if image.exists()}
     for file in written:
-        if file.exists() and identity(file) in given:
-            raise DeepenoughError(f"--out {out}: {file} is one of the images, and would be lost; name another")
+        if file.exists() and file_identity(file) in given:
+            raise DeepenoughError(f"--out {out}: {file} is one of the images and would be overwritten; name another")
 
 
-def identity(path: Path) -> tuple[int, int]:
-    """What tells a file from every other, whatever it is called."""
+def file_identity(path: Path) -> tuple[int, int]:
+    """Device and inode, which are the same for all names of a file."""
     status = path.stat()
     return status.st_dev, status.st_ino
 
 
-def sentence(path: Path, found: Explanation) -> str:
+def answer_line(path: Path, found: Explanation) -> str:
     """One image's answer in a line."""
-    from deepenough.explain.explanation import share
+    from deepenough.explain.explanation import share_text
 
     answer = f"{path}: {found.prediction.label} {found.prediction.confidence:.1%}"
     if found.wrong:
-        answer += f", and it is {found.truth}"
+        answer += f", but it is {found.truth}"
     for label, off in found.inexact.items():
-        answer += f"; the integrated gradients for {label} miss the difference of logits by {share(off)}"
+        answer += f"; the integrated gradients for {label} miss the difference of logits by {share_text(off)}"
     return answer
 
 
-def stacked(pictures: list[Image.Image]) -> Image.Image:
-    """Pictures under each other."""
+def stack(pictures: list[Image.Image]) -> Image.Image:
+    """Stack pictures under each other."""
     from PIL import Image
 
     sheet = Image.new("RGB", (max(p.width for p in pictures), sum(p.height for p in pictures)), "white")

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
+from deepenough.cli.exit_status import ExitStatus
 from deepenough.cli.options import InSection, Sectioned, data_argument, from_schema, given
 from deepenough.errors import DeepenoughError
 from deepenough.schema import Section
 
-NOT_MET = 3
 WITH_RESUME = ("resumed", "ray", "processes")
 
 
@@ -57,7 +57,7 @@ WITH_RESUME = ("resumed", "ray", "processes")
     otherwise="1",
 )
 @click.pass_context
-def fit(ctx: click.Context, /, data: str | None, resumed: Path | None, **options: Any) -> None:
+def fit_command(ctx: click.Context, /, data: str | None, resumed: Path | None, **options: Any) -> None:
     """Find the shallowest network that does the task.
 
     Shows the evidence, and keeps the model, a record and a report in the folder of the run. Ctrl-C loses nothing:
@@ -67,14 +67,14 @@ def fit(ctx: click.Context, /, data: str | None, resumed: Path | None, **options
         too_many = [p.opts[0] for p in ctx.command.params if _given(ctx, p) and p.name not in WITH_RESUME]
         if too_many:
             raise DeepenoughError(f"--resume takes everything from the run; leave out {', '.join(too_many)}")
-    ctx.exit(run(data, resumed, **given(options)))
+    ctx.exit(run_fit(data, resumed, **given(options)))
 
 
 def _given(ctx: click.Context, parameter: click.Parameter) -> bool:
     return ctx.get_parameter_source(parameter.name or "") == click.core.ParameterSource.COMMANDLINE
 
 
-def run(data: str | None, resumed: Path | None, **options: Any) -> int:
+def run_fit(data: str | None, resumed: Path | None, **options: Any) -> ExitStatus:
     """Run or resume a search, print its evidence; the exit status."""
     from deepenough.cli.console import Console
     from deepenough.distribution.torchrun import follows, launched
@@ -91,12 +91,14 @@ def run(data: str | None, resumed: Path | None, **options: Any) -> int:
         try:
             work()
         except EndedError:  # the leader has said why
-            return 1
-        return 0
+            return ExitStatus.FAILED
+        return ExitStatus.DONE
     console = Console()
     with console.bars() as bars:
         done = work(reporter=bars)
     console.out.print(evidence(done.record, width=console.out.width))
     console.line(f"report: {done.report}")
     console.line(f"predict: deepenough predict {done.folder} IMAGE...")
-    return 0 if done.met or launched() else NOT_MET  # torchrun would take it for a crash, and start again
+    if done.met or launched():  # torchrun would take another status for a crash, and start again
+        return ExitStatus.DONE
+    return ExitStatus.TARGET_NOT_MET

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from deepenough.cli.options import from_schema
+from deepenough.cli.options import from_schema, out_option
 
 
 @click.command()
@@ -20,25 +19,25 @@ from deepenough.cli.options import from_schema
 )
 @click.option("--quick", is_flag=True, help="Use few images, few epochs and narrow networks.")
 @from_schema("limit")
-@click.option(
-    "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Folder of the page.  [default: lab/NAME]"
-)
-def lab(name: str | None, data: str | None, **options: Any) -> None:
+@out_option("FOLDER", "Folder of the page.  [default: lab/NAME]")
+def lab_command(
+    name: str | None, data: str | None, seeds: int, quick: bool, limit: int | None, out: Path | None
+) -> None:
     """Test a common claim about depth on your images."""
     from deepenough.cli.console import Console
-    from deepenough.lab.page import bounds, shown
-    from deepenough.lab.run import CLAIMS, run
+    from deepenough.lab.page import bounds, number_text
+    from deepenough.lab.run import CLAIMS, Scale, run_experiment
 
     console = Console()
     if name is None:
         width = max(map(len, CLAIMS))
         for each, claim in CLAIMS.items():
-            console.line(f"{each:{width}}  {claim.says}")
+            console.line(f"{each:{width}}  {claim.text}")
         return
     with console.bars() as bars:
-        record, page = run(name, data, reporter=bars, **options)
+        record, page = run_experiment(name, data, scale=Scale(seeds, quick, limit), out=out, reporter=bars)
     lines = [f"{record.name}: {record.claim}"]
-    lines += [f"  {e.what}: {shown(e.mean)} ({bounds(e)}), {e.verdict}" for e in record.seen.effects]
+    lines += [f"  {e.what}: {number_text(e.mean)} ({bounds(e)}), {e.verdict}" for e in record.result.effects]
     lines += record.cautions
     for line in (*lines, f"{record.verdict}, on {record.data}", f"page: {page}"):
         console.line(line)

@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from deepenough.cli.options import from_schema
-from deepenough.cli.types import Shape
+from deepenough.cli.options import from_schema, json_option, network_options
 from deepenough.errors import DeepenoughError
 
 OF_A_NETWORK = {"depth": "--depth", "width": "--width", "classes": "--classes", "shape": "--input"}
@@ -22,11 +21,8 @@ OF_A_MEASUREMENT = ("weights", "network", "preprocess", "limit", "device")
     required=False,
     help="A network (alexnet, vgg16, googlenet, resnet50, ...), or a family with --depth and --width.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-@click.option("--input", "shape", type=Shape(), metavar="CxHxW", help="Image size, as 3x224x224.")
-@click.option("--classes", type=click.IntRange(min=1), metavar="N", help="Number of classes.")
-@click.option("--depth", type=int, metavar="N", help="Depth of a family's network.")
-@click.option("--width", type=float, metavar="FACTOR", help="Width factor of a family's network.")
+@json_option("Print JSON instead of a summary.")
+@network_options(shape="Image size, such as 3x224x224.", classes="Number of classes.")
 @click.option(
     "--evaluate",
     "images",
@@ -50,7 +46,7 @@ OF_A_MEASUREMENT = ("weights", "network", "preprocess", "limit", "device")
     device={"help": "With --evaluate: where to compute."},
     seed={"help": "With --limit: seed of the drawn images."},
 )
-def nets(name: str | None, images: Path | None, as_json: bool, **options: Any) -> None:
+def nets_command(name: str | None, images: Path | None, as_json: bool, **options: Any) -> None:
     """Show the published networks, or one network layer by layer.
 
     With --evaluate: the single-crop and ten-crop error of pretrained networks.
@@ -58,47 +54,50 @@ def nets(name: str | None, images: Path | None, as_json: bool, **options: Any) -
     of_a_network = {key: options.pop(key) for key in OF_A_NETWORK}
     if images is not None:
         if name is not None:
-            raise DeepenoughError(f"{name}: --evaluate measures what --weights name; leave the network out")
-        evaluate(images, as_json, **options)
+            raise DeepenoughError(f"{name}: --evaluate measures what --weights names; leave out the network")
+        _evaluate(images, as_json, **options)
         return
     for option in OF_A_MEASUREMENT:
         if options[option]:
-            raise DeepenoughError(f"--{option} says what --evaluate measures; give --evaluate IMAGENET_VAL too")
-    show(name, as_json, of_a_network)
+            raise DeepenoughError(f"--{option} is an option of --evaluate; give --evaluate IMAGENET_VAL too")
+    _show(name, as_json, of_a_network)
 
 
-def show(name: str | None, as_json: bool, options: dict[str, Any]) -> None:
+def _show(name: str | None, as_json: bool, options: dict[str, Any]) -> None:
     """Print the table of published networks, or one network's layers."""
     from deepenough.cli.console import Console
-    from deepenough.nets import summary as table
+    from deepenough.nets import summary
     from deepenough.nets.choose import choose
 
     if name is None:
         for key, option in OF_A_NETWORK.items():
             if options[key] is not None:
                 raise DeepenoughError(f"{option} needs a network: deepenough nets NAME {option} ...")
-        click.echo(json.dumps(table.eight_json(), indent=1)) if as_json else Console().out.print(table.eight_table())
+        if as_json:
+            click.echo(json.dumps(summary.eight_json(), indent=1))
+        else:
+            Console().out.print(summary.eight_table())
         return
     network = choose(name, **options)
     if as_json:
-        click.echo(json.dumps(table.network_json(network), indent=1))
+        click.echo(json.dumps(summary.network_json(network), indent=1))
     else:
-        Console().out.print(table.network_table(network))
+        Console().out.print(summary.network_table(network))
 
 
-def evaluate(folder: Path, as_json: bool, **options: Any) -> None:
+def _evaluate(folder: Path, as_json: bool, **options: Any) -> None:
     """Measure weights on ImageNet's validation images, and print them beside the published figures."""
     from deepenough.cli.console import Console
-    from deepenough.evaluation.imagenet_table import chosen, measure, table, to_json
+    from deepenough.evaluation.imagenet_table import chosen_weights, imagenet_table, measure_imagenet, to_json
 
     given, console = options["weights"], Console()
     how = {"limit": options["limit"], "seed": options["seed"] or 0, "device": options["device"] or "auto"}
     if not given:
         raise DeepenoughError("--evaluate needs --weights: torchvision or timm for all of theirs, a name, or a file")
     with console.bars() as bars:
-        weights = chosen(given, network=options["network"], preprocess=options["preprocess"], reporter=bars)
-        measured = list(measure(folder, weights, reporter=bars, **how))
+        weights = chosen_weights(given, network=options["network"], preprocess=options["preprocess"], reporter=bars)
+        measured = list(measure_imagenet(folder, weights, reporter=bars, **how))
     if as_json:
         click.echo(json.dumps(to_json(measured), indent=1))
     else:
-        console.out.print(table(measured))
+        console.out.print(imagenet_table(measured))

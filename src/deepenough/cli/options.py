@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from deepenough.cli.types import Size, Time
+from deepenough.cli.types import InputShape, Size, Time
 from deepenough.experiment.options import fit_options
 from deepenough.schema import Option, Section
 
-Function = Callable[..., Any]
+_Function = Callable[..., Any]
 COMMON = "Most used options"
 COLUMN = 30  # of the help texts
 TYPES: dict[str, Time | Size] = {"TIME": Time(), "SIZE": Size()}
@@ -64,7 +64,7 @@ class Sectioned(click.Command):
                 formatter.write_dl([(first.ljust(COLUMN), text) for first, text in rows], col_max=COLUMN)
 
 
-def from_schema(*names: str, **changes: dict[str, Any]) -> Callable[[Function], Function]:
+def from_schema(*names: str, **changes: dict[str, Any]) -> Callable[[_Function], _Function]:
     """Add the options of `fit` with these names to a command.
 
     Args:
@@ -74,7 +74,7 @@ def from_schema(*names: str, **changes: dict[str, Any]) -> Callable[[Function], 
     known = fit_options()
     wanted = {each.name: each for name in names for each in _named(name, known)}
 
-    def add(command: Function) -> Function:
+    def add(command: _Function) -> _Function:
         for name, each in reversed(wanted.items()):
             command = _parameter(each, dict(changes.get(name, {})))(command)
         return command
@@ -89,7 +89,7 @@ def _named(name: str, known: dict[str, Option]) -> Iterator[Option]:
         yield known[name]
 
 
-def _parameter(each: Option, changes: dict[str, Any]) -> Callable[[Function], Function]:
+def _parameter(each: Option, changes: dict[str, Any]) -> Callable[[_Function], _Function]:
     required = changes.pop("required", False)
     each = replace(each, **changes)
 
@@ -129,7 +129,41 @@ images_argument = click.argument(
 )
 
 
-def data_argument(help_text: str | None = None, *, required: bool = False) -> Callable[[Function], Function]:
+top_option = click.option(
+    "--top", type=click.IntRange(min=1), default=5, show_default=True, metavar="N", help="Number of classes to show."
+)
+
+
+def out_option(metavar: str, text: str) -> Callable[[_Function], _Function]:
+    """--out, a file or folder to write."""
+    return click.option("--out", type=click.Path(path_type=Path), metavar=metavar, help=text)
+
+
+def json_option(text: str) -> Callable[[_Function], _Function]:
+    """--json, for programs."""
+    return click.option("--json", "as_json", is_flag=True, help=text)
+
+
+def network_options(*, shape: str, classes: str | None = None) -> Callable[[_Function], _Function]:
+    """--input, --classes, --depth and --width, with the help texts of the first two; without one, no --classes."""
+    options = [
+        click.option("--input", "shape", type=InputShape(), metavar="CxHxW", help=shape),
+        click.option("--classes", type=click.IntRange(min=1), metavar="N", help=classes),
+        click.option("--depth", type=int, metavar="N", help="Depth of a family's network."),
+        click.option("--width", type=float, metavar="FACTOR", help="Width factor of a family's network."),
+    ]
+    if classes is None:
+        del options[1]
+
+    def add(command: _Function) -> _Function:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def data_argument(help_text: str | None = None, *, required: bool = False) -> Callable[[_Function], _Function]:
     """DATA, the images that a command works on."""
     each = fit_options()["data"]
     text = help_text or each.help + f"  [default: {each.default_in_words}]" * (not required)

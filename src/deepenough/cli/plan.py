@@ -14,7 +14,7 @@ from deepenough.schema import Section
 @data_argument()
 @from_schema(*(section for section in Section if section is not Section.OUTPUT))
 @click.option("--json", "as_json", cls=InSection, section=Section.OUTPUT, is_flag=True, help="Print the plan as JSON.")
-def plan(data: str | None, as_json: bool, **options: Any) -> None:
+def plan_command(data: str | None, as_json: bool, **options: Any) -> None:
     """Estimate the time and memory that `fit` takes, from a few training steps.
 
     DATA and options are those of `deepenough fit`. Nothing is kept except the measurements, in the cache.

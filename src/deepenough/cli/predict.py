@@ -11,17 +11,14 @@ from typing import Any
 
 import click
 
-from deepenough.cli.options import images_argument, run_argument
-
-SOME_FAILED = 1
+from deepenough.cli.exit_status import ExitStatus
+from deepenough.cli.options import images_argument, run_argument, top_option
 
 
 @click.command()
 @run_argument
 @images_argument
-@click.option(
-    "--top", type=click.IntRange(min=1), default=5, show_default=True, metavar="N", help="Number of classes to show."
-)
+@top_option
 @click.option("--json", "style", flag_value="json", help="Print one JSON object per line.")
 @click.option("--csv", "style", flag_value="csv", help="Print comma-separated values.")
 @click.option(
@@ -31,7 +28,7 @@ SOME_FAILED = 1
     help="Name no class that is less probable than this.",
 )
 @click.pass_context
-def predict(
+def predict_command(
     ctx: click.Context, run: Path, images: tuple[str, ...], top: int, style: str | None, reject_below: float | None
 ) -> None:
     """Classify images with the model of a run."""
@@ -40,7 +37,7 @@ def predict(
 
     write = {"json": _as_json, "csv": _as_csv, None: _as_table}[style]
     failed = write(predict_files(load(run), images, top=top, reject_below=reject_below or 0.0))
-    ctx.exit(SOME_FAILED if failed else 0)
+    ctx.exit(ExitStatus.FAILED if failed else ExitStatus.DONE)
 
 
 def _as_table(results: Iterator[dict[str, Any]]) -> int:

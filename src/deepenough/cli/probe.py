@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from deepenough.cli.options import data_argument, from_schema, given
+from deepenough.cli.options import data_argument, from_schema, given, json_option
 
 
 @click.command()
@@ -28,8 +28,8 @@ from deepenough.cli.options import data_argument, from_schema, given
     size={"otherwise": "that of the weights"},
     seed={"help": "Seed of the split, and of the folds."},
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
-def probe(data: str | None, as_json: bool, threads: int | None, **options: Any) -> None:
+@json_option("Print the table as JSON.")
+def probe_command(data: str | None, as_json: bool, threads: int | None, **options: Any) -> None:
     """Show how much of the task is solved at every depth of a pretrained network.
 
     One pass over the images, and a linear probe wherever the network can be cut. Test images stay unseen.
@@ -37,7 +37,7 @@ def probe(data: str | None, as_json: bool, threads: int | None, **options: Any) 
     import torch
 
     from deepenough.cli.console import Console
-    from deepenough.probing.probe import probe as measure
+    from deepenough.probing.probe import probe
     from deepenough.report.tables import probing_table
     from deepenough.training.memory import keep_freed_memory
 
@@ -45,7 +45,7 @@ def probe(data: str | None, as_json: bool, threads: int | None, **options: Any) 
     torch.set_num_threads(threads or torch.get_num_threads())
     console = Console()
     with console.bars() as bars:
-        found = measure(data, reporter=bars, **given(options))
+        found = probe(data, reporter=bars, **given(options))
     if as_json:
         click.echo(found.model_dump_json(indent=1))
     else:

@@ -11,7 +11,7 @@ from deepenough.cli.options import run_argument
 
 @click.command()
 @run_argument
-def report(run: Path) -> None:
+def report_command(run: Path) -> None:
     """Rewrite the report of a run, and print its evidence."""
     from deepenough import record
     from deepenough.cli.console import Console

@@ -13,9 +13,9 @@ from deepenough.cli.options import run_argument
 from deepenough.errors import DeepenoughError
 from deepenough.training.recipe import Device
 
-NEEDS = ("captum", "fastapi", "prometheus_client", "python_multipart", "uvicorn")
+_PACKAGES = ("captum", "fastapi", "prometheus_client", "python_multipart", "uvicorn")
 BACKLOG = 1024  # clients that wait to be connected
-LAST_ANSWERS = 30  # seconds that requests have to end once the service is asked to
+GRACE = 30  # seconds that requests have to end once the service is asked to
 
 
 @click.command()
@@ -53,9 +53,9 @@ LAST_ANSWERS = 30  # seconds that requests have to end once the service is asked
     metavar="N",
     help="Most images per request.",
 )
-def serve(run: Path, host: str, port: int, device: str, max_upload: int, max_files: int) -> None:
+def serve_command(run: Path, host: str, port: int, device: str, max_upload: int, max_files: int) -> None:
     """Serve the model of a run over HTTP, with a page to try it."""
-    missing = [name for name in NEEDS if find_spec(name) is None]
+    missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
         raise DeepenoughError(f"serving needs {', '.join(missing)}: pip install 'deepenough[serve]'")
     import uvicorn
@@ -69,13 +69,13 @@ def serve(run: Path, host: str, port: int, device: str, max_upload: int, max_fil
     port = listening.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
     # SIGINT and SIGTERM end it, once what was accepted until then is answered.
-    Console().line(f"serving {run} at http://{shown}:{port} (Ctrl-C ends)")
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=LAST_ANSWERS)
+    Console().line(f"serving {run} at http://{shown}:{port} (Ctrl-C to stop)")
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE)
     uvicorn.Server(config).run(sockets=[listening])
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket at that address; 0 takes any port that is free."""
+    """Listen at an address; port 0 takes any that is free."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(family, kind, protocol)  # with TCP named asyncio sends answers at once

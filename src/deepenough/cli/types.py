@@ -1,4 +1,4 @@
-"""Types of values on the command line: CxHxW, TIME, SIZE."""
+"""Types of values on the command line: CxHxW, TIME, SIZE, and the pictures that commands write."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from typing import Any
 
 import click
 
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+"""Endings of the pictures that commands write."""
 
-class Shape(click.ParamType[tuple[int, int, int]]):
-    """Channels, height and width, as 3x224x224."""
+
+class InputShape(click.ParamType[tuple[int, int, int]]):
+    """Channels, height and width: 3x224x224."""
 
     name = "CxHxW"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int, int]:
         match = re.fullmatch(r"(\d+)x(\d+)x(\d+)", str(value).lower().replace("×", "x"))
         if not match or "0" in match.groups():
-            self.fail(f"{value!r}: expected channels, height and width, as 3x224x224", param, ctx)
+            self.fail(f"{value!r}: expected channels, height and width, such as 3x224x224", param, ctx)
         channels, height, width = (int(number) for number in match.groups())
         return channels, height, width
 
@@ -31,7 +34,7 @@ class Time(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", str(value).lower())
         if not match:
-            self.fail(f"{value!r}: expected a length of time, as {self.examples}", param, ctx)
+            self.fail(f"{value!r}: expected a length of time, such as {self.examples}", param, ctx)
         return float(match[1]) * self.units[match[2]]
 
 
@@ -45,5 +48,5 @@ class Size(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?", str(value).upper())
         if not match:
-            self.fail(f"{value!r}: expected an amount of memory, as {self.examples}", param, ctx)
+            self.fail(f"{value!r}: expected an amount of memory, such as {self.examples}", param, ctx)
         return float(match[1]) * self.units[match[2]]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from deepenough.cli.options import from_schema
+from deepenough.cli.options import from_schema, json_option, out_option
 from deepenough.files import check_new
 
 if TYPE_CHECKING:
@@ -16,29 +16,26 @@ if TYPE_CHECKING:
 
 
 @click.group()
-def weights() -> None:
+def weights_command() -> None:
     """List and fetch pretrained weights."""
 
 
-@weights.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+@weights_command.command("list")
+@json_option("Print the table as JSON.")
 def weights_list(as_json: bool) -> None:
     """List the weights that have a name, with network and published error."""
     rows = _rows()
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
-    from rich import box
-    from rich.table import Table
-
     from deepenough.cli.console import Console
+    from deepenough.report.tables import plain_table
     from deepenough.weights.fetch import weights_folder
 
-    console, table = Console(), Table(box=box.SIMPLE_HEAD)
-    for heading in ("name", "network"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("depth", "parameters", "top-1 / top-5 error", "MB"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    console = Console()
+    table = plain_table(left=("name", "network"), right=("depth", "parameters", "top-1 / top-5 error", "MB"))
+    for column in table.columns:
+        column.no_wrap = True
     table.add_column("input")
     table.add_column("here", justify="center")
     for row in rows:
@@ -87,17 +84,12 @@ def _rows() -> list[dict[str, Any]]:
     return rows
 
 
-@weights.command("get")
+@weights_command.command("get")
 @click.argument("given", metavar="NAME|FILE", help="A name of `deepenough weights list`, or a file of weights.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    metavar="FOLDER",
-    help="Also write a model folder, for `deepenough predict`.",
-)
+@out_option("FOLDER", "Also write a model folder, for `deepenough predict`.")
 @from_schema("network", "preprocess")
 def weights_get(given: str, out: Path | None, network: str | None, preprocess: str | None) -> None:
-    """Fetch weights by name, or read a file; check them, and show what they expect of images."""
+    """Fetch weights by name, or read a file; check them, and show the images that they expect."""
     from deepenough.cli.console import Console
     from deepenough.nets import depth, parameters
     from deepenough.weights import load_weights

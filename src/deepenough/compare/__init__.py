@@ -1,1 +1,1 @@
-"""One network built natively in every framework that is here, and measured, turn by turn."""
+"""One network built natively in every framework that is installed, and measured turn by turn."""

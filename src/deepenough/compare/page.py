@@ -3,80 +3,68 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from deepenough.compare import text as words
-from deepenough.compare.comparison import Comparison
+from deepenough.compare.results import FrameworkComparison
 from deepenough.files import write_whole
-from deepenough.report.html import fill
+from deepenough.report.html import fill_template
+from deepenough.report.plotting import Plot, trace_colour
 
 PAGE, NUMBERS = "comparison.html", "comparison.json"
-BAR = 34
-"""Pixels of height for a bar."""
+_BAR = 34  # pixels of height for a bar
 
 
-def write_comparison(found: Comparison, folder: Path) -> Path:
+def write_comparison(found: FrameworkComparison, folder: Path) -> Path:
     """Write the numbers and the page into a folder; the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / NUMBERS, json.dumps({"format": 1, **asdict(found)}, indent=1))
-    write_whole(folder / PAGE, render(found))
+    write_whole(folder / NUMBERS, json.dumps({"format": 2, **asdict(found)}, indent=1))
+    content = {"found": found, "words": words}
+    write_whole(folder / PAGE, fill_template("compare", "page.html", content, comparison_figures(found)))
     return folder / PAGE
 
 
-def render(found: Comparison) -> str:
-    """The page as text."""
-    return fill("compare", "page.html", {"found": found, "words": words}, figures(found))
-
-
-def figures(found: Comparison) -> dict[str, Any]:
+def comparison_figures(found: FrameworkComparison) -> dict[str, Plot]:
     """Bars by framework and mode, as Plotly JSON."""
-    made = {
-        "train": _speeds(found, "train"),
-        "infer": _speeds(found, "infer"),
-        "first": _first(found),
+    figures = {
+        "train": _by_mode(found, "speed", "train"),
+        "infer": _by_mode(found, "speed", "infer"),
+        "first": _by_mode(found, "first", "train"),
         "memory": _memory(found),
     }
-    return {name: figure for name, figure in made.items() if figure["data"][0]["x"]}
+    figures["first"]["layout"]["xaxis"] |= {"type": "log", "dtick": 1}
+    return {name: figure for name, figure in figures.items() if figure["data"][0]["x"]}
 
 
-def _speeds(found: Comparison, task: str) -> dict[str, Any]:
+def _by_mode(found: FrameworkComparison, measure: str, task: str) -> Plot:
+    """The `speed` of a task, or the seconds of its `first` step."""
+    text, unit = {"speed": (words.rate, "images a second"), "first": (words.first, "seconds")}[measure]
     bars = [
-        (f"{row.side}<br>{mode}", row.speed[f"{task}, {mode}"], words.rate(row, task, mode))
-        for row in found.rows
-        for mode in words.modes(row)
-        if f"{task}, {mode}" in row.speed
+        (f"{each.framework}<br>{mode}", getattr(each, measure)[f"{task}, {mode}"], text(each, task, mode))
+        for each in found.results
+        for mode in words.modes(each)
+        if f"{task}, {mode}" in getattr(each, measure)
     ]
-    return _bars(bars, "images a second")
+    return _bars(bars, unit)
 
 
-def _first(found: Comparison) -> dict[str, Any]:
-    bars = [
-        (f"{row.side}<br>{mode}", row.first[f"train, {mode}"], words.first(row, "train", mode))
-        for row in found.rows
-        for mode in words.modes(row)
-        if f"train, {mode}" in row.first
-    ]
-    figure = _bars(bars, "seconds")
-    figure["layout"]["xaxis"] |= {"type": "log", "dtick": 1}
-    return figure
-
-
-def _memory(found: Comparison) -> dict[str, Any]:
-    rows = [row for row in found.rows if row.peak_infer is not None]
-    figure = _bars([(row.side, (row.peak_infer or 0) / 1e9, words.size(row.peak_infer)) for row in rows], "GB")
+def _memory(found: FrameworkComparison) -> Plot:
+    predicted = [each for each in found.results if each.peak_infer is not None]
+    trained = [each for each in predicted if each.peak is not None]
+    figure = _bars(
+        [(each.framework, (each.peak_infer or 0) / 1e9, words.size(each.peak_infer)) for each in predicted], "GB"
+    )
     figure["data"][0]["name"] = "prediction"
-    trained = [row for row in rows if row.peak is not None]
     if trained:
-        second = _bars([(row.side, (row.peak or 0) / 1e9, words.size(row.peak)) for row in trained], "GB")["data"][0]
-        second |= {"name": "with training", "marker": {"color": "--c2"}}
-        figure["data"].append(second)
-        figure["layout"] |= {"height": 2 * BAR * len(rows) + 90, "barmode": "group"}
+        second = _bars([(each.framework, (each.peak or 0) / 1e9, words.size(each.peak)) for each in trained], "GB")
+        figure["data"].append(second["data"][0] | {"name": "with training", "marker": {"color": trace_colour(1)}})
+        figure["layout"] |= {"height": 2 * _BAR * len(predicted) + 90, "barmode": "group"}
     return figure
 
 
-def _bars(bars: list[tuple[str, float, str]], title: str) -> dict[str, Any]:
+def _bars(bars: Sequence[tuple[str, float, str]], title: str) -> Plot:
     """Horizontal bars, the first on top, each with its number in words."""
     trace = {
         "type": "bar",
@@ -87,10 +75,10 @@ def _bars(bars: list[tuple[str, float, str]], title: str) -> dict[str, Any]:
         "textposition": "auto",
         "cliponaxis": False,
         "hovertemplate": f"%{{y}}: %{{text}} ({title})<extra></extra>",
-        "marker": {"color": "--c1"},
+        "marker": {"color": trace_colour(0)},
     }
     layout = {
-        "height": BAR * len(bars) + 90,
+        "height": _BAR * len(bars) + 90,
         "xaxis": {"title": {"text": title}},
         "yaxis": {"autorange": "reversed"},
         "bargap": 0.25,

@@ -24,7 +24,7 @@ from deepenough.record import load as load_record
 from deepenough.training.evaluate import evaluate as predictions
 
 SPLITS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
-BLOCK = 1_024
+_BLOCK = 1_024
 
 
 def evaluate(
@@ -57,7 +57,7 @@ def evaluate(
     if own is not None:
         reporter = reporter or Reporter()
         wanted = split or "test"
-        reporter.say(f"the run was made from these images; its own {wanted} images are measured")
+        reporter.say(f"the run was trained on these images; its own {wanted} images are measured")
         index = np.arange(len(own.labels)) if wanted == "all" else getattr(own.split, wanted)
         with reporter.task(f"evaluating {wanted} images"):
             probabilities = predictions(net.module, own, index, net.preprocess, net.device)
@@ -65,17 +65,17 @@ def evaluate(
     wanted = split or ("test" if (source.splits == TEST).any() else "all")
     index = np.arange(len(source.labels)) if wanted == "all" else np.flatnonzero(source.splits == SPLITS[wanted])
     if not len(index):
-        raise DeepenoughError(f"{where}: it has no {wanted} images; give --split all, or another split")
+        raise DeepenoughError(f"{where}: it has no {wanted} images; give --split all or another split")
     to_model = np.array([net.classes.index(name) for name in source.classes])
     found, labels, left_out = [], [], []
     with (reporter or Reporter()).task(f"evaluating {wanted} images") as advance:
-        for start in range(0, len(index), BLOCK):
-            block = index[start : start + BLOCK]
+        for start in range(0, len(index), _BLOCK):
+            block = index[start : start + _BLOCK]
             pixels, good, errors = decoded(source, block, net.preprocess)
             found.append(net.probabilities(pixels))
             labels.append(to_model[source.labels[good]])
             left_out += errors
-            advance(min(start + BLOCK, len(index)), len(index))
+            advance(min(start + _BLOCK, len(index)), len(index))
     if not sum(map(len, labels)):
         raise DeepenoughError(f"{where}: none of its {wanted} images can be read; the first: {left_out[0]}")
     return metrics(np.concatenate(found), np.concatenate(labels)), left_out

@@ -34,7 +34,7 @@ class Labelled:
 
     @property
     def classes(self) -> int:
-        """How many classes have an image."""
+        """The number of classes that have an image."""
         return len(set(self.labels))
 
     def limited(self, limit: int | None, seed: int) -> Labelled:
@@ -45,12 +45,12 @@ class Labelled:
             raise DeepenoughError(f"limit {limit}: give at least 1 image")
         draws = np.random.default_rng(seed)
         order = draws.permutation(len(self.paths))
-        taken: dict[int, int] = {}
-        rounds: list[tuple[int, int, int]] = []  # the how manieth of its class, place in the draw, row
+        counts: dict[int, int] = {}
+        rounds: list[tuple[int, int, int]] = []  # number within its class, place in the draw, row
         for drawn, row in enumerate(order.tolist()):
             label = self.labels[row]
-            rounds.append((taken.get(label, 0), drawn, row))
-            taken[label] = taken.get(label, 0) + 1
+            rounds.append((counts.get(label, 0), drawn, row))
+            counts[label] = counts.get(label, 0) + 1
         rows = sorted(row for _, _, row in sorted(rounds)[:limit])
         return Labelled(tuple(self.paths[row] for row in rows), tuple(self.labels[row] for row in rows))
 
@@ -67,7 +67,7 @@ def labelled_images(folder: str | Path) -> Labelled:
         if strangers:
             raise DeepenoughError(
                 f"{root}: {', '.join(strangers[:3])} {'is' if len(strangers) == 1 else 'are'} not among the 1,000 "
-                "classes of ILSVRC-2012; take those folders away"
+                "classes of ILSVRC-2012; remove these folders"
             )
         pairs = [(path, places[entry.name]) for entry in named for path in _images(entry)]
     else:
@@ -85,7 +85,7 @@ def _flat(root: Path, places: dict[str, int]) -> list[tuple[Path, int]]:
     images = _images(root)
     if not images:
         inside = [entry.name for entry in sorted(root.iterdir()) if entry.is_dir()]
-        hint = f"; it has the folders {', '.join(inside[:5])}: give the one with the images" if inside else ""
+        hint = f"; it has the folders {', '.join(inside[:5])}; give the one with the images" if inside else ""
         raise DeepenoughError(f"{root}: no images in it{hint}; {EXPECTED}")
     files = [
         path
@@ -103,7 +103,7 @@ def _flat(root: Path, places: dict[str, int]) -> list[tuple[Path, int]]:
         if missing:
             raise DeepenoughError(
                 f"{file} has no label for {len(missing):,} of the images in {root}, such as {missing[0]}; "
-                "add them, or take the images away"
+                "add them, or remove the images"
             )
         return [(path, found[path]) for path in images]
     tried = "".join(f"\n  {reason}" for reason in reasons[:5])
@@ -130,7 +130,7 @@ def _labels(file: Path, images: Iterable[Path], places: dict[str, int]) -> dict[
                 "(n01440764, ...), or an index from 0 to 999 in their order"
             )
         found[path] = label
-    return found or "no line of it begins with the name of one of the images"
+    return found or "none of its lines begins with the name of an image"
 
 
 def _lines(file: Path) -> list[str]:
@@ -142,8 +142,8 @@ def _devkit(file: Path, numbers: list[int], images: list[Path], places: dict[str
     meta = next((place / DEVKIT for place in (file.parent, file.parent / "data") if (place / DEVKIT).is_file()), None)
     if meta is None:
         return (
-            "a number a line are the devkit's own class numbers (ILSVRC2012_ID), which are not in the order of the "
-            f"WordNet ids that the weights have; put the devkit's data/{DEVKIT} beside it, which says which is which"
+            "its lines are the devkit's own class numbers (ILSVRC2012_ID), which are not in the order of the "
+            f"WordNet ids that the weights have; put the devkit's data/{DEVKIT}, which translates them, beside it"
         )
     ids = _numbers_of(meta)
     labels: dict[Path, int] = {}

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -18,14 +17,14 @@ from deepenough.data.decode import upright
 from deepenough.data.finding import ImageError
 from deepenough.errors import DeepenoughError
 from deepenough.evaluation.imagenet_images import Labelled, labelled_images
+from deepenough.model import Model
 from deepenough.nets import depth
-from deepenough.nets.build import build
 from deepenough.nets.zoo import NETWORKS
 from deepenough.nets.zoo.published import PUBLISHED, Figure
 from deepenough.preprocessing import RESAMPLING, Preprocessing
 from deepenough.progress import Advance, Reporter
 from deepenough.search.statistics import interval
-from deepenough.training.device import choose_device, place
+from deepenough.training.device import choose_device
 from deepenough.weights import Weights, load_weights
 from deepenough.weights.imagenet import wordnet_ids
 from deepenough.weights.names import GROUPS, group
@@ -33,17 +32,17 @@ from deepenough.weights.names import GROUPS, group
 if TYPE_CHECKING:
     from rich.console import Group
 
-Pixels = NDArray[np.uint8]
+_Pixels = NDArray[np.uint8]
 
-BATCH = 16
-CENTRE = 4  # of the ten crops
+_BATCH = 16
+_CENTRE = 4  # of the ten crops
 KEPT = 2**30  # bytes of decoded images that are kept for the next network
-WHOLE = 50_000  # images of ILSVRC-2012 validation
+_ALL_IMAGES = 50_000  # of ILSVRC-2012 validation
 
 
 @dataclass(frozen=True)
 class Errors:
-    """How many of `images` were wrong, by the most probable class (`wrong1`) and by the five (`wrong5`)."""
+    """Counts of wrong answers for `images`: by the most probable class (`wrong1`) and by the five (`wrong5`)."""
 
     images: int
     wrong1: int
@@ -57,7 +56,7 @@ class Errors:
 
 
 @dataclass(frozen=True)
-class Measured:
+class ImageNetResult:
     """One network with one set of weights, on the images of a folder. `left_out` has a line on each unusable image."""
 
     weights: str
@@ -84,7 +83,7 @@ def paper_name(network: str) -> str | None:
     return names[0] if names else None
 
 
-def chosen(
+def chosen_weights(
     given: Sequence[str],
     *,
     network: str | None = None,
@@ -109,11 +108,11 @@ def chosen(
 
 
 def _is_of_eight(network: str) -> bool:
-    """Whether it is one of the eight or a variant under the same name in print; VGG with batch norm is not."""
+    """True for one of the eight or a variant that was published under its name; VGG with batch norm was not."""
     return paper_name(network) is not None and not (network.startswith("vgg") and network.endswith("_bn"))
 
 
-def measure(
+def measure_imagenet(
     folder: str | Path,
     weights: Iterable[Weights],
     *,
@@ -121,13 +120,13 @@ def measure(
     seed: int = 0,
     device: str = "auto",
     reporter: Reporter | None = None,
-) -> Iterator[Measured]:
+) -> Iterator[ImageNetResult]:
     """Measure networks one after the other, each on the same images; only one of them is in memory.
 
     `folder` has ImageNet's validation images (`labelled_images`), all 1,000 classes or some; `limit` takes a drawn
     part. An image is scaled as the weights expect, and crops are cut from it at whole pixels, as their publishers do
-    and `predict` does. Single-crop is the centre. Ten-crop are
-    the four corners, the centre, and their mirror images; probabilities are averaged.
+    and `predict` does. Single-crop is the centre. Ten-crop takes the four corners, the centre, and their mirror images;
+    probabilities are averaged.
     """
     reporter = reporter or Reporter()
     images = labelled_images(folder).limited(limit, seed)
@@ -145,7 +144,7 @@ def measure(
             kept.clear()  # the next network most often sees the same
             kept[key] = _Decoded(images, seen)
         with reporter.task(f"measuring {entry.name}") as advance:
-            measured = _measure(entry, kept[key], choose_device(device), advance)
+            measured = _measure(entry, kept[key], device, advance)
         del entry  # before the next is loaded
         for line in measured.left_out:
             if line not in told:
@@ -160,10 +159,10 @@ class _Decoded:
     def __init__(self, images: Labelled, seen: Preprocessing) -> None:
         self.images = images
         self.seen = seen
-        self.kept: dict[int, Pixels | str] = {}
+        self.kept: dict[int, _Pixels | str] = {}
         self.bytes = 0
 
-    def rows(self, start: int, stop: int) -> list[Pixels | str]:
+    def rows(self, start: int, stop: int) -> list[_Pixels | str]:
         """Of each image the whole, scaled, uint8 (H, W, C); or a line on what is wrong with it."""
         rows = range(start, min(stop, len(self.images.paths)))
         with ThreadPoolExecutor() as pool:
@@ -175,7 +174,7 @@ class _Decoded:
                 self.bytes += size
         return found
 
-    def _row(self, row: int) -> Pixels | str:
+    def _row(self, row: int) -> _Pixels | str:
         if row in self.kept:
             return self.kept[row]
         path = self.images.paths[row]
@@ -185,7 +184,7 @@ class _Decoded:
             return f"{path}: {error}"
 
 
-def scaled(picture: Image.Image, seen: Preprocessing) -> Pixels:
+def scaled(picture: Image.Image, seen: Preprocessing) -> _Pixels:
     """uint8 (H, W, C): the whole picture, its shorter side scaled to `shorter` pixels, or until it covers the crop."""
     height, width = seen.size
     short = min(picture.size)
@@ -195,138 +194,117 @@ def scaled(picture: Image.Image, seen: Preprocessing) -> Pixels:
     return np.asarray(whole, np.uint8).reshape(whole.height, whole.width, seen.channels)
 
 
-def ten_crops(whole: Pixels, size: tuple[int, int]) -> Pixels:
+def ten_crops(whole: _Pixels, size: tuple[int, int]) -> _Pixels:
     """uint8 (10, H, W, C): upper left and right, lower left and right, centre, and the five of the mirror image."""
     return np.stack([crop for image in (whole, whole[:, ::-1]) for crop in _five(image, size)])
 
 
-def _five(image: Pixels, size: tuple[int, int]) -> list[Pixels]:
+def _five(image: _Pixels, size: tuple[int, int]) -> list[_Pixels]:
     height, width = size
     down, right = image.shape[0] - height, image.shape[1] - width
     corners = ((0, 0), (0, right), (down, 0), (down, right), (round(down / 2), round(right / 2)))
     return [image[top : top + height, left : left + width] for top, left in corners]
 
 
-def _measure(entry: Weights, decoded: _Decoded, device: torch.device, advance: Advance) -> Measured:
-    module = build(entry.network)
-    module.load_state_dict(dict(entry.state))
-    module = place(module.eval(), device)
-    probabilities = _probabilities(module, entry.input, device)
+def _measure(entry: Weights, decoded: _Decoded, device: str, advance: Advance) -> ImageNetResult:
+    model = Model(entry.network, entry.state, entry.input, wordnet_ids(), choose_device(device))
     counts = np.zeros((2, 2), np.int64)  # (single, ten) x (top-1, top-5) wrong
     left_out: list[str] = []
     labels: list[int] = []
     total = len(decoded.images.paths)
-    for start in range(0, total, BATCH):
-        rows = decoded.rows(start, start + BATCH)
+    for start in range(0, total, _BATCH):
+        rows = decoded.rows(start, start + _BATCH)
         good = [(row, result) for row, result in enumerate(rows, start) if not isinstance(result, str)]
         left_out += [result for result in rows if isinstance(result, str)]
         if good:
             here = [decoded.images.labels[row] for row, _ in good]
             labels += here
             crops = np.concatenate([ten_crops(whole, decoded.seen.size) for _, whole in good])
-            found = probabilities(crops).reshape(len(good), 10, -1)
-            counts += [wrong(found[:, CENTRE], here), wrong(found.mean(1), here)]
-        advance(min(start + BATCH, total), total)
+            blocks = (crops[first : first + _BATCH] for first in range(0, len(crops), _BATCH))
+            found = np.concatenate(list(map(model.probabilities, blocks))).reshape(len(good), 10, -1)
+            counts += [wrong(found[:, _CENTRE], here), wrong(found.mean(1), here)]
+        advance(min(start + _BATCH, total), total)
     if not labels:
         raise DeepenoughError(f"none of the {total:,} images can be read; the first: {left_out[0]}")
     errors = [Errors(len(labels), int(wrong1), int(wrong5)) for wrong1, wrong5 in counts]
-    return Measured(
+    return ImageNetResult(
         entry.name, entry.source, entry.network.name, depth(entry.network), entry.input, entry.sha256,
         len(labels), len(set(labels)), errors[0], errors[1], tuple(left_out),
     )  # fmt: skip
 
 
-def _probabilities(
-    module: torch.nn.Module, seen: Preprocessing, device: torch.device
-) -> Callable[[Pixels], NDArray[np.float32]]:
-    """The function from pixels (N, H, W, C) to probabilities (N, classes), in batches."""
-    mean, std = (torch.tensor(values, device=device).view(1, -1, 1, 1) for values in (seen.mean, seen.std))
-
-    @torch.inference_mode()
-    def give(pixels: Pixels) -> NDArray[np.float32]:
-        found = []
-        for start in range(0, len(pixels), BATCH):
-            block = torch.from_numpy(np.ascontiguousarray(pixels[start : start + BATCH])).to(device)
-            images = block.permute(0, 3, 1, 2).float().div_(255)
-            if seen.order == "BGR":
-                images = images.flip(1)
-            images = images.sub(mean).div_(std).contiguous(memory_format=torch.channels_last)
-            found.append(module(images).float().softmax(1).cpu().numpy())
-        return np.concatenate(found)
-
-    return give
-
-
 def wrong(probabilities: NDArray[np.float32], labels: Sequence[int]) -> tuple[int, int]:
-    """How many labels are not the most probable class, and how many are not among the five most probable."""
+    """Count the labels that are not the most probable class, and those not among the five most probable."""
     if not np.isfinite(probabilities).all():
-        raise DeepenoughError("the network gives values that are not finite; its weights are damaged or of another one")
+        raise DeepenoughError(
+            "the network gives values that are not finite; its weights are damaged or belong to another network"
+        )
     ranked = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
     hits = ranked == np.asarray(labels)[:, None]
     return int((~hits[:, 0]).sum()), int((~hits.any(1)).sum())
 
 
-def why_not(figure: Figure, measured: Measured) -> str:
-    """Why a published figure is not comparable with what was measured; empty where it is."""
+def why_not(figure: Figure, measured: ImageNetResult) -> str:
+    """The reason that a published figure is not comparable with what was measured; empty where it is."""
     if figure.why_not:
         return figure.why_not
     if figure.network != measured.network:
         variant = f": {NETWORKS[figure.network]().variant}" if figure.network in NETWORKS else ""
-        return f"it is of another variant, {figure.network}{variant}"
+        return f"it is for another variant, {figure.network}{variant}"
     if figure.weights not in (measured.weights, measured.source):
         whose = "those released for Caffe" if figure.weights == "caffe" else figure.weights
-        return f"it is of other weights, {whose}"
+        return f"it is for other weights, {whose}"
     return ""
 
 
-def comparable(measured: Measured, crops: int) -> list[Figure]:
+def comparable_figures(measured: ImageNetResult, crops: int) -> list[Figure]:
     """The published figures of the same weights by the same protocol."""
     return [figure for figure in _figures(measured) if figure.crops == crops and not why_not(figure, measured)]
 
 
-def not_comparable(measured: Measured) -> list[tuple[Figure, str]]:
+def not_comparable(measured: ImageNetResult) -> list[tuple[Figure, str]]:
     """The other published figures of the network, with the reason."""
     pairs = [(figure, why_not(figure, measured)) for figure in _figures(measured)]
     return [(figure, reason) for figure, reason in pairs if reason]
 
 
-def _figures(measured: Measured) -> tuple[Figure, ...]:
+def _figures(measured: ImageNetResult) -> tuple[Figure, ...]:
     name = measured.published_as
     return () if name is None else PUBLISHED[name].figures
 
 
-def table(measured: Sequence[Measured]) -> Group:
+def imagenet_table(measured: Sequence[ImageNetResult]) -> Group:
     """For the terminal: what was measured beside what was published of it, and what can't be compared, and why."""
-    from rich import box
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
-    rows = Table(box=box.SIMPLE_HEAD, title="Error on ImageNet, percent (95% interval)", title_justify="left")
-    for heading in ("network", "weights", "crops"):
-        rows.add_column(heading, no_wrap=True)
-    rows.add_column("depth", justify="right")
-    for heading in ("top-1", "top-5"):
-        rows.add_column(heading, justify="right", no_wrap=True)
+    from deepenough.report.tables import plain_table
+
+    title = "Error on ImageNet, percent (95% interval)"
+    rows = plain_table(title, left=("network", "weights", "crops"), right=("depth", "top-1", "top-5"))
+    for column in rows.columns:
+        column.no_wrap = True
     rows.add_column("published, same weights and crops")
     for entry in measured:
         names = (entry.published_as or entry.network, entry.weights)
         for crops, errors in ((1, entry.single), (10, entry.ten)):
             shown = [f"{value:.2f} ({low:.2f} to {high:.2f})" for value, low, high in map(errors.percent, (1, 5))]
-            published = "; ".join(f"{_pair(figure)} ({figure.source})" for figure in comparable(entry, crops))
+            published = "; ".join(f"{_pair(figure)} ({figure.source})" for figure in comparable_figures(entry, crops))
             first = (*names, str(crops), str(entry.depth)) if crops == 1 else ("", "", str(crops), "")
             rows.add_row(*map(Text, (*first, *shown, published or "-")))
     return Group(rows, *(Text(line) for line in notes(measured)))
 
 
-def notes(measured: Sequence[Measured]) -> list[str]:
-    """What a reader of the table has to know: how many images, and a sentence on each figure that stands alone."""
+def notes(measured: Sequence[ImageNetResult]) -> list[str]:
+    """The notes under the table: the number of images, and a sentence on each figure that is not comparable."""
     lines = []
     for count, classes, left in sorted({(entry.images, entry.classes, len(entry.left_out)) for entry in measured}):
-        part = "" if count + left == WHOLE else f"; published figures are of all {WHOLE:,}"
+        part = "" if count + left == _ALL_IMAGES else f"; published figures are for all {_ALL_IMAGES:,}"
         out = f", {left} unusable left out" if left else ""
         lines.append(f"{count:,} images of {classes:,} classes{out}{part}")
-    lines.append("1 crop: the centre. 10 crops: corners and centre and their mirror images, probabilities averaged.")
+    lines.append(
+        "1 crop: the centre. 10 crops: the corners, the centre and their mirror images, with averaged probabilities."
+    )
     alone = [
         f"{entry.published_as} {_pair(figure)} ({figure.source}; {figure.protocol}), for {entry.weights}: {reason}."
         for entry in measured
@@ -339,8 +317,8 @@ def _pair(figure: Figure) -> str:
     return f"{'-' if figure.top1 is None else f'{figure.top1:g}'} / {figure.top5:g}"
 
 
-def to_json(measured: Sequence[Measured]) -> list[dict[str, Any]]:
-    """What `--json` prints: every network with its errors, intervals (percent) and the published figures."""
+def to_json(measured: Sequence[ImageNetResult]) -> list[dict[str, Any]]:
+    """The content of `--json`: every network with its errors, intervals (percent) and the published figures."""
     return [
         {
             "weights": entry.weights,
@@ -353,8 +331,8 @@ def to_json(measured: Sequence[Measured]) -> list[dict[str, Any]]:
             "images": entry.images,
             "classes": entry.classes,
             "left_out": list(entry.left_out),
-            "single_crop": _errors_json(entry.single, comparable(entry, 1)),
-            "ten_crop": _errors_json(entry.ten, comparable(entry, 10)),
+            "single_crop": _errors_json(entry.single, comparable_figures(entry, 1)),
+            "ten_crop": _errors_json(entry.ten, comparable_figures(entry, 10)),
             "not_comparable": [asdict(figure) | {"why_not": reason} for figure, reason in not_comparable(entry)],
         }
         for entry in measured

@@ -25,8 +25,7 @@ from deepenough.progress import Reporter
 from deepenough.record import FILE, Plan, Record
 from deepenough.record import load as load_record
 from deepenough.record.schema import RunStatus
-from deepenough.report import FILE as REPORT
-from deepenough.report import write_report
+from deepenough.report import REPORT, write_report
 from deepenough.search.question import DecisionKind
 from deepenough.training.device import choose_device
 from deepenough.training.process_group import ALONE, ProcessGroup

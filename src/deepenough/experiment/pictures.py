@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from deepenough.attribution.methods import available, heat
+from deepenough.attribution.methods import has_captum, heat
 from deepenough.attribution.overlay import overlay
 from deepenough.data.images import Images
 from deepenough.data.split import Index
@@ -48,7 +48,7 @@ def mistakes(images: Images, index: Index, probabilities: Probabilities, run: Pa
                 picture=name,
             )
         )
-    if available():
+    if has_captum():
         for word, field, targets in (("heat", "heat", predicted[worst]), ("truth", "truth_heat", truth)):
             for number, warm in enumerate(heat(model, pixels, targets)):
                 name = f"{PICTURE_FOLDER}/mistake-{number:02}-{word}.jpg"
@@ -64,7 +64,7 @@ def examples(images: Images, index: Index, probabilities: Probabilities, run: Pa
     """
     labels, confidence = images.labels[index], probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
-    if not available() or not right.any():
+    if not has_captum() or not right.any():
         return []
     rows = []
     for label in range(min(len(images.classes), MOST_CLASSES)):

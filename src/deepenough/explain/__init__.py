@@ -1,4 +1,4 @@
-"""What a model looked at, and what its layers see."""
+"""Explanations of a model's predictions, and of what its layers respond to."""
 
 from deepenough.attribution import METHODS
 from deepenough.attribution.methods import heat

@@ -1,4 +1,4 @@
-"""Explanations of single images: what was predicted, and what in the image spoke for it."""
+"""Explanations of single images: the prediction, and the evidence for it in the image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from deepenough.errors import unknown
 from deepenough.explain.picture import Panel, draw
 from deepenough.model import Model, Prediction, load
 
-LARGEST = 1024  # side (pixels) of the pictures that are kept to be drawn on
+_LARGEST_SIDE = 1024  # pixels, of the pictures that are kept to be drawn on
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Explanation:
 
     @property
     def wrong(self) -> bool:
-        """Whether the right class is known and is another."""
+        """True where the right class is known and is another."""
         return self.truth is not None and self.truth != self.prediction.label
 
     @property
@@ -66,19 +66,19 @@ class Explanation:
         right class. Where a class was asked for, nothing is said about what is right."""
         panels = [Panel(self.image, self.name or "image"), self._panel(self.shown, "", self.heat)]
         if self.truth_heat is not None and self.truth is not None:
-            panels.append(self._panel(self.truth, ", which it is", self.truth_heat))
+            panels.append(self._panel(self.truth, ", the right class", self.truth_heat))
         bars = zip(self.prediction.classes, self.prediction.probabilities, strict=True)
         return draw(panels, list(bars), self.truth if self.target is None else None)
 
     def _panel(self, label: str, remark: str, warm: npt.NDArray[np.float32]) -> Panel:
         notes = [] if warm.max() > 0 else [f"nothing speaks for {label} here"]
         if label in self.inexact:
-            notes.append(f"its sum is off by {share(self.inexact[label])}")
+            notes.append(f"its sum is off by {share_text(self.inexact[label])}")
         return Panel(self.image, f"for {label}{remark}", warm, self.box, tuple(notes))
 
 
-def share(off: float) -> str:
-    """How much a sum is off, as words: 0.0412 as 4.12%."""
+def share_text(off: float) -> str:
+    """The share that a sum is off by, as text: 0.0412 as 4.12%."""
     return f"{off:.2%}" if off < 10 else "more than 1,000%"  # of a difference of next to nothing
 
 
@@ -92,10 +92,15 @@ def explain(
     target: str | None = None,
     top: int = 5,
 ) -> list[Explanation]:
-    """What a model, or that of a run, looked at in images, in any form that `Model.predict` takes.
+    """Explain the predictions of a model, or of that of a run.
 
-    `method` and `layer` as in `deepenough.attribution.heat`. `truth`: the right class of the image, or of each.
-    `target`: the class whose heat is wanted, by default the predicted one.
+    Args:
+        model: or the folder of a run or of a model.
+        images: in any form that `Model.predict` takes.
+        method, layer: as in `deepenough.attribution.heat`.
+        truth: the right class of the image, or of each.
+        target: the class whose heat is wanted, by default the predicted one.
+        top: classes of a prediction.
 
     >>> found, = explain("runs/photos", "new.jpg", truth="shoes")  # doctest: +SKIP
     >>> found.picture().save("new-explained.png")                  # doctest: +SKIP
@@ -119,7 +124,7 @@ def explain(
     found = []
     for number, image in enumerate(many):
         picture = upright(image)
-        picture.thumbnail((LARGEST, LARGEST))
+        picture.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
         warm, off = maps[number]
         truth_warm, truth_off = others.get(number, (None, None))
         found.append(

@@ -1,8 +1,8 @@
-"""What the layers of a trained model see: filters, exciting patches, and how much is told at every depth."""
+"""The layers of a trained model: filters, exciting patches, and the accuracy of a linear probe at every depth."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,17 +33,17 @@ from deepenough.record import load as load_record
 from deepenough.record.base import RecordModel
 from deepenough.record.schema import Patches, Probe, ProbingRecord
 from deepenough.report import text as words
-from deepenough.report.html import data_address, fill
+from deepenough.report.html import data_address, fill_template
 from deepenough.search.question import DecisionBasis, Question
 from deepenough.search.rules import points
 from deepenough.weights import Weights
 
 PAGE, NUMBERS, FILTERS = "features.html", "features.json", "filters.png"
-TILE, GAP, ACROSS, MOST_FILTERS = 44, 4, 16, 64
+_TILE, _GAP, _ACROSS, _MOST_FILTERS = 44, 4, 16, 64
 
 
-class Features(RecordModel):
-    """What was seen of a model: the probes by depth, the patches, the first layer's filters."""
+class FeaturesRecord(RecordModel):
+    """`features.json`: the probes by depth, the patches, and the picture of the first layer's filters."""
 
     model: str
     images: str
@@ -52,8 +52,8 @@ class Features(RecordModel):
     filters: str
 
 
-class Converted(Source):
-    """The images of a source as a model decodes them, made grey or coloured as it takes them: its own do not fit."""
+class ConvertedSource(Source):
+    """The images of a source in the colours that a model takes, grey or RGB."""
 
     def __init__(self, source: Source, preprocess: Preprocessing) -> None:
         self.source, self.side = source, preprocess.reading_side
@@ -70,7 +70,7 @@ class Converted(Source):
         return pool.map(self.converted, self.source.read_many(rows, pool))
 
     def converted(self, raw: Raw) -> Raw:
-        """Upright pixels; what can't be decoded stays as it is, for those to judge who audit images."""
+        """Upright pixels; bytes that can't be decoded stay as they are, for the audit to report."""
         try:
             return np.asarray(upright(raw, self.side).convert(self.mode))
         except ImageError:
@@ -78,16 +78,16 @@ class Converted(Source):
 
 
 @dataclass(frozen=True)
-class Seen:
-    """The images: `unseen` are those that the model was not trained on, of `shown` the patches are cut."""
+class FeatureImages:
+    """The images: `probed` are those that the model was not trained on, from `shown` the patches are cut."""
 
     images: Images
-    unseen: npt.NDArray[np.int64]
+    probed: npt.NDArray[np.int64]
     shown: npt.NDArray[np.int64]
-    words: str
+    description: str
 
 
-def features(
+def show_features(
     run: str | Path,
     data: Any = None,
     *,
@@ -95,8 +95,8 @@ def features(
     limit: int | None = None,
     seed: int = 0,
     reporter: Reporter | None = None,
-) -> tuple[Features, Path]:
-    """What a run's model sees at each depth, and the page that shows it.
+) -> tuple[FeaturesRecord, Path]:
+    """Show the filters, the exciting patches and the linear probes of a run's model on a page.
 
     `data` is by default what the run was made from; then the probes are fitted and judged, out of fold, on the images
     that the model was not trained on, since features that know an image by heart say too much about it. `limit`: at
@@ -104,29 +104,29 @@ def features(
     """
     folder = Path(run)
     reporter, model = reporter or Reporter(), load(folder)
-    seen = _images(folder, model, data, limit, seed, reporter)
-    split = replace(seen.images.split, train=seen.unseen, validation=np.empty(0, np.int64))
-    images = replace(seen.images, split=split)
+    chosen = _images(folder, model, data, limit, seed, reporter)
+    split = replace(chosen.images.split, train=chosen.probed, validation=np.empty(0, np.int64))
+    images = replace(chosen.images, split=split)
     probing = probe_weights(_weights(folder, model), images, Question(seed=seed), reporter=reporter).record
     place = Path(out) if out is not None else folder / "features"
     place.mkdir(parents=True, exist_ok=True)
-    filters(model).save(place / FILTERS)
-    found = Features(
+    filter_sheet(model).save(place / FILTERS)
+    found = FeaturesRecord(
         model=str(run),
-        images=seen.words,
+        images=chosen.description,
         probing=probing,
-        patches=patches(model, seen.images, seen.shown, place),
+        patches=patches(model, chosen.images, chosen.shown, place),
         filters=FILTERS,
     )
     write_whole(place / NUMBERS, found.model_dump_json(indent=1))
-    write_whole(place / PAGE, page(found, place))
+    write_whole(place / PAGE, features_page(found, place))
     return found, place / PAGE
 
 
-def _images(folder: Path, model: Model, data: Any, limit: int | None, seed: int, reporter: Reporter) -> Seen:
+def _images(folder: Path, model: Model, data: Any, limit: int | None, seed: int, reporter: Reporter) -> FeatureImages:
     record = load_record(folder) if (folder / FILE).is_file() else None
     if data is None and record is None:
-        raise DeepenoughError(f"{folder}: a model without a run; give the DATA to look at")
+        raise DeepenoughError(f"{folder}: this is a model without a run; give the DATA to use")
     wanted: Any = record.options["data"] if data is None and record else data
     source = open_source(wanted)
     own = own_images(folder, model, source, wanted)
@@ -134,16 +134,16 @@ def _images(folder: Path, model: Model, data: Any, limit: int | None, seed: int,
         with reporter.task("reading images") as advance:
             images = prepare(source, size=model.preprocess, seed=seed, progress=advance, limit=limit)
             if images.preprocess.channels != model.preprocess.channels:
-                own_way = Converted(source, model.preprocess)
-                images = prepare(own_way, size=model.preprocess, seed=seed, progress=advance, limit=limit)
+                converted = ConvertedSource(source, model.preprocess)
+                images = prepare(converted, size=model.preprocess, seed=seed, progress=advance, limit=limit)
         images = replace(images, preprocess=model.preprocess)
         every = np.sort(np.concatenate([images.split.train, images.split.validation, images.split.test]))
-        return Seen(images, every, every, f"{len(every):,} images of {source.name}")
+        return FeatureImages(images, every, every, f"{len(every):,} images of {source.name}")
     own = own if limit is None else own.subset(limit, seed)
     folds = record.decision_images.kind is DecisionBasis.OUT_OF_FOLD
-    unseen = own.split.test if folds else np.sort(np.concatenate([own.split.validation, own.split.test]))
+    probed = own.split.test if folds else np.sort(np.concatenate([own.split.validation, own.split.test]))
     images = replace(own, preprocess=model.preprocess)
-    return Seen(images, unseen, own.split.train, f"{len(unseen):,} images that the model was not trained on")
+    return FeatureImages(images, probed, own.split.train, f"{len(probed):,} images that the model was not trained on")
 
 
 def _weights(folder: Path, model: Model) -> Weights:
@@ -153,7 +153,7 @@ def _weights(folder: Path, model: Model) -> Weights:
     return Weights(model.network.name, "this run", model.network, state, model.preprocess, sha256(file), model.classes)
 
 
-def filters(model: Model) -> Image.Image:
+def filter_sheet(model: Model) -> Image.Image:
     """The first convolution's filters, each stretched to its own range: colours where it sees colours, else grey."""
     path = next(visit.path for visit in visits(model.network) if isinstance(visit.layer, Conv))
     weight = model.module.get_parameter(f"{path}.weight").detach().float().cpu()
@@ -161,20 +161,20 @@ def filters(model: Model) -> Image.Image:
         weight = weight.mean(1, keepdim=True).expand(-1, 3, -1, -1)
     elif model.preprocess.order == "BGR":
         weight = weight.flip(1)
-    shown = weight[:MOST_FILTERS]
+    shown = weight[:_MOST_FILTERS]
     low, high = shown.amin((1, 2, 3), keepdim=True), shown.amax((1, 2, 3), keepdim=True)
     pixels = ((shown - low) / (high - low).clamp(min=1e-12) * 255).to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    rows = -(-len(pixels) // ACROSS)
-    step = TILE + GAP
-    sheet = Image.new("RGB", (min(len(pixels), ACROSS) * step - GAP, rows * step - GAP), "white")
+    rows = -(-len(pixels) // _ACROSS)
+    step = _TILE + _GAP
+    sheet = Image.new("RGB", (min(len(pixels), _ACROSS) * step - _GAP, rows * step - _GAP), "white")
     for number, each in enumerate(pixels):
-        tile = Image.fromarray(each).resize((TILE, TILE), Image.Resampling.NEAREST)
-        sheet.paste(tile, (number % ACROSS * step, number // ACROSS * step))
+        tile = Image.fromarray(each).resize((_TILE, _TILE), Image.Resampling.NEAREST)
+        sheet.paste(tile, (number % _ACROSS * step, number // _ACROSS * step))
     return sheet
 
 
-def course(probes: Sequence[Probe]) -> str:
-    """How the probes' accuracy goes with depth, in sentences made from the numbers alone."""
+def describe_probes(probes: Sequence[Probe]) -> str:
+    """Describe how the probes' accuracy changes with depth, from the numbers alone."""
     first, last = probes[0], probes[-1]
     best = max(probes, key=lambda probe: probe.accuracy.value)  # the shallowest of equals
     right = words.percent(best.accuracy.value)
@@ -198,13 +198,14 @@ def _at(probe: Probe) -> str:
     return f"{probe.place} (depth {probe.depth}, {words.percent(probe.accuracy.value)})"
 
 
-def page(found: Features, folder: Path) -> str:
+def features_page(found: FeaturesRecord, folder: Path) -> str:
     """One HTML file that needs nothing else."""
     content = {
         "found": found,
-        "course": course(found.probing.probes),
+        "course": describe_probes(found.probing.probes),
         "filters": data_address(folder, found.filters),
         "patches": [(each, data_address(folder, each.picture)) for each in found.patches],
         "top": max(probe.accuracy.value for probe in found.probing.probes),
     }
-    return fill("explain", "features.html", content, filters={"percent": words.percent, "interval": words.interval})
+    filters: dict[str, Callable[..., str]] = {"percent": words.percent, "interval": words.interval_text}
+    return fill_template("explain", "features.html", content, filters=filters)

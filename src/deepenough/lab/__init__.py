@@ -1,5 +1,5 @@
-"""What everyone says about depth, as experiments on your images."""
+"""Common claims about depth, tested on your images."""
 
-from deepenough.lab.run import CLAIMS, run
+from deepenough.lab.run import CLAIMS, Scale, run_experiment
 
-__all__ = ["CLAIMS", "run"]
+__all__ = ["CLAIMS", "Scale", "run_experiment"]

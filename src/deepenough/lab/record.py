@@ -1,21 +1,21 @@
-"""What an experiment leaves: the claim, every value that was measured, and the verdict that follows from them."""
+"""The record of an experiment: the claim, every value that was measured, and the verdict that follows from them."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import stdtrit
 
-FILE = "record.json"
+RECORD = "record.json"
 SUPPORTED, NOT_SHOWN, CONTRADICTED = "supported", "not shown", "contradicted here"
-FEW = 100  # images to judge, under which a page warns
+FEW_IMAGES = 100  # judged images under which a page warns
 
-Hits = npt.NDArray[np.float64]  # (seeds, images): 1 where right, 0 where wrong; or differences of such
+SeedHits = npt.NDArray[np.float64]  # (seeds, images): 1 where right, 0 where wrong; or differences of such
 
 
 class Part(BaseModel):
@@ -23,12 +23,12 @@ class Part(BaseModel):
 
 
 class Quantity(Part):
-    """A number for each seed, and what is known of the chance in it.
+    """A number for each seed, and its uncertainty.
 
-    Chance comes from two sides: other seeds would give other networks, other images would judge them otherwise. The
+    It has two sources: other seeds would give other networks, and other images would judge them otherwise. The
     spread over seeds shows nothing of the second, since all seeds are judged on the same images. So where images judge,
-    `error` has the standard error that their choice leaves (`sampling`). What is counted, as parameters are, or was
-    published has no interval.
+    `error` has the standard error that their choice leaves (`sampling_error`). What is counted, as parameters are, or
+    was published has no interval.
     """
 
     values: list[float]
@@ -36,20 +36,30 @@ class Quantity(Part):
     error: float = Field(default=0.0, description="standard error of the mean from the choice of those images")
     kind: Literal["measured", "counted", "published"] = "measured"
 
+    @classmethod
+    def from_hits(cls, *hits: SeedHits, **fields: Any) -> Self:
+        """The sum of the mean accuracies of `hits`, one array for each set of images; `fields` are the others."""
+        return cls(
+            values=[float(sum(each)) for each in zip(*(one.mean(axis=1) for one in hits), strict=True)],
+            images=min(one.shape[1] for one in hits),
+            error=math.hypot(*map(sampling_error, hits)),
+            **fields,
+        )
+
     @property
     def mean(self) -> float:
         return float(np.mean(self.values))
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Of the mean, 95%; of a single seed nothing is known."""
+        """The 95% interval of the mean; infinite for a single seed."""
         if self.kind != "measured":
             return self.mean, self.mean
-        return interval(self.values, self.error, self.images)
+        return mean_interval(self.values, self.error, self.images)
 
 
 class Point(Quantity):
-    """One setting: where it stands on the axis, and what was seen there."""
+    """One setting: where it stands on the axis, and what was measured there."""
 
     x: float | str
     note: str = ""
@@ -61,13 +71,17 @@ class Line(Part):
     name: str
     points: list[Point]
 
+    @classmethod
+    def from_hits(cls, name: str, places: Sequence[float], hits: Sequence[SeedHits]) -> Line:
+        """A line with the mean accuracies of `hits` at these places on the axis."""
+        return cls(name=name, points=[Point.from_hits(each, x=x) for x, each in zip(places, hits, strict=True)])
+
 
 class Effect(Quantity):
     """A number that is above `bound` if a claim holds."""
 
     what: str
     bound: float = 0.0
-    unit: str = ""
 
     @property
     def verdict(self) -> str:
@@ -76,57 +90,57 @@ class Effect(Quantity):
         return SUPPORTED if low > self.bound else CONTRADICTED if high < self.bound else NOT_SHOWN
 
 
-class Seen(Part):
-    """What an experiment gives back."""
+class Result(Part):
+    """The measurements of an experiment."""
 
     x: str = Field(description="what the axis is")
     y: str = Field(description="what was measured")
     lines: list[Line]
     effects: list[Effect] = Field(description="the claim holds if all of them are above their bounds")
-    on: str = Field(default="", description="what it was seen on, where that is not images to train and to judge")
+    on: str = Field(default="", description="what it was measured on, where not on images to train and to judge")
     log_x: bool = False
     log_y: bool = False
     notes: list[str] = []
 
 
-class Record(Part):
+class LabRecord(Part):
     """`record.json` of an experiment."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     name: str
     claim: str
     data: str
     quick: bool
     seeds: list[int]
-    seen: Seen
+    result: Result
     verdict: str
     seconds: float
     environment: dict[str, str]
 
     @property
-    def judges(self) -> int | None:
+    def judged_images(self) -> int | None:
         """The fewest images that judge one of the effects, None where none do."""
-        return min((e.images for e in self.seen.effects if e.images is not None), default=None)
+        return min((e.images for e in self.result.effects if e.images is not None), default=None)
 
     @property
     def cautions(self) -> list[str]:
-        """What a reader has to know before the verdict."""
-        if self.judges is None or self.judges >= FEW:
+        """Sentences that a reader needs before the verdict."""
+        if self.judged_images is None or self.judged_images >= FEW_IMAGES:
             return []
-        points = 100 / math.sqrt(self.judges)  # two standard errors of an accuracy of a half
+        points = 100 / math.sqrt(self.judged_images)  # two standard errors of an accuracy of a half
         return [
-            f"Only {self.judges} images judge: on so few an accuracy can be {points:.0f} points off by chance alone. "
-            "Give more images before you believe a verdict."
+            f"Only {self.judged_images} images are judged, so an accuracy can be off by {points:.0f} points by chance "
+            "alone. Give more images before you believe a verdict."
         ]
 
 
-def verdict(effects: list[Effect]) -> str:
+def overall_verdict(effects: list[Effect]) -> str:
     """The weakest of the verdicts: a claim is as good as its worst part."""
-    words = [effect.verdict for effect in effects]
-    return next((word for word in (CONTRADICTED, NOT_SHOWN) if word in words), SUPPORTED)
+    verdicts = [effect.verdict for effect in effects]
+    return next((verdict for verdict in (CONTRADICTED, NOT_SHOWN) if verdict in verdicts), SUPPORTED)
 
 
-def interval(values: list[float], error: float = 0.0, images: int | None = None) -> tuple[float, float]:
+def mean_interval(values: list[float], error: float = 0.0, images: int | None = None) -> tuple[float, float]:
     """95% interval of the mean of values that differ by their seeds, judged on so many images.
 
     Half its width is the hypotenuse of two: Student's t over seeds, and over images with their standard `error`. What
@@ -140,16 +154,7 @@ def interval(values: list[float], error: float = 0.0, images: int | None = None)
     return mean - half, mean + half
 
 
-def judged(*hits: Hits) -> dict[str, Any]:
-    """The fields of a quantity that images judged: the sum of the means of `hits`, one array a set of images."""
-    return {
-        "values": [float(sum(each)) for each in zip(*(one.mean(axis=1) for one in hits), strict=True)],
-        "images": min(one.shape[1] for one in hits),
-        "error": math.hypot(*map(sampling, hits)),
-    }
-
-
-def sampling(hits: Hits) -> float:
+def sampling_error(hits: SeedHits) -> float:
     """Standard error of the mean of `hits` that comes from the choice of the images.
 
     Differences are taken image by image, which is far sharper than comparing two accuracies: images that both networks
@@ -158,7 +163,3 @@ def sampling(hits: Hits) -> float:
     """
     each = np.append(hits.mean(axis=0), (1.0, -1.0))
     return float(each.std() / math.sqrt(len(each)))
-
-
-def load(folder: Path) -> Record:
-    return Record.model_validate_json((folder / FILE).read_text(encoding="utf-8"))

@@ -15,18 +15,18 @@ from deepenough.data.sources import open_source
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.experiment.recording import environment
 from deepenough.files import check_new, write_whole
-from deepenough.lab.bench import Bench
-from deepenough.lab.page import PAGE, render
-from deepenough.lab.record import FILE, Record, Seen, load, verdict
+from deepenough.lab.page import PAGE, render_experiment
+from deepenough.lab.record import RECORD, LabRecord, Result, overall_verdict
+from deepenough.lab.trials import Trials
 from deepenough.progress import Reporter
 from deepenough.training.interrupt import Interrupted, Stop
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What is said, and the images that a run looks at which is not told others, and a quick one."""
+    """A claim, and the images to test it on where the user gives none; a quick run has its own."""
 
-    says: str
+    text: str
     quick_data: str = "fashion-mnist"
     data: str = "fashion-mnist"
     quick_limit: int = 2_000
@@ -60,70 +60,81 @@ CLAIMS = {
         "one hidden layer of N sigmoid units fits a given function ever better with N; a deep narrow one needs fewer "
         "parameters",
         "digits",
-        data="digits",  # it looks at none: those that are always there
+        data="digits",  # it needs no images: these are always there
     ),
     "batch-and-devices": Claim("two processes on half batches train the same network as one on the whole", "digits"),
 }
 
 
-def experiment(name: str) -> Callable[[Bench], Seen]:
+@dataclass(frozen=True)
+class Scale:
+    """The size of an experiment.
+
+    `seeds` trainings of each setting; `quick`: few images, few epochs and narrow networks; `limit`: at most so many
+    images of each split.
+    """
+
+    seeds: int = 3
+    quick: bool = False
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise DeepenoughError(f"--seeds {self.seeds}: give 1 or more; intervals need at least 2")
+
+
+def measurement(name: str) -> Callable[[Trials], Result]:
     """The function that measures a claim."""
     if name not in CLAIMS:
         raise unknown("claim", name, CLAIMS)
-    found: Callable[[Bench], Seen] = import_module(f"deepenough.lab.claims.{name.replace('-', '_')}").measure
-    return found
+    measure: Callable[[Trials], Result] = import_module(f"deepenough.lab.claims.{name.replace('-', '_')}").measure
+    return measure
 
 
-def run(
+def run_experiment(
     name: str,
     data: str | Path | None = None,
     *,
-    seeds: int = 3,
-    quick: bool = False,
-    limit: int | None = None,
+    scale: Scale | None = None,
     out: str | Path | None = None,
     reporter: Reporter | None = None,
-) -> tuple[Record, Path]:
+) -> tuple[LabRecord, Path]:
     """Measure one claim, and write `record.json` and a page into `out`, by default `lab/NAME`.
 
-    A run that was stopped goes on where it was: its trainings are kept. `quick` takes few images and epochs.
+    A run that was stopped goes on where it was: its trainings are kept.
     """
-    measure, claim, reporter = experiment(name), CLAIMS[name], reporter or Reporter()
-    if seeds < 1:
-        raise DeepenoughError(f"--seeds {seeds}: give 1 or more; intervals need at least 2")
+    measure, claim = measurement(name), CLAIMS[name]
+    scale, reporter = scale or Scale(), reporter or Reporter()
     folder = Path(out) if out is not None else Path("lab") / name
-    if (folder / FILE).is_file():
-        raise DeepenoughError(f"--out {folder}: an experiment is there already; name another folder")
+    if (folder / RECORD).is_file():
+        raise DeepenoughError(f"--out {folder}: this folder already holds an experiment; choose another")
     if not (folder / "trainings").is_dir():
         check_new(folder)
-    source = open_source(data if data is not None else claim.quick_data if quick else claim.data)
-    limit = claim.quick_limit if quick and limit is None else limit
+    source = open_source(data if data is not None else claim.quick_data if scale.quick else claim.data)
+    limit = claim.quick_limit if scale.quick and scale.limit is None else scale.limit
     began = time.perf_counter()
     with reporter.task("reading images") as advance:
         images = prepare(source, progress=advance, limit=limit)
     with Stop() as stop:
-        bench = Bench(images, tuple(range(seeds)), quick, folder, reporter, stop)
+        trials = Trials(images, tuple(range(scale.seeds)), scale.quick, folder, reporter, stop)
         try:
-            seen = measure(bench)
+            result = measure(trials)
         except Interrupted:
             kept = f"; what was trained is kept in {folder}" if (folder / "trainings").is_dir() else ""
-            raise Interrupted(f"stopped{kept}; run the same again to go on") from None
-    record = Record(
+            raise Interrupted(f"stopped{kept}; repeat the command to go on") from None
+    record = LabRecord(
         name=name,
-        claim=claim.says,
-        data=seen.on
+        claim=claim.text,
+        data=result.on
         or f"{source.name}, {len(images.split.train):,} images to train, {len(images.split.validation):,} to judge",
-        quick=quick,
-        seeds=list(range(seeds)),
-        seen=seen,
-        verdict=verdict(seen.effects),
+        quick=scale.quick,
+        seeds=list(range(scale.seeds)),
+        result=result,
+        verdict=overall_verdict(result.effects),
         seconds=time.perf_counter() - began,
-        environment=environment(torch.get_num_threads(), max(bench.devices, default="cpu")),
+        environment=environment(torch.get_num_threads(), max(trials.devices, default="cpu")),
     )
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / FILE, record.model_dump_json(indent=1))
-    write_whole(folder / PAGE, render(record))
+    write_whole(folder / RECORD, record.model_dump_json(indent=1))
+    write_whole(folder / PAGE, render_experiment(record))
     return record, folder / PAGE
-
-
-__all__ = ["CLAIMS", "load", "run"]

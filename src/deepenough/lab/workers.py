@@ -1,4 +1,4 @@
-"""A function in several processes of its own at once, which end when one fails, or a stop is asked."""
+"""Calls in parallel processes, which all end when one of them fails or a stop is asked for."""
 
 from __future__ import annotations
 
@@ -12,61 +12,65 @@ from typing import Any
 
 from deepenough.errors import DeepenoughError
 
-LOOK = 0.2  # seconds between looks for a stop
-GRACE = 5.0  # seconds that a process has for ending
+_POLL = 0.2  # seconds between checks for a stop
+_GRACE = 5.0  # seconds that a process has for ending
 
 
-def side_by_side(target: Callable[..., Any], given: Sequence[tuple[Any, ...]], check: Callable[[], None]) -> list[Any]:
-    """What `target(*each)` returns for each of `given`, every one in a process of its own.
+def call_in_parallel(
+    target: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], check_stop: Callable[[], None]
+) -> list[Any]:
+    """Call `target(*each)` for each of `arguments` in a process of its own, and return the results in their order.
 
-    `check` is asked all the time; what it raises ends them all, and so does an error of one of them.
+    An error in a process ends all of them, and so does one that `check_stop` raises, which is called over and over.
     """
     context = multiprocessing.get_context("spawn")
-    found: dict[int, Any] = {}
-    ends: dict[Connection, int] = {}
+    results: dict[int, Any] = {}
+    pending: dict[Connection, int] = {}
     workers = []
     try:
-        for number, each in enumerate(given):
-            check()
-            mine, theirs = context.Pipe(duplex=False)
-            worker = context.Process(target=_answer, args=(theirs, target, each), daemon=True)
-            with _deaf():
+        for number, each in enumerate(arguments):
+            check_stop()
+            receiver, sender = context.Pipe(duplex=False)
+            worker = context.Process(target=_work, args=(sender, target, each), daemon=True)
+            with _interrupts_blocked():
                 worker.start()
             workers.append(worker)
-            theirs.close()
-            ends[mine] = number
-        while ends:
-            check()
-            for end in wait(list(ends), LOOK):
-                assert isinstance(end, Connection)
-                number = ends.pop(end)
-                found[number] = _heard(end, number)
+            sender.close()
+            pending[receiver] = number
+        while pending:
+            check_stop()
+            for ready in wait(list(pending), _POLL):
+                assert isinstance(ready, Connection)
+                number = pending.pop(ready)
+                results[number] = _receive(ready, number)
         for worker in workers:
-            worker.join(GRACE)
-        return [found[number] for number in range(len(given))]
+            worker.join(_GRACE)
+        return [results[number] for number in range(len(arguments))]
     finally:
         _end(workers)
 
 
-def _heard(end: Connection, number: int) -> Any:
+def _receive(receiver: Connection, number: int) -> Any:
     try:
-        error, answer = end.recv()
+        error, result = receiver.recv()
     except EOFError:
-        raise DeepenoughError(f"process {number} ended without a word; was it killed, or is memory short?") from None
+        raise DeepenoughError(
+            f"process {number} ended without a result; was it killed, or did memory run out?"
+        ) from None
     if error:
         raise DeepenoughError(f"process {number}: {error}")
-    return answer
+    return result
 
 
-def _answer(end: Connection, target: Callable[..., Any], given: tuple[Any, ...]) -> None:
-    """What a worker does."""
+def _work(sender: Connection, target: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    """Call the target and send its result, or the text of its error; runs in the worker."""
     answer: tuple[str | None, Any]
     try:
-        answer = None, target(*given)
-    except Exception as error:  # anything: the parent tells it in one line
+        answer = None, target(*arguments)
+    except Exception as error:  # of any kind: the parent reports it in one line
         answer = str(error) if isinstance(error, DeepenoughError) else f"{type(error).__name__}: {error}", None
     with suppress(OSError):  # the parent is gone
-        end.send(answer)
+        sender.send(answer)
 
 
 def _end(workers: Sequence[Any]) -> None:
@@ -74,17 +78,17 @@ def _end(workers: Sequence[Any]) -> None:
         if worker.is_alive():
             worker.terminate()
     for worker in workers:
-        worker.join(GRACE)
+        worker.join(_GRACE)
         if worker.is_alive():
             worker.kill()
             worker.join()
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
-    """A process that starts meanwhile never hears a terminal's Ctrl-C, which goes to all: its parent ends it.
+def _interrupts_blocked() -> Iterator[None]:
+    """Block SIGINT, so that a process started meanwhile never receives a terminal's Ctrl-C: its parent ends it.
 
-    Blocked rather than ignored: a Ctrl-C that comes meanwhile reaches this process afterwards.
+    Blocked rather than ignored: one that comes meanwhile reaches this process afterwards.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield

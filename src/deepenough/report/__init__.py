@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from deepenough.report.page import FILE, write_report
+from deepenough.report.page import REPORT, write_report
 
-__all__ = ["FILE", "write_report"]
+__all__ = ["REPORT", "write_report"]

@@ -6,10 +6,20 @@ from deepenough.record import DecisionKind, Metric, Record
 from deepenough.record.schema import CandidateRecord, EpochRecord
 from deepenough.report import text as words
 from deepenough.report.heatmaps import confusion, signal_maps
-from deepenough.report.plotting import COLOURS, DASHES, SYMBOLS, Figure, axes, error_bars, ring, safe, scatter
+from deepenough.report.plotting import (
+    Plot,
+    accuracy_bars,
+    axes,
+    ring,
+    safe,
+    scatter,
+    trace_colour,
+    trace_dash,
+    trace_symbol,
+)
 
 
-def figures(record: Record) -> dict[str, Figure]:
+def report_figures(record: Record) -> dict[str, Plot]:
     """Every figure that there is something to draw for, by name."""
     made = {
         "accuracy": _accuracy(record),
@@ -43,9 +53,9 @@ def _whole_groups(record: Record) -> list[tuple[str, list[CandidateRecord]]]:
     return [(name, group) for name, group in groups if group]
 
 
-def _accuracy(record: Record) -> Figure | None:
+def _accuracy(record: Record) -> Plot | None:
     """Accuracy on the decision images against depth, with intervals; what was chosen, and the line to reach."""
-    data: list[Figure] = []
+    data: list[Plot] = []
     for number, (name, everyone) in enumerate(_groups(record)):
         whole = [c for c in everyone if words.comparable(c)]
         others = [c for c in everyone if not words.comparable(c)]
@@ -54,9 +64,9 @@ def _accuracy(record: Record) -> Figure | None:
             (others, f"{name}: stopped early, grown or another seed", "markers", "-open"),
         ):
             if group:
-                trace = _points(record, group, label, mode, SYMBOLS[number % 5] + mark)
-                trace["line"] = {"color": COLOURS[number % 7], "width": 1.5}
-                trace["marker"]["color"] = COLOURS[number % 7]
+                trace = _points(record, group, label, mode, trace_symbol(number) + mark)
+                trace["line"] = {"color": trace_colour(number), "width": 1.5}
+                trace["marker"]["color"] = trace_colour(number)
                 data.append(trace)
     if not data:
         return None
@@ -79,7 +89,7 @@ def _accuracy(record: Record) -> Figure | None:
     return {"data": data, "layout": layout}
 
 
-def _points(record: Record, group: list[CandidateRecord], name: str, mode: str, symbol: str) -> Figure:
+def _points(record: Record, group: list[CandidateRecord], name: str, mode: str, symbol: str) -> Plot:
     """One trace of accuracy against depth, with the 95% interval where top-1 is the metric."""
     trace = scatter(
         name,
@@ -91,11 +101,11 @@ def _points(record: Record, group: list[CandidateRecord], name: str, mode: str, 
         marker={"size": 9, "symbol": symbol},
     )
     if record.question.metric is Metric.TOP1:
-        trace["error_y"] = error_bars([c.decision.top1 for c in group if c.decision])
+        trace["error_y"] = accuracy_bars([c.decision.top1 for c in group if c.decision])
     return trace
 
 
-def _depths(record: Record) -> Figure:
+def _depths(record: Record) -> Plot:
     """An axis with a tick for every depth that was tried, as far apart as their doublings."""
     depths = sorted({candidate.depth for candidate in record.candidates})
     return {"type": "log", "tickmode": "array", "tickvals": depths, "ticktext": [str(depth) for depth in depths]}
@@ -130,7 +140,7 @@ def _accuracy_to_reach(record: Record) -> tuple[float | None, str]:
     return 100 * (value - question.margin), f"best less the margin, {words.percent(question.margin)}"
 
 
-def _probing(record: Record) -> Figure | None:
+def _probing(record: Record) -> Plot | None:
     """Accuracy of the probes against depth, with intervals; what they propose, and what was chosen."""
     if record.probing is None:
         return None
@@ -139,11 +149,11 @@ def _probing(record: Record) -> Figure | None:
         "linear probe",
         [probe.depth for probe in probes],
         [100 * probe.accuracy.value for probe in probes],
-        error_y=error_bars([probe.accuracy for probe in probes]),
+        error_y=accuracy_bars([probe.accuracy for probe in probes]),
         text=[safe(probe.place) for probe in probes],
         hovertemplate="after %{text}<br>depth %{x}: %{y:.2f}%<extra></extra>",
-        line={"color": COLOURS[0], "width": 1.5},
-        marker={"size": 8, "symbol": "circle", "color": COLOURS[0]},
+        line={"color": trace_colour(0), "width": 1.5},
+        marker={"size": 8, "symbol": "circle", "color": trace_colour(0)},
     )
     marks = []
     chosen = record.decision.depth if record.decision else None
@@ -157,16 +167,16 @@ def _probing(record: Record) -> Figure | None:
     return {"data": [curve, *marks], "layout": layout}
 
 
-def _gap(record: Record) -> Figure | None:
+def _gap(record: Record) -> Plot | None:
     """Training and held-out accuracy against depth: where they part, overfitting begins."""
-    data: list[Figure] = []
+    data: list[Plot] = []
     groups = [(name, [c for c in group if c.train_top1 is not None]) for name, group in _whole_groups(record)]
     groups = [(name, group) for name, group in groups if group]
     for number, (name, group) in enumerate(groups):
         prefix = f"{name}, " if len(groups) > 1 else ""
         rows: tuple[tuple[str, list[float | None], str, str, str], ...] = (
-            ("training images", [c.train_top1 for c in group], COLOURS[(2 * number + 1) % 7], "dash", "square"),
-            ("held-out images", [c.decision.top1.value for c in group if c.decision], COLOURS[2 * number % 7],
+            ("training images", [c.train_top1 for c in group], trace_colour(2 * number + 1), "dash", "square"),
+            ("held-out images", [c.decision.top1.value for c in group if c.decision], trace_colour(2 * number),
              "solid", "circle"),
         )  # fmt: skip
         for order, (label, values, colour, dash, symbol) in enumerate(rows):
@@ -191,9 +201,9 @@ def _overfitting(candidate: CandidateRecord) -> float:
     return (candidate.train_top1 or 0.0) - (candidate.decision.top1.value if candidate.decision else 0.0)
 
 
-def _cost(record: Record) -> Figure | None:
+def _cost(record: Record) -> Plot | None:
     """Cost of one prediction against accuracy."""
-    data: list[Figure] = []
+    data: list[Plot] = []
     for number, (name, group) in enumerate(_whole_groups(record)):
         group = sorted(group, key=lambda c: c.macs)
         data.append(
@@ -209,8 +219,8 @@ def _cost(record: Record) -> Figure | None:
                 textposition="bottom center",
                 customdata=[safe(f"{c.name}: {words.amount(c.parameters)} parameters") for c in group],
                 hovertemplate="%{customdata}<br>%{x:.3s} multiply-accumulates, %{y:.2f}%<extra></extra>",
-                line={"color": COLOURS[number % 7], "width": 1.5},
-                marker={"size": 9, "symbol": SYMBOLS[number % 5]},
+                line={"color": trace_colour(number), "width": 1.5},
+                marker={"size": 9, "symbol": trace_symbol(number)},
             )
         )
     if not data:
@@ -225,11 +235,11 @@ def _held_out(row: EpochRecord, key: str) -> float | None:
     return None if value is None else (100 * value if key == "top1" else value)
 
 
-def _curves(record: Record, key: str) -> Figure | None:
+def _curves(record: Record, key: str) -> Plot | None:
     """Held-out accuracy or loss after every epoch; a colour for each candidate, thin for folds, thick for the mean."""
-    data: list[Figure] = []
+    data: list[Plot] = []
     for number, candidate in enumerate(record.candidates):
-        style = {"color": COLOURS[number % 7], "dash": DASHES[number // 7 % 4]}
+        style = {"color": trace_colour(number), "dash": trace_dash(number)}
         runs = [
             {row.epoch: value for row in training.curve if (value := _held_out(row, key)) is not None}
             for training in candidate.trainings

@@ -6,13 +6,13 @@ import math
 
 from deepenough.record import Record
 from deepenough.record.schema import CandidateRecord
-from deepenough.report.plotting import Figure, axes, safe
+from deepenough.report.plotting import Plot, axes, safe
 
 LABELLED_CLASSES = 20  # classes up to which the cells of the confusion matrix carry their numbers
 NAMED_CLASSES = 40  # classes up to which all of them are named on the axes
 
 
-def signal_maps(record: Record) -> dict[str, Figure]:
+def signal_maps(record: Record) -> dict[str, Plot]:
     """Gradient norm and activation scale of every layer over training: of the chosen network, and of the deepest."""
     shown = {}
     if record.decision is not None:
@@ -38,11 +38,11 @@ def _grid(candidate: CandidateRecord, key: str) -> list[list[float | None]]:
     return [[round(math.log10(v), 3) if v else None for v in layer] for layer in zip(*curve, strict=True)]
 
 
-def _signal(candidate: CandidateRecord, grid: list[list[float | None]], title: str, low: float, high: float) -> Figure:
+def _signal(candidate: CandidateRecord, grid: list[list[float | None]], title: str, low: float, high: float) -> Plot:
     epochs = [row.epoch for row in candidate.trainings[0].curve]
     names = [safe(path) for path in candidate.layers]
     numbers = list(range(1, len(names) + 1))
-    trace: Figure = {
+    trace: Plot = {
         "type": "heatmap",
         "x": epochs,
         "y": numbers,
@@ -67,7 +67,7 @@ def _signal(candidate: CandidateRecord, grid: list[list[float | None]], title: s
     return {"data": [trace], "layout": layout}
 
 
-def confusion(record: Record) -> Figure | None:
+def confusion(record: Record) -> Plot | None:
     """True classes down, predicted ones across; shade is the share of the true class."""
     if record.test is None or not record.test.top1.count:
         return None
@@ -76,7 +76,7 @@ def confusion(record: Record) -> Figure | None:
     size = len(names)
     step = 1 if size <= NAMED_CLASSES else -(-size // NAMED_CLASSES)
     ticks = {"tickmode": "array", "tickvals": list(range(0, size, step)), "ticktext": names[::step]}
-    trace: Figure = {
+    trace: Plot = {
         "type": "heatmap",
         "z": [[round(share, 1) for share in row] for row in shares],
         "x": list(range(size)),

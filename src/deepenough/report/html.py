@@ -9,17 +9,23 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-KINDS = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".gif": "image/gif", ".webp": "image/webp"}
+_MIME_TYPES = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".gif": "image/gif",
+    ".webp": "image/webp",
+}
 
 
-def fill(
+def fill_template(
     room: str,
     name: str,
     words: Mapping[str, Any],
     figures: Mapping[str, Any] | None = None,
     filters: Mapping[str, Callable[..., Any]] | None = None,
 ) -> str:
-    """Fill a template with words, the common style and, where there are figures, Plotly.
+    """Fill a template, which may extend `base.html` of the reports, and add style, scripts and Plotly.
 
     Args:
         room: the package of deepenough that the template lies in.
@@ -29,12 +35,18 @@ def fill(
         filters: functions that the template applies, by name.
     """
     # Slow to import, and wanted by nothing else.
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FunctionLoader(lambda template: asset("report", template)),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters |= filters or {}
-    common: dict[str, Any] = {"style": Markup(asset("report", "style.css")), "plotly": "", "figures": figures or {}}
+    common: dict[str, Any] = {"style": Markup(asset("report", "style.css")), "figures": figures}
     if figures is not None:
         common |= {"script": Markup(asset("report", "page.js")), "figures_json": Markup(embedded(figures))}
     if figures:
@@ -50,7 +62,7 @@ def asset(room: str, name: str) -> str:
 
 
 def embedded(content: Any) -> str:
-    """JSON that cannot end the script element it stands in, whatever the names in it."""
+    """JSON that cannot end the script element it stands in, whatever names it holds."""
     text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
@@ -58,7 +70,7 @@ def embedded(content: Any) -> str:
 def data_address(folder: Path, name: str) -> str | None:
     """A picture inside `folder` as a data address; None where there is none."""
     path = (folder / name).resolve()
-    kind = KINDS.get(path.suffix.lower())
+    kind = _MIME_TYPES.get(path.suffix.lower())
     if kind is None or not path.is_relative_to(folder.resolve()) or not path.is_file():
         return None
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"

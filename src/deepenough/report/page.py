@@ -9,30 +9,30 @@ from typing import Any
 from deepenough.files import write_whole
 from deepenough.record import Record, load
 from deepenough.report import text as words
-from deepenough.report.figures import figures
-from deepenough.report.html import data_address, fill
+from deepenough.report.figures import report_figures
+from deepenough.report.html import data_address, fill_template
 
-FILE = "report.html"
-LISTED = 200  # findings and confusions that are listed by name
-CONFUSIONS = 20
+REPORT = "report.html"
+_LISTED = 200  # findings that are listed by name
+_CONFUSIONS = 20
 
 
 def write_report(run: Path) -> Path:
     """Write `run/report.html` from `run/record.json`, whole or not at all, and return its path."""
     record = load(run)
-    path = run / FILE
-    write_whole(path, render(record, run))
+    path = run / REPORT
+    write_whole(path, render_report(record, run))
     return path
 
 
-def render(record: Record, run: Path) -> str:
+def render_report(record: Record, run: Path) -> str:
     """The page as text; pictures are read from the folder `run`."""
     filters: dict[str, Callable[..., Any]] = {
         "percent": words.percent,
         "points": words.signed_points,
         "amount": words.amount,
         "duration": words.duration,
-        "interval": words.interval,
+        "interval": words.interval_text,
         "measured": words.measured,
     }
     content = {
@@ -49,10 +49,10 @@ def render(record: Record, run: Path) -> str:
             (found, data_address(run, found.picture), data_address(run, found.heat)) for found in record.examples
         ],
         "patches": [(found, data_address(run, found.picture)) for found in record.patches],
-        "listed": LISTED,
+        "listed": _LISTED,
         "totals": {name: sum(counts) for name, counts in record.data.counts.items()},
     }
-    return fill("report", "page.html", content, figures(record), filters)
+    return fill_template("report", "page.html", content, report_figures(record), filters)
 
 
 def _confusions(record: Record) -> list[tuple[str, str, int]]:
@@ -64,7 +64,7 @@ def _confusions(record: Record) -> list[tuple[str, str, int]]:
         (count, a, b) for a, row in enumerate(record.test.confusion) for b, count in enumerate(row) if a != b and count
     ]
     pairs.sort(key=lambda pair: (-pair[0], pair[1], pair[2]))
-    return [(names[a], names[b], count) for count, a, b in pairs[:CONFUSIONS]]
+    return [(names[a], names[b], count) for count, a, b in pairs[:_CONFUSIONS]]
 
 
 def _heat(run: Path, name: str | None) -> str | None:

@@ -8,10 +8,25 @@ from typing import Any
 
 from deepenough.record.schema import Accuracy
 
-Figure = dict[str, Any]
-COLOURS = ("--c1", "--c2", "--c3", "--c4", "--c5", "--c6", "--c7")
-SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross")
-DASHES = ("solid", "dash", "dot", "dashdot")
+Plot = dict[str, Any]
+_COLOURS = ("--c1", "--c2", "--c3", "--c4", "--c5", "--c6", "--c7")
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
+_DASHES = ("solid", "dash", "dot", "dashdot")
+
+
+def trace_colour(number: int) -> str:
+    """The colour of a figure's trace by its number."""
+    return _COLOURS[number % len(_COLOURS)]
+
+
+def trace_symbol(number: int) -> str:
+    """The marker of a figure's trace by its number."""
+    return _SYMBOLS[number % len(_SYMBOLS)]
+
+
+def trace_dash(number: int) -> str:
+    """The dash of a line by its number, another once the colours come round again."""
+    return _DASHES[number // len(_COLOURS) % len(_DASHES)]
 
 
 def safe(text: str) -> str:
@@ -19,29 +34,34 @@ def safe(text: str) -> str:
     return html.escape(text, quote=False)
 
 
-def axes(x: str, y: str, **more: Any) -> Figure:
+def axes(x: str, y: str, **more: Any) -> Plot:
     """A layout with titles of the axes, the vertical one in percent."""
     return {"xaxis": {"title": {"text": x}}, "yaxis": {"title": {"text": y}, "ticksuffix": "%"}, **more}
 
 
-def error_bars(accuracies: Sequence[Accuracy]) -> Figure:
-    """The 95% intervals of accuracies in percent."""
+def error_bars(intervals: Sequence[tuple[float, float, float]]) -> Plot:
+    """Intervals around points, each given as value, low and high."""
     return {
         "type": "data",
         "symmetric": False,
-        "array": [100 * (accuracy.high - accuracy.value) for accuracy in accuracies],
-        "arrayminus": [100 * (accuracy.value - accuracy.low) for accuracy in accuracies],
+        "array": [high - value for value, _, high in intervals],
+        "arrayminus": [value - low for value, low, _ in intervals],
         "thickness": 1.5,
         "width": 5,
     }
 
 
-def scatter(name: str, x: Sequence[float], y: Sequence[float], mode: str = "lines+markers", **more: Any) -> Figure:
+def accuracy_bars(accuracies: Sequence[Accuracy]) -> Plot:
+    """The 95% intervals of accuracies in percent."""
+    return error_bars([(100 * each.value, 100 * each.low, 100 * each.high) for each in accuracies])
+
+
+def scatter(name: str, x: Sequence[float | str], y: Sequence[float], mode: str = "lines+markers", **more: Any) -> Plot:
     """A trace of points, joined or not."""
     return {"type": "scatter", "mode": mode, "name": name, "x": x, "y": y, **more}
 
 
-def ring(label: str, depth: int, accuracy: float, symbol: str, colour: str) -> Figure:
+def ring(label: str, depth: int, accuracy: float, symbol: str, colour: str) -> Plot:
     """A mark around one point."""
     marker = {"size": 20, "symbol": symbol, "color": colour, "line": {"width": 2.5}}
     return scatter(label, [depth], [100 * accuracy], "markers", hoverinfo="skip", marker=marker)

@@ -21,8 +21,16 @@ BARS_FROM = 120
 """Columns of a terminal from which the probes are drawn too; below, their numbers need the room."""
 
 
-def _table(title: str | None = None, **style: Any) -> Table:
-    return Table(title=title, title_justify="left", title_style="dim", box=box.SIMPLE_HEAD, pad_edge=False, **style)
+def plain_table(
+    title: str | None = None, *, left: Sequence[str] = (), right: Sequence[str] = (), **style: Any
+) -> Table:
+    """An empty table with headings, of text on the `left` and then of numbers on the `right`."""
+    table = Table(title=title, title_justify="left", title_style="dim", box=box.SIMPLE_HEAD, pad_edge=False, **style)
+    for heading in left:
+        table.add_column(heading)
+    for heading in right:
+        table.add_column(heading, justify="right")
+    return table
 
 
 def evidence(record: Record, report: Path | None = None, width: int = BARS_FROM) -> Group:
@@ -56,7 +64,7 @@ def answer(record: Record) -> Text:
 
 def _candidates(record: Record) -> Table:
     """One row a candidate, shallow first."""
-    table = _table(f"Decided on {words.images(record)}", padding=(0, 1, 0, 0), collapse_padding=True)
+    table = plain_table(f"Decided on {words.images(record)}", padding=(0, 1, 0, 0), collapse_padding=True)
     name = "balanced" if record.question.metric is Metric.BALANCED else "accuracy"
     table.add_column("network", overflow="fold")
     for header in ("depth", "params", "MACs", f"{name}\n(95% interval)", "below best\n(bounds), points"):
@@ -84,7 +92,7 @@ def _accuracy(record: Record, candidate: CandidateRecord) -> str:
     value = words.value(record, candidate)
     if value is None or candidate.decision is None:
         return "–"
-    interval = words.interval(candidate.decision.top1)
+    interval = words.interval_text(candidate.decision.top1)
     return words.percent(value) + ("" if record.question.metric is Metric.BALANCED else f"\n{interval}")
 
 
@@ -99,7 +107,7 @@ def probing_table(probing: ProbingRecord, width: int = BARS_FROM) -> Group:
     """The probes: a row a place, accuracy drawn as a bar where there is room, the proposed cut marked."""
     drawn = width >= BARS_FROM
     title = f"{probing.weights} ({probing.network}) on {probing.images:,} images, {probing.folds} folds"
-    table = _table(title, collapse_padding=not drawn)
+    table = plain_table(title, collapse_padding=not drawn)
     said = (", the whole network", " <- proposed") if drawn else ("\nwhole", "\nproposed")
     table.add_column("cut after", overflow="fold", min_width=len("proposed"))
     for header in ("depth", "params", "MACs", "ms", "accuracy", "95% interval", "below whole,\npoints (95%)"):
@@ -118,7 +126,7 @@ def probing_table(probing: ProbingRecord, width: int = BARS_FROM) -> Group:
             words.amount(probe.macs),
             f"{probe.milliseconds:.2f}",
             words.percent(probe.accuracy.value),
-            words.interval(probe.accuracy),
+            words.interval_text(probe.accuracy),
             "" if whole else f"{words.signed_points(probe.difference)} ± {100 * half:.1f}",
             *([Bar(max(shares) - low, 0, probe.accuracy.value - low, color="green" if mark else "blue")] * drawn),
             style="bold" if mark else "dim" if probe.ruled_out else "",
@@ -129,17 +137,15 @@ def probing_table(probing: ProbingRecord, width: int = BARS_FROM) -> Group:
 
 def _test(record: Record) -> Table:
     """Accuracy on the test images beside the baselines, each with count and interval."""
-    table = _table("Test images, looked at once")
-    table.add_column("model")
-    for header in ("accuracy", "95% interval", "right of all"):
-        table.add_column(header, justify="right")
+    right = ("accuracy", "95% interval", "right of all")
+    table = plain_table("Test images, looked at once", left=("model",), right=right)
     rows = [(baseline.name, baseline.test, "") for baseline in record.baselines]
     if record.test is not None:
         chosen = record.decision.chosen if record.decision else "the network"
         rows.insert(0, (chosen, record.test.top1, "bold"))
     for name, score, style in rows:
-        right = f"{round(score.value * score.count):,} of {score.count:,}"
-        table.add_row(Text(name), words.percent(score.value), words.interval(score), right, style=style)
+        count = f"{round(score.value * score.count):,} of {score.count:,}"
+        table.add_row(Text(name), words.percent(score.value), words.interval_text(score), count, style=style)
     return table
 
 
@@ -150,22 +156,20 @@ def metrics_table(metrics: Metrics, classes: Sequence[str]) -> Group:
         f"{words.percent(metrics.top5)}, loss {metrics.loss:.3f}, calibration error "
         f"{words.percent(metrics.calibration_error)}."
     )
-    table = _table()
+    table = plain_table()
     table.add_column("class", overflow="fold")
     for header in ("images", "accuracy", "95% interval"):
         table.add_column(header, justify="right")
     for name, score in zip(classes, metrics.per_class, strict=True):
-        shown = (words.percent(score.value), words.interval(score)) if score.count else ("–", "–")
+        shown = (words.percent(score.value), words.interval_text(score)) if score.count else ("–", "–")
         table.add_row(Text(name), f"{score.count:,}", *shown)
     return Group(line, table)
 
 
 def plan_table(plan: Plan) -> Group:
     """One row a network that may be trained, and what the search comes to."""
-    table = _table(padding=(0, 1, 0, 0), collapse_padding=True)
-    table.add_column("network")
-    for name in ("depth", "images/s", "training", "memory of a step"):
-        table.add_column(name, justify="right")
+    right = ("depth", "images/s", "training", "memory of a step")
+    table = plain_table(left=("network",), right=right, padding=(0, 1, 0, 0), collapse_padding=True)
     for architecture in plan.architectures:
         table.add_row(
             architecture.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from deepenough.record import DecisionBasis, DecisionKind, Metric, Plan, Record
 from deepenough.record.schema import Accuracy, CandidateRecord, RunStatus
 
-UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+_UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -20,7 +20,7 @@ def signed_points(difference: float) -> str:
 
 def amount(number: float) -> str:
     """A large count with three figures: 1,234,567 as 1.23M."""
-    for unit, letter in UNITS:
+    for unit, letter in _UNITS:
         if abs(number) >= unit * 0.9995:
             return f"{number / unit:.3g}{letter}" if number / unit < 999.5 else f"{number / unit:.0f}{letter}"
     return f"{number:.0f}"
@@ -37,7 +37,8 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def interval(accuracy: Accuracy) -> str:
+def interval_text(accuracy: Accuracy) -> str:
+    """The 95% interval of an accuracy: 91.2–94.8%."""
     return f"{100 * accuracy.low:.1f}–{percent(accuracy.high)}"
 
 
@@ -46,7 +47,7 @@ def measured(accuracy: Accuracy) -> str:
     if not accuracy.count:
         return "no images"
     right = round(accuracy.value * accuracy.count)
-    return f"{percent(accuracy.value)} ({right:,} of {accuracy.count:,}; 95% interval {interval(accuracy)})"
+    return f"{percent(accuracy.value)} ({right:,} of {accuracy.count:,}; 95% interval {interval_text(accuracy)})"
 
 
 def images(record: Record) -> str:
@@ -58,7 +59,7 @@ def images(record: Record) -> str:
 
 
 def comparable(candidate: CandidateRecord) -> bool:
-    """Tell if it was trained to its end, from scratch, from the run's own seed: only such ones are joined by a line."""
+    """Tell if it was trained to its end, from scratch, from the run's own seed: only these are joined by a line."""
     return candidate.state == "finished" and candidate.role in ("search space", "bisection")
 
 

@@ -1,4 +1,4 @@
-"""Predictions of many clients at once: what arrives together goes through the network together."""
+"""Batching of requests: pictures that arrive together go through the network together."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from typing import Any, Generic, TypeVar
 
 from deepenough.serve.refusals import FullError, RefusedError
 
-Asked = TypeVar("Asked")
-Given = TypeVar("Given")
-Found = TypeVar("Found")
+_Question = TypeVar("_Question")
+_Reply = TypeVar("_Reply")
+_Result = TypeVar("_Result")
 Pause = Callable[[], None]
 
-TOGETHER = 0.003  # seconds to wait for others that are on their way
-LOOK = 0.0003  # seconds between looks for them
-MOST = 64  # images at once
+_WAIT = 0.003  # seconds to wait for others that are on their way
+_POLL = 0.0003  # seconds between checks for them
+_LARGEST_BATCH = 64
 
 
-class GivenUpError(Exception):
-    """Nobody waits any more for what is being computed."""
+class AbandonedError(Exception):
+    """Nobody waits any more for the result of heavier work."""
 
 
-class Batcher(Generic[Asked, Given]):
+class Batcher(Generic[_Question, _Reply]):
     """One `thread` that works, and two queues before it: questions, and heavier work, of which one at a time is done.
 
-    `work` answers several questions at once, in order; an exception among the answers is raised for whoever asked. At
+    `work` answers several questions at once, in order; an exception among the answers is raised for its question. At
     most `room` are on their way, and `heavy` pieces of heavier work: more raise FullError. A whole batch costs the
     event loop one change of threads, which is what it spends most on where networks are small.
 
@@ -41,25 +41,25 @@ class Batcher(Generic[Asked, Given]):
 
     def __init__(
         self,
-        work: Callable[[Sequence[Asked]], Sequence[Given | Exception]],
+        work: Callable[[Sequence[_Question]], Sequence[_Reply | Exception]],
         room: int,
-        seen: Callable[[int], None] = lambda size: None,
+        observe: Callable[[int], None] = lambda size: None,
         heavy: int = 8,
     ) -> None:
-        self._work, self._room, self._seen, self._heavy = work, room, seen, heavy
+        self._work, self._room, self._observe, self._heavy = work, room, observe, heavy
         self.thread = ThreadPoolExecutor(1, "model")
-        self._waiting: asyncio.Queue[tuple[Asked, asyncio.Future[Given]]] = asyncio.Queue()
+        self._waiting: asyncio.Queue[tuple[_Question, asyncio.Future[_Reply]]] = asyncio.Queue()
         self._ready: deque[tuple[Callable[[], Any], Future[Any]]] = deque()  # batches that the thread has yet to take
         self._turn = asyncio.Lock()
         self._pausing = False  # the thread's own
-        self._given, self._sign = 0, 0.0
+        self._jobs, self._last_sign = 0, 0.0
         self.pending, self.heavier = 0, 0
 
     @contextmanager
     def entered(self, count: int) -> Iterator[None]:
         """Room for so many questions, until they are answered."""
         if self.pending + count > self._room:
-            raise FullError(f"{self.pending} pictures are waiting already, and there is room for {self._room}")
+            raise FullError(f"{self.pending} pictures are already waiting, and there is room for {self._room}")
         self.pending += count
         try:
             yield
@@ -70,21 +70,23 @@ class Batcher(Generic[Asked, Given]):
     def entered_heavy(self) -> Iterator[None]:
         """Room for a piece of heavier work."""
         if self.heavier >= self._heavy:
-            raise FullError(f"{self.heavier} explanations are waiting already")
+            raise FullError(f"{self.heavier} explanations are already waiting")
         self.heavier += 1
         try:
             yield
         finally:
             self.heavier -= 1
 
-    async def ask(self, question: Asked) -> Given:
-        """The answer to one question."""
-        answer: asyncio.Future[Given] = asyncio.get_running_loop().create_future()
+    async def ask(self, question: _Question) -> _Reply:
+        """Ask one question, and wait for its answer."""
+        answer: asyncio.Future[_Reply] = asyncio.get_running_loop().create_future()
         self._waiting.put_nowait((question, answer))
         return await answer
 
-    async def alone(self, work: Callable[[Pause], Found], patience: float = 30.0, computing: float = 120.0) -> Found:
-        """Heavier work, when it is its turn: refused after `patience` seconds without one, given up after `computing`.
+    async def alone(
+        self, work: Callable[[Pause], _Result], patience: float = 30.0, computing: float = 120.0
+    ) -> _Result:
+        """Run heavier work in its turn: refused after `patience` seconds without one, abandoned after `computing`.
 
         Cancelled, it is not begun, or ends at its next pause.
         """
@@ -92,15 +94,15 @@ class Batcher(Generic[Asked, Given]):
             async with asyncio.timeout(patience):
                 await self._turn.acquire()
         except TimeoutError:
-            raise FullError(f"there was no turn for an explanation in {patience:g} s") from None
-        given_up = threading.Event()
+            raise FullError(f"other explanations took all of {patience:g} s") from None
+        abandoned = threading.Event()
 
         def pause() -> None:
             if self._pausing:  # a prediction's own passes through the network
                 return
-            self._sign = time.monotonic()
-            if given_up.is_set():
-                raise GivenUpError
+            self._last_sign = time.monotonic()
+            if abandoned.is_set():
+                raise AbandonedError
             self._pausing = True
             try:
                 self._step()
@@ -108,23 +110,23 @@ class Batcher(Generic[Asked, Given]):
                 self._pausing = False
 
         try:
-            with self._at_work():
+            with self._counted():
                 async with asyncio.timeout(computing):
                     return await asyncio.get_running_loop().run_in_executor(self.thread, work, pause)
         except TimeoutError:
-            raise RefusedError(503, "too-long", f"it took more than {computing:g} s, and was given up") from None
+            raise RefusedError(503, "too-long", f"it took more than {computing:g} s and was cancelled") from None
         finally:
-            given_up.set()
+            abandoned.set()
             self._turn.release()
 
     async def run(self) -> None:
         """Answer until cancelled."""
         while True:
-            batch = await self._gathered()
-            self._seen(len(batch))
-            answers: Sequence[Given | Exception]
+            batch = await self._next_batch()
+            self._observe(len(batch))
+            answers: Sequence[_Reply | Exception]
             try:
-                answers = await self._answered([question for question, _ in batch])
+                answers = await self._answer([question for question, _ in batch])
             except Exception as error:  # everyone is told; the next batch may go well
                 answers = [error] * len(batch)
             for (_, future), answer in zip(batch, answers, strict=True):
@@ -133,18 +135,18 @@ class Batcher(Generic[Asked, Given]):
 
     def stalled(self) -> float:
         """Seconds without a sign of life from the thread while it has something to do."""
-        return time.monotonic() - self._sign if self._given else 0.0
+        return time.monotonic() - self._last_sign if self._jobs else 0.0
 
-    async def _answered(self, questions: list[Asked]) -> Sequence[Given | Exception]:
-        answers: Future[Sequence[Given | Exception]] = Future()
+    async def _answer(self, questions: list[_Question]) -> Sequence[_Reply | Exception]:
+        answers: Future[Sequence[_Reply | Exception]] = Future()
         self._ready.append((partial(self._work, questions), answers))
-        with self._at_work():
+        with self._counted():
             self.thread.submit(self._step)  # finds nothing to do where a pause was earlier
             return await asyncio.wrap_future(answers)
 
     def _step(self) -> None:
         """In the thread: work on a batch that waits, if any does."""
-        self._sign = time.monotonic()
+        self._last_sign = time.monotonic()
         try:
             work, answers = self._ready.popleft()
         except IndexError:
@@ -156,27 +158,28 @@ class Batcher(Generic[Asked, Given]):
                 answers.set_exception(error)
 
     @contextmanager
-    def _at_work(self) -> Iterator[None]:
-        if not self._given:
-            self._sign = time.monotonic()
-        self._given += 1
+    def _counted(self) -> Iterator[None]:
+        if not self._jobs:
+            self._last_sign = time.monotonic()
+        self._jobs += 1
         try:
             yield
         finally:
-            self._given -= 1
+            self._jobs -= 1
 
-    async def _gathered(self) -> list[tuple[Asked, asyncio.Future[Given]]]:
+    async def _next_batch(self) -> list[tuple[_Question, asyncio.Future[_Reply]]]:
         """The next batch. Nobody waits for others when there are none on their way."""
         batch = [await self._waiting.get()]
-        until = time.monotonic() + TOGETHER
-        while len(batch) < min(MOST, self.pending):
+        until = time.monotonic() + _WAIT
+        while len(batch) < min(_LARGEST_BATCH, self.pending):
             if not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
             elif time.monotonic() < until:
-                await asyncio.sleep(LOOK)
+                await asyncio.sleep(_POLL)
             else:
                 break
         return batch
 
     def close(self) -> None:
+        """End the thread."""
         self.thread.shutdown(cancel_futures=True)

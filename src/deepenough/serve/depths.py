@@ -1,4 +1,4 @@
-"""The other networks of a run: what would a shallower one have said?"""
+"""The networks of other depths that a run trained."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Sibling:
     model: Model
 
 
-def open_record(run: Path) -> Record | None:
+def _open_record(run: Path) -> Record | None:
     """The record of a run; None for a model folder alone."""
     return load_record(run) if (run / FOLDER).is_dir() and (run / FILE).is_file() else None
 
 
-def siblings(run: Path, record: Record | None, model: Model) -> list[Sibling]:
+def _siblings(run: Path, record: Record | None, model: Model) -> list[Sibling]:
     """The candidates whose weights were kept, from shallow to deep; of folds, the network of the first."""
     if record is None or record.decision is None:
         return []
@@ -41,7 +41,7 @@ def siblings(run: Path, record: Record | None, model: Model) -> list[Sibling]:
             continue
         folder = fold_folder(run / CANDIDATES / candidate.name, 0)
         if not (folder / RESULT).is_file():
-            folder /= PAUSED  # a watch ended it within its first fold
+            folder /= PAUSED  # it was pruned within its first fold
         chosen = candidate.name == record.decision.chosen
         facts = read_facts(folder)
         if facts is None or candidate.decision is None:
@@ -61,8 +61,8 @@ def siblings(run: Path, record: Record | None, model: Model) -> list[Sibling]:
     return sorted(found, key=lambda sibling: sibling.depth)
 
 
-def opened(run: Path, device: str = "cpu") -> tuple[Model, Record | None, list[Sibling]]:
+def open_run(run: Path, device: str = "cpu") -> tuple[Model, Record | None, list[Sibling]]:
     """The model of a run, its record, and its siblings."""
     model = load(run, device)
-    record = open_record(run)
-    return model, record, siblings(run, record, model)
+    record = _open_record(run)
+    return model, record, _siblings(run, record, model)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from deepenough.report.html import fill
+from deepenough.report.html import fill_template
 
 
 def docs_page(schema: dict[str, Any]) -> str:
-    """HTML of an OpenAPI document."""
+    """Describe an OpenAPI document in HTML."""
     routes = [(path, method, about) for path, methods in schema["paths"].items() for method, about in methods.items()]
-    return fill("serve", "docs.html", {"schema": schema, "routes": routes})
+    return fill_template("serve", "docs.html", {"schema": schema, "routes": routes})

@@ -1,6 +1,6 @@
-"""What takes many passes through networks: where a model looked, and what its siblings say.
+"""Answers that take many passes through networks: explanations, and the predictions of siblings.
 
-In the model's thread only what needs the model is done, with pauses; drawing is left to others.
+Only what needs the model runs in its thread, with pauses; drawing is left to others.
 """
 
 from __future__ import annotations
@@ -13,46 +13,35 @@ from importlib import import_module
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from pydantic import BaseModel, Field
 
-from deepenough.attribution.methods import available, heat
+from deepenough.attribution.methods import has_captum, heat
 from deepenough.attribution.overlay import overlay
 from deepenough.data.decode import upright
 from deepenough.explain import explain
 from deepenough.model import Model
+from deepenough.serve.answers import DepthAnswer
 from deepenough.serve.batcher import Pause
 from deepenough.serve.depths import Sibling
 
-SIDE = 640  # longest side (pixels) of a heat map that is laid over a picture
+_SIDE = 640  # longest side (pixels) of a heat map that is laid over a picture
 
 Pixels = npt.NDArray[np.uint8]
 Drawing = Callable[[], bytes]
 
 
-class DepthAnswer(BaseModel):
-    """What a network of another depth says."""
-
-    name: str
-    depth: int
-    chosen: bool
-    finished: bool = Field(description="false: its training ended early, as pruned")
-    label: str
-    probability: float
-
-
-def prepare() -> None:
-    """Import what explaining needs, which takes a second, before the first client waits for it."""
-    if available():
+def warm_up() -> None:
+    """Import Captum, which takes a second, before the first client waits for it."""
+    if has_captum():
         import_module("captum.attr")
 
 
-def said_by(siblings: Sequence[Sibling], pixels: Pixels, pause: Pause) -> list[DepthAnswer]:
-    """What each of the networks says about a picture, as the model takes it."""
-    said = []
+def answers_by_depth(siblings: Sequence[Sibling], pixels: Pixels, pause: Pause) -> list[DepthAnswer]:
+    """Classify a picture with each of the networks."""
+    answers = []
     for sibling in siblings:
         pause()
         best = sibling.model.rank(sibling.model.probabilities(pixels[None])[0], 1)
-        said.append(
+        answers.append(
             DepthAnswer(
                 name=sibling.name,
                 depth=sibling.depth,
@@ -62,32 +51,34 @@ def said_by(siblings: Sequence[Sibling], pixels: Pixels, pause: Pause) -> list[D
                 probability=best.confidence,
             )
         )
-    return said
+    return answers
 
 
-def heat_over(model: Model, method: str, label: str | None, content: bytes, pixels: Pixels, pause: Pause) -> Drawing:
-    """A PNG to be laid over the picture: clear where nothing speaks for the class."""
+def draw_heat(model: Model, method: str, label: str | None, content: bytes, pixels: Pixels, pause: Pause) -> Drawing:
+    """Compute the heat; the drawing is a PNG to be laid over the picture, clear where nothing speaks for the class."""
     target = int(model.logits(pixels[None])[0].argmax()) if label is None else model.classes.index(label)
-    with in_slices(model, method, pause):
+    with pausing(model, method, pause):
         found = heat(model, pixels[None], [target], method)[0]
 
     def draw() -> bytes:
-        picture = upright(content, SIDE)
-        picture.thumbnail((SIDE, SIDE))
+        picture = upright(content, _SIDE)
+        picture.thumbnail((_SIDE, _SIDE))
         return png(overlay(found, picture.size, model.preprocess.box(*picture.size)))
 
     return draw
 
 
-def explained(model: Model, method: str, label: str | None, content: bytes, pixels: Pixels, pause: Pause) -> Drawing:
-    """A PNG of the picture, the heat and the classes."""
-    with in_slices(model, method, pause):
+def draw_explanation(
+    model: Model, method: str, label: str | None, content: bytes, pixels: Pixels, pause: Pause
+) -> Drawing:
+    """Explain the picture; the drawing is a PNG of the picture, the heat and the classes."""
+    with pausing(model, method, pause):
         (found,) = explain(model, content, method=method, target=label)
     return lambda: png(found.picture())
 
 
 @contextmanager
-def in_slices(model: Model, method: str, pause: Pause) -> Iterator[None]:
+def pausing(model: Model, method: str, pause: Pause) -> Iterator[None]:
     """Pause before every pass through the network; not for Grad-CAM, which is two passes, and listens to layers."""
     if method == "gradcam":
         yield
@@ -97,6 +88,7 @@ def in_slices(model: Model, method: str, pause: Pause) -> Iterator[None]:
 
 
 def png(picture: Image.Image) -> bytes:
+    """Encode a picture."""
     content = io.BytesIO()
     picture.save(content, "PNG")
     return content.getvalue()

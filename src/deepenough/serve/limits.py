@@ -1,4 +1,4 @@
-"""What a request may bring: bytes, files, pixels, formats, seconds. Nothing is fetched, and nothing is written."""
+"""The limits of a request: bytes, files, pixels, formats, seconds. Nothing is fetched, and nothing is written."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from deepenough.data.finding import ImageError
 from deepenough.serve.refusals import FullError, RefusedError
 
 Image.init()
-KNOWN = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
-FORMATS = tuple(name for name in KNOWN if name in Image.OPEN)
+_KNOWN = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
+READABLE_FORMATS = tuple(name for name in _KNOWN if name in Image.OPEN)
 """Pillow reads more; these are read by libraries alone, and not by programs that it would start."""
 PIECE = 16 * 2**10  # bytes that an upload makes at least in each `idle` seconds
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # clients are told what is wrong with their bodies
@@ -62,8 +62,8 @@ class InMemory(MultiPartParser):
     spool_max_size = 2**40
 
 
-class Body:
-    """Bytes of one request that have come."""
+class Received:
+    """Bytes of one request that have arrived."""
 
     size = 0
 
@@ -78,20 +78,20 @@ class Intake:
     @asynccontextmanager
     async def files(self, request: Request) -> AsyncIterator[list[Upload]]:
         """The files of a multipart body, or the whole body as one. Raises RefusedError."""
-        body = Body()
+        body = Received()
         try:
             files = await self._read(request, body)
             if not files or not all(file.content for file in files):
-                told = "no image came: send files as multipart/form-data, or the bytes of one image"
-                raise RefusedError(400, "no-image", told)
+                detail = "no image was sent; send files as multipart/form-data, or the bytes of one image"
+                raise RefusedError(400, "no-image", detail)
             yield files
         finally:
             self.held -= body.size
 
-    async def _read(self, request: Request, body: Body) -> list[Upload]:
+    async def _read(self, request: Request, body: Received) -> list[Upload]:
         limits, now = self.limits, asyncio.get_running_loop().time
         if self.uploads >= limits.uploads:
-            raise FullError(f"{self.uploads} uploads are under way already")
+            raise FullError(f"{self.uploads} uploads are already under way")
         self.uploads += 1
         until = now() + limits.seconds
         try:
@@ -105,14 +105,14 @@ class Intake:
         except TimeoutError:
             slow = f"less than {PIECE // 2**10} KiB came in {limits.idle:g} s"
             long = f"it took more than {limits.seconds:g} s"
-            told = f"the upload is too slow: {long if now() >= until else slow}; send smaller files"
+            detail = f"the upload is too slow: {long if now() >= until else slow}; send smaller files"
             # What is left of a body would come on this connection for as long as its client likes.
-            raise RefusedError(408, "too-slow", told, {"Connection": "close"}) from None
+            raise RefusedError(408, "too-slow", detail, {"Connection": "close"}) from None
         finally:
             self.uploads -= 1
 
     async def _chunks(
-        self, request: Request, body: Body, timer: asyncio.Timeout, until: float
+        self, request: Request, body: Received, timer: asyncio.Timeout, until: float
     ) -> AsyncGenerator[bytes, None]:
         limits, now = self.limits, asyncio.get_running_loop().time
         most, room = limits.upload, limits.upload * limits.bodies
@@ -130,7 +130,7 @@ class Intake:
                     raise too_large
                 if self.held > room:
                     raise FullError(
-                        f"uploads of {self.held:,} bytes are being worked on, and there is room for {room:,}"
+                        f"uploads of {self.held:,} bytes are being processed, and there is room for {room:,}"
                     )
                 if body.size - judged >= PIECE:
                     judged = body.size
@@ -145,29 +145,29 @@ async def _parsed(headers: Headers, chunks: AsyncGenerator[bytes, None], most: i
     except MultiPartException as error:
         if error.message.startswith("Too many"):
             raise RefusedError(
-                413, "too-many-files", f"too many files or fields came; send at most {most} files"
+                413, "too-many-files", f"too many files or fields were sent; send at most {most} files"
             ) from None
         raise RefusedError(400, "bad-request", error.message.rstrip(".")) from None
     return [Upload(f.filename or "", await f.read()) for _, f in form.multi_items() if isinstance(f, UploadFile)]
 
 
-def check(content: bytes, limits: Limits) -> None:
+def check_picture(content: bytes, limits: Limits) -> None:
     """Raise RefusedError unless this is a picture of a known format and size, by its header alone."""
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=READABLE_FORMATS) as image:
             width, height = image.size
     except Image.DecompressionBombError:
         raise RefusedError(413, "too-many-pixels", f"more pixels than {limits.pixels:,}") from None
     except Exception:  # Pillow's parsers raise many kinds
-        told = "this is no image that can be read; JPEG, PNG, WebP, GIF, BMP and TIFF can"
-        raise RefusedError(415, "not-an-image", told) from None
+        detail = "this is not an image that can be read; send JPEG, PNG, WebP, GIF, BMP or TIFF"
+        raise RefusedError(415, "not-an-image", detail) from None
     if width * height > limits.pixels:
         raise RefusedError(413, "too-many-pixels", f"{width} x {height} is more than {limits.pixels:,} pixels")
 
 
 @contextmanager
-def told_of(file: Upload) -> Iterator[None]:
-    """Tell the client which file can't be used, and why."""
+def errors_named_by(file: Upload) -> Iterator[None]:
+    """Begin the errors of a file with its name."""
     name = f"{file.name}: " if file.name else ""
     try:
         yield

@@ -33,14 +33,15 @@ class Meters:
         ]
 
     def set(self, *values: int) -> None:
-        """What is so now: pending images and explanations, uploads and their bytes."""
+        """Set the gauges: pending images and explanations, uploads and their bytes."""
         for gauge, value in zip(self.now, values, strict=True):
             gauge.set(value)
 
     def request(self, route: str, status: int, seconds: float) -> None:
+        """Count a request that was answered."""
         self.requests.labels(route, str(status)).inc()
         self.seconds.labels(route).observe(seconds)
 
     def page(self) -> tuple[bytes, str]:
-        """What Prometheus reads, and its content type."""
+        """The page that Prometheus reads, and its content type."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST

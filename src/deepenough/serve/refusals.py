@@ -1,4 +1,4 @@
-"""What is told to whom gets no answer: a status, a word for programs, a sentence for people."""
+"""Errors of the service: a status, a code for programs, a sentence for people."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-RETRY = "1"  # seconds after which a client that was too much may come again
+RETRY = "1"  # seconds after which a client that found no room may try again
 GONE = 499  # nginx's word for a client that hung up before its answer; nobody reads it but the metrics
-CODES = {404: "not-found"}  # of refusals that are not ours
+_CODES = {404: "not-found"}  # of refusals that are not ours
 
 
 class Refusal(BaseModel):
-    """Why there is no answer."""
+    """The answer to a request that failed."""
 
     detail: str = Field(description="a sentence")
     code: str = Field(
@@ -28,7 +28,7 @@ class Refusal(BaseModel):
 
 
 class RefusedError(HTTPException):
-    """A request that gets no answer, and what its client is told."""
+    """A request that gets no answer, with the status, code and sentence for its client."""
 
     def __init__(self, status: int, code: str, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(status, detail, headers)
@@ -36,35 +36,35 @@ class RefusedError(HTTPException):
 
 
 class FullError(RefusedError):
-    """More is on its way than there is room for."""
+    """More requests are on their way than there is room for."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(503, "busy", f"{what}; come again in {RETRY} s", {"Retry-After": RETRY})
+        super().__init__(503, "busy", f"{what}; try again in {RETRY} s", {"Retry-After": RETRY})
 
 
-def refusal(error: HTTPException) -> JSONResponse:
-    """The answer that says so."""
-    code = getattr(error, "code", CODES.get(error.status_code, "bad-request"))
+def error_response(error: HTTPException) -> JSONResponse:
+    """The answer for an error."""
+    code = getattr(error, "code", _CODES.get(error.status_code, "bad-request"))
     return JSONResponse({"detail": error.detail, "code": code}, error.status_code, error.headers)
 
 
-def tell(app: FastAPI) -> None:
+def handle_errors(app: FastAPI) -> None:
     """Have an app answer its errors as `Refusal` has it."""
 
     @app.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> Response:
-        return refusal(error)
+        return error_response(error)
 
     @app.exception_handler(RequestValidationError)
     async def misread(_: Request, error: RequestValidationError) -> Response:
-        return refusal(RefusedError(422, "bad-request", "; ".join(map(sentence, error.errors()))))
+        return error_response(RefusedError(422, "bad-request", "; ".join(map(_sentence, error.errors()))))
 
     @app.exception_handler(ClientDisconnect)
     async def gone(_: Request, __: Exception) -> Response:
         return Response(status_code=GONE)
 
 
-def sentence(error: dict[str, Any]) -> str:
+def _sentence(error: dict[str, Any]) -> str:
     """One of pydantic's errors."""
     where = ".".join(str(word) for word in error["loc"][1:])
     return f"{where}: {error['msg'][:1].lower()}{error['msg'][1:]}"

@@ -1,4 +1,4 @@
-"""What all workers share: commands from stdin, answers on stdout, a line each. Workers never import deepenough.
+"""The loop of all workers: commands from stdin, answers on stdout, a line each. Workers never import deepenough.
 
 A worker gives `serve` a function for each of its modes and tasks: a step that takes a batch and gives its loss, or a
 prediction that gives the logits. Steps end when their result is a number, so that nothing is still being computed.

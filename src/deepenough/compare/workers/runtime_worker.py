@@ -1,4 +1,4 @@
-"""What only predicts: an export's own predict.py (ONNX Runtime, OpenCV for Caffe), or OpenVINO on the ONNX file."""
+"""Runtimes that only predict: an export's own predict.py (ONNX Runtime, OpenCV for Caffe), or OpenVINO on ONNX."""
 
 import sys
 

@@ -1,1 +1,1 @@
-"""The claims, each a small recipe on the same training code."""
+"""The claims, a file each, on the training code of `fit`."""

@@ -9,8 +9,8 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from deepenough.lab.bench import Bench
-from deepenough.lab.record import Effect, Line, Point, Seen
+from deepenough.lab.record import Effect, Line, Point, Result
+from deepenough.lab.trials import Trials
 
 UNITS = (2, 4, 8, 16, 32)
 DEEP = ((4, 4), (4, 4, 4), (6, 6))  # from few parameters to many
@@ -18,12 +18,12 @@ POINTS = 256
 STEEP = 20.0  # of the first weights: a sigmoid then rises within a tenth of the interval
 
 
-def function(x: torch.Tensor) -> torch.Tensor:
+def sawtooth(x: torch.Tensor) -> torch.Tensor:
     """A sawtooth, which folding makes cheap (Telgarsky 2016, arXiv 1602.04485)."""
     return 2 * (4 * x - (4 * x + 0.5).floor()).abs()
 
 
-def fitted(bench: Bench, widths: Sequence[int], seed: int) -> float:
+def fit_error(trials: Trials, widths: Sequence[int], seed: int) -> float:
     """Root mean square error of a network of sigmoid layers on [0, 1], by L-BFGS."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -36,12 +36,12 @@ def fitted(bench: Bench, widths: Sequence[int], seed: int) -> float:
             layers += [hidden, nn.Sigmoid()]
         model = nn.Sequential(*layers, nn.Linear(widths[-1], 1)).double()
     x = torch.linspace(0, 1, POINTS, dtype=torch.float64)[:, None]
-    y = function(x)
-    steps = 300 if bench.quick else 2000
+    y = sawtooth(x)
+    steps = 300 if trials.quick else 2000
     optimizer = torch.optim.LBFGS(model.parameters(), max_iter=steps, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
-        bench.check()
+        trials.check_stop()
         optimizer.zero_grad()
         loss: torch.Tensor = (model(x) - y).square().mean()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -51,17 +51,21 @@ def fitted(bench: Bench, widths: Sequence[int], seed: int) -> float:
     return float(closure().detach().sqrt())
 
 
-def size(widths: Sequence[int]) -> int:
+def parameter_count(widths: Sequence[int]) -> int:
     return sum((a + 1) * b for a, b in zip((1, *widths), (*widths, 1), strict=True))
 
 
-def measure(bench: Bench) -> Seen:
+def measure(trials: Trials) -> Result:
     """Error against the number of parameters, one hidden layer and several."""
     lines = [
         Line(
             name=name,
             points=[
-                Point(x=size(w), values=[fitted(bench, w, seed) for seed in bench.seeds], note="-".join(map(str, w)))
+                Point(
+                    x=parameter_count(w),
+                    values=[fit_error(trials, w, seed) for seed in trials.seeds],
+                    note="-".join(map(str, w)),
+                )
                 for w in widths
             ],
         )
@@ -70,7 +74,7 @@ def measure(bench: Bench) -> Seen:
     wide, deep = (line.points for line in lines)
     best = min(deep, key=lambda point: point.mean)
     rival = max((p for p in wide if float(p.x) >= float(best.x)), key=lambda p: -p.mean, default=wide[-1])
-    return Seen(
+    return Result(
         x="parameters",
         y="root mean square error",
         on=f"a sawtooth at {POINTS} points, no images",
@@ -86,9 +90,9 @@ def measure(bench: Bench) -> Seen:
                 for few, many in pairwise(wide)
             ),
             Effect(
-                what=f"error of one layer with {rival.x:g} parameters less that of {best.note} with {best.x:g}",
+                what=f"error of one layer with {rival.x:g} parameters minus that of {best.note} with {best.x:g}",
                 values=[a - b for a, b in zip(rival.values, best.values, strict=True)],
             ),
         ],
-        notes=["Every step from one size to the next is judged, by what L-BFGS finds, not by what there might be."],
+        notes=["Every step from one size to the next is judged, by what L-BFGS finds, which need not be the best fit."],
     )

@@ -14,10 +14,10 @@ from deepenough.distribution.follower import follow
 from deepenough.distribution.ray_workers import RayWorkers, enter, free_port
 from deepenough.distribution.torchrun import join_group
 from deepenough.errors import DeepenoughError
-from deepenough.lab.bench import Bench, Index
-from deepenough.lab.record import Effect, Line, Point, Seen
-from deepenough.lab.workers import side_by_side
-from deepenough.nets import FAMILIES, Network
+from deepenough.lab.record import Effect, Line, Point, Result
+from deepenough.lab.trials import Rows, Trials
+from deepenough.lab.workers import call_in_parallel
+from deepenough.nets import Network
 from deepenough.training.recipe import Recipe
 from deepenough.training.result import load_result
 from deepenough.training.spec import TrainingSpec
@@ -27,55 +27,55 @@ CLOSE = 1e-9  # of the largest weight: what the order of additions in float64 ma
 STEPS = (5, 20)
 
 
-def measure(bench: Bench) -> Seen:
-    """How far apart the weights are after an epoch by one process and by two, in float64."""
-    family = FAMILIES["residual"]
-    network = family.network(bench.input, bench.classes, depth=family.depth_of(1, bench.input), width=0.25)
-    recipe = replace(bench.recipe, batch=32, epochs=1, precision="float64", device="cpu")
+def measure(trials: Trials) -> Result:
+    """Difference of the weights after an epoch by one process and by two, in float64."""
+    network = trials.residual(1, width=0.25)
+    recipe = replace(trials.recipe, batch=32, epochs=1, precision="float64", device="cpu")
     points = []
     for steps in STEPS:
         values = []
-        for seed in bench.seeds:
-            rows = bench.some(recipe.batch * steps, seed)
-            one = bench.train(network, seed, recipe=recipe, rows=rows).state
-            values.append(apart(together(network, recipe, bench, rows, seed), one))
+        for seed in trials.seeds:
+            rows = trials.subset(recipe.batch * steps, seed)
+            one = trials.train(network, seed, recipe=recipe, rows=rows).state
+            values.append(largest_difference(train_on_two(network, recipe, trials, rows, seed), one))
         points.append(Point(x=steps, values=values))
-    return Seen(
+    return Result(
         x="steps",
         y="largest relative difference of weights",
         log_y=True,
         lines=[Line(name="two processes against one", points=points)],
-        on=f"{bench.images.source}, {recipe.batch * STEPS[-1]:,} images to train",
+        on=f"{trials.images.source}, {recipe.batch * STEPS[-1]:,} images to train",
         effects=[Effect(what=f"room under a difference of {CLOSE:g}", values=[CLOSE - v for v in points[-1].values])],
     )
 
 
-def apart(one: Any, other: Any) -> float:
+def largest_difference(one: Any, other: Any) -> float:
     """The largest difference of weights, relative to the largest weight of that tensor."""
     return max(
         float((one[name] - tensor).abs().max() / tensor.abs().max().clamp(min=1e-30)) for name, tensor in other.items()
     )
 
 
-def together(network: Network, recipe: Recipe, bench: Bench, rows: Index, seed: int) -> Any:
-    """The weights that two processes come to, each with a half of every batch."""
-    one = bench.place(network, recipe, rows, seed)
+def train_on_two(network: Network, recipe: Recipe, trials: Trials, rows: Rows, seed: int) -> Any:
+    """Train in two processes, each with a half of every batch; the weights."""
+    one = trials.training_folder(network, recipe, rows, seed)
     folder = one.with_name(f"{one.name}-two")
     found = load_result(folder, network)
     if found is None:
-        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        rendezvous = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
         spec = TrainingSpec(network, recipe, rows, np.empty(0, np.int64), seed)
-        side_by_side(work, [(rank, meeting, spec, bench.images, folder) for rank in range(2)], bench.check)
+        arguments = [(rank, rendezvous, spec, trials.images, folder) for rank in range(2)]
+        call_in_parallel(work, arguments, trials.check_stop)
         found = load_result(folder, network)
     if found is None:
         raise DeepenoughError(f"{folder}: the two processes left no result")
     return found.state
 
 
-def work(rank: int, meeting: dict[str, str], spec: TrainingSpec, images: Images, folder: Path) -> None:
-    """Be one of the two processes."""
+def work(rank: int, rendezvous: dict[str, str], spec: TrainingSpec, images: Images, folder: Path) -> None:
+    """Train as one of the two processes."""
     torch.set_num_threads(1)
-    enter(RayWorkers(1, processes=2), rank, meeting)
+    enter(RayWorkers(1, processes=2), rank, rendezvous)
     with join_group(torch.device("cpu")) as group:
         if rank:
             follow(group, lambda: False, images)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from deepenough.lab.bench import Bench
-from deepenough.lab.record import Effect, Line, Point, Seen, judged
-from deepenough.nets import FAMILIES, parameters
+from deepenough.lab.record import Effect, Line, Point, Result
+from deepenough.lab.trials import Trials
+from deepenough.nets import depth, parameters
 from deepenough.nets.summary import eight_json
 
 BLOCKS = (0, 1, 2, 4, 8)
@@ -15,16 +15,13 @@ ERRORS = {
 }  # fmt: skip
 
 
-def measure(bench: Bench) -> Seen:
-    """The search space of the residual family, and the published errors of the eight networks."""
-    family = FAMILIES["residual"]
-    width = 0.25 if bench.quick else 1.0
+def measure(trials: Trials) -> Result:
+    """Accuracy of residual networks by depth, and the published errors of the eight networks."""
     found, points = [], []
-    for blocks in BLOCKS[: 4 if bench.quick else None]:
-        depth = family.depth_of(blocks, bench.input)
-        network = family.network(bench.input, bench.classes, depth=depth, width=width)
-        found.append(bench.hits(network))
-        points.append(Point(x=depth, note=f"{parameters(network):,} parameters", **judged(found[-1])))
+    for blocks in BLOCKS[: 4 if trials.quick else None]:
+        network = trials.residual(blocks)
+        found.append(trials.hits(network))
+        points.append(Point.from_hits(found[-1], x=depth(network), note=f"{parameters(network):,} parameters"))
     published = [
         Point(
             x=row["depth"],
@@ -34,7 +31,7 @@ def measure(bench: Bench) -> Seen:
         )
         for row in eight_json()
     ]
-    return Seen(
+    return Result(
         x="depth",
         y="accuracy (top-1 here, top-5 on ImageNet)",
         log_x=True,
@@ -43,9 +40,8 @@ def measure(bench: Bench) -> Seen:
             Line(name="ImageNet, published, top-5, one crop", points=published),
         ],
         effects=[
-            Effect(
-                what=f"accuracy at depth {points[-1].x:g} less that at depth {points[0].x:g}",
-                **judged(found[-1] - found[0]),
+            Effect.from_hits(
+                found[-1] - found[0], what=f"accuracy at depth {points[-1].x:g} minus that at depth {points[0].x:g}"
             )
         ],
     )

@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-from deepenough.lab.bench import Bench
-from deepenough.lab.record import Effect, Line, Point, Seen, judged
+from deepenough.lab.record import Effect, Line, Point, Result
+from deepenough.lab.trials import Trials
 from deepenough.nets import FAMILIES
 
 DEPTHS = (5, 19, 67)
-MARGIN = 0.01  # a loss of training accuracy that is none
+MARGIN = 0.01  # a smaller loss of training accuracy counts as none
 
 
-def measure(bench: Bench) -> Seen:
+def measure(trials: Trials) -> Result:
     """Accuracy of the weights at the end on the training images as they are (He et al. 2015, fig. 1)."""
-    width = 0.25 if bench.quick else 0.5
+    width = 0.25 if trials.quick else 0.5
     lines, lost = [], {}
     for name in ("plain", "residual"):
-        made = [FAMILIES[name].network(bench.input, bench.classes, depth=depth, width=width) for depth in DEPTHS]
-        found = [bench.hits(network, training=True) for network in made]
-        points = [Point(x=depth, **judged(hits)) for depth, hits in zip(DEPTHS, found, strict=True)]
+        made = [FAMILIES[name].network(trials.input, trials.classes, depth=depth, width=width) for depth in DEPTHS]
+        found = [trials.hits(network, training=True) for network in made]
+        points = [Point.from_hits(hits, x=depth) for depth, hits in zip(DEPTHS, found, strict=True)]
         lines.append(Line(name=name, points=points))
         lost[name] = found[-2] - found[-1]
     step = f"from depth {DEPTHS[-2]} to {DEPTHS[-1]}"
-    return Seen(
+    return Result(
         x="depth",
         y="accuracy on the training images, not augmented",
         log_x=True,
         lines=lines,
         effects=[
-            Effect(what=f"training accuracy that the plain network loses {step}", **judged(lost["plain"])),
-            Effect(
-                what=f"training accuracy that the residual one gains {step}",
-                bound=-MARGIN,
-                **judged(-lost["residual"]),
+            Effect.from_hits(lost["plain"], what=f"training accuracy that the plain network loses {step}"),
+            Effect.from_hits(
+                -lost["residual"], what=f"training accuracy that the residual one gains {step}", bound=-MARGIN
             ),
         ],
-        on=f"{bench.images.source}, {len(bench.images.split.train):,} images to train and to judge",
+        on=f"{trials.images.source}, {len(trials.images.split.train):,} images to train and to judge",
     )

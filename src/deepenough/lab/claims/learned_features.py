@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from deepenough.errors import DeepenoughError
-from deepenough.lab.bench import Bench, left_out
-from deepenough.lab.record import Effect, Hits, Line, Point, Seen, judged
-from deepenough.nets import FAMILIES
+from deepenough.lab.record import Effect, Line, Result, SeedHits
+from deepenough.lab.trials import Trials, leave_one_seed_out
 
 SIZES = (200, 1_000, 5_000, 20_000)
 
@@ -40,27 +39,26 @@ def hog(pixels: Any) -> Any:
     return np.stack([of(each, 9, (cell, cell), (2, 2), feature_vector=True) for each in grey])
 
 
-def measure(bench: Bench) -> Seen:
+def measure(trials: Trials) -> Result:
     """Accuracy against the number of images."""
     if find_spec("skimage") is None:
         raise DeepenoughError("learned-features needs scikit-image: pip install 'deepenough[lab]'")
-    images, held = bench.images, bench.images.split.validation
-    sizes = bench.sizes(SIZES)
-    family, width = FAMILIES["residual"], 0.25 if bench.quick else 1.0
-    network = family.network(bench.input, bench.classes, depth=family.depth_of(1, bench.input), width=width)
-    recipe = bench.whole_recipe  # half-trained features would lose to what is solved to the end
-    found: dict[str, list[Hits]] = {"learned": []}
+    images, held = trials.images, trials.images.split.validation
+    sizes = trials.sizes(SIZES)
+    network = trials.residual(1)
+    recipe = trials.full_recipe  # half-trained features would lose to what is solved to the end
+    found: dict[str, list[SeedHits]] = {"learned": []}
     seen = {
         False: np.asarray(images.pixels[held]).reshape(len(held), -1) / 255.0,
         True: hog(np.asarray(images.pixels[held])),
     }
     for size in sizes:
-        found["learned"].append(bench.hits(network, recipe=recipe, count=size))
+        found["learned"].append(trials.hits(network, recipe=recipe, count=size))
         for name, model in classical().items():
             hits = []
-            for seed in bench.seeds:
-                bench.check()
-                rows = bench.some(size, seed)
+            for seed in trials.seeds:
+                trials.check_stop()
+                rows = trials.subset(size, seed)
                 pixels = np.asarray(images.pixels[rows])
                 given = hog(pixels) if "HOG" in name else pixels.reshape(len(rows), -1) / 255.0
                 with warnings.catch_warnings():
@@ -69,17 +67,14 @@ def measure(bench: Bench) -> Seen:
                 hits.append((model.predict(seen["HOG" in name]) == images.labels[held]).astype(np.float64))
             found.setdefault(name, []).append(np.stack(hits))
     learned, *rivals = found.values()
-    ahead = [learned[end] - left_out([hits[end] for hits in rivals], np.argmax) for end in (0, -1)]
-    return Seen(
+    ahead = [learned[end] - leave_one_seed_out([hits[end] for hits in rivals], np.argmax) for end in (0, -1)]
+    return Result(
         x="training images",
         y="accuracy",
         log_x=True,
-        lines=[
-            Line(name=name, points=[Point(x=size, **judged(each)) for size, each in zip(sizes, hits, strict=True)])
-            for name, hits in found.items()
-        ],
+        lines=[Line.from_hits(name, sizes, hits) for name, hits in found.items()],
         effects=[
-            Effect(what=f"learned less the best classical one, on {sizes[-1]:,} images", **judged(ahead[1])),
-            Effect(what=f"that lead less the one on {sizes[0]:,} images", **judged(ahead[1] - ahead[0])),
+            Effect.from_hits(ahead[1], what=f"learned minus the best classical one, on {sizes[-1]:,} images"),
+            Effect.from_hits(ahead[1] - ahead[0], what=f"that lead minus the one on {sizes[0]:,} images"),
         ],
     )

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from deepenough.lab.bench import Bench
-from deepenough.lab.record import Effect, Hits, Line, Point, Seen, judged
-from deepenough.nets import FAMILIES, Network
+from deepenough.lab.record import Effect, Line, Point, Result, SeedHits
+from deepenough.lab.trials import Trials
+from deepenough.nets import Network
 from deepenough.training.device import choose_device
 from deepenough.training.perform import prepare
 from deepenough.training.precision import settings
@@ -18,19 +18,19 @@ from deepenough.training.recipe import Recipe
 from deepenough.training.rng import own_draws
 from deepenough.training.spec import TrainingSpec
 
-MARGIN = 0.01  # how much less is still the same
+MARGIN = 0.01  # a smaller loss of accuracy counts as none
 MIB = 2**20
 
 
-def remembered(bench: Bench, network: Network, recipe: Recipe) -> int:
+def saved_bytes(trials: Trials, network: Network, recipe: Recipe) -> int:
     """Bytes that a training step keeps for its backward pass, weights among them: most of what a step needs.
 
     Counted, and not the process' peak, which on small networks is torch's own.
     """
     device, kept = choose_device(recipe.device), {}
     with own_draws(device), settings(recipe.precision):
-        rows, none = bench.images.split.train[: recipe.batch], np.empty(0, np.int64)
-        _, loop = prepare(TrainingSpec(network, recipe, rows, none, seed=0), bench.images, device, ALONE)
+        rows, none = trials.images.split.train[: recipe.batch], np.empty(0, np.int64)
+        _, loop = prepare(TrainingSpec(network, recipe, rows, none, seed=0), trials.images, device, ALONE)
 
         def keep(tensor: torch.Tensor) -> torch.Tensor:
             storage = tensor.untyped_storage()
@@ -43,28 +43,25 @@ def remembered(bench: Bench, network: Network, recipe: Recipe) -> int:
     return sum(kept.values())
 
 
-def measure(bench: Bench) -> Seen:
+def measure(trials: Trials) -> Result:
     """The same training in every precision of this device."""
-    family = FAMILIES["residual"]
-    network = family.network(bench.input, bench.classes, depth=family.depth_of(1, bench.input), width=0.5)
-    halves = ("bfloat16", "float16") if choose_device(bench.recipe.device).type == "cuda" else ("bfloat16",)
-    hits: dict[str, Hits] = {}
+    network = trials.residual(1, width=0.5)
+    halves = ("bfloat16", "float16") if choose_device(trials.recipe.device).type == "cuda" else ("bfloat16",)
+    hits: dict[str, SeedHits] = {}
     times, sizes = {}, {}
     for precision in ("float64", "float32", *halves):
-        recipe = replace(bench.recipe, precision=precision)
-        hits[precision] = bench.hits(network, recipe=recipe)
-        times[precision] = sum(bench.train(network, seed, recipe=recipe).seconds for seed in bench.seeds)
-        sizes[precision] = remembered(bench, network, recipe)
+        recipe = replace(trials.recipe, precision=precision)
+        hits[precision] = trials.hits(network, recipe=recipe)
+        times[precision] = sum(trials.train(network, seed, recipe=recipe).seconds for seed in trials.seeds)
+        sizes[precision] = saved_bytes(trials, network, recipe)
     others = ("float64", *halves)
-    return Seen(
+    return Result(
         x="precision",
         y="accuracy",
-        lines=[Line(name="accuracy", points=[Point(x=name, **judged(found)) for name, found in hits.items()])],
+        lines=[Line(name="accuracy", points=[Point.from_hits(found, x=name) for name, found in hits.items()])],
         effects=[
-            Effect(
-                what=f"accuracy in {name} less that in float32",
-                bound=-MARGIN,
-                **judged(hits[name] - hits["float32"]),
+            Effect.from_hits(
+                hits[name] - hits["float32"], what=f"accuracy in {name} minus that in float32", bound=-MARGIN
             )
             for name in others
         ],

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from deepenough.lab.bench import Bench
-from deepenough.lab.record import Effect, Line, Point, Seen
+from deepenough.lab.record import Effect, Line, Point, Result
+from deepenough.lab.trials import Trials
 from deepenough.nets import BatchNorm, Conv, Dense, GlobalAvgPool, Layer, Network, Relu, Sigmoid, Sum
 from deepenough.nets.build import build
 from deepenough.training.feed import Loader, normalise
@@ -17,7 +17,7 @@ IMAGES = 64
 KINDS = ("sigmoid", "relu", "relu, norms", "relu, norms, shortcuts")
 
 
-def network(bench: Bench, kind: str, layers: int) -> Network:
+def network(trials: Trials, kind: str, layers: int) -> Network:
     """A stem, then so many convolutions with what the kind says between them."""
     norm: tuple[Layer, ...] = (BatchNorm(),) if "norms" in kind else ()
     active: Layer = Sigmoid() if kind == "sigmoid" else Relu()
@@ -29,16 +29,16 @@ def network(bench: Bench, kind: str, layers: int) -> Network:
         active,
         *(layer for part in body for layer in part),
         GlobalAvgPool(),
-        Dense(bench.classes),
+        Dense(trials.classes),
     )
-    return Network(f"{kind}-{layers}", bench.input, stack)
+    return Network(f"{kind}-{layers}", trials.input, stack)
 
 
-def first_gradient(bench: Bench, net: Network, seed: int) -> float:
+def gradient_ratio(net: Network, trials: Trials, seed: int) -> float:
     """The norm of the loss's gradient at the first layer's weights over that at the last's, before any training."""
-    bench.check()
-    rows = bench.some(IMAGES, seed)
-    images = bench.images
+    trials.check_stop()
+    rows = trials.subset(IMAGES, seed)
+    images = trials.images
     pixels = normalise(Loader(images, torch.device("cpu")).raw(rows), images.preprocess)
     model = build(net, seed).train()
     loss: torch.Tensor = nn.functional.cross_entropy(model(pixels), torch.from_numpy(images.labels[rows]))
@@ -48,21 +48,23 @@ def first_gradient(bench: Bench, net: Network, seed: int) -> float:
     return first / max(last, 1e-30)
 
 
-def measure(bench: Bench) -> Seen:
+def measure(trials: Trials) -> Result:
     """By depth and kind; the effect is how many powers of ten are lost from the shallowest to the deepest."""
     lines = []
     for kind in KINDS:
         points = [
-            Point(x=layers, values=[first_gradient(bench, network(bench, kind, layers), seed) for seed in bench.seeds])
+            Point(
+                x=layers, values=[gradient_ratio(network(trials, kind, layers), trials, seed) for seed in trials.seeds]
+            )
             for layers in DEPTHS
         ]
         lines.append(Line(name=kind, points=points))
     logs = {line.name: np.log10([np.maximum(line.points[end].values, 1e-30) for end in (0, -1)]) for line in lines}
     lost = {name: shallow - deep for name, (shallow, deep) in logs.items()}
-    return Seen(
+    return Result(
         x="depth",
         y="gradient of the first layer over that of the last",
-        on=f"{bench.images.source}, {min(IMAGES, len(bench.images.split.train))} images a seed, before any training",
+        on=f"{trials.images.source}, {min(IMAGES, len(trials.images.split.train))} images a seed, before any training",
         log_x=True,
         log_y=True,
         lines=lines,
@@ -70,7 +72,7 @@ def measure(bench: Bench) -> Seen:
             Effect(what="powers of ten that the gradient loses with sigmoids", values=lost["sigmoid"].tolist()),
             *(
                 Effect(
-                    what=f"powers of ten lost with sigmoids less those with {kind}",
+                    what=f"powers of ten lost with sigmoids minus those with {kind}",
                     values=(lost["sigmoid"] - lost[kind]).tolist(),
                 )
                 for kind in KINDS[1:]

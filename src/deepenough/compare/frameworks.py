@@ -1,4 +1,4 @@
-"""Who takes part in a comparison, and how its worker is started."""
+"""The frameworks of a comparison, and the processes that measure them."""
 
 from __future__ import annotations
 
@@ -13,15 +13,23 @@ from typing import IO, Any
 
 from deepenough.frameworks.target import absent
 
-WORKERS = Path(__file__).with_name("workers")
-LR = 0.01
+_WORKERS = Path(__file__).with_name("workers")
+_LR = 0.01
 
 
 @dataclass(frozen=True)
-class Side:
-    """One framework: the export that it takes, its worker and what that is told, and the packages that both need.
+class Framework:
+    """A framework, or Keras on one backend.
 
-    `whole_float64`: asked for float64, it computes everything in it.
+    Args:
+        name: in the tables.
+        target: the export that it takes.
+        worker: the program in `workers` that runs it.
+        packages: that the export and the worker need.
+        extra: of deepenough that installs them.
+        argument: of the worker.
+        environment: variables of the worker's process.
+        whole_float64: asked for float64, it computes everything in it.
     """
 
     name: str
@@ -29,7 +37,7 @@ class Side:
     worker: str
     packages: tuple[str, ...]
     extra: str
-    argument: str = str(LR)
+    argument: str = str(_LR)
     environment: Mapping[str, str] = field(default_factory=dict)
     whole_float64: bool = True
 
@@ -39,27 +47,27 @@ class Side:
         return absent(self.packages)
 
     def start(self, folder: Path, log: Path) -> Worker:
-        """Its process, for the export in a folder."""
-        return Worker([str(WORKERS / self.worker), str(folder), self.argument], folder, log, self.environment)
+        """Start its process, for the export in a folder."""
+        return Worker([str(_WORKERS / self.worker), str(folder), self.argument], folder, log, self.environment)
 
 
-SIDES = (
-    Side("PyTorch", "torch", "torch_worker.py", ("torch", "safetensors"), ""),
-    Side("Keras, TensorFlow", "keras", "keras_worker.py", ("keras", "tensorflow"), "tensorflow",
-         environment={"KERAS_BACKEND": "tensorflow"}),
+FRAMEWORKS = (
+    Framework("PyTorch", "torch", "torch_worker.py", ("torch", "safetensors"), ""),
+    Framework("Keras, TensorFlow", "keras", "keras_worker.py", ("keras", "tensorflow"), "tensorflow",
+              environment={"KERAS_BACKEND": "tensorflow"}),
     # Keras computes batch norms in float32 on JAX, whatever it is asked.
-    Side("Keras, JAX", "keras", "keras_worker.py", ("keras", "jax"), "jax", environment={"KERAS_BACKEND": "jax"},
-         whole_float64=False),
-    Side("PaddlePaddle", "paddle", "paddle_worker.py", ("paddle",), "paddle"),
-    Side("ONNX Runtime", "onnx", "runtime_worker.py", ("onnx", "onnxruntime"), "onnx", "onnxruntime"),
-    Side("OpenVINO", "onnx", "runtime_worker.py", ("onnx", "openvino"), "openvino", "openvino"),
-    Side("Caffe (OpenCV)", "caffe", "runtime_worker.py", ("cv2",), "caffe", "opencv"),
+    Framework("Keras, JAX", "keras", "keras_worker.py", ("keras", "jax"), "jax",
+              environment={"KERAS_BACKEND": "jax"}, whole_float64=False),
+    Framework("PaddlePaddle", "paddle", "paddle_worker.py", ("paddle",), "paddle"),
+    Framework("ONNX Runtime", "onnx", "runtime_worker.py", ("onnx", "onnxruntime"), "onnx", "onnxruntime"),
+    Framework("OpenVINO", "onnx", "runtime_worker.py", ("onnx", "openvino"), "openvino", "openvino"),
+    Framework("Caffe (OpenCV)", "caffe", "runtime_worker.py", ("cv2",), "caffe", "opencv"),
 )  # fmt: skip
 """In the order of the table."""
 
 
-def _fresh(folder: Path) -> dict[str, str]:
-    """Where compilers keep what they made: in the export's folder, so that a first step is a first one."""
+def _compiler_caches(folder: Path) -> dict[str, str]:
+    """Variables that keep the caches of compilers in the export's folder, so that a first step really is one."""
     return {"TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"), "TRITON_CACHE_DIR": str(folder / "triton")}
 
 
@@ -68,9 +76,9 @@ class WorkerError(Exception):
 
 
 class Worker:
-    """A process that measures; `program` is its file and arguments, `folder` where its compilers keep what they make.
+    """A process that measures; `program` is its file and arguments, `folder` holds the caches of its compilers.
 
-    What it prints beside its answers goes to the file `log`, whose end explains a failure.
+    Its other output goes to the file `log`, whose end explains a failure.
     """
 
     def __init__(self, program: Sequence[str], folder: Path, log: Path, environment: Mapping[str, str]) -> None:
@@ -78,7 +86,7 @@ class Worker:
         with log.open("wb") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, *program],
-                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **_fresh(folder), **environment},
+                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **_compiler_caches(folder), **environment},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -114,7 +122,7 @@ class Worker:
         status = self.process.wait()
         lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
         killed = " (killed: out of memory?)" if status == -9 else ""
-        return f"its process ended with status {status}{killed}: {lines[-1] if lines else 'no words'}"[:400]
+        return f"its process ended with status {status}{killed}: {lines[-1] if lines else 'no output'}"[:400]
 
     def close(self) -> None:
         """End the process."""

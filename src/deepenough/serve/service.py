@@ -1,0 +1,126 @@
+"""The model behind the routes. Pictures are decoded in threads, and the networks run in one thread of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from deepenough.attribution import METHODS
+from deepenough.data.decode import framed
+from deepenough.data.finding import ImageError
+from deepenough.model import Model
+from deepenough.nets import depth, parameters
+from deepenough.record import Record
+from deepenough.serve.answers import About, ServedArchitecture
+from deepenough.serve.batcher import Batcher
+from deepenough.serve.depths import Sibling, open_run
+from deepenough.serve.explanations import Pixels, warm_up
+from deepenough.serve.limits import Intake, Limits, Upload, check_picture, errors_named_by
+from deepenough.serve.metrics import Meters
+from deepenough.serve.refusals import RefusedError
+
+STUCK = 60.0  # seconds without a sign of life from a model that has something to do
+
+_Result = TypeVar("_Result")
+
+
+class Service:
+    """The model of a run with its siblings, and the threads that decode and compute."""
+
+    def __init__(self, run: Path, limits: Limits, device: str) -> None:
+        self.limits = limits
+        self.meters = Meters()
+        self.intake = Intake(limits)
+        self.batcher: Batcher[bytes, Any] = Batcher(
+            self.classify, limits.waiting, self.meters.batch.observe, limits.heavy
+        )
+        self.answering: asyncio.Task[None] | None = None
+        # OpenMP's workers are awake for one thread only: if another had computed before, an image would take 2.5 times
+        # as long. So the thread that will use the model loads it.
+        self.model: Model
+        self.record: Record | None
+        self.siblings: list[Sibling]
+        self.model, self.record, self.siblings = self.batcher.thread.submit(open_run, run, device).result()
+        self.decoding = ThreadPoolExecutor(os.cpu_count(), "decode")
+        warm_up()
+
+    def classify(self, contents: Sequence[bytes]) -> list[Any]:
+        """Probabilities (classes,) of each picture, or the error of one that can't be used."""
+        several = len(contents) > 1
+        found: list[Any] = list((self.decoding.map if several else map)(self._decode_or_error, contents))
+        readable = [number for number, pixels in enumerate(found) if isinstance(pixels, np.ndarray)]
+        if readable:
+            rows = self.model.probabilities(np.stack([found[number] for number in readable]))
+            for number, row in zip(readable, rows, strict=True):
+                found[number] = row
+        return found
+
+    def _decode_or_error(self, content: bytes) -> Pixels | Exception:
+        try:
+            return self.decode(content)
+        except (RefusedError, ImageError) as error:
+            return error
+
+    def decode(self, content: bytes) -> Pixels:
+        """Decode and preprocess a picture. Raises RefusedError or ImageError."""
+        check_picture(content, self.limits)
+        return framed(content, self.model.preprocess)
+
+    async def in_thread(self, work: Callable[..., _Result], *given: Any) -> _Result:
+        """Run work that needs no model in a thread of its own."""
+        return await asyncio.get_running_loop().run_in_executor(self.decoding, work, *given)
+
+    async def compute(self, content: bytes, work: Callable[..., _Result]) -> _Result:
+        """Run heavier work on the pixels of a picture in the model's thread, when it is its turn."""
+        pixels = await self.in_thread(self.decode, content)
+        return await self.batcher.alone(partial(work, pixels), self.limits.patience, self.limits.computing)
+
+    def trouble(self) -> str | None:
+        """The reason that nothing is answered any more; None where all is well."""
+        if self.answering is None or self.answering.done():
+            return "predictions are no longer answered"
+        seconds = self.batcher.stalled()
+        return f"the model has not responded for {seconds:.0f} s" if seconds > STUCK else None
+
+    async def answer(self, file: Upload, top: int) -> dict[str, Any]:
+        """Classify one file; the fields of `Answer`."""
+        with errors_named_by(file):
+            best = self.model.rank(await self.batcher.ask(file.content), top)
+        return {"name": file.name, "label": best.label, "classes": best.classes, "probabilities": best.probabilities}
+
+    def about(self) -> About:
+        """Describe the model."""
+        test = self.record.test.top1 if self.record and self.record.test else None
+        return About(
+            network=self.model.network.name,
+            depth=depth(self.model.network),
+            parameters=parameters(self.model.network),
+            input=list(self.model.preprocess.shape),
+            classes=list(self.model.classes),
+            test=test.value if test else None,
+            low=test.low if test else None,
+            high=test.high if test else None,
+            folds=self.record.decision_images.folds if self.record else 0,
+            architectures=[ServedArchitecture.model_validate(sibling) for sibling in self.siblings],
+            methods=list(METHODS),
+            limits={"upload": self.limits.upload, "files": self.limits.files, "pixels": self.limits.pixels},
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Answer questions while the context lasts."""
+        self.answering = asyncio.create_task(self.batcher.run())
+        yield
+        self.answering.cancel()
+        with suppress(asyncio.CancelledError):
+            await self.answering
+        self.batcher.close()
+        self.decoding.shutdown(cancel_futures=True)
