@@ -57,21 +57,12 @@ def parameter_count(widths: Sequence[int]) -> int:
 
 def measure(trials: Trials) -> Result:
     """Error against the number of parameters, one hidden layer and several."""
-    lines = [
-        Line(
-            name=name,
-            points=[
-                Point(
-                    x=parameter_count(w),
-                    values=[fit_error(trials, w, seed) for seed in trials.seeds],
-                    note="-".join(map(str, w)),
-                )
-                for w in widths
-            ],
-        )
-        for name, widths in (("one hidden layer", [(n,) for n in UNITS]), ("deep and narrow", DEEP))
-    ]
-    wide, deep = (line.points for line in lines)
+
+    def point(widths: Sequence[int]) -> Point:
+        errors = [fit_error(trials, widths, seed) for seed in trials.seeds]
+        return Point(x=parameter_count(widths), values=errors, note="-".join(map(str, widths)))
+
+    wide, deep = [point((units,)) for units in UNITS], [point(widths) for widths in DEEP]
     best = min(deep, key=lambda point: point.mean)
     rival = max((p for p in wide if float(p.x) >= float(best.x)), key=lambda p: -p.mean, default=wide[-1])
     return Result(
@@ -80,7 +71,7 @@ def measure(trials: Trials) -> Result:
         on=f"a sawtooth at {POINTS} points, no images",
         log_x=True,
         log_y=True,
-        lines=lines,
+        lines=[Line(name="one hidden layer", points=wide), Line(name="deep and narrow", points=deep)],
         effects=[
             *(
                 Effect(
