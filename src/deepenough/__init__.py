@@ -36,21 +36,16 @@ __all__ = [
 
 # Loaded at first use: `deepenough --help` shall not wait for torch.
 _PLACES = {
-    "Model": "deepenough.model",
-    "Prediction": "deepenough.model",
-    "load": "deepenough.model",
-    "Record": "deepenough.record",
-    "Run": "deepenough.experiment.fit",
-    "fit": "deepenough.experiment.fit",
-    "plan": "deepenough.experiment.fit",
-    "resume": "deepenough.experiment.fit",
-    "evaluate": "deepenough.evaluation.evaluate",
-    "Exported": "deepenough.exporting.export",
-    "export": "deepenough.exporting.export",
+    "deepenough.model": ("Model", "Prediction", "load"),
+    "deepenough.record": ("Record",),
+    "deepenough.experiment.fit": ("Run", "fit", "plan", "resume"),
+    "deepenough.evaluation.evaluate": ("evaluate",),
+    "deepenough.exporting.export": ("Exported", "export"),
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module 'deepenough' has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
+    for place, names in _PLACES.items():
+        if name in names:
+            return getattr(import_module(place), name)
+    raise AttributeError(f"module 'deepenough' has no attribute {name!r}")

@@ -24,17 +24,12 @@ if TYPE_CHECKING:
     help="A network or family of `deepenough nets`.  [default: resnet50]",
 )
 @network_options(shape="Image size, such as 3x224x224.  [default: the network's]")
-@click.option(
-    "--batch", type=click.IntRange(min=1), default=16, show_default=True, metavar="N", help="Images per step."
-)
-@click.option(
-    "--rounds", type=click.IntRange(min=1), default=3, show_default=True, metavar="N", help="Turns of each framework."
-)
+@click.option("--batch", type=click.IntRange(min=1), default=16, metavar="N", help="Images per step.")
+@click.option("--rounds", type=click.IntRange(min=1), default=3, metavar="N", help="Turns of each framework.")
 @click.option(
     "--seconds",
     type=float,
     default=3.0,
-    show_default=True,
     metavar="SECONDS",
     help="Length of a turn, which has at least two steps.",
 )

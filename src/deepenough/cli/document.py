@@ -20,7 +20,7 @@ for `-` (`--compile` is `compiled`), times in seconds and sizes in bytes. Every 
 
 def options_page() -> str:
     """The page in Markdown."""
-    root = click.Context(cli, info_name="deepenough")
+    root = click.Context(cli, info_name="deepenough", show_default=True)
     commands = ((name, cli.get_command(root, name)) for name in cli.list_commands(root))
     return "\n".join(
         [_HEAD, *(line for name, command in commands if command for line in _describe(name, command, root))]

@@ -30,7 +30,6 @@ MOST_STACKED = 24  # explanations in one picture
     "--method",
     type=click.Choice(METHODS),
     default="gradcam",
-    show_default=True,
     help="How to compute the heatmap.",
 )
 @click.option("--layer", metavar="PATH", help="For gradcam: the path of a layer, as `deepenough nets` lists them.")

@@ -41,6 +41,7 @@ def targets() -> tuple[str, ...]:
     "verify",
     flag_value=False,
     default=True,
+    show_default=False,
     help="Don't run the exported model in its own framework to compare.",
 )
 @from_schema("network", "preprocess")

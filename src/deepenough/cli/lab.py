@@ -14,9 +14,7 @@ from deepenough.cli.options import from_schema, out_option
 @click.option(
     "--data", metavar="DATA", help="Images, as for `fit`.  [default: fashion-mnist; digits for some quick ones]"
 )
-@click.option(
-    "--seeds", type=click.IntRange(min=1), default=3, show_default=True, metavar="N", help="Trainings of each setting."
-)
+@click.option("--seeds", type=click.IntRange(min=1), default=3, metavar="N", help="Trainings of each setting.")
 @click.option("--quick", is_flag=True, help="Use few images, few epochs and narrow networks.")
 @from_schema("limit")
 @out_option("FOLDER", "Folder of the page.  [default: lab/NAME]")

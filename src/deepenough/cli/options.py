@@ -130,7 +130,7 @@ images_argument = click.argument(
 
 
 top_option = click.option(
-    "--top", type=click.IntRange(min=1), default=5, show_default=True, metavar="N", help="Number of classes to show."
+    "--top", type=click.IntRange(min=1), default=5, metavar="N", help="Number of classes to show."
 )
 
 

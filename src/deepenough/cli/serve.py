@@ -23,7 +23,6 @@ GRACE = 30  # seconds that requests have to end once the service is asked to
 @click.option(
     "--host",
     default="127.0.0.1",
-    show_default=True,
     metavar="ADDRESS",
     help="Address to listen on; 0.0.0.0 for every network.",
 )
@@ -31,7 +30,6 @@ GRACE = 30  # seconds that requests have to end once the service is asked to
     "--port",
     type=click.IntRange(0, 65535),
     default=8000,
-    show_default=True,
     metavar="N",
     help="Port; 0 for any that is free.",
 )
@@ -39,17 +37,13 @@ GRACE = 30  # seconds that requests have to end once the service is asked to
     "--device",
     type=click.Choice([str(each) for each in Device if each is not Device.AUTO]),
     default="cpu",
-    show_default=True,
     help="Where to compute.",
 )
-@click.option(
-    "--max-upload", type=click.IntRange(min=1), default=20, show_default=True, metavar="MIB", help="Largest request."
-)
+@click.option("--max-upload", type=click.IntRange(min=1), default=20, metavar="MIB", help="Largest request.")
 @click.option(
     "--max-files",
     type=click.IntRange(min=1),
     default=32,
-    show_default=True,
     metavar="N",
     help="Most images per request.",
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 from deepenough.lab.record import Effect, LabRecord, Line, Point, Result, mean_interval
 from deepenough.report.html import fill_template
-from deepenough.report.plotting import Plot, error_bars, scatter, trace_colour, trace_symbol
+from deepenough.report.plotting import Plot, error_bars, scatter, trace_style
 from deepenough.report.text import duration
 
 PAGE = "lab.html"
@@ -69,6 +69,5 @@ def _trace(result: Result, line: Line, number: int) -> Plot:
         error_y=error_bars(middles if several else []),
         text=[p.note for p in line.points],
         hovertemplate=f"{result.x} %{{x}}: %{{y:.4g}}<br>%{{text}}<extra></extra>",
-        line={"color": trace_colour(number), "width": 1.5},
-        marker={"size": 8, "symbol": trace_symbol(number), "color": trace_colour(number)},
+        **trace_style(number),
     )

@@ -18,11 +18,11 @@ FEW_IMAGES = 100  # judged images under which a page warns
 SeedHits = npt.NDArray[np.float64]  # (seeds, images): 1 where right, 0 where wrong; or differences of such
 
 
-class Part(BaseModel):
+class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Quantity(Part):
+class Quantity(_Part):
     """A number for each seed, and its uncertainty.
 
     It has two sources: other seeds would give other networks, and other images would judge them otherwise. The
@@ -65,7 +65,7 @@ class Point(Quantity):
     note: str = ""
 
 
-class Line(Part):
+class Line(_Part):
     """Settings that a plot joins."""
 
     name: str
@@ -90,7 +90,7 @@ class Effect(Quantity):
         return SUPPORTED if low > self.bound else CONTRADICTED if high < self.bound else NOT_SHOWN
 
 
-class Result(Part):
+class Result(_Part):
     """The measurements of an experiment."""
 
     x: str = Field(description="what the axis is")
@@ -103,7 +103,7 @@ class Result(Part):
     notes: list[str] = []
 
 
-class LabRecord(Part):
+class LabRecord(_Part):
     """`record.json` of an experiment."""
 
     schema_version: Literal[2] = 2

@@ -42,7 +42,7 @@ CLAIMS = {
         "two 3x3 layers see as far as one 5x5, three as far as one 7x7, with fewer parameters, and classify at least "
         "as well"
     ),
-    "nonlinearity": Claim("depth without an activation between gains nothing"),
+    "nonlinearity": Claim("depth without activations in between gains nothing"),
     "depth-or-width": Claim("at the same number of parameters, deeper beats wider"),
     "degradation": Claim(
         "beyond some depth a plain network gets worse in training error; a residual one does not", "digits"
@@ -52,8 +52,8 @@ CLAIMS = {
         "shortcuts",
         "digits",
     ),
-    "hierarchy": Claim("features go from edges to parts: what a linear probe can tell grows with depth"),
-    "augmentation": Claim("the fewer the images, the more augmentation gives", quick_limit=1_500),
+    "hierarchy": Claim("features go from edges to parts: the accuracy of a linear probe grows with depth"),
+    "augmentation": Claim("the fewer the images, the more augmentation helps", quick_limit=1_500),
     "overfitting": Claim("on few images, the gap between training and validation grows with depth", quick_limit=1_000),
     "precision": Claim("half precision trains to the same accuracy", "digits"),
     "approximation": Claim(

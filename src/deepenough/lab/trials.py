@@ -14,7 +14,7 @@ import numpy.typing as npt
 from deepenough.data.images import Images
 from deepenough.errors import DeepenoughError
 from deepenough.lab.record import SeedHits
-from deepenough.nets import FAMILIES, Network
+from deepenough.nets import FAMILIES, BatchNorm, Conv, Dense, GlobalAvgPool, MaxPool, Network, Relu, Stack
 from deepenough.nets.build import build
 from deepenough.progress import Advance, Reporter
 from deepenough.training.callbacks import Callback, Interrupt, ReportProgress
@@ -78,6 +78,16 @@ class Trials:
         """A network of the residual family; its width is by default 1, and 0.25 in a quick run."""
         family, width = FAMILIES["residual"], width or (0.25 if self.quick else 1.0)
         return family.network(self.input, self.classes, depth=family.depth_of(blocks, self.input), width=width)
+
+    def convolutional(self, name: str, width: int, kernels: Sequence[int]) -> Network:
+        """A 3x3 convolution and a pool, then convolutions with these kernels, each with a norm and a ReLU."""
+
+        def convolution(kernel: int) -> Stack:
+            return Conv(width, kernel, bias=False), BatchNorm(), Relu()
+
+        body = [layer for kernel in kernels for layer in convolution(kernel)]
+        head = (GlobalAvgPool(), Dense(self.classes))
+        return Network(name, self.input, (*convolution(3), MaxPool(2), *body, *head))
 
     def check_stop(self) -> None:
         """Raise Interrupted if a stop was asked for. Trainings look for it themselves."""

@@ -15,7 +15,7 @@ from deepenough.report.plotting import (
     scatter,
     trace_colour,
     trace_dash,
-    trace_symbol,
+    trace_style,
 )
 
 
@@ -64,10 +64,7 @@ def _accuracy(record: Record) -> Plot | None:
             (others, f"{name}: stopped early, grown or another seed", "markers", "-open"),
         ):
             if group:
-                trace = _points(record, group, label, mode, trace_symbol(number) + mark)
-                trace["line"] = {"color": trace_colour(number), "width": 1.5}
-                trace["marker"]["color"] = trace_colour(number)
-                data.append(trace)
+                data.append(_points(record, group, label, mode) | trace_style(number, mark))
     if not data:
         return None
     for chosen, label in _answers(record):
@@ -89,7 +86,7 @@ def _accuracy(record: Record) -> Plot | None:
     return {"data": data, "layout": layout}
 
 
-def _points(record: Record, group: list[CandidateRecord], name: str, mode: str, symbol: str) -> Plot:
+def _points(record: Record, group: list[CandidateRecord], name: str, mode: str) -> Plot:
     """One trace of accuracy against depth, with the 95% interval where top-1 is the metric."""
     trace = scatter(
         name,
@@ -98,7 +95,6 @@ def _points(record: Record, group: list[CandidateRecord], name: str, mode: str, 
         mode,
         text=[safe(f"{c.name}: {c.state}") for c in group],
         hovertemplate="%{text}<br>depth %{x}: %{y:.2f}%<extra></extra>",
-        marker={"size": 9, "symbol": symbol},
     )
     if record.question.metric is Metric.TOP1:
         trace["error_y"] = accuracy_bars([c.decision.top1 for c in group if c.decision])
@@ -152,8 +148,7 @@ def _probing(record: Record) -> Plot | None:
         error_y=accuracy_bars([probe.accuracy for probe in probes]),
         text=[safe(probe.place) for probe in probes],
         hovertemplate="after %{text}<br>depth %{x}: %{y:.2f}%<extra></extra>",
-        line={"color": trace_colour(0), "width": 1.5},
-        marker={"size": 8, "symbol": "circle", "color": trace_colour(0)},
+        **trace_style(0),
     )
     marks = []
     chosen = record.decision.depth if record.decision else None
@@ -219,8 +214,7 @@ def _cost(record: Record) -> Plot | None:
                 textposition="bottom center",
                 customdata=[safe(f"{c.name}: {words.amount(c.parameters)} parameters") for c in group],
                 hovertemplate="%{customdata}<br>%{x:.3s} multiply-accumulates, %{y:.2f}%<extra></extra>",
-                line={"color": trace_colour(number), "width": 1.5},
-                marker={"size": 9, "symbol": trace_symbol(number)},
+                **trace_style(number),
             )
         )
     if not data:

@@ -21,6 +21,7 @@
       const legend = data.filter((trace) => trace.name && trace.showlegend !== false).length > 1;
       const height = layout.height ? (small ? Math.min(layout.height, 440) : layout.height) : 380;
       if (small && data[0].type === "heatmap") data[0].showscale = false;
+      place.style.minHeight = `${height}px`; // instead of the room that the style keeps until the figure is there
       Plotly.react(place, data, {
         paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "closest", dragmode: false,
         font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: value("--text") },

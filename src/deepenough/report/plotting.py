@@ -19,9 +19,10 @@ def trace_colour(number: int) -> str:
     return _COLOURS[number % len(_COLOURS)]
 
 
-def trace_symbol(number: int) -> str:
-    """The marker of a figure's trace by its number."""
-    return _SYMBOLS[number % len(_SYMBOLS)]
+def trace_style(number: int, mark: str = "") -> Plot:
+    """Line and markers of a figure's trace by its number; `mark` is a variant of the marker, as "-open"."""
+    symbol, colour = _SYMBOLS[number % len(_SYMBOLS)] + mark, trace_colour(number)
+    return {"line": {"color": colour, "width": 1.5}, "marker": {"size": 9, "symbol": symbol, "color": colour}}
 
 
 def trace_dash(number: int) -> str:

@@ -14,9 +14,8 @@ from fastapi.responses import HTMLResponse, PlainTextResponse
 from starlette.requests import ClientDisconnect
 
 from deepenough.attribution import METHODS
-from deepenough.report.html import asset
+from deepenough.report.html import asset, fill_template
 from deepenough.serve.answers import About, Answers, DepthAnswers
-from deepenough.serve.docs import docs_page
 from deepenough.serve.explanations import answers_by_depth, draw_explanation, draw_heat
 from deepenough.serve.limits import Limits, Upload, errors_named_by
 from deepenough.serve.middleware import RequestMiddleware
@@ -144,12 +143,15 @@ def status_routes(service: Service) -> APIRouter:
 
 
 def page_routes(app: FastAPI) -> APIRouter:
-    """GET / with its files, and /docs."""
+    """GET / with its files, and /docs.
+
+    FastAPI's own page of routes loads its scripts from elsewhere, which a company's network may not allow.
+    """
     router = APIRouter(include_in_schema=False)
 
     @router.get("/docs")
     async def docs() -> HTMLResponse:
-        return HTMLResponse(docs_page(app.openapi()))
+        return HTMLResponse(fill_template("serve", "docs.html", {"schema": app.openapi()}))
 
     for name, kind in (("page.html", "text/html"), ("page.css", "text/css"), ("page.js", "text/javascript")):
         path = "/" if name == "page.html" else f"/{name}"

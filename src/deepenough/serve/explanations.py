@@ -41,16 +41,8 @@ def answers_by_depth(siblings: Sequence[Sibling], pixels: Pixels, pause: Pause) 
     for sibling in siblings:
         pause()
         best = sibling.model.rank(sibling.model.probabilities(pixels[None])[0], 1)
-        answers.append(
-            DepthAnswer(
-                name=sibling.name,
-                depth=sibling.depth,
-                chosen=sibling.chosen,
-                finished=sibling.finished,
-                label=best.label,
-                probability=best.confidence,
-            )
-        )
+        seen = {"name": sibling.name, "depth": sibling.depth, "chosen": sibling.chosen, "finished": sibling.finished}
+        answers.append(DepthAnswer(**seen, label=best.label, probability=best.confidence))
     return answers
 
 

@@ -56,7 +56,7 @@ class Upload:
     content: bytes
 
 
-class InMemory(MultiPartParser):
+class InMemoryParser(MultiPartParser):
     """Starlette's parser without its temporary files; the body is bounded before it comes here."""
 
     spool_max_size = 2**40
@@ -139,7 +139,7 @@ class Intake:
 
 
 async def _parsed(headers: Headers, chunks: AsyncGenerator[bytes, None], most: int) -> list[Upload]:
-    parser = InMemory(headers, chunks, max_files=most, max_fields=most)
+    parser = InMemoryParser(headers, chunks, max_files=most, max_fields=most)
     try:
         form = await parser.parse()
     except MultiPartException as error:

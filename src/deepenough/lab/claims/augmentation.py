@@ -1,4 +1,4 @@
-"""The fewer the images, the more augmentation gives."""
+"""The fewer the images, the more augmentation helps."""
 
 from __future__ import annotations
 

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 from deepenough.lab.record import Effect, Line, Point, Result
 from deepenough.lab.trials import Trials
-from deepenough.nets import BatchNorm, Conv, Dense, GlobalAvgPool, MaxPool, Network, Relu, parameters
+from deepenough.nets import Network, parameters
 
 LAYERS = (1, 2, 4, 8)
 
 
-def network(trials: Trials, layers: int, width: int) -> Network:
-    """A stem and a pool, so many 3x3 convolutions of one width, and a classifier."""
-    body = [layer for _ in range(layers) for layer in (Conv(width, bias=False), BatchNorm(), Relu())]
-    stem = (Conv(width, bias=False), BatchNorm(), Relu(), MaxPool(2))
-    return Network(f"{layers}x{width}", trials.input, (*stem, *body, GlobalAvgPool(), Dense(trials.classes)))
-
-
 def with_parameters(trials: Trials, layers: int, wanted: int) -> Network:
     """The network with this many layers whose width brings it nearest to the wanted number of parameters."""
-    made = (network(trials, layers, width) for width in range(4, 257))
+    made = (trials.convolutional(f"{layers}x{width}", width, layers * [3]) for width in range(4, 257))
     return min(made, key=lambda each: abs(parameters(each) - wanted))
 
 
 def measure(trials: Trials) -> Result:
     """Networks with equally many parameters, from shallow and wide to deep and narrow."""
-    wanted = parameters(network(trials, LAYERS[-1], 8 if trials.quick else 32))
+    wanted = parameters(trials.convolutional("deepest", 8 if trials.quick else 32, LAYERS[-1] * [3]))
     found, points = [], []
     for layers in LAYERS[: 3 if trials.quick else None]:
         net = with_parameters(trials, layers, wanted)

@@ -1,4 +1,4 @@
-"""Depth without an activation between gains nothing."""
+"""Depth without activations in between gains nothing."""
 
 from __future__ import annotations
 
