@@ -60,10 +60,12 @@ def _signal(candidate: CandidateRecord, grid: list[list[float | None]], title: s
         "colorscale": [[0, "--heat1"], [1, "--heat2"]],
         "showscale": False,
     }
-    span = f"{title}<br>from {10**low:.1g} (pale) to {10**high:.1g} (dark)"
+    span = f"{title}<br>from {10**low:.2g} (pale) to {10**high:.2g} (dark)"
     layout = axes("epoch", "weighted layer", margin={"l": 52, "r": 14, "t": 44, "b": 48})
     layout["yaxis"] |= {"ticksuffix": "", "autorange": "reversed", "tickvals": numbers[:: -(-len(names) // 12)]}
-    layout["title"] = {"text": f"{safe(candidate.name)}: {span}", "font": {"size": 13}, "x": 0.02, "y": 0.98}
+    # Plotly moves a title up by as much as its second line takes.
+    place = {"x": 0.02, "y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 20}}
+    layout["title"] = {"text": f"{safe(candidate.name)}: {span}", "font": {"size": 13}, **place}
     return {"data": [trace], "layout": layout}
 
 
