@@ -54,7 +54,7 @@ def make_app(run: Path, limits: Limits | None = None, device: str = "cpu") -> Fa
         responses={code: {"model": Refusal} for code in ("4XX", "5XX", 422)},
     )
     app.state.service = service
-    app.add_middleware(RequestMiddleware, meters=service.meters)
+    app.add_middleware(RequestMiddleware, metrics=service.metrics)
     handle_errors(app)
     for router in (prediction_routes(service), explanation_routes(service), status_routes(service), page_routes(app)):
         app.include_router(router)
@@ -68,7 +68,7 @@ def prediction_routes(service: Service) -> APIRouter:
     @router.post("/predict", openapi_extra=_BODY, response_model=Answers)
     async def predict(request: Request, top: int = Query(5, ge=1)) -> Response:
         """Classify one picture or several."""
-        async with service.intake.files(request) as given:
+        async with service.reader.files(request) as given:
             with service.batcher.entered(len(given)):
                 found = await gather_all([service.answer(file, top) for file in given])
         return Response(json.dumps({"predictions": found}, ensure_ascii=False), media_type="application/json")
@@ -76,7 +76,7 @@ def prediction_routes(service: Service) -> APIRouter:
     @router.post("/depths", openapi_extra=_BODY)
     async def depths(request: Request) -> DepthAnswers:
         """Classify one picture with the run's networks of other depths."""
-        async with service.intake.files(request) as given:
+        async with service.reader.files(request) as given:
             file = single(given)
             with errors_named_by(file), service.batcher.entered_heavy():
                 work = service.compute(file.content, partial(answers_by_depth, service.siblings))
@@ -106,7 +106,7 @@ def explanation_routes(service: Service) -> APIRouter:
             drawing = await service.compute(content, partial(draw, service.model, method, label, content))
             return await service.in_thread(drawing)
 
-        async with service.intake.files(request) as given:
+        async with service.reader.files(request) as given:
             file = single(given)
             with errors_named_by(file), service.batcher.entered_heavy():
                 content = await unless_gone(request, drawn(file.content))
@@ -134,9 +134,9 @@ def status_routes(service: Service) -> APIRouter:
     @router.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Give counts and times, as Prometheus reads them."""
-        batcher, intake = service.batcher, service.intake
-        service.meters.set(batcher.pending, batcher.heavier, intake.uploads, intake.held)
-        content, kind = service.meters.page()
+        batcher, reader = service.batcher, service.reader
+        service.metrics.set(batcher.pending, batcher.heavier, reader.uploads, reader.held)
+        content, kind = service.metrics.page()
         return Response(content, headers={"Content-Type": kind})
 
     return router

@@ -41,8 +41,8 @@ def answers_by_depth(siblings: Sequence[Sibling], pixels: Pixels, pause: Pause) 
     for sibling in siblings:
         pause()
         best = sibling.model.rank(sibling.model.probabilities(pixels[None])[0], 1)
-        seen = {"name": sibling.name, "depth": sibling.depth, "chosen": sibling.chosen, "finished": sibling.finished}
-        answers.append(DepthAnswer(**seen, label=best.label, probability=best.confidence))
+        answer = {"label": best.label, "probability": best.confidence}
+        answers.append(DepthAnswer.model_validate({**vars(sibling), **answer}))
     return answers
 
 

@@ -68,7 +68,7 @@ class Received:
     size = 0
 
 
-class Intake:
+class UploadReader:
     """Takes in the bodies of requests: `uploads` are under way, `held` are their bytes until they are answered."""
 
     def __init__(self, limits: Limits) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 
-class Meters:
+class ServiceMetrics:
     """A registry of its own, so that several services in one process do not mix."""
 
     def __init__(self) -> None:

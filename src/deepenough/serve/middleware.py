@@ -6,7 +6,7 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from deepenough.serve.metrics import Meters
+from deepenough.serve.metrics import ServiceMetrics
 from deepenough.serve.refusals import RefusedError, error_response
 
 _HEADERS = [
@@ -21,8 +21,8 @@ class RequestMiddleware:
     """Counts and times requests, adds the security headers, answers HEAD as GET without a body, and unexpected errors
     like the others."""
 
-    def __init__(self, app: ASGIApp, meters: Meters) -> None:
-        self.app, self.meters = app, meters
+    def __init__(self, app: ASGIApp, metrics: ServiceMetrics) -> None:
+        self.app, self.metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -50,4 +50,4 @@ class RequestMiddleware:
             raise
         finally:
             route = getattr(request.get("route"), "path", "none")
-            self.meters.request(route, status or 500, time.perf_counter() - began)
+            self.metrics.request(route, status or 500, time.perf_counter() - began)

@@ -23,8 +23,8 @@ from deepenough.serve.answers import About, ServedArchitecture
 from deepenough.serve.batcher import Batcher
 from deepenough.serve.depths import Sibling, open_run
 from deepenough.serve.explanations import Pixels, warm_up
-from deepenough.serve.limits import Intake, Limits, Upload, check_picture, errors_named_by
-from deepenough.serve.metrics import Meters
+from deepenough.serve.limits import Limits, Upload, UploadReader, check_picture, errors_named_by
+from deepenough.serve.metrics import ServiceMetrics
 from deepenough.serve.refusals import RefusedError
 
 STUCK = 60.0  # seconds without a sign of life from a model that has something to do
@@ -37,10 +37,10 @@ class Service:
 
     def __init__(self, run: Path, limits: Limits, device: str) -> None:
         self.limits = limits
-        self.meters = Meters()
-        self.intake = Intake(limits)
+        self.metrics = ServiceMetrics()
+        self.reader = UploadReader(limits)
         self.batcher: Batcher[bytes, Any] = Batcher(
-            self.classify, limits.waiting, self.meters.batch.observe, limits.heavy
+            self.classify, limits.waiting, self.metrics.batch.observe, limits.heavy
         )
         self.answering: asyncio.Task[None] | None = None
         # OpenMP's workers are awake for one thread only: if another had computed before, an image would take 2.5 times
