@@ -42,8 +42,10 @@ from deepenough.preprocessing import Preprocessing
 from deepenough.weights.presets import HALF, preset
 
 CLASSES = 10
-BLOCKS = {"resnet101": (2, 2, 2, 2), "resnet152": (1, 1, 11, 1)}
-"""How many blocks of each level stay of the deepest networks: all are alike but the first, and have a number."""
+BLOCKS = {"resnet34": (1, 2, 1, 1), "resnet50": (1, 2, 1, 1), "resnet101": (1, 1, 2, 1), "resnet152": (2, 1, 1, 1)}
+BLOCKS_OF_TWO_DIGITS = {"resnet152": (1, 1, 11, 1)}
+"""How many blocks of each level stay of the deep networks and their variants: all are alike but the first, and have a
+number, which has two digits in one of them."""
 
 
 def narrow(network: Network, factor: int, shape: tuple[int, int, int]) -> Network:
@@ -76,8 +78,8 @@ def shortened(network: Network, blocks: tuple[int, ...]) -> Network:
 def small(name: str) -> Network:
     """A network of the zoo, narrow, for small images."""
     network = NETWORKS[name]()
-    if name.partition("_")[0] in BLOCKS:
-        network = shortened(network, BLOCKS[name.partition("_")[0]])
+    if blocks := BLOCKS_OF_TWO_DIGITS.get(name, BLOCKS.get(name.partition("_")[0])):
+        network = shortened(network, blocks)
     if any(isinstance(layer, Auxiliary) for layer in network.stack):  # whose heads need a map of 14x14
         network = replace(network, stack=tuple(x for x in network.stack if not isinstance(x, Auxiliary)))
     side = 99 if name.startswith("alexnet") else 65 if name.startswith("squeezenet") else 64
