@@ -14,8 +14,8 @@ import torch
 
 import deepenough
 from deepenough import Record
-from deepenough.autotuning.measure import step_bytes
-from deepenough.autotuning.ways import Way
+from deepenough.autotuning.configuration import StepConfiguration
+from deepenough.autotuning.memory_estimate import step_bytes
 from deepenough.experiment import estimate as plans
 from deepenough.experiment.estimate import estimate, estimate_text
 from deepenough.progress import Reporter
@@ -27,13 +27,13 @@ class CandidateTrainer:
     """Whose steps take a second for every 10 million multiply-accumulates of an image."""
 
     recipe = SimpleNamespace(batch=64, device="cpu")
-    paper = Way()
+    paper = StepConfiguration()
 
     def __init__(self, folds: int = 1) -> None:
         self.folds = SimpleNamespace(folds=[None] * folds)
         self.timed: list[str] = []
 
-    def way(self, architecture: Any) -> Way:
+    def configuration(self, architecture: Any) -> StepConfiguration:
         self.timed.append(architecture.name)
         return replace(self.paper, seconds=architecture.macs / 1e7)
 
@@ -81,7 +81,7 @@ def test_folds_may_be_given_up_after_the_first_and_the_answer_is_trained_once_mo
 
 def test_what_compiling_takes_is_estimated() -> None:
     trainer = CandidateTrainer()
-    trainer.paper = Way(compiled=True, first=40.0)
+    trainer.paper = StepConfiguration(compiled=True, first=40.0)
     for architecture, planned in zip(
         ARCHITECTURES, estimate(asked(0.9), ARCHITECTURES, trainer, None).architectures, strict=True
     ):  # type: ignore[arg-type]
@@ -98,7 +98,7 @@ def test_memory_is_that_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     assert memory() == 10**12 + step_bytes(ARCHITECTURES[-1].network, 1)
     monkeypatch.setattr(plans, "choose_device", lambda _: torch.device("cuda"))
     assert memory() == step_bytes(ARCHITECTURES[-1].network, 64)
-    trainer.paper = Way(micro_batch=16)  # that it came down to
+    trainer.paper = StepConfiguration(micro_batch=16)  # that it came down to
     assert memory() == step_bytes(ARCHITECTURES[-1].network, 16)
 
 
@@ -106,10 +106,10 @@ def test_memory_that_measuring_takes_is_not_counted_twice(monkeypatch: pytest.Mo
     taken = 10**9
 
     class Measuring(CandidateTrainer):
-        def way(self, architecture: Any) -> Way:
+        def configuration(self, architecture: Any) -> StepConfiguration:
             nonlocal taken
             taken = 10**12
-            return super().way(architecture)
+            return super().configuration(architecture)
 
     monkeypatch.setattr(plans, "peak", lambda: taken)
     found = estimate(asked(0.9), ARCHITECTURES, Measuring(), None)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from deepenough.progress import Reporter
 from deepenough.search.architectures import search_space
 from deepenough.search.candidates import Candidate
 from deepenough.search.folds import DecisionFolds, Fold
-from deepenough.search.question import Question, Role
+from deepenough.search.question import Question
 from deepenough.search.statistics import Strata
 from deepenough.training.callbacks import Action, Ending, Moment
 
@@ -56,17 +56,10 @@ class PaperTrainer:
         shaken = (self.difficulty + self.noise * draws.standard_normal(len(self.difficulty))) % 1.0
         return shaken < self.truth(blocks, epochs, seed)
 
-    def train_candidate(
-        self,
-        architecture,
-        *,
-        role=Role.SEARCH_SPACE,
-        seed,
-        early_stopping=None,
-        parent=None,
-        epochs=None,
-        give_up=None,
-    ):
+    def train_candidate(self, attempt, *, early_stopping=None, give_up=None):
+        architecture, role, seed, epochs, parent = (
+            getattr(attempt, name) for name in ("architecture", "role", "seed", "epochs", "parent")
+        )
         total = epochs or self.recipe.epochs
         curve, state = [], Ending.FINISHED
         for epoch in range(1, total + 1):

@@ -18,7 +18,7 @@ from deepenough.nets.build import build
 from deepenough.preprocessing import Preprocessing
 from deepenough.progress import Reporter
 from deepenough.search.architectures import Architecture, architecture
-from deepenough.search.candidates import Candidate, CandidateTrainer
+from deepenough.search.candidates import Attempt, Candidate, CandidateTrainer
 from deepenough.search.folds import decision_folds
 from deepenough.search.question import Role
 from deepenough.training.callbacks import Action, Callback, Moment
@@ -86,7 +86,7 @@ def _one_thread() -> Any:
 
 def test_predictions_are_the_trained_network_s_own(make: Any, small: Architecture) -> None:
     trainer = make()
-    tried = trainer.train_candidate(small, seed=0)
+    tried = trainer.train_candidate(Attempt(small, 0))
     assert (tried.state, tried.name, tried.why) == ("finished", small.name, "")
     assert tried.seen.all()
     model = build(small.network)
@@ -102,7 +102,7 @@ def test_predictions_are_the_trained_network_s_own(make: Any, small: Architectur
 
 def test_every_fold_fills_its_own_rows(make: Any, small: Architecture) -> None:
     trainer = make(3)
-    tried = trainer.train_candidate(small, seed=0)
+    tried = trainer.train_candidate(Attempt(small, 0))
     assert (len(tried.trainings), len(tried.labels)) == (3, IMAGES - TEST)
     for fold, trained in zip(trainer.folds.folds, tried.trainings, strict=True):
         np.testing.assert_array_equal(tried.probabilities[fold.held_out], trained.probabilities)
@@ -110,9 +110,9 @@ def test_every_fold_fills_its_own_rows(make: Any, small: Architecture) -> None:
 
 
 def test_what_is_finished_is_read_back(make: Any, small: Architecture, tmp_path: Path) -> None:
-    first = make(2).train_candidate(small, seed=0)
+    first = make(2).train_candidate(Attempt(small, 0))
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
-    again = make(2).train_candidate(small, seed=0)
+    again = make(2).train_candidate(Attempt(small, 0))
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
     np.testing.assert_array_equal(first.probabilities, again.probabilities)
     assert (again.cost, again.seconds) == (first.cost, first.seconds)
@@ -122,12 +122,12 @@ def test_early_stopping_ends_it_and_without_it_it_goes_on_to_the_same_end(
     make: Any, small: Architecture, tmp_path: Path
 ) -> None:
     trainer = make()
-    paused = trainer.train_candidate(small, seed=0, early_stopping=Prune())
+    paused = trainer.train_candidate(Attempt(small, 0), early_stopping=Prune())
     assert (paused.state, len(paused.curves[0]), paused.train_top1) == ("pruned", 1, None)
     assert "ended early" in paused.why
     assert paused.cost == trainer.planned(small, 1)
-    whole = trainer.train_candidate(small, seed=0)
-    straight = make(folder=tmp_path / "straight").train_candidate(small, seed=0)
+    whole = trainer.train_candidate(Attempt(small, 0))
+    straight = make(folder=tmp_path / "straight").train_candidate(Attempt(small, 0))
     assert whole.finished
     np.testing.assert_array_equal(whole.probabilities, straight.probabilities)
     assert whole.cost == straight.cost == trainer.planned(small)
@@ -141,7 +141,7 @@ def test_giving_up_between_folds_leaves_images_unseen(make: Any, small: Architec
         return True
 
     trainer = make(3)
-    tried = trainer.train_candidate(small, seed=0, give_up=give_up)
+    tried = trainer.train_candidate(Attempt(small, 0), give_up=give_up)
     first = trainer.folds.folds[0].held_out
     assert asked == [len(first)]
     assert (tried.state, len(tried.trainings)) == ("pruned", 1)
@@ -152,7 +152,7 @@ def test_giving_up_between_folds_leaves_images_unseen(make: Any, small: Architec
 
 
 def test_the_deadline_ends_a_training_after_its_epoch(make: Any, small: Architecture) -> None:
-    tried = make(deadline=time.monotonic() - 1).train_candidate(small, seed=0)
+    tried = make(deadline=time.monotonic() - 1).train_candidate(Attempt(small, 0))
     assert (tried.state, len(tried.curves[0])) == ("out of time", 1)
     assert tried.why == "ended by the time limit"
 
@@ -168,10 +168,10 @@ def test_seeds_and_grown_networks_have_names_and_folders_of_their_own(
 ) -> None:
     trainer = make()
     deeper = architecture("residual", 0.25, 1, (1, 8, 8), 2)
-    parent = trainer.train_candidate(deeper, seed=0)
-    second = trainer.train_candidate(deeper, seed=1, role=Role.SECOND_SEED)
+    parent = trainer.train_candidate(Attempt(deeper, 0))
+    second = trainer.train_candidate(Attempt(deeper, 1, role=Role.SECOND_SEED))
     child = architecture("residual", 0.25, 2, (1, 8, 8), 2)
-    grown = trainer.train_candidate(child, seed=0, role=Role.LOOK_AHEAD, parent=parent, epochs=1)
+    grown = trainer.train_candidate(Attempt(child, 0, role=Role.LOOK_AHEAD, parent=parent, epochs=1))
     assert second.name == f"{deeper.name}-seed1"
     assert not np.array_equal(second.probabilities, parent.probabilities)
     assert (grown.name, grown.start, grown.cost) == (f"{child.name}-grown", parent.name, trainer.planned(child, 1))
@@ -180,7 +180,7 @@ def test_seeds_and_grown_networks_have_names_and_folders_of_their_own(
 
 def test_alone_and_retraining_cost_the_same(make: Any, small: Architecture) -> None:
     trainer = make(2)
-    tried = trainer.train_candidate(small, seed=0)
+    tried = trainer.train_candidate(Attempt(small, 0))
     final = trainer.retrain(tried, seed=0)
     assert final.macs == trainer.alone(small) == EPOCHS * 3 * (IMAGES - TEST + 16) * small.macs  # 16 for the signals
     one = make(1)
@@ -196,7 +196,7 @@ def test_progress_runs_from_nothing_to_the_end(make: Any, small: Architecture) -
 
             return nullcontext(lambda done, total, note="": seen.append((done, total)))
 
-    make(2, reporter=Watching()).train_candidate(small, seed=0)
+    make(2, reporter=Watching()).train_candidate(Attempt(small, 0))
     done: Sequence[float] = [share for share, _ in seen]
     assert list(done) == sorted(done)
     assert seen[-1] == (2, 2)

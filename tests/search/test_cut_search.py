@@ -82,7 +82,7 @@ def test_with_a_target_the_shallowest_cut_that_meets_it_is_chosen(question, plac
 def test_a_whole_network_that_fails_is_no_answer(question, places, trainer):
     paper = trainer(truth(p8=0.9), images=2000)
     original = paper.train_candidate
-    paper.train_candidate = lambda architecture, **more: replace(original(architecture, **more), state="not finite")
+    paper.train_candidate = lambda attempt, **more: replace(original(attempt, **more), state="not finite")
     verdict = CutSearch(question, places, paper, lambda _: None, proposed=6).run()
     assert verdict.kind == "not met"
     assert not verdict.comparisons

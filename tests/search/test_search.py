@@ -194,8 +194,8 @@ def test_a_replayed_search_is_the_search_that_was_never_stopped(
         paper = trainer(approaching(final))
         fresh = paper.train_candidate
 
-        def train_candidate(architecture, **how):
-            place = (architecture.name, how.get("role"), how["seed"])
+        def train_candidate(attempt, **how):
+            place = (attempt.architecture.name, attempt.role, attempt.seed)
             watched = bool(how.get("early_stopping"))
             if watched and (*place, "paused") in kept:
                 return kept[*place, "paused"]
@@ -203,7 +203,7 @@ def test_a_replayed_search_is_the_search_that_was_never_stopped(
                 return kept[place]
             if len(paper.trained) == lives:
                 raise KeyboardInterrupt
-            done = fresh(architecture, **how)
+            done = fresh(attempt, **how)
             kept[place if done.finished else (*place, "paused")] = done
             return done
 

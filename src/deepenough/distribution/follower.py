@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from deepenough.autotuning.measure import Trial
+from deepenough.autotuning.step_timing import TimingTask
 from deepenough.data.images import Images, prepare
 from deepenough.data.sources import Source, open_source
 from deepenough.errors import DeepenoughError
@@ -77,8 +77,8 @@ def follow(
             case SharedImages() as shared:
                 images = shared.read(source())
                 group.barrier()
-            case Trial() as trial if images is not None:
-                trial.run(images, group)
+            case TimingTask() as task if images is not None:
+                task.run(images, group)
             case Assignment() as job if images is not None:
                 perform(job, images, group, callbacks=[Interrupt(stop)])
             case answer:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from deepenough.autotuning.measure import at_once, step_bytes
+from deepenough.autotuning.memory_estimate import fitting_micro_batch, step_bytes
 from deepenough.record import Plan
 from deepenough.record.schema import Planned
 from deepenough.report.text import duration, estimated
@@ -32,22 +32,24 @@ def estimate(
     already = peak() or 0 if device == "cpu" else 0  # before steps are measured, which take what trainings will take
     step = max((len(search_space) - 1) // (MEASURED_ARCHITECTURES - 1), 1)
     known = search_space[: step * MEASURED_ARCHITECTURES : step]
-    macs, ways = [architecture.macs for architecture in known], [trainer.way(architecture) for architecture in known]
+    macs = [architecture.macs for architecture in known]
+    measured = [trainer.configuration(architecture) for architecture in known]
     batch, free = trainer.recipe.batch, available() if device == "cpu" else None
-    fits = min((way.micro_batch for way in ways if way.micro_batch), default=batch)  # images at once, as was found
+    at_once = min((each.micro_batch for each in measured if each.micro_batch), default=batch)  # images, as was found
 
     def seconds(architecture: Architecture, images: float) -> float:
         """Of training steps on so many images, and the first one."""
-        pace = _interpolated(architecture.macs, macs, [way.seconds for way in ways])
-        return _interpolated(architecture.macs, macs, [way.first for way in ways]) + images * pace
+        pace = _interpolated(architecture.macs, macs, [each.seconds for each in measured])
+        return _interpolated(architecture.macs, macs, [each.first for each in measured]) + images * pace
 
     def planned(architecture: Architecture) -> Planned:
-        images, most = trainer.steps_images(architecture), at_once(architecture.network, batch, free) or batch
+        images = trainer.steps_images(architecture)
+        most = fitting_micro_batch(architecture.network, batch, free) or batch
         return Planned.of(
             architecture,
             images=images,
             seconds=seconds(architecture, images),
-            memory=step_bytes(architecture.network, min(most, fits)),
+            memory=step_bytes(architecture.network, min(most, at_once)),
         )
 
     def again(architecture: Architecture) -> float:

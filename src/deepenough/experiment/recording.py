@@ -10,7 +10,7 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
-from deepenough.autotuning.measure import Measured
+from deepenough.autotuning.tuning import TuningResult
 from deepenough.data.images import Images
 from deepenough.evaluation.metrics import metrics
 from deepenough.nets import Weighted
@@ -48,16 +48,16 @@ def data_record(images: Images) -> DataRecord:
     return DataRecord.of(images, counts=counts)
 
 
-def candidate_record(candidate: Candidate, measured: Measured) -> CandidateRecord:
-    """Record a candidate, with its metrics so far and the ways of computing a step that were tried for it."""
+def candidate_record(candidate: Candidate, tuned: TuningResult) -> CandidateRecord:
+    """Record a candidate, with its metrics so far and the configurations of a step that were tried for it."""
     seen, network = candidate.seen, candidate.architecture.network
     return CandidateRecord.of(
         candidate,
         state="unfinished" if candidate.state is Ending.PAUSED else candidate.state,
         decision=metrics(candidate.probabilities[seen], candidate.labels[seen]),
-        ways=measured.tried,
-        way=str(measured.chosen),
-        expected=measured.chosen.total(candidate.cost / (3 * candidate.architecture.macs)),
+        ways=tuned.tried,
+        way=str(tuned.chosen),
+        expected=tuned.chosen.total(candidate.cost / (3 * candidate.architecture.macs)),
         layers=[visit.path for visit in visits(network) if isinstance(visit.layer, Weighted)],
     )
 

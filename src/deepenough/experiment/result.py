@@ -50,8 +50,8 @@ def write_result(record: Record, search: Search, verdict: Verdict, final: Traine
         record.decision.advice += warnings(record.test, record.baselines)
     record.cost = search_cost(search, chosen, final)
     if record.plan:
-        macs = chosen.architecture.macs
-        again = trainer.way(chosen.architecture).total(record.cost.final / (3 * macs)) if record.cost.final else 0.0
+        retrained = record.cost.final / (3 * chosen.architecture.macs)
+        again = trainer.configuration(chosen.architecture).total(retrained) if retrained else 0.0
         record.plan = plan_outcome(record.plan, record.candidates, record.cost, again, model.device.type)
     record.network = json.loads(dumps(network))
     record.layers = [LayerRecord.model_validate(row) for row in layer_table(network)]

@@ -44,12 +44,12 @@ def perform_run(request: RunRequest) -> Record:
     trainer = experiment.trainer
     experiment.check_shares(request.ray.processes if request.ray else request.group.size)
     # Threads are what Ray gives to each training, and its workers would compile anew for every epoch that they tell.
-    trainer.free -= {"threads", "compiled"} if request.ray else set()
+    trainer.tunable -= {"threads", "compiled"} if request.ray else set()
     share_images(request.group, request.asked, experiment.images)
     record = _new_record(request, experiment)
 
     def changed(search: Search) -> None:
-        record.candidates = [candidate_record(each, trainer.measured(each.architecture)) for each in search.tried]
+        record.candidates = [candidate_record(each, trainer.tuned(each.architecture)) for each in search.tried]
         record.steps = [EventRecord.model_validate(event) for event in search.events]
         save(record, request.folder)
 
@@ -76,7 +76,7 @@ def _search(
                 record.plan = estimate_plan(request, experiment)
                 save(record, folder)
             request.reporter.say(_introduction(record))
-            if request.ray:  # all ways are measured now, before workers take the machine
+            if request.ray:  # all configurations are measured now, before workers take the machine
                 experiment.measure_ahead()
             verdict = search.run()
             again = trainer.folds.kind is DecisionBasis.OUT_OF_FOLD and verdict.chosen.finished

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from deepenough.autotuning.measure import FREE
+from deepenough.autotuning.tuning import TUNABLE
 from deepenough.data.images import Images
 from deepenough.data.sources import Source
 from deepenough.distribution.ray_executor import SideBySide
@@ -81,7 +81,7 @@ class Experiment:
             if self.trainer.is_late:
                 return
             try:
-                self.trainer.way(architecture)
+                self.trainer.tuned(architecture)
             except Interrupted:
                 raise
             except DeepenoughError:
@@ -129,7 +129,7 @@ def prepare_experiment(request: RunRequest) -> Experiment:
         metric=question.metric,
         reporter=request.reporter,
         executor=TorchrunExecutor(images, request.group) if request.group.size > 1 else LocalExecutor(images),
-        free=FREE - asked.fixed,
+        tunable=TUNABLE - asked.fixed,
         deadline=deadline,
         tensorboard=request.folder / "tensorboard" if asked.tensorboard else None,
     )

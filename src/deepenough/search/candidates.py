@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from deepenough.autotuning.measure import FREE, Measured, Trial, measure
-from deepenough.autotuning.ways import Way
+from deepenough.autotuning.configuration import StepConfiguration
+from deepenough.autotuning.step_timing import StepTrial, TimingTask
+from deepenough.autotuning.tuning import TUNABLE, TuningResult, tune
 from deepenough.data.images import Images
 from deepenough.files import write_whole
 from deepenough.nets.build import build
@@ -41,7 +42,7 @@ from deepenough.training.tensorboard import TensorBoard
 
 InitialWeights = Callable[[Architecture, npt.NDArray[np.int64], Path], Mapping[str, torch.Tensor]]
 TRAIN_SAMPLE = 4_000
-WAY = ".way.json"  # after an architecture's name: how its steps are computed
+CONFIGURATION = ".way.json"  # after an architecture's name: how its steps are computed
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,21 @@ class Candidate:
         return [training.curve for training in self.trainings]
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """The training of one architecture: its seed, its reason, and its start.
+
+    `epochs` are those of the recipe where it is None. It starts grown from the weights of a shallower `parent`, where
+    there is one.
+    """
+
+    architecture: Architecture
+    seed: int
+    role: Role = Role.SEARCH_SPACE
+    epochs: int | None = None
+    parent: Candidate | None = None
+
+
 @dataclass
 class CandidateTrainer:
     """Trains candidates for one question on one set of images."""
@@ -142,8 +158,8 @@ class CandidateTrainer:
     start: InitialWeights | None = None  # of pretrained candidates
     start_name: str | None = None
     probing_cost: int = 0  # multiply-accumulates of the probing before the search
-    free: frozenset[str] = FREE  # what of a step's computation is left open
-    _measured: dict[str, Measured] = field(default_factory=dict)
+    tunable: frozenset[str] = TUNABLE  # what of a step's computation is left open
+    _tuned: dict[str, TuningResult] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.decision = self.folds.images
@@ -189,119 +205,103 @@ class CandidateTrainer:
         images = self.steps_images(architecture, epochs)
         if len(self.folds.folds) > 1:
             images += len(self.decision) * (epochs or self.recipe.epochs)
-        return self.way(architecture).total(images)
+        return self.configuration(architecture).total(images)
 
     def steps_images(self, architecture: Architecture, epochs: int | None = None) -> float:
         """Images of training steps that cost as much as training an architecture on every fold, all included."""
         return self.planned(architecture, epochs) / (3 * architecture.macs)
 
-    def way(self, architecture: Architecture) -> Way:
-        """The way in which a step of an architecture is computed, and its speed."""
-        return self.measured(architecture).chosen
+    def configuration(self, architecture: Architecture) -> StepConfiguration:
+        """The configuration in which a step of an architecture is computed, and its speed."""
+        return self.tuned(architecture).chosen
 
-    def measured(self, architecture: Architecture) -> Measured:
-        """The ways tried for an architecture and the one chosen; once chosen for a run, it stays."""
-        if architecture.name not in self._measured:
-            path = self.folder / f"{architecture.name}{WAY}"
+    def tuned(self, architecture: Architecture) -> TuningResult:
+        """The configurations tried for an architecture and the one chosen; once chosen for a run, it stays."""
+        if architecture.name not in self._tuned:
+            path = self.folder / f"{architecture.name}{CONFIGURATION}"
             if path.is_file():
-                self._measured[architecture.name] = Measured.from_json(json.loads(path.read_text()))
+                self._tuned[architecture.name] = TuningResult.from_json(json.loads(path.read_text()))
             else:
-                self._measured[architecture.name] = self._measure(architecture)
+                self._tuned[architecture.name] = self._tune(architecture)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(path, json.dumps(self._measured[architecture.name].to_json()))
-        return self._measured[architecture.name]
+                write_whole(path, json.dumps(self._tuned[architecture.name].to_json()))
+        return self._tuned[architecture.name]
 
-    def _measure(self, architecture: Architecture) -> Measured:
-        fold, size = self.folds.folds[0].train, self.executor.group.size
-        recipe, folder = self.recipe, self.folder / architecture.name
-        if some := shortened(folder):  # with more images at once, a process of the group ran out of memory here
-            recipe = replace(recipe, micro_batch=some)
-        found = measure(
-            architecture.network,
-            recipe,
-            self.images,
-            fold,
-            self.steps_images(architecture) / size,
-            free=self.free - ({"compiled"} if size > 1 else set()),  # where norms talk, it was never seen to pay
-            least=self.executor.group.min_images,
-            stop=self.stop,
+    def _tune(self, architecture: Architecture) -> TuningResult:
+        group, recipe, folder = self.executor.group, self.recipe, self.folder / architecture.name
+        if limit := shortened(folder):  # with more images at once, a process of the group ran out of memory here
+            recipe = replace(recipe, micro_batch=limit)
+        fold = self.folds.folds[0]
+        spec = TrainingSpec(architecture.network, recipe, fold.train, fold.held_out, seed=0)
+        found = tune(
+            StepTrial(spec, self.images, stop=self.stop),
+            self.steps_images(architecture) / group.size,
+            tunable=self.tunable - ({"compiled"} if group.size > 1 else set()),  # it was never seen to pay there
+            least=group.min_images,
         )
         if torch.cuda.is_available():
             torch.cuda.empty_cache()  # Ray's workers may train on the same device
-        if size == 1:
+        if group.size == 1:
             self.reporter.say(f"{architecture.name}: {found}")
             return found
-        trial = Trial(found.chosen, architecture.network, recipe, fold)
-        self.executor.group.broadcast_task(trial)
-        together = replace(found, chosen=trial.run(self.images, self.executor.group, partial(shorten, folder)))
+        task = TimingTask(spec, found.chosen)
+        group.broadcast_task(task)
+        together = replace(found, chosen=task.run(self.images, group, partial(shorten, folder)))
         times = found.chosen.seconds / together.chosen.seconds
-        self.reporter.say(f"{architecture.name}: {together}; {size} processes are {times:.2f} times as fast as one")
+        self.reporter.say(
+            f"{architecture.name}: {together}; {group.size} processes are {times:.2f} times as fast as one"
+        )
         return together
 
     def train_candidate(
         self,
-        architecture: Architecture,
+        attempt: Attempt,
         *,
-        role: Role = Role.SEARCH_SPACE,
-        seed: int,
         early_stopping: Callback | None = None,
-        parent: Candidate | None = None,
-        epochs: int | None = None,
         give_up: Callable[[Candidate], bool] | None = None,
     ) -> Candidate:
-        """Train an architecture on every fold, from scratch or grown from a shallower `parent`.
+        """Train an architecture on every fold; one that looks ahead on the first only.
 
-        Args:
-            architecture: What to train.
-            role: Why; what looks ahead is trained on the first fold only.
-            seed: Of everything random.
-            early_stopping: May prune or pause a training.
-            parent: The shallower candidate whose weights it starts from, grown.
-            epochs: Instead of the recipe's.
-            give_up: Asked of the candidate so far between folds.
+        `early_stopping` may prune or pause a training; `give_up` is asked of the candidate so far between folds.
         """
-        recipe = self.way(architecture).recipe(self.recipe if epochs is None else replace(self.recipe, epochs=epochs))
         seen = np.zeros(len(self.decision), bool)
         probabilities = np.zeros((len(self.decision), len(self.images.classes)), np.float32)
-        trainings: list[Trained] = []
-        state = Ending.FINISHED
-        blank = Candidate(architecture, role, seed, state, (), seen, probabilities, self.labels, self.metric)
-        folds = self.folds.folds[:1] if role is Role.LOOK_AHEAD else self.folds.folds
-        with self.reporter.task(blank.name) as advance:
+        candidate = Candidate(
+            attempt.architecture, attempt.role, attempt.seed, Ending.FINISHED, (), seen, probabilities, self.labels,
+            self.metric, attempt.parent.name if attempt.parent else self.start_name,
+        )  # fmt: skip
+        folds = self.folds.folds[:1] if attempt.role is Role.LOOK_AHEAD else self.folds.folds
+        with self.reporter.task(candidate.name) as advance:
             for number, fold in enumerate(folds):
-                folder = fold_folder(self.folder / blank.name, number)
-                spec = self._spec(architecture, recipe, fold, seed, folder)
-                if parent:
-                    grown = grow(
-                        parent.trainings[number].state, parent.architecture.network, architecture.network, seed
-                    )
-                    spec = replace(spec, initial_weights=grown)
                 callbacks = self._callbacks(advance, number, len(folds))
                 if early_stopping:
                     callbacks.append(early_stopping)
-                if self.tensorboard:
-                    callbacks.append(TensorBoard(self.tensorboard / blank.name / folder.name))
-                trained = self.executor.run(spec, folder, callbacks, threads=self.way(architecture).threads)
-                trainings.append(trained)
+                trained = self._train_fold(attempt, candidate.name, number, callbacks)
                 where = np.searchsorted(self.decision, fold.held_out)
                 seen[where] = True
                 probabilities[where] = trained.probabilities
                 state = Ending.FINISHED if trained.ended is Ending.EARLY else trained.ended
-                so_far = replace(blank, seen=seen, probabilities=probabilities, trainings=tuple(trainings))
-                if state is Ending.FINISHED and number + 1 < len(folds) and give_up and give_up(so_far):
-                    state = Ending.PRUNED
-                advance(number + 1, len(folds), f"{100 * so_far.accuracy:.1f}%")
-                if state is not Ending.FINISHED:
-                    break
-        finished = state is Ending.FINISHED
-        return replace(
-            blank,
-            state=state,
-            trainings=tuple(trainings),
-            start=parent.name if parent else self.start_name,
-            why=WHY.get(state, ""),
-            train_top1=self._train_top1(architecture, trainings[0], folds[0]) if finished else None,
-        )
+                candidate = replace(candidate, state=state, trainings=(*candidate.trainings, trained))
+                if candidate.finished and number + 1 < len(folds) and give_up and give_up(candidate):
+                    candidate = replace(candidate, state=Ending.PRUNED)
+                advance(number + 1, len(folds), f"{100 * candidate.accuracy:.1f}%")
+                if not candidate.finished:
+                    return replace(candidate, why=WHY[candidate.state])
+        return replace(candidate, train_top1=self._train_top1(attempt.architecture, candidate.trainings[0], folds[0]))
+
+    def _train_fold(self, attempt: Attempt, name: str, number: int, callbacks: list[Callback]) -> Trained:
+        """Train an architecture on one fold, from scratch, from pretrained weights, or grown from its parent."""
+        architecture, parent = attempt.architecture, attempt.parent
+        configuration = self.configuration(architecture)
+        recipe = configuration.apply(replace(self.recipe, epochs=attempt.epochs or self.recipe.epochs))
+        folder = fold_folder(self.folder / name, number)
+        spec = self._spec(architecture, recipe, self.folds.folds[number], attempt.seed, folder)
+        if parent:
+            state, network = parent.trainings[number].state, parent.architecture.network
+            spec = replace(spec, initial_weights=grow(state, network, architecture.network, attempt.seed))
+        if self.tensorboard:
+            callbacks.append(TensorBoard(self.tensorboard / name / folder.name))
+        return self.executor.run(spec, folder, callbacks, threads=configuration.threads)
 
     def expect(self, architectures: Sequence[Architecture], seed: int) -> None:
         """Say which architectures may be wanted next, so that an executor with room can begin them."""
@@ -312,7 +312,7 @@ class CandidateTrainer:
         for number, fold in enumerate(self.folds.folds):
             folder = fold_folder(self.folder / architecture.name, number)
             if not is_known(folder):
-                recipe = self.way(architecture).recipe(self.recipe)
+                recipe = self.configuration(architecture).apply(self.recipe)
                 yield self._spec(architecture, recipe, fold, seed, folder)
 
     def _spec(self, architecture: Architecture, recipe: Recipe, fold: Fold, seed: int, folder: Path) -> TrainingSpec:
@@ -336,7 +336,7 @@ class CandidateTrainer:
         device = choose_device(self.recipe.device)
         model = build(architecture.network)
         model.load_state_dict(trained.state)
-        model = place(model, device, self.way(architecture).memory_format)
+        model = place(model, device, self.configuration(architecture).memory_format)
         probabilities = evaluate(model, self.images, sample, self.images.preprocess, device)
         return float((probabilities.argmax(axis=1) == self.images.labels[sample]).mean())
 
@@ -344,13 +344,13 @@ class CandidateTrainer:
         """Train the chosen network on all images but test, as folds leave no single network behind."""
         # Nothing is held out that patience could look at: as many epochs as it gave the folds.
         epochs = round(float(np.median([training.epochs for training in candidate.trainings])))
-        recipe = self.way(candidate.architecture).recipe(replace(self.recipe, epochs=epochs, patience=0))
+        recipe = self.configuration(candidate.architecture).apply(replace(self.recipe, epochs=epochs, patience=0))
         folder = self.folder / f"{candidate.architecture.name}-final"
         architecture, fold = candidate.architecture, Fold(self.decision, np.empty(0, np.int64))
         spec = self._spec(architecture, recipe, fold, seed, folder)
         with self.reporter.task(f"{architecture.name} on all images but test") as advance:
             callbacks = [each for each in self._callbacks(advance, 0, 1) if not isinstance(each, Deadline)]
-            return self.executor.run(spec, folder, callbacks, threads=self.way(architecture).threads)
+            return self.executor.run(spec, folder, callbacks, threads=self.configuration(architecture).threads)
 
 
 WHY = {

@@ -7,7 +7,7 @@ from functools import partial
 from deepenough.nets.grow import grows
 from deepenough.search import rules
 from deepenough.search.architectures import Architecture
-from deepenough.search.candidates import Candidate, finished
+from deepenough.search.candidates import Attempt, Candidate, finished
 from deepenough.search.question import Role
 from deepenough.search.rules import Comparison, Verdict, margin_text, points
 from deepenough.search.search import STALLED_AFTER, Search
@@ -104,13 +104,7 @@ class EnoughSearch(Search):
         if not self._affords(cost) or not self.trainer.in_time(architecture, epochs=epochs):
             return None
         grown = self.keep(
-            self.trainer.train_candidate(
-                architecture,
-                role=Role.LOOK_AHEAD,
-                seed=self.question.seed,
-                parent=parent,
-                epochs=epochs,
-            )
+            self.trainer.train_candidate(Attempt(architecture, self.question.seed, Role.LOOK_AHEAD, epochs, parent))
         )
         gain = grown.accuracy - best.accuracy_on(grown.seen)
         text = (

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from deepenough.search import rules
 from deepenough.search.architectures import Architecture, between
-from deepenough.search.candidates import Candidate, CandidateTrainer, finished
+from deepenough.search.candidates import Attempt, Candidate, CandidateTrainer, finished
 from deepenough.search.early_stopping import Curve, EarlyStopping
 from deepenough.search.question import Metric, Question, Role
 from deepenough.search.rules import Verdict, points
@@ -75,9 +75,7 @@ class Search(ABC):
             early_stopping = EarlyStopping(bar, siblings, held_out, *([sure] if sure else []))
         return self.keep(
             self.trainer.train_candidate(
-                architecture,
-                role=role,
-                seed=self.question.seed if seed is None else seed,
+                Attempt(architecture, self.question.seed if seed is None else seed, role),
                 early_stopping=early_stopping,
                 give_up=give_up,
             )
@@ -89,8 +87,7 @@ class Search(ABC):
             return candidate
         self.note(f"finishing {candidate.name}", "the decision depends on it")
         self.tried.remove(candidate)
-        whole = self.trainer.train_candidate(candidate.architecture, role=candidate.role, seed=candidate.seed)
-        return self.keep(whole)
+        return self.keep(self.trainer.train_candidate(Attempt(candidate.architecture, candidate.seed, candidate.role)))
 
     def keep(self, candidate: Candidate) -> Candidate:
         """Add a candidate to those tried."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,9 +19,12 @@ from hypothesis import strategies as st
 from small import make_images, make_network, train
 from torch._dynamo.testing import CompileCounter
 
-from deepenough.autotuning import measure as measuring
-from deepenough.autotuning.measure import FREE, Laps, Measured, Notes, at_once, measure, step_bytes, timed
-from deepenough.autotuning.ways import NOTICEABLE, Way, best, others
+from deepenough.autotuning import step_timing, tuning
+from deepenough.autotuning.configuration import NOTICEABLE, StepConfiguration, alternatives, fastest
+from deepenough.autotuning.memory_estimate import fitting_micro_batch, step_bytes
+from deepenough.autotuning.step_timing import StepTimer, StepTrial, time_steps
+from deepenough.autotuning.tuning import TUNABLE, TuningResult, tune
+from deepenough.autotuning.tuning_cache import TuningCache
 from deepenough.data.streamed import Streamed
 from deepenough.errors import DeepenoughError
 from deepenough.nets import NETWORKS, Conv, Dense, Flatten, GlobalAvgPool, Network, Relu, activations
@@ -41,78 +45,93 @@ TRAIN, HELD_OUT = np.arange(64), np.arange(64, 96)
 RECIPE = Recipe(epochs=2, batch=16, lr=0.05, device="cpu")
 
 
+def make_trial(
+    recipe: Recipe = RECIPE,
+    *,
+    network: Network | None = None,
+    images: Any = None,
+    train: Any = TRAIN,
+    stop: Callable[[], bool] = lambda: False,
+) -> StepTrial:
+    """The training of a small network on a few images, whose steps are timed."""
+    spec = TrainingSpec(network or make_network(), recipe, train, HELD_OUT, seed=0)
+    return StepTrial(spec, images or make_images(), stop=stop)
+
+
 @given(
     st.lists(st.tuples(st.floats(1e-6, 1), st.floats(0, 1000)), min_size=1, max_size=5),
     st.floats(1, 1e9),
 )
-def test_the_best_way_is_soonest_or_the_recipes_own(paces: list[tuple[float, float]], images: float) -> None:
-    ways = [Way(seconds=seconds, first=first) for seconds, first in paces]
-    chosen = best(ways, images)
-    soonest = min(way.total(images) for way in ways)
-    assert chosen is ways[0] or chosen.total(images) == soonest
-    assert (1 - NOTICEABLE) * chosen.total(images) <= soonest or chosen is not ways[0]
+def test_the_fastest_is_soonest_or_the_recipes_own(paces: list[tuple[float, float]], images: float) -> None:
+    configurations = [StepConfiguration(seconds=seconds, first=first) for seconds, first in paces]
+    chosen = fastest(configurations, images)
+    soonest = min(configuration.total(images) for configuration in configurations)
+    assert chosen is configurations[0] or chosen.total(images) == soonest
+    assert (1 - NOTICEABLE) * chosen.total(images) <= soonest or chosen is not configurations[0]
 
 
 def test_a_compiler_has_to_pay_back() -> None:
-    eager, compiled = Way(seconds=0.5), Way(compiled=True, seconds=0.5 / 1.2, first=62)  # ResNet-50 on two cores
-    assert best([eager, compiled], 300) is eager
-    assert best([eager, compiled], 30_000) is compiled
+    eager = StepConfiguration(seconds=0.5)
+    compiled = StepConfiguration(compiled=True, seconds=0.5 / 1.2, first=62)  # ResNet-50 on two cores
+    assert fastest([eager, compiled], 300) is eager
+    assert fastest([eager, compiled], 30_000) is compiled
 
 
 def test_only_what_is_left_open_is_tried() -> None:
-    cpu = list(others(Way(), "cpu", 1, FREE))
+    cpu = list(alternatives(StepConfiguration(), "cpu", 1, TUNABLE))
     assert cpu == [("memory_format", "contiguous"), ("precision", "bfloat16"), ("compiled", True)]
-    assert list(others(Way(), "cpu", 1, FREE - {"precision", "compiled"})) == cpu[:1]
-    assert ("threads", 4) in others(Way(), "cpu", 8, FREE)
-    assert {("precision", "tf32"), ("precision", "float16")} < set(others(Way(), "cuda", 8, FREE))
+    assert list(alternatives(StepConfiguration(), "cpu", 1, TUNABLE - {"precision", "compiled"})) == cpu[:1]
+    assert ("threads", 4) in alternatives(StepConfiguration(), "cpu", 8, TUNABLE)
+    on_gpu = set(alternatives(StepConfiguration(), "cuda", 8, TUNABLE))
+    assert {("precision", "tf32"), ("precision", "float16")} < on_gpu
 
 
 @pytest.mark.parametrize("fast", ["bfloat16", "float16"])
 def test_float16_is_for_where_bfloat16_is_no_faster(fast: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def timed(way: Way, *rest: Any, **more: Any) -> Way:
-        asked.append(way.precision)
-        return replace(way, seconds=0.5 if way.precision == fast else 1.0)
+    def timed(trial: StepTrial, configuration: StepConfiguration, limit: float) -> StepConfiguration:
+        asked.append(configuration.precision)
+        return replace(configuration, seconds=0.5 if configuration.precision == fast else 1.0)
 
-    monkeypatch.setattr(measuring, "timed", timed)
-    choices = others(Way(), "cuda", 1, frozenset({"precision"}))
-    monkeypatch.setattr(measuring, "others", lambda *_: choices)
-    found = measure(make_network(), RECIPE, make_images(), TRAIN, planned=1e6, cache=tmp_path)
+    monkeypatch.setattr(tuning, "time_steps", timed)
+    choices = alternatives(StepConfiguration(), "cuda", 1, frozenset({"precision"}))
+    monkeypatch.setattr(tuning, "alternatives", lambda *_: choices)
+    found = tune(make_trial(), planned=1e6, cache=tmp_path)
     assert found.chosen.precision == fast
     assert ("float16" in asked) == (fast == "float16")
 
 
 def test_a_step_is_measured_and_what_was_tried_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Way] = []
+    asked: list[StepConfiguration] = []
 
-    def timed(way: Way, *rest: Any, **more: Any) -> Way:
-        asked.append(way)
-        return replace(way, seconds=0.5 if way.memory_format == "contiguous" else 1.0)
+    def timed(trial: StepTrial, configuration: StepConfiguration, limit: float) -> StepConfiguration:
+        asked.append(configuration)
+        return replace(configuration, seconds=0.5 if configuration.memory_format == "contiguous" else 1.0)
 
-    monkeypatch.setattr(measuring, "timed", timed)
+    monkeypatch.setattr(tuning, "time_steps", timed)
     images, network = make_images(), make_network()
-    found = measure(network, RECIPE, images, TRAIN, planned=1e6, cache=tmp_path)
+    found = tune(make_trial(network=network, images=images), planned=1e6, cache=tmp_path)
     assert found.chosen.memory_format == "contiguous"
-    assert [way.precision for way in asked] == ["float32", "float32", "bfloat16", "float32"]
+    assert [configuration.precision for configuration in asked] == ["float32", "float32", "bfloat16", "float32"]
     assert asked[2].memory_format == "contiguous"  # each change is tried on the best so far
     assert "tried contiguous: 100% faster" in str(found)
-    assert Measured.from_json(json.loads(json.dumps(found.to_json()))) == found
+    assert TuningResult.from_json(json.loads(json.dumps(found.to_json()))) == found
     asked.clear()
     (notes,) = (path.read_text() for path in tmp_path.rglob("*.json"))
-    assert measure(network, RECIPE, images, TRAIN, planned=1e6, cache=tmp_path) == found
+    assert tune(make_trial(network=network, images=images), planned=1e6, cache=tmp_path) == found
     assert len(asked) == 1  # the recipe's own, anew
     assert [path.read_text() for path in tmp_path.rglob("*.json")] == [notes]
     asked.clear()
-    measure(network, RECIPE, images, TRAIN, planned=300, cache=tmp_path / "other")
+    tune(make_trial(network=network, images=images), planned=300, cache=tmp_path / "other")
     assert len(asked) == 1  # a short training is not worth a trial
 
 
 def test_real_steps_are_timed(tmp_path: Path) -> None:
-    found = measure(make_network(), RECIPE, make_images(), TRAIN, planned=2e5, cache=tmp_path)
-    assert found.tried[0].recipe(RECIPE) == RECIPE
-    assert all(0 < way.seconds < 1 for way in found.tried)
-    assert {way.memory_format for way in found.tried} == {"channels_last", "contiguous"}
+    found = tune(make_trial(), planned=2e5, cache=tmp_path)
+    assert found.tried[0].apply(RECIPE) == RECIPE
+    assert all(0 < configuration.seconds < 1 for configuration in found.tried)
+    assert {configuration.memory_format for configuration in found.tried} == {"channels_last", "contiguous"}
 
 
 def test_a_compiler_starts_anew_for_each_size_and_that_is_no_pace(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,13 +148,14 @@ def test_a_compiler_starts_anew_for_each_size_and_that_is_no_pace(monkeypatch: p
         return forward
 
     monkeypatch.setattr(torch, "compile", compile_)
-    way = timed(Way(compiled=True), make_network(), RECIPE, make_images(), TRAIN[:63])
+    configuration = time_steps(make_trial(train=TRAIN[:63]), StepConfiguration(compiled=True))
     assert sizes == {15, 16}
-    assert way.seconds < compiling / 16 / 2  # an image
-    assert 2 * compiling < way.first + 2 * 16 * way.seconds  # both are counted as what beginning takes
+    assert configuration.seconds < compiling / 16 / 2  # an image
+    starting = configuration.first + 2 * 16 * configuration.seconds
+    assert 2 * compiling < starting  # both sizes count
 
 
-def test_a_slow_way_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_configuration_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = []
 
     def slow(self: Step, batch: Any, *rest: Any, **more: Any) -> torch.Tensor:
@@ -145,15 +165,15 @@ def test_a_slow_way_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
 
     plain = Step.__call__
     monkeypatch.setattr(Step, "__call__", slow)
-    way = timed(Way(), make_network(), RECIPE, make_images(), TRAIN, limit=0.05)
+    configuration = time_steps(make_trial(), StepConfiguration(), limit=0.05)
     assert len(steps) == 1
-    assert way.seconds > 0.1 / 16
+    assert configuration.seconds > 0.1 / 16
 
 
 def test_where_no_image_fits_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     starved(monkeypatch, 0)
     with pytest.raises(DeepenoughError, match="with 2 images at once takes more memory"):
-        measure(make_network(), RECIPE, make_images(), TRAIN, planned=1e6, least=2, cache=tmp_path)
+        tune(make_trial(), planned=1e6, least=2, cache=tmp_path)
 
 
 def test_a_compiler_that_fails_is_not_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,12 +181,12 @@ def test_a_compiler_that_fails_is_not_chosen(tmp_path: Path, monkeypatch: pytest
         raise RuntimeError("no C++ compiler")
 
     monkeypatch.setattr(torch, "compile", compile_)
-    monkeypatch.setattr(measuring, "price", lambda *_: 0.0)
-    found = measure(make_network(), RECIPE, make_images(), TRAIN, planned=1e6, cache=tmp_path)
+    monkeypatch.setattr(tuning, "trial_seconds", lambda *_: 0.0)
+    found = tune(make_trial(), planned=1e6, cache=tmp_path)
     assert not found.chosen.compiled
-    assert all(way.seconds < math.inf for way in found.tried)
+    assert all(configuration.seconds < math.inf for configuration in found.tried)
     with pytest.raises(DeepenoughError, match=r"torch.compile failed \(no C\+\+ compiler\); leave out --compile"):
-        measure(make_network(), replace(RECIPE, compiled=True), make_images(), TRAIN, planned=1e6, cache=tmp_path)
+        tune(make_trial(replace(RECIPE, compiled=True)), planned=1e6, cache=tmp_path)
 
 
 def test_what_a_step_remembers_is_counted() -> None:
@@ -178,12 +198,12 @@ def test_what_a_step_remembers_is_counted() -> None:
 
 def test_as_many_images_go_through_at_once_as_fit() -> None:
     network = NETWORKS["resnet50"]()
-    assert at_once(network, 128, None) == 0
-    assert at_once(network, 128, 10**12) == 0
-    some = at_once(network, 128, 4 * 10**9)
+    assert fitting_micro_batch(network, 128, None) == 0
+    assert fitting_micro_batch(network, 128, 10**12) == 0
+    some = fitting_micro_batch(network, 128, 4 * 10**9)
     assert 1 < some < 128
     assert step_bytes(network, some) <= 0.8 * 4e9 < step_bytes(network, 2 * some)
-    assert at_once(network, 128, 1) == 1
+    assert fitting_micro_batch(network, 128, 1) == 1
 
 
 def test_memory_is_known_here() -> None:
@@ -248,14 +268,14 @@ def test_a_measurement_that_was_stopped_is_none(tmp_path: Path, monkeypatch: pyt
     def stop() -> bool:
         return bool(asked)
 
-    def timing(way: Way, *given: Any, **named: Any) -> Way:
-        if way.memory_format == "contiguous":
+    def timing(trial: StepTrial, configuration: StepConfiguration, limit: float) -> StepConfiguration:
+        if configuration.memory_format == "contiguous":
             asked.append(True)
-        return replace(way, seconds=300.0 if asked else 1.0)
+        return replace(configuration, seconds=300.0 if asked else 1.0)
 
-    monkeypatch.setattr(measuring, "timed", timing)
+    monkeypatch.setattr(tuning, "time_steps", timing)
     with pytest.raises(Interrupted):
-        measure(make_network(), RECIPE, make_images(), TRAIN, planned=1e6, stop=stop, cache=tmp_path)
+        tune(make_trial(stop=stop), planned=1e6, cache=tmp_path)
     assert not list(tmp_path.rglob("*.json"))
 
 
@@ -265,26 +285,26 @@ def test_fewer_images_at_once_are_a_limit(
 ) -> None:
     """What ran out of memory before says 8; so many `fit` now, and so many bytes are `free`."""
 
-    def timing(way: Way, *given: Any, **named: Any) -> Way:
-        return replace(way, seconds=1.0 if 0 < way.micro_batch <= fit else math.inf)
+    def timing(trial: StepTrial, configuration: StepConfiguration, limit: float) -> StepConfiguration:
+        return replace(configuration, seconds=1.0 if 0 < configuration.micro_batch <= fit else math.inf)
 
-    monkeypatch.setattr(measuring, "timed", timing)
-    monkeypatch.setattr(measuring, "available", lambda: free)
-    measured = measure(
-        make_network(), replace(RECIPE, micro_batch=8), make_images(), TRAIN, planned=1.0, cache=tmp_path
-    )
+    monkeypatch.setattr(tuning, "time_steps", timing)
+    monkeypatch.setattr(tuning, "available", lambda: free)
+    measured = tune(make_trial(replace(RECIPE, micro_batch=8)), planned=1.0, cache=tmp_path)
     assert measured.chosen.micro_batch == found
 
 
-def test_a_way_without_memory_is_tried_again_another_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def timing(way: Way, *given: Any, **named: Any) -> Way:
-        return replace(way, seconds=math.inf if way.memory_format == "contiguous" and full else 1.0)
+def test_a_configuration_without_memory_is_tried_again_another_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def timing(trial: StepTrial, configuration: StepConfiguration, limit: float) -> StepConfiguration:
+        return replace(configuration, seconds=math.inf if configuration.memory_format == "contiguous" and full else 1.0)
 
     def tried() -> list[str]:
-        found = measure(make_network(), RECIPE, make_images(), TRAIN, planned=1e6, free=free, cache=tmp_path)
-        return [way.memory_format for way in found.tried]
+        found = tune(make_trial(), planned=1e6, tunable=free, cache=tmp_path)
+        return [configuration.memory_format for configuration in found.tried]
 
-    monkeypatch.setattr(measuring, "timed", timing)
+    monkeypatch.setattr(tuning, "time_steps", timing)
     free, full = frozenset({"memory_format"}), True
     assert tried() == ["channels_last"]
     full = False
@@ -294,9 +314,7 @@ def test_a_way_without_memory_is_tried_again_another_time(tmp_path: Path, monkey
 def test_what_was_noted_of_streamed_images_is_theirs(tmp_path: Path) -> None:
     kept, streamed = make_images(), make_images()
     streamed.pixels = Streamed.__new__(Streamed)
-    notes = [
-        Notes(tmp_path, make_network(), RECIPE, images, torch.device("cpu")).path for images in (kept, streamed, kept)
-    ]
+    notes = [TuningCache(tmp_path, make_trial(images=images)).path for images in (kept, streamed, kept)]
     assert notes[0] == notes[2] != notes[1]
 
 
@@ -345,12 +363,12 @@ class Machine:
 
 def test_a_device_is_not_waited_for_after_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine()
-    monkeypatch.setattr(measuring, "time", machine)
-    laps = Laps(warm=3, wait=machine.wait)
+    monkeypatch.setattr(step_timing, "time", machine)
+    timer = StepTimer(warm=3, wait=machine.wait)
     machine.step(0.5)  # the first is slow
-    while not laps.over():
+    while not timer.over():
         machine.step()
-    pace, first = laps.times()
+    pace, first = timer.times()
     assert pace == pytest.approx(0.003, rel=0.05)  # waited for each time it would be 0.004
     assert first == pytest.approx(0.5, rel=0.05)
     assert machine.waits == 3 + 8  # the steps before, and after 1, 2, 4, ... 128 of those that count
@@ -360,60 +378,58 @@ def test_a_device_is_not_waited_for_after_each_step(monkeypatch: pytest.MonkeyPa
 def test_a_step_after_enough_changes_no_time(more: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a group the others hear with the next step that it is enough."""
     machine = Machine()
-    monkeypatch.setattr(measuring, "time", machine)
-    laps = Laps(warm=2)
+    monkeypatch.setattr(step_timing, "time", machine)
+    timer = StepTimer(warm=2)
     over = -more
     while over < 1:
         machine.step()
         machine.wait()
-        machine.now += 0.2 * (not laps.ends)  # the first is slow
-        over += laps.over()
-    assert laps.times() == pytest.approx((0.004, 0.2))
+        machine.now += 0.2 * (not timer.ends)  # the first is slow
+        over += timer.over()
+    assert timer.times() == pytest.approx((0.004, 0.2))
 
 
-def test_a_slow_way_ends_with_one_step_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_configuration_ends_with_one_step_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """And not with one of those before, which are slower."""
     machine = Machine()
-    monkeypatch.setattr(measuring, "time", machine)
-    laps = Laps(warm=3, least=1, limit=0.4, wait=machine.wait)
+    monkeypatch.setattr(step_timing, "time", machine)
+    timer = StepTimer(warm=3, least=1, limit=0.4, wait=machine.wait)
     machine.step(0.5)
-    while not laps.over():
+    while not timer.over():
         machine.step(0.1)
-    assert laps.times()[0] == pytest.approx(0.1, rel=0.05)
-    assert len(laps.ends) == 4
+    assert timer.times()[0] == pytest.approx(0.1, rel=0.05)
+    assert len(timer.ends) == 4
 
 
 def test_steps_that_were_not_waited_for_are_no_times(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine()
-    monkeypatch.setattr(measuring, "time", machine)
-    laps = Laps(warm=1, wait=machine.wait)
+    monkeypatch.setattr(step_timing, "time", machine)
+    timer = StepTimer(warm=1, wait=machine.wait)
     for _ in range(8):
         machine.step()
-        laps.over()
-    assert math.isnan(laps.ends[-1])
-    assert laps.times()[0] == pytest.approx(0.0035, rel=0.2)
+        timer.over()
+    assert math.isnan(timer.ends[-1])
+    assert timer.times()[0] == pytest.approx(0.0035, rel=0.2)
 
 
 @given(count=st.integers(1, 3000), batch=st.integers(1, 300))
 def test_one_size_is_the_larger_of_an_epoch(count: int, batch: int) -> None:
-    index, size = measuring._one_size(np.arange(count), batch)
+    index, size = step_timing._one_size(np.arange(count), batch)
     assert size == max(len(each) for each in batches(np.arange(count), batch, seed=0, epoch=0))
     assert {len(each) for each in batches(index, size, seed=0, epoch=0)} == {size}
 
 
-def test_without_memory_for_recordings_a_way_is_timed_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measuring, "recording", lambda device, group: True)
+def test_without_memory_for_recordings_a_configuration_is_timed_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step_timing, "recording", lambda device, group: True)
     asked: list[bool] = []
 
-    def once(way: Way, *given: Any) -> Way:
-        records = given[4]
+    def once(trial: StepTrial, configuration: StepConfiguration, limit: float, records: bool) -> StepConfiguration:
         asked.append(records)
         if records or len(asked) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return replace(way, seconds=0.5)
+        return replace(configuration, seconds=0.5)
 
-    monkeypatch.setattr(measuring, "_timed", once)
-    wanted = (Way(), make_network(), RECIPE, make_images(), TRAIN)
-    assert timed(*wanted).seconds == 0.5
-    assert timed(*wanted).seconds == math.inf
+    monkeypatch.setattr(step_timing, "_time", once)
+    assert time_steps(make_trial(), StepConfiguration()).seconds == 0.5
+    assert time_steps(make_trial(), StepConfiguration()).seconds == math.inf
     assert asked == [True, False, True, False]

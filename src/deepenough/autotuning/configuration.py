@@ -1,4 +1,4 @@
-"""Ways to compute a step, and which one is worth its price: nothing is assumed to be faster."""
+"""Configurations of a training step, and which one is worth its price: nothing is assumed to be faster."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 
 from deepenough.training.recipe import Recipe
 
-NOTICEABLE = 0.05  # a way that is not faster by more than this is not worth another rounding
-# Of a training's time that looking for a faster way may take: on a GPU more, since bfloat16 took a fifth of the time of
-# float32 (depth 9 on an H200).
-SHARE = {"cpu": 0.02, "mps": 0.02, "cuda": 0.1}
-TRIAL = 4  # steps that a trial takes, about, with the first slow one
-LEAST = 0.3  # seconds that it takes, about, however short its steps are
-COMPILING = 1.2  # seconds a weighted layer; seen: 62 s for the 54 of ResNet-50 on two cores
+NOTICEABLE = 0.05  # one that is not faster by more than this is not worth another rounding
+# Of a training's time that looking for a faster configuration may take: on a GPU more, since bfloat16 took a fifth of
+# the time of float32 (depth 9 on an H200).
+TUNING_SHARE = {"cpu": 0.02, "mps": 0.02, "cuda": 0.1}
+TRIAL_STEPS = 4  # that a trial takes, about, with the first slow one
+TRIAL_MINIMUM = 0.3  # seconds that it takes, about, however short its steps are
+COMPILE_SECONDS = 1.2  # seconds a weighted layer; seen: 62 s for the 54 of ResNet-50 on two cores
 SLOWEST = {"bfloat16": 3.0, "float16": 3.0}  # times as long as float32 that a step may take; slower ones are cut short
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to compute a step. `threads` is 0 for as many as the process has.
+class StepConfiguration:
+    """The settings by which a training step is computed. `threads` is 0 for as many as the process has.
 
     `seconds` is the time of a training step by its images, `first` what the first step takes longer; both are 0 before
     they are measured, and `seconds` is infinite where it failed.
@@ -35,11 +35,11 @@ class Way:
     first: float = 0.0
 
     @classmethod
-    def of(cls, recipe: Recipe) -> Way:
+    def of(cls, recipe: Recipe) -> StepConfiguration:
         return cls(recipe.precision, recipe.memory_format, recipe.compiled, recipe.micro_batch)
 
-    def recipe(self, recipe: Recipe) -> Recipe:
-        """The recipe, computed this way."""
+    def apply(self, recipe: Recipe) -> Recipe:
+        """The recipe with these settings."""
         return replace(
             recipe,
             precision=self.precision,
@@ -48,7 +48,7 @@ class Way:
             micro_batch=self.micro_batch,
         )
 
-    def changed(self, field: str, value: str | int) -> Way:
+    def changed(self, field: str, value: str | int) -> StepConfiguration:
         """The same but for one field, not measured yet."""
         change: dict[str, Any] = {field: value, "seconds": 0.0, "first": 0.0}
         return replace(self, **change)
@@ -67,7 +67,9 @@ class Way:
         return asdict(self)
 
 
-def others(way: Way, device: str, threads: int, free: frozenset[str]) -> Iterator[tuple[str, str | int]]:
+def alternatives(
+    base: StepConfiguration, device: str, threads: int, free: frozenset[str]
+) -> Iterator[tuple[str, str | int]]:
     """Single changes that may make a step faster, the likeliest first. `free` names what the user leaves open.
 
     Fewer threads than cores are faster for small networks, and where others use the machine too: all wait for the
@@ -82,19 +84,19 @@ def others(way: Way, device: str, threads: int, free: frozenset[str]) -> Iterato
     if device == "cpu":
         changes += [("precision", "bfloat16")]
     changes += [("compiled", True)]
-    return iter([(field, value) for field, value in changes if field in free and getattr(way, field) != value])
+    return iter([(field, value) for field, value in changes if field in free and getattr(base, field) != value])
 
 
-def price(field: str, value: str | int, base: Way, batch: int, layers: int) -> float:
+def trial_seconds(field: str, value: str | int, base: StepConfiguration, batch: int, layers: int) -> float:
     """About how many seconds a trial takes at worst."""
-    trial = max(TRIAL * base.seconds * batch, LEAST)
+    trial = max(TRIAL_STEPS * base.seconds * batch, TRIAL_MINIMUM)
     if field == "compiled":
-        return COMPILING * layers + trial
+        return COMPILE_SECONDS * layers + trial
     return trial * SLOWEST.get(str(value), 1.5)
 
 
-def best(ways: Sequence[Way], images: float) -> Way:
+def fastest(measured: Sequence[StepConfiguration], images: float) -> StepConfiguration:
     """The one that trains on so many images soonest; the first, unless another is noticeably sooner."""
-    base = ways[0]
-    soonest = min(ways, key=lambda way: way.total(images))
+    base = measured[0]
+    soonest = min(measured, key=lambda each: each.total(images))
     return soonest if soonest.total(images) < (1 - NOTICEABLE) * base.total(images) else base
