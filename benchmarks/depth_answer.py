@@ -54,9 +54,9 @@ def compare(asked: Options, folder: Path) -> None:
     verdict = search.run()
     print("the whole search space", flush=True)
     search_space = [trainer.train_candidate(architecture, seed=asked.seed) for architecture in experiment.search_space]
-    best = rules.best(finished(search_space))
+    best = rules.most_accurate(finished(search_space))
     for candidate in search_space:
-        paired = rules.compare(experiment.question, [best], [candidate], trainer.strata, tested=True).difference
+        paired = rules.compare_seeds(experiment.question, [best], [candidate], trainer.strata, tested=True).difference
         print(
             f"  {candidate.name:14} {candidate.accuracy:7.2%}  {100 * paired.value:5.2f} under the best "
             f"({100 * paired.lower:5.2f} to {100 * paired.upper:5.2f})  {candidate.seconds:6.0f} s",
@@ -67,7 +67,7 @@ def compare(asked: Options, folder: Path) -> None:
     alone = trainer.planned(verdict.chosen.architecture)
     chosen = next((c for c in search_space if c.architecture.name == verdict.chosen.architecture.name), verdict.chosen)
     if asked.target is None:
-        right = rules.compare(experiment.question, [best], [chosen], trainer.strata, tested=True)
+        right = rules.compare_seeds(experiment.question, [best], [chosen], trainer.strata, tested=True)
         print(f"search: {verdict.text}")
         print(
             f"against the best of the whole search space, {best.name}, {chosen.name} is "
@@ -91,7 +91,7 @@ def full_search_answer(question, search_space, best, trainer):  # type: ignore[n
     answer = best
     shallower = [c for c in search_space if c.architecture.macs < best.architecture.macs]
     for candidate in sorted(shallower, key=lambda c: -c.architecture.macs):
-        if not rules.compare(question, [best], [candidate], trainer.strata, tested=True).enough:
+        if not rules.compare_seeds(question, [best], [candidate], trainer.strata, tested=True).enough:
             break
         answer = candidate
     return answer.name

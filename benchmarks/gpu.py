@@ -33,19 +33,19 @@ from deepenough.data.images import Images, prepare
 from deepenough.data.sources import open_source
 from deepenough.model import Model
 from deepenough.nets import FAMILIES, NETWORKS
-from deepenough.training.cuda_graphs import EAGER
+from deepenough.training.cuda_graphs import EAGER_BATCHES
 from deepenough.training.device import choose_device
-from deepenough.training.evaluate import evaluate
+from deepenough.training.evaluate import predict_probabilities
 from deepenough.training.feed import Batch
 from deepenough.training.loss import Objective
 from deepenough.training.optimizer import set_lr
-from deepenough.training.perform import fresh
+from deepenough.training.perform import new_state
 from deepenough.training.process_group import ALONE
 from deepenough.training.recipe import Recipe, default_recipe
 from deepenough.training.spec import TrainingSpec
 from deepenough.training.train import train
 
-WARM_UP = EAGER + 2  # steps; ours are recorded in the one but last
+WARM_UP = EAGER_BATCHES + 2  # steps; ours are recorded in the one but last
 NOTHING = np.empty(0, np.int64)
 
 
@@ -122,7 +122,7 @@ def own(what: str, images: Images, rows: Any, folder: Path) -> Callable[[int], t
         trained = train(spec, images, folder / f"{what}-{seed}")
         seconds = now() - began
         model = Model(network, trained.state, images.preprocess, images.classes, choose_device(recipe.device))
-        probabilities = evaluate(model.module, images, images.split.test, images.preprocess, model.device)
+        probabilities = predict_probabilities(model.module, images, images.split.test, images.preprocess, model.device)
         return seconds, float((probabilities.argmax(1) == images.labels[images.split.test]).mean())
 
     return run
@@ -157,7 +157,7 @@ def our_step(
 ) -> Callable[[], object]:
     network = NETWORKS["resnet50"]().with_input((3, *pixels.shape[2:]))
     recipe = Recipe(batch=len(pixels), lr=0.1, device=device.type, precision="bfloat16", compiled=compiled)
-    state, step = fresh(TrainingSpec(network, recipe, NOTHING, NOTHING, seed=0), Objective(), device, ALONE)
+    state, step = new_state(TrainingSpec(network, recipe, NOTHING, NOTHING, seed=0), Objective(), device, ALONE)
     set_lr(state.optimizer, 0.01)
     batch = Batch(pixels, nn.functional.one_hot(labels, 1000).float(), 0, len(pixels))
 

@@ -37,7 +37,7 @@ from deepenough.training.device import choose_device  # noqa: E402
 from deepenough.training.feed import Batch  # noqa: E402
 from deepenough.training.loss import Objective  # noqa: E402
 from deepenough.training.optimizer import set_lr  # noqa: E402
-from deepenough.training.perform import fresh  # noqa: E402
+from deepenough.training.perform import new_state  # noqa: E402
 from deepenough.training.process_group import ALONE  # noqa: E402
 from deepenough.training.recipe import Recipe  # noqa: E402
 from deepenough.training.spec import TrainingSpec  # noqa: E402
@@ -82,7 +82,7 @@ def main() -> None:
     net = network(given.width, given.blocks)
     nothing = np.empty(0, np.int64)
     spec = TrainingSpec(net, recipe, nothing, nothing, seed=0)
-    state, step = fresh(spec, Objective(recipe.label_smoothing), choose_device("cpu"), ALONE)
+    state, step = new_state(spec, Objective(recipe.label_smoothing), choose_device("cpu"), ALONE)
     set_lr(state.optimizer, 0.05)
     images = torch.rand(given.batch, 1, 28, 28).contiguous(memory_format=torch.channels_last)
     targets = torch.nn.functional.one_hot(torch.arange(given.batch) % 10, 10).float()

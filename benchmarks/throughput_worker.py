@@ -49,7 +49,7 @@ def ours() -> dict[tuple[str, str], Run]:
     from deepenough.training.feed import Batch
     from deepenough.training.loss import Objective
     from deepenough.training.optimizer import set_lr
-    from deepenough.training.perform import fresh
+    from deepenough.training.perform import new_state
     from deepenough.training.process_group import ALONE
     from deepenough.training.recipe import Recipe
     from deepenough.training.spec import TrainingSpec
@@ -64,7 +64,7 @@ def ours() -> dict[tuple[str, str], Run]:
             def run(pixels: Any, labels: Any, made: list[Any] = made, recipe: Recipe = recipe) -> float:
                 if not made:
                     spec = TrainingSpec(network, recipe, np.empty(0, np.int64), np.empty(0, np.int64), seed=0)
-                    made[:] = fresh(spec, Objective(), torch.device("cpu"), ALONE)
+                    made[:] = new_state(spec, Objective(), torch.device("cpu"), ALONE)
                     set_lr(made[0].optimizer, 0.01)
                 state, step = made
                 wanted = nn.functional.one_hot(torch.from_numpy(labels), network.classes).float()

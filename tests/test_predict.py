@@ -16,7 +16,7 @@ from PIL import Image
 from deepenough import DeepenoughError, load, record
 from deepenough.data.images import prepare
 from deepenough.data.sources import open_source
-from deepenough.training.evaluate import evaluate as probabilities_in_test
+from deepenough.training.evaluate import predict_probabilities as probabilities_in_test
 
 Command = Callable[..., tuple[int, str, str]]
 

@@ -16,7 +16,7 @@ from typing import Any
 from deepenough.errors import DeepenoughError, unknown
 
 METADATA = "option"
-UNITS = {"TIME": "seconds", "SIZE": "bytes"}
+UNIT_NAMES = {"TIME": "seconds", "SIZE": "bytes"}
 
 
 class Section(StrEnum):
@@ -83,7 +83,7 @@ class Option:
 
     @property
     def several(self) -> bool:
-        """Whether the option can be given more than once."""
+        """True if the option can be given more than once."""
         return self.kind.startswith("tuple[")
 
     @property
@@ -142,7 +142,7 @@ class Option:
 
     @property
     def _expected(self) -> str:
-        unit = f" of {UNITS[self.unit]}" if self.unit in UNITS else ""
+        unit = f" of {UNIT_NAMES[self.unit]}" if self.unit in UNIT_NAMES else ""
         return {"int": f"a whole number{unit}", "float": f"a number{unit}"}.get(self.base, f"a {self.base}")
 
     def _advice(self, value: float) -> str:
@@ -179,7 +179,7 @@ def exposed_options(*schemas: type) -> dict[str, Option]:
     return {name: each for schema in schemas for name, each in options_of(schema).items() if each.exposed}
 
 
-def check(instance: Any) -> None:
+def check_options(instance: Any) -> None:
     """Raise the error for the first field whose value its option can't have."""
     for name, each in options_of(type(instance)).items():
         each.check(getattr(instance, name))

@@ -34,8 +34,8 @@ from deepenough.training.feed import batches
 from deepenough.training.interrupt import Interrupted
 from deepenough.training.loop import TrainingLoop
 from deepenough.training.loss import Objective
-from deepenough.training.memory import available, peak
-from deepenough.training.perform import fresh
+from deepenough.training.memory import available_memory, peak_memory
+from deepenough.training.perform import new_state
 from deepenough.training.process_group import ALONE, ProcessGroup
 from deepenough.training.recipe import Recipe
 from deepenough.training.spec import TrainingSpec
@@ -207,9 +207,9 @@ def test_as_many_images_go_through_at_once_as_fit() -> None:
 
 
 def test_memory_is_known_here() -> None:
-    taken = peak()
+    taken = peak_memory()
     assert taken is None or taken > 50 * 2**20
-    there = available()
+    there = available_memory()
     assert there is None or there > 0
 
 
@@ -289,7 +289,7 @@ def test_fewer_images_at_once_are_a_limit(
         return replace(configuration, seconds=1.0 if 0 < configuration.micro_batch <= fit else math.inf)
 
     monkeypatch.setattr(tuning, "time_steps", timing)
-    monkeypatch.setattr(tuning, "available", lambda: free)
+    monkeypatch.setattr(tuning, "available_memory", lambda: free)
     measured = tune(make_trial(replace(RECIPE, micro_batch=8)), planned=1.0, cache=tmp_path)
     assert measured.chosen.micro_batch == found
 
@@ -328,7 +328,7 @@ def test_any_number_of_networks_can_be_compiled_after_one_another(monkeypatch: p
         network = Network(f"{width} wide", (1, 8, 8), (Conv(width), Relu(), GlobalAvgPool(), Dense(4)))
         recipe = replace(RECIPE, compiled=True)
         spec = TrainingSpec(network, recipe, TRAIN, HELD_OUT, seed=0)
-        _, step = fresh(spec, Objective(), torch.device("cpu"), ALONE)
+        _, step = new_state(spec, Objective(), torch.device("cpu"), ALONE)
         step.forward(torch.zeros(2, 1, 8, 8))
         counts.append(compiled.frame_count)
     assert counts == [*range(1, 13), 12]  # and one that was there before is not compiled again
@@ -420,7 +420,7 @@ def test_one_size_is_the_larger_of_an_epoch(count: int, batch: int) -> None:
 
 
 def test_without_memory_for_recordings_a_configuration_is_timed_without(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step_timing, "recording", lambda device, group: True)
+    monkeypatch.setattr(step_timing, "uses_cuda_graphs", lambda device, group: True)
     asked: list[bool] = []
 
     def once(trial: StepTrial, configuration: StepConfiguration, limit: float, records: bool) -> StepConfiguration:

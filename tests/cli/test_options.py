@@ -21,11 +21,11 @@ from deepenough.experiment.options import Options, fit_options
 from deepenough.frameworks.targets import TARGETS
 from deepenough.nets.families import FAMILIES
 from deepenough.schema import METADATA, options_of
-from deepenough.training.device import available
+from deepenough.training.device import available_devices
 from deepenough.training.lr_range_test import LIMITS
-from deepenough.training.precision import HALF
+from deepenough.training.precision import HALF_PRECISION
 from deepenough.training.recipe import NumberFormat, Recipe
-from deepenough.training.schedule import SHAPES
+from deepenough.training.schedule import SCHEDULES
 from deepenough.weights.names import NAMED
 from deepenough.weights.preset_names import PRESETS
 
@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "options.md"
 SCHEMAS = (Options, Recipe, Augment)
 HELD = {"recipe", "switches"}  # what the user sets of the two others
-PRECISIONS = {*NumberFormat, *HALF}
+PRECISIONS = {*NumberFormat, *HALF_PRECISION}
 
 
 def found(*names: str) -> click.Command:
@@ -61,13 +61,13 @@ def known() -> Iterator[tuple[str, str, Iterable[str]]]:
         yield command, "--family", FAMILIES
         yield command, "--augment", STRENGTHS
         yield command, "--precision", PRECISIONS
-        yield command, "--schedule", SHAPES
+        yield command, "--schedule", SCHEDULES
         yield command, "--optimizer", LIMITS
-        yield command, "--device", available()
+        yield command, "--device", available_devices()
         yield command, "--weights", NAMED
     for command in ("fit digits", "plan digits", "export FILE", "weights get FILE", "nets vgg16"):
         yield command, "--preprocess", PRESETS
-    yield "serve RUN", "--device", available()
+    yield "serve RUN", "--device", available_devices()
     yield "augment digits", "--augment", STRENGTHS
 
 

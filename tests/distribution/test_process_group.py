@@ -23,11 +23,11 @@ from lockstep import lead
 
 from deepenough.data.augment import STRENGTHS
 from deepenough.distribution import torchrun as several
-from deepenough.distribution.torchrun import Asker, LostError, TorchrunGroup, join_group
+from deepenough.distribution.torchrun import CallWithTimeout, LostError, TorchrunGroup, join_group
 from deepenough.errors import DeepenoughError
-from deepenough.training.checkpoint import newest, shortened
+from deepenough.training.checkpoint import batch_limit, newest_checkpoint
 from deepenough.training.feed import Feed, Loader
-from deepenough.training.out_of_memory import OutOfMemoryInGroupError, going_through, halved
+from deepenough.training.out_of_memory import OutOfMemoryInGroupError, half_at_once, images_at_once
 from deepenough.training.process_group import shard
 
 pytestmark = pytest.mark.seconds(40)
@@ -134,12 +134,12 @@ def test_where_memory_runs_out_they_go_on_with_half_as_many_at_once(short: int, 
         assert process.returncode == 1
     assert "out of memory with 8 images at once" in complaints[0]
     assert "goes on with 4 at once" in complaints[0]
-    found = newest(folder)
+    found = newest_checkpoint(folder)
     assert found is not None
     assert found[1]["step"] == 8
-    assert shortened(folder) == 4
+    assert batch_limit(folder) == 4
     finish(start(folder, 2, given))
-    assert shortened(folder) == 0
+    assert batch_limit(folder) == 0
     assert difference(lead(folder, given), lead(tmp_path / "one", given)) < 1e-9
 
 
@@ -191,11 +191,11 @@ def test_a_piece_of_a_group_is_never_empty(start: Start, tmp_path: Path) -> None
 
 
 def test_a_store_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    ask = Asker()
+    ask = CallWithTimeout()
     assert ask(divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
         ask(divmod, 1, 0)
-    monkeypatch.setattr(several, "PATIENCE", 0.2)
+    monkeypatch.setattr(several, "SILENCE_TIMEOUT", 0.2)
     answered = threading.Event()
     with pytest.raises(LostError, match="no answer"):
         ask(answered.wait)
@@ -212,10 +212,10 @@ def test_a_shortage_is_noted_by_whoever_hears_of_it() -> None:
 
     group = TorchrunGroup(0, 2, store=None, device=torch.device("cpu"))
     group.on_out_of_memory(note)
-    group.hear(False)
+    group.note_out_of_memory(False)
     assert not noted
-    group.hear(True)
-    group.hear(True)
+    group.note_out_of_memory(True)
+    group.note_out_of_memory(True)
     assert noted == ["short"]
     assert group.another_ran_out_of_memory()
 
@@ -225,10 +225,10 @@ def test_what_goes_through_at_once_is_no_more_than_the_share(images: Any) -> Non
     loader = Loader(images, torch.device("cpu"))
     four = TorchrunGroup(0, 4, store=None, device=torch.device("cpu"))
     feed = Feed(loader, np.arange(96), 32, STRENGTHS["none"], seed=0, group=four)
-    assert (going_through(state, feed), halved(state, feed)) == (8, 4)
+    assert (images_at_once(state, feed), half_at_once(state, feed)) == (8, 4)
     state.micro_batch = 2
     with pytest.raises(DeepenoughError, match="out of memory with 2 images at once"):
-        halved(state, feed)
+        half_at_once(state, feed)
 
 
 @pytest.mark.parametrize(
@@ -252,6 +252,6 @@ def test_a_process_without_a_device_is_told(device: str, said: str, monkeypatch:
 def test_a_word_that_was_heard_early_is_not_lost() -> None:
     """A leader that is still building its model when a follower runs out may never come back from its first step."""
     group, done = TorchrunGroup(0, 2, store=None, device=torch.device("cpu")), []
-    group.hear(short=True)
+    group.note_out_of_memory(short=True)
     group.on_out_of_memory(lambda: done.append("noted"))
     assert done == ["noted"]

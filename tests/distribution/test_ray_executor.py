@@ -17,7 +17,7 @@ from small import Watch
 
 from deepenough import DeepenoughError, fit, record, resume
 from deepenough.distribution import ray_executor as executors
-from deepenough.distribution.ray_executor import RayExecutor, SideBySide
+from deepenough.distribution.ray_executor import RayCluster, RayExecutor
 from deepenough.distribution.ray_workers import RayWorkers
 from deepenough.experiment.setup import Experiment
 from deepenough.nets import Network
@@ -102,7 +102,7 @@ def test_a_lost_helper_is_made_up_for(
     def has_a_helper_that_dies(order: Any, held: Any, workers: Any) -> Any:
         from deepenough.distribution import ray_workers as there
 
-        helps = there.help_along
+        helps = there.follow_first_worker
 
         def dies_once(*given: Any) -> None:
             import os
@@ -114,7 +114,7 @@ def test_a_lost_helper_is_made_up_for(
                 TorchrunGroup.order = lambda self, what: os._exit(1)  # type: ignore[method-assign]
             helps(*given)
 
-        there.help_along = dies_once
+        there.follow_first_worker = dies_once
         yield from plain(order, held, workers)
 
     monkeypatch.setattr(executors, "epochs_of", has_a_helper_that_dies)
@@ -209,7 +209,7 @@ def test_what_is_wrong_is_said(shapes: Path, options: dict[str, Any], tmp_path: 
 
 
 SHALLOW, DEEP, OTHER = (architecture.network for architecture in search_space(["residual"], [1.0], (1, 8, 8), 2)[:3])
-WISH = SideBySide("local")
+WISH = RayCluster("local")
 IMAGES: Any = SimpleNamespace(fingerprint="", blocks=None, in_blocks=False, classes=("cat", "dog"))
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepenough.distribution import socket_all_gather as wires
-from deepenough.distribution.socket_all_gather import SocketAllGather, lay
+from deepenough.distribution.socket_all_gather import SocketAllGather, connect
 
 
 class Talk:
@@ -58,7 +58,7 @@ def test_everyone_sees_what_everyone_sent(size: int, length: int, dtype: torch.d
     given = torch.randn(size, length, dtype=dtype)
 
     def work(member: Any) -> list[torch.Tensor]:
-        made = lay(member, timeout=10)
+        made = connect(member, timeout=10)
         assert made is not None
         found = [made.all_gather(given[member.rank]), made.all_gather(given[member.rank] + 1)]
         made.close()
@@ -73,7 +73,7 @@ def test_a_strided_tensor_arrives_as_it_reads() -> None:
     given = torch.arange(12.0).reshape(3, 4).t()
 
     def work(member: Any) -> torch.Tensor:
-        made = lay(member, timeout=10)
+        made = connect(member, timeout=10)
         assert made is not None
         found = made.all_gather(given * (member.rank + 1))
         made.close()
@@ -85,13 +85,13 @@ def test_a_strided_tensor_arrives_as_it_reads() -> None:
 
 def test_where_one_cannot_be_called_nobody_uses_wires(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wires, "own_address", lambda: "name-of-nobody.invalid")
-    monkeypatch.setattr(wires, "CALL", 0.5)
-    assert together(3, lambda member: lay(member, timeout=10)) == [None, None, None]
+    monkeypatch.setattr(wires, "CONNECT_SECONDS", 0.5)
+    assert together(3, lambda member: connect(member, timeout=10)) == [None, None, None]
 
 
 def test_one_that_is_gone_is_an_error() -> None:
     def work(member: Any) -> str:
-        made = lay(member, timeout=5)
+        made = connect(member, timeout=5)
         assert made is not None
         if member.rank:
             made.close()
@@ -108,4 +108,4 @@ def test_large_and_empty_tensors_are_left_to_the_group() -> None:
     none = SocketAllGather([None, None])
     assert none.carries(torch.zeros(1000))
     assert not none.carries(torch.zeros(0, 10))
-    assert not none.carries(torch.zeros(wires.MOST))
+    assert not none.carries(torch.zeros(wires.MOST_BYTES))

@@ -93,8 +93,8 @@ def test_memory_is_that_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
         return estimate(asked(0.9), ARCHITECTURES, trainer, None).memory  # type: ignore[arg-type]
 
     trainer = CandidateTrainer()
-    monkeypatch.setattr(plans, "peak", lambda: 10**12)
-    monkeypatch.setattr(plans, "available", lambda: 1)  # which lets one image at a time through
+    monkeypatch.setattr(plans, "peak_memory", lambda: 10**12)
+    monkeypatch.setattr(plans, "available_memory", lambda: 1)  # which lets one image at a time through
     assert memory() == 10**12 + step_bytes(ARCHITECTURES[-1].network, 1)
     monkeypatch.setattr(plans, "choose_device", lambda _: torch.device("cuda"))
     assert memory() == step_bytes(ARCHITECTURES[-1].network, 64)
@@ -111,7 +111,7 @@ def test_memory_that_measuring_takes_is_not_counted_twice(monkeypatch: pytest.Mo
             taken = 10**12
             return super().configuration(architecture)
 
-    monkeypatch.setattr(plans, "peak", lambda: taken)
+    monkeypatch.setattr(plans, "peak_memory", lambda: taken)
     found = estimate(asked(0.9), ARCHITECTURES, Measuring(), None)  # type: ignore[arg-type]
     assert found.memory == 10**9 + step_bytes(ARCHITECTURES[-1].network, 64)
 

@@ -19,7 +19,7 @@ from deepenough.data.sources import open_source
 from deepenough.experiment.baselines import baselines
 from deepenough.model import load
 from deepenough.nets import loads, parameters
-from deepenough.training.gradient_statistics import IMAGES
+from deepenough.training.gradient_statistics import STATISTICS_IMAGES
 
 pytestmark = pytest.mark.seconds(25)
 
@@ -55,7 +55,7 @@ def test_the_spent_cost_is_what_the_recipe_says(finished: Path) -> None:
     found = record.load(finished)
     train, validation = (sum(found.data.counts[name]) for name in ("train", "validation"))
     for candidate in found.candidates:
-        assert candidate.cost == 4 * (3 * (train + IMAGES) + validation) * candidate.macs
+        assert candidate.cost == 4 * (3 * (train + STATISTICS_IMAGES) + validation) * candidate.macs
 
 
 def test_the_parts_are_disjoint_and_the_test_images_are_counted_once(finished: Path, shapes: Path) -> None:
@@ -202,7 +202,7 @@ def test_folds_judge_on_all_images_but_test(shapes: Path, tmp_path: Path, quick:
     assert found.candidates[0].decision is not None
     assert found.candidates[0].decision.top1.count == 144
     assert found.cost is not None
-    assert found.cost.final == 2 * 3 * (144 + IMAGES) * found.candidates[0].macs
+    assert found.cost.final == 2 * 3 * (144 + STATISTICS_IMAGES) * found.candidates[0].macs
     assert found.cost.spent == found.cost.final + sum(c.cost for c in found.candidates)
     assert found.cost.chosen_alone == found.cost.final
     assert found.test is not None

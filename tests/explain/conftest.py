@@ -14,7 +14,7 @@ from deepenough.data.sources import open_source
 from deepenough.model import Model
 from deepenough.nets import FAMILIES
 from deepenough.training.recipe import Recipe
-from deepenough.training.rng import own_threads
+from deepenough.training.rng import using_threads
 from deepenough.training.spec import TrainingSpec
 from deepenough.training.train import train
 
@@ -36,7 +36,7 @@ def patches_model(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Mode
     network = FAMILIES["residual"].network(input=images.preprocess.shape, classes=len(images.classes), depth=3)
     recipe = Recipe(epochs=12, batch=16, lr=0.1, augment=STRENGTHS["none"], device="cpu")
     split = images.split
-    with own_threads(1):
+    with using_threads(1):
         spec = TrainingSpec(network, recipe, split.train, split.validation, seed=0)
         trained = train(spec, images, root / "training")
     return Model(network, trained.state, images.preprocess, images.classes)

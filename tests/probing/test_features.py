@@ -16,12 +16,12 @@ from deepenough.nets import NETWORKS
 from deepenough.nets.build import build
 from deepenough.preprocessing import Preprocessing
 from deepenough.probing import features as module
-from deepenough.probing.features import features, fitting_cuts
+from deepenough.probing.features import fitting_cuts, pooled_features
 from deepenough.probing.images import images_for_weights
 from deepenough.probing.probe import initial_state, probe_weights
 from deepenough.progress import Reporter
 from deepenough.search.question import Question
-from deepenough.training.evaluate import evaluate
+from deepenough.training.evaluate import predict_probabilities
 from deepenough.training.feed import Loader, normalise
 from deepenough.weights import Weights
 from deepenough.weights.grey import grey
@@ -51,7 +51,7 @@ def prepared(shapes: Path) -> tuple[Weights, Images]:
 def test_features_are_means_and_maxima_of_the_networks_own_maps(prepared: tuple[Weights, Images]) -> None:
     weights, images = prepared
     rows = np.arange(5, 40, 3)
-    found = features(weights, images, rows, CPU, Reporter())
+    found = pooled_features(weights, images, rows, CPU, Reporter())
     whole = build(weights.network)
     whole.load_state_dict(dict(weights.state))
     whole.eval()
@@ -72,13 +72,13 @@ def test_a_second_pass_is_read_from_the_cache(
 ) -> None:
     weights, images = prepared
     rows = np.arange(0, 30)
-    first = features(weights, images, rows, CPU, Reporter())
+    first = pooled_features(weights, images, rows, CPU, Reporter())
     monkeypatch.setattr(module, "_pass", lambda *_: pytest.fail("the images went through the network again"))
-    again = features(weights, images, rows, CPU, Reporter())
+    again = pooled_features(weights, images, rows, CPU, Reporter())
     for place, values in first.pooled.items():
         np.testing.assert_array_equal(again.pooled[place], values)
     with pytest.raises(pytest.fail.Exception):
-        features(replace(weights, sha256="another file"), images, rows, CPU, Reporter())
+        pooled_features(replace(weights, sha256="another file"), images, rows, CPU, Reporter())
 
 
 def test_the_channels_order_and_the_sources_mean_reach_the_network(prepared: tuple[Weights, Images]) -> None:
@@ -107,7 +107,7 @@ def test_a_started_network_predicts_as_its_probe(prepared: tuple[Weights, Images
     probe = probing.fit_probe(probed, rows)
     model = build(probed.network)
     model.load_state_dict(initial_state(weights, probed.network, probe))
-    got = evaluate(model, images, rows, images.preprocess, CPU)
+    got = predict_probabilities(model, images, rows, images.preprocess, CPU)
     x = (probing.features.of(probed.cut.place, rows) - probe.mean.numpy()) / probe.std.numpy()
     logits = torch.from_numpy(x.astype(np.float32)) @ probe.weight.T + probe.bias
     np.testing.assert_allclose(got, logits.softmax(1).numpy(), atol=1e-4)

@@ -22,7 +22,7 @@ from deepenough.search.candidates import Attempt, Candidate, CandidateTrainer
 from deepenough.search.folds import decision_folds
 from deepenough.search.question import Role
 from deepenough.training.callbacks import Action, Callback, Moment
-from deepenough.training.evaluate import evaluate
+from deepenough.training.evaluate import predict_probabilities
 from deepenough.training.executor import LocalExecutor
 from deepenough.training.recipe import Recipe
 
@@ -92,11 +92,13 @@ def test_predictions_are_the_trained_network_s_own(make: Any, small: Architectur
     model = build(small.network)
     model.load_state_dict(tried.trainings[0].state)
     images = trainer.images
-    expected = evaluate(model.eval(), images, images.split.validation, images.preprocess, torch.device("cpu"))
+    expected = predict_probabilities(
+        model.eval(), images, images.split.validation, images.preprocess, torch.device("cpu")
+    )
     np.testing.assert_allclose(tried.probabilities, expected, atol=1e-5)
     np.testing.assert_array_equal(tried.labels, images.labels[images.split.validation])
     assert tried.accuracy == (expected.argmax(axis=1) == tried.labels).mean()
-    trained = evaluate(model, images, images.split.train, images.preprocess, torch.device("cpu"))
+    trained = predict_probabilities(model, images, images.split.train, images.preprocess, torch.device("cpu"))
     assert tried.train_top1 == (trained.argmax(axis=1) == images.labels[images.split.train]).mean()
 
 
@@ -182,7 +184,7 @@ def test_alone_and_retraining_cost_the_same(make: Any, small: Architecture) -> N
     trainer = make(2)
     tried = trainer.train_candidate(Attempt(small, 0))
     final = trainer.retrain(tried, seed=0)
-    assert final.macs == trainer.alone(small) == EPOCHS * 3 * (IMAGES - TEST + 16) * small.macs  # 16 for the signals
+    assert final.macs == trainer.alone(small) == EPOCHS * 3 * (IMAGES - TEST + 16) * small.macs  # 16 for gradients
     one = make(1)
     assert one.alone(small) == one.planned(small)
 

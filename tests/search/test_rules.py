@@ -47,16 +47,16 @@ def strata() -> Strata:
 
 def test_the_best_is_the_smaller_of_equals(tried: Any) -> None:
     small, deep, better = tried(0, range(100)), tried(1, range(50, 150)), tried(2, range(99))
-    assert rules.best([deep, small]) is small
-    assert rules.best([small, better, deep]) is better
+    assert rules.most_accurate([deep, small]) is small
+    assert rules.most_accurate([small, better, deep]) is better
 
 
 def test_equal_predictions_are_enough_and_far_worse_ones_are_not(tried: Any, strata: Strata) -> None:
     best, same, worse = tried(2, range(200)), tried(1, range(200)), tried(0, range(400))
-    found = rules.compare(Question(), [best], [same], strata, tested=True)
+    found = rules.compare_seeds(Question(), [best], [same], strata, tested=True)
     assert (found.enough, found.not_shown_worse, found.contested, found.difference.value) == (True, True, False, 0)
     assert "shown to be enough" in found.text
-    found = rules.compare(Question(), [best], [worse], strata, tested=True)
+    found = rules.compare_seeds(Question(), [best], [worse], strata, tested=True)
     assert (found.enough, found.not_shown_worse, found.images_to_settle) == (False, False, None)
     assert found.difference.value == pytest.approx(0.05)
     assert found.text == "shown to be more than 1.0 points worse"
@@ -65,8 +65,8 @@ def test_equal_predictions_are_enough_and_far_worse_ones_are_not(tried: Any, str
 def test_a_loss_under_the_margin_is_paired(tried: Any, strata: Strata) -> None:
     """20 of 4,000 images more are wrong: half a point. Nested mistakes show it, as many scattered ones can't."""
     best = tried(2, range(400))
-    nested = rules.compare(Question(), [best], [tried(0, range(420))], strata, tested=True)
-    scattered = rules.compare(Question(), [best], [tried(0, range(300, 720))], strata, tested=True)
+    nested = rules.compare_seeds(Question(), [best], [tried(0, range(420))], strata, tested=True)
+    scattered = rules.compare_seeds(Question(), [best], [tried(0, range(300, 720))], strata, tested=True)
     assert nested.difference.value == scattered.difference.value == pytest.approx(0.005)
     assert nested.difference.upper < 0.01 < scattered.difference.upper
     assert nested.enough
@@ -78,23 +78,23 @@ def test_a_loss_under_the_margin_is_paired(tried: Any, strata: Strata) -> None:
 
 def test_near_the_margin_one_seed_is_not_enough_and_two_are(tried: Any, strata: Strata) -> None:
     best, near = tried(2, range(400)), tried(0, range(424))
-    one = rules.compare(Question(margin=0.0085), [best], [near], strata, tested=True)
+    one = rules.compare_seeds(Question(margin=0.0085), [best], [near], strata, tested=True)
     assert one.difference.upper < 0.0085
     assert (one.contested, one.enough) == (True, False)
     assert "too close" in one.text
-    two = rules.compare(Question(margin=0.0085), [best], [near, near], strata, tested=True)
+    two = rules.compare_seeds(Question(margin=0.0085), [best], [near, near], strata, tested=True)
     assert (two.contested, two.enough, two.seeds) == (False, True, 2)
 
 
 def test_nothing_is_shown_after_the_sequence_has_stopped(tried: Any, strata: Strata) -> None:
-    found = rules.compare(Question(), [tried(1, range(0))], [tried(0, range(0))], strata, tested=False)
+    found = rules.compare_seeds(Question(), [tried(1, range(0))], [tried(0, range(0))], strata, tested=False)
     assert not found.enough
     assert found.not_shown_worse
     assert "not tested" in found.text
 
 
-def compared(strata: Strata, best: Candidate, *others: Candidate) -> list[rules.Comparison]:
-    return [rules.compare(Question(), [best], [other], strata, tested=True) for other in others]
+def compared(strata: Strata, best: Candidate, *others: Candidate) -> list[rules.PairedComparison]:
+    return [rules.compare_seeds(Question(), [best], [other], strata, tested=True) for other in others]
 
 
 def test_the_shallowest_that_is_shown_is_chosen(tried: Any, strata: Strata) -> None:
@@ -123,17 +123,17 @@ def test_the_first_that_is_tried_may_be_the_answer(tried: Any) -> None:
 def test_a_target_is_checked_by_the_exact_lower_bound(tried: Any) -> None:
     candidate = tried(0, range(200))
     low = binomtest(3800, COUNT, alternative="greater").proportion_ci(0.95, method="exact").low
-    found = rules.check(candidate, low - 1e-6)
+    found = rules.check_target(candidate, low - 1e-6)
     assert (found.shown, found.seems, found.value) == (True, True, 0.95)
     assert found.lower == pytest.approx(low)
-    found = rules.check(candidate, low + 1e-6)
+    found = rules.check_target(candidate, low + 1e-6)
     assert (found.shown, found.seems) == (False, True)
-    found = rules.check(candidate, 0.9501)
+    found = rules.check_target(candidate, 0.9501)
     assert (found.shown, found.seems, found.images_to_settle) == (False, False, None)
 
 
 def test_one_that_has_not_finished_meets_no_target(tried: Any) -> None:
-    found = rules.check(tried(0, range(0), state=Ending.PRUNED, why="ended early"), 0.5)
+    found = rules.check_target(tried(0, range(0), state=Ending.PRUNED, why="ended early"), 0.5)
     assert (found.shown, found.seems, found.text) == (False, False, "ended early")
 
 

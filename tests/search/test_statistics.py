@@ -9,8 +9,8 @@ from scipy.stats import binomtest, norm
 from deepenough.search.statistics import (
     Strata,
     accuracy_bounds,
+    exact_interval,
     images_for_target,
-    interval,
     one_sided,
     paired_difference,
     resolution,
@@ -22,7 +22,7 @@ from deepenough.search.statistics import (
 def test_bounds_are_scipys_exact_ones(pair):
     correct, count = pair
     two_sided = binomtest(correct, count).proportion_ci(0.95, method="exact")
-    assert interval(correct, count) == pytest.approx((two_sided.low, two_sided.high), abs=1e-9)
+    assert exact_interval(correct, count) == pytest.approx((two_sided.low, two_sided.high), abs=1e-9)
     low = binomtest(correct, count, alternative="greater").proportion_ci(0.95, method="exact").low
     high = binomtest(correct, count, alternative="less").proportion_ci(0.95, method="exact").high
     assert one_sided(correct, count) == pytest.approx((low, high), abs=1e-9)

@@ -20,11 +20,11 @@ from deepenough.data.augment import Augment
 from deepenough.errors import DeepenoughError
 from deepenough.training import cuda_graphs as graphs
 from deepenough.training import perform as performing
-from deepenough.training.cuda_graphs import EAGER, Recorder
+from deepenough.training.cuda_graphs import EAGER_BATCHES, CudaGraphs
 from deepenough.training.feed import Batch
 from deepenough.training.process_group import ALONE, ProcessGroup
 from deepenough.training.recipe import Recipe
-from deepenough.training.step import Step, recording
+from deepenough.training.step import Step, uses_cuda_graphs
 
 TRAIN, HELD_OUT = np.arange(74), np.arange(74, 96)  # batches of 15 and of 14
 RECIPE = Recipe(
@@ -43,12 +43,15 @@ def recordings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def make_step(*given: Any) -> Step:
         step = plain(*given)
-        step.recorder = Recorder(step.parameters)
+        step.cuda_graphs = CudaGraphs(step.parameters)
         steps.append(step)
         return step
 
     def recorded(work: Callable[[], torch.Tensor], pool: Any) -> tuple[Callable[[], None], torch.Tensor, Any]:
-        step, number = next(each for each in reversed(steps) if each.recorder and each.recorder.seen), len(replays)
+        step, number = (
+            next(each for each in reversed(steps) if each.cuda_graphs and each.cuda_graphs.counts),
+            len(replays),
+        )
         before, draws = copy.deepcopy(step.model.state_dict()), torch.get_rng_state()
         tally = work()
         places = [tally, *(parameter.grad for parameter in step.parameters)]
@@ -68,7 +71,7 @@ def recordings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return replay, tally, pool
 
     monkeypatch.setattr(performing, "make_step", make_step)
-    monkeypatch.setattr(graphs, "recorded", recorded)
+    monkeypatch.setattr(graphs, "capture", recorded)
     return replays
 
 
@@ -85,7 +88,10 @@ def test_replayed_steps_are_the_same(given: Any, tmp_path: Path, request: pytest
     found = trained(tmp_path / "replayed", **given)
     assert all(torch.equal(tensor, found.state[name]) for name, tensor in expected.state.items())
     assert [epoch.train_loss for epoch in found.curve] == [epoch.train_loss for epoch in expected.curve]
-    assert sorted(replays) == [6 * 1 - EAGER, 6 * 4 - EAGER]  # an epoch has four batches of one size and one of another
+    assert sorted(replays) == [
+        6 * 1 - EAGER_BATCHES,
+        6 * 4 - EAGER_BATCHES,
+    ]  # an epoch has four batches of one size and one of another
 
 
 def test_where_nothing_can_be_recorded_training_goes_on(
@@ -101,7 +107,7 @@ def test_where_nothing_can_be_recorded_training_goes_on(
             raise RuntimeError("operation failed due to a previous error during capture") from None
 
     # A recording computes nothing, also where it fails; this one does, but with frozen norms nothing is left of it.
-    monkeypatch.setattr(graphs, "recorded", recorded)
+    monkeypatch.setattr(graphs, "capture", recorded)
     given = {"freeze_norms": True, "augment": Augment()}
     with pytest.warns(
         UserWarning, match=r"can't record them \(CUDA error: operation not permitted when .* capturing\)"
@@ -122,7 +128,7 @@ def test_where_memory_runs_out_recordings_go_first(
     short: list[int] = []
 
     def gradient(step: Step, batch: Batch, pieces: int) -> torch.Tensor:
-        if len(batch.images) == 14 and step.recorder and step.recorder.kept and not short:
+        if len(batch.images) == 14 and step.cuda_graphs and step.cuda_graphs.graphs and not short:
             short.append(pieces)
             raise torch.OutOfMemoryError("CUDA out of memory")
         return eager(step, batch, pieces)
@@ -130,7 +136,7 @@ def test_where_memory_runs_out_recordings_go_first(
     monkeypatch.setattr(Step, "gradient", gradient)
     found = trained(tmp_path / "short")
     assert short == [1]
-    assert replays == [4 - EAGER]  # of the first epoch, before its last batch, which is the smaller one
+    assert replays == [4 - EAGER_BATCHES]  # of the first epoch, before its last batch, which is the smaller one
     assert all(torch.equal(tensor, found.state[name]) for name, tensor in expected.state.items())
     short[:] = [0]
     monkeypatch.setattr(Step, "gradient", never)
@@ -152,14 +158,14 @@ def test_a_recording_that_fails_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -
         kept.extend(each() is not None for each in made)
         return torch.zeros(4)
 
-    monkeypatch.setattr(graphs, "recorded", recorded)
-    recorder, batch = Recorder([]), Batch(torch.zeros(4, 1, 2, 2), torch.zeros(4, 3), 0, 4)
+    monkeypatch.setattr(graphs, "capture", recorded)
+    cuda_graphs, batch = CudaGraphs([]), Batch(torch.zeros(4, 1, 2, 2), torch.zeros(4, 3), 0, 4)
     gc.disable()
     try:
-        for _ in range(EAGER):
-            recorder(compute, batch, 1)
+        for _ in range(EAGER_BATCHES):
+            cuda_graphs(compute, batch, 1)
         with pytest.warns(UserWarning, match=r"can't record them \(CUDA out of memory\)"):
-            recorder(compute, batch, 1)
+            cuda_graphs(compute, batch, 1)
     finally:
         gc.enable()
     assert kept == [False]
@@ -167,7 +173,7 @@ def test_a_recording_that_fails_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_range_test_is_not_recorded(tmp_path: Path, recordings: list[int]) -> None:
     trained(tmp_path, lr=None)
-    assert sorted(recordings) == [6 * 1 - EAGER, 6 * 4 - EAGER]
+    assert sorted(recordings) == [6 * 1 - EAGER_BATCHES, 6 * 4 - EAGER_BATCHES]
 
 
 def never(step: Step, batch: Batch, pieces: int) -> torch.Tensor:
@@ -182,21 +188,21 @@ def test_recordings_go_where_batches_go_through_otherwise(monkeypatch: pytest.Mo
         tally = work()
         return lambda: None, tally, pool or f"pool {len(made)}"
 
-    monkeypatch.setattr(graphs, "recorded", recorded)
-    recorder = Recorder([])
+    monkeypatch.setattr(graphs, "capture", recorded)
+    cuda_graphs = CudaGraphs([])
     for pieces in (1, 1, 1, 1, 2, 2, 2):
         batch = Batch(torch.zeros(4, 1, 2, 2), torch.zeros(4, 3), 0, 4)
-        recorder(lambda batch, pieces: torch.full((4,), float(pieces)), batch, pieces)
+        cuda_graphs(lambda batch, pieces: torch.full((4,), float(pieces)), batch, pieces)
     assert made == [(0, None), (1, None)]
-    assert recorder.kept[4].tally.tolist() == [2.0] * 4
-    assert recorder.stop()
-    assert not recorder.kept
-    assert not recorder.stop()
+    assert cuda_graphs.graphs[4].tally.tolist() == [2.0] * 4
+    assert cuda_graphs.disable()
+    assert not cuda_graphs.graphs
+    assert not cuda_graphs.disable()
 
 
 def test_steps_are_recorded_on_nvidias_gpus_and_alone() -> None:
-    assert recording(torch.device("cuda"), ALONE)
-    assert not recording(torch.device("cpu"), ALONE)
-    assert not recording(torch.device("mps"), ALONE)
+    assert uses_cuda_graphs(torch.device("cuda"), ALONE)
+    assert not uses_cuda_graphs(torch.device("cpu"), ALONE)
+    assert not uses_cuda_graphs(torch.device("mps"), ALONE)
     two: ProcessGroup = SimpleNamespace(size=2)  # type: ignore[assignment]
-    assert not recording(torch.device("cuda"), two)
+    assert not uses_cuda_graphs(torch.device("cuda"), two)

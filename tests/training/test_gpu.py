@@ -87,16 +87,16 @@ def test_recorded_steps_are_the_same(
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "steps are slower")
         replays: list[int] = []
-        plain = graphs.recorded
+        plain = graphs.capture
 
         def counted(*given: Any) -> Any:
             replay, *others = plain(*given)
             return lambda: (replays.append(1), replay()), *others
 
-        monkeypatch.setattr(graphs, "recorded", counted)
+        monkeypatch.setattr(graphs, "capture", counted)
         found = go("recorded")
-    assert len(replays) == 6 * 4 - 2 * graphs.EAGER
-    monkeypatch.setattr(steps, "recording", lambda device, group: False)
+    assert len(replays) == 6 * 4 - 2 * graphs.EAGER_BATCHES
+    monkeypatch.setattr(steps, "uses_cuda_graphs", lambda device, group: False)
     expected = go("eager")
     for name, tensor in expected.state.items():
         torch.testing.assert_close(

@@ -1,4 +1,4 @@
-"""How strong signals are at every layer, against the chain rule written out, and that looking changes nothing."""
+"""Gradients and activations at every layer, against the chain rule written out, and that looking changes nothing."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from deepenough.nets import Conv, Dense, Network, zoo
 from deepenough.nets.build import build
 from deepenough.nets.shapes import visits
 from deepenough.training.curve import Epoch
-from deepenough.training.gradient_statistics import signals, weighted
-from deepenough.training.inplace_activations import reuse
+from deepenough.training.gradient_statistics import gradient_statistics, weighted_layers
+from deepenough.training.inplace_activations import use_inplace_activations
 from deepenough.training.recipe import Recipe
 
 RECIPE = Recipe(epochs=2, batch=16, augment=Augment(), lr=0.05)
@@ -31,7 +31,7 @@ def test_they_are_those_of_the_chain_rule() -> None:
     first, last = nn.Linear(5, 4), nn.Linear(4, 3)
     model = nn.Sequential(first, nn.ReLU(), last)
     x, labels = torch.randn(7, 5), torch.randint(0, 3, (7,))
-    gradients, activations = signals(model, x, labels, nullcontext)
+    gradients, activations = gradient_statistics(model, x, labels, nullcontext)
     with torch.no_grad():
         before = x @ first.weight.T + first.bias
         hidden = before.clamp(min=0)
@@ -44,7 +44,7 @@ def test_they_are_those_of_the_chain_rule() -> None:
 
 
 def test_looking_leaves_the_model_as_it_was() -> None:
-    model = reuse(build(make_network(), 0))
+    model = use_inplace_activations(build(make_network(), 0))
     model.train()
     next(iter(model.children())).eval()
     for parameter in model.parameters():
@@ -52,8 +52,8 @@ def test_looking_leaves_the_model_as_it_was() -> None:
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     modes = [module.training for module in model.modules()]
     images, labels = torch.randn(6, 1, 8, 8), torch.arange(6) % 4
-    one = signals(model, images, labels, nullcontext)
-    assert signals(model, images, labels, nullcontext) == one
+    one = gradient_statistics(model, images, labels, nullcontext)
+    assert gradient_statistics(model, images, labels, nullcontext) == one
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert all(bool((p.grad == 1).all()) for p in model.parameters() if p.grad is not None)
     assert [module.training for module in model.modules()] == modes
@@ -67,7 +67,7 @@ def test_a_training_is_the_same_without_it(
         return train(network, RECIPE, images, np.arange(64), np.arange(64, 96), folder, seed=0)
 
     looked = go(tmp_path / "looked")
-    monkeypatch.setattr("deepenough.training.loop.signals", lambda *_: ((), ()))
+    monkeypatch.setattr("deepenough.training.loop.gradient_statistics", lambda *_: ((), ()))
     blind = go(tmp_path / "blind")
     assert all(torch.equal(looked.state[name], blind.state[name]) for name in blind.state)
     assert all(epoch.gradients and not other.gradients for epoch, other in zip(looked.curve, blind.curve, strict=True))
@@ -83,7 +83,9 @@ def test_in_other_precisions(images: Any, network: Network, tmp_path: Path, prec
 @pytest.mark.parametrize("name", ["googlenet", "resnet34"])
 def test_layers_are_named_as_in_the_network(name: str) -> None:
     network = zoo.network(name)
-    assert list(weighted(build(network))) == [v.path for v in visits(network) if isinstance(v.layer, (Conv, Dense))]
+    assert list(weighted_layers(build(network))) == [
+        v.path for v in visits(network) if isinstance(v.layer, (Conv, Dense))
+    ]
 
 
 def test_what_is_no_number_becomes_null_and_comes_back() -> None:

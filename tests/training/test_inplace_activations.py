@@ -9,7 +9,7 @@ from torch import nn
 
 from deepenough.nets import Conv, Dense, GlobalAvgPool, Network, Relu, Sum
 from deepenough.nets.build import build
-from deepenough.training.inplace_activations import reuse
+from deepenough.training.inplace_activations import use_inplace_activations
 from deepenough.training.loss import Objective
 
 
@@ -25,7 +25,7 @@ def step(network: Network, model: nn.Module) -> list[torch.Tensor]:
 @pytest.mark.parametrize("name", CASES)
 def test_loss_and_gradients_stay_bit_for_bit(name: str) -> None:
     network = CASES[name]()
-    plain, saving = step(network, build(network)), step(network, reuse(build(network)))
+    plain, saving = step(network, build(network)), step(network, use_inplace_activations(build(network)))
     assert len(plain) == len(saving)
     assert all(torch.equal(a, b) for a, b in zip(plain, saving, strict=True))
 
@@ -33,7 +33,7 @@ def test_loss_and_gradients_stay_bit_for_bit(name: str) -> None:
 def test_a_relu_keeps_what_others_need() -> None:
     block = Sum(((Relu(), Conv(8)), ()))
     network = Network("preactivated", (3, 8, 8), (Conv(8), block, Relu(), GlobalAvgPool(), Dense(4)))
-    model = reuse(build(network))
+    model = use_inplace_activations(build(network))
     inside, after = (layer.inplace for layer in model.modules() if isinstance(layer, nn.ReLU))
     assert not inside
     assert after

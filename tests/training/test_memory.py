@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deepenough.training.memory import available
+from deepenough.training.memory import available_memory
 
 GB = 10**9
 MACHINE = {"proc/meminfo": f"MemTotal: {64 * GB // 1000} kB\nMemAvailable: {50 * GB // 1024} kB\n"}
@@ -70,10 +70,10 @@ def test_memory_is_what_every_limit_leaves(
     for name, content in (MACHINE | files).items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content)
-    assert available(tmp_path) == pytest.approx(expected, abs=1024)
+    assert available_memory(tmp_path) == pytest.approx(expected, abs=1024)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-    assert available(tmp_path) == pytest.approx(expected / 4, abs=1024)
+    assert available_memory(tmp_path) == pytest.approx(expected / 4, abs=1024)
 
 
 def test_memory_is_unknown_where_nothing_tells(tmp_path: Path) -> None:
-    assert available(tmp_path) is None
+    assert available_memory(tmp_path) is None

@@ -20,13 +20,13 @@ from deepenough.distribution.synchronized_layers import synchronize
 from deepenough.errors import DeepenoughError
 from deepenough.training.device import choose_device
 from deepenough.training.ema import Ema
-from deepenough.training.evaluate import evaluate
+from deepenough.training.evaluate import predict_probabilities
 from deepenough.training.feed import Feed, Loader, batches
 from deepenough.training.loss import Objective, balanced_weights
 from deepenough.training.optimizer import make_clip, make_optimizer, set_lr
-from deepenough.training.perform import fresh
+from deepenough.training.perform import new_state
 from deepenough.training.precision import Precision
-from deepenough.training.prefetch import Clock
+from deepenough.training.prefetch import WaitTimer
 from deepenough.training.process_group import ALONE
 from deepenough.training.recipe import Recipe, default_recipe
 from deepenough.training.spec import TrainingSpec
@@ -242,19 +242,19 @@ def test_a_step_that_broke_off_is_forgotten_and_the_scale_is_not() -> None:
 
 
 def test_evaluation_counts_each_image_once_and_in_order(images: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.import_module("deepenough.training.evaluate"), "LARGEST", 7)
+    monkeypatch.setattr(importlib.import_module("deepenough.training.evaluate"), "LARGEST_BATCH", 7)
     model = tiny()
     index = np.random.default_rng(0).permutation(60).astype(np.int64)
     seen: list[int] = []
     model.register_forward_hook(lambda module, given, output: seen.append(len(given[0])))
-    found = evaluate(model.train(), images, index, images.preprocess, CPU)
+    found = predict_probabilities(model.train(), images, index, images.preprocess, CPU)
     assert sum(seen) == 60
     assert model.training
     model.eval()
     for row, number in enumerate(index[:10]):
-        alone = evaluate(model, images, np.array([number]), images.preprocess, CPU)
+        alone = predict_probabilities(model, images, np.array([number]), images.preprocess, CPU)
         np.testing.assert_allclose(found[row], alone[0], rtol=1e-4, atol=1e-6)
-    assert evaluate(model, images, np.empty(0, np.int64), images.preprocess, CPU).shape == (0, 4)
+    assert predict_probabilities(model, images, np.empty(0, np.int64), images.preprocess, CPU).shape == (0, 4)
 
 
 def test_recipes_check_their_values() -> None:
@@ -297,22 +297,22 @@ class Slow:
 
 
 def test_judging_tells_how_long_it_waited_for_images(images: Any) -> None:
-    slow, clock = copy.copy(images), Clock()
+    slow, clock = copy.copy(images), WaitTimer()
     slow.pixels = Slow(images.pixels)
-    found = evaluate(tiny(), slow, np.arange(40), images.preprocess, CPU, clock)
+    found = predict_probabilities(tiny(), slow, np.arange(40), images.preprocess, CPU, clock)
     assert clock.seconds > 0.01
-    np.testing.assert_array_equal(found, evaluate(tiny(), images, np.arange(40), images.preprocess, CPU))
+    np.testing.assert_array_equal(found, predict_probabilities(tiny(), images, np.arange(40), images.preprocess, CPU))
 
 
 @pytest.mark.filterwarnings("ignore:.*which is a no-op")
 def test_what_an_optimizer_remembers_lies_where_its_parameters_do(network: Any) -> None:
     """Fused kernels read the count of steps on the device; checkpoints are read on the CPU."""
     spec = TrainingSpec(network, Recipe(optimizer="adamw", lr=0.1), np.arange(4), np.arange(4), seed=0)
-    saved, step = fresh(spec, Objective(), CPU, ALONE)
+    saved, step = new_state(spec, Objective(), CPU, ALONE)
     sum(parameter.sum() for parameter in saved.model.parameters()).backward()
     step.optimizer.step()
     gpu = torch.device("meta")  # which stands for one
-    elsewhere, _ = fresh(spec, Objective(), gpu, ALONE)
+    elsewhere, _ = new_state(spec, Objective(), gpu, ALONE)
     elsewhere.restore(saved.tensors(), saved.facts())
     remembered = [value for state in elsewhere.optimizer.state.values() for value in state.values()]
     assert remembered

@@ -23,7 +23,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.training import checkpoint as checkpoints
 from deepenough.training.interrupt import Interrupted
 from deepenough.training.recipe import Recipe
-from deepenough.training.result import WEIGHTS, Trained
+from deepenough.training.result import WEIGHTS_FILE, Trained
 
 pytestmark = pytest.mark.seconds(20)
 
@@ -130,14 +130,14 @@ def test_killed_and_stopped_processes_go_on_bit_for_bit(tmp_path: Path) -> None:
         [sys.executable, "-c", KILLS, room, tmp_path, json.dumps(plan)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    unbroken = (tmp_path / "0" / WEIGHTS).read_bytes()
+    unbroken = (tmp_path / "0" / WEIGHTS_FILE).read_bytes()
     for number, (how, status, last) in enumerate(json.loads(done.stdout)):
         assert {"none": status == 0, "kill": status == 9, "term": status == 30 << 8, "time": status in (0, 9)}[how], (
             plan[number],
             status,
         )
         assert last == 0
-        assert (tmp_path / str(number) / WEIGHTS).read_bytes() == unbroken, plan[number]
+        assert (tmp_path / str(number) / WEIGHTS_FILE).read_bytes() == unbroken, plan[number]
 
 
 def test_two_seeds_differ(go: Go, tmp_path: Path) -> None:
@@ -157,12 +157,12 @@ def test_every_recipe_goes_on_bit_for_bit(go: Go, tmp_path: Path, optimizer: str
 def test_a_finished_folder_is_not_trained_again(go: Go, tmp_path: Path) -> None:
     first = go(tmp_path)
     assert same(go(tmp_path, progress=kill_at(1)), first)
-    assert not checkpoints.listed(tmp_path)
+    assert not checkpoints.checkpoint_files(tmp_path)
 
 
 def test_a_damaged_result_is_trained_again(go: Go, tmp_path: Path) -> None:
     first = go(tmp_path)
-    flip(tmp_path / WEIGHTS)
+    flip(tmp_path / WEIGHTS_FILE)
     with pytest.warns(RuntimeWarning, match="SHA-256"):
         assert same(go(tmp_path), first)
 
@@ -178,11 +178,11 @@ def test_a_damaged_checkpoint_is_skipped(go: Go, tmp_path: Path) -> None:
     folder = tmp_path / "broken"
     with pytest.raises(Killed):
         go(folder, checkpoint_steps=2, progress=kill_at(7))
-    new, old = checkpoints.listed(folder)
+    new, old = checkpoints.checkpoint_files(folder)
     assert [int(path.name[5:13]) for path in (new, old)] == [6, 4]
     flip(new)
     with pytest.warns(RuntimeWarning, match="step-00000006.*damaged"):
-        tensors_and_facts = checkpoints.newest(folder)
+        tensors_and_facts = checkpoints.newest_checkpoint(folder)
     assert tensors_and_facts is not None
     assert tensors_and_facts[1]["step"] == 4
     with pytest.warns(RuntimeWarning, match="damaged"):
@@ -194,7 +194,7 @@ def test_with_all_checkpoints_damaged_it_starts_again(go: Go, tmp_path: Path) ->
     folder = tmp_path / "broken"
     with pytest.raises(Killed):
         go(folder, checkpoint_steps=2, progress=kill_at(7))
-    for path in checkpoints.listed(folder):
+    for path in checkpoints.checkpoint_files(folder):
         flip(path)
     with pytest.warns(RuntimeWarning, match="damaged"):
         assert same(go(folder), unbroken)
@@ -204,7 +204,7 @@ def test_a_half_written_file_is_no_checkpoint(go: Go, tmp_path: Path) -> None:
     with pytest.raises(Killed):
         go(tmp_path, checkpoint_steps=2, progress=kill_at(5))
     (tmp_path / ".step-00000009-0123456789abcdef.safetensors.77.tmp").write_bytes(b"half")
-    found = checkpoints.newest(tmp_path)
+    found = checkpoints.newest_checkpoint(tmp_path)
     assert found is not None
     assert found[1]["step"] == 4
     go(tmp_path)
@@ -292,11 +292,11 @@ def test_a_checkpoint_may_be_written_beside_the_training(tmp_path: Path, monkeyp
     monkeypatch.setattr(checkpoints, "write_whole", slow)
     writer = checkpoints.Checkpoints(tmp_path, "", seconds=0.0, in_background=True)
     writer.save(state)
-    assert checkpoints.newest(tmp_path) is None
+    assert checkpoints.newest_checkpoint(tmp_path) is None
     assert not writer.due(state, epoch_ended=True)
     go_on.set()
     writer.settle()
-    found = checkpoints.newest(tmp_path)
+    found = checkpoints.newest_checkpoint(tmp_path)
     assert found is not None
     assert found[1]["step"] == 7
 

@@ -20,13 +20,13 @@ from deepenough.errors import DeepenoughError
 from deepenough.nets import macs
 from deepenough.nets.build import build
 from deepenough.training import perform as performing
-from deepenough.training.callbacks import Moment, stale
-from deepenough.training.checkpoint import newest
+from deepenough.training.callbacks import Moment, epochs_without_gain
+from deepenough.training.checkpoint import newest_checkpoint
 from deepenough.training.curve import HELD_OUT
-from deepenough.training.gradient_statistics import IMAGES
+from deepenough.training.gradient_statistics import STATISTICS_IMAGES
 from deepenough.training.interrupt import Interrupted
 from deepenough.training.loss import Objective
-from deepenough.training.lr_range_test import STEPS, choose, range_test
+from deepenough.training.lr_range_test import STEPS, choose_lr, range_test
 from deepenough.training.metrics import Scores
 from deepenough.training.process_group import ALONE
 from deepenough.training.recipe import Recipe
@@ -54,7 +54,7 @@ def test_the_account_adds_up(images: Any, network: Any, tmp_path: Path) -> None:
     trained = go(network, images, PLAIN, tmp_path / "given")
     forward = macs(network)
     assert (trained.steps, trained.epochs, trained.ended) == (12, 3, "finished")
-    assert trained.overhead_macs == forward * 3 * (32 + 3 * IMAGES)
+    assert trained.overhead_macs == forward * 3 * (32 + 3 * STATISTICS_IMAGES)
     assert trained.macs == 3 * forward * 3 * 64 + trained.overhead_macs
     assert [epoch.epoch for epoch in trained.curve] == [1, 2, 3]
     assert trained.seconds >= sum(epoch.seconds for epoch in trained.curve) > 0
@@ -125,7 +125,7 @@ def test_early_stopping_ends_after_its_patience(images: Any, network: Any, tmp_p
     expected = next((n for n in range(1, 9) if n - 1 - tops[:n].index(max(tops[:n])) >= 2), 9)
     assert trained.epochs == expected
     assert trained.ended == ("early" if expected < 9 else "finished")
-    assert stale(whole.curve[:1]) == 0
+    assert epochs_without_gain(whole.curve[:1]) == 0
 
 
 def test_progress_counts_every_step(images: Any, network: Any, tmp_path: Path) -> None:
@@ -150,9 +150,9 @@ def test_the_range_test_is_a_function_of_its_seed(images: Any, network: Any, tmp
 
 def test_the_range_test_picks_below_the_smallest_loss() -> None:
     lrs = [0.001, 0.01, 0.1, 1.0]
-    assert choose(lrs, [2.3, 2.0, 1.5, math.inf], back=4.0) == pytest.approx(0.025)
-    assert choose(lrs, [2.3, 9.0, math.inf, math.inf], back=4.0) == 0.001
-    assert choose(lrs[:1], [math.inf], back=4.0) == 0.001
+    assert choose_lr(lrs, [2.3, 2.0, 1.5, math.inf], back=4.0) == pytest.approx(0.025)
+    assert choose_lr(lrs, [2.3, 9.0, math.inf, math.inf], back=4.0) == 0.001
+    assert choose_lr(lrs[:1], [math.inf], back=4.0) == 0.001
 
 
 def test_a_range_test_without_memory_comes_down_and_the_training_with_it(
@@ -175,7 +175,7 @@ def test_a_range_test_without_memory_comes_down_and_the_training_with_it(
     most = 4
     with pytest.raises(KeyboardInterrupt):
         go(network, images, recipe, tmp_path / "found", progress=kill)
-    saved = newest(tmp_path / "found")
+    saved = newest_checkpoint(tmp_path / "found")
     assert saved is not None
     assert (saved[1]["step"], saved[1]["micro_batch"], saved[1]["lr"]) == (0, 4, expected.lr)
     found = go(network, images, recipe, tmp_path / "found")
@@ -244,7 +244,7 @@ def test_a_loss_that_nothing_forgives_ends_a_training(
 
 def test_weights_that_are_no_numbers_are_never_forgiven(network: Any) -> None:
     spec = TrainingSpec(network, replace(PLAIN, precision="float16"), np.arange(4), np.arange(4), seed=0)
-    state, _ = performing.fresh(spec, Objective(), torch.device("cpu"), ALONE)
+    state, _ = performing.new_state(spec, Objective(), torch.device("cpu"), ALONE)
     state.tally += math.nan
     assert state.finite()
     last = torch.amp.GradScaler("cpu", init_scale=1.0)  # it can't scale down any more

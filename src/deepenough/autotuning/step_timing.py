@@ -18,18 +18,18 @@ from deepenough.data.images import Images
 from deepenough.data.split import Index
 from deepenough.errors import DeepenoughError, first_line
 from deepenough.training.callbacks import CallbackList, Interrupt
-from deepenough.training.cuda_graphs import EAGER
+from deepenough.training.cuda_graphs import EAGER_BATCHES
 from deepenough.training.device import choose_device
 from deepenough.training.feed import steps_per_epoch
 from deepenough.training.interrupt import Interrupted
-from deepenough.training.out_of_memory import out_of_memory, remembered
-from deepenough.training.perform import prepare
-from deepenough.training.precision import settings
+from deepenough.training.out_of_memory import out_of_memory, reporting_out_of_memory
+from deepenough.training.perform import prepare_training
+from deepenough.training.precision import matmul_precision
 from deepenough.training.process_group import ALONE, ProcessGroup
-from deepenough.training.rng import own_draws, own_threads
+from deepenough.training.rng import forked_rng, using_threads
 from deepenough.training.spec import TrainingSpec
 from deepenough.training.state import NotFiniteError
-from deepenough.training.step import recording
+from deepenough.training.step import uses_cuda_graphs
 
 WARM_UP, MEASURED = 1, 3  # steps
 BATCH_SIZES = 2  # batches of an epoch differ by an image, and a compiler starts anew for each size
@@ -122,7 +122,7 @@ def time_steps(trial: StepTrial, configuration: StepConfiguration, limit: float 
     an OutOfMemoryInGroupError.
     """
     trial = replace(trial, spec=_timed_spec(trial.spec, configuration))
-    for recorded in dict.fromkeys((recording(choose_device(trial.spec.recipe.device), trial.group), False)):
+    for recorded in dict.fromkeys((uses_cuda_graphs(choose_device(trial.spec.recipe.device), trial.group), False)):
         try:
             return _time(trial, configuration, limit, recorded)
         except (MemoryError, RuntimeError) as error:
@@ -149,7 +149,7 @@ def _time(trial: StepTrial, configuration: StepConfiguration, limit: float, reco
     """Time steps that are recorded as CUDA graphs, or not."""
     spec, recipe = trial.spec, trial.spec.recipe
     device = choose_device(recipe.device)
-    warm, index, batch = EAGER + 1 if recorded else WARM_UP, spec.train, recipe.batch
+    warm, index, batch = EAGER_BATCHES + 1 if recorded else WARM_UP, spec.train, recipe.batch
     if configuration.compiled:
         index, batch = _both_sizes(index, batch)
         warm, limit = BATCH_SIZES * warm, math.inf
@@ -159,13 +159,13 @@ def _time(trial: StepTrial, configuration: StepConfiguration, limit: float, reco
     timer = StepTimer(warm, least=int(recorded), limit=limit, wait=wait)
     spec = replace(spec, recipe=replace(recipe, batch=batch), train=index)
     threads = configuration.threads or torch.get_num_threads()
-    with own_draws(device), own_threads(threads), settings(recipe.precision):
-        state, loop = prepare(spec, trial.images, device, trial.group)
+    with forked_rng(device), using_threads(threads), matmul_precision(recipe.precision):
+        state, loop = prepare_training(spec, trial.images, device, trial.group)
         loop.callbacks, loop.look = CallbackList([Interrupt(lambda: timer.over() or trial.stop())]), 1
         if not recorded:
-            loop.step.recorder = None
+            loop.step.cuda_graphs = None
         timer.began = time.perf_counter()
-        with remembered(state, loop.feed, trial.note_limit), suppress(Interrupted, NotFiniteError):
+        with reporting_out_of_memory(state, loop.feed, trial.note_limit), suppress(Interrupted, NotFiniteError):
             while True:
                 state.step = 0
                 loop.train_epoch(state)

@@ -24,7 +24,7 @@ from deepenough.nets.layers import Weighted
 from deepenough.nets.shapes import visits
 from deepenough.training.device import choose_device
 from deepenough.training.interrupt import Interrupted
-from deepenough.training.memory import available
+from deepenough.training.memory import available_memory
 
 TUNABLE = frozenset({"precision", "memory_format", "compiled", "micro_batch", "threads"})
 
@@ -109,7 +109,7 @@ def _base(trial: StepTrial, splits: bool, least: int) -> StepConfiguration:
     recipe = trial.spec.recipe
     base = StepConfiguration.of(recipe)
     if splits and choose_device(recipe.device).type == "cpu":
-        some = fitting_micro_batch(trial.spec.network, recipe.batch, available())
+        some = fitting_micro_batch(trial.spec.network, recipe.batch, available_memory())
         base = replace(base, micro_batch=min(filter(None, (some and max(some, least), base.micro_batch)), default=0))
     base = _time(trial, base)
     while base.seconds == math.inf:

@@ -19,7 +19,7 @@ from deepenough.data.cache import cache_folder
 from deepenough.files import write_whole
 from deepenough.training.device import choose_device
 from deepenough.training.process_group import ALONE
-from deepenough.training.step import recording
+from deepenough.training.step import uses_cuda_graphs
 
 
 class TuningCache:
@@ -30,7 +30,7 @@ class TuningCache:
         own = replace(recipe, epochs=1, lr=None)  # neither changes what a step costs
         words = [repr(trial.spec.network), own.to_json(), machine(device)]
         words += [type(trial.images.pixels).__name__]  # streamed ones come late
-        words += ["recorded"] if recording(device, ALONE) else []
+        words += ["recorded"] if uses_cuda_graphs(device, ALONE) else []
         name: str = hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:32]
         self.path = cache_folder(folder).with_name("measured") / f"{name}.json"
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from deepenough.errors import unknown
-from deepenough.schema import Section, check, option
+from deepenough.schema import Section, check_options, option
 
 
 def _switch(default: float | bool, text: str, **more: Any) -> Any:
@@ -50,7 +50,7 @@ class Augment:
     )
 
     def __post_init__(self) -> None:
-        check(self)
+        check_options(self)
 
     @classmethod
     def named(cls, name: str, mirror: bool) -> Augment:

@@ -14,7 +14,7 @@ from deepenough.experiment.options import Options
 from deepenough.preprocessing import Preprocessing
 from deepenough.training.callbacks import Interrupt
 from deepenough.training.interrupt import Stop
-from deepenough.training.memory import hand_back
+from deepenough.training.memory import release_freed_memory
 from deepenough.training.perform import Assignment, perform
 from deepenough.training.process_group import ProcessGroup
 
@@ -72,7 +72,7 @@ def follow(
 ) -> Any:
     """Do what the leader orders until it orders something else than work: that is the answer."""
     while True:
-        hand_back()  # what the last work took: the leader looks at what there is before the next
+        release_freed_memory()  # what the last work took: the leader looks at what there is before the next
         match group.broadcast_task(None):
             case SharedImages() as shared:
                 images = shared.read(source())

@@ -34,22 +34,22 @@ from deepenough.training.executor import Expected
 from deepenough.training.interrupt import Interrupted
 from deepenough.training.out_of_memory import OutOfMemoryInGroupError
 from deepenough.training.process_group import ALONE, LostError, ProcessGroup
-from deepenough.training.result import PAUSED, Trained, recall
+from deepenough.training.result import PAUSED_FOLDER, Trained, recall
 from deepenough.training.spec import TrainingSpec
 from deepenough.training.train import train
 
 LOCAL = "local"
 """The address that stands for a Ray started here."""
 
-ANSWER = 10.0  # seconds within which a cluster has to answer
+CONNECT_TIMEOUT = 10.0  # seconds within which a cluster has to answer
 TOKENS = "ray._private.authentication.authentication_token_setup"  # the logger that speaks of them on every start
-LOOK = 0.5  # seconds between looks at the user's wish to stop
+RAY_POLL = 0.5  # seconds between looks at the user's wish to stop
 TRIES = 3  # how often a training is begun anew whose worker was lost
 
 
 @dataclass(frozen=True)
-class SideBySide:
-    """The wish for candidates side by side: on the Ray at `address`, each trained by `processes` together."""
+class RayCluster:
+    """The Ray cluster at `address` that trains candidates side by side, each by `processes` together."""
 
     address: str
     processes: int = 1
@@ -75,7 +75,7 @@ class RayExecutor:
     _images: Any = None
     _running: dict[str, Running] = field(default_factory=dict)  # in the order in which they were begun
     _expected: Expected = field(default_factory=dict)  # may be wanted next, not begun yet
-    _halves: dict[Network, int] = field(default_factory=dict)  # images at once, where workers ran out of memory
+    _batch_limits: dict[Network, int] = field(default_factory=dict)  # images at once, where workers ran out of memory
     _taken: float = 0.0  # GPUs that others had before, among them whoever started this search
     _answered: bool = False
 
@@ -118,7 +118,7 @@ class RayExecutor:
                 working.append(key)
         return working
 
-    def _make_way(self, spec: TrainingSpec, key: str) -> None:
+    def _make_room(self, spec: TrainingSpec, key: str) -> None:
         """Leave room for a training that is wanted now and does not run yet: it never waits for those that run ahead.
 
         Where it was not announced, the search goes another way, and nothing more is begun of what was.
@@ -143,8 +143,8 @@ class RayExecutor:
                 )
                 options |= {"scheduling_strategy": inside, "retry_exceptions": [LostError], "max_calls": 1}
             task = self.ray.remote(num_returns="streaming", **options)(epochs_of)
-            if spec.network in self._halves:
-                spec = replace(spec, recipe=replace(spec.recipe, micro_batch=self._halves[spec.network]))
+            if spec.network in self._batch_limits:
+                spec = replace(spec, recipe=replace(spec.recipe, micro_batch=self._batch_limits[spec.network]))
             # In a list Ray hands on the reference itself, for the worker to give to its helpers.
             self._running[key] = Running(spec.network, task.remote(spec, [self._images], self.workers), place)
 
@@ -159,14 +159,14 @@ class RayExecutor:
         fingerprint, accompanying = self._key(spec), CallbackList(callbacks)
         trained = recall(folder, spec, fingerprint, pauses=accompanying.may_pause)
         if trained is None and fingerprint not in self._running:
-            self._make_way(spec, fingerprint)
+            self._make_room(spec, fingerprint)
         try:
             while trained is None:
                 self._begin(spec)
                 try:
                     trained = self._follow(spec, fingerprint, folder, accompanying)
                 except OutOfMemoryInGroupError as short:
-                    self._halves[spec.network] = short.half
+                    self._batch_limits[spec.network] = short.half
                 finally:
                     self._end(fingerprint)
         finally:
@@ -189,7 +189,7 @@ class RayExecutor:
                 trained = replace(trained, ended=Ending(action.value))
                 callbacks.on_train_end(moment, trained.ended)
                 if trained.ended.is_kept:
-                    trained.save(folder / PAUSED, fingerprint)
+                    trained.save(folder / PAUSED_FOLDER, fingerprint)
                 return trained
         over = is_over(callbacks)
         if over and (trained or self._answered):
@@ -200,8 +200,8 @@ class RayExecutor:
     def _arriving(self, stream: Any, callbacks: CallbackList) -> Iterator[Trained]:
         """A training's state after each epoch, as they come, until the deadline; meanwhile others are begun."""
         while True:
-            ready, _ = self.ray.wait([stream], timeout=LOOK, fetch_local=False)
-            if stops(callbacks):
+            ready, _ = self.ray.wait([stream], timeout=RAY_POLL, fetch_local=False)
+            if wants_stop(callbacks):
                 raise Interrupted("stopped")
             if ready:
                 try:
@@ -209,7 +209,7 @@ class RayExecutor:
                 except StopIteration:
                     return
                 except self.ray.exceptions.RayError as error:
-                    raise plainly(error) from None
+                    raise worker_error(error) from None
             elif is_over(callbacks):
                 return
             self._refill()
@@ -241,7 +241,7 @@ def is_over(callbacks: CallbackList) -> bool:
     return any(isinstance(each, Deadline) and each.is_over for each in callbacks.callbacks)
 
 
-def stops(callbacks: CallbackList) -> bool:
+def wants_stop(callbacks: CallbackList) -> bool:
     """True if the user wants to stop, which is asked while there is no step to ask after."""
     return any(isinstance(each, Interrupt) and each.stop() for each in callbacks.callbacks)
 
@@ -262,7 +262,7 @@ def untrained(spec: TrainingSpec, images: Images) -> Trained:
     )
 
 
-def plainly(error: BaseException) -> DeepenoughError:
+def worker_error(error: BaseException) -> DeepenoughError:
     """The error of a worker in one line: our own words as they are, other errors by name."""
     while isinstance(cause := getattr(error, "cause", None), Exception):  # a helper's error comes through two tasks
         error = cause
@@ -288,7 +288,7 @@ def epochs_of(spec: TrainingSpec, held: list[Any], workers: RayWorkers) -> Itera
 
     images: Images = ray.get(held[0])
     spec = replace(spec, recipe=replace(spec.recipe, device=workers.device))
-    with tempfile.TemporaryDirectory() as temporary, workers.together(held) as group:
+    with tempfile.TemporaryDirectory() as temporary, workers.join(held) as group:
         folder = Path(temporary) / "training"
         done = 0
         while True:
@@ -297,10 +297,10 @@ def epochs_of(spec: TrainingSpec, held: list[Any], workers: RayWorkers) -> Itera
             if trained.ended.is_final:
                 return
             done = trained.epochs
-            shutil.rmtree(folder / PAUSED)
+            shutil.rmtree(folder / PAUSED_FOLDER)
 
 
-def check_there(address: str) -> None:
+def check_address(address: str) -> None:
     """Raise the error for an address where nothing answers, which Ray would wait for minutes."""
     if address.startswith("ray://"):
         raise DeepenoughError(
@@ -311,7 +311,7 @@ def check_there(address: str) -> None:
     if not host:  # "local", or "auto": Ray knows at once
         return
     try:
-        socket.create_connection((host, int(port)), timeout=ANSWER).close()
+        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT).close()
     except (OSError, ValueError) as error:
         raise DeepenoughError(
             f"--ray {address}: nothing answers there ({error}); give `auto` on one of the cluster's machines, the "
@@ -325,15 +325,15 @@ def is_news(record: logging.LogRecord) -> bool:
 
 
 @contextmanager
-def ray_executor(wish: SideBySide, images: Images, threads: int, device: str) -> Iterator[RayExecutor]:
+def ray_executor(cluster: RayCluster, images: Images, threads: int, device: str) -> Iterator[RayExecutor]:
     """A connection to the Ray that is wished for, or to one that is started here for as long as it lasts."""
-    address = wish.address
+    address = cluster.address
     if find_spec("ray") is None:
         raise DeepenoughError("--ray needs Ray: pip install 'deepenough[cluster]'")
     import ray
 
     logging.getLogger(TOKENS).addFilter(is_news)
-    check_there(address)
+    check_address(address)
     if address == LOCAL:
         # Workers of Ray's yield to all else that the machine does. Beside one busy program, importing torch took them
         # 26 s instead of 3; a training without Ray does not yield either.
@@ -348,7 +348,7 @@ def ray_executor(wish: SideBySide, images: Images, threads: int, device: str) ->
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise DeepenoughError(f"--ray {address}: {first_line(error)}") from None
     try:
-        workers = RayWorkers(threads, choose_device(device).type, wish.processes)
+        workers = RayWorkers(threads, choose_device(device).type, cluster.processes)
         if device == "auto" and not workers.gpus and ray.cluster_resources().get("GPU"):  # type: ignore[no-untyped-call]
             raise DeepenoughError(
                 "--ray: the cluster has GPUs and this machine, where steps are measured, has none. Start where there "

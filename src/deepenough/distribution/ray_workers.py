@@ -35,7 +35,7 @@ class RayWorkers:
         return {"CPU": self.threads} | ({"GPU": self.gpus} if self.gpus else {})
 
     @contextmanager
-    def together(self, held: list[Any]) -> Iterator[ProcessGroup]:
+    def join(self, held: list[Any]) -> Iterator[ProcessGroup]:
         """This worker of Ray's as the first of the workers. The others are tasks of its own, which end with it.
 
         `held` is Ray's reference to the images.
@@ -48,26 +48,26 @@ class RayWorkers:
 
         here = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
         meeting = {"MASTER_ADDR": here, "MASTER_PORT": str(free_port())}
-        helper = ray.remote(num_cpus=self.threads, num_gpus=self.gpus, max_retries=0, max_calls=1)(help_along)
+        helper = ray.remote(num_cpus=self.threads, num_gpus=self.gpus, max_retries=0, max_calls=1)(follow_first_worker)
         helpers = [helper.remote(self, held, rank, meeting) for rank in range(1, self.processes)]
-        enter(self, 0, meeting)
+        set_torchrun_environment(self, 0, meeting)
         with join_group(torch.device(self.device)) as group:
             yield group
             group.broadcast_task(None)
         ray.get(helpers)
 
 
-def help_along(workers: RayWorkers, held: list[Any], rank: int, meeting: dict[str, str]) -> None:
+def follow_first_worker(workers: RayWorkers, held: list[Any], rank: int, meeting: dict[str, str]) -> None:
     """Train what the first process trains, until it has nothing more to do."""
     import ray
 
     torch.set_num_threads(workers.threads)
-    enter(workers, rank, meeting)
+    set_torchrun_environment(workers, rank, meeting)
     with join_group(torch.device(workers.device)) as group:
         follow(group, lambda: False, ray.get(held[0]))
 
 
-def enter(workers: RayWorkers, rank: int, meeting: dict[str, str]) -> None:
+def set_torchrun_environment(workers: RayWorkers, rank: int, meeting: dict[str, str]) -> None:
     """Say to torch who this process is, as torchrun does. Ray shows each process its own GPUs alone."""
     os.environ.update(meeting, RANK=str(rank), LOCAL_RANK="0", WORLD_SIZE=str(workers.processes))
 

@@ -23,15 +23,15 @@ def synchronize(model: nn.Module, group: ProcessGroup) -> BatchPosition:
     position = BatchPosition()
     for part in model.modules():
         if isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d)):
-            part.__class__ = _WideBatchNorm
+            part.__class__ = _SynchronizedBatchNorm
             part.group = group  # type: ignore[assignment]
         elif isinstance(part, nn.Dropout):
-            part.__class__ = _WideDropout
+            part.__class__ = _SynchronizedDropout
             part.position = position  # type: ignore[assignment]
     return position
 
 
-class _WideDropout(nn.Dropout):
+class _SynchronizedDropout(nn.Dropout):
     """Draws the mask of the whole batch, as one process would, and uses its rows."""
 
     position: BatchPosition
@@ -47,7 +47,7 @@ class _WideDropout(nn.Dropout):
         return x * mask.bernoulli_(kept).div_(kept)[position.first : position.last]
 
 
-class _WideBatchNorm(nn.BatchNorm2d):
+class _SynchronizedBatchNorm(nn.BatchNorm2d):
     """Normalises with mean and variance over the images of all processes."""
 
     group: ProcessGroup

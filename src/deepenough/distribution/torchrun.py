@@ -25,7 +25,7 @@ from torch import nn
 from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
-from deepenough.distribution.socket_all_gather import SocketAllGather, wired
+from deepenough.distribution.socket_all_gather import SocketAllGather, socket_all_gather
 from deepenough.distribution.synchronized_layers import synchronize
 from deepenough.errors import DeepenoughError
 from deepenough.exit import foreign_call
@@ -33,12 +33,12 @@ from deepenough.machine import cores
 from deepenough.training.executor import LocalExecutor
 from deepenough.training.process_group import BatchPosition, EndedError, LostError, ProcessGroup, shard
 
-PATIENCE = 30.0  # seconds without a sign of life after which a process is taken for dead
-BEAT = 2.0  # seconds between a process' signs of life
-TOGETHER = 300.0  # seconds within which all processes have to be there
-BUCKET = 32 * 2**20  # bytes that are sent at once
-LOOK = 0.02  # seconds between looks for another process
-ALIVE, ENDED, SHORT = "alive", "ended", "short of memory"
+SILENCE_TIMEOUT = 30.0  # seconds without a sign of life after which a process is taken for dead
+HEARTBEAT_SECONDS = 2.0  # seconds between a process' signs of life
+JOIN_TIMEOUT = 300.0  # seconds within which all processes have to be there
+BUCKET_BYTES = 32 * 2**20  # bytes that are sent at once
+STORE_POLL = 0.02  # seconds between looks for another process
+HEARTBEAT_KEY, ENDED, OUT_OF_MEMORY_KEY = "alive", "ended", "short of memory"
 
 
 def launched() -> bool:
@@ -67,29 +67,29 @@ def share_of_threads(threads: int) -> int:
     return max(cores() // beside, 1)
 
 
-class Asker:
-    """Asks for the main thread what may never be answered: a store behind a cut wire."""
+class CallWithTimeout:
+    """Makes calls that may never return, as to a store behind a cut wire, in a thread of its own."""
 
     def __init__(self) -> None:
-        self._asked: queue.SimpleQueue[tuple[Callable[..., Any], tuple[Any, ...]]] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[tuple[Callable[..., Any], tuple[Any, ...]]] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[tuple[Any, Exception | None]] = queue.SimpleQueue()
-        threading.Thread(target=self._ask, daemon=True).start()
+        threading.Thread(target=self._work, daemon=True).start()
 
     def __call__(self, call: Callable[..., Any], *given: Any) -> Any:
         """Return what `call` gives, or raise what it raises; LostError where it takes longer than a process may be
         silent."""
-        self._asked.put((call, given))
+        self._calls.put((call, given))
         try:
-            answer, error = self._answers.get(timeout=PATIENCE)
+            answer, error = self._answers.get(timeout=SILENCE_TIMEOUT)
         except queue.Empty:
-            raise LostError(f"no answer for {PATIENCE:.0f} s") from None
+            raise LostError(f"no answer for {SILENCE_TIMEOUT:.0f} s") from None
         if error:
             raise error
         return answer
 
-    def _ask(self) -> None:
+    def _work(self) -> None:
         while True:
-            call, given = self._asked.get()
+            call, given = self._calls.get()
             try:
                 with foreign_call():
                     answer = call(*given)
@@ -105,29 +105,29 @@ class TorchrunGroup(ProcessGroup):
 
     def __init__(self, rank: int, size: int, store: Any, device: torch.device) -> None:
         self.rank, self.size, self.store, self.device = rank, size, store, device
-        self.wires: SocketAllGather | None = None
-        self.short = threading.Event()  # another process has told that it is out of memory
-        self._when_short: Callable[[], None] = lambda: None
-        self._ask = Asker()
-        self._orders = 0
+        self.sockets: SocketAllGather | None = None
+        self.out_of_memory = threading.Event()  # another process has told that it is out of memory
+        self._on_out_of_memory: Callable[[], None] = lambda: None
+        self._call = CallWithTimeout()
+        self._meetings = 0
 
     def report_out_of_memory(self) -> None:
-        self._run(self.store.set, SHORT, str(self.rank))
+        self._run(self.store.set, OUT_OF_MEMORY_KEY, str(self.rank))
 
     def on_out_of_memory(self, what: Callable[[], None]) -> None:
-        self._when_short = what
-        if self.short.is_set():  # it was heard before anything could be done about it
+        self._on_out_of_memory = what
+        if self.out_of_memory.is_set():  # it was heard before anything could be done about it
             what()
 
-    def hear(self, short: bool) -> None:
+    def note_out_of_memory(self, short: bool) -> None:
         """Take note that some process is out of memory, as the heartbeat's thread finds it."""
-        if short and not self.short.is_set():
-            self.short.set()
+        if short and not self.out_of_memory.is_set():
+            self.out_of_memory.set()
             with suppress(OSError):  # the main thread will try it, too
-                self._when_short()
+                self._on_out_of_memory()
 
     def another_ran_out_of_memory(self) -> bool:
-        return self.short.wait(2 * BEAT)
+        return self.out_of_memory.wait(2 * HEARTBEAT_SECONDS)
 
     def all_reduce(self, tensors: Sequence[torch.Tensor]) -> None:
         for bucket in _buckets(tensors):
@@ -153,8 +153,8 @@ class TorchrunGroup(ProcessGroup):
         return said
 
     def all_gather(self, tensor: torch.Tensor) -> torch.Tensor:
-        if self.wires and self.wires.carries(tensor):
-            return self._run(self.wires.all_gather, tensor)  # type: ignore[no-any-return]
+        if self.sockets and self.sockets.carries(tensor):
+            return self._run(self.sockets.all_gather, tensor)  # type: ignore[no-any-return]
         found = [torch.empty_like(tensor) for _ in range(self.size)]
         self._run(dist.all_gather, found, tensor)
         return torch.stack(found)
@@ -173,28 +173,28 @@ class TorchrunGroup(ProcessGroup):
         return synchronize(model, self)
 
     def broadcast_task(self, what: Any) -> Any:
-        self._orders += 1
-        self._met("order", [0])
+        self._meetings += 1
+        self._meet("order", [0])
         return self.broadcast_object(what)
 
     def barrier(self) -> None:
-        self._orders += 1
-        self._met("meeting", range(self.size))
+        self._meetings += 1
+        self._meet("meeting", range(self.size))
 
-    def _met(self, what: str, whom: Iterable[int]) -> None:
+    def _meet(self, what: str, ranks: Iterable[int]) -> None:
         """Say that this process is there, and wait for others as long as they show that they are alive."""
-        self._run(self._ask, self.store.set, f"{what}/{self._orders}/{self.rank}", "here")
-        for rank in whom:
+        self._run(self._call, self.store.set, f"{what}/{self._meetings}/{self.rank}", "here")
+        for rank in ranks:
             last, since = b"", time.monotonic()
-            while not self._run(self._ask, self.store.check, [f"{what}/{self._orders}/{rank}"]):
-                seen = self._run(self._ask, self.store.get, f"{ALIVE}/{rank}")
+            while not self._run(self._call, self.store.check, [f"{what}/{self._meetings}/{rank}"]):
+                seen = self._run(self._call, self.store.get, f"{HEARTBEAT_KEY}/{rank}")
                 if seen != last:
                     last, since = seen, time.monotonic()
                 if seen == ENDED.encode():
                     raise EndedError(f"process {rank} has ended")
-                if time.monotonic() - since > PATIENCE:
-                    raise LostError(f"process {rank} gave no sign of life for {PATIENCE:.0f} s")
-                time.sleep(LOOK)
+                if time.monotonic() - since > SILENCE_TIMEOUT:
+                    raise LostError(f"process {rank} gave no sign of life for {SILENCE_TIMEOUT:.0f} s")
+                time.sleep(STORE_POLL)
 
     def _run(self, call: Any, *given: Any, **named: Any) -> Any:
         try:
@@ -223,9 +223,10 @@ def join_group(device: torch.device) -> Iterator[TorchrunGroup]:
             )
         torch.cuda.set_device(place)
     try:
-        shared, rank, size = next(iter(rendezvous("env://", timeout=timedelta(seconds=TOGETHER))))
+        shared, rank, size = next(iter(rendezvous("env://", timeout=timedelta(seconds=JOIN_TIMEOUT))))
         store = PrefixStore(store_prefix(shared, rank, size), shared)
-        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timedelta(seconds=PATIENCE))
+        silence = timedelta(seconds=SILENCE_TIMEOUT)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=silence)
     except (RuntimeError, ValueError) as error:
         raise DeepenoughError(f"the processes did not come together: {error}") from None
     group, over = TorchrunGroup(rank, size, store, device), threading.Event()
@@ -234,26 +235,26 @@ def join_group(device: torch.device) -> Iterator[TorchrunGroup]:
         with suppress(RuntimeError):  # the store is gone, and the group with it: what comes next says so
             for number in itertools.count():
                 with foreign_call():
-                    store.set(f"{ALIVE}/{rank}", str(number))
-                    short = store.check([SHORT])  # asked here, since a cut wire never answers
-                group.hear(short)
-                if over.wait(BEAT):
+                    store.set(f"{HEARTBEAT_KEY}/{rank}", str(number))
+                    short = store.check([OUT_OF_MEMORY_KEY])  # asked here, since a cut wire never answers
+                group.note_out_of_memory(short)
+                if over.wait(HEARTBEAT_SECONDS):
                     with foreign_call():
-                        store.set(f"{ALIVE}/{rank}", ENDED)
+                        store.set(f"{HEARTBEAT_KEY}/{rank}", ENDED)
                     return
 
-    store.set(f"{ALIVE}/{rank}", "begun")
+    store.set(f"{HEARTBEAT_KEY}/{rank}", "begun")
     beating = threading.Thread(target=beat, daemon=True)
     beating.start()
     try:
-        with wired(group, PATIENCE) as group.wires:
+        with socket_all_gather(group, SILENCE_TIMEOUT) as group.sockets:
             yield group
         dist.destroy_process_group()
         over.set()
-        beating.join(PATIENCE)
+        beating.join(SILENCE_TIMEOUT)
     finally:
         over.set()
-        beating.join(BEAT)  # one that is still in the store then keeps Python from finalizing, and no longer
+        beating.join(HEARTBEAT_SECONDS)  # one that is still in the store then only keeps Python from finalizing
 
 
 def store_prefix(store: Any, rank: int, size: int) -> str:
@@ -262,7 +263,7 @@ def store_prefix(store: Any, rank: int, size: int) -> str:
     torchrun's store outlives its workers, with all that they wrote there. So each process signs with a word of its own,
     process 0 calls the roll, and goes when everyone has answered this very roll.
     """
-    word, until = secrets.token_hex(8), time.monotonic() + TOGETHER
+    word, until = secrets.token_hex(8), time.monotonic() + JOIN_TIMEOUT
 
     def read(key: str) -> str:
         return str(store.get(key).decode()) if store.check([key]) else ""
@@ -281,8 +282,8 @@ def store_prefix(store: Any, rank: int, size: int) -> str:
                 store.set(f"answer/{rank}", roll)
                 if read("go") == roll:
                     return roll
-        time.sleep(LOOK)
-    raise DeepenoughError(f"process {rank} of {size}: the others did not come within {TOGETHER:.0f} s")
+        time.sleep(STORE_POLL)
+    raise DeepenoughError(f"process {rank} of {size}: the others did not come within {JOIN_TIMEOUT:.0f} s")
 
 
 def _buckets(tensors: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
@@ -291,7 +292,7 @@ def _buckets(tensors: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
     size = 0
     for tensor in tensors:
         bytes_ = tensor.numel() * tensor.element_size()
-        if bucket and (size + bytes_ > BUCKET or tensor.dtype != bucket[0].dtype):
+        if bucket and (size + bytes_ > BUCKET_BYTES or tensor.dtype != bucket[0].dtype):
             yield bucket
             bucket, size = [], 0
         bucket.append(tensor)

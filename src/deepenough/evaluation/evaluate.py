@@ -21,7 +21,7 @@ from deepenough.preprocessing import Preprocessing
 from deepenough.progress import Reporter
 from deepenough.record import FILE, Metrics
 from deepenough.record import load as load_record
-from deepenough.training.evaluate import evaluate as predictions
+from deepenough.training.evaluate import predict_probabilities as predictions
 
 SPLITS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 _BLOCK = 1_024

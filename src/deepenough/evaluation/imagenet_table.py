@@ -23,7 +23,7 @@ from deepenough.nets.zoo import NETWORKS
 from deepenough.nets.zoo.published import PUBLISHED, Figure
 from deepenough.preprocessing import RESAMPLING, Preprocessing
 from deepenough.progress import Advance, Reporter
-from deepenough.search.statistics import interval
+from deepenough.search.statistics import exact_interval
 from deepenough.training.device import choose_device
 from deepenough.weights import Weights, load_weights
 from deepenough.weights.imagenet import wordnet_ids
@@ -51,7 +51,7 @@ class Errors:
     def percent(self, top: int) -> tuple[float, float, float]:
         """The top-1 or top-5 error in percent, and its exact two-sided 95% interval."""
         wrong = self.wrong1 if top == 1 else self.wrong5
-        low, high = interval(wrong, self.images)
+        low, high = exact_interval(wrong, self.images)
         return 100 * wrong / self.images, 100 * low, 100 * high
 
 

@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from deepenough.record.schema import Accuracy, Metrics
-from deepenough.search.statistics import interval
+from deepenough.search.statistics import exact_interval
 from deepenough.training.metrics import Scores
 
 
 def accuracy(correct: int, count: int) -> Accuracy:
     """A share of images with its exact interval."""
-    low, high = interval(correct, count)
+    low, high = exact_interval(correct, count)
     return Accuracy(value=correct / count if count else 0.0, count=count, low=low, high=high)
 
 

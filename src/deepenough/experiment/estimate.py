@@ -15,7 +15,7 @@ from deepenough.search.candidates import CandidateTrainer
 from deepenough.search.question import Question
 from deepenough.search.search import STALLED_AFTER
 from deepenough.training.device import choose_device
-from deepenough.training.memory import available, peak
+from deepenough.training.memory import available_memory, peak_memory
 
 MEASURED_ARCHITECTURES = 3  # architectures: what others take follows from their multiply-accumulates
 
@@ -29,12 +29,13 @@ def estimate(
     all that the budget allows.
     """
     device = choose_device(trainer.recipe.device).type
-    already = peak() or 0 if device == "cpu" else 0  # before steps are measured, which take what trainings will take
+    # Before steps are measured, which take what trainings will take.
+    already = peak_memory() or 0 if device == "cpu" else 0
     step = max((len(search_space) - 1) // (MEASURED_ARCHITECTURES - 1), 1)
     known = search_space[: step * MEASURED_ARCHITECTURES : step]
     macs = [architecture.macs for architecture in known]
     measured = [trainer.configuration(architecture) for architecture in known]
-    batch, free = trainer.recipe.batch, available() if device == "cpu" else None
+    batch, free = trainer.recipe.batch, available_memory() if device == "cpu" else None
     at_once = min((each.micro_batch for each in measured if each.micro_batch), default=batch)  # images, as was found
 
     def seconds(architecture: Architecture, images: float) -> float:

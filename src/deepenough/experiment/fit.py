@@ -11,7 +11,7 @@ from typing import Any
 
 from deepenough.data.sources import Source, from_anywhere, open_source
 from deepenough.distribution.follower import follow_run
-from deepenough.distribution.ray_executor import SideBySide
+from deepenough.distribution.ray_executor import RayCluster
 from deepenough.distribution.torchrun import join_group, launched, restarted
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.options import Options
@@ -85,13 +85,13 @@ def fit(
     >>> run = fit("digits", target=0.95)                       # doctest: +SKIP
     >>> run.record.decision.text, run.model().predict("7.png")  # doctest: +SKIP
     """
-    asked, wish = _options(data, options), _side_by_side(ray, processes)
+    asked, cluster = _options(data, options), _cluster(ray, processes)
 
     def source() -> Source:
         return open_source(data, value_range)
 
     return _in_group(
-        asked.device, source, lambda group: _begin(source(), asked, out, reporter or Reporter(), group, wish)
+        asked.device, source, lambda group: _begin(source(), asked, out, reporter or Reporter(), group, cluster)
     )
 
 
@@ -128,13 +128,13 @@ def resume(
 
     `data` is needed where the run began with images that Python holds, which are then given again; `value_range` too.
     """
-    wish, before = _side_by_side(ray, processes), load_record(Path(run)).options
+    cluster, before = _cluster(ray, processes), load_record(Path(run)).options
 
     def source() -> Source:
         return open_source(before["data"] if data is None else data, value_range)
 
     return _in_group(
-        before.get("device"), source, lambda group: _go_on(Path(run), source, reporter or Reporter(), group, wish)
+        before.get("device"), source, lambda group: _go_on(Path(run), source, reporter or Reporter(), group, cluster)
     )
 
 
@@ -146,12 +146,12 @@ def _options(data: Any, options: dict[str, Any]) -> Options:
     return asked
 
 
-def _side_by_side(ray: str | None, processes: int) -> SideBySide | None:
+def _cluster(ray: str | None, processes: int) -> RayCluster | None:
     if processes < 1 or (ray is None and processes != 1):
         raise DeepenoughError(
             f"--processes {processes}: give 1 or more together with --ray; without Ray, torchrun starts several"
         )
-    return None if ray is None else SideBySide(ray, processes)
+    return None if ray is None else RayCluster(ray, processes)
 
 
 def _in_group(device: str | None, source: Callable[[], Source], work: Callable[[ProcessGroup], Run]) -> Run:
@@ -173,13 +173,13 @@ def _begin(
     out: str | Path | None,
     reporter: Reporter,
     group: ProcessGroup,
-    wish: SideBySide | None,
+    cluster: RayCluster | None,
 ) -> Run:
     """Do a new run, or go on with the one that these processes were on before torchrun started them again."""
     before = _restarted_run(source.name, out, asked) if restarted() else None
     if before is not None:
         reporter.say(f"resuming {before} after a process was lost")
-        return _go_on(before, lambda: source, reporter, group, wish)
+        return _go_on(before, lambda: source, reporter, group, cluster)
     if out is not None and (Path(out) / FILE).exists():
         raise DeepenoughError(
             f"--out {out}: there is a run already; go on with `deepenough fit --resume {out}`, or name another folder"
@@ -190,11 +190,11 @@ def _begin(
     # What was chosen is asked for when the run goes on, whatever is in the cache by then.
     asked = replace(asked, weights=asked.weights or weights.name) if weights else replace(asked, scratch=True)
     folder = _new_folder(source.name) if out is None else Path(out)
-    return Run(folder, perform_run(RunRequest(asked, source, weights, folder, reporter, None, group, wish)))
+    return Run(folder, perform_run(RunRequest(asked, source, weights, folder, reporter, None, group, cluster)))
 
 
 def _go_on(
-    folder: Path, open_images: Callable[[], Source], reporter: Reporter, group: ProcessGroup, wish: SideBySide | None
+    folder: Path, open_images: Callable[[], Source], reporter: Reporter, group: ProcessGroup, cluster: RayCluster | None
 ) -> Run:
     before = load_record(folder)
     if before.status is RunStatus.FINISHED:
@@ -204,7 +204,7 @@ def _go_on(
     asked = Options.from_json(before.options)
     source = open_images()
     weights = choose_weights(asked, source, reporter)
-    return Run(folder, perform_run(RunRequest(asked, source, weights, folder, reporter, before, group, wish)))
+    return Run(folder, perform_run(RunRequest(asked, source, weights, folder, reporter, before, group, cluster)))
 
 
 def _restarted_run(source: str, out: str | Path | None, asked: Options) -> Path | None:

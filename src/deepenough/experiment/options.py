@@ -9,7 +9,7 @@ from typing import Any
 
 from deepenough.data.policy import STRENGTHS, Augment
 from deepenough.errors import DeepenoughError, unknown
-from deepenough.schema import Option, Section, check, exposed_options, option, options_of
+from deepenough.schema import Option, Section, check_options, exposed_options, option, options_of
 from deepenough.search.question import Measure, Metric
 from deepenough.training.recipe import Recipe
 
@@ -53,7 +53,7 @@ def _search(default: Any, text: str, **more: Any) -> Any:
 
 @dataclass(frozen=True)
 class Options:
-    """What a user can ask `fit` for.
+    """The options of `fit`.
 
     None leaves a choice to deepenough; what it chose is in the record. `recipe` and `switches` hold the fields of
     `Recipe` and `Augment` that the user sets; `Options.of` takes them by their names among the others.
@@ -163,7 +163,7 @@ class Options:
     switches: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check(self)
+        check_options(self)
         for schema, given in ((Recipe, self.recipe), (Augment, self.switches)):
             known = exposed_options(schema)
             for name, value in given.items():
@@ -199,12 +199,12 @@ class Options:
 
     @property
     def from_family(self) -> bool:
-        """Whether networks of a family were asked for, which are trained from scratch."""
+        """True if networks of a family were asked for, which are trained from scratch."""
         return bool(self.family or self.width or self.max_depth)
 
     @property
     def fixed(self) -> frozenset[str]:
-        """What of a step's computation the user has chosen."""
+        """The settings of a step's computation that the user has chosen."""
         chosen = {"precision", "compiled"} & self.recipe.keys()
         return frozenset(chosen if self.threads is None else {*chosen, "threads"})
 

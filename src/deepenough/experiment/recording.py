@@ -19,7 +19,7 @@ from deepenough.record.schema import Baseline, CandidateRecord, Cost, DataRecord
 from deepenough.search.candidates import Candidate
 from deepenough.search.search import Search
 from deepenough.training.callbacks import Ending
-from deepenough.training.memory import peak
+from deepenough.training.memory import peak_memory
 from deepenough.training.result import Trained
 
 LIBRARIES = ("torch", "numpy", "pillow", "scikit-learn", "scipy")
@@ -110,4 +110,4 @@ def plan_outcome(plan: Plan, candidates: Sequence[CandidateRecord], cost: Cost, 
         device: its kind, "cpu" or "cuda".
     """
     expected = sum(candidate.expected or 0.0 for candidate in candidates) + retraining
-    return plan.model_copy(update={"expected": expected, "seconds": cost.seconds, "peak": peak(device)})
+    return plan.model_copy(update={"expected": expected, "seconds": cost.seconds, "peak": peak_memory(device)})

@@ -22,7 +22,7 @@ from deepenough.report import write_report
 from deepenough.search.rules import Verdict
 from deepenough.search.search import Search
 from deepenough.training.device import choose_device
-from deepenough.training.evaluate import evaluate as predictions
+from deepenough.training.evaluate import predict_probabilities as predictions
 from deepenough.training.result import Trained
 
 TRAIN_IMAGES = 10_000  # that the training accuracy is measured on

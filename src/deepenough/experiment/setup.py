@@ -12,7 +12,7 @@ import torch
 from deepenough.autotuning.tuning import TUNABLE
 from deepenough.data.images import Images
 from deepenough.data.sources import Source
-from deepenough.distribution.ray_executor import SideBySide
+from deepenough.distribution.ray_executor import RayCluster
 from deepenough.distribution.torchrun import TorchrunExecutor, share_of_threads
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.options import Options
@@ -52,7 +52,7 @@ class RunRequest:
     reporter: Reporter
     before: Record | None = None
     group: ProcessGroup = ALONE
-    ray: SideBySide | None = None
+    ray: RayCluster | None = None
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from textwrap import fill
 from typing import Any, TypeVar
 
 from deepenough.experiment.options import Options, fit_options
-from deepenough.schema import UNITS, Option, options_of
+from deepenough.schema import UNIT_NAMES, Option, options_of
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+_Function = TypeVar("Function", bound=Callable[..., Any])
 WIDTH = 100
 
 
-def takes_options(function: Function) -> Function:
+def takes_options(function: _Function) -> _Function:
     """Have `inspect.signature` and `help` of a function with `**options` list the options of `fit`, with defaults."""
     plain: Any = function
     signature = inspect.signature(function)
@@ -36,7 +36,7 @@ def _parameter(each: Option) -> inspect.Parameter:
 
 def _line(each: Option) -> str:
     text = each.help + " One or several." * each.several
-    text += f" In {UNITS[each.unit]}." if each.unit in UNITS else ""
+    text += f" In {UNIT_NAMES[each.unit]}." if each.unit in UNIT_NAMES else ""
     text += f" Choices: {', '.join(each.known)}." if each.choices else ""
     text += f" Default: {each.default_in_words}." if each.default_in_words else ""
     return fill(f"{each.name}: {text}", WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 8)

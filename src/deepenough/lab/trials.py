@@ -19,7 +19,7 @@ from deepenough.nets.build import build
 from deepenough.progress import Advance, Reporter
 from deepenough.training.callbacks import Callback, Interrupt, ReportProgress
 from deepenough.training.device import choose_device, place
-from deepenough.training.evaluate import evaluate
+from deepenough.training.evaluate import predict_probabilities
 from deepenough.training.interrupt import Interrupted
 from deepenough.training.recipe import Recipe, default_recipe
 from deepenough.training.result import Trained
@@ -146,7 +146,7 @@ class Trials:
         model.to(next(tensor.dtype for tensor in trained.state.values() if tensor.is_floating_point()))
         model.load_state_dict(dict(trained.state))
         chosen = choose_device(device)
-        probabilities = evaluate(place(model, chosen), self.images, rows, self.images.preprocess, chosen)
+        probabilities = predict_probabilities(place(model, chosen), self.images, rows, self.images.preprocess, chosen)
         hits: npt.NDArray[np.float64] = (probabilities.argmax(axis=1) == self.images.labels[rows]).astype(np.float64)
         return hits
 

@@ -33,7 +33,7 @@ FEATURES_VERSION = 1  # of the files below
 
 
 @dataclass(frozen=True, eq=False)
-class Features:
+class PooledFeatures:
     """Pooled features of the images `rows` (ascending) at every place where the network can be cut.
 
     `pooled` float32 (n, F) by place: the mean and the largest value of every channel, F = 2C, or the C values
@@ -67,7 +67,9 @@ def body(weights: Weights, module: nn.Module) -> dict[str, torch.Tensor]:
     return {n: t if n.startswith(new) else weights.state[n] for n, t in module.state_dict().items()}
 
 
-def features(weights: Weights, images: Images, rows: Index, device: torch.device, reporter: Reporter) -> Features:
+def pooled_features(
+    weights: Weights, images: Images, rows: Index, device: torch.device, reporter: Reporter
+) -> PooledFeatures:
     """Compute the features of `rows`, or read them from the cache where they have been made before."""
     network, places = fitting_cuts(weights, images)
     stamp = (FEATURES_VERSION, weights.sha256, repr(network), images.preprocess.to_json(), images.fingerprint)
@@ -90,7 +92,7 @@ def features(weights: Weights, images: Images, rows: Index, device: torch.device
     if found is None:
         raise DeepenoughError(f"{store.folder}: the cache cannot be read back; is the disk full or damaged?")
     meta, arrays = found
-    return Features(rows, {c.place: arrays[f"{number:03}"] for number, c in enumerate(places)}, meta["seconds"])
+    return PooledFeatures(rows, {c.place: arrays[f"{number:03}"] for number, c in enumerate(places)}, meta["seconds"])
 
 
 @torch.inference_mode()

@@ -25,7 +25,7 @@ from deepenough.weights import Weights, load_weights
 
 SMALLEST_PHOTO = 64  # pixels: from there on images are photos, which ImageNet's features are made for
 LOOKED_AT = 50
-HEAD = "head.safetensors"  # in a training's folder
+HEAD_FILE = "head.safetensors"  # in a training's folder
 # Taken where none are named: the first that is cached, else the first. Big ones only where there is a GPU for them.
 DEFAULTS = {
     "cpu": ("squeezenet1_1.tv_in1k", "resnet18.tv_in1k"),
@@ -47,7 +47,7 @@ class Pretrained:
 
     def start(self, architecture: Architecture, rows: Index, folder: Path) -> Mapping[str, torch.Tensor]:
         """The initial state of the training in `folder`. Its head is kept there: a resumed one starts from the same."""
-        probed, file = self.probing.cuts[architecture.blocks], folder / HEAD
+        probed, file = self.probing.cuts[architecture.blocks], folder / HEAD_FILE
         if file.is_file():
             kept = load(file.read_bytes())
             probe = LinearProbe(kept["mean"], kept["std"], kept["weight"], kept["bias"], float(kept["strength"]))

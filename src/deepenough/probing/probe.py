@@ -19,14 +19,14 @@ from deepenough.nets import Network, depth, macs, parameters
 from deepenough.nets.build import build
 from deepenough.nets.cut import HEAD, SCALE, Cut, cut
 from deepenough.nets.shapes import visits
-from deepenough.probing.features import Features, body, features, fitting_cuts
+from deepenough.probing.features import PooledFeatures, body, fitting_cuts, pooled_features
 from deepenough.probing.images import images_for_weights
 from deepenough.probing.linear_probe import LinearProbe, fit_probe, out_of_fold
 from deepenough.progress import Reporter
 from deepenough.record.schema import Probe, ProbingRecord
 from deepenough.search.question import Question
 from deepenough.search.rules import points
-from deepenough.search.statistics import Hits, Strata, paired_difference, z_score
+from deepenough.search.statistics import HitShares, Strata, paired_difference, z_score
 from deepenough.training.device import choose_device
 from deepenough.weights import Weights, load_weights
 
@@ -42,7 +42,7 @@ class ProbedCut:
 
     cut: Cut
     network: Network
-    hits: Hits
+    hits: HitShares
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class Probing:
 
     weights: Weights
     images: Images
-    features: Features
+    features: PooledFeatures
     cuts: tuple[ProbedCut, ...]
     record: ProbingRecord
 
@@ -130,7 +130,7 @@ def probe_weights(
     networks = [cut(network, c.place, classes) for c in where]
     width = sum(visit.input[0] for *_, visit in map(visits, networks))
     rows = sample(images.labels, rows, min(PROBE_IMAGES, MOST_FEATURES // width), question.seed)
-    seen = features(weights, images, rows, torch.device(device), reporter)
+    seen = pooled_features(weights, images, rows, torch.device(device), reporter)
     labels = images.labels[rows]
     folds = folds_of(images, rows, question.seed)
     probed = []
@@ -138,7 +138,7 @@ def probe_weights(
         for number, (c, short) in enumerate(zip(where, networks, strict=True)):
             advance(number, len(where), c.place)
             probabilities = out_of_fold(np.array(seen.pooled[c.place]), labels, classes, folds)
-            hits: Hits = (probabilities.argmax(axis=1) == labels).astype(np.float64)
+            hits: HitShares = (probabilities.argmax(axis=1) == labels).astype(np.float64)
             probed.append(ProbedCut(c, short, hits))
         advance(len(where), len(where), "")
     strata = Strata.of(labels, question.metric)
@@ -164,7 +164,7 @@ def probe_weights(
     return Probing(weights, images, seen, tuple(probed), record)
 
 
-def _probes(probed: Sequence[ProbedCut], seen: Features, strata: Strata, margin: float) -> list[Probe]:
+def _probes(probed: Sequence[ProbedCut], seen: PooledFeatures, strata: Strata, margin: float) -> list[Probe]:
     """Every probe with its accuracy, and its difference from that of the whole network."""
     best = max(probed, key=lambda each: strata.accuracy(each.hits))
     rows = []

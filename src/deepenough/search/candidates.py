@@ -27,12 +27,12 @@ from deepenough.search.architectures import Architecture
 from deepenough.search.early_stopping import Curve
 from deepenough.search.folds import DecisionFolds, Fold
 from deepenough.search.question import Metric, Role
-from deepenough.search.statistics import Hits, Strata, accuracy_bounds
+from deepenough.search.statistics import HitShares, Strata, accuracy_bounds
 from deepenough.training.callbacks import Callback, Deadline, Ending, Interrupt, ReportProgress
-from deepenough.training.checkpoint import shorten, shortened
+from deepenough.training.checkpoint import batch_limit, save_batch_limit
 from deepenough.training.curve import Epoch
 from deepenough.training.device import choose_device, place
-from deepenough.training.evaluate import evaluate
+from deepenough.training.evaluate import predict_probabilities
 from deepenough.training.executor import Executor
 from deepenough.training.lr_range_test import range_images
 from deepenough.training.recipe import Recipe
@@ -77,7 +77,7 @@ class Candidate:
         return self.state is Ending.FINISHED
 
     @property
-    def hits(self) -> Hits:
+    def hits(self) -> HitShares:
         """For every decision image 1 where the prediction is right, else 0."""
         right: npt.NDArray[np.bool_] = self.probabilities.argmax(axis=1) == self.labels
         return right.astype(np.float64)
@@ -229,7 +229,7 @@ class CandidateTrainer:
 
     def _tune(self, architecture: Architecture) -> TuningResult:
         group, recipe, folder = self.executor.group, self.recipe, self.folder / architecture.name
-        if limit := shortened(folder):  # with more images at once, a process of the group ran out of memory here
+        if limit := batch_limit(folder):  # with more images at once, a process of the group ran out of memory
             recipe = replace(recipe, micro_batch=limit)
         fold = self.folds.folds[0]
         spec = TrainingSpec(architecture.network, recipe, fold.train, fold.held_out, seed=0)
@@ -246,7 +246,7 @@ class CandidateTrainer:
             return found
         task = TimingTask(spec, found.chosen)
         group.broadcast_task(task)
-        together = replace(found, chosen=task.run(self.images, group, partial(shorten, folder)))
+        together = replace(found, chosen=task.run(self.images, group, partial(save_batch_limit, folder)))
         times = found.chosen.seconds / together.chosen.seconds
         self.reporter.say(
             f"{architecture.name}: {together}; {group.size} processes are {times:.2f} times as fast as one"
@@ -337,7 +337,7 @@ class CandidateTrainer:
         model = build(architecture.network)
         model.load_state_dict(trained.state)
         model = place(model, device, self.configuration(architecture).memory_format)
-        probabilities = evaluate(model, self.images, sample, self.images.preprocess, device)
+        probabilities = predict_probabilities(model, self.images, sample, self.images.preprocess, device)
         return float((probabilities.argmax(axis=1) == self.images.labels[sample]).mean())
 
     def retrain(self, candidate: Candidate, seed: int) -> Trained:

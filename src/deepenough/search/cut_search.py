@@ -11,7 +11,7 @@ from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate, finished
 from deepenough.search.enough_search import EnoughSearch
 from deepenough.search.question import DecisionKind
-from deepenough.search.rules import Comparison, Verdict, points
+from deepenough.search.rules import PairedComparison, Verdict, points
 from deepenough.search.statistics import Strata, paired_difference
 from deepenough.training.callbacks import Ending
 
@@ -38,8 +38,8 @@ class CutSearch(EnoughSearch):
             self.trainer.expect([self.search_space[each] for each in wanted[place:]], self.question.seed)
             if self.in_time(self.search_space[number]):
                 self.train(self.search_space[number], give_up=lambda so_far: self._shown_worse(whole, so_far))
-        best = rules.best(finished(self.space_candidates()) or self.tried)
-        comparisons: list[Comparison] = []
+        best = rules.most_accurate(finished(self.space_candidates()) or self.tried)
+        comparisons: list[PairedComparison] = []
         going = True
         smaller = [c for c in self.space_candidates() if self.measure(c) < self.measure(best)]
         for candidate in sorted(smaller, key=self.measure, reverse=True):
@@ -82,11 +82,11 @@ class CutSearch(EnoughSearch):
             f"{whole.architecture.depth - chosen.architecture.depth} layers, {' and '.join(saved)}",
         )
 
-    def _compare_seen(self, best: Candidate, candidate: Candidate) -> Comparison:
+    def _compare_seen(self, best: Candidate, candidate: Candidate) -> PairedComparison:
         """Compare on those folds that the candidate was trained for."""
         both = best.seen & candidate.seen
         strata = Strata.of(candidate.labels[both], self.question.metric)
-        return rules.compare(self.question, [best.only(both)], [candidate.only(both)], strata, tested=True)
+        return rules.compare_seeds(self.question, [best.only(both)], [candidate.only(both)], strata, tested=True)
 
     def _shown_worse(self, whole: Candidate, so_far: Candidate) -> bool:
         """Tell if the lower bound of the difference from the whole network already lies above the margin."""

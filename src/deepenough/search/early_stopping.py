@@ -10,7 +10,7 @@ from typing import Protocol
 from deepenough.training.callbacks import Action, Callback, Moment
 
 
-class Seen(Protocol):
+class CurvePoint(Protocol):
     """The facts about an epoch: its number, from 1, and the held-out accuracy in 0..1 after it."""
 
     @property
@@ -19,7 +19,7 @@ class Seen(Protocol):
     def top1(self) -> float: ...
 
 
-Curve = Sequence[Seen]
+Curve = Sequence[CurvePoint]
 
 EARLIEST = 1 / 3  # share of the epochs before which nothing is judged: curves are still crossing
 ALLOWANCE = 0.75  # a deeper network may shrink its remaining error by a quarter more than any sibling did

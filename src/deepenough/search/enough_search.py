@@ -9,7 +9,7 @@ from deepenough.search import rules
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Attempt, Candidate, finished
 from deepenough.search.question import Role
-from deepenough.search.rules import Comparison, Verdict, margin_text, points
+from deepenough.search.rules import PairedComparison, Verdict, margin_text, points
 from deepenough.search.search import STALLED_AFTER, Search
 from deepenough.search.statistics import paired_difference
 
@@ -26,8 +26,8 @@ class EnoughSearch(Search):
         self._climb(0)
         while (deeper := self._look_ahead()) is not None:
             self._climb(deeper, forced=True)
-        best = rules.best(finished(self.space_candidates()) or self.space_candidates())
-        comparisons: list[Comparison] = []
+        best = rules.most_accurate(finished(self.space_candidates()) or self.space_candidates())
+        comparisons: list[PairedComparison] = []
         sequence = [c for c in self.space_candidates() if self.measure(c) < self.measure(best)]
         going = True
         for candidate in sorted(sequence, key=self.measure, reverse=True):
@@ -55,14 +55,14 @@ class EnoughSearch(Search):
             if not self.in_time(architecture):
                 return
             done = finished(self.space_candidates())
-            best = rules.best(done) if done else None
+            best = rules.most_accurate(done) if done else None
             self.trainer.expect(self.search_space[first + number :], self.question.seed)
             self.train(
                 architecture,
                 bar=best.accuracy if best else 0.0,
                 give_up=partial(self._cannot_gain, best) if best else None,
             )
-            best = rules.best(finished(self.space_candidates()) or self.tried)
+            best = rules.most_accurate(finished(self.space_candidates()) or self.tried)
             if self._margin_is_out_of_reach(best):
                 self.note(
                     "stopped", f"{best.accuracy:.1%} leaves less than the {margin_text(self.question.margin)} to gain"
@@ -96,7 +96,7 @@ class EnoughSearch(Search):
         parents = finished(self.space_candidates())
         if ahead >= len(self.search_space) or not parents or any(c.role is Role.LOOK_AHEAD for c in self.tried):
             return None
-        architecture, parent, best = self.search_space[ahead], parents[-1], rules.best(parents)
+        architecture, parent, best = self.search_space[ahead], parents[-1], rules.most_accurate(parents)
         if self._margin_is_out_of_reach(best) or not grows(parent.architecture.network, architecture.network):
             return None
         epochs = max(1, round(LOOK_AHEAD * self.trainer.recipe.epochs))
@@ -126,9 +126,9 @@ class EnoughSearch(Search):
     def _promises_the_margin(self, grown: Candidate, best: Candidate) -> bool:
         return grown.accuracy - best.accuracy_on(grown.seen) + GROWN_UNDERSTATES >= self.question.margin
 
-    def _compare(self, best: Candidate, candidate: Candidate, tested: bool) -> Comparison:
+    def _compare(self, best: Candidate, candidate: Candidate, tested: bool) -> PairedComparison:
         """Compare on one seed, and near the margin on a second one, as far as the budget goes."""
-        comparison = rules.compare(self.question, [best], [candidate], self.trainer.strata, tested)
+        comparison = rules.compare_seeds(self.question, [best], [candidate], self.trainer.strata, tested)
         if not (tested and comparison.contested):
             return comparison
         architectures = [c.architecture for c in (best, candidate) if self._second_seed(c.architecture) is None]
@@ -150,12 +150,12 @@ class EnoughSearch(Search):
             [c, second] for c in (best, candidate) if (second := self._second_seed(c.architecture)) and second.finished
         ]
         return (
-            rules.compare(self.question, pairs[0], pairs[1], self.trainer.strata, tested)
+            rules.compare_seeds(self.question, pairs[0], pairs[1], self.trainer.strata, tested)
             if len(pairs) == 2
             else comparison
         )
 
-    def _close_in(self, best: Candidate, comparisons: list[Comparison]) -> None:
+    def _close_in(self, best: Candidate, comparisons: list[PairedComparison]) -> None:
         """Bisect between the shallowest that is enough and the first that is not, as far as the budget goes."""
         while True:
             failed = next((c.candidate for c in comparisons if not c.enough), None)

@@ -10,7 +10,7 @@ from deepenough.data.images import Images
 from deepenough.data.split import Index
 from deepenough.search.question import DecisionBasis
 from deepenough.search.statistics import resolution
-from deepenough.training.gradient_statistics import signal_images
+from deepenough.training.gradient_statistics import statistics_images
 
 FOLDS = 4  # each candidate then costs three trainings on all of the images
 
@@ -38,9 +38,9 @@ class DecisionFolds:
 
     def cost(self, macs: int, epochs: int, range_images: int = 0) -> int:
         """Multiply-accumulates of training a network on every fold: forward and backward are three forward passes,
-        every epoch ends with a look at the held-out images and at the signals in the layers, and the range test trains
-        on `range_images`."""
-        looks = (len(fold.held_out) + signal_images(len(fold.train)) for fold in self.folds)
+        every epoch ends with an evaluation of the held-out images and gradient statistics, and the range test trains on
+        `range_images`."""
+        looks = (len(fold.held_out) + statistics_images(len(fold.train)) for fold in self.folds)
         per_fold = (
             epochs * (3 * len(fold.train) + look) + 3 * range_images
             for fold, look in zip(self.folds, looks, strict=True)

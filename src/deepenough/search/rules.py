@@ -12,7 +12,7 @@ from deepenough.search.candidates import Candidate
 from deepenough.search.question import DecisionKind, Question
 from deepenough.search.statistics import (
     Difference,
-    Hits,
+    HitShares,
     Strata,
     images_for_target,
     paired_difference,
@@ -25,7 +25,7 @@ MORE_IMAGES = "more images of each class; the report shows which classes are con
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedComparison:
     """A candidate against the best, and whether it is enough."""
 
     candidate: Candidate
@@ -64,7 +64,7 @@ class Verdict:
     resolves: float
     text: str
     advice: tuple[str, ...] = ()
-    comparisons: tuple[Comparison, ...] = ()
+    comparisons: tuple[PairedComparison, ...] = ()
     target_checks: tuple[TargetCheck, ...] = ()
 
 
@@ -78,12 +78,12 @@ def margin_text(margin: float) -> str:
     return f"{100 * margin:.1f}-point margin"
 
 
-def best(candidates: Sequence[Candidate]) -> Candidate:
+def most_accurate(candidates: Sequence[Candidate]) -> Candidate:
     """The most accurate on the decision images, the smaller one of equals."""
     return max(candidates, key=lambda candidate: (candidate.accuracy, -candidate.architecture.macs))
 
 
-def mean_hits(seeds: Sequence[Candidate]) -> Hits:
+def mean_hits(seeds: Sequence[Candidate]) -> HitShares:
     """For every decision image the share of the seeds that are right."""
     return np.asarray(np.mean([candidate.hits for candidate in seeds], axis=0), np.float64)
 
@@ -96,13 +96,13 @@ def resolves(candidates: Sequence[Candidate], strata: Strata) -> float:
     return z_score() * paired_difference(top[1].hits, top[0].hits, strata).standard_error
 
 
-def compare(
+def compare_seeds(
     question: Question,
     best_seeds: Sequence[Candidate],
     seeds: Sequence[Candidate],
     strata: Strata,
     tested: bool,
-) -> Comparison:
+) -> PairedComparison:
     """Compare a candidate with the best, paired on the same images, over as many seeds as there are of each.
 
     It is enough when the upper bound of its difference lies under the margin. Near the margin one seed is not
@@ -131,7 +131,7 @@ def compare(
         text = f"shown to be more than {points(question.margin)} worse"
     else:
         text = f"not shown: it may be up to {points(difference.upper)} worse"
-    return Comparison(
+    return PairedComparison(
         candidate=candidate,
         best=reference,
         difference=difference,
@@ -147,7 +147,7 @@ def compare(
 def enough(
     question: Question,
     reference: Candidate,
-    comparisons: Sequence[Comparison],
+    comparisons: Sequence[PairedComparison],
     resolved: float,
     beyond: str | None,
 ) -> Verdict:
@@ -201,7 +201,7 @@ def enough(
     )
 
 
-def _doubt(second: Comparison) -> str:
+def _doubt(second: PairedComparison) -> str:
     difference, settle = second.difference, second.images_to_settle
     more = f"about {settle:,} would" if settle else "if the difference stays the same, more would not either"
     return (
@@ -211,7 +211,7 @@ def _doubt(second: Comparison) -> str:
     )
 
 
-def check(candidate: Candidate, target: float) -> TargetCheck:
+def check_target(candidate: Candidate, target: float) -> TargetCheck:
     """Check a candidate against the target: shown by its one-sided lower bound, seeming by its accuracy."""
     value, lower = candidate.accuracy, candidate.lower
     shown, seems = candidate.finished and lower >= target, candidate.finished and value >= target
@@ -231,12 +231,12 @@ def against_target(question: Question, tried: Sequence[Candidate], strata: Strat
     """Choose the shallowest that is shown to meet the target, or that seems to, or the best and say what would help."""
     target = question.target or 0.0
     checks = sorted(
-        (check(candidate, target) for candidate in tried),
+        (check_target(candidate, target) for candidate in tried),
         key=lambda c: c.candidate.architecture.measure(question.minimize),
     )
     shown = next((c for c in checks if c.shown), None)
     seems = next((c for c in checks if c.seems), None)
-    top = best([c.candidate for c in checks if c.candidate.finished] or [c.candidate for c in checks])
+    top = most_accurate([c.candidate for c in checks if c.candidate.finished] or [c.candidate for c in checks])
     answer = shown or seems
     if answer is None:
         return Verdict(

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from deepenough.search.question import Metric
 
-Hits = npt.NDArray[np.float64]
+HitShares = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
 # Share of images on which two neighbouring architectures disagree, before anything is measured: 8 to 10% of the images
@@ -30,7 +30,7 @@ def z_score(confidence: float = CONFIDENCE) -> float:
     return float(ndtri(confidence))
 
 
-def interval(correct: int, count: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+def exact_interval(correct: int, count: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Two-sided exact (Clopper-Pearson 1934) interval of a share, in 0..1."""
     return one_sided(correct, count, (1 + confidence) / 2)
 
@@ -61,12 +61,12 @@ class Strata:
             return cls(tuple(np.flatnonzero(labels == label) for label in np.unique(labels)))
         return cls((np.arange(len(labels), dtype=np.int64),))
 
-    def accuracy(self, hits: Hits) -> float:
+    def accuracy(self, hits: HitShares) -> float:
         """Mean over strata of the mean hit."""
         return float(np.mean([hits[member].mean() for member in self.members]))
 
 
-def accuracy_bounds(hits: Hits, strata: Strata, confidence: float = CONFIDENCE) -> tuple[float, float]:
+def accuracy_bounds(hits: HitShares, strata: Strata, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """One-sided lower and upper bounds of an accuracy.
 
     Exact for one stratum. For balanced accuracy a normal bound on the mean of the strata, each with two images
@@ -100,7 +100,9 @@ class Difference:
         return math.ceil(self.images * (half / room) ** 2)
 
 
-def paired_difference(best: Hits, candidate: Hits, strata: Strata, confidence: float = CONFIDENCE) -> Difference:
+def paired_difference(
+    best: HitShares, candidate: HitShares, strata: Strata, confidence: float = CONFIDENCE
+) -> Difference:
     """`best - candidate` with one-sided bounds (Bonett and Price 2012, adjusted Wald for paired shares).
 
     Two images are added to every stratum, one that only the best gets right and one that only the candidate does:

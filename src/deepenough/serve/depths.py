@@ -10,7 +10,7 @@ from deepenough.model import FOLDER, Model, load
 from deepenough.nets import loads
 from deepenough.record import CANDIDATES, FILE, Record, fold_folder
 from deepenough.record import load as load_record
-from deepenough.training.result import PAUSED, RESULT, load_result, read_facts
+from deepenough.training.result import PAUSED_FOLDER, RESULT_FILE, load_result, read_facts
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ def _siblings(run: Path, record: Record | None, model: Model) -> list[Sibling]:
         if candidate.role not in ("search space", "bisection") or candidate.state not in ("finished", "pruned"):
             continue
         folder = fold_folder(run / CANDIDATES / candidate.name, 0)
-        if not (folder / RESULT).is_file():
-            folder /= PAUSED  # it was pruned within its first fold
+        if not (folder / RESULT_FILE).is_file():
+            folder /= PAUSED_FOLDER  # it was pruned within its first fold
         chosen = candidate.name == record.decision.chosen
         facts = read_facts(folder)
         if facts is None or candidate.decision is None:

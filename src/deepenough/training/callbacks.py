@@ -154,7 +154,7 @@ class Patience(Callback):
     epochs: int
 
     def on_epoch_begin(self, moment: Moment) -> Action:
-        return Action.FINISH if stale(moment.curve) >= self.epochs else Action.GO_ON
+        return Action.FINISH if epochs_without_gain(moment.curve) >= self.epochs else Action.GO_ON
 
 
 @dataclass
@@ -171,7 +171,7 @@ class ReportProgress(Callback):
         self.report(moment.step, moment.steps, moment.curve[-1] if moment.curve else None)
 
 
-def stale(curve: Sequence[Epoch]) -> int:
+def epochs_without_gain(curve: Sequence[Epoch]) -> int:
     """Epochs since the best held-out accuracy."""
     accuracies = [epoch.top1 for epoch in curve]
     best = max(accuracies, default=0.0)

@@ -22,11 +22,11 @@ from deepenough.training.callbacks import Action, Callback, Ending, Moment
 from deepenough.training.serialization import DamagedError, pack, read_checked, unpack
 from deepenough.training.state import NotFiniteError, State, Tensors
 
-NAME = re.compile(r"step-(\d{8,})-([0-9a-f]{16})\.safetensors")
+CHECKPOINT_NAME = re.compile(r"step-(\d{8,})-([0-9a-f]{16})\.safetensors")
 KEEP = 2
-SHORT = "short"  # the file that says how many images at once there was memory for
-SHORTENING = threading.Lock()
-SHARE = 0.02  # of the time that checkpoints may take
+LIMIT_FILE = "short"  # the file that says how many images at once there was memory for
+LIMIT_LOCK = threading.Lock()
+COST_SHARE = 0.02  # of the time that checkpoints may take
 
 
 def packed(state: State, fingerprint: str) -> bytes:
@@ -35,25 +35,25 @@ def packed(state: State, fingerprint: str) -> bytes:
     return pack(state.tensors(), {"deepenough": facts})
 
 
-def write(folder: Path, step: int, content: bytes) -> None:
+def write_checkpoint(folder: Path, step: int, content: bytes) -> None:
     """Write a checkpoint and remove all but the newest two."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:08d}-{digest_of(content)[:16]}.safetensors"
     write_whole(path, content)
-    for old in listed(folder)[KEEP:]:
+    for old in checkpoint_files(folder)[KEEP:]:
         if old != path:
             old.unlink(missing_ok=True)
 
 
-def listed(folder: Path) -> list[Path]:
+def checkpoint_files(folder: Path) -> list[Path]:
     """The checkpoints in a folder, newest first."""
-    found = [path for path in folder.glob("step-*.safetensors") if NAME.fullmatch(path.name)]
+    found = [path for path in folder.glob("step-*.safetensors") if CHECKPOINT_NAME.fullmatch(path.name)]
     return sorted(found, key=lambda path: (_step(path), path.stat().st_mtime_ns), reverse=True)
 
 
-def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
+def read_checkpoint(path: Path) -> tuple[Tensors, dict[str, Any]]:
     """Tensors and facts of a checkpoint, checked against the SHA-256 in its name."""
-    match = NAME.fullmatch(path.name)
+    match = CHECKPOINT_NAME.fullmatch(path.name)
     content = read_checked(path, match[2] if match else "")
     tensors = unpack(path, content)
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
@@ -64,36 +64,36 @@ def read(path: Path) -> tuple[Tensors, dict[str, Any]]:
     return tensors, facts
 
 
-def whole(folder: Path) -> Iterator[tuple[Tensors, dict[str, Any]]]:
+def whole_checkpoints(folder: Path) -> Iterator[tuple[Tensors, dict[str, Any]]]:
     """The whole checkpoints of a folder, newest first; damaged ones are skipped with a warning."""
-    for path in listed(folder):
+    for path in checkpoint_files(folder):
         try:
-            yield read(path)
+            yield read_checkpoint(path)
         except DamagedError as error:
             warnings.warn(f"{error}; going on from the checkpoint before it", RuntimeWarning, stacklevel=2)
 
 
-def newest(folder: Path) -> tuple[Tensors, dict[str, Any]] | None:
+def newest_checkpoint(folder: Path) -> tuple[Tensors, dict[str, Any]] | None:
     """The newest whole checkpoint of a folder."""
-    return next(whole(folder), None)
+    return next(whole_checkpoints(folder), None)
 
 
-def remove(folder: Path) -> None:
+def remove_checkpoints(folder: Path) -> None:
     """Remove all checkpoints and what a killed process left half written."""
-    for path in [*listed(folder), *leftovers(folder, "step-*"), folder / SHORT]:
+    for path in [*checkpoint_files(folder), *leftovers(folder, "step-*"), folder / LIMIT_FILE]:
         path.unlink(missing_ok=True)
 
 
-def shorten(folder: Path, at_once: int) -> None:
+def save_batch_limit(folder: Path, at_once: int) -> None:
     """Have what a folder is of go on with so many images at once, whatever its newest checkpoint says."""
-    with SHORTENING:  # two threads may come to know it at once
+    with LIMIT_LOCK:  # two threads may come to know it at once
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / SHORT, str(at_once).encode())
+        write_whole(folder / LIMIT_FILE, str(at_once).encode())
 
 
-def shortened(folder: Path) -> int:
+def batch_limit(folder: Path) -> int:
     """The number of images at once that memory was left for when it ran out in a group; 0 where that never was."""
-    path = folder / SHORT
+    path = folder / LIMIT_FILE
     return int(path.read_text()) if path.is_file() else 0
 
 
@@ -149,7 +149,7 @@ class Checkpoints(Callback):
         content = packed(state, self.fingerprint)
 
         def put() -> None:
-            write(self.folder, step, content)
+            write_checkpoint(self.folder, step, content)
             self._saved = time.perf_counter()
             self._cost = self._saved - start
 
@@ -173,7 +173,7 @@ class Checkpoints(Callback):
         if self._writing and not self._writing.done():
             return False
         since = time.perf_counter() - self._saved
-        return since >= self._cost / SHARE and (epoch_ended or since >= self.seconds)
+        return since >= self._cost / COST_SHARE and (epoch_ended or since >= self.seconds)
 
 
 def _state(moment: Moment) -> State:
@@ -182,5 +182,5 @@ def _state(moment: Moment) -> State:
 
 
 def _step(path: Path) -> int:
-    match = NAME.fullmatch(path.name)
+    match = CHECKPOINT_NAME.fullmatch(path.name)
     return int(match[1]) if match else -1

@@ -17,13 +17,13 @@ import torch
 from deepenough.errors import first_line
 from deepenough.training.feed import Batch
 
-EAGER = 2  # batches of a size that go before its recording: libraries choose kernels, and compilers compile, in them
+EAGER_BATCHES = 2  # of a size that go before its capture: libraries choose kernels, and compilers compile, in them
 
 Compute = Callable[[Batch, int], torch.Tensor]
 
 
 @dataclass
-class Recording:
+class CapturedGraph:
     """A recording and the memory that it reads and writes: the batch, the tally, and a gradient for each parameter."""
 
     replay: Callable[[], None]
@@ -33,7 +33,7 @@ class Recording:
 
 
 @dataclass
-class Recorder:
+class CudaGraphs:
     """Does what `compute(batch, pieces)` does to the gradients of `parameters`, by replaying what it did before.
 
     The kernels are the same, and so are the numbers. Each size of batch has a recording of its own, in memory that they
@@ -41,24 +41,24 @@ class Recorder:
     """
 
     parameters: Sequence[torch.nn.Parameter]
-    seen: Counter[int] = field(default_factory=Counter)
-    kept: dict[int, Recording] = field(default_factory=dict)
+    counts: Counter[int] = field(default_factory=Counter)
+    graphs: dict[int, CapturedGraph] = field(default_factory=dict)
     pieces: int = 0
     pool: Any = None
-    fails: bool = False
+    disabled: bool = False
 
     def __call__(self, compute: Compute, batch: Batch, pieces: int) -> torch.Tensor:
         """The tally of a batch, which the next one overwrites; gradients are added to none and lie in `.grad`."""
         if pieces != self.pieces:
-            self.forget()
+            self.reset()
             self.pieces = pieces
         size = len(batch.images)
-        self.seen[size] += 1
-        if size not in self.kept and self.seen[size] > EAGER and not self.fails:
-            self._record(compute, batch)
-        if size not in self.kept:
+        self.counts[size] += 1
+        if size not in self.graphs and self.counts[size] > EAGER_BATCHES and not self.disabled:
+            self._capture(compute, batch)
+        if size not in self.graphs:
             return compute(batch, pieces)
-        recording = self.kept[size]
+        recording = self.graphs[size]
         recording.batch.images.copy_(batch.images)
         recording.batch.targets.copy_(batch.targets)
         recording.replay()
@@ -66,42 +66,42 @@ class Recorder:
             parameter.grad = gradient
         return recording.tally
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Give back the memory of all recordings, and begin anew."""
-        self.kept.clear()
-        self.seen.clear()
+        self.graphs.clear()
+        self.counts.clear()
         self.pool = None
 
-    def stop(self) -> bool:
+    def disable(self) -> bool:
         """Memory ran out: record no more, if recordings held on to it; whether they did."""
-        had = bool(self.kept)
-        self.fails = self.fails or had
-        self.forget()
+        had = bool(self.graphs)
+        self.disabled = self.disabled or had
+        self.reset()
         return had
 
-    def _record(self, compute: Compute, batch: Batch) -> None:
+    def _capture(self, compute: Compute, batch: Batch) -> None:
         """Record, but do not compute, the gradient of a batch of this size."""
         fixed = batch._replace(images=batch.images.clone(), targets=batch.targets.clone())
         try:
-            replay, tally, self.pool = recorded(lambda: compute(fixed, self.pieces), self.pool)
+            replay, tally, self.pool = capture(lambda: compute(fixed, self.pieces), self.pool)
             gradients = [parameter.grad for parameter in self.parameters]
-            self.kept[len(fixed.images)] = Recording(replay, fixed, tally, gradients)
+            self.graphs[len(fixed.images)] = CapturedGraph(replay, fixed, tally, gradients)
         except RuntimeError as error:
-            # Ending the recording fails, too, and says less. A name for the cause would keep all that was recorded.
+            # Ending the capture fails, too, and says less. A name for the cause would keep all that was recorded.
             why = first_line(error.__context__ or error)
             warnings.warn(f"steps are slower than they could be: CUDA can't record them ({why})", stacklevel=2)
-            self.forget()
-            self.fails = True
+            self.reset()
+            self.disabled = True
         for parameter in self.parameters:
             parameter.grad = None
 
 
-def recorded(work: Callable[[], torch.Tensor], pool: Any) -> tuple[Callable[[], None], torch.Tensor, Any]:
+def capture(work: Callable[[], torch.Tensor], pool: Any) -> tuple[Callable[[], None], torch.Tensor, Any]:
     """A function that computes anew what `work` gives, in the same memory; that, not computed yet; and the
     pool of memory."""
     graph = torch.cuda.CUDAGraph()
     try:
-        # Other threads read images meanwhile. A recording that fails leaves its stream behind, if nobody puts it back.
+        # Other threads read images meanwhile. A capture that fails leaves its stream behind, if nobody puts it back.
         with (
             torch.cuda.stream(torch.cuda.current_stream()),
             torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"),

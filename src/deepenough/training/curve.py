@@ -17,7 +17,7 @@ class Epoch:
     `epoch` counts from 1. `train_loss` and `train_top1` are means over the epoch's augmented images while the
     weights were still moving. `HELD_OUT`, as `Scores` has them, are the held-out images' afterwards, each counted once,
     nan where none are held out. `lr` is the rate of the last step; `seconds` includes the evaluation.
-    `gradients` and `activations` are how strong signals are at every weighted layer afterwards, see `signals`.
+    `gradients` and `activations` are those of every weighted layer afterwards, see `gradient_statistics`.
     """
 
     epoch: int

@@ -8,14 +8,14 @@ from torch import nn
 from deepenough.errors import DeepenoughError
 
 
-def available() -> dict[str, bool]:
+def available_devices() -> dict[str, bool]:
     """Kinds of device, best first, and whether this machine has them."""
     return {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
 
 
 def choose_device(name: str = "auto") -> torch.device:
     """The device called `name`; "auto" takes the best that there is."""
-    found = available()
+    found = available_devices()
     if name == "auto":
         return torch.device(next(kind for kind, there in found.items() if there))
     if not found.get(name, False):

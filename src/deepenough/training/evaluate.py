@@ -10,25 +10,25 @@ from torch import nn
 from deepenough.data.images import Images
 from deepenough.preprocessing import Preprocessing
 from deepenough.training.feed import Index, Loader, normalise
-from deepenough.training.prefetch import Clock, ahead
+from deepenough.training.prefetch import WaitTimer, prefetch
 
-VALUES = 4_000_000  # of the first layer's input and output in a batch: enough to be fast, few enough to fit
-LARGEST = 512
+BATCH_VALUES = 4_000_000  # of the first layer's input and output in a batch: enough to be fast, few enough to fit
+LARGEST_BATCH = 512
 
 
 def evaluation_batch(height: int, width: int) -> int:
     """Images a batch: many small ones or few large ones."""
-    return int(min(max(VALUES // (height * width * 32), 16), LARGEST))
+    return int(min(max(BATCH_VALUES // (height * width * 32), 16), LARGEST_BATCH))
 
 
 @torch.inference_mode()
-def evaluate(
+def predict_probabilities(
     model: nn.Module,
     images: Images,
     index: Index,
     preprocess: Preprocessing,
     device: torch.device,
-    waited: Clock | None = None,
+    waited: WaitTimer | None = None,
 ) -> npt.NDArray[np.float32]:
     """Class probabilities float32 (n, classes) of the images `index`, in that order.
 
@@ -42,7 +42,7 @@ def evaluate(
     model.eval()
     starts = range(0, len(index), size)
     pieces = (loader.read(index[start : start + size]) for start in starts)
-    for start, read in zip(starts, ahead(pieces, waited or Clock()), strict=True):
+    for start, read in zip(starts, prefetch(pieces, waited or WaitTimer()), strict=True):
         pixels = normalise(loader.scaled(read), preprocess).to(dtype)
         logits = model(pixels.contiguous(memory_format=torch.channels_last))
         found[start : start + size] = torch.softmax(logits.float(), dim=1).cpu().numpy()

@@ -14,7 +14,7 @@ from deepenough.nets import Network
 from deepenough.training.callbacks import Callback
 from deepenough.training.process_group import ALONE, ProcessGroup
 from deepenough.training.result import Trained
-from deepenough.training.rng import own_threads
+from deepenough.training.rng import using_threads
 from deepenough.training.spec import TrainingSpec
 from deepenough.training.train import train
 
@@ -44,7 +44,7 @@ class LocalExecutor:
     group: ProcessGroup = ALONE
 
     def run(self, spec: TrainingSpec, folder: Path, callbacks: Sequence[Callback] = (), *, threads: int = 0) -> Trained:
-        with own_threads(threads or torch.get_num_threads()):
+        with using_threads(threads or torch.get_num_threads()):
             return train(spec, self.images, folder, callbacks, group=self.group)
 
     def expect(self, specs: Expected) -> None:

@@ -15,7 +15,7 @@ from deepenough.data.device import constant, pinned, sent
 from deepenough.data.images import Images
 from deepenough.data.sources.base import WINDOW
 from deepenough.preprocessing import Preprocessing
-from deepenough.training.prefetch import Clock, ahead
+from deepenough.training.prefetch import WaitTimer, prefetch
 from deepenough.training.process_group import ALONE, ProcessGroup
 
 Index = npt.NDArray[np.int64]
@@ -99,12 +99,12 @@ class Feed:
     augment: Augment
     seed: int
     group: ProcessGroup = ALONE
-    waited: Clock = field(default_factory=Clock)
+    waited: WaitTimer = field(default_factory=WaitTimer)
 
     def epoch(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
         """The batches of an epoch, which counts from 0; the first `skip` are left out."""
         classes = len(self.loader.images.classes)
-        for read, chosen, mine, total in ahead(self._read(epoch, skip), self.waited):
+        for read, chosen, mine, total in prefetch(self._read(epoch, skip), self.waited):
             targets = torch.nn.functional.one_hot(self.loader.labels(chosen), classes).to(torch.float32)
             pixels, targets = apply(
                 self.augment, self.loader.scaled(read), targets, seed=self.seed, epoch=epoch, index=chosen

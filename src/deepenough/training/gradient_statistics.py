@@ -1,4 +1,4 @@
-"""The strength of signals at every layer: where gradients vanish or activations explode, it shows here."""
+"""Statistics of gradients and activations at every layer: where they vanish or explode, it shows here."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from torch import nn
 
 from deepenough.nets.build import AuxiliaryHead
 
-IMAGES = 16  # that are looked at, the same ones after every epoch
-DIGITS = 4  # that are kept
+STATISTICS_IMAGES = 16  # the same ones after every epoch
+KEPT_DIGITS = 4
 
 PASSES = 3  # forward, and twice as much for the gradient
 
-Signals = tuple[tuple[float, ...], tuple[float, ...]]
+GradientStatistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 
-def signal_images(train: int) -> int:
-    """Forward passes of one image that looking once takes, with so many training images."""
-    return PASSES * min(IMAGES, train)
+def statistics_images(train: int) -> int:
+    """Forward passes of one image that the statistics cost after an epoch, with so many training images."""
+    return PASSES * min(STATISTICS_IMAGES, train)
 
 
-def weighted(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
+def weighted_layers(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
     """The convolutions and dense layers on the way to the logits, in the order of computation."""
     aside = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, AuxiliaryHead))
     return {
@@ -34,18 +34,18 @@ def weighted(model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
     }
 
 
-def signals(
+def gradient_statistics(
     model: nn.Module,
     images: torch.Tensor,
     labels: torch.Tensor,
     autocast: Callable[[], AbstractContextManager[object]],
-) -> Signals:
+) -> GradientStatistics:
     """Norms of the cross-entropy's gradient at each layer's weights, and root mean squares of what each layer gives.
 
     `images` (N, C, H, W), normalised, `labels` int64 (N,). The model works as in prediction, and is left as it was:
     neither its gradients nor the statistics of its norms change.
     """
-    layers = list(weighted(model).values())
+    layers = list(weighted_layers(model).values())
     scales: dict[int, torch.Tensor] = {}
 
     def look(module: nn.Module, _: Any, output: torch.Tensor) -> None:
@@ -69,4 +69,4 @@ def signals(
 
 
 def _rounded(values: torch.Tensor) -> tuple[float, ...]:
-    return tuple(float(f"{value:.{DIGITS}g}") for value in values.tolist())
+    return tuple(float(f"{value:.{KEPT_DIGITS}g}") for value in values.tolist())

@@ -10,19 +10,19 @@ from deepenough.nets import KINDS, Activation
 from deepenough.nets.build import AuxiliaryHead, BranchesOf, BuiltNetwork
 
 # Layers whose output is new, and not what their own backward pass looks at.
-MAKERS = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, BranchesOf)
+FREE_OUTPUT = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, BranchesOf)
 
 IN_PLACE = tuple(getattr(nn, kind.torch) for kind in KINDS.values() if issubclass(kind, Activation) and kind.inplace)
 
 
-def reuse(model: nn.Module) -> nn.Module:
-    """Have each activation of a built network that can write over what it is given, where nothing else needs that.
+def use_inplace_activations(model: nn.Module) -> nn.Module:
+    """Have the activations of a built network write over what they are given, where nothing else needs that.
 
     The numbers stay the same, bit for bit; one activation in three or so is not kept.
     """
     for stack in model.modules():
         if isinstance(stack, (BuiltNetwork, AuxiliaryHead, nn.Sequential)):
             for before, layer in pairwise(stack.children()):
-                if isinstance(layer, IN_PLACE) and isinstance(before, MAKERS):
+                if isinstance(layer, IN_PLACE) and isinstance(before, FREE_OUTPUT):
                     layer.inplace = True
     return model

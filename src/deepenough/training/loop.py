@@ -14,9 +14,9 @@ import torch
 from deepenough.training.callbacks import Action, CallbackList, Ending, Moment
 from deepenough.training.curve import HELD_OUT, Epoch
 from deepenough.training.device import training_mode
-from deepenough.training.evaluate import evaluate
+from deepenough.training.evaluate import predict_probabilities
 from deepenough.training.feed import Feed
-from deepenough.training.gradient_statistics import IMAGES, PASSES, Signals, signals
+from deepenough.training.gradient_statistics import PASSES, STATISTICS_IMAGES, GradientStatistics, gradient_statistics
 from deepenough.training.interrupt import Interrupted
 from deepenough.training.metrics import Scores
 from deepenough.training.optimizer import set_lr
@@ -27,7 +27,7 @@ from deepenough.training.spec import TrainingSpec
 from deepenough.training.state import NotFiniteError, State
 from deepenough.training.step import Step
 
-LOOK = 10  # steps between looks at the loss and at wishes to stop: each makes a GPU wait
+CHECK_STEPS = 10  # steps between looks at the loss and at wishes to stop: each makes a GPU wait
 
 
 @dataclass
@@ -43,7 +43,7 @@ class TrainingLoop:
     step: Step
     callbacks: CallbackList = field(default_factory=CallbackList)
     group: ProcessGroup = ALONE
-    look: int = LOOK
+    look: int = CHECK_STEPS
     _wants_stop: bool = False
 
     @property
@@ -91,7 +91,7 @@ class TrainingLoop:
                 f"stopped at step {state.step:,} of {self.steps:,}; it is saved in the training's folder. "
                 "Run the same again to go on (`deepenough fit --resume RUN`)"
             )
-        if state.step % LOOK == 0 and not state.finite_loss():
+        if state.step % CHECK_STEPS == 0 and not state.finite_loss():
             raise NotFiniteError
 
     def _stops(self, state: State, action: Action, wishes: torch.Tensor) -> bool:
@@ -135,21 +135,22 @@ class TrainingLoop:
         )
         state.epoch_seconds = 0.0
 
-    def gradient_statistics(self, state: State) -> Signals:
+    def gradient_statistics(self, state: State) -> GradientStatistics:
         """Those of the weights that are being trained, on some of the training images as they are."""
         loader, index = self.feed.loader, self.feed.index
-        rows = index[np.linspace(0, len(index) - 1, min(IMAGES, len(index), state.micro_batch or IMAGES)).astype(int)]
+        count = min(STATISTICS_IMAGES, len(index), state.micro_batch or STATISTICS_IMAGES)
+        rows = index[np.linspace(0, len(index) - 1, count).astype(int)]
         images = loader.normalise(loader.raw(rows)).contiguous(memory_format=torch.channels_last)
         labels = loader.labels(rows)
         state.evaluated_images += PASSES * len(rows)
-        return signals(state.model, images, labels, state.precision.autocast)
+        return gradient_statistics(state.model, images, labels, state.precision.autocast)
 
     def judge(self, state: State) -> npt.NDArray[np.float32]:
         """Probabilities of the held-out images, (held_out, classes), from the weights that count; each process judges
         its share."""
         loader, rows = self.feed.loader, self.spec.evaluation
         mine = rows[self.group.shard(len(rows))]
-        found = evaluate(
+        found = predict_probabilities(
             state.ema.model, loader.images, mine, loader.images.preprocess, loader.device, waited=self.feed.waited
         )
         state.waited += self.feed.waited.take()

@@ -23,7 +23,7 @@ SMOOTH = 0.8  # of the running mean of the loss
 # How far below the rate of the smallest loss. SGD at depth 7 for 4 epochs, held-out accuracy at fixed rates: on 20,000
 # CIFAR-10 images (smallest loss at 0.33) 64.6% at 0.15, 67.8% at 0.3, 69.9% at 0.8; on Fashion-MNIST (at 0.77) 91.4%
 # at 0.3, 91.5% at 0.8.
-BACK = {"sgd": 1.0, "adamw": 10.0}
+DIVISORS = {"sgd": 1.0, "adamw": 10.0}
 EXPLODED = 2.0  # times the smallest loss, where the test ends
 
 
@@ -38,13 +38,13 @@ class Range:
     seconds: float
 
 
-def choose(lrs: Sequence[float], losses: Sequence[float], back: float) -> float:
-    """The rate of the smallest smoothed loss, divided by `back`; the smallest tried where all losses are infinite.
+def choose_lr(lrs: Sequence[float], losses: Sequence[float], divisor: float) -> float:
+    """The rate of the smallest smoothed loss, divided by `divisor`; the smallest tried where all losses are infinite.
 
     The minimum of a smoothed curve moves little from seed to seed, unlike its steepest point.
     """
     best = min(range(len(losses)), key=lambda i: losses[i])
-    return max(lrs[best] / back, lrs[0]) if math.isfinite(losses[best]) else lrs[0]
+    return max(lrs[best] / divisor, lrs[0]) if math.isfinite(losses[best]) else lrs[0]
 
 
 def range_images(recipe: Recipe) -> int:
@@ -76,9 +76,8 @@ def range_test(make: Callable[[], Step], feed: Feed, recipe: Recipe) -> Range:
         if not smoothed[-1] <= EXPLODED * min(smoothed):
             smoothed[-1] = math.inf
             break
-    return Range(
-        tuple(lrs), tuple(smoothed), choose(lrs, smoothed, BACK[recipe.optimizer]), images, time.perf_counter() - clock
-    )
+    lr = choose_lr(lrs, smoothed, DIVISORS[recipe.optimizer])
+    return Range(tuple(lrs), tuple(smoothed), lr, images, time.perf_counter() - clock)
 
 
 def _endless(feed: Feed) -> Iterator[Batch]:

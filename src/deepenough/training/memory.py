@@ -21,7 +21,7 @@ CGROUPS = {
 
 
 def keep_freed_memory() -> bool:
-    """Have malloc reuse freed memory and not hand it back to the system; whether that was done.
+    """Have malloc reuse freed memory instead of returning it to the system; False where it can't.
 
     Every training step allocates and frees the same activations of many megabytes. By default glibc maps and
     unmaps each of them, and the system clears every page again. Call it once, before the first tensor, from a
@@ -35,27 +35,27 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, -1))  # at none
 
 
-def hand_back() -> None:
-    """Hand what malloc keeps back to the system, which counts it as taken (glibc only)."""
+def release_freed_memory() -> None:
+    """Return the memory that malloc keeps to the system, which counts it as taken (glibc only)."""
     if _glibc():
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def available(root: Path = Path("/")) -> int | None:
+def available_memory(root: Path = Path("/")) -> int | None:
     """Bytes of memory that this process may still take: what the machine has free, within the limits of its container
     and of its job of Slurm's or systemd's; an equal share, where torchrun started several processes on this machine.
 
     What caches files counts as free, since the system gives it up for whoever needs memory. What was freed here and
-    kept is handed back first: it would count as taken. None where nothing tells (systems other than Linux). `root` is
+    kept is returned first: it would count as taken. None where nothing tells (systems other than Linux). `root` is
     where the system's own files are.
     """
-    hand_back()
+    release_freed_memory()
     free = _counts(root / "proc/meminfo").get("MemAvailable:")
-    found = [*_rooms(root), *([] if free is None else [1024 * free])]
+    found = [*_cgroup_headroom(root), *([] if free is None else [1024 * free])]
     return min(found) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if found else None
 
 
-def peak(device: str = "cpu") -> int | None:
+def peak_memory(device: str = "cpu") -> int | None:
     """The most bytes of memory that this process has taken so far, the GPU's where it trains on one; None where that
     cannot be known."""
     if device == "cuda":
@@ -72,8 +72,8 @@ def _glibc() -> bool:
     return platform.libc_ver()[0] == "glibc"
 
 
-def _rooms(root: Path) -> Iterator[int]:
-    """What each control group that this process is in has left, from the outermost on, where it has a limit."""
+def _cgroup_headroom(root: Path) -> Iterator[int]:
+    """The bytes left in each control group of this process that has a limit, from the outermost on."""
     own = dict.fromkeys(CGROUPS, "/")
     for line in _lines(root / "proc/self/cgroup"):  # number:controllers:path
         _, controllers, path = line.split(":", 2)

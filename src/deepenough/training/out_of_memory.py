@@ -14,7 +14,7 @@ from deepenough.training.process_group import LostError
 from deepenough.training.state import State
 from deepenough.training.step import Step
 
-WORDS = ("can't allocate memory", "out of memory", "ALLOC_FAILED")  # the CPU's, and those of libraries of a GPU's
+MESSAGES = ("can't allocate memory", "out of memory", "ALLOC_FAILED")  # the CPU's, and those of libraries of a GPU's
 
 
 class OutOfMemoryInGroupError(DeepenoughError):
@@ -33,31 +33,31 @@ class OutOfMemoryInGroupError(DeepenoughError):
 
 def out_of_memory(error: BaseException) -> bool:
     """True if an error says that memory ran out, which is not always an error of its own kind."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(word in str(error) for word in WORDS)
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(word in str(error) for word in MESSAGES)
 
 
-def going_through(state: State, feed: Feed) -> int:
+def images_at_once(state: State, feed: Feed) -> int:
     """The number of images of this process that go through at once."""
     share = -(-feed.batch // feed.group.size)
     return min(state.micro_batch or share, share)
 
 
-def halved(state: State, feed: Feed) -> int:
+def half_at_once(state: State, feed: Feed) -> int:
     """Half as many images at once as were too many. Raises DeepenoughError where that would be too few."""
-    many = going_through(state, feed)
+    many = images_at_once(state, feed)
     if many <= feed.group.min_images:
         images = "1 image" if many == 1 else f"{many} images"
         raise DeepenoughError(f"out of memory with {images} at once; use a smaller --size, or more processes")
     return -(-many // 2)
 
 
-def fewer(state: State, feed: Feed, step: Step) -> int:
-    """With how many images at once a training goes on where memory ran out: as many, if recordings of `step` held on to
-    it, else half. They go, and so does what the failed step has left in memory.
+def free_memory(state: State, feed: Feed, step: Step) -> int:
+    """Free what a failed step has left in memory, and give the number of images at once that a training goes on with:
+    as many as before if captured CUDA graphs, which go too, held memory, else half.
 
-    Called once its error is forgotten, which holds on to all that the step had made.
+    Call it once the error is forgotten, which holds on to all that the step had made.
     """
-    many = state.micro_batch if step.recorder and step.recorder.stop() else halved(state, feed)
+    many = state.micro_batch if step.cuda_graphs and step.cuda_graphs.disable() else half_at_once(state, feed)
     state.precision.forget()
     state.optimizer.zero_grad(set_to_none=True)
     gc.collect()
@@ -67,9 +67,9 @@ def fewer(state: State, feed: Feed, step: Step) -> int:
 
 
 @contextmanager
-def remembered(state: State, feed: Feed, shorten: Callable[[int], object] | None) -> Iterator[None]:
-    """Have the leader of a group that runs out of memory call `shorten` with the number of images at once that it goes
-    on with.
+def reporting_out_of_memory(state: State, feed: Feed, note_limit: Callable[[int], object] | None) -> Iterator[None]:
+    """Have the leader of a group that runs out of memory call `note_limit` with the number of images at once that the
+    training goes on with.
 
     All its processes end: they can't come together again once one has left a step. On GPUs a leader that waits for the
     others is ended from outside, so it notes the number as soon as it hears of it.
@@ -77,8 +77,8 @@ def remembered(state: State, feed: Feed, shorten: Callable[[int], object] | None
     group = feed.group
 
     def note() -> None:
-        if shorten and going_through(state, feed) > group.min_images:
-            shorten(halved(state, feed))
+        if note_limit and images_at_once(state, feed) > group.min_images:
+            note_limit(half_at_once(state, feed))
 
     group.on_out_of_memory(note)
     try:
@@ -94,4 +94,4 @@ def remembered(state: State, feed: Feed, shorten: Callable[[int], object] | None
     finally:
         group.on_out_of_memory(lambda: None)
     note()
-    raise OutOfMemoryInGroupError(going_through(state, feed), group.size, halved(state, feed))
+    raise OutOfMemoryInGroupError(images_at_once(state, feed), group.size, half_at_once(state, feed))

@@ -14,24 +14,30 @@ import torch
 from deepenough.data.images import Images
 from deepenough.nets.build import build
 from deepenough.training.callbacks import Callback, CallbackList, Ending
-from deepenough.training.checkpoint import Checkpoints, newest, shorten, shortened, whole
+from deepenough.training.checkpoint import (
+    Checkpoints,
+    batch_limit,
+    newest_checkpoint,
+    save_batch_limit,
+    whole_checkpoints,
+)
 from deepenough.training.device import choose_device, place
 from deepenough.training.ema import Ema
 from deepenough.training.feed import Feed, Loader
-from deepenough.training.inplace_activations import reuse
+from deepenough.training.inplace_activations import use_inplace_activations
 from deepenough.training.interrupt import Interrupted
 from deepenough.training.loop import TrainingLoop
 from deepenough.training.loss import Objective, balanced_weights
 from deepenough.training.lr_range_test import range_test
-from deepenough.training.out_of_memory import fewer, out_of_memory, remembered
-from deepenough.training.precision import settings
+from deepenough.training.out_of_memory import free_memory, out_of_memory, reporting_out_of_memory
+from deepenough.training.precision import matmul_precision
 from deepenough.training.process_group import ProcessGroup
-from deepenough.training.rng import own_draws, own_threads
+from deepenough.training.rng import forked_rng, using_threads
 from deepenough.training.spec import TrainingSpec
 from deepenough.training.state import NotFiniteError, State, Tensors
 from deepenough.training.step import Step, make_step
 
-PAID = ("images", "range_images", "evaluated_images", "seconds", "waited", "lr")
+ALREADY_SPENT = ("images", "range_images", "evaluated_images", "seconds", "waited", "lr")
 Saved = tuple[Tensors, dict[str, Any]]
 
 
@@ -71,19 +77,20 @@ def perform(
     spec, recipe = job.spec, job.spec.recipe
     device = choose_device(recipe.device)
     accompanying = CallbackList((leader.checkpoints, *leader.callbacks) if leader else callbacks)
-    with own_draws(device), own_threads(job.threads), settings(recipe.precision):
-        state, loop = prepare(spec, images, device, group)
+    with forked_rng(device), using_threads(job.threads), matmul_precision(recipe.precision):
+        state, loop = prepare_training(spec, images, device, group)
         loop.callbacks = accompanying
-        initial = begin(state, loop, leader)
-        with remembered(state, loop.feed, partial(shorten, leader.checkpoints.folder) if leader else None):
+        initial = initialize(state, loop, leader)
+        note_limit = partial(save_batch_limit, leader.checkpoints.folder) if leader else None
+        with reporting_out_of_memory(state, loop.feed, note_limit):
             if not job.resumed:
                 set_peak(state, loop)
             accompanying.on_train_begin(loop.moment(state))
             try:
-                ending = run_in_memory(state, loop, leader)
+                ending = run_within_memory(state, loop, leader)
             except NotFiniteError:
                 ending = Ending.NOT_FINITE
-                last_good(state, loop, leader, initial)
+                restore_last_finite(state, loop, leader, initial)
             except Interrupted:
                 accompanying.on_train_end(loop.moment(state), None)
                 raise
@@ -93,21 +100,23 @@ def perform(
     return state, ending
 
 
-def prepare(
+def prepare_training(
     spec: TrainingSpec, images: Images, device: torch.device, group: ProcessGroup, objective: Objective | None = None
 ) -> tuple[State, TrainingLoop]:
     """The state before the first step and the loop of a training; device and memory format are applied here."""
     recipe = spec.recipe
-    state, step = fresh(spec, objective or objective_of(spec, images, device), device, group)
+    state, step = new_state(spec, objective or objective_of(spec, images, device), device, group)
     loader = Loader(images, device, state.precision.dtype)
     feed = Feed(loader, spec.train, recipe.batch, recipe.augment, spec.seed, group)
     return state, TrainingLoop(spec, feed, step, group=group)
 
 
-def fresh(spec: TrainingSpec, objective: Objective, device: torch.device, group: ProcessGroup) -> tuple[State, Step]:
+def new_state(
+    spec: TrainingSpec, objective: Objective, device: torch.device, group: ProcessGroup
+) -> tuple[State, Step]:
     """The state before the first step, and what takes the steps."""
     recipe = spec.recipe
-    model = reuse(build(spec.network, spec.seed))
+    model = use_inplace_activations(build(spec.network, spec.seed))
     if recipe.precision == "float64":
         model = model.double()
     model = place(model, device, recipe.memory_format)
@@ -130,7 +139,7 @@ def objective_of(spec: TrainingSpec, images: Images, device: torch.device) -> Ob
     return Objective(spec.recipe.label_smoothing, weights if spec.recipe.class_weights else None)
 
 
-def begin(state: State, loop: TrainingLoop, leader: Leader | None) -> Saved:
+def initialize(state: State, loop: TrainingLoop, leader: Leader | None) -> Saved:
     """Bring the state of every process to where the training starts or goes on; what it was initially."""
     start = loop.spec.initial_weights
     if leader and start is not None:
@@ -141,12 +150,12 @@ def begin(state: State, loop: TrainingLoop, leader: Leader | None) -> Saved:
     if leader:
         if leader.saved:
             state.restore(*leader.saved)
-        state.micro_batch = min(filter(None, (state.micro_batch, shortened(leader.checkpoints.folder))), default=0)
+        state.micro_batch = min(filter(None, (state.micro_batch, batch_limit(leader.checkpoints.folder))), default=0)
     state.share(loop.group)
     return initial
 
 
-def run_in_memory(state: State, loop: TrainingLoop, leader: Leader | None) -> Ending:
+def run_within_memory(state: State, loop: TrainingLoop, leader: Leader | None) -> Ending:
     """Run the loop; where a process alone runs out of memory, it goes on from the newest checkpoint without recordings,
     or with half as many images at once."""
     while True:
@@ -155,9 +164,9 @@ def run_in_memory(state: State, loop: TrainingLoop, leader: Leader | None) -> En
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if loop.group.size > 1 or not out_of_memory(error):
                 raise
-        many = fewer(state, loop.feed, loop.step)
+        many = free_memory(state, loop.feed, loop.step)
         if leader:
-            saved = newest(leader.checkpoints.folder)
+            saved = newest_checkpoint(leader.checkpoints.folder)
             if saved:
                 state.restore(*saved)
             state.micro_batch = many
@@ -179,7 +188,7 @@ def set_peak(state: State, loop: TrainingLoop) -> None:
 
     def spoiled() -> Step:
         copied = copy.deepcopy(state.model)
-        return replace(make_step(copied, eager, step.objective, feed.loader.device, step.group), recorder=None)
+        return replace(make_step(copied, eager, step.objective, feed.loader.device, step.group), cuda_graphs=None)
 
     while True:
         try:
@@ -188,21 +197,21 @@ def set_peak(state: State, loop: TrainingLoop) -> None:
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if feed.group.size > 1 or not out_of_memory(error):
                 raise
-        state.micro_batch = fewer(state, feed, step)
+        state.micro_batch = free_memory(state, feed, step)
     state.lr = found.lr
     state.seconds += found.seconds
     state.range_images = found.images
 
 
-def last_good(state: State, loop: TrainingLoop, leader: Leader | None, initial: Saved) -> None:
+def restore_last_finite(state: State, loop: TrainingLoop, leader: Leader | None, initial: Saved) -> None:
     """Go back to the newest checkpoint whose predictions are finite, or else to the `initial` state.
 
     What was thrown away was paid for, so images and seconds stay counted.
     """
-    paid = {name: getattr(state, name) for name in PAID}
+    paid = {name: getattr(state, name) for name in ALREADY_SPENT}
     if leader:
         leader.checkpoints.settle()
-    saved = iter([*(whole(leader.checkpoints.folder) if leader else ()), initial])
+    saved = iter([*(whole_checkpoints(leader.checkpoints.folder) if leader else ()), initial])
     good = False
     while not good:
         if loop.group.is_leader:

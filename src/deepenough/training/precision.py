@@ -10,11 +10,11 @@ import torch
 
 from deepenough.errors import DeepenoughError
 
-HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+HALF_PRECISION = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @contextmanager
-def settings(name: str) -> Iterator[None]:
+def matmul_precision(name: str) -> Iterator[None]:
     """Matrix products of float32 numbers in TensorFloat-32 with "tf32", else in full, on devices that know both."""
     backends: list[Any] = [torch.backends.cuda.matmul, torch.backends.cudnn.conv]  # type: ignore[attr-defined]
     before = [backend.fp32_precision for backend in backends]
@@ -41,9 +41,9 @@ class Precision:
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context of a forward pass."""
-        if self.name not in HALF:
+        if self.name not in HALF_PRECISION:
             return nullcontext()
-        return torch.autocast(self.device.type, HALF[self.name])
+        return torch.autocast(self.device.type, HALF_PRECISION[self.name])
 
     @property
     def dtype(self) -> torch.dtype:

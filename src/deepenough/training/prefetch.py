@@ -1,4 +1,4 @@
-"""Work that is done one piece ahead of where it is needed."""
+"""Prefetching: pieces of work are done in a background thread before they are needed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 @dataclass
-class Clock:
+class WaitTimer:
     """Seconds that were waited for something."""
 
     seconds: float = 0.0
@@ -24,20 +24,20 @@ class Clock:
         return seconds
 
 
-def ahead(pieces: Iterable[T], clock: Clock, count: int = 2) -> Iterator[T]:
-    """The same pieces, made by a thread that is `count` of them ahead; `clock` counts what is waited for."""
+def prefetch(pieces: Iterable[T], timer: WaitTimer, count: int = 2) -> Iterator[T]:
+    """Make pieces in a background thread that is `count` of them ahead; `timer` counts the time waited for them."""
     source = iter(pieces)
     end = object()
 
     def make() -> object:
         return next(source, end)
 
-    with ThreadPoolExecutor(1, "ahead") as pool:
+    with ThreadPoolExecutor(1, "prefetch") as pool:
         waiting: deque[Future[object]] = deque(pool.submit(make) for _ in range(count))
         while True:
             began = time.perf_counter()
             piece = waiting.popleft().result()
-            clock.seconds += time.perf_counter() - began
+            timer.seconds += time.perf_counter() - began
             if piece is end:
                 return
             waiting.append(pool.submit(make))

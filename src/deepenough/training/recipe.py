@@ -9,7 +9,7 @@ from typing import Any
 
 from deepenough.data.policy import STRENGTHS, Augment
 from deepenough.errors import unknown
-from deepenough.schema import Section, check, internal, option
+from deepenough.schema import Section, check_options, internal, option
 
 
 class Optimizer(StrEnum):
@@ -129,7 +129,7 @@ class Recipe:
     )
 
     def __post_init__(self) -> None:
-        check(self)
+        check_options(self)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for the record."""

@@ -27,11 +27,11 @@ from deepenough.training.serialization import (
 from deepenough.training.spec import TrainingSpec
 from deepenough.training.state import Tensors
 
-RESULT = "result.json"
-WEIGHTS = "weights.safetensors"
-PROBABILITIES = "probabilities.npy"
-FORMAT = 1
-PAUSED = "paused"
+RESULT_FILE = "result.json"
+WEIGHTS_FILE = "weights.safetensors"
+PROBABILITIES_FILE = "probabilities.npy"
+RESULT_FORMAT = 1
+PAUSED_FOLDER = "paused"
 """The folder in a training's folder that keeps what it was when it was pruned or paused."""
 
 
@@ -62,17 +62,17 @@ class Trained:
         """Write result.json, weights.safetensors and probabilities.npy, each whole, result.json last."""
         weights, probabilities = pack(self.state), array_bytes(self.probabilities)
         content = {
-            "format": FORMAT,
+            "format": RESULT_FORMAT,
             "identity": fingerprint,
             **{entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in IN_FILES},
             "network": json.loads(dumps(self.network)),
             "curve": [epoch.to_json() for epoch in self.curve],
-            "sha256": {WEIGHTS: digest_of(weights), PROBABILITIES: digest_of(probabilities)},
+            "sha256": {WEIGHTS_FILE: digest_of(weights), PROBABILITIES_FILE: digest_of(probabilities)},
         }
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / WEIGHTS, weights)
-        write_whole(folder / PROBABILITIES, probabilities)
-        write_whole(folder / RESULT, json.dumps(content, indent=1).encode())
+        write_whole(folder / WEIGHTS_FILE, weights)
+        write_whole(folder / PROBABILITIES_FILE, probabilities)
+        write_whole(folder / RESULT_FILE, json.dumps(content, indent=1).encode())
 
 
 IN_FILES = ("state", "probabilities")  # of their own
@@ -80,16 +80,16 @@ IN_FILES = ("state", "probabilities")  # of their own
 
 def read_facts(folder: Path) -> dict[str, Any] | None:
     """The content of result.json, None where there is none."""
-    path = folder / RESULT
+    path = folder / RESULT_FILE
     try:
         content: dict[str, Any] = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
     except ValueError as error:
         raise DamagedError(f"{path}: not JSON ({error}); the file is damaged") from None
-    if content.get("format") != FORMAT:
+    if content.get("format") != RESULT_FORMAT:
         raise DeepenoughError(
-            f"{path}: format {content.get('format')!r}; this version reads {FORMAT}. "
+            f"{path}: format {content.get('format')!r}; this version reads {RESULT_FORMAT}. "
             "Go on with the version of deepenough that wrote it"
         )
     return content
@@ -100,14 +100,14 @@ def load_result(folder: Path, network: Network) -> Trained | None:
     facts = read_facts(folder)
     if facts is None:
         return None
-    weights = read_checked(folder / WEIGHTS, facts["sha256"][WEIGHTS])
-    probabilities = read_checked(folder / PROBABILITIES, facts["sha256"][PROBABILITIES])
+    weights = read_checked(folder / WEIGHTS_FILE, facts["sha256"][WEIGHTS_FILE])
+    probabilities = read_checked(folder / PROBABILITIES_FILE, facts["sha256"][PROBABILITIES_FILE])
     plain = {entry.name: facts[entry.name] for entry in fields(Trained) if entry.name not in IN_FILES}
     return Trained(
         **plain
         | {
             "network": network,
-            "state": unpack(folder / WEIGHTS, weights),
+            "state": unpack(folder / WEIGHTS_FILE, weights),
             "curve": tuple(Epoch.from_json(epoch) for epoch in facts["curve"]),
             "ended": Ending(facts["ended"]),
             "probabilities": read_array(probabilities),
@@ -117,12 +117,13 @@ def load_result(folder: Path, network: Network) -> Trained | None:
 
 def is_known(folder: Path) -> bool:
     """True if a folder holds what a training came to, or where it was pruned or paused."""
-    return (folder / RESULT).is_file() or (folder / PAUSED / RESULT).is_file()
+    return (folder / RESULT_FILE).is_file() or (folder / PAUSED_FOLDER / RESULT_FILE).is_file()
 
 
 def recall(folder: Path, spec: TrainingSpec, fingerprint: str, *, pauses: bool) -> Trained | None:
     """The result that an earlier call left in a folder: with `pauses` the kept pause, or else the finished result."""
-    return (_recall(folder / PAUSED, spec, fingerprint) if pauses else None) or _recall(folder, spec, fingerprint)
+    pause = _recall(folder / PAUSED_FOLDER, spec, fingerprint) if pauses else None
+    return pause or _recall(folder, spec, fingerprint)
 
 
 def _recall(folder: Path, spec: TrainingSpec, fingerprint: str) -> Trained | None:

@@ -22,7 +22,7 @@ def seed_step(seed: int, step: int, device: torch.device) -> None:
 
 
 @contextmanager
-def own_draws(device: torch.device) -> Iterator[None]:
+def forked_rng(device: torch.device) -> Iterator[None]:
     """Leaves the random state of the caller as it was."""
     devices = [torch.cuda.current_device()] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
@@ -30,7 +30,7 @@ def own_draws(device: torch.device) -> Iterator[None]:
 
 
 @contextmanager
-def own_threads(threads: int) -> Iterator[None]:
+def using_threads(threads: int) -> Iterator[None]:
     """Computes with that many threads: sums come out the same, bit for bit, only with the same number."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

@@ -18,7 +18,7 @@ def cosine_between(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
-def onecycle(step: int, steps: int, warmup: float) -> float:
+def onecycle_lr(step: int, steps: int, warmup: float) -> float:
     """One cycle (Smith 2018): up in the first `warmup` share of all steps, then down to almost zero.
 
     The same numbers as torch's `OneCycleLR(max_lr=1, pct_start=warmup, anneal_strategy="cos")`.
@@ -29,7 +29,7 @@ def onecycle(step: int, steps: int, warmup: float) -> float:
     return cosine_between(1.0, END, (step - max(top, 0)) / max(steps - 1 - max(top, 0), 1))
 
 
-def cosine(step: int, steps: int, warmup: float) -> float:
+def cosine_lr(step: int, steps: int, warmup: float) -> float:
     """A straight line up in the first `warmup` share of all steps, then half a cosine down to zero."""
     rise = int(warmup * steps)
     if step < rise:
@@ -37,18 +37,18 @@ def cosine(step: int, steps: int, warmup: float) -> float:
     return cosine_between(1.0, 0.0, (step - rise) / max(steps - rise, 1))
 
 
-def constant(step: int, steps: int, warmup: float) -> float:
+def constant_lr(step: int, steps: int, warmup: float) -> float:
     """A straight line up in the first `warmup` share of all steps, then flat."""
     rise = int(warmup * steps)
     return min((step + 1) / (rise + 1), 1.0)
 
 
-SHAPES = {"onecycle": onecycle, "cosine": cosine, "constant": constant}
+SCHEDULES = {"onecycle": onecycle_lr, "cosine": cosine_lr, "constant": constant_lr}
 
 
 def schedule(name: str, *, lr: float, steps: int, warmup: float) -> Schedule:
     """The learning rate of every step from 0 to `steps` - 1, with its peak at `lr`."""
-    if name not in SHAPES:
-        raise unknown("schedule", name, SHAPES)
-    shape = SHAPES[name]
+    if name not in SCHEDULES:
+        raise unknown("schedule", name, SCHEDULES)
+    shape = SCHEDULES[name]
     return lambda step: lr * shape(step, steps, warmup)

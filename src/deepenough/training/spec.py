@@ -16,7 +16,7 @@ from deepenough.nets import Network
 from deepenough.training.feed import Index
 from deepenough.training.recipe import Recipe
 
-Weights = Mapping[str, torch.Tensor]
+StateDict = Mapping[str, torch.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +24,7 @@ class Teacher:
     """A trained network that another one may learn from."""
 
     network: Network
-    weights: Weights
+    weights: StateDict
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class TrainingSpec:
     train: Index
     evaluation: Index
     seed: int
-    initial_weights: Weights | None = None
+    initial_weights: StateDict | None = None
     teacher: Teacher | None = None
 
     def fingerprint(self, images: Images) -> str:

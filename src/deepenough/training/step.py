@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from deepenough.training.cuda_graphs import Recorder
+from deepenough.training.cuda_graphs import CudaGraphs
 from deepenough.training.feed import Batch
 from deepenough.training.loss import Objective, logits_of
 from deepenough.training.optimizer import make_clip, make_optimizer
@@ -16,7 +16,7 @@ from deepenough.training.precision import Precision
 from deepenough.training.process_group import ALONE, BatchPosition, ProcessGroup
 from deepenough.training.recipe import Recipe
 
-COMPILED = 200  # shapes that torch compiles the code for which all our models share; after its 8 it went on eagerly
+COMPILED_SHAPES = 200  # for which torch compiles the code that our models share; after its 8 it went on eagerly
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Step:
     clip: Callable[[], object]
     group: ProcessGroup = ALONE
     position: BatchPosition = field(default_factory=BatchPosition)
-    recorder: Recorder | None = None
+    cuda_graphs: CudaGraphs | None = None
 
     def __post_init__(self) -> None:
         self.parameters = list(self.model.parameters())
@@ -49,7 +49,7 @@ class Step:
         micro_batch = micro_batch and max(micro_batch, self.group.min_images)
         largest = -(-batch.total // self.group.size)  # share: all go through in as many pieces, norms meet in each
         pieces = -(-largest // (micro_batch or largest))
-        tally = self.recorder(self.gradient, batch, pieces) if self.recorder else self.gradient(batch, pieces)
+        tally = self.cuda_graphs(self.gradient, batch, pieces) if self.cuda_graphs else self.gradient(batch, pieces)
         if stop:
             tally[3] = 1
         self.group.all_reduce([*(p.grad for p in self.parameters if p.grad is not None), tally])
@@ -79,7 +79,7 @@ def make_step(
 ) -> Step:
     """The step of a recipe for a model on its device: the one place for precision, compilation and the group."""
     if recipe.compiled:
-        torch._dynamo.config.recompile_limit = COMPILED
+        torch._dynamo.config.recompile_limit = COMPILED_SHAPES
     step = Step(
         model=model,
         forward=torch.compile(model) if recipe.compiled else model,
@@ -90,10 +90,10 @@ def make_step(
         group=group,
         position=group.synchronize(model),
     )
-    step.recorder = Recorder(step.parameters) if recording(device, group) else None
+    step.cuda_graphs = CudaGraphs(step.parameters) if uses_cuda_graphs(device, group) else None
     return step
 
 
-def recording(device: torch.device, group: ProcessGroup) -> bool:
+def uses_cuda_graphs(device: torch.device, group: ProcessGroup) -> bool:
     """True if steps are recorded: on NVIDIA's GPUs, and where no other process is waited for within a step."""
     return device.type == "cuda" and torch.version.hip is None and group.size == 1

@@ -16,7 +16,7 @@ from deepenough.training.callbacks import Callback, Ending, Patience
 from deepenough.training.checkpoint import Checkpoints
 from deepenough.training.perform import Assignment, Leader, perform
 from deepenough.training.process_group import ALONE, ProcessGroup
-from deepenough.training.result import PAUSED, Trained, check_fingerprint, recall
+from deepenough.training.result import PAUSED_FOLDER, Trained, check_fingerprint, recall
 from deepenough.training.spec import TrainingSpec
 from deepenough.training.state import State
 
@@ -53,7 +53,7 @@ def train(
     before = recall(folder, spec, fingerprint, pauses=any(callback.may_pause for callback in callbacks))
     if before:
         return before
-    saved = checkpoint.newest(folder)
+    saved = checkpoint.newest_checkpoint(folder)
     if saved:
         check_fingerprint(folder, saved[1]["identity"], fingerprint)
     checkpoints = Checkpoints(folder, fingerprint, steps=checkpoint_steps, in_background=group.size > 1)
@@ -71,10 +71,10 @@ def train(
             callback.close()
     trained = summary(spec, state, ending)
     if ending.is_kept:
-        trained.save(folder / PAUSED, fingerprint)
+        trained.save(folder / PAUSED_FOLDER, fingerprint)
     if ending.is_final:
         trained.save(folder, fingerprint)
-        checkpoint.remove(folder)
+        checkpoint.remove_checkpoints(folder)
     return trained
 
 

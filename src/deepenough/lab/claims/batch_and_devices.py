@@ -11,7 +11,7 @@ import torch
 
 from deepenough.data.images import Images
 from deepenough.distribution.follower import follow
-from deepenough.distribution.ray_workers import RayWorkers, enter, free_port
+from deepenough.distribution.ray_workers import RayWorkers, free_port, set_torchrun_environment
 from deepenough.distribution.torchrun import join_group
 from deepenough.errors import DeepenoughError
 from deepenough.lab.record import Effect, Line, Point, Result
@@ -75,7 +75,7 @@ def train_on_two(network: Network, recipe: Recipe, trials: Trials, rows: Rows, s
 def work(rank: int, rendezvous: dict[str, str], spec: TrainingSpec, images: Images, folder: Path) -> None:
     """Train as one of the two processes."""
     torch.set_num_threads(1)
-    enter(RayWorkers(1, processes=2), rank, rendezvous)
+    set_torchrun_environment(RayWorkers(1, processes=2), rank, rendezvous)
     with join_group(torch.device("cpu")) as group:
         if rank:
             follow(group, lambda: False, images)

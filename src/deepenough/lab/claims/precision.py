@@ -11,11 +11,11 @@ from deepenough.lab.record import Effect, Line, Point, Result, SeedHits
 from deepenough.lab.trials import Trials
 from deepenough.nets import Network
 from deepenough.training.device import choose_device
-from deepenough.training.perform import prepare
-from deepenough.training.precision import settings
+from deepenough.training.perform import prepare_training
+from deepenough.training.precision import matmul_precision
 from deepenough.training.process_group import ALONE
 from deepenough.training.recipe import Recipe
-from deepenough.training.rng import own_draws
+from deepenough.training.rng import forked_rng
 from deepenough.training.spec import TrainingSpec
 
 MARGIN = 0.01  # a smaller loss of accuracy counts as none
@@ -28,9 +28,9 @@ def saved_bytes(trials: Trials, network: Network, recipe: Recipe) -> int:
     Counted, and not the process' peak, which on small networks is torch's own.
     """
     device, kept = choose_device(recipe.device), {}
-    with own_draws(device), settings(recipe.precision):
+    with forked_rng(device), matmul_precision(recipe.precision):
         rows, none = trials.images.split.train[: recipe.batch], np.empty(0, np.int64)
-        _, loop = prepare(TrainingSpec(network, recipe, rows, none, seed=0), trials.images, device, ALONE)
+        _, loop = prepare_training(TrainingSpec(network, recipe, rows, none, seed=0), trials.images, device, ALONE)
 
         def keep(tensor: torch.Tensor) -> torch.Tensor:
             storage = tensor.untyped_storage()
