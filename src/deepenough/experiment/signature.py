@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from deepenough.experiment.options import Options, fit_options
 from deepenough.schema import UNIT_NAMES, Option, options_of
 
-_Function = TypeVar("Function", bound=Callable[..., Any])
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 WIDTH = 100
 
 

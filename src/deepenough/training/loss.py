@@ -9,6 +9,9 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
+from deepenough.data.images import Images
+from deepenough.training.spec import TrainingSpec
+
 Outputs = torch.Tensor | tuple[torch.Tensor, list[tuple[float, torch.Tensor]]]
 
 
@@ -48,3 +51,9 @@ class Objective:
     def one(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         logits = logits if logits.dtype == torch.float64 else logits.float()
         return F.cross_entropy(logits, targets, weight=self.class_weights, label_smoothing=self.label_smoothing)
+
+
+def make_objective(spec: TrainingSpec, images: Images, device: torch.device) -> Objective:
+    """Cross-entropy as the recipe wants it, over this training's classes."""
+    weights = balanced_weights(images.labels[spec.train], len(images.classes)).to(device)
+    return Objective(spec.recipe.label_smoothing, weights if spec.recipe.class_weights else None)

@@ -27,7 +27,7 @@ from deepenough.training.feed import Feed, Loader
 from deepenough.training.inplace_activations import use_inplace_activations
 from deepenough.training.interrupt import Interrupted
 from deepenough.training.loop import TrainingLoop
-from deepenough.training.loss import Objective, balanced_weights
+from deepenough.training.loss import Objective, make_objective
 from deepenough.training.lr_range_test import range_test
 from deepenough.training.out_of_memory import free_memory, out_of_memory, reporting_out_of_memory
 from deepenough.training.precision import matmul_precision
@@ -105,7 +105,7 @@ def prepare_training(
 ) -> tuple[State, TrainingLoop]:
     """The state before the first step and the loop of a training; device and memory format are applied here."""
     recipe = spec.recipe
-    state, step = new_state(spec, objective or objective_of(spec, images, device), device, group)
+    state, step = new_state(spec, objective or make_objective(spec, images, device), device, group)
     loader = Loader(images, device, state.precision.dtype)
     feed = Feed(loader, spec.train, recipe.batch, recipe.augment, spec.seed, group)
     return state, TrainingLoop(spec, feed, step, group=group)
@@ -131,12 +131,6 @@ def new_state(
         micro_batch=recipe.micro_batch,
     )
     return state, step
-
-
-def objective_of(spec: TrainingSpec, images: Images, device: torch.device) -> Objective:
-    """Cross-entropy as the recipe wants it, over this training's classes."""
-    weights = balanced_weights(images.labels[spec.train], len(images.classes)).to(device)
-    return Objective(spec.recipe.label_smoothing, weights if spec.recipe.class_weights else None)
 
 
 def initialize(state: State, loop: TrainingLoop, leader: Leader | None) -> Saved:
