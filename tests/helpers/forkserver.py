@@ -102,6 +102,9 @@ class ForkServer:
         self._socket, other = socket.socketpair()
         # With one thread for each library; what it forks decides for itself.
         env = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        env["JE_ARROW_MALLOC_CONF"] = (
+            "background_thread:false"  # of pyarrow, which pandas imports, and scikit-learn that
+        )
         with other:
             self._server = subprocess.Popen(
                 [sys.executable, __file__, str(other.fileno())],
