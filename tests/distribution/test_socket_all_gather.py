@@ -108,4 +108,4 @@ def test_large_and_empty_tensors_are_left_to_the_group() -> None:
     none = SocketAllGather([None, None])
     assert none.carries(torch.zeros(1000))
     assert not none.carries(torch.zeros(0, 10))
-    assert not none.carries(torch.zeros(wires.MOST_BYTES))
+    assert not none.carries(torch.zeros(wires.LARGEST_MESSAGE))

@@ -28,7 +28,7 @@ class ObjectGroup(Protocol):
     def all_gather_object(self, mine: str) -> list[str]: ...
 
 
-MOST_BYTES = 2**16  # bytes of an exchange: what a socket takes without waiting for the other side to read
+LARGEST_MESSAGE = 2**16  # bytes of an exchange: what a socket takes without waiting for the other side to read
 MOST_PROCESSES = 16  # processes that are all connected with one another
 # Seconds to look for an answer without going to sleep: a core that slept is slow for a while. Others get it meanwhile.
 SPIN_SECONDS = 0.002 if hasattr(os, "readv") and hasattr(os, "sched_yield") else 0.0  # not on Windows
@@ -43,7 +43,7 @@ class SocketAllGather:
 
     def carries(self, tensor: torch.Tensor) -> bool:
         """True if a tensor is small enough, and not empty."""
-        return tensor.device.type == "cpu" and 0 < tensor.numel() * tensor.element_size() <= MOST_BYTES
+        return tensor.device.type == "cpu" and 0 < tensor.numel() * tensor.element_size() <= LARGEST_MESSAGE
 
     def all_gather(self, tensor: torch.Tensor) -> torch.Tensor:
         """The tensors of all processes, stacked: (size, ...). Raises OSError where one is gone."""
@@ -108,7 +108,7 @@ def connect(group: ObjectGroup, timeout: float) -> SocketAllGather | None:
         if each:
             each.settimeout(timeout)
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MOST_BYTES)
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * LARGEST_MESSAGE)
     return made
 
 

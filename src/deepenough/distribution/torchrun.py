@@ -30,7 +30,6 @@ from deepenough.distribution.synchronized_layers import synchronize
 from deepenough.errors import DeepenoughError
 from deepenough.exit import foreign_call
 from deepenough.machine import cores
-from deepenough.training.executor import LocalExecutor
 from deepenough.training.process_group import BatchPosition, EndedError, LostError, ProcessGroup, shard
 
 SILENCE_TIMEOUT = 30.0  # seconds without a sign of life after which a process is taken for dead
@@ -201,10 +200,6 @@ class TorchrunGroup(ProcessGroup):
             return call(*given, **named)
         except (RuntimeError, OSError) as error:
             raise LostError(error) from None
-
-
-class TorchrunExecutor(LocalExecutor):
-    """Trains together with the other processes of `torchrun`, which follow this one (`follower.follow`)."""
 
 
 @contextmanager

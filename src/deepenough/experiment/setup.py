@@ -13,7 +13,7 @@ from deepenough.autotuning.tuning import TUNABLE
 from deepenough.data.images import Images
 from deepenough.data.sources import Source
 from deepenough.distribution.ray_executor import RayCluster
-from deepenough.distribution.torchrun import TorchrunExecutor, share_of_threads
+from deepenough.distribution.torchrun import share_of_threads
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.options import Options
 from deepenough.probing.images import images_for_weights, read_images
@@ -128,7 +128,7 @@ def prepare_experiment(request: RunRequest) -> Experiment:
         folder=request.folder / CANDIDATES,
         metric=question.metric,
         reporter=request.reporter,
-        executor=TorchrunExecutor(images, request.group) if request.group.size > 1 else LocalExecutor(images),
+        executor=LocalExecutor(images, request.group),
         tunable=TUNABLE - asked.fixed,
         deadline=deadline,
         tensorboard=request.folder / "tensorboard" if asked.tensorboard else None,

@@ -26,7 +26,7 @@ from deepenough.progress import Reporter
 from deepenough.record.schema import Probe, ProbingRecord
 from deepenough.search.question import Question
 from deepenough.search.rules import points
-from deepenough.search.statistics import HitShares, Strata, paired_difference, z_score
+from deepenough.search.statistics import HitShares, Strata, paired_difference, resolved_difference
 from deepenough.training.device import choose_device
 from deepenough.weights import Weights, load_weights
 
@@ -143,7 +143,7 @@ def probe_weights(
         advance(len(where), len(where), "")
     strata = Strata.of(labels, question.metric)
     probes = _probes(probed, seen, strata, question.margin)
-    resolves = _resolves(probed, strata)
+    resolves = resolved_difference([each.hits for each in probed], strata)
     proposed, reason = _proposal(probes, probed, strata, question)
     record = ProbingRecord(
         weights=weights.name,
@@ -221,9 +221,3 @@ def _text(probes: Sequence[Probe], proposed: Probe, reason: str, resolves: float
     if max(row.accuracy.low for row in probes) <= most_frequent:
         text += f". But no probe is shown to beat always naming the most frequent class ({most_frequent:.1%})"
     return text
-
-
-def _resolves(probed: Sequence[ProbedCut], strata: Strata) -> float:
-    """The smallest paired difference that these images can tell: that of the two best places."""
-    top = sorted(probed, key=lambda each: strata.accuracy(each.hits))[-2:]
-    return z_score() * paired_difference(top[-1].hits, top[0].hits, strata).standard_error

@@ -150,8 +150,8 @@ class Metrics(RecordModel):
     confusion: list[list[int]] = Field(description="rows are true classes, columns predicted ones")
 
 
-class WayRecord(RecordModel):
-    """One way to compute a training step, and its time over a few of them."""
+class StepConfigurationRecord(RecordModel):
+    """One configuration of a training step, and its time over a few of them."""
 
     precision: str
     memory_format: str
@@ -198,7 +198,9 @@ class CandidateRecord(NetworkFields):
     seconds: float
     decision: Metrics | None = Field(description="on the decision images; of those seen so far if unfinished")
     train_top1: float | None
-    ways: list[WayRecord] = Field(default=[], description="of computing a step, as tried; the recipe's own first")
+    ways: list[StepConfigurationRecord] = Field(
+        default=[], description="configurations of a step, as tried; the recipe's own first"
+    )
     way: str | None = Field(default=None, description="the one it was trained in")
     expected: float | None = Field(default=None, description="seconds that what was done was expected to take")
     layers: list[str] = Field(default=[], description="the weighted layers, in the order of computation")

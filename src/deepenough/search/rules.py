@@ -17,7 +17,7 @@ from deepenough.search.statistics import (
     images_for_target,
     paired_difference,
     resolution,
-    z_score,
+    resolved_difference,
 )
 
 CONTESTED = 2.0  # standard errors around the margin within which one seed does not decide
@@ -90,10 +90,9 @@ def mean_hits(seeds: Sequence[Candidate]) -> HitShares:
 
 def resolves(candidates: Sequence[Candidate], strata: Strata) -> float:
     """The smallest paired difference that these images can tell: that of the two best measured, or what is usual."""
-    top = sorted(candidates, key=lambda candidate: candidate.accuracy)[-2:]
-    if len(top) < 2:
+    if len(candidates) < 2:
         return resolution(sum(len(member) for member in strata.members))
-    return z_score() * paired_difference(top[1].hits, top[0].hits, strata).standard_error
+    return resolved_difference([candidate.hits for candidate in candidates], strata)
 
 
 def compare_seeds(

@@ -8,6 +8,7 @@ accuracies: the images that both get right, or both wrong, cancel.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,6 +129,12 @@ def paired_difference(
         upper=centre + half,
         images=len(best),
     )
+
+
+def resolved_difference(hits: Sequence[HitShares], strata: Strata) -> float:
+    """The smallest paired difference that the images can tell: that of the two most accurate."""
+    top = sorted(hits, key=strata.accuracy)[-2:]
+    return z_score() * paired_difference(top[-1], top[0], strata).standard_error
 
 
 def resolution(count: int, disagreement: float = EXPECTED_DISAGREEMENT, confidence: float = CONFIDENCE) -> float:

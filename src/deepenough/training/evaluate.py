@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from deepenough.data.images import Images
+from deepenough.data.split import Index
 from deepenough.preprocessing import Preprocessing
-from deepenough.training.feed import Index, Loader, normalise
+from deepenough.training.feed import Loader, normalise
 from deepenough.training.prefetch import WaitTimer, prefetch
 
 BATCH_VALUES = 4_000_000  # of the first layer's input and output in a batch: enough to be fast, few enough to fit

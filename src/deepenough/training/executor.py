@@ -38,7 +38,7 @@ class Executor(Protocol):
 
 @dataclass(frozen=True)
 class LocalExecutor:
-    """Trains in this process."""
+    """Trains in this process, together with the others of its group (`distribution.follower`)."""
 
     images: Images
     group: ProcessGroup = ALONE

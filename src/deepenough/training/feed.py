@@ -7,18 +7,16 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from deepenough.data.augment import Augment, apply
 from deepenough.data.device import constant, pinned, sent
 from deepenough.data.images import Images
 from deepenough.data.sources.base import WINDOW
+from deepenough.data.split import Index
 from deepenough.preprocessing import Preprocessing
 from deepenough.training.prefetch import WaitTimer, prefetch
 from deepenough.training.process_group import ALONE, ProcessGroup
-
-Index = npt.NDArray[np.int64]
 
 
 def batches(index: Index, batch: int, *, seed: int, epoch: int, blocks: Index | None = None) -> list[Index]:

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from deepenough.data.images import Images
+from deepenough.data.split import Index
 from deepenough.nets import Network
-from deepenough.training.feed import Index
 from deepenough.training.recipe import Recipe
 
 StateDict = Mapping[str, torch.Tensor]
