@@ -16,7 +16,7 @@ GROUP = """
 import os, signal, time
 import torch
 from deepenough.distribution import torchrun as processes
-from deepenough.distribution.torchrun import BEAT, join_group
+from deepenough.distribution.torchrun import HEARTBEAT_SECONDS, join_group
 
 class Last:
     def __del__(self):
@@ -28,7 +28,7 @@ with join_group(torch.device("cpu")) as group:
     if group.is_leader:
         os.kill(leader, signal.SIGSTOP)
     processes.keep = Last()
-    time.sleep(2 * BEAT)
+    time.sleep(2 * HEARTBEAT_SECONDS)
     print("heard", end="")
     raise ValueError("a failure of its own")
 """

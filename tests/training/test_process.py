@@ -32,7 +32,7 @@ print(json.dumps([before, done, faults()]))
 KEPT = """
 import json, os
 from pathlib import Path
-from deepenough.training.memory import available, keep_freed_memory
+from deepenough.training.memory import available_memory, keep_freed_memory
 import numpy as np
 def resident():
     return os.sysconf("SC_PAGE_SIZE") * int(Path("/proc/self/statm").read_text().split()[1])
@@ -40,7 +40,7 @@ keep_freed_memory()
 taken = resident()
 np.ones(50_000_000)
 kept = resident()
-available()
+available_memory()
 print(json.dumps([taken, kept, resident()]))
 """
 

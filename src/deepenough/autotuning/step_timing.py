@@ -42,16 +42,10 @@ class CompilerError(DeepenoughError):
 
 @dataclass(frozen=True)
 class TimingTask:
-    """The order to every process of a group to time steps together."""
+    """The order to every process of a group to time the steps of a training in a configuration together."""
 
     spec: TrainingSpec
     configuration: StepConfiguration
-
-    def run(
-        self, images: Images, group: ProcessGroup, note: Callable[[int], object] | None = None
-    ) -> StepConfiguration:
-        """`time_steps`, as every process of the group goes through it."""
-        return time_steps(StepTrial(self.spec, images, group, note), self.configuration)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from deepenough.autotuning.step_timing import TimingTask
+from deepenough.autotuning.step_timing import StepTrial, TimingTask, time_steps
 from deepenough.data.images import Images, prepare
 from deepenough.data.sources import Source, open_source
 from deepenough.errors import DeepenoughError
@@ -78,7 +78,7 @@ def follow(
                 images = shared.read(source())
                 group.barrier()
             case TimingTask() as task if images is not None:
-                task.run(images, group)
+                time_steps(StepTrial(task.spec, images, group), task.configuration)
             case Assignment() as job if images is not None:
                 perform(job, images, group, callbacks=[Interrupt(stop)])
             case answer:

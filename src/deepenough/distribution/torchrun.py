@@ -129,10 +129,7 @@ class TorchrunGroup(ProcessGroup):
         return self.out_of_memory.wait(2 * HEARTBEAT_SECONDS)
 
     def all_reduce(self, tensors: Sequence[torch.Tensor]) -> None:
-        for bucket in _buckets(tensors):
-            flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
-            self._run(dist.all_reduce, flat)
-            _scatter(flat, bucket)
+        self._run_flat(dist.all_reduce, tensors)
 
     def broadcast_object(self, value: Any) -> Any:
         found = [value]
@@ -140,10 +137,7 @@ class TorchrunGroup(ProcessGroup):
         return found[0]
 
     def broadcast(self, tensors: Sequence[torch.Tensor]) -> None:
-        for bucket in _buckets(tensors):
-            flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
-            self._run(dist.broadcast, flat, src=0)
-            _scatter(flat, bucket)
+        self._run_flat(dist.broadcast, tensors, src=0)
 
     def all_gather_object(self, mine: str) -> list[str]:
         """The words of each process, by rank."""
@@ -194,6 +188,14 @@ class TorchrunGroup(ProcessGroup):
                 if time.monotonic() - since > SILENCE_TIMEOUT:
                     raise LostError(f"process {rank} gave no sign of life for {SILENCE_TIMEOUT:.0f} s")
                 time.sleep(STORE_POLL)
+
+    def _run_flat(self, call: Any, tensors: Sequence[torch.Tensor], **named: Any) -> None:
+        """Run a collective in place on tensors, many of them as one."""
+        for bucket in _buckets(tensors):
+            flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+            self._run(call, flat, **named)
+            for tensor, part in zip(bucket, flat.split([tensor.numel() for tensor in bucket]), strict=True):
+                tensor.copy_(part.view(tensor.shape))
 
     def _run(self, call: Any, *given: Any, **named: Any) -> Any:
         try:
@@ -294,9 +296,3 @@ def _buckets(tensors: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
         size += bytes_
     if bucket:
         yield bucket
-
-
-def _scatter(flat: torch.Tensor, tensors: Sequence[torch.Tensor]) -> None:
-    parts = torch.split(flat, [tensor.numel() for tensor in tensors])
-    for tensor, part in zip(tensors, parts, strict=True):
-        tensor.copy_(part.view(tensor.shape))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 
 from deepenough.autotuning.configuration import StepConfiguration
-from deepenough.autotuning.step_timing import StepTrial, TimingTask
+from deepenough.autotuning.step_timing import StepTrial, TimingTask, time_steps
 from deepenough.autotuning.tuning import TUNABLE, TuningResult, tune
 from deepenough.data.images import Images
 from deepenough.files import write_whole
@@ -172,13 +172,7 @@ class CandidateTrainer:
 
     def alone(self, architecture: Architecture) -> int:
         """The multiply-accumulates of training it once, from scratch, without folds."""
-        train = sum(len(fold.train) for fold in self.folds.folds[:1])
-        if self.folds.kind == "out-of-fold":
-            train = len(self.decision)
-        held_out = len(self.decision) if self.folds.kind == "validation" else 0
-        return DecisionFolds(
-            self.folds.kind, (Fold(np.empty(train, np.int64), np.empty(held_out, np.int64)),), ""
-        ).cost(architecture.macs, self.recipe.epochs, range_images(self.recipe))
+        return self.folds.merged.cost(architecture.macs, self.recipe.epochs, range_images(self.recipe))
 
     def retraining(self, architecture: Architecture) -> int:
         """The multiply-accumulates of training it once more on all images but test, which folds make necessary."""
@@ -244,9 +238,9 @@ class CandidateTrainer:
         if group.size == 1:
             self.reporter.say(f"{architecture.name}: {found}")
             return found
-        task = TimingTask(spec, found.chosen)
-        group.broadcast_task(task)
-        together = replace(found, chosen=task.run(self.images, group, partial(save_batch_limit, folder)))
+        group.broadcast_task(TimingTask(spec, found.chosen))
+        trial = StepTrial(spec, self.images, group, partial(save_batch_limit, folder))
+        together = replace(found, chosen=time_steps(trial, found.chosen))
         times = found.chosen.seconds / together.chosen.seconds
         self.reporter.say(
             f"{architecture.name}: {together}; {group.size} processes are {times:.2f} times as fast as one"
@@ -346,7 +340,7 @@ class CandidateTrainer:
         epochs = round(float(np.median([training.epochs for training in candidate.trainings])))
         recipe = self.configuration(candidate.architecture).apply(replace(self.recipe, epochs=epochs, patience=0))
         folder = self.folder / f"{candidate.architecture.name}-final"
-        architecture, fold = candidate.architecture, Fold(self.decision, np.empty(0, np.int64))
+        architecture, (fold,) = candidate.architecture, self.folds.merged.folds
         spec = self._spec(architecture, recipe, fold, seed, folder)
         with self.reporter.task(f"{architecture.name} on all images but test") as advance:
             callbacks = [each for each in self._callbacks(advance, 0, 1) if not isinstance(each, Deadline)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,6 +35,13 @@ class DecisionFolds:
     def images(self) -> Index:
         """The decision images, ascending."""
         return np.sort(np.concatenate([fold.held_out for fold in self.folds]))
+
+    @property
+    def merged(self) -> DecisionFolds:
+        """One training instead: as it is with a validation split, else on all decision images, with none held out."""
+        if self.kind == DecisionBasis.VALIDATION:
+            return self
+        return replace(self, folds=(Fold(self.images, np.empty(0, np.int64)),))
 
     def cost(self, macs: int, epochs: int, range_images: int = 0) -> int:
         """Multiply-accumulates of training a network on every fold: forward and backward are three forward passes,
