@@ -116,9 +116,9 @@ def time_steps(trial: StepTrial, configuration: StepConfiguration, limit: float 
     an OutOfMemoryInGroupError.
     """
     trial = replace(trial, spec=_timed_spec(trial.spec, configuration))
-    for recorded in dict.fromkeys((uses_cuda_graphs(choose_device(trial.spec.recipe.device), trial.group), False)):
+    for captured in dict.fromkeys((uses_cuda_graphs(choose_device(trial.spec.recipe.device), trial.group), False)):
         try:
-            return _time(trial, configuration, limit, recorded)
+            return _time(trial, configuration, limit, captured)
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error) or trial.group.size > 1:
                 gc.collect()
@@ -128,7 +128,7 @@ def time_steps(trial: StepTrial, configuration: StepConfiguration, limit: float 
                 why = first_line(error)
                 name = trial.spec.network.name
                 raise CompilerError(f"{name}: torch.compile failed ({why}); leave out --compile") from None
-        gc.collect()  # recordings may have taken the memory that was short
+        gc.collect()  # CUDA graphs may have taken the memory that was short
     return replace(configuration, seconds=math.inf)
 
 
@@ -139,24 +139,24 @@ def _timed_spec(spec: TrainingSpec, configuration: StepConfiguration) -> Trainin
     return replace(spec, recipe=recipe, evaluation=np.empty(0, np.int64))
 
 
-def _time(trial: StepTrial, configuration: StepConfiguration, limit: float, recorded: bool) -> StepConfiguration:
-    """Time steps that are recorded as CUDA graphs, or not."""
+def _time(trial: StepTrial, configuration: StepConfiguration, limit: float, captured: bool) -> StepConfiguration:
+    """Time steps that are captured as CUDA graphs, or not."""
     spec, recipe = trial.spec, trial.spec.recipe
     device = choose_device(recipe.device)
-    warm, index, batch = EAGER_BATCHES + 1 if recorded else WARM_UP, spec.train, recipe.batch
+    warm, index, batch = EAGER_BATCHES + 1 if captured else WARM_UP, spec.train, recipe.batch
     if configuration.compiled:
         index, batch = _both_sizes(index, batch)
         warm, limit = BATCH_SIZES * warm, math.inf
-    elif recorded:
+    elif captured:
         index, batch = _one_size(index, batch)
     wait: Any = torch.cuda.synchronize if device.type == "cuda" else None
-    timer = StepTimer(warm, least=int(recorded), limit=limit, wait=wait)
+    timer = StepTimer(warm, least=int(captured), limit=limit, wait=wait)
     spec = replace(spec, recipe=replace(recipe, batch=batch), train=index)
     threads = configuration.threads or torch.get_num_threads()
     with forked_rng(device), using_threads(threads), matmul_precision(recipe.precision):
         state, loop = prepare_training(spec, trial.images, device, trial.group)
         loop.callbacks, loop.look = CallbackList([Interrupt(lambda: timer.over() or trial.stop())]), 1
-        if not recorded:
+        if not captured:
             loop.step.cuda_graphs = None
         timer.began = time.perf_counter()
         with reporting_out_of_memory(state, loop.feed, trial.note_limit), suppress(Interrupted, NotFiniteError):
@@ -169,7 +169,7 @@ def _time(trial: StepTrial, configuration: StepConfiguration, limit: float, reco
 
 def _one_size(index: Index, batch: int) -> tuple[Index, int]:
     """Images, some of them twice, for as many batches as an epoch has, all of the larger of its sizes, and that size:
-    each size would be recorded."""
+    each size would be captured."""
     steps = steps_per_epoch(len(index), batch)
     size = -(-len(index) // steps)
     return np.resize(index, steps * size), size

@@ -1,4 +1,4 @@
-"""Gradients on NVIDIA's GPUs without Python between their kernels: recorded once, then started together (CUDA graphs).
+"""Gradients on NVIDIA's GPUs without Python between their kernels: captured once, then started together (CUDA graphs).
 
 A small network's kernels are over before Python has started the next: on an H200, depth 9 waited for Python more than
 half the time.
@@ -24,7 +24,7 @@ Compute = Callable[[Batch, int], torch.Tensor]
 
 @dataclass
 class CapturedGraph:
-    """A recording and the memory that it reads and writes: the batch, the tally, and a gradient for each parameter."""
+    """A CUDA graph and the memory that it reads and writes: the batch, the tally, and a gradient for each parameter."""
 
     replay: Callable[[], None]
     batch: Batch
@@ -36,8 +36,8 @@ class CapturedGraph:
 class CudaGraphs:
     """Does what `compute(batch, pieces)` does to the gradients of `parameters`, by replaying what it did before.
 
-    The kernels are the same, and so are the numbers. Each size of batch has a recording of its own, in memory that they
-    share, and that other work on the GPU can't have. Where CUDA can't record, it is said once, and all goes on without.
+    The kernels are the same, and so are the numbers. Each size of batch has a graph of its own, in memory that they
+    share, and that other work on the GPU can't have. Where CUDA can't capture, it warns once, and goes on without.
     """
 
     parameters: Sequence[torch.nn.Parameter]
@@ -58,36 +58,36 @@ class CudaGraphs:
             self._capture(compute, batch)
         if size not in self.graphs:
             return compute(batch, pieces)
-        recording = self.graphs[size]
-        recording.batch.images.copy_(batch.images)
-        recording.batch.targets.copy_(batch.targets)
-        recording.replay()
-        for parameter, gradient in zip(self.parameters, recording.gradients, strict=True):
+        graph = self.graphs[size]
+        graph.batch.images.copy_(batch.images)
+        graph.batch.targets.copy_(batch.targets)
+        graph.replay()
+        for parameter, gradient in zip(self.parameters, graph.gradients, strict=True):
             parameter.grad = gradient
-        return recording.tally
+        return graph.tally
 
     def reset(self) -> None:
-        """Give back the memory of all recordings, and begin anew."""
+        """Free the memory of all graphs, and begin anew."""
         self.graphs.clear()
         self.counts.clear()
         self.pool = None
 
     def disable(self) -> bool:
-        """Memory ran out: record no more, if recordings held on to it; whether they did."""
+        """Capture no more where memory ran out, if graphs held on to it; True if they did."""
         had = bool(self.graphs)
         self.disabled = self.disabled or had
         self.reset()
         return had
 
     def _capture(self, compute: Compute, batch: Batch) -> None:
-        """Record, but do not compute, the gradient of a batch of this size."""
+        """Capture, but do not compute, the gradient of a batch of this size."""
         fixed = batch._replace(images=batch.images.clone(), targets=batch.targets.clone())
         try:
             replay, tally, self.pool = capture(lambda: compute(fixed, self.pieces), self.pool)
             gradients = [parameter.grad for parameter in self.parameters]
             self.graphs[len(fixed.images)] = CapturedGraph(replay, fixed, tally, gradients)
         except RuntimeError as error:
-            # Ending the capture fails, too, and says less. A name for the cause would keep all that was recorded.
+            # Ending the capture fails, too, and says less. A name for the cause would keep all that was captured.
             why = first_line(error.__context__ or error)
             warnings.warn(f"steps are slower than they could be: CUDA can't record them ({why})", stacklevel=2)
             self.reset()
@@ -108,7 +108,7 @@ def capture(work: Callable[[], torch.Tensor], pool: Any) -> tuple[Callable[[], N
         ):
             made = work()
     except BaseException:
-        # And it leaves random numbers believing that they are recorded (torch's issue 171263): each draw would fail.
+        # And it leaves random numbers believing that they are captured (torch's issue 171263): each draw would fail.
         draws = torch.cuda.default_generators[torch.cuda.current_device()]
         draws.graphsafe_set_state(draws.clone_state())
         raise

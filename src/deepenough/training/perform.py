@@ -150,8 +150,8 @@ def initialize(state: State, loop: TrainingLoop, leader: Leader | None) -> Saved
 
 
 def run_within_memory(state: State, loop: TrainingLoop, leader: Leader | None) -> Ending:
-    """Run the loop; where a process alone runs out of memory, it goes on from the newest checkpoint without recordings,
-    or with half as many images at once."""
+    """Run the loop; where a process alone runs out of memory, go on from the newest checkpoint without CUDA graphs, or
+    with half as many images at once."""
     while True:
         try:
             return loop.run(state)
@@ -171,7 +171,7 @@ def set_peak(state: State, loop: TrainingLoop) -> None:
     """The recipe's learning rate, or the range test's; where that runs out of memory, the training goes on with the
     number of images at once that it came down to.
 
-    The test is never compiled, nor recorded: its few steps on a copy don't pay that back, and a compiler would begin
+    The test is never compiled, nor captured: its few steps on a copy don't pay that back, and a compiler would begin
     anew for the model.
     """
     recipe, feed, step = loop.spec.recipe, loop.feed, loop.step

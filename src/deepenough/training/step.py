@@ -95,5 +95,5 @@ def make_step(
 
 
 def uses_cuda_graphs(device: torch.device, group: ProcessGroup) -> bool:
-    """True if steps are recorded: on NVIDIA's GPUs, and where no other process is waited for within a step."""
+    """True if steps are CUDA graphs: on NVIDIA's GPUs, and where no other process is waited for within a step."""
     return device.type == "cuda" and torch.version.hip is None and group.size == 1
