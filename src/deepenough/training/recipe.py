@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any
 
-from deepenough.data.policy import STRENGTHS, Augment
+from deepenough.data.policy import Augment
 from deepenough.errors import unknown
 from deepenough.schema import Section, check_options, internal, option
 
@@ -152,8 +152,6 @@ def finetune_recipe(images_count: int, mirror: bool, *, strength: str | None = N
     before it came back. AdamW, since published weights come in all scales. Norms keep their statistics, which a small
     batch would only blur. Epochs fall from 24 at 100 images to 6 at 3,000 and 3 from 17,000 on.
     """
-    if strength is not None and strength not in STRENGTHS:
-        raise unknown("augmentation", strength, STRENGTHS)
     epochs = round(6 * (3000 / max(images_count, 1)) ** 0.4)
     return Recipe(
         epochs=min(max(epochs, 3), 30),
@@ -178,8 +176,6 @@ def default_recipe(
     28 pixels a side, which have less to learn from, take as much less; never under 5 or over 60. `mirror` says
     whether mirror images are sensible. `strength` names the augmentation, "light" where it is None.
     """
-    if strength is not None and strength not in STRENGTHS:
-        raise unknown("augmentation", strength, STRENGTHS)
     small = min(min(input_shape[1:]) / 28, 1.0)
     epochs = round(45 * (1000 / max(images_count, 1)) ** 0.44 * small)
     return Recipe(
