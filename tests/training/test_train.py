@@ -150,9 +150,9 @@ def test_the_range_test_is_a_function_of_its_seed(images: Any, network: Any, tmp
 
 def test_the_range_test_picks_below_the_smallest_loss() -> None:
     lrs = [0.001, 0.01, 0.1, 1.0]
-    assert choose_lr(lrs, [2.3, 2.0, 1.5, math.inf], back=4.0) == pytest.approx(0.025)
-    assert choose_lr(lrs, [2.3, 9.0, math.inf, math.inf], back=4.0) == 0.001
-    assert choose_lr(lrs[:1], [math.inf], back=4.0) == 0.001
+    assert choose_lr(lrs, [2.3, 2.0, 1.5, math.inf], divisor=4.0) == pytest.approx(0.025)
+    assert choose_lr(lrs, [2.3, 9.0, math.inf, math.inf], divisor=4.0) == 0.001
+    assert choose_lr(lrs[:1], [math.inf], divisor=4.0) == 0.001
 
 
 def test_a_range_test_without_memory_comes_down_and_the_training_with_it(
