@@ -111,7 +111,7 @@ def test_a_lost_helper_is_made_up_for(
 
             if not killed.exists():
                 killed.write_text("")
-                TorchrunGroup.order = lambda self, what: os._exit(1)  # type: ignore[method-assign]
+                TorchrunGroup.broadcast_task = lambda self, what: os._exit(1)  # type: ignore[method-assign]
             helps(*given)
 
         there.follow_first_worker = dies_once
@@ -466,21 +466,21 @@ def test_curves_of_a_cluster_go_to_tensorboard_too(tmp_path: Path) -> None:
     [(None, False, [1, 2, 3]), (DeepenoughError("no room"), False, [1, 2]), (None, True, [])],
 )
 def test_what_is_measured_beforehand_ends_no_search(mishap: Exception | None, late: bool, measured: list[int]) -> None:
-    def way(architecture: int) -> None:
+    def tuned(architecture: int) -> None:
         seen.append(architecture)
         if mishap and architecture == 2:
             raise mishap
 
     seen: list[int] = []
-    experiment: Any = SimpleNamespace(search_space=[1, 2, 3], trainer=SimpleNamespace(way=way, is_late=late))
+    experiment: Any = SimpleNamespace(search_space=[1, 2, 3], trainer=SimpleNamespace(tuned=tuned, is_late=late))
     Experiment.measure_ahead(experiment)
     assert seen == measured
 
 
-def test_a_wish_to_stop_is_heard_while_ways_are_measured_beforehand() -> None:
-    def way(architecture: int) -> None:
+def test_a_wish_to_stop_is_heard_while_steps_are_measured_beforehand() -> None:
+    def tuned(architecture: int) -> None:
         raise Interrupted("stopped")
 
-    experiment: Any = SimpleNamespace(search_space=[1], trainer=SimpleNamespace(way=way, is_late=False))
+    experiment: Any = SimpleNamespace(search_space=[1], trainer=SimpleNamespace(tuned=tuned, is_late=False))
     with pytest.raises(Interrupted):
         Experiment.measure_ahead(experiment)
