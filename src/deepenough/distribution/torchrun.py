@@ -194,7 +194,7 @@ class TorchrunGroup(ProcessGroup):
         for bucket in _buckets(tensors):
             flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
             self._run(call, flat, **named)
-            for tensor, part in zip(bucket, flat.split([tensor.numel() for tensor in bucket]), strict=True):
+            for tensor, part in zip(bucket, torch.split(flat, [each.numel() for each in bucket]), strict=True):
                 tensor.copy_(part.view(tensor.shape))
 
     def _run(self, call: Any, *given: Any, **named: Any) -> Any:
