@@ -84,7 +84,7 @@ def _layer(given: Any, where: str) -> Layer:
     if given["kind"] not in KINDS:
         raise unknown(f"{where}: layer kind", given["kind"], KINDS)
     kind = KINDS[given["kind"]]
-    hints = _hints(kind)
+    hints = _hints(given["kind"])
     entries = {entry.name: entry for entry in fields(kind)}
     values = {}
     for key, value in given.items():
@@ -101,8 +101,8 @@ def _layer(given: Any, where: str) -> Layer:
 
 
 @cache  # evaluating annotations took 85% of the time to read a ResNet-152
-def _hints(kind: type[Layer]) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _hints(kind: str) -> dict[str, Any]:
+    return get_type_hints(KINDS[kind])
 
 
 def _value(key: str, value: Any, hint: Any, where: str) -> Any:
