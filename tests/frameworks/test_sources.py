@@ -1,4 +1,4 @@
-"""What is written, without the frameworks: the plain torch module, Caffe's definition, the wire format, errors."""
+"""What is written, without the frameworks: the plain torch module, Caffe's definition, errors."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from export_cases import CASES, export_of, input_of, pixels_of, wanted_of
+from google.protobuf import text_format
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,8 +28,7 @@ from deepenough.frameworks.writer import write
 from deepenough.nets import AvgPool, Conv, Flatten, Lrn, MaxPool, Network, Relu
 from deepenough.nets.layer import Layer
 from deepenough.nets.layers import windows
-from deepenough.weights.caffemodel import NET
-from deepenough.weights.wire import Field, decode, encode
+from deepenough.weights.caffe_messages import message
 
 REGISTRY = list(CASES)
 
@@ -101,62 +101,14 @@ def test_a_pool_in_caffe_has_our_size_or_one_more(
     assert ours <= theirs <= ours + 1
 
 
-numbers = st.floats(width=32, allow_nan=False)
-messages = st.fixed_dictionaries(
-    {},
-    optional={
-        "name": st.lists(st.text(), min_size=1, max_size=2),
-        "layer": st.lists(
-            st.fixed_dictionaries(
-                {"name": st.lists(st.text(max_size=5), min_size=1, max_size=1)},
-                optional={
-                    "lrn_param": st.lists(
-                        st.fixed_dictionaries(
-                            {"alpha": st.lists(numbers, min_size=1, max_size=1)},
-                            optional={"local_size": st.lists(st.integers(0, 2**40), min_size=1, max_size=3)},
-                        ),
-                        min_size=1,
-                        max_size=1,
-                    ),
-                    "pooling_param": st.just([{"pool": [1], "global_pooling": [1]}]),
-                    "blobs": st.lists(
-                        st.fixed_dictionaries(
-                            {
-                                "data": st.lists(numbers, min_size=1, max_size=9).map(
-                                    lambda values: [np.array(values, "<f4")]
-                                )
-                            }
-                        ),
-                        min_size=1,
-                        max_size=2,
-                    ),
-                },
-            ),
-            min_size=1,
-            max_size=3,
-        ),
-    },
-)
-
-
-@given(messages)
-def test_what_is_encoded_is_decoded(message: dict) -> None:
-    assert plain_of(decode(memoryview(encode(message, NET)), NET)) == plain_of(message)
-
-
-def plain_of(value: object) -> object:
-    """Arrays as lists, and a lone number as an array of one, as it is read."""
-    if isinstance(value, dict):
-        return {key: [plain_of(entry) for entry in entries] for key, entries in value.items()}
-    if isinstance(value, np.ndarray):
-        return [float(number) for number in value]
-    return [value] if isinstance(value, float) else value
-
-
-def test_words_of_an_enumeration_are_written_as_numbers() -> None:
-    fields = {3: Field("pool", ("MAX", "AVE"))}
-    assert encode({"pool": ["AVE"]}, fields) == b"\x18\x01"
-    assert decode(memoryview(b"\x18\x01"), fields) == {"pool": [1]}
+def test_a_definition_says_all_but_the_weights(tmp_path: Path) -> None:
+    net = message("NetParameter")(name='naïve "net"')
+    net.layer.add(name="p", type="Pooling", pooling_param={"pool": "AVE", "kernel_size": 3, "global_pooling": False})
+    net.layer.add(name="n", type="BatchNorm", batch_norm_param={"eps": 1e-5}).blobs.add(data=[b"abcd"])
+    parsed = text_format.Parse(caffe.definition(net, "a comment"), message("NetParameter")())
+    assert parsed == net
+    assert not any(layer.blobs for layer in parsed.layer)
+    assert "pool: AVE" in caffe.definition(net, "")
 
 
 def test_logits_that_differ_are_seen() -> None:

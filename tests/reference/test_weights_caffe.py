@@ -165,7 +165,7 @@ def squeezenet() -> Any:
 
 def test_a_file_that_ends_too_early(tmp_path: Path, squeezenet: Any) -> None:
     squeezenet.binary = squeezenet.binary[:-1000]
-    refused(squeezenet, tmp_path, "not a whole .caffemodel file: it ends .* bytes too early")
+    refused(squeezenet, tmp_path, "not a whole .caffemodel file: Error parsing message")
 
 
 def test_a_layer_too_many(tmp_path: Path, squeezenet: Any) -> None:

@@ -21,7 +21,6 @@ from deepenough.weights import PRESETS
 from deepenough.weights import torchvision as reader
 from deepenough.weights.match import shapes
 from deepenough.weights.read import read
-from deepenough.weights.wire import WireError, decode
 
 
 def state_of(name: str, classes: int = 5) -> dict[str, Tensor]:
@@ -232,9 +231,3 @@ def test_images_that_dense_layers_do_not_take(saved: Any, monkeypatch: pytest.Mo
     path.with_name("preprocess.json").write_text(json.dumps({"size": [64, 64]}))
     with pytest.raises(DeepenoughError, match="images of 64x64, and the dense layers of vgg11 in this file take 32x32"):
         read(path)
-
-
-@pytest.mark.parametrize("data", [b"\x0a\x05ab", b"\x0a", b"\x03", b"\x00\x00", b"\xff" * 12])
-def test_bytes_that_are_no_message(data: bytes) -> None:
-    with pytest.raises(WireError):
-        decode(memoryview(data), {})

@@ -6,7 +6,7 @@ Normalisation stays outside: Caffe's layers take what its own data layers made.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,8 +33,7 @@ from deepenough.nets.layers import (
 )
 from deepenough.nets.shapes import Visit
 from deepenough.nets.walk import Walk
-from deepenough.weights.caffemodel import NET
-from deepenough.weights.wire import Field, Fields, Message, encode
+from deepenough.weights.caffe_messages import message
 
 DEFINITION, MODEL = "model.prototxt", "model.caffemodel"
 
@@ -52,9 +51,9 @@ class _Net(Walk[_Top]):
     def __init__(self, export: Export) -> None:
         self.export = export
         self.at = {visit.path: visit for visit in export.walk}
-        self.layers: list[Message] = []
+        self.net = message("NetParameter")(name=export.network.name)
         shape = {"dim": [1, *export.network.input]}
-        self.layer("Input", "data", [], input_param=[{"shape": [shape]}])
+        self.layer("Input", "data", [], input_param={"shape": [shape]})
         self.last = self.through(export.network.stack, _Top("data", shared=True)).name
         if isinstance(export.walk[-1].layer, GlobalPool):  # (N, classes, 1, 1)
             self.last = self.layer("Flatten", "logits", [self.last])
@@ -70,10 +69,9 @@ class _Net(Walk[_Top]):
     ) -> str:
         """Add a layer. The name of its (first) top, which is its own unless given."""
         tops = top if isinstance(top, list) else [top or name]
-        entry: Message = {"name": [name], "type": [kind], "bottom": bottoms, "top": tops, **parameters}
-        if blobs:
-            entry["blobs"] = [{"data": [blob.ravel()], "shape": [{"dim": list(blob.shape)}]} for blob in blobs]
-        self.layers.append(entry)
+        added = self.net.layer.add(name=name, type=kind, bottom=bottoms, top=tops, **parameters)
+        for blob in blobs:
+            added.blobs.add(data=[blob.astype("<f4").tobytes()], shape={"dim": blob.shape})
         return str(tops[0]) if tops else ""
 
     def branch(self, label: str, value: _Top) -> _Top:
@@ -82,8 +80,8 @@ class _Net(Walk[_Top]):
     def joined(self, layer: Branches, value: _Top, ends: Sequence[_Top], path: str) -> _Top:
         tops = [end.name for end in ends]
         if isinstance(layer, Elementwise):
-            return _Top(self.layer("Eltwise", path, tops, eltwise_param=[{"operation": [layer.caffe]}]))
-        return _Top(self.layer("Concat", path, tops, concat_param=[{"axis": [1]}]))
+            return _Top(self.layer("Eltwise", path, tops, eltwise_param={"operation": layer.caffe}))
+        return _Top(self.layer("Concat", path, tops, concat_param={"axis": 1}))
 
     def single(self, layer: Layer, value: _Top, path: str) -> _Top:
         in_place = isinstance(layer, (BatchNorm, Dropout)) or (isinstance(layer, Activation) and len(layer.caffe) == 1)
@@ -105,54 +103,57 @@ class _Net(Walk[_Top]):
         tensors = tuple(self.export.tensors(path))
         match layer:
             case Conv(out=out, kernel=kernel, stride=stride, groups=groups, bias=bias):
-                stated: Message = {"num_output": [out], "kernel_size": [kernel], "stride": [stride], "pad": [layer.pad]}
-                stated |= {} if groups == 1 else {"group": [groups]}
-                stated |= {} if bias else {"bias_term": [False]}
-                return self.layer("Convolution", path, [bottom], blobs=tensors, convolution_param=[stated])
+                stated: dict[str, Any] = {
+                    "num_output": out,
+                    "kernel_size": [kernel],
+                    "stride": [stride],
+                    "pad": [layer.pad],
+                }
+                stated |= {} if groups == 1 else {"group": groups}
+                stated |= {} if bias else {"bias_term": False}
+                return self.layer("Convolution", path, [bottom], blobs=tensors, convolution_param=stated)
             case BatchNorm(eps=eps):
                 scale, shift, mean, variance = tensors
                 blobs = (mean, variance, np.ones(1, np.float32))  # sums, and by what to divide them
-                stated = {"use_global_stats": [True], "eps": [eps]}
-                self.layer("BatchNorm", path, [bottom], top, blobs, batch_norm_param=[stated])
-                return self.layer(
-                    "Scale", f"{path}.scale", [top], top, (scale, shift), scale_param=[{"bias_term": [True]}]
-                )
+                stated = {"use_global_stats": True, "eps": eps}
+                self.layer("BatchNorm", path, [bottom], top, blobs, batch_norm_param=stated)
+                return self.layer("Scale", f"{path}.scale", [top], top, (scale, shift), scale_param={"bias_term": True})
             case Activation():
                 return self._activation(layer, path, bottom, top)
             case Dropout(p=p):
-                return self.layer("Dropout", path, [bottom], top, dropout_param=[{"dropout_ratio": [p]}])
+                return self.layer("Dropout", path, [bottom], top, dropout_param={"dropout_ratio": p})
             case Lrn(size=size, alpha=alpha, beta=beta, k=k):
                 # OpenCV takes k for 1 whatever is stated: x / (k + s) ** b is k ** -b * x / (1 + s / k) ** b.
-                stated = {"local_size": [size], "alpha": [alpha / k], "beta": [beta], "k": [1.0]}
-                normed = self.layer("LRN", path, [bottom], lrn_param=[stated])
+                stated = {"local_size": size, "alpha": alpha / k, "beta": beta, "k": 1.0}
+                normed = self.layer("LRN", path, [bottom], lrn_param=stated)
                 if k == 1:
                     return normed
-                return self.layer("Power", f"{path}.scale", [normed], power_param=[{"scale": [k**-beta]}])
+                return self.layer("Power", f"{path}.scale", [normed], power_param={"scale": k**-beta})
             case Pool():
                 return self._pool(visit, layer, bottom)
             case GlobalPool():
                 kind = "AVE" if isinstance(layer, GlobalAvgPool) else "MAX"
-                stated = {"pool": [kind], "global_pooling": [True]}
-                return self.layer("Pooling", path, [bottom], pooling_param=[stated])
+                stated = {"pool": kind, "global_pooling": True}
+                return self.layer("Pooling", path, [bottom], pooling_param=stated)
             case Flatten():
                 return self.layer("Flatten", path, [bottom])
             case Dense(out=out, bias=bias):
-                stated = {"num_output": [out]} | ({} if bias else {"bias_term": [False]})
-                return self.layer("InnerProduct", path, [bottom], blobs=tensors, inner_product_param=[stated])
+                stated = {"num_output": out} | ({} if bias else {"bias_term": False})
+                return self.layer("InnerProduct", path, [bottom], blobs=tensors, inner_product_param=stated)
         raise unknown_layer(visit, "Caffe")
 
     def _pool(self, visit: Visit, layer: Pool, bottom: str) -> str:
         path = visit.path
         kind = "MAX" if isinstance(layer, MaxPool) else "AVE"
-        stated: Message = {"pool": [kind], "kernel_size": [layer.kernel], "stride": [layer.step]}
-        stated |= {"pad": [layer.padding]} if layer.padding else {}
-        top = self.layer("Pooling", path, [bottom], pooling_param=[stated])
+        stated = {"pool": kind, "kernel_size": layer.kernel, "stride": layer.step}
+        stated |= {"pad": layer.padding} if layer.padding else {}
+        top = self.layer("Pooling", path, [bottom], pooling_param=stated)
         for axis, name in ((1, "rows"), (2, "columns")):
             wanted = visit.output[axis]
             if rounded_up(visit.input[axis], layer.kernel, layer.step, layer.padding) > wanted:
                 kept, rest = f"{path}.{name}", f"{path}.{name}.rest"
-                cut: Message = {"axis": [axis + 1], "slice_point": [wanted]}
-                top = self.layer("Slice", kept, [top], [kept, rest], slice_param=[cut])
+                cut = {"axis": axis + 1, "slice_point": [wanted]}
+                top = self.layer("Slice", kept, [top], [kept, rest], slice_param=cut)
                 self.layer("Silence", f"{rest}.silence", [rest], [])
         return top
 
@@ -163,41 +164,6 @@ def rounded_up(size: int, kernel: int, stride: int, padding: int) -> int:
     return count - 1 if padding and (count - 1) * stride >= size + padding else count
 
 
-def text(message: Message, fields: Fields, level: int = 0) -> Iterator[str]:
-    """The message in protocol buffers' text format, blobs left out, a line each."""
-    kinds = {field.name: field for field in fields.values()}
-    space = "  " * level
-    for name, values in message.items():
-        if name == "blobs":
-            continue
-        for value in values:
-            kind = kinds[name].kind
-            if isinstance(value, dict):
-                assert not isinstance(kind, (str, tuple))
-                inner = list(text(value, kind, level + 1))
-                short = " ".join(line.strip() for line in inner)
-                if level and len(short) < 80:
-                    yield f"{space}{name} {{ {short} }}"
-                else:
-                    yield from (f"{space}{name} {{", *inner, f"{space}}}")
-            else:
-                yield f"{space}{name}: {_word(value, kinds[name])}"
-
-
-def _word(value: Any, field: Field) -> str:
-    if field.kind == "text":
-        return '"{}"'.format(str(value).replace('"', "'"))
-    if field.kind == "bool":
-        return str(bool(value)).lower()
-    return f"{value:.9g}" if isinstance(value, float) else str(value)
-
-
-def definition(export: Export) -> str:
-    """The prototxt, with what its images have to be in front."""
-    net = _message(export)
-    return f"# {preprocessing(export)}\n" + "\n".join(text(net, NET)) + "\n"
-
-
 def preprocessing(export: Export) -> str:
     """What has to be done to pixels in 0..255, in words."""
     wanted = export.input
@@ -206,15 +172,20 @@ def preprocessing(export: Export) -> str:
     return f"data: {order}0..255, less the mean ({', '.join(mean)}), times the scale ({', '.join(scale)})"
 
 
-def _message(export: Export) -> Message:
-    return {"name": [export.network.name], "layer": _Net(export).layers}
-
-
 def write(export: Export, folder: Path) -> None:
     """Definition and weights."""
-    net = _message(export)
-    write_whole(folder / MODEL, encode(net, NET))
-    write_whole(folder / DEFINITION, definition(export))
+    net = _Net(export).net
+    write_whole(folder / MODEL, net.SerializeToString())
+    write_whole(folder / DEFINITION, definition(net, preprocessing(export)))
+
+
+def definition(net: Any, comment: str) -> str:
+    """The prototxt of a net, whose blobs are removed, with a comment in front."""
+    from google.protobuf import text_format
+
+    for layer in net.layer:
+        layer.ClearField("blobs")
+    return f"# {comment}\n{text_format.MessageToString(net, as_utf8=True)}"
 
 
 def load(export: Export) -> str:

@@ -18,7 +18,6 @@ from deepenough.nets.shapes import visits
 from deepenough.nets.zoo import NETWORKS
 from deepenough.weights.caffemodel import CaffeLayer, layers
 from deepenough.weights.match import Holding, fold_biases, holding, match, own_holding, weighted, without_auxiliary
-from deepenough.weights.wire import number
 
 DEFINED = 1e-3
 """Relative difference up to which a float in a definition counts as the same."""
@@ -81,7 +80,7 @@ def _tensors(found: Iterable[CaffeLayer]) -> dict[str, Tensor]:
 
 
 def _tensor(array: np.ndarray[Any, Any]) -> Tensor:
-    return torch.from_numpy(array.astype(np.float32))
+    return torch.from_numpy(array)
 
 
 def holdings() -> list[Holding]:
@@ -179,13 +178,14 @@ def _differences(found: Iterable[CaffeLayer], held: Holding) -> list[str]:
         name = held.names[f"{visit.path}.{key}"].rpartition(".")[0]
         if name not in by_name:
             continue
-        defined, parameters = by_name[name], by_name[name].parameters or {}
+        defined, parameters = by_name[name], by_name[name].parameters
+        assert parameters is not None
         match visit.layer:
             case Conv(kernel=kernel, stride=stride, groups=groups) as conv if defined.kind == "Convolution":
                 ours = {"kernel_size": kernel, "stride": stride, "pad": conv.pad, "group": groups, "dilation": 1}
                 wrong += _unlike(name, {key: _sides(parameters, key) for key in ours}, ours)
             case BatchNorm(eps=eps) if defined.kind == "BatchNorm":
-                wrong += _unlike(name, {"eps": number(parameters, "eps", 1e-5)}, {"eps": eps})
+                wrong += _unlike(name, {"eps": parameters.eps}, {"eps": eps})
     return wrong or _unlike_in_order(found, held.network)
 
 
@@ -197,17 +197,12 @@ def _unlike_in_order(found: Iterable[CaffeLayer], network: Network) -> list[str]
         if parameters is None:
             continue
         if layer.kind == "LRN":
-            values = {
-                key: number(parameters, key, default)
-                for key, default in (("local_size", 5), ("alpha", 1), ("beta", 0.75), ("k", 1), ("norm_region", 0))
-            }
-            theirs.append((layer.name, "LRN", values))
-        elif layer.kind == "Pooling" and number(parameters, "pool", 0) == 0:
-            values = {
-                key: number(parameters, key, default)
-                for key, default in (("kernel_size", 0), ("stride", 1), ("pad", 0))
-            }
-            theirs.append((layer.name, "Pooling", values))
+            keys = ["local_size", "alpha", "beta", "k", "norm_region"]
+        elif layer.kind == "Pooling" and parameters.pool == parameters.MAX:
+            keys = ["kernel_size", "stride", "pad"]
+        else:
+            continue
+        theirs.append((layer.name, layer.kind, {key: float(getattr(parameters, key)) for key in keys}))
     if not theirs:
         return []
     for visit in visits(network):
@@ -228,13 +223,16 @@ def _unlike_in_order(found: Iterable[CaffeLayer], network: Network) -> list[str]
     return wrong
 
 
-def _sides(parameters: Mapping[str, list[int]], key: str) -> float:
+def _sides(parameters: Any, key: str) -> float:
     """One side of a window; two that differ are NaN, which is like nothing of ours."""
     start = key.removesuffix("_size")
-    given = [*parameters.get(key, ()), *parameters.get(f"{start}_h", ()), *parameters.get(f"{start}_w", ())]
+    given: set[int] = set()
+    for field, value in parameters.ListFields():
+        if field.name in (key, f"{start}_h", f"{start}_w"):
+            given |= {value} if isinstance(value, int) else set(value)
     if not given:
         return {"stride": 1.0, "group": 1.0, "dilation": 1.0}.get(key, 0.0)
-    return float(given[0]) if len(set(given)) == 1 else float("nan")
+    return float(given.pop()) if len(given) == 1 else float("nan")
 
 
 def _unlike(name: str, theirs: Mapping[str, float], ours: Mapping[str, float]) -> list[str]:

@@ -1,0 +1,120 @@
+"""Files of Caffe: every way to write the same numbers, and bytes that no one wrote."""
+
+from __future__ import annotations
+
+import struct
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from deepenough.errors import DeepenoughError
+from deepenough.weights.caffe_messages import MESSAGES, message
+from deepenough.weights.caffemodel import layers
+
+VALUES = np.arange(6, dtype=np.float32)
+FLOATS = b"".join(struct.pack("<Bf", 5 << 3 | 5, value) for value in VALUES)
+DOUBLES = b"".join(struct.pack("<Bd", 8 << 3 | 1, value) for value in VALUES)
+PACKED = bytes([5 << 3 | 2, 24]) + VALUES.tobytes()
+HALVES = bytes([5 << 3 | 2, 12]) + VALUES[:3].tobytes() + bytes([5 << 3 | 2, 12]) + VALUES[3:].tobytes()
+WIDE = bytes([8 << 3 | 2, 48]) + VALUES.astype("<f8").tobytes()
+NEW_SHAPE, OLD_SHAPE, LOOSE_SHAPE = b"\x3a\x04\x0a\x02\x02\x03", b"\x18\x02\x20\x03", b"\x3a\x04\x08\x02\x08\x03"
+
+
+def file_with(folder: Path, *entries: tuple[bytes, bytes]) -> Path:
+    """A file of layers, each a key and its content."""
+    path = folder / "net.caffemodel"
+    path.write_bytes(b"".join(key + bytes([len(content)]) + content for key, content in entries))
+    return path
+
+
+def layer_with(blob: bytes) -> bytes:
+    return b"\x0a\x01n\x12\x05Scale" + bytes([7 << 3 | 2, len(blob)]) + blob
+
+
+@pytest.mark.parametrize("numbers", [FLOATS, DOUBLES, PACKED, HALVES, WIDE])
+@pytest.mark.parametrize("shape", [NEW_SHAPE, OLD_SHAPE, LOOSE_SHAPE])
+@pytest.mark.parametrize("unknown", [b"", b"\x48\x07" + b"\x52\x02ab" + b"\x5d1234" + b"\x61" + b"12345678"])
+def test_numbers_in_every_form(tmp_path: Path, numbers: bytes, shape: bytes, unknown: bytes) -> None:
+    (layer,) = layers(file_with(tmp_path, (b"\xa2\x06", layer_with(numbers + unknown + shape))))
+    assert (layer.name, layer.kind, layer.parameters) == ("n", "Scale", None)
+    (array,) = layer.arrays
+    assert array.shape == ((1, 1, 2, 3) if shape is OLD_SHAPE else (2, 3))
+    np.testing.assert_array_equal(array.ravel(), VALUES)
+
+
+def test_a_name_in_another_encoding(tmp_path: Path) -> None:
+    (layer,) = layers(file_with(tmp_path, (b"\xa2\x06", b"\x0a\x03\xb2\xe3a\x12\x04ReLU")))
+    assert (layer.name, layer.kind) == ("\ufffd\ufffda", "ReLU")
+
+
+def test_a_layer_of_before_2014_says_its_kind_by_number(tmp_path: Path) -> None:
+    pool = b"\x22\x01p\x28\x11\x9a\x01\x04\x08\x01\x10\x03"
+    first, other = layers(file_with(tmp_path, (b"\x12", pool), (b"\x12", b"\x22\x01q\x28\x63")))
+    assert (first.name, first.kind, other.kind, other.parameters) == ("p", "Pooling", "99", None)
+    assert first.parameters is not None
+    assert [first.parameters.pool, first.parameters.kernel_size, first.parameters.stride] == [1, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("blob", "match"),
+    [
+        (PACKED, "6 numbers for a shape of 1 x 1 x 1 x 1"),
+        (b"\x2a\x03abc" + NEW_SHAPE, "multiple of element size"),
+        (PACKED + b"\x18" + b"\xff" * 9 + b"\x01\x10" + b"\xfa" + b"\xff" * 8 + b"\x01", "x -1 x 1"),
+        (b"\x28\x01", "0 numbers"),
+        (b"\x2a\x7fabc", "Error parsing"),
+        (b"\x3a\x02\x0a\x05", "Error parsing"),
+    ],
+)
+def test_blobs_that_are_none(tmp_path: Path, blob: bytes, match: str) -> None:
+    with pytest.raises(DeepenoughError, match=f"not a whole .caffemodel file: .*{match}"):
+        layers(file_with(tmp_path, (b"\xa2\x06", layer_with(blob))))
+
+
+@pytest.mark.parametrize("data", [b"\x0a\x05ab", b"\x0a", b"\x03", b"\x00\x00", b"\xff" * 12])
+def test_bytes_that_are_no_message(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "x").write_bytes(data)
+    with pytest.raises(DeepenoughError, match=r"not a whole \.caffemodel file"):
+        layers(tmp_path / "x")
+
+
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.one_of(st.binary(max_size=200), st.binary(max_size=60).map(lambda b: b"\xa2\x06" + bytes([len(b)]) + b)))
+def test_any_bytes_are_layers_or_an_error(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "x").write_bytes(data)
+    try:
+        found = layers(tmp_path / "x")
+    except DeepenoughError:
+        return
+    assert all(isinstance(layer.name, str) and isinstance(layer.kind, str) for layer in found)
+
+
+@pytest.mark.parametrize(
+    ("data", "fine"),
+    [
+        (b"\xa2\x06\x00" * 100_000, True),  # layers without anything in them
+        (b"\xa2\x06\xa0\x8d\x06" + b"\x3a\x00" * 50_000, False),  # as many blobs
+        (b"\xa3\x06" * 100_000, False),  # groups in groups
+        (b"\x0a\x00" * 200_000, True),  # the same field again and again
+    ],
+)
+def test_small_files_make_little_work(tmp_path: Path, data: bytes, fine: bool) -> None:
+    (tmp_path / "x").write_bytes(data)
+    start = time.process_time()
+    if fine:
+        assert len(layers(tmp_path / "x")) == data.count(b"\xa2\x06")
+    else:
+        with pytest.raises(DeepenoughError):
+            layers(tmp_path / "x")
+    assert time.process_time() - start < 10
+
+
+def test_numbers_of_fields_are_given_once() -> None:
+    for name, fields in MESSAGES.items():
+        described = message(name).DESCRIPTOR.fields_by_name
+        assert {title: number for title, (number, *_) in fields.items()} == {k: f.number for k, f in described.items()}
+        assert len({number for number, *_ in fields.values()}) == len(fields)
