@@ -101,14 +101,17 @@ def test_a_pool_in_caffe_has_our_size_or_one_more(
     assert ours <= theirs <= ours + 1
 
 
-def test_a_definition_says_all_but_the_weights(tmp_path: Path) -> None:
-    net = message("NetParameter")(name='naïve "net"')
-    net.layer.add(name="p", type="Pooling", pooling_param={"pool": "AVE", "kernel_size": 3, "global_pooling": False})
-    net.layer.add(name="n", type="BatchNorm", batch_norm_param={"eps": 1e-5}).blobs.add(data=[b"abcd"])
-    parsed = text_format.Parse(caffe.definition(net, "a comment"), message("NetParameter")())
-    assert parsed == net
-    assert not any(layer.blobs for layer in parsed.layer)
-    assert "pool: AVE" in caffe.definition(net, "")
+def test_a_definition_says_all_but_the_weights() -> None:
+    layer = message("LayerParameter")
+    pool = layer(name=b"p", type=b"Pooling", pooling_param={"pool": "AVE", "kernel_size": 3, "global_pooling": False})
+    norm = layer(name=b"n", type=b"BatchNorm", batch_norm_param={"eps": 1e-5}, blobs=[b"abcd"])
+    text = caffe.definition('naïve "net"', [pool, norm], "a comment")
+    head, *blocks = text.split("layer {\n")
+    assert head.startswith("# a comment\n")
+    assert text_format.Parse(head, message("NetParameter")()).name.decode() == 'naïve "net"'
+    assert "pool: AVE" in text
+    assert [text_format.Parse(block.removesuffix("}\n"), layer()) for block in blocks] == [pool, norm]
+    assert not norm.blobs
 
 
 def test_logits_that_differ_are_seen() -> None:

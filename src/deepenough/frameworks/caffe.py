@@ -51,9 +51,8 @@ class _Net(Walk[_Top]):
     def __init__(self, export: Export) -> None:
         self.export = export
         self.at = {visit.path: visit for visit in export.walk}
-        self.net = message("NetParameter")(name=export.network.name)
-        shape = {"dim": [1, *export.network.input]}
-        self.layer("Input", "data", [], input_param={"shape": [shape]})
+        self.layers: list[Any] = []
+        self.layer("Input", "data", [], input_param={"shape": {"dim": [1, *export.network.input]}})
         self.last = self.through(export.network.stack, _Top("data", shared=True)).name
         if isinstance(export.walk[-1].layer, GlobalPool):  # (N, classes, 1, 1)
             self.last = self.layer("Flatten", "logits", [self.last])
@@ -69,9 +68,21 @@ class _Net(Walk[_Top]):
     ) -> str:
         """Add a layer. The name of its (first) top, which is its own unless given."""
         tops = top if isinstance(top, list) else [top or name]
-        added = self.net.layer.add(name=name, type=kind, bottom=bottoms, top=tops, **parameters)
-        for blob in blobs:
-            added.blobs.add(data=[blob.astype("<f4").tobytes()], shape={"dim": blob.shape})
+        self.layers.append(
+            message("LayerParameter")(
+                name=name.encode(),
+                type=kind.encode(),
+                bottom=[bottom.encode() for bottom in bottoms],
+                top=[top.encode() for top in tops],
+                blobs=[
+                    message("BlobProto")(
+                        data=[blob.astype("<f4").tobytes()], shape={"dim": blob.shape}
+                    ).SerializeToString()
+                    for blob in blobs
+                ],
+                **parameters,
+            )
+        )
         return str(tops[0]) if tops else ""
 
     def branch(self, label: str, value: _Top) -> _Top:
@@ -174,18 +185,26 @@ def preprocessing(export: Export) -> str:
 
 def write(export: Export, folder: Path) -> None:
     """Definition and weights."""
-    net = _Net(export).net
-    write_whole(folder / MODEL, net.SerializeToString())
-    write_whole(folder / DEFINITION, definition(net, preprocessing(export)))
+    name, layers = export.network.name, _Net(export).layers
+    write_whole(folder / MODEL, binary(name, layers))
+    write_whole(folder / DEFINITION, definition(name, layers, preprocessing(export)))
 
 
-def definition(net: Any, comment: str) -> str:
-    """The prototxt of a net, whose blobs are removed, with a comment in front."""
-    from google.protobuf import text_format
+def binary(name: str, layers: Sequence[Any]) -> bytes:
+    """Return the `.caffemodel`. Protocol buffers joined end to end are one message, so no copy of it all is built."""
+    net = message("NetParameter")
+    parts = (net(layer=[layer.SerializeToString()]).SerializeToString() for layer in layers)
+    return b"".join([net(name=name.encode()).SerializeToString(), *parts])
 
-    for layer in net.layer:
+
+def definition(name: str, layers: Sequence[Any], comment: str) -> str:
+    """Return the prototxt, with a comment in front. It has no blobs: they are removed from the layers."""
+    from google.protobuf.text_format import MessageToString
+
+    head = MessageToString(message("NetParameter")(name=name.encode()))
+    for layer in layers:
         layer.ClearField("blobs")
-    return f"# {comment}\n{text_format.MessageToString(net, as_utf8=True)}"
+    return f"# {comment}\n{head}" + "".join(f"layer {{\n{MessageToString(layer, indent=2)}}}\n" for layer in layers)
 
 
 def load(export: Export) -> str:

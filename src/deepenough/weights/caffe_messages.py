@@ -1,4 +1,11 @@
-"""Caffe's messages for protocol buffers: as much of BVLC's caffe.proto (proto2) as is read or written here."""
+"""Caffe's messages for protocol buffers: as much of BVLC's caffe.proto (proto2) as is read or written here.
+
+It differs from caffe.proto in nothing that shows in a file. Layers and blobs are bytes, each of which is a message of
+its own: a stranger's file may hold millions of empty ones, and a message takes a hundred times the bytes that it is
+written with, so they are counted before they are parsed. A blob's numbers are the bytes of packed numbers, since a
+repeated float costs 80 ns and, on the way from NumPy, 32 bytes for each of the 61 million numbers of an AlexNet. Names
+are bytes, since old files have them in other encodings than UTF-8.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +16,6 @@ from typing import Any
 Fields = Mapping[str, tuple[Any, ...]]
 """The fields of a message by name: number and type, where it matters here also the default. Others are skipped."""
 
-# Blobs are read and written as the bytes of packed numbers, which look the same in a file: a repeated float costs 80 ns
-# and, on the way from numpy, 32 bytes for each of the 61 million numbers of an AlexNet.
 MESSAGES: Mapping[str, Fields] = {
     "BlobShape": {"dim": (1, "repeated int64 packed")},
     "BlobProto": {
@@ -42,10 +47,10 @@ MESSAGES: Mapping[str, Fields] = {
     "SliceParameter": {"slice_point": (2, "repeated uint32"), "axis": (3, "int32")},
     "EltwiseParameter": {"operation": (1, "enum PROD SUM MAX")},
     "ConcatParameter": {"axis": (2, "int32")},
-    "InputParameter": {"shape": (1, "repeated BlobShape")},
+    "InputParameter": {"shape": (1, "BlobShape")},
     "LayerParameter": {
-        "name": (1, "string"), "type": (2, "string"), "bottom": (3, "repeated string"), "top": (4, "repeated string"),
-        "blobs": (7, "repeated BlobProto"), "concat_param": (104, "ConcatParameter"),
+        "name": (1, "bytes"), "type": (2, "bytes"), "bottom": (3, "repeated bytes"), "top": (4, "repeated bytes"),
+        "blobs": (7, "repeated bytes"), "concat_param": (104, "ConcatParameter"),
         "convolution_param": (106, "ConvolutionParameter"), "dropout_param": (108, "DropoutParameter"),
         "eltwise_param": (110, "EltwiseParameter"), "inner_product_param": (117, "InnerProductParameter"),
         "lrn_param": (118, "LRNParameter"), "pooling_param": (121, "PoolingParameter"),
@@ -55,18 +60,16 @@ MESSAGES: Mapping[str, Fields] = {
     },
     # Before 2014-12 a layer's type was a number.
     "V1LayerParameter": {
-        "bottom": (2, "repeated string"), "top": (3, "repeated string"), "name": (4, "string"), "type": (5, "int32"),
-        "blobs": (6, "repeated BlobProto"), "convolution_param": (10, "ConvolutionParameter"),
-        "lrn_param": (18, "LRNParameter"), "pooling_param": (19, "PoolingParameter"),
+        "name": (4, "bytes"), "type": (5, "int32"), "blobs": (6, "repeated bytes"),
+        "convolution_param": (10, "ConvolutionParameter"), "lrn_param": (18, "LRNParameter"),
+        "pooling_param": (19, "PoolingParameter"),
     },
-    "NetParameter": {
-        "name": (1, "string"), "layers": (2, "repeated V1LayerParameter"), "layer": (100, "repeated LayerParameter"),
-    },
+    "NetParameter": {"name": (1, "bytes"), "layers": (2, "repeated bytes"), "layer": (100, "repeated bytes")},
 }  # fmt: skip
 
 
 def message(name: str) -> Any:
-    """The class of a message."""
+    """Return the class of a message."""
     from google.protobuf import message_factory
 
     return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"caffe.{name}"))
@@ -74,7 +77,7 @@ def message(name: str) -> Any:
 
 @lru_cache
 def _pool() -> Any:
-    """The descriptors, made when they are first asked for: no compiler is needed, and starting up costs nothing."""
+    """Make the descriptors when they are first asked for: no compiler is needed, and starting up costs nothing."""
     from google.protobuf import descriptor_pb2, descriptor_pool
 
     file = descriptor_pb2.FileDescriptorProto(name="caffe.proto", package="caffe", syntax="proto2")
