@@ -13,21 +13,21 @@ from deepenough.files import write_whole
 from deepenough.frameworks import keras, writer
 from deepenough.frameworks.export import Export
 
-plain = keras.build
+build_anew = keras.keras_model
 last: tuple[Export, Any] | None = None
 
 
 def build(export: Export, folder: Path) -> Any:
-    """The model as `keras.build` makes it, or the last one where that is of the same network."""
+    """The model as `keras.keras_model` makes it, or the last one where that is of the same network."""
     global last
     if last is None or last[0].network != export.network:
-        last = export, plain(export, folder)
+        last = export, build_anew(export, folder)
     assert last[0].precision == export.precision
-    write_whole(folder / keras.MODULE, keras.module_source(export))
+    write_whole(folder / "network.py", keras.keras_source(export))
     return last[1]
 
 
 if __name__ == "__main__":
-    keras.backend("tensorflow")
-    keras.build = build
-    sys.exit(writer.main())
+    keras.choose_backend("tensorflow")
+    keras.keras_model = build
+    sys.exit(writer.do_jobs())

@@ -179,13 +179,13 @@ def validation_images(run: Path) -> int:
 def test_what_is_not_the_same_is_renamed_and_fails(
     run: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = exporting.parity.run
+    honest = exporting.parity.run_exports
 
     def wrong(*given: Any) -> Any:
         ((version, logits),) = honest(*given)
         return [(version, {batch: values[:, ::-1] for batch, values in logits.items()})]
 
-    monkeypatch.setattr(exporting.parity, "run", wrong)
+    monkeypatch.setattr(exporting.parity, "run_exports", wrong)
     status, out, _ = command("export", run, "--to", "caffe")
     folder = run / "exports" / "caffe"
     assert status == 1

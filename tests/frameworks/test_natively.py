@@ -17,7 +17,7 @@ from deepenough.frameworks.export import Export
 from deepenough.frameworks.parity import Check
 from deepenough.frameworks.target import DIFFERENCE, absent
 from deepenough.frameworks.targets import TARGETS
-from deepenough.frameworks.writer import _stage, write
+from deepenough.frameworks.writer import _stage, run_writer
 from deepenough.weights.read import read
 
 pytestmark = [pytest.mark.frameworks, pytest.mark.timeout(1500)]
@@ -71,7 +71,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Pa
                 write_together(exports, names, roots, tmp_path_factory.mktemp("staged"))
             else:
                 folders = [roots[target] / each for each in names]
-                write(exports, TARGETS[target], folders, trained=True, reading_side=[64] * len(names))
+                run_writer(exports, TARGETS[target], folders, trained=True, reading_side=[64] * len(names))
             made.update({(each, number): root for each, root in roots.items()})
         return made[target, number] / name
 
@@ -110,9 +110,9 @@ def checked(written: Callable[[str, str], Path]) -> Iterator[Callable[[str, str]
             made.update({(target, each): [] for each in names})
             for runtime in TARGETS[target].runtimes:
                 assert not absent(runtime.packages), f"{runtime.name} is not installed"
-                ran = parity.run([written(target, each) for each in names], pixels, runtime)
+                ran = parity.run_exports([written(target, each) for each in names], pixels, runtime)
                 for each, network, given, (version, answers) in zip(names, networks, pixels, ran, strict=True):
-                    made[target, each] += parity.compare(version, answers, wanted_of(each, network, given))
+                    made[target, each] += parity.compare_logits(version, answers, wanted_of(each, network, given))
         return made[target, name]
 
     yield checks

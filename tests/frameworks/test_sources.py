@@ -7,6 +7,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepenough.errors import DeepenoughError
-from deepenough.frameworks import caffe, keras, paddle
-from deepenough.frameworks import torch as plain
+from deepenough.frameworks import caffe
+from deepenough.frameworks.export import Export
 from deepenough.frameworks.folder import write_folder
-from deepenough.frameworks.parity import RuntimeFailedError, compare
+from deepenough.frameworks.keras import keras_source
+from deepenough.frameworks.paddle import paddle_source
+from deepenough.frameworks.parity import RuntimeFailedError, compare_logits
 from deepenough.frameworks.source import imported
-from deepenough.frameworks.targets import TARGETS, named
-from deepenough.frameworks.writer import write
+from deepenough.frameworks.targets import TARGETS, target_named
+from deepenough.frameworks.torch import torch_source
+from deepenough.frameworks.writer import run_writer
 from deepenough.nets import AvgPool, Conv, Flatten, Lrn, MaxPool, Network, Relu
 from deepenough.nets.layer import Layer
 from deepenough.nets.layers import windows
@@ -37,7 +41,7 @@ REGISTRY = list(CASES)
 def test_the_plain_torch_module_computes_what_ours_does(name: str, tmp_path: Path) -> None:
     network = CASES[name]()
     export = export_of(name, network)
-    (tmp_path / "network.py").write_text(plain.module_source(export))
+    (tmp_path / "network.py").write_text(torch_source(export))
     module = imported(tmp_path / "network.py")
     made = module.Classifier(module.network())
     state = {key: torch.from_numpy(value) for key, value in export.state.items()}
@@ -52,12 +56,12 @@ def test_the_plain_torch_module_computes_what_ours_does(name: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", REGISTRY)
-@pytest.mark.parametrize("framework", [plain, keras, paddle])
-def test_sources_compile_and_name_every_layer(framework: object, name: str) -> None:
+@pytest.mark.parametrize("framework", [torch_source, keras_source, paddle_source])
+def test_sources_compile_and_name_every_layer(framework: Callable[[Export], str], name: str) -> None:
     export = export_of(name, CASES[name]())
-    source = framework.module_source(export)  # type: ignore[attr-defined]
+    source = framework(export)
     compile(source, "network.py", "exec")
-    if framework is keras:
+    if framework is keras_source:
         for visit in export.walk:
             if export.tensors(visit.path):
                 assert f"name='{visit.path.replace('.', '-')}'" in source
@@ -73,7 +77,7 @@ def test_opencv_reads_what_is_written_for_caffe(name: str, tmp_path: Path) -> No
     if reason := TARGETS["caffe"].refusal(network):
         pytest.skip(reason)
     export = export_of(name, network)
-    caffe.write(export, tmp_path)
+    TARGETS["caffe"].write(export, tmp_path)
     net = cv2.dnn.readNetFromCaffe(str(tmp_path / "model.prototxt"), str(tmp_path / "model.caffemodel"))
     pixels = pixels_of(network, 2)
     prepared = input_of(name, network)
@@ -116,18 +120,18 @@ def test_a_definition_says_all_but_the_weights() -> None:
 
 def test_logits_that_differ_are_seen() -> None:
     wanted = np.array([[1.0, 2.0, 4.0], [3.0, 1.0, 0.0]], np.float32)
-    (check,) = compare("x", {7: wanted}, wanted)
+    (check,) = compare_logits("x", {7: wanted}, wanted)
     assert (check.difference, check.same_top1, check.images) == (0, 2, 2)
     changed = wanted.copy()
     changed[1] = [1.0, 3.0, 0.0]
-    (check,) = compare("x", {7: changed}, wanted)
+    (check,) = compare_logits("x", {7: changed}, wanted)
     assert check.difference == pytest.approx(0.5)
     assert check.same_top1 == 1
     changed[0, 0] = np.nan
-    (check,) = compare("x", {7: changed}, wanted)
+    (check,) = compare_logits("x", {7: changed}, wanted)
     assert check.difference == float("inf")
     with pytest.raises(RuntimeFailedError, match=r"shape \(2, 2\); expected are \(2, 3\)"):
-        compare("x", {7: wanted[:, :2]}, wanted)
+        compare_logits("x", {7: wanted[:, :2]}, wanted)
 
 
 def network_with(*layers: Layer) -> Network:
@@ -148,7 +152,7 @@ def test_what_a_framework_computes_otherwise_is_an_error(tmp_path: Path) -> None
                 export = export_of("odd", CASES["odd"]())
                 export = type(export).of(network, {}, export.input, export.classes)
                 with pytest.raises(DeepenoughError, match=f"--to {name}: tiny .*{words}.* --to {others}$"):
-                    write([export], target, [tmp_path / name], trained=True, reading_side=[64])
+                    run_writer([export], target, [tmp_path / name], trained=True, reading_side=[64])
                 assert not (tmp_path / name).exists()
 
 
@@ -158,9 +162,9 @@ def test_a_layer_that_nobody_has_written_is_named() -> None:
 
     export = export_of("odd", CASES["odd"]())
     export = type(export).of(network_with(Conv(4, bias=False), Newest()), {}, export.input, export.classes)
-    for module in (plain, keras, paddle):
+    for source in (torch_source, keras_source, paddle_source):
         with pytest.raises(DeepenoughError, match="newest: a layer Newest can't be written for"):
-            module.module_source(export)
+            source(export)
 
 
 def test_a_name_that_is_a_word_of_python_is_refused() -> None:
@@ -169,13 +173,13 @@ def test_a_name_that_is_a_word_of_python_is_refused() -> None:
     assert MaxPool(2, name="classes").name == "classes"
 
 
-@pytest.mark.parametrize("framework", [plain, keras, paddle])
-def test_a_stranger_s_name_runs_no_code(framework: object, tmp_path: Path) -> None:
+@pytest.mark.parametrize("framework", [torch_source, keras_source, paddle_source])
+def test_a_stranger_s_name_runs_no_code(framework: Callable[[Export], str], tmp_path: Path) -> None:
     export = export_of("odd", CASES["odd"]())
     evil = 'x"""\nraise SystemExit("code ran")\n"""\\")\n'
     network = Network(evil, export.network.input, export.network.stack, evil, evil)
     export = type(export).of(network, export.state, export.input, export.classes)
-    source = framework.module_source(export)  # type: ignore[attr-defined]
+    source = framework(export)
     assert [type(node).__name__ for node in ast.parse(source).body].count("Raise") == 0
     write_folder(export, TARGETS["caffe"], tmp_path, trained=True, reading_side=64)
     assert [type(node).__name__ for node in ast.parse((tmp_path / "predict.py").read_text()).body].count("Raise") == 0
@@ -183,7 +187,7 @@ def test_a_stranger_s_name_runs_no_code(framework: object, tmp_path: Path) -> No
 
 def test_a_misspelt_target_is_matched() -> None:
     with pytest.raises(DeepenoughError, match="target 'tensorflw' is not known; nearest is tensorflow"):
-        named("tensorflw")
+        target_named("tensorflw")
 
 
 @pytest.mark.parametrize("name", list(TARGETS))

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 def targets() -> tuple[str, ...]:
     """The names of the targets."""
-    from deepenough.frameworks.targets import NAMES
+    from deepenough.frameworks.targets import TARGET_NAMES
 
-    return NAMES
+    return TARGET_NAMES
 
 
 @click.command()

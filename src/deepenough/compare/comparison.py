@@ -18,7 +18,7 @@ from deepenough.compare.session import Session
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.frameworks.export import Export
 from deepenough.frameworks.targets import TARGETS
-from deepenough.frameworks.writer import write
+from deepenough.frameworks.writer import run_writer
 from deepenough.machine import cores
 from deepenough.nets import Dropout, Group, Network, Stack, depth, macs, parameters
 from deepenough.nets.build import build
@@ -101,7 +101,7 @@ def write_exports(
     for name in dict.fromkeys(framework.target for framework in frameworks):
         target = TARGETS[name]
         with reporter.task(f"writing for {target.title}"):
-            write([export], target, [folder / name], trained=False, reading_side=[2 * max(network.input[1:])])
+            run_writer([export], target, [folder / name], trained=False, reading_side=[2 * max(network.input[1:])])
         if name == "keras":
             np.savez(folder / name / "weights.npz", **dict(export.state))  # type: ignore[arg-type]
         source = folder / name / {"caffe": "model.prototxt"}.get(name, "network.py")

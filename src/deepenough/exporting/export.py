@@ -22,8 +22,8 @@ from deepenough.frameworks import parity
 from deepenough.frameworks.export import Export
 from deepenough.frameworks.parity import Check
 from deepenough.frameworks.target import DIFFERENCE, Target, absent
-from deepenough.frameworks.targets import TARGETS, named
-from deepenough.frameworks.writer import write
+from deepenough.frameworks.targets import TARGETS, target_named
+from deepenough.frameworks.writer import run_writer
 from deepenough.model import FOLDER, Model, load
 from deepenough.nets import FAMILIES, NETWORKS, Network
 from deepenough.nets.build import build
@@ -117,7 +117,7 @@ def export(
     answer. Where it does not, the model is renamed `.failed`. `parity.json` keeps what was seen.
     """
     reporter = reporter or Reporter()
-    goal = named(to)
+    goal = target_named(to)
     if half and int8:
         raise DeepenoughError("--half and --int8: give one of them")
     precision = "float16" if half else "int8" if int8 else "float32"
@@ -136,7 +136,7 @@ def export(
         exported = _written(subject, goal, precision)
         with reporter.task(f"writing for {goal.title}"):
             side = subject.model.preprocess.reading_side
-            write([exported], goal, [draft], trained=subject.trained, reading_side=[side])
+            run_writer([exported], goal, [draft], trained=subject.trained, reading_side=[side])
         checks, cost, passed = _proven(subject, goal, draft, precision, reporter) if verify else ((), None, None)
         result = Exported(
             folder, folder / goal.files[0], goal.name, precision, subject.source if verify else "", checks,
@@ -322,8 +322,10 @@ def _proven(
     cost = None
     for runtime in _runtimes(goal)[0]:
         with reporter.task(f"checking with {runtime.name}"):
-            ((name, answers),) = parity.run([folder], [pixels], runtime)
-        checks += parity.compare(name if len(goal.runtimes) == 1 else f"{name}{_form(runtime.name)}", answers, wanted)
+            ((name, answers),) = parity.run_exports([folder], [pixels], runtime)
+        checks += parity.compare_logits(
+            name if len(goal.runtimes) == 1 else f"{name}{_form(runtime.name)}", answers, wanted
+        )
         if precision != "float32" and subject.labels is not None and cost is None:
             count = len(subject.labels)
             cost = _cost(wanted[:count], answers[parity.BATCHES[-1]][:count], subject.labels)
@@ -357,7 +359,7 @@ def as_json(result: Exported) -> dict[str, Any]:
         "passed": result.passed,
         "images": result.source,
         "tolerance": DIFFERENCE if result.precision == "float32" else None,
-        "checks": [parity.as_json(check) for check in result.checks],
+        "checks": [check.to_json() for check in result.checks],
         "not_checked": list(result.skipped),
     }
     if result.cost is not None:

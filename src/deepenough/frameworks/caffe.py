@@ -6,9 +6,9 @@ Normalisation stays outside: Caffe's layers take what its own data layers made.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -34,8 +34,6 @@ from deepenough.nets.layers import (
 from deepenough.nets.shapes import Visit
 from deepenough.nets.walk import Walk
 from deepenough.weights.caffe_messages import message
-
-DEFINITION, MODEL = "model.prototxt", "model.caffemodel"
 
 
 class _Top(NamedTuple):
@@ -175,22 +173,7 @@ def rounded_up(size: int, kernel: int, stride: int, padding: int) -> int:
     return count - 1 if padding and (count - 1) * stride >= size + padding else count
 
 
-def preprocessing(export: Export) -> str:
-    """What has to be done to pixels in 0..255, in words."""
-    wanted = export.input
-    mean, scale = ([f"{255 * v:.6g}" for v in wanted.mean], [f"{1 / (255 * v):.6g}" for v in wanted.std])
-    order = "" if len(mean) != 3 else f"channels in the order {wanted.order}, "
-    return f"data: {order}0..255, less the mean ({', '.join(mean)}), times the scale ({', '.join(scale)})"
-
-
-def write(export: Export, folder: Path) -> None:
-    """Definition and weights."""
-    name, layers = export.network.name, _Net(export).layers
-    write_whole(folder / MODEL, binary(name, layers))
-    write_whole(folder / DEFINITION, definition(name, layers, preprocessing(export)))
-
-
-def binary(name: str, layers: Sequence[Any]) -> bytes:
+def _binary(name: str, layers: Sequence[Any]) -> bytes:
     """Return the `.caffemodel`. Protocol buffers joined end to end are one message, so no copy of it all is built."""
     net = message("NetParameter")
     parts = (net(layer=[layer.SerializeToString()]).SerializeToString() for layer in layers)
@@ -207,53 +190,41 @@ def definition(name: str, layers: Sequence[Any], comment: str) -> str:
     return f"# {comment}\n{head}" + "".join(f"layer {{\n{MessageToString(layer, indent=2)}}}\n" for layer in layers)
 
 
-def load(export: Export) -> str:
-    """For `predict.py`."""
-    wanted = export.input
-    last = _Net(export).last
-    return f'''
-import cv2
-import numpy as np
+class CaffeTarget(Target):
+    """A definition and its weights."""
 
-MEAN = np.array({[255 * v for v in wanted.mean]!r}, np.float32)  # of pixels in 0..255
-SCALE = np.array({[1 / (255 * v) for v in wanted.std]!r}, np.float32)
-ORDER = {wanted.order!r}
-RUNTIME = f"OpenCV {{cv2.__version__}}, reading Caffe"
-
-
-def load():
-    """The classifier: pixels uint8 (N, H, W, C) to logits (N, classes)."""
-    net = cv2.dnn.readNetFromCaffe(str(FOLDER / "model.prototxt"), str(FOLDER / "model.caffemodel"))
-
-    def logits(pixels):
-        turned = pixels[..., ::-1] if ORDER == "BGR" else pixels
-        data = (turned.astype(np.float32) - MEAN) * SCALE
-        net.setInput(np.ascontiguousarray(data.transpose(0, 3, 1, 2)), "data")
-        return net.forward({last!r}).copy()
-
-    return logits
-'''
-
-
-TARGET = Target(
-    name="caffe",
-    title="Caffe",
-    extra="caffe",
-    packages=(),
-    files=(MODEL, DEFINITION),
-    write=write,
-    load=load,
-    refuses=(has_no_centre,),
-    needs="opencv-python-headless<5",
-    readable=MODEL,
-    prepared=preprocessing,
-    runtimes=(Runtime("OpenCV", ("cv2",)),),
-    refused={
+    name = "caffe"
+    title = "Caffe"
+    extra = "caffe"
+    packages = ()
+    files = ("model.caffemodel", "model.prototxt")
+    needs = "opencv-python-headless<5"
+    readable = "model.caffemodel"
+    runtimes = (Runtime("OpenCV", ("cv2",)),)
+    refused: ClassVar[Mapping[str, str]] = {
         "float16": "Caffe 1.0 has no half precision; take --to onnx or litert",
         "int8": "Caffe 1.0 has no integer layers; take --to onnx or litert",
-    },
-    notes=(
+    }
+    notes = (
         "`model.prototxt` and `model.caffemodel` are read by BVLC Caffe 1.0 and by OpenCV before version 5.",
         "Caffe has no layer for normalisation as it is needed here: the data has to be prepared (see Input below).",
-    ),
-)
+    )
+
+    def write(self, export: Export, folder: Path) -> None:
+        """Definition and weights."""
+        name, layers = export.network.name, _Net(export).layers
+        write_whole(folder / "model.caffemodel", _binary(name, layers))
+        write_whole(folder / "model.prototxt", definition(name, layers, self.preparation(export)))
+
+    def refuses(self, visit: Visit) -> str | None:
+        return has_no_centre(visit, self.title)
+
+    def preparation(self, export: Export) -> str:
+        wanted = export.input
+        mean, scale = ([f"{255 * v:.6g}" for v in wanted.mean], [f"{1 / (255 * v):.6g}" for v in wanted.std])
+        order = "" if len(mean) != 3 else f"channels in the order {wanted.order}, "
+        return f"data: {order}0..255, less the mean ({', '.join(mean)}), times the scale ({', '.join(scale)})"
+
+    def predict_values(self, export: Export) -> dict[str, Any]:
+        mean, std = export.input.mean, export.input.std
+        return {"mean": [255 * v for v in mean], "scale": [1 / (255 * v) for v in std], "last": repr(_Net(export).last)}

@@ -6,11 +6,9 @@ import json
 from importlib.metadata import version
 from pathlib import Path
 
-import jinja2
-
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Export
-from deepenough.frameworks.source import plain
+from deepenough.frameworks.source import docstring_text, rendered
 from deepenough.frameworks.target import Target
 from deepenough.nets.cost import parameters
 from deepenough.nets.longest_path import depth
@@ -30,7 +28,7 @@ def write_folder(export: Export, target: Target, folder: Path, *, trained: bool,
     words = {
         "title": target.title,
         "version": version("deepenough"),
-        "name": plain(network.name),
+        "name": docstring_text(network.name),
         "needs": target.needs,
         "height": height,
         "width": width,
@@ -39,22 +37,23 @@ def write_folder(export: Export, target: Target, folder: Path, *, trained: bool,
         "resampling": wanted.interpolation.upper(),
         "reading_side": reading_side,
         "classes": export.classes,
-        "load": target.load(export),
+        "target": target.name,
         "depth": depth(network),
         "parameters": parameters(network),
         "precision": export.precision,
         "trained": trained,
         "notes": target.notes,
         "readable": target.readable if export.precision == "float32" else "",
-        "prepared": target.prepared(export) if target.prepared else "",
+        "prepared": target.preparation(export),
         "shape": f"(N, {height}, {width}, {channels})"
         if target.layout == "NHWC"
         else f"(N, {channels}, {height}, {width})",
         "order": wanted.order,
         "framing": _framing(export),
+        **target.predict_values(export),
     }
     for name in ("predict.py", "README.md"):
-        write_whole(folder / name, TEMPLATES.get_template(f"{name}.jinja").render(words))
+        write_whole(folder / name, rendered(name, **words))
 
 
 def _framing(export: Export) -> str:
@@ -62,11 +61,3 @@ def _framing(export: Export) -> str:
     if export.input.shorter is None:
         return f"scaled until it covers {width}x{height} pixels, and the rest cut off evenly"
     return f"scaled to a shorter side of {export.input.shorter} pixels, and the centre of {width}x{height} cut out"
-
-
-TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("deepenough", "frameworks"),
-    keep_trailing_newline=True,
-    undefined=jinja2.StrictUndefined,
-    autoescape=False,  # Markdown and Python, no HTML
-)

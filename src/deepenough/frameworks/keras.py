@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Export, overhang
 from deepenough.frameworks.nested import call
 from deepenough.frameworks.refusals import averages_beyond, unknown_layer
-from deepenough.frameworks.source import imported, opening
+from deepenough.frameworks.source import imported, opening, rendered
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.nets.activation import Activation
 from deepenough.nets.combinators import Branches, Elementwise, Group
@@ -33,69 +33,36 @@ from deepenough.nets.layers import (
 from deepenough.nets.shapes import Visit
 from deepenough.nets.walk import Walk
 
-MODEL, MODULE = "model.keras", "network.py"
 BACKENDS = ("tensorflow", "jax", "torch")
 
-HELPERS = """
-import keras
-from keras import layers, ops
 
-keras.config.set_image_data_format("channels_last")
-"""
-
-LRN = '''
-
-def response_norm(x, size, alpha, beta, k):
-    """Local response normalisation over `size` neighbouring channels (Krizhevsky et al. 2012)."""
-    before = size // 2
-    squares = ops.pad(ops.square(x), ((0, 0), (0, 0), (0, 0), (before, size - 1 - before)))
-    channels = x.shape[-1]
-    total = squares[..., :channels]
-    for first in range(1, size):
-        total = total + squares[..., first : first + channels]
-    return x / (k + alpha / size * total) ** beta
-'''
-
-
-def layer_name(path: str) -> str:
+def _layer_name(path: str) -> str:
     """A layer's name by its module path: Keras' PyTorch backend can't have dots in it."""
     return path.replace(".", "-")
 
 
-def model_name(name: str) -> str:
+def _model_name(name: str) -> str:
     """A network's name with nothing in it but letters, digits, _ and -."""
     return re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-") or "network"
 
 
-def module_source(export: Export) -> str:
-    """`network.py`: the network in `keras.layers`."""
-    body = _Body(export)
-    lines = "\n".join(f"    {line}" for line in body.lines)
+def keras_source(export: Export) -> str:
+    """Write `network.py`: the network in `keras.layers`."""
     channels, height, width = export.network.input
-    scale = [1 / (255 * std) for std in export.input.std]
-    offset = [-mean / std for mean, std in zip(export.input.mean, export.input.std, strict=True)]
-    turned = ["    x = ops.flip(x, axis=-1)  # RGB to BGR"] if export.input.order == "BGR" else []
-    half = export.precision == "float16"
-    classifier = [
-        "def classifier():",
-        '    """The model: pixels uint8 (N, H, W, C), RGB or grey, to logits float32 (N, classes)."""',
-        f'    x = images = keras.Input(({height}, {width}, {channels}), dtype="uint8", name="images")',
-        *turned,
-        f'    x = layers.Rescaling({scale!r}, {offset!r}, dtype="float32", name="normalise")(x)',
-        *(['    keras.config.set_dtype_policy("float16")'] if half else []),
-        "    logits = network(x)",
-        *(['    keras.config.set_dtype_policy("float32")'] if half else []),
-        *(['    logits = layers.Activation("linear", dtype="float32", name="logits")(logits)'] if half else []),
-        f'    return keras.Model(images, logits, name="{model_name(export.network.name)}")',
-    ]
-    return (
-        opening(export, "Keras 3")
-        + HELPERS
-        + (LRN if any(isinstance(visit.layer, Lrn) for visit in export.walk) else "")
-        + f'\n\ndef network(x):\n    """Normalised images (N, {height}, {width}, {channels}) to logits."""\n{lines}\n'
-        + "    return x\n\n\n"
-        + "\n".join(classifier)
-        + "\n"
+    mean, std = export.input.mean, export.input.std
+    return rendered(
+        "keras.network.py",
+        opening=opening(export, "Keras 3"),
+        lrn=any(isinstance(visit.layer, Lrn) for visit in export.walk),
+        lines="\n".join(f"    {line}" for line in _Body(export).lines),
+        channels=channels,
+        height=height,
+        width=width,
+        order=export.input.order,
+        scale=[1 / (255 * s) for s in std],
+        offset=[-m / s for m, s in zip(mean, std, strict=True)],
+        half=export.precision == "float16",
+        name=_model_name(export.network.name),
     )
 
 
@@ -128,7 +95,7 @@ class _Body(Walk[_Held]):
         read = [self._read(end.variable) for end in ends]
         self.reads.pop(value.variable, None)
         joined = layer.keras if isinstance(layer, Elementwise) else "Concatenate"
-        self._call(f"layers.{joined}(name={layer_name(path)!r})", value.variable, f"[{', '.join(read)}]")
+        self._call(f"layers.{joined}(name={_layer_name(path)!r})", value.variable, f"[{', '.join(read)}]")
         return _Held(value.variable, all(end.nonnegative for end in ends))
 
     def single(self, layer: Layer, value: _Held, path: str) -> _Held:
@@ -136,7 +103,7 @@ class _Body(Walk[_Held]):
         return _Held(value.variable, layer.nonnegative or (layer.keeps_sign and value.nonnegative))
 
     def _single(self, visit: Visit, value: str, nonnegative: bool) -> None:
-        layer, name = visit.layer, layer_name(visit.path)
+        layer, name = visit.layer, _layer_name(visit.path)
         match layer:
             case Conv(out=out, kernel=kernel, stride=stride, groups=groups, bias=bias):
                 options: dict[str, Any] = {"groups": groups} if groups > 1 else {}
@@ -173,7 +140,7 @@ class _Body(Walk[_Held]):
                 raise unknown_layer(visit, "Keras")
 
     def _pool(self, visit: Visit, layer: Pool, value: str, nonnegative: bool) -> None:
-        name = layer_name(visit.path)
+        name = _layer_name(visit.path)
         kind = "AveragePooling2D" if isinstance(layer, AvgPool) else "MaxPooling2D"
         before, after = layer.padding, [overhang(visit, axis) for axis in (1, 2)]
         if before or any(after):
@@ -201,76 +168,52 @@ def _variable(value: str, label: str) -> str:
     return f"{label}_" if label in ("x", "layers", "ops", "keras", "response_norm") else label
 
 
-def build(export: Export, folder: Path) -> Any:
-    """The Keras model with its weights; its source is written to `folder`."""
-    write_whole(folder / MODULE, module_source(export))
-    model = imported(folder / MODULE).classifier()
+def keras_model(export: Export, folder: Path) -> Any:
+    """Build the Keras model with its weights; its source is written to `folder`."""
+    write_whole(folder / "network.py", keras_source(export))
+    model = imported(folder / "network.py").classifier()
     orders = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}
     for visit in export.walk:
         tensors = export.tensors(visit.path)
         if tensors:
             given = [tensor.transpose(orders[tensor.ndim]) for tensor in tensors]
-            model.get_layer(layer_name(visit.path)).set_weights(given)
+            model.get_layer(_layer_name(visit.path)).set_weights(given)
     return model
 
 
-def backend(*wanted: str) -> None:
+def choose_backend(*wanted: str) -> None:
     """Choose Keras' backend, before Keras is imported: the first of these that is here, unless the user chose one."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if os.environ.get("KERAS_BACKEND") not in wanted:
         os.environ["KERAS_BACKEND"] = next((name for name in wanted if find_spec(name)), wanted[0])
 
 
-def write(export: Export, folder: Path) -> None:
-    """The model and its source."""
-    backend(*BACKENDS)
-    build(export, folder).save(folder / MODEL)
+class KerasTarget(Target):
+    """A `.keras` archive, and the source that it was made from."""
 
-
-def load(export: Export) -> str:
-    """For `predict.py`."""
-    return '''
-import os
-from importlib.util import find_spec
-
-here = [name for name in ("tensorflow", "jax", "torch") if find_spec(name)]
-os.environ.setdefault("KERAS_BACKEND", here[0] if here else "tensorflow")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import keras
-
-RUNTIME = f"Keras {keras.__version__} on {keras.backend.backend()}"
-
-
-def load():
-    """The classifier: pixels uint8 (N, H, W, C) to logits (N, classes)."""
-    model = keras.saving.load_model(FOLDER / "model.keras")
-
-    def logits(pixels):
-        return keras.ops.convert_to_numpy(model(pixels, training=False))
-
-    return logits
-'''
-
-
-TARGET = Target(
-    name="keras",
-    title="Keras 3",
-    extra="keras",
-    packages=("keras",),
-    files=(MODEL, MODULE),
-    write=write,
-    load=load,
-    refuses=(averages_beyond,),
-    needs="keras",
-    readable=MODEL,
-    runtimes=tuple(Runtime(f"Keras on {name}", ("keras", name), {}, {"KERAS_BACKEND": name}) for name in BACKENDS),
-    layout="NHWC",
-    refused={"int8": "Keras quantises weights for matrix products, not whole convolutional networks; take --to litert"},
-    notes=(
+    name = "keras"
+    title = "Keras 3"
+    extra = "keras"
+    packages = ("keras",)
+    files = ("model.keras", "network.py")
+    needs = "keras"
+    readable = "model.keras"
+    runtimes = tuple(Runtime(f"Keras on {name}", ("keras", name), {}, {"KERAS_BACKEND": name}) for name in BACKENDS)
+    layout = "NHWC"
+    refused: ClassVar[Mapping[str, str]] = {
+        "int8": "Keras quantises weights for matrix products, not whole convolutional networks; take --to litert"
+    }
+    notes = (
         "`model.keras` loads with `keras.saving.load_model`, on the TensorFlow, JAX or PyTorch backend, whichever "
         "is installed.",
         "`network.py` is the same network in `keras.layers`, to read and to change; normalisation is its layer "
         "`normalise`.",
-    ),
-)
+    )
+
+    def write(self, export: Export, folder: Path) -> None:
+        """The model and its source."""
+        choose_backend(*BACKENDS)
+        keras_model(export, folder).save(folder / self.readable)
+
+    def refuses(self, visit: Visit) -> str | None:
+        return averages_beyond(visit, self.title)

@@ -30,7 +30,6 @@ from deepenough.nets.layers import (
 from deepenough.nets.shapes import Visit
 from deepenough.nets.walk import Walk
 
-MODEL = "model.onnx"
 OPSET = 20
 IR_VERSION = 9
 """Of ONNX 1.15, the first with opset 20."""
@@ -130,7 +129,7 @@ class _Graph(Walk[str]):
         raise unknown_layer(visit, "ONNX")
 
 
-def model(export: Export) -> Any:
+def _model(export: Export) -> Any:
     """The `ModelProto`."""
     from onnx import TensorProto, checker, helper
 
@@ -145,15 +144,6 @@ def model(export: Export) -> Any:
     )
     checker.check_model(made, full_check=True)
     return made
-
-
-def write(export: Export, folder: Path) -> None:
-    """The graph, for any batch size."""
-    made = model(export)
-    if export.precision != "int8":
-        write_whole(folder / MODEL, made.SerializeToString())
-        return
-    _quantise(made, export, folder / MODEL)
 
 
 def _quantise(made: Any, export: Export, path: Path) -> None:
@@ -186,37 +176,25 @@ def _quantise(made: Any, export: Export, path: Path) -> None:
     )
 
 
-def load(export: Export) -> str:
-    """For `predict.py`."""
-    return '''
-import numpy as np
-import onnxruntime
+class OnnxTarget(Target):
+    """A graph of ONNX, for ONNX Runtime and everything else that reads it."""
 
-RUNTIME = f"ONNX Runtime {onnxruntime.__version__}"
+    name = "onnx"
+    title = "ONNX"
+    extra = "onnx"
+    packages = ("onnx", "onnxruntime")
+    files = ("model.onnx",)
+    needs = "onnxruntime"
+    runtimes = (Runtime("ONNX Runtime", ("onnxruntime",)),)
+    notes = (f"`model.onnx` has opset {OPSET} and any batch size; its input is `images`, its output `logits`.",)
 
+    def write(self, export: Export, folder: Path) -> None:
+        """The graph, for any batch size."""
+        made = _model(export)
+        if export.precision != "int8":
+            write_whole(folder / self.files[0], made.SerializeToString())
+            return
+        _quantise(made, export, folder / self.files[0])
 
-def load():
-    """The classifier: pixels uint8 (N, H, W, C) to logits (N, classes)."""
-    session = onnxruntime.InferenceSession(str(FOLDER / "model.onnx"), providers=["CPUExecutionProvider"])
-
-    def logits(pixels):
-        images = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
-        return session.run(["logits"], {"images": images})[0]
-
-    return logits
-'''
-
-
-TARGET = Target(
-    name="onnx",
-    title="ONNX",
-    extra="onnx",
-    packages=("onnx", "onnxruntime"),
-    files=(MODEL,),
-    write=write,
-    load=load,
-    refuses=(has_no_centre, averages_beyond),
-    needs="onnxruntime",
-    runtimes=(Runtime("ONNX Runtime", ("onnxruntime",)),),
-    notes=(f"`model.onnx` has opset {OPSET} and any batch size; its input is `images`, its output `logits`.",),
-)
+    def refuses(self, visit: Visit) -> str | None:
+        return has_no_centre(visit, self.title) or averages_beyond(visit, self.title)

@@ -1,4 +1,4 @@
-"""Whether what was written predicts the same: it is run by its own runtime, in a process of its own."""
+"""The proof that what was written predicts the same: it is run by its own runtime, in a process of its own."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ for line in sys.stdin:
 
 @dataclass(frozen=True)
 class Check:
-    """How the logits of one runtime at one batch size compare with deepenough's own.
+    """The logits of one runtime at one batch size, compared with deepenough's own.
 
     `difference` is the largest, relative to the largest logit. `same_top1` counts images with the same answer.
     """
@@ -61,11 +61,21 @@ class Check:
     difference: float
     same_top1: int
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the entry of `parity.json`."""
+        return {
+            "runtime": self.runtime,
+            "batch": self.batch,
+            "images": self.images,
+            "largest_relative_difference": self.difference,
+            "same_top1": self.same_top1,
+        }
 
-def run(
+
+def run_exports(
     folders: Sequence[Path], pixels: Sequence[npt.NDArray[np.uint8]], runtime: Runtime
 ) -> list[tuple[str, dict[int, npt.NDArray[np.float32]]]]:
-    """What each export answers for its pixels uint8 (N, H, W, C): the runtime with its version, logits by batch size.
+    """Run each export on its pixels uint8 (N, H, W, C): the runtime with its version, logits by batch size.
 
     One process runs them all. It does not import deepenough; where it fails, the error has its last words.
     """
@@ -112,7 +122,9 @@ class RuntimeFailedError(DeepenoughError):
     exit_status = 1
 
 
-def compare(version: str, answers: dict[int, npt.NDArray[np.float32]], wanted: npt.NDArray[np.float32]) -> list[Check]:
+def compare_logits(
+    version: str, answers: dict[int, npt.NDArray[np.float32]], wanted: npt.NDArray[np.float32]
+) -> list[Check]:
     """The checks of one runtime against our logits (N, classes)."""
     checks = []
     for batch, logits in answers.items():
@@ -124,14 +136,3 @@ def compare(version: str, answers: dict[int, npt.NDArray[np.float32]], wanted: n
         same = int((logits.argmax(1) == ours.argmax(1)).sum())
         checks.append(Check(version, batch, len(ours), difference if np.isfinite(difference) else float("inf"), same))
     return checks
-
-
-def as_json(check: Check) -> dict[str, Any]:
-    """For `parity.json`."""
-    return {
-        "runtime": check.runtime,
-        "batch": check.batch,
-        "images": check.images,
-        "largest_relative_difference": check.difference,
-        "same_top1": check.same_top1,
-    }

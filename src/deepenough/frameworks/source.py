@@ -1,4 +1,4 @@
-"""What the written source files have in common."""
+"""Source files that are written: their templates, and what they have in common."""
 
 from __future__ import annotations
 
@@ -7,20 +7,35 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
+from typing import Any
+
+import jinja2
 
 from deepenough.frameworks.export import Export
 from deepenough.nets.longest_path import depth
 
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("deepenough", "frameworks"),
+    keep_trailing_newline=True,
+    undefined=jinja2.StrictUndefined,
+    autoescape=False,  # Markdown and Python, no HTML
+)
+
+
+def rendered(file: str, /, **values: Any) -> str:
+    """Fill the template of a file."""
+    return TEMPLATES.get_template(f"{file}.jinja").render(values)
+
 
 def opening(export: Export, framework: str) -> str:
-    """A file's beginning: what it is, and the constants of normalisation."""
+    """Write a file's beginning: what it is, and the constants of normalisation."""
     network, wanted = export.network, export.input
     channels, height, width = network.input
     about = "; ".join(" ".join(text.split()) for text in (network.source, network.variant) if text)
-    described = f"\n\n{plain(about)}." if about else ""
+    described = f"\n\n{docstring_text(about)}." if about else ""
     takes = "RGB" if channels == 3 else "grey" if channels == 1 else f"{channels} channels"
     return (
-        f'"""{plain(network.name)} for {framework}, depth {depth(network)}, written by deepenough '
+        f'"""{docstring_text(network.name)} for {framework}, depth {depth(network)}, written by deepenough '
         f"{version('deepenough')}.{described}\n\n"
         f"Images: {takes}, {height}x{width} pixels, 0..255. The network itself takes (images / 255 - MEAN) / STD, with "
         f'channels in ORDER.\n"""\n\n'
@@ -28,13 +43,13 @@ def opening(export: Export, framework: str) -> str:
     )
 
 
-def plain(text: str) -> str:
-    """Text that may stand in a docstring: a network's name can come from a stranger's file."""
+def docstring_text(text: str) -> str:
+    """Return text that may stand in a docstring: a network's name can come from a stranger's file."""
     return text.replace("\\", "/").replace('"', "'")
 
 
 def imported(path: Path) -> ModuleType:
-    """A module that was written, imported from its file under a name of its own, and nothing left behind."""
+    """Import a module that was written from its file, under a name of its own, and leave nothing behind."""
     spec = importlib.util.spec_from_file_location(f"exported_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None

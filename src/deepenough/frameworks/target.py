@@ -1,12 +1,13 @@
-"""What the frameworks' files have in common."""
+"""The base of the frameworks: what is written for one, what it can't do, and how it is run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from deepenough.errors import DeepenoughError
 from deepenough.nets.network import Network
@@ -32,51 +33,53 @@ class Runtime:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Target:
-    """A framework that a network can be exported to.
+class Target(ABC):
+    """A framework that a network can be exported to: one subclass a framework, in a file of the framework's name.
 
-    Args:
-        packages: what has to be importable to write for it
-        files: what `write` makes in a folder, the model first
-        load: gives source code for `predict.py`: imports, and a function `load` that gives a function from pixels uint8
-            (N, H, W, C) to logits (N, classes)
-        needs: what to install to run it, besides Pillow
-        layout: in which order the model takes an image's axes
-        refuses: functions of a layer and the title that may give a reason why the layer can't be written
-        refused: the reason for each precision that there is none of
-        readable: the file that deepenough reads back as weights, bit for bit, if there is one
-        prepared: says what has to be done to pixels before, where that is not inside the model
+    `predict.py` of an export includes the template `NAME.predict.py.jinja`: imports, and a function `load` that gives a
+    function from pixels uint8 (N, H, W, C) to logits (N, classes).
     """
 
-    name: str
-    title: str
-    extra: str
-    packages: tuple[str, ...]
-    files: tuple[str, ...]
-    write: Callable[[Export, Path], None]
-    load: Callable[[Export], str]
-    runtimes: tuple[Runtime, ...]
-    needs: str
-    layout: str = "NCHW"
-    refuses: tuple[Callable[[Visit, str], str | None], ...] = ()
-    refused: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    readable: str = ""
-    prepared: Callable[[Export], str] | None = None
+    name: ClassVar[str]
+    title: ClassVar[str]
+    extra: ClassVar[str]  # of this package
+    packages: ClassVar[tuple[str, ...]]  # that have to be importable to write for it
+    files: ClassVar[tuple[str, ...]]  # that `write` makes in a folder, the model first
+    runtimes: ClassVar[tuple[Runtime, ...]]
+    needs: ClassVar[str]  # to install to run it, besides Pillow
+    layout: ClassVar[str] = "NCHW"  # the order of an image's axes that the model takes
+    refused: ClassVar[Mapping[str, str]] = {}  # the reason for each precision that there is none of
+    notes: ClassVar[tuple[str, ...]] = ()
+    readable: ClassVar[str] = ""  # the file that deepenough reads back as weights, bit for bit
+
+    @abstractmethod
+    def write(self, export: Export, folder: Path) -> None:
+        """Write the model and what belongs to it."""
+
+    def refuses(self, visit: Visit) -> str | None:
+        """Return the reason why a layer can't be written, or None."""
+        return None
+
+    def preparation(self, export: Export) -> str:
+        """Describe what has to be done to pixels in 0..255, where that is not inside the model."""
+        return ""
+
+    def predict_values(self, export: Export) -> dict[str, Any]:
+        """Return what the template of `predict.py` is filled with, besides what all are."""
+        return {}
 
     def refusal(self, network: Network) -> str | None:
-        """The first of the network's layers that can't be written, with the reason, or None."""
+        """Name the first of the network's layers that can't be written, with the reason, or return None."""
         for visit in visits(network):
-            reasons = (visit.layer.missing.get(self.name), *(check(visit, self.title) for check in self.refuses))
-            if reason := next(filter(None, reasons), None):
+            if reason := visit.layer.missing.get(self.name) or self.refuses(visit):
                 return f"{visit.path}: {reason}"
         return None
 
     def check(self, precision: str) -> None:
         """Raise the error for a precision that it has none of, or for a package that is not installed."""
         if precision in self.refused:
-            raise DeepenoughError(f"--{NAMES[precision]} --to {self.name}: {self.refused[precision]}")
+            option = {"float16": "half"}.get(precision, precision)
+            raise DeepenoughError(f"--{option} --to {self.name}: {self.refused[precision]}")
         missing = absent(self.packages)
         if missing:
             raise DeepenoughError(
@@ -85,10 +88,6 @@ class Target:
             )
 
 
-NAMES = {"float16": "half", "int8": "int8"}
-"""The options that ask for a precision."""
-
-
 def absent(packages: tuple[str, ...]) -> list[str]:
-    """Those of the packages that can't be imported."""
+    """Return those of the packages that can't be imported."""
     return [name for name in packages if find_spec(name) is None]

@@ -12,31 +12,31 @@ if TYPE_CHECKING:
     from deepenough.frameworks.target import Target
     from deepenough.nets.network import Network
 
-NAMES = ("torch", "onnx", "keras", "tensorflow", "litert", "paddle", "caffe")
-"""Each is a module of this package that holds a `TARGET`."""
+TARGET_NAMES = ("torch", "onnx", "keras", "tensorflow", "litert", "paddle", "caffe")
+"""Each is a module of this package with one class: `onnx.OnnxTarget`, `caffe.CaffeTarget`, ..."""
 
 
 class _Targets(Mapping[str, "Target"]):
     def __getitem__(self, name: str) -> Target:
-        if name not in NAMES:
+        if name not in TARGET_NAMES:
             raise KeyError(name)
-        target: Target = import_module(f"deepenough.frameworks.{name}").TARGET
-        return target
+        made: type[Target] = getattr(import_module(f"deepenough.frameworks.{name}"), f"{name.capitalize()}Target")
+        return made()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(NAMES)
+        return iter(TARGET_NAMES)
 
     def __len__(self) -> int:
-        return len(NAMES)
+        return len(TARGET_NAMES)
 
 
 TARGETS: Mapping[str, Target] = _Targets()
 
 
-def named(name: str) -> Target:
-    """The target of that name; another name is an error with the nearest."""
-    if name not in NAMES:
-        raise unknown("target", name, NAMES)
+def target_named(name: str) -> Target:
+    """Return the target of that name; another name is an error with the nearest."""
+    if name not in TARGET_NAMES:
+        raise unknown("target", name, TARGET_NAMES)
     return TARGETS[name]
 
 

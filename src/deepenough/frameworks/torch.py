@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Export
 from deepenough.frameworks.nested import call, joins, nested
 from deepenough.frameworks.refusals import unknown_layer
-from deepenough.frameworks.source import imported, opening
+from deepenough.frameworks.source import imported, opening, rendered
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.nets.activation import Activation
 from deepenough.nets.layers import (
@@ -26,93 +27,20 @@ from deepenough.nets.layers import (
 )
 from deepenough.nets.shapes import Visit
 
-PROGRAM, MODULE, WEIGHTS = "model.pt2", "network.py", "weights.safetensors"
 
-HELPERS = '''
-from collections import OrderedDict
-from functools import reduce
-from pathlib import Path
-
-import torch
-from safetensors.torch import load_file
-from torch import Tensor, nn
-
-
-def stack(**layers: nn.Module) -> nn.Module:
-    """Layers one after another."""
-    return nn.Sequential(OrderedDict(layers))
-
-
-class Branches(nn.Module):
-    """Modules that read the same, and whose outputs are joined."""
-
-    def __init__(self, **branches: nn.Module) -> None:
-        super().__init__()
-        for label, branch in branches.items():
-            self.add_module(label, branch)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.join([branch(x) for branch in self.children()])
-'''
-
-CLASSIFIER = '''
-
-class Normalise(nn.Module):
-    """Pixels uint8, RGB or grey, (N, C, H, W), to what the network was trained on."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(STD).view(1, -1, 1, 1), persistent=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        x = images.float() / 255
-        return ((x.flip(1) if ORDER == "BGR" else x) - self.mean) / self.std
-
-
-class Classifier(nn.Module):
-    """Pixels uint8 (N, C, H, W) to logits float32 (N, classes). The network in between computes in `dtype`."""
-
-    def __init__(self, network: nn.Module, dtype: torch.dtype = torch.float32) -> None:
-        super().__init__()
-        self.normalise = Normalise()
-        self.network = network.to(dtype)
-        self.dtype = dtype
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.network(self.normalise(images).to(self.dtype)).float()
-'''
-
-LOAD = '''
-
-def load(folder: str | Path = Path(__file__).parent) -> Classifier:
-    """The classifier with its weights, in evaluation mode. `.network` is what takes normalised images."""
-    state = load_file(Path(folder) / "weights.safetensors")
-    made = Classifier(network(), next(iter(state.values())).dtype)
-    # Batch norms count batches in training; that is not kept.
-    missing, unexpected = made.network.load_state_dict(state, strict=False)
-    wrong = [name for name in missing if not name.endswith("num_batches_tracked")] + unexpected
-    if wrong:
-        raise ValueError(f"weights.safetensors does not fit the network: {wrong}")
-    return made.eval()
-'''
-
-
-def module_source(export: Export) -> str:
-    """`network.py`: the network in plain torch."""
-    return (
-        opening(export, "PyTorch")
-        + HELPERS
-        + joins("torch", "torch.cat(parts, dim=1)")
-        + CLASSIFIER
-        + '\n\ndef network() -> nn.Module:\n    """The network: normalised images to logits."""\n'
-        + f"    return {nested(export.network, expression)}\n"
-        + LOAD
+def torch_source(export: Export) -> str:
+    """Write `network.py`: the network in plain torch."""
+    network = nested(export.network, _expression)
+    return rendered(
+        "torch.network.py",
+        opening=opening(export, "PyTorch"),
+        joins=joins("torch", "torch.cat(parts, dim=1)"),
+        network=network,
     )
 
 
-def expression(visit: Visit) -> str:
-    """The call that makes a layer."""
+def _expression(visit: Visit) -> str:
+    """Write the call that makes a layer."""
     match visit.layer:
         case Conv(out=out, kernel=kernel, stride=stride, groups=groups, bias=bias) as conv:
             options: dict[str, Any] = {"groups": groups} if groups > 1 else {}
@@ -140,68 +68,41 @@ def expression(visit: Visit) -> str:
     raise unknown_layer(visit, "PyTorch")
 
 
-def write(export: Export, folder: Path) -> None:
-    """The module's source, its weights, and the exported program with any batch size."""
-    import torch
-    from safetensors.torch import save
+class TorchTarget(Target):
+    """A module in plain torch, its weights, and a `torch.export` program."""
 
-    dtype = torch.float16 if export.precision == "float16" else torch.float32
-    state = {key: torch.from_numpy(value).to(dtype) for key, value in export.state.items()}
-    write_whole(folder / WEIGHTS, save(state))
-    write_whole(folder / MODULE, module_source(export))
-    module = imported(folder / MODULE).load(folder)
-    images = torch.zeros((2, *export.network.input), dtype=torch.uint8)
-    with torch.no_grad():
-        program = torch.export.export(module, (images,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
-    torch.export.save(program, folder / PROGRAM)
-
-
-def load(export: Export) -> str:
-    """For `predict.py`."""
-    return '''
-import torch
-
-RUNTIME = f"PyTorch {torch.__version__}"
-
-
-def load(plain: bool = False):
-    """The classifier: pixels uint8 (N, H, W, C) to logits (N, classes). `plain`: network.py, not the program."""
-    if plain:
-        import network
-
-        model = network.load()
-    else:
-        model = torch.export.load(FOLDER / "model.pt2").module()
-
-    @torch.no_grad()
-    def logits(pixels):
-        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
-        return model(images).numpy()
-
-    return logits
-'''
-
-
-TARGET = Target(
-    name="torch",
-    title="PyTorch",
-    extra="",
-    packages=("torch", "safetensors"),
-    files=(PROGRAM, MODULE, WEIGHTS),
-    write=write,
-    load=load,
-    needs="torch",
-    readable=WEIGHTS,
-    runtimes=(
+    name = "torch"
+    title = "PyTorch"
+    extra = ""
+    packages = ("torch", "safetensors")
+    files = ("model.pt2", "network.py", "weights.safetensors")
+    needs = "torch"
+    readable = "weights.safetensors"
+    runtimes = (
         Runtime("PyTorch, the exported program", ("torch",)),
         Runtime("PyTorch, the plain module", ("torch", "safetensors"), {"plain": True}),
-    ),
-    refused={
+    )
+    refused: ClassVar[Mapping[str, str]] = {
         "int8": "PyTorch's quantisation depends on the backend that will run the program; take --to onnx or litert"
-    },
-    notes=(
+    }
+    notes = (
         "`model.pt2` is a `torch.export` program, for any batch size: `torch.export.load('model.pt2').module()`.",
         "`network.py` is the same network in plain PyTorch, to read, to change and to train on; "
         "`network.load()` gives it with the weights of `weights.safetensors`.",
-    ),
-)
+    )
+
+    def write(self, export: Export, folder: Path) -> None:
+        """The module's source, its weights, and the exported program with any batch size."""
+        import torch
+        from safetensors.torch import save
+
+        dtype = torch.float16 if export.precision == "float16" else torch.float32
+        state = {key: torch.from_numpy(value).to(dtype) for key, value in export.state.items()}
+        program_file, source_file, weights_file = (folder / name for name in self.files)
+        write_whole(weights_file, save(state))
+        write_whole(source_file, torch_source(export))
+        module = imported(source_file).load(folder)
+        images = torch.zeros((2, *export.network.input), dtype=torch.uint8)
+        with torch.no_grad():
+            program = torch.export.export(module, (images,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
+        torch.export.save(program, program_file)

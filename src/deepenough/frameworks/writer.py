@@ -1,6 +1,6 @@
 """Exports are written by a process of their own: frameworks do not bear each other, nor change their backend.
 
-`write` starts it; it is `python -m deepenough.frameworks.writer`, which reads a job a line.
+`run_writer` starts it; it is `python -m deepenough.frameworks.writer`, which reads a job a line.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.frameworks.export import Export
 from deepenough.frameworks.folder import write_folder
 from deepenough.frameworks.target import Target
-from deepenough.frameworks.targets import check_layers, named
+from deepenough.frameworks.targets import check_layers, target_named
 from deepenough.nets.serialization import dumps, loads
 from deepenough.preprocessing import Preprocessing
 
@@ -33,7 +33,7 @@ class WriteFailedError(DeepenoughError):
     exit_status = 1
 
 
-def write(
+def run_writer(
     exports: Sequence[Export], to: Target, folders: Sequence[Path], *, trained: bool, reading_side: Sequence[int]
 ) -> None:
     """Write exports to their folders, as `write_folder` does. An error in the other process is one here."""
@@ -86,14 +86,18 @@ def _staged(folder: Path) -> Export:
     )
 
 
-def main() -> int:
+def do_jobs() -> int:
     """Do the jobs of stdin."""
     for line in sys.stdin:
         job = json.loads(line)
         try:
             export = _staged(Path(job["staged"]))
             write_folder(
-                export, named(job["target"]), Path(job["folder"]), trained=job["trained"], reading_side=job["side"]
+                export,
+                target_named(job["target"]),
+                Path(job["folder"]),
+                trained=job["trained"],
+                reading_side=job["side"],
             )
         except DeepenoughError as error:
             sys.stderr.write(f"\n{MISTAKE}{json.dumps(str(error))}\n")
@@ -102,4 +106,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(do_jobs())
