@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--to", default=",".join(TARGETS))
     parser.add_argument("--images", type=int, default=7)
     given = parser.parse_args()
-    exporting.IMAGES = given.images
+    exporting.PARITY_IMAGES = given.images
     targets = given.to.split(",")
     print("| network | " + " | ".join(targets) + " | seconds |")
     print("|---" * (len(targets) + 2) + "|", flush=True)

@@ -17,7 +17,7 @@ from deepenough.compare import text as words
 from deepenough.compare.comparison import compare_frameworks
 from deepenough.compare.page import NUMBERS, write_comparison
 from deepenough.compare.results import FrameworkComparison, FrameworkResult, Timing
-from deepenough.nets.choose import choose
+from deepenough.nets.choose import choose_network
 from deepenough.progress import Reporter
 
 FOUR = ("alexnet", "vgg16", "googlenet", "resnet50")
@@ -84,7 +84,7 @@ def main() -> None:
     for name in given.networks:
         folder = given.folder / name
         if not (folder / NUMBERS).is_file():
-            network = choose(name, shape=(3, 224, 224) if name != "alexnet" else None)
+            network = choose_network(name, shape=(3, 224, 224) if name != "alexnet" else None)
             found = compare_frameworks(network, Timing(given.batch, given.rounds, given.seconds), reporter=Lines())
             write_comparison(found, folder)
         sections.append(section(read(folder / NUMBERS)))

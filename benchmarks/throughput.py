@@ -24,7 +24,7 @@ from deepenough.compare.comparison import random_batch, write_exports
 from deepenough.compare.frameworks import FRAMEWORKS, Worker, WorkerError
 from deepenough.compare.results import FrameworkResult
 from deepenough.nets import macs
-from deepenough.nets.choose import choose
+from deepenough.nets.choose import choose_network
 from deepenough.nets.serialization import dumps
 from deepenough.progress import Reporter
 from product import product
@@ -54,7 +54,7 @@ def own(name: str) -> list[str]:
 
 def measure(name: str, batch: int, rounds: int, seconds: float, only: set[str], shape: Any) -> None:
     family, _, depth = name.partition("-")
-    network = choose(family, depth=int(depth)) if depth else choose(name, shape=shape)
+    network = choose_network(family, depth=int(depth)) if depth else choose_network(name, shape=shape)
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         chosen = [kind for kind in own(name) if wanted(kind, only)]

@@ -31,7 +31,7 @@ from deepenough.training.feed import normalise
 
 NETWORK, WEIGHTS, PREPROCESS, SUMS = "network.json", "weights.safetensors", "preprocess.json", "SHA256SUMS"
 FOLDER = "model"  # of a run
-BATCH = 256
+_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Model:
     @torch.inference_mode()
     def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Preprocessed pixels uint8 (N, H, W, C) -> logits float32 (N, classes)."""
-        blocks = (pixels[start : start + BATCH] for start in range(0, len(pixels), BATCH))
+        blocks = (pixels[start : start + _BATCH] for start in range(0, len(pixels), _BATCH))
         found = [self.module(self.inputs(block)).float().cpu().numpy() for block in blocks]
         return np.concatenate([np.empty((0, len(self.classes)), np.float32), *found])
 

@@ -1,4 +1,4 @@
-"""What happens to a picture before a network sees it, the same in training, prediction, export and serving."""
+"""The way of a picture into a network, the same in training, prediction, export and serving."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _READ = (None, 1, 2)  # 1 knew neither `shorter` nor `interpolation` nor `order`
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How any image becomes a network's input: how it is framed, and how its pixels are normalised.
+    """The way of any image into a network: how it is framed, and how its pixels are normalised.
 
     Framing: the picture is scaled until its shorter side has `shorter` pixels, and the centre of `size` (H, W) is cut
     out; with `shorter` None the scaled picture just covers `size`. `interpolation` is antialiased when shrinking.
@@ -75,7 +75,7 @@ class Preprocessing:
 
     @property
     def framing(self) -> str:
-        """What of a picture is seen, and how large, in words for the keys of caches."""
+        """The part of a picture that is seen, and how large, in words for the keys of caches."""
         return f"Framing(size={self.size}, shorter={self.shorter}, interpolation={self.interpolation!r})"
 
     @property
@@ -89,7 +89,7 @@ class Preprocessing:
         return replace(self, size=(side, side), shorter=shorter)
 
     def box(self, width: float, height: float) -> tuple[float, float, float, float]:
-        """What of a picture of this size is seen: left, top, right and bottom, in its pixels."""
+        """Find the part of a picture of this size that is seen: left, top, right and bottom, in its pixels."""
         across, down = self.size[::-1]
         if self._covers():
             scale = max(down / height, across / width)
@@ -130,7 +130,7 @@ class Preprocessing:
         return scaled.crop((left, top, left + width, top + height))
 
     def to_json(self) -> dict[str, Any]:
-        """What `preprocess.json` holds beside the class names."""
+        """Return what `preprocess.json` holds beside the class names."""
         names = ("size", "channels", "mean", "std", "shorter", "interpolation", "order")
         return {"version": _VERSION, **{name: getattr(self, name) for name in names}}
 

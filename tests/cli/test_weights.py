@@ -24,13 +24,13 @@ Command = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def squeezenet(tmp_path: Path) -> Path:
     """A file like torchvision's SqueezeNet 1.1, with random numbers."""
-    from deepenough.weights.match import shapes
-    from deepenough.weights.torchvision import holdings
+    from deepenough.weights.match import shapes, zoo_layouts
+    from deepenough.weights.torchvision import TORCHVISION_NAMES
 
-    held = next(held for held in holdings() if held.network.name == "squeezenet1_1")
-    draws, sizes = torch.Generator().manual_seed(0), shapes(held.network)
+    (layout,) = zoo_layouts({"squeezenet1_1": TORCHVISION_NAMES["squeezenet1_1"]})
+    draws, sizes = torch.Generator().manual_seed(0), shapes(layout.network)
     path = tmp_path / "mine.safetensors"
-    save_file({name: 0.1 * torch.randn(sizes[key], generator=draws) for key, name in held.names.items()}, path)
+    save_file({name: 0.1 * torch.randn(sizes[key], generator=draws) for key, name in layout.names.items()}, path)
     return path
 
 

@@ -14,7 +14,7 @@ import torch
 from deepenough.frameworks.export import Export
 from deepenough.nets import (
     FAMILIES,
-    KINDS,
+    LAYER_KINDS,
     NETWORKS,
     Activation,
     Auxiliary,
@@ -37,9 +37,9 @@ from deepenough.nets import (
     Sum,
 )
 from deepenough.nets.build import build
-from deepenough.nets.cut import cut, cuts
+from deepenough.nets.cut import cut_at, cuts
 from deepenough.preprocessing import Preprocessing
-from deepenough.weights.presets import HALF, preset
+from deepenough.weights.presets import HALVES, preset
 
 CLASSES = 10
 BLOCKS = {"resnet34": (1, 2, 1, 1), "resnet50": (1, 2, 1, 1), "resnet101": (1, 1, 2, 1), "resnet152": (2, 1, 1, 1)}
@@ -119,7 +119,7 @@ def active(kind: type[Activation]) -> Network:
 
 def cut_of(name: str, place: int) -> Network:
     network = small(name)
-    return cut(network, cuts(network)[place].place, CLASSES)
+    return cut_at(network, cuts(network)[place].place, CLASSES)
 
 
 CASES: Mapping[str, Callable[[], Network]] = {
@@ -139,7 +139,11 @@ CASES: Mapping[str, Callable[[], Network]] = {
     },
     "odd": odd,
     "pools": pools,
-    **{name.lower(): (lambda kind=kind: active(kind)) for name, kind in KINDS.items() if issubclass(kind, Activation)},
+    **{
+        name.lower(): (lambda kind=kind: active(kind))
+        for name, kind in LAYER_KINDS.items()
+        if issubclass(kind, Activation)
+    },
 }
 """The networks by name."""
 
@@ -165,7 +169,7 @@ def input_of(name: str, network: Network) -> Preprocessing:
         return Preprocessing((height, width), mean=(0.3,), std=(0.2,))
     if list(CASES).index(name) % 2:
         return replace(preset("caffe-bgr", name), size=(height, width), shorter=None)
-    return Preprocessing((height, width), mean=HALF)
+    return Preprocessing((height, width), mean=HALVES)
 
 
 def export_of(name: str, network: Network) -> Export:

@@ -18,7 +18,7 @@ from deepenough.frameworks.parity import Check
 from deepenough.frameworks.target import DIFFERENCE, absent
 from deepenough.frameworks.targets import TARGETS
 from deepenough.frameworks.writer import _stage, run_writer
-from deepenough.weights.read import read
+from deepenough.weights.read import read_weights
 
 pytestmark = [pytest.mark.frameworks, pytest.mark.timeout(1500)]
 
@@ -138,7 +138,7 @@ def test_weights_come_back_bit_for_bit(written: Callable[[str, str], Path], targ
     if reason := TARGETS[target].refusal(network):
         pytest.skip(reason)
     export = export_of(name, network)
-    weights = read(written(target, name) / READABLE[target])
+    weights = read_weights(written(target, name) / READABLE[target])
     assert weights.network == export.network
     assert weights.classes == export.classes
     assert weights.input == export.input

@@ -31,7 +31,7 @@ from deepenough.frameworks.torch import torch_source
 from deepenough.frameworks.writer import run_writer
 from deepenough.nets import AvgPool, Conv, Flatten, Lrn, MaxPool, Network, Relu
 from deepenough.nets.layer import Layer
-from deepenough.nets.layers import windows
+from deepenough.nets.layers import window_count
 from deepenough.weights.caffe_messages import message
 
 REGISTRY = list(CASES)
@@ -100,7 +100,7 @@ def test_a_pool_in_caffe_has_our_size_or_one_more(
     padding = min(padding, kernel // 2)
     if size + 2 * padding < kernel:
         return
-    ours = windows(size, kernel, stride, padding, ceil=ceil)
+    ours = window_count(size, kernel, stride, padding, ceil=ceil)
     theirs = caffe.rounded_up(size, kernel, stride, padding)
     assert ours <= theirs <= ours + 1
 

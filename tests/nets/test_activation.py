@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from deepenough.frameworks.targets import TARGETS
-from deepenough.nets import KINDS, Activation, Conv, GlobalAvgPool, Network, dumps, loads
+from deepenough.nets import LAYER_KINDS, Activation, Conv, GlobalAvgPool, Network, dumps, loads
 from deepenough.nets.build import build
 
-KINDS_OF_ACTIVATION = [kind for kind in KINDS.values() if issubclass(kind, Activation)]
+KINDS_OF_ACTIVATION = [kind for kind in LAYER_KINDS.values() if issubclass(kind, Activation)]
 VALUES = [-30.0, -6.0, -3.0, -1.5, -0.2, 0.0, 0.1, 0.5, 1.0, 2.5, 3.0, 6.0, 30.0]
 
 

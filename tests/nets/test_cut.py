@@ -23,7 +23,7 @@ from deepenough.nets import (
     depth,
 )
 from deepenough.nets.build import build
-from deepenough.nets.cut import cut, cuts
+from deepenough.nets.cut import cut_at, cuts
 from deepenough.nets.shapes import visits
 
 pytestmark = pytest.mark.seconds(40)
@@ -72,7 +72,7 @@ def _check_cuts(whole: Network) -> None:
     with torch.inference_mode():
         module(images)
         for c in (places[0], places[len(places) // 2], places[-1]):
-            shorter = build(cut(whole, c.place, 7)).eval()
+            shorter = build(cut_at(whole, c.place, 7)).eval()
             kept = shorter.state_dict()
             new = [key for key in kept if key.startswith(("scale.", "head."))]
             shorter.load_state_dict({key: kept[key] if key in new else state[key] for key in kept})
@@ -85,7 +85,7 @@ def _check_cuts(whole: Network) -> None:
 @pytest.mark.parametrize("name", [*NETWORKS, *FAMILIES])
 def test_cuts_are_ordinary_networks_that_grow_deeper(name: str) -> None:
     whole = _small(name)
-    made = [cut(whole, c.place, 5) for c in cuts(whole)]
+    made = [cut_at(whole, c.place, 5) for c in cuts(whole)]
     depths = [depth(network) for network in made]
     assert depths == sorted(set(depths))
     assert depths[-1] == depth(whole)
@@ -106,7 +106,7 @@ def test_no_cut_lies_between_a_sum_and_its_activation_or_in_a_branch() -> None:
 
 def test_auxiliary_heads_are_left_out() -> None:
     assert not any(
-        "auxiliary" in visit.path for visit in visits(cut(NETWORKS["googlenet"](), "inception5b", 3), training=True)
+        "auxiliary" in visit.path for visit in visits(cut_at(NETWORKS["googlenet"](), "inception5b", 3), training=True)
     )
 
 
@@ -146,13 +146,13 @@ def test_a_block_without_an_activation_behind_it_ends_where_it_ends() -> None:
         "stem.relu", "block1", "level2.block2", "level2.block3", "level2.block4", "block5", "last.relu",
         "classifier.relu",
     ]  # fmt: skip
-    assert [depth(cut(whole, c.place, 5)) for c in found] == [2, 4, 7, 10, 13, 16, 17, 18]
+    assert [depth(cut_at(whole, c.place, 5)) for c in found] == [2, 4, 7, 10, 13, 16, 17, 18]
     _check_cuts(whole)
 
 
 def test_a_misspelt_place_is_answered_with_the_nearest() -> None:
     with pytest.raises(DeepenoughError, match=r"fire77.*fire7"):
-        cut(NETWORKS["squeezenet1_1"](), "fire77", 10)
+        cut_at(NETWORKS["squeezenet1_1"](), "fire77", 10)
 
 
 def _small(name: str) -> Network:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from deepenough.nets.build import build
-from deepenough.weights import Weights
+from deepenough.nets.zoo import NETWORKS
+from deepenough.weights import Weights, match
 
 _KEEP: list[object] = []
 
@@ -93,14 +94,14 @@ def loaded(network: Any, state: Mapping[str, Tensor]) -> nn.Module:
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, int], None]:
-    """Shrinks the zoo's VGGs as a reader sees them: its dense layers have 100 million weights at 224 pixels."""
+def small(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Shrinks the zoo's VGGs as the readers see them: their dense layers have 100 million weights at 224 pixels."""
 
-    def shrink(reader: Any, side: int) -> None:
+    def shrink(side: int) -> None:
         networks = {
             name: (lambda make=make: make().with_input((3, side, side))) if name.startswith("vgg") else make
-            for name, make in reader.NETWORKS.items()
+            for name, make in NETWORKS.items()
         }
-        monkeypatch.setattr(reader, "NETWORKS", networks)
+        monkeypatch.setattr(match, "NETWORKS", networks)
 
     return shrink

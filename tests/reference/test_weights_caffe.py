@@ -16,7 +16,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.nets.build import AuxiliaryHead, build
 from deepenough.nets.layers import Lrn
 from deepenough.weights import caffe as reader
-from deepenough.weights.read import read
+from deepenough.weights.read import read_weights
 
 WRITER = Path(__file__).with_name("caffe_writer.py")
 
@@ -45,7 +45,7 @@ def run(net: Any, folder: Path, images: torch.Tensor, outputs: list[str] | None 
 
 def compare(same: Any, net: Any, folder: Path, name: str, network: str | None = None) -> Any:
     (folder / "net.caffemodel").write_bytes(net.binary)
-    weights = read(folder / "net.caffemodel", network=network)
+    weights = read_weights(folder / "net.caffemodel", network=network)
     assert (weights.source, weights.network.name, weights.input.order) == ("caffe", name, "BGR")
     side = net.shapes["data"][1]
     images = torch.randn((2, 3, side, side), generator=torch.Generator().manual_seed(1))
@@ -63,7 +63,7 @@ def test_alexnet_of_the_paper(same: Any, tmp_path: Path) -> None:
     net = writer.Caffe(227)
     writer.alexnet(net, alpha=5e-4, k=2.0)
     (tmp_path / "net.caffemodel").write_bytes(net.binary)
-    weights = read(tmp_path / "net.caffemodel")
+    weights = read_weights(tmp_path / "net.caffemodel")
     assert weights.network.name == "alexnet"
     # OpenCV leaves k out (it is 1 there), so the network is compared with a k of 1.
     stack = tuple(replace(layer, k=1.0) if isinstance(layer, Lrn) else layer for layer in weights.network.stack)
@@ -77,7 +77,7 @@ VGGS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2
 
 @pytest.mark.parametrize(("depth", "v1"), [(11, False), (13, False), (16, True), (19, True)])
 def test_vgg(same: Any, small: Any, tmp_path: Path, depth: int, v1: bool) -> None:
-    small(reader, 32)
+    small(32)
     net = writer.Caffe(32, v1=v1)
     writer.vgg(net, VGGS[depth])
     compare(same, net, tmp_path, f"vgg{depth}")
@@ -101,7 +101,7 @@ def test_googlenet_with_its_heads(tmp_path: Path) -> None:
     net = writer.Caffe(224)
     writer.googlenet(net, heads=True)
     (tmp_path / "net.caffemodel").write_bytes(net.binary)
-    weights = read(tmp_path / "net.caffemodel")
+    weights = read_weights(tmp_path / "net.caffemodel")
     model = build(weights.network)
     model.load_state_dict(dict(weights.state))
     images = torch.randn((2, 3, 224, 224), generator=torch.Generator().manual_seed(1))
@@ -131,7 +131,7 @@ def test_resnets_of_the_authors(same: Any, tmp_path: Path, depth: int) -> None:
 def refused(net: Any, folder: Path, match: str, network: str | None = None) -> None:
     (folder / "net.caffemodel").write_bytes(net.binary)
     with pytest.raises(DeepenoughError, match=match):
-        read(folder / "net.caffemodel", network=network)
+        read_weights(folder / "net.caffemodel", network=network)
 
 
 def test_caffenet_has_alexnets_tensors_and_is_refused(tmp_path: Path) -> None:
@@ -180,4 +180,4 @@ def test_a_network_that_caffe_does_not_hold(tmp_path: Path, squeezenet: Any) -> 
 def test_every_network_released_for_caffe_is_compared() -> None:
     compared: set[str] = {"alexnet", "alexnet_bvlc", "googlenet", "squeezenet1_1"}
     compared |= {f"vgg{depth}" for depth in VGGS} | {f"resnet{depth}" for depth in RESNETS}
-    assert set(reader.PLACES) == compared
+    assert set(reader.CAFFE_NAMES) == compared

@@ -13,7 +13,7 @@ import torch
 
 from deepenough.errors import DeepenoughError
 from deepenough.weights import keras as reader
-from deepenough.weights.read import read
+from deepenough.weights.read import read_weights
 
 pytest.importorskip("h5py", reason="h5py is not installed")
 
@@ -53,7 +53,7 @@ def model_of(keras: Any, values: Callable[..., torch.Tensor]) -> Callable[[str],
 
 def compare(same: Any, model: Any, path: Path, name: str, layout: Callable[[Any, Path], None]) -> None:
     layout(model, path)
-    weights = read(path)
+    weights = read_weights(path)
     assert (weights.source, weights.network.name) == ("keras", NAMES[name])
     side = SIDES[name]
     if name.startswith("VGG"):
@@ -122,14 +122,14 @@ def test_without_its_top_a_model_is_refused(keras: Any, tmp_path: Path, name: st
     model = getattr(keras.applications, name)(weights=None, input_shape=(32, 32, 3), include_top=False)
     save_weights(model, tmp_path / "notop")
     with pytest.raises(DeepenoughError, match=f"{NAMES[name]} without its dense layers .include_top=False"):
-        read(tmp_path / "notop")
+        read_weights(tmp_path / "notop")
 
 
 def test_another_model_is_refused(keras: Any, tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3), keras.layers.Flatten()])
     save_weights(model, tmp_path / "other")
     with pytest.raises(DeepenoughError, match="fits no network known here"):
-        read(tmp_path / "other")
+        read_weights(tmp_path / "other")
 
 
 def test_a_link_out_of_the_file_is_refused(model_of: Any, tmp_path: Path) -> None:
@@ -139,15 +139,15 @@ def test_a_link_out_of_the_file_is_refused(model_of: Any, tmp_path: Path) -> Non
         del file["layers/conv2d/vars/0"]
         file["layers/conv2d/vars/0"] = h5py.ExternalLink("/elsewhere.h5", "/kernel")
     with pytest.raises(DeepenoughError, match="link out of its place"):
-        read(tmp_path / "w")
+        read_weights(tmp_path / "w")
 
 
 def test_h5py_missing(monkeypatch: pytest.MonkeyPatch, model_of: Any, tmp_path: Path) -> None:
     save_weights(model_of("VGG16"), tmp_path / "w")
     monkeypatch.setitem(__import__("sys").modules, "h5py", None)
     with pytest.raises(DeepenoughError, match=r"pip install 'deepenough\[h5\]'"):
-        read(tmp_path / "w")
+        read_weights(tmp_path / "w")
 
 
 def test_every_network_that_keras_has_is_compared() -> None:
-    assert {held.network.name for held in reader.holdings()} == set(NAMES.values())
+    assert {layout.network.name for layout in reader.keras_layouts()} == set(NAMES.values())

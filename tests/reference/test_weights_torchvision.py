@@ -13,7 +13,7 @@ from torch import nn
 
 from deepenough.nets.zoo import NETWORKS
 from deepenough.weights import torchvision as reader
-from deepenough.weights.read import read
+from deepenough.weights.read import read_weights
 
 IMAGES = torch.Generator().manual_seed(1)
 DATA = Path(__file__).parents[3] / "shared" / "data" / "weights"
@@ -25,7 +25,7 @@ def images(side: int) -> torch.Tensor:
 
 def compare(same: Any, path: Path, theirs: nn.Module, side: int, network: str | None = None) -> None:
     torch.save(theirs.state_dict(), path)
-    weights = read(path, network=network)
+    weights = read_weights(path, network=network)
     assert weights.source == "torchvision"
     pictures = images(side)
     with torch.no_grad():
@@ -44,7 +44,7 @@ def test_vgg(models: Any, filled: Any, same: Any, small: Any, tmp_path: Path, na
         model.classifier[0] = nn.Linear(512, 4096)
         return model  # type: ignore[no-any-return]
 
-    small(reader, 32)
+    small(32)
     compare(same, tmp_path / "v.pth", filled(theirs), 32)
 
 
@@ -52,7 +52,7 @@ def test_vgg(models: Any, filled: Any, same: Any, small: Any, tmp_path: Path, na
 def test_googlenet_with_and_without_its_heads(models: Any, filled: Any, same: Any, tmp_path: Path, heads: bool) -> None:
     theirs = filled(lambda: models.googlenet(aux_logits=heads, init_weights=False))
     compare(same, tmp_path / "g.pth", theirs, 64)
-    assert read(tmp_path / "g.pth").input.mean == (0.5, 0.5, 0.5)
+    assert read_weights(tmp_path / "g.pth").input.mean == (0.5, 0.5, 0.5)
 
 
 def test_squeezenet(models: Any, filled: Any, same: Any, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_the_authors_resnet_under_torchvisions_names(models: Any, filled: Any, s
 def test_safetensors_of_a_resnet_are_timms(models: Any, filled: Any, same: Any, tmp_path: Path) -> None:
     theirs = filled(lambda: models.resnet18(num_classes=7))
     save_file(theirs.state_dict(), tmp_path / "r.bin")
-    weights = read(tmp_path / "r.bin", network="resnet18_torchvision")
+    weights = read_weights(tmp_path / "r.bin", network="resnet18_torchvision")
     assert (weights.source, weights.input.interpolation) == ("timm", "bicubic")
     pictures = images(33)
     with torch.no_grad():
@@ -94,7 +94,7 @@ def test_safetensors_of_a_resnet_are_timms(models: Any, filled: Any, same: Any, 
 def test_wrappers_and_prefixes_come_off(models: Any, filled: Any, tmp_path: Path, wrap: Callable[..., Any]) -> None:
     state = filled(lambda: models.squeezenet1_1(num_classes=7)).state_dict()
     torch.save(wrap({f"module.{name}": tensor for name, tensor in state.items()}), tmp_path / "w.pth")
-    weights = read(tmp_path / "w.pth")
+    weights = read_weights(tmp_path / "w.pth")
     assert weights.network.classes == 7
     assert torch.equal(weights.state["conv10.bias"], state["classifier.1.bias"])
 
@@ -102,14 +102,14 @@ def test_wrappers_and_prefixes_come_off(models: Any, filled: Any, tmp_path: Path
 def test_the_old_format_of_torch_save(models: Any, filled: Any, tmp_path: Path) -> None:
     state = filled(lambda: models.squeezenet1_1(num_classes=7)).state_dict()
     torch.save(state, tmp_path / "old", _use_new_zipfile_serialization=False)
-    assert torch.equal(read(tmp_path / "old").state["conv10.bias"], state["classifier.1.bias"])
+    assert torch.equal(read_weights(tmp_path / "old").state["conv10.bias"], state["classifier.1.bias"])
 
 
 def test_real_weights_of_squeezenet() -> None:
     path = DATA / "squeezenet1_1-caffe.pth"
     if not path.is_file():
         pytest.skip(f"{path} is not here")
-    weights = read(path, preprocess="caffe-bgr")
+    weights = read_weights(path, preprocess="caffe-bgr")
     assert (weights.network.name, weights.input.order, weights.input.size) == ("squeezenet1_1", "BGR", (227, 227))
     assert sum(tensor.numel() for tensor in weights.state.values()) == 1_235_496
     assert weights.network.input == (3, 227, 227)
@@ -119,5 +119,5 @@ def test_every_network_that_torchvision_has_is_compared() -> None:
     compared = {"alexnet_torchvision", "googlenet_bn", "squeezenet1_1", *RESNETS}
     compared |= {f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn")}
     papers = {"resnet18", "resnet34", "resnet50", "resnet101", "resnet152"}
-    assert set(reader.PLACES) == compared | papers
-    assert set(reader.PLACES) <= set(NETWORKS)
+    assert set(reader.TORCHVISION_NAMES) == compared | papers
+    assert set(reader.TORCHVISION_NAMES) <= set(NETWORKS)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from deepenough.nets import NETWORKS
-from deepenough.nets.cut import cut, cuts
+from deepenough.nets.cut import cut_at, cuts
 from deepenough.search.architectures import cut_architectures
 from deepenough.search.cut_search import CutSearch, tried_cuts
 from deepenough.search.target_search import TargetSearch
@@ -18,7 +18,7 @@ EIGHT = (0.5, 0.6, 0.7, 0.75, 0.8, 0.83, 0.85, 0.86)  # places 0 to 7, far under
 @pytest.fixture(scope="module")
 def places():
     whole = NETWORKS["squeezenet1_1"]()
-    return cut_architectures("squeezenet1_1", [(c.place, cut(whole, c.place, 10)) for c in cuts(whole)])
+    return cut_architectures("squeezenet1_1", [(c.place, cut_at(whole, c.place, 10)) for c in cuts(whole)])
 
 
 def truth(**of_places):

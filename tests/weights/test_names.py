@@ -19,7 +19,7 @@ from deepenough.nets.zoo.published import PUBLISHED
 from deepenough.preprocessing import Preprocessing
 from deepenough.weights import Weights, load, load_weights, names
 from deepenough.weights.imagenet import class_names, wordnet_ids
-from deepenough.weights.names import GROUPS, NAMED, Named, group, named, of_hash
+from deepenough.weights.names import GROUPS, NAMED, Named, group, of_hash, weights_named
 
 
 @pytest.mark.parametrize("entry", NAMED.values(), ids=str)
@@ -103,7 +103,7 @@ def test_groups_and_unknown_names() -> None:
     assert [entry.name for entry in group("timm")][:2] == ["resnet34.a1_in1k", "resnet50.a1_in1k"]
     assert len(group("torchvision")) + len(group("timm")) == len(NAMED)
     with pytest.raises(DeepenoughError, match=r"resnet50\.tv_in1k"):
-        named("resnet50.tv_1k")
+        weights_named("resnet50.tv_1k")
     with pytest.raises(DeepenoughError, match="torchvision"):
         group("torchvison")
 
@@ -129,13 +129,13 @@ def test_imagenets_classes() -> None:
 @pytest.fixture
 def squeezenet(tmp_path: Path) -> Path:
     """A file like torchvision's SqueezeNet 1.1, with other numbers."""
-    from deepenough.weights.match import shapes
-    from deepenough.weights.torchvision import holdings
+    from deepenough.weights.match import shapes, zoo_layouts
+    from deepenough.weights.torchvision import TORCHVISION_NAMES
 
-    held = next(held for held in holdings() if held.network.name == "squeezenet1_1")
-    sizes = shapes(held.network)
+    (layout,) = zoo_layouts({"squeezenet1_1": TORCHVISION_NAMES["squeezenet1_1"]})
+    sizes = shapes(layout.network)
     path = tmp_path / "mine.safetensors"
-    save_file({name: torch.full(sizes[key], 0.01) for key, name in held.names.items()}, path)
+    save_file({name: torch.full(sizes[key], 0.01) for key, name in layout.names.items()}, path)
     return path
 
 

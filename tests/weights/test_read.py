@@ -18,16 +18,17 @@ from deepenough.errors import DeepenoughError
 from deepenough.nets.build import build
 from deepenough.nets.zoo import NETWORKS, network
 from deepenough.weights import PRESETS
-from deepenough.weights import torchvision as reader
-from deepenough.weights.match import shapes
-from deepenough.weights.read import read
+from deepenough.weights import match as matching
+from deepenough.weights.match import shapes, zoo_layouts
+from deepenough.weights.read import read_weights
+from deepenough.weights.torchvision import TORCHVISION_NAMES
 
 
 def state_of(name: str, classes: int = 5) -> dict[str, Tensor]:
     """A file's tensors under torchvision's names, values by position."""
-    held = next(held for held in reader.holdings() if held.network.name == name)
-    wanted = shapes(held.network.with_classes(classes))
-    return {theirs: torch.full(wanted[ours], 0.01 * n) for n, (ours, theirs) in enumerate(held.names.items())}
+    (layout,) = zoo_layouts({name: TORCHVISION_NAMES[name]})
+    wanted = shapes(layout.network.with_classes(classes))
+    return {theirs: torch.full(wanted[ours], 0.01 * n) for n, (ours, theirs) in enumerate(layout.names.items())}
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_shapes_are_those_of_the_built_network(name: str) -> None:
 
 
 def test_a_file_of_another_number_of_classes(squeezenet: Any, saved: Any) -> None:
-    weights = read(str(saved(squeezenet)))
+    weights = read_weights(str(saved(squeezenet)))
     assert weights.network.classes == 5
     assert weights.name == Path(saved(squeezenet)).name
     assert weights.classes is None
@@ -63,7 +64,7 @@ def test_a_file_of_another_number_of_classes(squeezenet: Any, saved: Any) -> Non
 
 
 def test_half_precision_becomes_float32(squeezenet: Any, saved: Any) -> None:
-    weights = read(saved({name: tensor.half() for name, tensor in squeezenet.items()}))
+    weights = read_weights(saved({name: tensor.half() for name, tensor in squeezenet.items()}))
     assert weights.state["conv1.weight"].dtype == torch.float32
 
 
@@ -92,23 +93,23 @@ def test_a_tensor_that_does_not_fit_is_named(
 ) -> None:
     change(squeezenet)
     with pytest.raises(DeepenoughError, match=match) as caught:
-        read(saved(squeezenet), network=asked)
+        read_weights(saved(squeezenet), network=asked)
     assert "squeezenet1_1, with 1 tensor missing, misshapen or left over" in str(caught.value)
 
 
 def test_many_are_counted(saved: Any, squeezenet: Any) -> None:
     few = dict(list(squeezenet.items())[:12])
     with pytest.raises(DeepenoughError, match=r"nearest is squeezenet1_1(.|\n)*and 30 more"):
-        read(saved(few))
+        read_weights(saved(few))
 
 
 def test_a_resnet_needs_its_network(saved: Any) -> None:
     path = saved(state_of("resnet18"))
     with pytest.raises(DeepenoughError, match="--network NAME") as caught:
-        read(path)
+        read_weights(path)
     for name in ("resnet18", "resnet18_torchvision"):
         assert f"\n  {name}: {network(name).variant}" in str(caught.value)
-        assert read(path, network=name).network.name == name
+        assert read_weights(path, network=name).network.name == name
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,7 @@ def test_a_resnet_needs_its_network(saved: Any) -> None:
 )
 def test_networks_that_the_file_can_not_be(saved: Any, squeezenet: Any, name: str, match: str) -> None:
     with pytest.raises(DeepenoughError, match=match):
-        read(saved(squeezenet), network=name)
+        read_weights(saved(squeezenet), network=name)
 
 
 class Evil:
@@ -130,9 +131,9 @@ class Evil:
 def test_code_in_a_pickle_is_not_run(tmp_path: Path, saved: Any) -> None:
     (tmp_path / "w.pdparams").write_bytes(pickle.dumps({"conv.weight": Evil()}))
     with pytest.raises(DeepenoughError, match=r"asks for pathlib\S*, which could run code; it was not loaded"):
-        read(tmp_path / "w.pdparams")
+        read_weights(tmp_path / "w.pdparams")
     with pytest.raises(DeepenoughError, match="can't be read as tensors alone"):
-        read(saved({"conv.weight": Evil()}))
+        read_weights(saved({"conv.weight": Evil()}))
     assert not Path("/tmp/deepenough-was-here").exists()
 
 
@@ -141,13 +142,13 @@ def test_builtins_are_code_too(tmp_path: Path, call: Any) -> None:
     made = type("Call", (), {"__reduce__": lambda self: call})()
     (tmp_path / "w").write_bytes(pickle.dumps([made]))
     with pytest.raises(DeepenoughError, match=f"asks for builtins.{call[0].__name__}, which could run code"):
-        read(tmp_path / "w")
+        read_weights(tmp_path / "w")
 
 
 @pytest.mark.parametrize("content", [torch.nn.Linear(2, 2), [torch.zeros(2)], {"a": 3}, {}])
 def test_what_is_no_state_dict(saved: Any, content: Any) -> None:
     with pytest.raises(DeepenoughError, match="state_dict"):
-        read(saved(content))
+        read_weights(saved(content))
 
 
 @pytest.mark.parametrize(
@@ -168,43 +169,43 @@ def test_what_is_no_state_dict(saved: Any, content: Any) -> None:
 def test_files_that_are_something_else(tmp_path: Path, content: bytes, match: str) -> None:
     (tmp_path / "weights.pth").write_bytes(content)
     with pytest.raises(DeepenoughError, match=match):
-        read(tmp_path / "weights.pth")
+        read_weights(tmp_path / "weights.pth")
 
 
 def test_an_archive_of_something_else(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "w", "w") as archive:
         archive.writestr("readme.txt", "hello")
     with pytest.raises(DeepenoughError, match="of a format that is not known"):
-        read(tmp_path / "w")
+        read_weights(tmp_path / "w")
 
 
 def test_a_missing_file_names_its_siblings(tmp_path: Path) -> None:
     (tmp_path / "resnet50.pth").touch()
     with pytest.raises(DeepenoughError, match=r"nearest there is resnet50\.pth"):
-        read(tmp_path / "resnet5.pth")
+        read_weights(tmp_path / "resnet5.pth")
     with pytest.raises(DeepenoughError, match="there is no folder"):
-        read(tmp_path / "nowhere" / "x.pth")
+        read_weights(tmp_path / "nowhere" / "x.pth")
     with pytest.raises(DeepenoughError, match="is a folder"):
-        read(tmp_path)
+        read_weights(tmp_path)
 
 
 def test_the_name_of_a_file_does_not_matter(tmp_path: Path, squeezenet: Any) -> None:
     save_file(squeezenet, tmp_path / "w.h5")
-    weights = read(tmp_path / "w.h5")
+    weights = read_weights(tmp_path / "w.h5")
     assert (weights.source, weights.network.name) == ("torchvision", "squeezenet1_1")
 
 
 def test_preprocessing_by_precedence(saved: Any, squeezenet: Any) -> None:
     path = saved(squeezenet)
-    assert read(path).input.mean == (0.485, 0.456, 0.406)
+    assert read_weights(path).input.mean == (0.485, 0.456, 0.406)
     path.with_name("preprocess.json").write_text(json.dumps({"size": [160, 160], "shorter": 170, "order": "BGR"}))
-    weights = read(path)
+    weights = read_weights(path)
     assert (weights.input.size, weights.input.order, weights.network.input) == ((160, 160), "BGR", (3, 160, 160))
-    assert read(path, preprocess="timm").input.interpolation == "bicubic"
+    assert read_weights(path, preprocess="timm").input.interpolation == "bicubic"
     with pytest.raises(DeepenoughError, match=r"nearest .*torchvision"):
-        read(path, preprocess="torchvison")
+        read_weights(path, preprocess="torchvison")
     for preset in PRESETS:
-        assert read(path, preprocess=preset).network.classes == 5
+        assert read_weights(path, preprocess=preset).network.classes == 5
 
 
 @pytest.mark.parametrize(
@@ -220,14 +221,14 @@ def test_a_preprocess_file_that_says_nothing(saved: Any, squeezenet: Any, text: 
     path = saved(squeezenet)
     path.with_name("preprocess.json").write_text(text)
     with pytest.raises(DeepenoughError, match=match):
-        read(path)
+        read_weights(path)
 
 
 def test_images_that_dense_layers_do_not_take(saved: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     small = NETWORKS["vgg11"]().with_input((3, 32, 32))
-    monkeypatch.setattr(reader, "NETWORKS", {**NETWORKS, "vgg11": lambda: small})
+    monkeypatch.setattr(matching, "NETWORKS", {**NETWORKS, "vgg11": lambda: small})
     path = saved(state_of("vgg11"))
-    assert read(path).input.size == (32, 32)
+    assert read_weights(path).input.size == (32, 32)
     path.with_name("preprocess.json").write_text(json.dumps({"size": [64, 64]}))
     with pytest.raises(DeepenoughError, match="images of 64x64, and the dense layers of vgg11 in this file take 32x32"):
-        read(path)
+        read_weights(path)

@@ -52,9 +52,9 @@ def compare_command(ctx: click.Context, /, name: str, out: Path | None, only: tu
     from deepenough.compare.comparison import compare_frameworks
     from deepenough.compare.page import write_comparison
     from deepenough.compare.results import Timing
-    from deepenough.nets.choose import choose
+    from deepenough.nets.choose import choose_network
 
-    network = choose(name, **{key: options.pop(key) for key in ("shape", "depth", "width")})
+    network = choose_network(name, **{key: options.pop(key) for key in ("shape", "depth", "width")})
     console = Console()
     with console.bars() as bars:
         found = compare_frameworks(network, Timing(**options), only=only, reporter=bars)

@@ -13,7 +13,7 @@ from deepenough.cli.options import OneOf, from_schema, given, json_option, netwo
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from deepenough.exporting.export import Cost, Exported
+    from deepenough.exporting.export import PrecisionCost, Exported
 
 
 def targets() -> tuple[str, ...]:
@@ -65,7 +65,7 @@ def export_command(ctx: click.Context, /, model: str, as_json: bool, **options: 
     with console.bars() as bars:
         done = exporting.export(model, reporter=bars, **given(options))
     if as_json:
-        content = {"folder": str(done.folder), "model": str(done.model), **exporting.as_json(done)}
+        content = {"folder": str(done.folder), "model": str(done.model), **exporting.parity_json(done)}
         click.echo(json.dumps(content, indent=1))
     else:
         if done.checks:
@@ -92,7 +92,7 @@ def parity_table(done: Exported) -> Table:
     return table
 
 
-def cost_sentence(cost: Cost, precision: str) -> str:
+def cost_sentence(cost: PrecisionCost, precision: str) -> str:
     """The accuracy that a lower precision loses, in a sentence."""
     return (
         f"{precision}: {cost.after:.1%} of {cost.images:,} images right, {cost.before:.1%} before: a loss of "

@@ -67,7 +67,7 @@ def _show(name: str | None, as_json: bool, options: dict[str, Any]) -> None:
     """Print the table of published networks, or one network's layers."""
     from deepenough.cli.console import Console
     from deepenough.nets import summary
-    from deepenough.nets.choose import choose
+    from deepenough.nets.choose import choose_network
 
     if name is None:
         for key, option in OF_A_NETWORK.items():
@@ -78,7 +78,7 @@ def _show(name: str | None, as_json: bool, options: dict[str, Any]) -> None:
         else:
             Console().out.print(summary.eight_table())
         return
-    network = choose(name, **options)
+    network = choose_network(name, **options)
     if as_json:
         click.echo(json.dumps(summary.network_json(network), indent=1))
     else:

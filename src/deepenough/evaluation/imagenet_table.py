@@ -20,7 +20,7 @@ from deepenough.evaluation.imagenet_images import Labelled, labelled_images
 from deepenough.model import Model
 from deepenough.nets import depth
 from deepenough.nets.zoo import NETWORKS
-from deepenough.nets.zoo.published import PUBLISHED, Figure
+from deepenough.nets.zoo.published import PUBLISHED, PublishedFigure
 from deepenough.preprocessing import RESAMPLING, Preprocessing
 from deepenough.progress import Advance, Reporter
 from deepenough.search.statistics import exact_interval
@@ -244,7 +244,7 @@ def wrong(probabilities: NDArray[np.float32], labels: Sequence[int]) -> tuple[in
     return int((~hits[:, 0]).sum()), int((~hits.any(1)).sum())
 
 
-def why_not(figure: Figure, measured: ImageNetResult) -> str:
+def why_not(figure: PublishedFigure, measured: ImageNetResult) -> str:
     """The reason that a published figure is not comparable with what was measured; empty where it is."""
     if figure.why_not:
         return figure.why_not
@@ -257,18 +257,18 @@ def why_not(figure: Figure, measured: ImageNetResult) -> str:
     return ""
 
 
-def comparable_figures(measured: ImageNetResult, crops: int) -> list[Figure]:
+def comparable_figures(measured: ImageNetResult, crops: int) -> list[PublishedFigure]:
     """The published figures of the same weights by the same protocol."""
     return [figure for figure in _figures(measured) if figure.crops == crops and not why_not(figure, measured)]
 
 
-def not_comparable(measured: ImageNetResult) -> list[tuple[Figure, str]]:
+def not_comparable(measured: ImageNetResult) -> list[tuple[PublishedFigure, str]]:
     """The other published figures of the network, with the reason."""
     pairs = [(figure, why_not(figure, measured)) for figure in _figures(measured)]
     return [(figure, reason) for figure, reason in pairs if reason]
 
 
-def _figures(measured: ImageNetResult) -> tuple[Figure, ...]:
+def _figures(measured: ImageNetResult) -> tuple[PublishedFigure, ...]:
     name = measured.published_as
     return () if name is None else PUBLISHED[name].figures
 
@@ -313,7 +313,7 @@ def notes(measured: Sequence[ImageNetResult]) -> list[str]:
     return [*lines, *(["Not comparable:"] if alone else []), *(f"  {line}" for line in alone)]
 
 
-def _pair(figure: Figure) -> str:
+def _pair(figure: PublishedFigure) -> str:
     return f"{'-' if figure.top1 is None else f'{figure.top1:g}'} / {figure.top5:g}"
 
 
@@ -339,6 +339,6 @@ def to_json(measured: Sequence[ImageNetResult]) -> list[dict[str, Any]]:
     ]
 
 
-def _errors_json(errors: Errors, published: Sequence[Figure]) -> dict[str, Any]:
+def _errors_json(errors: Errors, published: Sequence[PublishedFigure]) -> dict[str, Any]:
     tops = {f"top{top}": dict(zip(("error", "low", "high"), errors.percent(top), strict=True)) for top in (1, 5)}
     return {**tops, "published": [asdict(figure) for figure in published]}

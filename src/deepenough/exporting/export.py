@@ -27,7 +27,7 @@ from deepenough.frameworks.writer import run_writer
 from deepenough.model import FOLDER, Model, load
 from deepenough.nets import FAMILIES, NETWORKS, Network
 from deepenough.nets.build import build
-from deepenough.nets.choose import choose
+from deepenough.nets.choose import choose_network
 from deepenough.preprocessing import Preprocessing
 from deepenough.progress import Reporter
 from deepenough.record import FILE
@@ -38,7 +38,7 @@ from deepenough.weights import load_weights
 from deepenough.weights.names import NAMED
 
 PROOF = "parity.json"
-IMAGES = 28
+PARITY_IMAGES = 28
 """How many images float32 parity is checked on: four batches of seven."""
 MEASURED = 1_000
 """At most so many images show what half precision or int8 costs."""
@@ -49,7 +49,7 @@ LOSS = 0.05
 
 
 @dataclass(frozen=True)
-class Cost:
+class PrecisionCost:
     """Top-1 before and after a lower precision, on the same labelled images; the difference with its 95% bounds."""
 
     images: int
@@ -62,7 +62,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written and what was seen. `passed` is None where nothing was checked."""
+    """The files of an export and the proof. `passed` is None where nothing was checked."""
 
     folder: Path
     model: Path
@@ -71,13 +71,13 @@ class Exported:
     source: str
     checks: tuple[Check, ...]
     skipped: tuple[str, ...]
-    cost: Cost | None
+    cost: PrecisionCost | None
     passed: bool | None
 
 
 @dataclass(frozen=True)
 class _Subject:
-    """What is exported: a model, what it is called, whether it was trained, and images for it."""
+    """The model to export, its name, whether it was trained, and images for it."""
 
     model: Model
     name: str
@@ -146,7 +146,7 @@ def export(
             failed = draft / f"{goal.files[0]}.failed"
             (draft / goal.files[0]).rename(failed)
             result = replace(result, model=folder / failed.name)
-        write_whole(draft / PROOF, json.dumps(as_json(result), indent=1, ensure_ascii=False))
+        write_whole(draft / PROOF, json.dumps(parity_json(result), indent=1, ensure_ascii=False))
     return result
 
 
@@ -180,9 +180,9 @@ def _subject(
     if found is not None:
         pixels, labels, calibration, source = found
         return _Subject(model, name, trained, pixels, labels, calibration, source)
-    shape = (IMAGES, *model.preprocess.size, model.preprocess.channels)
+    shape = (PARITY_IMAGES, *model.preprocess.size, model.preprocess.channels)
     noise = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-    return _Subject(model, name, trained, noise, None, noise, f"{IMAGES} random images")
+    return _Subject(model, name, trained, noise, None, noise, f"{PARITY_IMAGES} random images")
 
 
 def _model(
@@ -203,7 +203,7 @@ def _model(
     if said and not path.is_file():
         raise DeepenoughError(f"{', '.join(said)}: this says what a file of weights is; leave it out for {name}")
     if name in (*NETWORKS, *FAMILIES) and not path.exists():
-        network = choose(name, **options)
+        network = choose_network(name, **options)
         return _untrained(network, seed), network.name, False
     if asked:
         raise DeepenoughError(f"{', '.join(asked)}: only a network by its name has a choice; leave it out for {name}")
@@ -226,10 +226,10 @@ def _untrained(network: Network, seed: int) -> Model:
     return Model(network, build(network, seed).state_dict(), Preprocessing.untrained(network.input), names)
 
 
-Found = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.uint8], str]
+LabelledPixels = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.uint8], str]
 
 
-def _of_run(model: Model, run: Path, seed: int, reporter: Reporter) -> Found | None:
+def _of_run(model: Model, run: Path, seed: int, reporter: Reporter) -> LabelledPixels | None:
     """The validation images of a run, and training images to calibrate on; None where they are no longer there."""
     made = load_record(run)
     data = made.options["data"]
@@ -251,7 +251,7 @@ def _of_run(model: Model, run: Path, seed: int, reporter: Reporter) -> Found | N
     return pixels, images.labels[seen], np.array(images.pixels[fixed]), source
 
 
-def _of_data(model: Model, data: Any, seed: int) -> Found:
+def _of_data(model: Model, data: Any, seed: int) -> LabelledPixels:
     """Images of labelled data, half of those to measure on for calibration where they are few."""
     source = open_source(data)
     data = data if is_word(data) else source.name
@@ -313,9 +313,9 @@ def _written(subject: _Subject, goal: Target, precision: str) -> Export:
 
 def _proven(
     subject: _Subject, goal: Target, folder: Path, precision: str, reporter: Reporter
-) -> tuple[tuple[Check, ...], Cost | None, bool]:
-    """What every runtime gives, what a lower precision costs, and whether that will do."""
-    pixels = subject.pixels[:IMAGES] if precision == "float32" else subject.pixels
+) -> tuple[tuple[Check, ...], PrecisionCost | None, bool]:
+    """Run every runtime: its checks, the cost of a lower precision, and whether that will do."""
+    pixels = subject.pixels[:PARITY_IMAGES] if precision == "float32" else subject.pixels
     pixels = np.resize(pixels, (max(len(pixels), parity.BATCHES[-1]), *pixels.shape[1:]))  # repeated where too few
     wanted = subject.model.logits(pixels)
     checks: list[Check] = []
@@ -337,21 +337,21 @@ def _proven(
 
 
 def _form(name: str) -> str:
-    """What sets a runtime apart from others of the same framework."""
+    """Return what sets a runtime apart from others of the same framework."""
     return f",{name.partition(',')[2]}" if "," in name else ""
 
 
-def _cost(before: Any, after: Any, labels: npt.NDArray[np.int64]) -> Cost:
+def _cost(before: Any, after: Any, labels: npt.NDArray[np.int64]) -> PrecisionCost:
     hits = [(logits.argmax(1) == labels).astype(np.float64) for logits in (before, after)]
     strata = Strata.of(labels, Metric.TOP1)
     difference = paired_difference(hits[0], hits[1], strata)
-    return Cost(
+    return PrecisionCost(
         len(labels), float(hits[0].mean()), float(hits[1].mean()), difference.value, difference.lower, difference.upper
     )
 
 
-def as_json(result: Exported) -> dict[str, Any]:
-    """What `parity.json` holds."""
+def parity_json(result: Exported) -> dict[str, Any]:
+    """Return what `parity.json` holds."""
     content: dict[str, Any] = {
         "deepenough": version("deepenough"),
         "target": result.target,

@@ -168,7 +168,7 @@ class _Net(Walk[_Top]):
 
 
 def rounded_up(size: int, kernel: int, stride: int, padding: int) -> int:
-    """How many windows Caffe's pools have."""
+    """Count the windows of Caffe's pools."""
     count = -(-(size + 2 * padding - kernel) // stride) + 1
     return count - 1 if padding and (count - 1) * stride >= size + padding else count
 

@@ -1,4 +1,4 @@
-"""What is written for a framework: a network, its tensors, and what happens to an image before."""
+"""The classifier that is written for a framework: a network, its tensors, and what happens to an image before."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Export:
 
 
 def overhang(visit: Visit, axis: int) -> int:
-    """How far a pool's windows reach beyond the image at its end, in pixels: padding, and what `ceil` adds.
+    """Count the pixels by which a pool's windows reach beyond the image at its end: padding, and what `ceil` adds.
 
     `axis` is 1 for the height, 2 for the width. With so much padding a pool that rounds down gives the same windows.
     """

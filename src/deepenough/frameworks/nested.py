@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from deepenough.nets.combinators import Branches, Elementwise, Group
-from deepenough.nets.layer import KINDS, Layer, Stack, named
+from deepenough.nets.layer import LAYER_KINDS, Layer, Stack, named
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import Visit, visits
 
@@ -52,7 +52,7 @@ def _layer(
 def joins(framework: str, concat: str) -> str:
     """Source code of the combinators. `concat` is the expression that puts the channels of `parts` side by side."""
     classes = []
-    for kind in KINDS.values():
+    for kind in LAYER_KINDS.values():
         if issubclass(kind, Branches):
             about = (kind.__doc__ or "").partition(".")[0]
             join = f"reduce({framework}.{getattr(kind, framework)}, parts)" if issubclass(kind, Elementwise) else concat

@@ -14,7 +14,7 @@ from deepenough.nets.shapes import Visit
 
 
 def serving(model: Any) -> Callable[[Any], dict[str, Any]]:
-    """What the signature computes."""
+    """Return the function of the signature."""
     return lambda images: {"logits": model(images, training=False)}
 
 

@@ -1,4 +1,4 @@
-"""What a network is: layers, a walk for each question, JSON, the zoo and the families. Torch comes in with `build`."""
+"""Networks as data: layers, a walk for each question, JSON, the zoo and the families. Torch comes in with `build`."""
 
 from deepenough.nets import activation, combinators, layers
 
@@ -7,24 +7,24 @@ from deepenough.nets.activation import *  # noqa: F403
 from deepenough.nets.combinators import *  # noqa: F403
 from deepenough.nets.cost import activations, macs, parameters
 from deepenough.nets.families import FAMILIES, Family
-from deepenough.nets.layer import KINDS, Layer, Shape, ShapeError, Stack
+from deepenough.nets.layer import LAYER_KINDS, Layer, Shape, ShapeError, Stack
 from deepenough.nets.layers import *  # noqa: F403
 from deepenough.nets.longest_path import depth
 from deepenough.nets.network import Network
 from deepenough.nets.receptive_field import receptive_field
 from deepenough.nets.serialization import dumps, loads
 from deepenough.nets.shapes import output_shape
-from deepenough.nets.summary import Row, layer_table
+from deepenough.nets.summary import LayerRow, layer_table
 from deepenough.nets.zoo import NETWORKS
 
 __all__ = [
     "FAMILIES",
-    "KINDS",
+    "LAYER_KINDS",
     "NETWORKS",
     "Family",
     "Layer",
+    "LayerRow",
     "Network",
-    "Row",
     "Shape",
     "ShapeError",
     "Stack",

@@ -90,7 +90,7 @@ class LocalResponse(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
         ctx.around, ctx.alpha, ctx.beta, ctx.k = (size // 2, (size - 1) // 2), alpha / size, beta, k
-        base = windows(x * x, *ctx.around).mul_(ctx.alpha).add_(k)
+        base = _channel_sums(x * x, *ctx.around).mul_(ctx.alpha).add_(k)
         scale = (root := base.rsqrt()).mul_(root.sqrt()) if beta == 0.75 else base.pow(-beta)  # in half the time
         ctx.save_for_backward(x, base, scale)
         return x * scale
@@ -100,14 +100,14 @@ class LocalResponse(torch.autograd.Function):
         x, base, scale = ctx.saved_tensors
         before, after = ctx.around
         if torch.is_grad_enabled():  # this is to be differentiated again, which takes what was saved for constants
-            base = windows(x * x, before, after) * ctx.alpha + ctx.k
+            base = _channel_sums(x * x, before, after) * ctx.alpha + ctx.k
             scale = base.pow(-ctx.beta)
-        others = windows(gradient * x * scale / base, after, before)
+        others = _channel_sums(gradient * x * scale / base, after, before)
         slope = -2 * ctx.alpha * ctx.beta
         return torch.addcmul(gradient * scale, others, x, value=slope), None, None, None, None
 
 
-def windows(x: Tensor, before: int, after: int) -> Tensor:
+def _channel_sums(x: Tensor, before: int, after: int) -> Tensor:
     """For each channel of (N, C, H, W) the sum from `before` channels before it to `after` behind it."""
     total = x.clone()
     for away in range(1, before + 1):

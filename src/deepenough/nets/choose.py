@@ -9,7 +9,7 @@ FAMILY_INPUT = (3, 32, 32)
 FAMILY_CLASSES = 10
 
 
-def choose(
+def choose_network(
     name: str,
     *,
     shape: tuple[int, int, int] | None = None,

@@ -22,7 +22,7 @@ class Group(Layer):
 
     @property
     def is_block(self) -> bool:
-        """Whether it is one block, inside of which a network does not end, and not a level of blocks.
+        """True for one block, inside of which a network does not end, and not a level of blocks.
 
         Its weighted layers lead up to what ends no network by itself: a weighted layer without an activation (the
         linear bottleneck of MobileNetV2), or the `Concat` that they squeeze for (SqueezeNet's fire).
@@ -108,7 +108,7 @@ class Sum(Elementwise):
 
     @property
     def starts_as_identity(self) -> bool:
-        """Whether all branches but one, which is the identity, start at zero."""
+        """True where all branches but one, which is the identity, start at zero."""
         others = [branch for branch in self.branches if branch]
         return len(others) == len(self.branches) - 1 and all(_starts_at_zero(branch) for branch in others)
 

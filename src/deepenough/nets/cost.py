@@ -1,4 +1,4 @@
-"""What a network costs: the walks for parameters and for multiply-accumulates."""
+"""The cost of a network: the walks for parameters and for multiply-accumulates."""
 
 from __future__ import annotations
 

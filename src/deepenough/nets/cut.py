@@ -1,4 +1,4 @@
-"""Where a network can end, and the shorter network that ends there."""
+"""The places where a network can end, and the shorter network that ends there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
 
 POOLED, SCALE, HEAD = "pooled", "scale", "head"
-DROPOUT = 0.3
+HEAD_DROPOUT = 0.3
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def cuts(network: Network) -> list[Cut]:
     return [cut for cut in _places(stack, "", (), classifier) if cut.place != classifier]
 
 
-def cut(network: Network, place: str, classes: int) -> Network:
+def cut_at(network: Network, place: str, classes: int) -> Network:
     """`network` up to `place`, with a head for `classes` classes: mean and largest value of every channel, brought to
     one scale by a norm, and a dense layer.
 
@@ -60,7 +60,7 @@ def cut(network: Network, place: str, classes: int) -> Network:
     pooled = Concat(((GlobalAvgPool(),), (GlobalMaxPool(),)), ("mean", "largest"), name=POOLED)
     pools = (pooled,) if len(last.output) == 3 else ()
     # Without the norm, features of hundreds (Caffe's, of images in 0..255) would need a learning rate of their own.
-    head: Stack = (*pools, BatchNorm(name=SCALE), Dropout(DROPOUT, name="dropout"), Dense(classes, name=HEAD))
+    head: Stack = (*pools, BatchNorm(name=SCALE), Dropout(HEAD_DROPOUT, name="dropout"), Dense(classes, name=HEAD))
     return replace(
         network,
         name=f"{network.name}-{place}",

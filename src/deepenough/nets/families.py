@@ -21,8 +21,8 @@ SMALLEST = 8
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How images with a shorter side of at least `side` pixels enter: the first convolution, a pool, the levels."""
+class InputPlan:
+    """The first convolution, a pool and the levels for images with a shorter side of at least `side` pixels."""
 
     side: int
     kernel: int
@@ -32,19 +32,19 @@ class Plan:
 
 
 # The first level runs at 8 to 28 pixels for images up to 100, at most 56 for 224: what a CPU can bear.
-PLANS = (
-    Plan(side=192, kernel=7, stride=2, pool=True, levels=4),  # 224: 56, 28, 14, 7
-    Plan(side=96, kernel=3, stride=2, pool=True, levels=3),  # 128: 32, 16, 8
-    Plan(side=48, kernel=3, stride=2, pool=True, levels=3),  # 64: 16, 8, 4
-    Plan(side=24, kernel=3, stride=1, pool=True, levels=2),  # 28: 14, 7
-    Plan(side=SMALLEST, kernel=3, stride=1, pool=False, levels=2),  # 8: 8, 4
+INPUT_PLANS = (
+    InputPlan(side=192, kernel=7, stride=2, pool=True, levels=4),  # 224: 56, 28, 14, 7
+    InputPlan(side=96, kernel=3, stride=2, pool=True, levels=3),  # 128: 32, 16, 8
+    InputPlan(side=48, kernel=3, stride=2, pool=True, levels=3),  # 64: 16, 8, 4
+    InputPlan(side=24, kernel=3, stride=1, pool=True, levels=2),  # 28: 14, 7
+    InputPlan(side=SMALLEST, kernel=3, stride=1, pool=False, levels=2),  # 8: 8, 4
 )
 
 
-def plan(input: tuple[int, int, int]) -> Plan:
-    """The plan for images (C, H, W), by their shorter side."""
+def input_plan(input: tuple[int, int, int]) -> InputPlan:
+    """Choose the plan for images (C, H, W), by their shorter side."""
     shorter = min(input[1:])
-    for candidate in PLANS:
+    for candidate in INPUT_PLANS:
         if shorter >= candidate.side:
             return candidate
     raise DeepenoughError(
@@ -64,19 +64,19 @@ class Family:
     source: str
     block: int
     base: Callable[[int], int]
-    stack: Callable[[Plan, tuple[int, ...], tuple[int, ...], int], Stack]
+    stack: Callable[[InputPlan, tuple[int, ...], tuple[int, ...], int], Stack]
     fewest: int = 1
 
     def depth_of(self, blocks: int, input: tuple[int, int, int]) -> int:
         """The depth with that many blocks a level, for images (C, H, W)."""
         if blocks < self.fewest:
             raise DeepenoughError(f"{blocks} blocks a level: a {self.name} network has {self.fewest} or more")
-        levels = plan(input).levels
+        levels = input_plan(input).levels
         return self.block * levels * blocks + self.base(levels)
 
     def layers_of(self, depth: int, input: tuple[int, int, int]) -> tuple[int, ...]:
         """The weighted layers of each level at this depth: as many blocks in all, what is left over in the last."""
-        shallowest, levels = self.depth_of(self.fewest, input), plan(input).levels
+        shallowest, levels = self.depth_of(self.fewest, input), input_plan(input).levels
         if depth < shallowest:
             raise DeepenoughError(
                 f"--depth {depth}: the shallowest {self.name} network for images of "
@@ -94,7 +94,7 @@ class Family:
         """The network of this depth for images (C, H, W). `width` multiplies the channels, in multiples of 8."""
         if not 0 < width < 1000:
             raise DeepenoughError(f"--width {width}: it is a factor above 0 and below 1000; 1 is the usual width")
-        how, layers = plan(input), self.layers_of(depth, input)
+        how, layers = input_plan(input), self.layers_of(depth, input)
         first = max(8, round(BASE_WIDTH * width / 8) * 8)
         widths = tuple(first * 2**level for level in range(how.levels))
         return Network(
@@ -106,14 +106,14 @@ class Family:
         )
 
 
-def conv_bn(out: int, kernel: int = 3, stride: int = 1) -> Stack:
+def _conv_bn_relu(out: int, kernel: int = 3, stride: int = 1) -> Stack:
     """Convolution, batch norm, ReLU."""
     return Conv(out, kernel, stride, bias=False), BatchNorm(), Relu()
 
 
-def _stem(how: Plan, width: int) -> Layer:
+def _stem(how: InputPlan, width: int) -> Layer:
     pool = (MaxPool(2),) if how.pool else ()
-    return Group((*conv_bn(width, how.kernel, how.stride), *pool), name="stem")
+    return Group((*_conv_bn_relu(width, how.kernel, how.stride), *pool), name="stem")
 
 
 def _head(classes: int) -> Stack:
@@ -122,31 +122,31 @@ def _head(classes: int) -> Stack:
 
 def residual_block(width: int, number: int, layers: int = 2) -> Stack:
     """Two convolutions, or one, around an identity shortcut (He et al. 2015, fig. 2). It starts as the identity."""
-    before = conv_bn(width) if layers == 2 else ()
+    before = _conv_bn_relu(width) if layers == 2 else ()
     main = (*before, Conv(width, bias=False), BatchNorm(zero_init=True))
     return Sum((main, ()), name=f"block{number}"), Relu(name=f"relu{number}")
 
 
-def _residual(how: Plan, layers: tuple[int, ...], widths: tuple[int, ...], classes: int) -> Stack:
+def _residual(how: InputPlan, layers: tuple[int, ...], widths: tuple[int, ...], classes: int) -> Stack:
     """A convolution opens each level (the stem the first), so that every block keeps its shape.
 
     Without blocks the openings are left: the family's shallowest network.
     """
     levels = []
     for number, (width, count) in enumerate(zip(widths, layers, strict=True), 1):
-        opening = () if number == 1 else conv_bn(width, 3, 2)
+        opening = () if number == 1 else _conv_bn_relu(width, 3, 2)
         sizes = [2] * (count // 2) + [1] * (count % 2)
         body = [layer for block, size in enumerate(sizes, 1) for layer in residual_block(width, block, size)]
         levels.append(Group((*opening, *body), name=f"level{number}"))
     return _stem(how, widths[0]), *levels, *_head(classes)
 
 
-def _plain(how: Plan, layers: tuple[int, ...], widths: tuple[int, ...], classes: int) -> Stack:
+def _plain(how: InputPlan, layers: tuple[int, ...], widths: tuple[int, ...], classes: int) -> Stack:
     """3x3 convolutions with pools between the levels; the stem is the first level's first convolution."""
     stack: list[Layer] = [_stem(how, widths[0])]
     for number, (width, count) in enumerate(zip(widths, layers, strict=True), 1):
         opening = () if number == 1 else (MaxPool(2),)
-        body = conv_bn(width) * (count - 1 if number == 1 else count)
+        body = _conv_bn_relu(width) * (count - 1 if number == 1 else count)
         if opening or body:
             stack.append(Group((*opening, *body), name=f"level{number}"))
     return *stack, *_head(classes)
@@ -158,21 +158,21 @@ def inception_module(width: int, number: int) -> Layer:
     With batch norm, and the 5x5 as two 3x3 (Szegedy et al. 2015, fig. 5).
     """
     branches = (
-        conv_bn(width // 4, 1),
-        (*conv_bn(width * 3 // 8, 1), *conv_bn(width // 2, 3)),
-        (*conv_bn(width // 8, 1), *conv_bn(width // 8, 3), *conv_bn(width // 8, 3)),
-        (MaxPool(3, 1, 1), *conv_bn(width // 8, 1)),
+        _conv_bn_relu(width // 4, 1),
+        (*_conv_bn_relu(width * 3 // 8, 1), *_conv_bn_relu(width // 2, 3)),
+        (*_conv_bn_relu(width // 8, 1), *_conv_bn_relu(width // 8, 3), *_conv_bn_relu(width // 8, 3)),
+        (MaxPool(3, 1, 1), *_conv_bn_relu(width // 8, 1)),
     )
     return Concat(branches, ("one", "three", "five", "pool"), name=f"module{number}")
 
 
-def _inception(how: Plan, layers: tuple[int, ...], widths: tuple[int, ...], classes: int) -> Stack:
+def _inception(how: InputPlan, layers: tuple[int, ...], widths: tuple[int, ...], classes: int) -> Stack:
     """Modules of three layers on their longest path; one or two layers that are left over are 3x3 convolutions."""
     levels = []
     for number, (width, count) in enumerate(zip(widths, layers, strict=True), 1):
         opening = () if number == 1 else (MaxPool(2),)
         modules = tuple(inception_module(2 * width, module) for module in range(1, count // 3 + 1))
-        levels.append(Group((*opening, *modules, *(conv_bn(2 * width) * (count % 3))), name=f"level{number}"))
+        levels.append(Group((*opening, *modules, *(_conv_bn_relu(2 * width) * (count % 3))), name=f"level{number}"))
     return _stem(how, widths[0]), *levels, *_head(classes)
 
 

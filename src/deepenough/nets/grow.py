@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def grows(shallow: Network, deep: Network) -> bool:
-    """Whether `deep` is `shallow` with layers added at the end of its groups that change nothing before training."""
+    """Tell whether `deep` is `shallow` with layers at the end of its groups that change nothing before training."""
     return shallow.input == deep.input and _extends(shallow.stack, deep.stack)
 
 
@@ -57,7 +57,7 @@ def _extends(shallow: Stack, deep: Stack) -> bool:
 
 
 def _identity(added: Stack, before: Stack) -> bool:
-    """Whether layers give at first what they are given, which is what the last of those before them gives.
+    """Tell whether layers give at first what they are given, which is what the last of those before them gives.
 
     They carry their names: one from its kind could depend on how many of that kind a group has.
     """
@@ -65,5 +65,5 @@ def _identity(added: Stack, before: Stack) -> bool:
 
 
 def _changes_nothing(layer: Layer, before: Stack) -> bool:
-    """Whether it is an activation on what has been through the same activation already: a ReLU behind a ReLU."""
+    """Tell whether it is an activation on what has been through the same activation already: a ReLU behind a ReLU."""
     return isinstance(layer, Activation) and layer.idempotent and bool(before) and before[-1].kind == layer.kind

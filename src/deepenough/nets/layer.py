@@ -20,7 +20,7 @@ Shape = tuple[int, ...]
 Stack = tuple["Layer", ...]
 """Layers one after another. The empty stack is the identity."""
 
-KINDS: dict[str, type[Layer]] = {}
+LAYER_KINDS: dict[str, type[Layer]] = {}
 """Every kind of layer by its name."""
 
 STATISTICS = ("running_mean", "running_var")
@@ -43,7 +43,7 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Layer:
-    """What all layers share. The class attributes are what a kind says of itself."""
+    """The base of all layers. The class attributes are what a kind says of itself."""
 
     name: str = field(default="", kw_only=True)
 
@@ -59,7 +59,7 @@ class Layer:
         """Register a kind of layer, unless it is a `base` of kinds."""
         super().__init_subclass__(**others)
         if not base:
-            KINDS[cls.__name__] = cls
+            LAYER_KINDS[cls.__name__] = cls
 
     def __post_init__(self) -> None:
         if self.name and not is_name(self.name):
@@ -85,7 +85,7 @@ class Layer:
 
     @property
     def starts_as_identity(self) -> bool:
-        """Whether an untrained one gives what it is given, bit for bit."""
+        """True where an untrained one gives what it is given, bit for bit."""
         return False
 
     def output(self, shape: Shape) -> Shape:
@@ -117,7 +117,7 @@ class Layer:
 
 
 def is_name(word: str) -> bool:
-    """Whether Python, and so every framework's own code, can use it as a name."""
+    """Tell whether Python, and so every framework's own code, can use it as a name."""
     return word.isidentifier() and word.isascii() and not iskeyword(word)
 
 

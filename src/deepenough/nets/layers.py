@@ -205,10 +205,10 @@ class Flatten(Layer):
         return (prod(shape),)
 
 
-def windows(size: int, kernel: int, stride: int, padding: int, *, ceil: bool = False) -> int:
-    """How many windows fit in `size` pixels. With `ceil` the last may hang over, but starts inside.
+def window_count(size: int, kernel: int, stride: int, padding: int, *, ceil: bool = False) -> int:
+    """Count the windows that fit in `size` pixels. With `ceil` the last may hang over, but starts inside.
 
-    >>> windows(112, 3, 2, 1), windows(112, 3, 2, 0), windows(112, 3, 2, 0, ceil=True)
+    >>> window_count(112, 3, 2, 1), window_count(112, 3, 2, 0), window_count(112, 3, 2, 0, ceil=True)
     (56, 55, 56)
     """
     room = size + 2 * padding - kernel
@@ -229,4 +229,4 @@ def _slide(shape: Shape, window: Window, *, ceil: bool = False) -> Shape:
     if min(shape[1:]) + 2 * window.padding < window.kernel:
         least = window.kernel - 2 * window.padding
         raise ShapeError(f"height and width of at least {least}: give the network larger images")
-    return tuple(windows(side, *window, ceil=ceil) for side in shape[1:])
+    return tuple(window_count(side, *window, ceil=ceil) for side in shape[1:])

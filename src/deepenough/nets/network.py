@@ -40,7 +40,7 @@ class Network:
 
     @property
     def classes(self) -> int:
-        """How many logits come out. A stack that does not end in (classes,) is an error."""
+        """The number of logits. A stack that does not end in (classes,) is an error."""
         from deepenough.nets.shapes import output_shape  # shapes needs Network
 
         shape: Shape = output_shape(self)

@@ -60,7 +60,7 @@ def receptive_field(network: Network) -> int:
 
 
 def extents(network: Network) -> dict[str, Field]:
-    """Where every layer's output looks, by module path: the first value's field, and how far its neighbour's is moved.
+    """Find the field of the first value of every layer's output, and how far its neighbour's is moved, by module path.
 
     For layers before the first `Flatten` or global pool.
     """

@@ -9,16 +9,16 @@ from types import UnionType
 from typing import Any, get_args, get_type_hints
 
 from deepenough.errors import DeepenoughError, nearest, unknown
-from deepenough.nets.layer import KINDS, Layer, Stack
+from deepenough.nets.layer import LAYER_KINDS, Layer, Stack
 from deepenough.nets.network import Network
 
-FORMAT = 1
+NETWORK_FORMAT = 1
 """Version of the JSON form. Files of a later one are refused."""
 
 
 def dumps(network: Network) -> str:
     """The network as JSON text, defaults left out: {"format": 1, "name": ..., "input": [C, H, W], "stack": [...]}."""
-    document = {"format": FORMAT, "name": network.name, "input": list(network.input)}
+    document = {"format": NETWORK_FORMAT, "name": network.name, "input": list(network.input)}
     document |= {key: getattr(network, key) for key in ("source", "variant") if getattr(network, key)}
     return json.dumps(document | {"stack": [_encode(layer) for layer in network.stack]}, indent=1)
 
@@ -37,9 +37,9 @@ def loads(text: str) -> Network:
 def _network(document: Any) -> Network:
     if not isinstance(document, dict) or "format" not in document:
         raise DeepenoughError('this is not a network: a JSON object with "format", "name", "input" and "stack" is')
-    if document["format"] != FORMAT:
+    if document["format"] != NETWORK_FORMAT:
         raise DeepenoughError(
-            f"the network has format {document['format']!r}; this version reads {FORMAT}: update deepenough"
+            f"the network has format {document['format']!r}; this version reads {NETWORK_FORMAT}: update deepenough"
         )
     known = [entry.name for entry in fields(Network)]
     for key in document:
@@ -81,9 +81,9 @@ def _stack(given: Any, where: str) -> Stack:
 def _layer(given: Any, where: str) -> Layer:
     if not isinstance(given, dict) or not isinstance(given.get("kind"), str):
         raise DeepenoughError(f'{where}: a layer is a JSON object with a "kind"; it is {given!r:.80}')
-    if given["kind"] not in KINDS:
-        raise unknown(f"{where}: layer kind", given["kind"], KINDS)
-    kind = KINDS[given["kind"]]
+    if given["kind"] not in LAYER_KINDS:
+        raise unknown(f"{where}: layer kind", given["kind"], LAYER_KINDS)
+    kind = LAYER_KINDS[given["kind"]]
     hints = _hints(given["kind"])
     entries = {entry.name: entry for entry in fields(kind)}
     values = {}
@@ -102,7 +102,7 @@ def _layer(given: Any, where: str) -> Layer:
 
 @cache  # evaluating annotations took 85% of the time to read a ResNet-152
 def _hints(kind: str) -> dict[str, Any]:
-    return get_type_hints(KINDS[kind])
+    return get_type_hints(LAYER_KINDS[kind])
 
 
 def _value(key: str, value: Any, hint: Any, where: str) -> Any:

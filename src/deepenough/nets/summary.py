@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Row:
+class LayerRow:
     """One layer. `kernel`, `stride` and `padding` are None where no window slides; shapes are without the batch."""
 
     path: str
@@ -39,14 +39,14 @@ class Row:
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 
-def layer_table(network: Network) -> list[Row]:
+def layer_table(network: Network) -> list[LayerRow]:
     """The layers in order of computation, a `Sum` or `Concat` after its branches; auxiliary branches are left out.
 
     From `Flatten` or a global pool on, the receptive field is that of the whole map, its padding included.
     """
     extents = fields(network)
     return [
-        Row(
+        LayerRow(
             visit.path,
             visit.layer.kind,
             *_window(visit.layer),
@@ -66,7 +66,7 @@ def _window(layer: Layer) -> tuple[int | None, int | None, int | None, int | Non
 
 
 def network_json(network: Network) -> dict[str, Any]:
-    """What `deepenough nets NAME --json` prints."""
+    """Return what `deepenough nets NAME --json` prints."""
     return {
         "name": network.name,
         "source": network.source,
@@ -81,7 +81,7 @@ def network_json(network: Network) -> dict[str, Any]:
 
 
 def eight_json() -> list[dict[str, Any]]:
-    """What `deepenough nets --json` prints: the eight, each with its layers and published errors."""
+    """Return what `deepenough nets --json` prints: the eight, each with its layers and published errors."""
     return [
         network_json(NETWORKS[name]()) | {"year": entry.year, "published": [asdict(f) for f in entry.figures]}
         for name, entry in PUBLISHED.items()

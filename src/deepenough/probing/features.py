@@ -21,7 +21,7 @@ from deepenough.data.split import Index
 from deepenough.errors import DeepenoughError
 from deepenough.nets import Network
 from deepenough.nets.build import build
-from deepenough.nets.cut import HEAD, SCALE, Cut, cut, cuts
+from deepenough.nets.cut import HEAD, SCALE, Cut, cut_at, cuts
 from deepenough.nets.shapes import visits
 from deepenough.progress import Reporter
 from deepenough.training.device import place
@@ -106,7 +106,7 @@ def _pass(
 ) -> dict[str, float]:
     """Push the images through once; write the features at each place, and give the seconds that an image takes."""
     network, places = fitting_cuts(weights, images)
-    whole = cut(network, places[-1].place, len(images.classes))
+    whole = cut_at(network, places[-1].place, len(images.classes))
     module = build(whole)
     module.load_state_dict(body(weights, module))
     module = place(module, device).eval()

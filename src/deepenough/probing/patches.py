@@ -15,7 +15,7 @@ from deepenough.data.images import Images
 from deepenough.data.split import Index
 from deepenough.model import Model
 from deepenough.nets import depth
-from deepenough.nets.cut import Cut, cut, cuts
+from deepenough.nets.cut import Cut, cut_at, cuts
 from deepenough.nets.receptive_field import Field, extents
 from deepenough.record import PICTURE_FOLDER
 from deepenough.record.schema import Patches
@@ -73,7 +73,7 @@ def patches(model: Model, images: Images, rows: Index, run: Path) -> list[Patche
         found.append(
             Patches(
                 place=c.place,
-                depth=depth(cut(model.network, c.place, len(images.classes))),
+                depth=depth(cut_at(model.network, c.place, len(images.classes))),
                 receptive_field=field.size,
                 channels=channels,
                 picture=name,

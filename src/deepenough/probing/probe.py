@@ -17,7 +17,7 @@ from deepenough.evaluation.metrics import accuracy
 from deepenough.experiment.options import Options
 from deepenough.nets import Network, depth, macs, parameters
 from deepenough.nets.build import build
-from deepenough.nets.cut import HEAD, SCALE, Cut, cut
+from deepenough.nets.cut import HEAD, SCALE, Cut, cut_at
 from deepenough.nets.shapes import visits
 from deepenough.probing.features import PooledFeatures, body, fitting_cuts, pooled_features
 from deepenough.probing.images import images_for_weights
@@ -127,7 +127,7 @@ def probe_weights(
     rows = np.sort(np.concatenate([images.split.train, images.split.validation]))
     classes = len(images.classes)
     network, where = fitting_cuts(weights, images)
-    networks = [cut(network, c.place, classes) for c in where]
+    networks = [cut_at(network, c.place, classes) for c in where]
     width = sum(visit.input[0] for *_, visit in map(visits, networks))
     rows = sample(images.labels, rows, min(PROBE_IMAGES, MOST_FEATURES // width), question.seed)
     seen = pooled_features(weights, images, rows, torch.device(device), reporter)

@@ -6,13 +6,15 @@ from itertools import pairwise
 
 from torch import nn
 
-from deepenough.nets import KINDS, Activation
+from deepenough.nets import LAYER_KINDS, Activation
 from deepenough.nets.build import AuxiliaryHead, BranchesOf, BuiltNetwork
 
 # Layers whose output is new, and not what their own backward pass looks at.
 FREE_OUTPUT = (nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.BatchNorm2d, BranchesOf)
 
-IN_PLACE = tuple(getattr(nn, kind.torch) for kind in KINDS.values() if issubclass(kind, Activation) and kind.inplace)
+IN_PLACE = tuple(
+    getattr(nn, kind.torch) for kind in LAYER_KINDS.values() if issubclass(kind, Activation) and kind.inplace
+)
 
 
 def use_inplace_activations(model: nn.Module) -> nn.Module:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,20 @@ from deepenough.errors import DeepenoughError
 from deepenough.nets.layers import BatchNorm, Conv, Lrn, MaxPool
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
-from deepenough.nets.zoo import NETWORKS
+from deepenough.nets.zoo.googlenet import googlenet
 from deepenough.weights.caffemodel import CaffeLayer, layers
-from deepenough.weights.match import Holding, fold_biases, holding, match, own_holding, weighted, without_auxiliary
+from deepenough.weights.match import (
+    FileLayout,
+    NameLayers,
+    block_layers,
+    file_layout,
+    fold_biases,
+    match,
+    own_layout,
+    tensor_layers,
+    without_auxiliary,
+    zoo_layouts,
+)
 
 DEFINED = 1e-3
 """Relative difference up to which a float in a definition counts as the same."""
@@ -31,28 +42,26 @@ def read_caffe(path: Path, network: str | None, own: Network | None = None) -> t
     if not tensors:
         raise DeepenoughError(f"{path} holds no weights of Caffe; a .caffemodel has layers with blobs")
     if own is not None:
-        held, state = match(tensors, [own_holding(own, NORM)], None, file)
-        return "caffe", held.network, state
-    everything = holdings()
-    asked = [held for held in everything if network in (None, held.network.name) and _fits(tensors, held)]
-    against = [(_differences(found_layers, held), held) for held in asked]
-    agreeing = [held for differences, held in against if not differences]
+        return "caffe", *match(tensors, [own_layout(own, _NORM)], network, file)
+    layouts = caffe_layouts()
+    asked = [layout for layout in layouts if network in (None, layout.network.name) and _fits(tensors, layout)]
+    against = [(_differences(found_layers, layout), layout) for layout in asked]
+    agreeing = [layout for differences, layout in against if not differences]
     if asked and not agreeing:  # the tensors alone would have loaded
-        differences, held = min(against, key=lambda entry: len(entry[0]))
+        differences, layout = min(against, key=lambda entry: len(entry[0]))
         raise DeepenoughError(
-            f"{file} has the tensors of {held.network.name}, but its layer definitions make another network, "
+            f"{file} has the tensors of {layout.network.name}, but its layer definitions make another network, "
             f"which is not known here: {'; '.join(differences[:3])}"
         )
-    held, state = match(tensors, agreeing or everything, network, file)
-    return "caffe", held.network, state
+    return "caffe", *match(tensors, agreeing or layouts, network, file)
 
 
-NORM = ("scale.weight", "scale.bias", "mean", "variance")
+_NORM = ("scale.weight", "scale.bias", "mean", "variance")
 """A batch norm's tensors: a layer with the statistics, and one called `scale` behind it."""
 
 
-def _fits(tensors: Mapping[str, Tensor], held: Holding) -> bool:
-    return set(fold_biases(tensors, held)) == set(held.names.values())
+def _fits(tensors: Mapping[str, Tensor], layout: FileLayout) -> bool:
+    return set(fold_biases(tensors, layout)) == set(layout.names.values())
 
 
 def _tensors(found: Iterable[CaffeLayer]) -> dict[str, Tensor]:
@@ -83,23 +92,24 @@ def _tensor(array: np.ndarray[Any, Any]) -> Tensor:
     return torch.from_numpy(array)
 
 
-def holdings() -> list[Holding]:
-    """Every network of the zoo that was released for Caffe."""
-    held = [_holding(NETWORKS[name](), places) for name, places in PLACES.items()]
-    return [*held, _holding(without_auxiliary(NETWORKS["googlenet"]()), googlenet)]
+def caffe_layouts() -> list[FileLayout]:
+    """Make the layouts of every network of the zoo that was released for Caffe."""
+    bare = without_auxiliary(googlenet())
+    layouts = [*zoo_layouts(CAFFE_NAMES, _NORM), file_layout(bare, _name_googlenet(bare), _NORM)]
+    return [_two_layer_norms(layout) for layout in layouts]
 
 
-def _holding(net: Network, places: Callable[[Network], dict[str, str]]) -> Holding:
-    """A batch norm is two layers in Caffe: `bnX` has mean and variance, `scaleX` scale and shift."""
-    plain = holding(net, places(net), NORM)
-    return Holding(net, {key: re.sub(r"^bn(.*)\.scale\.", r"scale\1.", name) for key, name in plain.names.items()})
+def _two_layer_norms(layout: FileLayout) -> FileLayout:
+    """Name the two layers that a batch norm is in Caffe: `bnX` has mean and variance, `scaleX` scale and shift."""
+    names = {key: re.sub(r"^bn(.*)\.scale\.", r"scale\1.", name) for key, name in layout.names.items()}
+    return FileLayout(layout.network, names)
 
 
-def plain(network: Network) -> dict[str, str]:
+def _name_plain(network: Network) -> dict[str, str]:
     """AlexNet and VGG: `convN` or `convL_N`, then `fc6` to `fc8`."""
     places = {}
     dense = iter(("fc6", "fc7", "fc8"))
-    for visit in weighted(network):
+    for visit in tensor_layers(network):
         *level, name = visit.path.split(".")
         if not isinstance(visit.layer, Conv):
             places[visit.path] = next(dense)
@@ -110,14 +120,14 @@ def plain(network: Network) -> dict[str, str]:
     return places
 
 
-def squeezenet(network: Network) -> dict[str, str]:
+def _name_squeezenet(network: Network) -> dict[str, str]:
     """`fireN/squeeze1x1`, `expand1x1`, `expand3x3`."""
     parts = {"squeeze": "squeeze1x1", "expand.one.conv": "expand1x1", "expand.three.conv": "expand3x3"}
-    split = ((visit.path, *visit.path.partition(".")[::2]) for visit in weighted(network))
+    split = ((visit.path, *visit.path.partition(".")[::2]) for visit in tensor_layers(network))
     return {path: f"{first}/{parts[rest]}" if rest else first for path, first, rest in split}
 
 
-def googlenet(network: Network) -> dict[str, str]:
+def _name_googlenet(network: Network) -> dict[str, str]:
     """`inception_3a/3x3_reduce` and the like; the side heads are `loss1` and `loss2`."""
     stem = {"conv1": "conv1/7x7_s2", "conv2": "conv2/3x3_reduce", "conv3": "conv2/3x3", "dense": "loss3/classifier"}
     parts = {
@@ -125,57 +135,42 @@ def googlenet(network: Network) -> dict[str, str]:
         "five.conv2": "5x5", "pool.conv": "pool_proj", "conv": "conv", "dense1": "fc", "dense2": "classifier",
     }  # fmt: skip
     places = {}
-    for visit in weighted(network):
+    for visit in tensor_layers(network):
         first, _, rest = visit.path.partition(".")
         start = first.replace("inception", "inception_").replace("auxiliary", "loss")
         places[visit.path] = f"{start}/{parts[rest]}" if rest else stem[first]
     return places
 
 
-def resnet(network: Network) -> dict[str, str]:
+def _name_resnet(network: Network) -> dict[str, str]:
     """The authors': `res2a_branch2a`, `bn2a_branch2a`, `scale2a_branch2a`; long levels count `b1`, `b2`, ..."""
     places = {"stem.conv": "conv1", "stem.norm": "bn_conv1", "classifier": "fc1000"}
-    counts: dict[int, int] = {}
-    inside = [
-        (visit.path, found)
-        for visit in weighted(network)
-        if (found := re.fullmatch(r"level(\d)\.block(\d+)\.(main|shortcut)\.(conv|norm)(\d?)", visit.path))
-    ]
-    for _, found in inside:
-        counts[int(found[1])] = max(counts.get(int(found[1]), 0), int(found[2]))
-    deep = max(counts.values()) > 6  # from 101 up, levels 3 and 4 count in numbers
-    for path, found in inside:
-        level, block = int(found[1]), int(found[2])
+    layers = block_layers(network)
+    deep = max(layer.block for layer in layers) > 6  # from 101 up, levels 3 and 4 count in numbers
+    for path, level, block, kind, number in layers:
         letter = "abcdef"[block - 1] if block <= 6 and not (deep and level in (2, 3)) else ""
         letter = letter or ("a" if block == 1 else f"b{block - 1}")
-        branch = "branch1" if found[3] == "shortcut" else f"branch2{'abc'[int(found[5]) - 1]}"
-        places[path] = f"{'res' if found[4] == 'conv' else 'bn'}{level + 1}{letter}_{branch}"
+        branch = f"branch2{'abc'[number - 1]}" if number else "branch1"
+        places[path] = f"{'res' if kind == 'conv' else 'bn'}{level + 1}{letter}_{branch}"
     return places
 
 
-PLACES: Mapping[str, Callable[[Network], dict[str, str]]] = {
-    "alexnet": plain,
-    "alexnet_bvlc": plain,
-    "vgg11": plain,
-    "vgg13": plain,
-    "vgg16": plain,
-    "vgg19": plain,
-    "googlenet": googlenet,
-    "resnet50": resnet,
-    "resnet101": resnet,
-    "resnet152": resnet,
-    "squeezenet1_1": squeezenet,
+CAFFE_NAMES: Mapping[str, NameLayers] = {
+    **dict.fromkeys(("alexnet", "alexnet_bvlc", "vgg11", "vgg13", "vgg16", "vgg19"), _name_plain),
+    "googlenet": _name_googlenet,
+    **dict.fromkeys(("resnet50", "resnet101", "resnet152"), _name_resnet),
+    "squeezenet1_1": _name_squeezenet,
 }
 """The layers' names in the releases, by network of the zoo."""
 
 
-def _differences(found: Iterable[CaffeLayer], held: Holding) -> list[str]:
-    """Where the file's definitions say something else than the network. Layers that it does not define say nothing."""
+def _differences(found: Iterable[CaffeLayer], layout: FileLayout) -> list[str]:
+    """List where the file's definitions differ from the network. Layers that it does not define say nothing."""
     by_name = {layer.name: layer for layer in found if layer.parameters is not None}
     wrong = []
-    for visit in weighted(held.network):
+    for visit in tensor_layers(layout.network):
         key = "running_mean" if isinstance(visit.layer, BatchNorm) else "weight"
-        name = held.names[f"{visit.path}.{key}"].rpartition(".")[0]
+        name = layout.names[f"{visit.path}.{key}"].rpartition(".")[0]
         if name not in by_name:
             continue
         defined, parameters = by_name[name], by_name[name].parameters
@@ -186,7 +181,7 @@ def _differences(found: Iterable[CaffeLayer], held: Holding) -> list[str]:
                 wrong += _unlike(name, {key: _sides(parameters, key) for key in ours}, ours)
             case BatchNorm(eps=eps) if defined.kind == "BatchNorm":
                 wrong += _unlike(name, {"eps": parameters.eps}, {"eps": eps})
-    return wrong or _unlike_in_order(found, held.network)
+    return wrong or _unlike_in_order(found, layout.network)
 
 
 def _unlike_in_order(found: Iterable[CaffeLayer], network: Network) -> list[str]:

@@ -28,7 +28,7 @@ FIRST_ATTEMPTS = 2
 """The same before the first byte: without a network the user should not wait long to hear of it."""
 
 TIMEOUT = 30.0  # seconds, for connecting and for each read
-BLOCK = 1 << 18
+READ_BYTES = 1 << 18
 PAUSE = 0.5  # seconds before the second attempt; it doubles
 FOREVER = (400, 401, 403, 404, 405, 410, 451)
 """HTTP statuses that another attempt does not change."""
@@ -43,7 +43,7 @@ class _NoHostError(Exception):
 
 
 def weights_folder() -> Path:
-    """Where weights are kept: `weights` in the environment's DEEPENOUGH_CACHE, or in the user's cache folder."""
+    """Return the folder of weights: `weights` in the environment's DEEPENOUGH_CACHE, or in the user's cache folder."""
     return Path(os.environ.get("DEEPENOUGH_CACHE") or user_cache_dir("deepenough")) / "weights"
 
 
@@ -164,7 +164,7 @@ def _continue(named: Named, part: Path, start: int, advance: Advance) -> None:
         with part.open("ab" if start else "wb") as file:
             while True:
                 with _as_broken():
-                    block = answer.read(BLOCK)
+                    block = answer.read(READ_BYTES)
                 if not block:
                     break
                 file.write(block)

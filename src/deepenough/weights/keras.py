@@ -20,15 +20,23 @@ from deepenough.nets.layers import Conv
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
 from deepenough.nets.zoo import NETWORKS
-from deepenough.weights.match import Holding, holding, match, own_holding, square_input, weighted
+from deepenough.weights.match import (
+    FileLayout,
+    block_layers,
+    file_layout,
+    match,
+    own_layout,
+    square_input,
+    tensor_layers,
+)
 
-WEIGHTS = "model.weights.h5"
+WEIGHTS_MEMBER = "model.weights.h5"
 """The weights' place in a `.keras` archive."""
 
-LARGEST = 4 * 2**30
+LARGEST_ARCHIVE = 4 * 2**30
 """Bytes that a `.keras` archive may unpack to: an archive can promise anything."""
 
-NORM = ("gamma", "beta", "moving_mean", "moving_variance")
+_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 PLAIN = ("kernel", "bias")
 
 TOP = ("fc1", "fc2", "predictions")
@@ -40,37 +48,41 @@ def read_keras(path: Path, network: str | None, own: Network | None = None) -> t
     tensors = _tensors(path)
     file = f"{path} (Keras)"
     if own is not None:  # whose dense layers read (C, H, W), as ours do
-        held, state = match(tensors, [_kernels(own_holding(own, NORM, "-"))], None, file)
-        return "keras", held.network, state
+        return "keras", *match(tensors, [_kernels(own_layout(own, _NORM, "-"))], network, file)
     if tensors and not any(name.startswith("predictions.") for name in tensors):
-        bodies = [held for held in holdings() if set(_body(held.names.values())) <= set(tensors)]
+        bodies = [layout for layout in keras_layouts() if set(_body(layout.names.values())) <= set(tensors)]
         if bodies:
             raise DeepenoughError(
-                f"{file} holds {max(bodies, key=lambda held: len(held.names)).network.name} without its dense layers "
-                "(include_top=False); expected is the whole network. Save it with include_top=True"
+                f"{file} holds {max(bodies, key=lambda layout: len(layout.names)).network.name} without its dense "
+                "layers (include_top=False); expected is the whole network. Save it with include_top=True"
             )
-    held, state = match(tensors, holdings(_features(tensors)), network, file)
-    return "keras", held.network, _channels_first(held.network, state)
+    net, state = match(tensors, keras_layouts(_features(tensors)), network, file)
+    return "keras", net, _channels_first(net, state)
 
 
-def holdings(features: int = 0) -> list[Holding]:
-    """The networks of `keras.applications` that are ours too. `features` go into VGG's first dense layer, if known."""
+def keras_layouts(features: int = 0) -> list[FileLayout]:
+    """Make the layouts of the networks of `keras.applications` that are ours too.
+
+    `features` go into VGG's first dense layer, if known.
+    """
     vggs = [NETWORKS[name]() for name in ("vgg16", "vgg19")]
     vggs = [square_input(net, features, 512, 32) if features else net for net in vggs]
     resnets = [NETWORKS[f"resnet{depth}_keras"]() for depth in (50, 101, 152)]
-    named = [*((net, _vgg) for net in vggs), *((net, _resnet) for net in resnets)]
-    return [_kernels(holding(net, place(net), NORM)) for net, place in named]
+    layers = [*((net, _name_vgg(net)) for net in vggs), *((net, _name_resnet(net)) for net in resnets)]
+    return [_kernels(file_layout(net, names, _NORM)) for net, names in layers]
 
 
-def _kernels(held: Holding) -> Holding:
-    """The holding with Keras' word for weights."""
-    return Holding(held.network, {key: re.sub(r"\.weight$", ".kernel", name) for key, name in held.names.items()})
+def _kernels(layout: FileLayout) -> FileLayout:
+    """Give the layout Keras' word for weights."""
+    return FileLayout(
+        layout.network, {key: re.sub(r"\.weight$", ".kernel", name) for key, name in layout.names.items()}
+    )
 
 
-def _vgg(network: Network) -> dict[str, str]:
+def _name_vgg(network: Network) -> dict[str, str]:
     dense = iter(TOP)
     places = {}
-    for visit in weighted(network):
+    for visit in tensor_layers(network):
         if isinstance(visit.layer, Conv):
             level, name = visit.path.removeprefix("level").split(".")
             places[visit.path] = f"block{level}_conv{name.removeprefix('conv')}"
@@ -79,14 +91,11 @@ def _vgg(network: Network) -> dict[str, str]:
     return places
 
 
-def _resnet(network: Network) -> dict[str, str]:
+def _name_resnet(network: Network) -> dict[str, str]:
     """`conv2_block1_1_conv`; 0 is the shortcut."""
     places = {"stem.conv": "conv1_conv", "stem.norm": "conv1_bn", "classifier": "predictions"}
-    for visit in weighted(network):
-        if found := re.fullmatch(r"level(\d)\.block(\d+)\.(main|shortcut)\.(conv|norm)(\d?)", visit.path):
-            level, block, branch, kind, number = found.groups()
-            part = "0" if branch == "shortcut" else number
-            places[visit.path] = f"conv{int(level) + 1}_block{block}_{part}_{'bn' if kind == 'norm' else 'conv'}"
+    for path, level, block, kind, number in block_layers(network):
+        places[path] = f"conv{level + 1}_block{block}_{number}_{'bn' if kind == 'norm' else 'conv'}"
     return places
 
 
@@ -134,18 +143,20 @@ def _unpacked(path: Path) -> Path | io.BytesIO:
     if not zipfile.is_zipfile(path):
         return path
     with zipfile.ZipFile(path) as archive:
-        info = archive.getinfo(WEIGHTS)
-        if info.file_size > LARGEST:
-            raise DeepenoughError(f"{path}: {WEIGHTS} would take {info.file_size / 2**30:.0f} GiB; at most 4 are read")
+        info = archive.getinfo(WEIGHTS_MEMBER)
+        if info.file_size > LARGEST_ARCHIVE:
+            raise DeepenoughError(
+                f"{path}: {WEIGHTS_MEMBER} would take {info.file_size / 2**30:.0f} GiB; at most 4 are read"
+            )
         return io.BytesIO(archive.read(info))
 
 
 def _parts(name: str, arrays: list[Any], path: Path) -> tuple[str, ...]:
-    """What the arrays of a layer are: their order is Keras' own."""
+    """Name the arrays of a layer, whose order is Keras' own."""
     if arrays[0].ndim >= 2 and len(arrays) <= 2:
         return PLAIN[: len(arrays)]
     if arrays[0].ndim == 1 and len(arrays) == 4:
-        return NORM
+        return _NORM
     raise DeepenoughError(
         f"{path}: layer {name} has arrays of shapes {', '.join(str(array.shape) for array in arrays)}; "
         "known are convolutions, dense layers and batch norm"
@@ -166,7 +177,7 @@ def _array(node: Any) -> Any:
 
 
 def _member(group: Any, path: str) -> Any:
-    """What lies at a path in the file itself; a link out of it is an error."""
+    """Return what lies at a path in the file itself; a link out of it is an error."""
     for part in path.split("/"):
         link = group.get(part, getlink=True)
         if type(link).__name__ != "HardLink":
@@ -222,8 +233,8 @@ def _by_count(keys: list[str]) -> dict[str, str]:
     the network, and where it doesn't the keys stay as they are.
     """
     convolutions = sum(re.fullmatch(r"conv2d(_\d+)?", key) is not None for key in keys)
-    for held in holdings():
-        places = list(dict.fromkeys(name.partition(".")[0] for name in held.names.values()))
+    for layout in keras_layouts():
+        places = list(dict.fromkeys(name.partition(".")[0] for name in layout.names.values()))
         lists: dict[str, list[str]] = {"conv2d": [], "batch_normalization": [], "dense": []}
         for place in sorted(places, key=_turn(places)):
             kind = "batch_normalization" if place.endswith("_bn") else "conv2d" if "conv" in place else "dense"

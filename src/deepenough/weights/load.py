@@ -12,10 +12,10 @@ from deepenough.weights.fetch import fetch
 from deepenough.weights.imagenet import class_names
 from deepenough.weights.names import GROUPS, NAMED, Named, of_hash
 from deepenough.weights.preset_names import PRESETS
-from deepenough.weights.read import read
+from deepenough.weights.read import read_weights
 from deepenough.weights.weights import Weights
 
-SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".h5", ".hdf5", ".keras", ".caffemodel", ".pdparams")
+WEIGHT_SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".h5", ".hdf5", ".keras", ".caffemodel", ".pdparams")
 
 
 def load_weights(
@@ -36,13 +36,13 @@ def load_weights(
         _check(known, network)
         path = fetch(known, reporter)
     elif path.exists() or _is_path(str(given)):
-        return read(path, network=network, preprocess=preprocess)  # which says what is wrong with it
+        return read_weights(path, network=network, preprocess=preprocess)  # which says what is wrong with it
     else:
         raise _nowhere(str(given))
     if known is None:
-        return read(given, network=network, preprocess=preprocess)
+        return read_weights(given, network=network, preprocess=preprocess)
     _check(known, network)
-    weights = read(path, network=known.network, preprocess=preprocess)
+    weights = read_weights(path, network=known.network, preprocess=preprocess)
     classes = class_names() if weights.network.classes == len(class_names()) else None
     wanted = known.input if preprocess is None else weights.input
     fitted = weights.network.with_input((weights.network.input[0], *wanted.size))
@@ -58,8 +58,8 @@ def _check(known: Named, network: str | None) -> None:
 
 
 def _is_path(given: str) -> bool:
-    """Whether it was meant as a file: it has a folder, or a file's ending."""
-    return "/" in given or "\\" in given or Path(given).suffix.lower() in SUFFIXES
+    """Tell whether a file was meant: it has a folder, or a file's ending."""
+    return "/" in given or "\\" in given or Path(given).suffix.lower() in WEIGHT_SUFFIXES
 
 
 def _nowhere(given: str) -> DeepenoughError:

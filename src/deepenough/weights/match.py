@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,60 +27,87 @@ NORM_KEYS = ("weight", "bias", "running_mean", "running_var")
 
 
 @dataclass(frozen=True)
-class Holding:
-    """A network that files of a format can hold. `names`: a key of our state to the tensor's name in the file."""
+class FileLayout:
+    """The names that a network's tensors have in files of a format: a key of our state to the name in the file."""
 
     network: Network
     names: Mapping[str, str]
 
 
-def holding(network: Network, places: Mapping[str, str], norm: Sequence[str] = NORM_KEYS) -> Holding:
-    """A holding by layers: `places` gives the file's name of each weighted layer by our module path.
+NameLayers = Callable[[Network], Mapping[str, str]]
+"""A function that gives a format's name for each layer with tensors, by our module path."""
 
-    The file's tensors are called `place.weight` and `place.bias`, those of a batch norm by `norm` (scale, shift,
-    mean, variance).
+
+def file_layout(network: Network, layers: Mapping[str, str], norm: Sequence[str] = NORM_KEYS) -> FileLayout:
+    """Make a layout from the names of `layers`, by our module path.
+
+    The file's tensors are called `layer.weight` and `layer.bias`, those of a batch norm by `norm` (scale, shift, mean,
+    variance).
     """
     names: dict[str, str] = {}
-    for visit in weighted(network):
-        place = places[visit.path]
+    for visit in tensor_layers(network):
+        layer = layers[visit.path]
         if isinstance(visit.layer, BatchNorm):
-            names |= {f"{visit.path}.{key}": f"{place}.{theirs}" for key, theirs in zip(NORM_KEYS, norm, strict=True)}
+            names |= {f"{visit.path}.{key}": f"{layer}.{theirs}" for key, theirs in zip(NORM_KEYS, norm, strict=True)}
         else:
-            names |= {key: f"{place}.{key.rpartition('.')[2]}" for key in _shapes_of(visit)}
-    return Holding(network, names)
+            names |= {key: f"{layer}.{key.rpartition('.')[2]}" for key in _shapes_of(visit)}
+    return FileLayout(network, names)
 
 
-def own_holding(network: Network, norm: Sequence[str] = NORM_KEYS, dot: str = ".") -> Holding:
-    """How deepenough itself writes a network: layers are called by their module paths, with `dot` for the dots."""
-    return holding(network, {visit.path: visit.path.replace(".", dot) for visit in weighted(network)}, norm)
+def zoo_layouts(published: Mapping[str, NameLayers], norm: Sequence[str] = NORM_KEYS) -> list[FileLayout]:
+    """Make the layouts of networks of the zoo, each with the function that names its layers."""
+    made = ((NETWORKS[name](), name_layers) for name, name_layers in published.items())
+    return [file_layout(network, name_layers(network), norm) for network, name_layers in made]
 
 
-def weighted(network: Network) -> list[Visit]:
-    """The layers that have tensors, in the order of computation, those of auxiliary branches too."""
+def own_layout(network: Network, norm: Sequence[str] = NORM_KEYS, dot: str = ".") -> FileLayout:
+    """Make the layout of deepenough's own files: layers are called by their module paths, with `dot` for the dots."""
+    return file_layout(network, {visit.path: visit.path.replace(".", dot) for visit in tensor_layers(network)}, norm)
+
+
+def tensor_layers(network: Network) -> list[Visit]:
+    """List the layers that have tensors, in the order of computation, those of auxiliary branches too."""
     return [visit for visit in visits(network, training=True) if visit.layer.tensors(visit.input)]
+
+
+class BlockLayer(NamedTuple):
+    """A convolution or norm inside a block of a ResNet. Levels and blocks count from 1; a shortcut's number is 0."""
+
+    path: str
+    level: int
+    block: int
+    kind: str
+    number: int
+
+
+def block_layers(network: Network) -> list[BlockLayer]:
+    """List the layers with tensors inside the blocks of a ResNet of the zoo."""
+    paths = (visit.path for visit in tensor_layers(network))
+    found = (re.fullmatch(r"level(\d)\.block(\d+)\.(main|shortcut)\.(conv|norm)(\d?)", path) for path in paths)
+    return [BlockLayer(part[0], int(part[1]), int(part[2]), part[4], int(part[5] or 0)) for part in found if part]
 
 
 def shapes(network: Network) -> dict[str, Shape]:
     """The shape of every tensor of `build(network)`, batch norm's counters left out."""
-    return {key: shape for visit in weighted(network) for key, shape in _shapes_of(visit).items()}
+    return {key: shape for visit in tensor_layers(network) for key, shape in _shapes_of(visit).items()}
 
 
 def _shapes_of(visit: Visit) -> dict[str, Shape]:
     return {f"{visit.path}.{key}": shape for key, shape in visit.layer.tensors(visit.input).items()}
 
 
-def fold_biases(found: Mapping[str, Tensor], held: Holding) -> dict[str, Tensor]:
+def fold_biases(found: Mapping[str, Tensor], layout: FileLayout) -> dict[str, Tensor]:
     """The same tensors with every bias of a convolution moved into the mean of the batch norm behind it.
 
     Only where our convolution has no bias: norm(x + b) with mean m is norm(x) with mean m - b.
     """
     folded = dict(found)
-    layers = weighted(held.network)
+    layers = tensor_layers(layout.network)
     for conv, norm in pairwise(layers):
         if not (isinstance(conv.layer, Conv) and not conv.layer.bias and isinstance(norm.layer, BatchNorm)):
             continue
-        place = held.names[f"{conv.path}.weight"].rpartition(".")[0]
-        mean = held.names[f"{norm.path}.running_mean"]
+        place = layout.names[f"{conv.path}.weight"].rpartition(".")[0]
+        mean = layout.names[f"{norm.path}.running_mean"]
         bias = folded.get(f"{place}.bias")
         if bias is not None and mean in folded and folded[mean].shape == bias.shape:
             folded[mean] = folded[mean].float() - bias.float()
@@ -87,31 +116,31 @@ def fold_biases(found: Mapping[str, Tensor], held: Holding) -> dict[str, Tensor]
 
 
 def match(
-    found: Mapping[str, Tensor], holdings: Iterable[Holding], network: str | None, file: str
-) -> tuple[Holding, dict[str, Tensor]]:
-    """The holding that a file's tensors fit, with the file's number of classes, and the state (float32).
+    found: Mapping[str, Tensor], layouts: Iterable[FileLayout], network: str | None, file: str
+) -> tuple[Network, dict[str, Tensor]]:
+    """Find the network that a file's tensors fit, with the file's number of classes, and its state (float32).
 
     `file` says which file and format, for errors. Several that fit are an error unless `network` names one.
     """
-    everything = list(holdings)
-    known = list(dict.fromkeys(held.network.name for held in everything))
+    everything = list(layouts)
+    known = list(dict.fromkeys(layout.network.name for layout in everything))
     if network is not None and network not in known:
         if network not in NETWORKS:
             raise unknown("network", network, [*NETWORKS, *(name for name in known if name not in NETWORKS)])
         raise DeepenoughError(f"{file} can't hold {network}; such files hold {', '.join(known)}")
-    tried: list[tuple[list[str], Holding, Mapping[str, Tensor]]] = []
-    for held in everything:
-        if network in (None, held.network.name):
-            fitted, tensors = _with_classes(held, found), fold_biases(found, held)
+    tried: list[tuple[list[str], FileLayout, Mapping[str, Tensor]]] = []
+    for layout in everything:
+        if network in (None, layout.network.name):
+            fitted, tensors = _with_classes(layout, found), fold_biases(found, layout)
             tried.append((problems(tensors, fitted), fitted, tensors))
-    fits = [(held, fitting) for wrong, held, fitting in tried if not wrong]
+    fits = [(layout, tensors) for wrong, layout, tensors in tried if not wrong]
     if not fits:
         wrong, nearest, _ = min(tried, key=lambda entry: (-_fitting(entry[2], entry[1]), len(entry[0])))
         raise misfit(file, nearest.network, wrong, asked=network is not None)
     if len(fits) > 1:
-        raise ambiguous(file, [held.network for held, _ in fits])
-    held, fitting = fits[0]
-    return held, {key: _float(fitting[name]) for key, name in held.names.items()}
+        raise ambiguous(file, [layout.network for layout, _ in fits])
+    layout, fitting = fits[0]
+    return layout.network, {key: _float(fitting[name]) for key, name in layout.names.items()}
 
 
 def ambiguous(file: str, networks: Iterable[Network]) -> DeepenoughError:
@@ -132,11 +161,11 @@ def misfit(file: str, network: Network, wrong: Sequence[str], *, asked: bool) ->
     return DeepenoughError(f"{file} {start}, with {count} missing, misshapen or left over:{lines}{more}")
 
 
-def problems(found: Mapping[str, Tensor], held: Holding) -> list[str]:
-    """What is missing, misshapen, not finite or left over, a line each."""
+def problems(found: Mapping[str, Tensor], layout: FileLayout) -> list[str]:
+    """List what is missing, misshapen, not finite or left over, a line each."""
     wrong = []
-    wanted = shapes(held.network)
-    for key, name in held.names.items():
+    wanted = shapes(layout.network)
+    for key, name in layout.names.items():
         shape = wanted[key]
         if name not in found:
             wrong.append(f"{name}: missing; expected {_text(shape)}")
@@ -144,16 +173,16 @@ def problems(found: Mapping[str, Tensor], held: Holding) -> list[str]:
             wrong.append(f"{name}: {_text(tuple(found[name].shape))}; expected {_text(shape)}")
         elif not found[name].is_floating_point():
             wrong.append(f"{name}: of type {str(found[name].dtype).removeprefix('torch.')}; expected floating point")
-    wrong += [f"{name}: not in this network" for name in sorted(set(found) - set(held.names.values()))]
+    wrong += [f"{name}: not in this network" for name in sorted(set(found) - set(layout.names.values()))]
     if not wrong:
         wrong = [f"{name}: holds NaN or infinite values" for name in found if not torch.isfinite(found[name]).all()]
     return wrong
 
 
-def _fitting(found: Mapping[str, Tensor], held: Holding) -> int:
-    """How many tensors fit."""
-    wanted = shapes(held.network)
-    return sum(name in found and tuple(found[name].shape) == wanted[key] for key, name in held.names.items())
+def _fitting(found: Mapping[str, Tensor], layout: FileLayout) -> int:
+    """Count the tensors that fit."""
+    wanted = shapes(layout.network)
+    return sum(name in found and tuple(found[name].shape) == wanted[key] for key, name in layout.names.items())
 
 
 def without_auxiliary(network: Network) -> Network:
@@ -171,18 +200,18 @@ def square_input(network: Network, features: int, channels: int, shrink: int) ->
     return network.with_input((3, side * shrink, side * shrink)) if side * side * channels == features else network
 
 
-def _with_classes(held: Holding, found: Mapping[str, Tensor]) -> Holding:
-    """The holding with as many classes as the file's classifier has outputs."""
-    heads = {layer.name for layer in held.network.stack if isinstance(layer, Auxiliary)}
+def _with_classes(layout: FileLayout, found: Mapping[str, Tensor]) -> FileLayout:
+    """Give the layout as many classes as the file's classifier has outputs."""
+    heads = {layer.name for layer in layout.network.stack if isinstance(layer, Auxiliary)}
     last = [
         visit.path
-        for visit in weighted(held.network)
+        for visit in tensor_layers(layout.network)
         if isinstance(visit.layer, Weighted) and visit.path.partition(".")[0] not in heads
     ][-1]
-    classifier = found.get(held.names[f"{last}.weight"])
-    if classifier is None or classifier.ndim < 2 or len(classifier) in (0, held.network.classes):
-        return held
-    return replace(held, network=held.network.with_classes(len(classifier)))
+    classifier = found.get(layout.names[f"{last}.weight"])
+    if classifier is None or classifier.ndim < 2 or len(classifier) in (0, layout.network.classes):
+        return layout
+    return replace(layout, network=layout.network.with_classes(len(classifier)))
 
 
 def _float(tensor: Tensor) -> Tensor:

@@ -18,8 +18,8 @@ from deepenough.errors import unknown
 from deepenough.preprocessing import Preprocessing
 from deepenough.weights.presets import preset
 
-TORCHVISION = "https://download.pytorch.org/models/"
-TIMM = "https://github.com/huggingface/pytorch-image-models/releases/download/v0.1-rsb-weights/"
+TORCHVISION_URL = "https://download.pytorch.org/models/"
+TIMM_URL = "https://github.com/huggingface/pytorch-image-models/releases/download/v0.1-rsb-weights/"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Named:
         return self.url.rpartition("/")[2]
 
     def is_hash(self, sha256: str) -> bool:
-        """Whether a file with this SHA-256 (64 digits) is the published one, as far as its digits are known."""
+        """Tell whether a file with this SHA-256 (64 digits) is the published one, as far as its digits are known."""
         return len(sha256) == 64 and sha256.lower().startswith(self.sha256)
 
 
@@ -56,7 +56,7 @@ def _torchvision(
     """An entry of torchvision's WeightsEnum: `accuracies` are its acc@1 and acc@5."""
     wanted = preset("torchvision-v2" if ".tv2_" in name else "torchvision", network)
     top1, top5 = (round(100 - accuracy, 3) for accuracy in accuracies)
-    return Named(name, "torchvision", network, TORCHVISION + file, sha256, wanted, megabytes, top1, top5)
+    return Named(name, "torchvision", network, TORCHVISION_URL + file, sha256, wanted, megabytes, top1, top5)
 
 
 def _timm(name: str, network: str, file: str, sha256: str, megabytes: float, top1: float | None = None) -> Named:
@@ -65,7 +65,7 @@ def _timm(name: str, network: str, file: str, sha256: str, megabytes: float, top
     That is what timm's `resolve_model_data_config` gives, and what the paper reports. timm's validate.py tests the same
     weights at 288 pixels, uncropped, unless it is told --use-train-size: figures of that are better than these.
     """
-    return Named(name, "timm", network, TIMM + file, sha256, preset("timm", network), megabytes, top1)
+    return Named(name, "timm", network, TIMM_URL + file, sha256, preset("timm", network), megabytes, top1)
 
 
 _ALL = (
@@ -155,7 +155,7 @@ GROUPS = tuple(dict.fromkeys(entry.publisher for entry in _ALL))
 """The publishers: a name for all that one of them has."""
 
 
-def named(name: str) -> Named:
+def weights_named(name: str) -> Named:
     """The entry of that name; another name is an error with the nearest."""
     if name not in NAMED:
         raise unknown("name of weights", name, NAMED)

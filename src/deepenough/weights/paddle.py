@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,11 @@ from torch import Tensor
 
 from deepenough.errors import DeepenoughError
 from deepenough.nets.network import Network
-from deepenough.nets.zoo import NETWORKS
-from deepenough.weights.match import Holding, holding, match, own_holding, weighted
-from deepenough.weights.torchvision import numbered, resnet
+from deepenough.weights.match import NameLayers, match, own_layout, tensor_layers, zoo_layouts
+from deepenough.weights.torchvision import name_numbered, name_resnet
 
-NORM = ("weight", "bias", "_mean", "_variance")
-NAMES = "StructuredToParameterName@@"
+_NORM = ("weight", "bias", "_mean", "_variance")
+NAME_LIST = "StructuredToParameterName@@"
 """Paddle's own list of names, which it keeps beside the tensors."""
 
 HALVED = {"alexnet_torchvision": ("dense1", "dense2"), "squeezenet1_1_paddle": ("conv10",)}
@@ -39,42 +39,40 @@ def read_paddle(path: Path, network: str | None, own: Network | None = None) -> 
         for name, tensor in found.items()
     }
     file = f"{path} (PaddlePaddle)"
-    if own is not None:
-        held, state = match(tensors, [own_holding(own, NORM)], None, file)
-        return "paddle", held.network, state
-    held, state = match(tensors, holdings(), network, file)
-    for layer in HALVED.get(held.network.name, ()):
+    layouts = zoo_layouts(PADDLE_NAMES, _NORM) if own is None else [own_layout(own, _NORM)]
+    net, state = match(tensors, layouts, network, file)
+    for layer in HALVED.get(net.name, ()) if own is None else ():
         state[f"{layer}.weight"] *= 0.5
-    return "paddle", held.network, state
+    return "paddle", net, state
 
 
-def holdings() -> list[Holding]:
-    """The networks of `paddle.vision.models` that are ours too; its ResNets compute what torchvision's do."""
-    names = ["alexnet_torchvision", *(f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn"))]
-    resnets = [*(f"resnet{depth}_torchvision" for depth in (18, 34)), *(f"resnet{d}_v1_5" for d in (50, 101, 152))]
-    numbering = [(NETWORKS[name](), numbered) for name in names[1:]]
-    residual = [(NETWORKS[name](), resnet) for name in resnets]
-    others = [(NETWORKS[names[0]](), _alexnet), (NETWORKS["squeezenet1_1_paddle"](), _squeezenet)]
-    return [holding(net, place(net), NORM) for net, place in (*others, *numbering, *residual)]
-
-
-def _alexnet(network: Network) -> dict[str, str]:
+def _name_alexnet(network: Network) -> dict[str, str]:
     convolutions = {f"conv{n}": f"_conv{n}" + ("._conv" if n in (1, 2, 5) else "") for n in range(1, 6)}
     return convolutions | {"dense1": "_fc6", "dense2": "_fc7", "dense3": "_fc8"}
 
 
-def _squeezenet(network: Network) -> dict[str, str]:
+def _name_squeezenet(network: Network) -> dict[str, str]:
     parts = {"squeeze": "_conv", "expand.one.conv": "_conv_path1", "expand.three.conv": "_conv_path2"}
     places = {"conv1": "_conv", "conv10": "_conv9"}
-    for visit in weighted(network):
+    for visit in tensor_layers(network):
         fire, _, part = visit.path.partition(".")
         if part:
             places[visit.path] = f"_conv{int(fire.removeprefix('fire')) - 1}.{parts[part]}._conv"
     return places
 
 
+PADDLE_NAMES: Mapping[str, NameLayers] = {
+    "alexnet_torchvision": _name_alexnet,
+    **{f"vgg{depth}{norm}": name_numbered for depth in (11, 13, 16, 19) for norm in ("", "_bn")},
+    **{f"resnet{depth}_torchvision": name_resnet for depth in (18, 34)},
+    **{f"resnet{depth}_v1_5": name_resnet for depth in (50, 101, 152)},
+    "squeezenet1_1_paddle": _name_squeezenet,
+}
+"""The layers' names in `paddle.vision.models`, by network of the zoo; its ResNets compute what torchvision's do."""
+
+
 class _RefusedError(Exception):
-    """What a pickle asked for and does not get."""
+    """The name that a pickle asked for and does not get."""
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
@@ -85,7 +83,7 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
 
 
 def _reconstruct(kind: object, shape: object, code: object) -> np.ndarray[Any, Any]:
-    """What numpy's `_reconstruct` does for a plain array: an empty one, whose content follows."""
+    """Do as numpy's `_reconstruct` for a plain array: make an empty one, whose content follows."""
     if kind is not np.ndarray or shape != (0,):
         raise _RefusedError("an array of a kind of its own")
     return np.ndarray((0,), np.int8)
@@ -125,7 +123,7 @@ def _arrays(path: Path) -> dict[str, Tensor]:
         ) from None
     found = {}
     for name, value in content.items() if isinstance(content, dict) else ():
-        if name == NAMES:
+        if name == NAME_LIST:
             continue
         array = value[1] if isinstance(value, tuple) and len(value) == 2 else value  # (name, array) in some versions
         if not isinstance(name, str) or not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":

@@ -1,4 +1,4 @@
-"""What the sources of pretrained weights feed the networks: size, crop, interpolation, channel order, mean, std."""
+"""The input that sources of pretrained weights give the networks: size, crop, interpolation, order, mean, std."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from deepenough.weights.preset_names import PRESETS
 
 CAFFE_MEAN = (104 / 255, 117 / 255, 123 / 255)  # BGR; BVLC's ImageNet mean, rounded
 KERAS_MEAN = (103.939 / 255, 116.779 / 255, 123.68 / 255)  # BGR; VGG's and the authors' ResNets', as Keras has them
-HALF = (0.5, 0.5, 0.5)
+HALVES = (0.5, 0.5, 0.5)
 ONE = (1 / 255,) * 3  # std of images that stay in 0..255
 
 CAFFE_SIDES = {"alexnet": 227, "alexnet_bvlc": 227, "squeezenet1_1": 227}
@@ -16,7 +16,7 @@ CAFFE_SIDES = {"alexnet": 227, "alexnet_bvlc": 227, "squeezenet1_1": 227}
 
 
 def preset(name: str, network: str) -> Preprocessing:
-    """What the source `name` feeds the network `network`.
+    """Return what the source `name` feeds the network `network`.
 
     torchvision: shorter side 256 (its V2 weights 232), bilinear; its GoogLeNet came from TensorFlow and brings
     ImageNet's mean and standard deviation to 0.5 in its forward pass (`transform_input`), which is done here. timm: a
@@ -25,7 +25,7 @@ def preset(name: str, network: str) -> Preprocessing:
     """
     match name:
         case "torchvision" | "torchvision-v2" if network == "googlenet_bn":
-            return Preprocessing((224, 224), 256, mean=HALF, std=HALF)
+            return Preprocessing((224, 224), 256, mean=HALVES, std=HALVES)
         case "torchvision" | "paddle":
             return Preprocessing((224, 224), 256)
         case "torchvision-v2":

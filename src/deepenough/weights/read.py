@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ TORCH_LEGACY = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"  # the number that torch.sav
 CAFFE_STARTS = (b"\x0a", b"\x12", b"\xa2\x06")  # NetParameter's name, V1 layers, layer
 LFS = b"version https://git-lfs"
 
-FORMATS = (
+WEIGHT_FORMATS = (
     "torch (.pth, .pt), safetensors, Keras (.weights.h5, .keras, .h5), Caffe (.caffemodel) and PaddlePaddle (.pdparams)"
 )
 
@@ -37,8 +38,8 @@ INPUT_FILE = "preprocess.json"
 """Beside a file of weights, it says what they expect of an image (`Preprocessing.to_json`)."""
 
 
-def read(path: str | Path, *, network: str | None = None, preprocess: str | None = None) -> Weights:
-    """The weights in a file, in the network of the zoo that they were trained as.
+def read_weights(path: str | Path, *, network: str | None = None, preprocess: str | None = None) -> Weights:
+    """Read the weights in a file, in the network of the zoo that they were trained as.
 
     `network` is needed where the file's tensors fit several networks, and may be given always. The preprocessing is
     `preprocess` (one of `PRESETS`), else that of a `preprocess.json` beside the file, else what the file's source is
@@ -78,7 +79,7 @@ def _check_exists(path: Path) -> None:
     if path.is_file():
         return
     if path.is_dir():
-        raise DeepenoughError(f"{path} is a folder; expected a file of weights: {FORMATS}")
+        raise DeepenoughError(f"{path} is a folder; expected a file of weights: {WEIGHT_FORMATS}")
     siblings = [entry.name for entry in path.parent.iterdir() if entry.is_file()] if path.parent.is_dir() else []
     near = nearest(path.name, siblings)
     hint = f"; nearest there {'is' if len(near) == 1 else 'are'} {', '.join(near)}" if near else ""
@@ -88,44 +89,36 @@ def _check_exists(path: Path) -> None:
 
 
 def _open(path: Path, network: str | None, own: Network | None) -> tuple[str, Network, dict[str, Tensor]]:
-    """Source, network and state, by the reader that the file's first bytes ask for.
+    """Read source, network and state, by the reader that the file's first bytes ask for.
 
     Readers take `own`, the network that deepenough wrote the file of, with its names.
     """
-    # Readers come with torch, which takes seconds: they are imported when there is something to read.
     with path.open("rb") as file:
         start = file.read(512)
+    reader = _reader(path, start)
+    if reader is None:
+        raise DeepenoughError(f"{path} is {_guess(start)}; known are {WEIGHT_FORMATS}")
+    # Readers come with torch, which takes seconds: they are imported when there is something to read.
+    module, function = reader
+    opened: tuple[str, Network, dict[str, Tensor]]
+    opened = getattr(import_module(f"deepenough.weights.{module}"), function)(path, network, own)
+    return opened
+
+
+def _reader(path: Path, start: bytes) -> tuple[str, str] | None:
+    """Return module and function that read the format of a file, or None."""
     if start.startswith(b"PK\x03\x04"):
         members = _members(path)
         if any(member.endswith("data.pkl") for member in members):
-            from deepenough.weights.torchvision import read_torch
-
-            return read_torch(path, network, own)
-        if "model.weights.h5" in members:
-            from deepenough.weights.keras import read_keras
-
-            return read_keras(path, network, own)
-    elif start.startswith(HDF5):
-        from deepenough.weights.keras import read_keras
-
-        return read_keras(path, network, own)
-    elif _is_safetensors(start, path.stat().st_size):
-        from deepenough.weights.torchvision import read_safetensors
-
-        return read_safetensors(path, network, own)
-    elif start.startswith(b"\x80") and start[1:2] in b"\x02\x03\x04\x05":
-        if TORCH_LEGACY in start[:32]:
-            from deepenough.weights.torchvision import read_torch
-
-            return read_torch(path, network, own)
-        from deepenough.weights.paddle import read_paddle
-
-        return read_paddle(path, network, own)
-    elif start.startswith(CAFFE_STARTS):
-        from deepenough.weights.caffe import read_caffe
-
-        return read_caffe(path, network, own)
-    raise DeepenoughError(f"{path} is {_guess(start)}; known are {FORMATS}")
+            return "torchvision", "read_torch"
+        return ("keras", "read_keras") if "model.weights.h5" in members else None
+    if start.startswith(HDF5):
+        return "keras", "read_keras"
+    if _is_safetensors(start, path.stat().st_size):
+        return "torchvision", "read_safetensors"
+    if start.startswith(b"\x80") and start[1:2] in b"\x02\x03\x04\x05":
+        return ("torchvision", "read_torch") if TORCH_LEGACY in start[:32] else ("paddle", "read_paddle")
+    return ("caffe", "read_caffe") if start.startswith(CAFFE_STARTS) else None
 
 
 def _members(path: Path) -> list[str]:
@@ -178,7 +171,7 @@ def _preset(name: str, net: Network) -> Preprocessing:
 
 
 def _takes(net: Network, size: tuple[int, int]) -> bool:
-    """Whether images of `size` leave every tensor's shape as it is."""
+    """Tell whether images of `size` leave every tensor's shape as it is."""
     from deepenough.weights.match import shapes
 
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -13,8 +13,7 @@ from torch import Tensor
 from deepenough.errors import DeepenoughError, first_line
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
-from deepenough.nets.zoo import NETWORKS
-from deepenough.weights.match import Holding, holding, match, own_holding, weighted
+from deepenough.weights.match import NameLayers, block_layers, match, own_layout, tensor_layers, zoo_layouts
 
 WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
 """Keys under which training scripts put a state dict; `model_ema` and the like are not guessed."""
@@ -78,21 +77,13 @@ def _matched(
     tensors: dict[str, Tensor], network: str | None, file: str, own: Network | None
 ) -> tuple[Network, dict[str, Tensor]]:
     if own is not None:
-        held, state = match(tensors, [own_holding(own)], None, file)
-        return held.network, state
-    kept = tensors
+        return match(tensors, [own_layout(own)], network, file)
     if any(name.startswith("inception3a.") for name in tensors):
-        kept = {name: tensor for name, tensor in tensors.items() if not DROPPED.match(name)}
-    held, state = match(kept, holdings(), network, file)
-    return held.network, state
+        tensors = {name: tensor for name, tensor in tensors.items() if not DROPPED.match(name)}
+    return match(tensors, zoo_layouts(TORCHVISION_NAMES), network, file)
 
 
-def holdings() -> list[Holding]:
-    """Every network of the zoo whose tensors torchvision's names tell."""
-    return [holding(net, place(net)) for name, place in PLACES.items() for net in (NETWORKS[name](),)]
-
-
-def numbered(network: Network) -> dict[str, str]:
+def name_numbered(network: Network) -> dict[str, str]:
     """`features.N` and `classifier.N`, every layer counted: AlexNet and VGG."""
     places, part, number = {}, "features", 0
     for visit in visits(network):
@@ -105,35 +96,31 @@ def numbered(network: Network) -> dict[str, str]:
     return places
 
 
-def squeezenet(network: Network) -> dict[str, str]:
+def _name_squeezenet(network: Network) -> dict[str, str]:
     """`features.N` counts the outermost layers; a fire has `squeeze`, `expand1x1`, `expand3x3`."""
     parts = {"squeeze": "squeeze", "expand.one.conv": "expand1x1", "expand.three.conv": "expand3x3"}
     number = {layer.name: place for place, layer in enumerate(network.stack)}
     places = {}
-    for visit in weighted(network):
+    for visit in tensor_layers(network):
         first, _, rest = visit.path.partition(".")
         places[visit.path] = f"features.{number[first]}" + (f".{parts[rest]}" if rest else "")
     return places | {"conv10": "classifier.1"}
 
 
-def resnet(network: Network) -> dict[str, str]:
+def name_resnet(network: Network) -> dict[str, str]:
     """`layerL.B.convN`, `bnN`, `downsample.0` and `.1`; blocks count from 0."""
     places = {"stem.conv": "conv1", "stem.norm": "bn1", "classifier": "fc"}
-    for visit in weighted(network):
-        if inside := re.fullmatch(r"level(\d)\.block(\d+)\.(main|shortcut)\.(conv|norm)(\d?)", visit.path):
-            level, block, branch, kind, number = inside.groups()
-            name = f"{'conv' if kind == 'conv' else 'bn'}{number}"
-            if branch == "shortcut":
-                name = f"downsample.{0 if kind == 'conv' else 1}"
-            places[visit.path] = f"layer{level}.{int(block) - 1}.{name}"
+    for path, level, block, kind, number in block_layers(network):
+        shortcut, main = ("downsample.0", "conv") if kind == "conv" else ("downsample.1", "bn")
+        places[path] = f"layer{level}.{block - 1}.{f'{main}{number}' if number else shortcut}"
     return places
 
 
-def googlenet(network: Network) -> dict[str, str]:
+def _name_googlenet(network: Network) -> dict[str, str]:
     """`convN.conv`, `inceptionXY.branchB.I.conv`."""
     branches = {"one": "branch1", "three": "branch2.{}", "five": "branch3.{}", "pool": "branch4.1"}
     places = {"dense": "fc"}
-    for visit in weighted(network):
+    for visit in tensor_layers(network):
         if stem := re.fullmatch(r"(conv|norm)(\d)", visit.path):
             places[visit.path] = f"conv{stem[2]}.{'conv' if stem[1] == 'conv' else 'bn'}"
         elif inside := re.fullmatch(r"(inception..)\.(\w+)\.(conv|norm)(\d?)", visit.path):
@@ -143,13 +130,13 @@ def googlenet(network: Network) -> dict[str, str]:
     return places
 
 
-PLACES: Mapping[str, Callable[[Network], dict[str, str]]] = {
-    "alexnet_torchvision": numbered,
-    **{f"vgg{depth}{norm}": numbered for depth in (11, 13, 16, 19) for norm in ("", "_bn")},
-    "googlenet_bn": googlenet,
-    **{f"resnet{depth}": resnet for depth in (18, 34, 50, 101, 152)},
-    **{f"resnet{depth}_torchvision": resnet for depth in (18, 34)},
-    **{f"resnet{depth}_v1_5": resnet for depth in (50, 101, 152)},
-    "squeezenet1_1": squeezenet,
+TORCHVISION_NAMES: Mapping[str, NameLayers] = {
+    "alexnet_torchvision": name_numbered,
+    **{f"vgg{depth}{norm}": name_numbered for depth in (11, 13, 16, 19) for norm in ("", "_bn")},
+    "googlenet_bn": _name_googlenet,
+    **{f"resnet{depth}": name_resnet for depth in (18, 34, 50, 101, 152)},
+    **{f"resnet{depth}_torchvision": name_resnet for depth in (18, 34)},
+    **{f"resnet{depth}_v1_5": name_resnet for depth in (50, 101, 152)},
+    "squeezenet1_1": _name_squeezenet,
 }
 """The layers' names in torchvision, by network of the zoo."""

@@ -1,4 +1,4 @@
-"""What was published about the eight: year, and error with the protocol that it was measured by.
+"""The published figures of the eight: year, and error with the protocol that it was measured by.
 
 Errors are in percent on ILSVRC-2012 validation unless the protocol says otherwise. A ten-crop error is one to two
 points lower than a single-crop one, so figures of different protocols are not compared; nor are those of other weights.
@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 
 @dataclass(frozen=True)
-class Figure:
+class PublishedFigure:
     """One published error. `top1` is None where the source gives none.
 
     The rest says what may be compared with it: `network` is the network of the zoo that it is of, `crops` 1 or 10, and
@@ -35,7 +35,7 @@ class Published:
     """A network's year and figures, its source's own first."""
 
     year: int
-    figures: tuple[Figure, ...]
+    figures: tuple[PublishedFigure, ...]
 
 
 PAPER_RESNET = "He et al. 2015"
@@ -57,12 +57,14 @@ OPTION_B = (
 )
 
 
-def _torchvision(top1: float, top5: float, name: str, network: str, protocol: str, source: str = TORCHVISION) -> Figure:
-    return Figure(top1, top5, protocol, source, network, 1, name)
+def _torchvision(
+    top1: float, top5: float, name: str, network: str, protocol: str, source: str = TORCHVISION
+) -> PublishedFigure:
+    return PublishedFigure(top1, top5, protocol, source, network, 1, name)
 
 
-def _caffe(top1: float, top5: float, network: str, crops: int, source: str, protocol: str = "") -> Figure:
-    return Figure(
+def _caffe(top1: float, top5: float, network: str, crops: int, source: str, protocol: str = "") -> PublishedFigure:
+    return PublishedFigure(
         top1, top5, protocol or ("ten-crop" if crops == 10 else "single-crop"), source, network, crops, "caffe"
     )
 
@@ -84,11 +86,11 @@ PUBLISHED: Mapping[str, Published] = MappingProxyType(
         "alexnet": Published(
             2012,
             (
-                Figure(
+                PublishedFigure(
                     37.5, 17.0, "ten-crop, ILSVRC-2010 test set", "Krizhevsky et al. 2012, abstract",
                     why_not=OTHER_IMAGES,
                 ),
-                Figure(40.7, 18.2, "one net, 2012 validation", "Krizhevsky et al. 2012", why_not=NOT_RELEASED),
+                PublishedFigure(40.7, 18.2, "one net, 2012 validation", "Krizhevsky et al. 2012", why_not=NOT_RELEASED),
                 _torchvision(
                     43.48, 20.93, "alexnet.tv_in1k", "alexnet_torchvision", "single-crop, another variant",
                     "torchvision's alexnet (61,100,840 parameters)",
@@ -98,7 +100,7 @@ PUBLISHED: Mapping[str, Published] = MappingProxyType(
         "vgg16": Published(
             2014,
             (
-                Figure(25.6, 8.1, "dense, one scale", "Simonyan & Zisserman 2014", why_not=DENSE),
+                PublishedFigure(25.6, 8.1, "dense, one scale", "Simonyan & Zisserman 2014", why_not=DENSE),
                 _caffe(28.5, 9.9, "vgg16", 1, MATCONVNET),
                 _torchvision(28.41, 9.62, "vgg16.tv_in1k", "vgg16", "single-crop"),
             ),
@@ -113,7 +115,9 @@ PUBLISHED: Mapping[str, Published] = MappingProxyType(
         "googlenet": Published(
             2014,
             (
-                Figure(None, 10.07, "single-crop", "Szegedy et al. 2014, which gives no top-1", why_not=NO_TOP1),
+                PublishedFigure(
+                    None, 10.07, "single-crop", "Szegedy et al. 2014, which gives no top-1", why_not=NO_TOP1
+                ),
                 _caffe(31.3, 11.1, "googlenet", 1, "BVLC"),
                 _torchvision(
                     30.22, 10.47, "googlenet.tv_in1k", "googlenet_bn", "single-crop, another variant",
@@ -124,7 +128,7 @@ PUBLISHED: Mapping[str, Published] = MappingProxyType(
         "resnet34": Published(
             2015,
             (
-                Figure(24.52, 7.46, "ten-crop, option B", PAPER_RESNET, why_not=OPTION_B),
+                PublishedFigure(24.52, 7.46, "ten-crop, option B", PAPER_RESNET, why_not=OPTION_B),
                 _torchvision(
                     26.69, 8.58, "resnet34.tv_in1k", "resnet34_torchvision", "single-crop, stem pool padded"
                 ),

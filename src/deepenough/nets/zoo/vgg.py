@@ -28,7 +28,7 @@ def vgg(counts: tuple[int, ...], *, norm: bool, name: str, source: str = "", var
     return Network(name, (3, 224, 224), (*levels, Flatten(), *dense), source, variant)
 
 
-def preset(depth: int, *, norm: bool = False) -> Callable[[], Network]:
+def published_vgg(depth: int, *, norm: bool = False) -> Callable[[], Network]:
     """The function that gives VGG-`depth`."""
 
     def network() -> Network:
