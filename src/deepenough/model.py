@@ -117,7 +117,7 @@ class Model:
         """
         pictures = (framed(image, self.preprocess) for image in images_of(images, self._grey, value_range))
         found: list[Prediction] = []
-        while batch := list(islice(pictures, BATCH)):
+        while batch := list(islice(pictures, _BATCH)):
             found += [self.rank(row, top) for row in self.probabilities(np.stack(batch))]
         return found
 
