@@ -66,41 +66,41 @@ def keras_source(export: Export) -> str:
     )
 
 
-class _Held(NamedTuple):
+class _Value(NamedTuple):
     """The variable that holds a value, and whether nothing in it is negative."""
 
     variable: str
     nonnegative: bool
 
 
-class _Body(Walk[_Held]):
+class _Body(Walk[_Value]):
     """The lines that compute the network, layer by layer."""
 
     def __init__(self, export: Export) -> None:
         self.at = {visit.path: visit for visit in export.walk}
         self.lines: list[str] = []
         self.reads: dict[str, str] = {}  # what a branch's variable is, before its first layer
-        self.through(export.network.stack, _Held("x", False))
+        self.through(export.network.stack, _Value("x", False))
 
-    def group(self, layer: Group, value: _Held, path: str) -> _Held:
+    def group(self, layer: Group, value: _Value, path: str) -> _Value:
         self.lines.append(f"# {path}")
         return super().group(layer, value, path)
 
-    def branch(self, label: str, value: _Held) -> _Held:
+    def branch(self, label: str, value: _Value) -> _Value:
         variable = _variable(value.variable, label)
         self.reads[variable] = self.reads.get(value.variable, value.variable)
-        return _Held(variable, value.nonnegative)
+        return _Value(variable, value.nonnegative)
 
-    def joined(self, layer: Branches, value: _Held, ends: Sequence[_Held], path: str) -> _Held:
+    def joined(self, layer: Branches, value: _Value, ends: Sequence[_Value], path: str) -> _Value:
         read = [self._read(end.variable) for end in ends]
         self.reads.pop(value.variable, None)
         joined = layer.keras if isinstance(layer, Elementwise) else "Concatenate"
         self._call(f"layers.{joined}(name={_layer_name(path)!r})", value.variable, f"[{', '.join(read)}]")
-        return _Held(value.variable, all(end.nonnegative for end in ends))
+        return _Value(value.variable, all(end.nonnegative for end in ends))
 
-    def single(self, layer: Layer, value: _Held, path: str) -> _Held:
+    def single(self, layer: Layer, value: _Value, path: str) -> _Value:
         self._single(self.at[path], value.variable, value.nonnegative)
-        return _Held(value.variable, layer.nonnegative or (layer.keeps_sign and value.nonnegative))
+        return _Value(value.variable, layer.nonnegative or (layer.keeps_sign and value.nonnegative))
 
     def _single(self, visit: Visit, value: str, nonnegative: bool) -> None:
         layer, name = visit.layer, _layer_name(visit.path)

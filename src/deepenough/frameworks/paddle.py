@@ -25,6 +25,7 @@ from deepenough.nets.layers import (
     GlobalMaxPool,
     Lrn,
     MaxPool,
+    window_count,
 )
 from deepenough.nets.shapes import Visit
 
@@ -74,15 +75,9 @@ def _expression(visit: Visit) -> str:
 def _padding(visit: Visit) -> int | list[int]:
     """Explicit padding (top, bottom, left, right): Paddle's own rounding up differs where there is padding too."""
     pool: Any = visit.layer
-    after = [overhang(visit, axis) for axis in (1, 2)]
-    if all(visit.output[axis] == _floor(visit, axis) for axis in (1, 2)):
+    if all(visit.output[axis] == window_count(visit.input[axis], *pool.window) for axis in (1, 2)):
         return int(pool.padding)
-    return [pool.padding, after[0], pool.padding, after[1]]
-
-
-def _floor(visit: Visit, axis: int) -> int:
-    pool: Any = visit.layer
-    return int((visit.input[axis] + 2 * pool.padding - pool.kernel) // pool.step + 1)
+    return [pool.padding, overhang(visit, 1), pool.padding, overhang(visit, 2)]
 
 
 def _state(export: Export) -> dict[str, Any]:

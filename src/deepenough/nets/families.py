@@ -94,13 +94,13 @@ class Family:
         """The network of this depth for images (C, H, W). `width` multiplies the channels, in multiples of 8."""
         if not 0 < width < 1000:
             raise DeepenoughError(f"--width {width}: it is a factor above 0 and below 1000; 1 is the usual width")
-        how, layers = input_plan(input), self.layers_of(depth, input)
+        plan, layers = input_plan(input), self.layers_of(depth, input)
         first = max(8, round(BASE_WIDTH * width / 8) * 8)
-        widths = tuple(first * 2**level for level in range(how.levels))
+        widths = tuple(first * 2**level for level in range(plan.levels))
         return Network(
             name=f"{self.name}-{depth}" + (f"-w{width:g}" if width != 1 else ""),
             input=input,
-            stack=self.stack(how, layers, widths, classes),
+            stack=self.stack(plan, layers, widths, classes),
             source=self.source,
             variant=f"family {self.name}: levels of {'-'.join(map(str, layers))} layers, {first} channels in the first",
         )
@@ -111,9 +111,9 @@ def _conv_bn_relu(out: int, kernel: int = 3, stride: int = 1) -> Stack:
     return Conv(out, kernel, stride, bias=False), BatchNorm(), Relu()
 
 
-def _stem(how: InputPlan, width: int) -> Layer:
-    pool = (MaxPool(2),) if how.pool else ()
-    return Group((*_conv_bn_relu(width, how.kernel, how.stride), *pool), name="stem")
+def _stem(plan: InputPlan, width: int) -> Layer:
+    pool = (MaxPool(2),) if plan.pool else ()
+    return Group((*_conv_bn_relu(width, plan.kernel, plan.stride), *pool), name="stem")
 
 
 def _head(classes: int) -> Stack:
@@ -127,7 +127,7 @@ def residual_block(width: int, number: int, layers: int = 2) -> Stack:
     return Sum((main, ()), name=f"block{number}"), Relu(name=f"relu{number}")
 
 
-def _residual(how: InputPlan, layers: tuple[int, ...], widths: tuple[int, ...], classes: int) -> Stack:
+def _residual(plan: InputPlan, layers: tuple[int, ...], widths: tuple[int, ...], classes: int) -> Stack:
     """A convolution opens each level (the stem the first), so that every block keeps its shape.
 
     Without blocks the openings are left: the family's shallowest network.
@@ -138,12 +138,12 @@ def _residual(how: InputPlan, layers: tuple[int, ...], widths: tuple[int, ...], 
         sizes = [2] * (count // 2) + [1] * (count % 2)
         body = [layer for block, size in enumerate(sizes, 1) for layer in residual_block(width, block, size)]
         levels.append(Group((*opening, *body), name=f"level{number}"))
-    return _stem(how, widths[0]), *levels, *_head(classes)
+    return _stem(plan, widths[0]), *levels, *_head(classes)
 
 
-def _plain(how: InputPlan, layers: tuple[int, ...], widths: tuple[int, ...], classes: int) -> Stack:
+def _plain(plan: InputPlan, layers: tuple[int, ...], widths: tuple[int, ...], classes: int) -> Stack:
     """3x3 convolutions with pools between the levels; the stem is the first level's first convolution."""
-    stack: list[Layer] = [_stem(how, widths[0])]
+    stack: list[Layer] = [_stem(plan, widths[0])]
     for number, (width, count) in enumerate(zip(widths, layers, strict=True), 1):
         opening = () if number == 1 else (MaxPool(2),)
         body = _conv_bn_relu(width) * (count - 1 if number == 1 else count)
@@ -166,14 +166,14 @@ def inception_module(width: int, number: int) -> Layer:
     return Concat(branches, ("one", "three", "five", "pool"), name=f"module{number}")
 
 
-def _inception(how: InputPlan, layers: tuple[int, ...], widths: tuple[int, ...], classes: int) -> Stack:
+def _inception(plan: InputPlan, layers: tuple[int, ...], widths: tuple[int, ...], classes: int) -> Stack:
     """Modules of three layers on their longest path; one or two layers that are left over are 3x3 convolutions."""
     levels = []
     for number, (width, count) in enumerate(zip(widths, layers, strict=True), 1):
         opening = () if number == 1 else (MaxPool(2),)
         modules = tuple(inception_module(2 * width, module) for module in range(1, count // 3 + 1))
         levels.append(Group((*opening, *modules, *(_conv_bn_relu(2 * width) * (count % 3))), name=f"level{number}"))
-    return _stem(how, widths[0]), *levels, *_head(classes)
+    return _stem(plan, widths[0]), *levels, *_head(classes)
 
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(

@@ -50,13 +50,8 @@ def receptive_field(network: Network) -> int:
     before the first `Flatten` or global pool, after which every value sees the whole map; so the figure does not
     depend on the size of the images. VGG-16: 212; ResNet-50 with the stride in the 1x1: 483 (Araujo et al. 2019).
     """
-    sizes = [1]
-    outputs = {visit.path: visit.output for visit in visits(network)}
-    for path, field in _walked(network, {}).items():
-        if len(outputs[path]) != 3:
-            break
-        sizes.append(field.size)
-    return sizes[-1]
+    fields = list(extents(network).values())
+    return fields[-1].size if fields else 1
 
 
 def extents(network: Network) -> dict[str, Field]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 
 from deepenough.nets.activation import Relu
 from deepenough.nets.combinators import Group, Sum
@@ -13,103 +15,91 @@ from deepenough.nets.network import Network
 RESNETS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 """Blocks in conv2_x to conv5_x; bottlenecks from 50 up."""
 
-# The authors' Caffe net pools 112 to 56 without padding, rounded up; torchvision pads by one and rounds down.
-AUTHORS_POOL = MaxPool(3, 2, 0, ceil=True)
-TORCHVISION_POOL = MaxPool(3, 2, 1)
-KERAS_EPS = 1.001e-5
 
-Block = Callable[[int, int, bool], Sum]
+@dataclass(frozen=True)
+class Publisher:
+    """The choices of one publisher, for `resnet`. `source` has the depth in place of `{}`."""
+
+    source: str
+    variant: str
+    bottleneck_variant: str  # what bottlenecks add to it
+    pool: MaxPool
+    strides_first: bool = True  # a bottleneck's first 1x1 strides, not its 3x3
+    eps: float = 1e-5
+
+
+# The authors' Caffe net pools 112 to 56 without padding, rounded up; torchvision pads by one and rounds down.
+AUTHORS_RESNETS = Publisher(
+    "He et al. 2015, arXiv 1512.03385, table 1; stem pool as in the authors' release",
+    "v1: stem pool without padding, rounded up",
+    "; stride in the first 1x1",
+    MaxPool(3, 2, 0, ceil=True),
+)
+TORCHVISION_RESNETS = Publisher(
+    "torchvision resnet{}, after He et al. 2015, arXiv 1512.03385, table 1",
+    "torchvision: stem pool padded",
+    ", stride in the 3x3 (v1.5)",
+    MaxPool(3, 2, 1),
+    strides_first=False,
+)
+# Keras' convolutions have biases; before a batch norm a bias only moves the mean, so there is none here.
+KERAS_RESNETS = Publisher(
+    "keras.applications ResNet{}, after He et al. 2015, arXiv 1512.03385, table 1",
+    "Keras: stem pool padded",
+    ", stride in the first 1x1, eps 1.001e-5",
+    MaxPool(3, 2, 1),
+    eps=1.001e-5,
+)
 
 
 def conv_bn(out: int, kernel: int, stride: int = 1, eps: float = 1e-5) -> Stack:
-    """A convolution without bias, and batch norm."""
+    """Return a convolution without bias, and batch norm."""
     return Conv(out, kernel, stride, bias=False), BatchNorm(eps)
 
 
-def basic(width: int, stride: int, project: bool) -> Sum:
-    """Two 3x3 convolutions around a shortcut (fig. 5 left)."""
-    main = (*conv_bn(width, 3, stride), Relu(), *conv_bn(width, 3))
-    return Sum((main, conv_bn(width, 1, stride) if project else ()))
+def basic(width: int, stride: int, publisher: Publisher) -> Stack:
+    """Return the two 3x3 convolutions of a block (fig. 5 left)."""
+    return (*conv_bn(width, 3, stride, publisher.eps), Relu(), *conv_bn(width, 3, 1, publisher.eps))
 
 
-def bottleneck(width: int, stride: int, project: bool) -> Sum:
-    """Three convolutions around a shortcut (fig. 5 right). The first 1x1 strides, as in the authors' release."""
-    main = (*conv_bn(width, 1, stride), Relu(), *conv_bn(width, 3), Relu(), *conv_bn(4 * width, 1))
-    return Sum((main, conv_bn(4 * width, 1, stride) if project else ()))
+def bottleneck(width: int, stride: int, publisher: Publisher) -> Stack:
+    """Return the three convolutions of a block (fig. 5 right)."""
+    first, second = (stride, 1) if publisher.strides_first else (1, stride)
+    eps = publisher.eps
+    narrow = (*conv_bn(width, 1, first, eps), Relu(), *conv_bn(width, 3, second, eps), Relu())
+    return (*narrow, *conv_bn(4 * width, 1, 1, eps))
 
 
-def bottleneck_v1_5(width: int, stride: int, project: bool) -> Sum:
-    """The bottleneck with its stride in the 3x3, as in torchvision."""
-    main = (*conv_bn(width, 1), Relu(), *conv_bn(width, 3, stride), Relu(), *conv_bn(4 * width, 1))
-    return Sum((main, conv_bn(4 * width, 1, stride) if project else ()))
-
-
-def bottleneck_keras(width: int, stride: int, project: bool) -> Sum:
-    """The bottleneck with its stride in the first 1x1, and Keras' eps."""
-
-    def unit(out: int, kernel: int, stride: int = 1) -> Stack:
-        return conv_bn(out, kernel, stride, KERAS_EPS)
-
-    main = (*unit(width, 1, stride), Relu(), *unit(width, 3), Relu(), *unit(4 * width, 1))
-    return Sum((main, unit(4 * width, 1, stride) if project else ()))
-
-
-def level(number: int, count: int, block: Block) -> Group:
-    """conv2_x to conv5_x. Option B: a projection where the number of channels changes."""
-    width, stride = 64 * 2 ** (number - 1), 1 if number == 1 else 2
+def level(number: int, count: int, publisher: Publisher, *, deep: bool) -> Group:
+    """Return conv2_x to conv5_x. Option B: a projection where the number of channels changes."""
+    width, block = 64 * 2 ** (number - 1), bottleneck if deep else basic
     layers: list[Layer] = []
     for place in range(1, count + 1):
-        project = place == 1 and (number > 1 or block is not basic)
-        labels = ("main", "shortcut")
-        made = block(width, stride if place == 1 else 1, project)
-        layers += [Sum(made.branches, labels, name=f"block{place}"), Relu(name=f"relu{place}")]
+        stride = 2 if place == 1 and number > 1 else 1
+        project = place == 1 and (number > 1 or deep)
+        shortcut = conv_bn(4 * width if deep else width, 1, stride, publisher.eps) if project else ()
+        layers += [Sum((block(width, stride, publisher), shortcut), name=f"block{place}"), Relu(name=f"relu{place}")]
     return Group(tuple(layers), name=f"level{number}")
 
 
-def resnet(blocks: tuple[int, ...], block: Block, pool: MaxPool, name: str, source: str, variant: str) -> Network:
-    """A 7x7 stem, levels of blocks, and one dense layer."""
-    eps = KERAS_EPS if block is bottleneck_keras else 1e-5
-    stem = Group((*conv_bn(64, 7, 2, eps), Relu(), pool), name="stem")
-    levels = tuple(level(number, count, block) for number, count in enumerate(blocks, 1))
+def resnet(depth: int, name: str, publisher: Publisher) -> Network:
+    """Return a 7x7 stem, levels of blocks, and one dense layer."""
+    deep = depth >= 50
+    stem = Group((*conv_bn(64, 7, 2, publisher.eps), Relu(), publisher.pool), name="stem")
+    levels = (level(number, count, publisher, deep=deep) for number, count in enumerate(RESNETS[depth], 1))
     stack = (stem, *levels, GlobalAvgPool(name="pool"), Dense(1000, name="classifier"))
-    return Network(name, (3, 224, 224), stack, source, variant)
+    variant = publisher.variant + (publisher.bottleneck_variant if deep else "")
+    return Network(name, (3, 224, 224), stack, publisher.source.format(depth), variant)
 
 
-def paper(depth: int) -> Callable[[], Network]:
-    """The function that gives the authors' ResNet-`depth` (v1)."""
+_PUBLISHED = {
+    **{f"resnet{depth}": (depth, AUTHORS_RESNETS) for depth in RESNETS},
+    **{f"resnet{depth}_torchvision": (depth, TORCHVISION_RESNETS) for depth in (18, 34)},
+    **{f"resnet{depth}_v1_5": (depth, TORCHVISION_RESNETS) for depth in (50, 101, 152)},
+    **{f"resnet{depth}_keras": (depth, KERAS_RESNETS) for depth in (50, 101, 152)},
+}
 
-    def network() -> Network:
-        block = bottleneck if depth >= 50 else basic
-        variant = "v1: stem pool without padding, rounded up" + ("; stride in the first 1x1" if depth >= 50 else "")
-        source = "He et al. 2015, arXiv 1512.03385, table 1; stem pool as in the authors' release"
-        return resnet(RESNETS[depth], block, AUTHORS_POOL, f"resnet{depth}", source, variant)
-
-    return network
-
-
-def torchvision(depth: int) -> Callable[[], Network]:
-    """The function that gives torchvision's ResNet-`depth`."""
-
-    def network() -> Network:
-        block = bottleneck_v1_5 if depth >= 50 else basic
-        name = f"resnet{depth}_" + ("v1_5" if depth >= 50 else "torchvision")
-        variant = "torchvision: stem pool padded" + (", stride in the 3x3 (v1.5)" if depth >= 50 else "")
-        source = f"torchvision resnet{depth}, after He et al. 2015, arXiv 1512.03385, table 1"
-        return resnet(RESNETS[depth], block, TORCHVISION_POOL, name, source, variant)
-
-    return network
-
-
-def keras(depth: int) -> Callable[[], Network]:
-    """The function that gives Keras' ResNet-`depth`: 50, 101 or 152.
-
-    Keras' convolutions have biases; before a batch norm a bias only moves the mean, so there is none here.
-    """
-
-    def network() -> Network:
-        name = f"resnet{depth}_keras"
-        variant = "Keras: stem pool padded, stride in the first 1x1, eps 1.001e-5"
-        source = f"keras.applications ResNet{depth}, after He et al. 2015, arXiv 1512.03385, table 1"
-        return resnet(RESNETS[depth], bottleneck_keras, TORCHVISION_POOL, name, source, variant)
-
-    return network
+RESNET_NETWORKS: Mapping[str, Callable[[], Network]] = {
+    name: partial(resnet, depth, name, publisher) for name, (depth, publisher) in _PUBLISHED.items()
+}
+"""The functions that give the networks, by name."""

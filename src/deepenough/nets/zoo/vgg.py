@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from deepenough.nets.activation import Relu
 from deepenough.nets.combinators import Group
@@ -28,14 +29,17 @@ def vgg(counts: tuple[int, ...], *, norm: bool, name: str, source: str = "", var
     return Network(name, (3, 224, 224), (*levels, Flatten(), *dense), source, variant)
 
 
-def published_vgg(depth: int, *, norm: bool = False) -> Callable[[], Network]:
-    """The function that gives VGG-`depth`."""
+def published_vgg(depth: int, *, norm: bool = False) -> Network:
+    """Return VGG-`depth`."""
+    source = f"Simonyan & Zisserman 2014, arXiv 1409.1556, table 1 {COLUMNS[depth]}"
+    name, variant = f"vgg{depth}", "as published, without batch norm"
+    if norm:
+        name, variant = f"{name}_bn", f"torchvision {name}_bn: batch norm after each convolution, biases kept"
+    return vgg(VGGS[depth], norm=norm, name=name, source=source, variant=variant)
 
-    def network() -> Network:
-        source = f"Simonyan & Zisserman 2014, arXiv 1409.1556, table 1 {COLUMNS[depth]}"
-        name, variant = f"vgg{depth}", "as published, without batch norm"
-        if norm:
-            name, variant = f"{name}_bn", f"torchvision {name}_bn: batch norm after each convolution, biases kept"
-        return vgg(VGGS[depth], norm=norm, name=name, source=source, variant=variant)
 
-    return network
+VGG_NETWORKS: Mapping[str, Callable[[], Network]] = {
+    **{f"vgg{depth}": partial(published_vgg, depth) for depth in VGGS},
+    **{f"vgg{depth}_bn": partial(published_vgg, depth, norm=True) for depth in VGGS},
+}
+"""The functions that give the networks, by name."""
