@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -45,8 +46,9 @@ class Preprocessing:
             raise unknown("interpolation", self.interpolation, RESAMPLING)
         if self.order not in ORDERS:
             raise unknown("channel order", self.order, ORDERS)
-        if len(self.mean) != len(self.std) or not all(s > 0 for s in self.std):
-            raise DeepenoughError(f"mean {self.mean}, std {self.std}: give as many of each, every std above 0")
+        numbers = all(isinstance(value, Real) for value in (*self.mean, *self.std))
+        if not numbers or len(self.mean) != len(self.std) or not all(s > 0 for s in self.std):
+            raise DeepenoughError(f"mean {self.mean}, std {self.std}: give as many numbers of each, every std above 0")
         if self.shorter is not None and self.shorter < min(self.size):
             raise DeepenoughError(f"shorter side {self.shorter}: it has to be at least that of the crop, {self.size}")
 

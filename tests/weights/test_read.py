@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from deepenough.errors import DeepenoughError
+from deepenough.nets import Conv, Dense, GlobalAvgPool, Network, dumps
 from deepenough.nets.build import build
 from deepenough.nets.zoo import NETWORKS, network
 from deepenough.weights import PRESETS
@@ -215,6 +216,9 @@ def test_preprocessing_by_precedence(saved: Any, squeezenet: Any) -> None:
         ("[1]", "expected an object"),
         ("{}", "size is None"),
         ('{"size": 3}', "size is 3; expected"),
+        ('{"size": [32, 32], "mean": ["a"], "std": [1]}', "mean .*: give as many numbers of each"),
+        ('{"size": [32, 32], "mean": 3}', "preprocessing .*"),
+        ("[" * 100_000, "is not JSON"),
     ],
 )
 def test_a_preprocess_file_that_says_nothing(saved: Any, squeezenet: Any, text: str, match: str) -> None:
@@ -222,6 +226,26 @@ def test_a_preprocess_file_that_says_nothing(saved: Any, squeezenet: Any, text: 
     path.with_name("preprocess.json").write_text(text)
     with pytest.raises(DeepenoughError, match=match):
         read_weights(path)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "match"),
+    [
+        ("preprocess.json", b"{", "preprocess.json is not JSON"),
+        ("preprocess.json", b"\xff", "preprocess.json is not JSON"),
+        ("preprocess.json", b"[1]", "expected an object"),
+        ("network.json", b"\xff", "the network is not JSON"),
+    ],
+)
+def test_damaged_files_beside_our_own_weights(tmp_path: Path, file: str, content: bytes, match: str) -> None:
+    network = Network("small", (3, 8, 8), (Conv(4), GlobalAvgPool(), Dense(2)))
+    save_file(build(network).state_dict(), tmp_path / "w.safetensors")
+    (tmp_path / "network.json").write_text(dumps(network))
+    (tmp_path / "preprocess.json").write_text('{"classes": 3}')
+    assert read_weights(tmp_path / "w.safetensors", preprocess="torchvision").classes is None
+    (tmp_path / file).write_bytes(content)
+    with pytest.raises(DeepenoughError, match=match):
+        read_weights(tmp_path / "w.safetensors", preprocess="torchvision")
 
 
 def test_images_that_dense_layers_do_not_take(saved: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import zipfile
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepenough.errors import DeepenoughError, nearest, unknown
 from deepenough.files import sha256
@@ -63,16 +63,28 @@ def read_weights(path: str | Path, *, network: str | None = None, preprocess: st
 
 
 def _own(path: Path) -> Network | None:
-    """The network that is described beside a file of weights."""
+    """Read the network that is described beside a file of weights."""
     beside = path.with_name(NETWORK_FILE)
-    return loads(beside.read_text(encoding="utf-8")) if beside.is_file() else None
+    return loads(beside.read_text(encoding="utf-8", errors="replace")) if beside.is_file() else None
+
+
+def _preprocess_file(path: Path) -> dict[str, Any]:
+    """Read the `preprocess.json` beside a file of weights; empty where there is none."""
+    beside = path.with_name(INPUT_FILE)
+    if not beside.is_file():
+        return {}
+    try:
+        content = json.loads(beside.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DeepenoughError(f"{beside} is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise DeepenoughError(f"{beside} holds a {type(content).__name__}; expected an object with size, mean, ...")
+    return content
 
 
 def _classes(path: Path, net: Network) -> tuple[str, ...] | None:
-    beside = path.with_name(INPUT_FILE)
-    content = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
-    names = tuple(str(name) for name in content.get("classes", ()))
-    return names if len(names) == net.classes else None
+    names = _preprocess_file(path).get("classes")
+    return tuple(map(str, names)) if isinstance(names, list) and len(names) == net.classes else None
 
 
 def _check_exists(path: Path) -> None:
@@ -148,12 +160,7 @@ def _input(path: Path, preprocess: str | None, source: str, net: Network) -> Pre
         return _preset(preprocess, net)
     beside = path.with_name(INPUT_FILE)
     if beside.is_file():
-        try:
-            content = json.loads(beside.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise DeepenoughError(f"{beside} is not JSON: {error}") from None
-        if not isinstance(content, dict):
-            raise DeepenoughError(f"{beside} holds a {type(content).__name__}; expected an object with size, mean, ...")
+        content = _preprocess_file(path)
         size = content.get("size")
         if not (isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size)):
             raise DeepenoughError(f"{beside}: size is {size!r:.80}; expected [height, width] in pixels")
