@@ -39,11 +39,11 @@ from deepenough.weights.names import NAMED
 
 PROOF = "parity.json"
 PARITY_IMAGES = 28
-"""How many images float32 parity is checked on: four batches of seven."""
+"""The number of images that float32 parity is checked on: four batches of seven."""
 MEASURED = 1_000
-"""At most so many images show what half precision or int8 costs."""
+"""The most images that show what half precision or int8 costs."""
 CALIBRATION = 128
-"""How many images fix the ranges of int8."""
+"""The number of images that fix the ranges of int8."""
 LOSS = 0.05
 """A lower precision fails where it is shown to lose more accuracy than this."""
 

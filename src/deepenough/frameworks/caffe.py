@@ -72,12 +72,7 @@ class _Net(Walk[_Top]):
                 type=kind.encode(),
                 bottom=[bottom.encode() for bottom in bottoms],
                 top=[top.encode() for top in tops],
-                blobs=[
-                    message("BlobProto")(
-                        data=[blob.astype("<f4").tobytes()], shape={"dim": blob.shape}
-                    ).SerializeToString()
-                    for blob in blobs
-                ],
+                blobs=[_blob(blob) for blob in blobs],
                 **parameters,
             )
         )
@@ -165,6 +160,11 @@ class _Net(Walk[_Top]):
                 top = self.layer("Slice", kept, [top], [kept, rest], slice_param=cut)
                 self.layer("Silence", f"{rest}.silence", [rest], [])
         return top
+
+
+def _blob(array: Array) -> bytes:
+    numbers = array.astype("<f4").tobytes()
+    return message("BlobProto")(data=[numbers], shape={"dim": array.shape}).SerializeToString()  # type: ignore[no-any-return]
 
 
 def rounded_up(size: int, kernel: int, stride: int, padding: int) -> int:

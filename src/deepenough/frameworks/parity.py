@@ -20,7 +20,7 @@ from deepenough.frameworks.target import Runtime, absent
 
 BATCHES = (1, 7)
 SINGLES = 7
-"""How many images are run one by one."""
+"""The number of images that are run one by one."""
 
 RUNNER = r"""
 import importlib.util, json, sys

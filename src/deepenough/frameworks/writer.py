@@ -24,7 +24,7 @@ from deepenough.nets.serialization import dumps, loads
 from deepenough.preprocessing import Preprocessing
 
 MISTAKE = "deepenough: "
-"""What a line of stderr starts with that holds an error of ours."""
+"""The start of a line of stderr that holds an error of ours."""
 
 
 class WriteFailedError(DeepenoughError):

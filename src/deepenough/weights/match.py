@@ -21,7 +21,7 @@ from deepenough.nets.shapes import Visit, visits
 from deepenough.nets.zoo import NETWORKS
 
 SHOWN = 10
-"""How many tensors an error lists."""
+"""The most tensors that an error lists."""
 
 NORM_KEYS = ("weight", "bias", "running_mean", "running_var")
 
