@@ -13,7 +13,7 @@ from deepenough.cli.options import OneOf, from_schema, given, json_option, netwo
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from deepenough.exporting.export import PrecisionCost, Exported
+    from deepenough.exporting.export import Exported, PrecisionCost
 
 
 def targets() -> tuple[str, ...]:
