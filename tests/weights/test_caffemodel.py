@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deepenough.errors import DeepenoughError
-from deepenough.weights.caffe_messages import MESSAGES, message
+from deepenough.weights.caffe_messages import CAFFE_MESSAGES, message
 from deepenough.weights.caffemodel import layers
 
 VALUES = np.arange(6, dtype=np.float32)
@@ -127,7 +127,7 @@ def test_a_file_beyond_the_format_is_not_read(tmp_path: Path) -> None:
 
 
 def test_numbers_of_fields_are_given_once() -> None:
-    for name, fields in MESSAGES.items():
+    for name, fields in CAFFE_MESSAGES.items():
         described = message(name).DESCRIPTOR.fields_by_name
         assert {title: number for title, (number, *_) in fields.items()} == {k: f.number for k, f in described.items()}
         assert len({number for number, *_ in fields.values()}) == len(fields)

@@ -16,7 +16,7 @@ from typing import Any
 Fields = Mapping[str, tuple[Any, ...]]
 """The fields of a message by name: number and type, where it matters here also the default. Others are skipped."""
 
-MESSAGES: Mapping[str, Fields] = {
+CAFFE_MESSAGES: Mapping[str, Fields] = {
     "BlobShape": {"dim": (1, "repeated int64 packed")},
     "BlobProto": {
         "num": (1, "int32", "1"), "channels": (2, "int32", "1"),
@@ -81,7 +81,7 @@ def _pool() -> Any:
     from google.protobuf import descriptor_pb2, descriptor_pool
 
     file = descriptor_pb2.FileDescriptorProto(name="caffe.proto", package="caffe", syntax="proto2")
-    for title, fields in MESSAGES.items():
+    for title, fields in CAFFE_MESSAGES.items():
         made = file.message_type.add(name=title)
         for field, (number, kind, *default) in fields.items():
             _add_field(made, field, number, kind.split(), *default)
@@ -100,7 +100,7 @@ def _add_field(made: Any, name: str, number: int, words: list[str], default: str
         for value, word in enumerate(rest):
             words_of.value.add(name=word, number=value)
         field.type, field.type_name = field.TYPE_ENUM, f".caffe.{made.name}.{words_of.name}"
-    elif kind in MESSAGES:
+    elif kind in CAFFE_MESSAGES:
         field.type, field.type_name = field.TYPE_MESSAGE, f".caffe.{kind}"
     else:
         field.type = getattr(field, f"TYPE_{kind.upper()}")
