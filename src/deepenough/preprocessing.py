@@ -18,8 +18,8 @@ ORDERS = ("RGB", "BGR")
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # RGB, 0..1; torchvision's and timm's
 
-_VERSION = 2
-_READ = (None, 1, 2)  # 1 knew neither `shorter` nor `interpolation` nor `order`; what people write has no version
+_VERSION, _WITH_LEVELS = 2, 3  # a deepenough that knows of no levels must not read what has them
+_READ = (None, 1, 2, 3)  # 1 knew neither `shorter` nor `interpolation` nor `order`; what people write has no version
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,9 @@ class Preprocessing:
     Normalisation, `(pixels / 255 - mean) / std`, happens on the device that computes. `mean` and `std` are per channel,
     1 (grey) or 3 in the order `order`, of pixels in 0..1: those of the training images, or of what pretrained weights
     were made with.
+
+    `levels`: of images of more than 8 bits, the values that become 0 and 255; None stands for 0 and 65535, and for
+    images that are still to be looked at.
     """
 
     size: tuple[int, int]
@@ -40,6 +43,7 @@ class Preprocessing:
     order: str = "RGB"
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
+    levels: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.interpolation not in RESAMPLING:
@@ -49,6 +53,8 @@ class Preprocessing:
         numbers = all(isinstance(value, Real) for value in (*self.mean, *self.std))
         if not numbers or len(self.mean) != len(self.std) or not all(s > 0 for s in self.std):
             raise DeepenoughError(f"mean {self.mean}, std {self.std}: give as many numbers of each, every std above 0")
+        if self.levels is not None and not 0 <= self.levels[0] < self.levels[1] <= 65535:
+            raise DeepenoughError(f"levels {self.levels}: give two values in 0..65535, the smaller one first")
         if self.shorter is not None and self.shorter < min(self.size):
             raise DeepenoughError(f"shorter side {self.shorter}: it has to be at least that of the crop, {self.size}")
 
@@ -133,8 +139,9 @@ class Preprocessing:
 
     def to_json(self) -> dict[str, Any]:
         """Return what `preprocess.json` holds beside the class names."""
-        names = ("size", "channels", "mean", "std", "shorter", "interpolation", "order")
-        return {"version": _VERSION, **{name: getattr(self, name) for name in names}}
+        names = ("size", "channels", "mean", "std", "shorter", "interpolation", "order", "levels")
+        version = _VERSION if self.levels is None else _WITH_LEVELS
+        return {"version": version, **{name: getattr(self, name) for name in names}}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Preprocessing:
@@ -142,7 +149,7 @@ class Preprocessing:
         if content.get("version") not in _READ:
             raise DeepenoughError(
                 f"preprocessing of version {content.get('version')!r}: this deepenough reads versions "
-                f"{' and '.join(map(str, filter(None, _READ)))}; use the deepenough that wrote the model"
+                f"{', '.join(map(str, filter(None, _READ)))}; use the deepenough that wrote the model"
             )
         names = {entry.name for entry in fields(cls)}
         known: dict[str, Any] = {

@@ -88,8 +88,8 @@ def test_preprocessing_survives_being_written_and_the_older_form_is_read() -> No
     assert Preprocessing.from_json(json.loads(json.dumps(given.to_json()))) == given
     older = {"version": 1, "size": [8, 9], "channels": 1, "resize": "cover, ...", "mean": [0.5], "std": [0.2]}
     assert Preprocessing.from_json(older) == Preprocessing((8, 9), mean=(0.5,), std=(0.2,))
-    with pytest.raises(DeepenoughError, match="reads versions 1 and 2"):
-        Preprocessing.from_json({**older, "version": 3})
+    with pytest.raises(DeepenoughError, match="reads versions 1, 2, 3"):
+        Preprocessing.from_json({**older, "version": 4})
 
 
 def test_a_file_beside_weights_needs_no_version_and_no_more_than_a_size() -> None:

@@ -149,8 +149,8 @@ def test_the_second_run_decodes_nothing_and_a_change_is_seen(
     two_classes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: Any
 ) -> None:
     calls = []
-    decode = fill.upright
-    monkeypatch.setattr(fill, "upright", lambda *given: calls.append(1) or decode(*given))
+    decode = fill.decode_image
+    monkeypatch.setattr(fill, "decode_image", lambda *given: calls.append(1) or decode(*given))
     first = ready(two_classes, tmp_path / "cache")
     assert len(calls) == 24
     calls.clear()

@@ -5,12 +5,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import warnings
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +17,12 @@ import numpy.typing as npt
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepenough.data.decode import SMALLEST_SIDE, header, upright
+from deepenough.data.decode import SMALLEST_SIDE, Decoded, decode_image, header
 from deepenough.data.duplicates import SMALLEST_COMPARED, THUMB, perceptual_hash, thumbnail
-from deepenough.data.finding import ImageError
+from deepenough.data.finding import Finding, ImageError
+from deepenough.data.sixteen_bits import FULL_RANGE, Levels, common_levels
 from deepenough.data.sources.base import Raw, Source
+from deepenough.data.split import TEST
 from deepenough.errors import DeepenoughError
 from deepenough.machine import cores
 from deepenough.preprocessing import Preprocessing
@@ -50,18 +50,40 @@ PHOTO_SIDE = 64
 """The side (pixels) that other pictures are brought to, unless another is asked for."""
 
 _CHUNK = 32
+_NO_PICTURE = Image.new("L", (1, 1))
 _VALUES = np.arange(256)
 
 
 @dataclass
 class Filled:
-    """What was seen: `table` (n,) of ROW, `pixels` uint8 (n, H, W, C) or None where they are not kept, `thumbs` uint8
-    (n, 32, 32, 3), all in files; `problems` by row. Rows with a problem hold zeros and are not usable."""
+    """Everything seen of the images: `table` (n,) of ROW, `pixels` uint8 (n, H, W, C) or None where they are not kept,
+    `thumbs` uint8 (n, 32, 32, 3), all in files; `problems` by row. Rows with a problem hold zeros and are not usable.
+
+    `levels`: the values that became 0 and 255 in the images of 16 bits, whose smallest and largest values are
+    `extremes`, by row; None where there is none. `remarks` of decoders by row.
+    """
 
     table: NDArray[Any]
     pixels: NDArray[np.uint8] | None
     thumbs: NDArray[np.uint8]
-    problems: dict[int, ImageError]
+    problems: dict[int, ImageError] = field(default_factory=dict)
+    extremes: dict[int, Levels] = field(default_factory=dict)
+    remarks: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    levels: Levels | None = None
+
+    def findings(self, source: Source) -> list[Finding]:
+        """Findings about images that are used."""
+        found = [
+            Finding("imperfect", source.names[row], "; ".join(remarks), "kept")
+            for row, remarks in sorted(self.remarks.items())
+        ]
+        if self.levels is not None:
+            smallest, largest = zip(*self.extremes.values(), strict=True)
+            count = "1 image has" if len(self.extremes) == 1 else f"{len(self.extremes):,} images have"
+            detail = f"{count} values of 16 bits, from {min(smallest):,} to {max(largest):,}"
+            action = f"{self.levels[0]:,} to {self.levels[1]:,} became 0 to 255"
+            found.append(Finding("more-than-8-bits", source.names[min(self.extremes)], detail, action))
+        return found
 
 
 def threads() -> int:
@@ -83,7 +105,7 @@ def survey(source: Source, progress: Progress | None = None) -> tuple[tuple[int,
             return None
         return found if min(found[:2]) >= SMALLEST_SIDE else None
 
-    for done, _, results in _in_order(source, look):
+    for done, _, results in _in_order(source, look, range(len(source))):
         for result in results:
             if result is not None:
                 readable += 1
@@ -126,16 +148,39 @@ def new_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> NDArr
 def fill(
     source: Source, framing: Preprocessing, channels: int, folder: Path, progress: Progress | None, keep: bool = True
 ) -> Filled:
-    """Decode all images of `source` into files in `folder`; with `keep` their pixels too."""
+    """Decode all images of `source` into files in `folder`; with `keep` their pixels too.
+
+    Where `framing` has no levels, those of the images of 16 bits are found, test images aside, and these images are
+    decoded once more if need be.
+    """
     count = len(source)
     filled = Filled(
         new_array(folder / "table.npy", ROW, (count,)),
         new_array(folder / "decoded.npy", np.uint8, (count, *framing.size, channels)) if keep else None,
         new_array(folder / "thumbs.npy", np.uint8, (count, THUMB, THUMB, 3)),
-        {},
     )
+    _look_at(source, framing, channels, filled, range(count), progress)
+    if filled.extremes:
+        known = [extremes for row, extremes in filled.extremes.items() if source.splits[row] != TEST]
+        filled.levels = framing.levels or common_levels(known) or FULL_RANGE
+        if filled.levels != (framing.levels or FULL_RANGE):
+            _look_at(
+                source, replace(framing, levels=filled.levels), channels, filled, sorted(filled.extremes), progress
+            )
+    return filled
 
-    def examine(raw: Raw | Exception, row: int) -> ImageError | None:
+
+def _look_at(
+    source: Source,
+    framing: Preprocessing,
+    channels: int,
+    filled: Filled,
+    rows: Sequence[int],
+    progress: Progress | None,
+) -> None:
+    """Decode the images of these rows, in ascending order, and write down what is seen."""
+
+    def examine(raw: Raw | Exception, row: int) -> Decoded | ImageError:
         try:
             if isinstance(raw, ImageError):
                 raise raw
@@ -143,25 +188,30 @@ def fill(
                 raise ImageError("missing", "there is no such file")
             if isinstance(raw, Exception):
                 raise ImageError("damaged", f"it cannot be read ({getattr(raw, 'strerror', None) or raw})")
-            _examine(raw, row, filled, framing, channels)
+            return _examine(raw, row, filled, framing, channels)
         except ImageError as problem:
             filled.table["usable"][row] = False
             return problem
-        return None
 
-    for done, rows, results in _in_order(source, examine):
-        for row, problem in zip(rows, results, strict=True):
-            if problem is not None:
-                filled.problems[row] = problem
+    for done, part, results in _in_order(source, examine, rows):
+        for row, seen in zip(part, results, strict=True):
+            if isinstance(seen, ImageError):
+                filled.problems[row] = seen
+                continue
+            if seen.extremes is not None:
+                filled.extremes[row] = seen.extremes
+            if seen.remarks:
+                filled.remarks[row] = seen.remarks
         if progress is not None:
-            progress(done, count, "reading images")
-    return filled
+            progress(done, len(rows), "reading images")
 
 
-def _examine(raw: Raw, row: int, filled: Filled, framing: Preprocessing, channels: int) -> None:
+def _examine(raw: Raw, row: int, filled: Filled, framing: Preprocessing, channels: int) -> Decoded:
+    """Decode one image and write what is seen to its row; what was seen, without the picture."""
     entry: Any = filled.table[row]
     entry["content"] = np.frombuffer(hashlib.sha256(raw).digest() if isinstance(raw, bytes) else _digest(raw), "<u8")
-    picture = upright(raw, framing.reading_side)
+    decoded = decode_image(raw, framing.reading_side, framing.levels)
+    picture = decoded.picture
     entry["height"], entry["width"] = picture.height, picture.width
     pixels = framing.frame(picture, channels)
     if filled.pixels is not None:
@@ -176,6 +226,7 @@ def _examine(raw: Raw, row: int, filled: Filled, framing: Preprocessing, channel
     if not entry["hash"]:  # small or flat: all pixels decide; hashing those of photos would take a tenth of the time
         entry["picture"] = np.frombuffer(_digest(np.asarray(picture))[:16], "<u8")
     entry["usable"] = True
+    return decoded._replace(picture=_NO_PICTURE)
 
 
 def _digest(pixels: NDArray[np.uint8]) -> bytes:
@@ -185,8 +236,10 @@ def _digest(pixels: NDArray[np.uint8]) -> bytes:
     return seen.digest()
 
 
-def _in_order(source: Source, work: Callable[[Raw | Exception, int], Any]) -> Iterator[tuple[int, range, list[Any]]]:
-    """Apply `work` to (image, row) on threads; yields (rows done, rows, results), a bounded number being under way."""
+def _in_order(
+    source: Source, work: Callable[[Raw | Exception, int], Any], rows: Sequence[int]
+) -> Iterator[tuple[int, Sequence[int], list[Any]]]:
+    """Apply `work` to (image, row) on threads; yields (number done, rows, results), a bounded number at once."""
 
     def read(row: int) -> Raw | Exception:
         try:
@@ -194,30 +247,24 @@ def _in_order(source: Source, work: Callable[[Raw | Exception, int], Any]) -> It
         except (OSError, ImageError) as error:
             return error
 
-    def run(rows: range, raws: list[Raw | Exception] | None) -> list[Any]:
-        return [work(read(row) if raws is None else raws[row - rows.start], row) for row in rows]
+    def run(part: Sequence[int], raws: list[Raw | Exception] | None) -> list[Any]:
+        return [work(read(row) if raws is None else raws[place], row) for place, row in enumerate(part)]
 
-    workers = threads()
-    waiting: deque[tuple[range, Future[list[Any]]]] = deque()
-    with _bombs_are_quiet(), ThreadPoolExecutor(workers) as pool:
+    workers, done = threads(), 0
+    waiting: deque[tuple[Sequence[int], Future[list[Any]]]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
         try:
-            for start in range(0, len(source), _CHUNK):
-                rows = range(start, min(start + _CHUNK, len(source)))
-                raws = [read(row) for row in rows] if source.sequential else None
-                waiting.append((rows, pool.submit(run, rows, raws)))
+            for start in range(0, len(rows), _CHUNK):
+                part = rows[start : start + _CHUNK]
+                raws = [read(row) for row in part] if source.sequential else None
+                waiting.append((part, pool.submit(run, part, raws)))
                 if len(waiting) > 2 * workers:
-                    rows, future = waiting.popleft()
-                    yield rows.stop, rows, future.result()
+                    part, future = waiting.popleft()
+                    done += len(part)
+                    yield done, part, future.result()
             while waiting:
-                rows, future = waiting.popleft()
-                yield rows.stop, rows, future.result()
+                part, future = waiting.popleft()
+                done += len(part)
+                yield done, part, future.result()
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _bombs_are_quiet() -> Iterator[None]:
-    """Pillow's warning about bombs is a finding here, and need not be printed as well."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        yield

@@ -1,4 +1,4 @@
-"""What was wrong with an image, and what was done about it."""
+"""Defects of images, and the actions that were taken."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from deepenough.errors import DeepenoughError
 class Finding:
     """One thing that the user should know about one image (or folder) of a source.
 
-    `kind` is one of damaged, missing, not-an-image, animated, bomb, tiny, duplicate, across-splits,
-    conflicting-labels, empty-class, ignored. `action` says what was done.
+    `kind` is one of damaged, missing, not-a-file, unreadable, not-an-image, unsupported, animated, bomb, tiny,
+    duplicate, across-splits, conflicting-labels, empty-class, ignored; of what is used all the same imperfect and
+    more-than-8-bits. `action` says what was done.
     """
 
     kind: str

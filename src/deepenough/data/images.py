@@ -81,8 +81,8 @@ def prepare(
 ) -> Images:
     """Check every image, split them, and lay their pixels into the cache; a second call reads the cache only.
 
-    `size`: pixels, a square's side or (H, W), or a `Preprocessing`, of which the framing counts; by default the images'
-    own if they share one of at most 64 x 64, else 64.
+    `size`: pixels, a square's side or (H, W), or a `Preprocessing`, of which framing and levels count; by default the
+    images' own if they share one of at most 64 x 64, else 64. Levels that are not given are those of the images.
     `seed` decides what is cut for validation and test. `cache`: a folder instead of the user's cache folder.
     `progress` is called with (done, total, what). Images whose pixels would take more than `cache_limit` bytes (by
     default a third of what is free on that disk, at most 20 GiB) are looked through once and decoded anew whenever
@@ -95,14 +95,35 @@ def prepare(
     store = Cache(cache_folder(cache))
     quick = hashlib.sha256(f"{VERSION} {wanted and wanted.framing} {source.stamp}".encode()).hexdigest()[:32]
     room = store.room() if cache_limit is None else cache_limit
-    found = store.find(quick) or _if_too_large(store.find(quick + STREAMED), room)
+    found = _find(store, quick, room, wanted)
     if found is None:
+        if wanted is not None and wanted.levels is not None:
+            quick = _with_levels(quick, wanted)
         _make(source, wanted, store, quick, room, progress)
         found = store.find(quick) or store.find(quick + STREAMED)
     if found is None:
         raise DeepenoughError(f"{store.folder}: the cache cannot be read back; is the disk full or damaged?")
     images = _assemble(source, *found, seed)
     return images if limit is None else images.subset(limit, seed)
+
+
+def _with_levels(quick: str, wanted: Preprocessing) -> str:
+    """The key of what was read with given levels, beside that of what was read with the images' own."""
+    return hashlib.sha256(f"{quick} levels {wanted.levels}".encode()).hexdigest()[:32]
+
+
+def _find(
+    store: Cache, quick: str, room: float, wanted: Preprocessing | None
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
+    """The entry for a key. Levels that are wanted count where there are images of 16 bits: the entry has those, or
+    none, or it is another that has them."""
+    found = store.find(quick) or _if_too_large(store.find(quick + STREAMED), room)
+    if wanted is None or wanted.levels is None:
+        return found
+    if found is not None and found[0]["levels"] in (None, list(wanted.levels)):
+        return found
+    quick = _with_levels(quick, wanted)
+    return store.find(quick) or _if_too_large(store.find(quick + STREAMED), room)
 
 
 def _other(content: Any) -> str:
@@ -138,6 +159,7 @@ def _make(
         if progress is not None:
             progress(0, 1, "looking for duplicates")
         seen = audit(filled, source.labels, source.splits, source.names, source.classes)
+        findings = (*source.findings, *seen.findings, *filled.findings(source))
         fingerprint = _fingerprint(source, filled)
         _write(draft, source, filled, seen.kept, seen.groups)
         meta = {
@@ -145,9 +167,10 @@ def _make(
             "size": list(framing.size),
             "shorter": framing.shorter,
             "interpolation": framing.interpolation,
+            "levels": filled.levels and list(filled.levels),
             "channels": channels,
             "fingerprint": fingerprint,
-            "findings": [[f.kind, f.name, f.detail, f.action] for f in (*source.findings, *seen.findings)],
+            "findings": [[f.kind, f.name, f.detail, f.action] for f in findings],
         }
         content = hashlib.sha256(repr((VERSION, sorted(meta.items()))).encode("utf-8", "surrogateescape"))
         for name in source.names:
@@ -209,7 +232,10 @@ def _assemble(source: Source, meta: dict[str, Any], arrays: dict[str, NDArray[An
     height, width = meta["size"]
     channels = meta["channels"]
     mean, std = _moments(arrays["sums"], split.train, height * width, channels)
-    preprocess = Preprocessing((height, width), meta["shorter"], meta["interpolation"], mean=mean, std=std)
+    levels = meta["levels"] and tuple(meta["levels"])
+    preprocess = Preprocessing(
+        (height, width), meta["shorter"], meta["interpolation"], mean=mean, std=std, levels=levels
+    )
     stored = arrays.get("pixels")
     return Images(
         pixels=Streamed(source, arrays["rows"], preprocess, channels) if stored is None else stored,

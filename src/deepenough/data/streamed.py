@@ -40,7 +40,8 @@ class Streamed:
 
         def decode(place: int, raw: Raw) -> None:
             try:
-                found[place] = self.framing.frame(upright(raw, self.framing.reading_side), self.channels)
+                picture = upright(raw, self.framing.reading_side, self.framing.levels)
+                found[place] = self.framing.frame(picture, self.channels)
             except ImageError as problem:
                 raise self._gone(flat[place], problem) from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from deepenough.data.decode import framed
 from deepenough.data.finding import ImageError
 from deepenough.data.images import Images, prepare
+from deepenough.data.sixteen_bits import FULL_RANGE
 from deepenough.data.sources import Source, from_anywhere, is_word, open_source
 from deepenough.data.split import TEST, TRAIN, VALIDATION
 from deepenough.errors import DeepenoughError, unknown
@@ -90,6 +92,9 @@ def own_images(run: Path, net: Model, source: Source, data: Any) -> Images | Non
         return None
     # What a run from scratch found by itself is cached by what it was asked; a pretrained one asked for a framing.
     images = prepare(source, size=net.preprocess if made.probing else made.options["size"], seed=made.seed)
+    levels = net.preprocess.levels or FULL_RANGE  # older versions took others than those that are found today
+    if images.preprocess.levels not in (None, levels):
+        images = prepare(source, size=replace(images.preprocess, levels=levels), seed=made.seed)
     if made.options["limit"] is not None:
         images = images.subset(made.options["limit"], made.seed)
     return images if images.fingerprint == made.data.fingerprint else None

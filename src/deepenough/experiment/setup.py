@@ -11,12 +11,13 @@ import torch
 
 from deepenough.autotuning.tuning import TUNABLE
 from deepenough.data.images import Images
+from deepenough.data.sixteen_bits import FULL_RANGE
 from deepenough.data.sources import Source
 from deepenough.distribution.ray_executor import RayCluster
 from deepenough.distribution.torchrun import share_of_threads
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.options import Options
-from deepenough.probing.images import images_for_weights, read_images
+from deepenough.probing.images import images_for_weights, read_images, with_levels
 from deepenough.probing.pretrained import Pretrained
 from deepenough.probing.probe import probe_weights
 from deepenough.progress import Reporter
@@ -169,6 +170,11 @@ def _images(request: RunRequest) -> tuple[Weights | None, Images]:
         weights, images = images_for_weights(weights, request.source, request.asked, request.reporter)
     if before is None:
         return weights, images
+    levels = before.data.levels or FULL_RANGE
+    again = with_levels(images, levels, request.source, request.asked, request.reporter)
+    if weights is not None:
+        again = replace(again, preprocess=replace(images.preprocess, levels=again.preprocess.levels))
+    images = again
     changed = "changed since the run began; restore them, or start a new run"
     if before.data.fingerprint != images.fingerprint:
         raise DeepenoughError(f"{request.folder}: the images of {before.data.source!r} have {changed}")

@@ -123,7 +123,7 @@ def explain(
     others = dict(zip(wrong.tolist(), _maps(model, pixels[wrong], right[wrong], method, layer), strict=True))
     found = []
     for number, image in enumerate(many):
-        picture = upright(image)
+        picture = upright(image, levels=model.preprocess.levels)
         picture.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
         warm, off = maps[number]
         truth_warm, truth_off = others.get(number, (None, None))

@@ -16,6 +16,7 @@ from PIL import Image
 from deepenough.data.decode import upright
 from deepenough.data.finding import ImageError
 from deepenough.data.images import Images, prepare
+from deepenough.data.sixteen_bits import FULL_RANGE
 from deepenough.data.sources import Source, open_source
 from deepenough.data.sources.base import Raw, stamp_of
 from deepenough.errors import DeepenoughError
@@ -56,12 +57,12 @@ class ConvertedSource(Source):
     """The images of a source in the colours that a model takes, grey or RGB."""
 
     def __init__(self, source: Source, preprocess: Preprocessing) -> None:
-        self.source, self.side = source, preprocess.reading_side
+        self.source, self.side, self.levels = source, preprocess.reading_side, preprocess.levels
         self.mode = "L" if preprocess.channels == 1 else "RGB"
         self.name, self.classes, self.names, self.mirror = source.name, source.classes, source.names, source.mirror
         self.labels, self.splits, self.findings = source.labels, source.splits, source.findings
         self.sequential, self.blocks = source.sequential, source.blocks
-        self.stamp = stamp_of([source.stamp, self.mode, self.side])
+        self.stamp = stamp_of([source.stamp, self.mode, self.side, self.levels])
 
     def read(self, row: int) -> Raw:
         return self.converted(self.source.read(row))
@@ -72,7 +73,7 @@ class ConvertedSource(Source):
     def converted(self, raw: Raw) -> Raw:
         """Upright pixels; bytes that can't be decoded stay as they are, for the audit to report."""
         try:
-            return np.asarray(upright(raw, self.side).convert(self.mode))
+            return np.asarray(upright(raw, self.side, self.levels).convert(self.mode))
         except ImageError:
             return raw
 
@@ -131,8 +132,9 @@ def _images(folder: Path, model: Model, data: Any, limit: int | None, seed: int,
     source = open_source(wanted)
     own = own_images(folder, model, source, wanted)
     if own is None or record is None:
+        framing = replace(model.preprocess, levels=model.preprocess.levels or FULL_RANGE)  # not what these images have
         with reporter.task("reading images") as advance:
-            images = prepare(source, size=model.preprocess, seed=seed, progress=advance, limit=limit)
+            images = prepare(source, size=framing, seed=seed, progress=advance, limit=limit)
             if images.preprocess.channels != model.preprocess.channels:
                 converted = ConvertedSource(source, model.preprocess)
                 images = prepare(converted, size=model.preprocess, seed=seed, progress=advance, limit=limit)

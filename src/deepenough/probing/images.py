@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from deepenough.data.images import Images, prepare
+from deepenough.data.sixteen_bits import Levels
 from deepenough.data.sources import Source
 from deepenough.experiment.options import Options
 from deepenough.preprocessing import Preprocessing
@@ -30,7 +31,15 @@ def images_for_weights(weights: Weights, source: Source, asked: Options, reporte
     wanted = weights.input if asked.framing == "source" else replace(weights.input, shorter=None)
     wanted = wanted if asked.size is None else wanted.resized(asked.size)
     reporter.say(f"{weights.name}: {weights.network.name}, read as {weights.source}'s; each image {wanted}")
-    images = read_images(source, asked, wanted, reporter)
+    images = read_images(source, asked, replace(wanted, levels=None), reporter)
     weights = grey(weights) if images.preprocess.channels == 1 else weights
-    preprocess = replace(weights.input, size=wanted.size, shorter=wanted.shorter)
+    levels = images.preprocess.levels  # of these images, whatever the weights were trained on
+    preprocess = replace(weights.input, size=wanted.size, shorter=wanted.shorter, levels=levels)
     return weights, replace(images, preprocess=preprocess)
+
+
+def with_levels(images: Images, levels: Levels, source: Source, asked: Options, reporter: Reporter) -> Images:
+    """The images with these levels. Runs of older versions took others than those that are found today."""
+    if images.preprocess.levels in (None, levels):
+        return images
+    return read_images(source, asked, replace(images.preprocess, levels=levels), reporter)

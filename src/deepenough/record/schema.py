@@ -56,6 +56,9 @@ class DataRecord(RecordModel):
     channels: int = inside("preprocess", "channels")
     mean: list[float] = inside("preprocess", "mean")
     std: list[float] = inside("preprocess", "std")
+    levels: tuple[int, int] | None = inside(
+        "preprocess", "levels", default=None, description="the values of 16 bits that become 0 and 255"
+    )
     counts: dict[str, list[int]] = Field(description="images of each class in train, validation and test")
     findings: list[FindingRecord]
     mirror: bool = Field(description="whether mirror images are sensible for this data")

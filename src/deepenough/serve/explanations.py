@@ -53,7 +53,7 @@ def draw_heat(model: Model, method: str, label: str | None, content: bytes, pixe
         found = heat(model, pixels[None], [target], method)[0]
 
     def draw() -> bytes:
-        picture = upright(content, _SIDE)
+        picture = upright(content, _SIDE, model.preprocess.levels)
         picture.thumbnail((_SIDE, _SIDE))
         return png(overlay(found, picture.size, model.preprocess.box(*picture.size)))
 

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from fastapi import Request
-from PIL import Image
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from deepenough.data.finding import ImageError
+from deepenough.data.image_file import open_content
 from deepenough.serve.refusals import FullError, RefusedError
 
-Image.init()
-_KNOWN = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF")
-READABLE_FORMATS = tuple(name for name in _KNOWN if name in Image.OPEN)
-"""Pillow reads more; these are read by libraries alone, and not by programs that it would start."""
 PIECE = 16 * 2**10  # bytes that an upload makes at least in each `idle` seconds
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # clients are told what is wrong with their bodies
 
@@ -152,15 +147,15 @@ async def _parsed(headers: Headers, chunks: AsyncGenerator[bytes, None], most: i
 
 
 def check_picture(content: bytes, limits: Limits) -> None:
-    """Raise RefusedError unless this is a picture of a known format and size, by its header alone."""
+    """Raise RefusedError or ImageError unless this is a picture of a known format and size, by its header alone."""
     try:
-        with Image.open(io.BytesIO(content), formats=READABLE_FORMATS) as image:
+        with open_content(content) as image:
             width, height = image.size
-    except Image.DecompressionBombError:
-        raise RefusedError(413, "too-many-pixels", f"more pixels than {limits.pixels:,}") from None
-    except Exception:  # Pillow's parsers raise many kinds
-        detail = "this is not an image that can be read; send JPEG, PNG, WebP, GIF, BMP or TIFF"
-        raise RefusedError(415, "not-an-image", detail) from None
+    except ImageError as error:
+        if error.kind in ("animated", "bomb"):
+            raise
+        told = f": {error.detail}" if error.kind == "unsupported" else "; send JPEG, PNG, WebP, GIF, BMP or TIFF"
+        raise RefusedError(415, "not-an-image", f"this is not an image that can be read{told}") from None
     if width * height > limits.pixels:
         raise RefusedError(413, "too-many-pixels", f"{width} x {height} is more than {limits.pixels:,} pixels")
 

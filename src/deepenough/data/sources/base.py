@@ -78,7 +78,8 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, row: int) -> Raw:
-        """The bytes of an image file, or pixels uint8 (H, W) or (H, W, 3). Raises OSError where it cannot be read."""
+        """The bytes of an image file, or pixels uint8 (H, W) or (H, W, 3). Raises OSError or ImageError where there are
+        none."""
 
     def read_many(self, rows: NDArray[np.int64], pool: ThreadPoolExecutor) -> Iterable[Raw]:
         """What `read` gives for many rows, in any order of them, with the threads of a pool."""

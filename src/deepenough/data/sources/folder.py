@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from deepenough.data.finding import Finding
+from deepenough.data.image_file import read_file
 from deepenough.data.sources.base import (
     SPLIT_NAMES,
     Source,
@@ -84,7 +85,7 @@ class Folder(Source):
         self.stamp = digest.hexdigest()
 
     def read(self, row: int) -> bytes:
-        return (self.root / self.names[row]).read_bytes()
+        return read_file(self.root / self.names[row])
 
 
 def _splits(root: Path) -> tuple[list[tuple[str, int]], list[Finding]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from deepenough.data.image_file import read_file
 from deepenough.data.sources.names import NumberedNames
 from deepenough.errors import DeepenoughError
 
@@ -41,7 +41,7 @@ class HuggingFaceImages(Sequence[Any]):
             value = self._rows[row][self._column]
         if value is None:
             raise OSError("the image is missing")
-        return bytes(value["bytes"]) if value.get("bytes") is not None else Path(value["path"]).read_bytes()
+        return bytes(value["bytes"]) if value.get("bytes") is not None else read_file(value["path"])
 
     def names(self, part: str) -> Sequence[str]:
         """Give each image a name: the split that it is in, with its row."""

@@ -82,7 +82,11 @@ class InMemory(Source):
     def read(self, row: int) -> bytes | NDArray[np.uint8]:
         part = int(np.searchsorted(self._starts, row, side="right")) - 1
         found = self._parts[part][row - int(self._starts[part])]
-        return found if isinstance(found, (bytes, np.ndarray)) else np.asarray(upright(found))
+        if isinstance(found, (bytes, np.ndarray)):
+            return found
+        if found.mode.startswith("I;16"):  # whose levels are those of all images
+            return np.asarray(found).astype(np.uint16)
+        return np.asarray(upright(found))
 
 
 def from_python(data: Any, value_range: ValueRange | None = None) -> InMemory:

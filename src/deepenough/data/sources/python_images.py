@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deepenough.data.decode import SMALLEST_SIDE, ImageLike
+from deepenough.data.image_file import read_file
 from deepenough.data.sources.base import file_stamp
 from deepenough.data.sources.names import NumberedNames
 from deepenough.errors import DeepenoughError
@@ -61,7 +62,7 @@ class ImageList(Sequence[Any]):
 
     def __getitem__(self, row: Any) -> Any:
         image = self._images[row]
-        return image.read_bytes() if isinstance(image, Path) else image
+        return read_file(image) if isinstance(image, Path) else image
 
     def names(self, part: str) -> Sequence[str]:
         """Give each image a name: its path, or the part of the data that it is in, with its row."""
@@ -101,7 +102,7 @@ class ImageDataset(Sequence[Any]):
 
     def __getitem__(self, row: Any) -> Any:
         image = self._item(row)[0]
-        return image.read_bytes() if isinstance(image, Path) else image
+        return read_file(image) if isinstance(image, Path) else image
 
     def names(self, part: str) -> Sequence[str]:
         """Give each image a name: the part of the data that it is in, with its row."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from deepenough.data.image_file import read_file
 from deepenough.data.sources.base import SPLIT_NAMES, Source, check_classes, is_text_like, stamp_of, status_stamp
 from deepenough.data.sources.names import Names
 from deepenough.data.split import UNASSIGNED
@@ -88,7 +89,7 @@ class Table(Source):
             return ""
 
     def read(self, row: int) -> bytes:
-        return (self.root / self.names[row]).read_bytes()
+        return read_file(self.root / self.names[row])
 
 
 def _columns(file: Path, header: list[str]) -> dict[str, int]:
