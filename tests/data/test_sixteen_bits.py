@@ -114,10 +114,11 @@ def test_values_become_what_the_levels_say(height: int, width: int, channels: in
     seen = values[:, :, : 3 if channels == 4 else channels].squeeze()
     decoded = decode_image(png(values.squeeze()), levels=(low, high))
     assert decoded.extremes == (seen.min(), seen.max())
+    exact = 255 * np.clip((seen.astype(np.float64) - low) / (high - low), 0, 1)
     if (low, high) != FULL_RANGE:
-        np.testing.assert_array_equal(np.asarray(decoded.picture), scaled(seen, low, high))
+        assert np.abs(np.asarray(decoded.picture) - exact).max() <= 0.5 + 1e-9  # halves may go either way
     if channels != 4:
-        np.testing.assert_array_equal(np.asarray(upright(values, levels=(low, high))), scaled(seen, low, high))
+        assert np.abs(np.asarray(upright(values, levels=(low, high))) - exact).max() <= 0.5 + 1e-9
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
