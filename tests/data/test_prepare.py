@@ -131,7 +131,7 @@ def test_duplicates_share_a_side_and_conflicting_labels_are_left_out(two_classes
     assert not {"cat/11.png", "dog/wrong.jpg"} & set(images.names)
 
 
-def test_small_images_are_duplicates_only_when_all_pixels_are(tmp_path: Path) -> None:
+def test_images_of_one_scene_are_duplicates_only_when_all_pixels_are(tmp_path: Path) -> None:
     base = np.random.default_rng(0).integers(0, 255, (28, 28), dtype=np.uint8)
     for row, name in enumerate("ab"):
         (tmp_path / "set" / name).mkdir(parents=True)
@@ -141,7 +141,7 @@ def test_small_images_are_duplicates_only_when_all_pixels_are(tmp_path: Path) ->
             Image.fromarray(pixels).save(tmp_path / "set" / name / f"{number}.png")
     Image.fromarray(pixels).save(tmp_path / "set" / "b" / "same.bmp")
     images = ready(tmp_path / "set", tmp_path / "cache")
-    assert kinds(images) == {"duplicate": {"b/same.bmp"}}
+    assert kinds(images) == {"duplicate": {"b/same.bmp"}, "similar-scene": {"a/0.png"}}
     assert images.pixels.shape == (17, 28, 28, 1)
 
 

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deepenough.data.decode import SMALLEST_SIDE, Decoded, decode_image, header
-from deepenough.data.duplicates import SMALLEST_COMPARED, THUMB, perceptual_hash, thumbnail
+from deepenough.data.descriptors import THUMB, is_flat
+from deepenough.data.duplicates import SMALLEST_REGISTERED, thumbnail
 from deepenough.data.finding import Finding, ImageError
 from deepenough.data.sixteen_bits import FULL_RANGE, Levels, common_levels
 from deepenough.data.sources.base import Raw, Source
@@ -35,8 +36,7 @@ ROW = np.dtype(
         ("height", "<u4"),
         ("width", "<u4"),
         ("content", "<u8", 4),  # SHA-256 of the bytes
-        ("hash", "<u8"),  # perceptual; 0 for none
-        ("picture", "<u8", 2),  # half a SHA-256 of the decoded pixels, where there is no perceptual one; else zeros
+        ("picture", "<u8", 2),  # half a SHA-256 of the decoded pixels of small and of flat pictures; else zeros
         ("sums", "<i8", (2, 3)),  # of the pixels and their squares, per channel
     ]
 )
@@ -219,14 +219,20 @@ def _examine(raw: Raw, row: int, filled: Filled, framing: Preprocessing, channel
     # By how often each value occurs, which Pillow counts ten times as fast as numpy adds.
     counts = np.reshape(Image.fromarray(pixels.squeeze()).histogram(), (channels, 256))
     entry["sums"][:, :channels] = (counts @ _VALUES, counts @ _VALUES**2)
-    if min(picture.size) >= SMALLEST_COMPARED:
-        thumb = thumbnail(picture)
-        filled.thumbs[row] = thumb
-        entry["hash"] = perceptual_hash(thumb)
-    if not entry["hash"]:  # small or flat: all pixels decide; hashing those of photos would take a tenth of the time
-        entry["picture"] = np.frombuffer(_digest(np.asarray(picture))[:16], "<u8")
+    thumb = thumbnail(picture)
+    filled.thumbs[row] = thumb
+    entry["picture"] = 0
+    if min(picture.size) < SMALLEST_REGISTERED or is_flat(thumb):  # hashing photos would take a tenth of the time
+        entry["picture"] = np.frombuffer(_digest(_one_channel_if_grey(np.asarray(picture)))[:16], "<u8")
     entry["usable"] = True
     return decoded._replace(picture=_NO_PICTURE)
+
+
+def _one_channel_if_grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The same for a grey picture, (H, W) or (H, W, 3): (H, W)."""
+    if pixels.ndim == 3 and (pixels == pixels[:, :, :1]).all():
+        return pixels[:, :, 0]
+    return pixels
 
 
 def _digest(pixels: NDArray[np.uint8]) -> bytes:

@@ -12,8 +12,8 @@ class Finding:
     """One thing that the user should know about one image (or folder) of a source.
 
     `kind` is one of damaged, missing, not-a-file, unreadable, not-an-image, unsupported, animated, bomb, tiny,
-    duplicate, across-splits, conflicting-labels, empty-class, ignored; of what is used all the same imperfect and
-    more-than-8-bits. `action` says what was done.
+    duplicate, near-duplicate, similar-scene, across-splits, conflicting-labels, empty-class, ignored; of what is used
+    all the same imperfect and more-than-8-bits. `action` says what was done.
     """
 
     kind: str

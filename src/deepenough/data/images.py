@@ -78,6 +78,7 @@ def prepare(
     progress: Progress | None = None,
     cache_limit: float | None = None,
     limit: int | None = None,
+    leave_out: bool = True,
 ) -> Images:
     """Check every image, split them, and lay their pixels into the cache; a second call reads the cache only.
 
@@ -86,25 +87,35 @@ def prepare(
     `seed` decides what is cut for validation and test. `cache`: a folder instead of the user's cache folder.
     `progress` is called with (done, total, what). Images whose pixels would take more than `cache_limit` bytes (by
     default a third of what is free on that disk, at most 20 GiB) are looked through once and decoded anew whenever
-    needed. `limit`: at most so many images of each split, as `Images.subset` takes them.
+    needed. `limit`: at most so many images of each split, as `Images.subset` takes them. `leave_out`: the same picture
+    in two splits, or under two labels, is left out where `audit` says so; otherwise it is only named.
     """
     square = (size, size) if isinstance(size, int) else size
     wanted = Preprocessing(square) if isinstance(square, tuple) else square
     if wanted is not None and min(wanted.size) < SMALLEST_SIDE:
         raise DeepenoughError(f"size {min(wanted.size)}: give at least {SMALLEST_SIDE} pixels a side")
     store = Cache(cache_folder(cache))
-    quick = hashlib.sha256(f"{VERSION} {wanted and wanted.framing} {source.stamp}".encode()).hexdigest()[:32]
+    kept = "" if leave_out else " all duplicates"
+    quick = hashlib.sha256(f"{VERSION} {wanted and wanted.framing} {source.stamp}{kept}".encode()).hexdigest()[:32]
     room = store.room() if cache_limit is None else cache_limit
     found = _find(store, quick, room, wanted)
     if found is None:
         if wanted is not None and wanted.levels is not None:
             quick = _with_levels(quick, wanted)
-        _make(source, wanted, store, quick, room, progress)
+        _make(source, wanted, store, quick, _Handling(room, leave_out), progress)
         found = store.find(quick) or store.find(quick + STREAMED)
     if found is None:
         raise DeepenoughError(f"{store.folder}: the cache cannot be read back; is the disk full or damaged?")
     images = _assemble(source, *found, seed)
     return images if limit is None else images.subset(limit, seed)
+
+
+@dataclass(frozen=True)
+class _Handling:
+    """Bytes that pixels may take, and whether duplicates are left out."""
+
+    room: float
+    leave_out: bool
 
 
 def _with_levels(quick: str, wanted: Preprocessing) -> str:
@@ -143,7 +154,12 @@ def _if_too_large(
 
 
 def _make(
-    source: Source, wanted: Preprocessing | None, store: Cache, quick: str, room: float, progress: Progress | None
+    source: Source,
+    wanted: Preprocessing | None,
+    store: Cache,
+    quick: str,
+    handling: _Handling,
+    progress: Progress | None,
 ) -> None:
     try:
         draft = store.draft()
@@ -154,11 +170,11 @@ def _make(
     try:
         natural, channels = survey(source, progress)
         framing = wanted or Preprocessing(natural)
-        keep = len(source) * framing.size[0] * framing.size[1] * channels <= room
+        keep = len(source) * framing.size[0] * framing.size[1] * channels <= handling.room
         filled = fill(source, framing, channels, draft, progress, keep)
         if progress is not None:
             progress(0, 1, "looking for duplicates")
-        seen = audit(filled, source.labels, source.splits, source.names, source.classes)
+        seen = audit(filled, source, handling.leave_out)
         findings = (*source.findings, *seen.findings, *filled.findings(source))
         fingerprint = _fingerprint(source, filled)
         _write(draft, source, filled, seen.kept, seen.groups)

@@ -26,6 +26,7 @@ class SharedImages:
     data: str | None
     limit: int | None
     cache_limit: float | None
+    leave_out: bool
     seed: int
     preprocess: Preprocessing
     fingerprint: str
@@ -33,7 +34,14 @@ class SharedImages:
 
     def read(self, source: Source) -> Images:
         """Read the images, from this machine's cache where they are in it."""
-        images = prepare(source, size=self.preprocess, seed=self.seed, cache_limit=self.cache_limit, limit=self.limit)
+        images = prepare(
+            source,
+            size=self.preprocess,
+            seed=self.seed,
+            cache_limit=self.cache_limit,
+            limit=self.limit,
+            leave_out=self.leave_out,
+        )
         if images.fingerprint != self.fingerprint:
             raise DeepenoughError(
                 f"{self.data or 'digits'}: this process finds other images there than process 0; "
@@ -49,6 +57,7 @@ def share_images(group: ProcessGroup, asked: Options, images: Images) -> None:
             data=asked.data,
             limit=asked.limit,
             cache_limit=asked.cache_limit,
+            leave_out=asked.leaves_duplicates_out,
             seed=asked.seed,
             preprocess=images.preprocess,
             fingerprint=images.fingerprint,

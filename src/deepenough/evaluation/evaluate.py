@@ -91,10 +91,12 @@ def own_images(run: Path, net: Model, source: Source, data: Any) -> Images | Non
     if from_anywhere(data) != from_anywhere(made.options["data"]):
         return None
     # What a run from scratch found by itself is cached by what it was asked; a pretrained one asked for a framing.
-    images = prepare(source, size=net.preprocess if made.probing else made.options["size"], seed=made.seed)
+    size = net.preprocess if made.probing else made.options["size"]
+    leave_out = made.options.get("duplicates") != "keep"  # runs of 0.1.0 were not asked
+    images = prepare(source, size=size, seed=made.seed, leave_out=leave_out)
     levels = net.preprocess.levels or FULL_RANGE  # older versions took others than those that are found today
     if images.preprocess.levels not in (None, levels):
-        images = prepare(source, size=replace(images.preprocess, levels=levels), seed=made.seed)
+        images = prepare(source, size=replace(images.preprocess, levels=levels), seed=made.seed, leave_out=leave_out)
     if made.options["limit"] is not None:
         images = images.subset(made.options["limit"], made.seed)
     return images if images.fingerprint == made.data.fingerprint else None

@@ -25,6 +25,13 @@ class PretrainedView(StrEnum):
     WHOLE = "whole"
 
 
+class Duplicates(StrEnum):
+    """Images that show a picture which is also in a split that counts for more, or under another label."""
+
+    LEAVE_OUT = "leave-out"
+    KEEP = "keep"
+
+
 def families() -> tuple[str, ...]:
     """The names of the families."""
     from deepenough.nets.families import FAMILIES
@@ -137,6 +144,12 @@ class Options:
         otherwise="their own where all have the same, up to 64; else 64, or that of the weights",
     )
     limit: int | None = _data(None, "Use at most this many images of each split, for a quick look.", least=1)
+    duplicates: str = _data(
+        "leave-out",
+        "What to do with the same picture in two given splits, or under two labels: leave it out (of training before "
+        "validation before test), or keep all and only name them. Pictures that merely look alike always stay.",
+        choices=Duplicates,
+    )
     cache_limit: float | None = _data(
         None,
         "Room on disk for decoded images; a larger set is decoded again whenever it is needed.",
@@ -207,6 +220,10 @@ class Options:
         """The settings of a step's computation that the user has chosen."""
         chosen = {"precision", "compiled"} & self.recipe.keys()
         return frozenset(chosen if self.threads is None else {*chosen, "threads"})
+
+    @property
+    def leaves_duplicates_out(self) -> bool:
+        return self.duplicates == Duplicates.LEAVE_OUT
 
     @property
     def device(self) -> str:

@@ -18,7 +18,13 @@ def read_images(source: Source, asked: Options, size: int | Preprocessing | None
     """Read the images at a size, split by the seed that was asked for, within its limits."""
     with reporter.task("reading images") as advance:
         return prepare(
-            source, size=size, seed=asked.seed, progress=advance, cache_limit=asked.cache_limit, limit=asked.limit
+            source,
+            size=size,
+            seed=asked.seed,
+            progress=advance,
+            cache_limit=asked.cache_limit,
+            limit=asked.limit,
+            leave_out=asked.leaves_duplicates_out,
         )
 
 
