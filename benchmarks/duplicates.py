@@ -7,7 +7,7 @@ among at most `--most` images of the set (evenly spaced), as PNG or JPEG files i
 as for a training. A copy is found when it is in its original's group. False pairs are pairs of one group that come
 from two images of the set, counted in a run without copies; some sets do hold the same picture twice, so `--show
 FOLDER` writes each such pair side by side for a look. `--side`: photos are scaled to this shorter side (pixels) first;
-0 leaves them as they are. All draws come from the seed. Without `--planted`'s copies the seconds of the audit are told.
+0 leaves them as they are. All draws come from the seed.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from deepenough.data.sources.base import Raw, Source
 from deepenough.data.split import UNASSIGNED
 
 Draw = np.random.Generator
+GREY = "grey saved as RGB"  # of grey sets only
 SHARE = 0.05  # of each side that a crop takes away and a border adds
 
 
@@ -90,7 +91,7 @@ def corner(picture: Image.Image, draw: Draw) -> Image.Image:
 
 TRANSFORMATIONS: dict[str, Callable[[Image.Image, Draw], bytes]] = {
     "JPEG, quality 50 to 95": lambda p, d: encoded(p, int(d.integers(50, 96))),
-    "grey saved as RGB": lambda p, d: encoded(p.convert("L").convert("RGB")),
+    GREY: lambda p, d: encoded(p.convert("L").convert("RGB")),
     "resized by 0.5 to 2": lambda p, d: encoded(scaled(p, 2 ** float(d.uniform(-1, 1))), 90),
     "mirrored": lambda p, d: encoded(ImageOps.mirror(p), 90),
     "mirrored, PNG": lambda p, d: encoded(ImageOps.mirror(p)),
@@ -144,7 +145,7 @@ def false_pairs(groups: NDArray[np.int64], origins: NDArray[np.int64]) -> list[t
 def measure(given: str, asked: argparse.Namespace) -> None:
     """Print one set's table."""
     base = pictures(given, asked.most, asked.side)
-    names = list(TRANSFORMATIONS)
+    names = [name for name in TRANSFORMATIONS if name != GREY or all(picture.mode == "L" for picture in base)]
     draw = np.random.default_rng(asked.seed)
     chosen = draw.permutation(len(base))[: asked.planted * len(names)]
     files = [encoded(picture) for picture in base]

@@ -22,14 +22,19 @@ SMALLEST_REGISTERED = 48
 SMALLEST_COMPARED = 24
 """Pictures with a shorter side (pixels) are the same only when all their pixels are: they tell too little."""
 
-MOST_RESIDUAL, MOST_REGISTERED, SURE_RESIDUAL, NEAREST_SHARE = 0.2, 0.16, 0.06, 0.6
-"""What two thumbnails of one picture may differ by, as a share of their contrast: at most the first; where other
-pictures of the set are near as well, at most the third of the distance to the fourth nearest, but always the second."""
+MOST_RESIDUAL, MOST_REGISTERED, SURE_RESIDUAL, NEAREST_SHARE = 0.2, 0.16, 0.05, 0.5
+"""What two thumbnails of one picture may differ by, as a share of their contrast: at most the first, or the second
+where they are laid over each other. Where the fourth nearest picture of the set is near as well, at most the fourth of
+its distance, but always the third."""
+
+MOST_GAIN = 1.25
+"""Ratio of contrasts above which pictures are two: of things that differ in nothing but their brightness, mostly."""
 
 MOST_STRETCH = 0.06
 """Relative difference of aspect ratios, up to the crop, above which pictures differ."""
 
-_NEIGHBOURS, _LEAST_SIMILARITY = 4, 0.88
+_NEIGHBOURS = 4
+_LEAST_SIMILARITY, _LEAST_OF_SMALL = 0.88, 0.94  # of descriptors; without a search for crops none are further apart
 _MOST_TANGENT = {False: 0.2, True: 0.27}  # of whole and of inner pictures; 99% of other candidates differ by more
 _CHUNK = 256
 
@@ -135,12 +140,14 @@ class NearDuplicates:
         if len(told) < 2:
             return self.confirmed([])
         index = InvertedFile(self._whole[told])
-        parts = np.where(self._large[told, None], self._part[told], 0)
+        wholes, parts = self._whole[told], np.where(self._large[told, None], self._part[told], 0)
+        any_large = self._large.any()
+        least = _LEAST_SIMILARITY if any_large else _LEAST_OF_SMALL
         found = []
-        for descriptors, is_inner in ((self._whole[told], False), (parts, True)):
+        for descriptors, is_inner in ((wholes, False), (parts, True)) if any_large else ((wholes, False),):
             for mirrored in (False, True):
                 queries = (descriptors * MIRROR).astype(np.int16) if mirrored else descriptors
-                near = index.neighbours(queries, _NEIGHBOURS, _LEAST_SIMILARITY)
+                near = index.neighbours(queries, _NEIGHBOURS, least)
                 if not (mirrored or is_inner):
                     self._adapt(told, near)
                 found.append(_candidates(told, near, mirrored, is_inner))
@@ -210,7 +217,8 @@ class NearDuplicates:
 
     def _same(self, some: Candidates, rest: NDArray[np.float64], gain: NDArray[np.float64], box: Box) -> NearPairs:
         stretch = self._ratios[some.first] + np.log(box.scale_x / box.scale_y) - self._ratios[some.second]
-        same = (rest <= self._most(some)) & (np.abs(stretch) <= MOST_STRETCH)
+        same = (rest <= self._most(some)) & (np.abs(stretch) <= MOST_STRETCH) & (gain <= MOST_GAIN)
+        same &= gain * MOST_GAIN >= 1
         lower, upper = np.minimum(some.first, some.second), np.maximum(some.first, some.second)
         return NearPairs(lower, upper, rest, some.mirrored, _is_crop(box), np.abs(gain - 1) > 0.05).take(same)
 

@@ -74,7 +74,8 @@ class InvertedFile:
             some = mine[start : start + step]
             products = queries[some].astype(np.float32) @ known
             products[some[:, None] == members] = -1
-            query, place = np.nonzero(products >= bound)
+            most_of_row = np.partition(products, -most, axis=1)[:, -most] if most < len(members) else bound
+            query, place = np.nonzero(products >= np.maximum(most_of_row, bound).reshape(-1, 1))
             pairs = Neighbours(some[query], members[place], products[query, place] / np.float32(UNIT * UNIT))
             found.append(_best(pairs, most))
         return found

@@ -73,8 +73,7 @@ def residual(
     the first are the enlarged ones, with boxes larger than 1: shrinking them again does not blur.
     """
     moved = [_moved(first[..., channel].astype(np.float32), box) for channel in range(3)]
-    seen: NDArray[np.bool_] = moved[0][1].reshape(-1, GRID, 2, GRID, 2, 1).all((2, 4))
-    mask = seen.astype(np.float32)
+    mask: Floats = moved[0][1].reshape(-1, GRID, 2, GRID, 2, 1).min((2, 4)).astype(np.float32)
     own = _centred(_halved(np.stack([channel for channel, _ in moved], -1)), mask)
     other = _centred(_halved(second.astype(np.float32)), mask)
     return _left_over(own, other, mask.sum((1, 2, 3)) * 3)
