@@ -14,6 +14,7 @@ from deepenough.data.duplicates import NearDuplicates, NearPairs
 from deepenough.data.finding import Finding, ImageError
 from deepenough.data.grouping import completed, representatives, scenes
 from deepenough.data.same_picture import is_same_picture
+from deepenough.data.sixteen_bits import Levels
 from deepenough.data.sources.base import Source
 from deepenough.data.split import TEST, TRAIN, UNASSIGNED, VALIDATION
 
@@ -65,7 +66,7 @@ def audit(filled: Filled, source: Source, leave_out: bool = True) -> Audit:
     groups = groups[exact]
     judge = _Judge(source, ranks, groups, exact, leave_out)
     judge.look([_Likeness(int(row), int(exact[row]), reasons[row], True) for row in sorted(reasons)])
-    judge.look(_near(pairs, rows, source))
+    judge.look(_near(pairs, rows, source, filled.levels))
     keep = np.array(table["usable"])
     keep[list(judge.left_out)] = False
     alike = [_scene(source, rows[members]) for members in seen]
@@ -105,7 +106,7 @@ def _without_scenes(
     return pairs.take(kept)
 
 
-def _near(pairs: NearPairs, rows: NDArray[np.int64], source: Source) -> Iterable[_Likeness]:
+def _near(pairs: NearPairs, rows: NDArray[np.int64], source: Source, levels: Levels | None) -> Iterable[_Likeness]:
     """Pairs with the most alike first; of those under two labels the files are read again."""
     read = 0
     for place in np.argsort(pairs.residual, kind="stable"):
@@ -119,14 +120,14 @@ def _near(pairs: NearPairs, rows: NDArray[np.int64], source: Source) -> Iterable
         sure = False
         if source.labels[first] != source.labels[second] and not ways and read < MOST_READ:
             read += 1
-            sure = _same_at_full_resolution(source, first, second)
+            sure = _same_at_full_resolution(source, first, second, levels)
         words = "re-encoded or resized" if not ways else " and ".join(ways)
         yield _Likeness(first, second, f"the same picture, {words},", sure)
 
 
-def _same_at_full_resolution(source: Source, first: int, second: int) -> bool:
+def _same_at_full_resolution(source: Source, first: int, second: int, levels: Levels | None) -> bool:
     try:
-        return is_same_picture(source.read(first), source.read(second))
+        return is_same_picture(source.read(first), source.read(second), levels)
     except (OSError, ImageError):
         return False
 

@@ -10,6 +10,7 @@ from PIL import Image, JpegImagePlugin
 
 from deepenough.data.decode import upright
 from deepenough.data.finding import ImageError
+from deepenough.data.sixteen_bits import Levels
 from deepenough.data.sources.base import Raw
 
 MOST_MEAN, MOST_LOCAL, MOST_LOCAL_COLOUR = 1.5, 3.0, 8.0
@@ -25,14 +26,15 @@ _LUMA = np.array([0.299, 0.587, 0.114])
 _LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "JPEG2000")
 
 
-def is_same_picture(first: Raw, second: Raw) -> bool:
+def is_same_picture(first: Raw, second: Raw, levels: Levels | None = None) -> bool:
     """True if the pixels are equal, or equal up to re-encoding at the larger one's resolution; False if in doubt.
 
     A JPEG is compared with the other picture as encoded by its own tables, which leaves next to nothing of a true
-    copy. Files without loss have to be equal; pictures that cannot be read any more are not the same.
+    copy. Files without loss have to be equal; pictures that cannot be read any more are not the same. `levels`: those
+    of the set's images of 16 bits.
     """
     try:
-        pictures = [upright(raw).convert("RGB") for raw in (first, second)]
+        pictures = [upright(raw, levels=levels).convert("RGB") for raw in (first, second)]
         if pictures[0].size != pictures[1].size:
             return _same_enlarged(*pictures)
         a, b = (np.asarray(picture) for picture in pictures)
