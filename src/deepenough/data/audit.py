@@ -1,4 +1,4 @@
-"""What is wrong with the images of a source, and which of them are left out for it."""
+"""The audit of a source: problems with its images, and those that are left out for them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Audit:
 
 
 class _Likeness(NamedTuple):
-    """Why two rows show the same picture, and whether all of their pixels say so."""
+    """The reason that two rows show the same picture, and whether all of their pixels say so."""
 
     first: int
     second: int

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_dir
 
-VERSION = 5
+VERSION = 6
 """Raised whenever decoding, auditing or the files below change, so that older caches are left alone."""
 
 MOST_BYTES = 20 * 2**30

@@ -30,7 +30,7 @@ its distance, but always the third."""
 MOST_GAIN = 1.25
 """Ratio of contrasts above which pictures are two: of things that differ in nothing but their brightness, mostly."""
 
-MOST_STRETCH = 0.06
+MOST_STRETCHED = 0.06
 """Relative difference of aspect ratios, up to the crop, above which pictures differ."""
 
 _NEIGHBOURS = 4
@@ -217,7 +217,7 @@ class NearDuplicates:
 
     def _same(self, some: Candidates, rest: NDArray[np.float64], gain: NDArray[np.float64], box: Box) -> NearPairs:
         stretch = self._ratios[some.first] + np.log(box.scale_x / box.scale_y) - self._ratios[some.second]
-        same = (rest <= self._most(some)) & (np.abs(stretch) <= MOST_STRETCH) & (gain <= MOST_GAIN)
+        same = (rest <= self._most(some)) & (np.abs(stretch) <= MOST_STRETCHED) & (gain <= MOST_GAIN)
         same &= gain * MOST_GAIN >= 1
         lower, upper = np.minimum(some.first, some.second), np.maximum(some.first, some.second)
         return NearPairs(lower, upper, rest, some.mirrored, _is_crop(box), np.abs(gain - 1) > 0.05).take(same)
@@ -230,7 +230,7 @@ def _chunks(some: Candidates) -> list[Candidates]:
 def _registered(
     firsts: NDArray[np.uint8], seconds: NDArray[np.uint8], is_inner: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], Box]:
-    """What is left over, the gains, and the boxes of the first thumbnails that the second ones show."""
+    """The residuals, the gains, and the boxes of the first thumbnails that the second ones show."""
     grey, other = luminance(firsts), luminance(seconds)
     start = whole(len(firsts), np.where(is_inner, INNER, 1.0))
     outer = ~is_inner
@@ -278,7 +278,7 @@ def _candidates(told: NDArray[np.int64], near: Neighbours, mirrored: bool, is_in
 
 
 def _distance(similarity: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What is left of a descriptor when the best multiple of another is taken away, as a share of its length."""
+    """The rest of a descriptor when the best multiple of another is taken away, as a share of its length."""
     return np.sqrt(np.maximum(1 - similarity * similarity, 0))
 
 
