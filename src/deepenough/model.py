@@ -157,7 +157,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Model:
             )
     content = json.loads((folder / PREPROCESS).read_text(encoding="utf-8"))
     return Model(
-        loads((folder / NETWORK).read_text(encoding="utf-8")),
+        loads((folder / NETWORK).read_bytes()),
         load_tensors((folder / WEIGHTS).read_bytes()),
         Preprocessing.from_json(content),
         content["classes"],

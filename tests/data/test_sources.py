@@ -83,7 +83,11 @@ def test_hidden_and_empty_folders_are_no_classes(tmp_path: Path) -> None:
     assert source.classes == ("ant", "bee")
     assert list(source.names) == ["ant/1.png", "bee/2.png"]
     assert set(source.splits) == {UNASSIGNED}
-    assert [(f.kind, f.name) for f in source.findings] == [("empty-class", "crow")]
+    assert [(f.kind, f.name) for f in source.findings] == [
+        ("empty-class", "crow"),
+        ("ignored", ".cache, .hidden, bee/.DS_Store"),
+        ("ignored", "__MACOSX"),
+    ]
     assert source.mirror
 
 

@@ -15,6 +15,12 @@ from deepenough.nets.network import Network
 NETWORK_FORMAT = 1
 """Version of the JSON form. Files of a later one are refused."""
 
+LONGEST = 1 << 26
+"""Characters of a network that are read; the largest of the zoo has 40,000."""
+
+LARGEST = 2**31 - 1
+"""Numbers in a network are no larger."""
+
 
 def dumps(network: Network) -> str:
     """The network as JSON text, defaults left out: {"format": 1, "name": ..., "input": [C, H, W], "stack": [...]}."""
@@ -23,13 +29,18 @@ def dumps(network: Network) -> str:
     return json.dumps(document | {"stack": [_encode(layer) for layer in network.stack]}, indent=1)
 
 
-def loads(text: str) -> Network:
+def loads(text: str | bytes) -> Network:
     """The network of JSON text that `dumps` wrote. Anything else is a `DeepenoughError` that says where it is wrong."""
+    if len(text) > LONGEST:
+        raise DeepenoughError(f"the network has {len(text):,} characters; at most {LONGEST:,} are read")
     try:
         document = json.loads(text)
-        return _network(document)
-    except json.JSONDecodeError as error:
+    except ValueError as error:  # no JSON, no UTF-8, or a number of thousands of digits
         raise DeepenoughError(f"the network is not JSON: {error}") from error
+    except RecursionError as error:
+        raise DeepenoughError("the network is nested too deeply to be read") from error
+    try:
+        return _network(document)
     except RecursionError as error:
         raise DeepenoughError("the network is nested too deeply to be read") from error
 
@@ -51,8 +62,8 @@ def _network(document: Any) -> Network:
     for key in ("name", "source", "variant"):
         _check(document.get(key, ""), str, f"network: {key}")
     shape = document["input"]
-    if not isinstance(shape, list) or not all(type(side) is int for side in shape):
-        raise DeepenoughError(f"network: input is {shape!r}; it is [channels, height, width]")
+    if not isinstance(shape, list) or not all(type(side) is int and abs(side) <= LARGEST for side in shape):
+        raise DeepenoughError(f"network: input is {shape!r:.80}; it is [channels, height, width]")
     stack = _stack(document["stack"], "stack")
     # Network checks the length of the input itself.
     return Network(document["name"], tuple(shape), stack, document.get("source", ""), document.get("variant", ""))
@@ -125,6 +136,8 @@ def _check(value: Any, hint: Any, where: str) -> None:
     """An int passes for a float, a bool for nothing but a bool."""
     allowed = get_args(hint) if isinstance(hint, UnionType) else (hint,)
     if type(value) in allowed or (type(value) is int and float in allowed):
+        if type(value) is int and abs(value) > LARGEST:
+            raise DeepenoughError(f"{where}: it is {value!r:.80}; at most {LARGEST:,} is read")
         return
     wanted = " or ".join("null" if kind is type(None) else kind.__name__ for kind in allowed)
     raise DeepenoughError(f"{where}: it is {value!r:.80}; it has to be {wanted}")

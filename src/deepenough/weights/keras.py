@@ -6,6 +6,7 @@ import importlib
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepenough.errors import DeepenoughError
+from deepenough.errors import DeepenoughError, first_line
 from deepenough.nets.layers import Conv
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
@@ -33,8 +34,14 @@ from deepenough.weights.match import (
 WEIGHTS_MEMBER = "model.weights.h5"
 """The weights' place in a `.keras` archive."""
 
-LARGEST_ARCHIVE = 4 * 2**30
-"""Bytes that a `.keras` archive may unpack to: an archive can promise anything."""
+LARGEST = 2 * 2**30
+"""Bytes of all arrays of a file, or that a `.keras` archive may unpack to; VGG-19, the largest, has a quarter of it."""
+
+PACKED = 20
+"""Bytes that a byte in the file may stand for; trained weights hardly shrink, and a file can promise anything."""
+
+SMALL = 1 << 26
+"""Bytes that are read however little they take in the file."""
 
 _NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 PLAIN = ("kernel", "bias")
@@ -129,9 +136,10 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         ) from None
     try:
         with h5py.File(_unpacked(path), "r") as file:
-            layers = list(_legacy(file) if _is_legacy(file) else _modern(file))
-    except (OSError, KeyError, RuntimeError) as error:
-        raise DeepenoughError(f"{path} is not a whole Keras file: {error}; fetch it again") from None
+            arrays = _Arrays(path)
+            layers = list(_legacy(file, arrays) if _is_legacy(file) else _modern(file, arrays))
+    except (OSError, KeyError, RuntimeError, MemoryError, OverflowError, ValueError, RecursionError) as error:
+        raise DeepenoughError(f"{path} is not a whole Keras file: {first_line(error)}; fetch it again") from None
     return {
         f"{name}.{part}": torch.from_numpy(_ours(array))
         for name, arrays in layers
@@ -144,11 +152,22 @@ def _unpacked(path: Path) -> Path | io.BytesIO:
         return path
     with zipfile.ZipFile(path) as archive:
         info = archive.getinfo(WEIGHTS_MEMBER)
-        if info.file_size > LARGEST_ARCHIVE:
+        _check_size(path, WEIGHTS_MEMBER, info.file_size, info.compress_size)
+        try:
+            return io.BytesIO(archive.read(info))
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
             raise DeepenoughError(
-                f"{path}: {WEIGHTS_MEMBER} would take {info.file_size / 2**30:.0f} GiB; at most 4 are read"
-            )
-        return io.BytesIO(archive.read(info))
+                f"{path}: {WEIGHTS_MEMBER} cannot be unpacked ({first_line(error)}); fetch it again"
+            ) from None
+
+
+def _check_size(path: Path, name: str, size: int, stored: int) -> None:
+    """Raise the error for what would take more memory than weights do."""
+    if size > LARGEST or (size > SMALL and size > PACKED * stored):
+        raise DeepenoughError(
+            f"{path}: {name} claims {size:,} bytes, of which {stored:,} are in the file; weights of at most "
+            f"{LARGEST / 2**30:.0f} GiB that are packed at most {PACKED} times are read"
+        )
 
 
 def _parts(name: str, arrays: list[Any], path: Path) -> tuple[str, ...]:
@@ -169,11 +188,22 @@ def _ours(array: Any) -> Any:
     return array if order is None else array.transpose(order)
 
 
-def _array(node: Any) -> Any:
-    """A dataset's numbers. One that lies in another file is an error: a file of weights reaches for nothing else."""
-    if not hasattr(node, "dtype") or node.dtype.kind not in "fiu" or node.is_virtual or node.external:
-        raise KeyError(f"{node.name} is no plain array of numbers")
-    return np.asarray(node[()])
+class _Arrays:
+    """Reads arrays of a file, together no more than weights take: many names may stand for one array."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._total = 0
+
+    def read(self, node: Any) -> Any:
+        """A dataset's numbers. One that lies in another file is an error: weights reach for nothing else."""
+        if not hasattr(node, "dtype") or node.dtype.kind not in "fiu" or node.is_virtual or node.external:
+            raise KeyError(f"{node.name} is no plain array of numbers")
+        size = int(node.size or 0) * node.dtype.itemsize
+        _check_size(self._path, node.name, size, node.id.get_storage_size())
+        self._total += size
+        _check_size(self._path, "all it holds", self._total, self._total)
+        return np.asarray(node[()])
 
 
 def _member(group: Any, path: str) -> Any:
@@ -190,13 +220,13 @@ def _is_legacy(file: Any) -> bool:
     return "model_weights" in file or "layer_names" in file.attrs or "layer_names0" in file.attrs
 
 
-def _legacy(file: Any) -> Iterator[tuple[str, list[Any]]]:
+def _legacy(file: Any, arrays: _Arrays) -> Iterator[tuple[str, list[Any]]]:
     """Keras 2's layout: attributes list the layers, and the arrays of each."""
     root = _member(file, "model_weights") if "model_weights" in file else file
     for name in _listed(root, "layer_names"):
         group = _member(root, name)
-        if arrays := [_array(_member(group, array)) for array in _listed(group, "weight_names")]:
-            yield name, arrays
+        if found := [arrays.read(_member(group, array)) for array in _listed(group, "weight_names")]:
+            yield name, found
 
 
 def _listed(group: Any, name: str) -> list[str]:
@@ -207,7 +237,7 @@ def _listed(group: Any, name: str) -> list[str]:
     return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
 
 
-def _modern(file: Any) -> Iterator[tuple[str, list[Any]]]:
+def _modern(file: Any, arrays: _Arrays) -> Iterator[tuple[str, list[Any]]]:
     """Keras 3's layout: `layers/conv2d_3/vars/0`, the layer's name an attribute of `vars`."""
     root = _member(file, "layers")
     found: dict[str, tuple[str | None, list[Any]]] = {}
@@ -220,10 +250,13 @@ def _modern(file: Any) -> Iterator[tuple[str, list[Any]]]:
         if variables is not None and len(variables):
             order = sorted(variables, key=int)
             name = variables.attrs.get("name")
-            found[key] = (None if name is None else str(name), [_array(_member(variables, number)) for number in order])
+            found[key] = (
+                None if name is None else str(name),
+                [arrays.read(_member(variables, number)) for number in order],
+            )
     counted = _by_count(list(found)) if any(name is None for name, _ in found.values()) else {}
-    for key, (name, arrays) in found.items():
-        yield name or counted.get(key, key), arrays
+    for key, (name, values) in found.items():
+        yield name or counted.get(key, key), values
 
 
 def _by_count(keys: list[str]) -> dict[str, str]:

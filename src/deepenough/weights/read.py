@@ -13,7 +13,7 @@ from deepenough.errors import DeepenoughError, nearest, unknown
 from deepenough.files import sha256
 from deepenough.nets.layer import ShapeError
 from deepenough.nets.network import Network
-from deepenough.nets.serialization import loads
+from deepenough.nets.serialization import LONGEST, loads
 from deepenough.preprocessing import Preprocessing
 from deepenough.weights.preset_names import PRESETS
 from deepenough.weights.presets import preset
@@ -65,7 +65,13 @@ def read_weights(path: str | Path, *, network: str | None = None, preprocess: st
 def _own(path: Path) -> Network | None:
     """Read the network that is described beside a file of weights."""
     beside = path.with_name(NETWORK_FILE)
-    return loads(beside.read_text(encoding="utf-8", errors="replace")) if beside.is_file() else None
+    return loads(_content(beside)) if beside.is_file() else None
+
+
+def _content(file: Path) -> bytes:
+    """Read a small file beside the weights."""
+    with file.open("rb") as opened:
+        return opened.read(LONGEST + 1)
 
 
 def _preprocess_file(path: Path) -> dict[str, Any]:
@@ -74,7 +80,7 @@ def _preprocess_file(path: Path) -> dict[str, Any]:
     if not beside.is_file():
         return {}
     try:
-        content = json.loads(beside.read_text(encoding="utf-8"))
+        content = json.loads(_content(beside))
     except (ValueError, RecursionError) as error:
         raise DeepenoughError(f"{beside} is not JSON: {error}") from None
     if not isinstance(content, dict):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepenough.data.finding import Finding
-from deepenough.data.split import TEST, TRAIN, UNASSIGNED, VALIDATION
+from deepenough.data.walk import status_stamp
 from deepenough.errors import DeepenoughError
 
 Raw = bytes | NDArray[np.uint8]
@@ -23,19 +21,8 @@ Raw = bytes | NDArray[np.uint8]
 WINDOW = 8
 """Blocks of a source that images are drawn from at once, where blocks are what is cheap to read."""
 
-SPLIT_NAMES = {
-    "train": TRAIN,
-    "training": TRAIN,
-    "val": VALIDATION,
-    "valid": VALIDATION,
-    "validation": VALIDATION,
-    "dev": VALIDATION,
-    "test": TEST,
-    "testing": TEST,
-    "t10k": TEST,
-}
-
-_LEFT_BEHIND = {"thumbs.db", "desktop.ini", "__macosx"}
+RULES = "2"
+"""Raised whenever the same files come to other images, labels or splits, so that older caches are left alone."""
 
 
 class Source(ABC):
@@ -89,17 +76,6 @@ class Source(ABC):
         return len(self.labels)
 
 
-def visible(entry: os.DirEntry[str]) -> bool:
-    """True unless an entry of a folder is hidden, or one of those that systems leave behind."""
-    return not entry.name.startswith(".") and entry.name.lower() not in _LEFT_BEHIND
-
-
-def visible_folders(path: Path) -> list[str]:
-    """The names of the folders in a folder that could be classes or splits, in the order of their spelling."""
-    with os.scandir(path) as entries:
-        return sorted(entry.name for entry in entries if visible(entry) and entry.is_dir())
-
-
 def is_text_like(classes: Sequence[str]) -> bool:
     """True if these classes are digits or letters, which a mirror image would turn into something else."""
     words = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}
@@ -134,15 +110,9 @@ def present_classes(labels: NDArray[np.int64], names: Sequence[str]) -> tuple[tu
     return classes, (np.cumsum(present) - 1)[labels].astype(np.int64)
 
 
-def split_of(file: str) -> int:
-    """The split that a file's name tells, as `train-00000-of-00001.parquet` does."""
-    words = re.split(r"[-_.]", file.lower())
-    return next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), UNASSIGNED)
-
-
 def stamp_of(parts: Iterable[object]) -> str:
     """A hash of what tells that files have changed."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(RULES.encode())
     for part in parts:
         digest.update(str(part).encode("utf-8", "surrogateescape"))
         digest.update(b"\0")
@@ -152,8 +122,3 @@ def stamp_of(parts: Iterable[object]) -> str:
 def file_stamp(path: Path) -> str:
     """Place, size (bytes) and times of change (ns) of a file."""
     return f"{path.resolve()} {status_stamp(path.stat())}"
-
-
-def status_stamp(status: os.stat_result) -> str:
-    """Size (bytes) and times of change (ns). The second time also tells of a file unpacked over one just as old."""
-    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"

@@ -1,37 +1,35 @@
-"""A folder of class folders, with or without split folders above them."""
+"""A folder of class folders, with or without split folders above or below them."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import unicodedata
 from array import array
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
 
-from deepenough.data.finding import Finding
-from deepenough.data.image_file import read_file
-from deepenough.data.sources.base import (
-    SPLIT_NAMES,
-    Source,
-    check_classes,
-    is_text_like,
-    status_stamp,
-    visible,
-    visible_folders,
-)
+from deepenough.data.finding import Finding, PassedOver
+from deepenough.data.sources.base import RULES, Source, check_classes, is_text_like
+from deepenough.data.sources.labels import alike
+from deepenough.data.sources.layout import DEEPEST, Place, flat_splits, places_in
 from deepenough.data.sources.names import Names
-from deepenough.data.split import UNASSIGNED
+from deepenough.data.sources.splits import split_named, splits_among
+from deepenough.data.split import TEST, TRAIN, UNASSIGNED, VALIDATION
+from deepenough.data.walk import below, files_below, files_in, read_file, subfolders
 from deepenough.errors import DeepenoughError
 from deepenough.files import printable
 
+_SPLIT_WORDS = {TRAIN: "training", VALIDATION: "validation", TEST: "test"}
+
 
 class Folder(Source):
-    """`root/[split/]class/.../image`. Class names are the union over the splits, in the order of their spelling.
+    """`root/[split/]class/[split/].../image`. Class names are the union over the splits, in order of spelling.
 
-    Hidden and empty folders are no classes. Every other file in a class folder is looked at as an image.
+    Hidden, system and empty folders are no classes. Every other file in a class folder is looked at as an image.
     """
 
     @classmethod
@@ -42,98 +40,143 @@ class Folder(Source):
     def open(cls, given: str) -> Folder:
         path = Path(given)
         tables = sorted(path.glob("*.csv"))
-        if len(tables) == 1 and not visible_folders(path):
+        if len(tables) == 1 and not subfolders(path, "", PassedOver()):
             raise DeepenoughError(f"{path}: no class folders in it; to read its table, give {tables[0]}")
         return cls(path)
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.name = root.resolve().name
-        splits, findings = _splits(root)
-        places: list[tuple[str, str, int]] = []  # folder relative to the root, class, split
-        for folder, split in splits:
-            places += [(f"{folder}/{name}" if folder else name, name, split) for name in visible_folders(root / folder)]
-        digest = hashlib.sha256(b"folder\0" + os.fsencode(root.resolve()))
-        labels, parts, counts, filled = bytearray(), bytearray(), [], set()
-        blob, ends = bytearray(), array("q", [0])
-        named = sorted({name for _, name, _ in places})
-        for folder, name, split in sorted(places):
-            count = 0
-            for file, status in _files(root, folder):
-                raw = os.fsencode(file)
-                blob += raw
-                ends.append(len(blob))
-                digest.update(raw + f"\0{status_stamp(status)}\0".encode())
-                count += 1
-            if count:
-                filled.add(name)
-                labels += np.full(count, named.index(name), np.int32).tobytes()
-                parts += np.full(count, split, np.int8).tobytes()
-                counts.append(count)
-            else:
-                findings.append(Finding("empty-class", folder, "the folder holds no file", "not taken as a class"))
-        self.classes = tuple(printable(name) for name in named if name in filled)
+        passed = PassedOver()
+        places = places_in(root, passed)
+        found = _list(root, places, passed)
+        self.classes = tuple(sorted({run.label for run in found.runs}))
+        _note_spellings(places, passed)
         if len(self.classes) < 2:
-            _explain(root, [folder for folder, _ in splits], self.classes)
-        new_row = np.cumsum([name in filled for name in named]) - 1
-        self.labels = new_row[np.frombuffer(bytes(labels), np.int32)].astype(np.int64)
-        self.splits = np.frombuffer(bytes(parts), np.int8)
-        self.names = Names(np.frombuffer(blob, np.uint8), np.frombuffer(ends, np.int64))
-        self.findings = tuple(findings)
+            _explain(root, places, self.classes)
+        row = {name: place for place, name in enumerate(self.classes)}
+        counts = [run.count for run in found.runs]
+        self.labels = np.repeat(np.array([row[run.label] for run in found.runs], np.int64), counts)
+        self.splits = np.repeat(_splits_of(found.runs, passed), counts)
+        self.names = Names(np.frombuffer(found.blob, np.uint8), np.frombuffer(found.ends, np.int64))
+        self.findings = (*passed.findings(), *alike(self.classes))
         self.mirror = not is_text_like(self.classes)
-        digest.update("\0".join(self.classes).encode())
-        self.stamp = digest.hexdigest()
+        for part in (self.labels, self.splits, "\0".join(self.classes).encode(), repr(self.findings).encode()):
+            found.digest.update(part)
+        self.stamp = found.digest.hexdigest()
 
     def read(self, row: int) -> bytes:
         return read_file(self.root / self.names[row])
 
 
-def _splits(root: Path) -> tuple[list[tuple[str, int]], list[Finding]]:
-    """The split folders of a root, or the root itself, which is unassigned; and what was passed over."""
-    folders = visible_folders(root)
-    splits = [(name, SPLIT_NAMES[name.lower()]) for name in folders if name.lower() in SPLIT_NAMES]
-    splits = [(name, split) for name, split in splits if visible_folders(root / name)]
-    if not splits:
-        return [("", UNASSIGNED)], []
-    others = [name for name in folders if name.lower() not in SPLIT_NAMES]
-    return splits, [
-        Finding("ignored", name, f"it lies beside the split folders {', '.join(n for n, _ in splits)}", "left out")
-        for name in others
-    ]
+@dataclass(frozen=True)
+class _Run:
+    """Images that follow each other: of one class, in one split, below one folder of the class (by its name)."""
+
+    label: str
+    split: int
+    below: str
+    count: int
 
 
-def _files(root: Path, folder: str, below: int = 0) -> Iterator[tuple[str, os.stat_result]]:
-    """Files under a class folder, in the order of their spelling; folders inside it belong to the class."""
-    files, folders = [], []
-    with os.scandir(root / folder) as entries:
-        for entry in entries:
-            if visible(entry) and entry.is_dir(follow_symlinks=False):
-                folders.append(entry.name)
-            elif visible(entry) and not entry.is_dir():
-                files.append(entry.name)
-    for name in sorted(files):
-        path = f"{folder}/{name}"
-        try:
-            yield path, (root / path).stat()
-        except OSError:  # a link to nothing: the audit names it
-            yield path, (root / path).lstat()
-    for name in sorted(folders) if below < 20 else ():
-        yield from _files(root, f"{folder}/{name}", below + 1)
+@dataclass(frozen=True)
+class _Files:
+    """All images: their names in one blob with the ends of each, what tells that they have changed, and their runs."""
+
+    digest: hashlib._Hash
+    blob: bytearray
+    ends: array[int]
+    runs: list[_Run]
 
 
-def _explain(root: Path, splits: list[str], classes: tuple[str, ...]) -> None:
-    """Raise the error for fewer than two classes, with what seems to be there instead."""
-    known = Image.registered_extensions()
-    for split in splits:
-        folder = root / split
-        loose = sum(1 for entry in folder.iterdir() if entry.suffix.lower() in known)
-        if loose and len(classes) < 2:
-            raise DeepenoughError(
-                f"{folder}: {loose:,} images lie in it without class folders; put the images of each class "
-                f"into a folder with the name of the class, or give a CSV with the columns path and label"
+def _list(root: Path, places: list[Place], passed: PassedOver) -> _Files:
+    digest = hashlib.sha256(f"folder{RULES}\0".encode() + os.fsencode(root.resolve()))
+    blob, ends, runs = bytearray(), array("q", [0]), []
+    for place in sorted(places, key=lambda place: place.folder):
+        empty = True
+        for folder, files in files_below(root, place.folder, passed):
+            for name, stamp in files:
+                raw = os.fsencode(f"{folder}/{name}")
+                blob += raw
+                ends.append(len(blob))
+                digest.update(raw + f"\0{stamp}\0".encode())
+            first = folder[len(place.folder) + 1 :].partition("/")[0]
+            runs.append(_Run(_class_name(place.label), place.split, first, len(files)))
+            empty = False
+        if empty:
+            passed.note(
+                Finding("empty-class", printable(place.folder), "the folder holds no file", "not taken as a class")
             )
+    return _Files(digest, blob, ends, runs)
+
+
+def _class_name(folder: str) -> str:
+    """A folder's name as that of a class, in one form of Unicode: a disk may give another one than was written."""
+    return unicodedata.normalize("NFC", printable(folder))
+
+
+def _splits_of(runs: list[_Run], passed: PassedOver) -> NDArray[np.int8]:
+    """The split of each run, int8 (runs,): that above its class, or one below it where several classes have such."""
+    named = splits_among({run.below for run in runs if run.split == UNASSIGNED and run.below})
+    classes: dict[int, set[str]] = {}
+    for run in runs:
+        if run.split == UNASSIGNED and run.below in named:
+            classes.setdefault(named[run.below], set()).add(run.label)
+    splits = []
+    for run in runs:
+        split = named.get(run.below, UNASSIGNED) if run.split == UNASSIGNED else run.split
+        if run.split == UNASSIGNED and split in (VALIDATION, TEST) and len(classes[split]) < 2:
+            detail = f"the name is that of a split, but no other class has a {_SPLIT_WORDS[split]} split"
+            passed.note(Finding("split-like", f"{run.label}/{run.below}", detail, "taken as images of the class"))
+            split = UNASSIGNED
+        splits.append(split)
+    return np.array(splits, np.int8)
+
+
+def _note_spellings(places: list[Place], passed: PassedOver) -> None:
+    """Say which folders are one class, since their names are the same in two forms of Unicode."""
+    spelt: dict[str, set[str]] = {}
+    for place in places:
+        spelt.setdefault(_class_name(place.label), set()).add(place.label)
+    for name, labels in spelt.items():
+        if len(labels) > 1:
+            forms = " and ".join(sorted(map(ascii, labels)))
+            passed.note(Finding("same-class", name, f"folders in two forms of Unicode, {forms}", "taken as one class"))
+
+
+def _explain(root: Path, places: list[Place], classes: tuple[str, ...]) -> None:
+    """Raise the error for fewer than two classes, with what seems to be there instead."""
+    loose = files_in(root, "")
     if not any(root.iterdir()):
         raise DeepenoughError(f"{root}: the folder is empty; it should hold one folder of images for each class")
-    deeper = [f"{root / name}" for name in visible_folders(root) if len(visible_folders(root / name)) >= 2]
+    deeper = _wrapped(root, "", DEEPEST)
+    if loose and not classes:
+        raise DeepenoughError(
+            f"{root}: {len(loose):,} files (such as {printable(loose[0])}) lie in it without class folders; put the "
+            "images of each class into a folder with the name of the class, or give a CSV with the columns path and label"
+            + (f"; did you mean {', '.join(deeper[:3])}?" if deeper else "")
+        )
+    flat = sorted({place.folder.rpartition("/")[0] for place in places if place.split != UNASSIGNED})
+    flat = [folder for folder in flat if files_in(root, folder)]
+    if flat:
+        raise flat_splits(root, flat)
     hint = f"; did you mean {', '.join(deeper[:3])}?" if deeper else "; each class is a folder with its images"
     check_classes(root, classes, hint)
+
+
+def _wrapped(root: Path, folder: str, depth: int) -> list[str]:
+    """The folders below that look like a data set: with several folders, with splits, Parquet files or shards."""
+    found = []
+    for name in subfolders(root, folder, PassedOver()):
+        place = below(folder, name)
+        inside = subfolders(root, place, PassedOver())
+        files = files_in(root, place)
+        if (
+            len(inside) >= 2
+            or any(split_named(each) is not None for each in inside)
+            or any(file.lower().endswith((".parquet", ".tar")) for file in files)
+        ):
+            found.append(str(root / place))
+        elif depth:
+            found += _wrapped(root, place, depth - 1)
+    return found

@@ -8,6 +8,8 @@ import shutil
 import struct
 import tempfile
 import threading
+import zlib
+from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_dir
 
-from deepenough.data.sources.base import Source, check_classes, file_stamp, is_text_like, split_of, stamp_of
+from deepenough.data.sources.base import Source, check_classes, file_stamp, is_text_like, stamp_of
 from deepenough.data.sources.names import NumberedNames
-from deepenough.errors import DeepenoughError
+from deepenough.data.sources.splits import split_of_file
+from deepenough.errors import DeepenoughError, first_line
 
 FASHION = (
     "T-shirt/top",
@@ -33,6 +36,10 @@ FASHION = (
 )
 
 _IMAGES = re.compile(r"images[-.]idx\d-ubyte(\.gz)?$|images(\.idx)?(\.gz)?$")
+_MOST_PACKED = 1_032
+"""Bytes that one byte of a gzip file can stand for (zlib's documentation)."""
+
+_BLOCK = 1 << 20
 _HOW = {
     "fashion-mnist": (
         "on Debian and Ubuntu `apt install dataset-fashion-mnist` brings it; elsewhere put the four .gz files of "
@@ -55,7 +62,7 @@ class _File:
                         f"{path}: not an IDX file of unsigned bytes (it begins with {start.hex(' ')})"
                     )
                 self.shape: tuple[int, ...] = struct.unpack(f">{start[3]}I", file.read(4 * start[3]))
-            except (struct.error, EOFError, OSError) as error:
+            except (struct.error, EOFError, OSError, zlib.error) as error:
                 raise DeepenoughError(f"{path}: the header cannot be read ({error}); fetch the file again") from None
         self.offset = 4 + 4 * start[3]
         self._values: NDArray[np.uint8] | None = None
@@ -64,6 +71,13 @@ class _File:
     def _open(self) -> BinaryIO:
         return gzip.open(self.path) if self.path.suffix == ".gz" else self.path.open("rb")  # type: ignore[return-value]
 
+    def check(self) -> None:
+        """Raise the error for a header that claims more than there can be in the file."""
+        packed = self.path.suffix == ".gz"
+        there = self.path.stat().st_size
+        if self.offset + prod(self.shape) > there * (_MOST_PACKED if packed else 1):
+            raise self._wrong(f"the file has {there:,}{' packed' if packed else ''} in all")
+
     def values(self) -> NDArray[np.uint8]:
         with self._lock:
             if self._values is None:
@@ -71,17 +85,38 @@ class _File:
             return self._values
 
     def _map(self) -> NDArray[np.uint8]:
+        self.check()
         try:
             if self.path.suffix != ".gz":
                 return np.memmap(self.path, np.uint8, "r", self.offset, self.shape)
-            with self._open() as packed, tempfile.TemporaryFile() as plain:
-                shutil.copyfileobj(packed, plain, 1 << 20)
-                plain.flush()
+            with tempfile.TemporaryFile() as plain:
+                self._unpack(plain, self.offset + prod(self.shape))
                 return np.memmap(plain, np.uint8, "r", self.offset, self.shape)
-        except (ValueError, EOFError, OSError) as error:
+        except (ValueError, OverflowError, EOFError, OSError, zlib.error) as error:
+            raise self._wrong(first_line(error)) from None
+
+    def _unpack(self, plain: BinaryIO, wanted: int) -> None:
+        """Unpack exactly the bytes that the header says; raises the error where there are more, or no room for them."""
+        free = shutil.disk_usage(tempfile.gettempdir()).free
+        if wanted > free:
             raise DeepenoughError(
-                f"{self.path}: it should hold {self.shape} bytes and does not ({error}); fetch the file again"
-            ) from None
+                f"{self.path}: unpacking it takes {wanted:,} bytes, and {tempfile.gettempdir()} has {free:,} free; "
+                "make room, or name another folder in TMPDIR"
+            )
+        with self._open() as packed:
+            left = wanted
+            while left and (block := packed.read(min(left, _BLOCK))):
+                plain.write(block)
+                left -= len(block)
+            if packed.read(1):
+                raise self._wrong("it goes on behind them")
+        plain.flush()
+
+    def _wrong(self, what: str) -> DeepenoughError:
+        shape = " x ".join(f"{side:,}" for side in self.shape)
+        return DeepenoughError(
+            f"{self.path}: its header says {shape} bytes, and it does not hold those ({what}); fetch the file again"
+        )
 
 
 class Idx(Source):
@@ -106,6 +141,7 @@ class Idx(Source):
         self._images, parts, labels, splits, stamps = [], [], [], [], ["idx"]
         for images, label_file in pairs:
             file, values = _File(images), _File(label_file).values()
+            file.check()
             if file.shape[0] != len(values) or len(file.shape) < 3 or values.ndim != 1:
                 raise DeepenoughError(
                     f"{images}: shape {file.shape} does not go with the labels' {values.shape} in {label_file.name}"
@@ -114,7 +150,7 @@ class Idx(Source):
             label = images.name.removesuffix(".gz")
             parts.append((label, len(values)))
             labels.append(values.astype(np.int64))
-            splits.append(np.full(len(values), split_of(images.name), np.int8))
+            splits.append(np.full(len(values), split_of_file(images.name), np.int8))
             stamps += [file_stamp(images), file_stamp(label_file)]
         self.labels = np.concatenate(labels)
         self.splits = np.concatenate(splits)
@@ -166,7 +202,7 @@ def _pairs(path: Path) -> list[tuple[Path, Path]]:
         if file.name in chosen:
             chosen[file.name] = file
     pairs = []
-    for plain, images in sorted(chosen.items(), key=lambda item: (split_of(item[0]), item[0])):
+    for plain, images in sorted(chosen.items(), key=lambda item: (split_of_file(item[0]), item[0])):
         base = re.sub(r"idx\d", "idx1", plain.replace("images", "labels"))
         options = [folder / base, folder / f"{base}.gz"]
         found = next((option for option in options if option.is_file()), None)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepenough.data.decode import upright
-from deepenough.data.sources.base import SPLIT_NAMES, Source, check_classes, is_text_like
+from deepenough.data.sources.base import Source, check_classes, is_text_like
 from deepenough.data.sources.hugging_face import HuggingFaceImages, is_dataset, labels_of
 from deepenough.data.sources.labels_in_python import in_order, label_names
 from deepenough.data.sources.names import JoinedNames
@@ -22,6 +22,7 @@ from deepenough.data.sources.python_images import (
     as_numpy,
     described,
 )
+from deepenough.data.sources.splits import WORDS, split_named
 from deepenough.data.split import UNASSIGNED
 from deepenough.errors import DeepenoughError, unknown
 
@@ -170,6 +171,7 @@ def _column(frame: Any, names: Sequence[str], role: str) -> Any:
 
 
 def _split(name: str, known_only: bool) -> int:
-    if name and known_only and name.lower() not in SPLIT_NAMES:
-        raise unknown("split", name, SPLIT_NAMES)
-    return SPLIT_NAMES.get(name.lower(), UNASSIGNED)
+    split = split_named(name)
+    if name and known_only and split is None:
+        raise unknown("split", name, WORDS)
+    return UNASSIGNED if split is None else split

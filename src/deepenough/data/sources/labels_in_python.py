@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from deepenough.data.sources.labels import SeveralLabelsError, several, sorting_key, text_of
 from deepenough.data.sources.python_images import as_numpy, described
 from deepenough.errors import DeepenoughError
 
@@ -33,9 +34,7 @@ def label_names(labels: Any, what: str, classes: Sequence[Any] | None = None) ->
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
     """The distinct names by their spelling; whole numbers by their value, so that 10 comes after 9."""
     distinct = set(names)
-    if all(name.removeprefix("-").isdecimal() for name in distinct):
-        return tuple(sorted(distinct, key=lambda name: (int(name), name)))
-    return tuple(sorted(distinct))
+    return tuple(sorted(distinct, key=sorting_key(distinct)))
 
 
 def _label_name(value: Any, what: str, row: int) -> str:
@@ -45,11 +44,16 @@ def _label_name(value: Any, what: str, row: int) -> str:
         value = value.decode("utf-8", "surrogateescape")
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, str) and value.strip():
-        return value.strip()
+    if isinstance(value, str):
+        try:
+            text = text_of(value)
+        except SeveralLabelsError as error:
+            raise several(f"{what}: label {row}", error) from None
+        if text is not None:
+            return text
     if isinstance(value, int):  # True and False among them
         return str(value)
-    if value is None or value == "" or (isinstance(value, float) and value != value):
+    if value is None or isinstance(value, str) or (isinstance(value, float) and value != value):
         raise DeepenoughError(f"{what}: label {row} is missing ({value!r}); leave out the images without a label")
     raise DeepenoughError(f"{what}: label {row} is {described(value)}; a whole number or a word is expected")
 

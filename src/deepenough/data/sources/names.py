@@ -93,3 +93,23 @@ class JoinedNames(Sequence[str]):
         row = range(len(self))[row]
         part = int(np.searchsorted(self.starts, row, side="right")) - 1
         return self.parts[part][row - int(self.starts[part])]
+
+
+class ChosenNames(Sequence[str]):
+    """Some rows of other names: those at `rows`, int64 (n,)."""
+
+    def __init__(self, names: Sequence[str], rows: NDArray[np.int64]) -> None:
+        self.names = names
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[str]: ...
+    def __getitem__(self, row: int | slice) -> Any:
+        if isinstance(row, slice):
+            return [self[r] for r in range(*row.indices(len(self)))]
+        return self.names[int(self.rows[row])]

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
+from deepenough.data.links import kind_of
 from deepenough.data.sources.base import Source
 from deepenough.data.sources.digits import Digits
 from deepenough.data.sources.folder import Folder
 from deepenough.data.sources.hub import Hub
 from deepenough.data.sources.idx import Idx
 from deepenough.data.sources.in_memory import PREFIX, InMemory, from_python
+from deepenough.data.sources.metadata import Metadata
 from deepenough.data.sources.parquet import Parquet
 from deepenough.data.sources.python_images import ValueRange, described
 from deepenough.data.sources.table import Table
 from deepenough.data.sources.tar import Tar
 from deepenough.errors import DeepenoughError, nearest
 
-KINDS: tuple[type[Source], ...] = (Digits, Hub, InMemory, Idx, Parquet, Tar, Table, Folder)
+KINDS: tuple[type[Source], ...] = (Digits, Hub, InMemory, Idx, Metadata, Parquet, Tar, Table, Folder)
 """Every kind of source. The first that recognises a name or a path opens it, so any folder comes last."""
 
 _NAMES = tuple(name for kind in KINDS for name in kind.known_as)
@@ -45,7 +48,7 @@ def open_source(data: Any = None, value_range: ValueRange | None = None) -> Sour
     Args:
         data: nothing or `digits`: scikit-learn's. `fashion-mnist`, `mnist`: a copy on this machine. `hf:NAME`: the
             Hugging Face hub. A path: a folder of class folders (in split folders or not), a folder of IDX, Parquet or
-            tar files, one such file, or a CSV of path and label. Otherwise images and labels that Python holds, see
+            tar files, one such file, a CSV of path and label, or images with Hugging Face's `metadata.csv`. Otherwise images and labels that Python holds, see
             `from_python`.
         value_range: the values of black and white in arrays of floats, by default 0 and 1.
 
@@ -60,11 +63,19 @@ def open_source(data: Any = None, value_range: ValueRange | None = None) -> Sour
         if kind.is_named(word):
             return kind.open(word)
     path = Path(word).expanduser()
-    if not path.exists():
-        raise _missing(word, path)
-    for kind in KINDS:
-        if kind.is_at(path):
-            return kind.open(str(path))
+    try:
+        if not path.exists():
+            raise _missing(word, path)
+        if path.is_dir():
+            os.scandir(path).close()
+        for kind in KINDS:
+            if kind.is_at(path):
+                return kind.open(str(path))
+    except OSError as error:
+        place = f" {error.filename}" if error.filename not in (None, str(path)) else ""
+        raise DeepenoughError(f"{word}: it cannot be read:{place} {error.strerror or error}") from None
+    if not path.is_file():
+        raise DeepenoughError(f"{word}: it is {kind_of(path.stat())}, which is not opened; give a folder or a file")
     raise DeepenoughError(
         f"{path}: a file of this kind cannot be read as labelled images; give a folder of class folders, a CSV of path "
         "and label, a Parquet file, WebDataset's tar shards, or an IDX file of images"
@@ -73,12 +84,19 @@ def open_source(data: Any = None, value_range: ValueRange | None = None) -> Sour
 
 def _missing(word: str, path: Path) -> DeepenoughError:
     parent = path.parent
-    beside = [entry.name for entry in parent.iterdir() if not entry.name.startswith(".")] if parent.is_dir() else []
-    near = [str(parent / name) for name in nearest(path.name, beside)] + nearest(word, _NAMES)
+    near = [str(parent / name) for name in nearest(path.name, _entries(parent))] + nearest(word, _NAMES)
     if not parent.is_dir():
         while not parent.parent.is_dir():
             parent = parent.parent
-        others = [entry.name for entry in parent.parent.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+        others = [name for name in _entries(parent.parent) if (parent.parent / name).is_dir()]
         near += [str(parent.parent / name) for name in nearest(parent.name, others)]
     hint = f"did you mean {', '.join(near)}?" if near else f"give a folder, a file, hf:NAME, {', '.join(_NAMES)}"
     return DeepenoughError(f"{word}: there is no such file or folder; {hint}")
+
+
+def _entries(folder: Path) -> list[str]:
+    """The names in a folder that are not hidden; none where it is no folder or can't be listed."""
+    try:
+        return [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
+    except OSError:
+        return []

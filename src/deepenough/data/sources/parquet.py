@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -14,78 +13,70 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepenough.data.sources.base import (
-    WINDOW,
-    Source,
-    check_classes,
-    file_stamp,
-    is_text_like,
-    present_classes,
-    split_of,
-    stamp_of,
-    visible_folders,
-)
-from deepenough.data.sources.names import NumberedNames
-from deepenough.errors import DeepenoughError
+from deepenough.data.finding import PassedOver
+from deepenough.data.sources.base import WINDOW, Source, check_classes, file_stamp, is_text_like, stamp_of
+from deepenough.data.sources.columns import features_of, image_column, label_column, labels_of
+from deepenough.data.sources.data_files import DataFile, data_files, is_folder_of
+from deepenough.data.sources.labels import MISSING, Part, combine
+from deepenough.data.sources.names import ChosenNames, NumberedNames
+from deepenough.data.sources.splits import SplitColumns
+from deepenough.data.split import UNASSIGNED
+from deepenough.errors import DeepenoughError, first_line
 
-_BATCH = 256
+ENDING = ".parquet"
 DAMAGED = "its row group is damaged"
-_LABELS = ("label", "labels", "fine_label", "class", "target")
+_BATCH = 256
 
 
 class Parquet(Source):
     """One file, or all files of a folder; images are read by batches of rows, in order.
 
     The image column holds bytes, or a struct with `bytes`; labels are ints with class names in the schema's
-    `huggingface` metadata, plain ints, or words. A file's split is in its name: `train-00000-of-00001.parquet`.
+    `huggingface` metadata, plain ints, or words; files may number the same names differently. A file's split is in the
+    name of its folder or in its own, `train-00000-of-00001.parquet`, or in a column, `split` or `is_valid`.
     """
 
     sequential = True
 
     @classmethod
     def is_at(cls, path: Path) -> bool:
-        """A Parquet file, or a folder of some; not class folders that one called `data` with such files is among."""
-        if path.is_file():
-            return path.suffix.lower() == ".parquet"
-        return bool(_files_of(path)) and (any(path.glob("*.parquet")) or len(visible_folders(path)) < 2)
+        return path.suffix.lower() == ENDING if path.is_file() else is_folder_of(path, ENDING)
 
     @classmethod
     def open(cls, given: str) -> Parquet:
         return cls(Path(given))
 
     def __init__(self, path: Path) -> None:
-        import pyarrow.parquet as pq
-
-        files = [path] if path.is_file() else _files_of(path)
+        passed = PassedOver()
+        files = data_files(path, ENDING, passed)
         self.path = path
         self.name = path.resolve().name
-        self._files: list[Any] = []
-        try:
-            self._files = [pq.ParquetFile(file, memory_map=True) for file in files]
-        except Exception as error:  # pyarrow's own exceptions, by version
-            raise DeepenoughError(f"{files[len(self._files)]}: not a readable Parquet file ({error})") from None
-        schema = self._files[0].schema_arrow
+        self._files = [_opened(file.path) for file in files]
+        self._columns, parts, splits = [], [], []
         for file, opened in zip(files, self._files, strict=True):
-            if opened.schema_arrow.names != schema.names:
-                raise DeepenoughError(f"{file}: its columns {opened.schema_arrow.names} are not {schema.names}")
-        features = _features(schema)
-        self._column = _image_column(files[0], schema, features)
-        label = _label_column(files[0], schema, features)
-        values = np.concatenate(
-            [opened.read(columns=[label]).column(0).to_numpy(zero_copy_only=False) for opened in self._files]
-        )
-        self.classes, self.labels = _classes(files[0], values, features.get(label, {}).get("names"))
-        check_classes(path, self.classes)
+            column, part, split = _described(file, opened)
+            self._columns.append(column)
+            parts.append(part)
+            splits.append(split)
+        self.classes, labels, findings = combine(parts)
         counts = [opened.metadata.num_rows for opened in self._files]
-        self.names = NumberedNames([(file.name, count) for file, count in zip(files, counts, strict=True)])
-        self.splits = np.repeat(np.array([split_of(file.name) for file in files], np.int8), counts)
+        names = NumberedNames([(file.label, count) for file, count in zip(files, counts, strict=True)])
+        self._kept = np.flatnonzero(labels != MISSING)
+        for row in np.flatnonzero(labels == MISSING):
+            passed.count("unlabelled", names[int(row)], "the row has no label")
+        _check_labels(path, self.classes, len(self._kept), len(labels))
+        self.labels = labels[self._kept]
+        self.names = names if len(self._kept) == len(labels) else ChosenNames(names, self._kept)
+        self.splits = np.concatenate(splits)[self._kept]
+        self.findings = (*passed.findings(), *findings)
         self.mirror = not is_text_like(self.classes)
-        self.stamp = stamp_of(["parquet", *map(file_stamp, files), *self.classes])
+        stamps = [file_stamp(file.path) for file in files]
+        self.stamp = stamp_of(["parquet", *stamps, *self.classes, self.splits.tobytes(), *self.findings])
         groups = [o.metadata.row_group(g).num_rows for o in self._files for g in range(o.metadata.num_row_groups)]
         self._groups = [(f, g) for f, o in enumerate(self._files) for g in range(o.metadata.num_row_groups)]
         self._starts = np.cumsum([0, *groups])
-        self.blocks = np.repeat(np.arange(len(groups)), groups)
-        self._kept: OrderedDict[int, Any] = OrderedDict()
+        self.blocks = np.repeat(np.arange(len(groups)), groups)[self._kept]
+        self._recent: OrderedDict[int, Any] = OrderedDict()
         self._lock = threading.Lock()
         self._group = -1
         self._batches: Any = None
@@ -98,6 +89,7 @@ class Parquet(Source):
 
     def read(self, row: int) -> bytes:
         with self._lock:
+            row = int(self._kept[row])
             group = int(np.searchsorted(self._starts, row, side="right")) - 1
             if row >= self._whole.get(group, row + 1):
                 raise OSError(DAMAGED)
@@ -115,6 +107,7 @@ class Parquet(Source):
         return _bytes_of(value)
 
     def read_many(self, rows: NDArray[np.int64], pool: ThreadPoolExecutor) -> Iterator[bytes]:
+        rows = self._kept[rows]
         with self._lock:
             groups = np.searchsorted(self._starts, rows, side="right") - 1
             columns = {int(group): self._group_of(int(group)) for group in np.unique(groups)}
@@ -127,17 +120,19 @@ class Parquet(Source):
 
     def _group_of(self, group: int) -> Any:
         """The images of a row group, from the few that are kept in memory where it is among them."""
-        if group in self._kept:
-            self._kept.move_to_end(group)
+        if group in self._recent:
+            self._recent.move_to_end(group)
         else:
-            self._kept[group] = _as_far_as_it_goes(self._batches_of(group))
-            while len(self._kept) > WINDOW + 1:
-                self._kept.popitem(last=False)
-        return self._kept[group]
+            self._recent[group] = _as_far_as_it_goes(self._batches_of(group))
+            while len(self._recent) > WINDOW + 1:
+                self._recent.popitem(last=False)
+        return self._recent[group]
 
     def _batches_of(self, group: int) -> Iterator[Any]:
         file, number = self._groups[group]
-        batches: Iterator[Any] = self._files[file].iter_batches(_BATCH, row_groups=[number], columns=[self._column])
+        batches: Iterator[Any] = self._files[file].iter_batches(
+            _BATCH, row_groups=[number], columns=[self._columns[file]]
+        )
         return batches
 
 
@@ -161,57 +156,55 @@ def _as_far_as_it_goes(batches: Iterator[Any]) -> Any:
 def _bytes_of(value: Any) -> bytes:
     found = value.get("bytes") if isinstance(value, dict) else value
     if not isinstance(found, bytes):
-        raise OSError("the row holds no image bytes")
+        path = isinstance(value, dict) and value.get("path")
+        raise OSError("the row holds a path and no image bytes" if path else "the row holds no image bytes")
     return found
 
 
-def _files_of(folder: Path) -> list[Path]:
-    """The Parquet files of a folder, or of its folder `data`, where Hugging Face puts them."""
-    return sorted(folder.glob("*.parquet")) or sorted(folder.glob("data/*.parquet"))
+def _opened(file: Path) -> Any:
+    import pyarrow.parquet as pq
 
-
-def _features(schema: Any) -> dict[str, dict[str, Any]]:
     try:
-        found = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-    except (KeyError, ValueError, TypeError):
-        return {}
-    return {name: feature for name, feature in found.items() if isinstance(feature, dict)}
+        return pq.ParquetFile(file, memory_map=True)
+    except Exception as error:  # pyarrow's own exceptions, by version
+        raise DeepenoughError(f"{file}: not a readable Parquet file ({first_line(error)})") from None
 
 
-def _image_column(file: Path, schema: Any, features: dict[str, dict[str, Any]]) -> str:
-    for name in schema.names:
-        if features.get(name, {}).get("_type") == "Image":
-            return str(name)
-    import pyarrow as pa
+def _described(file: DataFile, opened: Any) -> tuple[str, Part, NDArray[np.int8]]:
+    """The image column of a file, its labels, and the split of each row, int8 (rows,)."""
+    schema, name = opened.schema_arrow, str(file.path)
+    features = features_of(schema)
+    column = image_column(name, schema, features)
+    if _has_only_paths(opened, column):
+        raise DeepenoughError(
+            f"{name}: its column {column!r} holds the paths of images and not their bytes; write the files' bytes into "
+            "it, or give a CSV with the columns path and label"
+        )
+    label = label_column(name, schema, features)
+    told = SplitColumns.among(schema.names)
+    splits = np.full(opened.metadata.num_rows, file.split, np.int8)
+    try:
+        part = labels_of(name, opened.read(columns=[label]).column(0), features.get(label, {}))
+        cells = [opened.read(columns=[schema.names[place]]).column(0).to_pylist() for place in told.places]
+    except _unreadable() as error:
+        raise DeepenoughError(f"{name}: its labels can't be read ({first_line(error)}); fetch the file again") from None
+    for number, values in enumerate(zip(*cells, strict=True)):
+        row: dict[int, object] = dict(zip(told.places, values, strict=True))
+        split = told.split(row, f"{name}, row {number + 1}")
+        splits[number] = file.split if split == UNASSIGNED else split
+    return column, part, splits
 
-    for field in schema:
-        kind = field.type
-        if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
-            return str(field.name)
-    for field in schema:
-        if pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type):
-            return str(field.name)
-    raise DeepenoughError(f"{file}: no image column among {', '.join(schema.names)}; one with bytes is needed")
+
+def _has_only_paths(opened: Any, column: str) -> bool:
+    """True where every image of the first rows has a path and no bytes."""
+    with suppress(*_unreadable()):
+        first = next(opened.iter_batches(_BATCH, columns=[column])).column(0).to_pylist()
+        given = [value for value in first if isinstance(value, dict)]
+        return any(value.get("path") for value in given) and not any(value.get("bytes") for value in given)
+    return False
 
 
-def _label_column(file: Path, schema: Any, features: dict[str, dict[str, Any]]) -> str:
-    named = [name for name in schema.names if features.get(name, {}).get("_type") == "ClassLabel"]
-    for name in (*_LABELS, *named):
-        if name in schema.names:
-            return str(name)
-    raise DeepenoughError(f"{file}: no label column among {', '.join(schema.names)}; name it label")
-
-
-def _classes(file: Path, values: Any, names: list[str] | None) -> tuple[tuple[str, ...], Any]:
-    if names:
-        labels = values.astype(np.int64)
-        if len(labels) and (labels.min() < 0 or labels.max() >= len(names)):
-            raise DeepenoughError(
-                f"{file}: labels run from {labels.min()} to {labels.max()}, and there are {len(names)} class names; "
-                "test splits without labels (-1) cannot be used"
-            )
-        return present_classes(labels, names)
-    if any(value is None or value != value for value in values):
-        raise DeepenoughError(f"{file}: some rows have no label")
-    classes, labels = np.unique(values, return_inverse=True)
-    return tuple(str(value) for value in classes), labels.astype(np.int64)
+def _check_labels(path: Path, classes: tuple[str, ...], labelled: int, rows: int) -> None:
+    if rows and not labelled:
+        raise DeepenoughError(f"{path}: none of its {rows:,} rows has a label")
+    check_classes(path, classes)

@@ -1,161 +1,136 @@
-"""Tar shards as WebDataset writes them: files of one sample have one name up to its first dot."""
+"""Tar shards as WebDataset writes them: files of one sample have one name but for its ending."""
 
 from __future__ import annotations
 
-import json
-import tarfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from deepenough.data.finding import Finding
+from deepenough.data.finding import PassedOver
 from deepenough.data.sources.base import (
     Source,
     check_classes,
+    distinct,
     file_stamp,
     is_text_like,
-    present_classes,
-    split_of,
     stamp_of,
-    visible_folders,
 )
+from deepenough.data.sources.data_files import CLASS_LISTS, DataFile, data_files, is_folder_of
+from deepenough.data.sources.labels import MISSING, Part, combine, text_of
 from deepenough.data.sources.names import Names
+from deepenough.data.sources.tar_index import LABELS, Sample, samples
 from deepenough.errors import DeepenoughError
 
-IMAGES = {"jpg", "jpeg", "png", "webp", "bmp", "gif", "ppm", "tif", "tiff", "img", "image"}
-LABELS = ("cls", "cls.txt", "label", "label.txt", "txt", "json")
-CLASSES = ("classes.txt", "classnames.txt", "labels.txt")
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Where an image lies: the number of its shard, its first byte there and its length."""
-
-    shard: int
-    start: int
-    length: int
+ENDING = ".tar"
 
 
 class Tar(Source):
     """One shard, or all of a folder: `train-000000.tar` holds `0001.jpg` and `0001.cls` and so on.
 
-    A label is a number or a word in `.cls` (or `.txt`), or `label` or `cls` in `.json`. Numbers are rows of the file
-    `classes.txt` beside the shards, where there is one. A shard's split is in its name. Shards are read where they lie,
-    at any place, and are not unpacked.
+    A label is a number or a word in `.cls`, or `label` or `cls` in `.json`, or, where there is nothing else, in `.txt`.
+    Numbers are rows of the file `classes.txt` beside the shards, where there is one. A shard's split is in the name of
+    its folder or in its own. Shards are read where they lie, at any place, and are not unpacked.
     """
 
     @classmethod
     def is_at(cls, path: Path) -> bool:
-        if path.is_file():
-            return path.suffix.lower() == ".tar"
-        return bool(_shards(path)) and not visible_folders(path)
+        return path.suffix.lower() == ENDING if path.is_file() else is_folder_of(path, ENDING)
 
     @classmethod
     def open(cls, given: str) -> Tar:
         return cls(Path(given))
 
     def __init__(self, path: Path) -> None:
-        self.files = [path] if path.is_file() else _shards(path)
-        folder = path.parent if path.is_file() else path
-        self.name = path.resolve().name
-        labels: list[str] = []
-        names: list[str] = []
-        splits: list[int] = []
-        self.samples: list[Sample] = []
-        findings: list[Finding] = []
-        for number, file in enumerate(self.files):
-            for key, sample, label in _samples(file, number):
-                if label is None:
-                    findings.append(Finding("unlabelled", f"{file.name}/{key}", "no .cls, .txt or .json", "left out"))
-                    continue
-                self.samples.append(sample)
-                labels.append(label)
-                names.append(f"{file.name}/{key}")
-                splits.append(split_of(file.name))
-        given = _class_names(folder)
-        self.classes, self.labels = _classes(path, labels, given)
+        passed = PassedOver()
+        shards = data_files(path, ENDING, passed)
+        found = [samples(shard.path, shard.label, passed) for shard in shards]
+        names = [f"{shard.label}/{sample.name}" for shard, those in zip(shards, found, strict=True) for sample in those]
+        splits = np.repeat(np.array([shard.split for shard in shards], np.int8), [len(those) for those in found])
+        listed = _class_names(path if path.is_dir() else path.parent)
+        self.classes, labels, findings = combine(_parts(shards, found, listed))
+        kept = np.flatnonzero(labels != MISSING)
+        for row in np.flatnonzero(labels == MISSING):
+            passed.count("unlabelled", names[int(row)], "nothing beside it in the shard says its label")
+        _check_labels(path, found, len(kept))
         check_classes(path, self.classes)
-        self.splits = np.array(splits, np.int8)
-        self.names = Names.of(names)
-        self.findings = tuple(findings)
+        self.name = path.resolve().name
+        self.files = [shard.path for shard in shards]
+        self.labels, self.splits = labels[kept], splits[kept]
+        self.names = Names.of(names[row] for row in kept)
+        places = [
+            (number, sample.image.start, sample.image.length) for number, those in enumerate(found) for sample in those
+        ]
+        self._places: NDArray[np.int64] = np.array(places, np.int64).reshape(-1, 3)[kept]
+        self.findings = (*passed.findings(), *findings)
         self.mirror = not is_text_like(self.classes)
-        self.stamp = stamp_of(["tar", *map(file_stamp, self.files), *self.classes])
+        told = (self.labels.tobytes(), *self.classes, *self.findings)
+        self.stamp = stamp_of(["tar", *map(file_stamp, self.files), self.splits.tobytes(), *told])
 
     def read(self, row: int) -> bytes:
-        sample = self.samples[row]
-        with self.files[sample.shard].open("rb") as file:
-            file.seek(sample.start)
-            content = file.read(sample.length)
-        if len(content) < sample.length:
-            raise OSError(f"{self.files[sample.shard].name} ends before its image does")
+        shard, start, length = self._places[row].tolist()
+        with self.files[shard].open("rb") as file:
+            file.seek(start)
+            content = file.read(length)
+        if len(content) < length:
+            raise OSError(f"{self.files[shard].name} ends before its image does")
         return content
 
 
-def _shards(folder: Path) -> list[Path]:
-    """The shards of a folder."""
-    return sorted(folder.glob("*.tar"))
+def _parts(shards: list[DataFile], found: list[list[Sample]], listed: list[str]) -> list[Part]:
+    """The labels of each shard. A text that may be a caption counts only where no sample has anything better."""
+    caption = LABELS.index("txt")
+    best = min((rank for those in found for sample in those for rank in sample.labels), default=caption)
+    parts = []
+    for shard, those in zip(shards, found, strict=True):
+        values: list[object] = []
+        for sample in those:
+            rank = min(sample.labels, default=caption)
+            values.append(sample.labels.get(rank) if rank < caption or best == caption else None)
+        part = Part.of(str(shard.path), values, "image")
+        parts.append(_by_list(part, listed) if listed else part)
+    return parts
 
 
-def _samples(file: Path, number: int) -> list[tuple[str, Sample, str | None]]:
-    """Name, place and label of every image of a shard, in order."""
-    images: dict[str, Sample] = {}
-    labels: dict[str, str] = {}
-    names: dict[str, str] = {}
-    try:
-        with tarfile.open(file, "r:") as shard:
-            for member in shard:
-                stem, _, ending = member.name.rpartition("/")[2].partition(".")
-                key = f"{member.name.rpartition('/')[0]}/{stem}"
-                if not member.isfile():
-                    continue
-                if ending.lower() in IMAGES:
-                    images[key] = Sample(number, member.offset_data, member.size)
-                    names[key] = member.name
-                elif ending.lower() in LABELS and key not in labels:
-                    opened = shard.extractfile(member)
-                    found = _label(opened.read() if opened else b"", ending.lower())
-                    if found is not None:
-                        labels[key] = found
-    except (tarfile.TarError, OSError) as error:
-        raise DeepenoughError(
-            f"{file}: not a readable tar file ({error}); WebDataset's shards are not compressed"
-        ) from None
-    return [(names[key], sample, labels.get(key)) for key, sample in images.items()]
+def _by_list(part: Part, listed: list[str]) -> Part:
+    """The part with numbers as rows of a list of class names, and words as they are in it."""
+    places = [_place(part.file, name, listed) for name in part.names]
+    codes = np.array([*places, MISSING], np.int64)[part.codes]
+    return Part(part.file, tuple(distinct(listed)), codes, listed=True, findings=part.findings)
 
 
-def _label(content: bytes, ending: str) -> str | None:
-    text = content.decode("utf-8", "replace").strip()
-    if ending != "json":
-        return text or None
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return None
-    value = (
-        next((found[key] for key in ("label", "cls", "class") if key in found), None)
-        if isinstance(found, dict)
-        else found
+def _place(file: str, label: str, listed: list[str]) -> int:
+    if label == "-1":
+        return MISSING
+    if label.isascii() and label.isdigit() and int(label) < len(listed):
+        return int(label)
+    if label in listed:
+        return listed.index(label)
+    raise DeepenoughError(
+        f"{file}: the label {label!r} has no line among the {len(listed)} class names beside it, nor is it one of them"
     )
-    return None if value is None or isinstance(value, (dict, list)) else str(value)
+
+
+def _check_labels(path: Path, found: list[list[Sample]], labelled: int) -> None:
+    """Raise the error for shards without images or without labels."""
+    names = [sample.name for those in found for sample in those]
+    if not names:
+        raise DeepenoughError(f"{path}: no images in it; WebDataset's shards hold 0001.jpg, 0001.cls and so on")
+    if not labelled:
+        folders = sorted({name.split("/")[-2] for name in names if "/" in name})
+        hint = "give each image a label of its name, as 0001.cls beside 0001.jpg"
+        if len(folders) > 1:
+            hint = f"it seems to hold class folders ({', '.join(folders[:3])}): unpack it, and give the folder"
+        raise DeepenoughError(f"{path}: {len(names):,} images and no labels beside them (.cls, .json or .txt); {hint}")
 
 
 def _class_names(folder: Path) -> list[str]:
-    for name in CLASSES:
-        if (folder / name).is_file():
-            return (folder / name).read_text(encoding="utf-8").splitlines()
-    return []
-
-
-def _classes(path: Path, labels: list[str], given: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
-    if given and all(label.isdecimal() for label in labels):
-        beyond = [label for label in labels if int(label) >= len(given)]
-        if beyond:
-            raise DeepenoughError(
-                f"{path}: the label {beyond[0]} has no line among the {len(given)} class names beside it"
-            )
-        return present_classes(np.array(labels, np.int64), given)
-    numbers = all(label.isdecimal() for label in labels)
-    names = sorted(set(labels), key=int if numbers else str)
-    row = {name: place for place, name in enumerate(names)}
-    return tuple(names), np.array([row[label] for label in labels], np.int64)
+    """The names in the list of classes beside the shards, by their lines; empty where there is none."""
+    file = next((folder / name for name in CLASS_LISTS if (folder / name).is_file()), None)
+    if file is None:
+        return []
+    try:
+        lines = file.read_text(encoding="utf-8-sig").rstrip().splitlines()
+    except UnicodeDecodeError:
+        raise DeepenoughError(f"{file}: the text is not UTF-8; save it as UTF-8") from None
+    return [text_of(line) or f"(line {number})" for number, line in enumerate(lines, 1)]

@@ -1,0 +1,124 @@
+"""Images at paths that a table lists."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from deepenough.data.finding import PassedOver
+from deepenough.data.links import kind_of
+from deepenough.data.sources.base import Source, check_classes, is_text_like, stamp_of
+from deepenough.data.sources.labels import MISSING, Part, combine
+from deepenough.data.sources.names import Names
+from deepenough.data.walk import below, files_below, read_file, status_stamp
+from deepenough.errors import DeepenoughError
+from deepenough.files import printable
+
+PATHS = (
+    "path",
+    "file",
+    "filename",
+    "file_name",
+    "filepath",
+    "file_path",
+    "image",
+    "image_path",
+    "image_name",
+    "name",
+)
+LABELS = ("label", "class", "category", "target", "class_name")
+SPLITS = ("split", "set", "subset", "partition")
+"""Names of columns, in lower case, the likeliest first."""
+
+_WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+
+
+@dataclass
+class Rows:
+    """What one table lists, row by row: paths, labels of any type, and splits."""
+
+    table: str
+    paths: list[str] = field(default_factory=list)
+    labels: list[object] = field(default_factory=list)
+    splits: list[int] = field(default_factory=list)
+
+
+def column(names: Sequence[str], wanted: Sequence[str]) -> int | None:
+    """The place of the first of `wanted` among the names of columns; None where none is there."""
+    given = [name.strip().strip("\ufeff").lower() for name in names]
+    return next((given.index(name) for name in wanted if name in given), None)
+
+
+class Listed(Source):
+    """The base of sources that list paths, relative to `root` or absolute."""
+
+    root: Path
+
+    def read(self, row: int) -> bytes:
+        return read_file(self.root / self.names[row])
+
+    def _take(self, kind: str, where: Path, tables: Sequence[Rows], passed: PassedOver) -> None:
+        """Set everything but name and root from what the tables at `where` list."""
+        classes, labels, findings = combine([Part.of(rows.table, rows.labels) for rows in tables])
+        given = [path for rows in tables for path in rows.paths]
+        splits = [split for rows in tables for split in rows.splits]
+        paths, stamps, kept = [], [], []
+        for row, (path, label) in enumerate(zip(given, labels.tolist(), strict=True)):
+            if label == MISSING:
+                passed.count("unlabelled", path, "it has no label")
+                continue
+            found, status = self._find(path)
+            if status is not None and not stat.S_ISREG(status.st_mode):
+                passed.add("not-a-file", path, f"it is {kind_of(status)}, which is not opened")
+                continue
+            paths.append(found)
+            stamps.append("" if status is None else status_stamp(status))
+            kept.append(row)
+        if len(given) and (labels == MISSING).all():
+            raise DeepenoughError(f"{where}: none of its {len(given):,} rows has a label")
+        check_classes(where, classes)
+        if not any(stamps):
+            raise self._nothing_there(where, paths or given)
+        self.classes = classes
+        self.labels = labels[kept]
+        self.splits = np.array(splits, np.int8)[kept]
+        self.names = Names.of(paths)
+        self.findings = (*passed.findings(), *findings)
+        self.mirror = not is_text_like(classes)
+        told = (self.labels.tobytes(), self.splits.tobytes(), *self.findings)
+        self.stamp = stamp_of([kind, self.root.resolve(), *classes, *told, *paths, *stamps])
+
+    def _find(self, path: str) -> tuple[str, os.stat_result | None]:
+        """The path as it is here, where a backslash separates nothing, and its status; None if it is nowhere."""
+        for tried in dict.fromkeys((path, path.replace("\\", "/"))):
+            try:
+                return tried, (self.root / tried).stat()
+            except (OSError, ValueError):
+                continue
+        return path, None
+
+    def _nothing_there(self, where: Path, paths: list[str]) -> DeepenoughError:
+        first = paths[0]
+        hint = f"they are taken relative to {self.root}"
+        if _WINDOWS.match(first):
+            hint = f"they are those of a Windows machine; write them relative to {self.root}"
+        elif "\\" in first:
+            hint += ", and with their backslashes taken for slashes too"
+        elif near := self._of_that_name(first):
+            hint += f"; there is {near}: the paths need the folder and the ending of each file"
+        return DeepenoughError(f"{where}: none of its {len(paths):,} paths exists (the first is {first!r}); {hint}")
+
+    def _of_that_name(self, path: str) -> str | None:
+        """A file below the root of the same name, with or without its ending."""
+        wanted = {Path(path).name, Path(path).stem}
+        for folder, files in files_below(self.root, "", PassedOver()):
+            for name, _ in files:
+                if name in wanted or Path(name).stem in wanted:
+                    return printable(below(folder, name))
+        return None
