@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -10,31 +9,36 @@ from typing import Any
 
 import numpy as np
 
-from deepenough.data.decode import framed
+from deepenough.data.decode import framed, header
+from deepenough.data.finding import ImageError, PassedOver
+from deepenough.data.links import kind_of
+from deepenough.data.walk import files_below, read_file
 from deepenough.errors import DeepenoughError, nearest
 from deepenough.files import printable
 from deepenough.model import Model
 
 BATCH = 64
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".jp2", ".avif")
+
+NO_IMAGE = "not-an-image"
+"""The kind of finding that a file of a folder is passed over for; other faults of images are errors."""
 
 
-def files(given: Sequence[str]) -> Iterator[Path]:
-    """The images that are meant: files as they are, folders searched through, in the order of their names."""
+def files(given: Sequence[str], passed: PassedOver) -> Iterator[tuple[Path, bool]]:
+    """The files that are meant, each with true if it was found in a folder: its content has to say what it is.
+
+    Folders are searched through, in the order of their names, and what is no file there goes into `passed`.
+    """
     for name in given:
         path = Path(name)
         if path.is_dir():
-            found = False
-            for folder, folders, names in os.walk(path):
-                folders[:] = sorted(f for f in folders if not f.startswith("."))
-                for file in sorted(names):
-                    if not file.startswith(".") and file.lower().endswith(SUFFIXES):
-                        found = True
-                        yield Path(folder) / file
-            if not found:
-                raise DeepenoughError(f"{name}: no images in this folder; known endings: {' '.join(SUFFIXES)}")
+            for folder, found in files_below(path, "", passed):
+                yield from ((path / folder / file, True) for file, _ in found)
+        elif path.is_file():
+            yield path, False
         elif path.exists():
-            yield path
+            raise DeepenoughError(
+                f"{name}: it is {kind_of(path.stat())}, which is not opened; give an image or a folder"
+            )
         else:
             siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
             near = nearest(path.name, siblings)
@@ -42,21 +46,61 @@ def files(given: Sequence[str]) -> Iterator[Path]:
             raise DeepenoughError(f"{name}: there is no such file or folder{hint}")
 
 
+def images(given: Sequence[str], passed: PassedOver) -> list[Path]:
+    """The images that are meant: files as they are, and the images among the files of folders, by their content."""
+    chosen = []
+    for path, searched in files(given, passed):
+        try:
+            if searched:
+                header(path)
+        except ImageError as error:
+            if error.kind == NO_IMAGE:
+                passed.count(NO_IMAGE, str(path), error.detail)
+                continue
+        chosen.append(path)
+    if not chosen:
+        raise none_found(given, passed)
+    return chosen
+
+
+def none_found(given: Sequence[str], passed: PassedOver) -> DeepenoughError:
+    """The error for folders without an image."""
+    others = "".join(f"\n  {line}" for line in lines(passed))
+    return DeepenoughError(f"{', '.join(given)}: no images in this folder{others}")
+
+
+def lines(passed: PassedOver) -> list[str]:
+    """What was passed over, a line for each reason."""
+    return [f"passed over: {finding.name}: {finding.detail}" for finding in passed.findings()]
+
+
 def predict_files(
-    model: Model, given: Sequence[str], *, top: int = 5, reject_below: float = 0.0
+    model: Model, given: Sequence[str], *, top: int = 5, reject_below: float = 0.0, passed: PassedOver | None = None
 ) -> Iterator[dict[str, Any]]:
     """For every image a dict with `image`, `label` (None when less probable than `reject_below`), `classes` and
-    `probabilities` (most probable first); or with `image` and `error`."""
-    paths = files(given)
+    `probabilities` (most probable first); or with `image` and `error`.
+
+    Files of folders that are no images go into `passed` instead.
+    """
+    seen = PassedOver() if passed is None else passed
+    paths = files(given, seen)
+    empty = True
     while batch := list(islice(paths, BATCH)):
         pixels = []
         results: list[dict[str, Any]] = []
-        for path in batch:
+        for path, searched in batch:
+            name = printable(str(path))
             try:
-                pixels.append(framed(path, model.preprocess))
-                results.append({"image": printable(str(path))})
-            except DeepenoughError as error:
-                results.append({"image": printable(str(path)), "error": printable(str(error))})
+                pixels.append(framed(read_file(path), model.preprocess))
+                results.append({"image": name})
+            except ImageError as error:
+                if searched and error.kind == NO_IMAGE:
+                    seen.count(NO_IMAGE, name, error.detail)
+                else:
+                    results.append({"image": name, "error": printable(str(error))})
+            except OSError as error:
+                results.append({"image": name, "error": printable(f"it cannot be read ({error.strerror or error})")})
+        empty = empty and not results
         rows = iter(model.probabilities(np.stack(pixels))) if pixels else iter(())
         for result in results:
             if "error" not in result:
@@ -64,3 +108,5 @@ def predict_files(
                 label = best.label if best.confidence >= reject_below else None
                 result.update(label=label, classes=list(best.classes), probabilities=list(best.probabilities))
             yield result
+    if empty:
+        raise none_found(given, seen)

@@ -52,13 +52,17 @@ def explain_images(
 ) -> int:
     """Explain the images, one by one, and write the picture, or a folder of them; the exit status."""
     from deepenough.cli.console import Console
-    from deepenough.data.finding import ImageError
+    from deepenough.data.finding import ImageError, PassedOver
     from deepenough.explain import explanation
     from deepenough.model import load
-    from deepenough.prediction import files
+    from deepenough.prediction import images as images_of
+    from deepenough.prediction import lines
 
     model = load(run)
-    console, paths = Console(), list(files(images))
+    console, passed = Console(), PassedOver()
+    paths = images_of(images, passed)
+    for line in lines(passed):
+        console.problem(line)
     if out is None:
         out = Path(f"{paths[0].stem}-explained.png" if len(paths) == 1 else "explained")
     stacked = out.suffix.lower() in PICTURE_SUFFIXES and not out.is_dir()

@@ -32,11 +32,16 @@ def predict_command(
     ctx: click.Context, run: Path, images: tuple[str, ...], top: int, style: str | None, reject_below: float | None
 ) -> None:
     """Classify images with the model of a run."""
+    from deepenough.cli.console import Console
+    from deepenough.data.finding import PassedOver
     from deepenough.model import load
-    from deepenough.prediction import predict_files
+    from deepenough.prediction import lines, predict_files
 
+    passed = PassedOver()
     write = {"json": _as_json, "csv": _as_csv, None: _as_table}[style]
-    failed = write(predict_files(load(run), images, top=top, reject_below=reject_below or 0.0))
+    failed = write(predict_files(load(run), images, top=top, reject_below=reject_below or 0.0, passed=passed))
+    for line in lines(passed):
+        Console().problem(line)
     ctx.exit(ExitStatus.FAILED if failed else ExitStatus.DONE)
 
 

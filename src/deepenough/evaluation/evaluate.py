@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepenough.data.decode import framed
-from deepenough.data.finding import ImageError
+from deepenough.data.finding import Finding, ImageError
 from deepenough.data.images import Images, prepare
 from deepenough.data.sixteen_bits import FULL_RANGE
 from deepenough.data.sources import Source, from_anywhere, is_word, open_source
@@ -63,24 +64,29 @@ def evaluate(
         index = np.arange(len(own.labels)) if wanted == "all" else getattr(own.split, wanted)
         with reporter.task(f"evaluating {wanted} images"):
             probabilities = predictions(net.module, own, index, net.preprocess, net.device)
-        return metrics(probabilities, own.labels[index]), []
+        return metrics(probabilities, own.labels[index]), _left_out(source.findings)
     wanted = split or ("test" if (source.splits == TEST).any() else "all")
     index = np.arange(len(source.labels)) if wanted == "all" else np.flatnonzero(source.splits == SPLITS[wanted])
     if not len(index):
         raise DeepenoughError(f"{where}: it has no {wanted} images; give --split all or another split")
     to_model = np.array([net.classes.index(name) for name in source.classes])
-    found, labels, left_out = [], [], []
+    found, labels, unread = [], [], []
     with (reporter or Reporter()).task(f"evaluating {wanted} images") as advance:
         for start in range(0, len(index), _BLOCK):
             block = index[start : start + _BLOCK]
             pixels, good, errors = decoded(source, block, net.preprocess)
             found.append(net.probabilities(pixels))
             labels.append(to_model[source.labels[good]])
-            left_out += errors
+            unread += errors
             advance(min(start + _BLOCK, len(index)), len(index))
     if not sum(map(len, labels)):
-        raise DeepenoughError(f"{where}: none of its {wanted} images can be read; the first: {left_out[0]}")
-    return metrics(np.concatenate(found), np.concatenate(labels)), left_out
+        raise DeepenoughError(f"{where}: none of its {wanted} images can be read; the first: {unread[0]}")
+    return metrics(np.concatenate(found), np.concatenate(labels)), _left_out(source.findings) + unread
+
+
+def _left_out(findings: Iterable[Finding]) -> list[str]:
+    """A line on each thing that is not measured."""
+    return [f"{each.name}: {each.detail}" for each in findings if each.action.startswith("left out")]
 
 
 def own_images(run: Path, net: Model, source: Source, data: Any) -> Images | None:

@@ -153,7 +153,7 @@ def _explain(root: Path, places: list[Place], classes: tuple[str, ...]) -> None:
     if loose and not classes:
         raise DeepenoughError(
             f"{root}: {len(loose):,} files (such as {printable(loose[0])}) lie in it without class folders; put the "
-            "images of each class into a folder with the name of the class, or give a CSV with the columns path and label"
+            "images of each class into a folder with its name, or give a CSV with the columns path and label"
             + (f"; did you mean {', '.join(deeper[:3])}?" if deeper else "")
         )
     flat = sorted({place.folder.rpartition("/")[0] for place in places if place.split != UNASSIGNED})

@@ -48,8 +48,8 @@ def open_source(data: Any = None, value_range: ValueRange | None = None) -> Sour
     Args:
         data: nothing or `digits`: scikit-learn's. `fashion-mnist`, `mnist`: a copy on this machine. `hf:NAME`: the
             Hugging Face hub. A path: a folder of class folders (in split folders or not), a folder of IDX, Parquet or
-            tar files, one such file, a CSV of path and label, or images with Hugging Face's `metadata.csv`. Otherwise images and labels that Python holds, see
-            `from_python`.
+            tar files, one such file, a CSV of path and label, or a folder of images with Hugging Face's
+            `metadata.csv`. Otherwise images and labels that Python holds, see `from_python`.
         value_range: the values of black and white in arrays of floats, by default 0 and 1.
 
     Raises `DeepenoughError`, with near matches for a path or name that is not there.
