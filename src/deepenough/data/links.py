@@ -4,40 +4,43 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
-MOST_FOLDERS = 10_000
+MOST_FOLDERS = 5_000
 """Folders below a link, above which it is not followed: it leads to a disk or a system rather than to a class."""
 
 MOST_FILES = 2_000_000
 
-_NO_DISK = ("/proc", "/sys", "/dev")
+_NO_DISK = frozenset(map(Path, ("/proc", "/sys", "/dev")))
 
 _Identity = tuple[int, int]
 
 
 class LinkedFolders:
-    """Decides for the walk through one folder which linked folders in it are followed."""
+    """Decides for the walk through one folder or several which linked folders in it are followed."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = os.path.realpath(root)
+    def __init__(self, walked: Iterable[Path]) -> None:
+        """Take the folders that are walked through in any case."""
+        self._walked = {folder.resolve() for folder in walked}
         self._seen: set[_Identity] = set()
 
     def refusal(self, link: Path, status: os.stat_result) -> str | None:
         """The reason why `link`, a path whose target has this status, is not followed; None where it is.
 
-        A link is followed once, unless it leads to a folder above itself, into the folder that is walked through, to
+        A link is followed once, unless it leads to a folder above itself, into one that is walked through anyway, to
         what is no disk, or to more than `MOST_FOLDERS` folders or `MOST_FILES` files.
         """
-        real, identity = os.path.realpath(link), (status.st_dev, status.st_ino)
+        real, identity = link.resolve(), (status.st_dev, status.st_ino)
         if identity in _above(link.parent.absolute()) | _above(link.parent.resolve()):
             return f"the link leads back to {real}, which holds it"
-        if f"{real}/".startswith(f"{self._root}/"):
+        if not self._walked.isdisjoint((real, *real.parents)):
             return f"the link leads to {real}, which is looked through anyway"
         if identity in self._seen:
             return f"a second link to {real}"
-        if any(f"{real}/".startswith(f"{place}/") for place in _NO_DISK):
+        if not _NO_DISK.isdisjoint((real, *real.parents)):
             return f"the link leads to {real}, which is no folder on a disk"
         if _is_enormous(real):
             return f"the link leads to {real}, which holds more than {MOST_FOLDERS:,} folders or {MOST_FILES:,} files"
@@ -55,9 +58,10 @@ def _above(folder: Path) -> set[_Identity]:
     return found
 
 
-def _is_enormous(folder: str) -> bool:
+@lru_cache
+def _is_enormous(folder: Path) -> bool:
     """True if there are more folders or files below than a link is followed for; counts no further than that."""
-    waiting, folders, files = [folder], 0, 0
+    waiting, folders, files = [str(folder)], 0, 0
     while waiting and folders <= MOST_FOLDERS and files <= MOST_FILES:
         with suppress(OSError), os.scandir(waiting.pop()) as entries:
             for entry in entries:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from deepenough.data.finding import PassedOver
@@ -46,20 +46,24 @@ SYSTEM = frozenset(
 LARGEST_FILE = 1 << 30
 """Bytes of a file that are read as one image."""
 
+COUNTED = 100_000
+"""Files of a folder that is passed over, beyond which they are not counted."""
+
 _UNKNOWN = 1 << 24  # bytes that are read of a file whose size is told as 0, as some network disks do
 
 Batch = tuple[str, list[tuple[str, str]]]
 
 
-def files_below(root: str | Path, folder: str, passed: PassedOver) -> Iterator[Batch]:
+def files_below(root: str | Path, folder: str, passed: PassedOver, walked: Iterable[Path] = ()) -> Iterator[Batch]:
     """Batches of (folder, [(name, stamp)]) of the regular files in `folder` of `root`, and in all folders below.
 
     Stamps change when the files do. Folders are relative to `root`; the files of a folder
     come before its folders, both in the order of their spelling.
-    Links to files are files. Linked folders are followed as `LinkedFolders` decides. Whatever else is there goes into
+    Links to files are files. Linked folders are followed as `LinkedFolders` decides, none of them into this folder or
+    those that are `walked` beside it. Whatever else is there goes into
     `passed`, by name.
     """
-    links = LinkedFolders(Path(root, folder))
+    links = LinkedFolders([Path(root, folder), *walked])
     waiting = [folder]
     while waiting:
         here = waiting.pop()
@@ -71,12 +75,22 @@ def files_below(root: str | Path, folder: str, passed: PassedOver) -> Iterator[B
 
 def subfolders(root: str | Path, folder: str, passed: PassedOver) -> list[str]:
     """The names of the folders in `folder` of `root` that could be classes or splits, in order of spelling."""
-    return _entries(root, folder, passed, LinkedFolders(Path(root, folder)))[1]
+    return _entries(root, folder, passed, LinkedFolders([Path(root, folder)]))[1]
 
 
 def files_in(root: str | Path, folder: str) -> list[str]:
     """The names of the regular files in `folder` of `root`, in the order of their spelling; nothing is passed on."""
     return [name for name, _ in _entries(root, folder, PassedOver(), None)[0]]
+
+
+def count_files(folder: Path) -> str:
+    """The number of files in a folder and below, in words, counted no further than `COUNTED`."""
+    total = 0
+    for _, _, files in os.walk(folder):
+        total += len(files)
+        if total > COUNTED:
+            return f"more than {COUNTED:,} files"
+    return "1 file" if total == 1 else f"{total:,} files"
 
 
 def is_system(name: str) -> bool:

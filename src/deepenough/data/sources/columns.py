@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from deepenough.data.sources.base import distinct
-from deepenough.data.sources.labels import MISSING, Part, SeveralLabelsError, several, text_of
+from deepenough.data.sources.labels import MISSING, Part, SeveralLabelsError, is_number, several, text_of
 from deepenough.errors import DeepenoughError
 
 _LABELS = ("label", "labels", "fine_label", "class", "target")
@@ -85,10 +85,10 @@ def _place(file: str, value: object, names: list[str]) -> int:
         return MISSING
     if isinstance(value, str) and text in names:
         return names.index(text)
-    if text.isascii() and text.isdigit() and int(text) < len(names):
+    if is_number(text) and 0 <= int(text) < len(names):
         return int(text)
     raise DeepenoughError(
-        f"{file}: the label {text!r} is none of its {len(names)} class names, which are numbered from 0 to "
+        f"{file}: the label {text!r:.80} is none of its {len(names)} class names, which are numbered from 0 to "
         f"{len(names) - 1}"
     )
 

@@ -108,6 +108,8 @@ class _File:
             while left and (block := packed.read(min(left, _BLOCK))):
                 plain.write(block)
                 left -= len(block)
+            if left:
+                raise self._wrong(f"it ends {left:,} bytes before")
             if packed.read(1):
                 raise self._wrong("it goes on behind them")
         plain.flush()

@@ -18,9 +18,12 @@ from deepenough.errors import DeepenoughError
 MISSING = -1
 """The code of an image without a label."""
 
+LONGEST = 500
+"""Characters of a label; what is longer is a caption, or no text at all."""
+
 _INVISIBLE = "\ufeff\u200b\u200e\u200f\u2060"
 _WHOLE = re.compile(r"(-?)(0|[1-9][0-9]*)\.0*")
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _ITEM = r"""(?:'([^']*)'|"([^"]*)"|(-?[0-9]+(?:\.[0-9]*)?))"""
 _LIST = re.compile(rf"\[\s*{_ITEM}\s*,?\s*\]")
 _LONGER = re.compile(rf"\[\s*{_ITEM}(?:\s*,\s*{_ITEM})+\s*,?\s*\]")
@@ -71,7 +74,7 @@ def _text(text: str) -> str | None:
 
 
 def is_number(name: str) -> bool:
-    """True for a whole number as `text_of` writes it; 007 and 1e5 are words."""
+    """True for a whole number of up to 18 digits as `text_of` writes it; 007 and 1e5 are words."""
     return _NUMBER.fullmatch(name) is not None
 
 
@@ -103,6 +106,11 @@ class Part:
                     text = text_of(value)
                 except SeveralLabelsError as error:
                     raise several(f"{file}, {where} {number}", error) from None
+                if text is not None and len(text) > LONGEST:
+                    raise DeepenoughError(
+                        f"{file}, {where} {number}: its label has {len(text):,} characters ({text:.40}...); the name "
+                        f"of a class, of at most {LONGEST}, is expected"
+                    )
                 code = known[key] = MISSING if text is None else rows.setdefault(text, len(rows))
                 if text is not None:
                     findings += _respelt(text, str(value).strip().strip(_INVISIBLE), spelt)

@@ -8,7 +8,7 @@ from pathlib import Path
 from deepenough.data.finding import Finding, PassedOver
 from deepenough.data.sources.splits import split_named, splits_among
 from deepenough.data.split import TRAIN, UNASSIGNED
-from deepenough.data.walk import below, files_in, subfolders
+from deepenough.data.walk import below, count_files, files_in, subfolders
 from deepenough.errors import DeepenoughError
 from deepenough.files import printable
 
@@ -40,8 +40,13 @@ def places_in(root: Path, passed: PassedOver) -> list[Place]:
     others = [name for name in folders if name not in splits]
     _count_loose(root, "", passed, "it lies beside the folders")
     if divided:
-        return _divided(root, divided, splits, others, passed)
-    return _undivided(root, splits, others, passed)
+        places = _divided(root, divided, splits, others, passed)
+    else:
+        places = _undivided(root, splits, others, {name: base for name, (base, _) in insides.items()}, passed)
+    for name in splits:
+        if name not in divided and name not in {place.folder for place in places}:
+            _pass_flat(root, name, insides[name][0], passed)
+    return places
 
 
 def _divided(
@@ -56,26 +61,23 @@ def _divided(
     for split, (base, _) in divided.items():
         places += [Place(below(base, name), name, splits[split]) for name in subfolders(root, base, passed)]
         _count_loose(root, base, passed, "it lies beside the class folders")
-    for name in splits:
-        if name not in divided:
-            _pass_flat(root, name, passed)
     known = {place.label for place in places}
     beside = TRAIN not in {splits[name] for name in divided} and any(name in known for name in others)
     for name in others:
         if beside:
             places.append(Place(name, name, UNASSIGNED))
         else:
-            passed.add("ignored", name, f"it lies beside the split folders {', '.join(divided)}")
+            inside = count_files(root / name)
+            passed.add("ignored", name, f"it lies beside the split folders {', '.join(divided)}; {inside} in it")
     return places
 
 
-def _undivided(root: Path, splits: dict[str, int], others: list[str], passed: PassedOver) -> list[Place]:
-    """The classes of a root without split folders that hold classes."""
+def _undivided(
+    root: Path, splits: dict[str, int], others: list[str], bases: dict[str, str], passed: PassedOver
+) -> list[Place]:
+    """The classes of a root without split folders that hold classes; `bases` are where the images of splits lie."""
     places = [Place(name, name, UNASSIGNED) for name in others]
-    flat = [name for name in splits if files_in(root, name)]
-    for name in splits:
-        if name not in flat:
-            _pass_flat(root, name, passed)
+    flat = [base for base in bases.values() if files_in(root, base)]
     if not flat:
         return places
     if [name.lower() for name in splits] == ["train"] and len(others) >= _FEWEST_CLASSES:
@@ -84,14 +86,12 @@ def _undivided(root: Path, splits: dict[str, int], others: list[str], passed: Pa
         return [*places, Place(flat[0], flat[0], UNASSIGNED)]
     if len(others) < _FEWEST_CLASSES:
         raise flat_splits(root, flat)
-    for name in flat:
-        _pass_flat(root, name, passed)
     return places
 
 
 def flat_splits(root: Path, flat: list[str]) -> DeepenoughError:
     """The error for splits whose images lie in no class folders."""
-    counts = " and ".join(f"{printable(name)} ({len(files_in(root, name)):,} files)" for name in flat)
+    counts = " and ".join(f"{printable(name)} (with {_counted(files_in(root, name))})" for name in flat)
     tables = sorted(root.glob("*.csv"))
     table = f"give the table {tables[0]}" if len(tables) == 1 else "give a CSV with the columns path and label"
     return DeepenoughError(
@@ -117,11 +117,15 @@ def _is_wrapping(name: str, split: str) -> bool:
     return name == split or split_named(name) is not None or split_named(f"{name}train") == TRAIN
 
 
-def _pass_flat(root: Path, name: str, passed: PassedOver) -> None:
-    files = files_in(root, name)
+def _pass_flat(root: Path, name: str, base: str, passed: PassedOver) -> None:
+    files = files_in(root, base)
     examples = f", such as {', '.join(map(printable, files[:3]))}" if files else ""
-    detail = f"it is named like a split; {len(files):,} files lie in it without class folders{examples}"
+    detail = f"it is named like a split; {_counted(files)} in it and no class folders{examples}"
     passed.add("ignored", name, detail)
+
+
+def _counted(files: list[str]) -> str:
+    return "1 file" if len(files) == 1 else f"{len(files):,} files"
 
 
 def _count_loose(root: Path, folder: str, passed: PassedOver, where: str) -> None:

@@ -50,6 +50,10 @@ class Metadata(Listed):
             rows.splits = [_split(told, split, path) for told, path in zip(rows.splits, rows.paths, strict=True)]
             rows.paths = [posixpath.normpath(posixpath.join(folder, _slashes(path))) for path in rows.paths]
             tables.append(rows)
+        if all(label is None for rows in tables for label in rows.labels):
+            first = tables[0].table
+            columns = ", ".join(_header(Path(first)) or ["nothing"])
+            raise DeepenoughError(f"{first}: no label column among {columns}; name it label")
         listed = {path for rows in tables for path in rows.paths}
         for folder, files in files_below(root, "", passed):
             for file, _ in files:
@@ -83,15 +87,21 @@ def _tables(root: Path) -> list[tuple[str, str, int]]:
 
 
 def _is_ours(root: Path, folder: str, table: str) -> bool:
-    """True for a table of file names with labels, or of those in folders that have no class folders either."""
+    """True for a table of file names with labels, and for one without or a damaged one where no class folders are."""
     names = _header(root / folder / table)
-    if column(names, FILE_NAMES) is None:
+    if names is not None and column(names, FILE_NAMES) is None:
         return False
-    return column(names, LABELS) is not None or not subfolders(root, folder, PassedOver())
+    if names is not None and column(names, LABELS) is not None:
+        return True
+    below_it = subfolders(root, folder, PassedOver())
+    splits = splits_among(below_it)
+    return len(splits) == len(below_it) and not any(
+        subfolders(root, below(folder, split), PassedOver()) for split in splits
+    )
 
 
-def _header(file: Path) -> list[str]:
-    """The names of a table's columns; empty where they can't be read."""
+def _header(file: Path) -> list[str] | None:
+    """The names of a table's columns; None where they can't be read."""
     try:
         if file.suffix == ".parquet":
             import pyarrow.parquet as pq
@@ -100,16 +110,16 @@ def _header(file: Path) -> list[str]:
         with file.open(encoding="utf-8-sig", newline="") as text:
             if file.suffix == ".jsonl":
                 first = json.loads(text.readline())
-                return list(first) if isinstance(first, dict) else []
+                return list(first) if isinstance(first, dict) else None
             line = text.readline()
             return next(csv.reader([line], delimiter=max(",;\t", key=line.count)), [])
-    except Exception:  # a damaged table: whoever reads the folder says so
-        return []
+    except Exception:  # a damaged table: whoever reads all of it says so
+        return None
 
 
 def _read(file: Path) -> Rows:
     if file.suffix == ".csv":
-        return read_table(file, FILE_NAMES)
+        return read_table(file, FILE_NAMES, labelled=False)
     rows = Rows(str(file))
     for number, entry in enumerate(_parquet(file) if file.suffix == ".parquet" else _lines(file), 1):
         names = list(entry)

@@ -68,14 +68,15 @@ def open_source(data: Any = None, value_range: ValueRange | None = None) -> Sour
             raise _missing(word, path)
         if path.is_dir():
             os.scandir(path).close()
+        elif not path.is_file():
+            kind = kind_of(path.stat())
+            raise DeepenoughError(f"{word}: it is {kind}, which is not opened; give a folder or a file")
         for kind in KINDS:
             if kind.is_at(path):
                 return kind.open(str(path))
     except OSError as error:
         place = f" {error.filename}" if error.filename not in (None, str(path)) else ""
         raise DeepenoughError(f"{word}: it cannot be read:{place} {error.strerror or error}") from None
-    if not path.is_file():
-        raise DeepenoughError(f"{word}: it is {kind_of(path.stat())}, which is not opened; give a folder or a file")
     raise DeepenoughError(
         f"{path}: a file of this kind cannot be read as labelled images; give a folder of class folders, a CSV of path "
         "and label, a Parquet file, WebDataset's tar shards, or an IDX file of images"

@@ -31,8 +31,8 @@ class Table(Listed):
         self._take("csv", file, [read_table(file)], PassedOver())
 
 
-def read_table(file: Path, paths: tuple[str, ...] = PATHS) -> Rows:
-    """The rows of a CSV whose paths are in one of the columns `paths`."""
+def read_table(file: Path, paths: tuple[str, ...] = PATHS, labelled: bool = True) -> Rows:
+    """The rows of a CSV whose paths are in one of the columns `paths`; only if not `labelled` it may lack labels."""
     rows = Rows(str(file))
     try:
         with file.open(newline="", encoding="utf-8-sig") as text:
@@ -40,9 +40,10 @@ def read_table(file: Path, paths: tuple[str, ...] = PATHS) -> Rows:
             text.seek(0)
             lines = csv.reader(text, delimiter=max(",;\t", key=first.count))
             header = next(lines, [])
-            path, label = _columns(file, header, paths)
+            path = _column(file, header, "path", paths)
+            label = _column(file, header, "label", LABELS) if labelled else column(header, LABELS)
             splits = SplitColumns.among(header, SPLITS)
-            most = max(path, label, *splits.places)
+            most = max(path, path if label is None else label, *splits.places)
             for number, row in enumerate(lines, 2):
                 if not any(cell.strip() for cell in row):
                     continue
@@ -51,7 +52,7 @@ def read_table(file: Path, paths: tuple[str, ...] = PATHS) -> Rows:
                 if "\0" in row[path]:
                     raise DeepenoughError(f"{file}, line {number}: a path can't hold a null character")
                 rows.paths.append(row[path].strip())
-                rows.labels.append(row[label])
+                rows.labels.append(None if label is None else row[label])
                 rows.splits.append(splits.split(row, f"{file}, line {number}"))
     except UnicodeDecodeError:
         raise DeepenoughError(f"{file}: the text is not UTF-8; save it as UTF-8") from None
@@ -62,15 +63,12 @@ def read_table(file: Path, paths: tuple[str, ...] = PATHS) -> Rows:
     return rows
 
 
-def _columns(file: Path, header: list[str], paths: tuple[str, ...]) -> tuple[int, int]:
-    """The places of the columns of paths and labels."""
-    found = []
-    for name, wanted in (("path", paths), ("label", LABELS)):
-        place = column(header, wanted)
-        if place is None:
-            raise DeepenoughError(
-                f"{file}: no column {name!r} in its first line ({', '.join(header) or 'empty'}); "
-                "the first line should read: path,label (and split, if the data is split already)"
-            )
-        found.append(place)
-    return found[0], found[1]
+def _column(file: Path, header: list[str], name: str, wanted: tuple[str, ...]) -> int:
+    """The place of a column that has to be there."""
+    place = column(header, wanted)
+    if place is None:
+        raise DeepenoughError(
+            f"{file}: no column {name!r} in its first line ({', '.join(header) or 'empty'}); "
+            "the first line should read: path,label (and split, if the data is split already)"
+        )
+    return place

@@ -17,7 +17,7 @@ from deepenough.data.sources.base import (
     stamp_of,
 )
 from deepenough.data.sources.data_files import CLASS_LISTS, DataFile, data_files, is_folder_of
-from deepenough.data.sources.labels import MISSING, Part, combine, text_of
+from deepenough.data.sources.labels import MISSING, Part, combine, is_number, text_of
 from deepenough.data.sources.names import Names
 from deepenough.data.sources.tar_index import LABELS, Sample, samples
 from deepenough.errors import DeepenoughError
@@ -102,12 +102,12 @@ def _by_list(part: Part, listed: list[str]) -> Part:
 def _place(file: str, label: str, listed: list[str]) -> int:
     if label == "-1":
         return MISSING
-    if label.isascii() and label.isdigit() and int(label) < len(listed):
+    if is_number(label) and 0 <= int(label) < len(listed):
         return int(label)
     if label in listed:
         return listed.index(label)
     raise DeepenoughError(
-        f"{file}: the label {label!r} has no line among the {len(listed)} class names beside it, nor is it one of them"
+        f"{file}: the label {label!r:.80} has no line among the {len(listed)} class names beside it, nor is it one"
     )
 
 
