@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -166,3 +167,39 @@ def test_damaged_sums_are_noticed(finished: Path, tmp_path: Path) -> None:
     (folder / "SHA256SUMS").write_text("")
     with pytest.raises(DeepenoughError, match="SHA256SUMS"):
         load(folder)
+
+
+def test_a_folder_goes_by_content_and_says_what_it_passed_over(
+    command: Command, finished: Path, pictures: list[Path], tmp_path: Path
+) -> None:
+    names = ["a.jfif", "b", "c.PNG", "d.txt", "deep/" * 30 + "e.jpe", "@eaDir/f.png", ".g.png"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(pictures[0], tmp_path / name)
+    (tmp_path / "notes.png").write_text("no picture")
+    (tmp_path / "cut.jpg").write_bytes(pictures[0].read_bytes()[:100])
+    os.mkfifo(tmp_path / "pipe.png")
+    status, out, err = command("predict", finished, tmp_path, "--json")
+    found = {Path(line["image"]).relative_to(tmp_path).as_posix(): line for line in map(json.loads, out.splitlines())}
+    assert status == 1
+    assert sorted(found) == sorted(["a.jfif", "b", "c.PNG", "d.txt", "deep/" * 30 + "e.jpe", "cut.jpg"])
+    assert [name for name, line in found.items() if "error" in line] == ["cut.jpg"]
+    assert err.count("passed over: ") == 4
+    for name in ("notes.png", "pipe.png", "@eaDir", ".g.png"):
+        assert name in err
+    (tmp_path / "cut.jpg").unlink()
+    assert command("predict", finished, tmp_path, "--csv")[0] == 0
+    status, _, err = command("predict", finished, tmp_path / "pipe.png")
+    assert (status, "it is a named pipe, which is not opened" in err) == (2, True)
+    status, _, err = command("explain", finished, tmp_path, "--out", tmp_path / "explained")
+    assert (status, err.count("passed over: ")) == (0, 4)
+    assert len(list((tmp_path / "explained").iterdir())) == 5
+
+
+def test_a_folder_without_an_image_says_what_is_there(command: Command, finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no picture")
+    for name in ("predict", "explain"):
+        status, out, err = command(name, finished, tmp_path)
+        assert (status, out) == (2, "")
+        assert "no images in this folder" in err
+        assert "notes.txt" in err

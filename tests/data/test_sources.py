@@ -8,6 +8,7 @@ import pickle
 import struct
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -329,3 +330,34 @@ def test_a_kind_of_source_is_one_class_and_its_place_in_the_list(
     assert len(open_source("stripes")) == 10
     assert opening.from_anywhere("stripes") == "stripes"
     assert opening.from_anywhere("few.stripes") == str(Path("few.stripes").absolute())
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("shape", [(4, 2**32 - 1, 2**32 - 1), (2**32 - 1, 28, 28), (2**32 - 1,) * 3, (4, 10, 11)])
+def test_idx_headers_that_claim_more_than_there_is(tmp_path: Path, shape: tuple[int, ...], packed: bool) -> None:
+    ending = ".gz" if packed else ""
+    pack = gzip.compress if packed else bytes
+    images = struct.pack(">4B3I", 0, 0, 8, 3, *shape) + bytes(400)
+    (tmp_path / f"train-images-idx3-ubyte{ending}").write_bytes(pack(images))
+    labels = struct.pack(">4BI", 0, 0, 8, 1, shape[0]) + bytes([0, 1, 0, 1])
+    (tmp_path / f"train-labels-idx1-ubyte{ending}").write_bytes(pack(labels))
+    with pytest.raises(DeepenoughError, match=r"its header says .* bytes, and it does not hold those"):
+        open_source(tmp_path).read(0)
+
+
+def test_idx_files_that_inflate_past_their_header(tmp_path: Path) -> None:
+    for size, words in ((400 + 1, "it goes on behind them"), (400 - 1, "it lacks the last 1")):
+        images = struct.pack(">4B3I", 0, 0, 8, 3, 4, 10, 10) + bytes(size)
+        (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(images))
+        write_idx(tmp_path / "train-labels-idx1-ubyte.gz", np.array([0, 1, 0, 1], np.uint8))
+        with pytest.raises(DeepenoughError, match=words):
+            open_source(tmp_path).read(0)
+
+
+def test_idx_files_are_not_unpacked_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_idx(tmp_path / "train-images-idx3-ubyte.gz", np.zeros((4, 100, 100), np.uint8))
+    write_idx(tmp_path / "train-labels-idx1-ubyte.gz", np.array([0, 1, 0, 1], np.uint8))
+    source = open_source(tmp_path)
+    monkeypatch.setattr(idx.shutil, "disk_usage", lambda folder: SimpleNamespace(free=40_000))
+    with pytest.raises(DeepenoughError, match=r"unpacking it takes 40,016 bytes, and .* has 40,000 free"):
+        source.read(0)

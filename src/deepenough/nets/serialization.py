@@ -15,7 +15,7 @@ from deepenough.nets.network import Network
 NETWORK_FORMAT = 1
 """Version of the JSON form. Files of a later one are refused."""
 
-LONGEST = 1 << 26
+LONGEST = 1 << 24
 """Characters of a network that are read; the largest of the zoo has 40,000."""
 
 LARGEST = 2**31 - 1

@@ -61,8 +61,8 @@ class Folder(Source):
         self.names = Names(np.frombuffer(found.blob, np.uint8), np.frombuffer(found.ends, np.int64))
         self.findings = (*passed.findings(), *alike(self.classes))
         self.mirror = not is_text_like(self.classes)
-        for part in (self.labels, self.splits, "\0".join(self.classes).encode(), repr(self.findings).encode()):
-            found.digest.update(part)
+        found.digest.update(self.labels.tobytes() + self.splits.tobytes())
+        found.digest.update(repr((self.classes, self.findings)).encode())
         self.stamp = found.digest.hexdigest()
 
     def read(self, row: int) -> bytes:

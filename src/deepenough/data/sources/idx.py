@@ -109,7 +109,7 @@ class _File:
                 plain.write(block)
                 left -= len(block)
             if left:
-                raise self._wrong(f"it ends {left:,} bytes before")
+                raise self._wrong(f"it lacks the last {left:,}")
             if packed.read(1):
                 raise self._wrong("it goes on behind them")
         plain.flush()

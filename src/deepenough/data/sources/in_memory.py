@@ -22,7 +22,7 @@ from deepenough.data.sources.python_images import (
     as_numpy,
     described,
 )
-from deepenough.data.sources.splits import WORDS, split_named
+from deepenough.data.sources.splits import USUAL, split_named
 from deepenough.data.split import UNASSIGNED
 from deepenough.errors import DeepenoughError, unknown
 
@@ -173,5 +173,5 @@ def _column(frame: Any, names: Sequence[str], role: str) -> Any:
 def _split(name: str, known_only: bool) -> int:
     split = split_named(name)
     if name and known_only and split is None:
-        raise unknown("split", name, WORDS)
+        raise unknown("split", name, USUAL)
     return UNASSIGNED if split is None else split

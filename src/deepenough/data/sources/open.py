@@ -69,8 +69,8 @@ def open_source(data: Any = None, value_range: ValueRange | None = None) -> Sour
         if path.is_dir():
             os.scandir(path).close()
         elif not path.is_file():
-            kind = kind_of(path.stat())
-            raise DeepenoughError(f"{word}: it is {kind}, which is not opened; give a folder or a file")
+            what = kind_of(path.stat())
+            raise DeepenoughError(f"{word}: it is {what}, which is not opened; give a folder or a file")
         for kind in KINDS:
             if kind.is_at(path):
                 return kind.open(str(path))

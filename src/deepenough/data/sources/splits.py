@@ -32,6 +32,9 @@ WORDS = {
 }
 """The words for splits, in lower case."""
 
+USUAL = ("train", "training", "val", "valid", "validation", "dev", "test", "testing")
+"""Those that a misspelt word is compared with."""
+
 _FILLERS = (
     "(?:data|dataset|datasets|set|sets|split|splits|subset|part|partition|fold|folder|dir|image|images|img|imgs|pic|pics|"
     "picture|pictures|photo|photos|sample|samples|example|examples|file|files|class|classes|raw|all|the|my|for|of)"
@@ -118,7 +121,7 @@ class SplitColumns:
         if self.word is not None and (word := _cell(row[self.word])).lower() not in _EMPTY:
             found = split_named(word)
             if found is None:
-                raise unknown(f"{where}: split", word, WORDS)
+                raise unknown(f"{where}: split", word, USUAL)
             return found
         answer = UNASSIGNED
         for place, split in self.flags:

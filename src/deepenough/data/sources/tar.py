@@ -68,7 +68,7 @@ class Tar(Source):
         self.stamp = stamp_of(["tar", *map(file_stamp, self.files), self.splits.tobytes(), *told])
 
     def read(self, row: int) -> bytes:
-        shard, start, length = self._places[row].tolist()
+        shard, start, length = (int(value) for value in self._places[row])
         with self.files[shard].open("rb") as file:
             file.seek(start)
             content = file.read(length)

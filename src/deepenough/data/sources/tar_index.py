@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from deepenough.data.finding import PassedOver
 from deepenough.errors import DeepenoughError, first_line
@@ -148,11 +148,13 @@ def _members(file: Path, label: str, passed: PassedOver) -> _Shard:
     shard = _Shard()
     size = file.stat().st_size
     try:
-        with file.open("rb") as opened, tarfile.open(fileobj=_Bounded(opened), mode="r:") as archive:  # type: ignore[arg-type]
-            while (member := archive.next()) is not None:
-                archive.members.clear()  # type: ignore[attr-defined]
-                _take(member, size, shard, label, passed)
-            _check_end(opened, archive.offset)  # type: ignore[attr-defined]
+        with file.open("rb") as opened:
+            stream: Any = _Bounded(opened)
+            with tarfile.open(fileobj=stream, mode="r:") as archive:
+                while (member := archive.next()) is not None:
+                    archive.members.clear()
+                    _take(member, size, shard, label, passed)
+                _check_end(opened, archive.offset)
     except (tarfile.TarError, OSError, ValueError, MemoryError, RecursionError) as error:
         raise DeepenoughError(f"{file}: {_trouble(file, error)}") from None
     for name in shard.links:
