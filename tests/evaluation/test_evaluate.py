@@ -104,3 +104,31 @@ def test_the_table_names_every_class(command: Command, finished: Path, held_out:
     status, out, _ = command("evaluate", finished, held_out)
     assert status == 0
     assert all(name in out for name in load(finished).classes)
+
+
+def test_one_class_is_enough_to_measure_and_those_that_lack_are_named(
+    command: Command, finished: Path, held_out: Path
+) -> None:
+    shutil.rmtree(held_out / "cross")
+    status, out, err = command("evaluate", finished, held_out, "--json")
+    assert status == 0
+    assert "the data has no images of cross: the accuracy is that of the other classes" in err
+    assert [a["count"] for a in json.loads(out)["per_class"]] == [12, 0, 12]
+    shutil.rmtree(held_out / "square")
+    status, out, err = command("evaluate", finished, held_out, "--json")
+    assert status == 0, err
+    assert "no images of cross, square" in err
+    measured = json.loads(out)
+    assert measured["top1"]["count"] == 12
+    expected = [p.label == "circle" for p in load(finished).predict(sorted(held_out.rglob("*.png")))]
+    assert measured["top1"]["value"] == pytest.approx(np.mean(expected))
+    assert command("fit", held_out)[0] == 2
+
+
+def test_what_lies_beside_the_images_is_said(command: Command, finished: Path, held_out: Path) -> None:
+    (held_out / "circle" / "@eaDir").mkdir()
+    (held_out / "notes.txt").write_text("x")
+    status, _, err = command("evaluate", finished, held_out)
+    assert status == 0
+    assert "left out: circle/@eaDir" in err
+    assert "left out: notes.txt" in err

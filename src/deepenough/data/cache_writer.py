@@ -23,8 +23,7 @@ from deepenough.data.duplicates import SMALLEST_REGISTERED, thumbnail
 from deepenough.data.finding import Finding, ImageError
 from deepenough.data.sixteen_bits import FULL_RANGE, Levels, common_levels
 from deepenough.data.sources.base import Raw, Source
-from deepenough.data.split import TEST
-from deepenough.errors import DeepenoughError
+from deepenough.data.unusable import none_usable
 from deepenough.machine import cores
 from deepenough.preprocessing import Preprocessing
 
@@ -116,7 +115,7 @@ def survey(source: Source, progress: Progress | None = None) -> tuple[tuple[int,
         if not grey and (len(sizes) > 1 or max(max(size, default=0) for size in sizes) > NATIVE_SIDE):
             break
     if not readable:
-        raise DeepenoughError(f"{source.name}: none of its {len(source):,} files is an image that can be read")
+        raise none_usable(source)
     return default_size(sizes), 1 if grey else 3
 
 

@@ -46,19 +46,20 @@ def evaluate(
     made from, the splits are the run's own, so that its training images are not taken for new ones.
     """
     net = model if isinstance(model, Model) else load(model)
-    source = open_source(data, value_range)
+    source = open_source(data, value_range, to_learn=False)
     where = data if is_word(data) else source.name
     strangers = [name for name in source.classes if name not in net.classes]
     if strangers:
         raise DeepenoughError(
             f"{where}: the model does not know {'class' if len(strangers) == 1 else 'classes'} "
             f"{', '.join(map(repr, strangers[:5]))}; it knows {', '.join(net.classes[:20])}"
+            + (f" ({source.too_few})" if source.too_few else "")
         )
     if split is not None and split not in (*SPLITS, "all"):
         raise unknown("split", split, (*SPLITS, "all"))
+    reporter = reporter or Reporter()
     own = None if isinstance(model, Model) else own_images(Path(model), net, source, data)
     if own is not None:
-        reporter = reporter or Reporter()
         wanted = split or "test"
         reporter.say(f"the run was trained on these images; its own {wanted} images are measured")
         index = np.arange(len(own.labels)) if wanted == "all" else getattr(own.split, wanted)
@@ -69,9 +70,12 @@ def evaluate(
     index = np.arange(len(source.labels)) if wanted == "all" else np.flatnonzero(source.splits == SPLITS[wanted])
     if not len(index):
         raise DeepenoughError(f"{where}: it has no {wanted} images; give --split all or another split")
+    if absent := [name for name in net.classes if name not in source.classes]:
+        some = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
+        reporter.say(f"the data has no images of {some}: the accuracy is that of the other classes")
     to_model = np.array([net.classes.index(name) for name in source.classes])
     found, labels, unread = [], [], []
-    with (reporter or Reporter()).task(f"evaluating {wanted} images") as advance:
+    with reporter.task(f"evaluating {wanted} images") as advance:
         for start in range(0, len(index), _BLOCK):
             block = index[start : start + _BLOCK]
             pixels, good, errors = decoded(source, block, net.preprocess)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from deepenough.data.finding import Finding
 from deepenough.data.walk import status_stamp
-from deepenough.errors import DeepenoughError
 
 Raw = bytes | NDArray[np.uint8]
 
@@ -44,6 +43,7 @@ class Source(ABC):
     sequential: bool = False
     blocks: NDArray[np.int64] | None = None
     findings: tuple[Finding, ...] = ()
+    too_few: str = ""  # why its classes are too few to learn from; a trained network can be measured on one
 
     known_as: ClassVar[tuple[str, ...]] = ()
     """The names that stand for a source of this kind, beside paths."""
@@ -82,11 +82,12 @@ def is_text_like(classes: Sequence[str]) -> bool:
     return all(len(name) == 1 or name.isdigit() or name.lower() in words for name in classes)
 
 
-def check_classes(where: object, classes: Sequence[str], hint: str = "") -> None:
-    """Raise the error for a source with fewer than two classes."""
-    if len(classes) < 2:
-        found = f"only the class {classes[0]!r}" if classes else "no class"
-        raise DeepenoughError(f"{where}: {found} was found, and at least two are needed{hint}")
+def check_classes(where: object, classes: Sequence[str], hint: str = "") -> str:
+    """The reason why a source has too few classes to learn from, one or none; empty where it has enough."""
+    if len(classes) > 1:
+        return ""
+    found = f"only the class {classes[0]!r}" if classes else "no class"
+    return f"{where}: {found} was found, and at least two are needed{hint}"
 
 
 def distinct(names: Sequence[str]) -> list[str]:

@@ -53,7 +53,7 @@ class Folder(Source):
         self.classes = tuple(sorted({run.label for run in found.runs}))
         _note_spellings(places, passed)
         if len(self.classes) < 2:
-            _explain(root, places, self.classes)
+            self.too_few = _explain(root, places, self.classes)
         row = {name: place for place, name in enumerate(self.classes)}
         counts = [run.count for run in found.runs]
         self.labels = np.repeat(np.array([row[run.label] for run in found.runs], np.int64), counts)
@@ -145,24 +145,24 @@ def _note_spellings(places: list[Place], passed: PassedOver) -> None:
             passed.note(Finding("same-class", name, f"folders in two forms of Unicode, {forms}", "taken as one class"))
 
 
-def _explain(root: Path, places: list[Place], classes: tuple[str, ...]) -> None:
-    """Raise the error for fewer than two classes, with what seems to be there instead."""
+def _explain(root: Path, places: list[Place], classes: tuple[str, ...]) -> str:
+    """The reason why there are fewer than two classes, with what seems to be there instead."""
     loose = files_in(root, "")
     if not any(root.iterdir()):
-        raise DeepenoughError(f"{root}: the folder is empty; it should hold one folder of images for each class")
+        return f"{root}: the folder is empty; it should hold one folder of images for each class"
     deeper = _wrapped(root, "", DEEPEST)
     if loose and not classes:
-        raise DeepenoughError(
+        hint = f"; did you mean {', '.join(deeper[:3])}?" if deeper else ""
+        return (
             f"{root}: {len(loose):,} files (such as {printable(loose[0])}) lie in it without class folders; put the "
-            "images of each class into a folder with its name, or give a CSV with the columns path and label"
-            + (f"; did you mean {', '.join(deeper[:3])}?" if deeper else "")
+            f"images of each class into a folder with its name, or give a CSV with the columns path and label{hint}"
         )
     flat = sorted({place.folder.rpartition("/")[0] for place in places if place.split != UNASSIGNED})
     flat = [folder for folder in flat if files_in(root, folder)]
     if flat:
-        raise flat_splits(root, flat)
+        return str(flat_splits(root, flat))
     hint = f"; did you mean {', '.join(deeper[:3])}?" if deeper else "; each class is a folder with its images"
-    check_classes(root, classes, hint)
+    return check_classes(root, classes, hint)
 
 
 def _wrapped(root: Path, folder: str, depth: int) -> list[str]:

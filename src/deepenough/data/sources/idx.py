@@ -159,7 +159,7 @@ class Idx(Source):
         self.names = NumberedNames(parts)
         self._starts = np.cumsum([0, *(count for _, count in parts)])
         self.classes, self.labels = _classes(self.labels, self.name)
-        check_classes(path, self.classes)
+        self.too_few = check_classes(path, self.classes)
         self.mirror = not is_text_like(self.classes)
         self.stamp = stamp_of([*stamps, *self.classes])
 

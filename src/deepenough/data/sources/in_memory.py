@@ -65,7 +65,7 @@ class InMemory(Source):
         self._parts = [images for images, _ in parts.values()]
         words = [word for _, labels in parts.values() for word in labels]
         self.classes = in_order(words)
-        check_classes("the images", self.classes)
+        self.too_few = check_classes("the images", self.classes)
         row_of = {name: row for row, name in enumerate(self.classes)}
         self.labels = np.array([row_of[word] for word in words], np.int64)
         counts = [len(labels) for _, labels in parts.values()]

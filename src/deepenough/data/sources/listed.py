@@ -82,7 +82,7 @@ class Listed(Source):
             kept.append(row)
         if len(given) and (labels == MISSING).all():
             raise DeepenoughError(f"{where}: none of its {len(given):,} rows has a label")
-        check_classes(where, classes)
+        self.too_few = check_classes(where, classes)
         if not any(stamps):
             raise self._nothing_there(where, paths or given)
         self.classes = classes

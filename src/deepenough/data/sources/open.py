@@ -42,7 +42,7 @@ def from_anywhere(data: Any) -> str:
     return word if any(kind.is_named(word) for kind in KINDS) else str(Path(word).expanduser().absolute())
 
 
-def open_source(data: Any = None, value_range: ValueRange | None = None) -> Source:
+def open_source(data: Any = None, value_range: ValueRange | None = None, *, to_learn: bool = True) -> Source:
     """Open labelled images; nothing is decoded yet.
 
     Args:
@@ -51,9 +51,17 @@ def open_source(data: Any = None, value_range: ValueRange | None = None) -> Sour
             tar files, one such file, a CSV of path and label, or a folder of images with Hugging Face's
             `metadata.csv`. Otherwise images and labels that Python holds, see `from_python`.
         value_range: the values of black and white in arrays of floats, by default 0 and 1.
+        to_learn: at least two classes are needed; to measure a network, one is enough.
 
     Raises `DeepenoughError`, with near matches for a path or name that is not there.
     """
+    source = _opened(data, value_range)
+    if source.too_few and (to_learn or not len(source)):
+        raise DeepenoughError(source.too_few)
+    return source
+
+
+def _opened(data: Any, value_range: ValueRange | None) -> Source:
     if isinstance(data, Source):
         return data
     if not is_word(data):

@@ -64,7 +64,9 @@ class Parquet(Source):
         self._kept = np.flatnonzero(labels != MISSING)
         for row in np.flatnonzero(labels == MISSING):
             passed.count("unlabelled", names[int(row)], "the row has no label")
-        _check_labels(path, self.classes, len(self._kept), len(labels))
+        if len(labels) and not len(self._kept):
+            raise DeepenoughError(f"{path}: none of its {len(labels):,} rows has a label")
+        self.too_few = check_classes(path, self.classes)
         self.labels = labels[self._kept]
         self.names = names if len(self._kept) == len(labels) else ChosenNames(names, self._kept)
         self.splits = np.concatenate(splits)[self._kept]
@@ -202,9 +204,3 @@ def _has_only_paths(opened: Any, column: str) -> bool:
         given = [value for value in first if isinstance(value, dict)]
         return any(value.get("path") for value in given) and not any(value.get("bytes") for value in given)
     return False
-
-
-def _check_labels(path: Path, classes: tuple[str, ...], labelled: int, rows: int) -> None:
-    if rows and not labelled:
-        raise DeepenoughError(f"{path}: none of its {rows:,} rows has a label")
-    check_classes(path, classes)

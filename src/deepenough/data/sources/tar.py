@@ -53,7 +53,7 @@ class Tar(Source):
         for row in np.flatnonzero(labels == MISSING):
             passed.count("unlabelled", names[int(row)], "nothing beside it in the shard says its label")
         _check_labels(path, found, len(kept))
-        check_classes(path, self.classes)
+        self.too_few = check_classes(path, self.classes)
         self.name = path.resolve().name
         self.files = [shard.path for shard in shards]
         self.labels, self.splits = labels[kept], splits[kept]
