@@ -46,7 +46,7 @@ def files(given: Sequence[str], passed: PassedOver) -> Iterator[tuple[Path, bool
             raise DeepenoughError(f"{name}: there is no such file or folder{hint}")
 
 
-def images(given: Sequence[str], passed: PassedOver) -> list[Path]:
+def images_among(given: Sequence[str], passed: PassedOver) -> list[Path]:
     """The images that are meant: files as they are, and the images among the files of folders, by their content."""
     chosen = []
     for path, searched in files(given, passed):

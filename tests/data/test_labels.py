@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepenough.data.sources.labels import MISSING, Part, SeveralLabelsError, combine, is_number, text_of
+from deepenough.data.sources.labels import MISSING, FileLabels, SeveralLabelsError, combine, is_number, text_of
 from deepenough.errors import DeepenoughError
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="[]"), min_size=1, max_size=8)
@@ -53,12 +53,12 @@ def test_several_labels_are_refused(value: object) -> None:
     with pytest.raises(SeveralLabelsError):
         text_of(value)
     with pytest.raises(DeepenoughError, match=r"x\.csv, row 2: it has several labels .*multi-label"):
-        Part.of("x.csv", ["a", value])
+        FileLabels.of("x.csv", ["a", value])
 
 
 @given(st.lists(st.lists(st.sampled_from(["a", "b", "10", "9", "2.0", 2, None]), min_size=1, max_size=6), max_size=4))
 def test_files_are_mapped_by_name(files: list[list[object]]) -> None:
-    parts = [Part.of(str(number), values) for number, values in enumerate(files)]
+    parts = [FileLabels.of(str(number), values) for number, values in enumerate(files)]
     kinds = [{is_number(text) for value in values if (text := text_of(value)) is not None} for values in files]
     if {True} in kinds and {False} in kinds:
         with pytest.raises(DeepenoughError, match="nothing says which number is which word"):
@@ -73,9 +73,9 @@ def test_files_are_mapped_by_name(files: list[list[object]]) -> None:
 @given(st.permutations(["red", "green", "blue"]), st.permutations(["red", "green", "blue"]))
 def test_lists_of_names_in_any_order_come_to_the_same_classes(one: list[str], other: list[str]) -> None:
     parts = [
-        Part("one", tuple(one), np.arange(3), listed=True),
-        Part("other", tuple(other), np.array([2, MISSING, 0]), listed=True),
-        Part.of("words", ["blue", "red"]),
+        FileLabels("one", tuple(one), np.arange(3), listed=True),
+        FileLabels("other", tuple(other), np.array([2, MISSING, 0]), listed=True),
+        FileLabels.of("words", ["blue", "red"]),
     ]
     classes, labels, _ = combine(parts)
     assert list(classes) == one
@@ -85,15 +85,20 @@ def test_lists_of_names_in_any_order_come_to_the_same_classes(one: list[str], ot
 
 def test_classes_that_do_not_occur_are_left_out_and_names_that_occur_twice_need_one_order() -> None:
     twice = ("crane", "owl", "crane (2)")
-    classes, labels, _ = combine([Part("a", twice, np.array([2, 0, 2]), listed=True)] * 2)
+    classes, labels, _ = combine([FileLabels("a", twice, np.array([2, 0, 2]), listed=True)] * 2)
     assert (classes, labels.tolist()) == (("crane", "crane (2)"), [1, 0, 1] * 2)
     with pytest.raises(DeepenoughError, match="two classes have the name"):
-        combine([Part("a", twice, np.arange(3), True), Part("b", ("owl", "crane", "crane (2)"), np.arange(3), True)])
+        combine(
+            [
+                FileLabels("a", twice, np.arange(3), True),
+                FileLabels("b", ("owl", "crane", "crane (2)"), np.arange(3), True),
+            ]
+        )
 
 
 def test_spellings_are_said() -> None:
     values = ["caf\u00e9", "cafe\u0301", "Dog", "dog", "3", 3.0, "owl"]
-    classes, labels, findings = combine([Part.of("x", values)])
+    classes, labels, findings = combine([FileLabels.of("x", values)])
     assert len(classes) == 5
     assert labels[0] == labels[1]
     assert labels[4] == labels[5]
@@ -108,4 +113,4 @@ def test_spellings_are_said() -> None:
 def test_a_label_that_is_a_text_is_refused() -> None:
     for text in ("9" * 6000, "a long caption " * 100):
         with pytest.raises(DeepenoughError, match=r"its label has .* characters"):
-            Part.of("x.tar", ["a", text])
+            FileLabels.of("x.tar", ["a", text])

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepenough.data.sources.splits import WORDS, SplitColumns, split_named, split_of_file, splits_among
+from deepenough.data.sources.splits import SPLIT_WORDS, SplitColumns, split_named, split_of_file, splits_among
 from deepenough.data.split import TEST, TRAIN, UNASSIGNED, VALIDATION
 from deepenough.errors import DeepenoughError
 
 
 @given(
-    st.sampled_from(sorted(WORDS)),
+    st.sampled_from(sorted(SPLIT_WORDS)),
     st.sampled_from(["", "set", "data", "images", "split", "dataset", "2017", "01"]),
     st.sampled_from(["", "_", "-", " ", "."]),
     st.booleans(),
@@ -20,7 +20,7 @@ from deepenough.errors import DeepenoughError
 )
 def test_a_word_for_a_split_with_what_usually_stands_beside_it(word, other, mark, before, case) -> None:  # type: ignore[no-untyped-def]
     name = f"{other}{mark}{word}" if before else f"{word}{mark}{other}"
-    assert split_named(case(name)) == WORDS[word]
+    assert split_named(case(name)) == SPLIT_WORDS[word]
 
 
 @pytest.mark.parametrize(

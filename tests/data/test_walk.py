@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deepenough.data import links, walk
-from deepenough.data.finding import LISTED, PassedOver
+from deepenough.data.finding import NAMED_ALONE, PassedOver
 from deepenough.data.walk import count_files, files_below, read_file, subfolders
 
 
@@ -169,10 +169,10 @@ def test_system_folders_and_hidden_files_are_named_together(tmp_path: Path) -> N
 
 def test_many_findings_of_a_kind_are_counted() -> None:
     passed = PassedOver()
-    for number in range(LISTED + 30):
+    for number in range(NAMED_ALONE + 30):
         passed.add("missing", f"{number}.png", f"a link to {number}")
     found = passed.findings()
-    assert len(found) == LISTED + 1
+    assert len(found) == NAMED_ALONE + 1
     assert found[-1].name == "30 more"
 
 

@@ -31,7 +31,7 @@ def nested(depth: int) -> str:
         (document(input=[3, 10**4000, 8]), r"input is .*\[channels, height, width\]"),
         (document(stack=[{"kind": "Dense", "out": 2**40}]), "it is 1099511627776; at most 2,147,483,647 is read"),
         (b"\xff\xfe\xff", "not JSON"),
-        (" " * (serialization.LONGEST + 1), "characters; at most"),
+        (" " * (serialization.LONGEST_TEXT + 1), "characters; at most"),
     ],
 )
 def test_hostile_text(text: str | bytes, words: str) -> None:

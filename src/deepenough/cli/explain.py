@@ -55,12 +55,11 @@ def explain_images(
     from deepenough.data.finding import ImageError, PassedOver
     from deepenough.explain import explanation
     from deepenough.model import load
-    from deepenough.prediction import images as images_of
-    from deepenough.prediction import lines
+    from deepenough.prediction import images_among, lines
 
     model = load(run)
     console, passed = Console(), PassedOver()
-    paths = images_of(images, passed)
+    paths = images_among(images, passed)
     for line in lines(passed):
         console.problem(line)
     if out is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from deepenough.errors import DeepenoughError
 from deepenough.files import printable
 
-LISTED = 20
+NAMED_ALONE = 20
 """Findings of one kind and reason that are named one by one; the others are counted together."""
 
 _EXAMPLES = 3
@@ -49,9 +49,9 @@ class PassedOver:
     _counts: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def add(self, kind: str, name: str, detail: str) -> None:
-        """Name one thing that was left out; of more than `LISTED` of a kind the others are counted."""
+        """Name one thing that was left out; of more than `NAMED_ALONE` of a kind the others are counted."""
         total = self._totals[kind] = self._totals.get(kind, 0) + 1
-        if total <= LISTED:
+        if total <= NAMED_ALONE:
             self._alone.append(Finding(kind, printable(name), detail, "left out"))
 
     def count(self, kind: str, name: str, detail: str) -> None:
@@ -69,8 +69,8 @@ class PassedOver:
         """Everything so far, in the order in which it came up."""
         found = list(self._alone)
         for kind, total in self._totals.items():
-            if total > LISTED:
-                found.append(Finding(kind, f"{total - LISTED:,} more", "of the same kind", "left out"))
+            if total > NAMED_ALONE:
+                found.append(Finding(kind, f"{total - NAMED_ALONE:,} more", "of the same kind", "left out"))
         for (kind, detail), examples in self._groups.items():
             more = self._counts[kind, detail] - len(examples)
             names = ", ".join(examples) + (f" and {more:,} more" if more else "")

@@ -51,10 +51,12 @@ COUNTED = 100_000
 
 _UNKNOWN = 1 << 24  # bytes that are read of a file whose size is told as 0, as some network disks do
 
-Batch = tuple[str, list[tuple[str, str]]]
+FolderFiles = tuple[str, list[tuple[str, str]]]
 
 
-def files_below(root: str | Path, folder: str, passed: PassedOver, walked: Iterable[Path] = ()) -> Iterator[Batch]:
+def files_below(
+    root: str | Path, folder: str, passed: PassedOver, walked: Iterable[Path] = ()
+) -> Iterator[FolderFiles]:
     """Batches of (folder, [(name, stamp)]) of the regular files in `folder` of `root`, and in all folders below.
 
     Stamps change when the files do. Folders are relative to `root`; the files of a folder

@@ -15,10 +15,10 @@ from deepenough.nets.network import Network
 NETWORK_FORMAT = 1
 """Version of the JSON form. Files of a later one are refused."""
 
-LONGEST = 1 << 24
+LONGEST_TEXT = 1 << 24
 """Characters of a network that are read; the largest of the zoo has 40,000."""
 
-LARGEST = 2**31 - 1
+LARGEST_NUMBER = 2**31 - 1
 """Numbers in a network are no larger."""
 
 
@@ -31,8 +31,8 @@ def dumps(network: Network) -> str:
 
 def loads(text: str | bytes) -> Network:
     """The network of JSON text that `dumps` wrote. Anything else is a `DeepenoughError` that says where it is wrong."""
-    if len(text) > LONGEST:
-        raise DeepenoughError(f"the network has {len(text):,} characters; at most {LONGEST:,} are read")
+    if len(text) > LONGEST_TEXT:
+        raise DeepenoughError(f"the network has {len(text):,} characters; at most {LONGEST_TEXT:,} are read")
     try:
         document = json.loads(text)
     except ValueError as error:  # no JSON, no UTF-8, or a number of thousands of digits
@@ -62,7 +62,7 @@ def _network(document: Any) -> Network:
     for key in ("name", "source", "variant"):
         _check(document.get(key, ""), str, f"network: {key}")
     shape = document["input"]
-    if not isinstance(shape, list) or not all(type(side) is int and abs(side) <= LARGEST for side in shape):
+    if not isinstance(shape, list) or not all(type(side) is int and abs(side) <= LARGEST_NUMBER for side in shape):
         raise DeepenoughError(f"network: input is {shape!r:.80}; it is [channels, height, width]")
     stack = _stack(document["stack"], "stack")
     # Network checks the length of the input itself.
@@ -136,8 +136,8 @@ def _check(value: Any, hint: Any, where: str) -> None:
     """An int passes for a float, a bool for nothing but a bool."""
     allowed = get_args(hint) if isinstance(hint, UnionType) else (hint,)
     if type(value) in allowed or (type(value) is int and float in allowed):
-        if type(value) is int and abs(value) > LARGEST:
-            raise DeepenoughError(f"{where}: it is {value!r:.80}; at most {LARGEST:,} is read")
+        if type(value) is int and abs(value) > LARGEST_NUMBER:
+            raise DeepenoughError(f"{where}: it is {value!r:.80}; at most {LARGEST_NUMBER:,} is read")
         return
     wanted = " or ".join("null" if kind is type(None) else kind.__name__ for kind in allowed)
     raise DeepenoughError(f"{where}: it is {value!r:.80}; it has to be {wanted}")

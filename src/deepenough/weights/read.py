@@ -13,7 +13,7 @@ from deepenough.errors import DeepenoughError, nearest, unknown
 from deepenough.files import sha256
 from deepenough.nets.layer import ShapeError
 from deepenough.nets.network import Network
-from deepenough.nets.serialization import LONGEST, loads
+from deepenough.nets.serialization import LONGEST_TEXT, loads
 from deepenough.preprocessing import Preprocessing
 from deepenough.weights.preset_names import PRESETS
 from deepenough.weights.presets import preset
@@ -71,7 +71,7 @@ def _own(path: Path) -> Network | None:
 def _content(file: Path) -> bytes:
     """Read a small file beside the weights."""
     with file.open("rb") as opened:
-        return opened.read(LONGEST + 1)
+        return opened.read(LONGEST_TEXT + 1)
 
 
 def _preprocess_file(path: Path) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def is_text_like(classes: Sequence[str]) -> bool:
     return all(len(name) == 1 or name.isdigit() or name.lower() in words for name in classes)
 
 
-def check_classes(where: object, classes: Sequence[str], hint: str = "") -> str:
+def too_few_classes(where: object, classes: Sequence[str], hint: str = "") -> str:
     """The reason why a source has too few classes to learn from, one or none; empty where it has enough."""
     if len(classes) > 1:
         return ""

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from deepenough.data.sources.base import distinct
-from deepenough.data.sources.labels import MISSING, Part, SeveralLabelsError, is_number, several, text_of
+from deepenough.data.sources.labels import MISSING, FileLabels, SeveralLabelsError, is_number, several, text_of
 from deepenough.errors import DeepenoughError
 
 _LABELS = ("label", "labels", "fine_label", "class", "target")
 
-Features = dict[str, dict[str, Any]]
+ColumnFeatures = dict[str, dict[str, Any]]
 
 
-def features_of(schema: Any) -> Features:
+def features_of(schema: Any) -> ColumnFeatures:
     """The features that Hugging Face writes into a schema's metadata, by column; empty where there are none."""
     try:
         found = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
@@ -25,7 +25,7 @@ def features_of(schema: Any) -> Features:
         return {}
 
 
-def image_column(file: str, schema: Any, features: Features) -> str:
+def column_of_images(file: str, schema: Any, features: ColumnFeatures) -> str:
     """The name of the column with the images: bytes, or a struct with `bytes`."""
     import pyarrow as pa
 
@@ -48,7 +48,7 @@ def _holds_bytes(kind: Any) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def label_column(file: str, schema: Any, features: Features) -> str:
+def column_of_labels(file: str, schema: Any, features: ColumnFeatures) -> str:
     """The name of the column with the labels."""
     named = [name for name in schema.names if _class_names(features.get(name, {}))]
     for name in (*_LABELS, *named):
@@ -64,7 +64,7 @@ def _class_names(feature: dict[str, Any]) -> list[str]:
     return [str(name) for name in names] if isinstance(names, list) else []
 
 
-def labels_of(file: str, column: Any, feature: dict[str, Any]) -> Part:
+def read_labels(file: str, column: Any, feature: dict[str, Any]) -> FileLabels:
     """The labels of a column, a chunked array of any type; numbers are rows of the class names that `feature` brings.
 
     Empty cells, and -1 where there are class names, are no label.
@@ -72,10 +72,10 @@ def labels_of(file: str, column: Any, feature: dict[str, Any]) -> Part:
     values, codes = _coded(file, column)
     names = [text_of(name) or name for name in distinct(_class_names(feature))]
     if not names:
-        part = Part.of(file, values)
-        return Part(file, part.names, np.append(part.codes, MISSING)[codes], findings=part.findings)
+        part = FileLabels.of(file, values)
+        return FileLabels(file, part.names, np.append(part.codes, MISSING)[codes], findings=part.findings)
     places = [_place(file, value, names) for value in values]
-    return Part(file, tuple(names), np.array([*places, MISSING], np.int64)[codes], listed=True)
+    return FileLabels(file, tuple(names), np.array([*places, MISSING], np.int64)[codes], listed=True)
 
 
 def _place(file: str, value: object, names: list[str]) -> int:

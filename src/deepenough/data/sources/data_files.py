@@ -10,7 +10,7 @@ from deepenough.data.sources.splits import split_of_file, splits_among
 from deepenough.data.split import UNASSIGNED
 from deepenough.data.walk import below, files_in, subfolders
 
-METADATA = "metadata"
+_METADATA = "metadata"
 """The name, without its ending, of the table that Hugging Face's imagefolder has beside images: no data file."""
 
 CLASS_LISTS = ("classes.txt", "classnames.txt", "labels.txt")
@@ -81,4 +81,4 @@ def _files(root: Path, folder: str, ending: str, split: int, passed: PassedOver)
 
 def _is_data(name: str, ending: str) -> bool:
     path = Path(name.lower())
-    return path.suffix == ending and path.stem != METADATA
+    return path.suffix == ending and path.stem != _METADATA

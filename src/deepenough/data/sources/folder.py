@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepenough.data.finding import Finding, PassedOver
-from deepenough.data.sources.base import RULES, Source, check_classes, is_text_like
+from deepenough.data.sources.base import RULES, Source, is_text_like, too_few_classes
 from deepenough.data.sources.labels import alike
 from deepenough.data.sources.layout import DEEPEST, Place, flat_splits, places_in
 from deepenough.data.sources.names import Names
@@ -162,7 +162,7 @@ def _explain(root: Path, places: list[Place], classes: tuple[str, ...]) -> str:
     if flat:
         return str(flat_splits(root, flat))
     hint = f"; did you mean {', '.join(deeper[:3])}?" if deeper else "; each class is a folder with its images"
-    return check_classes(root, classes, hint)
+    return too_few_classes(root, classes, hint)
 
 
 def _wrapped(root: Path, folder: str, depth: int) -> list[str]:

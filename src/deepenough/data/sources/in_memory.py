@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepenough.data.decode import upright
-from deepenough.data.sources.base import Source, check_classes, is_text_like
+from deepenough.data.sources.base import Source, is_text_like, too_few_classes
 from deepenough.data.sources.hugging_face import HuggingFaceImages, is_dataset, labels_of
 from deepenough.data.sources.labels_in_python import in_order, label_names
 from deepenough.data.sources.names import JoinedNames
@@ -65,7 +65,7 @@ class InMemory(Source):
         self._parts = [images for images, _ in parts.values()]
         words = [word for _, labels in parts.values() for word in labels]
         self.classes = in_order(words)
-        self.too_few = check_classes("the images", self.classes)
+        self.too_few = too_few_classes("the images", self.classes)
         row_of = {name: row for row, name in enumerate(self.classes)}
         self.labels = np.array([row_of[word] for word in words], np.int64)
         counts = [len(labels) for _, labels in parts.values()]

@@ -18,7 +18,7 @@ from deepenough.errors import DeepenoughError
 MISSING = -1
 """The code of an image without a label."""
 
-LONGEST = 500
+LONGEST_LABEL = 500
 """Characters of a label; what is longer is a caption, or no text at all."""
 
 _INVISIBLE = "\ufeff\u200b\u200e\u200f\u2060"
@@ -79,7 +79,7 @@ def is_number(name: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Part:
+class FileLabels:
     """The labels of one file: `codes` int64 (n,), rows into `names` or `MISSING`.
 
     `listed`: `names` are a list of class names that the file brings, in its own order, of which some may not occur.
@@ -92,7 +92,7 @@ class Part:
     findings: tuple[Finding, ...] = ()
 
     @classmethod
-    def of(cls, file: str, values: Iterable[object], where: str = "row") -> Part:
+    def of(cls, file: str, values: Iterable[object], where: str = "row") -> FileLabels:
         """The part with these labels. A list of several in one place is an error that says which."""
         known: dict[object, int] = {}  # codes by what was given, which is quicker than by its text
         rows: dict[str, int] = {}
@@ -106,10 +106,10 @@ class Part:
                     text = text_of(value)
                 except SeveralLabelsError as error:
                     raise several(f"{file}, {where} {number}", error) from None
-                if text is not None and len(text) > LONGEST:
+                if text is not None and len(text) > LONGEST_LABEL:
                     raise DeepenoughError(
                         f"{file}, {where} {number}: its label has {len(text):,} characters ({text:.40}...); the name "
-                        f"of a class, of at most {LONGEST}, is expected"
+                        f"of a class, of at most {LONGEST_LABEL}, is expected"
                     )
                 code = known[key] = MISSING if text is None else rows.setdefault(text, len(rows))
                 if text is not None:
@@ -137,7 +137,7 @@ def several(where: str, error: SeveralLabelsError) -> DeepenoughError:
     )
 
 
-def combine(parts: Sequence[Part]) -> tuple[tuple[str, ...], NDArray[np.int64], tuple[Finding, ...]]:
+def combine(parts: Sequence[FileLabels]) -> tuple[tuple[str, ...], NDArray[np.int64], tuple[Finding, ...]]:
     """The classes of all parts, mapped by name, the labels int64 (n,) as rows into them or `MISSING`, and findings.
 
     Classes stand in the order of the lists that files bring, else numbers by size and words by spelling. Classes that
@@ -162,12 +162,12 @@ def sorting_key(names: Iterable[str]) -> Callable[[str], Any]:
     return int if all(map(is_number, names)) else str
 
 
-def _used(part: Part) -> list[str]:
+def _used(part: FileLabels) -> list[str]:
     counts = np.bincount(part.codes[part.codes != MISSING], minlength=len(part.names))
     return [name for name, count in zip(part.names, counts, strict=True) if count]
 
 
-def _check_kinds(parts: Sequence[Part], used: Sequence[Sequence[str]]) -> None:
+def _check_kinds(parts: Sequence[FileLabels], used: Sequence[Sequence[str]]) -> None:
     """Refuse numbers in one file and words in another: nothing tells which number is which word."""
     numbered = [(p.file, names) for p, names in zip(parts, used, strict=True) if names and all(map(is_number, names))]
     worded = [(p.file, names) for p, names in zip(parts, used, strict=True) if names and not any(map(is_number, names))]
@@ -178,7 +178,7 @@ def _check_kinds(parts: Sequence[Part], used: Sequence[Sequence[str]]) -> None:
         )
 
 
-def _check_lists(parts: Sequence[Part], lists: Sequence[tuple[str, ...]]) -> None:
+def _check_lists(parts: Sequence[FileLabels], lists: Sequence[tuple[str, ...]]) -> None:
     """Refuse lists of class names that differ and hold a name twice, which only its place tells apart."""
     if len(set(lists)) > 1:
         for part in parts:

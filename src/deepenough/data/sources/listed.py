@@ -13,14 +13,14 @@ import numpy as np
 
 from deepenough.data.finding import PassedOver
 from deepenough.data.links import kind_of
-from deepenough.data.sources.base import Source, check_classes, is_text_like, stamp_of
-from deepenough.data.sources.labels import MISSING, Part, combine
+from deepenough.data.sources.base import Source, is_text_like, stamp_of, too_few_classes
+from deepenough.data.sources.labels import MISSING, FileLabels, combine
 from deepenough.data.sources.names import Names
 from deepenough.data.walk import below, files_below, read_file, status_stamp
 from deepenough.errors import DeepenoughError
 from deepenough.files import printable
 
-PATHS = (
+PATH_HEADINGS = (
     "path",
     "file",
     "filename",
@@ -32,8 +32,8 @@ PATHS = (
     "image_name",
     "name",
 )
-LABELS = ("label", "class", "category", "target", "class_name")
-SPLITS = ("split", "set", "subset", "partition")
+LABEL_HEADINGS = ("label", "class", "category", "target", "class_name")
+SPLIT_HEADINGS = ("split", "set", "subset", "partition")
 """Names of columns, in lower case, the likeliest first."""
 
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
@@ -65,7 +65,7 @@ class Listed(Source):
 
     def _take(self, kind: str, where: Path, tables: Sequence[Rows], passed: PassedOver) -> None:
         """Set everything but name and root from what the tables at `where` list."""
-        classes, labels, findings = combine([Part.of(rows.table, rows.labels) for rows in tables])
+        classes, labels, findings = combine([FileLabels.of(rows.table, rows.labels) for rows in tables])
         given = [path for rows in tables for path in rows.paths]
         splits = [split for rows in tables for split in rows.splits]
         paths, stamps, kept = [], [], []
@@ -82,7 +82,7 @@ class Listed(Source):
             kept.append(row)
         if len(given) and (labels == MISSING).all():
             raise DeepenoughError(f"{where}: none of its {len(given):,} rows has a label")
-        self.too_few = check_classes(where, classes)
+        self.too_few = too_few_classes(where, classes)
         if not any(stamps):
             raise self._nothing_there(where, paths or given)
         self.classes = classes

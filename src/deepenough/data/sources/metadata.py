@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from deepenough.data.finding import PassedOver
-from deepenough.data.sources.columns import features_of, labels_of
-from deepenough.data.sources.listed import LABELS, SPLITS, Listed, Rows, column
+from deepenough.data.sources.columns import features_of, read_labels
+from deepenough.data.sources.listed import LABEL_HEADINGS, SPLIT_HEADINGS, Listed, Rows, column
 from deepenough.data.sources.splits import SplitColumns, split_named, splits_among
 from deepenough.data.sources.table import read_table
 from deepenough.data.split import UNASSIGNED
 from deepenough.data.walk import below, files_below, files_in, subfolders
 from deepenough.errors import DeepenoughError, first_line
 
-FILE_NAMES = ("file_name", "image_file_name")
+FILE_NAME_HEADINGS = ("file_name", "image_file_name")
 """The names of the column with the paths of images, relative to the table."""
 
 TABLES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
@@ -89,9 +89,9 @@ def _tables(root: Path) -> list[tuple[str, str, int]]:
 def _is_ours(root: Path, folder: str, table: str) -> bool:
     """True for a table of file names with labels, and for one without or a damaged one where no class folders are."""
     names = _header(root / folder / table)
-    if names is not None and column(names, FILE_NAMES) is None:
+    if names is not None and column(names, FILE_NAME_HEADINGS) is None:
         return False
-    if names is not None and column(names, LABELS) is not None:
+    if names is not None and column(names, LABEL_HEADINGS) is not None:
         return True
     below_it = subfolders(root, folder, PassedOver())
     splits = splits_among(below_it)
@@ -119,17 +119,17 @@ def _header(file: Path) -> list[str] | None:
 
 def _read(file: Path) -> Rows:
     if file.suffix == ".csv":
-        return read_table(file, FILE_NAMES, labelled=False)
+        return read_table(file, FILE_NAME_HEADINGS, labelled=False)
     rows = Rows(str(file))
     for number, entry in enumerate(_parquet(file) if file.suffix == ".parquet" else _lines(file), 1):
         names = list(entry)
-        path, label = column(names, FILE_NAMES), column(names, LABELS)
+        path, label = column(names, FILE_NAME_HEADINGS), column(names, LABEL_HEADINGS)
         where = f"{file}, row {number}"
         if path is None or not isinstance(entry[names[path]], str):
-            raise DeepenoughError(f"{where}: no {FILE_NAMES[0]} among {', '.join(names) or 'nothing'}")
+            raise DeepenoughError(f"{where}: no {FILE_NAME_HEADINGS[0]} among {', '.join(names) or 'nothing'}")
         rows.paths.append(_checked(entry[names[path]], where))
         rows.labels.append(None if label is None else entry[names[label]])
-        rows.splits.append(SplitColumns.among(names, SPLITS).split(list(entry.values()), where))
+        rows.splits.append(SplitColumns.among(names, SPLIT_HEADINGS).split(list(entry.values()), where))
     if not rows.paths:
         raise DeepenoughError(f"{file}: it lists no image")
     return rows
@@ -166,10 +166,10 @@ def _parquet(file: Path) -> Iterator[dict[str, Any]]:
         table = pq.read_table(file)
     except (pa.ArrowException, OSError) as error:
         raise DeepenoughError(f"{file}: not a readable Parquet file ({first_line(error)})") from None
-    place = column(table.column_names, LABELS)
+    place = column(table.column_names, LABEL_HEADINGS)
     if place is not None:  # numbers become the names that the file brings for them
         name = table.column_names[place]
-        part = labels_of(str(file), table.column(place), features_of(table.schema).get(name, {}))
+        part = read_labels(str(file), table.column(place), features_of(table.schema).get(name, {}))
         words = [part.names[code] if code >= 0 else None for code in part.codes.tolist()]
         table = table.set_column(place, name, pa.array(words, pa.string()))
     yield from table.to_pylist()

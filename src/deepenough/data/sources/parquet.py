@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepenough.data.finding import PassedOver
-from deepenough.data.sources.base import WINDOW, Source, check_classes, file_stamp, is_text_like, stamp_of
-from deepenough.data.sources.columns import features_of, image_column, label_column, labels_of
+from deepenough.data.sources.base import WINDOW, Source, file_stamp, is_text_like, stamp_of, too_few_classes
+from deepenough.data.sources.columns import column_of_images, column_of_labels, features_of, read_labels
 from deepenough.data.sources.data_files import DataFile, data_files, is_folder_of
-from deepenough.data.sources.labels import MISSING, Part, combine
+from deepenough.data.sources.labels import MISSING, FileLabels, combine
 from deepenough.data.sources.names import ChosenNames, NumberedNames
 from deepenough.data.sources.splits import SplitColumns
 from deepenough.data.split import UNASSIGNED
 from deepenough.errors import DeepenoughError, first_line
 
-ENDING = ".parquet"
+_ENDING = ".parquet"
 DAMAGED = "its row group is damaged"
 _BATCH = 256
 
@@ -40,7 +40,7 @@ class Parquet(Source):
 
     @classmethod
     def is_at(cls, path: Path) -> bool:
-        return path.suffix.lower() == ENDING if path.is_file() else is_folder_of(path, ENDING)
+        return path.suffix.lower() == _ENDING if path.is_file() else is_folder_of(path, _ENDING)
 
     @classmethod
     def open(cls, given: str) -> Parquet:
@@ -48,7 +48,7 @@ class Parquet(Source):
 
     def __init__(self, path: Path) -> None:
         passed = PassedOver()
-        files = data_files(path, ENDING, passed)
+        files = data_files(path, _ENDING, passed)
         self.path = path
         self.name = path.resolve().name
         self._files = [_opened(file.path) for file in files]
@@ -66,7 +66,7 @@ class Parquet(Source):
             passed.count("unlabelled", names[int(row)], "the row has no label")
         if len(labels) and not len(self._kept):
             raise DeepenoughError(f"{path}: none of its {len(labels):,} rows has a label")
-        self.too_few = check_classes(path, self.classes)
+        self.too_few = too_few_classes(path, self.classes)
         self.labels = labels[self._kept]
         self.names = names if len(self._kept) == len(labels) else ChosenNames(names, self._kept)
         self.splits = np.concatenate(splits)[self._kept]
@@ -172,21 +172,21 @@ def _opened(file: Path) -> Any:
         raise DeepenoughError(f"{file}: not a readable Parquet file ({first_line(error)})") from None
 
 
-def _described(file: DataFile, opened: Any) -> tuple[str, Part, NDArray[np.int8]]:
+def _described(file: DataFile, opened: Any) -> tuple[str, FileLabels, NDArray[np.int8]]:
     """The image column of a file, its labels, and the split of each row, int8 (rows,)."""
     schema, name = opened.schema_arrow, str(file.path)
     features = features_of(schema)
-    column = image_column(name, schema, features)
+    column = column_of_images(name, schema, features)
     if _has_only_paths(opened, column):
         raise DeepenoughError(
             f"{name}: its column {column!r} holds the paths of images and not their bytes; write the files' bytes into "
             "it, or give a CSV with the columns path and label"
         )
-    label = label_column(name, schema, features)
+    label = column_of_labels(name, schema, features)
     told = SplitColumns.among(schema.names)
     splits = np.full(opened.metadata.num_rows, file.split, np.int8)
     try:
-        part = labels_of(name, opened.read(columns=[label]).column(0), features.get(label, {}))
+        part = read_labels(name, opened.read(columns=[label]).column(0), features.get(label, {}))
         cells = [opened.read(columns=[schema.names[place]]).column(0).to_pylist() for place in told.places]
     except _unreadable() as error:
         raise DeepenoughError(f"{name}: its labels can't be read ({first_line(error)}); fetch the file again") from None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from deepenough.data.split import TEST, TRAIN, UNASSIGNED, VALIDATION
 from deepenough.errors import DeepenoughError, unknown
 
-WORDS = {
+SPLIT_WORDS = {
     "train": TRAIN,
     "training": TRAIN,
     "trn": TRAIN,
@@ -39,7 +39,7 @@ _FILLERS = (
     "(?:data|dataset|datasets|set|sets|split|splits|subset|part|partition|fold|folder|dir|image|images|img|imgs|pic|pics|"
     "picture|pictures|photo|photos|sample|samples|example|examples|file|files|class|classes|raw|all|the|my|for|of)"
 )
-_NAME = re.compile(rf"{_FILLERS}*?({'|'.join(sorted(WORDS, key=len, reverse=True))}){_FILLERS}*")
+_NAME = re.compile(rf"{_FILLERS}*?({'|'.join(sorted(SPLIT_WORDS, key=len, reverse=True))}){_FILLERS}*")
 
 
 def split_named(folder: str) -> int | None:
@@ -55,7 +55,7 @@ def split_named(folder: str) -> int | None:
     if letters == "tk" and "t10k" in folder.lower():  # MNIST's ten thousand test images
         return TEST
     match = _NAME.fullmatch(letters)
-    return None if match is None else WORDS[match[1]]
+    return None if match is None else SPLIT_WORDS[match[1]]
 
 
 def splits_among(folders: Iterable[str]) -> dict[str, int]:
@@ -70,9 +70,9 @@ def splits_among(folders: Iterable[str]) -> dict[str, int]:
     for name in names:
         words = re.findall(r"[^\W\d_]+", name.lower())
         for place in {0, len(words) - 1} if len(words) > 1 and name not in found else ():
-            if words[place] in WORDS:
+            if words[place] in SPLIT_WORDS:
                 rest = (*words[:place], "", *words[place + 1 :])
-                common.setdefault(rest, {})[name] = WORDS[words[place]]
+                common.setdefault(rest, {})[name] = SPLIT_WORDS[words[place]]
     for group in common.values():
         if len(set(group.values())) > 1:
             found |= group

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 from deepenough.data.finding import PassedOver
-from deepenough.data.sources.listed import LABELS, PATHS, SPLITS, Listed, Rows, column
+from deepenough.data.sources.listed import LABEL_HEADINGS, PATH_HEADINGS, SPLIT_HEADINGS, Listed, Rows, column
 from deepenough.data.sources.splits import SplitColumns
 from deepenough.errors import DeepenoughError
 
@@ -31,7 +31,7 @@ class Table(Listed):
         self._take("csv", file, [read_table(file)], PassedOver())
 
 
-def read_table(file: Path, paths: tuple[str, ...] = PATHS, labelled: bool = True) -> Rows:
+def read_table(file: Path, paths: tuple[str, ...] = PATH_HEADINGS, labelled: bool = True) -> Rows:
     """The rows of a CSV whose paths are in one of the columns `paths`; only if not `labelled` it may lack labels."""
     rows = Rows(str(file))
     try:
@@ -41,8 +41,8 @@ def read_table(file: Path, paths: tuple[str, ...] = PATHS, labelled: bool = True
             lines = csv.reader(text, delimiter=max(",;\t", key=first.count))
             header = next(lines, [])
             path = _column(file, header, "path", paths)
-            label = _column(file, header, "label", LABELS) if labelled else column(header, LABELS)
-            splits = SplitColumns.among(header, SPLITS)
+            label = _column(file, header, "label", LABEL_HEADINGS) if labelled else column(header, LABEL_HEADINGS)
+            splits = SplitColumns.among(header, SPLIT_HEADINGS)
             most = max(path, path if label is None else label, *splits.places)
             for number, row in enumerate(lines, 2):
                 if not any(cell.strip() for cell in row):

@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 from deepenough.data.finding import PassedOver
 from deepenough.data.sources.base import (
     Source,
-    check_classes,
     distinct,
     file_stamp,
     is_text_like,
     stamp_of,
+    too_few_classes,
 )
 from deepenough.data.sources.data_files import CLASS_LISTS, DataFile, data_files, is_folder_of
-from deepenough.data.sources.labels import MISSING, Part, combine, is_number, text_of
+from deepenough.data.sources.labels import MISSING, FileLabels, combine, is_number, text_of
 from deepenough.data.sources.names import Names
-from deepenough.data.sources.tar_index import LABELS, Sample, samples
+from deepenough.data.sources.tar_index import LABEL_ENDINGS, Sample, samples
 from deepenough.errors import DeepenoughError
 
-ENDING = ".tar"
+_ENDING = ".tar"
 
 
 class Tar(Source):
@@ -35,7 +35,7 @@ class Tar(Source):
 
     @classmethod
     def is_at(cls, path: Path) -> bool:
-        return path.suffix.lower() == ENDING if path.is_file() else is_folder_of(path, ENDING)
+        return path.suffix.lower() == _ENDING if path.is_file() else is_folder_of(path, _ENDING)
 
     @classmethod
     def open(cls, given: str) -> Tar:
@@ -43,7 +43,7 @@ class Tar(Source):
 
     def __init__(self, path: Path) -> None:
         passed = PassedOver()
-        shards = data_files(path, ENDING, passed)
+        shards = data_files(path, _ENDING, passed)
         found = [samples(shard.path, shard.label, passed) for shard in shards]
         names = [f"{shard.label}/{sample.name}" for shard, those in zip(shards, found, strict=True) for sample in those]
         splits = np.repeat(np.array([shard.split for shard in shards], np.int8), [len(those) for those in found])
@@ -53,7 +53,7 @@ class Tar(Source):
         for row in np.flatnonzero(labels == MISSING):
             passed.count("unlabelled", names[int(row)], "nothing beside it in the shard says its label")
         _check_labels(path, found, len(kept))
-        self.too_few = check_classes(path, self.classes)
+        self.too_few = too_few_classes(path, self.classes)
         self.name = path.resolve().name
         self.files = [shard.path for shard in shards]
         self.labels, self.splits = labels[kept], splits[kept]
@@ -77,9 +77,9 @@ class Tar(Source):
         return content
 
 
-def _parts(shards: list[DataFile], found: list[list[Sample]], listed: list[str]) -> list[Part]:
+def _parts(shards: list[DataFile], found: list[list[Sample]], listed: list[str]) -> list[FileLabels]:
     """The labels of each shard. A text that may be a caption counts only where no sample has anything better."""
-    caption = LABELS.index("txt")
+    caption = LABEL_ENDINGS.index("txt")
     best = min((rank for those in found for sample in those for rank in sample.labels), default=caption)
     parts = []
     for shard, those in zip(shards, found, strict=True):
@@ -87,16 +87,16 @@ def _parts(shards: list[DataFile], found: list[list[Sample]], listed: list[str])
         for sample in those:
             rank = min(sample.labels, default=caption)
             values.append(sample.labels.get(rank) if rank < caption or best == caption else None)
-        part = Part.of(str(shard.path), values, "image")
+        part = FileLabels.of(str(shard.path), values, "image")
         parts.append(_by_list(part, listed) if listed else part)
     return parts
 
 
-def _by_list(part: Part, listed: list[str]) -> Part:
+def _by_list(part: FileLabels, listed: list[str]) -> FileLabels:
     """The part with numbers as rows of a list of class names, and words as they are in it."""
     places = [_place(part.file, name, listed) for name in part.names]
     codes = np.array([*places, MISSING], np.int64)[part.codes]
-    return Part(part.file, tuple(distinct(listed)), codes, listed=True, findings=part.findings)
+    return FileLabels(part.file, tuple(distinct(listed)), codes, listed=True, findings=part.findings)
 
 
 def _place(file: str, label: str, listed: list[str]) -> int:

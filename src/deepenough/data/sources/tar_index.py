@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from deepenough.data.finding import PassedOver
 from deepenough.errors import DeepenoughError, first_line
 
-IMAGES = frozenset(
+IMAGE_ENDINGS = frozenset(
     [
         "jpg",
         "jpeg",
@@ -38,10 +38,10 @@ IMAGES = frozenset(
 )
 """Endings of images, in lower case; what they are their content says."""
 
-LABELS = ("cls", "class", "label", "json", "txt")
+LABEL_ENDINGS = ("cls", "class", "label", "json", "txt")
 """Endings of labels, in lower case, the one that decides first. Captions are `.txt` too, so that comes last."""
 
-_CAPTION = LABELS.index("txt")
+_CAPTION = LABEL_ENDINGS.index("txt")
 _MAIN = ("image", "img", "input", "picture", "")
 _KEYS = ("label", "cls", "class")
 _LARGEST_LABEL = 1 << 20
@@ -60,7 +60,7 @@ class Extent:
 
 @dataclass(frozen=True)
 class Sample:
-    """An image and its labels, by their rank in `LABELS`: the values as they stand there."""
+    """An image and its labels, by their rank in `LABEL_ENDINGS`: the values as they stand there."""
 
     name: str
     image: Extent
@@ -102,8 +102,10 @@ def samples(file: Path, label: str, passed: PassedOver) -> list[Sample]:
     """
     shard = _members(file, label, passed)
     with file.open("rb") as opened:
-        texts = {name: _content(opened, extent) for name, extent in shard.files.items() if _ending(name) not in IMAGES}
-    images = [name for name in shard.files if _ending(name) in IMAGES]
+        texts = {
+            name: _content(opened, extent) for name, extent in shard.files.items() if _ending(name) not in IMAGE_ENDINGS
+        }
+    images = [name for name in shard.files if _ending(name) in IMAGE_ENDINGS]
     return list(_joined(shard, images, texts, label, passed))
 
 
@@ -152,14 +154,14 @@ def _members(file: Path, label: str, passed: PassedOver) -> _Shard:
             stream: Any = _Bounded(opened)
             with tarfile.open(fileobj=stream, mode="r:") as archive:
                 while (member := archive.next()) is not None:
-                    archive.members.clear()
+                    archive.members.clear()  # type: ignore[attr-defined]  # a million members would fill the memory
                     _take(member, size, shard, label, passed)
                 _check_end(opened, archive.offset)
     except (tarfile.TarError, OSError, ValueError, MemoryError, RecursionError) as error:
         raise DeepenoughError(f"{file}: {_trouble(file, error)}") from None
     for name in shard.links:
         target = _target(name, shard)
-        if _ending(name) not in IMAGES and _rank(name) == len(LABELS):
+        if _ending(name) not in IMAGE_ENDINGS and _rank(name) == len(LABEL_ENDINGS):
             continue
         if target is None:
             passed.add("missing", f"{label}/{name}", "a link to nothing in the shard")
@@ -188,7 +190,7 @@ def _take(member: tarfile.TarInfo, size: int, shard: _Shard, label: str, passed:
         return
     if base.startswith("."):
         passed.count("ignored", f"{label}/{name}", "hidden, by the dot its name begins with")
-    elif member.isfile() and _ending(name) not in IMAGES and _rank(name) == len(LABELS):
+    elif member.isfile() and _ending(name) not in IMAGE_ENDINGS and _rank(name) == len(LABEL_ENDINGS):
         what = f"a file .{_ending(name)}" if _ending(name) else "a file without an ending"
         passed.count("ignored", f"{label}/{name}", f"{what} is neither an image nor a label")
     elif member.islnk() or member.issym():
@@ -254,11 +256,11 @@ def _ending(name: str) -> str:
 
 
 def _rank(name: str) -> int:
-    """The place in `LABELS` of a file; beyond their end for none. `0001.cls.txt` is a class and no caption."""
+    """The place in `LABEL_ENDINGS` of a file; beyond their end for none. `0001.cls.txt` is a class and no caption."""
     ending = _ending(name)
-    if ending == "txt" and _ending(name[: -len(".txt")]) in LABELS[:_CAPTION]:
+    if ending == "txt" and _ending(name[: -len(".txt")]) in LABEL_ENDINGS[:_CAPTION]:
         ending = _ending(name[: -len(".txt")])
-    return LABELS.index(ending) if ending in LABELS else len(LABELS)
+    return LABEL_ENDINGS.index(ending) if ending in LABEL_ENDINGS else len(LABEL_ENDINGS)
 
 
 def _stem(name: str) -> str:
