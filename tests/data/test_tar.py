@@ -158,7 +158,7 @@ def test_lists_of_classes_lose_their_byte_order_mark(tmp_path: Path) -> None:
     assert [source.classes[row] for row in source.labels] == ["cat", "dog", "dog", "cat"]
     assert findings(source) == {("unlabelled", "train.tar/c.png")}
     write(tmp_path / "train.tar", ("a.png", "1"), ("a.cls", "2"))
-    with pytest.raises(DeepenoughError, match="the label '2' has no line among the 2 class names"):
+    with pytest.raises(DeepenoughError, match="the label 2 has no line among the 2 class names"):
         open_source(tmp_path)
 
 

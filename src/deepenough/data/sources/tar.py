@@ -107,7 +107,7 @@ def _place(file: str, label: str, listed: list[str]) -> int:
     if label in listed:
         return listed.index(label)
     raise DeepenoughError(
-        f"{file}: the label {label!r:.80} has no line among the {len(listed)} class names beside it, nor is it one"
+        f"{file}: the label {label:.80} has no line among the {len(listed)} class names beside it, nor is it one"
     )
 
 
