@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -30,20 +31,28 @@ def files(given: Sequence[str], passed: PassedOver) -> Iterator[tuple[Path, bool
     """
     for name in given:
         path = Path(name)
-        if path.is_dir():
+        mode = _mode(path)
+        if stat.S_ISDIR(mode):
             for folder, found in files_below(path, "", passed):
                 yield from ((path / folder / file, True) for file, _ in found)
-        elif path.is_file():
+        elif stat.S_ISREG(mode):
             yield path, False
-        elif path.exists():
-            raise DeepenoughError(
-                f"{name}: it is {kind_of(path.stat())}, which is not opened; give an image or a folder"
-            )
         else:
-            siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-            near = nearest(path.name, siblings)
-            hint = f"; nearest: {', '.join(near)}" if near else ""
-            raise DeepenoughError(f"{name}: there is no such file or folder{hint}")
+            what = kind_of(path.stat())
+            raise DeepenoughError(f"{name}: it is {what}, which is not opened; give an image or a folder")
+
+
+def _mode(path: Path) -> int:
+    """The kind of a file or folder, as `stat` has it. Raises the error for what is not there or can't be looked at."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last for a null character
+        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = nearest(path.name, siblings)
+        hint = f"; nearest: {', '.join(near)}" if near else ""
+        raise DeepenoughError(f"{path}: there is no such file or folder{hint}") from None
+    except OSError as error:
+        raise DeepenoughError(f"{path}: it cannot be read ({error.strerror or error})") from None
 
 
 def images_among(given: Sequence[str], passed: PassedOver) -> list[Path]:

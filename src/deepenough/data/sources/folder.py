@@ -106,7 +106,7 @@ def _list(root: Path, places: list[Place], passed: PassedOver) -> _Files:
             empty = False
         if empty:
             passed.note(
-                Finding("empty-class", printable(place.folder), "the folder holds no file", "not taken as a class")
+                Finding("empty-class", printable(place.folder), "no file was found in it", "not taken as a class")
             )
     return _Files(digest, blob, ends, runs)
 

@@ -173,9 +173,11 @@ class Idx(Source):
 
 def _installed(name: str) -> Path:
     """The folder of `fashion-mnist` or `mnist` on this machine. Raises an error that says how to get it."""
-    own = Path(user_cache_dir("deepenough")) / name
     torchvision = {"fashion-mnist": "FashionMNIST", "mnist": "MNIST"}[name]
-    home = Path.home()
+    try:
+        home, own = Path.home(), Path(user_cache_dir("deepenough")) / name
+    except RuntimeError:  # neither HOME nor an entry of the user
+        home = own = Path(tempfile.gettempdir()) / "deepenough" / name
     places = [
         own,
         home / ".cache" / "deepenough" / name,
