@@ -79,7 +79,7 @@ def none_found(given: Sequence[str], passed: PassedOver) -> DeepenoughError:
 
 
 def lines(passed: PassedOver) -> list[str]:
-    """What was passed over, a line for each reason."""
+    """Tell what was passed over, a line for each reason."""
     return [f"passed over: {finding.name}: {finding.detail}" for finding in passed.findings()]
 
 

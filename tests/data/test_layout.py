@@ -146,3 +146,11 @@ def test_a_root_that_cannot_be_listed_or_is_no_folder(tmp_path: Path, monkeypatc
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(DeepenoughError, match="it cannot be read: Permission denied"):
         open_source(tmp_path)
+
+
+def test_an_archive_beside_class_folders_is_passed_over(tmp_path: Path) -> None:
+    for root, folders in ((tmp_path / "a", ("cat", "dog")), (tmp_path / "b", ("train/cat", "train/dog", "test/cat"))):
+        place(root, *(f"{folder}/1.png" for folder in folders), "backup.tar")
+        source = open_source(root)
+        assert source.classes == ("cat", "dog")
+        assert [(f.kind, f.name) for f in source.findings] == [("ignored", "backup.tar")]

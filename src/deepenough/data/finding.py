@@ -1,4 +1,4 @@
-"""What was wrong with an image or a source, and what was done about it."""
+"""Findings: faults of an image or a source, with what was done about them."""
 
 from __future__ import annotations
 

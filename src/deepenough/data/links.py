@@ -74,7 +74,7 @@ def _is_enormous(folder: Path) -> bool:
 
 
 def kind_of(status: os.stat_result) -> str:
-    """What a file that is not a regular one is."""
+    """Name the kind of a file that is not a regular one."""
     mode = status.st_mode
     for test, word in (
         (stat.S_ISFIFO, "a named pipe"),

@@ -1,4 +1,4 @@
-"""Why none of a source's images can be used."""
+"""The refusal of a source of which no image can be used."""
 
 from __future__ import annotations
 

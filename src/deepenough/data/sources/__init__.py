@@ -1,4 +1,4 @@
-"""Where images come from: one file a kind, and `open_source` that tells them apart."""
+"""Sources of images: one file a kind, and `open_source` that tells them apart."""
 
 from deepenough.data.sources.base import Source
 from deepenough.data.sources.open import from_anywhere, is_word, open_source

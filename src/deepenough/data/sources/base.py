@@ -69,7 +69,7 @@ class Source(ABC):
         none."""
 
     def read_many(self, rows: NDArray[np.int64], pool: ThreadPoolExecutor) -> Iterable[Raw]:
-        """What `read` gives for many rows, in any order of them, with the threads of a pool."""
+        """Read many rows as `read` does, in any order of them, with the threads of a pool."""
         return pool.map(self.read, map(int, rows))
 
     def __len__(self) -> int:

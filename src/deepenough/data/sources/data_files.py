@@ -39,13 +39,19 @@ def data_files(given: Path, ending: str, passed: PassedOver) -> list[DataFile]:
     return _in_folder(given, "", ending, passed)
 
 
-def is_folder_of(folder: Path, ending: str) -> bool:
-    """True for a folder of such files, but not for class folders that one called `data` with such files is among."""
+def is_folder_of(folder: Path, ending: str, *, among_folders: bool) -> bool:
+    """True for a folder of such files, but not for class folders that such a file, or one called `data`, is among.
+
+    `among_folders`: files in the folder itself count although there are other folders beside them.
+    """
     found = _in_folder(folder, "", ending, PassedOver())
-    if not found or any("/" not in file.label for file in found):
-        return bool(found)
     folders = subfolders(folder, "", PassedOver())
-    return len([name for name in folders if name not in splits_among(folders)]) < 2
+    splits = splits_among(folders)
+    used = {file.label.partition("/")[0] for file in found}
+    if any(name not in used and subfolders(folder, name, PassedOver()) for name in splits):
+        return False
+    alone = len(folders) - len(splits) < 2
+    return bool(found) and (alone or (among_folders and any("/" not in file.label for file in found)))
 
 
 def _in_folder(root: Path, folder: str, ending: str, passed: PassedOver, depth: int = 0) -> list[DataFile]:

@@ -40,8 +40,8 @@ _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 
 @dataclass
-class Rows:
-    """What one table lists, row by row: paths, labels of any type, and splits."""
+class ListedRows:
+    """The rows of one table: paths, labels of any type, and splits."""
 
     table: str
     paths: list[str] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Listed(Source):
     def read(self, row: int) -> bytes:
         return read_file(self.root / self.names[row])
 
-    def _take(self, kind: str, where: Path, tables: Sequence[Rows], passed: PassedOver) -> None:
+    def _take(self, kind: str, where: Path, tables: Sequence[ListedRows], passed: PassedOver) -> None:
         """Set everything but name and root from what the tables at `where` list."""
         classes, labels, findings = combine([FileLabels.of(rows.table, rows.labels) for rows in tables])
         given = [path for rows in tables for path in rows.paths]

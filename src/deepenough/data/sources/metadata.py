@@ -12,7 +12,7 @@ from typing import Any
 
 from deepenough.data.finding import PassedOver
 from deepenough.data.sources.columns import features_of, read_labels
-from deepenough.data.sources.listed import LABEL_HEADINGS, SPLIT_HEADINGS, Listed, Rows, column
+from deepenough.data.sources.listed import LABEL_HEADINGS, SPLIT_HEADINGS, Listed, ListedRows, column
 from deepenough.data.sources.splits import SplitColumns, split_named, splits_among
 from deepenough.data.sources.table import read_table
 from deepenough.data.split import UNASSIGNED
@@ -117,10 +117,10 @@ def _header(file: Path) -> list[str] | None:
         return None
 
 
-def _read(file: Path) -> Rows:
+def _read(file: Path) -> ListedRows:
     if file.suffix == ".csv":
         return read_table(file, FILE_NAME_HEADINGS, labelled=False)
-    rows = Rows(str(file))
+    rows = ListedRows(str(file))
     for number, entry in enumerate(_parquet(file) if file.suffix == ".parquet" else _lines(file), 1):
         names = list(entry)
         path, label = column(names, FILE_NAME_HEADINGS), column(names, LABEL_HEADINGS)

@@ -40,7 +40,7 @@ class Parquet(Source):
 
     @classmethod
     def is_at(cls, path: Path) -> bool:
-        return path.suffix.lower() == _ENDING if path.is_file() else is_folder_of(path, _ENDING)
+        return path.suffix.lower() == _ENDING if path.is_file() else is_folder_of(path, _ENDING, among_folders=True)
 
     @classmethod
     def open(cls, given: str) -> Parquet:
@@ -139,7 +139,7 @@ class Parquet(Source):
 
 
 def _unreadable() -> tuple[type[Exception], ...]:
-    """What reading a damaged page raises; a reader that has raised is at its end."""
+    """The exceptions that reading a damaged page raises; a reader that has raised is at its end."""
     import pyarrow as pa
 
     return (StopIteration, pa.ArrowException, OSError)

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 from deepenough.data.finding import PassedOver
-from deepenough.data.sources.listed import LABEL_HEADINGS, PATH_HEADINGS, SPLIT_HEADINGS, Listed, Rows, column
+from deepenough.data.sources.listed import LABEL_HEADINGS, PATH_HEADINGS, SPLIT_HEADINGS, Listed, ListedRows, column
 from deepenough.data.sources.splits import SplitColumns
 from deepenough.errors import DeepenoughError
 
@@ -31,9 +31,9 @@ class Table(Listed):
         self._take("csv", file, [read_table(file)], PassedOver())
 
 
-def read_table(file: Path, paths: tuple[str, ...] = PATH_HEADINGS, labelled: bool = True) -> Rows:
+def read_table(file: Path, paths: tuple[str, ...] = PATH_HEADINGS, labelled: bool = True) -> ListedRows:
     """The rows of a CSV whose paths are in one of the columns `paths`; only if not `labelled` it may lack labels."""
-    rows = Rows(str(file))
+    rows = ListedRows(str(file))
     try:
         with file.open(newline="", encoding="utf-8-sig") as text:
             first = text.readline()

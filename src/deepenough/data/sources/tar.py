@@ -35,7 +35,7 @@ class Tar(Source):
 
     @classmethod
     def is_at(cls, path: Path) -> bool:
-        return path.suffix.lower() == _ENDING if path.is_file() else is_folder_of(path, _ENDING)
+        return path.suffix.lower() == _ENDING if path.is_file() else is_folder_of(path, _ENDING, among_folders=False)
 
     @classmethod
     def open(cls, given: str) -> Tar:

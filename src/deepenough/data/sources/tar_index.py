@@ -52,7 +52,7 @@ _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZ": "bzip2", b"\xfd7": "xz", b"(\xb5": "z
 
 @dataclass(frozen=True)
 class Extent:
-    """Where a file lies in a shard: its first byte and its length."""
+    """The place of a file in a shard: its first byte and its length."""
 
     start: int
     length: int
@@ -205,7 +205,7 @@ def _take(member: tarfile.TarInfo, size: int, shard: _Shard, label: str, passed:
 
 
 def _target(name: str, shard: _Shard) -> Extent | None:
-    """What a link leads to, through further links; None where it leads nowhere or in a circle."""
+    """Follow a link, through further links; None where it leads nowhere or in a circle."""
     for _ in range(len(shard.links) + 1):
         if name in shard.files:
             return shard.files[name]
@@ -235,7 +235,7 @@ def _content(opened: BinaryIO, extent: Extent) -> bytes | None:
 
 
 def _value(content: bytes | None, ending: str) -> object:
-    """What a file says as a label: a word, or a value in JSON; None where it says nothing."""
+    """Read a label: a word, or a value in JSON; None where it says nothing."""
     if content is None:
         return None
     if ending != "json":
@@ -250,7 +250,7 @@ def _value(content: bytes | None, ending: str) -> object:
 
 
 def _ending(name: str) -> str:
-    """What follows the last dot, in lower case."""
+    """The letters behind the last dot, in lower case."""
     _, dot, ending = name.rpartition("/")[2].rpartition(".")
     return ending.lower() if dot else ""
 
