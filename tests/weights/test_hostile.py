@@ -12,7 +12,7 @@ import pytest
 
 from deepenough.errors import DeepenoughError
 from deepenough.weights import keras
-from deepenough.weights.read import read
+from deepenough.weights.read import read_weights
 
 h5py = pytest.importorskip("h5py")
 
@@ -21,7 +21,7 @@ def refused(path: Path, words: str) -> None:
     """Check that a file is refused in one line and with little memory."""
     tracemalloc.start()
     with pytest.raises(DeepenoughError, match=words) as error:
-        read(path)
+        read_weights(path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2**26
