@@ -13,7 +13,7 @@ import numpy as np
 from deepenough.data.decode import framed, header
 from deepenough.data.finding import ImageError, PassedOver
 from deepenough.data.links import kind_of
-from deepenough.data.walk import files_below, read_file
+from deepenough.data.walk import files_below
 from deepenough.errors import DeepenoughError, nearest
 from deepenough.files import printable
 from deepenough.model import Model
@@ -100,15 +100,13 @@ def predict_files(
         for path, searched in batch:
             name = printable(str(path))
             try:
-                pixels.append(framed(read_file(path), model.preprocess))
+                pixels.append(framed(path, model.preprocess))
                 results.append({"image": name})
             except ImageError as error:
                 if searched and error.kind == NO_IMAGE:
                     seen.count(NO_IMAGE, name, error.detail)
                 else:
                     results.append({"image": name, "error": printable(str(error))})
-            except OSError as error:
-                results.append({"image": name, "error": printable(f"it cannot be read ({error.strerror or error})")})
         empty = empty and not results
         rows = iter(model.probabilities(np.stack(pixels))) if pixels else iter(())
         for result in results:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from deepenough.data import links, walk
 from deepenough.data.finding import NAMED_ALONE, PassedOver
-from deepenough.data.walk import count_files, files_below, read_file, subfolders
+from deepenough.data.walk import count_files, files_below, subfolders
 
 
 def listed(root: Path, folder: str, passed: PassedOver | None = None) -> list[str]:
@@ -83,10 +83,6 @@ def test_what_is_no_file_is_named_and_never_opened(tmp_path: Path) -> None:
     }
     assert "named pipe" in found["c/pipe.png", "not-a-file"]
     assert "back to itself" in found["c/self.png", "missing"]
-    for name in ("pipe.png", "zero.png", "socket"):
-        with pytest.raises(OSError, match=r"no file|No such device"):
-            read_file(tmp_path / "c" / name)
-    assert read_file(tmp_path / "c/link.png") == b"c/a.png"
 
 
 def test_linked_folders_are_followed_once_and_never_back(tmp_path: Path) -> None:
@@ -174,13 +170,6 @@ def test_many_findings_of_a_kind_are_counted() -> None:
     found = passed.findings()
     assert len(found) == NAMED_ALONE + 1
     assert found[-1].name == "30 more"
-
-
-def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
-    with (tmp_path / "sparse.png").open("wb") as file:
-        file.truncate(walk.LARGEST_FILE + 1)
-    with pytest.raises(OSError, match="larger than 1 GiB"):
-        read_file(tmp_path / "sparse.png")
 
 
 def test_files_are_counted_no_further_than_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

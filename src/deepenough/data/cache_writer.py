@@ -23,6 +23,7 @@ from deepenough.data.duplicates import SMALLEST_REGISTERED, thumbnail
 from deepenough.data.finding import Finding, ImageError
 from deepenough.data.sixteen_bits import FULL_RANGE, Levels, common_levels
 from deepenough.data.sources.base import Raw, Source
+from deepenough.data.split import TEST
 from deepenough.data.unusable import none_usable
 from deepenough.machine import cores
 from deepenough.preprocessing import Preprocessing

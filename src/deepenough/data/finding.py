@@ -19,7 +19,8 @@ class Finding:
 
     `action` says what was done. `kind` is one of
 
-    - damaged, missing, not-an-image, animated, bomb, tiny: an image that can't be used;
+    - damaged, missing, not-an-image, unsupported, animated, bomb, tiny: an image that can't be used;
+    - imperfect, more-than-8-bits: an image that is used all the same;
     - duplicate, across-splits, conflicting-labels: the same picture more than once;
     - unlabelled: an image without a label;
     - empty-class: a folder of a class without an image;

@@ -43,13 +43,9 @@ SYSTEM = frozenset(
 )
 """Files and folders, in lower case, that systems and viewers put beside people's own."""
 
-LARGEST_FILE = 1 << 30
-"""Bytes of a file that are read as one image."""
-
 COUNTED = 100_000
 """Files of a folder that is passed over, beyond which they are not counted."""
 
-_UNKNOWN = 1 << 24  # bytes that are read of a file whose size is told as 0, as some network disks do
 
 FolderFiles = tuple[str, list[tuple[str, str]]]
 
@@ -168,18 +164,3 @@ def below(folder: str, name: str) -> str:
 def status_stamp(status: os.stat_result) -> str:
     """Size (bytes) and times of change (ns). The second time also tells of a file unpacked over one just as old."""
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
-
-
-def read_file(path: str | Path) -> bytes:
-    """The content of a regular file of at most `LARGEST_FILE` bytes.
-
-    Raises OSError, also for what is no regular file: a pipe is never waited for, a device never read.
-    """
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(f"it is {kind_of(status)} and no file")
-        if status.st_size > LARGEST_FILE:
-            raise OSError(f"it is larger than {LARGEST_FILE / 2**30:.0f} GiB")
-        return file.read(status.st_size or _UNKNOWN)

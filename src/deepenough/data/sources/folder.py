@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepenough.data.finding import Finding, PassedOver
+from deepenough.data.image_file import read_file
 from deepenough.data.sources.base import RULES, Source, is_text_like, too_few_classes
 from deepenough.data.sources.labels import alike
 from deepenough.data.sources.layout import DEEPEST, Place, flat_splits, places_in
 from deepenough.data.sources.names import Names
 from deepenough.data.sources.splits import split_named, splits_among
 from deepenough.data.split import TEST, TRAIN, UNASSIGNED, VALIDATION
-from deepenough.data.walk import below, files_below, files_in, read_file, subfolders
+from deepenough.data.walk import below, files_below, files_in, subfolders
 from deepenough.errors import DeepenoughError
 from deepenough.files import printable
 

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from deepenough.data.finding import PassedOver
+from deepenough.data.image_file import read_file
 from deepenough.data.links import kind_of
 from deepenough.data.sources.base import Source, is_text_like, stamp_of, too_few_classes
 from deepenough.data.sources.labels import MISSING, FileLabels, combine
 from deepenough.data.sources.names import Names
-from deepenough.data.walk import below, files_below, read_file, status_stamp
+from deepenough.data.walk import below, files_below, status_stamp
 from deepenough.errors import DeepenoughError
 from deepenough.files import printable
 
