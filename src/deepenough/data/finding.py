@@ -21,7 +21,7 @@ class Finding:
 
     - damaged, missing, not-an-image, unsupported, animated, bomb, tiny: an image that can't be used;
     - imperfect, more-than-8-bits: an image that is used all the same;
-    - duplicate, across-splits, conflicting-labels: the same picture more than once;
+    - duplicate, near-duplicate, similar-scene, across-splits, conflicting-labels: a picture again, or one like it;
     - unlabelled: an image without a label;
     - empty-class: a folder of a class without an image;
     - not-a-file: a pipe, a socket or a device, which is never opened;
