@@ -37,6 +37,7 @@ def augment_command(data: str | None, out: Path | None, times: int | None, **opt
     from deepenough.data.augment import Augment
     from deepenough.data.contact_sheet import contact_sheet, enlarge
     from deepenough.data.images import prepare
+    from deepenough.data.mirroring import decide_mirroring
     from deepenough.data.sources import open_source
 
     options = given(options)
@@ -45,7 +46,9 @@ def augment_command(data: str | None, out: Path | None, times: int | None, **opt
     with console.bars() as bars:
         with bars.task("reading images") as advance:
             images = prepare(source, size=size, seed=seed, progress=advance)
-        policy = replace(Augment.named(strength, images.mirror), **options)
+        mirroring = decide_mirroring(images, seed, strength=strength, switches=options)
+        bars.say(mirroring.text)
+        policy = replace(Augment.named(strength, mirroring.on), **options)
         if times is None:
             path = out or Path(f"{Path(source.name).stem or 'images'}-augmented.png")
             if path.suffix.lower() not in PICTURE_SUFFIXES:

@@ -30,7 +30,9 @@ class Augment:
         1.0, "Smallest share of the area that a random crop keeps; 1 for no crop.", unit="SHARE", least=0.01, most=1
     )
     flip: bool = _switch(
-        False, "Mirror images left to right.", otherwise="by the strength, and never for digits and letters"
+        False,
+        "Mirror images left to right.",
+        otherwise="by the strength, unless the images or the names of the classes say that it changes a class",
     )
     vertical_flip: bool = _switch(False, "Turn images upside down.")
     brightness: float = _switch(0.0, "Largest change of brightness.", unit="SHARE", least=0, most=1)

@@ -15,7 +15,7 @@ from deepenough.data.images import Images
 from deepenough.evaluation.metrics import metrics
 from deepenough.nets import Weighted
 from deepenough.nets.shapes import visits
-from deepenough.record.schema import Baseline, CandidateRecord, Cost, DataRecord, Metrics, Plan
+from deepenough.record.schema import CandidateRecord, Cost, DataRecord, Plan
 from deepenough.search.candidates import Candidate
 from deepenough.search.search import Search
 from deepenough.training.callbacks import Ending
@@ -60,24 +60,6 @@ def candidate_record(candidate: Candidate, tuned: TuningResult) -> CandidateReco
         expected=tuned.chosen.total(candidate.cost / (3 * candidate.architecture.macs)),
         layers=[visit.path for visit in visits(network) if isinstance(visit.layer, Weighted)],
     )
-
-
-def warnings(test: Metrics, baselines: Sequence[Baseline]) -> list[str]:
-    """Warn the user where the test images say that the network learned little."""
-    found = []
-    most_frequent = max(sum(row) for row in test.confusion) / max(test.top1.count, 1)
-    if test.top1.count and test.top1.low <= most_frequent:
-        found.append(
-            f"on the test images it is not shown to beat always naming the most frequent class ({most_frequent:.1%}): "
-            "give it more images, or train longer with --epochs"
-        )
-    better = max(baselines, key=lambda b: b.test.value, default=None)
-    if better and better.test.low > test.top1.value:
-        found.append(
-            f"a {better.name} does better on the test images, {better.test.value:.1%} against {test.top1.value:.1%}: "
-            "train longer with --epochs, or use that model"
-        )
-    return found
 
 
 def search_cost(search: Search, chosen: Candidate, final: Trained | None) -> Cost:

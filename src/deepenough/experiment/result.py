@@ -12,7 +12,8 @@ import numpy.typing as npt
 from deepenough.evaluation.metrics import metrics
 from deepenough.experiment import pictures
 from deepenough.experiment.baselines import baselines
-from deepenough.experiment.recording import plan_outcome, search_cost, warnings
+from deepenough.experiment.recording import plan_outcome, search_cost
+from deepenough.experiment.shortfall import shortfalls
 from deepenough.model import FOLDER, Model, save_model
 from deepenough.nets import dumps, layer_table
 from deepenough.probing.patches import patches
@@ -46,8 +47,7 @@ def write_result(record: Record, search: Search, verdict: Verdict, final: Traine
     train = trainer.decision if final else trainer.folds.folds[0].train
     _look_at_test(record, search, model, train, folder)
     record.decision = Decision.model_validate(verdict)
-    if record.test:
-        record.decision.advice += warnings(record.test, record.baselines)
+    record.decision.advice += shortfalls(record)
     record.cost = search_cost(search, chosen, final)
     if record.plan:
         retrained = record.cost.final / (3 * chosen.architecture.macs)

@@ -122,6 +122,7 @@ def _new_record(request: RunRequest, experiment: Experiment) -> Record:
         search_space=[
             ArchitectureRecord.of(each, planned_cost=trainer.planned(each)) for each in experiment.search_space
         ],
+        mirroring=experiment.mirroring,
         plan=before.plan if before else None,
         probing=experiment.pretrained.probing.record if experiment.pretrained else None,
     )
@@ -135,9 +136,11 @@ def _introduction(record: Record) -> str:
     counts = ", ".join(f"{sum(counts):,} {name}" for name, counts in data.counts.items())
     depths = ", ".join(str(step.depth) for step in record.search_space)
     space = f"search space: {'/'.join(question.families)} of depth {depths}"
+    mirroring = f"{record.mirroring.text}\n" if record.mirroring else ""
     return (
         f"{data.source}: {len(data.classes)} classes; {counts} images of {data.channels}x{height}x{width}{problems}\n"
         f"{record.probing.text if record.probing else space}\n"
         f"decided on {record.decision_images.why}\n"
+        f"{mirroring}"
         f"{estimate_text(record.plan)}"
     )

@@ -12,6 +12,7 @@ import torch
 from deepenough.autotuning.tuning import TUNABLE
 from deepenough.data.images import Images
 from deepenough.data.sixteen_bits import FULL_RANGE
+from deepenough.data.mirroring import decide_mirroring
 from deepenough.data.sources import Source
 from deepenough.distribution.ray_executor import RayCluster
 from deepenough.distribution.torchrun import share_of_threads
@@ -22,6 +23,7 @@ from deepenough.probing.pretrained import Pretrained
 from deepenough.probing.probe import probe_weights
 from deepenough.progress import Reporter
 from deepenough.record import CANDIDATES, Record
+from deepenough.record.schema import MirroringRecord
 from deepenough.search.architectures import Architecture, search_space
 from deepenough.search.candidates import CandidateTrainer
 from deepenough.search.cut_search import CutSearch
@@ -66,6 +68,7 @@ class Experiment:
     search_space: tuple[Architecture, ...]
     trainer: CandidateTrainer
     pretrained: Pretrained | None
+    mirroring: MirroringRecord | None
 
     def search(self, changed: Callable[[Search], None]) -> Search:
         """The search that the question asks for."""
@@ -110,7 +113,13 @@ def prepare_experiment(request: RunRequest) -> Experiment:
     deadline = None if asked.time_limit is None else time.monotonic() + asked.time_limit
     torch.set_num_threads(_threads(request))
     weights, images = _images(request)
-    recipe = Recipe.from_json(before.recipe) if before else _recipe(asked, images, weights)
+    if before:
+        mirroring, recipe = before.mirroring, Recipe.from_json(before.recipe)
+        images = replace(images, mirror=before.data.mirror)
+    else:
+        mirroring = _mirroring(request, images)
+        images = replace(images, mirror=mirroring.on)
+        recipe = _recipe(asked, images, weights)
     question = Question(
         target=asked.target,
         margin=asked.margin,
@@ -139,7 +148,7 @@ def prepare_experiment(request: RunRequest) -> Experiment:
         pretrained = Pretrained.of(probing)
         trainer.start, trainer.start_name = pretrained.start, weights.name
         trainer.probing_cost = probing.record.images * pretrained.architectures[-1].macs
-        return Experiment(images, recipe, question, pretrained.architectures, trainer, pretrained)
+        return Experiment(images, recipe, question, pretrained.architectures, trainer, pretrained, mirroring)
     architectures = search_space(
         asked.families,
         asked.widths,
@@ -148,7 +157,7 @@ def prepare_experiment(request: RunRequest) -> Experiment:
         max_depth=asked.max_depth,
         minimize=question.minimize,
     )
-    return Experiment(images, recipe, question, architectures, trainer, None)
+    return Experiment(images, recipe, question, architectures, trainer, None, mirroring)
 
 
 def _threads(request: RunRequest) -> int:
@@ -185,6 +194,15 @@ def _images(request: RunRequest) -> tuple[Weights | None, Images]:
             request.reporter.say("the images are no longer in the cache; reading them in the same order will be slow")
         images = replace(images, in_blocks=before.data.in_blocks)
     return weights, images
+
+
+def _mirroring(request: RunRequest, images: Images) -> MirroringRecord:
+    """Decide whether training images are mirrored: by what the user asks for, the names of the classes, or a test."""
+    asked = request.asked
+    with request.reporter.task("testing mirror images") as advance:
+        decision = decide_mirroring(images, asked.seed, strength=asked.augment, switches=asked.switches)
+        advance(1, 1)
+    return MirroringRecord.of(decision)
 
 
 def _recipe(asked: Options, images: Images, weights: Weights | None) -> Recipe:

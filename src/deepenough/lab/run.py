@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
 import torch
 
 from deepenough.data.images import prepare
+from deepenough.data.mirroring import decide_mirroring
 from deepenough.data.sources import open_source
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.experiment.recording import environment
@@ -115,6 +116,7 @@ def run_experiment(
     began = time.perf_counter()
     with reporter.task("reading images") as advance:
         images = prepare(source, progress=advance, limit=limit)
+        images = replace(images, mirror=decide_mirroring(images, 0).on)
     with Stop() as stop:
         trials = Trials(images, tuple(range(scale.seeds)), scale.quick, folder, reporter, stop)
         try:

@@ -65,6 +65,30 @@ class DataRecord(RecordModel):
     in_blocks: bool | None = Field(default=None, description="whether trainings read the images block by block")
 
 
+class SwapRecord(RecordModel):
+    """A class whose mirror images a small classifier takes for another's."""
+
+    name: str
+    taken_for: str
+    share: float = Field(description="of the mirrored held-out images of the class")
+
+
+class MirroringRecord(RecordModel):
+    """The decision whether training images are mirrored, and the test that it rests on."""
+
+    on: bool
+    basis: str = Field(description="asked, names, test, or too few images")
+    text: str
+    images: int = Field(default=0, description="training images that it was tested on, out of fold; 0 without a test")
+    seeing: float | None = Field(
+        default=None, description="accuracy of a classifier that sees which way round they are"
+    )
+    blind: float | None = Field(default=None, description="accuracy of one to which mirror images are the same")
+    harms: bool = Field(default=False, description="whether the test shows that mirroring changes a class")
+    tells: bool = Field(default=False, description="whether it would have shown it for at least one class")
+    swaps: list[SwapRecord] = Field(default=[], description="what mirror images are taken for, the largest share first")
+
+
 class QuestionRecord(RecordModel):
     """The user's question."""
 
@@ -382,6 +406,9 @@ class Record(RecordModel):
     decision_images: DecisionImages
     recipe: dict[str, Any]
     search_space: list[ArchitectureRecord]
+    mirroring: MirroringRecord | None = Field(
+        default=None, description="null in runs of versions that only went by names"
+    )
     plan: Plan | None = None
     probing: ProbingRecord | None = Field(default=None, description="of the pretrained network that is cut, if any")
     candidates: list[CandidateRecord] = Field(default=[])

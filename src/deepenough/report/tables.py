@@ -46,6 +46,8 @@ def evidence(record: Record, report: Path | None = None, width: int = BARS_FROM)
     if record.test is not None:
         parts += [Padding(_test(record), (1, 0, 0, 0))]
     parts += [Text(), Text(f"Cost: {words.cost(record)}."), Text(f"Data: {words.data_problems(record)}.")]
+    if record.mirroring is not None:
+        parts.append(Text(words.sentence(record.mirroring.text)))
     if report is not None:
         parts.append(Text.assemble("Report: ", (str(report), "bold")))
     return Group(*parts)
@@ -131,8 +133,7 @@ def probing_table(probing: ProbingRecord, width: int = BARS_FROM) -> Group:
             *([Bar(max(shares) - low, 0, probe.accuracy.value - low, color="green" if mark else "blue")] * drawn),
             style="bold" if mark else "dim" if probe.ruled_out else "",
         )
-    note = f"{probing.text[:1].upper()}{probing.text[1:]}."
-    return Group(table, Text(note), Text(f"{probing.input}; {probing.seconds:.0f} s"))
+    return Group(table, Text(words.sentence(probing.text)), Text(f"{probing.input}; {probing.seconds:.0f} s"))
 
 
 def _test(record: Record) -> Table:

@@ -18,6 +18,11 @@ def signed_points(difference: float) -> str:
     return f"{100 * difference:+.1f}".replace("-", "−")
 
 
+def sentence(words: str) -> str:
+    """Words as a sentence of their own: with a capital letter and a full stop."""
+    return f"{words[:1].upper()}{words[1:]}."
+
+
 def amount(number: float) -> str:
     """A large count with three figures: 1,234,567 as 1.23M."""
     for unit, letter in _UNITS:
