@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
 from deepenough.cli.app import cli
 from deepenough.errors import DeepenoughError
 from deepenough.exit import leave
+from deepenough.full_disk import full_disk, written_on_command_line
 
 
 def main() -> None:
@@ -29,7 +31,10 @@ def main() -> None:
         status = 0
     except OSError as error:  # no room, no permission, a folder that is not there
         where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"deepenough: {where}{error.strerror or error}", err=True)
+        full = full_disk(error, *written_on_command_line(sys.argv[1:]), Path())
+        click.echo(
+            f"deepenough: {f'{full}; make room there' if full else f'{where}{error.strerror or error}'}", err=True
+        )
         status = 2
     leave(status if isinstance(status, int) else 0)
 

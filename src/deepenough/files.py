@@ -22,6 +22,9 @@ def write_whole(path: Path, content: bytes | str) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a failed write does not say of what
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     if os.name == "posix":

@@ -17,7 +17,8 @@ from deepenough.experiment.estimate import estimate, estimate_text
 from deepenough.experiment.recording import candidate_record, data_record, environment
 from deepenough.experiment.result import write_result
 from deepenough.experiment.setup import Experiment, RunRequest, prepare_experiment
-from deepenough.record import Plan, Record, save
+from deepenough.full_disk import full_disk
+from deepenough.record import FILE, Plan, Record, save
 from deepenough.record.schema import (
     ArchitectureRecord,
     DecisionImages,
@@ -37,7 +38,19 @@ from deepenough.training.result import Trained
 
 
 def perform_run(request: RunRequest) -> Record:
-    """Do a run, new or resumed, from its images to its report."""
+    """Do a run, new or resumed, from its images to its report. Where a disk is full, say which, and how to go on."""
+    try:
+        return _perform_run(request)
+    except Exception as error:
+        full = full_disk(error, request.folder)
+        if full is None:
+            raise
+        begun = (request.folder / FILE).is_file()
+        todo = f"go on with: deepenough fit --resume {request.folder}" if begun else "start again"
+        raise DeepenoughError(f"{full}; make room there, then {todo}") from None
+
+
+def _perform_run(request: RunRequest) -> Record:
     if request.ray is not None and request.group.size > 1:
         raise DeepenoughError("--ray and torchrun cannot be combined: use one of them")
     experiment = prepare_experiment(request)

@@ -102,7 +102,8 @@ def run_exports(
             input="".join(json.dumps(job) + "\n" for job in jobs),
             env={**os.environ, **runtime.environment},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
         )
         versions = [line.removeprefix("ran ") for line in done.stdout.splitlines() if line.startswith("ran ")]

@@ -20,6 +20,7 @@ from deepenough.frameworks.export import Export
 from deepenough.frameworks.folder import write_folder
 from deepenough.frameworks.target import Target
 from deepenough.frameworks.targets import check_layers, target_named
+from deepenough.full_disk import full_disk
 from deepenough.nets.serialization import dumps, loads
 from deepenough.preprocessing import Preprocessing
 
@@ -50,7 +51,8 @@ def run_writer(
             [sys.executable, "-P", "-m", "deepenough.frameworks.writer"],
             input="\n".join(jobs),
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
         )
         if done.returncode:
@@ -102,6 +104,12 @@ def do_jobs() -> int:
         except DeepenoughError as error:
             sys.stderr.write(f"\n{MISTAKE}{json.dumps(str(error))}\n")
             return error.exit_status
+        except Exception as error:
+            full = full_disk(error, Path(job["folder"]))
+            if full is None:
+                raise
+            sys.stderr.write(f"\n{MISTAKE}{json.dumps(f'{full}; make room there, and export again')}\n")
+            return DeepenoughError.exit_status
     return 0
 
 
