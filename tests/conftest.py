@@ -147,15 +147,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory, shapes: Path, cache: Path
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
     """Runs `deepenough` with the words given in this process: its exit status, output and errors."""
-    from deepenough.__main__ import main
+    from deepenough.__main__ import run as run_command
 
     def run(*words: object) -> tuple[int, str, str]:
         monkeypatch.setenv("COLUMNS", "300")
         monkeypatch.setattr(sys, "argv", ["deepenough", *map(str, words)])
         capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            main()
-        assert isinstance(end.value.code, int)
-        return end.value.code, *capsys.readouterr()
+        return run_command(), *capsys.readouterr()
 
     return run

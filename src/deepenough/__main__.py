@@ -3,40 +3,62 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-import click
-
-from deepenough.cli.app import cli
-from deepenough.errors import DeepenoughError
+from deepenough.ctrl_c import end_quietly, stop_quietly, stopping
 from deepenough.exit import leave
-from deepenough.full_disk import full_disk, written_on_command_line
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line as a process of its own."""
+    stop_quietly()
+    status = run()
+    end_quietly()
+    leave(status)
+
+
+def run() -> int:
+    """Run the command line; the exit status."""
+    try:
+        return _run()
+    except BaseException as error:  # an import that was cut off, or a second Ctrl-C
+        if not stopping() and not isinstance(error, KeyboardInterrupt):
+            raise
+        return _say("stopped", 130)
+
+
+def _run() -> int:
+    from pathlib import Path
+
+    import click
+
+    from deepenough.cli.app import cli
+    from deepenough.errors import DeepenoughError
+    from deepenough.full_disk import full_disk, written_on_command_line
+
     try:
         status = cli.main(prog_name="deepenough", standalone_mode=False)
+        return status if isinstance(status, int) else 0
     except DeepenoughError as error:
-        click.echo(f"deepenough: {error}", err=True)
-        status = error.exit_status
+        return _say(str(error), error.exit_status)
     except click.ClickException as error:
         error.show()
-        status = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("deepenough: stopped", err=True)
-        status = 130
+        return error.exit_code
+    except click.Abort:  # click's word for Ctrl-C
+        return _say("stopped", 130)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output is gone, as with `| head`
-        status = 0
+        return 0
     except OSError as error:  # no room, no permission, a folder that is not there
         where = f"{error.filename}: " if error.filename else ""
         full = full_disk(error, *written_on_command_line(sys.argv[1:]), Path())
-        click.echo(
-            f"deepenough: {f'{full}; make room there' if full else f'{where}{error.strerror or error}'}", err=True
-        )
-        status = 2
-    leave(status if isinstance(status, int) else 0)
+        return _say(f"{full}; make room there" if full else f"{where}{error.strerror or error}", 2)
+
+
+def _say(text: str, status: int) -> int:
+    """Print a line to stderr; the exit status."""
+    sys.stderr.write(f"deepenough: {text}\n")
+    sys.stderr.flush()
+    return status
 
 
 if __name__ == "__main__":

@@ -59,7 +59,14 @@ class Bars(Reporter):
             last = note or last
             self.progress.update(number, completed=done, total=total, note=escape(last))
 
-        yield advance
+        try:
+            yield advance
+        except BaseException:
+            self.progress.stop_task(number)
+            self.progress.update(
+                number, total=self.progress.tasks[number].total or 1, note="failed"
+            )  # it pulses no more
+            raise
         if not self.console.is_terminal:
             self.say(f"{label}  {last}".rstrip())
 
