@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_cache_dir
+
+from deepenough.user_folders import cache_root
 
 VERSION = 6
 """Raised whenever decoding, auditing or the files below change, so that older caches are left alone."""
@@ -29,7 +30,7 @@ _ABANDONED = 24 * 3600.0
 
 def cache_folder(given: str | Path | None = None) -> Path:
     """`given`, or the environment's DEEPENOUGH_CACHE, or the user's cache folder."""
-    return Path(given or os.environ.get("DEEPENOUGH_CACHE") or user_cache_dir("deepenough")) / "images"
+    return (Path(given) if given else cache_root()) / "images"
 
 
 class Cache:

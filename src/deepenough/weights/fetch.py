@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from platformdirs import user_cache_dir
 
 from deepenough.errors import DeepenoughError
 from deepenough.files import sha256
 from deepenough.progress import Advance, Reporter
+from deepenough.user_folders import cache_root
 from deepenough.weights.names import Named
 
 ATTEMPTS = 4
@@ -44,7 +44,7 @@ class _NoHostError(Exception):
 
 def weights_folder() -> Path:
     """Return the folder of weights: `weights` in the environment's DEEPENOUGH_CACHE, or in the user's cache folder."""
-    return Path(os.environ.get("DEEPENOUGH_CACHE") or user_cache_dir("deepenough")) / "weights"
+    return cache_root() / "weights"
 
 
 def cached(named: Named) -> Path | None:
