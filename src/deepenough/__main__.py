@@ -6,11 +6,13 @@ import sys
 
 from deepenough.ctrl_c import end_quietly, stop_quietly, stopping
 from deepenough.exit import leave
+from deepenough.plain_output import escape_what_cannot_be_shown
 
 
 def main() -> None:
     """Run the command line as a process of its own."""
     stop_quietly()
+    escape_what_cannot_be_shown()
     status = run()
     end_quietly()
     leave(status)
