@@ -11,8 +11,8 @@ import torch
 
 from deepenough.autotuning.tuning import TUNABLE
 from deepenough.data.images import Images
-from deepenough.data.sixteen_bits import FULL_RANGE
 from deepenough.data.mirroring import decide_mirroring
+from deepenough.data.sixteen_bits import FULL_RANGE
 from deepenough.data.sources import Source
 from deepenough.distribution.ray_executor import RayCluster
 from deepenough.distribution.torchrun import share_of_threads
