@@ -113,17 +113,15 @@ class Model:
                 (C, H, W); or several: an array (N, H, W), (N, H, W, C) or (N, C, H, W), a list, a pandas DataFrame, a
                 torch or Hugging Face Dataset, whose labels are passed over.
             top: how many classes each prediction lists.
-            value_range: the values of black and white in floats, by default 0 and 1.
+            value_range: the values of black and white in floats, by default those of the training images.
         """
-        pictures = (framed(image, self.preprocess) for image in images_of(images, self._grey, value_range))
+        preprocess = self.preprocess
+        given = images_of(images, preprocess.channels == 1, value_range or preprocess.value_range)
+        pictures = (framed(image, preprocess) for image in given)
         found: list[Prediction] = []
         while batch := list(islice(pictures, _BATCH)):
             found += [self.rank(row, top) for row in self.probabilities(np.stack(batch))]
         return found
-
-    @property
-    def _grey(self) -> bool:
-        return self.preprocess.channels == 1
 
     def rank(self, probabilities: npt.NDArray[np.float32], top: int = 5) -> Prediction:
         """One row of probabilities as a prediction with the `top` classes."""

@@ -18,7 +18,7 @@ ORDERS = ("RGB", "BGR")
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # RGB, 0..1; torchvision's and timm's
 
-_VERSION, _WITH_LEVELS = 2, 3  # a deepenough that knows of no levels must not read what has them
+_VERSION, _WITH_LEVELS = 2, 3  # a deepenough that knows of no levels or value range must not read what has them
 _READ = (None, 1, 2, 3)  # 1 knew neither `shorter` nor `interpolation` nor `order`; what people write has no version
 
 
@@ -34,7 +34,7 @@ class Preprocessing:
     were made with.
 
     `levels`: of images of more than 8 bits, the values that become 0 and 255; None stands for 0 and 65535, and for
-    images that are still to be looked at.
+    images that are still to be looked at. `value_range`: the same of arrays of floats; None stands for 0 and 1.
     """
 
     size: tuple[int, int]
@@ -44,6 +44,7 @@ class Preprocessing:
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     levels: tuple[int, int] | None = None
+    value_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.interpolation not in RESAMPLING:
@@ -139,8 +140,8 @@ class Preprocessing:
 
     def to_json(self) -> dict[str, Any]:
         """Return what `preprocess.json` holds beside the class names."""
-        names = ("size", "channels", "mean", "std", "shorter", "interpolation", "order", "levels")
-        version = _VERSION if self.levels is None else _WITH_LEVELS
+        names = ("size", "channels", "mean", "std", "shorter", "interpolation", "order", "levels", "value_range")
+        version = _VERSION if self.levels is None and self.value_range is None else _WITH_LEVELS
         return {"version": version, **{name: getattr(self, name) for name in names}}
 
     @classmethod

@@ -46,11 +46,12 @@ def test_arrays_come_to_the_same_weights_as_their_files(finished: Path, run: Pat
 def test_the_model_predicts_and_is_evaluated_on_what_python_holds(run: Path, held: Pair) -> None:
     images, labels = held
     model = deepenough.load(run)
-    predicted = [each.label for each in model.predict(images, value_range=(-1, 1))]
-    metrics, left_out = deepenough.evaluate(model, held, value_range=(-1, 1))
+    assert model.preprocess.value_range == (-1, 1)
+    predicted = [each.label for each in model.predict(images)]  # of the range of the training images
+    metrics, left_out = deepenough.evaluate(model, held)
     assert left_out == []
     assert metrics.top1.value == np.mean([a == b for a, b in zip(predicted, labels, strict=True)])
-    own, _ = deepenough.evaluate(run, held, value_range=(-1, 1))  # of the run's own images the test split alone
+    own, _ = deepenough.evaluate(run, held)  # of the run's own images the test split alone
     assert own.top1.count == deepenough.record.load(run).test.top1.count  # type: ignore[union-attr]
 
 

@@ -1,1 +1,1 @@
-"""Where images come from, what is wrong with them, how they are split, cached, augmented and fed."""
+"""Images: their sources, the audit, the split, the cache and the augmentation."""

@@ -87,7 +87,7 @@ class Filled:
 
 
 def threads() -> int:
-    """How many threads decode: one for each core that this process may use."""
+    """Count the threads that decode: one for each core that this process may use."""
     return min(cores(), 16)
 
 

@@ -250,8 +250,9 @@ def _assemble(source: Source, meta: dict[str, Any], arrays: dict[str, NDArray[An
     mean, std = _moments(arrays["sums"], split.train, height * width, channels)
     levels = meta["levels"] and tuple(meta["levels"])
     preprocess = Preprocessing(
-        (height, width), meta["shorter"], meta["interpolation"], mean=mean, std=std, levels=levels
-    )
+        (height, width), meta["shorter"], meta["interpolation"], mean=mean, std=std, levels=levels,
+        value_range=source.value_range,
+    )  # fmt: skip
     stored = arrays.get("pixels")
     return Images(
         pixels=Streamed(source, arrays["rows"], preprocess, channels) if stored is None else stored,

@@ -1,4 +1,4 @@
-"""What augmentation may do: one policy, with named strengths."""
+"""The policy of augmentation, with named strengths."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _switch(default: float | bool, text: str, **more: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Augment:
-    """How far images are changed at most; every image draws its own change. The defaults change nothing.
+    """The most that images are changed by; every image draws its own change. The defaults change nothing.
 
     Where both mixup and cutmix are on, each image takes one of the two.
     """
@@ -64,17 +64,17 @@ class Augment:
 
     @property
     def moves(self) -> bool:
-        """Whether pixels are moved by more than flips, and so are resampled."""
+        """True if pixels are moved by more than flips, and so are resampled."""
         return self.rotation > 0 or self.shift > 0 or self.zoom > 0 or self.crop < 1
 
     @property
     def recolours(self) -> bool:
-        """Whether colours are changed."""
+        """True if colours are changed."""
         return self.brightness > 0 or self.contrast > 0 or self.saturation > 0
 
     @property
     def mixes(self) -> bool:
-        """Whether images are mixed with others, and labels with theirs."""
+        """True if images are mixed with others, and labels with theirs."""
         return self.mixup > 0 or self.cutmix > 0
 
 

@@ -17,7 +17,7 @@ _LOWEST_CONTRAST = 6.0  # 0..255: below it, what is left over is compared with t
 
 
 class Box(NamedTuple):
-    """What of a first picture the second one shows: it has the first's point `scale * u + shift` where its own is `u`.
+    """The part of a first picture that a second one shows, which has the first's point `scale * u + shift` at its `u`.
 
     Places run from -1 to 1. All float64 (n,).
     """
@@ -66,7 +66,7 @@ def register(first: Floats, second: Floats, start: Box, rounds: int = 4) -> Box:
 def residual(
     first: NDArray[np.uint8], second: NDArray[np.uint8], box: Box
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What is left of the second thumbnails, uint8 (n, 32, 32, 3), when those boxes of the first are taken away with
+    """The rest of the second thumbnails, uint8 (n, 32, 32, 3), when those boxes of the first are taken away with
     the best gain and with offsets for each channel, as a share of their contrast; and the gains. float64 (n,) each.
 
     Both are averaged to 16 x 16 pixels, which leaves little of how they were encoded and resampled. The less so where

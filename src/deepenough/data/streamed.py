@@ -18,7 +18,7 @@ from deepenough.preprocessing import Preprocessing
 
 
 class Streamed:
-    """What stands for `pixels` uint8 (n, H, W, C): indexing it decodes those images, on all cores.
+    """A stand-in for `pixels` uint8 (n, H, W, C): indexing it decodes those images, on all cores.
 
     `rows` (n,) are the images' rows in the source. An image that can't be read any more is an error: it was whole when
     the set was looked through.

@@ -145,7 +145,8 @@ def _introduction(record: Record) -> str:
     """Sum up the images, the search space, the decision images and the estimate, a line each."""
     data, question = record.data, record.question
     height, width = data.size
-    problems = f"; {len(data.findings):,} problems with images" if data.findings else ""
+    findings = len(data.findings)
+    problems = f"; {findings:,} {'finding' if findings == 1 else 'findings'} about the images" if findings else ""
     counts = ", ".join(f"{sum(counts):,} {name}" for name, counts in data.counts.items())
     depths = ", ".join(str(step.depth) for step in record.search_space)
     space = f"search space: {'/'.join(question.families)} of depth {depths}"

@@ -59,7 +59,7 @@ def likely_causes(record: Record, reached: float) -> list[str]:
 
 
 def _by_training(record: Record, reached: float) -> list[str]:
-    """What the training images and the learning curve of the chosen network say."""
+    """The causes that the training images and the learning curve of the chosen network speak for."""
     train, test = record.train, record.test
     if train is None or test is None or record.decision is None or not train.top1.count:
         return []

@@ -106,7 +106,7 @@ def explain(
     >>> found.picture().save("new-explained.png")                  # doctest: +SKIP
     """
     model = model if isinstance(model, Model) else load(model)
-    many = list(images_of(images, model.preprocess.channels == 1))
+    many = list(images_of(images, model.preprocess.channels == 1, model.preprocess.value_range))
     truths = [truth] * len(many) if truth is None or isinstance(truth, str) else list(truth)
     for word in (*truths, target):
         if word is not None and word not in model.classes:

@@ -253,7 +253,7 @@ def _of_run(model: Model, run: Path, seed: int, reporter: Reporter) -> LabelledP
 
 def _of_data(model: Model, data: Any, seed: int) -> LabelledPixels:
     """Images of labelled data, half of those to measure on for calibration where they are few."""
-    source = open_source(data)
+    source = open_source(data, model.preprocess.value_range)
     data = data if is_word(data) else source.name
     strangers = [name for name in source.classes if name not in model.classes]
     if strangers:

@@ -39,8 +39,10 @@ def images_for_weights(weights: Weights, source: Source, asked: Options, reporte
     reporter.say(f"{weights.name}: {weights.network.name}, read as {weights.source}'s; each image {wanted}")
     images = read_images(source, asked, replace(wanted, levels=None), reporter)
     weights = grey(weights) if images.preprocess.channels == 1 else weights
-    levels = images.preprocess.levels  # of these images, whatever the weights were trained on
-    preprocess = replace(weights.input, size=wanted.size, shorter=wanted.shorter, levels=levels)
+    own = images.preprocess  # levels and value range of these images, whatever the weights were trained on
+    preprocess = replace(
+        weights.input, size=wanted.size, shorter=wanted.shorter, levels=own.levels, value_range=own.value_range
+    )
     return weights, replace(images, preprocess=preprocess)
 
 

@@ -40,6 +40,7 @@ class Source(ABC):
     names: Sequence[str]
     mirror: bool
     stamp: str
+    value_range: tuple[float, float] | None = None  # of arrays of floats, the values of black and white
     sequential: bool = False
     blocks: NDArray[np.int64] | None = None
     findings: tuple[Finding, ...] = ()

@@ -59,9 +59,15 @@ class InMemory(Source):
             "them again, as in deepenough.resume(RUN, images)"
         )
 
-    def __init__(self, parts: Mapping[str, tuple[Part, Sequence[str]]], known_splits_only: bool = True) -> None:
+    def __init__(
+        self,
+        parts: Mapping[str, tuple[Part, Sequence[str]]],
+        known_splits_only: bool = True,
+        value_range: ValueRange | None = None,
+    ) -> None:
         """Join the `parts`, images and class names by the name of their split, which is "" where there is none."""
         self.name = "images"
+        self.value_range = value_range
         self._parts = [images for images, _ in parts.values()]
         words = [word for _, labels in parts.values() for word in labels]
         self.classes = in_order(words)
@@ -100,11 +106,11 @@ def from_python(data: Any, value_range: ValueRange | None = None) -> InMemory:
     Raises `DeepenoughError` with type and shape for anything else, for missing labels, and for values out of range.
     """
     if not isinstance(data, Mapping):
-        return InMemory({"": _labelled(data, "the images", value_range)})
+        return InMemory({"": _labelled(data, "the images", value_range)}, value_range=value_range)
     if not data:
         raise DeepenoughError(f"the images: an empty dict; give {FORMS}")
     parts = {str(split): _labelled(part, f"data[{split!r}]", value_range) for split, part in data.items()}
-    return InMemory(parts)
+    return InMemory(parts, value_range=value_range)
 
 
 def image_column(frame: Any) -> Any:

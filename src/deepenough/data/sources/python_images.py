@@ -122,7 +122,7 @@ class ImageDataset(Sequence[Any]):
 
 
 def one_image(image: Any, what: str, value_range: ValueRange | None = None) -> ImageLike:
-    """What `decode` takes for one image: a path, bytes, a Pillow image, or an array uint8 or uint16 (H, W[, C]).
+    """Make one image what `decode` takes: a path, bytes, a Pillow image, or an array uint8 or uint16 (H, W[, C]).
 
     A tensor of three axes is (C, H, W) where its first axis has 1, 3 or 4, an array where its last has not.
     """
