@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import sys
+import warnings
+from typing import Any
 
 from deepenough.ctrl_c import end_quietly, stop_quietly, stopping
 from deepenough.exit import leave
 from deepenough.plain_output import escape_what_cannot_be_shown
+
+_plain_warning = warnings.formatwarning
 
 
 def main() -> None:
     """Run the command line as a process of its own."""
     stop_quietly()
     escape_what_cannot_be_shown()
+    warnings.formatwarning = _warning
     status = run()
     end_quietly()
     leave(status)
@@ -61,6 +66,15 @@ def _say(text: str, status: int) -> int:
     sys.stderr.write(f"deepenough: {text}\n")
     sys.stderr.flush()
     return status
+
+
+def _warning(message: Warning | str, category: type[Warning], *where: Any, line: str | None = None) -> str:
+    """A warning as it is printed: where in the code it comes from is of use only where the code may be at fault."""
+    from deepenough.errors import DamageWarning
+
+    if issubclass(category, DamageWarning):
+        return f"deepenough: {message}\n"
+    return _plain_warning(message, category, *where, line=line)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,14 @@ class DeepenoughError(Exception):
     exit_status = 2
 
 
+class DamagedError(DeepenoughError):
+    """A file that is not as it was written."""
+
+
+class DamageWarning(RuntimeWarning):
+    """A damaged file that was made anew; the command line prints its text as a line."""
+
+
 def first_line(error: BaseException) -> str:
     """The first line of the message of a library's error; its type where there is none."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,12 +1,21 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and that tell when they are no longer what was written."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-from deepenough.errors import DeepenoughError
+from deepenough.errors import DamagedError, DeepenoughError
+
+CHECKSUM = "content_sha256"
+"""The last field of a JSON file: the SHA-256 of all other fields, whatever their order and spacing."""
+
+SUMS = "SHA256SUMS"
+"""The file with the SHA-256s of the others in its folder, as `sha256sum --check` reads it."""
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -33,6 +42,62 @@ def write_whole(path: Path, content: bytes | str) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def write_checked_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON object whole or not at all. Its checksum is in it, since a kill may fall between any two files."""
+    plain: dict[str, Any] = json.loads(json.dumps(content))
+    text = json.dumps({**plain, CHECKSUM: _checksum(plain)}, indent=1, ensure_ascii=False)
+    write_whole(path, text.encode("utf-8", "backslashreplace"))  # a lone surrogate becomes its JSON escape
+
+
+def read_checked_json(path: Path) -> dict[str, Any]:
+    """The JSON object that was written. Raises DamagedError where it is another, FileNotFoundError where none is.
+
+    One without a checksum is taken as it is: earlier versions wrote none.
+    """
+    return verified(path, read_json(path))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file, whether it is what was written or not."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(f"{path}: not JSON ({error}); the file is damaged") from None
+    if not isinstance(content, dict):
+        raise DamagedError(f"{path}: expected a JSON object; the file is damaged")
+    return content
+
+
+def verified(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of the file at `path` without its checksum, which has to be that of the rest."""
+    rest = {key: value for key, value in content.items() if key != CHECKSUM}
+    given = content.get(CHECKSUM)
+    if given is not None and given != _checksum(rest):
+        raise DamagedError(f"{path}: it is not what deepenough wrote; the file is damaged or was edited")
+    return rest
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    return digest_of(json.dumps(content, sort_keys=True, separators=(",", ":")).encode())
+
+
+def write_sums(folder: Path, names: Iterable[str]) -> None:
+    """Write the SHA-256s of files of a folder into its SHA256SUMS."""
+    write_whole(folder / SUMS, "".join(f"{sha256(folder / name)}  {name}\n" for name in names))
+
+
+def check_sums(folder: Path, names: Iterable[str] | None = None) -> None:
+    """Raise DamagedError for a file that is not the one in SHA256SUMS; by default, for all that are named there."""
+    lines = [line.partition("  ") for line in (folder / SUMS).read_text(errors="replace").splitlines()]
+    digests = {name: digest for digest, _, name in lines}
+    for name in digests if names is None else names:
+        path = folder / name
+        if not path.is_file():
+            raise DamagedError(f"{path}: there is no such file, although {SUMS} names it")
+        if sha256(path) != digests.get(name):
+            raise DamagedError(f"{path}: its SHA-256 is not the one in {SUMS}; the file is damaged or changed")
 
 
 def leftovers(folder: Path, pattern: str) -> list[Path]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
 import time
 import uuid
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,19 @@ from numpy.typing import NDArray
 
 from deepenough.user_folders import cache_root
 
-VERSION = 6
+from deepenough.errors import DamagedError, DamageWarning
+from deepenough.files import read_checked_json, sha256, write_checked_json
+
+VERSION = 7
 """Raised whenever decoding, auditing or the files below change, so that older caches are left alone."""
 
 MOST_BYTES = 20 * 2**30
 """Caches that were not used for longest go when all together are larger (bytes)."""
 
-_SAMPLE = 1 << 20
+PIXELS = "pixels.npy"
+"""The file that is too large to be checked as a whole whenever an entry is opened, see `CachedPixels`."""
+
+_META = "meta.json"
 _ABANDONED = 24 * 3600.0
 
 
@@ -33,8 +39,18 @@ def cache_folder(given: str | Path | None = None) -> Path:
     return (Path(given) if given else cache_root()) / "images"
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What is kept of one source: its `meta`, its read-only memory-mapped `arrays` by name, checked as a whole, and the
+    file of its `pixels`, of which only the size was checked; None where they are not kept."""
+
+    meta: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+    pixels: Path | None
+
+
 class Cache:
-    """The entries of one cache folder: arrays by name, and a JSON `meta` with their sizes and hashes.
+    """The entries of one cache folder: arrays by name, and a JSON `meta` with their sizes and SHA-256s.
 
     An entry is a folder named by its content. A pointer, named by the state of the source's files, says which entry to
     take, so that a source that has not changed is not read again.
@@ -62,10 +78,10 @@ class Cache:
         files = {}
         for file in sorted(draft.glob("*.npy")):
             _flush(file)
-            files[file.name] = [file.stat().st_size, _print_of(file)]
-        _write_json(draft / "meta.json", {"version": VERSION, "files": files, **meta})
+            files[file.name] = [file.stat().st_size, "" if file.name == PIXELS else sha256(file)]
+        write_checked_json(draft / _META, {"version": VERSION, "files": files, **meta})
         entry = self.folder / content[:32]
-        if entry.exists() and self._open(entry) is None:
+        if entry.exists() and not self._is_whole(entry):
             broken = self.folder / f".broken-{uuid.uuid4().hex[:8]}"
             entry.rename(broken)
             shutil.rmtree(broken, ignore_errors=True)
@@ -74,30 +90,45 @@ class Cache:
         except OSError:  # another process was first, with the same content
             shutil.rmtree(draft, ignore_errors=True)
         _flush(self.folder)
-        _write_json(self.folder / f"{quick}.json", {"entry": entry.name})
+        write_checked_json(self.folder / f"{quick}.json", {"entry": entry.name})
         self._tidy(entry)
 
-    def find(self, quick: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
-        """Meta and read-only memory-mapped arrays, or None where there is none or it is damaged."""
-        pointer = _read_json(self.folder / f"{quick}.json")
-        return None if pointer is None else self._open(self.folder / str(pointer.get("entry")))
+    def find(self, quick: str) -> Entry | None:
+        """The entry that a pointer names; None where there is none, or with a warning where it is damaged."""
+        try:
+            pointer = read_checked_json(self.folder / f"{quick}.json")
+            return self._open(self.folder / str(pointer.get("entry")))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, DamagedError) as error:
+            warnings.warn(f"{error}; making it anew", DamageWarning, stacklevel=3)
+            return None
 
-    def _open(self, entry: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
-        meta = _read_json(entry / "meta.json")
-        if meta is None or meta.get("version") != VERSION:
+    def _is_whole(self, entry: Path) -> bool:
+        try:
+            return self._open(entry) is not None
+        except (DamagedError, OSError):
+            return False
+
+    def _open(self, folder: Path) -> Entry | None:
+        """An entry; None where another version made it. Raises FileNotFoundError where it was removed."""
+        meta = read_checked_json(folder / _META)
+        if meta.get("version") != VERSION:
             return None
         arrays = {}
-        try:
-            for name, (size, expected) in meta["files"].items():
-                file = entry / name
-                if file.stat().st_size != size or _print_of(file) != expected:
-                    return None
-                arrays[file.stem] = np.load(file, mmap_mode="r" if size > 0 else None)
-        except (OSError, ValueError, KeyError):
-            return None
+        for name, (size, digest) in meta["files"].items():
+            file = folder / name
+            try:
+                whole = file.stat().st_size == size and (name == PIXELS or sha256(file) == digest)
+                if whole and name != PIXELS:
+                    arrays[file.stem] = np.load(file, mmap_mode="r" if size > 0 else None)
+            except (OSError, ValueError) as error:
+                raise DamagedError(f"{file}: the cache is damaged ({error})") from None
+            if not whole:
+                raise DamagedError(f"{file}: the cache is damaged")
         with suppress(OSError):  # a cache that may only be read still serves
-            os.utime(entry)
-        return meta, arrays
+            os.utime(folder)
+        return Entry(meta, arrays, folder / PIXELS if PIXELS in meta["files"] else None)
 
     def _tidy(self, current: Path) -> None:
         """Remove what was abandoned half-way and, above `MOST_BYTES`, the entries used longest ago."""
@@ -119,42 +150,9 @@ class Cache:
             total -= size
 
 
-def _print_of(file: Path) -> str:
-    """SHA-256 of the first and last MiB of a file."""
-    digest = hashlib.sha256()
-    with file.open("rb") as opened:
-        digest.update(opened.read(_SAMPLE))
-        opened.seek(max(file.stat().st_size - _SAMPLE, 0))
-        digest.update(opened.read(_SAMPLE))
-    return digest.hexdigest()
-
-
 def _flush(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    text = json.dumps(content)
-    sealed = json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "content": text})
-    new = path.with_name(f".{path.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
-    with new.open("w", encoding="utf-8") as file:
-        file.write(sealed)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    """The content that `_write_json` wrote, or None where it is missing or not as written."""
-    try:
-        sealed = json.loads(path.read_text(encoding="utf-8"))
-        if hashlib.sha256(sealed["content"].encode()).hexdigest() != sealed["sha256"]:
-            return None
-        content: dict[str, Any] = json.loads(sealed["content"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return content

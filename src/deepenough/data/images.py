@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepenough.data.audit import audit
-from deepenough.data.cache import VERSION, Cache, cache_folder
+from deepenough.data.cache import PIXELS, VERSION, Cache, Entry, cache_folder
 from deepenough.data.cache_writer import Filled, Progress, fill, new_array, survey
+from deepenough.data.cached_pixels import CachedPixels, checksums
 from deepenough.data.decode import SMALLEST_SIDE
 from deepenough.data.finding import Finding
 from deepenough.data.sources.base import Source
@@ -32,13 +33,13 @@ _COPIED_AT_ONCE = 256
 class Images:
     """All usable images of a source.
 
-    `pixels` uint8 (N, H, W, C), a read-only memory map, or `Streamed` where they do not fit into the cache; `labels`
-    int64 (N,), rows into `classes`; `names` N strings;
+    `pixels` uint8 (N, H, W, C), read-only, checked where they are first read, or `Streamed` where they do not fit into
+    the cache; `labels` int64 (N,), rows into `classes`; `names` N strings;
     `groups` int64 (N,), equal for the same picture; `fingerprint` SHA-256 of content, labels and given splits;
     `mirror`: is a mirror image of a class still of that class; `source`: what the user called it.
     """
 
-    pixels: NDArray[np.uint8] | Streamed
+    pixels: NDArray[np.uint8] | CachedPixels | Streamed
     labels: NDArray[np.int64]
     names: Sequence[str]
     groups: NDArray[np.int64]
@@ -106,7 +107,7 @@ def prepare(
         found = store.find(quick) or store.find(quick + STREAMED)
     if found is None:
         raise DeepenoughError(f"{store.folder}: the cache cannot be read back; is the disk full or damaged?")
-    images = _assemble(source, *found, seed)
+    images = _assemble(source, found, seed)
     return images if limit is None else images.subset(limit, seed)
 
 
@@ -143,14 +144,12 @@ def _other(content: Any) -> str:
     return str(content.hexdigest())
 
 
-def _if_too_large(
-    found: tuple[dict[str, Any], dict[str, NDArray[Any]]] | None, room: float
-) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
+def _if_too_large(found: Entry | None, room: float) -> Entry | None:
     """An entry without pixels, unless there is room for them by now."""
     if found is None:
         return None
-    meta, arrays = found
-    return found if len(arrays["rows"]) * meta["size"][0] * meta["size"][1] * meta["channels"] > room else None
+    height, width = found.meta["size"]
+    return found if len(found.arrays["rows"]) * height * width * found.meta["channels"] > room else None
 
 
 def _make(
@@ -221,16 +220,18 @@ def _write(draft: Path, source: Source, filled: Filled, kept: Index, groups: NDA
 
 
 def _write_pixels(draft: Path, decoded: Any, kept: Index) -> None:
-    """Keep what was decoded, a memory map, or of it the rows that are kept."""
+    """Keep what was decoded, a memory map, or of it the rows that are kept, and the checksums of their blocks."""
     if len(kept) == len(decoded):
         decoded.flush()
-        (draft / "decoded.npy").rename(draft / "pixels.npy")
+        (draft / "decoded.npy").rename(draft / PIXELS)
+        np.save(draft / "checksums.npy", checksums(decoded))
         return
-    pixels: Any = new_array(draft / "pixels.npy", np.uint8, (len(kept), *decoded.shape[1:]))
+    pixels: Any = new_array(draft / PIXELS, np.uint8, (len(kept), *decoded.shape[1:]))
     for start in range(0, len(kept), _COPIED_AT_ONCE):
         rows = kept[start : start + _COPIED_AT_ONCE]
         pixels[start : start + len(rows)] = decoded[rows]
     pixels.flush()
+    np.save(draft / "checksums.npy", checksums(pixels))
     (draft / "decoded.npy").unlink()
 
 
@@ -241,7 +242,8 @@ def _fingerprint(source: Source, filled: Filled) -> str:
     return digest.hexdigest()
 
 
-def _assemble(source: Source, meta: dict[str, Any], arrays: dict[str, NDArray[Any]], seed: int) -> Images:
+def _assemble(source: Source, entry: Entry, seed: int) -> Images:
+    meta, arrays = entry.meta, entry.arrays
     labels, groups = np.array(arrays["labels"]), np.array(arrays["groups"])
     classes = tuple(meta["classes"])
     split = make_split(labels, groups, np.array(arrays["splits"]), classes, seed)
@@ -253,11 +255,13 @@ def _assemble(source: Source, meta: dict[str, Any], arrays: dict[str, NDArray[An
         (height, width), meta["shorter"], meta["interpolation"], mean=mean, std=std, levels=levels,
         value_range=source.value_range,
     )  # fmt: skip
-    stored = arrays.get("pixels")
+    pixels: Streamed | CachedPixels = Streamed(source, arrays["rows"], preprocess, channels)
+    if entry.pixels is not None:
+        pixels = CachedPixels(entry.pixels, pixels.shape, arrays["checksums"], pixels.__getitem__)
     return Images(
-        pixels=Streamed(source, arrays["rows"], preprocess, channels) if stored is None else stored,
+        pixels=pixels,
         blocks=None if source.blocks is None else source.blocks[arrays["rows"]],
-        in_blocks=stored is None and source.blocks is not None,
+        in_blocks=entry.pixels is None and source.blocks is not None,
         labels=labels,
         names=Names(arrays["names"], arrays["ends"]),
         groups=groups,

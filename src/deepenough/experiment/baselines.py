@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deepenough.data.cached_pixels import CachedPixels
 from deepenough.data.images import Images
 from deepenough.data.streamed import Streamed
 from deepenough.evaluation.metrics import accuracy
@@ -72,7 +73,7 @@ def pooling(size: tuple[int, ...], most_pixels: int) -> int:
 
 
 def pooled_pixels(
-    pixels: npt.NDArray[np.uint8] | Streamed, index: npt.NDArray[np.int64], step: int
+    pixels: npt.NDArray[np.uint8] | CachedPixels | Streamed, index: npt.NDArray[np.int64], step: int
 ) -> npt.NDArray[np.float32]:
     """Flat float32 features (n, h * w * C) in 0..1; each point is the mean of a square of `step` pixels a side."""
     height, width = (side // step * step for side in pixels.shape[1:3])

@@ -91,8 +91,8 @@ def pooled_features(
         found = store.find(key)
     if found is None:
         raise DeepenoughError(f"{store.folder}: the cache cannot be read back; is the disk full or damaged?")
-    meta, arrays = found
-    return PooledFeatures(rows, {c.place: arrays[f"{number:03}"] for number, c in enumerate(places)}, meta["seconds"])
+    at_places = {c.place: found.arrays[f"{number:03}"] for number, c in enumerate(places)}
+    return PooledFeatures(rows, at_places, found.meta["seconds"])
 
 
 @torch.inference_mode()
