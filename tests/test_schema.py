@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from deepenough import DeepenoughError, record
+from deepenough.files import read_checked_json
 from deepenough.record import Record
 
 SCHEMA = Path(__file__).resolve().parents[1] / "docs" / "record.schema.json"
@@ -32,8 +33,10 @@ def test_a_record_comes_back_as_it_was_saved(finished: Path, tmp_path: Path) -> 
     ("old", "new", "expected"),
     [
         ('"format": 2', '"format": 99', "record format 99; this version reads 1 and 2"),
-        ('"status": "finished"', '"status": "done"', "status: .*; the file is damaged"),
-        ('"seed": 0', '"sed": 0', "the file is damaged"),
+        ('"status": "finished"', '"status": "done"', "not what deepenough wrote.*begin a new run"),
+        ('"margin": 0.01', '"margin": 0.02', "not what deepenough wrote.*begin a new run"),
+        ('"seed": 0', '"sed": 0', "not what deepenough wrote"),
+        ('"content_sha256"', '"content_sha255"', "content_sha255: .*; the file is damaged"),
         ("{", "", "not JSON"),
     ],
 )
@@ -48,6 +51,25 @@ def test_a_changed_record_is_an_error_that_names_the_file(
     assert str(tmp_path / "record.json") in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('"status": "finished"', '"status": "done"', "status: .*; the file is damaged"),
+        ('"seed": 0', '"sed": 0', "the file is damaged"),
+    ],
+)
+def test_a_record_without_a_checksum_is_checked_against_the_schema(
+    finished: Path, tmp_path: Path, old: str, new: str, expected: str
+) -> None:
+    """As it was written before records had one."""
+    text = record.load(finished).model_dump_json(indent=1, exclude={"content_sha256"})
+    (tmp_path / "record.json").write_text(text, encoding="utf-8")
+    assert record.load(tmp_path) == record.load(finished)
+    (tmp_path / "record.json").write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(DeepenoughError, match=expected):
+        record.load(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["", "nowhere"])
 def test_what_is_no_run_is_an_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(DeepenoughError, match=re.escape(f"{str(tmp_path / name)!r}") + ".*give the RUN"):
@@ -56,7 +78,7 @@ def test_what_is_no_run_is_an_error(tmp_path: Path, name: str) -> None:
 
 def test_a_record_of_format_1_is_brought_to_the_present_one(finished: Path, tmp_path: Path) -> None:
     """Everything that was renamed, in one made-up record: with a probed network, a pruned candidate, a target."""
-    content = json.loads((finished / "record.json").read_text(encoding="utf-8"))
+    content = read_checked_json(finished / "record.json")
     expected = record.load(finished)
     content["ladder"] = content.pop("search_space")
     content["plan"]["rungs"] = content["plan"].pop("architectures")

@@ -21,15 +21,16 @@ from safetensors.torch import save as save_tensors
 
 from deepenough.data.decode import framed
 from deepenough.data.sources.unlabelled import images_of
-from deepenough.errors import DeepenoughError
-from deepenough.files import sha256, write_whole
+from deepenough.errors import DamagedError, DeepenoughError
+from deepenough.files import SUMS, check_sums, write_sums, write_whole
 from deepenough.nets import Network, dumps, loads
 from deepenough.nets.build import build
 from deepenough.preprocessing import Preprocessing
 from deepenough.training.device import place
 from deepenough.training.feed import normalise
 
-NETWORK, WEIGHTS, PREPROCESS, SUMS = "network.json", "weights.safetensors", "preprocess.json", "SHA256SUMS"
+NETWORK, WEIGHTS, PREPROCESS = "network.json", "weights.safetensors", "preprocess.json"
+FILES = (NETWORK, WEIGHTS, PREPROCESS)
 FOLDER = "model"  # of a run
 _BATCH = 256
 
@@ -63,8 +64,7 @@ def save_model(
     write_whole(folder / WEIGHTS, save_tensors({name: t.detach().cpu().contiguous() for name, t in state.items()}))
     content = {**preprocess.to_json(), "classes": list(classes)}
     write_whole(folder / PREPROCESS, json.dumps(content, indent=1, ensure_ascii=False))
-    names = (NETWORK, WEIGHTS, PREPROCESS)
-    write_whole(folder / SUMS, "".join(f"{sha256(folder / name)}  {name}\n" for name in names))
+    write_sums(folder, FILES)
 
 
 class Model:
@@ -129,6 +129,14 @@ class Model:
         return Prediction(tuple(self.classes[i] for i in order), tuple(float(probabilities[i]) for i in order))
 
 
+def check_model(folder: Path) -> None:
+    """Raise DamagedError where a model folder is not what was written."""
+    missing = [name for name in (*FILES, SUMS) if not (folder / name).is_file()]
+    if missing:
+        raise DamagedError(f"{folder}: there is no {', '.join(missing)} in it")
+    check_sums(folder, FILES)
+
+
 def load(path: str | Path, device: str | torch.device = "cpu") -> Model:
     """Read the model of a run, or a model folder."""
     given = Path(path)
@@ -137,7 +145,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Model:
         raise DeepenoughError(
             f"model {str(given)!r}: there is no such folder; give the RUN that `deepenough fit` named"
         )
-    missing = [name for name in (NETWORK, WEIGHTS, PREPROCESS, SUMS) if not (folder / name).is_file()]
+    missing = [name for name in (*FILES, SUMS) if not (folder / name).is_file()]
     if missing:
         unfinished = (given / "record.json").is_file()
         todo = (
@@ -146,13 +154,12 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Model:
             else "give the RUN that `deepenough fit` named"
         )
         raise DeepenoughError(f"model {str(given)!r}: no {', '.join(missing)} in it; {todo}")
-    lines = [line.partition("  ") for line in (folder / SUMS).read_text(errors="replace").splitlines()]
-    digests = {name: digest for digest, _, name in lines}
-    for name in (NETWORK, WEIGHTS, PREPROCESS):
-        if sha256(folder / name) != digests.get(name):
-            raise DeepenoughError(
-                f"{folder / name}: its SHA-256 is not the one in {SUMS}; the file is damaged or changed"
-            )
+    try:
+        check_sums(folder, FILES)
+    except DamagedError as error:
+        if not (folder.parent / "record.json").is_file():
+            raise
+        raise DamagedError(f"{error}; `deepenough fit --resume {folder.parent}` makes it anew") from None
     content = json.loads((folder / PREPROCESS).read_text(encoding="utf-8"))
     return Model(
         loads((folder / NETWORK).read_bytes()),

@@ -16,6 +16,7 @@ import pytest
 from forkserver import DEVNULL, PIPE, ForkServer
 
 from deepenough import DeepenoughError, Record, fit, record, resume
+from deepenough.files import read_checked_json, write_checked_json
 from deepenough.search.candidates import CandidateTrainer
 from deepenough.training.interrupt import Interrupted
 
@@ -125,9 +126,9 @@ def stopped(finished: Path, tmp_path: Path) -> Path:
     run = tmp_path / "stopped"
     shutil.copytree(finished, run)
     shutil.rmtree(run / "model")
-    content = json.loads((run / "record.json").read_text(encoding="utf-8"))
+    content = read_checked_json(run / "record.json")
     content.update(status="running", decision=None, test=None, train=None, cost=None, network=None)
-    (run / "record.json").write_text(json.dumps(content), encoding="utf-8")
+    write_checked_json(run / "record.json", content)
     return run
 
 
@@ -150,8 +151,9 @@ def test_other_images_are_an_error(stopped: Path, shapes: Path, tmp_path: Path, 
     changed = tmp_path / "shapes"
     shutil.copytree(shapes, changed)
     shape("circle", 999).save(changed / "circle" / "new.png")
-    text = (stopped / "record.json").read_text(encoding="utf-8")
-    (stopped / "record.json").write_text(text.replace(json.dumps(str(shapes)), json.dumps(str(changed))))
+    content = read_checked_json(stopped / "record.json")
+    content["options"]["data"] = str(changed)
+    write_checked_json(stopped / "record.json", content)
     with pytest.raises(DeepenoughError, match="have changed since the run began; restore them"):
         resume(stopped)
 

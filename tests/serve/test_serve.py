@@ -23,6 +23,7 @@ from PIL import Image
 
 from deepenough import DeepenoughError, load
 from deepenough.cli.serve import listen
+from deepenough.files import read_checked_json, write_checked_json
 from deepenough.serve.app import make_app
 from deepenough.serve.batcher import Batcher, FullError
 from deepenough.serve.limits import Limits
@@ -106,10 +107,10 @@ def test_a_picture_of_the_heat_for_a_class_does_not_say_that_it_is_one(client: T
 
 def test_what_was_given_up_early_answers_too(finished: Path, tmp_path: Path) -> None:
     run = shutil.copytree(finished, tmp_path / "run")
-    record = json.loads((run / "record.json").read_text())
+    record = read_checked_json(run / "record.json")
     other = next(each for each in record["candidates"] if each["name"] != record["decision"]["chosen"])
     other["state"] = "pruned"
-    (run / "record.json").write_text(json.dumps(record))
+    write_checked_json(run / "record.json", record)
     trained = run / "candidates" / other["name"] / "fold0"
     (trained / "paused").mkdir()
     for path in trained.iterdir():

@@ -16,7 +16,8 @@ import torch
 from deepenough.autotuning.configuration import StepConfiguration
 from deepenough.autotuning.step_timing import StepTrial
 from deepenough.data.cache import cache_folder
-from deepenough.files import write_whole
+from deepenough.errors import DamagedError
+from deepenough.files import read_checked_json, write_checked_json
 from deepenough.training.device import choose_device
 from deepenough.training.process_group import ALONE
 from deepenough.training.step import uses_cuda_graphs
@@ -46,12 +47,12 @@ class TuningCache:
         entry = {"way": plain.to_json(), "times": measured.seconds / base.seconds, "first": measured.first}
         with suppress(OSError):  # a cache that cannot be written only costs time
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self.path, json.dumps([*self._entries(), entry]))
+            write_checked_json(self.path, {"entries": [*self._entries(), entry]})
 
     def _entries(self) -> list[dict[str, Any]]:
         try:
-            entries: list[dict[str, Any]] = json.loads(self.path.read_text())
-        except (OSError, ValueError):
+            entries: list[dict[str, Any]] = read_checked_json(self.path)["entries"]
+        except (OSError, DamagedError, KeyError):
             return []
         return entries
 

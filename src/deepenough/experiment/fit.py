@@ -13,22 +13,24 @@ from deepenough.data.sources import Source, from_anywhere, open_source
 from deepenough.distribution.follower import follow_run
 from deepenough.distribution.ray_executor import RayCluster
 from deepenough.distribution.torchrun import join_group, launched, restarted
-from deepenough.errors import DeepenoughError
+from deepenough.errors import DamagedError, DeepenoughError
 from deepenough.experiment.options import Options
 from deepenough.experiment.run import estimate_plan, perform_run
 from deepenough.experiment.setup import RunRequest, prepare_experiment
 from deepenough.experiment.signature import takes_options
 from deepenough.files import check_new
-from deepenough.model import Model, load
+from deepenough.model import FOLDER as MODEL
+from deepenough.model import Model, check_model, load
 from deepenough.probing.pretrained import choose_weights
 from deepenough.progress import Reporter
-from deepenough.record import FILE, Plan, Record
+from deepenough.record import CANDIDATES, FILE, Plan, Record, check_pictures
 from deepenough.record import load as load_record
 from deepenough.record.schema import RunStatus
 from deepenough.report import REPORT, write_report
 from deepenough.search.question import DecisionKind
 from deepenough.training.device import choose_device
 from deepenough.training.process_group import ALONE, ProcessGroup
+from deepenough.training.result import RESULT_FILE, check_result
 
 RUNS = Path("runs")
 
@@ -197,7 +199,10 @@ def _go_on(
     folder: Path, open_images: Callable[[], Source], reporter: Reporter, group: ProcessGroup, cluster: RayCluster | None
 ) -> Run:
     before = load_record(folder)
-    if before.status is RunStatus.FINISHED:
+    damage = _damage(folder) if before.status is RunStatus.FINISHED else None
+    if damage is not None:
+        reporter.say(f"{damage}; making it anew from the trainings")
+    elif before.status is RunStatus.FINISHED:
         if not (folder / REPORT).is_file():  # killed between the record and its page
             write_report(folder)
         return Run(folder, before)
@@ -205,6 +210,18 @@ def _go_on(
     source = open_images()
     weights = choose_weights(asked, source, reporter)
     return Run(folder, perform_run(RunRequest(asked, source, weights, folder, reporter, before, group, cluster)))
+
+
+def _damage(run: Path) -> DamagedError | None:
+    """What is wrong with the first file of a finished run that is missing or not as it was written."""
+    try:
+        check_model(run / MODEL)
+        check_pictures(run)
+        for result in sorted((run / CANDIDATES).rglob(RESULT_FILE)):
+            check_result(result.parent)
+    except DamagedError as error:
+        return error
+    return None
 
 
 def _restarted_run(source: str, out: str | Path | None, asked: Options) -> Path | None:

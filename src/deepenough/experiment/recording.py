@@ -10,12 +10,13 @@ from importlib.metadata import version
 import numpy as np
 import torch
 
+from deepenough.autotuning.configuration import StepConfiguration
 from deepenough.autotuning.tuning import TuningResult
 from deepenough.data.images import Images
 from deepenough.evaluation.metrics import metrics
 from deepenough.nets import Weighted
 from deepenough.nets.shapes import visits
-from deepenough.record.schema import CandidateRecord, Cost, DataRecord, Plan
+from deepenough.record.schema import CandidateRecord, Cost, DataRecord, Plan, Record
 from deepenough.search.candidates import Candidate
 from deepenough.search.search import Search
 from deepenough.training.callbacks import Ending
@@ -60,6 +61,17 @@ def candidate_record(candidate: Candidate, tuned: TuningResult) -> CandidateReco
         expected=tuned.chosen.total(candidate.cost / (3 * candidate.architecture.macs)),
         layers=[visit.path for visit in visits(network) if isinstance(visit.layer, Weighted)],
     )
+
+
+def recorded_tuning(record: Record) -> dict[str, TuningResult]:
+    """The configurations of a step that a record has, by the names of its candidates."""
+    found = {}
+    for candidate in record.candidates:
+        tried = tuple(StepConfiguration(**each.model_dump()) for each in candidate.ways)
+        chosen = next((each for each in tried if str(each) == candidate.way), None)
+        if chosen:
+            found[candidate.name] = TuningResult(tried, chosen)
+    return found
 
 
 def search_cost(search: Search, chosen: Candidate, final: Trained | None) -> Cost:

@@ -14,10 +14,11 @@ from deepenough.experiment import pictures
 from deepenough.experiment.baselines import baselines
 from deepenough.experiment.recording import plan_outcome, search_cost
 from deepenough.experiment.shortfall import shortfalls
+from deepenough.files import write_sums
 from deepenough.model import FOLDER, Model, save_model
 from deepenough.nets import dumps, layer_table
 from deepenough.probing.patches import patches
-from deepenough.record import Record, save
+from deepenough.record import PICTURE_FOLDER, Record, save
 from deepenough.record.schema import Decision, LayerRecord, RunStatus
 from deepenough.report import write_report
 from deepenough.search.rules import Verdict
@@ -81,3 +82,5 @@ def _look_at_test(record: Record, search: Search, model: Model, train: npt.NDArr
         record.patches = patches(model, images, train, folder)
     record.mistakes = pictures.mistakes(images, test, probabilities, folder, model)
     record.examples = pictures.examples(images, test, probabilities, folder, model)
+    if (drawn := folder / PICTURE_FOLDER).is_dir():
+        write_sums(drawn, sorted(path.name for path in drawn.iterdir() if path.suffix in (".png", ".jpg")))

@@ -18,6 +18,7 @@ from deepenough.distribution.ray_executor import RayCluster
 from deepenough.distribution.torchrun import share_of_threads
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.options import Options
+from deepenough.experiment.recording import recorded_tuning
 from deepenough.probing.images import images_for_weights, read_images, with_levels
 from deepenough.probing.pretrained import Pretrained
 from deepenough.probing.probe import probe_weights
@@ -140,6 +141,7 @@ def prepare_experiment(request: RunRequest) -> Experiment:
         reporter=request.reporter,
         executor=LocalExecutor(images, request.group),
         tunable=TUNABLE - asked.fixed,
+        recorded=recorded_tuning(before) if before else {},
         deadline=deadline,
         tensorboard=request.folder / "tensorboard" if asked.tensorboard else None,
     )

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load, save
 
 from deepenough.data.decode import header
 from deepenough.data.finding import ImageError
 from deepenough.data.sources import Source
 from deepenough.data.split import Index
-from deepenough.errors import DeepenoughError
+from deepenough.errors import DamagedError, DamageWarning, DeepenoughError
 from deepenough.experiment.options import Options
 from deepenough.files import write_whole
 from deepenough.probing.linear_probe import LinearProbe
@@ -21,6 +21,7 @@ from deepenough.probing.probe import Probing, initial_state
 from deepenough.progress import Reporter
 from deepenough.search.architectures import Architecture, cut_architectures
 from deepenough.training.device import choose_device
+from deepenough.training.serialization import pack_checked, unpack_checked
 from deepenough.weights import Weights, load_weights
 
 SMALLEST_PHOTO = 64  # pixels: from there on images are photos, which ImageNet's features are made for
@@ -48,15 +49,25 @@ class Pretrained:
     def start(self, architecture: Architecture, rows: Index, folder: Path) -> Mapping[str, torch.Tensor]:
         """The initial state of the training in `folder`. Its head is kept there: a resumed one starts from the same."""
         probed, file = self.probing.cuts[architecture.blocks], folder / HEAD_FILE
-        if file.is_file():
-            kept = load(file.read_bytes())
-            probe = LinearProbe(kept["mean"], kept["std"], kept["weight"], kept["bias"], float(kept["strength"]))
-        else:
+        probe = _kept_probe(file)
+        if probe is None:
             probe = self.probing.fit_probe(probed, rows)
             tensors = {name: getattr(probe, name) for name in ("mean", "std", "weight", "bias")}
             folder.mkdir(parents=True, exist_ok=True)
-            write_whole(file, save({**tensors, "strength": torch.tensor(probe.strength)}))
+            write_whole(file, pack_checked({**tensors, "strength": torch.tensor(probe.strength)}))
         return initial_state(self.probing.weights, probed.network, probe)
+
+
+def _kept_probe(file: Path) -> LinearProbe | None:
+    """The head that a training began with; None where there is none, or with a warning where it is damaged."""
+    try:
+        kept = unpack_checked(file, file.read_bytes())
+        return LinearProbe(kept["mean"], kept["std"], kept["weight"], kept["bias"], float(kept["strength"]))
+    except FileNotFoundError:
+        return None
+    except (DamagedError, KeyError) as error:
+        warnings.warn(f"{error}; fitting it again", DamageWarning, stacklevel=3)
+        return None
 
 
 def choose_weights(asked: Options, source: Source, reporter: Reporter) -> Weights | None:

@@ -1,7 +1,7 @@
 """The record of a run, `record.json`: its schema, and reading and writing it."""
 
 from deepenough.record.schema import Metrics, Plan, Record
-from deepenough.record.store import CANDIDATES, FILE, PICTURE_FOLDER, fold_folder, load, save
+from deepenough.record.store import CANDIDATES, FILE, PICTURE_FOLDER, check_pictures, fold_folder, load, save
 from deepenough.search.question import DecisionBasis, DecisionKind, Metric
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Metrics",
     "Plan",
     "Record",
+    "check_pictures",
     "fold_folder",
     "load",
     "save",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from deepenough.errors import DeepenoughError
-from deepenough.files import write_whole
+from deepenough.errors import DamagedError, DeepenoughError
+from deepenough.files import CHECKSUM, SUMS, check_sums, read_json, verified, write_checked_json
 from deepenough.record.migrate import migrate
 from deepenough.record.schema import SCHEMA, Record
 
@@ -24,31 +24,44 @@ def fold_folder(candidate: Path, number: int) -> Path:
 
 
 def save(record: Record, run: Path) -> None:
-    """Write `run/record.json`, whole or not at all."""
-    write_whole(run / FILE, record.model_dump_json(indent=1))
+    """Write `run/record.json`, whole or not at all, with the checksum of its content."""
+    write_checked_json(run / FILE, json.loads(record.model_dump_json(exclude={CHECKSUM})))
 
 
 def load(run: Path) -> Record:
-    """Read the record of the run in the folder `run`; an older format is brought to the present one."""
+    """Read the record of the run in the folder `run`; an older format is brought to the present one.
+
+    One that was changed since it was written is refused: nothing can make it anew, and a run that went on with another
+    question would answer neither.
+    """
     path = run / FILE
     if not run.is_dir():
         raise DeepenoughError(f"run {str(run)!r}: there is no such folder; give the RUN that `deepenough fit` named")
     if not path.is_file():
         raise DeepenoughError(f"run {str(run)!r}: it has no {FILE}; give the RUN that `deepenough fit` named")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DeepenoughError(f"{path}: not JSON ({error}); the file is damaged") from None
-    given = content.get("format") if isinstance(content, dict) else None
+    content = read_json(path)
+    given = content.get("format")
     if given not in (1, SCHEMA):
         raise DeepenoughError(
             f"{path}: record format {given!r}; this version reads 1 and {SCHEMA}. "
             "Read it with the version of deepenough that wrote it"
         )
     try:
+        content = verified(path, content)
+    except DamagedError as error:
+        raise DamagedError(
+            f"{error}. Put back the file as it was; to ask another question, begin a new run with `deepenough fit`"
+        ) from None
+    try:
         return Record.model_validate(migrate(content) if given == 1 else content)
     except (ValidationError, LookupError, TypeError, AttributeError) as error:
         raise DeepenoughError(f"{path}: {_first(error)}; the file is damaged") from None
+
+
+def check_pictures(run: Path) -> None:
+    """Raise DamagedError for a picture of the run that is not as it was written; runs of before have no checksums."""
+    if (run / PICTURE_FOLDER / SUMS).is_file():
+        check_sums(run / PICTURE_FOLDER)
 
 
 def _first(error: Exception) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from deepenough.errors import DamagedError
 from deepenough.files import write_whole
-from deepenough.record import Record, load
+from deepenough.record import Record, check_pictures, load
 from deepenough.report import text as words
 from deepenough.report.figures import report_figures
 from deepenough.report.html import data_address, fill_template
@@ -20,6 +21,10 @@ _CONFUSIONS = 20
 def write_report(run: Path) -> Path:
     """Write `run/report.html` from `run/record.json`, whole or not at all, and return its path."""
     record = load(run)
+    try:
+        check_pictures(run)
+    except DamagedError as error:
+        raise DamagedError(f"{error}; `deepenough fit --resume {run}` makes it anew") from None
     path = run / REPORT
     write_whole(path, render_report(record, run))
     return path

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import glob
 import math
+import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,7 +20,8 @@ from deepenough.autotuning.configuration import StepConfiguration
 from deepenough.autotuning.step_timing import StepTrial, TimingTask, time_steps
 from deepenough.autotuning.tuning import TUNABLE, TuningResult, tune
 from deepenough.data.images import Images
-from deepenough.files import write_whole
+from deepenough.errors import DamagedError, DamageWarning
+from deepenough.files import read_checked_json, write_checked_json
 from deepenough.nets.build import build
 from deepenough.nets.grow import grow
 from deepenough.progress import Advance, Reporter
@@ -159,6 +162,7 @@ class CandidateTrainer:
     start_name: str | None = None
     probing_cost: int = 0  # multiply-accumulates of the probing before the search
     tunable: frozenset[str] = TUNABLE  # what of a step's computation is left open
+    recorded: Mapping[str, TuningResult] = field(default_factory=dict)  # of a run that goes on, by architecture
     _tuned: dict[str, TuningResult] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -213,13 +217,32 @@ class CandidateTrainer:
         """The configurations tried for an architecture and the one chosen; once chosen for a run, it stays."""
         if architecture.name not in self._tuned:
             path = self.folder / f"{architecture.name}{CONFIGURATION}"
-            if path.is_file():
-                self._tuned[architecture.name] = TuningResult.from_json(json.loads(path.read_text()))
-            else:
-                self._tuned[architecture.name] = self._tune(architecture)
+            found = self._kept(architecture, path)
+            if found is None:
+                found = self._tune(architecture)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(path, json.dumps(self._tuned[architecture.name].to_json()))
+                write_checked_json(path, found.to_json())
+            self._tuned[architecture.name] = found
         return self._tuned[architecture.name]
+
+    def _kept(self, architecture: Architecture, path: Path) -> TuningResult | None:
+        """The result that was kept. Where that is damaged, the record may have it; else what was trained in that
+        configuration is given up, since a training can't go on in another one."""
+        try:
+            return TuningResult.from_json(read_checked_json(path))
+        except FileNotFoundError:
+            return None
+        except (DamagedError, LookupError, TypeError) as error:
+            name = architecture.name
+            if found := self.recorded.get(name):
+                warnings.warn(f"{error}; taking it from the record", DamageWarning, stacklevel=4)
+                write_checked_json(path, found.to_json())
+                return found
+            warnings.warn(f"{error}; measuring and training {name} again", DamageWarning, stacklevel=4)
+            for suffix in ("", "-seed*", "-grown", "-final"):
+                for folder in self.folder.glob(glob.escape(name) + suffix):
+                    shutil.rmtree(folder, ignore_errors=True)
+            return None
 
     def _tune(self, architecture: Architecture) -> TuningResult:
         group, recipe, folder = self.executor.group, self.recipe, self.folder / architecture.name

@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deepenough.files import digest_of, leftovers, write_whole
+from deepenough.errors import DamagedError, DamageWarning
+from deepenough.files import digest_of, leftovers, read_checked_json, write_checked_json, write_whole
 from deepenough.training.callbacks import Action, Callback, Ending, Moment
-from deepenough.training.serialization import DamagedError, pack, read_checked, unpack
+from deepenough.training.serialization import pack, read_checked, unpack
 from deepenough.training.state import NotFiniteError, State, Tensors
 
 CHECKPOINT_NAME = re.compile(r"step-(\d{8,})-([0-9a-f]{16})\.safetensors")
@@ -70,7 +71,7 @@ def whole_checkpoints(folder: Path) -> Iterator[tuple[Tensors, dict[str, Any]]]:
         try:
             yield read_checkpoint(path)
         except DamagedError as error:
-            warnings.warn(f"{error}; going on from the checkpoint before it", RuntimeWarning, stacklevel=2)
+            warnings.warn(f"{error}; going on from the checkpoint before it", DamageWarning, stacklevel=2)
 
 
 def newest_checkpoint(folder: Path) -> tuple[Tensors, dict[str, Any]] | None:
@@ -88,13 +89,21 @@ def save_batch_limit(folder: Path, at_once: int) -> None:
     """Have what a folder is of go on with so many images at once, whatever its newest checkpoint says."""
     with LIMIT_LOCK:  # two threads may come to know it at once
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / LIMIT_FILE, str(at_once).encode())
+        write_checked_json(folder / LIMIT_FILE, {"images_at_once": at_once})
 
 
 def batch_limit(folder: Path) -> int:
     """The number of images at once that memory was left for when it ran out in a group; 0 where that never was."""
     path = folder / LIMIT_FILE
-    return int(path.read_text()) if path.is_file() else 0
+    try:
+        if path.read_bytes().isdigit():  # as earlier versions wrote it
+            return int(path.read_bytes())
+        return int(read_checked_json(path)["images_at_once"])
+    except FileNotFoundError:
+        return 0
+    except (DamagedError, LookupError) as error:
+        warnings.warn(f"{error}; finding out again how much memory there is", DamageWarning, stacklevel=2)
+        return 0
 
 
 @dataclass

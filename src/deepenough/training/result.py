@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deepenough.errors import DeepenoughError
-from deepenough.files import digest_of, write_whole
+from deepenough.errors import DamagedError, DamageWarning, DeepenoughError
+from deepenough.files import digest_of, read_checked_json, write_checked_json, write_whole
 from deepenough.nets import Network, dumps
 from deepenough.training.callbacks import Ending
 from deepenough.training.curve import Epoch
 from deepenough.training.serialization import (
-    DamagedError,
     array_bytes,
     pack,
     read_array,
@@ -59,7 +58,8 @@ class Trained:
     overhead_macs: int = 0
 
     def save(self, folder: Path, fingerprint: str) -> None:
-        """Write result.json, weights.safetensors and probabilities.npy, each whole, result.json last."""
+        """Write result.json, weights.safetensors and probabilities.npy, each whole, result.json with the checksums of
+        all three last."""
         weights, probabilities = pack(self.state), array_bytes(self.probabilities)
         content = {
             "format": RESULT_FORMAT,
@@ -72,7 +72,7 @@ class Trained:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / WEIGHTS_FILE, weights)
         write_whole(folder / PROBABILITIES_FILE, probabilities)
-        write_whole(folder / RESULT_FILE, json.dumps(content, indent=1).encode())
+        write_checked_json(folder / RESULT_FILE, content)
 
 
 IN_FILES = ("state", "probabilities")  # of their own
@@ -82,11 +82,9 @@ def read_facts(folder: Path) -> dict[str, Any] | None:
     """The content of result.json, None where there is none."""
     path = folder / RESULT_FILE
     try:
-        content: dict[str, Any] = json.loads(path.read_bytes())
+        content = read_checked_json(path)
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        raise DamagedError(f"{path}: not JSON ({error}); the file is damaged") from None
     if content.get("format") != RESULT_FORMAT:
         raise DeepenoughError(
             f"{path}: format {content.get('format')!r}; this version reads {RESULT_FORMAT}. "
@@ -100,19 +98,29 @@ def load_result(folder: Path, network: Network) -> Trained | None:
     facts = read_facts(folder)
     if facts is None:
         return None
-    weights = read_checked(folder / WEIGHTS_FILE, facts["sha256"][WEIGHTS_FILE])
-    probabilities = read_checked(folder / PROBABILITIES_FILE, facts["sha256"][PROBABILITIES_FILE])
-    plain = {entry.name: facts[entry.name] for entry in fields(Trained) if entry.name not in IN_FILES}
-    return Trained(
-        **plain
-        | {
-            "network": network,
-            "state": unpack(folder / WEIGHTS_FILE, weights),
-            "curve": tuple(Epoch.from_json(epoch) for epoch in facts["curve"]),
-            "ended": Ending(facts["ended"]),
-            "probabilities": read_array(probabilities),
-        }
-    )
+    try:
+        weights = read_checked(folder / WEIGHTS_FILE, facts["sha256"][WEIGHTS_FILE])
+        probabilities = read_checked(folder / PROBABILITIES_FILE, facts["sha256"][PROBABILITIES_FILE])
+        plain = {entry.name: facts[entry.name] for entry in fields(Trained) if entry.name not in IN_FILES}
+        return Trained(
+            **plain
+            | {
+                "network": network,
+                "state": unpack(folder / WEIGHTS_FILE, weights),
+                "curve": tuple(Epoch.from_json(epoch) for epoch in facts["curve"]),
+                "ended": Ending(facts["ended"]),
+                "probabilities": read_array(probabilities),
+            }
+        )
+    except (LookupError, TypeError, AttributeError, ValueError) as error:  # an earlier version's, without a checksum
+        raise DamagedError(f"{folder / RESULT_FILE}: {type(error).__name__} {error}; the file is damaged") from None
+
+
+def check_result(folder: Path) -> None:
+    """Raise DamagedError where the result in a folder is not what was written."""
+    facts = read_facts(folder)
+    for name, digest in (facts or {}).get("sha256", {}).items():
+        read_checked(folder / name, digest)
 
 
 def is_known(folder: Path) -> bool:
@@ -132,10 +140,10 @@ def _recall(folder: Path, spec: TrainingSpec, fingerprint: str) -> Trained | Non
         facts = read_facts(folder)
         if facts is None:
             return None
-        check_fingerprint(folder, facts["identity"], fingerprint)
+        check_fingerprint(folder, str(facts.get("identity")), fingerprint)
         return load_result(folder, spec.network)
     except DamagedError as error:
-        warnings.warn(f"{error}; training it again", RuntimeWarning, stacklevel=4)
+        warnings.warn(f"{error}; training it again", DamageWarning, stacklevel=4)
         return None
 
 

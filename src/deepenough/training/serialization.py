@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from deepenough.errors import DeepenoughError
-from deepenough.files import digest_of
+from deepenough.errors import DamagedError
+from deepenough.files import CHECKSUM, digest_of
 
-
-class DamagedError(DeepenoughError):
-    """A file that is not what was written."""
+BLANK = b"0" * 64  # in the place of a checksum, while it is computed
 
 
 def read_checked(path: Path, digest: str) -> bytes:
@@ -42,6 +41,24 @@ def unpack(path: Path, content: bytes) -> dict[str, torch.Tensor]:
         return load(content)
     except (SafetensorError, ValueError) as error:
         raise DamagedError(f"{path}: not a whole safetensors file ({error})") from None
+
+
+def pack_checked(tensors: dict[str, torch.Tensor]) -> bytes:
+    """Tensors as the bytes of a safetensors file, whose header has the SHA-256 of the file, with zeros in its place."""
+    content = pack(tensors, {CHECKSUM: BLANK.decode()})
+    return content.replace(BLANK, digest_of(content).encode(), 1)
+
+
+def unpack_checked(path: Path, content: bytes) -> dict[str, torch.Tensor]:
+    """The tensors that `pack_checked` packed; a file without a checksum, as of earlier versions, is taken as it is."""
+    try:
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        digest = header.get("__metadata__", {}).get(CHECKSUM)
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise DamagedError(f"{path}: not a whole safetensors file ({error})") from None
+    if digest is not None and digest_of(content.replace(str(digest).encode(), BLANK, 1)) != digest:
+        raise DamagedError(f"{path}: its SHA-256 is not the one recorded when it was written; the file is damaged")
+    return unpack(path, content)
 
 
 def array_bytes(array: npt.NDArray[np.float32]) -> bytes:
