@@ -5,8 +5,10 @@ BIN := $(VENV)/bin
 SOURCES := src tests benchmarks
 # Two workers, to each of which go whole files, in the order that tests/conftest.py gives them.
 WORKERS := -n 2 --dist loadgroup --no-loadscope-reorder
+# What of the fault matrix a change has to pass, in a minute; `make faults FAULTS=--short` is all of the short form.
+FAULTS ?= --short --share 0.1 --without torchrun --without Ray --without terminal
 
-.PHONY: demo test test-frameworks lint format clean
+.PHONY: demo test test-frameworks faults lint format clean
 
 demo: $(VENV)/.installed  ## find the shallowest network for scikit-learn's handwritten digits
 	$(BIN)/deepenough fit
@@ -16,6 +18,9 @@ test: $(VENV)/.installed-test  ## run the whole suite
 
 test-frameworks: $(VENV)/.installed-frameworks  ## export every network to every framework, and run it there (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS) -m frameworks $(PYTEST)
+
+faults: $(VENV)/.installed-test  ## a tenth of the fault matrix's short form: kills, full disks, damaged files, hostile images
+	$(BIN)/python benchmarks/faults $(FAULTS)
 
 lint: $(VENV)/.installed-test  ## linter, formatter and type checker
 	$(BIN)/ruff check $(SOURCES)

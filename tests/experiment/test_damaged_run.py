@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from forkserver import ForkServer
 
 from deepenough import DeepenoughError, load, record, resume
 from deepenough.files import read_checked_json, write_checked_json
@@ -73,6 +75,17 @@ def test_a_damaged_result_is_trained_again(finished: Path, stopped: Path, harm: 
     with pytest.warns(RuntimeWarning, match=r"residual-7/fold0/result\.json: .*training it again"):
         resume(stopped)
     assert same(stopped, finished)
+
+
+def test_what_is_made_anew_is_a_line(forks: ForkServer, stopped: Path) -> None:
+    (stopped / RESULT).write_text("{")
+    done = forks.run(
+        ["-m", "deepenough", "fit", "--resume", stopped], env={**os.environ, "COLUMNS": "500"}, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if "training it again" in line]
+    assert line.startswith(f"deepenough: {stopped / RESULT}: not JSON")
+    assert "Warning" not in done.stderr
 
 
 @pytest.mark.parametrize("where", [WAY, "candidates/residual-3.way.json"])
