@@ -17,16 +17,17 @@ from PIL import Image
 from runs import Lab, different, trial_folder
 
 from deepenough import DeepenoughError
-from deepenough.autotuning.measure import Measured
+from deepenough.autotuning.tuning import TuningResult
 from deepenough.data.images import prepare
 from deepenough.data.sources import open_source
 from deepenough.files import read_checked_json, write_checked_json
 from deepenough.model import check_model
-from deepenough.probing.pretrained import HEAD, _kept_probe
+from deepenough.probing.pretrained import HEAD_FILE
 from deepenough.record import check_pictures
 from deepenough.record import load as load_record
-from deepenough.training.checkpoint import newest
+from deepenough.training.checkpoint import newest_checkpoint
 from deepenough.training.result import load_result, read_facts
+from deepenough.training.serialization import unpack_checked
 
 Harm = Callable[[Path, random.Random], str]
 
@@ -78,7 +79,7 @@ def read_everything(lab: Lab, run: Path, cache: Path) -> dict[str, Any]:
     if (run / "record.json").is_file():
         found["record"] = load_record(run)
     for way in sorted(run.rglob("*.way.json")):
-        found[f"way {way.name}"] = Measured.from_json(read_checked_json(way))
+        found[f"way {way.name}"] = TuningResult.from_json(read_checked_json(way))
     for result in sorted(run.rglob("result.json")):
         facts = read_facts(result.parent)
         trained = load_result(result.parent, None)  # type: ignore[arg-type]
@@ -89,13 +90,13 @@ def read_everything(lab: Lab, run: Path, cache: Path) -> dict[str, Any]:
     for folder in sorted({step.parent for step in run.rglob("step-*")}):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            saved = newest(folder)
+            saved = newest_checkpoint(folder)
         assert saved is not None
         tensors = {name: tensor.numpy().tobytes() for name, tensor in saved[0].items()}
         found[str(folder.relative_to(run))] = (tensors, saved[1])
-    for head in sorted(run.rglob(HEAD)):
-        probe = _kept_probe(head)
-        found[str(head.relative_to(run))] = None if probe is None else probe.weight.numpy().tobytes()
+    for head in sorted(run.rglob(HEAD_FILE)):
+        tensors = unpack_checked(head, head.read_bytes())
+        found[str(head.relative_to(run))] = {name: tensor.numpy().tobytes() for name, tensor in tensors.items()}
     if (run / "model").is_dir():
         check_model(run / "model")
         found["model"] = sorted(file.read_bytes() for file in (run / "model").iterdir() if file.name != "SHA256SUMS")
