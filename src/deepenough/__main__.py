@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import Any
 
 from deepenough.ctrl_c import end_quietly, stop_quietly, stopping
 from deepenough.exit import leave
@@ -68,13 +67,15 @@ def _say(text: str, status: int) -> int:
     return status
 
 
-def _warning(message: Warning | str, category: type[Warning], *where: Any, line: str | None = None) -> str:
+def _warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
     """A warning as it is printed: where in the code it comes from is of use only where the code may be at fault."""
     from deepenough.errors import DamageWarning
 
     if issubclass(category, DamageWarning):
         return f"deepenough: {message}\n"
-    return _plain_warning(message, category, *where, line=line)
+    return _plain_warning(message, category, filename, lineno, line)
 
 
 if __name__ == "__main__":
