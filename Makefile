@@ -6,7 +6,7 @@ SOURCES := src tests benchmarks
 # Two workers, to each of which go whole files, in the order that tests/conftest.py gives them.
 WORKERS := -n 2 --dist loadgroup --no-loadscope-reorder
 # What of the fault matrix a change has to pass, in a minute; `make faults FAULTS=--short` is all of the short form.
-FAULTS ?= --short --share 0.1 --without torchrun --without Ray --without terminal
+FAULTS ?= --short --share 0.05 --without torchrun --without Ray --without terminal
 
 .PHONY: demo test test-frameworks faults lint format clean
 
@@ -19,7 +19,7 @@ test: $(VENV)/.installed-test  ## run the whole suite
 test-frameworks: $(VENV)/.installed-frameworks  ## export every network to every framework, and run it there (minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS) -m frameworks $(PYTEST)
 
-faults: $(VENV)/.installed-test  ## a tenth of the fault matrix's short form: kills, full disks, damaged files, hostile images
+faults: $(VENV)/.installed-test  ## a twentieth of the fault matrix's short form: kills, full disks, damaged files, hostile images
 	$(BIN)/python benchmarks/faults $(FAULTS)
 
 lint: $(VENV)/.installed-test  ## linter, formatter and type checker

@@ -106,8 +106,7 @@ def read_everything(lab: Lab, run: Path, cache: Path) -> dict[str, Any]:
 
 def noticed(lab: Lab, number: int) -> str:
     """Harm one file, and read everything: "" where it is refused or mended by name, or says what it did."""
-    kinds = ("plain", "folds", "pretrained") if number % 10 == 0 else ("plain",)
-    kind = kinds[number // 10 % len(kinds)]
+    kind = "pretrained" if number % 100 == 99 else "folds" if number % 40 == 39 else "plain"
     source = stopped_run(lab) if number % 3 == 2 and kind == "plain" else lab.unbroken(kind)
     unharmed = lab.once(("read", source), lambda: read_everything(lab, source / "run", source / "cache"))
     place = lab.folder / "harmed"

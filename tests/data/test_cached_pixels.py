@@ -25,7 +25,7 @@ SHAPE = (57, 6, 5, 3)
 
 @pytest.fixture
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cached_pixels, "BLOCK", 1000)  # 11 images of 90 bytes, and six blocks
+    monkeypatch.setattr(cached_pixels, "BLOCK_BYTES", 1000)  # 11 images of 90 bytes, and six blocks
 
 
 def flip(file: Path, place: int, bit: int = 0) -> None:

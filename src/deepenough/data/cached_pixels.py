@@ -1,4 +1,4 @@
-"""Pixels in a file of the cache, each block of which is checked when it is first read."""
+"""PixelArray in a file of the cache, each block of which is checked when it is first read."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from numpy.typing import NDArray
 from deepenough.errors import DamagedError, DamageWarning, DeepenoughError
 from deepenough.machine import cores
 
-BLOCK = 1 << 20
+BLOCK_BYTES = 1 << 20
 """About the bytes of one block: so few that a batch of images far apart reads little more than it needs, so many that
 their checksums take no room."""
 
-Pixels = NDArray[np.uint8]
+PixelArray = NDArray[np.uint8]
 
 
 def images_in_block(shape: tuple[int, ...]) -> int:
     """The number of images (H, W, C) in a block: whole images, at least one."""
-    return max(BLOCK // int(np.prod(shape)), 1)
+    return max(BLOCK_BYTES // int(np.prod(shape)), 1)
 
 
-def checksums(pixels: Pixels) -> NDArray[np.uint32]:
+def checksums(pixels: PixelArray) -> NDArray[np.uint32]:
     """The CRC-32 of every block of `pixels` uint8 (n, H, W, C)."""
     step = images_in_block(pixels.shape[1:])
     found = [zlib.crc32(pixels[start : start + step].data) for start in range(0, len(pixels), step)]
@@ -45,7 +45,7 @@ class CachedPixels:
     dtype = np.dtype(np.uint8)
 
     def __init__(
-        self, file: Path, shape: tuple[int, ...], sums: NDArray[np.uint32], decode: Callable[[slice], Pixels]
+        self, file: Path, shape: tuple[int, ...], sums: NDArray[np.uint32], decode: Callable[[slice], PixelArray]
     ) -> None:
         """Open the pixels.
 
@@ -57,7 +57,7 @@ class CachedPixels:
         """
         self.file, self.shape, self._sums, self._decode = file, shape, sums, decode
         self._offset = file.stat().st_size - int(np.prod(shape))
-        self._map: Pixels = np.asarray(np.memmap(file, np.uint8, "r", self._offset, shape))
+        self._map: PixelArray = np.asarray(np.memmap(file, np.uint8, "r", self._offset, shape))
         self._step = images_in_block(shape[1:])
         self._block = np.arange(shape[0]) // self._step
         self._checked = np.zeros(len(sums), bool)
@@ -65,15 +65,15 @@ class CachedPixels:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, index: Any) -> Pixels:
+    def __getitem__(self, index: Any) -> PixelArray:
         blocks = self._block[index]
         new = np.unique(blocks[~self._checked[blocks]])
         if len(new):
             self._check(new.tolist())
-        found: Pixels = self._map[index]
+        found: PixelArray = self._map[index]
         return found
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Pixels:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> PixelArray:
         return np.array(self[:], dtype, copy=True) if copy else np.asarray(self[:], dtype)
 
     def __reduce__(self) -> tuple[Any, ...]:

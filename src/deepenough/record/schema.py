@@ -423,9 +423,7 @@ class Record(RecordModel):
     mistakes: list[Mistake] = Field(default=[])
     examples: list[Example] = Field(default=[], description="one of every class, of the first 100; none without Captum")
     patches: list[Patches] = Field(default=[])
-    content_sha256: str | None = Field(
-        default=None, description="SHA-256 of all other fields as compact JSON with sorted keys, in the file only"
-    )
+    content_sha256: str | None = Field(default=None, description="SHA-256 of the other fields, in the file only")
 
     def candidate(self, name: str) -> CandidateRecord:
         """The candidate of that name."""
