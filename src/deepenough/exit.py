@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import sys
 import threading
 import time
@@ -47,6 +48,8 @@ def leave(status: int) -> NoReturn:
     """`sys.exit`, with the status also where the process can't finalize."""
     global _status
     _status = status
+    # Registered last, it runs first: all is done, and a Ctrl-C would be a traceback of the interpreter's own end.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     sys.exit(status)
 
 

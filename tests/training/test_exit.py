@@ -121,3 +121,19 @@ def test_a_call_that_comes_back_is_waited_for_and_none_begins_after_it() -> None
     process = script(BACK)
     out, complaint = process.communicate(timeout=120)
     assert (process.returncode, out.splitlines(), complaint) == (3, ["waited for", "back"], "")
+
+
+def test_an_interrupt_at_the_very_end_is_no_traceback() -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import atexit, os, signal; from deepenough.exit import leave\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+            "atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT)); leave(3)",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (3, "")
