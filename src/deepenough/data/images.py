@@ -124,15 +124,13 @@ def _with_levels(quick: str, wanted: Preprocessing) -> str:
     return hashlib.sha256(f"{quick} levels {wanted.levels}".encode()).hexdigest()[:32]
 
 
-def _find(
-    store: Cache, quick: str, room: float, wanted: Preprocessing | None
-) -> tuple[dict[str, Any], dict[str, NDArray[Any]]] | None:
+def _find(store: Cache, quick: str, room: float, wanted: Preprocessing | None) -> Entry | None:
     """The entry for a key. Levels that are wanted count where there are images of 16 bits: the entry has those, or
     none, or it is another that has them."""
     found = store.find(quick) or _if_too_large(store.find(quick + STREAMED), room)
     if wanted is None or wanted.levels is None:
         return found
-    if found is not None and found[0]["levels"] in (None, list(wanted.levels)):
+    if found is not None and found.meta["levels"] in (None, list(wanted.levels)):
         return found
     quick = _with_levels(quick, wanted)
     return store.find(quick) or _if_too_large(store.find(quick + STREAMED), room)
