@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepenough.user_folders import cache_root
-
 from deepenough.errors import DamagedError, DamageWarning
 from deepenough.files import read_checked_json, sha256, write_checked_json
+from deepenough.user_folders import cache_root
 
 VERSION = 7
 """Raised whenever decoding, auditing or the files below change, so that older caches are left alone."""
