@@ -66,11 +66,11 @@ def test_what_is_stopped_while_it_measures_goes_on_and_what_cannot_be_leaves_not
             raise mishap("the second measurement")
         return plain(trainer, architecture)
 
-    plain = CandidateTrainer._measure
-    monkeypatch.setattr(CandidateTrainer, "_measure", measured)
+    plain = CandidateTrainer._tune
+    monkeypatch.setattr(CandidateTrainer, "_tune", measured)
     with pytest.raises(DeepenoughError) as caught:
         fit(shapes, out=tmp_path / "run", **quick)
-    monkeypatch.setattr(CandidateTrainer, "_measure", plain)
+    monkeypatch.setattr(CandidateTrainer, "_tune", plain)
     if mishap is DeepenoughError:
         assert not (tmp_path / "run").exists()
         return

@@ -253,6 +253,10 @@ def _become(request: dict[str, Any], status: int, null: int, out: int, err: int)
         os.dup2(descriptor, number)
     for descriptor in {status, null, out, err}:
         os.close(descriptor)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):  # as Python opens them: a file can seek, a pipe can't
+        stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: SIM115
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
     signal.signal(signal.SIGINT, signal.default_int_handler if request["interrupted"] else signal.SIG_IGN)
     os.chdir(request["cwd"])
     os.environ.clear()
