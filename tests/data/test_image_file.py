@@ -181,7 +181,7 @@ def test_pipes_and_devices_are_left_out_of_a_set_and_of_commands(
     assert len(images) == 24
     for words in (("predict",), ("explain", "--out", tmp_path / "out")):
         status, _, err = command(words[0], finished, two_classes / "cat" / "pipe.png", *words[1:])
-        assert status == 1
+        assert status == 2
         assert "named pipe" in err
 
 

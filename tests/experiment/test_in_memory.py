@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import deepenough
 from deepenough import DeepenoughError
 from deepenough.data.decode import upright
 from deepenough.data.sources import open_source
+from deepenough.files import read_checked_json, write_checked_json
 
 pytestmark = pytest.mark.seconds(15)
 
@@ -59,9 +59,9 @@ def test_such_a_run_goes_on_with_the_same_images_only(run: Path, held: Pair, tmp
     stopped = tmp_path / "stopped"
     shutil.copytree(run, stopped)
     shutil.rmtree(stopped / "model")
-    content = json.loads((stopped / "record.json").read_text(encoding="utf-8"))
+    content = read_checked_json(stopped / "record.json")
     content.update(status="running", decision=None, test=None, train=None, cost=None, network=None)
-    (stopped / "record.json").write_text(json.dumps(content), encoding="utf-8")
+    write_checked_json(stopped / "record.json", content)
     with pytest.raises(DeepenoughError, match=r"given in Python \(.*float64 \(180, 3, 16, 16\).*deepenough.resume"):
         deepenough.resume(stopped)
     images, labels = held

@@ -148,7 +148,7 @@ def test_other_depths_answer_too(page: Page, photo: Path, finished: Path) -> Non
 
 def test_words_are_no_image(page: Page, photo: Path) -> None:
     page.evaluate(PASTE, ["words.txt", list(b"just words"), "text/plain"])
-    expect(page.get_by_role("alert")).to_contain_text("no image that can be read")
+    expect(page.get_by_role("alert")).to_contain_text("not an image that can be read")
     expect(page.locator("#answer")).to_be_hidden()
     page.evaluate(PASTE, given(photo))
     expect(page.locator("#answer")).to_be_visible()
