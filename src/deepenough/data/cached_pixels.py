@@ -66,7 +66,7 @@ class CachedPixels:
         return self.shape[0]
 
     def __getitem__(self, index: Any) -> PixelArray:
-        blocks = self._block[index]
+        blocks = self._block[index[0] if isinstance(index, tuple) else index]
         new = np.unique(blocks[~self._checked[blocks]])
         if len(new):
             self._check(new.tolist())
