@@ -164,7 +164,7 @@ def test_floats_of_a_stated_range_come_back_within_half_a_level(black: float, wi
         ((X, np.eye(3)[Y]), r"labels of shape \(24, 3\).*y.argmax\(axis=1\)"),
         ((X.astype(float), Y), r"values from 0 to 255, and 0 to 1 are read as black to white.*value_range=\(0, 255\)"),
         ((X.astype(np.int16) - 9, Y), "values from -9 to"),
-        ((np.full(X.shape, np.nan), Y), "values from nan"),
+        ((np.full(X.shape, np.nan), Y), "values that are NaN or infinite; leave out these"),
         ((X.astype(complex), Y), "of complex128.*uint8, bool, uint16 or floats"),
         ((X, [None, *Y[1:]]), "label 0 is missing"),
         ((X, [float("nan"), *Y[1:]]), "label 0 is missing"),

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from deepenough.data.sources.base import distinct
+from deepenough.data.sources.headings import LABEL_HEADINGS
 from deepenough.data.sources.labels import MISSING, FileLabels, SeveralLabelsError, is_number, several, text_of
 from deepenough.errors import DeepenoughError
-
-_LABELS = ("label", "labels", "fine_label", "class", "target")
 
 ColumnFeatures = dict[str, dict[str, Any]]
 
@@ -51,7 +50,7 @@ def _holds_bytes(kind: Any) -> bool:
 def column_of_labels(file: str, schema: Any, features: ColumnFeatures) -> str:
     """The name of the column with the labels."""
     named = [name for name in schema.names if _class_names(features.get(name, {}))]
-    for name in (*_LABELS, *named):
+    for name in (*LABEL_HEADINGS, *named):
         if name in schema.names:
             return str(name)
     raise DeepenoughError(f"{file}: no label column among {', '.join(schema.names)}; name it label")

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from deepenough.data.image_file import read_file
+from deepenough.data.sources.headings import LABEL_HEADINGS
 from deepenough.data.sources.names import NumberedNames
 from deepenough.errors import DeepenoughError
-
-LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target")
 
 
 def is_dataset(value: Any) -> bool:
@@ -28,7 +27,10 @@ class HuggingFaceImages(Sequence[Any]):
             raise DeepenoughError(f"{what}: a streamed data set can't be read by row; load it without streaming")
         columns = [name for name, kind in dataset.features.items() if type(kind).__name__ == "Image"]
         if not columns:
-            raise DeepenoughError(f"{what}: an Image column is needed, it has {', '.join(dataset.features)}")
+            raise DeepenoughError(
+                f"{what}: an Image column is needed, it has {', '.join(dataset.features)}; make one of a column of "
+                'paths by dataset.cast_column("image", datasets.Image())'
+            )
         self._column = columns[0]
         self._rows = dataset.with_format(None).cast_column(self._column, datasets.Image(decode=False))
         self._lock = threading.Lock()
@@ -56,7 +58,7 @@ def labels_of(dataset: Any, what: str) -> tuple[list[Any], Sequence[str] | None]
     """The labels of all rows, and the names of the classes where the column has them."""
     features = dataset.features
     named = [name for name, kind in features.items() if type(kind).__name__ == "ClassLabel"]
-    column = next((name for name in (*LABEL_COLUMNS, *named) if name in features), None)
+    column = next((name for name in (*LABEL_HEADINGS, *named) if name in features), None)
     if column is None:
         raise DeepenoughError(f"{what}: a column of labels is needed, it has {', '.join(features)}; name one label")
     labels = list(dataset.with_format(None)[column][:])

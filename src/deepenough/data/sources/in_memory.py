@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepenough.data.decode import upright
+from deepenough.data.sixteen_bits import GREY_MODES
 from deepenough.data.sources.base import Source, is_text_like, too_few_classes
+from deepenough.data.sources.headings import IMAGE_HEADINGS, LABEL_HEADINGS, SPLIT_HEADINGS, column
 from deepenough.data.sources.hugging_face import HuggingFaceImages, is_dataset, labels_of
-from deepenough.data.sources.labels_in_python import in_order, label_names
+from deepenough.data.sources.labels import FileLabels, combine
+from deepenough.data.sources.labels_in_python import class_names, label_names
 from deepenough.data.sources.names import JoinedNames
 from deepenough.data.sources.python_images import (
     ImageArray,
@@ -21,9 +25,10 @@ from deepenough.data.sources.python_images import (
     ValueRange,
     as_numpy,
     described,
+    is_pixels,
 )
-from deepenough.data.sources.splits import USUAL, split_named
-from deepenough.data.split import UNASSIGNED
+from deepenough.data.sources.splits import USUAL, SplitColumns, split_named
+from deepenough.data.split import TEST, TRAIN, UNASSIGNED, VALIDATION
 from deepenough.errors import DeepenoughError, unknown
 
 PREFIX = "python:"
@@ -33,11 +38,9 @@ FORMS = (
     "of their paths; a list of (image, label); a pandas DataFrame with a column of images or paths and one of labels; "
     "a torch Dataset of (image, label); a Hugging Face Dataset; or a dict of such splits"
 )
-
-IMAGE_COLUMNS = (
-    "image", "img", "path", "file", "filename", "file_name", "filepath", "file_path", "image_path", "images"
-)  # fmt: skip
-LABEL_COLUMNS = ("label", "class", "category", "target", "class_name", "labels", "y")
+_UNORDERED = (str, bytes, Mapping, set, frozenset)  # no sequences of images or labels, whatever they iterate over
+_SHOWN_COLUMNS = 10
+_SPLITS = {UNASSIGNED: "", TRAIN: "train", VALIDATION: "validation", TEST: "test"}
 
 Part = ImageArray | ImageList | ImageDataset | HuggingFaceImages
 
@@ -69,11 +72,9 @@ class InMemory(Source):
         self.name = "images"
         self.value_range = value_range
         self._parts = [images for images, _ in parts.values()]
-        words = [word for _, labels in parts.values() for word in labels]
-        self.classes = in_order(words)
+        named = [_coded(split or "the images", labels) for split, (_, labels) in parts.items()]
+        self.classes, self.labels, self.findings = combine(named)
         self.too_few = too_few_classes("the images", self.classes)
-        row_of = {name: row for row, name in enumerate(self.classes)}
-        self.labels = np.array([row_of[word] for word in words], np.int64)
         counts = [len(labels) for _, labels in parts.values()]
         self.splits = np.repeat(np.array([_split(name, known_splits_only) for name in parts], np.int8), counts)
         self.names = JoinedNames([images.names(split or "images") for split, (images, _) in parts.items()])
@@ -91,8 +92,10 @@ class InMemory(Source):
         found = self._parts[part][row - int(self._starts[part])]
         if isinstance(found, (bytes, np.ndarray)):
             return found
-        if found.mode.startswith("I;16"):  # whose levels are those of all images
-            return np.asarray(found).astype(np.uint16)
+        if found.mode in GREY_MODES:  # whose levels are those of all images
+            values = np.asarray(found)
+            if values.min() >= 0 and values.max() <= 65535:
+                return values.astype(np.uint16)
         return np.asarray(upright(found))
 
 
@@ -105,17 +108,24 @@ def from_python(data: Any, value_range: ValueRange | None = None) -> InMemory:
 
     Raises `DeepenoughError` with type and shape for anything else, for missing labels, and for values out of range.
     """
+    if is_frame(data):
+        data = _frames_by_split(data)
     if not isinstance(data, Mapping):
         return InMemory({"": _labelled(data, "the images", value_range)}, value_range=value_range)
     if not data:
         raise DeepenoughError(f"the images: an empty dict; give {FORMS}")
-    parts = {str(split): _labelled(part, f"data[{split!r}]", value_range) for split, part in data.items()}
+    for split in data:
+        _split(str(split), known_only=True)
+    parts = {
+        str(split): _labelled(part, f"data[{split!r}]" if split else "the images", value_range)
+        for split, part in data.items()
+    }
     return InMemory(parts, value_range=value_range)
 
 
 def image_column(frame: Any) -> Any:
     """The column of a data frame that holds images or their paths."""
-    return _column(frame, IMAGE_COLUMNS, "images or paths")
+    return _column(frame, IMAGE_HEADINGS, "images or paths")
 
 
 def is_frame(data: Any) -> bool:
@@ -124,11 +134,18 @@ def is_frame(data: Any) -> bool:
 
 
 def _labelled(data: Any, what: str, value_range: ValueRange | None) -> tuple[Part, list[str]]:
-    """Images and, for each, the name of its class."""
+    """Images, at least one, and for each the name of its class."""
+    part, labels = _read(data, what, value_range)
+    if not labels:
+        raise DeepenoughError(f"{what}: {described(data)} holds no image")
+    return part, labels
+
+
+def _read(data: Any, what: str, value_range: ValueRange | None) -> tuple[Part, list[str]]:
     if isinstance(data, (tuple, list)) and len(data) == 2 and not (isinstance(data, list) and _is_item(data[0])):
         return _pair(data[0], data[1], what, value_range)
     if is_frame(data):
-        label = _column(data, LABEL_COLUMNS, "labels")
+        label = _column(data, LABEL_HEADINGS, "labels")
         return _pair(list(data[image_column(data)]), data[label], what, value_range)
     if is_dataset(data):
         images = HuggingFaceImages(data, what)
@@ -136,24 +153,29 @@ def _labelled(data: Any, what: str, value_range: ValueRange | None) -> tuple[Par
         return images, label_names(labels, what, classes)
     if hasattr(data, "shape"):
         raise DeepenoughError(f"{what}: {described(data)} without labels; give the images and their labels as (X, y)")
-    if isinstance(data, (str, bytes, Mapping)) or not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
+    if isinstance(data, (str, Path)):
+        raise DeepenoughError(f"{what}: a path is given by itself, not in a dict; a folder may hold its splits")
+    by_row = hasattr(data, "__getitem__") and hasattr(data, "__len__")
+    if isinstance(data, (bytes, Mapping)) or not by_row:
         loader = "; of a DataLoader give its dataset" * hasattr(data, "dataset")
         raise DeepenoughError(
             f"{what}: {described(data)} can't be read as labelled images{loader}; give a path, or {FORMS}"
         )
     dataset = ImageDataset(data, what, value_range)
-    return dataset, label_names(dataset.labels, what, getattr(data, "classes", None))
+    return dataset, label_names(dataset.labels, what, class_names(data, what))
 
 
 def _pair(images: Any, labels: Any, what: str, value_range: ValueRange | None) -> tuple[Part, list[str]]:
+    if is_frame(images):
+        images = list(images[image_column(images)])
     array = as_numpy(images)
-    if array is not None and array.dtype != object:
+    if array is not None and is_pixels(array):
         part: Part = ImageArray(array, what, value_range)
-    elif hasattr(images, "__iter__") and not isinstance(images, (str, bytes, Mapping)):
+    elif hasattr(images, "__iter__") and not isinstance(images, _UNORDERED):
         part = ImageList(list(images), what, value_range)
     else:
         raise DeepenoughError(f"{what}: {described(images)} is no sequence of images; give {FORMS}")
-    if not hasattr(labels, "__len__") or isinstance(labels, (str, bytes, Mapping)):
+    if not hasattr(labels, "__len__") or isinstance(labels, _UNORDERED):
         raise DeepenoughError(f"{what}: {described(labels)} is no sequence of labels; give one label for each image")
     if len(part) != len(labels):
         raise DeepenoughError(f"{what}: {len(part):,} images and {len(labels):,} labels; give one label for each image")
@@ -166,14 +188,32 @@ def _is_item(value: Any) -> bool:
 
 
 def _column(frame: Any, names: Sequence[str], role: str) -> Any:
-    by_word = {str(column).strip().lower(): column for column in frame.columns}
-    column = next((by_word[name] for name in names if name in by_word), None)
-    if column is None:
+    place = column(frame.columns, names)
+    if place is None:
+        shown = ", ".join(map(str, frame.columns[:_SHOWN_COLUMNS])) + ", ..." * (len(frame.columns) > _SHOWN_COLUMNS)
         raise DeepenoughError(
-            f"a DataFrame with the columns {', '.join(map(str, frame.columns))}: no column of {role} among them; call "
-            f"it {names[0]!r}"
+            f"a DataFrame with the columns {shown}: no column of {role} among them; call it {names[0]!r}"
         )
-    return column
+    return frame.columns[place]
+
+
+def _frames_by_split(frame: Any) -> Any:
+    """The rows of a data frame by the name of their split, where columns tell it, as those of a CSV do."""
+    columns = SplitColumns.among([str(name) for name in frame.columns], SPLIT_HEADINGS)
+    if not columns.places:
+        return frame
+    rows: dict[str, list[int]] = {}
+    cells = [frame.iloc[:, place].tolist() for place in columns.places]
+    for row, values in enumerate(zip(*cells, strict=True)):
+        told = dict(zip(columns.places, values, strict=True))
+        rows.setdefault(_SPLITS[columns.split(told, f"the images, row {row}")], []).append(row)
+    return {name: frame.iloc[places] for name, places in rows.items()}
+
+
+def _coded(what: str, labels: Sequence[str]) -> FileLabels:
+    """The names of classes of one part as rows into the distinct ones."""
+    rows = {name: row for row, name in enumerate(dict.fromkeys(labels))}
+    return FileLabels(what, tuple(rows), np.array([rows[name] for name in labels], np.int64))
 
 
 def _split(name: str, known_only: bool) -> int:

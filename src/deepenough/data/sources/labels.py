@@ -38,7 +38,7 @@ def text_of(value: object) -> str | None:
     """A label as the name of a class; None for what stands for no label.
 
     Equal numbers are written alike, 1, 1.0 and "1" as `1`; byte-order marks and spaces around it go; one form of
-    Unicode (composed); a list of one label is that label. None, NaN and what is empty are no label. Raises
+    Unicode (composed); a list of one label is that label. None, NaN, pandas' NA and what is empty are no label. Raises
     `SeveralLabelsError` for a list of several.
     """
     if isinstance(value, (bytes, bytearray)):
@@ -50,11 +50,25 @@ def text_of(value: object) -> str | None:
         if len(items) > 1:
             raise SeveralLabelsError(", ".join(str(item) for item in items[:_EXAMPLES]))
         return text_of(items[0]) if items else None
-    if value is None or isinstance(value, dict) or value != value:
+    if value is None or isinstance(value, dict) or type(value).__name__ == "NAType" or value != value:
         return None
     if isinstance(value, (float, np.floating)) and math.isfinite(value) and value == int(value):
         return str(int(value))
     return _text(str(value))
+
+
+def label_text(value: object, where: str) -> str | None:
+    """The name of a class as `text_of` gives it; several labels and a whole caption are errors at `where`."""
+    try:
+        text = text_of(value)
+    except SeveralLabelsError as error:
+        raise several(where, error) from None
+    if text is not None and len(text) > LONGEST_LABEL:
+        raise DeepenoughError(
+            f"{where}: its label has {len(text):,} characters ({text:.40}...); the name of a class, of at most "
+            f"{LONGEST_LABEL}, is expected"
+        )
+    return text
 
 
 def _text(text: str) -> str | None:
@@ -102,15 +116,7 @@ class FileLabels:
             key = value if isinstance(value, str) else (type(value), repr(value))
             code = known.get(key)
             if code is None:
-                try:
-                    text = text_of(value)
-                except SeveralLabelsError as error:
-                    raise several(f"{file}, {where} {number}", error) from None
-                if text is not None and len(text) > LONGEST_LABEL:
-                    raise DeepenoughError(
-                        f"{file}, {where} {number}: its label has {len(text):,} characters ({text:.40}...); the name "
-                        f"of a class, of at most {LONGEST_LABEL}, is expected"
-                    )
+                text = label_text(value, f"{file}, {where} {number}")
                 code = known[key] = MISSING if text is None else rows.setdefault(text, len(rows))
                 if text is not None:
                     findings += _respelt(text, str(value).strip().strip(_INVISIBLE), spelt)

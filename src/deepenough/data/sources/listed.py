@@ -21,22 +21,6 @@ from deepenough.data.walk import below, files_below, status_stamp
 from deepenough.errors import DeepenoughError
 from deepenough.files import printable
 
-PATH_HEADINGS = (
-    "path",
-    "file",
-    "filename",
-    "file_name",
-    "filepath",
-    "file_path",
-    "image",
-    "image_path",
-    "image_name",
-    "name",
-)
-LABEL_HEADINGS = ("label", "class", "category", "target", "class_name")
-SPLIT_HEADINGS = ("split", "set", "subset", "partition")
-"""Names of columns, in lower case, the likeliest first."""
-
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 
@@ -48,12 +32,6 @@ class ListedRows:
     paths: list[str] = field(default_factory=list)
     labels: list[object] = field(default_factory=list)
     splits: list[int] = field(default_factory=list)
-
-
-def column(names: Sequence[str], wanted: Sequence[str]) -> int | None:
-    """The place of the first of `wanted` among the names of columns; None where none is there."""
-    given = [name.strip().strip("\ufeff").lower() for name in names]
-    return next((given.index(name) for name in wanted if name in given), None)
 
 
 class Listed(Source):

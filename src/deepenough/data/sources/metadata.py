@@ -12,7 +12,8 @@ from typing import Any
 
 from deepenough.data.finding import PassedOver
 from deepenough.data.sources.columns import features_of, read_labels
-from deepenough.data.sources.listed import LABEL_HEADINGS, SPLIT_HEADINGS, Listed, ListedRows, column
+from deepenough.data.sources.headings import LABEL_HEADINGS, SPLIT_HEADINGS, column
+from deepenough.data.sources.listed import Listed, ListedRows
 from deepenough.data.sources.splits import SplitColumns, split_named, splits_among
 from deepenough.data.sources.table import read_table
 from deepenough.data.split import UNASSIGNED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,16 @@ from PIL import Image
 from deepenough.data.decode import SMALLEST_SIDE, ImageLike
 from deepenough.data.image_file import read_file
 from deepenough.data.sources.base import file_stamp
+from deepenough.data.sources.headings import IMAGE_HEADINGS, LABEL_HEADINGS, column
 from deepenough.data.sources.names import NumberedNames
-from deepenough.errors import DeepenoughError
+from deepenough.errors import DeepenoughError, first_line
 
 ValueRange = tuple[float, float]
 
 UNIT: ValueRange = (0.0, 1.0)
 CHANNELS = (1, 3, 4)
 _AT_ONCE = 1024
+_READ_TWICE = 16  # images of a data set, which show a random flip in all but one case of 65,536
 
 
 class ImageArray(Sequence[Any]):
@@ -89,7 +92,7 @@ class ImageDataset(Sequence[Any]):
             image, label = self._item(row)
             self.labels.append(label)
             content = _print_of(image)
-            if row == 0 and content != _print_of(self._item(0)[0]):
+            if row < _READ_TWICE and content != _print_of(self._item(row)[0]):
                 raise DeepenoughError(
                     f"{what}: {described(dataset)} gives another image each time that it is read; give it without "
                     "random transforms, since deepenough augments the training images itself"
@@ -113,12 +116,29 @@ class ImageDataset(Sequence[Any]):
         digest.update(self._content)
 
     def _item(self, row: int) -> tuple[Any, Any]:
-        item = self._dataset[row]
+        item = item_of(self._dataset, row, self._what)
         if isinstance(item, (tuple, list)) and len(item) == 2:
             image, label = item
+        elif None not in (keys := (key_of(item, IMAGE_HEADINGS), key_of(item, LABEL_HEADINGS))):
+            image, label = item[keys[0]], item[keys[1]]
         else:
             raise DeepenoughError(f"{self._what}[{row}]: (image, label) is expected, got {described(item)}")
         return one_image(image, f"{self._what}[{row}]", self._range), label
+
+
+def item_of(dataset: Any, row: int, what: str) -> Any:
+    """One item of a data set. What its own code raises is named with the row."""
+    try:
+        return dataset[row]
+    except Exception as error:  # anything: the code is the user's
+        words = f"{type(error).__name__}: {first_line(error)}"
+        raise DeepenoughError(f"{what}[{row}]: {described(dataset)} gave no item ({words})") from error
+
+
+def key_of(item: Any, headings: Sequence[str]) -> Any:
+    """The key of a dict that is one of these names; None for anything else."""
+    place = column(item, headings) if isinstance(item, Mapping) else None
+    return None if place is None else list(item)[place]
 
 
 def one_image(image: Any, what: str, value_range: ValueRange | None = None) -> ImageLike:
@@ -127,14 +147,13 @@ def one_image(image: Any, what: str, value_range: ValueRange | None = None) -> I
     A tensor of three axes is (C, H, W) where its first axis has 1, 3 or 4, an array where its last has not.
     """
     if isinstance(image, Image.Image):
-        name = getattr(image, "filename", "")
-        return Path(name) if getattr(image, "tile", None) and name and Path(name).is_file() else image
+        return _of_pillow(image, what, value_range)
     if isinstance(image, (str, Path)):
         return Path(image)
     if isinstance(image, (bytes, bytearray, memoryview)):
         return bytes(image)
     if callable(getattr(image, "read", None)):
-        return bytes(image.read())
+        return _content_of(image, what)
     if isinstance(image, Mapping) and ("bytes" in image or "path" in image):  # as Hugging Face stores them
         return one_image(image.get("bytes") or image.get("path"), what, value_range)
     array = as_numpy(image)
@@ -170,11 +189,19 @@ def as_numpy(value: Any) -> NDArray[Any] | None:
     if isinstance(value, np.ndarray):
         return value
     if callable(getattr(value, "detach", None)):
-        tensor = value.detach().cpu()
-        return np.asarray(tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor)
+        try:
+            tensor = value.detach().cpu()
+            return np.asarray(tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor)
+        except (TypeError, RuntimeError) as error:  # sparse, quantized or without values
+            raise DeepenoughError(f"{described(value)}: its values can't be read ({first_line(error)})") from None
     if hasattr(value, "dtype") and (hasattr(value, "__array__") or hasattr(value, "to_numpy")):
         return np.asarray(value)
     return None
+
+
+def is_pixels(array: NDArray[Any]) -> bool:
+    """False for an array of words, such as paths, or of any objects, which are images one by one."""
+    return array.dtype.kind not in "OSTU"
 
 
 def channels_last(array: NDArray[Any], what: str) -> NDArray[Any]:
@@ -208,6 +235,11 @@ def conversion(
     if not high > low:
         raise DeepenoughError(f"value_range ({low:g}, {high:g}): give the value of black and a larger one of white")
     least, most = (float(array.min()), float(array.max())) if array.size else (low, high)
+    if not (np.isfinite(least) and np.isfinite(most)):  # NaN is the least and the most where there is one
+        raise DeepenoughError(
+            f"{what}: {described(array)} holds values that are NaN or infinite; leave out these images, or replace the "
+            "values, as by np.nan_to_num"
+        )
     if not (least >= low and most <= high):
         raise DeepenoughError(
             f"{what}: {described(array)} with values from {least:g} to {most:g}, and {low:g} to {high:g} are read as "
@@ -224,6 +256,29 @@ def _likely_range(least: float, most: float) -> str:
         if low <= least and most <= high:
             return f"({low}, {high})"
     return f"({least:g}, {most:g})"
+
+
+def _of_pillow(image: Image.Image, what: str, value_range: ValueRange | None) -> ImageLike:
+    """A Pillow image; one that was opened and not decoded yet as its file, which is then read as every other."""
+    if getattr(image, "tile", None) and image.tell() == 0:
+        name, file = getattr(image, "filename", ""), getattr(image, "fp", None)
+        if name and Path(name).is_file():
+            return Path(name)
+        if file is not None and not getattr(file, "closed", False):
+            return _content_of(file, what)
+    return _converted(np.asarray(image), what, value_range) if image.mode == "F" else image
+
+
+def _content_of(file: Any, what: str) -> bytes:
+    """All bytes of an open file from its beginning, as Pillow reads it too."""
+    if isinstance(file, io.TextIOBase):
+        raise DeepenoughError(f"{what}: {described(file)} is a file opened as text; open it with mode 'rb'")
+    try:
+        if callable(getattr(file, "seekable", None)) and file.seekable():
+            file.seek(0)
+        return bytes(file.read())
+    except (OSError, ValueError, TypeError) as error:
+        raise DeepenoughError(f"{what}: {described(file)} can't be read ({first_line(error)})") from None
 
 
 def _converted(array: NDArray[Any], what: str, value_range: ValueRange | None) -> NDArray[Any]:

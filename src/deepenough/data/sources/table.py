@@ -6,7 +6,8 @@ import csv
 from pathlib import Path
 
 from deepenough.data.finding import PassedOver
-from deepenough.data.sources.listed import LABEL_HEADINGS, PATH_HEADINGS, SPLIT_HEADINGS, Listed, ListedRows, column
+from deepenough.data.sources.headings import LABEL_HEADINGS, PATH_HEADINGS, SPLIT_HEADINGS, column
+from deepenough.data.sources.listed import Listed, ListedRows
 from deepenough.data.sources.splits import SplitColumns
 from deepenough.errors import DeepenoughError
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,19 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deepenough.data.decode import ImageLike
+from deepenough.data.sources.headings import IMAGE_HEADINGS
 from deepenough.data.sources.hugging_face import HuggingFaceImages, is_dataset
 from deepenough.data.sources.in_memory import image_column, is_frame
+from deepenough.data.sources.labels import LONGEST_LABEL
 from deepenough.data.sources.python_images import (
     CHANNELS,
     ImageArray,
     ValueRange,
     as_numpy,
     described,
+    is_pixels,
+    item_of,
+    key_of,
     one_image,
 )
 from deepenough.errors import DeepenoughError
@@ -35,18 +40,19 @@ def images_of(data: Any, grey: bool, value_range: ValueRange | None = None) -> I
         grey: true for a model of grey images, for which a tensor (3, H, W) is three of them, and not one in colour.
         value_range: the values of black and white in floats, by default 0 and 1.
     """
+    if (key := key_of(data, IMAGE_HEADINGS)) is not None and "bytes" not in data:
+        data = data[key]  # of a row of a table or a data set
     if isinstance(data, tuple) and len(data) == 2 and _are_labels(data[1], data[0]):
         data = data[0]
     if isinstance(data, (str, Path, bytes, bytearray, memoryview, Image.Image)) or callable(
         getattr(data, "read", None)
     ):
-        yield one_image(data, _WHAT)
-    elif (array := as_numpy(data)) is not None:
+        yield one_image(data, _WHAT, value_range)
+    elif (array := as_numpy(data)) is not None and is_pixels(array):
         yield from ImageArray(_batch(array, data, grey), _WHAT, value_range)
     else:
         for row, item in enumerate(_items(data)):
-            image = item[0] if isinstance(item, (tuple, list)) and len(item) == 2 else item
-            yield one_image(image, f"{_WHAT}[{row}]", value_range)
+            yield one_image(_image_of(item, f"{_WHAT}[{row}]"), f"{_WHAT}[{row}]", value_range)
 
 
 def _batch(array: NDArray[Any], given: Any, grey: bool) -> NDArray[Any]:
@@ -74,13 +80,37 @@ def _items(data: Any) -> Iterable[Any]:
     if is_dataset(data):
         return HuggingFaceImages(data, _WHAT)
     if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
-        return (data[row] for row in range(len(data)))
+        items = data if isinstance(data, Sequence) else as_numpy(data) if hasattr(data, "dtype") else None
+        return items if items is not None else (item_of(data, row, _WHAT) for row in range(len(data)))
+    if hasattr(data, "dataset"):
+        raise DeepenoughError(f"{_WHAT}: {described(data)} gives batches; of a DataLoader give its dataset")
     if hasattr(data, "__iter__"):
         return (item for item in data)
     raise DeepenoughError(
         f"{described(data)} is no image; give a path, bytes, an open file, a Pillow image, an array or a tensor, "
         "or several"
     )
+
+
+def _image_of(item: Any, what: str) -> Any:
+    """The image of an item: the item itself, or its first part if the other is a label."""
+    if (key := key_of(item, IMAGE_HEADINGS)) is not None and "bytes" not in item:
+        return item[key]
+    if not isinstance(item, (tuple, list)) or not item:
+        return item
+    if len(item) == 1 or (len(item) == 2 and _is_label(item[1])):
+        return item[0]
+    raise DeepenoughError(f"{what}: an image or (image, label) is expected, got {described(tuple(item))}")
+
+
+def _is_label(value: Any) -> bool:
+    """True for a word, a number or one-hot numbers; false for what may be an image."""
+    if value is None or isinstance(value, (int, float)):
+        return True
+    if isinstance(value, str):
+        return not (len(value) < LONGEST_LABEL and Path(value).is_file())
+    array = as_numpy(value)
+    return array is not None and array.ndim < 2
 
 
 def _are_labels(labels: Any, images: Any) -> bool:
