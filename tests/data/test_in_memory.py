@@ -206,6 +206,15 @@ def test_a_changed_array_is_another_source_and_the_same_one_is_not() -> None:
     assert open_source((COLOUR, Y)).stamp != open_source((COLOUR, Y[::-1])).stamp
 
 
+def test_floats_of_another_range_are_not_taken_from_the_cache_of_the_first(tmp_path: Path) -> None:
+    levels = X.astype(np.float32) - 128
+    first, second = (
+        prepare(open_source((levels, Y), (black, white)), cache=tmp_path) for black, white in ((-128, 127), (-255, 255))
+    )
+    np.testing.assert_array_equal(first.pixels[:][..., 0], X)
+    np.testing.assert_array_equal(second.pixels[:][..., 0], np.rint((levels.astype(float) + 255) / 2))
+
+
 def test_prepared_pixels_are_those_of_the_array(tmp_path: Path) -> None:
     images = prepare(open_source((X, Y)), cache=tmp_path)
     np.testing.assert_array_equal(images.pixels[:, :, :, 0], X)

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from deepenough.data.sources import open_source
-from deepenough.data.sources.labels_in_python import class_names, label_names
+from deepenough.data.sources.labels_in_python import classes_of, label_names
 from deepenough.data.sources.unlabelled import images_of
 from deepenough.data.split import TEST, TRAIN, UNASSIGNED, VALIDATION
 from deepenough.errors import DeepenoughError
@@ -107,7 +107,7 @@ def test_classes_keep_their_names_inside_subsets_and_joined_data_sets() -> None:
 
 @pytest.mark.parametrize("classes", [3, {"cat": 0}, "abc", None])
 def test_an_attribute_classes_that_is_no_list_of_names_is_none(classes: Any) -> None:
-    assert class_names(_pairs(classes), "y") is None
+    assert classes_of(_pairs(classes), "y") is None
     assert open_source(_pairs(classes)).classes == ("0", "1", "2")
 
 

@@ -53,6 +53,10 @@ def test_the_model_predicts_and_is_evaluated_on_what_python_holds(run: Path, hel
     assert metrics.top1.value == np.mean([a == b for a, b in zip(predicted, labels, strict=True)])
     own, _ = deepenough.evaluate(run, held)  # of the run's own images the test split alone
     assert own.top1.count == deepenough.record.load(run).test.top1.count  # type: ignore[union-attr]
+    again, _ = deepenough.evaluate(run, (list(images), np.array(labels)))
+    assert again == own  # whatever the same images and labels come in
+    other, _ = deepenough.evaluate(run, (-images, labels))
+    assert other.top1.count == len(labels)
 
 
 def test_such_a_run_goes_on_with_the_same_images_only(run: Path, held: Pair, tmp_path: Path) -> None:
@@ -67,4 +71,6 @@ def test_such_a_run_goes_on_with_the_same_images_only(run: Path, held: Pair, tmp
     images, labels = held
     with pytest.raises(DeepenoughError, match="have changed since the run began"):
         deepenough.resume(stopped, (images, labels[::-1]), value_range=(-1, 1))
+    with pytest.raises(DeepenoughError, match="have changed since the run began"):
+        deepenough.resume(stopped, held, value_range=(-2, 2))
     assert weights(deepenough.resume(stopped, held, value_range=(-1, 1)).folder) == weights(run)

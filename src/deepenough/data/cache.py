@@ -40,8 +40,8 @@ def cache_folder(given: str | Path | None = None) -> Path:
 
 @dataclass(frozen=True)
 class Entry:
-    """What is kept of one source: its `meta`, its read-only memory-mapped `arrays` by name, checked as a whole, and the
-    file of its `pixels`, of which only the size was checked; None where they are not kept."""
+    """The cached data of one source: its `meta`, its read-only memory-mapped `arrays` by name, checked as a whole, and
+    the file of its `pixels`, of which only the size was checked; None where they are not kept."""
 
     meta: dict[str, Any]
     arrays: dict[str, NDArray[Any]]

@@ -16,6 +16,7 @@ from deepenough.data.finding import Finding, ImageError
 from deepenough.data.images import Images, prepare
 from deepenough.data.sixteen_bits import FULL_RANGE
 from deepenough.data.sources import Source, from_anywhere, is_word, open_source
+from deepenough.data.sources.in_memory import InMemory
 from deepenough.data.split import TEST, TRAIN, VALIDATION
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.evaluation.metrics import metrics
@@ -98,7 +99,8 @@ def own_images(run: Path, net: Model, source: Source, data: Any) -> Images | Non
     if not (run / FILE).is_file():
         return None
     made = load_record(run)
-    if from_anywhere(data) != from_anywhere(made.options["data"]):
+    of_python = not is_word(data) and InMemory.is_named(made.options["data"])  # whose names are only descriptions
+    if not of_python and from_anywhere(data) != from_anywhere(made.options["data"]):
         return None
     # What a run from scratch found by itself is cached by what it was asked; a pretrained one asked for a framing.
     size = net.preprocess if made.probing else made.options["size"]

@@ -213,7 +213,7 @@ def _go_on(
 
 
 def _damage(run: Path) -> DamagedError | None:
-    """What is wrong with the first file of a finished run that is missing or not as it was written."""
+    """The first file of a finished run that is missing or not as it was written, as an error; None if all are whole."""
     try:
         check_model(run / MODEL)
         check_pictures(run)

@@ -15,6 +15,7 @@ from deepenough.record.schema import SCHEMA, Record
 FILE = "record.json"
 CANDIDATES = "candidates"
 PICTURE_FOLDER = "pictures"
+_HINT = "Put back the file as it was; to ask another question, begin a new run with `deepenough fit`"
 
 
 def fold_folder(candidate: Path, number: int) -> Path:
@@ -39,7 +40,10 @@ def load(run: Path) -> Record:
         raise DeepenoughError(f"run {str(run)!r}: there is no such folder; give the RUN that `deepenough fit` named")
     if not path.is_file():
         raise DeepenoughError(f"run {str(run)!r}: it has no {FILE}; give the RUN that `deepenough fit` named")
-    content = read_json(path)
+    try:
+        content = read_json(path)
+    except DamagedError as error:
+        raise DamagedError(f"{error}. {_HINT}") from None
     given = content.get("format")
     if given not in (1, SCHEMA):
         raise DeepenoughError(
@@ -49,13 +53,11 @@ def load(run: Path) -> Record:
     try:
         content = verified(path, content)
     except DamagedError as error:
-        raise DamagedError(
-            f"{error}. Put back the file as it was; to ask another question, begin a new run with `deepenough fit`"
-        ) from None
+        raise DamagedError(f"{error}. {_HINT}") from None
     try:
         return Record.model_validate(migrate(content) if given == 1 else content)
     except (ValidationError, LookupError, TypeError, AttributeError) as error:
-        raise DeepenoughError(f"{path}: {_first(error)}; the file is damaged") from None
+        raise DeepenoughError(f"{path}: {_first(error)}; the file is damaged. {_HINT}") from None
 
 
 def check_pictures(run: Path) -> None:

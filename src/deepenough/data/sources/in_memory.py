@@ -16,7 +16,7 @@ from deepenough.data.sources.base import Source, is_text_like, too_few_classes
 from deepenough.data.sources.headings import IMAGE_HEADINGS, LABEL_HEADINGS, SPLIT_HEADINGS, column
 from deepenough.data.sources.hugging_face import HuggingFaceImages, is_dataset, labels_of
 from deepenough.data.sources.labels import FileLabels, combine
-from deepenough.data.sources.labels_in_python import class_names, label_names
+from deepenough.data.sources.labels_in_python import classes_of, label_names
 from deepenough.data.sources.names import JoinedNames
 from deepenough.data.sources.python_images import (
     ImageArray,
@@ -83,6 +83,8 @@ class InMemory(Source):
         self._starts = np.cumsum([0, *counts])
         digest = hashlib.sha256(b"python\0" + self.labels.tobytes() + self.splits.tobytes())
         digest.update("\0".join(self.classes).encode("utf-8", "surrogateescape"))
+        if value_range is not None:  # which the same floats are other pixels in
+            digest.update(str(tuple(map(float, value_range))).encode())
         for images in self._parts:
             images.add_to(digest)
         self.stamp = digest.hexdigest()
@@ -162,7 +164,7 @@ def _read(data: Any, what: str, value_range: ValueRange | None) -> tuple[Part, l
             f"{what}: {described(data)} can't be read as labelled images{loader}; give a path, or {FORMS}"
         )
     dataset = ImageDataset(data, what, value_range)
-    return dataset, label_names(dataset.labels, what, class_names(data, what))
+    return dataset, label_names(dataset.labels, what, classes_of(data, what))
 
 
 def _pair(images: Any, labels: Any, what: str, value_range: ValueRange | None) -> tuple[Part, list[str]]:

@@ -41,7 +41,7 @@ def label_names(labels: Any, what: str, classes: Sequence[Any] | None = None) ->
     return found
 
 
-def class_names(dataset: Any, what: str) -> list[Any] | None:
+def classes_of(dataset: Any, what: str) -> list[Any] | None:
     """The list `classes` of a data set, or of those that torch's `Subset` and `ConcatDataset` are made of.
 
     Raises `DeepenoughError` where joined data sets have different lists, since their labels are numbers of both.
@@ -52,7 +52,7 @@ def class_names(dataset: Any, what: str) -> list[Any] | None:
     inner = getattr(dataset, "datasets", None) or [getattr(dataset, "dataset", None)]
     if not isinstance(inner, _LISTS):
         return None
-    lists = [class_names(each, what) for each in inner if each is not None]
+    lists = [classes_of(each, what) for each in inner if each is not None]
     known = [names for names in lists if names is not None]
     if any(names != known[0] for names in known):
         raise DeepenoughError(
