@@ -12,11 +12,11 @@ from deepenough import record as records
 from deepenough.experiment.shortfall import likely_causes, shortfalls
 from deepenough.record import Record
 from deepenough.record.schema import Accuracy, MirroringRecord, RunStatus
-from deepenough.search.statistics import interval
+from deepenough.search.statistics import exact_interval
 
 
 def accuracy(right: int, count: int = 100) -> Accuracy:
-    low, high = interval(right, count)
+    low, high = exact_interval(right, count)
     return Accuracy(value=right / count, count=count, low=low, high=high)
 
 
@@ -132,3 +132,12 @@ def test_a_run_says_what_was_decided_and_goes_on_with_it(
     monkeypatch.setattr(setup, "decide_mirroring", lambda *given, **more: other)
     after = resume(tmp_path / "run").record
     assert (after.mirroring, after.data, after.recipe) == (before.mirroring, before.data, before.recipe)
+
+
+def test_one_model_is_and_many_trees_are(finished: Path) -> None:
+    record = changed(finished, test=93, baseline=95)
+    assert shortfalls(record)[0].startswith("a linear model on the pixels is not shown")
+    record.baselines[0].test, record.baselines[1].test = accuracy(50), accuracy(95)
+    assert shortfalls(record)[0].startswith("gradient-boosted trees on the pixels are not shown")
+    record.baselines[1].test = accuracy(99)
+    assert shortfalls(record)[0].startswith("gradient-boosted trees on the pixels do better")

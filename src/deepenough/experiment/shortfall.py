@@ -32,14 +32,18 @@ def shortfalls(record: Record) -> list[str]:
 
 def _beaten(record: Record, test: Metrics, better: Baseline) -> str:
     """Name the model without depth that does better, and why that may be, the likeliest cause first."""
+    many = "trees" in better.name
+    subject, does = (
+        (f"{better.name} are", f"{better.name} do") if many else (f"a {better.name} is", f"a {better.name} does")
+    )
     figures = f"{better.test.value:.1%} against {test.top1.value:.1%}"
     if better.test.low <= test.top1.value:
-        return f"a {better.name} is not shown to be worse on the test images, {figures}: depth may gain nothing here"
+        return f"{subject} not shown to be worse on the test images, {figures}: depth may gain nothing here"
     causes = likely_causes(record, better.test.value)
     if not causes:
-        return f"a {better.name} does better on the test images, {figures}: the task may need no depth; use that model"
+        return f"{does} better on the test images, {figures}: the task may need no depth; use that model"
     listed = "; ".join(f"({number}) {cause}" for number, cause in enumerate(causes, 1))
-    return f"a {better.name} does better on the test images, {figures}. Likely causes, the likeliest first: {listed}"
+    return f"{does} better on the test images, {figures}. Likely causes, the likeliest first: {listed}"
 
 
 def likely_causes(record: Record, reached: float) -> list[str]:
