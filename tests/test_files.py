@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepenough.errors import DamagedError
-from deepenough.files import SUMS, check_sums, read_checked_json, write_checked_json, write_sums
+from deepenough.errors import DamagedError, DeepenoughError
+from deepenough.files import SUMS, check_new, check_sums, read_checked_json, write_checked_json, write_sums
 from deepenough.training.serialization import pack, pack_checked, unpack_checked
 
 plain = st.recursive(
@@ -114,3 +115,17 @@ def test_sums_name_the_file_that_changed_or_is_gone(tmp_path: Path) -> None:
     (tmp_path / "a.png").unlink()
     with pytest.raises(DamagedError, match=r"a\.png: there is no such file"):
         check_sums(tmp_path)
+
+
+def test_a_folder_that_can_not_be_made_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(DeepenoughError, match=r"file is a file, and no folder can be made in it"):
+        check_new(tmp_path / "file" / "run")
+    check_new(tmp_path / "new" / "run")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_that_can_not_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(DeepenoughError, match=r"run: nothing can be written there \(no permission\)"):
+        check_new(tmp_path / "run")

@@ -106,7 +106,12 @@ def leftovers(folder: Path, pattern: str) -> list[Path]:
 
 
 def check_new(folder: Path) -> None:
-    """Raise the error for an `--out` that is a file, or a folder with something in it."""
+    """Raise the error for an `--out` that is a file, a folder with something in it, or one that can't be made."""
+    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise DeepenoughError(f"--out {folder}: {above} is a file, and no folder can be made in it; name another place")
+    if not os.access(folder if folder.is_dir() else above, os.W_OK | os.X_OK):
+        raise DeepenoughError(f"--out {folder}: nothing can be written there (no permission); name another folder")
     if folder.exists() and not folder.is_dir():
         raise DeepenoughError(f"--out {folder}: this is a file; name a folder that is new or empty")
     if folder.is_dir() and any(folder.iterdir()):
