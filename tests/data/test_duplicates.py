@@ -225,7 +225,8 @@ def test_copies_of_copies_join_where_they_are_like_the_representative() -> None:
 
 
 @pytest.mark.parametrize(
-    ("members", "others", "is_scene"), [(9, 9, True), (9, 200, False), (8, 0, False), (40, 300, True)]
+    ("members", "others", "is_scene"),
+    [(9, 9, True), (9, 200, False), (8, 1, False), (40, 300, True), (4, 0, True), (3, 0, False)],
 )
 def test_a_scene_is_many_pictures_that_are_alike_and_a_good_part_of_a_class(
     members: int, others: int, is_scene: bool

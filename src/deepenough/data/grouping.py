@@ -10,6 +10,9 @@ from deepenough.data.duplicates import NearDuplicates, NearPairs
 MOST_COPIES, LARGEST_SHARE = 8, 0.1
 """More pictures than the first that are alike, and more than the second of a class, are a scene, not copies."""
 
+FEWEST_OF_CLASS = 4
+"""At least so many pictures that are alike and a whole class are a scene, too: no class is copies of one picture."""
+
 _ROUNDS = 2
 
 
@@ -71,8 +74,9 @@ def scenes(pairs: NearPairs, labels: NDArray[np.int64]) -> list[NDArray[np.int64
     sizes = np.bincount(labels)
     found = []
     for members in np.split(order, np.flatnonzero(np.diff(component[order])) + 1):
-        if len(members) > MOST_COPIES:
-            shares = np.bincount(labels[members], minlength=len(sizes)) / np.maximum(sizes, 1)
-            if shares.max() > LARGEST_SHARE:
+        if len(members) >= FEWEST_OF_CLASS:
+            counts = np.bincount(labels[members], minlength=len(sizes))
+            many = len(members) > MOST_COPIES and (counts > LARGEST_SHARE * sizes).any()
+            if many or ((counts == sizes) & (counts >= FEWEST_OF_CLASS)).any():
                 found.append(np.sort(members))
     return found
