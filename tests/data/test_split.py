@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepenough.data.split import UNASSIGNED, cut, make_folds, make_split, sample
+from deepenough.data.split import (
+    TEST,
+    UNASSIGNED,
+    VALIDATION,
+    TooFewImagesError,
+    cut,
+    make_folds,
+    make_split,
+    sample,
+)
 from deepenough.errors import DeepenoughError
 
 
@@ -94,3 +103,20 @@ def test_a_sample_keeps_every_class() -> None:
 def test_wrong_number_of_folds() -> None:
     with pytest.raises(DeepenoughError, match="2 to 5"):
         make_folds(np.array([0, 1, 0, 1, 0]), np.arange(5), np.arange(5), 9, 0)
+
+
+def test_nothing_to_train_on_names_the_splits_that_are_there() -> None:
+    labels, groups = np.arange(20) % 2, np.arange(20)
+    assigned = np.full(20, TEST, np.int8)
+    with pytest.raises(DeepenoughError, match="all 20 images belong to the test split"):
+        make_split(labels, groups, assigned, ["a", "b"], 0)
+    assigned[:5] = VALIDATION
+    with pytest.raises(DeepenoughError, match="all 20 images belong to the validation and test split"):
+        make_split(labels, groups, assigned, ["a", "b"], 0)
+
+
+def test_the_error_for_too_few_images_knows_the_classes() -> None:
+    labels, groups = np.array([0] * 9 + [1] * 2 + [2] * 5), np.array([*range(11), 11, 11, 11, 11, 11])
+    with pytest.raises(TooFewImagesError, match="class '1' has 2, '2' has 1;") as error:
+        make_split(labels, groups, np.full(16, UNASSIGNED, np.int8), ["0", "1", "2"], 0)
+    assert error.value.few == (1, 2)

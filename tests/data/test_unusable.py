@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -29,3 +30,20 @@ def test_all_too_small(tmp_path: Path) -> None:
         DeepenoughError, match=r"5 not-an-image \(a/1\.png: .*; 1 damaged \(a/0\.png: the file is empty"
     ):
         prepare(open_source(tmp_path / "set"), cache=tmp_path / "cache")
+
+
+def test_too_few_images_of_a_class_come_with_the_reasons(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for name in ("a", "b", "c"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+    for number in range(6):
+        for name in ("a", "b"):
+            picture = Image.fromarray(random.integers(0, 256, (12, 12), dtype=np.uint8))
+            picture.save(tmp_path / "set" / name / f"{number}.png")
+        (tmp_path / "set" / "c" / f"{number}.txt").write_text("text")
+    picture.save(tmp_path / "set/b/again.png")
+    with pytest.raises(
+        DeepenoughError, match=r"class 'c' has 0; .*\. Not counted: 6 not-an-image \(c/0\.txt: "
+    ) as error:
+        prepare(open_source(tmp_path / "set"), cache=tmp_path / "cache")
+    assert "duplicate" not in str(error.value)  # that is another class's

@@ -20,8 +20,9 @@ from deepenough.data.decode import SMALLEST_SIDE
 from deepenough.data.finding import Finding
 from deepenough.data.sources.base import Source
 from deepenough.data.sources.names import Names
-from deepenough.data.split import Index, Split, make_folds, make_split, sample
+from deepenough.data.split import Index, Split, TooFewImagesError, make_folds, make_split, sample
 from deepenough.data.streamed import Streamed
+from deepenough.data.unusable import why_too_few
 from deepenough.errors import DeepenoughError
 from deepenough.preprocessing import Preprocessing
 
@@ -244,7 +245,11 @@ def _assemble(source: Source, entry: Entry, seed: int) -> Images:
     meta, arrays = entry.meta, entry.arrays
     labels, groups = np.array(arrays["labels"]), np.array(arrays["groups"])
     classes = tuple(meta["classes"])
-    split = make_split(labels, groups, np.array(arrays["splits"]), classes, seed)
+    findings = tuple(Finding(*finding) for finding in meta["findings"])
+    try:
+        split = make_split(labels, groups, np.array(arrays["splits"]), classes, seed)
+    except TooFewImagesError as error:
+        raise DeepenoughError(f"{error}{why_too_few(source, findings, error.few)}") from None
     height, width = meta["size"]
     channels = meta["channels"]
     mean, std = _moments(arrays["sums"], split.train, height * width, channels)
@@ -267,7 +272,7 @@ def _assemble(source: Source, entry: Entry, seed: int) -> Images:
         preprocess=preprocess,
         split=split,
         fingerprint=meta["fingerprint"],
-        findings=tuple(Finding(*finding) for finding in meta["findings"]),
+        findings=findings,
         mirror=source.mirror,
         source=source.name,
     )

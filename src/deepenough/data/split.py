@@ -15,7 +15,17 @@ UNASSIGNED, TRAIN, VALIDATION, TEST = -1, 0, 1, 2
 TEST_SHARE, VALIDATION_SHARE, MOST = 0.20, 0.15, 10_000
 """What is cut where a source has no such split: shares of what is there, and the most images that are taken."""
 
+_WORDS = {VALIDATION: "validation", TEST: "test"}
+
 Index = NDArray[np.int64]
+
+
+class TooFewImagesError(DeepenoughError):
+    """Classes, rows `few` of the classes, that have too few different images to be split."""
+
+    def __init__(self, message: str, few: Sequence[int]) -> None:
+        super().__init__(message)
+        self.few = tuple(few)
 
 
 @dataclass(frozen=True)
@@ -83,10 +93,16 @@ def make_split(
     """The split of a source: what it assigns stays, what it lacks is cut from the rest.
 
     No test split: 20% (at most 10,000) becomes one. No validation split: 15% of what is not test (at most 10,000).
-    Raises an error that names the class when a class has too few different images.
+    Raises `TooFewImagesError` that names the class when a class has too few different images.
     """
     test, validation = np.flatnonzero(assigned == TEST), np.flatnonzero(assigned == VALIDATION)
     rest = np.flatnonzero((assigned == TRAIN) | (assigned == UNASSIGNED))
+    if len(assigned) and not len(rest):
+        given = " and ".join(word for split, word in _WORDS.items() if (assigned == split).any())
+        raise DeepenoughError(
+            f"there is nothing to train on: all {len(assigned):,} images belong to the {given} split; give the folder "
+            "or file that holds the training images, too"
+        )
     needed = 1 + (len(test) == 0) + (len(validation) == 0)
     _check_enough(labels, groups, rest, classes, needed)
     if len(test) == 0:
@@ -103,12 +119,14 @@ def _check_enough(
 ) -> None:
     _, first = np.unique(groups[rows], return_index=True)
     counts = np.bincount(labels[rows][first], minlength=len(classes))
-    few = [f"{name!r} has {count}" for name, count in zip(classes, counts, strict=True) if count < needed]
+    few = np.flatnonzero(counts < needed).tolist()
     if few:
+        told = ", ".join(f"{classes[row]!r} has {counts[row]}" for row in few[:5])
         more = f" (and {len(few) - 5} more)" if len(few) > 5 else ""
-        raise DeepenoughError(
-            f"too few different, usable images to split: class {', '.join(few[:5])}{more}; every class needs at least "
-            f"{needed} outside the splits that the data brings; add images or leave the class out"
+        raise TooFewImagesError(
+            f"too few different, usable images to split: class {told}{more}; every class needs at least {needed} "
+            "outside the splits that the data brings; add images or leave the class out",
+            few,
         )
 
 

@@ -1,11 +1,12 @@
-"""The refusal of a source of which no image can be used."""
+"""Refusals of sources of which no image can be used, or too few, with the reasons."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from deepenough.data.decode import header
-from deepenough.data.finding import ImageError
+from deepenough.data.finding import Finding, ImageError
 from deepenough.data.sources.base import Source
 from deepenough.errors import DeepenoughError
 
@@ -44,3 +45,18 @@ def none_usable(source: Source) -> DeepenoughError:
     return DeepenoughError(
         f"{source.name}: none of its {len(source):,} files is an image that can be read: {told}{todo}"
     )
+
+
+def why_too_few(source: Source, findings: Sequence[Finding], few: Sequence[int]) -> str:
+    """The reasons why images of the classes `few`, rows of the source's, do not count: how many for which, and an
+    example of each. Empty where all of them do."""
+    wanted = set(few)
+    rows = {name for name, label in zip(source.names, source.labels.tolist(), strict=True) if label in wanted}
+    reasons: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    for finding in findings:
+        if finding.name in rows and (finding.kind == "duplicate" or finding.action.startswith("left out")):
+            reasons[finding.kind] += 1
+            examples.setdefault(finding.kind, f"{finding.name}: {finding.detail}")
+    told = "; ".join(f"{count:,} {kind} ({examples[kind]})" for kind, count in reasons.most_common(3))
+    return f". Not counted: {told}" if told else ""
