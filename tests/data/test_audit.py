@@ -206,3 +206,33 @@ def test_pictures_without_loss_have_to_be_equal_and_unreadable_ones_are_not_the_
     assert not is_same_picture(encoded(picture), encoded(picture.resize((256, 200))))
     smooth = Image.linear_gradient("L").resize((400, 300))
     assert is_same_picture(encoded(smooth), encoded(smooth.resize((200, 150))))
+
+
+def test_a_row_that_is_listed_again_is_said_as_that(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for number in range(12):
+        Image.fromarray(random.integers(0, 256, (12, 12), dtype=np.uint8)).save(tmp_path / f"{number}.png")
+    rows = [(number, "ab"[number % 2]) for number in range(12)]
+    lines = [f"{number}.png,{label}" for number, label in [*rows, rows[0], (1, "a")]]
+    (tmp_path / "t.csv").write_text("\n".join(["path,label", *lines]))
+    found = {(f.kind, f.name, f.detail) for f in ready(tmp_path / "t.csv", tmp_path / "cache").findings}
+    assert found == {
+        ("duplicate", "0.png", "the same file, listed again"),
+        ("conflicting-labels", "1.png", "the same file, listed again, labelled 'b' here and 'a' there"),
+        ("conflicting-labels", "1.png", "the same file, listed again, labelled 'a' here and 'b' there"),
+    }
+
+
+def test_a_class_of_few_different_pictures_that_are_all_alike_keeps_them(tmp_path: Path, photo: Any) -> None:
+    part = photo(1, 128, 128)
+    for name in ("ok", "other"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+    for number in range(15):  # five kinds of light, three pictures of each
+        lit = part.point(lambda v, light=number % 5: min(v + light, 255))
+        lit.save(tmp_path / f"set/ok/{number}.png")
+        photo(100 + number, 128, 128).save(tmp_path / f"set/other/{number}.png")
+    images = ready(tmp_path / "set", tmp_path / "cache")
+    assert len(images) == 30
+    groups = {int(group) for group, name in zip(images.groups, images.names, strict=True) if name.startswith("ok")}
+    assert len(groups) == 5
+    assert "similar-scene" in kinds(images)

@@ -177,22 +177,21 @@ class _Judge:
         labels, splits, classes = self._source.labels, self._source.splits, self._source.classes
         where, there = _WORDS[int(splits[row])], _WORDS[int(splits[other])]
         across, conflict = self._ranks[row] < self._ranks[other], labels[row] != labels[other]
-        name = self._source.names[other]
+        again = self._source.names[row] == self._source.names[other]
+        alike = "the same file, listed again," if again else f"{why} as {self._source.names[other]}"
         said = f"labelled {classes[labels[row]]!r} here and {classes[labels[other]]!r} there"
         if across and (sure or not conflict):
-            self._leave(row, Finding("across-splits", self._source.names[row], f"{why} as {name} in {there}", where))
+            self._leave(row, Finding("across-splits", self._source.names[row], f"{alike} in {there}", where))
         elif conflict and sure:
-            finding = Finding("conflicting-labels", self._source.names[row], f"{why} as {name}, {said}", where)
+            finding = Finding("conflicting-labels", self._source.names[row], f"{alike.rstrip(',')}, {said}", where)
             self._leave(row, finding, stays=splits[row] == TEST)
         elif row in self._found:
             return
         elif conflict:
-            detail = f"{why.replace('the same picture', 'nearly the same picture')} as {name}, {said}"
+            detail = f"{alike.replace('the same picture', 'nearly the same picture')}, {said}"
             self._found[row] = Finding("near-duplicate", self._source.names[row], detail, "kept")
         elif row > other and self._groups[row] == self._groups[other]:
-            self._found[row] = Finding(
-                "duplicate", self._source.names[row], f"{why} as {name}", "kept on the same side"
-            )
+            self._found[row] = Finding("duplicate", self._source.names[row], alike.rstrip(","), "kept on the same side")
 
     def _leave(self, row: int, finding: Finding, stays: bool = False) -> None:
         where = finding.action
