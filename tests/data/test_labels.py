@@ -114,3 +114,15 @@ def test_a_label_that_is_a_text_is_refused() -> None:
     for text in ("9" * 6000, "a long caption " * 100):
         with pytest.raises(DeepenoughError, match=r"its label has .* characters"):
             FileLabels.of("x.tar", ["a", text])
+
+
+def test_lists_within_lists_too_deep_are_refused_in_a_line() -> None:
+    deep: list[object] = ["a"]
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(DeepenoughError, match="x, row 2: its label is a list within lists too deep"):
+        FileLabels.of("x", ["a", deep])
+
+
+def test_bytes_that_are_not_utf_8_stay_different() -> None:
+    assert text_of(b"B\xe4r") != text_of(b"B\xf6r")

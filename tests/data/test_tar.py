@@ -225,3 +225,23 @@ def test_shards_that_are_damaged_joined_or_packed(tmp_path: Path) -> None:
         file.write_bytes(changed)
         with pytest.raises(DeepenoughError, match=words):
             open_source(file)
+
+
+def test_labels_that_are_not_utf_8_stay_different(tmp_path: Path) -> None:
+    latin = {
+        f"{row}.{end}": word.encode("latin-1") for row, word in enumerate(("Bär", "Bör")) for end in ("png", "cls")
+    }
+    source = open_source(write(tmp_path / "x.tar", *latin.items()))
+    assert source.classes == (r"B\xe4r", r"B\xf6r")
+    assert source.labels.tolist() == [0, 1]
+
+
+def test_several_images_of_every_sample_are_the_reason_of_the_refusal(tmp_path: Path) -> None:
+    members = [(f"{row}.{end}", str(row)) for row in range(2) for end in ("left.png", "right.png", "cls")]
+    with pytest.raises(DeepenoughError, match=r"several images each, .*which of them the label means .*0\.left\.png"):
+        open_source(write(tmp_path / "x.tar", *members))
+
+
+def test_one_image_without_a_label_is_one(tmp_path: Path) -> None:
+    with pytest.raises(DeepenoughError, match="1 image and no labels"):
+        open_source(write(tmp_path / "x.tar", ("0.png", "x"), ("0.json", "[" * 200_000)))

@@ -42,7 +42,7 @@ def text_of(value: object) -> str | None:
     `SeveralLabelsError` for a list of several.
     """
     if isinstance(value, (bytes, bytearray)):
-        value = bytes(value).decode("utf-8", "replace")
+        value = bytes(value).decode("utf-8", "backslashreplace")  # which keeps different labels apart
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, (list, tuple, set, np.ndarray)):
@@ -113,10 +113,16 @@ class FileLabels:
         spelt: dict[str, str] = {}
         codes, findings = [], []
         for number, value in enumerate(values, 1):
-            key = value if isinstance(value, str) else (type(value), repr(value))
-            code = known.get(key)
+            try:
+                key = value if isinstance(value, str) else (type(value), repr(value))
+                code = known.get(key)
+                text = label_text(value, f"{file}, {where} {number}") if code is None else None
+            except RecursionError:
+                raise DeepenoughError(
+                    f"{file}, {where} {number}: its label is a list within lists too deep to be read; write the name "
+                    "of a class, or its number"
+                ) from None
             if code is None:
-                text = label_text(value, f"{file}, {where} {number}")
                 code = known[key] = MISSING if text is None else rows.setdefault(text, len(rows))
                 if text is not None:
                     findings += _respelt(text, str(value).strip().strip(_INVISIBLE), spelt)

@@ -19,7 +19,7 @@ from deepenough.data.sources.base import (
 from deepenough.data.sources.data_files import CLASS_LISTS, DataFile, data_files, is_folder_of
 from deepenough.data.sources.labels import MISSING, FileLabels, combine, is_number, text_of
 from deepenough.data.sources.names import Names
-from deepenough.data.sources.tar_index import LABEL_ENDINGS, Sample, samples
+from deepenough.data.sources.tar_index import LABEL_ENDINGS, ONE_OF_SEVERAL, Sample, samples
 from deepenough.errors import DeepenoughError
 
 _ENDING = ".tar"
@@ -52,7 +52,7 @@ class Tar(Source):
         kept = np.flatnonzero(labels != MISSING)
         for row in np.flatnonzero(labels == MISSING):
             passed.count("unlabelled", names[int(row)], "nothing beside it in the shard says its label")
-        _check_labels(path, found, len(kept))
+        _check_labels(path, found, len(kept), passed)
         self.too_few = too_few_classes(path, self.classes)
         self.name = path.resolve().name
         self.files = [shard.path for shard in shards]
@@ -111,17 +111,24 @@ def _place(file: str, label: str, listed: list[str]) -> int:
     )
 
 
-def _check_labels(path: Path, found: list[list[Sample]], labelled: int) -> None:
+def _check_labels(path: Path, found: list[list[Sample]], labelled: int, passed: PassedOver) -> None:
     """Raise the error for shards without images or without labels."""
     names = [sample.name for those in found for sample in those]
+    several = [finding.name for finding in passed.findings() if finding.detail.startswith(ONE_OF_SEVERAL)]
+    if several and not names:
+        raise DeepenoughError(
+            f"{path}: its samples have several images each, and nothing says which of them the label means "
+            f"({several[0]}); keep one of them, or give it the field image, as 0001.image.jpg beside 0001.cls"
+        )
     if not names:
         raise DeepenoughError(f"{path}: no images in it; WebDataset's shards hold 0001.jpg, 0001.cls and so on")
     if not labelled:
+        images = "1 image" if len(names) == 1 else f"{len(names):,} images"
         folders = sorted({name.split("/")[-2] for name in names if "/" in name})
         hint = "give each image a label of its name, as 0001.cls beside 0001.jpg"
         if len(folders) > 1:
             hint = f"it seems to hold class folders ({', '.join(folders[:3])}): unpack it, and give the folder"
-        raise DeepenoughError(f"{path}: {len(names):,} images and no labels beside them (.cls, .json or .txt); {hint}")
+        raise DeepenoughError(f"{path}: {images} and no labels beside them (.cls, .json or .txt); {hint}")
 
 
 def _class_names(folder: Path) -> list[str]:

@@ -41,6 +41,9 @@ IMAGE_ENDINGS = frozenset(
 LABEL_ENDINGS = ("cls", "class", "label", "json", "txt")
 """Endings of labels, in lower case, the one that decides first. Captions are `.txt` too, so that comes last."""
 
+ONE_OF_SEVERAL = "one of several images of a sample"
+"""The reason why an image is passed over whose sample has another one that its label may mean."""
+
 _CAPTION = LABEL_ENDINGS.index("txt")
 _MAIN = ("image", "img", "input", "picture", "")
 _KEYS = ("label", "cls", "class")
@@ -132,7 +135,7 @@ def _joined(
                 which = (
                     f"the label goes with {main.rpartition('/')[2]}" if main else "nothing says which the label means"
                 )
-                passed.count("ignored", f"{label}/{name}", f"one of several images of a sample, and {which}")
+                passed.count("ignored", f"{label}/{name}", f"{ONE_OF_SEVERAL}, and {which}")
                 continue
         yield Sample(name, shard.files[name], found or {})
 
@@ -239,7 +242,7 @@ def _value(content: bytes | None, ending: str) -> object:
     if content is None:
         return None
     if ending != "json":
-        return content.decode("utf-8", "replace").strip() or None
+        return content.decode("utf-8", "backslashreplace").strip() or None  # which keeps different labels apart
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):
