@@ -154,3 +154,39 @@ def test_an_archive_beside_class_folders_is_passed_over(tmp_path: Path) -> None:
         source = open_source(root)
         assert source.classes == ("cat", "dog")
         assert [(f.kind, f.name) for f in source.findings] == [("ignored", "backup.tar")]
+
+
+@pytest.mark.parametrize(
+    ("classes", "inside"), [(("fold1", "fold2", "fold3"), ("cat", "dog")), (("cat", "dog"), ("images", "masks"))]
+)
+def test_classes_that_all_hold_the_same_folders_are_named(
+    tmp_path: Path, classes: tuple[str, ...], inside: tuple[str, ...]
+) -> None:
+    place(tmp_path, *(f"{name}/{folder}/{n}.png" for name in classes for folder in inside for n in range(3)))
+    source = open_source(tmp_path)
+    (finding,) = source.findings
+    assert (finding.kind, finding.name) == ("split-like", ", ".join(classes))
+    assert f"the same folders, {', '.join(inside)}" in finding.detail
+
+
+def test_folders_that_tell_nothing_of_splits_are_not_named(tmp_path: Path) -> None:
+    place(tmp_path, "cat/x/1.png", "cat/y/2.png", "dog/x/3.png", "dog/z/4.png")
+    assert open_source(tmp_path).findings == ()
+    place(tmp_path, "cat/z/1.png", "dog/y/3.png", "dog/loose.png")
+    assert open_source(tmp_path).findings == ()
+
+
+def test_what_systems_and_viewers_leave_behind_is_no_class(tmp_path: Path) -> None:
+    left = ("FOUND.001", "Recycled", "$WinREAgent", "WPSystem", "_gsdata_")
+    place(tmp_path, "cat/1.png", "dog/2.png", "cat/Picasa.ini", *(f"{name}/1.png" for name in left))
+    source = open_source(tmp_path)
+    assert source.classes == ("cat", "dog")
+    assert set(source.names) == {"cat/1.png", "dog/2.png"}
+    named = " ".join(finding.name for finding in source.findings)
+    assert all(name in named for name in (*left, "cat/Picasa.ini"))
+
+
+def test_a_packed_file_is_to_be_unpacked(tmp_path: Path) -> None:
+    (tmp_path / "images.tar.gz").write_bytes(b"x")
+    with pytest.raises(DeepenoughError, match="it is packed; unpack it"):
+        open_source(tmp_path / "images.tar.gz")

@@ -161,3 +161,15 @@ def test_a_csv_that_lists_what_is_no_file(tmp_path: Path) -> None:
     assert [(f.kind, f.name) for f in source.findings] == [
         ("not-a-file", n) for n in ("pipe.png", "zero.png", "folder")
     ]
+
+
+def test_a_second_table_of_a_folder_is_named(tmp_path: Path) -> None:
+    for number in range(2):
+        (tmp_path / f"{number}.png").write_bytes(b"x")
+    (tmp_path / "metadata.csv").write_text("file_name,label\n0.png,a\n1.png,b\n")
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "0.png", "label": "b"}\n')
+    source = open_source(tmp_path)
+    assert source.labels.tolist() == [0, 1]
+    (finding,) = source.findings
+    assert (finding.kind, finding.name) == ("ignored", "metadata.jsonl")
+    assert finding.detail == "another metadata table was read"

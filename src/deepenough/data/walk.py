@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -26,13 +27,22 @@ SYSTEM = frozenset(
         "@recently-snapshot",
         "system volume information",
         "lost+found",
-        "found.000",
+        "recycled",
+        "$winreagent",
+        "$sysreset",
+        "$extend",
+        "wpsystem",
+        "_gsdata_",
+        "@synoresource",
         "msocache",
         "__macosx",
         "network trash folder",
         "temporary items",
         "thumbs.db",
         "ehthumbs.db",
+        "ehthumbs_vista.db",
+        "picasa.ini",
+        "zbthumbnail.info",
         "desktop.ini",
         "icon\r",
         "thumbnails",
@@ -42,6 +52,8 @@ SYSTEM = frozenset(
     }
 )
 """Files and folders, in lower case, that systems and viewers put beside people's own."""
+
+_RESCUED = re.compile(r"found\.[0-9]{3}", re.IGNORECASE)  # the folders of what Windows' CHKDSK found
 
 COUNTED = 100_000
 """Files of a folder that is passed over, beyond which they are not counted."""
@@ -93,7 +105,7 @@ def count_files(folder: Path) -> str:
 
 def is_system(name: str) -> bool:
     """True for an entry of a folder that is hidden, or one of those that systems leave behind."""
-    return name[0] == "." or name.lower() in SYSTEM
+    return name[0] == "." or name.lower() in SYSTEM or _RESCUED.fullmatch(name) is not None
 
 
 def _entries(

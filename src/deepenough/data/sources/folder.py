@@ -24,6 +24,7 @@ from deepenough.data.walk import below, files_below, files_in, subfolders
 from deepenough.errors import DeepenoughError
 from deepenough.files import printable
 
+_EXAMPLES = 5
 _SPLIT_WORDS = {TRAIN: "training", VALIDATION: "validation", TEST: "test"}
 
 
@@ -55,6 +56,7 @@ class Folder(Source):
         _note_spellings(places, passed)
         if len(self.classes) < 2:
             self.too_few = _explain(root, places, self.classes)
+        _note_same_folders(found.runs, passed)
         row = {name: place for place, name in enumerate(self.classes)}
         counts = [run.count for run in found.runs]
         self.labels = np.repeat(np.array([row[run.label] for run in found.runs], np.int64), counts)
@@ -133,6 +135,31 @@ def _splits_of(runs: list[_Run], passed: PassedOver) -> NDArray[np.int8]:
             split = UNASSIGNED
         splits.append(split)
     return np.array(splits, np.int8)
+
+
+def _note_same_folders(runs: list[_Run], passed: PassedOver) -> None:
+    """Say so where all classes hold the same folders and nothing else: parts of the data with classes in them (`fold1`,
+    `fold2`), or folders of which some hold no images to learn from (`masks`)."""
+    inside: dict[str, set[str]] = {}
+    for run in runs:
+        if run.split == UNASSIGNED:
+            inside.setdefault(run.label, set()).add(run.below)
+    first = next(iter(inside.values()), set())
+    if len(inside) < 2 or len(first) < 2 or "" in first or any(names != first for names in inside.values()):
+        return
+    if splits_among(first):
+        return
+    detail = (
+        f"all of them hold the same folders, {_some(sorted(first))}, which may be the classes themselves, or hold "
+        "other things than images of the class, such as masks"
+    )
+    passed.note(Finding("split-like", _some(sorted(inside)), detail, "taken as classes, with all that is in them"))
+
+
+def _some(names: list[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - _EXAMPLES:,} more" if len(names) > _EXAMPLES else ""
+    return ", ".join(map(printable, names[:_EXAMPLES])) + more
 
 
 def _note_spellings(places: list[Place], passed: PassedOver) -> None:

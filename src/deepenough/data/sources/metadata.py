@@ -56,11 +56,13 @@ class Metadata(Listed):
             columns = ", ".join(_header(Path(first)) or ["nothing"])
             raise DeepenoughError(f"{first}: no label column among {columns}; name it label")
         listed = {path for rows in tables for path in rows.paths}
+        read = {Path(rows.table) for rows in tables}
         for folder, files in files_below(root, "", passed):
             for file, _ in files:
                 place = below(folder, file)
-                if place not in listed and file not in TABLES:
-                    passed.count("ignored", place, "no metadata table lists it")
+                if place not in listed and Path(root, place) not in read:
+                    why = "another metadata table was read" if file in TABLES else "no metadata table lists it"
+                    passed.count("ignored", place, why)
         self._take("metadata", root, tables, passed)
 
 

@@ -23,6 +23,8 @@ from deepenough.errors import DeepenoughError, nearest
 KINDS: tuple[type[Source], ...] = (Digits, Hub, InMemory, Idx, Metadata, Parquet, Tar, Table, Folder)
 """Every kind of source. The first that recognises a name or a path opens it, so any folder comes last."""
 
+_PACKED = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".txz", ".zst", ".7z", ".rar")
+
 _NAMES = tuple(name for kind in KINDS for name in kind.known_as)
 
 
@@ -85,6 +87,8 @@ def _opened(data: Any, value_range: ValueRange | None) -> Source:
     except OSError as error:
         place = f" {error.filename}" if error.filename not in (None, str(path)) else ""
         raise DeepenoughError(f"{word}: it cannot be read:{place} {error.strerror or error}") from None
+    if path.suffix.lower() in _PACKED:
+        raise DeepenoughError(f"{path}: it is packed; unpack it, and give the folder or the files that come out")
     raise DeepenoughError(
         f"{path}: a file of this kind cannot be read as labelled images; give a folder of class folders, a CSV of path "
         "and label, a Parquet file, WebDataset's tar shards, or an IDX file of images"

@@ -49,7 +49,7 @@ def read_table(file: Path, paths: tuple[str, ...] = PATH_HEADINGS, labelled: boo
                 if not any(cell.strip() for cell in row):
                     continue
                 if len(row) <= most or not row[path].strip():
-                    raise DeepenoughError(f"{file}, line {number}: path and label are expected, got {row}")
+                    raise DeepenoughError(f"{file}, line {number}: path and label are expected, got {row!r:.200}")
                 if "\0" in row[path]:
                     raise DeepenoughError(f"{file}, line {number}: a path can't hold a null character")
                 rows.paths.append(row[path].strip())
@@ -69,7 +69,7 @@ def _column(file: Path, header: list[str], name: str, wanted: tuple[str, ...]) -
     place = column(header, wanted)
     if place is None:
         raise DeepenoughError(
-            f"{file}: no column {name!r} in its first line ({', '.join(header) or 'empty'}); "
+            f"{file}: no column {name!r} in its first line ({', '.join(header)[:200] or 'empty'}); "
             "the first line should read: path,label (and split, if the data is split already)"
         )
     return place
