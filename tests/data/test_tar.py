@@ -245,3 +245,22 @@ def test_several_images_of_every_sample_are_the_reason_of_the_refusal(tmp_path: 
 def test_one_image_without_a_label_is_one(tmp_path: Path) -> None:
     with pytest.raises(DeepenoughError, match="1 image and no labels"):
         open_source(write(tmp_path / "x.tar", ("0.png", "x"), ("0.json", "[" * 200_000)))
+
+
+def test_a_long_chain_of_links_is_followed_once(tmp_path: Path) -> None:
+    links = [(f"{row}.png", (SYMBOLIC, f"{row + 1}.png")) for row in range(20_000)]
+    members: list[Member] = [*links, ("20000.png", "picture"), *[(f"{row}.cls", str(row % 2)) for row in range(20_001)]]
+    members += [("a.png", (HARD, "b.png")), ("b.png", (HARD, "a.png")), ("c.png", (HARD, "a.png"))]
+    source = open_source(write(tmp_path / "x.tar", *members))
+    assert len(source) == 20_001
+    assert {content for content, _ in content(source).values()} == {"picture"}
+    assert findings(source) == {("missing", f"x.tar/{name}.png") for name in "abc"}
+
+
+def test_a_negative_size_is_refused(tmp_path: Path) -> None:
+    header = bytearray(tarfile.TarInfo("0.png").tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = b"\xff" * 12
+    header[148:156] = b"%06o\0 " % (8 * 32 + sum(header[:148]) + sum(header[156:512]))
+    (tmp_path / "x.tar").write_bytes(bytes(header) + b"\0" * 1024)
+    with pytest.raises(DeepenoughError, match="claims -"):
+        open_source(tmp_path / "x.tar")

@@ -162,8 +162,7 @@ def _members(file: Path, label: str, passed: PassedOver) -> _Shard:
                 _check_end(opened, archive.offset)
     except (tarfile.TarError, OSError, ValueError, MemoryError, RecursionError) as error:
         raise DeepenoughError(f"{file}: {_trouble(file, error)}") from None
-    for name in shard.links:
-        target = _target(name, shard)
+    for name, target in _targets(shard).items():
         if _ending(name) not in IMAGE_ENDINGS and _rank(name) == len(LABEL_ENDINGS):
             continue
         if target is None:
@@ -201,21 +200,26 @@ def _take(member: tarfile.TarInfo, size: int, shard: _Shard, label: str, passed:
         shard.links[name] = posixpath.normpath(posixpath.join(folder, member.linkname))
     elif not member.isfile() or member.issparse():
         passed.add("not-a-file", f"{label}/{name}", "it is stored as no plain file")
-    elif member.offset_data + member.size > size:
+    elif member.size < 0 or member.offset_data + member.size > size:
         raise tarfile.ReadError(f"{name} claims {member.size:,} bytes and goes beyond the end of the file")
     else:
         shard.files[name] = Extent(member.offset_data, member.size)
 
 
-def _target(name: str, shard: _Shard) -> Extent | None:
-    """Follow a link, through further links; None where it leads nowhere or in a circle."""
-    for _ in range(len(shard.links) + 1):
-        if name in shard.files:
-            return shard.files[name]
-        if name not in shard.links:
-            return None
-        name = shard.links[name]
-    return None
+def _targets(shard: _Shard) -> dict[str, Extent | None]:
+    """What each link stands for, through further links; None where it leads nowhere or in a circle.
+
+    Each link is followed once, since a shard may hold a chain of a million.
+    """
+    found: dict[str, Extent | None] = {}
+    for name in shard.links:
+        chain: dict[str, None] = {}
+        while name in shard.links and name not in shard.files and name not in found and name not in chain:
+            chain[name] = None
+            name = shard.links[name]
+        target = shard.files.get(name) or found.get(name)
+        found |= dict.fromkeys(chain, target)
+    return {name: shard.files.get(name) or found.get(name) for name in shard.links}
 
 
 def _trouble(file: Path, error: BaseException) -> str:
