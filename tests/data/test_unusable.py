@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -47,3 +48,26 @@ def test_too_few_images_of_a_class_come_with_the_reasons(tmp_path: Path) -> None
     ) as error:
         prepare(open_source(tmp_path / "set"), cache=tmp_path / "cache")
     assert "duplicate" not in str(error.value)  # that is another class's
+
+
+def test_a_folder_that_can_not_be_read_is_named_where_nothing_is_left_to_train_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (tmp_path / "set" / "test" / name).mkdir(parents=True)
+        for number in range(4):
+            picture = Image.fromarray(random.integers(0, 256, (12, 12), dtype=np.uint8))
+            picture.save(tmp_path / "set" / "test" / name / f"{number}.png")
+    (tmp_path / "set" / "train").mkdir()
+    scandir = os.scandir
+
+    def locked(path: str | Path) -> object:
+        if str(path).endswith("train"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", locked)
+    source = open_source(tmp_path / "set")
+    with pytest.raises(DeepenoughError, match=r"all 8 images belong to the test split.*1 unreadable \(train: "):
+        prepare(source, cache=tmp_path / "cache")

@@ -99,9 +99,10 @@ def make_split(
     rest = np.flatnonzero((assigned == TRAIN) | (assigned == UNASSIGNED))
     if len(assigned) and not len(rest):
         given = " and ".join(word for split, word in _WORDS.items() if (assigned == split).any())
-        raise DeepenoughError(
+        raise TooFewImagesError(
             f"there is nothing to train on: all {len(assigned):,} images belong to the {given} split; give the folder "
-            "or file that holds the training images, too"
+            "or file that holds the training images, too",
+            (),
         )
     needed = 1 + (len(test) == 0) + (len(validation) == 0)
     _check_enough(labels, groups, rest, classes, needed)

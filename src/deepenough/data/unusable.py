@@ -49,13 +49,14 @@ def none_usable(source: Source) -> DeepenoughError:
 
 def why_too_few(source: Source, findings: Sequence[Finding], few: Sequence[int]) -> str:
     """The reasons why images of the classes `few`, rows of the source's, do not count: how many for which, and an
-    example of each. Empty where all of them do."""
+    example of each; and what of the source can't be read. Empty where all of them do."""
     wanted = set(few)
     rows = {name for name, label in zip(source.names, source.labels.tolist(), strict=True) if label in wanted}
     reasons: Counter[str] = Counter()
     examples: dict[str, str] = {}
     for finding in findings:
-        if finding.name in rows and (finding.kind == "duplicate" or finding.action.startswith("left out")):
+        locked = finding.kind == "unreadable" and finding in source.findings
+        if locked or (finding.name in rows and (finding.kind == "duplicate" or finding.action.startswith("left out"))):
             reasons[finding.kind] += 1
             examples.setdefault(finding.kind, f"{finding.name}: {finding.detail}")
     told = "; ".join(f"{count:,} {kind} ({examples[kind]})" for kind, count in reasons.most_common(3))

@@ -118,6 +118,12 @@ def _is_wrapping(name: str, split: str) -> bool:
 
 
 def _pass_flat(root: Path, name: str, base: str, passed: PassedOver) -> None:
+    looked = PassedOver()
+    subfolders(root, base, looked)
+    if unreadable := [finding for finding in looked.findings() if finding.kind == "unreadable"]:
+        for finding in unreadable:
+            passed.note(finding)
+        return
     files = files_in(root, base)
     examples = f", such as {', '.join(map(printable, files[:3]))}" if files else ""
     detail = f"it is named like a split; {_counted(files)} in it and no class folders{examples}"
