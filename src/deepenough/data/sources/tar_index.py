@@ -207,7 +207,7 @@ def _take(member: tarfile.TarInfo, size: int, shard: _Shard, label: str, passed:
 
 
 def _targets(shard: _Shard) -> dict[str, Extent | None]:
-    """What each link stands for, through further links; None where it leads nowhere or in a circle.
+    """The extent that each link stands for, through further links; None where it leads nowhere or in a circle.
 
     Each link is followed once, since a shard may hold a chain of a million.
     """
