@@ -12,6 +12,7 @@ from PIL import Image
 
 from deepenough import record as record_files
 from deepenough.record import schema as r
+from deepenough.record.images import DataRecord, FindingRecord
 
 EVIL = "</script><script>alert(1)</script>"
 
@@ -103,9 +104,9 @@ def made(target: float | None = None, classes: list[str] | None = None, folds: i
     ] if target else []  # fmt: skip
     chosen = tried[4] if target else tried[3]
     findings = [
-        r.FindingRecord(kind="duplicate", name=f"coat/{i:04}.png", detail=f"same picture as coat/{i + 1:04}.png",
+        FindingRecord(kind="duplicate", name=f"coat/{i:04}.png", detail=f"same picture as coat/{i + 1:04}.png",
                   action="kept on one side") for i in range(210)
-    ] + [r.FindingRecord(kind="damaged", name="bag/bad.jpg", detail="cut short", action="left out")]  # fmt: skip
+    ] + [FindingRecord(kind="damaged", name="bag/bad.jpg", detail="cut short", action="left out")]  # fmt: skip
     return r.Record(
         version="0.1.0", status="finished", created="2026-11-23T02:00:00+00:00", seed=0,
         command="deepenough fit clothing --family residual" + (f" --target {target}" if target else ""),
@@ -113,7 +114,7 @@ def made(target: float | None = None, classes: list[str] | None = None, folds: i
         options={},
         question=r.QuestionRecord(target=target, margin=0.01, confidence=0.95, metric="top1", minimize="depth",
                             families=["residual"], widths=[1.0], budget=0.5, time_limit=None, seed=0),
-        data=r.DataRecord(source="clothing", fingerprint="3f9a" * 16, classes=names, size=(28, 28), channels=1,
+        data=DataRecord(source="clothing", fingerprint="3f9a" * 16, classes=names, size=(28, 28), channels=1,
                     mean=[0.28], std=[0.35], counts={"train": [500] * n, "validation": [100] * n, "test": [100] * n},
                     findings=findings, mirror=True),
         decision_images=r.DecisionImages(kind="out-of-fold" if folds > 1 else "validation", count=100 * n, folds=folds,

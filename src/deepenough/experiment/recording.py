@@ -16,7 +16,8 @@ from deepenough.data.images import Images
 from deepenough.evaluation.metrics import metrics
 from deepenough.nets import Weighted
 from deepenough.nets.shapes import visits
-from deepenough.record.schema import CandidateRecord, Cost, DataRecord, Plan, Record
+from deepenough.record.images import DataRecord
+from deepenough.record.schema import CandidateRecord, Cost, Plan, Record
 from deepenough.search.candidates import Candidate
 from deepenough.search.search import Search
 from deepenough.training.callbacks import Ending

@@ -24,7 +24,7 @@ from deepenough.probing.pretrained import Pretrained
 from deepenough.probing.probe import probe_weights
 from deepenough.progress import Reporter
 from deepenough.record import CANDIDATES, Record
-from deepenough.record.schema import MirroringRecord
+from deepenough.record.images import MirroringRecord
 from deepenough.search.architectures import Architecture, search_space
 from deepenough.search.candidates import CandidateTrainer
 from deepenough.search.cut_search import CutSearch
