@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-class Names(Sequence[str]):
+class _Rows(Sequence[str]):
+    """The base of names by row: subclasses give the name at a row that is there, counted from 0."""
+
+    @abstractmethod
+    def _at(self, row: int) -> str:
+        """The name at `row`."""
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[str]: ...
+    def __getitem__(self, row: int | slice) -> str | list[str]:
+        if isinstance(row, slice):
+            return [self._at(r) for r in range(*row.indices(len(self)))]
+        if not -len(self) <= row < len(self):
+            raise IndexError(row)
+        return self._at(row % len(self))
+
+
+class Names(_Rows):
     """A read-only sequence of strings, kept as one blob of bytes with offsets.
 
     100,000 file names cost about 4 MB here and about 9 MB as a list; memory-mapped arrays cost none.
@@ -33,20 +53,11 @@ class Names(Sequence[str]):
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    @overload
-    def __getitem__(self, row: int) -> str: ...
-    @overload
-    def __getitem__(self, row: slice) -> list[str]: ...
-    def __getitem__(self, row: int | slice) -> str | list[str]:
-        if isinstance(row, slice):
-            return [self[r] for r in range(*row.indices(len(self)))]
-        if not -len(self) <= row < len(self):
-            raise IndexError(row)
-        row %= len(self)
+    def _at(self, row: int) -> str:
         return os.fsdecode(self.blob[self.offsets[row] : self.offsets[row + 1]].tobytes())
 
 
-class NumberedNames(Sequence[str]):
+class NumberedNames(_Rows):
     """Names such as `train-images-idx3-ubyte[17]` that are worked out when asked for.
 
     `parts` are (label, count) in order.
@@ -59,21 +70,12 @@ class NumberedNames(Sequence[str]):
     def __len__(self) -> int:
         return int(self.starts[-1])
 
-    @overload
-    def __getitem__(self, row: int) -> str: ...
-    @overload
-    def __getitem__(self, row: slice) -> list[str]: ...
-    def __getitem__(self, row: int | slice) -> Any:
-        if isinstance(row, slice):
-            return [self[r] for r in range(*row.indices(len(self)))]
-        if not -len(self) <= row < len(self):
-            raise IndexError(row)
-        row %= len(self)
+    def _at(self, row: int) -> str:
         part = int(np.searchsorted(self.starts, row, side="right")) - 1
         return f"{self.labels[part]}[{row - int(self.starts[part])}]"
 
 
-class JoinedNames(Sequence[str]):
+class JoinedNames(_Rows):
     """The names of several parts, one after the other."""
 
     def __init__(self, parts: Sequence[Sequence[str]]) -> None:
@@ -83,19 +85,12 @@ class JoinedNames(Sequence[str]):
     def __len__(self) -> int:
         return int(self.starts[-1])
 
-    @overload
-    def __getitem__(self, row: int) -> str: ...
-    @overload
-    def __getitem__(self, row: slice) -> list[str]: ...
-    def __getitem__(self, row: int | slice) -> Any:
-        if isinstance(row, slice):
-            return [self[r] for r in range(*row.indices(len(self)))]
-        row = range(len(self))[row]
+    def _at(self, row: int) -> str:
         part = int(np.searchsorted(self.starts, row, side="right")) - 1
         return self.parts[part][row - int(self.starts[part])]
 
 
-class ChosenNames(Sequence[str]):
+class ChosenNames(_Rows):
     """Some rows of other names: those at `rows`, int64 (n,)."""
 
     def __init__(self, names: Sequence[str], rows: NDArray[np.int64]) -> None:
@@ -105,11 +100,5 @@ class ChosenNames(Sequence[str]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    @overload
-    def __getitem__(self, row: int) -> str: ...
-    @overload
-    def __getitem__(self, row: slice) -> list[str]: ...
-    def __getitem__(self, row: int | slice) -> Any:
-        if isinstance(row, slice):
-            return [self[r] for r in range(*row.indices(len(self)))]
+    def _at(self, row: int) -> str:
         return self.names[int(self.rows[row])]
