@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -50,21 +50,12 @@ class Candidates(NamedTuple):
     distance: NDArray[np.float64]
 
     def take(self, chosen: slice | NDArray[np.bool_] | NDArray[np.int64]) -> Candidates:
-        return Candidates(
-            self.first[chosen], self.second[chosen], self.mirrored[chosen], self.inner[chosen], self.distance[chosen]
-        )
+        return Candidates(*_taken(self, chosen))
 
     @staticmethod
     def joined(parts: Iterable[Candidates]) -> Candidates:
         """The candidates of all parts, one after another."""
-        given = list(parts)
-        return Candidates(
-            _joined([part.first for part in given], np.int64),
-            _joined([part.second for part in given], np.int64),
-            _joined([part.mirrored for part in given], np.bool_),
-            _joined([part.inner for part in given], np.bool_),
-            _joined([part.distance for part in given], np.float64),
-        )
+        return Candidates(*_joined(parts, (np.int64, np.int64, np.bool_, np.bool_, np.float64)))
 
 
 class NearPairs(NamedTuple):
@@ -81,27 +72,12 @@ class NearPairs(NamedTuple):
     brightened: NDArray[np.bool_]
 
     def take(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> NearPairs:
-        return NearPairs(
-            self.first[chosen],
-            self.second[chosen],
-            self.residual[chosen],
-            self.mirrored[chosen],
-            self.cropped[chosen],
-            self.brightened[chosen],
-        )
+        return NearPairs(*_taken(self, chosen))
 
     @staticmethod
     def joined(parts: Iterable[NearPairs]) -> NearPairs:
         """The pairs of all parts, one after another."""
-        given = list(parts)
-        return NearPairs(
-            _joined([part.first for part in given], np.int64),
-            _joined([part.second for part in given], np.int64),
-            _joined([part.residual for part in given], np.float64),
-            _joined([part.mirrored for part in given], np.bool_),
-            _joined([part.cropped for part in given], np.bool_),
-            _joined([part.brightened for part in given], np.bool_),
-        )
+        return NearPairs(*_joined(parts, (np.int64, np.int64, np.float64, np.bool_, np.bool_, np.bool_)))
 
 
 def thumbnail(picture: Image.Image) -> NDArray[np.uint8]:
@@ -261,8 +237,15 @@ def _spread(box: Box, rows: NDArray[np.bool_]) -> Box:
     return spread
 
 
-def _joined(parts: list[NDArray[Any]], kind: npt.DTypeLike) -> NDArray[Any]:
-    return np.concatenate([np.zeros(0, kind), *parts])
+def _taken(values: Iterable[NDArray[Any]], chosen: Any) -> Iterator[NDArray[Any]]:
+    """Take the `chosen` of each array."""
+    return (each[chosen] for each in values)
+
+
+def _joined(parts: Iterable[tuple[NDArray[Any], ...]], kinds: Sequence[npt.DTypeLike]) -> Iterator[NDArray[Any]]:
+    """Join each array of all parts, of which there may be none."""
+    empty = tuple(np.zeros(0, kind) for kind in kinds)
+    return map(np.concatenate, zip(empty, *parts, strict=True))
 
 
 def _candidates(told: NDArray[np.int64], near: Neighbours, mirrored: bool, is_inner: bool) -> Candidates:
