@@ -25,6 +25,7 @@ from deepenough.data.sixteen_bits import FULL_RANGE, Levels, common_levels
 from deepenough.data.sources.base import Raw, Source
 from deepenough.data.split import TEST
 from deepenough.data.unusable import none_usable
+from deepenough.full_disk import FULL
 from deepenough.machine import cores
 from deepenough.preprocessing import Preprocessing
 
@@ -40,8 +41,6 @@ ROW = np.dtype(
         ("sums", "<i8", (2, 3)),  # of the pixels and their squares, per channel
     ]
 )
-
-FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}  # what a disk without room says
 
 NATIVE_SIDE = 64
 """Pictures that all have one size, with no side above this (pixels), are not resampled."""
@@ -140,7 +139,7 @@ def new_array(path: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> NDArr
             try:
                 os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
             except OSError as error:
-                if error.errno in FULL:  # else this file system takes no room beforehand
+                if error.errno in (*FULL, errno.EFBIG):  # else this file system takes no room beforehand
                     raise
     return array
 
