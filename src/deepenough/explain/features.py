@@ -59,7 +59,7 @@ class ConvertedSource(Source):
     def __init__(self, source: Source, preprocess: Preprocessing) -> None:
         self.source, self.side, self.levels = source, preprocess.reading_side, preprocess.levels
         self.mode = "L" if preprocess.channels == 1 else "RGB"
-        self.name, self.classes, self.names, self.mirror = source.name, source.classes, source.names, source.mirror
+        self.name, self.classes, self.names = source.name, source.classes, source.names
         self.labels, self.splits, self.findings = source.labels, source.splits, source.findings
         self.sequential, self.blocks = source.sequential, source.blocks
         self.stamp = stamp_of([source.stamp, self.mode, self.side, self.levels])

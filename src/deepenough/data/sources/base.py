@@ -28,8 +28,8 @@ class Source(ABC):
     """Labelled images before anything has been decoded.
 
     `labels` int64 (n,), rows into `classes`; `splits` int8 (n,): TRAIN, VALIDATION, TEST or UNASSIGNED;
-    `names` n strings; `mirror`: is a mirror image of a class still of that class; `stamp`: changes when the files
-    change, and costs no reading of images; `sequential`: images are cheap to read in order only, by one thread.
+    `names` n strings; `stamp`: changes when the files change, and costs no reading of images; `sequential`: images are
+    cheap to read in order only, by one thread.
     `blocks` int64 (n,), where images that lie together are cheap to read together: the number of each one's block.
     """
 
@@ -38,7 +38,6 @@ class Source(ABC):
     labels: NDArray[np.int64]
     splits: NDArray[np.int8]
     names: Sequence[str]
-    mirror: bool
     stamp: str
     value_range: tuple[float, float] | None = None  # of arrays of floats, the values of black and white
     sequential: bool = False
@@ -72,6 +71,11 @@ class Source(ABC):
     def read_many(self, rows: NDArray[np.int64], pool: ThreadPoolExecutor) -> Iterable[Raw]:
         """Read many rows as `read` does, in any order of them, with the threads of a pool."""
         return pool.map(self.read, map(int, rows))
+
+    @property
+    def mirror(self) -> bool:
+        """True unless the classes are named like digits or letters, which mirror images turn into something else."""
+        return not is_text_like(self.classes)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -15,7 +15,6 @@ class Digits(Source):
 
     name = "digits"
     classes = tuple("0123456789")
-    mirror = False
     known_as = ("digits",)
 
     @classmethod

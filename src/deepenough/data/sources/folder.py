@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from deepenough.data.finding import Finding, PassedOver
 from deepenough.data.image_file import read_file
-from deepenough.data.sources.base import RULES, Source, is_text_like, too_few_classes
+from deepenough.data.sources.base import RULES, Source, too_few_classes
 from deepenough.data.sources.labels import alike
 from deepenough.data.sources.layout import DEEPEST, Place, flat_splits, places_in
 from deepenough.data.sources.names import Names
@@ -63,7 +63,6 @@ class Folder(Source):
         self.splits = np.repeat(_splits_of(found.runs, passed), counts)
         self.names = Names(np.frombuffer(found.blob, np.uint8), np.frombuffer(found.ends, np.int64))
         self.findings = (*passed.findings(), *alike(self.classes))
-        self.mirror = not is_text_like(self.classes)
         found.digest.update(self.labels.tobytes() + self.splits.tobytes())
         found.digest.update(repr((self.classes, self.findings)).encode())
         self.stamp = found.digest.hexdigest()

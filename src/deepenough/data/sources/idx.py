@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_dir
 
-from deepenough.data.sources.base import Source, file_stamp, is_text_like, stamp_of, too_few_classes
+from deepenough.data.sources.base import Source, file_stamp, stamp_of, too_few_classes
 from deepenough.data.sources.names import NumberedNames
 from deepenough.data.sources.splits import split_of_file
 from deepenough.errors import DeepenoughError, first_line
@@ -160,7 +160,6 @@ class Idx(Source):
         self._starts = np.cumsum([0, *(count for _, count in parts)])
         self.classes, self.labels = _classes(self.labels, self.name)
         self.too_few = too_few_classes(path, self.classes)
-        self.mirror = not is_text_like(self.classes)
         self.stamp = stamp_of([*stamps, *self.classes])
 
     def __reduce__(self) -> tuple[type[Idx], tuple[Path, str]]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from deepenough.data.decode import upright
 from deepenough.data.sixteen_bits import GREY_MODES
-from deepenough.data.sources.base import Source, is_text_like, too_few_classes
+from deepenough.data.sources.base import Source, too_few_classes
 from deepenough.data.sources.headings import IMAGE_HEADINGS, LABEL_HEADINGS, SPLIT_HEADINGS, column
 from deepenough.data.sources.hugging_face import HuggingFaceImages, is_dataset, labels_of
 from deepenough.data.sources.labels import FileLabels, combine
@@ -78,7 +78,6 @@ class InMemory(Source):
         counts = [len(labels) for _, labels in parts.values()]
         self.splits = np.repeat(np.array([_split(name, known_splits_only) for name in parts], np.int8), counts)
         self.names = JoinedNames([images.names(split or "images") for split, (images, _) in parts.items()])
-        self.mirror = not is_text_like(self.classes)
         self.sequential = any(isinstance(images, (ImageDataset, HuggingFaceImages)) for images in self._parts)
         self._starts = np.cumsum([0, *counts])
         digest = hashlib.sha256(b"python\0" + self.labels.tobytes() + self.splits.tobytes())

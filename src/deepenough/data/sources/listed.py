@@ -14,7 +14,7 @@ import numpy as np
 from deepenough.data.finding import PassedOver
 from deepenough.data.image_file import read_file
 from deepenough.data.links import kind_of
-from deepenough.data.sources.base import Source, is_text_like, stamp_of, too_few_classes
+from deepenough.data.sources.base import Source, stamp_of, too_few_classes
 from deepenough.data.sources.labels import MISSING, FileLabels, combine
 from deepenough.data.sources.names import Names
 from deepenough.data.walk import below, files_below, status_stamp
@@ -69,7 +69,6 @@ class Listed(Source):
         self.splits = np.array(splits, np.int8)[kept]
         self.names = Names.of(paths)
         self.findings = (*passed.findings(), *findings)
-        self.mirror = not is_text_like(classes)
         told = (self.labels.tobytes(), self.splits.tobytes(), *self.findings)
         self.stamp = stamp_of([kind, self.root.resolve(), *classes, *told, *paths, *stamps])
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepenough.data.finding import PassedOver
-from deepenough.data.sources.base import WINDOW, Source, file_stamp, is_text_like, stamp_of, too_few_classes
+from deepenough.data.sources.base import WINDOW, Source, file_stamp, stamp_of, too_few_classes
 from deepenough.data.sources.columns import column_of_images, column_of_labels, features_of, read_labels
 from deepenough.data.sources.data_files import DataFile, data_files, is_folder_of
 from deepenough.data.sources.labels import MISSING, FileLabels, combine
@@ -71,7 +71,6 @@ class Parquet(Source):
         self.names = names if len(self._kept) == len(labels) else ChosenNames(names, self._kept)
         self.splits = np.concatenate(splits)[self._kept]
         self.findings = (*passed.findings(), *findings)
-        self.mirror = not is_text_like(self.classes)
         stamps = [file_stamp(file.path) for file in files]
         self.stamp = stamp_of(["parquet", *stamps, *self.classes, self.splits.tobytes(), *self.findings])
         groups = [o.metadata.row_group(g).num_rows for o in self._files for g in range(o.metadata.num_row_groups)]

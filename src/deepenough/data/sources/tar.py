@@ -12,7 +12,6 @@ from deepenough.data.sources.base import (
     Source,
     distinct,
     file_stamp,
-    is_text_like,
     stamp_of,
     too_few_classes,
 )
@@ -63,7 +62,6 @@ class Tar(Source):
         ]
         self._places: NDArray[np.int64] = np.array(places, np.int64).reshape(-1, 3)[kept]
         self.findings = (*passed.findings(), *findings)
-        self.mirror = not is_text_like(self.classes)
         told = (self.labels.tobytes(), *self.classes, *self.findings)
         self.stamp = stamp_of(["tar", *map(file_stamp, self.files), self.splits.tobytes(), *told])
 
