@@ -11,23 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageOps
+from prepared_images import kinds, ready
 
 from deepenough.data.finding import Finding
-from deepenough.data.images import Images, prepare
 from deepenough.data.same_picture import is_same_picture
-from deepenough.data.sources import open_source
 from deepenough.experiment.options import Options
-
-
-def ready(root: Path, cache: Path, **options: Any) -> Images:
-    return prepare(open_source(root), cache=cache, **options)
-
-
-def kinds(images: Images) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for finding in images.findings:
-        found.setdefault(finding.kind, set()).add(finding.name)
-    return found
 
 
 def encoded(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:

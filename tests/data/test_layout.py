@@ -6,23 +6,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from source_content import content, place
 
-from deepenough.data.sources import Source, open_source
+from deepenough.data.sources import open_source
 from deepenough.data.split import TEST, TRAIN, UNASSIGNED, VALIDATION
 from deepenough.errors import DeepenoughError
-
-
-def place(root: Path, *paths: str) -> Path:
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(path.encode())
-    return root
-
-
-def content(source: Source) -> dict[str, tuple[str, int]]:
-    """The class and split of each image, by its name."""
-    rows = zip(source.names, source.labels, source.splits, strict=True)
-    return {name: (source.classes[label], int(split)) for name, label, split in rows}
 
 
 @pytest.mark.parametrize(

@@ -10,24 +10,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from source_content import content, place
 
 from deepenough.data.sources import Source, open_source
 from deepenough.data.split import TEST, TRAIN, UNASSIGNED, VALIDATION
 from deepenough.errors import DeepenoughError
 
 
-def place(root: Path, *paths: str) -> Path:
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(path.encode())
-    return root
-
-
-def content(source: Source) -> dict[str, tuple[str, int]]:
+def read_content(source: Source) -> dict[str, tuple[str, int]]:
     for row, name in enumerate(source.names):
         assert source.read(row) == name.encode()
-    rows = zip(source.names, source.labels, source.splits, strict=True)
-    return {name: (source.classes[label], int(split)) for name, label, split in rows}
+    return content(source)
 
 
 def write(folder: Path, kind: str, rows: list[dict[str, Any]]) -> None:
@@ -46,7 +39,11 @@ def test_a_table_in_each_split_folder(tmp_path: Path, kind: str) -> None:
     write(tmp_path / "train", kind, [{"file_name": f"{n}.png", "label": c} for n, c in (("1", "a"), ("deep/2", "b"))])
     write(tmp_path / "test", kind, [{"file_name": "1.png", "label": "b"}])
     source = open_source(tmp_path)
-    assert content(source) == {"train/1.png": ("a", TRAIN), "train/deep/2.png": ("b", TRAIN), "test/1.png": ("b", TEST)}
+    assert read_content(source) == {
+        "train/1.png": ("a", TRAIN),
+        "train/deep/2.png": ("b", TRAIN),
+        "test/1.png": ("b", TEST),
+    }
     assert [(f.kind, f.name) for f in source.findings] == [("ignored", "train/3.png")]
 
 
@@ -60,7 +57,7 @@ def test_one_table_for_all_splits(tmp_path: Path, kind: str) -> None:
         {"file_name": "2.png", "label": 0, "split": ""},
     ]
     write(tmp_path, kind, rows)
-    assert content(open_source(tmp_path)) == {
+    assert read_content(open_source(tmp_path)) == {
         "train/1.png": ("1", TRAIN),
         "test/1.png": ("0", TEST),
         "more/1.png": ("1", VALIDATION),
@@ -73,7 +70,7 @@ def test_a_split_without_labels_is_left_out(tmp_path: Path) -> None:
     write(tmp_path / "train", "csv", [{"file_name": "1.png", "label": "a"}, {"file_name": "2.png", "label": "b"}])
     write(tmp_path / "test", "csv", [{"file_name": "1.png", "text": "what is it"}])
     source = open_source(tmp_path)
-    assert set(content(source)) == {"train/1.png", "train/2.png"}
+    assert set(read_content(source)) == {"train/1.png", "train/2.png"}
     assert [(f.kind, f.name) for f in source.findings] == [("unlabelled", "test/1.png")]
 
 
@@ -83,7 +80,7 @@ def test_class_names_of_a_parquet_table(tmp_path: Path) -> None:
     table = pa.table({"file_name": ["1.png", "2.png"], "label": [1, 0]})
     info = json.dumps({"info": {"features": features}})
     pq.write_table(table.replace_schema_metadata({"huggingface": info}), tmp_path / "metadata.parquet")
-    assert {name: label for name, (label, _) in content(open_source(tmp_path)).items()} == {
+    assert {name: label for name, (label, _) in read_content(open_source(tmp_path)).items()} == {
         "1.png": "cat",
         "2.png": "dog",
     }
@@ -111,7 +108,7 @@ def test_tables_that_cannot_be_used(tmp_path: Path, line: str, words: str) -> No
 def test_class_folders_go_before_a_table_without_labels(tmp_path: Path) -> None:
     place(tmp_path, "a/1.png", "b/2.png")
     write(tmp_path, "csv", [{"file_name": "a/1.png", "text": "x"}])
-    assert set(content(open_source(tmp_path))) == {"a/1.png", "b/2.png"}
+    assert set(read_content(open_source(tmp_path))) == {"a/1.png", "b/2.png"}
 
 
 def table(root: Path, text: str) -> Source:
@@ -141,7 +138,7 @@ def test_labels_and_splits_of_a_csv(tmp_path: Path) -> None:
     place(tmp_path, *(f"{n}.png" for n in range(6)))
     rows = ["0,1,False", "1,1.0,0", "2,2,True", "3,,True", "4,nan,False", "5,2.0,"]
     source = table(tmp_path, "path,label,is_valid\n" + "".join(f"{row.replace(',', '.png,', 1)}\n" for row in rows))
-    assert content(source) == {
+    assert read_content(source) == {
         "0.png": ("1", TRAIN),
         "1.png": ("1", TRAIN),
         "2.png": ("2", VALIDATION),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from prepared_images import kinds, ready
 
 from deepenough.data import cache_writer as fill
 from deepenough.data.decode import framed
@@ -19,17 +20,6 @@ from deepenough.data.sources import open_source
 from deepenough.errors import DeepenoughError
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-
-
-def ready(root: Path, cache: Path, **options: Any) -> Images:
-    return prepare(open_source(root), cache=cache, **options)
-
-
-def kinds(images: Images) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for finding in images.findings:
-        found.setdefault(finding.kind, set()).add(finding.name)
-    return found
 
 
 def sides(images: Images) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from forkserver import ForkServer
+from unfinished_run import make_unfinished
 
 from deepenough import DeepenoughError, load, record, resume
 from deepenough.files import read_checked_json, write_checked_json
@@ -30,11 +31,7 @@ def ended(finished: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def stopped(ended: Path) -> Path:
     """A run as it is after a kill between its last training and its end."""
-    shutil.rmtree(ended / "model")
-    content = read_checked_json(ended / "record.json")
-    content.update(status="running", decision=None, test=None, train=None, cost=None, network=None)
-    write_checked_json(ended / "record.json", content)
-    return ended
+    return make_unfinished(ended)
 
 
 def flip(file: Path, place: float = 0.5) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from unfinished_run import make_unfinished
 
 import deepenough
 from deepenough import DeepenoughError
 from deepenough.data.decode import upright
 from deepenough.data.sources import open_source
-from deepenough.files import read_checked_json, write_checked_json
 
 pytestmark = pytest.mark.seconds(15)
 
@@ -60,12 +60,7 @@ def test_the_model_predicts_and_is_evaluated_on_what_python_holds(run: Path, hel
 
 
 def test_such_a_run_goes_on_with_the_same_images_only(run: Path, held: Pair, tmp_path: Path) -> None:
-    stopped = tmp_path / "stopped"
-    shutil.copytree(run, stopped)
-    shutil.rmtree(stopped / "model")
-    content = read_checked_json(stopped / "record.json")
-    content.update(status="running", decision=None, test=None, train=None, cost=None, network=None)
-    write_checked_json(stopped / "record.json", content)
+    stopped = make_unfinished(shutil.copytree(run, tmp_path / "stopped"))
     with pytest.raises(DeepenoughError, match=r"given in Python \(.*float64 \(180, 3, 16, 16\).*deepenough.resume"):
         deepenough.resume(stopped)
     images, labels = held

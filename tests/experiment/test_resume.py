@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from forkserver import DEVNULL, PIPE, ForkServer
+from unfinished_run import make_unfinished
 
 from deepenough import DeepenoughError, Record, fit, record, resume
 from deepenough.files import read_checked_json, write_checked_json
@@ -123,13 +124,7 @@ def test_a_run_that_was_ended_comes_to_the_same_weights(
 @pytest.fixture
 def stopped(finished: Path, tmp_path: Path) -> Path:
     """A run as it is after a kill between its last training and its end."""
-    run = tmp_path / "stopped"
-    shutil.copytree(finished, run)
-    shutil.rmtree(run / "model")
-    content = read_checked_json(run / "record.json")
-    content.update(status="running", decision=None, test=None, train=None, cost=None, network=None)
-    write_checked_json(run / "record.json", content)
-    return run
+    return make_unfinished(shutil.copytree(finished, tmp_path / "stopped"))
 
 
 def test_finished_trainings_are_read_back(finished: Path, stopped: Path) -> None:
