@@ -17,10 +17,10 @@ from deepenough.experiment.options import Options
 from deepenough.experiment.setup import RunRequest, prepare_experiment
 from deepenough.probing.pretrained import choose_weights
 from deepenough.progress import Reporter
-from deepenough.search import rules
 from deepenough.search.candidates import Candidate
-from deepenough.search.rules import PairedComparison, Verdict
+from deepenough.search.enough_rules import compare_seeds, enough
 from deepenough.search.search import Search
+from deepenough.search.verdict import PairedComparison, Verdict, most_accurate
 from deepenough.training.memory import keep_freed_memory
 
 
@@ -31,13 +31,13 @@ class Lines(Reporter):
 
 def decided(search: Search, tried: list[Candidate]) -> Verdict:
     """The rule of `fit` on all of them: from deep to shallow up to the first that is not shown to be enough."""
-    best = rules.most_accurate(tried)
+    best = most_accurate(tried)
     comparisons: list[PairedComparison] = []
     for candidate in sorted(tried, key=search.measure, reverse=True):
         if search.measure(candidate) < search.measure(best):
             going = all(one.enough for one in comparisons)
-            comparisons.append(rules.compare_seeds(search.question, [best], [candidate], search.trainer.strata, going))
-    return rules.enough(search.question, best, comparisons, 0.0, None)
+            comparisons.append(compare_seeds(search.question, [best], [candidate], search.trainer.strata, going))
+    return enough(search.question, best, comparisons, 0.0, None)
 
 
 def main() -> None:

@@ -81,7 +81,7 @@ def made(target: float | None = None, classes: list[str] | None = None, folds: i
         candidate(8, 0.925, n, seed=1, folds=folds),
         candidate(14, 0.931, n, folds=folds, start="residual-8"),
         candidate(20, 0.934, n, folds=folds),
-        candidate(26, 0.90, n, epochs=4, role="look-ahead", state="pruned",
+        candidate(26, 0.90, n, epochs=4, role="scout", state="pruned",
                   why="after 4 of 12 epochs it could no longer pass residual-20"),
     ]  # fmt: skip
     best = tried[4]

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from deepenough.progress import Reporter
-from deepenough.search.architectures import search_space
+from deepenough.search.architectures import Architecture, search_space
 from deepenough.search.candidates import Candidate
 from deepenough.search.folds import DecisionFolds, Fold
-from deepenough.search.question import Question
+from deepenough.search.question import Question, Role
 from deepenough.search.statistics import Strata
 from deepenough.training.callbacks import Action, Ending, Moment
 
 EPOCHS = 8
+COUNT = 4000
 
 
 class PaperTrainer:
@@ -126,3 +128,27 @@ def approaching(final):
 @pytest.fixture(name="approaching")
 def approaching_fixture():
     return approaching
+
+
+@pytest.fixture
+def tried(architectures: tuple[Architecture, ...]) -> Any:
+    """A candidate of one architecture that gets the images `wrong` wrong and all others right."""
+
+    def make(number: int, wrong: range, **changes: Any) -> Candidate:
+        hits = np.ones(COUNT, bool)
+        hits[wrong.start : wrong.stop] = False
+        probabilities = np.stack([hits, ~hits], axis=1).astype(np.float32)
+        training = SimpleNamespace(curve=(), macs=1, seconds=1.0, ended=Ending.FINISHED, state={})
+        candidate = Candidate(
+            architectures[number], Role.SEARCH_SPACE, 0, Ending.FINISHED, (training,), np.ones(COUNT, bool),  # type: ignore[arg-type]
+            probabilities,
+            np.zeros(COUNT, np.int64), "top1",
+        )  # fmt: skip
+        return replace(candidate, **changes)
+
+    return make
+
+
+@pytest.fixture
+def strata() -> Strata:
+    return Strata.of(np.zeros(COUNT, np.int64), "top1")

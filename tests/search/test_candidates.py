@@ -173,10 +173,10 @@ def test_seeds_and_grown_networks_have_names_and_folders_of_their_own(
     parent = trainer.train_candidate(Attempt(deeper, 0))
     second = trainer.train_candidate(Attempt(deeper, 1, role=Role.SECOND_SEED))
     child = architecture("residual", 0.25, 2, (1, 8, 8), 2)
-    grown = trainer.train_candidate(Attempt(child, 0, role=Role.LOOK_AHEAD, parent=parent, epochs=1))
+    grown = trainer.train_candidate(Attempt(child, 0, role=Role.SCOUT, parent=parent, epochs=1))
     assert second.name == f"{deeper.name}-seed1"
     assert not np.array_equal(second.probabilities, parent.probabilities)
-    assert (grown.name, grown.start, grown.cost) == (f"{child.name}-grown", parent.name, trainer.planned(child, 1))
+    assert (grown.name, grown.start, grown.cost) == (f"{child.name}-scout", parent.name, trainer.planned(child, 1))
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {parent.name, second.name, grown.name}
 
 

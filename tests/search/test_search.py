@@ -98,7 +98,7 @@ def test_without_the_budget_for_a_second_seed_nothing_is_shown(question, archite
 def test_the_look_ahead_proposes_and_never_decides(question, architectures, trainer, approaching):
     late = {1: 0.80, 2: 0.801, 4: 0.802, 8: 0.85, 16: 0.85}
     job, verdict = search(EnoughSearch, replace(question, budget=2.0), architectures, trainer(approaching(late)))
-    assert names(job, "look-ahead") == [8]
+    assert names(job, "scout") == [8]
     assert 8 in names(job)
     assert verdict.chosen.role == "search space"
     assert verdict.chosen.architecture.blocks == 8

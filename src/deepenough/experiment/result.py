@@ -21,8 +21,8 @@ from deepenough.probing.patches import patches
 from deepenough.record import PICTURE_FOLDER, Record, save
 from deepenough.record.schema import Decision, LayerRecord, RunStatus
 from deepenough.report import write_report
-from deepenough.search.rules import Verdict
 from deepenough.search.search import Search
+from deepenough.search.verdict import Verdict
 from deepenough.training.device import choose_device
 from deepenough.training.evaluate import predict_probabilities as predictions
 from deepenough.training.result import Trained

@@ -27,9 +27,9 @@ from deepenough.record.schema import (
     RunStatus,
 )
 from deepenough.search.question import DecisionBasis
-from deepenough.search.rules import Verdict
 from deepenough.search.search import Search
 from deepenough.search.statistics import CONFIDENCE
+from deepenough.search.verdict import Verdict
 from deepenough.training.device import choose_device
 from deepenough.training.interrupt import Interrupted, Stop
 from deepenough.training.out_of_memory import OutOfMemoryInGroupError

@@ -36,7 +36,7 @@ from deepenough.record.schema import Patches, Probe, ProbingRecord
 from deepenough.report import text as words
 from deepenough.report.html import data_address, fill_template
 from deepenough.search.question import DecisionBasis, Question
-from deepenough.search.rules import points
+from deepenough.search.verdict import points
 from deepenough.weights import Weights
 
 PAGE, NUMBERS, FILTERS = "features.html", "features.json", "filters.png"

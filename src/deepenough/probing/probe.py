@@ -25,8 +25,8 @@ from deepenough.probing.linear_probe import LinearProbe, fit_probe, out_of_fold
 from deepenough.progress import Reporter
 from deepenough.record.schema import Probe, ProbingRecord
 from deepenough.search.question import Question
-from deepenough.search.rules import points
 from deepenough.search.statistics import HitShares, Strata, paired_difference, resolved_difference
+from deepenough.search.verdict import points
 from deepenough.training.device import choose_device
 from deepenough.weights import Weights, load_weights
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 Content = dict[str, Any]
-ROLES = {"ladder": "search space"}
+ROLES = {"ladder": "search space", "look-ahead": "scout"}
 STATES = {"hopeless": "pruned"}
 
 

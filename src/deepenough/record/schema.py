@@ -267,6 +267,11 @@ class Decision(RecordModel):
     advice: list[str]
     comparisons: list[ComparisonRecord]
     target_checks: list[TargetCheckRecord]
+    not_ruled_out: list[Name] = Field(
+        default_factory=list,
+        description="architectures that can't be ruled out as the smallest that is enough, small to large; "
+        "holds that one in 95% of questions",
+    )
 
 
 class Cost(RecordModel):

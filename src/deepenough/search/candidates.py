@@ -72,7 +72,7 @@ class Candidate:
     @property
     def name(self) -> str:
         """The architecture's name, with the seed or the start where it is not its first training."""
-        suffix = {Role.SECOND_SEED: f"-seed{self.seed}", Role.LOOK_AHEAD: "-grown"}.get(self.role, "")
+        suffix = {Role.SECOND_SEED: f"-seed{self.seed}", Role.SCOUT: "-scout"}.get(self.role, "")
         return self.architecture.name + suffix
 
     @property
@@ -239,7 +239,7 @@ class CandidateTrainer:
                 write_checked_json(path, found.to_json())
                 return found
             warnings.warn(f"{error}; measuring and training {name} again", DamageWarning, stacklevel=4)
-            for suffix in ("", "-seed*", "-grown", "-final"):
+            for suffix in ("", "-seed*", "-scout", "-final"):
                 for folder in self.folder.glob(glob.escape(name) + suffix):
                     shutil.rmtree(folder, ignore_errors=True)
             return None
@@ -287,7 +287,7 @@ class CandidateTrainer:
             attempt.architecture, attempt.role, attempt.seed, Ending.FINISHED, (), seen, probabilities, self.labels,
             self.metric, attempt.parent.name if attempt.parent else self.start_name,
         )  # fmt: skip
-        folds = self.folds.folds[:1] if attempt.role is Role.LOOK_AHEAD else self.folds.folds
+        folds = self.folds.folds[:1] if attempt.role is Role.SCOUT else self.folds.folds
         with self.reporter.task(candidate.name) as advance:
             for number, fold in enumerate(folds):
                 callbacks = self._callbacks(advance, number, len(folds))

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from deepenough.search import rules
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate, finished
+from deepenough.search.enough_rules import compare_seeds, enough
 from deepenough.search.enough_search import EnoughSearch
 from deepenough.search.question import DecisionKind
-from deepenough.search.rules import PairedComparison, Verdict, points
 from deepenough.search.statistics import Strata, paired_difference
+from deepenough.search.verdict import PairedComparison, Verdict, most_accurate, points
 from deepenough.training.callbacks import Ending
 
 BETWEEN = 2  # cuts tried between the proposed one and the whole network
@@ -38,7 +38,7 @@ class CutSearch(EnoughSearch):
             self.trainer.expect([self.search_space[each] for each in wanted[place:]], self.question.seed)
             if self.in_time(self.search_space[number]):
                 self.train(self.search_space[number], give_up=lambda so_far: self._shown_worse(whole, so_far))
-        best = rules.most_accurate(finished(self.space_candidates()) or self.tried)
+        best = most_accurate(finished(self.space_candidates()) or self.tried)
         comparisons: list[PairedComparison] = []
         going = True
         smaller = [c for c in self.space_candidates() if self.measure(c) < self.measure(best)]
@@ -52,7 +52,7 @@ class CutSearch(EnoughSearch):
                 continue
             going = going and comparisons[-1].enough
         self._close_in(best, comparisons)
-        verdict = rules.enough(self.question, best, comparisons, self.resolves(), None)
+        verdict = enough(self.question, best, comparisons, self.resolves(), None)
         if whole.finished and not comparisons and len(self.search_space) > 1:
             depth = whole.architecture.depth
             text = f"only the whole network (depth {depth}) was trained, so nothing is known about shorter cuts"
@@ -86,7 +86,7 @@ class CutSearch(EnoughSearch):
         """Compare on those folds that the candidate was trained for."""
         both = best.seen & candidate.seen
         strata = Strata.of(candidate.labels[both], self.question.metric)
-        return rules.compare_seeds(self.question, [best.only(both)], [candidate.only(both)], strata, tested=True)
+        return compare_seeds(self.question, [best.only(both)], [candidate.only(both)], strata, tested=True)
 
     def _shown_worse(self, whole: Candidate, so_far: Candidate) -> bool:
         """Tell if the lower bound of the difference from the whole network already lies above the margin."""

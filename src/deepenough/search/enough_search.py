@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from deepenough.nets.grow import grows
-from deepenough.search import rules
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Attempt, Candidate, finished
+from deepenough.search.enough_rules import compare_seeds, enough
 from deepenough.search.question import Role
-from deepenough.search.rules import PairedComparison, Verdict, margin_text, points
 from deepenough.search.search import STALLED_AFTER, Search
 from deepenough.search.statistics import paired_difference
+from deepenough.search.verdict import PairedComparison, Verdict, margin_text, most_accurate, points
 
 LOOK_AHEAD = 1 / 4  # share of the epochs that a network grown from its shallower sibling is trained
 # A grown network ends 0.2 to 0.5 points under one trained in full (Fashion-MNIST, depths 11 to 35).
@@ -26,7 +26,7 @@ class EnoughSearch(Search):
         self._climb(0)
         while (deeper := self._look_ahead()) is not None:
             self._climb(deeper, forced=True)
-        best = rules.most_accurate(finished(self.space_candidates()) or self.space_candidates())
+        best = most_accurate(finished(self.space_candidates()) or self.space_candidates())
         comparisons: list[PairedComparison] = []
         sequence = [c for c in self.space_candidates() if self.measure(c) < self.measure(best)]
         going = True
@@ -39,7 +39,7 @@ class EnoughSearch(Search):
             comparisons.append(self._compare(best, candidate, tested=going))
             going = going and comparisons[-1].enough
         self._close_in(best, comparisons)
-        return rules.enough(self.question, best, comparisons, self.resolves(), self._deeper_unknown(best))
+        return enough(self.question, best, comparisons, self.resolves(), self._deeper_unknown(best))
 
     def _climb(self, first: int, forced: bool = False) -> None:
         """Train architectures from shallow to deep until deeper stops helping, or the budget is spent."""
@@ -55,14 +55,14 @@ class EnoughSearch(Search):
             if not self.in_time(architecture):
                 return
             done = finished(self.space_candidates())
-            best = rules.most_accurate(done) if done else None
+            best = most_accurate(done) if done else None
             self.trainer.expect(self.search_space[first + number :], self.question.seed)
             self.train(
                 architecture,
                 bar=best.accuracy if best else 0.0,
                 give_up=partial(self._cannot_gain, best) if best else None,
             )
-            best = rules.most_accurate(finished(self.space_candidates()) or self.tried)
+            best = most_accurate(finished(self.space_candidates()) or self.tried)
             if self._margin_is_out_of_reach(best):
                 self.note(
                     "stopped", f"{best.accuracy:.1%} leaves less than the {margin_text(self.question.margin)} to gain"
@@ -94,9 +94,9 @@ class EnoughSearch(Search):
         """
         ahead = len([c for c in self.tried if c.role is Role.SEARCH_SPACE])
         parents = finished(self.space_candidates())
-        if ahead >= len(self.search_space) or not parents or any(c.role is Role.LOOK_AHEAD for c in self.tried):
+        if ahead >= len(self.search_space) or not parents or any(c.role is Role.SCOUT for c in self.tried):
             return None
-        architecture, parent, best = self.search_space[ahead], parents[-1], rules.most_accurate(parents)
+        architecture, parent, best = self.search_space[ahead], parents[-1], most_accurate(parents)
         if self._margin_is_out_of_reach(best) or not grows(parent.architecture.network, architecture.network):
             return None
         epochs = max(1, round(LOOK_AHEAD * self.trainer.recipe.epochs))
@@ -104,7 +104,7 @@ class EnoughSearch(Search):
         if not self._affords(cost) or not self.trainer.in_time(architecture, epochs=epochs):
             return None
         grown = self.keep(
-            self.trainer.train_candidate(Attempt(architecture, self.question.seed, Role.LOOK_AHEAD, epochs, parent))
+            self.trainer.train_candidate(Attempt(architecture, self.question.seed, Role.SCOUT, epochs, parent))
         )
         gain = grown.accuracy - best.accuracy_on(grown.seen)
         text = (
@@ -128,7 +128,7 @@ class EnoughSearch(Search):
 
     def _compare(self, best: Candidate, candidate: Candidate, tested: bool) -> PairedComparison:
         """Compare on one seed, and near the margin on a second one, as far as the budget goes."""
-        comparison = rules.compare_seeds(self.question, [best], [candidate], self.trainer.strata, tested)
+        comparison = compare_seeds(self.question, [best], [candidate], self.trainer.strata, tested)
         if not (tested and comparison.contested):
             return comparison
         architectures = [c.architecture for c in (best, candidate) if self._second_seed(c.architecture) is None]
@@ -150,7 +150,7 @@ class EnoughSearch(Search):
             [c, second] for c in (best, candidate) if (second := self._second_seed(c.architecture)) and second.finished
         ]
         return (
-            rules.compare_seeds(self.question, pairs[0], pairs[1], self.trainer.strata, tested)
+            compare_seeds(self.question, pairs[0], pairs[1], self.trainer.strata, tested)
             if len(pairs) == 2
             else comparison
         )
@@ -176,7 +176,7 @@ class EnoughSearch(Search):
 
     def _deeper_unknown(self, best: Candidate) -> str | None:
         """The first architecture beyond the tried ones where the best is the deepest tried: deeper might do better."""
-        grown = next((c for c in self.tried if c.role is Role.LOOK_AHEAD), None)
+        grown = next((c for c in self.tried if c.role is Role.SCOUT), None)
         if self._margin_is_out_of_reach(best) or (grown and not self._promises_the_margin(grown, best)):
             return None
         search_space = self.space_candidates()

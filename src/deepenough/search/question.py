@@ -29,9 +29,14 @@ class DecisionBasis(StrEnum):
 
 
 class DecisionKind(StrEnum):
-    """The strength of an answer; `BEST` is the most accurate network where nothing shallower is shown to be enough."""
+    """The strength of an answer.
+
+    `SHOWN` speaks of the whole search space; `AMONG` of the networks tried only, since others were not looked at;
+    `BEST` is what the evidence supports best where nothing is shown.
+    """
 
     SHOWN = "shown"
+    AMONG = "shown among those tried"
     SEEMS = "seems"
     NOT_MET = "not met"
     BEST = "best"
@@ -43,7 +48,7 @@ class Role(StrEnum):
     SEARCH_SPACE = "search space"
     BISECTION = "bisection"
     SECOND_SEED = "second seed"
-    LOOK_AHEAD = "look-ahead"
+    SCOUT = "scout"
 
 
 @dataclass(frozen=True)

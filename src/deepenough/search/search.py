@@ -10,12 +10,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from deepenough.search import rules
 from deepenough.search.architectures import Architecture, between
 from deepenough.search.candidates import Attempt, Candidate, CandidateTrainer, finished
 from deepenough.search.early_stopping import Curve, EarlyStopping
 from deepenough.search.question import Metric, Question, Role
-from deepenough.search.rules import Verdict, points
+from deepenough.search.verdict import Verdict, points, resolves
 from deepenough.training.callbacks import Ending
 
 STALLED_AFTER = 2  # architectures in a row that gain less than half the margin: deeper has stopped helping
@@ -143,7 +142,7 @@ class Search(ABC):
 
     def resolves(self) -> float:
         """The smallest difference that the decision images can tell."""
-        return rules.resolves(finished(self.space_candidates()), self.trainer.strata)
+        return resolves(finished(self.space_candidates()), self.trainer.strata)
 
 
 def accuracy_gain(candidate: Candidate, other: Candidate) -> float:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from deepenough.search import rules
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate
 from deepenough.search.early_stopping import Curve
 from deepenough.search.question import Role
-from deepenough.search.rules import Verdict
 from deepenough.search.search import Search
 from deepenough.search.statistics import one_sided
+from deepenough.search.target_rules import against_target
+from deepenough.search.verdict import Verdict
 from deepenough.training.callbacks import Ending
 
 
@@ -55,7 +55,7 @@ class TargetSearch(Search):
             self.finish(passed)
         else:
             self.finish(max(self.tried, key=lambda candidate: candidate.accuracy))
-        return rules.against_target(self.question, self.tried, self.trainer.strata, self.resolves())
+        return against_target(self.question, self.tried, self.trainer.strata, self.resolves())
 
     def _surely_meets(
         self, target: float, architecture: Architecture, below: Architecture | None

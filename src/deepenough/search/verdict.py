@@ -1,0 +1,97 @@
+"""The answer to a question, the comparisons that it rests on, and the words that every answer uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deepenough.search.candidates import Candidate
+from deepenough.search.question import DecisionKind
+from deepenough.search.statistics import Difference, Strata, resolution, resolved_difference
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """A candidate against the best, and whether it is enough."""
+
+    candidate: Candidate
+    best: Candidate
+    difference: Difference
+    seeds: int
+    enough: bool
+    not_shown_worse: bool
+    contested: bool
+    images_to_settle: int | None
+    text: str
+
+
+@dataclass(frozen=True)
+class TargetCheck:
+    """A candidate against the target."""
+
+    candidate: Candidate
+    value: float
+    lower: float
+    images: int
+    shown: bool
+    seems: bool
+    images_to_settle: int | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer, and the comparisons that it rests on.
+
+    `not_ruled_out` names the architectures that can't be ruled out as the smallest that is enough, small to large; it
+    holds that one in 95% of questions.
+    """
+
+    chosen: Candidate
+    kind: DecisionKind
+    second: Candidate | None
+    best: Candidate
+    resolves: float
+    text: str
+    advice: tuple[str, ...] = ()
+    not_ruled_out: tuple[str, ...] = ()
+    comparisons: tuple[PairedComparison, ...] = ()
+    target_checks: tuple[TargetCheck, ...] = ()
+
+
+def points(share: float) -> str:
+    """A difference of accuracies in points: 0.012 is "1.2 points"."""
+    return f"{100 * share:.1f} points"
+
+
+def margin_text(margin: float) -> str:
+    """The margin as a noun: 0.01 is "1.0-point margin"."""
+    return f"{100 * margin:.1f}-point margin"
+
+
+def most_accurate(candidates: Sequence[Candidate]) -> Candidate:
+    """The most accurate on the decision images, the smaller one of equals."""
+    return max(candidates, key=lambda candidate: (candidate.accuracy, -candidate.architecture.macs))
+
+
+def resolves(candidates: Sequence[Candidate], strata: Strata) -> float:
+    """The smallest paired difference that these images can tell: that of the two best measured, or what is usual."""
+    if len(candidates) < 2:
+        return resolution(sum(len(member) for member in strata.members))
+    return resolved_difference([candidate.hits for candidate in candidates], strata)
+
+
+def nothing_finished(reference: Candidate, resolved: float) -> Verdict:
+    """The verdict where no training finished: there is no answer, or one that the time limit forced."""
+    finite = reference.state != "not finite"
+    return Verdict(
+        chosen=reference,
+        kind=DecisionKind.BEST if finite else DecisionKind.NOT_MET,
+        second=None,
+        best=reference,
+        resolves=resolved,
+        text=f"no training finished; {reference.name}: {reference.why}",
+        advice=(
+            "give it more time: --time-limit" if finite else "a lower learning rate: --lr, or --precision float32",
+        ),
+    )
