@@ -1,8 +1,7 @@
-"""Candidates side by side on Ray against one after the other: the same decisions and weights."""
+"""What runs ahead on a cluster and what is ended, on one of paper; `test_ray_cluster.py` has a real one."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,14 +14,14 @@ import pytest
 import torch
 from small import Watch
 
-from deepenough import DeepenoughError, fit, record, resume
+from deepenough import DeepenoughError
 from deepenough.distribution import ray_executor as executors
 from deepenough.distribution.ray_executor import RayCluster, RayExecutor
 from deepenough.distribution.ray_workers import RayWorkers
 from deepenough.experiment.setup import Experiment
 from deepenough.nets import Network
 from deepenough.search.architectures import search_space
-from deepenough.training.callbacks import Deadline, Ending, Interrupt, ReportProgress
+from deepenough.training.callbacks import Deadline, Ending, ReportProgress
 from deepenough.training.curve import Epoch
 from deepenough.training.interrupt import Interrupted
 from deepenough.training.out_of_memory import OutOfMemoryInGroupError
@@ -31,182 +30,7 @@ from deepenough.training.result import Trained
 from deepenough.training.spec import TrainingSpec
 from deepenough.training.tensorboard import TensorBoard
 
-WEIGHTS = "model/weights.safetensors"
-
 pytest.importorskip("ray")
-pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.seconds(150)]
-
-
-@pytest.fixture(scope="module")
-def options(quick: dict[str, Any]) -> dict[str, Any]:
-    """Three architectures, some of which end early, and folds."""
-    return {**quick, "max_depth": 11, "epochs": 6}
-
-
-@pytest.fixture(scope="module")
-def unaided(options: dict[str, Any], shapes: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What this machine comes to without Ray."""
-    return fit(shapes, out=tmp_path_factory.mktemp("unaided") / "run", **options).folder
-
-
-def decided(folder: Path) -> Any:
-    """What a search did and decided, without times."""
-    found = record.load(folder)
-    assert found.decision is not None
-    return (
-        found.decision.model_dump(),
-        [step.model_dump() for step in found.steps],
-        [(c.name, c.state, c.cost, [t.epochs for t in c.trainings], c.decision) for c in found.candidates],
-    )
-
-
-@pytest.mark.parametrize(
-    "more", [{"target": 0.75}, {"folds": 2, "max_depth": 7}, {"lr": 1e8, "epochs": 2, "max_depth": 7}]
-)
-def test_a_cluster_comes_to_the_same_answer(
-    more: dict[str, Any],
-    options: dict[str, Any],
-    shapes: Path,
-    cache: Path,
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    alone = fit(shapes, out=tmp_path / "alone", **options | more).folder
-    together = fit(shapes, out=tmp_path / "together", ray="local", **options | more).folder
-    assert "Token authentication" not in caplog.text  # a process's first Ray says so
-    assert decided(together) == decided(alone)
-    assert (together / WEIGHTS).read_bytes() == (alone / WEIGHTS).read_bytes()
-
-
-def test_a_candidate_may_be_trained_by_several_processes(
-    options: dict[str, Any], shapes: Path, cache: Path, tmp_path: Path
-) -> None:
-    given = {**options, "max_depth": 7, "threads": 1}
-    alone = fit(shapes, out=tmp_path / "alone", **given).record
-    together = fit(shapes, out=tmp_path / "together", ray="local", processes=2, **given).record
-    assert together.decision is not None
-    assert alone.decision is not None
-    assert together.decision.depth == alone.decision.depth
-    for one, other in zip(alone.candidates, together.candidates, strict=True):
-        mine, theirs = one.trainings[0].curve, other.trainings[0].curve
-        assert other.name == one.name
-        assert [epoch.train_loss for epoch in theirs] == pytest.approx([epoch.train_loss for epoch in mine], rel=1e-3)
-
-
-def test_a_lost_helper_is_made_up_for(
-    options: dict[str, Any], shapes: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    killed = tmp_path / "killed"
-    plain = executors.epochs_of
-
-    def has_a_helper_that_dies(order: Any, held: Any, workers: Any) -> Any:
-        from deepenough.distribution import ray_workers as there
-
-        helps = there.follow_first_worker
-
-        def dies_once(*given: Any) -> None:
-            import os
-
-            from deepenough.distribution.torchrun import TorchrunGroup
-
-            if not killed.exists():
-                killed.write_text("")
-                TorchrunGroup.broadcast_task = lambda self, what: os._exit(1)  # type: ignore[method-assign]
-            helps(*given)
-
-        there.follow_first_worker = dies_once
-        yield from plain(order, held, workers)
-
-    monkeypatch.setattr(executors, "epochs_of", has_a_helper_that_dies)
-    given = {**options, "max_depth": 3, "threads": 1}
-    found = fit(shapes, out=tmp_path / "together", ray="local", processes=2, **given).record
-    assert killed.exists()
-    assert found.status == "finished"
-
-
-def test_a_group_of_workers_that_runs_out_of_memory_is_begun_anew(
-    options: dict[str, Any], shapes: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begun, plain = tmp_path / "begun", executors.epochs_of
-
-    def with_little_memory(order: Any, held: Any, workers: Any) -> Any:
-        from deepenough.training.step import Step
-
-        step = Step.__call__
-
-        def short(self: Any, batch: Any, micro_batch: int = 0, stop: bool = False) -> Any:
-            if micro_batch == 0:
-                raise torch.OutOfMemoryError("simulated")
-            return step(self, batch, micro_batch, stop)
-
-        Step.__call__ = short  # type: ignore[method-assign]
-        with begun.open("a") as file:
-            file.write(f"{order.recipe.micro_batch} ")
-        yield from plain(order, held, workers)
-
-    monkeypatch.setattr(executors, "epochs_of", with_little_memory)
-    given = {**options, "max_depth": 3, "threads": 1, "batch": 32}
-    found = fit(shapes, out=tmp_path / "together", ray="local", processes=2, **given).record
-    assert begun.read_text() == "0 8 "
-    assert found.status == "finished"
-
-
-def test_a_lost_worker_is_made_up_for(
-    options: dict[str, Any], shapes: Path, unaided: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    killed = tmp_path / "killed"
-    plain = executors.epochs_of
-
-    def dies_once(order: Any, held: Any, workers: Any) -> Any:
-        import os
-
-        for number, trained in enumerate(plain(order, held, workers)):
-            if number == 2 and not killed.exists():
-                killed.write_text(order.network.name)
-                os._exit(1)
-            yield trained
-
-    monkeypatch.setattr(executors, "epochs_of", dies_once)
-    together = fit(shapes, out=tmp_path / "together", ray="local", **options).folder
-    monkeypatch.undo()
-    assert killed.exists()
-    assert decided(together) == decided(unaided)
-    assert (together / WEIGHTS).read_bytes() == (unaided / WEIGHTS).read_bytes()
-
-
-def test_a_search_that_was_stopped_goes_on_with_or_without_a_cluster(
-    options: dict[str, Any], shapes: Path, unaided: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = tmp_path / "run"
-    plain, calls = RayExecutor.run, []
-
-    def stops(self: Any, spec: Any, folder: Path, callbacks: Any, **named: Any) -> Any:
-        calls.append(1)
-        return plain(self, spec, folder, [*callbacks, *([Interrupt(lambda: True)] * (len(calls) == 2))], **named)
-
-    monkeypatch.setattr(RayExecutor, "run", stops)
-    with pytest.raises(Interrupted, match="--resume"):
-        fit(shapes, out=run, ray="local", **options)
-    monkeypatch.undo()
-    assert decided(resume(run).folder) == decided(unaided)
-
-
-def test_what_is_wrong_is_said(shapes: Path, options: dict[str, Any], tmp_path: Path, monkeypatch: Any) -> None:
-    with pytest.raises(DeepenoughError, match=r"--ray 127\.0\.0\.1:1: nothing answers"):
-        fit(shapes, out=tmp_path / "a", ray="127.0.0.1:1", **options)
-    with pytest.raises(DeepenoughError, match=r"ray job submit"):
-        fit(shapes, out=tmp_path / "e", ray="ray://127.0.0.1:1", **options)
-    with pytest.raises(DeepenoughError, match="12 processes with"):
-        fit(shapes, out=tmp_path / "c", ray="local", processes=12, **options)
-    with pytest.raises(DeepenoughError, match="4096 processes for batches of"):
-        fit(shapes, out=tmp_path / "f", ray="local", processes=4096, **options)
-    with pytest.raises(DeepenoughError, match="with --ray"):
-        fit(shapes, out=tmp_path / "d", processes=2, **options)
-    monkeypatch.setattr(executors, "find_spec", lambda name: None)
-    with pytest.raises(DeepenoughError, match=r"pip install 'deepenough\[cluster\]'"):
-        fit(shapes, out=tmp_path / "b", ray="local", **options)
-    assert not any(tmp_path.iterdir())  # nothing is in the way of a second try
-
 
 SHALLOW, DEEP, OTHER = (architecture.network for architecture in search_space(["residual"], [1.0], (1, 8, 8), 2)[:3])
 WISH = RayCluster("local")
@@ -445,12 +269,6 @@ def test_a_cluster_with_gpus_wants_one_where_steps_are_measured(monkeypatch: pyt
         pass
     with executors.ray_executor(WISH, IMAGES, 1, "cpu") as found:
         assert found.workers.gpus == 0
-
-
-@pytest.mark.skipif(os.name != "posix", reason="niceness is POSIX's")
-def test_workers_on_this_machine_are_no_slower_than_a_training_without_ray() -> None:
-    with executors.ray_executor(WISH, IMAGES, 1, "cpu") as found:
-        assert found.ray.get(found.ray.remote(lambda: os.nice(0)).remote()) == os.nice(0)
 
 
 def test_curves_of_a_cluster_go_to_tensorboard_too(tmp_path: Path) -> None:
