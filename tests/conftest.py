@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ CLASSES = ("circle", "cross", "square")
 WRONG = 6  # every sixth picture shows the next class's shape, so that no network gets them all
 # A search of two architectures in about a second: the validation split decides, the learning rate is given.
 QUICK = {"folds": 1, "epochs": 4, "batch": 16, "lr": 0.1, "max_depth": 7, "threads": 1, "augment": "none"}
+
+# TensorBoard imports TensorFlow to open files, where that is installed, unless there is a module of this name.
+sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
 
 
 def draw_shape(kind: str, seed: int, side: int = 16) -> Image.Image:
