@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from permissions import read_only
 
 from deepenough.errors import DamagedError, DeepenoughError
 from deepenough.files import SUMS, check_new, check_sums, read_checked_json, write_checked_json, write_sums
@@ -125,7 +126,11 @@ def test_a_folder_that_can_not_be_made_is_refused_before_anything_is_done(tmp_pa
     assert not (tmp_path / "new").exists()
 
 
-def test_a_folder_that_can_not_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
-    with pytest.raises(DeepenoughError, match=r"run: nothing can be written there \(no permission\)"):
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_a_folder_that_can_not_be_written_is_refused(tmp_path: Path) -> None:
+    check_new(tmp_path)
+    with (
+        read_only(tmp_path),
+        pytest.raises(DeepenoughError, match=r"run: nothing can be written there \(no permission\)"),
+    ):
         check_new(tmp_path / "run")

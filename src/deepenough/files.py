@@ -105,15 +105,27 @@ def leftovers(folder: Path, pattern: str) -> list[Path]:
     return list(folder.glob(f".{pattern}.*.tmp"))
 
 
+def can_be_written(folder: Path) -> bool:
+    """True if files can be made in a folder, or the folder itself where there is none yet."""
+    place = _there(folder)
+    effective = os.access in os.supports_effective_ids
+    return place.is_dir() and os.access(place, os.W_OK | os.X_OK, effective_ids=effective)
+
+
+def _there(path: Path) -> Path:
+    """The path itself, or the next above it that there is. What can't be looked at counts as not there."""
+    return next(place for place in (path.absolute(), *path.absolute().parents) if os.path.lexists(place))
+
+
 def check_new(folder: Path) -> None:
     """Raise the error for an `--out` that is a file, a folder with something in it, or one that can't be made."""
-    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    above = _there(folder.absolute().parent)
     if not above.is_dir():
         raise DeepenoughError(f"--out {folder}: {above} is a file, and no folder can be made in it; name another place")
-    if not os.access(folder if folder.is_dir() else above, os.W_OK | os.X_OK):
-        raise DeepenoughError(f"--out {folder}: nothing can be written there (no permission); name another folder")
     if folder.exists() and not folder.is_dir():
         raise DeepenoughError(f"--out {folder}: this is a file; name a folder that is new or empty")
+    if not can_be_written(folder):
+        raise DeepenoughError(f"--out {folder}: nothing can be written there (no permission); name another folder")
     if folder.is_dir() and any(folder.iterdir()):
         raise DeepenoughError(f"--out {folder}: this folder holds something else; name one that is new or empty")
 

@@ -1,26 +1,42 @@
-"""The cache folder of the user who runs this, also where the system knows neither a name nor a home for them."""
+"""The folders of the user who runs this, also where the system knows neither a name nor a home for them."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from platformdirs import user_cache_dir
+from platformdirs import user_cache_dir, user_data_dir
+
+from deepenough.files import can_be_written
+
+RUNS = Path("runs")
 
 
 def cache_root() -> Path:
-    """The environment's DEEPENOUGH_CACHE, the user's cache folder, or without a home one among the temporary files.
-
-    A container with an arbitrary user number has no home.
+    """The environment's DEEPENOUGH_CACHE, the user's cache folder, or one among the temporary files where that can't be
+    written: a container with an arbitrary user number has no home, others a read-only one.
     """
     given = os.environ.get("DEEPENOUGH_CACHE")
-    if given:
-        return Path(given)
+    return Path(given) if given else _writable(user_cache_dir) or _temporary()
+
+
+def runs_root() -> Path:
+    """The folder of runs without a name: `runs` in the working folder, or where nothing can be written there, as in a
+    read-only folder of images, that among the user's own data or the temporary files."""
+    if can_be_written(RUNS):
+        return RUNS
+    return (_writable(user_data_dir) or _temporary()) / RUNS
+
+
+def _writable(named: Callable[[str], str]) -> Path | None:
+    """Our folder of one kind, if there is one that can be written."""
     try:
-        return Path(user_cache_dir("deepenough"))
+        folder = Path(named("deepenough"))
     except (RuntimeError, KeyError, OSError):
-        return _temporary()
+        return None
+    return folder if can_be_written(folder) else None
 
 
 def _temporary() -> Path:

@@ -11,6 +11,7 @@ import click
 from deepenough.cli.options import data_argument, from_schema, given, out_option
 from deepenough.cli.types import PICTURE_SUFFIXES
 from deepenough.errors import DeepenoughError
+from deepenough.files import can_be_written, check_new
 from deepenough.schema import Section
 
 
@@ -43,6 +44,7 @@ def augment_command(data: str | None, out: Path | None, times: int | None, **opt
     options = given(options)
     strength, size, seed = options.pop("augment", "standard"), options.pop("size", None), options.pop("seed", 0)
     source, console = open_source(data), Console()
+    out = _checked(out, source.name, times is not None)
     with console.bars() as bars:
         with bars.task("reading images") as advance:
             images = prepare(source, size=size, seed=seed, progress=advance)
@@ -50,14 +52,24 @@ def augment_command(data: str | None, out: Path | None, times: int | None, **opt
         bars.say(mirroring.text)
         policy = replace(Augment.named(strength, mirroring.on), **options)
         if times is None:
-            path = out or Path(f"{Path(source.name).stem or 'images'}-augmented.png")
-            if path.suffix.lower() not in PICTURE_SUFFIXES:
-                raise DeepenoughError(f"--out {path}: expected a picture, such as {path.name or 'sheet'}.png")
-            contact_sheet(images, policy, seed=seed).save(path)
-            console.line(f"picture: {path}")
+            contact_sheet(images, policy, seed=seed).save(out)
+            console.line(f"picture: {out}")
             return
-        if out is None:
-            raise DeepenoughError("--times needs --out FOLDER, for the enlarged data set")
         with bars.task("writing images") as advance:
             count = enlarge(images, policy, times, out, seed, progress=advance)
     console.line(f"{count:,} images: {out}")
+
+
+def _checked(out: Path | None, source: str, several: bool) -> Path:
+    """The picture, or the folder of several, where it can be written; an error where not, before anything is read."""
+    if several:
+        if out is None:
+            raise DeepenoughError("--times needs --out FOLDER, for the enlarged data set")
+        check_new(out)
+        return out
+    picture = out or Path(f"{Path(source).stem or 'images'}-augmented.png")
+    if picture.suffix.lower() not in PICTURE_SUFFIXES:
+        raise DeepenoughError(f"--out {picture}: expected a picture, such as {picture.name or 'sheet'}.png")
+    if not picture.parent.is_dir() or not can_be_written(picture.parent):
+        raise DeepenoughError(f"--out {picture}: nothing can be written in {picture.parent}; name another folder")
+    return picture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from deepenough.cli.exit_status import ExitStatus
 from deepenough.cli.options import images_argument, out_option, run_argument, top_option
 from deepenough.cli.types import PICTURE_SUFFIXES
 from deepenough.errors import DeepenoughError
+from deepenough.files import can_be_written
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -110,7 +110,7 @@ def check_out(out: Path, written: Sequence[Path], images: Sequence[Path], stacke
     folder = out.parent if stacked else next(place for place in (out, *out.parents) if place.exists())
     if not folder.is_dir():
         raise DeepenoughError(f"--out {out}: {folder} is a file; name a picture (.png, .jpg) or another folder")
-    if not os.access(folder, os.W_OK):
+    if not can_be_written(folder):
         raise DeepenoughError(f"--out {out}: {folder} can't be written to; name another folder")
     given = {file_identity(image) for image in images if image.exists()}
     for file in written:

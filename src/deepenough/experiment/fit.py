@@ -18,7 +18,7 @@ from deepenough.experiment.options import Options
 from deepenough.experiment.run import estimate_plan, perform_run
 from deepenough.experiment.setup import RunRequest, prepare_experiment
 from deepenough.experiment.signature import takes_options
-from deepenough.files import check_new
+from deepenough.files import can_be_written, check_new
 from deepenough.model import FOLDER as MODEL
 from deepenough.model import Model, check_model, load
 from deepenough.probing.pretrained import choose_weights
@@ -31,8 +31,7 @@ from deepenough.search.question import DecisionKind
 from deepenough.training.device import choose_device
 from deepenough.training.process_group import ALONE, ProcessGroup
 from deepenough.training.result import RESULT_FILE, check_result
-
-RUNS = Path("runs")
+from deepenough.user_folders import RUNS, runs_root
 
 
 @dataclass(frozen=True)
@@ -186,12 +185,13 @@ def _begin(
         raise DeepenoughError(
             f"--out {out}: there is a run already; go on with `deepenough fit --resume {out}`, or name another folder"
         )
-    if out is not None:
-        check_new(Path(out))
+    folder = _new_folder(source.name) if out is None else Path(out)
+    check_new(folder)
+    if out is None and folder.parent != RUNS:
+        reporter.say(f"nothing can be written in {Path.cwd()}: the run goes to {folder}; --out names another folder")
     weights = choose_weights(asked, source, reporter)
     # What was chosen is asked for when the run goes on, whatever is in the cache by then.
     asked = replace(asked, weights=asked.weights or weights.name) if weights else replace(asked, scratch=True)
-    folder = _new_folder(source.name) if out is None else Path(out)
     return Run(folder, perform_run(RunRequest(asked, source, weights, folder, reporter, None, group, cluster)))
 
 
@@ -206,6 +206,10 @@ def _go_on(
         if not (folder / REPORT).is_file():  # killed between the record and its page
             write_report(folder)
         return Run(folder, before)
+    if not can_be_written(folder):
+        raise DeepenoughError(
+            f"run {str(folder)!r}: nothing can be written in it; copy it to a place of your own first"
+        )
     asked = Options.from_json(before.options)
     source = open_images()
     weights = choose_weights(asked, source, reporter)
@@ -242,13 +246,14 @@ def _restarted_run(source: str, out: str | Path | None, asked: Options) -> Path 
 def _new_folder(source: str) -> Path:
     """`runs/digits-1`, or the next number that is free; or `runs/photos-1`."""
     stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(source).stem).strip("-") or "run"
-    number = 1
-    while (folder := RUNS / f"{stem}-{number}").exists():
+    number, root = 1, runs_root()
+    while (folder := root / f"{stem}-{number}").exists():
         number += 1
     return folder
 
 
 def _last_folder(source: str) -> Path | None:
     """The newest folder that `_new_folder` gave."""
-    stem, _, number = _new_folder(source).name.rpartition("-")
-    return RUNS / f"{stem}-{int(number) - 1}" if number != "1" else None
+    new = _new_folder(source)
+    stem, _, number = new.name.rpartition("-")
+    return new.with_name(f"{stem}-{int(number) - 1}") if number != "1" else None
