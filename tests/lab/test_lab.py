@@ -13,8 +13,10 @@ from scipy import stats
 
 from deepenough import DeepenoughError
 from deepenough.cli.app import cli
+from deepenough.errors import DamagedError
 from deepenough.lab import CLAIMS, Scale, run_experiment
 from deepenough.lab.record import CONTRADICTED, NOT_SHOWN, SUPPORTED, Effect, LabRecord, overall_verdict
+from deepenough.progress import Reporter
 
 pytestmark = pytest.mark.seconds(60)
 
@@ -43,8 +45,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("tiny", "_forked_workers")
 def test_every_experiment_leaves_a_record(name: str, shapes: Path, tmp_path: Path) -> None:
     record, page = run_experiment(name, shapes, scale=SMALL, out=tmp_path / name)
-    again = LabRecord.model_validate_json((tmp_path / name / "record.json").read_text())
-    assert again == record
+    assert LabRecord.load(tmp_path / name) == record
     assert record.verdict in (SUPPORTED, NOT_SHOWN, CONTRADICTED)
     assert record.result.effects
     assert all(e.images is None or e.images > 1 for e in record.result.effects)
@@ -93,14 +94,31 @@ def test_verdicts_follow_from_intervals() -> None:
     assert overall_verdict([made[SUPPORTED], made[CONTRADICTED], made[NOT_SHOWN]]) == CONTRADICTED
 
 
-def test_a_stopped_experiment_takes_up_its_trainings(shapes: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    first, _ = run_experiment("deeper", shapes, scale=SMALL, out=tmp_path)
-    (tmp_path / "record.json").unlink()
+def test_an_experiment_that_was_stopped_or_damaged_takes_up_its_trainings(
+    shapes: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
     from deepenough.training.loop import TrainingLoop
 
+    first, _ = run_experiment("deeper", shapes, scale=SMALL, out=tmp_path)
+    file, said = tmp_path / "record.json", []
     monkeypatch.setattr(TrainingLoop, "run", lambda *given: pytest.fail("it trains again"))
+    monkeypatch.setattr(Reporter, "say", lambda self, text: said.append(text))
+    whole = json.loads(file.read_text())
+    file.unlink()
     second, _ = run_experiment("deeper", shapes, scale=SMALL, out=tmp_path)
     assert second.result == first.result
+    file.write_text(json.dumps({**whole, "claim": "accuracy falls with depth"}))
+    with pytest.raises(DamagedError, match=r"record\.json: it is not what deepenough wrote"):
+        LabRecord.load(tmp_path)
+    third, _ = run_experiment("deeper", shapes, scale=SMALL, out=tmp_path)
+    assert third.result == first.result
+    assert [text for text in said if "measuring anew" in text]
+    del whole["content_sha256"]  # as earlier versions wrote it
+    file.write_text(json.dumps(whole))
+    assert LabRecord.load(tmp_path) == first
+    file.write_text(json.dumps({**whole, "schema_version": 1}))
+    with pytest.raises(DeepenoughError, match="its schema_version is 1"):
+        LabRecord.load(tmp_path)
 
 
 def test_experiments_are_small() -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from scipy.special import stdtrit
+
+from deepenough.errors import DeepenoughError
+from deepenough.files import read_checked_json, write_checked_json
 
 RECORD = "record.json"
 SUPPORTED, NOT_SHOWN, CONTRADICTED = "supported", "not shown", "contradicted here"
@@ -116,6 +121,24 @@ class LabRecord(_Part):
     verdict: str
     seconds: float
     environment: dict[str, str]
+
+    def save(self, folder: Path) -> None:
+        """Write `record.json`, whole or not at all, with the checksum of its content."""
+        write_checked_json(folder / RECORD, json.loads(self.model_dump_json()))
+
+    @classmethod
+    def load(cls, folder: Path) -> LabRecord:
+        """Read the record of an experiment. Raises DamagedError where it is not what was written."""
+        path = folder / RECORD
+        content = read_checked_json(path)
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            version = content.get("schema_version")
+            raise DeepenoughError(
+                f"{path}: this is no record of an experiment of schema 2 (its schema_version is {version!r}; "
+                f"{len(error.errors())} fields are not as expected); read it with the version that wrote it"
+            ) from None
 
     @property
     def judged_images(self) -> int | None:

@@ -13,9 +13,9 @@ import torch
 from deepenough.data.images import prepare
 from deepenough.data.mirroring import decide_mirroring
 from deepenough.data.sources import open_source
-from deepenough.errors import DeepenoughError, unknown
+from deepenough.errors import DamagedError, DeepenoughError, unknown
 from deepenough.experiment.recording import environment
-from deepenough.files import check_new, write_whole
+from deepenough.files import check_new, read_checked_json, write_whole
 from deepenough.lab.page import PAGE, render_experiment
 from deepenough.lab.record import RECORD, LabRecord, Result, overall_verdict
 from deepenough.lab.trials import Trials
@@ -102,14 +102,15 @@ def run_experiment(
 ) -> tuple[LabRecord, Path]:
     """Measure one claim, and write `record.json` and a page into `out`, by default `lab/NAME`.
 
-    A run that was stopped goes on where it was: its trainings are kept.
+    A run that was stopped goes on where it was: its trainings are kept. So does one whose record is damaged.
     """
     measure, claim = measurement(name), CLAIMS[name]
     scale, reporter = scale or Scale(), reporter or Reporter()
     folder = Path(out) if out is not None else Path("lab") / name
-    if (folder / RECORD).is_file():
-        raise DeepenoughError(f"--out {folder}: this folder already holds an experiment; choose another")
-    if not (folder / "trainings").is_dir():
+    damaged = _damage(folder)
+    if damaged:
+        reporter.say(f"{damaged}; measuring anew")
+    elif not (folder / "trainings").is_dir():
         check_new(folder)
     source = open_source(data if data is not None else claim.quick_data if scale.quick else claim.data)
     limit = claim.quick_limit if scale.quick and scale.limit is None else scale.limit
@@ -137,6 +138,17 @@ def run_experiment(
         environment=environment(torch.get_num_threads(), max(trials.devices, default="cpu")),
     )
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / RECORD, record.model_dump_json(indent=1))
+    record.save(folder)
     write_whole(folder / PAGE, render_experiment(record))
     return record, folder / PAGE
+
+
+def _damage(folder: Path) -> DamagedError | None:
+    """The damage of the record in a folder; None where there is no record. A whole one is not written over."""
+    if not (folder / RECORD).is_file():
+        return None
+    try:
+        read_checked_json(folder / RECORD)
+    except DamagedError as error:
+        return error
+    raise DeepenoughError(f"--out {folder}: this folder already holds an experiment; choose another")
