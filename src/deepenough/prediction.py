@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from deepenough.data.decode import framed, header
-from deepenough.data.finding import ImageError, PassedOver
+from deepenough.data.finding import NO_IMAGE, ImageError, PassedOver
 from deepenough.data.links import kind_of
 from deepenough.data.walk import files_below
 from deepenough.errors import DeepenoughError, nearest
@@ -19,9 +19,6 @@ from deepenough.files import printable
 from deepenough.model import Model
 
 BATCH = 64
-
-NO_IMAGE = "not-an-image"
-"""The kind of finding that a file of a folder is passed over for; other faults of images are errors."""
 
 
 def files(given: Sequence[str], passed: PassedOver) -> Iterator[tuple[Path, bool]]:

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+from deepenough.data.finding import PassedOver
 from deepenough.errors import DeepenoughError
 from deepenough.evaluation import imagenet_table as module
 from deepenough.evaluation.imagenet_images import Labelled, labelled_images
@@ -248,6 +249,39 @@ def test_label_files(flat: Path, file: str, lines: list[str], beside: bool) -> N
     images = labelled_images(flat)
     assert [path.name for path in images.paths] == NAMES
     assert images.labels == (999, 0, 5)
+
+
+def test_images_are_told_by_content_and_what_is_passed_over_is_counted(folders: Path) -> None:
+    """Whatever their names end in: JPEGs without an ending, a PNG called .tif, a TGA, which has no signature."""
+    place = folders / wordnet_ids()[0]
+    before = set(labelled_images(folders).paths)
+    added = {place / name for name in ("bare", "named.tif", "old.tga", "deeper/in.jpg")}
+    (place / "deeper").mkdir()
+    for path, kind in zip(sorted(added), ("JPEG", "JPEG", "PNG", "TGA"), strict=True):
+        picture(1).save(path, kind)
+    (place / "notes.jpg").write_text("no picture\n")
+    (place / "page.JPEG").write_text("<html></html>")
+    (place / ".hidden.jpg").write_bytes((place / "bare").read_bytes())
+    (folders / "other").mkdir()
+    (folders / "loose.jpg").write_bytes((place / "bare").read_bytes())
+    passed = PassedOver()
+    assert set(labelled_images(folders, passed).paths) == before | added
+    names = {name: finding for finding in passed.findings() for name in finding.name.split(", ")}
+    id_ = wordnet_ids()[0]
+    assert set(names) == {"notes.jpg", "page.JPEG", "other", "loose.jpg", f"{id_}/.hidden.jpg"}
+    told = Told()
+    list(measure_imagenet(folders, [some_weights()], device="cpu", reporter=told))
+    assert sum(line.startswith("passed over: ") for line in told.lines) == len(passed.findings())
+
+
+def test_files_beside_flat_images_are_counted(flat: Path) -> None:
+    lines = [f"{name} {label}" for name, label in zip(NAMES, (999, 0, 5), strict=True)]
+    (flat / "val.txt").write_text("\n".join(lines))
+    (flat / "LICENSE.txt").write_text("some words\n")
+    (flat / "readme.md").write_text("# words\n")
+    passed = PassedOver()
+    assert labelled_images(flat, passed).labels == (999, 0, 5)
+    assert sorted(finding.name for finding in passed.findings()) == ["LICENSE.txt", "readme.md"]
 
 
 def test_the_devkits_own_numbers_need_its_table(flat: Path) -> None:

@@ -10,6 +10,9 @@ from deepenough.files import printable
 NAMED_ALONE = 20
 """Findings of one kind and reason that are named one by one; the others are counted together."""
 
+NO_IMAGE = "not-an-image"
+"""The kind of finding that a file of a folder is passed over for; other faults of images are errors."""
+
 _EXAMPLES = 3
 
 

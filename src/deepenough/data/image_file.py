@@ -22,7 +22,7 @@ from deepenough.data.bounds import check_opened, check_work
 from deepenough.data.bounds.raster import check_pixels
 from deepenough.data.decoder_remarks import listen_to_pillow
 from deepenough.data.finding import ImageError
-from deepenough.data.image_formats import IMAGE_FORMATS, identify, is_cut_off
+from deepenough.data.image_formats import IMAGE_FORMATS, START, identify, is_cut_off
 from deepenough.data.other_formats import format_error
 from deepenough.data.portable_map import PortableMap
 
@@ -39,8 +39,8 @@ _NOT_REGULAR = (
 )
 
 
-def read_file(path: str | Path) -> bytes:
-    """The bytes of a regular file of at most `LARGEST_FILE`.
+def read_file(path: str | Path, at_most: int | None = None) -> bytes:
+    """The bytes of a regular file of at most `LARGEST_FILE`, or the first `at_most` of them.
 
     Pipes, sockets and devices are recognised before they are opened, since opening them may wait for ever, or act.
 
@@ -53,7 +53,7 @@ def read_file(path: str | Path) -> bytes:
         with os.fdopen(os.open(path, flags), "rb") as file:
             status = os.fstat(file.fileno())
             _check_regular(status)
-            return file.read(status.st_size)
+            return file.read(status.st_size if at_most is None else min(status.st_size, at_most))
     except (FileNotFoundError, NotADirectoryError):
         raise ImageError("missing", "there is no such file") from None
     except OSError as error:
@@ -122,6 +122,12 @@ def open_content(content: bytes) -> Image.Image:
         ) from None
     check_opened(kind, opened, content)
     return opened
+
+
+def check_beginning(path: str | Path) -> None:
+    """Raise the `ImageError` for a file that does not begin like an image, most often by its first few bytes alone."""
+    if identify(read_file(path, START)) is None:
+        open_content(read_file(path))
 
 
 @cache

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from deepenough.data.finding import NO_IMAGE, ImageError, PassedOver
+from deepenough.data.image_file import check_beginning
+from deepenough.data.walk import files_below, files_in, subfolders
 from deepenough.errors import DeepenoughError
 from deepenough.weights.imagenet import wordnet_ids
 
 WORDNET_ID = re.compile(r"n\d{8}")
-ENDINGS = (".jpeg", ".jpg", ".png", ".webp", ".bmp")
 LABEL_FILES = (".txt", ".csv")
 DEVKIT = "meta.mat"
 """The devkit's table of classes: which WordNet id each of ILSVRC's own numbers is."""
@@ -55,44 +58,71 @@ class Labelled:
         return Labelled(tuple(self.paths[row] for row in rows), tuple(self.labels[row] for row in rows))
 
 
-def labelled_images(folder: str | Path) -> Labelled:
-    """The images of an ImageNet validation folder, sorted by path, with their labels."""
-    root = Path(folder)
+def labelled_images(folder: str | Path, passed: PassedOver | None = None) -> Labelled:
+    """The images of an ImageNet validation folder, sorted by path, with their labels; what is none goes into `passed`."""
+    root, passed = Path(folder), PassedOver() if passed is None else passed
     if not root.is_dir():
         raise DeepenoughError(f"{root}: there is no such folder; {EXPECTED}")
     places = {wordnet_id: place for place, wordnet_id in enumerate(wordnet_ids())}
-    named = [entry for entry in sorted(root.iterdir()) if entry.is_dir() and WORDNET_ID.fullmatch(entry.name)]
-    if named:
-        strangers = [entry.name for entry in named if entry.name not in places]
-        if strangers:
-            raise DeepenoughError(
-                f"{root}: {', '.join(strangers[:3])} {'is' if len(strangers) == 1 else 'are'} not among the 1,000 "
-                "classes of ILSVRC-2012; remove these folders"
-            )
-        pairs = [(path, places[entry.name]) for entry in named for path in _images(entry)]
-    else:
-        pairs = _flat(root, places)
+    inside = subfolders(root, "", passed)
+    named = [name for name in inside if WORDNET_ID.fullmatch(name)]
+    strangers = [name for name in named if name not in places]
+    if strangers:
+        raise DeepenoughError(
+            f"{root}: {', '.join(strangers[:3])} {'is' if len(strangers) == 1 else 'are'} not among the 1,000 "
+            "classes of ILSVRC-2012; remove these folders"
+        )
+    pairs = _in_folders(root, named, places, passed) if named else _flat(root, inside, places, passed)
     if not pairs:
         raise DeepenoughError(f"{root}: no images in it; {EXPECTED}")
+    for name in inside:
+        if name not in named:
+            passed.count("ignored", name, "a folder that is not named by a WordNet id")
     return Labelled(tuple(path for path, _ in pairs), tuple(label for _, label in pairs))
 
 
-def _images(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and not path.name.startswith("."))
+def _in_folders(root: Path, named: list[str], places: dict[str, int], passed: PassedOver) -> list[tuple[Path, int]]:
+    """The images below class folders. Files beside these have no class."""
+    for name in files_in(root, ""):
+        passed.count("ignored", name, "a file beside the folders of classes")
+    walked = [root / name for name in named]
+    return [
+        (path, places[name])
+        for name in named
+        for folder, files in files_below(root, name, passed, walked)
+        for path in _images([root / folder / file for file, _ in files], passed)
+    ]
 
 
-def _flat(root: Path, places: dict[str, int]) -> list[tuple[Path, int]]:
-    images = _images(root)
+def _images(files: list[Path], passed: PassedOver) -> list[Path]:
+    """Those of the files that begin like images; what is wrong with one of them is said when it is decoded."""
+    with ThreadPoolExecutor() as pool:
+        reasons = list(pool.map(_no_image, files))
+    for path, reason in zip(files, reasons, strict=True):
+        if reason is not None:
+            passed.count(NO_IMAGE, path.name, reason)
+    return [path for path, reason in zip(files, reasons, strict=True) if reason is None]
+
+
+def _no_image(path: Path) -> str | None:
+    """What a file is that is no image; None for an image, whole or not."""
+    try:
+        check_beginning(path)
+    except ImageError as error:
+        return error.detail if error.kind == NO_IMAGE else None
+    return None
+
+
+def _flat(root: Path, inside: list[str], places: dict[str, int], passed: PassedOver) -> list[tuple[Path, int]]:
+    """The images in the folder itself, with the labels of the first file that has one for each."""
+    beside = [root / name for name in files_in(root, "")]
+    texts = [path for path in beside if path.suffix.lower() in LABEL_FILES]
+    images = _images([path for path in beside if path not in texts and path.name != DEVKIT], passed)
     if not images:
-        inside = [entry.name for entry in sorted(root.iterdir()) if entry.is_dir()]
         hint = f"; it has the folders {', '.join(inside[:5])}; give the one with the images" if inside else ""
         raise DeepenoughError(f"{root}: no images in it{hint}; {EXPECTED}")
-    files = [
-        path
-        for folder in (root, root.parent)
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in LABEL_FILES and path.is_file()
-    ]
+    above = [root.parent / name for name in files_in(root.parent, "")]
+    files = [*texts, *(path for path in above if path.suffix.lower() in LABEL_FILES)]
     reasons = []
     for file in files:
         found = _labels(file, images, places)
@@ -105,6 +135,9 @@ def _flat(root: Path, places: dict[str, int]) -> list[tuple[Path, int]]:
                 f"{file} has no label for {len(missing):,} of the images in {root}, such as {missing[0]}; "
                 "add them, or remove the images"
             )
+        for text in texts:
+            if text != file:
+                passed.count(NO_IMAGE, text.name, "a text file without labels of the images")
         return [(path, found[path]) for path in images]
     tried = "".join(f"\n  {reason}" for reason in reasons[:5])
     raise DeepenoughError(f"{root}: {len(images):,} images without labels; {EXPECTED}{tried}")

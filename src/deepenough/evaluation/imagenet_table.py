@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deepenough.data.decode import upright
-from deepenough.data.finding import ImageError
+from deepenough.data.finding import ImageError, PassedOver
 from deepenough.errors import DeepenoughError
 from deepenough.evaluation.imagenet_images import Labelled, labelled_images
 from deepenough.model import Model
 from deepenough.nets import depth
 from deepenough.nets.zoo import NETWORKS
 from deepenough.nets.zoo.published import PUBLISHED, PublishedFigure
+from deepenough.prediction import lines
 from deepenough.preprocessing import RESAMPLING, Preprocessing
 from deepenough.progress import Advance, Reporter
 from deepenough.search.statistics import exact_interval
@@ -129,7 +130,10 @@ def measure_imagenet(
     probabilities are averaged.
     """
     reporter = reporter or Reporter()
-    images = labelled_images(folder).limited(limit, seed)
+    passed = PassedOver()
+    images = labelled_images(folder, passed).limited(limit, seed)
+    for line in lines(passed):
+        reporter.say(line)
     kept: dict[tuple[object, ...], _Decoded] = {}
     told: set[str] = set()
     for entry in weights:
@@ -297,12 +301,12 @@ def imagenet_table(measured: Sequence[ImageNetResult]) -> Group:
 
 def notes(measured: Sequence[ImageNetResult]) -> list[str]:
     """The notes under the table: the number of images, and a sentence on each figure that is not comparable."""
-    lines = []
+    found = []
     for count, classes, left in sorted({(entry.images, entry.classes, len(entry.left_out)) for entry in measured}):
         part = "" if count + left == _ALL_IMAGES else f"; published figures are for all {_ALL_IMAGES:,}"
         out = f", {left} unusable left out" if left else ""
-        lines.append(f"{count:,} images of {classes:,} classes{out}{part}")
-    lines.append(
+        found.append(f"{count:,} images of {classes:,} classes{out}{part}")
+    found.append(
         "1 crop: the centre. 10 crops: the corners, the centre and their mirror images, with averaged probabilities."
     )
     alone = [
@@ -310,7 +314,7 @@ def notes(measured: Sequence[ImageNetResult]) -> list[str]:
         for entry in measured
         for figure, reason in not_comparable(entry)
     ]
-    return [*lines, *(["Not comparable:"] if alone else []), *(f"  {line}" for line in alone)]
+    return [*found, *(["Not comparable:"] if alone else []), *(f"  {line}" for line in alone)]
 
 
 def _pair(figure: PublishedFigure) -> str:
