@@ -160,6 +160,47 @@ def test_a_csv_that_lists_what_is_no_file(tmp_path: Path) -> None:
     ]
 
 
+def test_files_among_the_listed_ones_that_no_line_lists_are_counted(tmp_path: Path) -> None:
+    place(tmp_path, "im/a/1.png", "im/a/2.png", "im/b/3.png", "im/b/4.png", "im/b/5.png", "im/b/6.png", "other/7.png")
+    place(tmp_path, "8.png", "im/b/\u00e9.png")
+    (tmp_path / "im" / "linked").symlink_to(tmp_path / "im" / "a")
+    lines = (
+        "im/a/1.png,x",
+        "im/linked/2.png,y",
+        "im\\b\\3.png,x",
+        f"{tmp_path}/im/../im/b/4.png,y",
+        "im/b/\u00e9.png,x",
+    )
+    source = table(tmp_path, "path,label\n" + "\n".join(lines) + "\n")
+    assert len(source) == 5
+    assert [(f.kind, f.name, f.detail, f.action) for f in source.findings] == [
+        ("ignored", "im/b/5.png, im/b/6.png", "no line of t.csv lists it", "left out")
+    ]
+    before = source.stamp
+    source = table(tmp_path, "path,label\n8.png,x\n" + "\n".join(lines) + "\n")  # the table beside images is no image
+    assert [f.name for f in source.findings] == ["im/b/5.png, im/b/6.png"]
+    place(tmp_path, *(f"more{n}.png" for n in range(5)))
+    source = table(tmp_path, "path,label\n8.png,x\n" + "\n".join(lines) + "\n")
+    assert [f.name for f in source.findings] == ["more0.png, more1.png, more2.png and 4 more"]
+    assert source.stamp != before
+
+
+def test_a_file_that_is_listed_in_another_spelling_is_no_other_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on disks that take upper and lower case, or two forms of Unicode, for the same."""
+    place(tmp_path, "A.PNG", "caf\u00e9.png", "2.png")
+    real, spelt = Path.stat, {"a.png": "A.PNG", "cafe\u0301.png": "caf\u00e9.png"}
+
+    def stat(path: Path, **more: Any) -> os.stat_result:
+        return real(path.with_name(spelt.get(path.name, path.name)), **more)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    source = table(tmp_path, "path,label\na.png,x\ncafe\u0301.png,y\n")
+    assert len(source) == 2
+    assert [f.name for f in source.findings] == ["2.png"]
+
+
 def test_a_second_table_of_a_folder_is_named(tmp_path: Path) -> None:
     for number in range(2):
         (tmp_path / f"{number}.png").write_bytes(b"x")

@@ -59,7 +59,7 @@ class Labelled:
 
 
 def labelled_images(folder: str | Path, passed: PassedOver | None = None) -> Labelled:
-    """The images of an ImageNet validation folder, sorted by path, with their labels; what is none goes into `passed`."""
+    """The images of an ImageNet validation folder with labels, sorted by path; what is none goes into `passed`."""
     root, passed = Path(folder), PassedOver() if passed is None else passed
     if not root.is_dir():
         raise DeepenoughError(f"{root}: there is no such folder; {EXPECTED}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from deepenough.data.links import kind_of
 from deepenough.data.sources.base import Source, stamp_of, too_few_classes
 from deepenough.data.sources.labels import MISSING, FileLabels, combine
 from deepenough.data.sources.names import Names
-from deepenough.data.walk import below, files_below, status_stamp
+from deepenough.data.walk import below, files_below, files_in, status_stamp
 from deepenough.errors import DeepenoughError
 from deepenough.files import printable
 
@@ -100,3 +101,32 @@ class Listed(Source):
                 if name in wanted or Path(name).stem in wanted:
                     return printable(below(folder, name))
         return None
+
+
+def count_unlisted(root: Path, table: Path, listed: Iterable[str], passed: PassedOver) -> None:
+    """Count the files that lie in the folders of the listed ones, which paths relative to `root` name, and are not
+    listed, other than the table itself."""
+    named: dict[str, set[str]] = {}
+    odd = set()  # names with backslashes, which most often separate folders
+    for path in listed:
+        folder, _, name = path.replace("\\", "/").rpartition("/")
+        named.setdefault(folder or path[: path.startswith("/")], set()).add(name)
+        if "\\" in path:
+            odd.add(path.rpartition("/")[2])
+    places: dict[str, tuple[str, set[str]]] = {}  # by what they really are: a/../b is b
+    for folder, names in named.items():
+        places.setdefault(os.path.realpath(root / folder), (folder, set()))[1].update(names)
+    own = os.path.realpath(table)
+    for place, (folder, names) in places.items():
+        there = files_in(place, "")
+        # Disks that do not tell upper and lower case, or two forms of Unicode, apart find a file by another spelling.
+        spelt_otherwise = {_folded(name) for name in names.difference(there)}
+        for name in there:
+            if name in names or name in odd or below(place, name) == own:
+                continue
+            if _folded(name) not in spelt_otherwise:
+                passed.count("ignored", below(folder, name), f"no line of {table.name} lists it")
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

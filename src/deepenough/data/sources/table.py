@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deepenough.data.finding import PassedOver
 from deepenough.data.sources.headings import LABEL_HEADINGS, PATH_HEADINGS, SPLIT_HEADINGS, column
-from deepenough.data.sources.listed import Listed, ListedRows
+from deepenough.data.sources.listed import Listed, ListedRows, count_unlisted
 from deepenough.data.sources.splits import SplitColumns
 from deepenough.errors import DeepenoughError
 
@@ -15,7 +15,8 @@ from deepenough.errors import DeepenoughError
 class Table(Listed):
     """Columns `path` (relative to the CSV, or absolute) and `label`, and if there is one `split` or `is_valid`.
 
-    Common other names of the columns are understood; comma, semicolon and tab separate.
+    Common other names of the columns are understood; comma, semicolon and tab separate. Files that lie among the listed
+    ones and are not listed are passed over.
     """
 
     @classmethod
@@ -29,7 +30,9 @@ class Table(Listed):
     def __init__(self, file: Path) -> None:
         self.root = file.parent
         self.name = file.name
-        self._take("csv", file, [read_table(file)], PassedOver())
+        rows, passed = read_table(file), PassedOver()
+        count_unlisted(self.root, file, rows.paths, passed)
+        self._take("csv", file, [rows], passed)
 
 
 def read_table(file: Path, paths: tuple[str, ...] = PATH_HEADINGS, labelled: bool = True) -> ListedRows:
