@@ -34,7 +34,8 @@ class Finding:
     - split-like: a folder that could be a split as well as a class;
     - same-class: names that are spelt differently and taken as one class;
     - similar-classes: classes whose names differ in upper and lower case only;
-    - mixed-labels: classes of which some are numbers and some words.
+    - mixed-labels: classes of which some are numbers and some words;
+    - other-column: a column that could be the label, the image or the split as well as the one that was taken.
     """
 
     kind: str

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from deepenough.data.sources.base import distinct
-from deepenough.data.sources.headings import LABEL_HEADINGS
+from deepenough.data.sources.headings import IMAGE_HEADINGS, LABEL_HEADINGS, columns
 from deepenough.data.sources.labels import MISSING, FileLabels, SeveralLabelsError, is_number, several, text_of
+from deepenough.data.sources.other_columns import Choice
 from deepenough.errors import DeepenoughError
 
 ColumnFeatures = dict[str, dict[str, Any]]
@@ -24,18 +27,24 @@ def features_of(schema: Any) -> ColumnFeatures:
         return {}
 
 
-def column_of_images(file: str, schema: Any, features: ColumnFeatures) -> str:
-    """The name of the column with the images: bytes, or a struct with `bytes`."""
+def columns_of_images(file: str, schema: Any, features: ColumnFeatures) -> Choice:
+    """The columns that hold images, bytes or a struct with `bytes`, the likeliest first: what the features call one, a
+    struct, then the usual names."""
     import pyarrow as pa
 
-    kinds = {field.name: field.type for field in schema}
-    holding = [name for name, kind in kinds.items() if _holds_bytes(kind)]
-    named = [name for name in holding if features.get(name, {}).get("_type") == "Image"]
-    structs = [name for name in holding if pa.types.is_struct(kinds[name])]
-    for name in (*named, *structs, *holding):
-        return str(name)
-    columns = ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
-    raise DeepenoughError(f"{file}: no image column among {columns}; one with the bytes of image files is needed")
+    kinds = [field.type for field in schema]
+    holding = [place for place, kind in enumerate(kinds) if _holds_bytes(kind)]
+    if not holding:
+        told = ", ".join(f"{name} ({kind})" for name, kind in zip(schema.names, kinds, strict=True))
+        raise DeepenoughError(f"{file}: no image column among {told}; one with the bytes of image files is needed")
+    usual = columns([schema.names[place] for place in holding], IMAGE_HEADINGS)
+    rank = {holding[number]: order for order, number in enumerate(usual)}
+
+    def unlikely(place: int) -> tuple[bool, bool, int]:
+        is_image = features.get(schema.names[place], {}).get("_type") == "Image"
+        return not is_image, not pa.types.is_struct(kinds[place]), rank.get(place, len(rank))
+
+    return Choice(schema.names, "the image", sorted(holding, key=unlikely))
 
 
 def _holds_bytes(kind: Any) -> bool:
@@ -47,13 +56,25 @@ def _holds_bytes(kind: Any) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def column_of_labels(file: str, schema: Any, features: ColumnFeatures) -> str:
-    """The name of the column with the labels."""
-    named = [name for name in schema.names if _class_names(features.get(name, {}))]
-    for name in (*LABEL_HEADINGS, *named):
-        if name in schema.names:
-            return str(name)
-    raise DeepenoughError(f"{file}: no label column among {', '.join(schema.names)}; name it label")
+def labels_of_table(file: str, schema: Any, features: ColumnFeatures, read: Callable[[str], Any]) -> FileLabels:
+    """The labels of a file whose columns of one name `read` gives as a table.
+
+    They are in a column of a usual name, or else in one for which the features have class names. Another that is named
+    like labels and divides the images differently is an error; all others become findings.
+    """
+
+    def labels_at(place: int) -> FileLabels:
+        name = schema.names[place]
+        return read_labels(file, read(name).column(schema.names[:place].count(name)), features.get(name, {}))
+
+    choice = Choice.among(schema.names, "the label", LABEL_HEADINGS)
+    if choice.taken is not None:
+        return choice.labels(file, labels_at)
+    named = [place for place, name in enumerate(schema.names) if _class_names(features.get(name, {}))]
+    if not named:
+        raise DeepenoughError(f"{file}: no label column among {', '.join(schema.names)}; name it label")
+    part = labels_at(named[0])
+    return replace(part, findings=(*part.findings, *Choice(schema.names, "the label", named).findings()))
 
 
 def _class_names(feature: dict[str, Any]) -> list[str]:

@@ -22,7 +22,12 @@ IMAGE_HEADINGS = ("image", "img", "images", "pixel_values", *(name for name in P
 """Names of columns, in lower case, the likeliest first. `IMAGE_HEADINGS`: of images themselves or their paths."""
 
 
+def columns(names: Iterable[object], wanted: Sequence[str]) -> list[int]:
+    """The places of all columns that have one of the `wanted` names, the likeliest first."""
+    given = [str(name).strip().strip("\ufeff").lower() for name in names]
+    return [place for word in wanted for place, name in enumerate(given) if name == word]
+
+
 def column(names: Iterable[object], wanted: Sequence[str]) -> int | None:
     """The place of the first of `wanted` among the names of columns; None where none is there."""
-    given = [str(name).strip().strip("\ufeff").lower() for name in names]
-    return next((given.index(name) for name in wanted if name in given), None)
+    return next(iter(columns(names, wanted)), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deepenough.data.sources.hugging_face import HuggingFaceImages, labels_of
+from deepenough.data.sources.hugging_face import HuggingFaceImages, labels_of, other_columns_of_dataset
 from deepenough.data.sources.in_memory import InMemory
 from deepenough.data.sources.labels_in_python import label_names
 from deepenough.errors import DeepenoughError
@@ -32,11 +32,12 @@ class Hub(InMemory):
             found = datasets.load_dataset(name)
         except Exception as error:  # network, spelling, permission: the library's own words say which
             raise DeepenoughError(f"hf:{name}: it could not be loaded ({error})") from None
-        parts = {}
+        parts, findings = {}, []
         for split, dataset in found.items():
             labels, classes = labels_of(dataset, f"hf:{name}")
             parts[str(split)] = HuggingFaceImages(dataset, f"hf:{name}"), label_names(labels, f"hf:{name}", classes)
-        super().__init__(parts, known_splits_only=False)
+            findings += other_columns_of_dataset(dataset, f"hf:{name}")
+        super().__init__(parts, known_splits_only=False, findings=findings)
         self.name = f"hf:{name}"
 
     def __reduce__(self) -> tuple[type[Hub], tuple[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepenough.data.decode import upright
+from deepenough.data.finding import Finding
 from deepenough.data.sixteen_bits import GREY_MODES
 from deepenough.data.sources.base import Source, too_few_classes
-from deepenough.data.sources.headings import IMAGE_HEADINGS, LABEL_HEADINGS, SPLIT_HEADINGS, column
-from deepenough.data.sources.hugging_face import HuggingFaceImages, is_dataset, labels_of
+from deepenough.data.sources.data_frame import (
+    frames_by_split,
+    images_of_frame,
+    is_frame,
+    labels_of_frame,
+    other_columns_of_frame,
+)
+from deepenough.data.sources.hugging_face import HuggingFaceImages, is_dataset, labels_of, other_columns_of_dataset
 from deepenough.data.sources.labels import FileLabels, combine
 from deepenough.data.sources.labels_in_python import classes_of, label_names
 from deepenough.data.sources.names import JoinedNames
@@ -27,8 +34,8 @@ from deepenough.data.sources.python_images import (
     described,
     is_pixels,
 )
-from deepenough.data.sources.splits import USUAL, SplitColumns, split_named
-from deepenough.data.split import TEST, TRAIN, UNASSIGNED, VALIDATION
+from deepenough.data.sources.splits import USUAL, split_named
+from deepenough.data.split import UNASSIGNED
 from deepenough.errors import DeepenoughError, unknown
 
 PREFIX = "python:"
@@ -39,8 +46,6 @@ FORMS = (
     "a torch Dataset of (image, label); a Hugging Face Dataset; or a dict of such splits"
 )
 _UNORDERED = (str, bytes, Mapping, set, frozenset)  # no sequences of images or labels, whatever they iterate over
-_SHOWN_COLUMNS = 10
-_SPLITS = {UNASSIGNED: "", TRAIN: "train", VALIDATION: "validation", TEST: "test"}
 
 Part = ImageArray | ImageList | ImageDataset | HuggingFaceImages
 
@@ -67,13 +72,15 @@ class InMemory(Source):
         parts: Mapping[str, tuple[Part, Sequence[str]]],
         known_splits_only: bool = True,
         value_range: ValueRange | None = None,
+        findings: Iterable[Finding] = (),
     ) -> None:
         """Join the `parts`, images and class names by the name of their split, which is "" where there is none."""
         self.name = "images"
         self.value_range = value_range
         self._parts = [images for images, _ in parts.values()]
         named = [_coded(split or "the images", labels) for split, (_, labels) in parts.items()]
-        self.classes, self.labels, self.findings = combine(named)
+        self.classes, self.labels, found = combine(named)
+        self.findings = tuple(dict.fromkeys((*findings, *found)))
         self.too_few = too_few_classes("the images", self.classes)
         counts = [len(labels) for _, labels in parts.values()]
         self.splits = np.repeat(np.array([_split(name, known_splits_only) for name in parts], np.int8), counts)
@@ -110,28 +117,21 @@ def from_python(data: Any, value_range: ValueRange | None = None) -> InMemory:
     Raises `DeepenoughError` with type and shape for anything else, for missing labels, and for values out of range.
     """
     if is_frame(data):
-        data = _frames_by_split(data)
-    if not isinstance(data, Mapping):
-        return InMemory({"": _labelled(data, "the images", value_range)}, value_range=value_range)
-    if not data:
+        data = frames_by_split(data)
+    by_split = data if isinstance(data, Mapping) else {"": data}
+    if not by_split:
         raise DeepenoughError(f"the images: an empty dict; give {FORMS}")
-    for split in data:
+    for split in by_split:
         _split(str(split), known_only=True)
-    parts = {
-        str(split): _labelled(part, f"data[{split!r}]" if split else "the images", value_range)
-        for split, part in data.items()
-    }
-    return InMemory(parts, value_range=value_range)
-
-
-def image_column(frame: Any) -> Any:
-    """The column of a data frame that holds images or their paths."""
-    return _column(frame, IMAGE_HEADINGS, "images or paths")
-
-
-def is_frame(data: Any) -> bool:
-    """True for a pandas `DataFrame`."""
-    return hasattr(data, "columns") and any(kind.__module__.split(".")[0] == "pandas" for kind in type(data).__mro__)
+    parts, findings = {}, []
+    for split, part in by_split.items():
+        what = f"data[{split!r}]" if split else "the images"
+        parts[str(split)] = _labelled(part, what, value_range)
+        if is_dataset(part):
+            findings += other_columns_of_dataset(part, what)
+        elif is_frame(part):
+            findings += other_columns_of_frame(part, what)
+    return InMemory(parts, value_range=value_range, findings=findings)
 
 
 def _labelled(data: Any, what: str, value_range: ValueRange | None) -> tuple[Part, list[str]]:
@@ -146,8 +146,7 @@ def _read(data: Any, what: str, value_range: ValueRange | None) -> tuple[Part, l
     if isinstance(data, (tuple, list)) and len(data) == 2 and not (isinstance(data, list) and _is_item(data[0])):
         return _pair(data[0], data[1], what, value_range)
     if is_frame(data):
-        label = _column(data, LABEL_HEADINGS, "labels")
-        return _pair(list(data[image_column(data)]), data[label], what, value_range)
+        return _pair(images_of_frame(data), labels_of_frame(data), what, value_range)
     if is_dataset(data):
         images = HuggingFaceImages(data, what)
         labels, classes = labels_of(data, what)
@@ -168,7 +167,7 @@ def _read(data: Any, what: str, value_range: ValueRange | None) -> tuple[Part, l
 
 def _pair(images: Any, labels: Any, what: str, value_range: ValueRange | None) -> tuple[Part, list[str]]:
     if is_frame(images):
-        images = list(images[image_column(images)])
+        images = images_of_frame(images)
     array = as_numpy(images)
     if array is not None and is_pixels(array):
         part: Part = ImageArray(array, what, value_range)
@@ -186,29 +185,6 @@ def _pair(images: Any, labels: Any, what: str, value_range: ValueRange | None) -
 def _is_item(value: Any) -> bool:
     """True for one (image, label)."""
     return isinstance(value, (tuple, list)) and len(value) == 2
-
-
-def _column(frame: Any, names: Sequence[str], role: str) -> Any:
-    place = column(frame.columns, names)
-    if place is None:
-        shown = ", ".join(map(str, frame.columns[:_SHOWN_COLUMNS])) + ", ..." * (len(frame.columns) > _SHOWN_COLUMNS)
-        raise DeepenoughError(
-            f"a DataFrame with the columns {shown}: no column of {role} among them; call it {names[0]!r}"
-        )
-    return frame.columns[place]
-
-
-def _frames_by_split(frame: Any) -> Any:
-    """The rows of a data frame by the name of their split, where columns tell it, as those of a CSV do."""
-    columns = SplitColumns.among([str(name) for name in frame.columns], SPLIT_HEADINGS)
-    if not columns.places:
-        return frame
-    rows: dict[str, list[int]] = {}
-    cells = [frame.iloc[:, place].tolist() for place in columns.places]
-    for row, values in enumerate(zip(*cells, strict=True)):
-        told = dict(zip(columns.places, values, strict=True))
-        rows.setdefault(_SPLITS[columns.split(told, f"the images, row {row}")], []).append(row)
-    return {name: frame.iloc[places] for name, places in rows.items()}
 
 
 def _coded(what: str, labels: Sequence[str]) -> FileLabels:

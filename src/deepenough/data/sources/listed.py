@@ -7,17 +7,18 @@ import re
 import stat
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from deepenough.data.finding import PassedOver
+from deepenough.data.finding import Finding, PassedOver
 from deepenough.data.image_file import read_file
 from deepenough.data.links import kind_of
 from deepenough.data.sources.base import Source, stamp_of, too_few_classes
 from deepenough.data.sources.labels import MISSING, FileLabels, combine
 from deepenough.data.sources.names import Names
+from deepenough.data.sources.other_columns import Choice
 from deepenough.data.walk import below, files_below, files_in, status_stamp
 from deepenough.errors import DeepenoughError
 from deepenough.files import printable
@@ -27,12 +28,26 @@ _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 @dataclass
 class ListedRows:
-    """The rows of one table: paths, labels of any type, and splits."""
+    """The rows of one table: paths, labels of any type, and splits.
+
+    `choice`: the columns that could be labels; `others`: the cells of those that are not taken, by place; `findings`:
+    on other columns.
+    """
 
     table: str
     paths: list[str] = field(default_factory=list)
     labels: list[object] = field(default_factory=list)
     splits: list[int] = field(default_factory=list)
+    choice: Choice = field(default_factory=lambda: Choice((), "the label", ()))
+    others: dict[int, list[object]] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    def coded(self) -> FileLabels:
+        """The labels, with findings on other columns; an error where one that could be labels disagrees with them."""
+        if self.choice.taken is None:
+            return FileLabels.of(self.table, self.labels)
+        part = self.choice.labels(self.table, lambda at: FileLabels.of(self.table, self.others.get(at, self.labels)))
+        return replace(part, findings=(*part.findings, *self.findings))
 
 
 class Listed(Source):
@@ -45,7 +60,7 @@ class Listed(Source):
 
     def _take(self, kind: str, where: Path, tables: Sequence[ListedRows], passed: PassedOver) -> None:
         """Set everything but name and root from what the tables at `where` list."""
-        classes, labels, findings = combine([FileLabels.of(rows.table, rows.labels) for rows in tables])
+        classes, labels, findings = combine([rows.coded() for rows in tables])
         given = [path for rows in tables for path in rows.paths]
         splits = [split for rows in tables for split in rows.splits]
         paths, stamps, kept = [], [], []
@@ -69,7 +84,7 @@ class Listed(Source):
         self.labels = labels[kept]
         self.splits = np.array(splits, np.int8)[kept]
         self.names = Names.of(paths)
-        self.findings = (*passed.findings(), *findings)
+        self.findings = tuple(dict.fromkeys((*passed.findings(), *findings)))
         told = (self.labels.tobytes(), self.splits.tobytes(), *self.findings)
         self.stamp = stamp_of([kind, self.root.resolve(), *classes, *told, *paths, *stamps])
 

@@ -14,6 +14,7 @@ from deepenough.data.finding import PassedOver
 from deepenough.data.sources.columns import features_of, read_labels
 from deepenough.data.sources.headings import LABEL_HEADINGS, SPLIT_HEADINGS, column
 from deepenough.data.sources.listed import Listed, ListedRows
+from deepenough.data.sources.other_columns import Choice
 from deepenough.data.sources.splits import SplitColumns, split_named, splits_among
 from deepenough.data.sources.table import read_table
 from deepenough.data.split import UNASSIGNED
@@ -126,6 +127,11 @@ def _read(file: Path) -> ListedRows:
     rows = ListedRows(str(file))
     for number, entry in enumerate(_parquet(file) if file.suffix == ".parquet" else _lines(file), 1):
         names = list(entry)
+        if number == 1:
+            rows.choice = Choice.among(names, "the label", LABEL_HEADINGS)
+            rows.others = {place: [] for place in rows.choice.others}
+            rows.findings = Choice.among(names, "the path of the image", FILE_NAME_HEADINGS).findings()
+            rows.findings += Choice.among(names, "the split", SPLIT_HEADINGS).findings()
         path, label = column(names, FILE_NAME_HEADINGS), column(names, LABEL_HEADINGS)
         where = f"{file}, row {number}"
         if path is None or not isinstance(entry[names[path]], str):
@@ -133,6 +139,8 @@ def _read(file: Path) -> ListedRows:
         rows.paths.append(_checked(entry[names[path]], where))
         rows.labels.append(None if label is None else entry[names[label]])
         rows.splits.append(SplitColumns.among(names, SPLIT_HEADINGS).split(list(entry.values()), where))
+        for place, cells in rows.others.items():
+            cells.append(entry.get(str(rows.choice.header[place])))
     if not rows.paths:
         raise DeepenoughError(f"{file}: it lists no image")
     return rows

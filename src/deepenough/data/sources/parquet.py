@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from numpy.typing import NDArray
 
 from deepenough.data.finding import PassedOver
 from deepenough.data.sources.base import WINDOW, Source, file_stamp, stamp_of, too_few_classes
-from deepenough.data.sources.columns import column_of_images, column_of_labels, features_of, read_labels
+from deepenough.data.sources.columns import columns_of_images, features_of, labels_of_table
 from deepenough.data.sources.data_files import DataFile, data_files, is_folder_of
 from deepenough.data.sources.labels import MISSING, FileLabels, combine
 from deepenough.data.sources.names import ChosenNames, NumberedNames
+from deepenough.data.sources.other_columns import Choice
 from deepenough.data.sources.splits import SplitColumns
 from deepenough.data.split import UNASSIGNED
 from deepenough.errors import DeepenoughError, first_line
@@ -70,7 +72,7 @@ class Parquet(Source):
         self.labels = labels[self._kept]
         self.names = names if len(self._kept) == len(labels) else ChosenNames(names, self._kept)
         self.splits = np.concatenate(splits)[self._kept]
-        self.findings = (*passed.findings(), *findings)
+        self.findings = tuple(dict.fromkeys((*passed.findings(), *findings)))
         stamps = [file_stamp(file.path) for file in files]
         self.stamp = stamp_of(["parquet", *stamps, *self.classes, self.splits.tobytes(), *self.findings])
         groups = [o.metadata.row_group(g).num_rows for o in self._files for g in range(o.metadata.num_row_groups)]
@@ -175,17 +177,17 @@ def _described(file: DataFile, opened: Any) -> tuple[str, FileLabels, NDArray[np
     """The image column of a file, its labels, and the split of each row, int8 (rows,)."""
     schema, name = opened.schema_arrow, str(file.path)
     features = features_of(schema)
-    column = column_of_images(name, schema, features)
+    images = columns_of_images(name, schema, features)
+    column = str(schema.names[images.places[0]])
     if _has_only_paths(opened, column):
         raise DeepenoughError(
             f"{name}: its column {column!r} holds the paths of images and not their bytes; write the files' bytes into "
             "it, or give a CSV with the columns path and label"
         )
-    label = column_of_labels(name, schema, features)
     told = SplitColumns.among(schema.names)
     splits = np.full(opened.metadata.num_rows, file.split, np.int8)
     try:
-        part = read_labels(name, opened.read(columns=[label]).column(0), features.get(label, {}))
+        part = labels_of_table(name, schema, features, lambda column: opened.read(columns=[column]))
         cells = [opened.read(columns=[schema.names[place]]).column(0).to_pylist() for place in told.places]
     except _unreadable() as error:
         raise DeepenoughError(f"{name}: its labels can't be read ({first_line(error)}); fetch the file again") from None
@@ -193,7 +195,8 @@ def _described(file: DataFile, opened: Any) -> tuple[str, FileLabels, NDArray[np
         row: dict[int, object] = dict(zip(told.places, values, strict=True))
         split = told.split(row, f"{name}, row {number + 1}")
         splits[number] = file.split if split == UNASSIGNED else split
-    return column, part, splits
+    also = (*images.findings(), *Choice.among(schema.names, "the split", ("split",)).findings())
+    return column, replace(part, findings=(*part.findings, *also)), splits
 
 
 def _has_only_paths(opened: Any, column: str) -> bool:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deepenough.data.decode import ImageLike
+from deepenough.data.sources.data_frame import images_of_frame, is_frame
 from deepenough.data.sources.headings import IMAGE_HEADINGS
 from deepenough.data.sources.hugging_face import HuggingFaceImages, is_dataset
-from deepenough.data.sources.in_memory import image_column, is_frame
 from deepenough.data.sources.labels import LONGEST_LABEL
 from deepenough.data.sources.python_images import (
     CHANNELS,
@@ -75,8 +75,7 @@ def _items(data: Any) -> Iterable[Any]:
     if isinstance(data, Mapping):
         raise DeepenoughError(f"{_WHAT}: a dict of {', '.join(map(repr, data))}; give the images of one split")
     if is_frame(data):
-        column: list[Any] = list(data[image_column(data)])
-        return column
+        return images_of_frame(data)
     if is_dataset(data):
         return HuggingFaceImages(data, _WHAT)
     if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
