@@ -23,7 +23,7 @@ from PIL import Image
 from deepenough import evaluate, fit, load, record, resume
 from deepenough.data.decode import decode_image, framed, upright
 from deepenough.data.images import Images, prepare
-from deepenough.data.sixteen_bits import FULL_RANGE, common_levels
+from deepenough.data.sixteen_bits import FULL_RANGE, Histogram, common_levels
 from deepenough.data.sources import open_source
 from deepenough.data.streamed import Streamed
 from deepenough.preprocessing import Preprocessing
@@ -38,7 +38,7 @@ def png(values: NDArray[Any]) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     channels = 1 if values.ndim == 2 else values.shape[2]
-    size = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)
+    size = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
@@ -78,25 +78,96 @@ def write(root: Path, factor: float = 16, offset: int = 0, count: int = 24) -> P
     return root
 
 
+def counted(*parts: NDArray[np.integer]) -> Histogram:
+    histogram = Histogram()
+    for part in parts:
+        histogram.add(np.bincount(np.ravel(part), minlength=65536))
+    return histogram
+
+
 @pytest.mark.parametrize(
-    ("extremes", "expected"),
+    ("values", "expected"),
     [
-        ([(0, 4095)], (0, 4095)),
-        ([(3, 4080), (0, 200)], (0, 4095)),
-        ([(0, 1000)], (0, 1023)),
-        ([(0, 16000)], (0, 16383)),
-        ([(0, 65520)], FULL_RANGE),
-        ([(0, 255)], (0, 255)),
-        ([(0, 1)], (0, 1)),
-        ([(7, 7)], (0, 7)),
-        ([(0, 0)], FULL_RANGE),
-        ([(7100, 8900)], (7100, 8900)),
-        ([(31000, 36000)], (31000, 36000)),
-        ([], None),
+        ((0, 4095), (0, 4095)),
+        ((3, 4080, 0, 200), (0, 4095)),
+        ((0, 1000), (0, 1023)),
+        ((0, 16000), (0, 16383)),
+        ((0, 65520), FULL_RANGE),
+        ((0, 255), (0, 255)),
+        ((0, 1), (0, 1)),
+        ((7, 7), (0, 7)),
+        ((0, 0), FULL_RANGE),
+        ((7100, 8900), (7100, 8900)),
+        ((31000, 36000), (31000, 36000)),
+        ((), FULL_RANGE),
     ],
 )
-def test_levels_are_those_of_the_bits_in_use(extremes: list[tuple[int, int]], expected: tuple[int, int] | None) -> None:
-    assert common_levels(extremes) == expected
+def test_levels_are_those_of_the_bits_in_use(values: tuple[int, ...], expected: tuple[int, int]) -> None:
+    assert common_levels(counted(np.array(values, np.int64)) if values else Histogram()) == expected
+
+
+TRUE = {  # 500,000 values as cameras, scanners, telescopes and simulations give them
+    "even": lambda draws: draws.integers(0, 65536, 500_000),
+    "noise": lambda draws: draws.normal(9000, 2500, 500_000),
+    "exponential": lambda draws: draws.exponential(2500, 500_000),
+    "stars": lambda draws: 300 + 200 * draws.pareto(1.2, 500_000),
+    "wide tail": lambda draws: np.exp(draws.normal(6, 1.5, 500_000)),
+    "twelve bits": lambda draws: draws.integers(0, 4096, 500_000),
+    "heat": lambda draws: draws.normal(30_000, 300, 500_000),
+    "few points on black": lambda draws: np.where(np.arange(500_000) < 20, 20_000, draws.integers(0, 3, 500_000)),
+}
+
+
+@pytest.mark.parametrize("kind", TRUE)
+@pytest.mark.parametrize("seed", range(3))
+def test_values_that_trail_off_decide_the_levels_to_their_ends(kind: str, seed: int) -> None:
+    values = np.clip(TRUE[kind](np.random.default_rng(seed)), 0, 65535).astype(np.int64)
+    histogram = counted(values)
+    assert histogram.without_outliers() == (values.min(), values.max())
+    assert histogram.beyond(common_levels(histogram)) == 0
+
+
+@pytest.mark.parametrize("bad", [(65535,), (65535, 65535, 40_000), (65535,) * 50])
+@pytest.mark.parametrize(("low", "high", "expected"), [(0, 4095, (0, 4095)), (7000, 9000, (7000, 9000))])
+def test_hot_pixels_do_not_take_the_range(bad: tuple[int, ...], low: int, high: int, expected: tuple[int, int]) -> None:
+    values = np.random.default_rng(1).integers(low, high + 1, 500_000)
+    values[:2] = low, high
+    histogram = counted(values, np.array(bad))
+    assert common_levels(histogram) == expected
+    assert histogram.beyond(expected) == len(bad)
+    if low:  # and dead ones
+        assert common_levels(counted(values, np.array(bad), np.zeros(40, np.int64))) == expected
+    assert common_levels(counted(values, np.full(100, 65535))) == FULL_RANGE  # too many to be bad ones
+
+
+def test_hot_pixels_keep_the_contrast_of_the_others_and_are_counted(tmp_path: Path) -> None:
+    root = write(tmp_path / "set", count=40)
+    for place in ("a/3.png", "b/7.png"):
+        values = np.array(Image.open(root / place))
+        values[5, 5] = 65535
+        (root / place).write_bytes(png(values))
+    images = prepare(open_source(root), cache=tmp_path / "cache")
+    assert images.preprocess.levels == (0, 4095)
+    assert len(np.unique(images.pixels)) > 150
+    (finding,) = (f for f in images.findings if f.kind == "more-than-8-bits")
+    assert "from 0 to 65,535" in finding.detail
+    assert finding.action.startswith("0 to 4,095 became 0 to 255, and 2 values beyond (9.8e-05 of all)")
+    row = list(images.names).index("a/3.png")
+    assert images.pixels[row, 5, 5, 0] == 255
+    np.testing.assert_array_equal(images.pixels[row], framed(root / "a/3.png", images.preprocess))
+
+
+@pytest.mark.parametrize("levels", [(0, 4095), (100, 9000)])
+def test_grey_with_transparency_keeps_its_lower_bytes(levels: tuple[int, int]) -> None:
+    values = np.random.default_rng(3).integers(0, 9000, (30, 20, 2))
+    values[:, :, 1] = 65535
+    decoded = decode_image(png(values), levels=levels)
+    np.testing.assert_array_equal(np.asarray(decoded.picture.convert("L")), scaled(values[:, :, 0], *levels))
+    assert decoded.histogram.extremes == (values[:, :, 0].min(), values[:, :, 0].max())
+    values[:15, :, 1] = 0  # laid on white where it is transparent
+    got = np.asarray(upright(png(values), levels=levels).convert("L"))
+    assert (got[:15] == 255).all()
+    np.testing.assert_array_equal(got[15:], scaled(values[15:, :, 0], *levels))
 
 
 @settings(max_examples=80, deadline=None)
@@ -113,7 +184,7 @@ def test_values_become_what_the_levels_say(height: int, width: int, channels: in
         values[:, :, 3] = 65535
     seen = values[:, :, : 3 if channels == 4 else channels].squeeze()
     decoded = decode_image(png(values.squeeze()), levels=(low, high))
-    assert decoded.extremes == (seen.min(), seen.max())
+    assert decoded.histogram.extremes == (seen.min(), seen.max())
     exact = 255 * np.clip((seen.astype(np.float64) - low) / (high - low), 0, 1)
     if (low, high) != FULL_RANGE:
         assert np.abs(np.asarray(decoded.picture) - exact).max() <= 0.5 + 1e-9  # halves may go either way

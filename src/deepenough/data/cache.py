@@ -20,7 +20,7 @@ from deepenough.errors import DamagedError, DamageWarning
 from deepenough.files import read_checked_json, sha256, write_checked_json
 from deepenough.user_folders import cache_root
 
-VERSION = 8
+VERSION = 9
 """Raised whenever decoding, auditing or the files below change, so that older caches are left alone."""
 
 MOST_BYTES = 20 * 2**30

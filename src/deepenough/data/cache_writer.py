@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from deepenough.data.decode import SMALLEST_SIDE, Decoded, decode_image, header
 from deepenough.data.descriptors import THUMB, is_flat
 from deepenough.data.duplicates import SMALLEST_REGISTERED, thumbnail
 from deepenough.data.finding import Finding, ImageError
-from deepenough.data.sixteen_bits import FULL_RANGE, Levels, common_levels
+from deepenough.data.sixteen_bits import FULL_RANGE, Histogram, Levels, common_levels
 from deepenough.data.sources.base import Raw, Source
 from deepenough.data.split import TEST
 from deepenough.data.unusable import none_usable
@@ -49,6 +50,7 @@ PHOTO_SIDE = 64
 """The side (pixels) that other pictures are brought to, unless another is asked for."""
 
 _CHUNK = 32
+_COUNTING = Lock()  # of values of 16 bits, by threads
 _NO_PICTURE = Image.new("L", (1, 1))
 _VALUES = np.arange(256)
 
@@ -58,8 +60,9 @@ class Filled:
     """Everything seen of the images: `table` (n,) of ROW, `pixels` uint8 (n, H, W, C) or None where they are not kept,
     `thumbs` uint8 (n, 32, 32, 3), all in files; `problems` by row. Rows with a problem hold zeros and are not usable.
 
-    `levels`: the values that became 0 and 255 in the images of 16 bits, whose smallest and largest values are
-    `extremes`, by row; None where there is none. `remarks` of decoders by row.
+    `levels`: the values that became 0 and 255 in the images of 16 bits; None where there is none. Their smallest and
+    largest values are `extremes`, by row; `histogram` counts all values but those of test images. `remarks` of decoders
+    by row.
     """
 
     table: NDArray[Any]
@@ -69,6 +72,7 @@ class Filled:
     extremes: dict[int, Levels] = field(default_factory=dict)
     remarks: dict[int, tuple[str, ...]] = field(default_factory=dict)
     levels: Levels | None = None
+    histogram: Histogram = field(default_factory=Histogram)
 
     def findings(self, source: Source) -> list[Finding]:
         """Findings about images that are used."""
@@ -81,6 +85,11 @@ class Filled:
             count = "1 image has" if len(self.extremes) == 1 else f"{len(self.extremes):,} images have"
             detail = f"{count} values of 16 bits, from {min(smallest):,} to {max(largest):,}"
             action = f"{self.levels[0]:,} to {self.levels[1]:,} became 0 to 255"
+            if clipped := self.histogram.beyond(self.levels) if self.histogram else 0:
+                values = f"{clipped:,} values" if clipped > 1 else "1 value"
+                action += (
+                    f", and {values} beyond ({clipped / self.histogram.counts.sum():.2g} of all) the same as these"
+                )
             found.append(Finding("more-than-8-bits", source.names[min(self.extremes)], detail, action))
         return found
 
@@ -160,8 +169,7 @@ def fill(
     )
     _look_at(source, framing, channels, filled, range(count), progress)
     if filled.extremes:
-        known = [extremes for row, extremes in filled.extremes.items() if source.splits[row] != TEST]
-        filled.levels = framing.levels or common_levels(known) or FULL_RANGE
+        filled.levels = framing.levels or common_levels(filled.histogram)
         if filled.levels != (framing.levels or FULL_RANGE):
             _look_at(
                 source, replace(framing, levels=filled.levels), channels, filled, sorted(filled.extremes), progress
@@ -187,7 +195,13 @@ def _look_at(
                 raise ImageError("missing", "there is no such file")
             if isinstance(raw, Exception):
                 raise ImageError("damaged", f"it cannot be read ({getattr(raw, 'strerror', None) or raw})")
-            return _examine(raw, row, filled, framing, channels)
+            found = _examine(raw, row, filled, framing, channels)
+            if found.histogram and filled.levels is None:  # they have not been counted yet
+                filled.extremes[row] = found.histogram.extremes
+                if source.splits[row] != TEST:
+                    with _COUNTING:
+                        filled.histogram.add(found.histogram.counts)
+            return found._replace(picture=_NO_PICTURE, histogram=Histogram())
         except ImageError as problem:
             filled.table["usable"][row] = False
             return problem
@@ -197,8 +211,6 @@ def _look_at(
             if isinstance(seen, ImageError):
                 filled.problems[row] = seen
                 continue
-            if seen.extremes is not None:
-                filled.extremes[row] = seen.extremes
             if seen.remarks:
                 filled.remarks[row] = seen.remarks
         if progress is not None:
@@ -206,7 +218,7 @@ def _look_at(
 
 
 def _examine(raw: Raw, row: int, filled: Filled, framing: Preprocessing, channels: int) -> Decoded:
-    """Decode one image and write what is seen to its row; what was seen, without the picture."""
+    """Decode one image and write what is seen to its row; what was seen."""
     entry: Any = filled.table[row]
     entry["content"] = np.frombuffer(hashlib.sha256(raw).digest() if isinstance(raw, bytes) else _digest(raw), "<u8")
     decoded = decode_image(raw, framing.reading_side, framing.levels)
@@ -224,7 +236,7 @@ def _examine(raw: Raw, row: int, filled: Filled, framing: Preprocessing, channel
     if min(picture.size) < SMALLEST_REGISTERED or is_flat(thumb):  # hashing photos would take a tenth of the time
         entry["picture"] = np.frombuffer(_digest(_one_channel_if_grey(np.asarray(picture)))[:16], "<u8")
     entry["usable"] = True
-    return decoded._replace(picture=_NO_PICTURE)
+    return decoded
 
 
 def _one_channel_if_grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

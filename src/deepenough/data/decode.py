@@ -20,6 +20,7 @@ from deepenough.data.image_file import open_content, read_file, read_stream, sup
 from deepenough.data.sixteen_bits import (
     FULL_RANGE,
     GREY_MODES,
+    Histogram,
     Levels,
     convert,
     low_bytes,
@@ -49,12 +50,12 @@ _GREY = ("1", "L", "LA", "La", "F", *GREY_MODES)
 class Decoded(NamedTuple):
     """A picture, and what was seen while it was decoded.
 
-    `picture` is upright, of mode `L` or `RGB`; `extremes`: the smallest and largest value of an image of 16 bits;
+    `picture` is upright, of mode `L` or `RGB`; `histogram`: of the values of an image of 16 bits, empty for others;
     `remarks`: what decoders remarked about the file.
     """
 
     picture: Image.Image
-    extremes: Levels | None
+    histogram: Histogram
     remarks: tuple[str, ...]
 
 
@@ -100,11 +101,13 @@ def upright(image: ImageLike, at_least: int | None = None, levels: Levels | None
 def decode_image(
     image: ImageLike, at_least: int | None = None, levels: Levels | None = None, *, measured: bool = True
 ) -> Decoded:
-    """As `upright`, with what was seen on the way. Without `measured`, extremes may be missing where they cost time."""
+    """As `upright`, with what was seen on the way. Without `measured`, no value of 16 bits is counted."""
+    histogram = Histogram()
+    seen = histogram if measured else None
     if isinstance(image, np.ndarray):
-        picture, extremes = _from_array(image, levels)
+        picture = _from_array(image, levels, seen)
         _check(picture)
-        return Decoded(picture, extremes, ())
+        return Decoded(picture, histogram, ())
     source = _source(image)
     with collected() as remarks, _opened(source) as opened:
         _check(opened)
@@ -115,14 +118,14 @@ def decode_image(
                 listen_to_libtiff()
             low = low_bytes(opened, source) if measured or levels not in (None, FULL_RANGE) else None
             opened.load()
-            eight, extremes = _eight_bits(opened, low, levels)
+            eight = _eight_bits(opened, low, levels, seen)
         except ImageError:
             raise
         except Exception as error:  # Pillow's decoders raise many kinds for broken files
             told = "; ".join([str(error) or type(error).__name__, *remarks])
             raise ImageError("damaged", f"the image data cannot be decoded ({told})") from None
         turn = _TRANSPOSE.get(_orientation(opened))
-        return Decoded(eight if turn is None else eight.transpose(turn), extremes, tuple(remarks))
+        return Decoded(eight if turn is None else eight.transpose(turn), histogram, tuple(remarks))
 
 
 def _source(image: ImageLike) -> bytes | Image.Image:
@@ -180,29 +183,27 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _eight_bits(
-    image: Image.Image, low: Image.Image | None, levels: Levels | None
-) -> tuple[Image.Image, Levels | None]:
-    """A loaded image in mode `L` or `RGB`, and the extremes of one of 16 bits, of whose colours `low` has the lower
-    bytes."""
-    mode, extremes = image.mode, None
+    image: Image.Image, low: Image.Image | None, levels: Levels | None, seen: Histogram | None
+) -> Image.Image:
+    """A loaded image in mode `L` or `RGB`. Values of 16 bits are counted in `seen`; `low` has the lower bytes of those
+    that Pillow keeps the upper ones of."""
+    mode = image.mode
     if mode in GREY_MODES:
-        return scaled_grey(image, levels)
+        return scaled_grey(image, levels, seen)
     if mode == "F":
-        return _scaled(np.asarray(image)), None
+        return _scaled(np.asarray(image))
     if low is not None:
-        image, extremes = scaled_colours(image, low, levels)
+        image = scaled_colours(image, low, levels, seen)
     palette = image.palette
     clear = "transparency" in image.info or (mode == "P" and palette is not None and palette.mode == "RGBA")
     if clear or mode in ("LA", "PA", "RGBA", "La", "RGBa"):
         whole = image.convert("LA" if mode == "La" else "RGBA").convert("RGBA")
         white = Image.new("RGBA", whole.size, "white")
         laid = Image.alpha_composite(white, whole).convert("RGB")
-        return laid.convert("L") if mode in ("1", "L", "LA", "La") else _grey_if_grey(laid, mode), extremes
+        return laid.convert("L") if mode in ("1", "L", "LA", "La") else _grey_if_grey(laid, mode)
     if mode in ("L", "RGB"):
-        return image, extremes  # `_opened` made it for us
-    if mode == "1":
-        return image.convert("L"), None
-    return _grey_if_grey(image.convert("RGB"), mode), None
+        return image  # `_opened` made it for us
+    return image.convert("L") if mode == "1" else _grey_if_grey(image.convert("RGB"), mode)
 
 
 def _grey_if_grey(image: Image.Image, mode: str) -> Image.Image:
@@ -234,21 +235,20 @@ def _check_shape(array: NDArray[Any]) -> None:
         )
 
 
-def _from_array(array: NDArray[Any], levels: Levels | None) -> tuple[Image.Image, Levels | None]:
-    """An array as a picture, and the extremes of one of 16 bits."""
+def _from_array(array: NDArray[Any], levels: Levels | None, seen: Histogram | None) -> Image.Image:
+    """An array as a picture. Values of 16 bits are counted in `seen`."""
     _check_shape(array)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
-    extremes = None
     if array.dtype == np.bool_:
         array = array.astype(np.uint8) * np.uint8(255)
     elif array.dtype == np.uint16:
         pixels = np.empty(array.shape, np.uint8)
-        extremes = convert(strips_of(array), levels, pixels)
+        convert(strips_of(array), levels, pixels, seen)
         array = pixels
     elif array.dtype.kind == "f":
         array = np.asarray(_scaled(array))
     elif array.dtype != np.uint8:
         raise ImageError("not-an-image", f"an array of {array.dtype}; uint8, uint16, bool or float in 0..1 can be read")
     picture = Image.fromarray(np.ascontiguousarray(array))
-    return (_eight_bits(picture, None, None)[0] if picture.mode == "RGBA" else picture), extremes
+    return _eight_bits(picture, None, None, None) if picture.mode == "RGBA" else picture
