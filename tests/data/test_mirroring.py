@@ -50,6 +50,14 @@ def arrows(count: int, tips: tuple[int, ...], seed: int = 0) -> tuple[Pixels, ND
     return np.stack([arrow(draws, tips[label]) for label in labels]), labels
 
 
+def dark_and_light(count: int) -> tuple[Pixels, NDArray[np.int64]]:
+    """Arrows to the left of two colours: mirror images are of the same class."""
+    draws, labels = np.random.default_rng(2), np.repeat([0, 1], count)
+    pixels = np.stack([arrow(draws, 0) for _ in labels])
+    pixels[labels == 1] = 255 - pixels[labels == 1]
+    return pixels, labels
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(3, 70), st.integers(3, 70), st.sampled_from([1, 3]), st.integers(0, 99))
 def test_a_mirror_image_keeps_one_part_of_the_features_and_turns_the_other(
@@ -122,12 +130,8 @@ def test_two_swapped_classes_are_found_among_others() -> None:
 
 
 def test_a_side_that_all_images_share_does_no_harm() -> None:
-    """Arrows to the left of two colours: turned round they were never seen, and yet are of their class."""
-    draws = np.random.default_rng(2)
-    pixels = np.stack([arrow(draws, 0) for _ in range(120)])
-    labels = np.repeat([0, 1], 60)
-    pixels[labels == 1] = 255 - pixels[labels == 1]
-    found = decide_mirroring(images(pixels, labels, ("dark", "light")), 0)
+    """Turned round they were never seen, and yet are of their class."""
+    found = decide_mirroring(images(*dark_and_light(60), ("dark", "light")), 0)
     assert (found.on, found.basis, found.harms, found.tells) == (True, Basis.TEST, False, True)
 
 
@@ -211,3 +215,34 @@ def test_digits_are_not_mirrored(tmp_path: Any) -> None:
     found = decide_mirroring(prepare(open_source("digits"), cache=tmp_path), 0)
     assert not found.on
     assert found.images > 1_000
+
+
+def test_plain_numbers_say_nothing_and_the_images_decide() -> None:
+    """Arrays come with numbers for classes, whatever these look like."""
+    found = decide_mirroring(images(*arrows(40, (0, 1)), ("0", "1")), 0)
+    assert (found.on, found.basis) == (False, Basis.TEST)
+    found = decide_mirroring(images(*dark_and_light(60), ("0", "1")), 0)
+    assert (found.on, found.basis, found.tells) == (True, Basis.TEST, True)
+    assert "it is not shown to change a class" in found.text
+
+
+@pytest.mark.parametrize("count", [3, 40])
+def test_numbers_of_few_images_may_stand_for_digits(count: int) -> None:
+    """Where the test would not have shown a change of each class; images of named classes are mirrored then."""
+    pixels, labels = dark_and_light(count)
+    labels[-2:] = 2
+    found = decide_mirroring(images(pixels, labels, ("0", "1", "2")), 0)
+    assert (found.on, found.basis) == (False, Basis.TOO_FEW)
+    assert "plain numbers may stand for digits (--flip turns it on)" in found.text
+    assert decide_mirroring(images(pixels, labels, ("dark", "light", "rare")), 0).on
+
+
+def test_digits_of_arrays_are_found_by_the_test_and_those_of_known_sets_by_name(tmp_path: Any) -> None:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    arrays = prepare(open_source((digits.images / 16, digits.target)), cache=tmp_path)
+    assert arrays.mirror
+    found = decide_mirroring(arrays, 0)
+    assert (found.on, found.basis) == (False, Basis.TEST)
+    assert not open_source("digits").mirror

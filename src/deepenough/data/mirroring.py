@@ -11,6 +11,7 @@ from typing import Any
 
 from deepenough.data.images import Images
 from deepenough.data.mirror_test import Group, MirrorTest, Swap, run_mirror_test
+from deepenough.data.sources.labels import is_number
 
 LISTED = 3  # classes that a sentence names
 CHARACTERS_NAMED = "the classes are named like digits or letters"
@@ -49,17 +50,22 @@ def decide_mirroring(
     """Decide once for a run. The user's `strength` and `switches` come first; nothing is tested where they rule it out.
 
     Then comes the test. Names speak against mirroring where it does not; where neither does, images are mirrored, as
-    most may be, and that a test of few images may have missed a change is said.
+    most may be, and that a test of few images may have missed a change is said. Plain numbers are no names: they may
+    stand for digits or for anything, so that images are mirrored where the test would have shown a change of any class.
     """
     asked = switches.get("flip")
     if asked is False or (asked is None and strength == "none"):
         return Mirroring(False, Basis.ASKED, "mirroring is off, as asked")
     named = told_by_names(images.classes) if images.mirror else CHARACTERS_NAMED
-    return judge(run_mirror_test(images, seed), named, asked=bool(asked))
+    numbered = all(map(is_number, images.classes))
+    return judge(run_mirror_test(images, seed), named, asked=bool(asked), numbered=numbered)
 
 
-def judge(test: MirrorTest, named: str | None = None, *, asked: bool = False) -> Mirroring:
-    """The decision that a test comes to, what the classes are named like, and whether mirroring is asked for."""
+def judge(test: MirrorTest, named: str | None = None, *, asked: bool = False, numbered: bool = False) -> Mirroring:
+    """The decision that a test comes to, what the classes are named like, and whether mirroring is asked for.
+
+    `numbered`: the classes have plain numbers instead of names.
+    """
     harms, tells = bool(test.harmed), test.tells
     if asked:
         on, basis = True, Basis.ASKED
@@ -74,6 +80,12 @@ def judge(test: MirrorTest, named: str | None = None, *, asked: bool = False) ->
     elif named:
         on, basis = False, Basis.NAMES
         text = f"mirroring is off: {named} (--flip turns it on)"
+    elif numbered and (test.untold or not tells):
+        on, basis = False, Basis.TOO_FEW
+        text = (
+            f"mirroring is off: {test.overall.images:,} training images are too few to tell whether it changes "
+            f"{_listed(test.untold) or 'a class'}, and plain numbers may stand for digits (--flip turns it on)"
+        )
     elif tells:
         on, basis = True, Basis.TEST
         text = f"mirroring is on: it is not shown to change a class ({_comparison(test.overall)})"

@@ -74,7 +74,8 @@ class Source(ABC):
 
     @property
     def mirror(self) -> bool:
-        """True unless the classes are named like digits or letters, which mirror images turn into something else."""
+        """False where the source or its classes are known to be letters or digits, which mirror images turn into
+        something else."""
         return not is_text_like(self.classes)
 
     def __len__(self) -> int:
@@ -82,7 +83,10 @@ class Source(ABC):
 
 
 def is_text_like(classes: Sequence[str]) -> bool:
-    """True if these classes are digits or letters, which a mirror image would turn into something else."""
+    """True if these classes are letters, digits among letters or digits in words, which a mirror image would turn into
+    something else. Plain numbers alone say nothing: they number classes of any kind."""
+    if all(name.isdigit() for name in classes):
+        return False
     words = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}
     return all(len(name) == 1 or name.isdigit() or name.lower() in words for name in classes)
 

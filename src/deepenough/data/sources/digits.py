@@ -16,6 +16,7 @@ class Digits(Source):
     name = "digits"
     classes = tuple("0123456789")
     known_as = ("digits",)
+    mirror = False
 
     @classmethod
     def open(cls, given: str) -> Digits:

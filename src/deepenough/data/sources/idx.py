@@ -162,6 +162,11 @@ class Idx(Source):
         self.too_few = too_few_classes(path, self.classes)
         self.stamp = stamp_of([*stamps, *self.classes])
 
+    @property
+    def mirror(self) -> bool:
+        """False for MNIST and its relatives but Fashion-MNIST: all of them are digits, letters or characters."""
+        return super().mirror and ("mnist" not in self.name.lower() or self.classes == FASHION)
+
     def __reduce__(self) -> tuple[type[Idx], tuple[Path, str]]:
         return Idx, (self.path, self.name)  # maps and locks do not travel to other processes
 
