@@ -36,12 +36,18 @@ def write_whole(path: Path, content: bytes | str) -> None:
         raise
     finally:
         temporary.unlink(missing_ok=True)
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Have what a file holds, or the names in a folder, written to the disk, where the system can be asked to."""
+    if os.name != "posix":  # elsewhere no folder can be opened, and no file flushed that is open for reading
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_checked_json(path: Path, content: Mapping[str, Any]) -> None:

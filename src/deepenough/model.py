@@ -129,11 +129,15 @@ class Model:
         return Prediction(tuple(self.classes[i] for i in order), tuple(float(probabilities[i]) for i in order))
 
 
+def _missing(folder: Path) -> str:
+    """The names of the files that a model folder lacks, in a sentence; empty where it has all."""
+    return ", ".join(name for name in (*FILES, SUMS) if not (folder / name).is_file())
+
+
 def check_model(folder: Path) -> None:
     """Raise DamagedError where a model folder is not what was written."""
-    missing = [name for name in (*FILES, SUMS) if not (folder / name).is_file()]
-    if missing:
-        raise DamagedError(f"{folder}: there is no {', '.join(missing)} in it")
+    if missing := _missing(folder):
+        raise DamagedError(f"{folder}: there is no {missing} in it")
     check_sums(folder, FILES)
 
 
@@ -145,15 +149,14 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Model:
         raise DeepenoughError(
             f"model {str(given)!r}: there is no such folder; give the RUN that `deepenough fit` named"
         )
-    missing = [name for name in (*FILES, SUMS) if not (folder / name).is_file()]
-    if missing:
+    if missing := _missing(folder):
         unfinished = (given / "record.json").is_file()
         todo = (
             f"go on with `deepenough fit --resume {given}`"
             if unfinished
             else "give the RUN that `deepenough fit` named"
         )
-        raise DeepenoughError(f"model {str(given)!r}: no {', '.join(missing)} in it; {todo}")
+        raise DeepenoughError(f"model {str(given)!r}: no {missing} in it; {todo}")
     try:
         check_sums(folder, FILES)
     except DamagedError as error:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepenough.errors import DamagedError, DamageWarning
-from deepenough.files import read_checked_json, sha256, write_checked_json
+from deepenough.files import flush, read_checked_json, sha256, write_checked_json
 from deepenough.user_folders import cache_root
 
 VERSION = 9
@@ -76,7 +76,7 @@ class Cache:
         """Make the `.npy` files of `draft` the entry `content`, and let `quick` point to it."""
         files = {}
         for file in sorted(draft.glob("*.npy")):
-            _flush(file)
+            flush(file)
             files[file.name] = [file.stat().st_size, "" if file.name == PIXELS else sha256(file)]
         write_checked_json(draft / _META, {"version": VERSION, "files": files, **meta})
         entry = self.folder / content[:32]
@@ -88,7 +88,7 @@ class Cache:
             draft.rename(entry)
         except OSError:  # another process was first, with the same content
             shutil.rmtree(draft, ignore_errors=True)
-        _flush(self.folder)
+        flush(self.folder)
         write_checked_json(self.folder / f"{quick}.json", {"entry": entry.name})
         self._tidy(entry)
 
@@ -147,11 +147,3 @@ class Cache:
                 break
             shutil.rmtree(path, ignore_errors=True)
             total -= size
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
