@@ -19,7 +19,7 @@ from deepenough.data.descriptors import MIRROR, UNIT, describe, is_flat, tangent
 from deepenough.data.duplicates import NearDuplicates, NearPairs, thumbnail
 from deepenough.data.grouping import completed, representatives, scenes
 from deepenough.data.nearest import InvertedFile
-from deepenough.data.registration import register, residual, whole
+from deepenough.data.registration import plain_residual, register, residual, whole
 from deepenough.preprocessing import Preprocessing
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -234,3 +234,17 @@ def test_a_scene_is_many_pictures_that_are_alike_and_a_good_part_of_a_class(
     labels: NDArray[np.int64] = np.append(np.zeros(members + others, np.int64), np.ones(1000, np.int64))
     seen = scenes(near([(row, row + 1) for row in range(members - 1)]), labels)
     assert [rows.tolist() for rows in seen] == ([list(range(members))] if is_scene else [])
+
+
+def test_what_is_left_over_in_one_patch_counts_more_than_the_same_all_over() -> None:
+    """Another print on a shirt is no encoding."""
+    draws = np.random.default_rng(0)
+    first = np.repeat(draws.integers(60, 200, (20, 32, 32, 1)), 3, axis=3).astype(np.uint8)
+    noise = np.repeat(draws.choice((-4, 4), (20, 32, 32, 1)), 3, axis=3)
+    patch = np.zeros((20, 32, 32, 3), np.int64)
+    patch[:, 8:12, 16:20] = 32  # 16 of 1024 pixels: the same sum of squares
+    plain, _ = plain_residual(first, (first + noise).astype(np.uint8))
+    printed, _ = plain_residual(first, (first + patch).astype(np.uint8))
+    contrast = first[..., 0].std((1, 2))
+    np.testing.assert_allclose(plain, 4 / contrast, rtol=0.05)
+    assert (printed > 4 * plain).all()

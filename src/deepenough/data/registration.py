@@ -13,6 +13,7 @@ Floats = NDArray[np.float32]
 
 _EDGE = 0.87  # what is compared lies within this share of the way from centre to edge: a border lies outside
 _FARTHEST_STEP, _FARTHEST_SHIFT, _SCALES = 0.08, 0.15, (0.8, 1.25)
+_PATCH, _MOST_IN_PATCH = 4, 1.25  # pixels of a thumbnail; a patch may differ by so much more than a picture as a whole
 _LOWEST_CONTRAST = 6.0  # 0..255: below it, what is left over is compared with this
 
 
@@ -82,9 +83,17 @@ def residual(
 def plain_residual(
     first: NDArray[np.uint8], second: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """As `residual` of whole thumbnails, at all their pixels."""
+    """As `residual` of whole thumbnails, at all their pixels, and at least what is left over in one patch of 4 x 4.
+
+    What encoding changes goes up and down from pixel to pixel and is small on average. Another print on the same shirt
+    is not.
+    """
     own, other = (picture - picture.mean((1, 2), keepdims=True, dtype=np.float32) for picture in (first, second))
-    return _left_over(own, other, np.full(len(first), THUMB * THUMB * 3.0))
+    rest, gain = _left_over(own, other, np.full(len(first), THUMB * THUMB * 3.0))
+    left = (other - gain[:, None, None, None].astype(np.float32) * own).mean(3)
+    patches = np.abs(left.reshape(-1, THUMB // _PATCH, _PATCH, THUMB // _PATCH, _PATCH).mean((2, 4))).max((1, 2))
+    contrast = np.sqrt((other * other).mean((1, 2, 3), dtype=np.float64))
+    return np.maximum(rest, patches / np.maximum(contrast, _LOWEST_CONTRAST) / _MOST_IN_PATCH), gain
 
 
 def _left_over(
