@@ -22,7 +22,7 @@ from deepenough.data.bounds import check_opened, check_work
 from deepenough.data.bounds.raster import check_pixels
 from deepenough.data.decoder_remarks import listen_to_pillow
 from deepenough.data.finding import ImageError
-from deepenough.data.image_formats import IMAGE_FORMATS, START, identify, is_cut_off
+from deepenough.data.image_formats import BEGINNING, IMAGE_FORMATS, identify, is_cut_off
 from deepenough.data.other_formats import format_error
 from deepenough.data.portable_map import PortableMap
 
@@ -126,7 +126,7 @@ def open_content(content: bytes) -> Image.Image:
 
 def check_beginning(path: str | Path) -> None:
     """Raise the `ImageError` for a file that does not begin like an image, most often by its first few bytes alone."""
-    if identify(read_file(path, START)) is None:
+    if identify(read_file(path, BEGINNING)) is None:
         open_content(read_file(path))
 
 

@@ -36,7 +36,7 @@ _PPM = re.compile(rb"P[1-6f][\s#]")
 _WEBP = re.compile(rb"RIFF....WEBP", re.DOTALL)
 _AVIF = (b"avif", b"avis")
 _TGA = struct.Struct("<BBBHHBHHHHBB")
-START = 64
+BEGINNING = 64
 """Bytes at the beginning of a file that tell all of these but TGA."""
 
 
@@ -46,7 +46,7 @@ def identify(content: bytes) -> str | None:
     The first 64 bytes are enough, but for TGA, which has no signature: its header must make sense and its pixels must
     be there.
     """
-    start = content[:START]
+    start = content[:BEGINNING]
     for signature, name in STARTS.items():
         if start.startswith(signature):
             return name

@@ -44,7 +44,7 @@ _AT_ONCE = 1 << 20  # pixels that are converted at once, so that memory stays th
 
 @dataclass
 class Histogram:
-    """How often each value of 16 bits occurs in images: `counts` int64 (65536,), or (0,) as long as none does."""
+    """The counts of each value of 16 bits in images: `counts` int64 (65536,), or (0,) as long as there is none."""
 
     counts: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 

@@ -105,7 +105,7 @@ def _images(files: list[Path], passed: PassedOver) -> list[Path]:
 
 
 def _no_image(path: Path) -> str | None:
-    """What a file is that is no image; None for an image, whole or not."""
+    """The reason why a file is no image; None for an image, whole or not."""
     try:
         check_beginning(path)
     except ImageError as error:
