@@ -15,7 +15,7 @@ from deepenough.training.recipe import Recipe
 
 MOST_THREADS = 1024  # PyTorch fails where the system refuses so many
 BUDGET_WITH_TARGET = 2.0
-BUDGET_WITHOUT = 0.5
+BUDGET_WITHOUT = 0.65
 
 
 class PretrainedView(StrEnum):

@@ -277,7 +277,7 @@ class CandidateTrainer:
         early_stopping: Callback | None = None,
         give_up: Callable[[Candidate], bool] | None = None,
     ) -> Candidate:
-        """Train an architecture on every fold; one that looks ahead on the first only.
+        """Train an architecture on every fold.
 
         `early_stopping` may prune or pause a training; `give_up` is asked of the candidate so far between folds.
         """
@@ -287,7 +287,8 @@ class CandidateTrainer:
             attempt.architecture, attempt.role, attempt.seed, Ending.FINISHED, (), seen, probabilities, self.labels,
             self.metric, attempt.parent.name if attempt.parent else self.start_name,
         )  # fmt: skip
-        folds = self.folds.folds[:1] if attempt.role is Role.SCOUT else self.folds.folds
+        folds = self.folds.folds
+        folds = self.folds.folds
         with self.reporter.task(candidate.name) as advance:
             for number, fold in enumerate(folds):
                 callbacks = self._callbacks(advance, number, len(folds))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate, finished
-from deepenough.search.enough_rules import compare_seeds, enough
+from deepenough.search.enough_rules import enough
 from deepenough.search.enough_search import EnoughSearch
-from deepenough.search.question import DecisionKind
 from deepenough.search.statistics import Strata, paired_difference
-from deepenough.search.verdict import PairedComparison, Verdict, most_accurate, points
-from deepenough.training.callbacks import Ending
+from deepenough.search.verdict import Verdict, most_accurate, nothing_finished, points
 
 BETWEEN = 2  # cuts tried between the proposed one and the whole network
 
@@ -38,25 +36,10 @@ class CutSearch(EnoughSearch):
             self.trainer.expect([self.search_space[each] for each in wanted[place:]], self.question.seed)
             if self.in_time(self.search_space[number]):
                 self.train(self.search_space[number], give_up=lambda so_far: self._shown_worse(whole, so_far))
-        best = most_accurate(finished(self.space_candidates()) or self.tried)
-        comparisons: list[PairedComparison] = []
-        going = True
-        smaller = [c for c in self.space_candidates() if self.measure(c) < self.measure(best)]
-        for candidate in sorted(smaller, key=self.measure, reverse=True):
-            if candidate.finished:
-                comparisons.append(self._compare(best, candidate, tested=going))
-            elif candidate.state is Ending.PRUNED:
-                comparisons.append(self._compare_seen(best, candidate))
-            else:
-                going = False
-                continue
-            going = going and comparisons[-1].enough
-        self._close_in(best, comparisons)
-        verdict = enough(self.question, best, comparisons, self.resolves(), None)
-        if whole.finished and not comparisons and len(self.search_space) > 1:
-            depth = whole.architecture.depth
-            text = f"only the whole network (depth {depth}) was trained, so nothing is known about shorter cuts"
-            verdict = replace(verdict, kind=DecisionKind.BEST, text=text)
+        if not finished(self.space_candidates()):
+            return nothing_finished(most_accurate(self.tried), self.resolves())
+        self._close_in()
+        verdict = enough(self.question, self.assessment(), self.resolves())
         self._note_savings(whole, verdict.chosen)
         return verdict
 
@@ -81,12 +64,6 @@ class CutSearch(EnoughSearch):
             f"(between {100 * -loss.upper:+.1f} and {100 * -loss.lower:+.1f}), and saves "
             f"{whole.architecture.depth - chosen.architecture.depth} layers, {' and '.join(saved)}",
         )
-
-    def _compare_seen(self, best: Candidate, candidate: Candidate) -> PairedComparison:
-        """Compare on those folds that the candidate was trained for."""
-        both = best.seen & candidate.seen
-        strata = Strata.of(candidate.labels[both], self.question.metric)
-        return compare_seeds(self.question, [best.only(both)], [candidate.only(both)], strata, tested=True)
 
     def _shown_worse(self, whole: Candidate, so_far: Candidate) -> bool:
         """Tell if the lower bound of the difference from the whole network already lies above the margin."""

@@ -1,134 +1,235 @@
-"""The rules of a question without a target, as pure functions of finished candidates."""
+"""The rules of a question without a target, as pure functions of the evidence.
+
+An architecture is enough when it is at most the margin worse than the best of the whole search space. That is shown
+when its paired difference from *every* other architecture has a one-sided 95% upper bound below the margin: whichever
+is the best, the claim about it is false in at most 5% (an intersection-union test; Berger, Technometrics 24, 1982), so
+no selection of a "best" comes in. An architecture that was not looked at is ruled out only where nothing can be better
+by the margin.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from deepenough.search.candidates import Candidate
+from deepenough.search.accuracy_curve import probability_enough
+from deepenough.search.architectures import Architecture
+from deepenough.search.evidence import Evidence, EvidenceTable
 from deepenough.search.question import DecisionKind, Question
-from deepenough.search.statistics import HitShares, Strata, paired_difference
-from deepenough.search.verdict import PairedComparison, Verdict, margin_text, nothing_finished, points
+from deepenough.search.verdict import PairedComparison, Verdict, margin_text, points
 
-CONTESTED = 2.0  # standard errors around the margin within which one seed does not decide
-
-
-def mean_hits(seeds: Sequence[Candidate]) -> HitShares:
-    """For every decision image the share of the seeds that are right."""
-    return np.asarray(np.mean([candidate.hits for candidate in seeds], axis=0), np.float64)
+CONTESTED = 2.0  # standard errors around the margin within which more seeds may change the answer
+SUPPORTED = 0.9  # probability of being enough from which the evidence supports an architecture
+CLEARLY_WORSE = 0.025  # error allowed, in all comparisons together, for calling the right answer too small
+ONE_LARGER = 1  # architectures by which one that is shown may be larger than one that is only supported
 
 
-def compare_seeds(
-    question: Question,
-    best_seeds: Sequence[Candidate],
-    seeds: Sequence[Candidate],
-    strata: Strata,
-    tested: bool,
-) -> PairedComparison:
-    """Compare a candidate with the best, paired on the same images, over as many seeds as there are of each.
+@dataclass(frozen=True)
+class Assessment:
+    """The evidence weighed: what is shown, what is supported, and what can't be ruled out.
 
-    It is enough when the upper bound of its difference lies under the margin. Near the margin one seed is not
-    enough to say so.
+    `looked_at` and the others are sorted from small to large.
+    """
+
+    looked_at: tuple[Evidence, ...]
+    probabilities: tuple[float, ...]
+    comparisons: tuple[PairedComparison, ...]
+    shown: tuple[Evidence, ...]
+    shown_among: tuple[Evidence, ...]
+    not_ruled_out: tuple[Architecture, ...]
+    unknown: tuple[Architecture, ...]
+
+    @property
+    def finished(self) -> list[Evidence]:
+        return [each for each in self.looked_at if each.finished]
+
+    @property
+    def wanted(self) -> Evidence:
+        """The smallest that the evidence supports, be it a scout; where there is none the likeliest."""
+        return self._supported(self.looked_at)
+
+    @property
+    def chosen(self) -> Evidence:
+        """The smallest that is shown; but where one more than an architecture smaller is supported, that one."""
+        supported = self._supported(self.finished)
+        shown = (self.shown or self.shown_among)[:1]
+        if shown:
+            order = self.finished
+            if order.index(shown[0]) <= order.index(supported) + ONE_LARGER:
+                return shown[0]
+        return supported
+
+    def _supported(self, among: Sequence[Evidence]) -> Evidence:
+        chances = {id(each): p for each, p in zip(self.looked_at, self.probabilities, strict=True)}
+        enough = (each for each in among if chances[id(each)] >= SUPPORTED)
+        return next(enough, None) or max(among, key=lambda each: chances[id(each)])
+
+
+def assess(question: Question, table: EvidenceTable, search_space: Sequence[Architecture]) -> Assessment:
+    """Weigh the evidence about a search space; at least one architecture of it is finished.
 
     Args:
-        question: the margin is its.
-        best_seeds: the best architecture, a candidate a seed.
-        seeds: the shallower architecture, likewise.
-        strata: the weights of the decision images.
-        tested: false once the fixed sequence has stopped; then nothing is shown any more.
+        question: the margin and the measure to minimise are its.
+        table: the evidence about all that was looked at.
+        search_space: what the question is about, with what was not looked at.
     """
-    reference, candidate = best_seeds[0], seeds[0]
-    difference = paired_difference(mean_hits(best_seeds), mean_hits(seeds), strata)
-    distance = abs(difference.value - question.margin)
-    contested = len(seeds) == 1 and distance <= CONTESTED * difference.standard_error
+
+    def measure(architecture: Architecture) -> tuple[int, int]:
+        return architecture.measure(question.minimize)
+
+    order = sorted(table.evidence, key=lambda each: measure(each.architecture))
+    names = {each.architecture.name for each in order}
+    unknown = tuple(architecture for architecture in search_space if architecture.name not in names)
+    probabilities = _probabilities(question, table)
+    comparisons = [compare(question, table, each) for each in order if each.finished and len(order) > 1]
+    beyond_doubt = {pair.candidate.architecture.name for pair in comparisons if pair.enough}
+    among = tuple(e for e in order if e.finished and (e.architecture.name in beyond_doubt or len(order) == 1))
+    shown = tuple(each for each in among if not unknown or _nothing_better(question, each))
+    smallest_shown = measure(shown[0].architecture) if shown else None
+    space = sorted([*(each.architecture for each in order), *unknown], key=measure)
+    worse = {each.architecture.name for each in order if shown_worse(question, table, each)}
+    not_ruled_out = tuple(
+        architecture
+        for architecture in space
+        if architecture.name not in worse and not (smallest_shown and measure(architecture) > smallest_shown)
+    )
+    return Assessment(
+        looked_at=tuple(order),
+        probabilities=tuple(probabilities[id(each)] for each in order),
+        comparisons=tuple(comparisons),
+        shown=shown,
+        shown_among=among,
+        not_ruled_out=not_ruled_out,
+        unknown=() if shown and _nothing_better(question, shown[0]) else unknown,
+    )
+
+
+def _probabilities(question: Question, table: EvidenceTable) -> dict[int, float]:
+    """The probability of each to be enough among all that was looked at, by the identity of its evidence."""
+    values, variances = table.estimates()
+    families = [(each.architecture.family, each.architecture.width) for each in table.evidence]
+    found = probability_enough(values, variances, families, question.margin)
+    return {id(each): float(p) for each, p in zip(table.evidence, found, strict=True)}
+
+
+def _nothing_better(question: Question, each: Evidence) -> bool:
+    """True if so few images are wrong that no network can be better by the margin."""
+    return 1 - each.candidate.lower < question.margin
+
+
+def compare(question: Question, table: EvidenceTable, each: Evidence) -> PairedComparison:
+    """Compare an architecture with that other one which leaves the most doubt: the one it may be furthest behind."""
+    others = [other for other in table.evidence if other is not each]
+    differences = [table.difference(other, each) for other in others]
+    number = int(np.argmax([difference.upper for difference in differences]))
+    other, difference = others[number], differences[number]
     under = difference.upper < question.margin
-    margin = margin_text(question.margin)
-    if not tested:
-        text = "not tested: a deeper architecture had already failed"
-    elif under and not contested:
-        text = f"shown to be enough: at most {points(difference.upper)} worse, below the {margin}"
-    elif under:
-        text = f"at most {points(difference.upper)} worse, but too close to the {margin} for one seed"
-    elif difference.lower > question.margin:
-        text = f"shown to be more than {points(question.margin)} worse"
+    worse = shown_worse(question, table, each)
+    if under:
+        text = f"shown to be enough: at most {points(difference.upper)} worse than any other, below the "
+        text += margin_text(question.margin)
+    elif worse:
+        text = f"shown to be more than {points(question.margin)} worse than {other.candidate.name}"
     else:
-        text = f"not shown: it may be up to {points(difference.upper)} worse"
+        text = f"not shown: it may be up to {points(difference.upper)} worse than {other.candidate.name}"
     return PairedComparison(
-        candidate=candidate,
-        best=reference,
+        candidate=each.candidate,
+        best=other.candidate,
         difference=difference,
-        seeds=len(seeds),
-        enough=tested and under and not contested,
-        not_shown_worse=difference.lower <= question.margin,
-        contested=contested,
+        seeds=each.seeds,
+        enough=under,
+        not_shown_worse=not worse,
+        contested=abs(difference.value - question.margin) <= CONTESTED * difference.standard_error,
         images_to_settle=difference.settled_by(question.margin),
         text=text,
     )
 
 
-def enough(
-    question: Question,
-    reference: Candidate,
-    comparisons: Sequence[PairedComparison],
-    resolved: float,
-    beyond: str | None,
-) -> Verdict:
-    """Choose the shallowest that is shown to be enough, and beside it name the shallowest that is not shown worse.
+def shown_worse(question: Question, table: EvidenceTable, each: Evidence) -> bool:
+    """Tell if some finished architecture is shown to be better by more than the margin, all comparisons taken in."""
+    others = [other for other in table.finished if other is not each]
+    confidence = 1 - CLEARLY_WORSE / max(1, len(table.evidence) - 1)
+    return any(table.difference(other, each, confidence).lower > question.margin for other in others)
 
-    Args:
-        question: the margin and the measure to minimise are its.
-        reference: the best candidate.
-        comparisons: all smaller candidates against it.
-        resolved: the smallest difference that the decision images can tell.
-        beyond: the name of the first deeper architecture that was not tried and may be better.
-    """
-    if not reference.finished:
-        return nothing_finished(reference, resolved)
 
-    def measure(candidate: Candidate) -> tuple[int, int]:
-        return candidate.architecture.measure(question.minimize)
-
-    shown = [c.candidate for c in comparisons if c.enough]
-    chosen = min(shown, key=measure, default=reference)
-    open_ = [c for c in comparisons if c.not_shown_worse and measure(c.candidate) < measure(chosen)]
-    second = min(open_, key=lambda c: measure(c.candidate), default=None)
-    margin = points(question.margin)
-    depth = chosen.architecture.depth
-    if shown:
-        text = f"depth {depth} is deep enough: shown to be within {margin} of the best, {reference.name}"
-    elif comparisons:
-        text = f"depth {depth} is the most accurate; nothing shallower is shown to be within {margin} of it"
-    elif beyond:
-        text = f"depth {depth} is the only one trained, so nothing is known about deeper networks"
-    else:
-        text = f"depth {depth} is deep enough: the shallowest network tried is also the most accurate"
+def enough(question: Question, found: Assessment, resolved: float) -> Verdict:
+    """Give the answer, with the words for it."""
+    chosen = found.chosen
+    best = max(found.finished, key=lambda each: (each.candidate.accuracy, -each.architecture.macs))
+    size = chosen.architecture.measure(question.minimize)
+    smaller = [architecture for architecture in found.not_ruled_out if architecture.measure(question.minimize) < size]
+    second = next((e for e in found.finished if smaller and e.architecture.name == smaller[0].name), None)
+    kind = _kind(found, chosen, best)
     advice = []
-    if second:
-        text += f"; depth {second.candidate.architecture.depth} is shown neither to be worse than that nor to be enough"
-        advice.append(_doubt(second))
-    if beyond:
+    pair = next((p for p in found.comparisons if p.candidate is chosen.candidate), None)
+    doubt = next((p for p in found.comparisons if second and p.candidate is second.candidate), None)
+    if kind is DecisionKind.SEEMS and pair:
+        advice.append(_doubt(question, pair))
+    if doubt:
+        advice.append(_doubt(question, doubt))
+    if found.unknown:
         advice.append(
-            f"the deepest network tried is the best: {beyond} may be better still; "
-            "a larger --budget or --time-limit lets the search try it"
+            f"{depths_text(found.unknown)} {'were' if len(found.unknown) > 1 else 'was'} not looked at and may be "
+            "better; a larger --budget or --time-limit lets the search look"
         )
     return Verdict(
-        chosen=chosen,
-        kind=DecisionKind.SHOWN if shown or not (comparisons or beyond) else DecisionKind.BEST,
+        chosen=chosen.candidate,
+        kind=kind,
         second=second.candidate if second else None,
-        best=reference,
+        best=best.candidate,
         resolves=resolved,
-        text=text,
+        text=_text(question, found, kind, pair),
         advice=tuple(advice),
-        comparisons=tuple(comparisons),
+        comparisons=found.comparisons,
+        not_ruled_out=tuple(architecture.name for architecture in found.not_ruled_out),
     )
 
 
-def _doubt(second: PairedComparison) -> str:
-    difference, settle = second.difference, second.images_to_settle
+def _kind(found: Assessment, chosen: Evidence, best: Evidence) -> DecisionKind:
+    if chosen in found.shown:
+        return DecisionKind.SHOWN
+    if chosen in found.shown_among and len(found.looked_at) > 1:
+        return DecisionKind.AMONG
+    return DecisionKind.BEST if chosen is best else DecisionKind.SEEMS
+
+
+def _text(question: Question, found: Assessment, kind: DecisionKind, pair: PairedComparison | None) -> str:
+    depth, margin = f"depth {found.chosen.architecture.depth}", points(question.margin)
+    everything = [each.architecture for each in found.looked_at]
+    if pair is None:
+        if found.unknown:
+            return f"{depth} is the only one trained, so nothing is known about deeper networks"
+        return f"{depth} is enough: there is nothing deeper to look at, or nothing to gain from it"
+    if kind is DecisionKind.SHOWN:
+        text = f"{depth} is deep enough: shown to be within {margin} of the best of {depths_text(everything)}"
+    elif kind is DecisionKind.AMONG:
+        text = f"{depth} is enough among {depths_text(everything)}: shown to be within {margin} of the best of them"
+    elif kind is DecisionKind.SEEMS:
+        text = (
+            f"{depth} seems deep enough, but may be up to {points(pair.difference.upper)} worse than {pair.best.name}"
+        )
+    else:
+        text = f"{depth} is the most accurate; no network is shown to be within {margin} of the best"
+    if len(found.not_ruled_out) > 1:
+        text += f"; the shallowest that is enough is one of {depths_text(found.not_ruled_out)} (95% confidence)"
+    return text
+
+
+def depths_text(architectures: Sequence[Architecture]) -> str:
+    """Their depths in words: depth 3; depths 3 and 7; depths 3 to 19."""
+    depths = sorted({architecture.depth for architecture in architectures})
+    if len(depths) == 1:
+        return f"depth {depths[0]}"
+    return f"depths {depths[0]} {'and' if len(depths) == 2 else 'to'} {depths[-1]}"
+
+
+def _doubt(question: Question, pair: PairedComparison) -> str:
+    difference, settle = pair.difference, pair.images_to_settle
     more = f"about {settle:,} would" if settle else "if the difference stays the same, more would not either"
     return (
-        f"{second.candidate.name} may be enough too ({points(difference.value)} below the best, bounds "
-        f"{100 * difference.lower:.1f} to {100 * difference.upper:.1f}): {difference.images:,} decision images "
-        f"cannot show it, {more}"
+        f"{pair.candidate.name} is {points(abs(difference.value))} {'below' if difference.value >= 0 else 'above'} "
+        f"{pair.best.name} (bounds {100 * difference.lower:.1f} to {100 * difference.upper:.1f}): "
+        f"{difference.images:,} decision images can't show it to be within {points(question.margin)}, {more}"
     )

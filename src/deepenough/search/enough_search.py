@@ -2,188 +2,177 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from deepenough.nets.grow import grows
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Attempt, Candidate, finished
-from deepenough.search.enough_rules import compare_seeds, enough
+from deepenough.search.enough_rules import Assessment, assess, enough
+from deepenough.search.evidence import EvidenceTable, gather
 from deepenough.search.question import Role
-from deepenough.search.search import STALLED_AFTER, Search
-from deepenough.search.statistics import paired_difference
-from deepenough.search.verdict import PairedComparison, Verdict, margin_text, most_accurate, points
+from deepenough.search.search import Search
+from deepenough.search.verdict import Verdict, margin_text, most_accurate, nothing_finished, points
 
-LOOK_AHEAD = 1 / 4  # share of the epochs that a network grown from its shallower sibling is trained
-# A grown network ends 0.2 to 0.5 points under one trained in full (Fashion-MNIST, depths 11 to 35).
-GROWN_UNDERSTATES = 0.005
+SMALLEST = 3  # architectures of each family and width that are trained before anything deeper is looked at
+AT_LEAST = 2  # trained whatever the budget
+SCOUT = 1 / 4  # share of the epochs that a scout is trained
+MOST_SEEDS = 3
+NEAR = 2.0  # margins below the most accurate within which further seeds are worth their cost
 
 
 class EnoughSearch(Search):
-    """From shallow to deep until deeper stops helping, then from the best down to the shallowest that is enough.
-    The budget is a share of training the whole search space."""
+    """The smallest architectures first, then a scout of every larger one, then what the evidence asks for.
+
+    A scout is grown from a finished network by identity blocks and trained for a quarter of the epochs. What the scouts
+    rule out is not trained; what they support is. The budget is a share of training the whole search space.
+    """
 
     def run(self) -> Verdict:
-        self._climb(0)
-        while (deeper := self._look_ahead()) is not None:
-            self._climb(deeper, forced=True)
-        best = most_accurate(finished(self.space_candidates()) or self.space_candidates())
-        comparisons: list[PairedComparison] = []
-        sequence = [c for c in self.space_candidates() if self.measure(c) < self.measure(best)]
-        going = True
-        for candidate in sorted(sequence, key=self.measure, reverse=True):
-            if going:
-                candidate = self.finish(candidate)
-            if not candidate.finished:  # it has no predictions for some images, or those of half a training
-                going = False
-                continue
-            comparisons.append(self._compare(best, candidate, tested=going))
-            going = going and comparisons[-1].enough
-        self._close_in(best, comparisons)
-        return enough(self.question, best, comparisons, self.resolves(), self._deeper_unknown(best))
+        self._train_smallest()
+        if not finished(self.space_candidates()):
+            return nothing_finished(most_accurate(self.tried), self.resolves())
+        self._look_at_the_rest()
+        while (wanted := self._worth_finishing()) is not None:
+            self.train(wanted)
+        self._train_more_seeds()
+        self._close_in()
+        return enough(self.question, self.assessment(), self.resolves())
 
-    def _climb(self, first: int, forced: bool = False) -> None:
-        """Train architectures from shallow to deep until deeper stops helping, or the budget is spent."""
-        for number, architecture in enumerate(self.search_space[first:]):
-            if not self._affords(self.trainer.planned(architecture)) and len(self.tried) >= STALLED_AFTER:
-                share = (self.spent + self.trainer.planned(architecture)) / self.whole_space
-                self.note(
-                    f"skipped {architecture.name}",
-                    f"the search would then cost {share:.0%} of training the whole search space, "
-                    f"over its budget of {self.question.budget:.0%}",
-                )
+    def assessment(self) -> Assessment:
+        """Weigh the evidence so far."""
+        trainer = self.trainer
+        table = EvidenceTable(tuple(gather(self.tried)), trainer.strata, trainer.labels, self.question.metric)
+        return assess(self.question, table, self.search_space)
+
+    def _train_smallest(self) -> None:
+        """Train the smallest architectures, unless there is no time or nothing left to gain."""
+        variants = len({(each.family, each.width) for each in self.search_space})
+        smallest = self.search_space[: SMALLEST * variants]
+        for number, architecture in enumerate(smallest):
+            if len(self.tried) >= AT_LEAST and not self._affords(self.trainer.planned(architecture), architecture):
                 return
-            if not self.in_time(architecture):
+            if not self.in_time(architecture) or self._nothing_to_gain():
                 return
-            done = finished(self.space_candidates())
-            best = most_accurate(done) if done else None
-            self.trainer.expect(self.search_space[first + number :], self.question.seed)
-            self.train(
-                architecture,
-                bar=best.accuracy if best else 0.0,
-                give_up=partial(self._cannot_gain, best) if best else None,
-            )
-            best = most_accurate(finished(self.space_candidates()) or self.tried)
-            if self._margin_is_out_of_reach(best):
-                self.note(
-                    "stopped", f"{best.accuracy:.1%} leaves less than the {margin_text(self.question.margin)} to gain"
-                )
+            self.trainer.expect(smallest[number:], self.question.seed)
+            self.train(architecture)
+
+    def _look_at_the_rest(self) -> None:
+        """Send a scout to every architecture that was not trained, from large to small; train it where none can go."""
+        untried = self._untried()
+        for architecture in reversed(untried):
+            if self._nothing_to_gain():
                 return
-            if self.stalled() and not (forced and number == 0):
-                return
+            self._scout(architecture)
+        for architecture in self._untried():
+            cost = self.trainer.planned(architecture)
+            if self._parent(architecture) is None and self._affords(cost, architecture) and self.in_time(architecture):
+                self.train(architecture)
 
-    def _affords(self, cost: int) -> bool:
-        """Tell if the budget holds after spending `cost`, with the retraining that follows where folds decide."""
-        final = max((self.trainer.retraining(c.architecture) for c in self.tried), default=0)
-        return self.spent + cost + final <= self.question.budget * (self.whole_space + final)
+    def _untried(self) -> list[Architecture]:
+        tried = {candidate.architecture.name for candidate in self.tried}
+        return [architecture for architecture in self.search_space if architecture.name not in tried]
 
-    def _margin_is_out_of_reach(self, best: Candidate) -> bool:
-        """Tell if so few images are still wrong that nothing deeper can be better by the margin."""
-        return best.accuracy > 1 - self.question.margin
+    def _parent(self, architecture: Architecture) -> Candidate | None:
+        """The largest finished network that the architecture can be grown from."""
+        parents = [
+            candidate
+            for candidate in finished(self.space_candidates())
+            if grows(candidate.architecture.network, architecture.network)
+        ]
+        return max(parents, key=self.measure, default=None)
 
-    def _cannot_gain(self, best: Candidate, so_far: Candidate) -> bool:
-        """True if a deeper candidate, on the images it has predictions for, surely gains less than half the margin."""
-        seen = so_far.seen
-        difference = paired_difference(best.hits[seen], so_far.hits[seen], so_far.strata)
-        return -difference.lower < self.question.margin / 2
-
-    def _look_ahead(self) -> int | None:
-        """Grow the next architecture from its shallower sibling and train it briefly, on the first fold.
-
-        It proposes and never decides: where it gains the margin, less what growing understates, the index of
-        the architecture to train in full is returned.
-        """
-        ahead = len([c for c in self.tried if c.role is Role.SEARCH_SPACE])
-        parents = finished(self.space_candidates())
-        if ahead >= len(self.search_space) or not parents or any(c.role is Role.SCOUT for c in self.tried):
-            return None
-        architecture, parent, best = self.search_space[ahead], parents[-1], most_accurate(parents)
-        if self._margin_is_out_of_reach(best) or not grows(parent.architecture.network, architecture.network):
-            return None
-        epochs = max(1, round(LOOK_AHEAD * self.trainer.recipe.epochs))
-        cost = self.trainer.planned(architecture, epochs) // len(self.trainer.folds.folds)
-        if not self._affords(cost) or not self.trainer.in_time(architecture, epochs=epochs):
-            return None
-        grown = self.keep(
+    def _scout(self, architecture: Architecture) -> None:
+        """Train an architecture briefly, grown from its largest finished relative: it rules out, it never decides."""
+        parent = self._parent(architecture)
+        if parent is None:
+            return
+        epochs = max(1, round(SCOUT * self.trainer.recipe.epochs))
+        if not self._affords(self.trainer.planned(architecture, epochs), architecture):
+            return
+        if not self.trainer.in_time(architecture, epochs=epochs):
+            self.note(f"no look at {architecture.name}", "it would probably not finish within --time-limit")
+            return
+        scout = self.keep(
             self.trainer.train_candidate(Attempt(architecture, self.question.seed, Role.SCOUT, epochs, parent))
         )
-        gain = grown.accuracy - best.accuracy_on(grown.seen)
-        text = (
-            f"grown from {parent.name} and trained for {epochs} epoch{'s' * (epochs > 1)}, it is {points(abs(gain))} "
-            f"{'above' if gain >= 0 else 'below'} {best.name}"
-        )
-        if not self._promises_the_margin(grown, best):
-            self.note(f"looked ahead at {architecture.name}", f"{text}: going deeper has stopped helping")
-            return None
-        if not self._affords(self.trainer.planned(architecture)):
-            self.note(
-                f"looked ahead at {architecture.name}",
-                f"{text}: going deeper may help, but training it in full would exceed the budget; raise --budget",
-            )
-            return None
-        self.note(f"looked ahead at {architecture.name}", f"{text}: going deeper may help, so it is trained in full")
-        return ahead
-
-    def _promises_the_margin(self, grown: Candidate, best: Candidate) -> bool:
-        return grown.accuracy - best.accuracy_on(grown.seen) + GROWN_UNDERSTATES >= self.question.margin
-
-    def _compare(self, best: Candidate, candidate: Candidate, tested: bool) -> PairedComparison:
-        """Compare on one seed, and near the margin on a second one, as far as the budget goes."""
-        comparison = compare_seeds(self.question, [best], [candidate], self.trainer.strata, tested)
-        if not (tested and comparison.contested):
-            return comparison
-        architectures = [c.architecture for c in (best, candidate) if self._second_seed(c.architecture) is None]
-        cost = sum(self.trainer.planned(architecture) for architecture in architectures)
-        if not self._affords(cost) or not self.trainer.in_time(*architectures):
-            self.note(
-                f"no second seed for {candidate.name} and {best.name}",
-                "the difference is within two standard errors of the margin, but a second seed would exceed the "
-                "budget; the deeper one is kept",
-            )
-            return comparison
+        gain = scout.accuracy - most_accurate(finished(self.space_candidates())).accuracy_on(scout.seen)
         self.note(
-            f"a second seed for {candidate.name} and {best.name}",
-            "the difference is within two standard errors of the margin",
-        )
-        for architecture in architectures:
-            self.train(architecture, role=Role.SECOND_SEED, seed=self.question.seed + 1)
-        pairs = [
-            [c, second] for c in (best, candidate) if (second := self._second_seed(c.architecture)) and second.finished
-        ]
-        return (
-            compare_seeds(self.question, pairs[0], pairs[1], self.trainer.strata, tested)
-            if len(pairs) == 2
-            else comparison
+            f"looked at {architecture.name}",
+            f"grown from {parent.name} and trained for {epochs} epoch{'s' * (epochs > 1)}, it is {points(abs(gain))} "
+            f"{'above' if gain >= 0 else 'below'} the best",
         )
 
-    def _close_in(self, best: Candidate, comparisons: list[PairedComparison]) -> None:
-        """Bisect between the shallowest that is enough and the first that is not, as far as the budget goes."""
-        while True:
-            failed = next((c.candidate for c in comparisons if not c.enough), None)
-            enough = [c.candidate for c in comparisons if c.enough]
-            passed = min(enough, key=self.measure) if enough else best
-            middle = failed and self.between(failed.architecture, passed.architecture)
-            if not middle or any(c.architecture.name == middle.name for c in self.tried):
-                return
-            cost = self.trainer.planned(middle)
-            if not self._affords(cost) or not self.trainer.in_time(middle):
-                self.note(f"skipped depth {middle.depth}", "training it would exceed the budget")
-                return
-            candidate = self.train(middle, role=Role.BISECTION)
-            if not candidate.finished:
-                return
-            comparisons.append(self._compare(best, candidate, tested=True))
-            comparisons.sort(key=lambda c: self.measure(c.candidate), reverse=True)
-
-    def _deeper_unknown(self, best: Candidate) -> str | None:
-        """The first architecture beyond the tried ones where the best is the deepest tried: deeper might do better."""
-        grown = next((c for c in self.tried if c.role is Role.SCOUT), None)
-        if self._margin_is_out_of_reach(best) or (grown and not self._promises_the_margin(grown, best)):
+    def _worth_finishing(self) -> Architecture | None:
+        """The architecture to train in full next: the smallest that is supported, or the next smaller one that the
+        budget allows."""
+        wanted = self.assessment().wanted
+        if wanted.finished:
             return None
-        search_space = self.space_candidates()
-        beyond = self.search_space[len(search_space) :]
-        return beyond[0].name if beyond and best.name == search_space[-1].name else None
+        done = {candidate.architecture.name for candidate in self.tried if candidate.role is not Role.SCOUT}
+        largest_first = [
+            each
+            for each in reversed(self.search_space)
+            if each.name not in done
+            and each.measure(self.question.minimize) <= wanted.architecture.measure(self.question.minimize)
+        ]
+        return next((each for each in largest_first if self._may_train(each)), None)
 
-    def _second_seed(self, architecture: Architecture) -> Candidate | None:
-        return next(
-            (c for c in self.tried if c.role is Role.SECOND_SEED and c.architecture.name == architecture.name), None
-        )
+    def _may_train(self, architecture: Architecture) -> bool:
+        return self._affords(self.trainer.planned(architecture), architecture) and self.trainer.in_time(architecture)
+
+    def _affords(self, cost: int, architecture: Architecture) -> bool:
+        """Tell if the budget holds after spending `cost`, with the retraining that follows where folds decide."""
+        final = max((self.trainer.retraining(c.architecture) for c in finished(self.space_candidates())), default=0)
+        if self.spent + cost + final <= self.question.budget * (self.whole_space + final):
+            return True
+        share = (self.spent + cost + final) / (self.whole_space + final)
+        if all(past.what != f"skipped {architecture.name}" for past in self.events):
+            self.note(
+                f"skipped {architecture.name}",
+                f"the search would then cost {share:.0%} of training the whole search space, "
+                f"over its budget of {self.question.budget:.0%}",
+            )
+        return False
+
+    def _nothing_to_gain(self) -> bool:
+        """Tell if so few images are wrong that nothing deeper can be better by the margin."""
+        done = finished(self.space_candidates())
+        if not done or 1 - max(candidate.lower for candidate in done) >= self.question.margin:
+            return False
+        best = most_accurate(done)
+        margin = margin_text(self.question.margin)
+        text = f"{best.accuracy:.1%} (at least {best.lower:.1%}) leaves less than the {margin} to gain"
+        if all(past.why != text for past in self.events):
+            self.note("stopped", text)
+        return True
+
+    def _train_more_seeds(self) -> None:
+        """Train the finished architectures near the best with further seeds, until the answer is shown or the budget
+        is spent."""
+        while True:
+            found = self.assessment()
+            if found.chosen in (found.shown or found.shown_among):
+                return
+            top = max(each.candidate.accuracy for each in found.finished)
+            near = [e for e in found.finished if e.candidate.accuracy >= top - NEAR * self.question.margin]
+            fewest = min(each.seeds for each in near)
+            if fewest >= MOST_SEEDS:
+                return
+            trained = False
+            for each in near:
+                if each.seeds == fewest and self._may_train(each.architecture):
+                    self.note(f"another seed for {each.architecture.name}", "the difference is too small for one seed")
+                    self.train(each.architecture, role=Role.SECOND_SEED, seed=self.question.seed + fewest)
+                    trained = True
+            if not trained:
+                return
+
+    def _close_in(self) -> None:
+        """Bisect between the chosen architecture and the next smaller one, as far as the budget goes."""
+        while True:
+            found = self.assessment()
+            order = found.finished
+            number = order.index(found.chosen)
+            middle = number and self.between(order[number - 1].architecture, order[number].architecture)
+            if not middle or any(c.architecture.name == middle.name for c in self.tried) or not self._may_train(middle):
+                return
+            if not self.train(middle, role=Role.BISECTION).finished:
+                return

@@ -102,13 +102,19 @@ class Difference:
 
 
 def paired_difference(
-    best: HitShares, candidate: HitShares, strata: Strata, confidence: float = CONFIDENCE
+    best: HitShares,
+    candidate: HitShares,
+    strata: Strata,
+    confidence: float = CONFIDENCE,
+    added_variance: float = 0.0,
+    shift: float = 0.0,
 ) -> Difference:
     """`best - candidate` with one-sided bounds (Bonett and Price 2012, adjusted Wald for paired shares).
 
     Two images are added to every stratum, one that only the best gets right and one that only the candidate does:
     without them two networks that never disagree on 50 images would be called equal beyond doubt. With several
-    seeds, hits are averaged over them and the same formula holds on the averages.
+    seeds, hits are averaged over them and the same formula holds on the averages. `added_variance` is what the choice
+    of images does not explain, such as that between seeds; `shift` is known of the difference beforehand and added to it.
     """
     values, variances, observed = [], [], []
     for member in strata.members:
@@ -120,10 +126,11 @@ def paired_difference(
         variances.append(variance / count)
         observed.append(float(differences.mean()))
     centre = float(np.mean(values))
-    error = math.sqrt(sum(variances)) / len(values)
+    error = math.sqrt(sum(variances) / len(values) ** 2 + added_variance)
     half = z_score(confidence) * error
+    centre += shift
     return Difference(
-        value=float(np.mean(observed)),
+        value=float(np.mean(observed)) + shift,
         standard_error=error,
         lower=centre - half,
         upper=centre + half,

@@ -1,0 +1,154 @@
+"""The evidence about each architecture of a search space: its finished trainings, or a scout's partial one.
+
+A difference between two architectures is uncertain for two reasons: the images that happen to decide, and the seeds
+that happened to be trained. The first is estimated from the paired predictions, the second from architectures trained
+with several seeds; where there is only one of each, `SEED_DEVIATION` is allowed for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from deepenough.search.architectures import Architecture
+from deepenough.search.candidates import Candidate
+from deepenough.search.question import Metric, Role
+from deepenough.search.statistics import CONFIDENCE, Difference, HitShares, Strata, paired_difference
+from deepenough.training.callbacks import Ending
+
+# Standard deviation of the accuracy of a training between seeds before anything is measured, and the number of
+# measured deviations that it counts for.
+SEED_DEVIATION = 0.004
+SEED_WEIGHT = 2.0
+# A network grown for a scout ends below one trained in full by so much, give or take (benchmarks/RESULTS.md).
+SCOUT_UNDERSTATES = 0.0035
+SCOUT_DEVIATION = 0.002
+
+WHOLE = (Ending.FINISHED, Ending.EARLY)  # endings of trainings whose predictions count
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """All that is known of one architecture: a finished candidate for each seed, or its scout."""
+
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def architecture(self) -> Architecture:
+        return self.candidates[0].architecture
+
+    @property
+    def candidate(self) -> Candidate:
+        """The one from the question's seed."""
+        return self.candidates[0]
+
+    @property
+    def finished(self) -> bool:
+        """False for a scout, and where training ended with some of the folds."""
+        return self.candidate.finished and not self.is_scout
+
+    @property
+    def is_scout(self) -> bool:
+        return self.candidate.role is Role.SCOUT
+
+    @property
+    def seeds(self) -> int:
+        return len(self.candidates)
+
+    @cached_property
+    def seen(self) -> npt.NDArray[np.bool_]:
+        """The decision images that all seeds have predictions for."""
+        return np.asarray(np.logical_and.reduce([candidate.seen for candidate in self.candidates]))
+
+    @cached_property
+    def hits(self) -> HitShares:
+        """For every decision image the share of the seeds that are right."""
+        return np.asarray(np.mean([candidate.hits for candidate in self.candidates], axis=0), np.float64)
+
+    @property
+    def trainings(self) -> int:
+        """Trainings that judged the images, each with a seed of its own: folds times seeds."""
+        return sum(len(candidate.trainings) for candidate in self.candidates)
+
+
+def gather(candidates: Sequence[Candidate]) -> list[Evidence]:
+    """Put together what was tried of each architecture, small to large by their multiply-accumulates.
+
+    A scout counts only where its architecture was not trained to its end; a training that was ended early, by the folds
+    that it has.
+    """
+    found: dict[str, list[Candidate]] = {}
+    for candidate in candidates:
+        found.setdefault(candidate.architecture.name, []).append(candidate)
+    evidence = []
+    for group in found.values():
+        full = [c for c in group if c.finished and c.role is not Role.SCOUT]
+        partial = [c for c in group if c.seen.any() and all(t.ended in WHOLE for t in c.trainings)]
+        if full or partial:
+            evidence.append(Evidence(tuple(full) if full else (partial[0],)))
+    return sorted(evidence, key=lambda each: each.architecture.macs)
+
+
+@dataclass(frozen=True)
+class EvidenceTable:
+    """The evidence about all architectures that were looked at, and what it says of their differences."""
+
+    evidence: tuple[Evidence, ...]
+    strata: Strata
+    labels: npt.NDArray[np.int64]
+    metric: Metric
+
+    @property
+    def finished(self) -> list[Evidence]:
+        return [each for each in self.evidence if each.finished]
+
+    @cached_property
+    def seed_variance(self) -> float:
+        """Variance of the accuracy of a training between seeds: `SEED_DEVIATION` squared, and the variances measured
+        between seeds of one architecture less what their images explain, weighted by their degrees of freedom."""
+        total, weight = SEED_WEIGHT * SEED_DEVIATION**2, SEED_WEIGHT
+        for each in self.evidence:
+            if each.seeds < 2:
+                continue
+            folds = len(each.candidate.trainings)
+            between = np.array([candidate.accuracy for candidate in each.candidates])
+            first, second = (candidate.hits for candidate in each.candidates[:2])
+            by_images = paired_difference(first, second, self.strata).standard_error ** 2 / 2
+            freedom = each.seeds - 1
+            total += freedom * max(-(SEED_DEVIATION**2), folds * (float(between.var(ddof=1)) - by_images))
+            weight += freedom
+        return max(total / weight, (SEED_DEVIATION / 4) ** 2)
+
+    def difference(self, other: Evidence, candidate: Evidence, confidence: float = CONFIDENCE) -> Difference:
+        """`other - candidate`, paired on the images that both have seen; seeds and a scout's shortness are taken in."""
+        both = other.seen & candidate.seen
+        strata = self.strata if both.all() else Strata.of(self.labels[both], self.metric)
+        variance = self._training_variance(other) + self._training_variance(candidate)
+        shift = SCOUT_UNDERSTATES * (other.is_scout - candidate.is_scout)
+        return paired_difference(other.hits[both], candidate.hits[both], strata, confidence, variance, shift)
+
+    def _training_variance(self, each: Evidence) -> float:
+        """Variance of its accuracy that comes from its trainings, not from the images."""
+        return self.seed_variance / each.trainings + (SCOUT_DEVIATION**2 if each.is_scout else 0.0)
+
+    def estimates(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """The accuracy of each architecture against the most accurate finished one, and the variance of each estimate.
+
+        The part of an estimate's variance that comes from the images is half of that of its difference, since the other
+        half is the reference's; the reference's own is taken to be the mean of the others'.
+        """
+        reference = max(self.finished, key=lambda each: each.candidate.accuracy)
+        values, images = np.zeros(len(self.evidence)), np.full(len(self.evidence), np.nan)
+        own = np.array([self._training_variance(each) for each in self.evidence])
+        for number, each in enumerate(self.evidence):
+            if each is not reference:
+                found = self.difference(reference, each)
+                values[number] = -found.value
+                both = self._training_variance(reference) + own[number]
+                images[number] = max(found.standard_error**2 - both, 1e-12) / 2
+        images[np.isnan(images)] = np.nanmean(images) if len(images) > 1 else 0.0
+        return values, images + own
