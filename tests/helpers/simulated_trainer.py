@@ -174,7 +174,7 @@ class SimulatedTrainer:
         """Draw a candidate's predictions fold by fold; one that looks ahead on the first only."""
         seen, right = np.zeros(self.images, bool), np.zeros(self.images, bool)
         trainings: list[SimpleNamespace] = []
-        folds = self.folds.folds[:1] if attempt.role is Role.SCOUT else self.folds.folds
+        folds = self.folds.folds
         for number, fold in enumerate(folds):
             where = slice(fold.held_out[0], fold.held_out[-1] + 1)
             training, right[where] = self._train_fold(attempt, number, where, early_stopping)

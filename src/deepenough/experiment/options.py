@@ -132,7 +132,7 @@ class Options:
         "training the whole search space.",
         unit="COST",
         above=0,
-        otherwise="2 with a target, 0.5 without",
+        otherwise="2 with a target, 0.65 without",
     )
     time_limit: float | None = _search(
         None, "Stop after this long and answer from what there is.", common=True, unit="TIME", above=0

@@ -16,8 +16,8 @@ import numpy.typing as npt
 Numbers = npt.NDArray[np.float64]
 
 STEPS = ((0.0015, 0.5), (0.006, 0.2), (0.02, 0.15), (0.08, 0.15))  # deviation of a step, share of such steps
-DRAWS = 2000
-FINEST, MOST = 0.0005, 500  # spacing of the grid, and its most points
+DRAWS = 500
+FINEST, MOST = 0.0005, 200  # spacing of the grid, and its most points
 
 
 def probability_enough(values: Numbers, variances: Numbers, families: Sequence[object], margin: float) -> Numbers:

@@ -114,7 +114,7 @@ def paired_difference(
     Two images are added to every stratum, one that only the best gets right and one that only the candidate does:
     without them two networks that never disagree on 50 images would be called equal beyond doubt. With several
     seeds, hits are averaged over them and the same formula holds on the averages. `added_variance` is what the choice
-    of images does not explain, such as that between seeds; `shift` is known of the difference beforehand and added to it.
+    of images does not explain, such as that between seeds; `shift` is known of the difference beforehand, and added.
     """
     values, variances, observed = [], [], []
     for member in strata.members:
