@@ -16,8 +16,8 @@ import numpy.typing as npt
 Numbers = npt.NDArray[np.float64]
 
 STEPS = ((0.0015, 0.5), (0.006, 0.2), (0.02, 0.15), (0.08, 0.15))  # deviation of a step, share of such steps
-DRAWS = 500
-FINEST, MOST = 0.0005, 200  # spacing of the grid, and its most points
+DRAWS = 1000
+FINEST, MOST = 0.0005, 300  # spacing of the grid, and its most points
 
 
 def probability_enough(values: Numbers, variances: Numbers, families: Sequence[object], margin: float) -> Numbers:
@@ -41,8 +41,10 @@ def draw_curves(values: Numbers, variances: Numbers) -> Numbers:
     deviations = np.sqrt(variances)
     low, high = (values - 4 * deviations).min(), (values + 4 * deviations).max()
     grid = np.linspace(low, high, int(np.clip((high - low) / FINEST, 50, MOST)))
-    step = grid[:, None] - grid[None, :]
-    transition = np.sum([share * np.exp(-0.5 * (step / size) ** 2) / size for size, share in STEPS], axis=0)
+    apart = np.arange(len(grid)) * (grid[1] - grid[0])
+    density = np.sum([share * np.exp(-0.5 * (apart / size) ** 2) / size for size, share in STEPS], axis=0)
+    places = np.arange(len(grid))
+    transition = density[np.abs(places[:, None] - places)]
     transition /= transition.sum(axis=1, keepdims=True)
     filtered = []
     belief = np.ones(len(grid))
@@ -52,15 +54,18 @@ def draw_curves(values: Numbers, variances: Numbers) -> Numbers:
         filtered.append(belief)
     uniform = np.random.default_rng(0).random((len(values), DRAWS))
     drawn = np.empty((DRAWS, len(values)))
-    place = _sample(np.broadcast_to(filtered[-1], (DRAWS, len(grid))), uniform[-1])
+    place = _sample(filtered[-1][None, :], np.zeros(DRAWS, np.int64), uniform[-1])
     drawn[:, -1] = grid[place]
     for number in range(len(values) - 2, -1, -1):
-        place = _sample(filtered[number] * transition[:, place].T, uniform[number])
+        following, which = np.unique(place, return_inverse=True)  # few of the grid's places are ever drawn
+        place = _sample(filtered[number] * transition[:, following].T, which, uniform[number])
         drawn[:, number] = grid[place]
     return drawn
 
 
-def _sample(weights: Numbers, uniform: Numbers) -> npt.NDArray[np.int64]:
-    """One index for each row of weights."""
+def _sample(weights: Numbers, rows: npt.NDArray[np.int64], uniform: Numbers) -> npt.NDArray[np.int64]:
+    """For every draw an index into its row of weights; `rows` has the row of each draw."""
     cumulative = np.cumsum(weights, axis=1)
-    return np.asarray((cumulative < (uniform * cumulative[:, -1])[:, None]).sum(axis=1), np.int64)
+    cumulative = cumulative / cumulative[:, -1:] + np.arange(len(weights))[:, None]  # all rows in one ascending array
+    found = np.searchsorted(cumulative.ravel(), uniform + rows) - rows * weights.shape[1]
+    return np.asarray(np.minimum(found, weights.shape[1] - 1), np.int64)

@@ -24,7 +24,7 @@ class CutSearch(EnoughSearch):
     `search_space` holds every cut, shallow to deep; `proposed` is the number of the one that the probes propose.
     """
 
-    proposed: int
+    proposed: int = field(kw_only=True)
 
     def run(self) -> Verdict:
         wanted = tried_cuts(self.proposed, len(self.search_space) - 1)

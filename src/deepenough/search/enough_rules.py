@@ -151,7 +151,7 @@ def shown_worse(question: Question, table: EvidenceTable, each: Evidence) -> boo
     """Tell if some finished architecture is shown to be better by more than the margin, all comparisons taken in."""
     others = [other for other in table.finished if other is not each]
     confidence = 1 - CLEARLY_WORSE / max(1, len(table.evidence) - 1)
-    return any(table.difference(other, each, confidence).lower > question.margin for other in others)
+    return any(table.difference(other, each).lower_at(confidence) > question.margin for other in others)
 
 
 def enough(question: Question, found: Assessment, resolved: float) -> Verdict:

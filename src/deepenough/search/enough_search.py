@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from deepenough.nets.grow import grows
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Attempt, Candidate, finished
@@ -18,12 +20,15 @@ MOST_SEEDS = 3
 NEAR = 2.0  # margins below the most accurate within which further seeds are worth their cost
 
 
+@dataclass(eq=False)
 class EnoughSearch(Search):
     """The smallest architectures first, then a scout of every larger one, then what the evidence asks for.
 
     A scout is grown from a finished network by identity blocks and trained for a quarter of the epochs. What the scouts
     rule out is not trained; what they support is. The budget is a share of training the whole search space.
     """
+
+    _assessments: dict[int, Assessment] = field(default_factory=dict, init=False)  # by the candidates tried by then
 
     def run(self) -> Verdict:
         self._train_smallest()
@@ -38,9 +43,12 @@ class EnoughSearch(Search):
 
     def assessment(self) -> Assessment:
         """Weigh the evidence so far."""
-        trainer = self.trainer
-        table = EvidenceTable(tuple(gather(self.tried)), trainer.strata, trainer.labels, self.question.metric)
-        return assess(self.question, table, self.search_space)
+        trained = len(self.tried)
+        if trained not in self._assessments:
+            trainer = self.trainer
+            table = EvidenceTable(tuple(gather(self.tried)), trainer.strata, trainer.labels, self.question.metric)
+            self._assessments[trained] = assess(self.question, table, self.search_space)
+        return self._assessments[trained]
 
     def _train_smallest(self) -> None:
         """Train the smallest architectures, unless there is no time or nothing left to gain."""

@@ -8,7 +8,7 @@ with several seeds; where there is only one of each, `SEED_DEVIATION` is allowed
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate
 from deepenough.search.question import Metric, Role
-from deepenough.search.statistics import CONFIDENCE, Difference, HitShares, Strata, paired_difference
+from deepenough.search.statistics import Difference, HitShares, Strata, paired_difference
 from deepenough.training.callbacks import Ending
 
 # Standard deviation of the accuracy of a training between seeds before anything is measured, and the number of
@@ -101,6 +101,7 @@ class EvidenceTable:
     strata: Strata
     labels: npt.NDArray[np.int64]
     metric: Metric
+    _differences: dict[tuple[str, str], Difference] = field(default_factory=dict, init=False)
 
     @property
     def finished(self) -> list[Evidence]:
@@ -123,13 +124,19 @@ class EvidenceTable:
             weight += freedom
         return max(total / weight, (SEED_DEVIATION / 4) ** 2)
 
-    def difference(self, other: Evidence, candidate: Evidence, confidence: float = CONFIDENCE) -> Difference:
+    def difference(self, other: Evidence, candidate: Evidence) -> Difference:
         """`other - candidate`, paired on the images that both have seen; seeds and a scout's shortness are taken in."""
+        names = other.architecture.name, candidate.architecture.name
+        if names not in self._differences:
+            self._differences[names] = self._difference(other, candidate)
+        return self._differences[names]
+
+    def _difference(self, other: Evidence, candidate: Evidence) -> Difference:
         both = other.seen & candidate.seen
         strata = self.strata if both.all() else Strata.of(self.labels[both], self.metric)
         variance = self._training_variance(other) + self._training_variance(candidate)
         shift = SCOUT_UNDERSTATES * (other.is_scout - candidate.is_scout)
-        return paired_difference(other.hits[both], candidate.hits[both], strata, confidence, variance, shift)
+        return paired_difference(other.hits[both], candidate.hits[both], strata, variance, shift)
 
     def _training_variance(self, each: Evidence) -> float:
         """Variance of its accuracy that comes from its trainings, not from the images."""

@@ -84,13 +84,20 @@ def accuracy_bounds(hits: HitShares, strata: Strata, confidence: float = CONFIDE
 
 @dataclass(frozen=True)
 class Difference:
-    """A paired difference of two accuracies on the same images, `best - candidate`, in -1..1."""
+    """A paired difference of two accuracies on the same images, `best - candidate`, in -1..1.
+
+    The bounds are one-sided at `CONFIDENCE`.
+    """
 
     value: float
     standard_error: float
     lower: float
     upper: float
     images: int
+
+    def lower_at(self, confidence: float) -> float:
+        """The one-sided lower bound at another confidence than `CONFIDENCE`."""
+        return (self.lower + self.upper) / 2 - z_score(confidence) * self.standard_error
 
     def settled_by(self, margin: float) -> int | None:
         """About how many images would show a difference of this size to lie under the margin; None if none would."""
@@ -105,7 +112,6 @@ def paired_difference(
     best: HitShares,
     candidate: HitShares,
     strata: Strata,
-    confidence: float = CONFIDENCE,
     added_variance: float = 0.0,
     shift: float = 0.0,
 ) -> Difference:
@@ -127,7 +133,7 @@ def paired_difference(
         observed.append(float(differences.mean()))
     centre = float(np.mean(values))
     error = math.sqrt(sum(variances) / len(values) ** 2 + added_variance)
-    half = z_score(confidence) * error
+    half = z_score() * error
     centre += shift
     return Difference(
         value=float(np.mean(observed)) + shift,
