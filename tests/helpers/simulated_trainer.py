@@ -26,7 +26,7 @@ from deepenough.progress import Reporter
 from deepenough.search.architectures import Architecture, search_space
 from deepenough.search.candidates import Attempt, Candidate
 from deepenough.search.folds import FOLDS, DecisionFolds, Fold
-from deepenough.search.question import DecisionBasis, Metric, Role
+from deepenough.search.question import DecisionBasis, Metric
 from deepenough.search.statistics import Strata
 from deepenough.training.callbacks import Action, Callback, Ending, Moment
 

@@ -73,8 +73,13 @@ class PaperTrainer:
                     state = action.value
                     break
         probabilities = np.stack([hits, ~hits], axis=1).astype(np.float32)
+        count = len(self.folds.folds)
         training = SimpleNamespace(
-            curve=tuple(curve), macs=self.planned(architecture, len(curve)), seconds=1.0, ended=state, state={}
+            curve=tuple(curve),
+            macs=self.planned(architecture, len(curve)) // count,
+            seconds=1.0 / count,
+            ended=state,
+            state={},
         )
         seen = np.ones(len(self.labels), bool)
         made = Candidate(
@@ -82,16 +87,17 @@ class PaperTrainer:
             role,
             seed,
             state,
-            (training,),
+            (training,) * count,
             seen,
             probabilities,
             self.labels,
             "top1",
             parent and parent.name,
         )
-        for fold in self.folds.folds[:-1] if give_up and state is Ending.FINISHED else ():
+        for number, fold in enumerate(self.folds.folds[:-1] if give_up and state is Ending.FINISHED else ()):
             seen = np.arange(len(self.labels)) <= fold.held_out[-1]
-            so_far = replace(made, seen=seen, probabilities=probabilities * seen[:, None])
+            trainings = (training,) * (number + 1)
+            so_far = replace(made, seen=seen, probabilities=probabilities * seen[:, None], trainings=trainings)
             if give_up(so_far):
                 made = replace(so_far, state=Ending.PRUNED)
                 break

@@ -4,87 +4,118 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from deepenough.search.candidates import Candidate
-from deepenough.search.enough_rules import compare_seeds, enough, mean_hits
-from deepenough.search.question import Question
-from deepenough.search.statistics import Strata
-from deepenough.search.verdict import PairedComparison
+from deepenough.search.enough_rules import Assessment, assess, compare, depths_text, enough, shown_worse
+from deepenough.search.evidence import EvidenceTable, gather
+from deepenough.search.question import Question, Role
+from deepenough.search.statistics import Metric, Strata
 
 COUNT = 4000
+LABELS = np.zeros(COUNT, np.int64)
 
 
-def test_equal_predictions_are_enough_and_far_worse_ones_are_not(tried: Any, strata: Strata) -> None:
-    best, same, worse = tried(2, range(200)), tried(1, range(200)), tried(0, range(400))
-    found = compare_seeds(Question(), [best], [same], strata, tested=True)
-    assert (found.enough, found.not_shown_worse, found.contested, found.difference.value) == (True, True, False, 0)
-    assert "shown to be enough" in found.text
-    found = compare_seeds(Question(), [best], [worse], strata, tested=True)
-    assert (found.enough, found.not_shown_worse, found.images_to_settle) == (False, False, None)
-    assert found.difference.value == pytest.approx(0.05)
-    assert found.text == "shown to be more than 1.0 points worse"
+def table(*candidates: Candidate) -> EvidenceTable:
+    return EvidenceTable(tuple(gather(candidates)), Strata.of(LABELS, Metric.TOP1), LABELS, Metric.TOP1)
 
 
-def test_a_loss_under_the_margin_is_paired(tried: Any, strata: Strata) -> None:
-    """20 of 4,000 images more are wrong: half a point. Nested mistakes show it, as many scattered ones can't."""
-    best = tried(2, range(400))
-    nested = compare_seeds(Question(), [best], [tried(0, range(420))], strata, tested=True)
-    scattered = compare_seeds(Question(), [best], [tried(0, range(300, 720))], strata, tested=True)
-    assert nested.difference.value == scattered.difference.value == pytest.approx(0.005)
-    assert nested.difference.upper < 0.01 < scattered.difference.upper
-    assert nested.enough
-    assert not scattered.enough
-    assert scattered.not_shown_worse
-    assert scattered.images_to_settle is not None
-    assert scattered.images_to_settle > COUNT
+def weighed(architectures: Any, *candidates: Candidate) -> Assessment:
+    return assess(Question(), table(*candidates), architectures[: 1 + max(place(architectures, c) for c in candidates)])
 
 
-def test_near_the_margin_one_seed_is_not_enough_and_two_are(tried: Any, strata: Strata) -> None:
-    best, near = tried(2, range(400)), tried(0, range(424))
-    one = compare_seeds(Question(margin=0.0085), [best], [near], strata, tested=True)
-    assert one.difference.upper < 0.0085
-    assert (one.contested, one.enough) == (True, False)
-    assert "too close" in one.text
-    two = compare_seeds(Question(margin=0.0085), [best], [near, near], strata, tested=True)
-    assert (two.contested, two.enough, two.seeds) == (False, True, 2)
+def place(architectures: Any, candidate: Candidate) -> int:
+    return [each.name for each in architectures].index(candidate.architecture.name)
 
 
-def test_nothing_is_shown_after_the_sequence_has_stopped(tried: Any, strata: Strata) -> None:
-    found = compare_seeds(Question(), [tried(1, range(0))], [tried(0, range(0))], strata, tested=False)
-    assert not found.enough
-    assert found.not_shown_worse
-    assert "not tested" in found.text
+@pytest.fixture
+def seeds(tried: Any) -> Any:
+    """Three seeds of an architecture with the same predictions, so that hardly any variance is left to seeds."""
+
+    def make(number: int, wrong: range, **changes: Any) -> list[Candidate]:
+        more = [tried(number, wrong, seed=seed, role=Role.SECOND_SEED) for seed in (1, 2)]
+        return [tried(number, wrong, **changes), *more]
+
+    return make
 
 
-def compared(strata: Strata, best: Candidate, *others: Candidate) -> list[PairedComparison]:
-    return [compare_seeds(Question(), [best], [other], strata, tested=True) for other in others]
+def test_the_worst_of_all_comparisons_decides(tried: Any, seeds: Any) -> None:
+    """Enough against the most accurate, and yet not shown against another that disagrees on more images."""
+    nested, scattered = tried(2, range(20, 400)), tried(1, range(2000, 2390))
+    found = table(*seeds(0, range(400)), nested, scattered)
+    pair = compare(Question(), found, found.evidence[0])
+    assert found.difference(found.evidence[2], found.evidence[0]).upper < 0.0125
+    assert pair.best is scattered
+    assert pair.difference.upper == max(found.difference(e, found.evidence[0]).upper for e in found.evidence[1:])
+    assert not pair.enough
 
 
-def test_the_shallowest_that_is_shown_is_chosen(tried: Any, strata: Strata) -> None:
-    best, middle, shallow = tried(2, range(200)), tried(1, range(200)), tried(0, range(400))
-    verdict = enough(Question(), best, compared(strata, best, middle, shallow), 0.01, None)
-    assert (verdict.chosen, verdict.kind, verdict.second) == (middle, "shown", None)
-    assert verdict.advice == ()
-    assert f"depth {middle.architecture.depth} is deep enough" in verdict.text
+def test_equal_predictions_are_enough_and_far_worse_ones_are_not(seeds: Any, architectures: Any) -> None:
+    found = weighed(architectures, *seeds(2, range(200)), *seeds(1, range(200)), *seeds(0, range(400)))
+    shallow, middle, deep = found.comparisons
+    assert [each.architecture.name for each in found.shown] == [a.name for a in architectures[1:3]]
+    assert (middle.enough, middle.not_shown_worse, middle.difference.value) == (True, True, 0)
+    assert (shallow.enough, shallow.not_shown_worse, shallow.images_to_settle) == (False, False, None)
+    assert shallow.difference.value == pytest.approx(0.05)
+    assert shallow.text.startswith("shown to be more than 1.0 points worse than")
+    assert found.not_ruled_out == (architectures[1],)
+    verdict = enough(Question(), found, 0.01)
+    assert (verdict.chosen.name, verdict.kind, verdict.second) == (architectures[1].name, "shown", None)
+    assert verdict.not_ruled_out == (architectures[1].name,)
+    assert "shown to be within 1.0 points of the best of depths 7 to 19" in verdict.text
 
 
-def test_what_is_open_is_named_beside_the_answer(tried: Any, strata: Strata) -> None:
-    best, scattered = tried(2, range(400)), tried(0, range(300, 720))
-    verdict = enough(Question(), best, compared(strata, best, scattered), 0.01, "residual-67")
-    assert (verdict.chosen, verdict.kind, verdict.second) == (best, "best", scattered)
-    assert ": 4,000 decision images cannot show it, about" in verdict.advice[0]
-    assert (
-        "residual-67 may be better still; a larger --budget or --time-limit lets the search try it" in verdict.advice[1]
-    )
+def test_what_was_not_looked_at_is_said_and_not_claimed(seeds: Any, architectures: Any) -> None:
+    known = [*seeds(1, range(200)), *seeds(0, range(202))]
+    found = assess(Question(), table(*known), architectures)
+    verdict = enough(Question(), found, 0.01)
+    assert (verdict.kind, verdict.chosen.architecture) == ("shown among those tried", architectures[0])
+    assert "depth 7 is enough among depths 7 and 11" in verdict.text
+    assert "depths 19 to 67 were not looked at" in verdict.advice[-1]
+    assert set(verdict.not_ruled_out) == {each.name for each in architectures}
 
 
-def test_the_first_that_is_tried_may_be_the_answer(tried: Any) -> None:
-    verdict = enough(Question(), tried(0, range(5)), [], 0.01, None)
-    assert (verdict.kind, verdict.second, verdict.comparisons) == ("shown", None, ())
+def test_nothing_can_be_better_than_nearly_perfect(tried: Any, architectures: Any) -> None:
+    """With 8 of 4,000 wrong no network can be a point better, so none has to be looked at."""
+    found = assess(Question(), table(tried(0, range(8))), architectures)
+    verdict = enough(Question(), found, 0.01)
+    assert (verdict.kind, verdict.comparisons, verdict.advice) == ("shown", (), ())
+    assert verdict.not_ruled_out == (architectures[0].name,)
+    doubtful = enough(Question(), assess(Question(), table(tried(0, range(38))), architectures), 0.01)
+    assert doubtful.kind == "best"
+    assert "nothing is known about deeper networks" in doubtful.text
 
 
-def test_seeds_are_averaged_image_by_image(tried: Any) -> None:
-    found = mean_hits([tried(0, range(10)), tried(0, range(5, 15), seed=1)])
-    assert found[:15].tolist() == [0.5] * 5 + [0.0] * 5 + [0.5] * 5
-    assert found[15:].all()
+def test_a_scout_rules_out_with_what_it_understates(tried: Any, seeds: Any, architectures: Any) -> None:
+    scout = tried(1, range(10, 400), role=Role.SCOUT)
+    found = table(*seeds(0, range(400)), scout)
+    pair = compare(Question(), found, found.evidence[0])
+    assert pair.difference.value == pytest.approx(0.0025 + 0.0035)
+    assert pair.difference.upper > 0.01
+    assert not weighed(architectures, *seeds(0, range(400)), scout).shown
+    level = tried(1, range(400), role=Role.SCOUT)
+    promising = tried(1, range(300), role=Role.SCOUT)
+    assert weighed(architectures, *seeds(0, range(400)), level).wanted.finished
+    assert weighed(architectures, *seeds(0, range(400)), promising).wanted.is_scout
+
+
+def test_one_much_larger_is_not_shipped_though_it_is_shown(seeds: Any, tried: Any, architectures: Any) -> None:
+    """The most accurate is shown by its luck alone; three architectures smaller, the same accuracy is as likely."""
+    chosen = weighed(
+        architectures, *seeds(0, range(404)), *seeds(1, range(403)), *seeds(2, range(402)), *seeds(3, range(400))
+    ).chosen
+    assert chosen.architecture is architectures[0]
+
+
+def test_only_finished_networks_show_another_to_be_worse(tried: Any) -> None:
+    found = table(tried(0, range(400)), tried(1, range(100), role=Role.SCOUT))
+    assert not shown_worse(Question(), found, found.evidence[0])
+    found = table(tried(0, range(400)), tried(1, range(100)))
+    assert shown_worse(Question(), found, found.evidence[0])
+
+
+def test_depths_in_words(architectures: Any) -> None:
+    assert depths_text(architectures[:1]) == "depth 7"
+    assert depths_text(architectures[:2]) == "depths 7 and 11"
+    assert depths_text(architectures) == "depths 7 to 67"

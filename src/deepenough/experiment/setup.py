@@ -76,7 +76,9 @@ class Experiment:
         if self.question.target is None:
             if self.pretrained is None:
                 return EnoughSearch(self.question, self.search_space, self.trainer, changed)
-            return CutSearch(self.question, self.search_space, self.trainer, changed, proposed=self.pretrained.probing.proposed)
+            return CutSearch(
+                self.question, self.search_space, self.trainer, changed, proposed=self.pretrained.probing.proposed
+            )
         first = 0 if self.pretrained is None else max(self.pretrained.probing.proposed - 1, 0)
         return TargetSearch(self.question, self.search_space[first:], self.trainer, changed)
 

@@ -183,11 +183,16 @@ class CandidateRecord(NetworkFields):
 
 
 class ComparisonRecord(RecordModel):
-    """A shallower architecture against the best one, paired on the same images."""
+    """A candidate against the one that it may be furthest behind, paired on the same images."""
 
     candidate: Name
     best: Name
-    difference: float = inside("difference", "value", key="difference", description="best less candidate")
+    difference: float = inside(
+        "difference",
+        "value",
+        key="difference",
+        description="`best` less candidate; with a scout, what it understates is added",
+    )
     lower: float = inside("difference", "lower", description="one-sided 95% lower bound of the difference")
     upper: float = inside("difference", "upper", description="one-sided 95% upper bound of the difference")
     standard_error: float = inside("difference", "standard_error")
@@ -195,7 +200,7 @@ class ComparisonRecord(RecordModel):
     seeds: int
     enough: bool
     not_shown_worse: bool
-    contested: bool = Field(description="within two standard errors of the margin and judged on one seed")
+    contested: bool = Field(description="within two standard errors of the margin")
     images_to_settle: int | None = Field(description="about how many images would settle it; None where none would")
     text: str
 

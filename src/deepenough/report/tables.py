@@ -69,7 +69,7 @@ def _candidates(record: Record) -> Table:
     table = plain_table(f"Decided on {words.images(record)}", padding=(0, 1, 0, 0), collapse_padding=True)
     name = "balanced" if record.question.metric is Metric.BALANCED else "accuracy"
     table.add_column("network", overflow="fold")
-    for header in ("depth", "params", "MACs", f"{name}\n(95% interval)", "below best\n(bounds), points"):
+    for header in ("depth", "params", "MACs", f"{name}\n(95% interval)", "behind\n(bounds), points"):
         table.add_column(header, justify="right")
     table.add_column("verdict")
     table.add_column("cost", justify="right")
@@ -82,7 +82,7 @@ def _candidates(record: Record) -> Table:
             words.amount(candidate.parameters),
             words.amount(candidate.macs),
             _accuracy(record, candidate),
-            _difference(record, candidate.name, compared.get(candidate.name)),
+            _difference(compared.get(candidate.name)),
             words.verdict(record, candidate),
             words.amount(candidate.cost),
             style="bold" if chosen else "",
@@ -98,9 +98,9 @@ def _accuracy(record: Record, candidate: CandidateRecord) -> str:
     return words.percent(value) + ("" if record.question.metric is Metric.BALANCED else f"\n{interval}")
 
 
-def _difference(record: Record, name: str, pair: ComparisonRecord | None) -> str:
+def _difference(pair: ComparisonRecord | None) -> str:
     if pair is None:
-        return "best" if record.decision and record.decision.best == name else "–"
+        return "–"
     difference, lower, upper = map(words.signed_points, (pair.difference, pair.lower, pair.upper))
     return f"{difference}\n{lower} to {upper}"
 

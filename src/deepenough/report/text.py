@@ -87,10 +87,17 @@ def headline(record: Record) -> str:
         return f"{depth} is the best found, but is not shown to have learned anything"
     return {
         DecisionKind.SHOWN: f"{depth} is enough",
+        DecisionKind.AMONG: f"{depth} is enough among {_depths(record)}",
         DecisionKind.SEEMS: f"{depth} seems to be enough",
         DecisionKind.NOT_MET: "No network tried reached the target" if target else "No network could be trained",
         DecisionKind.BEST: f"{depth} is the best found",
     }[decision.kind]
+
+
+def _depths(record: Record) -> str:
+    """The depths of all networks that were looked at."""
+    depths = [candidate.depth for candidate in record.candidates]
+    return f"depths {min(depths)} to {max(depths)}"
 
 
 def learned(record: Record) -> bool:
@@ -121,6 +128,8 @@ def verdict(record: Record, candidate: CandidateRecord) -> str:
     compared = (
         next((pair for pair in decision.comparisons if pair.candidate == candidate.name), None) if decision else None
     )
+    if candidate.role == "scout":
+        return "looked at briefly"
     if candidate.state == "pruned" and compared is not None:
         return f"worse, on {compared.images:,} images"
     if candidate.state != "finished":
@@ -130,9 +139,11 @@ def verdict(record: Record, candidate: CandidateRecord) -> str:
     if decision is None:
         return "not judged"
     if candidate.name == decision.chosen:
-        return {DecisionKind.SEEMS: "chosen: seems enough", DecisionKind.NOT_MET: "best, not enough"}.get(
-            decision.kind, "chosen"
-        )
+        return {
+            DecisionKind.SEEMS: "chosen: seems enough",
+            DecisionKind.AMONG: "chosen: enough among these",
+            DecisionKind.NOT_MET: "best, not enough",
+        }.get(decision.kind, "chosen")
     check = next((check for check in decision.target_checks if check.candidate == candidate.name), None)
     if check is not None:
         return "enough" if check.shown else "seems enough" if check.seems else "not enough"

@@ -62,6 +62,6 @@ class Question:
     minimize: Measure = Measure.DEPTH
     families: tuple[str, ...] = ("residual",)
     widths: tuple[float, ...] = (1.0,)
-    budget: float = 0.5
+    budget: float = 0.65
     seed: int = 0
     weights: str | None = None  # of the pretrained network that is cut, if any

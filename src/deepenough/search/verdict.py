@@ -12,7 +12,7 @@ from deepenough.search.statistics import Difference, Strata, resolution, resolve
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """A candidate against the best, and whether it is enough."""
+    """A candidate against the one that it may be furthest behind, `best`, and whether it is enough."""
 
     candidate: Candidate
     best: Candidate
