@@ -138,6 +138,9 @@ class SimulatedTrainer:
     def planned(self, architecture: Architecture, epochs: int | None = None) -> int:
         return cost(self.images, architecture.macs, epochs or self.recipe.epochs)
 
+    def planned_scout(self, architecture: Architecture, epochs: int) -> int:
+        return self.planned(architecture, epochs)
+
     def alone(self, architecture: Architecture) -> int:
         return self.folds.merged.cost(architecture.macs, self.recipe.epochs)
 

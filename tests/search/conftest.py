@@ -43,6 +43,9 @@ class PaperTrainer:
     def planned(self, architecture, epochs=None):
         return self.folds.cost(architecture.macs, epochs or self.recipe.epochs)
 
+    def planned_scout(self, architecture, epochs):
+        return self.planned(architecture, epochs)
+
     def expect(self, architectures, seed):
         pass
 

@@ -40,6 +40,11 @@ def test_many_level_measurements_hold_one_another_down() -> None:
 
 def test_curves_follow_a_large_step() -> None:
     values = np.array([0.5, 0.6, 0.61])
-    drawn = draw_curves(values, np.full(3, 0.004**2))
+    drawn = draw_curves(values, np.full(3, 0.004**2), np.random.default_rng(0))
     assert drawn.mean(axis=0) == pytest.approx(values, abs=0.006)
-    assert (draw_curves(values, np.full(3, 0.004**2)) == drawn).all()
+
+
+def test_the_same_measurements_give_the_same_probabilities() -> None:
+    values, variances = np.array([0.5, 0.6, 0.61, 0.605]), np.full(4, 0.004**2)
+    first = probability_enough(values, variances, ["a", "a", "b", "b"], 0.01)
+    assert (probability_enough(values, variances, ["a", "a", "b", "b"], 0.01) == first).all()

@@ -176,7 +176,12 @@ def test_seeds_and_grown_networks_have_names_and_folders_of_their_own(
     grown = trainer.train_candidate(Attempt(child, 0, role=Role.SCOUT, parent=parent, epochs=1))
     assert second.name == f"{deeper.name}-seed1"
     assert not np.array_equal(second.probabilities, parent.probabilities)
-    assert (grown.name, grown.start, grown.cost) == (f"{child.name}-scout", parent.name, trainer.planned(child, 1))
+    assert (grown.name, grown.start, grown.cost) == (
+        f"{child.name}-scout",
+        parent.name,
+        trainer.planned_scout(child, 1),
+    )
+    assert grown.trainings[0].lr == parent.trainings[0].lr
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {parent.name, second.name, grown.name}
 
 

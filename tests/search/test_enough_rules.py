@@ -53,7 +53,7 @@ def test_the_worst_of_all_comparisons_decides(tried: Any, seeds: Any) -> None:
 
 def test_equal_predictions_are_enough_and_far_worse_ones_are_not(seeds: Any, architectures: Any) -> None:
     found = weighed(architectures, *seeds(2, range(200)), *seeds(1, range(200)), *seeds(0, range(400)))
-    shallow, middle, deep = found.comparisons
+    shallow, middle, _ = found.comparisons
     assert [each.architecture.name for each in found.shown] == [a.name for a in architectures[1:3]]
     assert (middle.enough, middle.not_shown_worse, middle.difference.value) == (True, True, 0)
     assert (shallow.enough, shallow.not_shown_worse, shallow.images_to_settle) == (False, False, None)

@@ -10,14 +10,13 @@ import pytest
 
 from deepenough.search.candidates import Candidate
 from deepenough.search.evidence import (
-    SCOUT_DEVIATION,
-    SCOUT_UNDERSTATES,
     SEED_DEVIATION,
     SEED_WEIGHT,
     EvidenceTable,
     gather,
 )
 from deepenough.search.question import Role
+from deepenough.search.scouts import SCOUT_UNCERTAINTY, SCOUT_UNDERSTATES
 from deepenough.search.statistics import Metric, Strata, paired_difference
 from deepenough.training.callbacks import Ending
 
@@ -82,7 +81,7 @@ def test_a_scout_is_taken_for_better_than_it_looks_and_less_sure(tried: Any) -> 
     plain = table(network, tried(1, range(380)))
     usual = plain.difference(plain.evidence[1], plain.evidence[0])
     assert ahead.value == pytest.approx(usual.value + SCOUT_UNDERSTATES)
-    assert ahead.standard_error**2 == pytest.approx(usual.standard_error**2 + SCOUT_DEVIATION**2)
+    assert ahead.standard_error**2 == pytest.approx(usual.standard_error**2 + SCOUT_UNCERTAINTY**2)
     back = found.difference(found.evidence[0], found.evidence[1])
     assert (back.value, back.upper) == pytest.approx((-ahead.value, -ahead.lower))
 

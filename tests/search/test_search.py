@@ -7,7 +7,7 @@ import pytest
 from deepenough.search.enough_search import EnoughSearch
 from deepenough.search.target_search import TargetSearch
 
-FLAT = {1: 0.90, 2: 0.901, 4: 0.901, 8: 0.90, 16: 0.899}
+FLAT = {1: 0.90, 2: 0.90, 4: 0.901, 8: 0.897, 16: 0.896}
 RISING = {1: 0.80, 2: 0.85, 3: 0.87, 4: 0.88, 8: 0.882, 16: 0.88}
 
 
@@ -25,7 +25,9 @@ def names(job, role="search space"):
 
 
 def test_flat_truth_gives_the_shallowest(question, architectures, trainer, approaching):
-    job, verdict = search(EnoughSearch, replace(question, budget=1.0), architectures, trainer(approaching(FLAT)))
+    job, verdict = search(
+        EnoughSearch, replace(question, budget=1.0), architectures, trainer(approaching(FLAT), images=20000)
+    )
     assert verdict.chosen.architecture.blocks == 1
     assert verdict.kind == "shown"
     assert names(job) == [1, 2, 4]
@@ -34,7 +36,7 @@ def test_flat_truth_gives_the_shallowest(question, architectures, trainer, appro
 
 
 def test_rising_truth_gives_the_first_within_the_margin(question, architectures, trainer, approaching):
-    job, verdict = search(EnoughSearch, question, architectures, trainer(approaching(RISING)))
+    _, verdict = search(EnoughSearch, question, architectures, trainer(approaching(RISING)))
     assert verdict.chosen.architecture.blocks in (3, 4)
     (failing,) = [c for c in verdict.comparisons if c.candidate.architecture.blocks == 2]
     assert not failing.enough
@@ -71,7 +73,7 @@ def test_a_rise_after_a_plateau_is_found(question, architectures, trainer, appro
 
 def test_a_scout_proposes_and_never_decides(question, architectures, trainer, approaching):
     late = {1: 0.80, 2: 0.801, 4: 0.802, 8: 0.803, 16: 0.85}
-    job, verdict = search(EnoughSearch, question, architectures, trainer(approaching(late)))
+    _, verdict = search(EnoughSearch, question, architectures, trainer(approaching(late)))
     assert verdict.chosen.role != "scout"
     assert verdict.kind != "shown"  # the budget does not reach to the deepest, which seems better
     assert "residual-67" in verdict.not_ruled_out
@@ -81,7 +83,7 @@ def test_a_scout_proposes_and_never_decides(question, architectures, trainer, ap
 def test_a_small_budget_looks_at_less_and_says_so(question, architectures, trainer, approaching):
     job, verdict = search(EnoughSearch, replace(question, budget=0.2), architectures, trainer(approaching(FLAT)))
     assert names(job, "scout") == [8]
-    assert verdict.kind in ("shown among those tried", "seems")
+    assert verdict.kind != "shown"
     assert "depths 19 and 67 were not looked at" in verdict.advice[-1]
     assert "residual-67" in verdict.not_ruled_out
 

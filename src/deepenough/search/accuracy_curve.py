@@ -28,16 +28,18 @@ def probability_enough(values: Numbers, variances: Numbers, families: Sequence[o
         variances: of these measurements, shape (K,).
         families: what belongs to one curve has equal values here; within it the order is that of the arguments.
         margin: in 0..1.
+
+    The same arguments give the same probabilities.
     """
-    draws = np.empty((DRAWS, len(values)))
+    draws, generator = np.empty((DRAWS, len(values))), np.random.default_rng(0)
     for family in dict.fromkeys(families):
         members = np.array([each == family for each in families])
-        draws[:, members] = draw_curves(values[members], variances[members])
+        draws[:, members] = draw_curves(values[members], variances[members], generator)
     return np.asarray((draws >= draws.max(axis=1, keepdims=True) - margin).mean(axis=0))
 
 
-def draw_curves(values: Numbers, variances: Numbers) -> Numbers:
-    """Curves from the posterior, shape (`DRAWS`, K). The same arguments give the same curves."""
+def draw_curves(values: Numbers, variances: Numbers, generator: np.random.Generator) -> Numbers:
+    """Curves from the posterior, shape (`DRAWS`, K)."""
     deviations = np.sqrt(variances)
     low, high = (values - 4 * deviations).min(), (values + 4 * deviations).max()
     grid = np.linspace(low, high, int(np.clip((high - low) / FINEST, 50, MOST)))
@@ -52,7 +54,7 @@ def draw_curves(values: Numbers, variances: Numbers) -> Numbers:
         belief = (belief @ transition if number else belief) * np.exp(-0.5 * (grid - value) ** 2 / variance)
         belief = belief / belief.sum()
         filtered.append(belief)
-    uniform = np.random.default_rng(0).random((len(values), DRAWS))
+    uniform = generator.random((len(values), DRAWS))
     drawn = np.empty((DRAWS, len(values)))
     place = _sample(filtered[-1][None, :], np.zeros(DRAWS, np.int64), uniform[-1])
     drawn[:, -1] = grid[place]

@@ -174,6 +174,10 @@ class CandidateTrainer:
         """The multiply-accumulates of training an architecture in full."""
         return self.folds.cost(architecture.macs, epochs or self.recipe.epochs, range_images(self.recipe))
 
+    def planned_scout(self, architecture: Architecture, epochs: int) -> int:
+        """The multiply-accumulates of a scout of so many epochs, which takes its learning rate from its parent."""
+        return self.folds.cost(architecture.macs, epochs)
+
     def alone(self, architecture: Architecture) -> int:
         """The multiply-accumulates of training it once, from scratch, without folds."""
         return self.folds.merged.cost(architecture.macs, self.recipe.epochs, range_images(self.recipe))
@@ -316,7 +320,8 @@ class CandidateTrainer:
         spec = self._spec(architecture, recipe, self.folds.folds[number], attempt.seed, folder)
         if parent:
             state, network = parent.trainings[number].state, parent.architecture.network
-            spec = replace(spec, initial_weights=grow(state, network, architecture.network, attempt.seed))
+            initial = grow(state, network, architecture.network, attempt.seed)
+            spec = replace(spec, initial_weights=initial, recipe=replace(recipe, lr=parent.trainings[number].lr))
         if self.tensorboard:
             callbacks.append(TensorBoard(self.tensorboard / name / folder.name))
         return self.executor.run(spec, folder, callbacks, threads=configuration.threads)

@@ -10,12 +10,12 @@ from deepenough.search.candidates import Attempt, Candidate, finished
 from deepenough.search.enough_rules import Assessment, assess, enough
 from deepenough.search.evidence import EvidenceTable, gather
 from deepenough.search.question import Role
+from deepenough.search.scouts import SCOUT_EPOCHS
 from deepenough.search.search import Search
 from deepenough.search.verdict import Verdict, margin_text, most_accurate, nothing_finished, points
 
 SMALLEST = 3  # architectures of each family and width that are trained before anything deeper is looked at
 AT_LEAST = 2  # trained whatever the budget
-SCOUT = 1 / 4  # share of the epochs that a scout is trained
 MOST_SEEDS = 3
 NEAR = 2.0  # margins below the most accurate within which further seeds are worth their cost
 
@@ -92,8 +92,8 @@ class EnoughSearch(Search):
         parent = self._parent(architecture)
         if parent is None:
             return
-        epochs = max(1, round(SCOUT * self.trainer.recipe.epochs))
-        if not self._affords(self.trainer.planned(architecture, epochs), architecture):
+        epochs = max(1, round(SCOUT_EPOCHS * self.trainer.recipe.epochs))
+        if not self._affords(self.trainer.planned_scout(architecture, epochs), architecture):
             return
         if not self.trainer.in_time(architecture, epochs=epochs):
             self.note(f"no look at {architecture.name}", "it would probably not finish within --time-limit")
@@ -154,15 +154,14 @@ class EnoughSearch(Search):
 
     def _train_more_seeds(self) -> None:
         """Train the finished architectures near the best with further seeds, until the answer is shown or the budget
-        is spent."""
+        is spent. An answer from one training each is not taken for shown: folds are several."""
         while True:
             found = self.assessment()
-            if found.chosen in (found.shown or found.shown_among):
-                return
             top = max(each.candidate.accuracy for each in found.finished)
             near = [e for e in found.finished if e.candidate.accuracy >= top - NEAR * self.question.margin]
-            fewest = min(each.seeds for each in near)
-            if fewest >= MOST_SEEDS:
+            fewest, trainings = min(each.seeds for each in near), min(each.trainings for each in near)
+            shown = found.chosen in (found.shown or found.shown_among)
+            if fewest >= MOST_SEEDS or (shown and trainings > 1) or (shown and len(found.looked_at) == 1):
                 return
             trained = False
             for each in near:

@@ -17,16 +17,14 @@ import numpy.typing as npt
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate
 from deepenough.search.question import Metric, Role
+from deepenough.search.scouts import SCOUT_UNCERTAINTY, SCOUT_UNDERSTATES
 from deepenough.search.statistics import Difference, HitShares, Strata, paired_difference
 from deepenough.training.callbacks import Ending
 
 # Standard deviation of the accuracy of a training between seeds before anything is measured, and the number of
 # measured deviations that it counts for.
-SEED_DEVIATION = 0.004
+SEED_DEVIATION = 0.0025
 SEED_WEIGHT = 2.0
-# A network grown for a scout ends below one trained in full by so much, give or take (benchmarks/RESULTS.md).
-SCOUT_UNDERSTATES = 0.0035
-SCOUT_DEVIATION = 0.002
 
 WHOLE = (Ending.FINISHED, Ending.EARLY)  # endings of trainings whose predictions count
 
@@ -140,7 +138,7 @@ class EvidenceTable:
 
     def _training_variance(self, each: Evidence) -> float:
         """Variance of its accuracy that comes from its trainings, not from the images."""
-        return self.seed_variance / each.trainings + (SCOUT_DEVIATION**2 if each.is_scout else 0.0)
+        return self.seed_variance / each.trainings + (SCOUT_UNCERTAINTY**2 if each.is_scout else 0.0)
 
     def estimates(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """The accuracy of each architecture against the most accurate finished one, and the variance of each estimate.
