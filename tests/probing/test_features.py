@@ -20,6 +20,7 @@ from deepenough.probing.features import fitting_cuts, pooled_features
 from deepenough.probing.images import images_for_weights
 from deepenough.probing.probe import initial_state, probe_weights
 from deepenough.progress import Reporter
+from deepenough.search.folds import decision_folds
 from deepenough.search.question import Question
 from deepenough.training.evaluate import predict_probabilities
 from deepenough.training.feed import Loader, normalise
@@ -111,6 +112,50 @@ def test_a_started_network_predicts_as_its_probe(prepared: tuple[Weights, Images
     x = (probing.features.of(probed.cut.place, rows) - probe.mean.numpy()) / probe.std.numpy()
     logits = torch.from_numpy(x.astype(np.float32)) @ probe.weight.T + probe.bias
     np.testing.assert_allclose(got, logits.softmax(1).numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_fine_tuning_starts_at_the_recorded_accuracy_of_its_probe(prepared: tuple[Weights, Images], count: int) -> None:
+    """Exactly with one or two folds; with more, the probes are solved together, on one scale."""
+    weights, images = prepared
+    decision = decision_folds(images, 0.01, 0, count)
+    probing = probe_weights(weights, images, Question(), CPU, Reporter(), decision)
+    assert probing.record.images == len(decision.images)
+    assert probing.record.folds == count
+    for probed in probing.cuts[2:8:2]:
+        starts = []
+        for fold in decision.folds:
+            model = build(probed.network)
+            model.load_state_dict(initial_state(weights, probed.network, probing.fit_probe(probed, fold.train)))
+            got = predict_probabilities(model, images, fold.held_out, images.preprocess, CPU)
+            starts.append(got.argmax(1) == images.labels[fold.held_out])
+        order = np.argsort(np.concatenate([fold.held_out for fold in decision.folds]))
+        same = (np.concatenate(starts)[order] == probed.hits).mean()
+        assert same == 1 if count < 3 else same > 0.8
+
+
+def test_no_probe_is_fitted_to_the_validation_images_that_decide(prepared: tuple[Weights, Images]) -> None:
+    weights, images = prepared
+    decision = decision_folds(images, 0.01, 0, 1)
+    before = probe_weights(weights, images, Question(), CPU, Reporter(), decision)
+    labels = images.labels.copy()
+    labels[images.split.validation] = (labels[images.split.validation] + 1) % len(images.classes)
+    after = probe_weights(weights, replace(images, labels=labels), Question(), CPU, Reporter(), decision)
+    judged = len(images.split.validation)
+    for one, other in zip(before.cuts, after.cuts, strict=True):
+        assert len(one.hits) == len(other.hits) == judged
+        assert not (one.hits * other.hits).any(), "the predictions follow the labels"
+
+
+def test_where_the_validation_split_decides_half_of_the_images_may_be_from_it(
+    prepared: tuple[Weights, Images], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights, images = prepared
+    monkeypatch.setattr("deepenough.probing.probe.PROBE_IMAGES", 30)
+    probing = probe_weights(weights, images, Question(), CPU, Reporter(), decision_folds(images, 0.01, 0, 1))
+    judged = np.intersect1d(probing.features.rows, images.split.validation)
+    assert len(probing.features.rows) == 30
+    assert probing.record.images == len(judged) == min(15, len(images.split.validation))
 
 
 @pytest.mark.parametrize(("name", "close"), [("squeezenet1_1", 1e-4), ("resnet18_torchvision", 0.15)])

@@ -148,10 +148,11 @@ def prepare_experiment(request: RunRequest) -> Experiment:
         tensorboard=request.folder / "tensorboard" if asked.tensorboard else None,
     )
     if weights:
-        probing = probe_weights(weights, images, question, choose_device(recipe.device), request.reporter)
+        device = choose_device(recipe.device)
+        probing = probe_weights(weights, images, question, device, request.reporter, trainer.folds)
         pretrained = Pretrained.of(probing)
         trainer.start, trainer.start_name = pretrained.start, weights.name
-        trainer.probing_cost = probing.record.images * pretrained.architectures[-1].macs
+        trainer.probing_cost = len(probing.features.rows) * pretrained.architectures[-1].macs
         return Experiment(images, recipe, question, pretrained.architectures, trainer, pretrained, mirroring)
     architectures = search_space(
         asked.families,

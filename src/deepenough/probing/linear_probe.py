@@ -86,6 +86,12 @@ def fit_probe(
     return LinearProbe(scale.mean, scale.std, weight[:-1].T.contiguous(), weight[-1], strength)
 
 
+def predict(probe: LinearProbe, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Probabilities (n, classes) for the features `x` (n, F)."""
+    logits = (torch.from_numpy(x) - probe.mean) / probe.std @ probe.weight.T + probe.bias
+    return torch.softmax(logits, 1).numpy()
+
+
 def _choose(
     features: Tensor, y: Tensor, classes: int, folds: Sequence[npt.NDArray[np.int64]], *, outer: bool
 ) -> list[float]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from deepenough.data.images import Images
@@ -21,10 +22,11 @@ from deepenough.nets.cut import HEAD, SCALE, Cut, cut_at
 from deepenough.nets.shapes import visits
 from deepenough.probing.features import PooledFeatures, body, fitting_cuts, pooled_features
 from deepenough.probing.images import images_for_weights
-from deepenough.probing.linear_probe import LinearProbe, fit_probe, out_of_fold
+from deepenough.probing.linear_probe import LinearProbe, fit_probe, out_of_fold, predict
 from deepenough.progress import Reporter
 from deepenough.record.schema import Probe, ProbingRecord
-from deepenough.search.question import Question
+from deepenough.search.folds import DecisionFolds, Fold
+from deepenough.search.question import DecisionBasis, Question
 from deepenough.search.statistics import HitShares, Strata, paired_difference, resolved_difference
 from deepenough.search.verdict import points
 from deepenough.training.device import choose_device
@@ -38,7 +40,7 @@ TWO_SIDED = 0.975
 
 @dataclass(frozen=True, eq=False)
 class ProbedCut:
-    """One place: the network cut there, and for every image 1 where the probe was right, else 0."""
+    """One place: the network cut there, and for every image that was judged 1 where the probe was right, else 0."""
 
     cut: Cut
     network: Network
@@ -59,6 +61,12 @@ class Probing:
     def proposed(self) -> int:
         """The number of the proposed place."""
         return next(number for number, p in enumerate(self.record.probes) if p.place == self.record.proposed)
+
+    @property
+    def most_accurate(self) -> int:
+        """The number of the place with the most accurate probe, the shallowest of equals."""
+        accuracies = [row.accuracy.value for row in self.record.probes]
+        return accuracies.index(max(accuracies))
 
     def fit_probe(self, probed: ProbedCut, rows: Index) -> LinearProbe:
         """Fit a probe on `rows` alone, so that held-out images stay unseen by what starts from it."""
@@ -111,6 +119,7 @@ def probe_weights(
     question: Question,
     device: torch.device | str = "cpu",
     reporter: Reporter | None = None,
+    decision: DecisionFolds | None = None,
 ) -> Probing:
     """Push all images that are not test through the network once, and judge a probe at every place where it can end.
 
@@ -122,22 +131,25 @@ def probe_weights(
         question: its margin, metric, target and seed count.
         device: for the pass through the network.
         reporter: is told how far it has come.
+        decision: the folds of the fine-tuning to come, for which each probe learns from the images that a training
+            learns from and is judged on the same as that: fine-tuning then starts at the accuracy of its probe. Without
+            it five folds of all images.
     """
     reporter, began = reporter or Reporter(), time.perf_counter()
-    rows = np.sort(np.concatenate([images.split.train, images.split.validation]))
     classes = len(images.classes)
     network, where = fitting_cuts(weights, images)
     networks = [cut_at(network, c.place, classes) for c in where]
     width = sum(visit.input[0] for *_, visit in map(visits, networks))
-    rows = sample(images.labels, rows, min(PROBE_IMAGES, MOST_FEATURES // width), question.seed)
+    rows = _sample(images, decision, min(PROBE_IMAGES, MOST_FEATURES // width), question.seed)
     seen = pooled_features(weights, images, rows, torch.device(device), reporter)
-    labels = images.labels[rows]
-    folds = folds_of(images, rows, question.seed)
+    folds = _folds(images, rows, decision, question.seed)
+    judged = np.sort(np.concatenate([fold.held_out for fold in folds]))
+    labels = images.labels[rows[judged]]
     probed = []
     with reporter.task("probes") as advance:
         for number, (c, short) in enumerate(zip(where, networks, strict=True)):
             advance(number, len(where), c.place)
-            probabilities = out_of_fold(np.array(seen.pooled[c.place]), labels, classes, folds)
+            probabilities = _judge(images, rows, np.array(seen.pooled[c.place]), folds)[judged]
             hits: HitShares = (probabilities.argmax(axis=1) == labels).astype(np.float64)
             probed.append(ProbedCut(c, short, hits))
         advance(len(where), len(where), "")
@@ -151,17 +163,55 @@ def probe_weights(
         network=weights.network.name,
         sha256=weights.sha256,
         input=str(replace(weights.input, size=images.preprocess.size, shorter=images.preprocess.shorter)),
-        images=len(rows),
+        images=len(judged),
         folds=len(folds),
         metric=question.metric,
         margin=question.margin,
         resolves=resolves,
         probes=probes,
         proposed=proposed.place,
-        text=_text(probes, proposed, reason, resolves, float(np.bincount(labels).max() / len(rows))),
+        text=_text(probes, proposed, reason, resolves, float(np.bincount(labels).max() / len(judged))),
         seconds=time.perf_counter() - began,
     )
     return Probing(weights, images, seen, tuple(probed), record)
+
+
+def _sample(images: Images, decision: DecisionFolds | None, most: int, seed: int) -> Index:
+    """At most `most` images that are not test; where the validation split decides, up to half of them from it."""
+    train, validation = images.split.train, images.split.validation
+    if decision is None or decision.kind is DecisionBasis.OUT_OF_FOLD:
+        return sample(images.labels, np.sort(np.concatenate([train, validation])), most, seed)
+    judged = sample(images.labels, validation, most // 2, seed)
+    return np.sort(np.concatenate([sample(images.labels, train, most - len(judged), seed), judged]))
+
+
+def _folds(images: Images, rows: Index, decision: DecisionFolds | None, seed: int) -> list[Fold]:
+    """Positions in `rows` that the probes of each fold learn from and are judged on."""
+    if decision is not None:
+        return [Fold(*(np.flatnonzero(np.isin(rows, i)) for i in (f.train, f.held_out))) for f in decision.folds]
+    everything = np.arange(len(rows))
+    return [Fold(np.setdiff1d(everything, held_out), held_out) for held_out in folds_of(images, rows, seed)]
+
+
+def _judge(images: Images, rows: Index, x: npt.NDArray[np.float32], folds: Sequence[Fold]) -> npt.NDArray[np.float32]:
+    """Predict the held-out images of every fold by a probe that was fitted to its others: probabilities (n, classes),
+    zeros for images that none holds out.
+
+    Args:
+        images: those that `rows` are of.
+        rows: the images that have features.
+        x: their features, (n, F).
+        folds: positions in `rows`.
+    """
+    labels, classes = images.labels[rows], len(images.classes)
+    if len(folds) > 2:  # all probes are then solved together
+        return out_of_fold(x, labels, classes, [fold.held_out for fold in folds])
+    found = np.zeros((len(rows), classes), np.float32)
+    for fold in folds:
+        inner = folds_of(images, rows[fold.train], seed=0)
+        fitted = fit_probe(x[fold.train], labels[fold.train], classes, inner)
+        found[fold.held_out] = predict(fitted, x[fold.held_out])
+    return found
 
 
 def _probes(probed: Sequence[ProbedCut], seen: PooledFeatures, strata: Strata, margin: float) -> list[Probe]:
@@ -177,7 +227,7 @@ def _probes(probed: Sequence[ProbedCut], seen: PooledFeatures, strata: Strata, m
                 parameters=parameters(each.network),
                 macs=macs(each.network),
                 milliseconds=1000 * seen.seconds[each.cut.place],
-                accuracy=accuracy(round(float(each.hits.sum())), len(seen.rows)),
+                accuracy=accuracy(round(float(each.hits.sum())), len(each.hits)),
                 difference=pair.value,
                 low=pair.lower,
                 high=pair.upper,

@@ -241,8 +241,8 @@ class ProbingRecord(RecordModel):
     network: str
     sha256: str
     input: str
-    images: int = Field(description="images that are not test; each was judged by a probe that has not seen it")
-    folds: int
+    images: int = Field(description="images that were judged, none of them test, each by a probe that has not seen it")
+    folds: int = Field(description="1 where the validation split was judged")
     metric: Metric
     margin: float
     resolves: float = Field(description="differences smaller than this can't be told")

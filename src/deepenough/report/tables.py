@@ -108,7 +108,8 @@ def _difference(pair: ComparisonRecord | None) -> str:
 def probing_table(probing: ProbingRecord, width: int = BARS_FROM) -> Group:
     """The probes: a row a place, accuracy drawn as a bar where there is room, the proposed cut marked."""
     drawn = width >= BARS_FROM
-    title = f"{probing.weights} ({probing.network}) on {probing.images:,} images, {probing.folds} folds"
+    judged = f"{probing.folds} folds" if probing.folds > 1 else "the validation split"
+    title = f"{probing.weights} ({probing.network}) on {probing.images:,} images, {judged}"
     table = plain_table(title, collapse_padding=not drawn)
     said = (", the whole network", " <- proposed") if drawn else ("\nwhole", "\nproposed")
     table.add_column("cut after", overflow="fold", min_width=len("proposed"))
