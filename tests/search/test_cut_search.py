@@ -9,7 +9,7 @@ import pytest
 from deepenough.nets import NETWORKS
 from deepenough.nets.cut import cut_at, cuts
 from deepenough.search.architectures import cut_architectures
-from deepenough.search.cut_search import CutSearch, tried_cuts
+from deepenough.search.cut_search import CutSearch, first_cuts
 from deepenough.search.target_search import TargetSearch
 
 EIGHT = (0.5, 0.6, 0.7, 0.75, 0.8, 0.83, 0.85, 0.86)  # places 0 to 7, far under the whole
@@ -26,50 +26,113 @@ def truth(**of_places):
     return lambda place, epochs, seed: of_places.get(f"p{place}", EIGHT[min(place, 7)])
 
 
-def test_the_whole_network_stays_where_every_cut_is_worse(question, places, trainer):
+@pytest.fixture
+def search(question, places):
+    """A search among the cuts; `best_probe` is the whole network where nothing else is said."""
+
+    def make(paper, proposed, best_probe=8, **changes):
+        return CutSearch(
+            replace(question, **changes), places, paper, lambda _: None, proposed=proposed, best_probe=best_probe
+        )
+
+    return make
+
+
+def states(job):
+    """How each cut ended, by its place, in the order of their trainings."""
+    return {c.architecture.place: c.state for c in job.tried if c.role == "search space"}
+
+
+def test_the_whole_network_stays_where_every_cut_is_worse(search, trainer):
     paper = trainer(truth(p8=0.88, p7=0.84, p6=0.80, p5=0.78), images=3400, folds=4)
-    job = CutSearch(question, places, paper, lambda _: None, proposed=6)
+    job = search(paper, proposed=6, best_probe=7, budget=0.65)
     verdict = job.run()
     assert verdict.chosen.architecture.place == "fire9"
-    assert verdict.kind == "best"
-    assert "nothing shallower is shown" in verdict.text
-    tried = {c.architecture.place: c for c in job.tried}
-    assert list(tried) == ["fire9", "fire8", "fire7", "fire6"]
-    assert tried["fire7"].state == "pruned"
-    assert tried["fire7"].seen.sum() == 850  # shown on the first fold, so the others were not trained
-    worse = {c.candidate.architecture.place: c for c in verdict.comparisons}
-    assert worse["fire7"].difference.images == 850
-    assert worse["fire7"].difference.lower > 0.01
-    assert not any(c.enough for c in verdict.comparisons)
+    assert list(states(job))[:4] == ["fire8", "fire9", "fire7", "fire6"]
+    assert set(states(job)) == {"conv1", *(f"fire{n}" for n in range(2, 10))}
+    pruned = {c.architecture.place: c for c in job.tried if c.state == "pruned"}
+    assert set(pruned) == {"conv1", *(f"fire{n}" for n in range(2, 8))}
+    assert pruned["fire7"].seen.sum() == 850  # shown on the first fold, so the others were not trained
+    assert verdict.kind == "shown", "every cut was tried or ruled out"
+    assert verdict.not_ruled_out == ("squeezenet1_1-fire9",)
 
 
-def test_a_cut_that_is_as_good_is_chosen_and_one_shallower_is_tried(question, places, trainer):
+def test_a_cut_that_is_as_good_is_chosen_and_one_shallower_is_tried(search, trainer):
     paper = trainer(truth(p8=0.97, p7=0.971, p6=0.97, p5=0.969, p4=0.90), images=6000, folds=4)
-    job = CutSearch(question, places, paper, lambda _: None, proposed=5)
+    job = search(paper, proposed=5, best_probe=7, budget=1.0)
     verdict = job.run()
     assert verdict.kind == "shown"
     assert verdict.chosen.architecture.place == "fire6"
-    assert "fire5" in {c.architecture.place for c in job.tried}
+    assert {"fire5", "fire6"} <= set(states(job))
     assert verdict.chosen.architecture.macs < verdict.best.architecture.macs
     last = job.events[-1]
     assert last.what == "squeezenet1_1-fire6 against the whole network"
     assert "and saves 6 layers" in last.why
 
 
-def test_a_probe_that_proposes_too_shallow_does_not_decide(question, places, trainer):
+def test_a_probe_that_proposes_too_shallow_does_not_decide(search, trainer):
     paper = trainer(truth(p8=0.97, p7=0.97, p6=0.968, p5=0.9, p4=0.88, p3=0.85), images=6000, folds=4)
-    job = CutSearch(replace(question, budget=5.0), places, paper, lambda _: None, proposed=3)
+    job = search(paper, proposed=3, budget=5.0)
     verdict = job.run()
-    assert verdict.chosen.architecture.blocks in (6, 7)
-    assert verdict.chosen.architecture.blocks == 6, "closing in finds the cut between those that were tried"
+    assert verdict.chosen.architecture.place in ("fire7", "fire8")
+    assert verdict.not_ruled_out[0] == "squeezenet1_1-fire7"
+    assert list(states(job))[:4] == ["fire9", "fire4", "fire3", "fire7"], "halfway to those that are shown to be worse"
 
 
-def test_the_whole_network_alone_is_not_called_enough(question, places, trainer):
-    job = CutSearch(question, places, trainer(truth(p8=0.97), images=6000), lambda _: None, proposed=6)
-    job.in_time = lambda architecture: False
+def test_what_the_budget_leaves_out_is_named_and_the_claim_is_of_the_others(search, trainer):
+    """On a validation split nothing is ruled out by a fold, so the default budget does not reach every cut."""
+    paper = trainer(truth(p8=0.97, p7=0.971, p6=0.97), images=9000)
+    job = search(paper, proposed=6)
+    verdict = job.run()
+    assert verdict.kind == "shown among those tried"
+    assert job.spent <= job.question.budget * job.whole_space
+    left_out = {each.name for each in job.search_space} - {c.architecture.name for c in job.tried}
+    assert left_out
+    assert left_out == {event.what.removeprefix("skipped ") for event in job.events if "skipped" in event.what}
+    assert left_out <= set(verdict.not_ruled_out) | {
+        each.name for each in job.search_space if each.depth > verdict.chosen.architecture.depth
+    }
+    assert "not looked at" in verdict.advice[-1]
+
+
+@pytest.mark.parametrize("folds", [1, 4])
+@pytest.mark.parametrize("budget", [0.05, 0.2, 0.35, 0.5, 0.65, 1.0])
+def test_only_the_first_training_may_exceed_the_budget(search, trainer, budget, folds):
+    paper = trainer(truth(p8=0.9, p7=0.895, p6=0.89, p5=0.88), images=2000, train=1500, folds=folds)
+    job = search(paper, proposed=5, best_probe=7, budget=budget)
+    job.run()
+    assert job.tried[0].architecture.place == "fire8"
+    assert job.tried[0].finished or folds > 1
+    final = max(paper.retraining(c.architecture) for c in job.tried)
+    assert job.spent <= max(budget * (job.whole_space + final), paper.planned(job.tried[0].architecture))
+
+
+@pytest.mark.parametrize("best_probe", range(9))
+def test_the_cut_with_the_best_probe_is_always_among_the_tried(search, trainer, best_probe):
+    job = search(trainer(truth(p8=0.9), images=2000), proposed=max(best_probe - 2, 0), best_probe=best_probe)
+    job.run()
+    assert best_probe in {c.architecture.blocks for c in job.tried}
+
+
+def test_a_cut_on_which_the_budget_ran_out_is_not_called_ruled_out(search, trainer):
+    """Equal cuts: none can be shown to be worse by a fold, so some end with a part of the folds, their bounds wide."""
+    paper = trainer(lambda place, epochs, seed: 0.9, images=2000, train=1500, folds=4)
+    job = search(paper, proposed=7)
+    verdict = job.run()
+    partial = [c for c in job.tried if c.state == "pruned"]
+    assert partial
+    assert {c.architecture.name for c in partial} <= set(verdict.not_ruled_out) | {
+        each.name for each in job.search_space if each.depth > verdict.chosen.architecture.depth
+    }
+
+
+def test_the_first_cut_alone_is_not_called_enough(search, trainer):
+    job = search(trainer(truth(p8=0.97), images=6000), proposed=6)
+    job.in_time = lambda architecture: not job.tried
     verdict = job.run()
     assert verdict.kind == "best"
-    assert "nothing is known about shorter cuts" in verdict.text
+    assert "nothing is known about" in verdict.text
+    assert len(verdict.not_ruled_out) == 9
 
 
 def test_with_a_target_the_shallowest_cut_that_meets_it_is_chosen(question, places, trainer):
@@ -79,21 +142,20 @@ def test_with_a_target_the_shallowest_cut_that_meets_it_is_chosen(question, plac
     assert verdict.chosen.architecture.place == "fire7"
 
 
-def test_a_whole_network_that_fails_is_no_answer(question, places, trainer):
+def test_where_every_training_fails_there_is_no_answer(search, trainer):
     paper = trainer(truth(p8=0.9), images=2000)
     original = paper.train_candidate
     paper.train_candidate = lambda attempt, **more: replace(original(attempt, **more), state="not finite")
-    verdict = CutSearch(question, places, paper, lambda _: None, proposed=6).run()
+    verdict = search(paper, proposed=6).run()
     assert verdict.kind == "not met"
     assert not verdict.comparisons
 
 
-@pytest.mark.parametrize("last", [1, 2, 8, 16, 50])
-def test_the_proposed_cut_is_always_tried_and_never_the_whole_network_twice(last):
-    for proposed in range(last + 1):
-        tried = tried_cuts(proposed, last)
-        assert last not in tried
-        assert tried == sorted(set(tried), reverse=True)
-        assert proposed in tried or proposed == last
-        assert proposed - 1 in tried or proposed == 0
-        assert len(tried) <= 4
+@pytest.mark.parametrize("whole", [1, 2, 8, 16, 50])
+def test_the_cuts_of_probes_and_the_whole_network_come_first_and_once(whole):
+    for proposed in range(whole + 1):
+        for best_probe in (0, whole // 2, whole):
+            first = first_cuts(best_probe, proposed, whole)
+            assert first[0] == best_probe
+            assert set(first) == {best_probe, whole, proposed, max(proposed - 1, 0)} | ({0} & set(first))
+            assert len(first) == len(set(first)) <= 4

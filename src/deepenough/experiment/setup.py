@@ -76,8 +76,14 @@ class Experiment:
         if self.question.target is None:
             if self.pretrained is None:
                 return EnoughSearch(self.question, self.search_space, self.trainer, changed)
+            probing = self.pretrained.probing
             return CutSearch(
-                self.question, self.search_space, self.trainer, changed, proposed=self.pretrained.probing.proposed
+                self.question,
+                self.search_space,
+                self.trainer,
+                changed,
+                proposed=probing.proposed,
+                best_probe=probing.most_accurate,
             )
         first = 0 if self.pretrained is None else max(self.pretrained.probing.proposed - 1, 0)
         return TargetSearch(self.question, self.search_space[first:], self.trainer, changed)

@@ -1,53 +1,90 @@
-"""The search among the cuts of a pretrained network: the probes have proposed one, fine-tuned networks decide."""
+"""The search among the cuts of a pretrained network: the probes propose, fine-tuned networks decide."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate, finished
-from deepenough.search.enough_rules import enough
+from deepenough.search.enough_rules import CLEARLY_WORSE, enough
 from deepenough.search.enough_search import EnoughSearch
-from deepenough.search.statistics import Strata, paired_difference
+from deepenough.search.evidence import EvidenceTable, gather
+from deepenough.search.statistics import paired_difference
 from deepenough.search.verdict import Verdict, most_accurate, nothing_finished, points
-
-BETWEEN = 2  # cuts tried between the proposed one and the whole network
 
 
 @dataclass(eq=False)
 class CutSearch(EnoughSearch):
-    """The whole network first, then cuts from deep to shallow: some deeper than the proposed one, that one, and the
-    next shallower. A cut that is shown to be worse on the folds so far is not trained on the others.
+    """The cut with the best probe, the whole network, the cut that the probes propose and the next shallower one; then
+    those halfway between the chosen one and the deepest that is shown to be worse; and then all others, cheapest first.
 
-    `search_space` holds every cut, shallow to deep; `proposed` is the number of the one that the probes propose.
+    Everything but the first is trained within the budget. A cut that is shown to be worse on the folds so far is not
+    trained on the others: that rules it out, cheaply.
+
+    `search_space` holds every cut, shallow to deep; `proposed` and `best_probe` are numbers of cuts.
     """
 
     proposed: int = field(kw_only=True)
+    best_probe: int = field(kw_only=True)
 
     def run(self) -> Verdict:
-        wanted = tried_cuts(self.proposed, len(self.search_space) - 1)
-        self.trainer.expect(
-            [self.search_space[-1], *(self.search_space[number] for number in wanted)], self.question.seed
-        )
-        whole = self.train(self.search_space[-1])
-        for place, number in enumerate(wanted):
-            self.trainer.expect([self.search_space[each] for each in wanted[place:]], self.question.seed)
-            if self.in_time(self.search_space[number]):
-                self.train(self.search_space[number], give_up=lambda so_far: self._shown_worse(whole, so_far))
+        first = first_cuts(self.best_probe, self.proposed, len(self.search_space) - 1)
+        for place, number in enumerate(first):
+            self.trainer.expect([self.search_space[each] for each in first[place:]], self.question.seed)
+            self._look_at(self.search_space[number])
         if not finished(self.space_candidates()):
             return nothing_finished(most_accurate(self.tried), self.resolves())
-        self._close_in()
+        for architecture in self._others():
+            self._look_at(architecture)
+        self._train_more_seeds()
         verdict = enough(self.question, self.assessment(), self.resolves())
-        self._note_savings(whole, verdict.chosen)
+        whole = next((c for c in self.space_candidates() if c.architecture is self.search_space[-1]), None)
+        if whole:
+            self._note_savings(whole, verdict.chosen)
         return verdict
 
-    def between(self, failed: Architecture, passed: Architecture) -> Architecture | None:
-        """The cut halfway between two."""
-        low, high = self.search_space.index(failed), self.search_space.index(passed)
-        middle = (low + high) // 2
-        return None if middle in (low, high) else self.search_space[middle]
+    def _look_at(self, architecture: Architecture) -> None:
+        """Train a cut, where the budget holds at least its first fold: fold after fold, as long as it isn't shown to be
+        worse and the budget holds the next one."""
+        if self.tried and not self._affords(self._fold_cost(architecture), architecture):
+            return
+        if self.in_time(architecture):
+            self.train(architecture, give_up=self._gives_up)
+
+    def _fold_cost(self, architecture: Architecture) -> int:
+        return self.trainer.planned(architecture) // len(self.trainer.folds.folds)
+
+    def _gives_up(self, so_far: Candidate) -> bool:
+        architecture = so_far.architecture
+        return self._shown_worse(so_far) or (
+            bool(self.tried) and not self._affords(so_far.cost + self._fold_cost(architecture), architecture)
+        )
+
+    def _shown_worse(self, so_far: Candidate) -> bool:
+        """Tell if a finished cut is better by more than the margin, on the images that this one has judged so far and
+        with all comparisons taken in that may come."""
+        evidence = gather([*self.tried, so_far])
+        table = EvidenceTable(tuple(evidence), self.trainer.strata, self.trainer.labels, self.question.metric)
+        confidence = 1 - CLEARLY_WORSE / max(1, len(self.search_space) - 1)
+        own = next(each for each in evidence if each.candidate is so_far)
+        others = [each for each in table.finished if each is not own]
+        return any(table.difference(each, own).lower_at(confidence) > self.question.margin for each in others)
+
+    def _others(self) -> Iterator[Architecture]:
+        """Each of the cuts that were not looked at yet: the one halfway to those that are shown to be worse, as the
+        evidence then is, or else the cheapest."""
+        offered: set[str] = {candidate.architecture.name for candidate in self.tried}
+        while left := [each for each in self.search_space if each.name not in offered]:
+            found = self.assessment()
+            candidates = {architecture.name for architecture in found.not_ruled_out}
+            chosen = self.search_space.index(found.chosen.architecture)
+            worse = [n for n, each in enumerate(self.search_space[:chosen]) if each.name not in candidates]
+            low = max(worse, default=-1)
+            between = [each for each in left if low < self.search_space.index(each) < chosen]
+            architecture = between[len(between) // 2] if between else min(left, key=lambda each: each.macs)
+            offered.add(architecture.name)
+            yield architecture
 
     def _note_savings(self, whole: Candidate, chosen: Candidate) -> None:
         """Note how a cut that was chosen compares with the whole network, and how much it saves."""
@@ -65,20 +102,11 @@ class CutSearch(EnoughSearch):
             f"{whole.architecture.depth - chosen.architecture.depth} layers, {' and '.join(saved)}",
         )
 
-    def _shown_worse(self, whole: Candidate, so_far: Candidate) -> bool:
-        """Tell if the lower bound of the difference from the whole network already lies above the margin."""
-        both = whole.seen & so_far.seen
-        if not whole.finished or not both.any():
-            return False
-        strata = Strata.of(so_far.labels[both], self.question.metric)
-        return paired_difference(whole.hits[both], so_far.hits[both], strata).lower > self.question.margin
 
+def first_cuts(best_probe: int, proposed: int, whole: int) -> list[int]:
+    """The cuts that are looked at whatever the evidence turns out to be, in their order.
 
-def tried_cuts(proposed: int, last: int) -> list[int]:
-    """The cuts that are fine-tuned beside the whole network `last`, deep to shallow.
-
-    >>> tried_cuts(6, 8), tried_cuts(2, 50), tried_cuts(8, 8), tried_cuts(0, 1)
-    ([7, 6, 5], [34, 18, 2, 1], [7], [0])
+    >>> first_cuts(7, 6, 8), first_cuts(8, 8, 8), first_cuts(1, 0, 1)
+    ([7, 8, 6, 5], [8, 7], [1, 0])
     """
-    deeper = {round(place) for place in np.linspace(last, proposed, BETWEEN + 2)} - {last}
-    return sorted(number for number in {*deeper, max(proposed, 0), proposed - 1} if 0 <= number < last)[::-1]
+    return [number for number in dict.fromkeys((best_probe, whole, proposed, proposed - 1)) if number >= 0]
