@@ -46,6 +46,11 @@ class Assessment:
         return [each for each in self.looked_at if each.finished]
 
     @property
+    def search_space(self) -> list[Architecture]:
+        """What was looked at and what was not, shallow to deep."""
+        return sorted([*(each.architecture for each in self.looked_at), *self.unknown], key=lambda each: each.depth)
+
+    @property
     def wanted(self) -> Evidence:
         """The smallest that the evidence supports, be it a scout; where there is none the likeliest."""
         return self._supported(self.looked_at)
@@ -171,8 +176,7 @@ def enough(question: Question, found: Assessment, resolved: float) -> Verdict:
         advice.append(_doubt(question, doubt))
     if found.unknown:
         advice.append(
-            f"{depths_text(found.unknown)} {'were' if len(found.unknown) > 1 else 'was'} not looked at and may be "
-            "better; a larger --budget or --time-limit lets the search look"
+            f"{_not_looked_at(found)} and may be better; a larger --budget or --time-limit lets the search look"
         )
     return Verdict(
         chosen=chosen.candidate,
@@ -197,15 +201,18 @@ def _kind(found: Assessment, chosen: Evidence, best: Evidence) -> DecisionKind:
 
 def _text(question: Question, found: Assessment, kind: DecisionKind, pair: PairedComparison | None) -> str:
     depth, margin = f"depth {found.chosen.architecture.depth}", points(question.margin)
-    everything = [each.architecture for each in found.looked_at]
+    space = found.search_space
+    everything = depths_text([each.architecture for each in found.looked_at], space)
     if pair is None:
         if found.unknown:
-            return f"{depth} is the only one trained, so nothing is known about deeper networks"
+            others = "deeper networks" if space[0] is found.chosen.architecture else "other depths"
+            return f"{depth} is the only one trained, so nothing is known about {others}"
         return f"{depth} is enough: there is nothing deeper to look at, or nothing to gain from it"
     if kind is DecisionKind.SHOWN:
-        text = f"{depth} is deep enough: shown to be within {margin} of the best of {depths_text(everything)}"
+        text = f"{depth} is deep enough: shown to be within {margin} of the best of {everything}"
     elif kind is DecisionKind.AMONG:
-        text = f"{depth} is enough among {depths_text(everything)}: shown to be within {margin} of the best of them"
+        text = f"{depth} is enough among {everything}: shown to be within {margin} of the best of them; "
+        text += _not_looked_at(found)
     elif kind is DecisionKind.SEEMS:
         text = (
             f"{depth} seems deep enough, but may be up to {points(pair.difference.upper)} worse than {pair.best.name}"
@@ -213,16 +220,32 @@ def _text(question: Question, found: Assessment, kind: DecisionKind, pair: Paire
     else:
         text = f"{depth} is the most accurate; no network is shown to be within {margin} of the best"
     if len(found.not_ruled_out) > 1:
-        text += f"; the shallowest that is enough is one of {depths_text(found.not_ruled_out)} (95% confidence)"
+        text += f"; the shallowest that is enough is one of {depths_text(found.not_ruled_out, space)} (95% confidence)"
     return text
 
 
-def depths_text(architectures: Sequence[Architecture]) -> str:
-    """Their depths in words: depth 3; depths 3 and 7; depths 3 to 19."""
+def _not_looked_at(found: Assessment) -> str:
+    were = "were" if len(found.unknown) > 1 else "was"
+    return f"{depths_text(found.unknown, found.search_space)} {were} not looked at"
+
+
+def depths_text(architectures: Sequence[Architecture], space: Sequence[Architecture] = ()) -> str:
+    """Their depths in words: depth 3; depths 3 and 7; depths 3 to 19 and 67.
+
+    Three and more in a row are a range; `space` holds what may lie between them, where that is more than these.
+    """
     depths = sorted({architecture.depth for architecture in architectures})
+    order = sorted({*depths, *(architecture.depth for architecture in space)})
+    rows: list[list[int]] = []
+    for depth in depths:
+        if rows and order.index(depth) == order.index(rows[-1][-1]) + 1:
+            rows[-1].append(depth)
+        else:
+            rows.append([depth])
+    words = [word for row in rows for word in ([f"{row[0]} to {row[-1]}"] if len(row) > 2 else map(str, row))]
     if len(depths) == 1:
-        return f"depth {depths[0]}"
-    return f"depths {depths[0]} {'and' if len(depths) == 2 else 'to'} {depths[-1]}"
+        return f"depth {words[0]}"
+    return f"depths {' and '.join(filter(None, (', '.join(words[:-1]), words[-1])))}"
 
 
 def _doubt(question: Question, pair: PairedComparison) -> str:
