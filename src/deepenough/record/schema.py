@@ -210,12 +210,15 @@ class TargetCheckRecord(RecordModel):
 
     candidate: Name
     value: float
-    lower: float = Field(description="one-sided 95% lower bound")
+    lower: float = Field(description="one-sided lower bound at the confidence 1 - alpha")
     images: int
     shown: bool
     seems: bool
     images_to_settle: int | None
     text: str
+    alpha: float = Field(
+        default=0.05, description="chance of a false claim at this look alone; the looks of a run share 0.05"
+    )
 
 
 class Probe(RecordModel):

@@ -1,79 +1,158 @@
-"""The rules of a question with a target, as pure functions of finished candidates."""
+"""The rules of a question with a target, as pure functions of the looks at finished candidates."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 from deepenough.nets import FAMILIES
+from deepenough.search.alpha_spending import ALPHA, Look
+from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate
 from deepenough.search.question import DecisionKind, Question
-from deepenough.search.statistics import Strata, images_for_target
+from deepenough.search.statistics import images_for_target
 from deepenough.search.verdict import TargetCheck, Verdict, most_accurate, nothing_finished
 
 MORE_IMAGES = "more images of each class; the report shows which classes are confused most"
 
 
-def check_target(candidate: Candidate, target: float) -> TargetCheck:
-    """Check a candidate against the target: shown by its one-sided lower bound, seeming by its accuracy."""
-    value, lower = candidate.accuracy, candidate.lower
-    shown, seems = candidate.finished and lower >= target, candidate.finished and value >= target
-    settle = images_for_target(value, target)
-    if not candidate.finished:
+@dataclass(frozen=True)
+class Untrained:
+    """The architectures that a search with a target did not train to an answer, small to large.
+
+    By a short training of the largest of them, those `ruled_out` can't reach the target, but `highest` at most.
+    Nothing is known of `unknown`; `option` is the one that lets the search try more.
+    """
+
+    ruled_out: tuple[Architecture, ...] = ()
+    unknown: tuple[Architecture, ...] = ()
+    highest: float = 0.0
+    option: str = "--budget"
+
+
+def check_target(candidate: Candidate, target: float, look: Look | None) -> TargetCheck:
+    """Check a candidate against the target: shown by the look at it, seeming by its accuracy.
+
+    Without a look it has not been trained to its end, and its bound is the plain 95% one.
+    """
+    value, shown = candidate.accuracy, look is not None and look.shown
+    alpha, lower = (look.alpha, look.lower) if look else (ALPHA, candidate.lower)
+    seems = look is not None and value >= target
+    settle = images_for_target(value, target, 1 - alpha) if alpha > 0 else None
+    at_least = f"{lower:.1%} ({1 - alpha:.1%} bound)"
+    if look is None:
         text = candidate.why
     elif shown:
-        text = f"shown to meet it: at least {lower:.1%}"
+        text = f"shown to meet it: at least {at_least}"
     elif seems:
-        text = f"seems to meet it, but may be as low as {lower:.1%}; {_settled(settle)}"
+        text = f"seems to meet it, but may be as low as {at_least}; {_settled(settle)}"
     else:
         text = f"does not meet it: {value:.1%}"
-    return TargetCheck(candidate, value, lower, int(candidate.seen.sum()), shown, seems, settle, text)
+    return TargetCheck(candidate, value, lower, int(candidate.seen.sum()), shown, seems, settle, text, alpha)
 
 
-def against_target(question: Question, tried: Sequence[Candidate], strata: Strata, resolved: float) -> Verdict:
-    """Choose the shallowest that is shown to meet the target, or that seems to, or the best and say what would help."""
-    target = question.target or 0.0
-    checks = sorted(
-        (check_target(candidate, target) for candidate in tried),
-        key=lambda c: c.candidate.architecture.measure(question.minimize),
-    )
+def against_target(
+    question: Question, checks: Sequence[TargetCheck], untrained: Untrained, folds: int, resolved: float
+) -> Verdict:
+    """Choose the shallowest that is shown to meet the target, or that seems to, or the best and say what would help.
+
+    Args:
+        question: the target and the measure to minimise are its.
+        checks: of every candidate tried.
+        untrained: the architectures that were not.
+        folds: how many decide; with more than one the network that is shipped is another one than those judged.
+        resolved: the smallest difference that the decision images can tell.
+    """
+    checks = sorted(checks, key=lambda c: c.candidate.architecture.measure(question.minimize))
     shown = next((c for c in checks if c.shown), None)
     seems = next((c for c in checks if c.seems), None)
     top = most_accurate([c.candidate for c in checks if c.candidate.finished] or [c.candidate for c in checks])
     answer = shown or seems
-    if answer is None:
-        return Verdict(
-            chosen=top,
-            kind=DecisionKind.NOT_MET,
-            second=None,
-            best=top,
-            resolves=resolved,
-            text=f"no network reached {target:.1%}; the best is {top.name} with {top.accuracy:.1%}",
-            advice=_what_would_help(question) if top.finished else nothing_finished(top, resolved).advice,
-            target_checks=tuple(checks),
-        )
-    architecture, count = answer.candidate.architecture, answer.images
-    if shown:
-        text = (
-            f"depth {architecture.depth} is deep enough: shown on {count:,} images to reach {target:.1%} "
-            f"(at least {answer.lower:.1%})"
-        )
-        advice: tuple[str, ...] = ()
-    else:
-        text = (
-            f"depth {architecture.depth} seems to reach {target:.1%}: {answer.value:.1%} on {count:,} images, "
-            f"lower bound {answer.lower:.1%}"
-        )
-        advice = (f"{_settled(answer.images_to_settle)}, if its accuracy stays the same",)
+    text, advice = _met(question, answer, untrained) if answer else _not_met(question, top, untrained, resolved)
+    kind = DecisionKind.SHOWN if shown else DecisionKind.SEEMS if seems else DecisionKind.NOT_MET
     return Verdict(
-        chosen=answer.candidate,
-        kind=DecisionKind.SHOWN if shown else DecisionKind.SEEMS,
+        chosen=answer.candidate if answer else top,
+        kind=kind,
         second=seems.candidate if shown and seems and seems is not shown else None,
         best=top,
         resolves=resolved,
-        text=text,
+        text=text + (_claimed_of(folds, shown is not None) if answer else ""),
         advice=advice,
         target_checks=tuple(checks),
     )
+
+
+def _met(question: Question, answer: TargetCheck, untrained: Untrained) -> tuple[str, tuple[str, ...]]:
+    """Say that a network is shown to reach the target, or seems to, and what would help."""
+    architecture, target, images = answer.candidate.architecture, question.target or 0.0, f"{answer.images:,} images"
+    at_least = f"at least {answer.lower:.1%}, {1 - answer.alpha:.1%} bound"
+    if not answer.shown:
+        return (
+            f"depth {architecture.depth} seems to reach {target:.1%}: {answer.value:.1%} on {images} ({at_least})",
+            (
+                f"{_settled(answer.images_to_settle)}, if its accuracy stays the same",
+                *_try_more(untrained.unknown, untrained.option),
+            ),
+        )
+    size = architecture.measure(question.minimize)
+    smaller = [each for each in untrained.unknown if each.measure(question.minimize) < size]
+    return (
+        f"depth {architecture.depth} is deep enough: shown on {images} to reach {target:.1%} ({at_least})",
+        _try_more(smaller, untrained.option),
+    )
+
+
+def _claimed_of(folds: int, shown: bool) -> str:
+    """Say of which networks an answer by folds speaks; by a validation split it is the very one that is shipped."""
+    if folds == 1:
+        return ""
+    share = {2: "half", 3: "two thirds", 4: "three quarters"}.get(folds, f"{folds - 1} of {folds} parts")
+    return (
+        f"; {'shown' if shown else 'measured'} for networks of this kind trained on {share} of the images; the one in "
+        "model/ is trained on all of them"
+    )
+
+
+def _not_met(question: Question, top: Candidate, untrained: Untrained, resolved: float) -> tuple[str, tuple[str, ...]]:
+    """Say that nothing reached the target, of which depths that is known, which were not tried, and what would help."""
+    unknown, ruled_out = untrained.unknown, untrained.ruled_out
+    nothing = "no network tried reached" if unknown else "no network reached"
+    text = f"{nothing} {question.target or 0.0:.1%}; the best is {top.name} with {top.accuracy:.1%}"
+    if ruled_out:
+        text += (
+            f"; {depths_text(ruled_out)} can't be expected to reach it: a short training of the deepest leaves at most "
+            f"{untrained.highest:.1%}"
+        )
+    if unknown:
+        text += f"; {depths_text(unknown)} {_was(unknown)} not tried"
+    if not top.finished:
+        return text, nothing_finished(top, resolved).advice
+    return text, (*_try_more(unknown, untrained.option), *_what_would_help(question))
+
+
+def _try_more(unknown: Sequence[Architecture], option: str) -> tuple[str, ...]:
+    if not unknown:
+        return ()
+    more = f"a larger {option} lets the search try {'it' if len(unknown) == 1 else 'them'}"
+    return (f"{depths_text(unknown)} {_was(unknown)} not tried; {more}",)
+
+
+def depths_text(architectures: Sequence[Architecture]) -> str:
+    """Name architectures, small to large, by their depths, and by their names where they differ in more."""
+    if len({(each.family, each.width) for each in architectures}) > 1:
+        kind, names = "", [each.name for each in architectures]
+    else:
+        names = [str(each.depth) for each in architectures]
+        kind = "depth " if len(names) == 1 else "depths "
+        steps = pairwise(architectures)
+        if len(names) > 2 and all(after.blocks in (before.blocks + 1, 2 * before.blocks) for before, after in steps):
+            return f"{kind}{names[0]} to {names[-1]}"
+    return kind + (f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0])
+
+
+def _was(architectures: Sequence[Architecture]) -> str:
+    return "was" if len(architectures) == 1 else "were"
 
 
 def _settled(images: int | None) -> str:

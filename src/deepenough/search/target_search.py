@@ -2,66 +2,216 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
+from deepenough.nets.grow import grows
+from deepenough.search.alpha_spending import AlphaSpending, Look
 from deepenough.search.architectures import Architecture
-from deepenough.search.candidates import Candidate
+from deepenough.search.candidates import Attempt, Candidate, finished
 from deepenough.search.early_stopping import Curve
 from deepenough.search.question import Role
-from deepenough.search.search import Search
-from deepenough.search.statistics import one_sided
-from deepenough.search.target_rules import against_target
-from deepenough.search.verdict import Verdict
+from deepenough.search.scouts import SCOUT_EPOCHS, highest_accuracy
+from deepenough.search.search import STALLED_AFTER, Search, accuracy_gain
+from deepenough.search.statistics import one_sided, z_score
+from deepenough.search.target_rules import Untrained, against_target, check_target, depths_text
+from deepenough.search.verdict import TargetCheck, Verdict, most_accurate, points
 from deepenough.training.callbacks import Ending
 
+Variant = tuple[str, float]  # family and width
 
+
+@dataclass(eq=False)
 class TargetSearch(Search):
     """From shallow to deep until an architecture is shown to meet the target, then closing in below it where the
-    budget, in trainings of the chosen network, allows."""
+    budget, in trainings of the chosen network, allows.
+
+    Where the climb stalls, a scout looks at the deepest. The search ends only if that can't reach the target, or where
+    the budget can't pay for another architecture even if it turned out to be the one.
+    """
+
+    spending: AlphaSpending = field(init=False)
+    looks: dict[str, Look] = field(default_factory=dict, init=False)  # by the candidates' names
+    scouted: dict[Variant, float] = field(default_factory=dict, init=False)  # the accuracy that they may reach at most
+    short_of: str = field(default="--budget", init=False)  # the option that ended the climb
+
+    def __post_init__(self) -> None:
+        folds = len(self.trainer.folds.folds)
+        self.spending = AlphaSpending(self.target, self.trainer.strata, folds if folds > 1 else 0)
+
+    @property
+    def target(self) -> float:
+        return self.question.target or 0.0
 
     def run(self) -> Verdict:
-        target = self.question.target or 0.0
-        failed: Candidate | None = None
-        passed: Candidate | None = None
-        for number, architecture in enumerate(self.search_space):
-            if not self.in_time(architecture):
+        while (passed := self._climb()) is not None:
+            passed = self.finish(self._close_in(passed))
+            if self._is_shown(passed):
                 break
-            self.trainer.expect(self.search_space[number:], self.question.seed)
-            below = failed.architecture if failed else None
+        else:
+            self._is_shown(self.finish(max(self._candidates(), key=lambda candidate: candidate.accuracy)))
+        return against_target(
+            self.question, self._checks(), self._untrained(), len(self.trainer.folds.folds), self.resolves()
+        )
+
+    def _climb(self) -> Candidate | None:
+        """Go on from small to large until an architecture meets the target; None where the climb ends before."""
+        while (architecture := self._next()) is not None:
+            self.trainer.expect(self._beyond(), self.question.seed)
             candidate = self.train(
-                architecture,
-                bar=target,
-                sure=self._surely_meets(target, architecture, below),
-                give_up=lambda so_far: so_far.bounds[1] < target,
+                architecture, bar=self.target, sure=self._surely_meets(architecture), give_up=self._is_below
             )
-            if candidate.state is Ending.PAUSED or (candidate.finished and candidate.lower >= target):
-                passed = candidate
-                break
-            failed = candidate
-            if self.stalled():
-                break
-        while failed and passed and (middle := self.between(failed.architecture, passed.architecture)):
+            if candidate.state is Ending.PAUSED or self._is_shown(candidate):
+                return candidate
+        return None
+
+    def _next(self) -> Architecture | None:
+        """The next architecture of the climb, or None where it ends."""
+        beyond = self._beyond()
+        if not beyond:
+            return None
+        if self.scouted or self._has_stalled():
+            for variant in dict.fromkeys(map(_variant, beyond)):
+                self._scout([each for each in beyond if _variant(each) == variant])
+            left = self._beyond()
+            beyond = [each for each in left if self._affords(each)]
+            if not beyond:
+                self._note_end(left)
+                return None
+        if self.in_time(beyond[0]):
+            return beyond[0]
+        self.short_of = "--time-limit"
+        return None
+
+    def _beyond(self) -> list[Architecture]:
+        """The architectures larger than all that were tried, but those that scouts have ruled out."""
+        names = {candidate.architecture.name for candidate in self.space_candidates()}
+        first = 1 + max((n for n, each in enumerate(self.search_space) if each.name in names), default=-1)
+        return [each for each in self.search_space[first:] if not self._is_ruled_out(each)]
+
+    def _is_ruled_out(self, architecture: Architecture) -> bool:
+        return self.scouted.get(_variant(architecture), 1.0) < self._needed()
+
+    def _has_stalled(self) -> bool:
+        """Tell if the latest architectures together gained less than half the margin over the best before them."""
+        tried = self.space_candidates()
+        patience = STALLED_AFTER * len({_variant(architecture) for architecture in self.search_space})
+        if len(tried) <= patience:
+            return False
+        best = most_accurate(tried[:-patience])
+        return all(accuracy_gain(candidate, best) <= self.question.margin / 2 for candidate in tried[-patience:])
+
+    def _scout(self, beyond: Sequence[Architecture]) -> None:
+        """Train the deepest of one family and width briefly, grown from the best that it can grow from.
+
+        One scout a family and width, and only where the budget would then allow to train that network in full.
+        """
+        deepest, parents = beyond[-1], finished(self.space_candidates())
+        able = [c for c in parents if grows(c.architecture.network, deepest.network)]
+        epochs = max(1, round(SCOUT_EPOCHS * self.trainer.recipe.epochs))
+        cost = self.trainer.planned(deepest, epochs) // len(self.trainer.folds.folds)
+        if (
+            _variant(deepest) in self.scouted
+            or not able
+            or not self._affords(deepest, cost)
+            or not self.trainer.in_time(deepest, epochs=epochs)
+        ):
+            return
+        best, parent = most_accurate(parents), most_accurate(able)
+        scout = self.keep(
+            self.trainer.train_candidate(Attempt(deepest, self.question.seed, Role.SCOUT, epochs, parent))
+        )
+        if not scout.seen.any():
+            return
+        highest = self.scouted[_variant(deepest)] = highest_accuracy(scout, best)
+        out = self._is_ruled_out(deepest)
+        self.note(
+            f"looked ahead at {deepest.name}",
+            f"grown from {parent.name} and trained for {epochs} epoch{'s' * (epochs > 1)}, it may reach at most "
+            f"{highest:.1%} in full: {'deeper networks are ruled out' if out else 'going deeper may help'}",
+        )
+
+    def _needed(self) -> float:
+        """The accuracy that a deeper network needs to change the answer: to seem to reach the target, or where one
+        already does, to be shown to."""
+        if not any(c.finished and c.accuracy >= self.target for c in self._candidates()):
+            return self.target
+        error = math.sqrt(self.target * (1 - self.target) / sum(map(len, self.trainer.strata.members)))
+        return self.target + z_score() * error
+
+    def _note_end(self, left: Sequence[Architecture]) -> None:
+        why = f"the last architectures gained less than {points(self.question.margin / 2)} over the best before them"
+        if left:
+            why += f", and {depths_text(left)} would exceed the budget"
+        self.note("stopped", why)
+
+    def _affords(self, architecture: Architecture, before: int = 0) -> bool:
+        """Tell if the budget holds where `before` more is spent first and this architecture is then the chosen one."""
+        cost = self.trainer.planned(architecture)
+        return self.spent + before + cost <= self.question.budget * cost
+
+    def _is_below(self, so_far: Candidate) -> bool:
+        """Tell if the folds so far show a candidate to miss the target."""
+        return so_far.bounds[1] < self.target
+
+    def _is_shown(self, candidate: Candidate, passed: Candidate | None = None) -> bool:
+        """Look at a candidate that is trained to its end, once: is it shown to meet the target?"""
+        if not candidate.finished:
+            return False
+        if candidate.name not in self.looks:
+            following = self._following(candidate.architecture, passed)
+            self.looks[candidate.name] = self.spending.look(candidate.hits, following)
+        return self.looks[candidate.name].shown
+
+    def _following(self, architecture: Architecture, passed: Candidate | None = None) -> int:
+        """The most looks that may come after this one fails: at larger networks, and before them, while closing in
+        below one that `passed`, at those between, and at that one itself if it was paused."""
+        if passed is None:
+            return sum(self._size(each) > self._size(architecture) for each in self.search_space)
+        closing_in, middle = 0, architecture
+        while (next_middle := self.between(middle, passed.architecture)) is not None:
+            closing_in, middle = closing_in + 1, next_middle
+        return closing_in + (0 if passed.name in self.looks else 1 + self._following(passed.architecture))
+
+    def _close_in(self, passed: Candidate) -> Candidate:
+        """Bisect between the smallest that meets the target and the largest below it that does not, as the budget
+        allows; return the smallest that meets it."""
+        while (middle := self._middle(passed.architecture)) is not None:
             if not self._worth_closing_in(middle, passed.architecture, passed.cost):
                 self.note(f"skipped depth {middle.depth}", "training it would exceed the budget")
                 break
-            candidate = self.train(
-                middle, role=Role.BISECTION, bar=target, give_up=lambda so_far: so_far.bounds[1] < target
-            )
-            if candidate.finished and candidate.lower >= target:
+            role = Role.SEARCH_SPACE if middle in self.search_space else Role.BISECTION
+            candidate = self.train(middle, role=role, bar=self.target, give_up=self._is_below)
+            if self._is_shown(candidate, passed):
                 passed = candidate
-            else:
-                failed = candidate
-        if passed:
-            self.finish(passed)
-        else:
-            self.finish(max(self.tried, key=lambda candidate: candidate.accuracy))
-        return against_target(self.question, self.tried, self.trainer.strata, self.resolves())
+        return passed
 
-    def _surely_meets(
-        self, target: float, architecture: Architecture, below: Architecture | None
-    ) -> Callable[[Curve], bool]:
-        """A test of a running training: it already meets the target, and the budget allows a shallower one."""
-        middle = below and self.between(below, architecture)
+    def _middle(self, passed: Architecture) -> Architecture | None:
+        """The architecture halfway between one that meets the target and the largest tried one below it."""
+        below = [
+            c.architecture
+            for c in self._candidates()
+            if _variant(c.architecture) == _variant(passed) and self._size(c.architecture) < self._size(passed)
+        ]
+        return self.between(max(below, key=self._size), passed) if below else None
+
+    def between(self, failed: Architecture, passed: Architecture) -> Architecture | None:
+        """The architecture halfway between two, one of the search space where the climb has left some out."""
+        left_out = [
+            each
+            for each in self.search_space
+            if _variant(each) == _variant(passed) and self._size(failed) < self._size(each) < self._size(passed)
+        ]
+        return left_out[len(left_out) // 2] if left_out else super().between(failed, passed)
+
+    def _surely_meets(self, architecture: Architecture) -> Callable[[Curve], bool]:
+        """A test of a running training: it already meets the target, and the budget allows a shallower one.
+
+        It spends nothing: no claim follows before the training has ended and been looked at.
+        """
+        middle = self._middle(architecture)
+        confidence = 1 - self.spending.share(self._following(architecture))
         spent, folds, epochs = self.spent, self.trainer.folds.folds, self.trainer.recipe.epochs
 
         def sure(curve: Curve) -> bool:
@@ -69,9 +219,8 @@ class TargetSearch(Search):
                 return False
             count = len(folds[0].held_out)
             so_far = self.trainer.planned(architecture, len(curve))
-            return one_sided(round(curve[-1].top1 * count), count)[0] >= target and self._worth_closing_in(
-                middle, architecture, so_far, spent + so_far
-            )
+            lower = one_sided(round(curve[-1].top1 * count), count, confidence)[0]
+            return lower >= self.target and self._worth_closing_in(middle, architecture, so_far, spent + so_far)
 
         return sure
 
@@ -84,3 +233,28 @@ class TargetSearch(Search):
         if_it_passes = before + cost <= self.question.budget * cost
         if_it_fails = before + cost + max(0, full - passed_cost) <= self.question.budget * full
         return if_it_passes and if_it_fails and self.trainer.in_time(middle)
+
+    def _candidates(self) -> list[Candidate]:
+        """The candidates tried, but scouts."""
+        return [candidate for candidate in self.tried if candidate.role is not Role.SCOUT]
+
+    def _checks(self) -> list[TargetCheck]:
+        return [check_target(each, self.target, self.looks.get(each.name)) for each in self._candidates()]
+
+    def _untrained(self) -> Untrained:
+        tried = {candidate.architecture.name for candidate in self._candidates()}
+        left = [each for each in self.search_space if each.name not in tried]
+        ruled_out = [each for each in left if self._is_ruled_out(each)]
+        return Untrained(
+            ruled_out=tuple(ruled_out),
+            unknown=tuple(each for each in left if each not in ruled_out),
+            highest=max((self.scouted[_variant(each)] for each in ruled_out), default=0.0),
+            option=self.short_of,
+        )
+
+    def _size(self, architecture: Architecture) -> tuple[int, int]:
+        return architecture.measure(self.question.minimize)
+
+
+def _variant(architecture: Architecture) -> Variant:
+    return architecture.family, architecture.width

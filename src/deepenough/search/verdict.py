@@ -27,7 +27,7 @@ class PairedComparison:
 
 @dataclass(frozen=True)
 class TargetCheck:
-    """A candidate against the target."""
+    """A candidate against the target; `lower` is a one-sided bound at the confidence 1 - `alpha`."""
 
     candidate: Candidate
     value: float
@@ -37,6 +37,7 @@ class TargetCheck:
     seems: bool
     images_to_settle: int | None
     text: str
+    alpha: float
 
 
 @dataclass(frozen=True)
