@@ -54,14 +54,6 @@ def test_goes_no_deeper_where_the_margin_is_not_left_to_gain(question, architect
     assert not any("not looked at" in advice for advice in verdict.advice)
 
 
-def test_a_target_above_one_less_the_margin_is_still_searched_for(question, architectures, trainer):
-    nearly_all = {1: 0.97, 2: 0.992, 3: 0.994, 4: 0.998, 8: 0.998, 16: 0.998}
-    paper = trainer(lambda blocks, epochs, seed: nearly_all[blocks])
-    _, verdict = search(TargetSearch, replace(question, target=0.995), architectures, paper)
-    assert verdict.kind == "shown"
-    assert verdict.chosen.architecture.blocks == 4
-
-
 def test_a_rise_after_a_plateau_is_found(question, architectures, trainer, approaching):
     """Three architectures gain nothing, a scout of the deepest does: what is chosen is deep."""
     late = {1: 0.80, 2: 0.801, 4: 0.802, 8: 0.85, 16: 0.852}
@@ -113,48 +105,6 @@ def test_the_budget_holds_without_a_target(question, architectures, trainer, app
     assert job.spent <= question.budget * job.whole_space
 
 
-@pytest.mark.parametrize("target", [0.77, 0.83, 0.86, 0.875])
-def test_the_budget_holds_with_a_target(question, architectures, trainer, approaching, target):
-    job, verdict = search(
-        TargetSearch, replace(question, target=target, budget=2.0), architectures, trainer(approaching(RISING))
-    )
-    assert verdict.kind == "shown"
-    assert verdict.chosen.lower >= target
-    assert job.spent <= 2.0 * job.trainer.planned(verdict.chosen.architecture)
-    shallower = [b for b, accuracy in RISING.items() if accuracy < target]
-    assert verdict.chosen.architecture.blocks > max(shallower, default=0)
-
-
-def test_a_hopeless_rung_is_ended_early(question, architectures, trainer, approaching):
-    truth = {1: 0.70, 2: 0.71, 4: 0.90, 8: 0.90, 16: 0.90}
-    job, verdict = search(
-        TargetSearch, replace(question, target=0.88, budget=2.0), architectures, trainer(approaching(truth))
-    )
-    ended = {c.architecture.blocks: c.state for c in job.tried}
-    assert ended[2] == "pruned"
-    assert verdict.chosen.architecture.blocks in (3, 4)
-
-
-def test_closing_in_finds_the_rung_between(question, architectures, trainer, approaching):
-    truth = {1: 0.70, 2: 0.71, 3: 0.90, 4: 0.90, 8: 0.90, 16: 0.90}
-    job, verdict = search(
-        TargetSearch, replace(question, target=0.88, budget=10.0), architectures, trainer(approaching(truth))
-    )
-    assert names(job, "bisection") == [3]
-    assert verdict.chosen.architecture.blocks == 3
-    assert verdict.chosen.finished
-
-
-def test_a_target_that_nothing_meets(question, architectures, trainer, approaching):
-    job, verdict = search(
-        TargetSearch, replace(question, target=0.99, budget=2.0), architectures, trainer(approaching(RISING))
-    )
-    assert verdict.kind == "not met"
-    assert verdict.chosen.finished
-    assert verdict.advice
-    assert verdict.chosen.accuracy == max(c.accuracy for c in job.tried)
-
-
 def test_no_time_left_answers_from_what_there_is(question, architectures, trainer, approaching):
     bench = trainer(approaching(RISING))
     bench.time = False
@@ -162,14 +112,6 @@ def test_no_time_left_answers_from_what_there_is(question, architectures, traine
     assert names(job) == [1]
     assert verdict.chosen.architecture.blocks == 1
     assert verdict.kind == "best"  # nothing is known of deeper ones
-
-
-def test_a_rung_ended_early_is_not_held_to_a_whole_training(question, architectures, trainer, approaching):
-    """Deeper helps all the way, slowly: two architectures that can't make the target don't hide the one that does."""
-    steady = {1: 0.80, 2: 0.82, 4: 0.84, 8: 0.93, 16: 0.95}
-    job, verdict = search(TargetSearch, replace(question, target=0.92), architectures, trainer(approaching(steady)))
-    assert {c.state for c in job.tried} >= {"pruned"}
-    assert verdict.kind == "shown"
 
 
 def test_the_same_search_twice_is_the_same(question, architectures, trainer, approaching):

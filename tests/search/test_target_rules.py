@@ -2,35 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from scipy.stats import binomtest
 
+from deepenough.search.alpha_spending import ALPHA, SPENT, AlphaSpending
+from deepenough.search.architectures import Architecture, search_space
 from deepenough.search.candidates import Candidate
 from deepenough.search.question import Question
 from deepenough.search.statistics import Strata
-from deepenough.search.target_rules import against_target, check_target
-from deepenough.search.verdict import Verdict
+from deepenough.search.target_rules import Untrained, against_target, check_target, depths_text
+from deepenough.search.verdict import TargetCheck, Verdict
 from deepenough.training.callbacks import Ending
 
 COUNT = 4000
 
 
-def test_a_target_is_checked_by_the_exact_lower_bound(tried: Any) -> None:
+def looked_at(candidates: Sequence[Candidate], target: float, strata: Strata) -> list[TargetCheck]:
+    """Check candidates, in the order of the looks at them."""
+    spending = AlphaSpending(target, strata)
+    following = range(len(candidates) - 1, -1, -1)
+    return [
+        check_target(c, target, spending.look(c.hits, n) if c.finished else None)
+        for c, n in zip(candidates, following, strict=True)
+    ]
+
+
+def test_a_target_is_checked_by_the_exact_lower_bound(tried: Any, strata: Strata) -> None:
     candidate = tried(0, range(200))
-    low = binomtest(3800, COUNT, alternative="greater").proportion_ci(0.95, method="exact").low
-    found = check_target(candidate, low - 1e-6)
+    alpha = SPENT * ALPHA
+    low = binomtest(3800, COUNT, alternative="greater").proportion_ci(1 - alpha, method="exact").low
+    (found,) = looked_at([candidate], low - 1e-6, strata)
     assert (found.shown, found.seems, found.value) == (True, True, 0.95)
     assert found.lower == pytest.approx(low)
-    found = check_target(candidate, low + 1e-6)
+    assert found.alpha == pytest.approx(alpha)
+    assert found.text == f"shown to meet it: at least {low:.1%} (95.1% bound)"
+    (found,) = looked_at([candidate], low + 1e-6, strata)
     assert (found.shown, found.seems) == (False, True)
-    found = check_target(candidate, 0.9501)
+    (found,) = looked_at([candidate], 0.9501, strata)
     assert (found.shown, found.seems, found.images_to_settle) == (False, False, None)
 
 
 def test_one_that_has_not_finished_meets_no_target(tried: Any) -> None:
-    found = check_target(tried(0, range(0), state=Ending.PRUNED, why="ended early"), 0.5)
+    found = check_target(tried(0, range(0), state=Ending.PRUNED, why="ended early"), 0.5, None)
     assert (found.shown, found.seems, found.text) == (False, False, "ended early")
 
 
@@ -38,7 +54,8 @@ def test_against_a_target(tried: Any, strata: Strata) -> None:
     shallow, middle, deep = tried(0, range(220)), tried(1, range(190)), tried(2, range(100))
 
     def verdict(target: float, *candidates: Candidate) -> Verdict:
-        return against_target(Question(target=target), candidates, strata, 0.01)
+        checks = looked_at(candidates, target, strata)
+        return against_target(Question(target=target), checks, Untrained(), folds=1, resolved=0.01)
 
     shown = verdict(0.95, deep, shallow, middle)
     assert (shown.chosen, shown.kind, shown.second, shown.best) == (deep, "shown", middle, deep)
@@ -53,8 +70,33 @@ def test_against_a_target(tried: Any, strata: Strata) -> None:
 
 def test_what_would_help_goes_on_from_what_was_asked(tried: Any, strata: Strata) -> None:
     asked = Question(target=0.99, families=("residual", "plain"), widths=(1.0, 1.5))
-    advice = against_target(asked, [tried(0, range(400))], strata, 0.01).advice
+    checks = looked_at([tried(0, range(400))], 0.99, strata)
+    advice = against_target(asked, checks, Untrained(), folds=1, resolved=0.01).advice
     assert any("--width 3, or another: --family inception" in line for line in advice)
+
+
+@pytest.mark.parametrize(
+    ("folds", "share"), [(2, "half"), (3, "two thirds"), (4, "three quarters"), (10, "9 of 10 parts")]
+)
+def test_folds_judge_others_than_the_network_that_is_shipped(
+    tried: Any, strata: Strata, folds: int, share: str
+) -> None:
+    checks = looked_at([tried(0, range(190))], 0.95, strata)
+    text = against_target(Question(target=0.95), checks, Untrained(), folds, 0.01).text
+    assert text.endswith(
+        f"; measured for networks of this kind trained on {share} of the images; the one in model/ is trained on all "
+        "of them"
+    )
+
+
+def test_depths_in_a_row_are_named_by_their_ends(architectures: tuple[Architecture, ...]) -> None:
+    seven, eleven, nineteen, _, deepest = architectures
+    assert depths_text([deepest]) == "depth 67"
+    assert depths_text([nineteen, deepest]) == "depths 19 and 67"
+    assert depths_text(architectures[2:]) == "depths 19 to 67"
+    assert depths_text([seven, eleven, deepest]) == "depths 7, 11 and 67"
+    plain = search_space(["plain"], [1.0], (1, 28, 28), 10, max_depth=8)
+    assert depths_text([plain[0], seven]) == f"{plain[0].name} and residual-7"
 
 
 def test_a_target_met_to_the_letter_has_no_number_of_images() -> None:

@@ -9,7 +9,8 @@ left as each look that may still follow it. Three things make it sharper than a 
    critical values `c_1 ... c_m`, the next one is `c` in P(Z_1 < c_1, ..., Z_m < c_m, Z < c) = 1 - spent, for normal
    Z with a common correlation. That is the smallest lower bound of a correlation between any two of these networks, as
    estimated from their paired hits: by Slepian's inequality (1962) larger ones only lower the chance of an error.
-   A look never gets less than its own share, which Bonferroni's inequality allows.
+   A look never gets less than its own share, which Bonferroni's inequality allows. Images are counted, so a look
+   comes to a little less than its level, and the rest goes to the others.
 2. A network whose upper bound at `CLEARLY_BELOW` lies under the target spends nothing: a clear failure is hardly ever a
    false claim (discarding, Zhao, Small and Su 2019; Tian and Ramdas 2021). At a level curve it frees shares that were
    already counted; `SPENT` holds that back, as computed for correlations of 0.3 and more (0.5 to 0.6 is usual).
@@ -22,11 +23,14 @@ The bounds themselves are exact (Clopper and Pearson 1934), so the claim is cons
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
-from deepenough.search.statistics import CONFIDENCE, HitShares, Strata, accuracy_bounds, z_score
+from deepenough.search.statistics import CONFIDENCE, HitShares, Strata, accuracy_bounds, one_sided, z_score
 
 ALPHA = 1 - CONFIDENCE  # chance of a false claim in a question
 SPENT = 0.98  # share of it that is spent; the rest is for what discarding adds
@@ -34,37 +38,51 @@ CLEARLY_BELOW = 0.9  # confidence with which a network is under the target whose
 # Standard deviation of an architecture's accuracy from seed to seed, in one training: 0.2 to 0.6 points were measured.
 SEED_DEVIATION = 0.004
 
-
-def union_probability(critical: list[float], correlation: float) -> float:
-    """The chance that one or more of normal variables with a common correlation (0 or more) exceed their limits."""
-    from scipy.special import ndtr
-
-    common = np.linspace(-8, 8, 641)
-    weights = np.exp(-(common**2) / 2)
-    rest = math.sqrt(1 - correlation)
-    below = [ndtr((limit - math.sqrt(correlation) * common) / rest) for limit in critical]
-    return float(1 - (weights * np.prod(below, axis=0)).sum() / weights.sum())
+MOST_CORRELATED = 0.99  # beyond it the integral would need a finer grid
+_PRECISION = 1e-6  # of a critical value, and relative of a level
+_LEAST_SHARE = 1e-6  # below it nothing is left to spend
+_COMMON = np.linspace(-8, 8, 401)  # values of what is common to all looks
+_WEIGHTS = np.exp(-(_COMMON**2) / 2) / np.exp(-(_COMMON**2) / 2).sum()
 
 
-def next_critical(failed: list[float], correlation: float, total: float, least: float) -> float:
+def union_probability(critical: Sequence[float], correlation: float) -> float:
+    """The chance that one or more of normal variables with a common correlation exceed their critical values.
+
+    The correlation is in 0..0.99. Given what is common to all they are independent, which leaves one integral.
+    """
+    below = [_all_below(limit, correlation) for limit in critical]
+    return float(1 - (_WEIGHTS * np.prod(below, axis=0)).sum())
+
+
+def next_critical(failed: Sequence[float], correlation: float, total: float, least: float) -> float:
     """The critical value of a look after others that failed.
 
     Args:
         failed: the critical values of those.
-        correlation: between any two of all these, at least; in 0..1.
+        correlation: between any two of all these, at least; in 0..0.99.
         total: chance of a false claim in all of them together, this one included.
         least: the level that this look has in any case.
     """
     low, high = 0.0, z_score(1 - least)
-    if not failed or union_probability([*failed, high], correlation) >= total:
+    before = _WEIGHTS * np.prod([_all_below(limit, correlation) for limit in failed], axis=0)
+
+    def exceeds(critical: float) -> bool:
+        return bool(1 - (before * _all_below(critical, correlation)).sum() > total)
+
+    if not failed or exceeds(high):
         return high
-    while high - low > 1e-6:
+    while high - low > _PRECISION:
         middle = (low + high) / 2
-        if union_probability([*failed, middle], correlation) > total:
-            low = middle
-        else:
-            high = middle
+        low, high = (middle, high) if exceeds(middle) else (low, middle)
     return high
+
+
+def _all_below(limit: float, correlation: float) -> npt.NDArray[np.float64]:
+    """The chance that a variable stays below its limit, for every value of what is common to all."""
+    from scipy.special import ndtr
+
+    chances: npt.NDArray[np.float64] = ndtr((limit - math.sqrt(correlation) * _COMMON) / math.sqrt(1 - correlation))
+    return chances
 
 
 def least_correlation(first: HitShares, second: HitShares, strata: Strata, extra_variance: float = 0.0) -> float:
@@ -82,7 +100,7 @@ def least_correlation(first: HitShares, second: HitShares, strata: Strata, extra
     telling = int(((first < 1) | (second < 1)).sum())
     if scale == 0 or telling <= 4:
         return 0.0
-    correlation = min(covariance[0, 1] / scale, 0.99)
+    correlation = min(covariance[0, 1] / scale, MOST_CORRELATED)
     bound = math.tanh(math.atanh(correlation) - z_score() / math.sqrt(telling - 3))
     seeds = math.sqrt((covariance[0, 0] + extra_variance) * (covariance[1, 1] + extra_variance))
     return max(0.0, bound * scale / seeds)
@@ -115,8 +133,7 @@ class AlphaSpending:
     target: float
     strata: Strata
     trainings: int = 0
-    spent: float = field(default=0.0, init=False)
-    correlation: float = field(default=1.0, init=False)
+    correlation: float = field(default=MOST_CORRELATED, init=False)
     failed: list[tuple[HitShares, float]] = field(default_factory=list, init=False)  # hits, critical value
 
     @property
@@ -126,29 +143,54 @@ class AlphaSpending:
 
     def share(self, following: int) -> float:
         """The error that a look may add, where at most `following` others come after it."""
-        return max(SPENT * ALPHA - self.spent, 0.0) / (1 + following)
+        return (SPENT * ALPHA - self._spent(self.correlation)) / (1 + following)
 
     def look(self, hits: HitShares, following: int) -> Look:
         """Look at a network, given its hits on all decision images, and account for the look."""
-        share = self.share(following)
-        if share <= 0:
-            return Look(0.0, 0.0, shown=False, clearly_below=False)
         pairs = [least_correlation(hits, other, self.strata, self.seed_variance) for other, _ in self.failed]
         correlation = min([self.correlation, *pairs])
-        critical = next_critical([limit for _, limit in self.failed], correlation, self.spent + share, share)
+        spent = self._spent(correlation)
+        share = (SPENT * ALPHA - spent) / (1 + following)
+        if share < _LEAST_SHARE:
+            return Look(0.0, 0.0, shown=False, clearly_below=False)
+        critical = next_critical([limit for _, limit in self.failed], correlation, spent + share, share)
         alpha = 1 - _normal(critical)
         lower = self.bounds(hits, 1 - alpha)[0]
         shown = lower >= self.target
         clearly_below = not shown and self.bounds(hits, CLEARLY_BELOW)[1] < self.target
         if not (shown or clearly_below):
-            self.spent, self.correlation = self.spent + share, correlation
-            self.failed.append((hits, critical))
+            self.correlation = correlation
+            self.failed.append((hits, z_score(1 - self._attained(alpha))))
         return Look(alpha, lower, shown, clearly_below)
+
+    def _spent(self, correlation: float) -> float:
+        return union_probability([limit for _, limit in self.failed], correlation) if self.failed else 0.0
+
+    def _attained(self, alpha: float) -> float:
+        """The level that the fewest right images that would have been enough come to: less than `alpha`, since images
+        are counted, and what is not spent is left to other looks."""
+        if len(self.strata.members) > 1:
+            return alpha
+        count = len(self.strata.members[0])
+
+        def enough(correct: int, level: float) -> bool:
+            low, high = one_sided(correct, count, 1 - level)
+            return self._over_seeds(correct / count, low, high, 1 - level)[0] >= self.target
+
+        fewest = bisect_left(range(count), True, key=lambda correct: enough(correct, alpha))
+        low, high = 0.0, alpha
+        while high - low > _PRECISION * alpha:
+            middle = (low + high) / 2
+            low, high = (low, middle) if enough(fewest, middle) else (middle, high)
+        return high
 
     def bounds(self, hits: HitShares, confidence: float) -> tuple[float, float]:
         """One-sided lower and upper bounds of the accuracy that a claim is about."""
-        low, high = accuracy_bounds(hits, self.strata, confidence)
-        value, seeds = self.strata.accuracy(hits), z_score(confidence) * math.sqrt(self.seed_variance)
+        return self._over_seeds(self.strata.accuracy(hits), *accuracy_bounds(hits, self.strata, confidence), confidence)
+
+    def _over_seeds(self, value: float, low: float, high: float, confidence: float) -> tuple[float, float]:
+        """The bounds `low` and `high` of the accuracy of the networks that were judged, for one over all seeds."""
+        seeds = z_score(confidence) * math.sqrt(self.seed_variance)
         return max(0.0, value - math.hypot(value - low, seeds)), min(1.0, value + math.hypot(high - value, seeds))
 
 
