@@ -140,7 +140,7 @@ def test_the_first_cut_alone_is_not_called_enough(search, trainer):
 
 def test_with_a_target_the_shallowest_cut_that_meets_it_is_chosen(question, places, trainer):
     paper = trainer(truth(p8=0.97, p7=0.965, p6=0.96, p5=0.93, p4=0.9), images=6000)
-    verdict = TargetSearch(replace(question, target=0.95), places[4:], paper, lambda _: None).run()
+    verdict = TargetSearch(replace(question, target=0.945), places[4:], paper, lambda _: None).run()
     assert verdict.kind == "shown"
     assert verdict.chosen.architecture.place == "fire7"
 
