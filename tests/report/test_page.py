@@ -73,6 +73,16 @@ def test_the_page_is_whole_and_needs_nothing_else(make: Make, save: Save, target
     assert sum(tag == "img" and (a["src"] or "").startswith("data:image/png") for tag, a in page.tags) == 8
 
 
+def test_a_bound_at_the_target_comes_with_its_confidence(make: Make, save: Save) -> None:
+    record = make(0.92)
+    assert record.decision
+    first, *others = record.decision.target_checks
+    record.decision.target_checks = [first.model_copy(update={"alpha": 0.0144}), *others]
+    text = page_of(record, save).text
+    assert f"{first.lower:.2%} (98.6%)" in text
+    assert all(f"{check.lower:.2%} (95.0%)" in text for check in others)
+
+
 def test_numbers_are_those_of_the_record(make: Make, save: Save) -> None:
     record = make()
     page = page_of(record, save)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from scipy.stats import binomtest
 
-from deepenough.search.alpha_spending import ALPHA, SPENT, AlphaSpending
+from deepenough.search.alpha_spending import ALPHA, SPENT, AlphaSpending, Look
 from deepenough.search.architectures import Architecture, search_space
 from deepenough.search.candidates import Candidate
 from deepenough.search.question import Question
@@ -48,6 +48,12 @@ def test_a_target_is_checked_by_the_exact_lower_bound(tried: Any, strata: Strata
 def test_one_that_has_not_finished_meets_no_target(tried: Any) -> None:
     found = check_target(tried(0, range(0), state=Ending.PRUNED, why="ended early"), 0.5, None)
     assert (found.shown, found.seems, found.text) == (False, False, "ended early")
+
+
+def test_without_anything_left_to_spend_nothing_is_shown(tried: Any) -> None:
+    found = check_target(tried(0, range(0)), 0.5, Look(alpha=0.0, lower=0.0, shown=False, clearly_below=False))
+    assert (found.shown, found.seems, found.images_to_settle) == (False, True, None)
+    assert found.text == "seems to meet it, but the looks before it have spent the chance of an error"
 
 
 def test_against_a_target(tried: Any, strata: Strata) -> None:

@@ -45,6 +45,8 @@ def check_target(candidate: Candidate, target: float, look: Look | None) -> Targ
         text = candidate.why
     elif shown:
         text = f"shown to meet it: at least {at_least}"
+    elif seems and alpha == 0:
+        text = "seems to meet it, but the looks before it have spent the chance of an error"
     elif seems:
         text = f"seems to meet it, but may be as low as {at_least}; {_settled(settle)}"
     else:
