@@ -10,8 +10,8 @@ from deepenough.nets import NETWORKS
 from deepenough.nets.cut import cut_at, cuts
 from deepenough.search.architectures import cut_architectures
 from deepenough.search.cut_search import CutSearch, first_cuts
-from deepenough.search.enough_rules import depths_text
 from deepenough.search.target_search import TargetSearch
+from deepenough.search.verdict import depths_text
 
 EIGHT = (0.5, 0.6, 0.7, 0.75, 0.8, 0.83, 0.85, 0.86)  # places 0 to 7, far under the whole
 
@@ -93,7 +93,7 @@ def test_what_the_budget_leaves_out_is_named_and_the_claim_is_of_the_others(sear
     assert left_out <= set(verdict.not_ruled_out) | {
         each.name for each in job.search_space if each.depth > verdict.chosen.architecture.depth
     }
-    named = depths_text([each for each in job.search_space if each.name in left_out], job.search_space)
+    named = depths_text([each for each in job.search_space if each.name in left_out])
     assert f"of the best of them; {named} w" in verdict.text
     assert f"{named} w" in verdict.advice[-1]
 
@@ -165,8 +165,8 @@ def test_the_cuts_of_probes_and_the_whole_network_come_first_and_once(whole):
 
 
 def test_only_neighbours_are_a_range_in_words(places):
-    assert depths_text(places, places) == "depths 2 to 18"
-    assert depths_text(places[:1], places) == "depth 2"
-    assert depths_text([places[0], places[5], places[8]], places) == "depths 2, 12 and 18"
-    assert depths_text([*places[1:5], *places[7:]], places) == "depths 4 to 10, 16 and 18"
-    assert depths_text([places[0], *places[5:]], places) == "depths 2 and 12 to 18"
+    assert depths_text(places) == "depths 2 to 18"
+    assert depths_text(places[:1]) == "depth 2"
+    assert depths_text([places[0], places[5], places[8]]) == "depths 2, 12 and 18"
+    assert depths_text([*places[1:5], *places[7:]]) == "depths 4 to 10, 16 and 18"
+    assert depths_text([places[0], *places[5:]]) == "depths 2 and 12 to 18"

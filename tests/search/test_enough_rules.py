@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from deepenough.search.candidates import Candidate
-from deepenough.search.enough_rules import Assessment, assess, compare, depths_text, enough, shown_worse
+from deepenough.search.enough_rules import Assessment, assess, compare, enough, shown_worse
 from deepenough.search.evidence import EvidenceTable, gather
 from deepenough.search.question import Question, Role
 from deepenough.search.statistics import Metric, Strata
+from deepenough.search.verdict import depths_text
 
 COUNT = 4000
 LABELS = np.zeros(COUNT, np.int64)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from deepenough.search.enough_search import EnoughSearch
+from deepenough.search.enough_search import EnoughSearch, within_reach
 from deepenough.search.target_search import TargetSearch
 
 FLAT = {1: 0.90, 2: 0.90, 4: 0.901, 8: 0.897, 16: 0.896}
@@ -162,3 +162,13 @@ def test_a_replayed_search_is_the_search_that_was_never_stopped(
         with pytest.raises(KeyboardInterrupt):
             answer(on_disk(kept, lives))
         assert answer(on_disk(kept, -1)) == wanted
+
+
+def test_what_the_budget_reaches_is_what_a_search_looks_at(question, architectures, trainer, approaching):
+    for budget in (0.1, 0.2, 0.3, 0.4, 0.5):
+        asked = replace(question, budget=budget)
+        paper = trainer(approaching(FLAT))
+        reach = within_reach(asked, architectures, paper)
+        job, _ = search(EnoughSearch, asked, architectures, paper)
+        looked_at = {candidate.architecture.name for candidate in job.tried}
+        assert looked_at == {architecture.name for architecture in reach}

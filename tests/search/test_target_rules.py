@@ -13,8 +13,8 @@ from deepenough.search.architectures import Architecture, search_space
 from deepenough.search.candidates import Candidate
 from deepenough.search.question import Question
 from deepenough.search.statistics import Strata
-from deepenough.search.target_rules import Untrained, against_target, check_target, depths_text
-from deepenough.search.verdict import TargetCheck, Verdict
+from deepenough.search.target_rules import Untrained, against_target, check_target
+from deepenough.search.verdict import TargetCheck, Verdict, depths_text
 from deepenough.training.callbacks import Ending
 
 COUNT = 4000

@@ -13,7 +13,6 @@ from deepenough.report.text import duration, estimated
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import CandidateTrainer
 from deepenough.search.question import Question
-from deepenough.search.search import STALLED_AFTER
 from deepenough.training.device import choose_device
 from deepenough.training.memory import available_memory, peak_memory
 
@@ -60,9 +59,8 @@ def estimate(
 
     rows = [planned(architecture) for architecture in search_space]
     whole = sum(row.seconds for row in rows)
-    if question.target is None:  # before the budget can end it two are looked at, the second perhaps on one part only
-        looks = sum(row.seconds for row in rows[1:STALLED_AFTER]) / len(trainer.folds.folds)
-        least, most = rows[0].seconds + looks, question.budget * whole
+    if question.target is None:
+        least, most = sum(row.seconds for row in rows[:AT_LEAST]), question.budget * whole
     else:
         least, most = rows[0].seconds, whole
     least, most = least + again(search_space[0]), max(most, least) + again(search_space[-1])
@@ -73,6 +71,7 @@ def estimate(
         least=least,
         most=most,
         memory=already + max(row.memory for row in rows),
+        within_reach=within_reach(question, search_space, trainer) if question.target is None else [],
     )
 
 
@@ -83,7 +82,18 @@ def estimate_text(plan: Plan | None) -> str:
     first = plan.architectures[0]
     return (
         f"estimate: {estimated(plan)} of training "
-        f"(depth {first.depth}: {duration(first.seconds)}), {plan.memory / 1e9:.1f} GB of memory"
+        f"(depth {first.depth}: {duration(first.seconds)}), {plan.memory / 1e9:.1f} GB of memory{_reach_text(plan)}"
+    )
+
+
+def _reach_text(plan: Plan) -> str:
+    """Of which networks an answer can speak, where the budget is too small for all of them."""
+    left = [row for row in plan.architectures if row.name not in plan.within_reach]
+    if not plan.within_reach or not left:
+        return ""
+    return (
+        f"; the budget lets the search look at {len(plan.within_reach)} of {len(plan.architectures)} networks, so the "
+        "answer can speak of these only: a larger --budget lets it look at all"
     )
 
 

@@ -18,7 +18,7 @@ from deepenough.search.accuracy_curve import probability_enough
 from deepenough.search.architectures import Architecture
 from deepenough.search.evidence import Evidence, EvidenceTable
 from deepenough.search.question import DecisionKind, Question
-from deepenough.search.verdict import PairedComparison, Verdict, margin_text, points
+from deepenough.search.verdict import PairedComparison, Verdict, depths_text, margin_text, points
 
 CONTESTED = 2.0  # standard errors around the margin within which more seeds may change the answer
 SUPPORTED = 0.9  # probability of being enough from which the evidence supports an architecture
@@ -202,7 +202,7 @@ def _kind(found: Assessment, chosen: Evidence, best: Evidence) -> DecisionKind:
 def _text(question: Question, found: Assessment, kind: DecisionKind, pair: PairedComparison | None) -> str:
     depth, margin = f"depth {found.chosen.architecture.depth}", points(question.margin)
     space = found.search_space
-    everything = depths_text([each.architecture for each in found.looked_at], space)
+    everything = depths_text([each.architecture for each in found.looked_at])
     if pair is None:
         if found.unknown:
             others = "deeper networks" if space[0] is found.chosen.architecture else "other depths"
@@ -220,32 +220,13 @@ def _text(question: Question, found: Assessment, kind: DecisionKind, pair: Paire
     else:
         text = f"{depth} is the most accurate; no network is shown to be within {margin} of the best"
     if len(found.not_ruled_out) > 1:
-        text += f"; the shallowest that is enough is one of {depths_text(found.not_ruled_out, space)} (95% confidence)"
+        text += f"; the shallowest that is enough is one of {depths_text(found.not_ruled_out)} (95% confidence)"
     return text
 
 
 def _not_looked_at(found: Assessment) -> str:
     were = "were" if len(found.unknown) > 1 else "was"
-    return f"{depths_text(found.unknown, found.search_space)} {were} not looked at"
-
-
-def depths_text(architectures: Sequence[Architecture], space: Sequence[Architecture] = ()) -> str:
-    """Their depths in words: depth 3; depths 3 and 7; depths 3 to 19 and 67.
-
-    Three and more in a row are a range; `space` holds what may lie between them, where that is more than these.
-    """
-    depths = sorted({architecture.depth for architecture in architectures})
-    order = sorted({*depths, *(architecture.depth for architecture in space)})
-    rows: list[list[int]] = []
-    for depth in depths:
-        if rows and order.index(depth) == order.index(rows[-1][-1]) + 1:
-            rows[-1].append(depth)
-        else:
-            rows.append([depth])
-    words = [word for row in rows for word in ([f"{row[0]} to {row[-1]}"] if len(row) > 2 else map(str, row))]
-    if len(depths) == 1:
-        return f"depth {words[0]}"
-    return f"depths {' and '.join(filter(None, (', '.join(words[:-1]), words[-1])))}"
+    return f"{depths_text(found.unknown)} {were} not looked at"
 
 
 def _doubt(question: Question, pair: PairedComparison) -> str:

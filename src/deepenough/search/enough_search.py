@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from deepenough.nets.grow import grows
 from deepenough.search.architectures import Architecture
-from deepenough.search.candidates import Attempt, Candidate, finished
+from deepenough.search.candidates import Attempt, Candidate, CandidateTrainer, finished
 from deepenough.search.enough_rules import Assessment, assess, enough
 from deepenough.search.evidence import EvidenceTable, gather
-from deepenough.search.question import Role
+from deepenough.search.question import Question, Role
 from deepenough.search.scouts import SCOUT_EPOCHS
 from deepenough.search.search import Search
 from deepenough.search.verdict import Verdict, margin_text, most_accurate, nothing_finished, points
@@ -18,6 +19,27 @@ SMALLEST = 3  # architectures of each family and width that are trained before a
 AT_LEAST = 2  # trained whatever the budget
 MOST_SEEDS = 3
 NEAR = 2.0  # margins below the most accurate within which further seeds are worth their cost
+
+
+def within_reach(
+    question: Question, search_space: Sequence[Architecture], trainer: CandidateTrainer
+) -> list[Architecture]:
+    """The architectures that the budget lets a search train or look at, if it spends nothing on anything else."""
+    variants = len({(each.family, each.width) for each in search_space})
+    epochs = max(1, round(SCOUT_EPOCHS * trainer.recipe.epochs))
+    budget = question.budget * sum(trainer.planned(each) for each in search_space)
+    smallest, rest = search_space[: SMALLEST * variants], search_space[SMALLEST * variants :]
+    found, spent = [], 0
+    for each in smallest:
+        spent += trainer.planned(each)
+        if spent <= budget or len(found) < AT_LEAST:
+            found.append(each)
+    for each in reversed(rest):
+        cost = trainer.planned_scout(each, epochs)
+        if spent + cost <= budget:
+            spent += cost
+            found.append(each)
+    return sorted(found, key=lambda each: each.measure(question.minimize))
 
 
 @dataclass(eq=False)

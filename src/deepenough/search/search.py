@@ -14,7 +14,7 @@ from deepenough.search.architectures import Architecture, between
 from deepenough.search.candidates import Attempt, Candidate, CandidateTrainer, finished
 from deepenough.search.early_stopping import Curve, EarlyStopping
 from deepenough.search.question import Metric, Question, Role
-from deepenough.search.verdict import Verdict, points, resolves
+from deepenough.search.verdict import Verdict, resolves
 from deepenough.training.callbacks import Ending
 
 STALLED_AFTER = 2  # architectures in a row that gain less than half the margin: deeper has stopped helping
@@ -108,24 +108,6 @@ class Search(ABC):
         if not self.tried or self.trainer.in_time(architecture):
             return True
         self.note(f"skipped {architecture.name}", "it would probably not finish within --time-limit")
-        return False
-
-    def stalled(self) -> bool:
-        """Tell if the latest architectures each gained less than half the margin over the best before them."""
-        variants = len({(architecture.family, architecture.width) for architecture in self.search_space})
-        patience = STALLED_AFTER * variants
-        best: Candidate | None = None
-        useless, gain = 0, self.question.margin / 2
-        for candidate in self.space_candidates():
-            gained = accuracy_gain(candidate, best) if best else 1.0
-            useless = 0 if gained > gain else useless + 1
-            best = candidate if gained > 0 else best
-        if useless >= patience:
-            self.note(
-                "stopped",
-                f"the last {useless} architectures each gained less than {points(gain)} over the best before them",
-            )
-            return True
         return False
 
     def space_candidates(self) -> list[Candidate]:

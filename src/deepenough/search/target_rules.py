@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from deepenough.nets import FAMILIES
 from deepenough.search.alpha_spending import ALPHA, Look
@@ -12,7 +11,7 @@ from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate
 from deepenough.search.question import DecisionKind, Question
 from deepenough.search.statistics import images_for_target
-from deepenough.search.verdict import TargetCheck, Verdict, most_accurate, nothing_finished
+from deepenough.search.verdict import TargetCheck, Verdict, depths_text, most_accurate, nothing_finished
 
 MORE_IMAGES = "more images of each class; the report shows which classes are confused most"
 
@@ -138,19 +137,6 @@ def _try_more(unknown: Sequence[Architecture], option: str) -> tuple[str, ...]:
         return ()
     more = f"a larger {option} lets the search try {'it' if len(unknown) == 1 else 'them'}"
     return (f"{depths_text(unknown)} {_was(unknown)} not tried; {more}",)
-
-
-def depths_text(architectures: Sequence[Architecture]) -> str:
-    """Name architectures, small to large, by their depths, and by their names where they differ in more."""
-    if len({(each.family, each.width) for each in architectures}) > 1:
-        kind, names = "", [each.name for each in architectures]
-    else:
-        names = [str(each.depth) for each in architectures]
-        kind = "depth " if len(names) == 1 else "depths "
-        steps = pairwise(architectures)
-        if len(names) > 2 and all(after.blocks in (before.blocks + 1, 2 * before.blocks) for before, after in steps):
-            return f"{kind}{names[0]} to {names[-1]}"
-    return kind + (f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0])
 
 
 def _was(architectures: Sequence[Architecture]) -> str:

@@ -15,8 +15,8 @@ from deepenough.search.question import Role
 from deepenough.search.scouts import SCOUT_EPOCHS, highest_accuracy
 from deepenough.search.search import STALLED_AFTER, Search, accuracy_gain
 from deepenough.search.statistics import one_sided, z_score
-from deepenough.search.target_rules import Untrained, against_target, check_target, depths_text
-from deepenough.search.verdict import TargetCheck, Verdict, most_accurate, points
+from deepenough.search.target_rules import Untrained, against_target, check_target
+from deepenough.search.verdict import TargetCheck, Verdict, depths_text, most_accurate, points
 from deepenough.training.callbacks import Ending
 
 Variant = tuple[str, float]  # family and width
@@ -110,7 +110,7 @@ class TargetSearch(Search):
         deepest, parents = beyond[-1], finished(self.space_candidates())
         able = [c for c in parents if grows(c.architecture.network, deepest.network)]
         epochs = max(1, round(SCOUT_EPOCHS * self.trainer.recipe.epochs))
-        cost = self.trainer.planned(deepest, epochs) // len(self.trainer.folds.folds)
+        cost = self.trainer.planned_scout(deepest, epochs)
         if (
             _variant(deepest) in self.scouted
             or not able

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate
 from deepenough.search.question import DecisionKind
 from deepenough.search.statistics import Difference, Strata, resolution, resolved_difference
@@ -68,6 +69,30 @@ def points(share: float) -> str:
 def margin_text(margin: float) -> str:
     """The margin as a noun: 0.01 is "1.0-point margin"."""
     return f"{100 * margin:.1f}-point margin"
+
+
+def depths_text(architectures: Sequence[Architecture]) -> str:
+    """Name architectures by their depths, and by their names where they differ in more.
+
+    Three and more in a row are a range: depth 3; depths 3 and 7; depths 3 to 19 and 67.
+    """
+    if len({(each.family, each.width) for each in architectures}) > 1:
+        return _listed([each.name for each in architectures])
+    rows: list[list[Architecture]] = []
+    for each in sorted(architectures, key=lambda each: each.blocks):
+        last = rows[-1][-1].blocks if rows else None
+        if last is not None and each.blocks in (last + 1, 2 * last):
+            rows[-1].append(each)
+        else:
+            rows.append([each])
+    words = []
+    for row in rows:
+        words += [f"{row[0].depth} to {row[-1].depth}"] if len(row) > 2 else [str(each.depth) for each in row]
+    return f"depth{'s' * (len(architectures) > 1)} {_listed(words)}"
+
+
+def _listed(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
 
 
 def most_accurate(candidates: Sequence[Candidate]) -> Candidate:
