@@ -12,6 +12,7 @@ from deepenough.record.schema import Planned
 from deepenough.report.text import duration, estimated
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import CandidateTrainer
+from deepenough.search.enough_search import AT_LEAST, within_reach
 from deepenough.search.question import Question
 from deepenough.training.device import choose_device
 from deepenough.training.memory import available_memory, peak_memory

@@ -28,13 +28,15 @@ def within_reach(
     variants = len({(each.family, each.width) for each in search_space})
     epochs = max(1, round(SCOUT_EPOCHS * trainer.recipe.epochs))
     budget = question.budget * sum(trainer.planned(each) for each in search_space)
-    smallest, rest = search_space[: SMALLEST * variants], search_space[SMALLEST * variants :]
-    found, spent = [], 0
-    for each in smallest:
-        spent += trainer.planned(each)
-        if spent <= budget or len(found) < AT_LEAST:
-            found.append(each)
-    for each in reversed(rest):
+    found: list[Architecture] = []
+    spent = 0
+    for each in search_space[: SMALLEST * variants]:
+        cost = trainer.planned(each)
+        if len(found) >= AT_LEAST and spent + cost > budget:
+            break
+        spent += cost
+        found.append(each)
+    for each in reversed(search_space[len(found) :]):
         cost = trainer.planned_scout(each, epochs)
         if spent + cost <= budget:
             spent += cost
