@@ -72,7 +72,7 @@ def estimate(
         least=least,
         most=most,
         memory=already + max(row.memory for row in rows),
-        within_reach=within_reach(question, search_space, trainer) if question.target is None else [],
+        within_reach=[] if question.target else [each.name for each in within_reach(question, search_space, trainer)],
     )
 
 
