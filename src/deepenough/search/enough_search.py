@@ -178,14 +178,14 @@ class EnoughSearch(Search):
 
     def _train_more_seeds(self) -> None:
         """Train the finished architectures near the best with further seeds, until the answer is shown or the budget
-        is spent. An answer from one training each is not taken for shown: folds are several."""
+        is spent. An answer rests on `MOST_SEEDS` trainings of each, where the budget allows; folds are several."""
         while True:
             found = self.assessment()
             top = max(each.candidate.accuracy for each in found.finished)
             near = [e for e in found.finished if e.candidate.accuracy >= top - NEAR * self.question.margin]
             fewest, trainings = min(each.seeds for each in near), min(each.trainings for each in near)
             shown = found.chosen in (found.shown or found.shown_among)
-            if fewest >= MOST_SEEDS or (shown and trainings > 1) or (shown and len(found.looked_at) == 1):
+            if fewest >= MOST_SEEDS or (shown and trainings >= MOST_SEEDS) or (shown and len(found.looked_at) == 1):
                 return
             trained = False
             for each in near:
