@@ -110,7 +110,9 @@ def test_training_starts_from_a_probe_of_its_own_images(tuned: Run) -> None:
     heads = sorted(tuned.folder.rglob("head.safetensors"))
     folders = {head.parent.parent.name for head in heads if head.parent.name.startswith("fold")}
     assert folders == {c.name for c in tuned.record.candidates}
-    parts = [load_file(head)["weight"] for head in heads if head.parent.parent.name == "squeezenet1_1-fire9"]
+    assert tuned.record.decision is not None
+    chosen = tuned.record.decision.chosen
+    parts = [load_file(head)["weight"] for head in heads if head.parent.parent.name == chosen]
     assert len(parts) == 2
     assert not torch.equal(*parts)
 
