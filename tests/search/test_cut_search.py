@@ -170,3 +170,4 @@ def test_only_neighbours_are_a_range_in_words(places):
     assert depths_text([places[0], places[5], places[8]]) == "depths 2, 12 and 18"
     assert depths_text([*places[1:5], *places[7:]]) == "depths 4 to 10, 16 and 18"
     assert depths_text([places[0], *places[5:]]) == "depths 2 and 12 to 18"
+    assert depths_text([places[2], places[4], places[8]]) == "depths 6, 10 and 18", "twice the number is no neighbour"

@@ -74,14 +74,15 @@ def margin_text(margin: float) -> str:
 def depths_text(architectures: Sequence[Architecture]) -> str:
     """Name architectures by their depths, and by their names where they differ in more.
 
-    Three and more in a row are a range: depth 3; depths 3 and 7; depths 3 to 19 and 67.
+    Three and more in a row are a range: depth 3; depths 3 and 7; depths 3 to 19 and 67. The blocks of neighbours double
+    in a family; cuts are numbered.
     """
     if len({(each.family, each.width) for each in architectures}) > 1:
         return _listed([each.name for each in architectures])
     rows: list[list[Architecture]] = []
     for each in sorted(architectures, key=lambda each: each.blocks):
         last = rows[-1][-1].blocks if rows else None
-        if last is not None and each.blocks in (last + 1, 2 * last):
+        if last is not None and (each.blocks == last + 1 or (each.blocks == 2 * last and not each.place)):
             rows[-1].append(each)
         else:
             rows.append([each])
