@@ -95,9 +95,11 @@ def headline(record: Record) -> str:
 
 
 def _depths(record: Record) -> str:
-    """The depths of all networks that were looked at."""
-    depths = [candidate.depth for candidate in record.candidates]
-    return f"depths {min(depths)} to {max(depths)}"
+    """The depths of the networks that were trained to their end."""
+    depths = sorted({each.depth for each in record.candidates if each.state == "finished" and each.role != "scout"})
+    if len(depths) > 4:
+        return f"the {len(depths)} depths trained"
+    return f"depths {', '.join(map(str, depths[:-1]))} and {depths[-1]}"
 
 
 def learned(record: Record) -> bool:

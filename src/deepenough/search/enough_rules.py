@@ -9,7 +9,7 @@ by the margin.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +30,9 @@ ONE_LARGER = 1  # architectures by which one that is shown may be larger than on
 class Assessment:
     """The evidence weighed: what is shown, what is supported, and what can't be ruled out.
 
-    `looked_at` and the others are sorted from small to large.
+    `looked_at` and the others are sorted from small to large. `shown_among` are shown against all that are finished,
+    `shown` against the whole search space. `blockers` are, by the name of a finished architecture, those that only had
+    a short look which does not rule them out; nothing was seen of `unknown`.
     """
 
     looked_at: tuple[Evidence, ...]
@@ -40,6 +42,7 @@ class Assessment:
     shown_among: tuple[Evidence, ...]
     not_ruled_out: tuple[Architecture, ...]
     unknown: tuple[Architecture, ...]
+    blockers: Mapping[str, tuple[Evidence, ...]]
 
     @property
     def finished(self) -> list[Evidence]:
@@ -91,7 +94,10 @@ def assess(question: Question, table: EvidenceTable, search_space: Sequence[Arch
     comparisons = [compare(question, table, each) for each in order if each.finished and len(order) > 1]
     beyond_doubt = {pair.candidate.architecture.name for pair in comparisons if pair.enough}
     among = tuple(e for e in order if e.finished and (e.architecture.name in beyond_doubt or len(order) == 1))
-    shown = tuple(each for each in among if not unknown or _nothing_better(question, each))
+    blockers = {each.architecture.name: _blockers(question, table, each) for each in table.finished}
+    shown = tuple(
+        each for each in among if _nothing_better(question, each) or not (unknown or blockers[each.architecture.name])
+    )
     smallest_shown = measure(shown[0].architecture) if shown else None
     space = sorted([*(each.architecture for each in order), *unknown], key=measure)
     worse = {each.architecture.name for each in order if shown_worse(question, table, each)}
@@ -108,6 +114,7 @@ def assess(question: Question, table: EvidenceTable, search_space: Sequence[Arch
         shown_among=among,
         not_ruled_out=not_ruled_out,
         unknown=() if shown and _nothing_better(question, shown[0]) else unknown,
+        blockers=blockers,
     )
 
 
@@ -119,14 +126,21 @@ def _probabilities(question: Question, table: EvidenceTable) -> dict[int, float]
     return {id(each): float(p) for each, p in zip(table.evidence, found, strict=True)}
 
 
+def _blockers(question: Question, table: EvidenceTable, each: Evidence) -> tuple[Evidence, ...]:
+    """The unfinished architectures that are not shown to be better than a finished one by less than the margin."""
+    unfinished = [other for other in table.evidence if not other.finished]
+    return tuple(other for other in unfinished if table.difference(other, each).upper >= question.margin)
+
+
 def _nothing_better(question: Question, each: Evidence) -> bool:
     """True if so few images are wrong that no network can be better by the margin."""
     return 1 - each.candidate.lower < question.margin
 
 
 def compare(question: Question, table: EvidenceTable, each: Evidence) -> PairedComparison:
-    """Compare an architecture with that other one which leaves the most doubt: the one it may be furthest behind."""
-    others = [other for other in table.evidence if other is not each]
+    """Compare an architecture with that other one which leaves the most doubt, a finished one where there is one: the
+    one that it may be furthest behind."""
+    others = [other for other in table.finished if other is not each] or [o for o in table.evidence if o is not each]
     differences = [table.difference(other, each) for other in others]
     number = int(np.argmax([difference.upper for difference in differences]))
     other, difference = others[number], differences[number]
@@ -174,10 +188,8 @@ def enough(question: Question, found: Assessment, resolved: float) -> Verdict:
         advice.append(_doubt(question, pair))
     if doubt:
         advice.append(_doubt(question, doubt))
-    if found.unknown:
-        advice.append(
-            f"{_not_looked_at(found)} and may be better; a larger --budget or --time-limit lets the search look"
-        )
+    if kind is not DecisionKind.SHOWN and _open(found):
+        advice.append(f"{_open(found)}; a larger --budget or --time-limit lets the search train more of them in full")
     return Verdict(
         chosen=chosen.candidate,
         kind=kind,
@@ -194,7 +206,7 @@ def enough(question: Question, found: Assessment, resolved: float) -> Verdict:
 def _kind(found: Assessment, chosen: Evidence, best: Evidence) -> DecisionKind:
     if chosen in found.shown:
         return DecisionKind.SHOWN
-    if chosen in found.shown_among and len(found.looked_at) > 1:
+    if chosen in found.shown_among and len(found.finished) > 1:
         return DecisionKind.AMONG
     return DecisionKind.BEST if chosen is best else DecisionKind.SEEMS
 
@@ -203,6 +215,7 @@ def _text(question: Question, found: Assessment, kind: DecisionKind, pair: Paire
     depth, margin = f"depth {found.chosen.architecture.depth}", points(question.margin)
     space = found.search_space
     everything = depths_text([each.architecture for each in found.looked_at])
+    finished = depths_text([each.architecture for each in found.finished])
     if pair is None:
         if found.unknown:
             others = "deeper networks" if space[0] is found.chosen.architecture else "other depths"
@@ -211,8 +224,7 @@ def _text(question: Question, found: Assessment, kind: DecisionKind, pair: Paire
     if kind is DecisionKind.SHOWN:
         text = f"{depth} is deep enough: shown to be within {margin} of the best of {everything}"
     elif kind is DecisionKind.AMONG:
-        text = f"{depth} is enough among {everything}: shown to be within {margin} of the best of them; "
-        text += _not_looked_at(found)
+        text = f"{depth} is enough among {finished}: shown to be within {margin} of the best of them; {_open(found)}"
     elif kind is DecisionKind.SEEMS:
         text = (
             f"{depth} seems deep enough, but may be up to {points(pair.difference.upper)} worse than {pair.best.name}"
@@ -224,9 +236,17 @@ def _text(question: Question, found: Assessment, kind: DecisionKind, pair: Paire
     return text
 
 
-def _not_looked_at(found: Assessment) -> str:
-    were = "were" if len(found.unknown) > 1 else "was"
-    return f"{depths_text(found.unknown)} {were} not looked at"
+def _open(found: Assessment) -> str:
+    """Name the architectures of which too little is known to rule them out."""
+    short = [each.architecture for each in found.blockers[found.chosen.architecture.name]]
+    parts = [f"{depths_text(short)} only had a short look, which can't rule {_them(short)} out"] if short else []
+    if found.unknown:
+        parts.append(f"{depths_text(found.unknown)} {'were' if len(found.unknown) > 1 else 'was'} not looked at")
+    return " and ".join(parts)
+
+
+def _them(architectures: Sequence[Architecture]) -> str:
+    return "them" if len(architectures) > 1 else "it"
 
 
 def _doubt(question: Question, pair: PairedComparison) -> str:

@@ -59,7 +59,7 @@ class EnoughSearch(Search):
         if not finished(self.space_candidates()):
             return nothing_finished(most_accurate(self.tried), self.resolves())
         self._look_at_the_rest()
-        while (wanted := self._worth_finishing()) is not None:
+        while (wanted := self._worth_finishing() or self._in_the_way()) is not None:
             self.train(wanted)
         self._train_more_seeds()
         self._close_in()
@@ -87,8 +87,16 @@ class EnoughSearch(Search):
             self.train(architecture)
 
     def _look_at_the_rest(self) -> None:
-        """Send a scout to every architecture that was not trained, from large to small; train it where none can go."""
+        """Send a scout to every architecture that was not trained, from large to small; train it where none can go, or
+        where the budget holds all of them."""
         untried = self._untried()
+        if untried and not self._nothing_to_gain() and self._holds(sum(map(self.trainer.planned, untried))):
+            for number, architecture in enumerate(untried):
+                self.trainer.expect(untried[number:], self.question.seed)
+                if not self.in_time(architecture) or self._nothing_to_gain():
+                    return
+                self.train(architecture)
+            return
         for architecture in reversed(untried):
             if self._nothing_to_gain():
                 return
@@ -147,15 +155,22 @@ class EnoughSearch(Search):
         ]
         return next((each for each in largest_first if self._may_train(each)), None)
 
+    def _in_the_way(self) -> Architecture | None:
+        """The smallest architecture that the budget can finish of those whose short look doesn't rule them out."""
+        found = self.assessment()
+        if found.chosen not in found.shown_among:
+            return None
+        blockers = [each.architecture for each in found.blockers[found.chosen.architecture.name]]
+        return next((each for each in blockers if self._may_train(each)), None)
+
     def _may_train(self, architecture: Architecture) -> bool:
         return self._affords(self.trainer.planned(architecture), architecture) and self.trainer.in_time(architecture)
 
     def _affords(self, cost: int, architecture: Architecture) -> bool:
-        """Tell if the budget holds after spending `cost`, with the retraining that follows where folds decide."""
-        final = max((self.trainer.retraining(c.architecture) for c in finished(self.space_candidates())), default=0)
-        if self.spent + cost + final <= self.question.budget * (self.whole_space + final):
+        """Tell if the budget holds after spending `cost` on an architecture, and note where it does not."""
+        if self._holds(cost):
             return True
-        share = (self.spent + cost + final) / (self.whole_space + final)
+        share = (self.spent + cost) / self.whole_space
         if all(past.what != f"skipped {architecture.name}" for past in self.events):
             self.note(
                 f"skipped {architecture.name}",
@@ -163,6 +178,11 @@ class EnoughSearch(Search):
                 f"over its budget of {self.question.budget:.0%}",
             )
         return False
+
+    def _holds(self, cost: int) -> bool:
+        """Tell if the budget holds after spending `cost`, with the retraining that follows where folds decide."""
+        final = max((self.trainer.retraining(c.architecture) for c in finished(self.space_candidates())), default=0)
+        return self.spent + cost + final <= self.question.budget * (self.whole_space + final)
 
     def _nothing_to_gain(self) -> bool:
         """Tell if so few images are wrong that nothing deeper can be better by the margin."""
