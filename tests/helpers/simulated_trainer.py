@@ -174,7 +174,7 @@ class SimulatedTrainer:
         early_stopping: Callback | None = None,
         give_up: Callable[[Candidate], bool] | None = None,
     ) -> Candidate:
-        """Draw a candidate's predictions fold by fold; one that looks ahead on the first only."""
+        """Draw a candidate's predictions fold by fold."""
         seen, right = np.zeros(self.images, bool), np.zeros(self.images, bool)
         trainings: list[SimpleNamespace] = []
         folds = self.folds.folds
