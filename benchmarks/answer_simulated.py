@@ -57,13 +57,16 @@ def ask(job: tuple[Row, range], budget: float | None) -> tuple[Row, list[Outcome
 
 
 def ask_all(every: Sequence[Row], repetitions: int, budget: float | None, processes: int) -> Seen:
-    """Ask every row's question so often; the figures of each row."""
+    """Ask every row's question so often; the figures of each row, also told as soon as a row is through."""
     pieces = [range(first, min(first + PIECE, repetitions)) for first in range(0, repetitions, PIECE)]
     jobs = [(row, piece) for row in every for piece in pieces]
     outcomes = defaultdict(list)
     with multiprocessing.Pool(processes) as pool:
         for row, some in pool.imap_unordered(partial(ask, budget=budget), jobs):
             outcomes[row] += some
+            if len(outcomes[row]) == repetitions:
+                seen = average(outcomes[row])._asdict().items()
+                print(f"{row.label}: {', '.join(f'{f} {percent(f, v)}' for f, v in seen)}", file=sys.stderr, flush=True)
     return {row: average(outcomes[row]) for row in every}
 
 
