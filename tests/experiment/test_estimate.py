@@ -26,7 +26,7 @@ from deepenough.search.question import Measure, Metric, Question
 class CandidateTrainer:
     """Whose steps take a second for every 10 million multiply-accumulates of an image."""
 
-    recipe = SimpleNamespace(batch=64, device="cpu")
+    recipe = SimpleNamespace(batch=64, device="cpu", epochs=8)
     paper = StepConfiguration()
 
     def __init__(self, folds: int = 1) -> None:
@@ -39,6 +39,12 @@ class CandidateTrainer:
 
     def steps_images(self, architecture: Any) -> float:
         return 1000.0
+
+    def planned(self, architecture: Any) -> float:
+        return 3.0 * 1000 * architecture.macs
+
+    def planned_scout(self, architecture: Any, epochs: int) -> float:
+        return self.planned(architecture) * epochs / self.recipe.epochs
 
     def retraining(self, architecture: Any) -> float:
         return 3.0 * 300 * architecture.macs if len(self.folds.folds) > 1 else 0.0
@@ -70,13 +76,26 @@ def test_what_is_not_measured_follows_from_its_multiply_accumulates(target: floa
     assert "GB of memory" in estimate_text(found)
 
 
-def test_folds_may_be_given_up_after_the_first_and_the_answer_is_trained_once_more() -> None:
+def test_with_folds_the_answer_is_trained_once_more() -> None:
     found = estimate(asked(None), ARCHITECTURES, CandidateTrainer(folds=4), None)  # type: ignore[arg-type]
     first, second, *_, last = (architecture.seconds for architecture in found.architectures)
-    assert found.least == pytest.approx(1.3 * first + second / 4)
+    assert found.least == pytest.approx(1.3 * first + second)
     assert found.most == pytest.approx(
         sum(architecture.seconds for architecture in found.architectures) / 2 + 0.3 * last
     )
+
+
+def test_a_budget_that_does_not_reach_all_networks_is_told() -> None:
+    """A tenth of the ladder pays for the first three and a short look at the fourth."""
+    question = replace(asked(None), budget=0.1)
+    found = estimate(question, ARCHITECTURES, CandidateTrainer(), None)  # type: ignore[arg-type]
+    whole = sum(each.macs for each in ARCHITECTURES)
+    assert sum(each.macs for each in ARCHITECTURES[:3]) > whole / 10  # so the third is only looked at
+    reached = [each.name for each in ARCHITECTURES if each.name in found.within_reach]
+    assert reached == found.within_reach
+    assert f"look at {len(reached)} of {len(ARCHITECTURES)} networks" in estimate_text(found)
+    enough = estimate(replace(question, budget=0.5), ARCHITECTURES, CandidateTrainer(), None)  # type: ignore[arg-type]
+    assert "the budget lets" not in estimate_text(enough)
 
 
 def test_what_compiling_takes_is_estimated() -> None:
