@@ -9,7 +9,7 @@ import pytest
 from deepenough.nets import NETWORKS
 from deepenough.nets.cut import cut_at, cuts
 from deepenough.search.architectures import cut_architectures
-from deepenough.search.cut_search import CutSearch, first_cuts
+from deepenough.search.cut_search import CutSearch, cuts_within_reach, first_cuts
 from deepenough.search.target_search import TargetSearch
 from deepenough.search.verdict import depths_text
 
@@ -171,3 +171,14 @@ def test_only_neighbours_are_a_range_in_words(places):
     assert depths_text([*places[1:5], *places[7:]]) == "depths 4 to 10, 16 and 18"
     assert depths_text([places[0], *places[5:]]) == "depths 2 and 12 to 18"
     assert depths_text([places[2], places[4], places[8]]) == "depths 6, 10 and 18", "twice the number is no neighbour"
+
+
+def test_the_budget_reaches_what_a_fold_of_each_cut_and_the_whole_network_cost(question, places, trainer):
+    with_folds, alone = (trainer(truth(), images=2000, train=1500, folds=folds) for folds in (4, 1))
+    assert cuts_within_reach(replace(question, budget=0.65), places, with_folds) == list(places)
+    reached = cuts_within_reach(replace(question, budget=0.65), places, alone)
+    assert places[-1] in reached
+    assert reached[:-1] == list(places[: len(reached) - 1])
+    assert sum(map(alone.planned, reached)) <= 0.65 * sum(map(alone.planned, places))
+    assert len(reached) < len(places)
+    assert cuts_within_reach(replace(question, budget=0.01), places, alone) == [places[-1]]

@@ -12,6 +12,7 @@ from deepenough.record.schema import Planned
 from deepenough.report.text import duration, estimated
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import CandidateTrainer
+from deepenough.search.cut_search import cuts_within_reach
 from deepenough.search.enough_search import AT_LEAST, within_reach
 from deepenough.search.question import Question
 from deepenough.training.device import choose_device
@@ -58,6 +59,7 @@ def estimate(
         images = trainer.retraining(architecture) / (3 * architecture.macs)
         return seconds(architecture, images) if images else 0.0
 
+    reach = cuts_within_reach if question.weights else within_reach
     rows = [planned(architecture) for architecture in search_space]
     whole = sum(row.seconds for row in rows)
     if question.target is None:
@@ -72,7 +74,7 @@ def estimate(
         least=least,
         most=most,
         memory=already + max(row.memory for row in rows),
-        within_reach=[] if question.target else [each.name for each in within_reach(question, search_space, trainer)],
+        within_reach=reach(question, search_space, trainer) if question.target is None else [],
     )
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from deepenough.search.architectures import Architecture
-from deepenough.search.candidates import Candidate, finished
+from deepenough.search.candidates import Candidate, CandidateTrainer, finished
 from deepenough.search.enough_rules import CLEARLY_WORSE, enough
 from deepenough.search.enough_search import EnoughSearch
 from deepenough.search.evidence import EvidenceTable, gather
+from deepenough.search.question import Question
 from deepenough.search.statistics import paired_difference
 from deepenough.search.verdict import Verdict, most_accurate, nothing_finished, points
 
@@ -101,6 +102,21 @@ class CutSearch(EnoughSearch):
             f"(between {100 * -loss.upper:+.1f} and {100 * -loss.lower:+.1f}), and saves "
             f"{whole.architecture.depth - chosen.architecture.depth} layers, {' and '.join(saved)}",
         )
+
+
+def cuts_within_reach(
+    question: Question, search_space: Sequence[Architecture], trainer: CandidateTrainer
+) -> list[Architecture]:
+    """The cuts that the budget lets a search look at, if beside the whole network one fold is enough to judge each."""
+    *cuts, whole = search_space
+    found, spent = [whole], trainer.planned(whole)
+    budget = question.budget * sum(trainer.planned(each) for each in search_space)
+    for each in cuts:
+        spent += trainer.planned(each) // len(trainer.folds.folds)
+        if spent > budget:
+            break
+        found.append(each)
+    return sorted(found, key=lambda each: each.measure(question.minimize))
 
 
 def first_cuts(best_probe: int, proposed: int, whole: int) -> list[int]:
