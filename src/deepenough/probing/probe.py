@@ -149,9 +149,8 @@ def probe_weights(
     with reporter.task("probes") as advance:
         for number, (c, short) in enumerate(zip(where, networks, strict=True)):
             advance(number, len(where), c.place)
-            probabilities = _judge(images, rows, np.array(seen.pooled[c.place]), folds)[judged]
-            hits: HitShares = (probabilities.argmax(axis=1) == labels).astype(np.float64)
-            probed.append(ProbedCut(c, short, hits))
+            found = _judge(images, rows, np.array(seen.pooled[c.place]), folds)[judged].argmax(axis=1)
+            probed.append(ProbedCut(c, short, (found == labels).astype(np.float64)))
         advance(len(where), len(where), "")
     strata = Strata.of(labels, question.metric)
     probes = _probes(probed, seen, strata, question.margin)
