@@ -59,7 +59,7 @@ def estimate(
         images = trainer.retraining(architecture) / (3 * architecture.macs)
         return seconds(architecture, images) if images else 0.0
 
-    reach = (cuts_within_reach if question.weights else within_reach)(question, search_space, trainer)
+    reach = cuts_within_reach if question.weights else within_reach
     rows = [planned(architecture) for architecture in search_space]
     whole = sum(row.seconds for row in rows)
     if question.target is None:
@@ -74,7 +74,7 @@ def estimate(
         least=least,
         most=most,
         memory=already + max(row.memory for row in rows),
-        within_reach=[each.name for each in reach] if question.target is None else [],
+        within_reach=[] if question.target else [each.name for each in reach(question, search_space, trainer)],
     )
 
 
