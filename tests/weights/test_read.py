@@ -192,8 +192,18 @@ def test_a_missing_file_names_its_siblings(tmp_path: Path) -> None:
 
 def test_the_name_of_a_file_does_not_matter(tmp_path: Path, squeezenet: Any) -> None:
     save_file(squeezenet, tmp_path / "w.h5")
-    weights = read_weights(tmp_path / "w.h5")
-    assert (weights.source, weights.network.name) == ("torchvision", "squeezenet1_1")
+    for name in ("w.safetensors", "w.keras", "w.pdparams"):  # torch itself goes by the first
+        torch.save(squeezenet, tmp_path / name)
+    for name in ("w.h5", "w.safetensors", "w.keras", "w.pdparams"):
+        weights = read_weights(tmp_path / name)
+        assert (weights.source, weights.network.name) == ("torchvision", "squeezenet1_1")
+        assert all(torch.equal(weights.state[key], kept) for key, kept in read_weights(tmp_path / "w.h5").state.items())
+    (tmp_path / "w.safetensors").write_bytes(pickle.dumps({"conv.weight": Evil()}))
+    with pytest.raises(DeepenoughError, match="which could run code"):
+        read_weights(tmp_path / "w.safetensors")
+    torch.save({"conv.weight": Evil()}, tmp_path / "w.safetensors")
+    with pytest.raises(DeepenoughError, match="can't be read as tensors alone"):
+        read_weights(tmp_path / "w.safetensors")
 
 
 def test_preprocessing_by_precedence(saved: Any, squeezenet: Any) -> None:

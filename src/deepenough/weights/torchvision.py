@@ -25,7 +25,8 @@ DROPPED = re.compile(r"aux[12]\.")
 def read_torch(path: Path, network: str | None, own: Network | None = None) -> tuple[str, Network, dict[str, Tensor]]:
     """Source, network and state of a file that `torch.save` wrote. Nothing in it is executed."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:  # by its path, torch takes a file of a certain ending for safetensors
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
         raise DeepenoughError(
             f"{path} can't be read as tensors alone: {first_line(error):.200}. A whole pickled model would run code "
