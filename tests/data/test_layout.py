@@ -178,3 +178,25 @@ def test_a_packed_file_is_to_be_unpacked(tmp_path: Path) -> None:
     (tmp_path / "images.tar.gz").write_bytes(b"x")
     with pytest.raises(DeepenoughError, match="it is packed; unpack it"):
         open_source(tmp_path / "images.tar.gz")
+
+
+def test_each_of_many_classes_costs_as_much_as_one_of_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolved = 0
+    plain = Path.resolve
+
+    def resolve(self: Path, strict: bool = False) -> Path:
+        nonlocal resolved
+        resolved += 1
+        return plain(self, strict)
+
+    monkeypatch.setattr(Path, "resolve", resolve)
+    counts = []
+    for classes in (10, 20, 40):
+        for number in range(classes):
+            folder = tmp_path / str(classes) / f"class{number}"
+            folder.mkdir(parents=True)
+            (folder / "image.png").write_bytes(b"x")
+        resolved = 0
+        assert len(open_source(str(tmp_path / str(classes))).classes) == classes
+        counts.append(resolved)
+    assert counts[2] - counts[1] == 2 * (counts[1] - counts[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Set
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -22,9 +22,9 @@ _Identity = tuple[int, int]
 class LinkedFolders:
     """Decides for the walk through one folder or several which linked folders in it are followed."""
 
-    def __init__(self, walked: Iterable[Path]) -> None:
-        """Take the folders that are walked through in any case."""
-        self._walked = {folder.resolve() for folder in walked}
+    def __init__(self, folder: Path, others: Set[Path] = frozenset()) -> None:
+        """Take the folder that is walked through, and the real paths of `others` that are in any case."""
+        self._folder, self._others = folder.resolve(), others
         self._seen: set[_Identity] = set()
 
     def refusal(self, link: Path, status: os.stat_result) -> str | None:
@@ -36,7 +36,7 @@ class LinkedFolders:
         real, identity = link.resolve(), (status.st_dev, status.st_ino)
         if identity in _above(link.parent.absolute()) | _above(link.parent.resolve()):
             return f"the link leads back to {real}, which holds it"
-        if not self._walked.isdisjoint((real, *real.parents)):
+        if self._folder in (real, *real.parents) or not self._others.isdisjoint((real, *real.parents)):
             return f"the link leads to {real}, which is looked through anyway"
         if identity in self._seen:
             return f"a second link to {real}"

@@ -9,7 +9,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 from deepenough.data.finding import PassedOver
@@ -63,17 +63,17 @@ FolderFiles = tuple[str, list[tuple[str, str]]]
 
 
 def files_below(
-    root: str | Path, folder: str, passed: PassedOver, walked: Iterable[Path] = ()
+    root: str | Path, folder: str, passed: PassedOver, others: Set[Path] = frozenset()
 ) -> Iterator[FolderFiles]:
     """Batches of (folder, [(name, stamp)]) of the regular files in `folder` of `root`, and in all folders below.
 
     Stamps change when the files do. Folders are relative to `root`; the files of a folder
     come before its folders, both in the order of their spelling.
     Links to files are files. Linked folders are followed as `LinkedFolders` decides, none of them into this folder or
-    those that are `walked` beside it. Whatever else is there goes into
-    `passed`, by name.
+    into `others` that are walked through beside it (their real paths, one set for all of them: there may be thousands).
+    Whatever else is there goes into `passed`, by name.
     """
-    links = LinkedFolders([Path(root, folder), *walked])
+    links = LinkedFolders(Path(root, folder), others)
     waiting = [folder]
     while waiting:
         here = waiting.pop()
@@ -85,7 +85,7 @@ def files_below(
 
 def subfolders(root: str | Path, folder: str, passed: PassedOver) -> list[str]:
     """The names of the folders in `folder` of `root` that could be classes or splits, in order of spelling."""
-    return _entries(root, folder, passed, LinkedFolders([Path(root, folder)]))[1]
+    return _entries(root, folder, passed, LinkedFolders(Path(root, folder)))[1]
 
 
 def files_in(root: str | Path, folder: str) -> list[str]:

@@ -94,7 +94,7 @@ class _Files:
 def _list(root: Path, places: list[Place], passed: PassedOver) -> _Files:
     digest = hashlib.sha256(f"folder{RULES}\0".encode() + os.fsencode(root.resolve()))
     blob, ends, runs = bytearray(), array("q", [0]), []
-    folders = [root / place.folder for place in places]
+    folders = {(root / place.folder).resolve() for place in places}
     for place in sorted(places, key=lambda place: place.folder):
         empty = True
         for folder, files in files_below(root, place.folder, passed, folders):
