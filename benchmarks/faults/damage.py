@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from broken import broken
 from PIL import Image
 from runs import Lab, different, trial_folder
 
@@ -29,7 +30,8 @@ from deepenough.training.checkpoint import newest_checkpoint
 from deepenough.training.result import load_result, read_facts
 from deepenough.training.serialization import unpack_checked
 
-Harm = Callable[[Path, random.Random], str]
+READ = ("plain", "stopped", "plain", "target", "stopped", "folds", "plain", "pretrained")
+"""The kinds of run of which files are harmed and read; a stopped one is the plain one with checkpoints."""
 
 
 def harm(file: Path, draw: random.Random) -> str:
@@ -106,19 +108,20 @@ def read_everything(lab: Lab, run: Path, cache: Path) -> dict[str, Any]:
 
 def noticed(lab: Lab, number: int) -> str:
     """Harm one file, and read everything: "" where it is refused or mended by name, or says what it did."""
-    kind = "pretrained" if number % 100 == 99 else "folds" if number % 40 == 39 else "plain"
-    source = stopped_run(lab) if number % 3 == 2 and kind == "plain" else lab.unbroken(kind)
+    kind = READ[number % len(READ)]
+    source = stopped_run(lab) if kind == "stopped" else lab.unbroken(kind)
     unharmed = lab.once(("read", source), lambda: read_everything(lab, source / "run", source / "cache"))
     place = lab.folder / "harmed"
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(source, place)
     draw = random.Random(f"damage {number}")
-    file = draw.choice(files_of(place))
-    done = f"{file.relative_to(place)}: {harm(file, draw)}"
+    file = a_file(place, draw, cache=kind != "pretrained")  # whose images are of another size
+    done = f"{kind}, {file.relative_to(place)}: {harm(file, draw)}"
     try:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
-            found = read_everything(lab, place / "run", place / "cache")
+            with broken(lab.broken):
+                found = read_everything(lab, place / "run", place / "cache")
     except (DeepenoughError, RuntimeWarning) as error:
         return "" if str(place) in str(error) else f"{done}: refused without naming a file: {error}"
     except Exception as error:
@@ -129,14 +132,15 @@ def noticed(lab: Lab, number: int) -> str:
     return f"{done}: mended to something else" if "pixels" in wrong or "images" in wrong else ""
 
 
-def files_of(place: Path) -> list[Path]:
-    """The files of a run and its cache that are read back, each kind as often as another."""
+def a_file(place: Path, draw: random.Random, cache: bool = True) -> Path:
+    """One of the files of a run and its cache that are read back, each kind as often as another."""
     kinds: dict[str, list[Path]] = {}
-    for file in sorted(place.rglob("*")):
+    for file in sorted((place if cache else place / "run").rglob("*")):
         if file.is_file() and file.name != "report.html" and "measured" not in file.parts:
-            inside = file.relative_to(place).parts[0]
-            kinds.setdefault(f"{inside} {''.join(c for c in file.name if not c.isdigit())[:9]}", []).append(file)
-    return [random.Random(0).choice(files) for files in kinds.values()]
+            folders = file.relative_to(place).parts[:-1][:2]
+            kind = "".join(letter for letter in file.name if not letter.isdigit())[:9]  # without digests and numbers
+            kinds.setdefault("/".join([*folders, kind]), []).append(file)
+    return draw.choice(kinds[draw.choice(sorted(kinds))])
 
 
 def survived_resume(lab: Lab, number: int) -> str:
@@ -145,7 +149,7 @@ def survived_resume(lab: Lab, number: int) -> str:
     shutil.rmtree(place)
     shutil.copytree(stopped_run(lab), place)
     draw = random.Random(f"resume {number}")
-    file = draw.choice(files_of(place))
+    file = a_file(place, draw)
     done = f"{file.relative_to(place)}: {harm(file, draw)}"
     status, said = lab.resume("plain", place)
     if "Traceback" in said:

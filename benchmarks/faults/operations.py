@@ -9,7 +9,8 @@ from pathlib import Path
 
 from runs import Lab, different, trial_folder
 
-ROOM = 4 << 20  # bytes of the small disk, at most
+PAGE = 4096
+LEAST = 10 * PAGE  # bytes of a small disk
 
 
 def operations(lab: Lab) -> int:
@@ -43,12 +44,21 @@ def at_operation(how: str, trials: int, lab: Lab, number: int) -> str:
     return found and f"{where}, status {status}: {found}"
 
 
-def full_disk(lab: Lab, number: int) -> str:
-    """A run on a disk of its own that fills up: a line, and going on once there is room."""
+def room(lab: Lab) -> int:
+    """The bytes that a plain run and its cache take on a disk in the end."""
+    files = [path for path in lab.unbroken("plain").rglob("*") if path.is_file()]
+    return sum(-(-path.stat().st_size // PAGE) * PAGE for path in files)
+
+
+def full_disk(trials: int, lab: Lab, number: int) -> str:
+    """A run on a disk of its own that fills up: a line, and going on once there is room.
+
+    The disks are from a few pages to what the run needs, evenly.
+    """
     place = trial_folder(lab, "disk", number)
-    size = 40_000 + number * 97_003 % ROOM
+    size = LEAST + (room(lab) - LEAST) * number // trials
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size // 4096 * 4}k", "tmpfs", str(place)], check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={size // PAGE * PAGE // 1024}k", "tmpfs", str(place)], check=False
     )
     if mounted.returncode:
         raise RuntimeError("no disk can be mounted")

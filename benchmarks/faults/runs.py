@@ -19,12 +19,13 @@ from PIL import Image, ImageDraw
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "helpers"))
 
 import forkserver
+from broken import environment
 from forkserver import PIPE, STDOUT, Forked, ForkServer
 
 CLASSES = ("circle", "cross", "square")
 IMAGES = 40  # of each class
 WEIGHTS = "model/weights.safetensors"
-SHIM = Path(__file__).with_name("shim.py")
+SHIM, IN_TERMINAL = (Path(__file__).with_name(name) for name in ("shim.py", "in_terminal.py"))
 TORCHRUN = Path(forkserver.__file__).with_name("forked_torchrun.py")
 TIMES = {"seconds", "waited", "created", "command", "environment", "plan", "ways", "way", "expected"}
 TIMES |= {"milliseconds", "content_sha256"}
@@ -51,6 +52,8 @@ class Lab:
 
     folder: Path
     forks: ForkServer
+    broken: str = ""
+    """The variant of deepenough that is tried, one of `broken.VARIANTS`; what trials compare with is never broken."""
     _known: dict[Any, Any] = field(default_factory=dict)
     _knowing: threading.RLock = field(default_factory=threading.RLock)
     _starting: threading.Lock = field(default_factory=threading.Lock)
@@ -63,46 +66,59 @@ class Lab:
         """What `find` gives, found once for all trials."""
         with self._knowing:
             if key not in self._known:
-                self._known[key] = find()
+                variant, self.broken = self.broken, ""
+                try:
+                    self._known[key] = find()
+                finally:
+                    self.broken = variant
             return self._known[key]
 
     def unbroken(self, kind: str) -> Path:
         """The folder of a run of that kind that nothing happened to, and of its cache."""
-
         return self._unharmed(kind)[0]
 
-    def lasting(self, kind: str) -> float:
-        """The seconds that it took."""
+    def lasting(self, kind: str) -> tuple[float, float]:
+        """The seconds from its start to its end, and of them those from its first checkpoint to its model."""
         return self._unharmed(kind)[1]
 
-    def _unharmed(self, kind: str) -> tuple[Path, float]:
-        def find() -> tuple[Path, float]:
+    def _unharmed(self, kind: str) -> tuple[Path, tuple[float, float]]:
+        def find() -> tuple[Path, tuple[float, float]]:
             place, start = self.folder / f"unbroken-{kind.replace(' ', '-')}", time.monotonic()
-            status, said = self.end(self.begin(kind, place))
+            process = self.begin(kind, place)
+            wait_for_training(process, place)
+            training = time.monotonic()
+            while not (place / "run" / "model").is_dir() and process.poll() is None:
+                time.sleep(0.02)
+            trained = time.monotonic() - training
+            status, said = self.end(process)
             if status:
                 raise RuntimeError(f"the unbroken run ({kind}) ended with {status}:\n{said}")
-            return place, time.monotonic() - start
+            return place, (time.monotonic() - start, trained)
 
-        found: tuple[Path, float] = self.once(("unbroken", kind), find)
+        found: tuple[Path, tuple[float, float]] = self.once(("unbroken", kind), find)
         return found
 
-    def begin(self, kind: str, place: Path, shim: dict[str, str] | None = None, data: Path | None = None) -> Forked:
-        """Start a run in `place/run`, with a cache of its own."""
+    def begin(self, kind: str, place: Path, shim: dict[str, str] | None = None, terminal: str = "") -> Forked:
+        """Start a run in `place/run`, with a cache of its own; with `shim` a fault in it, with `terminal` in that."""
         words = KINDS[kind].format(weights=self.folder / "weights.pth").split()
-        return self._start(kind, place, [str(data or self.data), "--out", str(place / "run"), *words], shim)
+        return self._start(kind, place, [str(self.data), "--out", str(place / "run"), *words], shim, terminal)
 
-    def resume(self, kind: str, place: Path, shim: dict[str, str] | None = None) -> tuple[int, str]:
+    def resume(self, kind: str, place: Path) -> tuple[int, str]:
         """Go on with the run in `place/run`: the exit status and what was said."""
         ray = ["--ray", "local"] if kind == "ray" else []
-        return self.end(self._start(kind, place, ["--resume", str(place / "run"), *ray], shim))
+        return self.end(self._start(kind, place, ["--resume", str(place / "run"), *ray]))
 
-    def _start(self, kind: str, place: Path, words: list[str], shim: dict[str, str] | None) -> Forked:
+    def _start(
+        self, kind: str, place: Path, words: list[str], shim: dict[str, str] | None = None, terminal: str = ""
+    ) -> Forked:
         place.mkdir(parents=True, exist_ok=True)
-        env = os.environ | {"OMP_NUM_THREADS": "1", "DEEPENOUGH_CACHE": str(place / "cache")}
+        env = {**os.environ, **environment(self.broken), "DEEPENOUGH_CACHE": str(place / "cache")}
         command = ["-m", "deepenough"]
         if shim is not None:
             env |= {"FAULT_ROOTS": os.pathsep.join([str(place / "run"), str(place / "cache")])} | shim
             command = [str(SHIM)]
+        elif terminal:
+            env["TERMINAL"], command = terminal, [str(IN_TERMINAL)]
         elif kind == "torchrun":
             command = [str(TORCHRUN), "--standalone", "--nproc-per-node", "2", "-m", "deepenough"]
         return self.fork([*command, "fit", *words], env)
@@ -131,6 +147,12 @@ class Lab:
         if "Traceback" in said:
             return f"a traceback: {said[-600:]}"
         return different(place / "run", unbroken / "run")
+
+
+def wait_for_training(process: Forked, place: Path) -> None:
+    """Wait until a run has its first checkpoint, or has ended."""
+    while process.poll() is None and not any((place / "run").glob("candidates/*/*/step-*")):
+        time.sleep(0.02)
 
 
 def different(run: Path, other: Path) -> str:
@@ -190,7 +212,9 @@ def open_lab(folder: Path, forks: ForkServer) -> Lab:
     """A lab in an empty folder."""
     make_images(folder / "data")
     make_weights(folder / "weights.pth")
-    return Lab(folder, forks)
+    lab = Lab(folder, forks)
+    lab.end(lab.fork(["-m", "deepenough", "--help"], dict(os.environ)))  # the server imports for a while first
+    return lab
 
 
 def trial_folder(lab: Lab, row: str, number: int) -> Path:
