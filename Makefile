@@ -6,7 +6,7 @@ SOURCES := src tests benchmarks
 # Two workers, to each of which go whole files, in the order that tests/conftest.py gives them.
 WORKERS := -n 2 --dist loadgroup --no-loadscope-reorder
 # What of the fault matrix a change has to pass, in a minute; `make faults FAULTS=--short` is all of the short form.
-FAULTS ?= --short --share 0.05 --without torchrun --without Ray --without terminal
+FAULTS ?= --short --share 0.05 --without torchrun --without Ray
 
 .PHONY: demo test test-frameworks faults lint format clean
 

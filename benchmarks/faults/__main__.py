@@ -59,8 +59,8 @@ class Row:
 def rows(lab: Lab, asked: argparse.Namespace) -> Iterator[Row]:
     """All rows of the matrix."""
     yield Row("kill -9 at a random moment", 30, 300, kills.killed, "checkpoints")
-    yield Row("kill -9 under torchrun, two processes", 2, 20, kills.killed_torchrun, "checkpoints")
-    yield Row("kill -9 with Ray", 1, 10, kills.killed_ray, "checkpoints")
+    yield Row("kill -9 under torchrun, two processes", 2, 20, kills.killed_torchrun, "checkpoints", 2)
+    yield Row("kill -9 with Ray", 1, 10, kills.killed_ray, "checkpoints", 2)
     for how in kills.STOPS:
         yield Row(how.name, 20, 100, partial(kills.stopped, signal.Signals(how)), "checkpoints")
     yield Row("terminal closed", 20, 100, kills.terminal_closed, "checkpoints")

@@ -32,16 +32,14 @@ class Same(str):
 
 
 def checkpoints(put: Put) -> None:
-    """A training goes on from weights that are not quite those that were saved."""
-    from deepenough.training import checkpoint
+    """Weights that are read back, of checkpoints and of finished trainings, are not quite those that were saved."""
+    from deepenough.training.serialization import unpack as plain
 
-    plain = checkpoint.read_checkpoint
+    def unpack(path: Path, content: bytes) -> Any:
+        tensors = plain(path, content)
+        return {name: each * 1.001 if each.is_floating_point() else each for name, each in tensors.items()}
 
-    def read_checkpoint(path: Path) -> Any:
-        tensors, facts = plain(path)
-        return {name: each * 1.001 if each.is_floating_point() else each for name, each in tensors.items()}, facts
-
-    put("deepenough.training.checkpoint", "read_checkpoint", read_checkpoint)
+    put("deepenough.training.serialization", "unpack", unpack)
 
 
 def errors(put: Put) -> None:

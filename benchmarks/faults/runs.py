@@ -93,6 +93,8 @@ class Lab:
             status, said = self.end(process)
             if status:
                 raise RuntimeError(f"the unbroken run ({kind}) ended with {status}:\n{said}")
+            if kind == "second seed" and not any((place / "run" / "candidates").glob("*-seed1")):
+                raise RuntimeError("the run that was to train a second seed has not")
             return place, (time.monotonic() - start, trained)
 
         found: tuple[Path, tuple[float, float]] = self.once(("unbroken", kind), find)
