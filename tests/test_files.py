@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from permissions import read_only
 
 from deepenough.errors import DamagedError, DeepenoughError
-from deepenough.files import SUMS, check_new, check_sums, read_checked_json, write_checked_json, write_sums
+from deepenough.files import CHECKSUM, SUMS, check_new, check_sums, read_checked_json, write_checked_json, write_sums
 from deepenough.training.serialization import pack, pack_checked, unpack_checked
 
 plain = st.recursive(
@@ -134,3 +134,11 @@ def test_a_folder_that_can_not_be_written_is_refused(tmp_path: Path) -> None:
         pytest.raises(DeepenoughError, match=r"run: nothing can be written there \(no permission\)"),
     ):
         check_new(tmp_path / "run")
+
+
+def test_a_changed_name_of_the_checksum_does_not_make_it_an_earlier_versions_file(tmp_path: Path) -> None:
+    file = tmp_path / "facts.json"
+    write_checked_json(file, {"a": 1, "b": [2.5]})
+    file.write_text(file.read_text().replace(CHECKSUM, CHECKSUM.replace("2", "3")))
+    with pytest.raises(DamagedError, match=r"facts\.json: the name of its checksum is 'content_sha356'"):
+        read_checked_json(file)

@@ -80,6 +80,9 @@ def verified(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     """The content of the file at `path` without its checksum, which has to be that of the rest."""
     rest = {key: value for key, value in content.items() if key != CHECKSUM}
     given = content.get(CHECKSUM)
+    last = list(rest)[-1:]
+    if given is None and last and rest[last[0]] == _checksum({key: rest[key] for key in rest if key != last[0]}):
+        raise DamagedError(f"{path}: the name of its checksum is {last[0]!r:.40}; the file is damaged")
     if given is not None and given != _checksum(rest):
         raise DamagedError(f"{path}: it is not what deepenough wrote; the file is damaged or was edited")
     return rest
