@@ -93,9 +93,10 @@ def search(given: argparse.Namespace) -> None:
 
 
 def names(case: Case) -> str:
-    """The architectures that are missing, and their share of the cost."""
+    """The architectures that are missing or not trained on every fold, and the share of the cost that is left."""
     trainer, missing = case.experiment.trainer, case.missing
-    share = sum(map(trainer.planned, missing)) / sum(map(trainer.planned, case.experiment.search_space))
+    left = sum(trainer.planned(each) * folds / len(trainer.folds.folds) for each, folds in missing.items())
+    share = left / sum(map(trainer.planned, case.experiment.search_space))
     return f"{', '.join(each.name for each in missing)} ({share:.0%} of the cost)" if missing else "nothing"
 
 

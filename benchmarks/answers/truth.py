@@ -67,14 +67,15 @@ class Case:
         return f"{self.images.name}, seed {self.seed}"
 
     @property
-    def missing(self) -> list[Architecture]:
-        """The architectures that some fold's training is missing of."""
-        return [each for each in self.experiment.search_space if not self.is_trained(each)]
+    def missing(self) -> dict[Architecture, int]:
+        """The architectures that are not trained on every fold, with the number of folds they lack."""
+        lacking = {each: self._folds_missing(each) for each in self.experiment.search_space}
+        return {each: folds for each, folds in lacking.items() if folds}
 
-    def is_trained(self, architecture: Architecture) -> bool:
+    def _folds_missing(self, architecture: Architecture) -> int:
         trainer = self.experiment.trainer
         folders = [fold_folder(trainer.folder / architecture.name, n) for n in range(len(trainer.folds.folds))]
-        return all((folder / RESULT_FILE).is_file() for folder in folders)
+        return sum(not (folder / RESULT_FILE).is_file() for folder in folders)
 
     def train(self, architecture: Architecture) -> Rung:
         """Train an architecture on every fold and look at the test images, or read back what an earlier call left."""
