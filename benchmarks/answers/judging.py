@@ -9,18 +9,23 @@ import numpy as np
 from truth import Case, Rung, Truth
 
 from deepenough.search.question import DecisionKind
-from deepenough.search.rules import Verdict
 from deepenough.search.search import Search
+from deepenough.search.verdict import Verdict
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a search answered for one case, and what it cost as a share of training the whole search space."""
+    """What a search answered for one case.
+
+    `cost` is its share of training the whole search space; `depth_set` are the depths that it does not rule out, none
+    where it gives no such set.
+    """
 
     case: Case
     verdict: Verdict
     chosen: Rung
     cost: float
+    depth_set: tuple[int, ...]
 
     @classmethod
     def of(cls, case: Case, ladder: Sequence[Rung]) -> Answer:
@@ -28,7 +33,11 @@ class Answer:
         search: Search = case.experiment.search(lambda search: None)
         verdict = search.run()
         chosen = Rung(verdict.chosen, case.test_hits(verdict.chosen))
-        return cls(case, verdict, chosen, search.spent / sum(rung.candidate.cost for rung in ladder))
+        looked_at = [*search.search_space, *(candidate.architecture for candidate in search.tried)]
+        depths = {architecture.name: architecture.depth for architecture in looked_at}
+        # DEPTH SET: the one place that knows how a verdict calls it.
+        depth_set = tuple(depths[name] for name in verdict.not_ruled_out)
+        return cls(case, verdict, chosen, search.spent / sum(rung.candidate.cost for rung in ladder), depth_set)
 
     @property
     def depth(self) -> int:
@@ -37,12 +46,6 @@ class Answer:
     @property
     def is_shown(self) -> bool:
         return self.verdict.kind is DecisionKind.SHOWN
-
-    @property
-    def depth_set(self) -> tuple[int, ...] | None:
-        """The depths that the answer does not rule out, None where the search gives no such set."""
-        # DEPTH SET: the one place that knows how a verdict calls it.
-        return getattr(self.verdict, "depth_set", None)
 
 
 @dataclass(frozen=True)
@@ -91,10 +94,9 @@ def claim(answer: Answer, shortfall: Shortfall, margin: float) -> str:
 
 def depth_set(answer: Answer, truth: Truth) -> str:
     """The set of depths, and whether it holds the true one."""
-    depths = answer.depth_set
-    if depths is None:
+    if not answer.depth_set:
         return "none given"
-    return f"{', '.join(map(str, depths))}: {'holds' if truth.depth in depths else 'MISSES'}"
+    return f"{', '.join(map(str, answer.depth_set))}: {'holds' if truth.depth in answer.depth_set else 'MISSES'}"
 
 
 def curve(name: str, truth: Truth) -> str:

@@ -1,7 +1,8 @@
 """Partial trainings beside full ones: by how much they understate what a deeper network gains.
 
 All on the first fold, with the whole schedule of the learning rate in a share of the epochs: `short` ones from scratch,
-`grown` ones from a finished shallower network.
+`grown` ones from a finished shallower network at that network's learning rate, since a range test on what is trained
+already picks one that trains nothing. What more epochs alone do is seen from `continued` ones, the parents themselves.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ TABLE = "scouts.csv"
 
 @dataclass(frozen=True)
 class Scout:
-    """A row of the table: one training on the first fold, `kind` full, short or grown."""
+    """A row of the table: one training on the first fold, `kind` full, short, grown or continued."""
 
     set: str
     seed: int
@@ -76,8 +77,10 @@ def scouts(case: Case) -> Iterator[tuple[Scout, npt.NDArray[np.float64]]]:
         yield of(case, full[architecture.name], "full", 1.0)
     best = max(full.values(), key=lambda candidate: candidate.accuracy)
     parents = {candidate.name: candidate for candidate in (full[space[min(2, len(space) - 1)].name], best)}
-    for architecture in (space[-1], space[(len(space) + 2) // 2]):
-        for parent in parents.values():
+    deeper = dict.fromkeys((space[-1], space[2 * (len(space) - 1) // 3]))  # the deepest and one between
+    for parent in parents.values():
+        yield scout(case, parent.architecture, "continued", QUARTER, parent)
+        for architecture in deeper:
             if parent.architecture != architecture and grows(parent.architecture.network, architecture.network):
                 yield scout(case, architecture, "grown", QUARTER, parent)
 
@@ -99,10 +102,12 @@ def first_fold(
     """Train an architecture on the first fold, for a share of the epochs, where `folder` is its own."""
     trainer = case.experiment.trainer
     trainer.tuned(architecture)  # once for the case, whatever folder it is trained in
-    folds = replace(trainer.folds, folds=trainer.folds.folds[:1])
-    epochs = None if share == 1 else max(1, round(share * trainer.recipe.epochs))
+    folds, recipe = replace(trainer.folds, folds=trainer.folds.folds[:1]), trainer.recipe
+    epochs = None if share == 1 else max(1, round(share * recipe.epochs))
+    if parent:
+        recipe = replace(recipe, lr=parent.trainings[0].lr)
     attempt = Attempt(architecture, case.seed, epochs=epochs, parent=parent)
-    return replace(trainer, folds=folds, folder=folder or trainer.folder).train_candidate(attempt)
+    return replace(trainer, folds=folds, recipe=recipe, folder=folder or trainer.folder).train_candidate(attempt)
 
 
 def of(case: Case, candidate: Candidate, kind: str, share: float) -> tuple[Scout, npt.NDArray[np.float64]]:
@@ -124,24 +129,26 @@ def of(case: Case, candidate: Candidate, kind: str, share: float) -> tuple[Scout
 
 
 def biases(found: Sequence[tuple[Scout, npt.NDArray[np.float64]]]) -> Iterator[str]:
-    """For every pair of depths the gain of the deeper one at full and at part of the epochs; for every grown one what
-    it lacks of its full training. Standard errors are of the decision images alone, paired."""
-    hits = {(scout.kind, scout.epochs_share, scout.depth): values for scout, values in found if scout.kind != "grown"}
-    depths = sorted({depth for _, _, depth in hits})
-    yield (
-        "| shallower | deeper | share of the epochs | gain in full | gain in part | understated by |\n"
-        + "|---" * 6
-        + "|"
-    )
-    for share in sorted({share for kind, share, _ in hits if kind == "short"}):
+    """For every pair of depths the gain of the deeper one at full and at part of the epochs; for every grown one its
+    gain over its parent, that of the parent alone, and that of the full training. Standard errors are of the decision
+    images alone, paired."""
+    scratch = {(each.kind, each.epochs_share, each.depth): hits for each, hits in found if not each.parent}
+    depths = sorted({depth for _, _, depth in scratch})
+    yield "| shallower | deeper | share of the epochs | gain in full | gain in part | understated by |"
+    yield "|---" * 6 + "|"
+    for share in sorted({share for kind, share, _ in scratch if kind == "short"}):
         for shallow, deep in combinations(depths, 2):
-            full = hits["full", 1.0, deep] - hits["full", 1.0, shallow]
-            part = hits["short", share, deep] - hits["short", share, shallow]
+            full = scratch["full", 1.0, deep] - scratch["full", 1.0, shallow]
+            part = scratch["short", share, deep] - scratch["short", share, shallow]
             yield f"| {shallow} | {deep} | {share:g} | {mean(full)} | {mean(part)} | {mean(full - part)} |"
-    yield "\n| depth | grown from | under its full training |\n|---|---|---|"
-    for scout, values in found:
-        if scout.kind == "grown":
-            yield f"| {scout.depth} | {scout.parent} | {mean(hits['full', 1.0, scout.depth] - values)} |"
+    full_hits = {each.architecture: hits for each, hits in found if each.kind == "full"}
+    yield "\n| depth | from | gain over it in a quarter of the epochs | gain in full | understated by |"
+    yield "|---" * 5 + "|"
+    for each, hits in found:
+        if each.parent:
+            full, parent = full_hits[each.architecture], full_hits[each.parent]
+            columns = (mean(gain) for gain in (hits - parent, full - parent, full - hits))
+            yield f"| {each.depth} | {each.parent} | {' | '.join(columns)} |"
 
 
 def mean(differences: npt.NDArray[np.float64]) -> str:
