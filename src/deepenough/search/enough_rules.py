@@ -113,7 +113,7 @@ def assess(question: Question, table: EvidenceTable, search_space: Sequence[Arch
         shown=shown,
         shown_among=among,
         not_ruled_out=not_ruled_out,
-        unknown=() if shown and _nothing_better(question, shown[0]) else unknown,
+        unknown=unknown,
         blockers=blockers,
     )
 
@@ -217,7 +217,7 @@ def _text(question: Question, found: Assessment, kind: DecisionKind, pair: Paire
     everything = depths_text([each.architecture for each in found.looked_at])
     finished = depths_text([each.architecture for each in found.finished])
     if pair is None:
-        if found.unknown:
+        if kind is not DecisionKind.SHOWN:
             others = "deeper networks" if space[0] is found.chosen.architecture else "other depths"
             return f"{depth} is the only one trained, so nothing is known about {others}"
         return f"{depth} is enough: there is nothing deeper to look at, or nothing to gain from it"

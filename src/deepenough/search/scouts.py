@@ -12,8 +12,8 @@ from deepenough.search.statistics import paired_difference, z_score
 
 SCOUT_EPOCHS = 1 / 4  # share of the recipe's epochs
 # Accuracy by which a scout understates the same network trained from scratch in full: the mean, and the standard
-# deviation around it. Few pairs were measured: about 0 where depth gains nothing, 1.7 points (give or take 0.7) where
-# it gained 1.0 (benchmarks/LOG.md), so a scout is only trusted to rule out what ends clearly lower.
+# deviation around it. Four pairs were measured, 0.1, 0.7, 1.3 and 1.7 points with standard errors of 0.4 to 0.7
+# (benchmarks/RESULTS.md); by these a scout may understate up to 1.5 points, so it only rules out what ends clearly lower.
 SCOUT_UNDERSTATES = 0.0035
 SCOUT_UNCERTAINTY = 0.007
 
