@@ -24,7 +24,7 @@ from pathlib import Path
 
 from judging import HEAD, Answer, curve, judged
 from scouts import train_scouts
-from sets import SEEDS, SETS
+from sets import SEEDS, SETS, SpaceOptions
 from truth import Case, Rung, Truth
 
 from deepenough.training.memory import keep_freed_memory
@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--max-depth", type=int, help="of the search space; by default fit's own")
+    parser.add_argument("--width", type=float, help="factor of the channels, to see cheaply how scouts behave")
     todo = parser.add_mutually_exclusive_group(required=True)
     todo.add_argument("--truth", action="store_true", help="train the search space")
     todo.add_argument("--search", action="store_true", help="judge the search where the search space is trained")
@@ -54,7 +55,11 @@ def cases(given: argparse.Namespace, seeds: Iterable[int]) -> Iterable[Case]:
     """The cases asked for, from cheap sets to dear ones."""
     for name in (name for name in SETS if name in given.sets):
         for seed in seeds:
-            yield Case.open(SETS[name], seed, given.folder, given.max_depth)
+            yield Case.open(SETS[name], seed, given.folder, space_options(given))
+
+
+def space_options(given: argparse.Namespace) -> SpaceOptions:
+    return SpaceOptions(given.max_depth, None if given.width is None else (given.width,))
 
 
 def train(wanted: Iterable[Case]) -> None:
@@ -76,7 +81,7 @@ def search(given: argparse.Namespace) -> None:
     for name in (name for name in SETS if name in given.sets):
         ladders: dict[int, tuple[Case, list[Rung]]] = {}
         for seed in given.seeds:
-            case = Case.open(SETS[name], seed, given.folder, given.max_depth)
+            case = Case.open(SETS[name], seed, given.folder, space_options(given))
             if case.missing:
                 print(f"{case.name} is left out: missing {names(case)}; train them with --truth", flush=True)
             else:

@@ -15,6 +15,14 @@ SEEDS = (0, 1, 2)
 
 
 @dataclass(frozen=True)
+class SpaceOptions:
+    """The options of `fit` that make another search space than its default one; none are given where they are None."""
+
+    max_depth: int | None = None
+    width: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
 class ImageSet:
     """Images that `fit` takes, as `data`, with the options that make them a set of this size."""
 
@@ -23,11 +31,10 @@ class ImageSet:
     limit: int | None = None
     size: int | None = None
 
-    def experiment(self, seed: int, folder: Path, reporter: Reporter, max_depth: int | None = None) -> Experiment:
+    def experiment(self, seed: int, folder: Path, reporter: Reporter, space: SpaceOptions) -> Experiment:
         """Everything that `fit` would fix before its first training, with its trainings under `folder`."""
-        asked = Options.of(
-            data=self.data, limit=self.limit, size=self.size, max_depth=max_depth, seed=seed, scratch=True
-        )
+        options = {"limit": self.limit, "size": self.size, "max_depth": space.max_depth, "width": space.width}
+        asked = Options.of(data=self.data, scratch=True, seed=seed, **options)
         return prepare_experiment(RunRequest(asked, open_source(self.data), None, folder, reporter))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from sets import ImageSet
+from sets import ImageSet, SpaceOptions
 
 from deepenough.experiment.setup import Experiment
 from deepenough.nets.build import build
@@ -58,9 +58,9 @@ class Case:
     experiment: Experiment
 
     @classmethod
-    def open(cls, images: ImageSet, seed: int, cache: Path, max_depth: int | None) -> Case:
+    def open(cls, images: ImageSet, seed: int, cache: Path, space: SpaceOptions) -> Case:
         folder = cache / images.name / f"seed{seed}"
-        return cls(images, seed, folder, images.experiment(seed, folder, Lines(), max_depth))
+        return cls(images, seed, folder, images.experiment(seed, folder, Lines(), space))
 
     @property
     def name(self) -> str:
