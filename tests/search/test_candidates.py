@@ -181,7 +181,7 @@ def test_seeds_and_grown_networks_have_names_and_folders_of_their_own(
         parent.name,
         trainer.planned_scout(child, 1),
     )
-    assert grown.trainings[0].lr == parent.trainings[0].lr
+    assert grown.trainings[0].lr == pytest.approx(parent.trainings[0].lr / 5)
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {parent.name, second.name, grown.name}
 
 

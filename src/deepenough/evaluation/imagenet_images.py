@@ -85,7 +85,7 @@ def _in_folders(root: Path, named: list[str], places: dict[str, int], passed: Pa
     """The images below class folders. Files beside these have no class."""
     for name in files_in(root, ""):
         passed.count("ignored", name, "a file beside the folders of classes")
-    walked = [root / name for name in named]
+    walked = {(root / name).resolve() for name in named}
     return [
         (path, places[name])
         for name in named

@@ -85,9 +85,10 @@ def headline(record: Record) -> str:
     depth, target = f"Depth {decision.depth}", record.question.target
     if decision.kind is not DecisionKind.NOT_MET and not learned(record):
         return f"{depth} is the best found, but is not shown to have learned anything"
+    if decision.kind is DecisionKind.AMONG:
+        return f"{depth} is enough among {_depths(record)}"
     return {
         DecisionKind.SHOWN: f"{depth} is enough",
-        DecisionKind.AMONG: f"{depth} is enough among {_depths(record)}",
         DecisionKind.SEEMS: f"{depth} seems to be enough",
         DecisionKind.NOT_MET: "No network tried reached the target" if target else "No network could be trained",
         DecisionKind.BEST: f"{depth} is the best found",

@@ -45,6 +45,7 @@ from deepenough.training.tensorboard import TensorBoard
 
 InitialWeights = Callable[[Architecture, npt.NDArray[np.int64], Path], Mapping[str, torch.Tensor]]
 TRAIN_SAMPLE = 4_000
+GROWN_RATE = 1 / 5  # of the parent's peak rate: the full one undoes what the parent has learnt (benchmarks/RESULTS.md)
 CONFIGURATION = ".way.json"  # after an architecture's name: how its steps are computed
 
 
@@ -175,7 +176,7 @@ class CandidateTrainer:
         return self.folds.cost(architecture.macs, epochs or self.recipe.epochs, range_images(self.recipe))
 
     def planned_scout(self, architecture: Architecture, epochs: int) -> int:
-        """The multiply-accumulates of a scout of so many epochs, which takes its learning rate from its parent."""
+        """The multiply-accumulates of a scout of so many epochs, which takes its learning rate from its parent's."""
         return self.folds.cost(architecture.macs, epochs)
 
     def alone(self, architecture: Architecture) -> int:
@@ -321,7 +322,8 @@ class CandidateTrainer:
         if parent:
             state, network = parent.trainings[number].state, parent.architecture.network
             initial = grow(state, network, architecture.network, attempt.seed)
-            spec = replace(spec, initial_weights=initial, recipe=replace(recipe, lr=parent.trainings[number].lr))
+            gentle = replace(recipe, lr=GROWN_RATE * parent.trainings[number].lr)
+            spec = replace(spec, initial_weights=initial, recipe=gentle)
         if self.tensorboard:
             callbacks.append(TensorBoard(self.tensorboard / name / folder.name))
         return self.executor.run(spec, folder, callbacks, threads=configuration.threads)

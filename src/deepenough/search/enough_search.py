@@ -163,6 +163,9 @@ class EnoughSearch(Search):
         blockers = [each.architecture for each in found.blockers[found.chosen.architecture.name]]
         return next((each for each in blockers if self._may_train(each)), None)
 
+    def _has_room_for(self, architecture: Architecture) -> bool:
+        return self._holds(self.trainer.planned(architecture)) and self.trainer.in_time(architecture)
+
     def _may_train(self, architecture: Architecture) -> bool:
         return self._affords(self.trainer.planned(architecture), architecture) and self.trainer.in_time(architecture)
 
@@ -209,7 +212,7 @@ class EnoughSearch(Search):
                 return
             trained = False
             for each in near:
-                if each.seeds == fewest and self._may_train(each.architecture):
+                if each.seeds == fewest and self._has_room_for(each.architecture):
                     self.note(f"another seed for {each.architecture.name}", "the difference is too small for one seed")
                     self.train(each.architecture, role=Role.SECOND_SEED, seed=self.question.seed + fewest)
                     trained = True

@@ -1,0 +1,51 @@
+"""The answer in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from deepenough.record import DecisionKind, schema
+from deepenough.report import text
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted"),
+    [
+        (DecisionKind.SHOWN, "is enough"),
+        (DecisionKind.AMONG, "is enough among"),
+        (DecisionKind.SEEMS, "seems to be enough"),
+        (DecisionKind.BEST, "is the best found"),
+    ],
+)
+def test_every_kind_of_answer_has_its_headline(
+    make: Callable[..., schema.Record], kind: DecisionKind, wanted: str
+) -> None:
+    record = make()
+    assert record.decision is not None
+    record.decision.kind = kind
+    assert text.headline(record).startswith(f"Depth {record.decision.depth} {wanted}")
+
+
+def test_an_answer_among_some_names_those_that_were_trained_and_no_scout(make: Callable[..., schema.Record]) -> None:
+    record = make()
+    assert record.decision is not None
+    record.decision.kind = DecisionKind.AMONG
+    trained = sorted({c.depth for c in record.candidates if c.state == "finished" and c.role != "scout"})
+    looked_at = {c.depth for c in record.candidates if c.role == "scout"}
+    words = text.headline(record).split(" among ")[1]
+    if len(trained) > 4:
+        assert words == f"the {len(trained)} depths trained"
+    else:
+        assert [int(word) for word in words.replace(",", " ").split() if word.isdigit()] == trained
+    assert looked_at
+    assert not looked_at & set(trained)
+
+
+def test_one_network_alone_is_the_best_found(make: Callable[..., schema.Record]) -> None:
+    record = make()
+    assert record.decision is not None
+    record.candidates = [record.candidate(record.decision.chosen)]
+    record.decision.kind = DecisionKind.BEST
+    assert "best found" in text.headline(record)
