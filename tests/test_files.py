@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from permissions import read_only
 
@@ -86,15 +86,13 @@ def test_a_file_of_before_has_no_checksum_and_line_ends_do_not_count(tmp_path: P
 
 @settings(max_examples=100, deadline=None)
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+@example(place=0.1, bit=0)  # in the name of the checksum
 def test_a_flipped_bit_in_checked_tensors_is_noticed(place: float, bit: int) -> None:
     tensors = {"weight": torch.arange(12.0).view(3, 4), "bias": torch.ones(3)}
     content = bytearray(pack_checked(tensors))
     content[int(place * len(content))] ^= 1 << bit
-    try:
-        found = unpack_checked(Path("head.safetensors"), bytes(content))
-    except DamagedError:
-        return
-    assert all(torch.equal(found[name], tensors[name]) for name in tensors)  # the name of the checksum was hit
+    with pytest.raises(DamagedError):
+        unpack_checked(Path("head.safetensors"), bytes(content))
 
 
 def test_checked_tensors_come_back_also_without_a_checksum() -> None:

@@ -53,12 +53,22 @@ def unpack_checked(path: Path, content: bytes) -> dict[str, torch.Tensor]:
     """The tensors that `pack_checked` packed; a file without a checksum, as of earlier versions, is taken as it is."""
     try:
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        digest = header.get("__metadata__", {}).get(CHECKSUM)
+        metadata = header.get("__metadata__", {})
+        digest = metadata.get(CHECKSUM)
+        # Where only the name is damaged, the value still is the checksum: such a file is none of an earlier version.
+        renamed = digest is None and any(
+            _is_digest(content.replace(name.encode(), CHECKSUM.encode(), 1), value) for name, value in metadata.items()
+        )
     except (ValueError, AttributeError, RecursionError) as error:
         raise DamagedError(f"{path}: not a whole safetensors file ({error})") from None
-    if digest is not None and digest_of(content.replace(str(digest).encode(), BLANK, 1)) != digest:
+    if renamed or (digest is not None and not _is_digest(content, digest)):
         raise DamagedError(f"{path}: its SHA-256 is not the one recorded when it was written; the file is damaged")
     return unpack(path, content)
+
+
+def _is_digest(content: bytes, digest: object) -> bool:
+    """Tell if this is the SHA-256 of a file that has zeros in its place."""
+    return digest_of(content.replace(str(digest).encode(), BLANK, 1)) == digest
 
 
 def array_bytes(array: npt.NDArray[np.float32]) -> bytes:
