@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from deepenough.search.architectures import search_space
 from deepenough.search.enough_search import EnoughSearch, within_reach
 from deepenough.search.target_search import TargetSearch
+from deepenough.training.callbacks import Ending
 
 FLAT = {1: 0.90, 2: 0.90, 4: 0.901, 8: 0.897, 16: 0.896}
 RISING = {1: 0.80, 2: 0.85, 3: 0.87, 4: 0.88, 8: 0.882, 16: 0.88}
@@ -189,3 +191,53 @@ def test_scouts_rule_out_what_ends_clearly_lower(question, architectures, traine
     assert names(job, "scout") == [16, 8]
     assert verdict.kind == "shown"
     assert verdict.chosen.architecture.blocks in (1, 2)
+
+
+def test_a_seed_that_diverges_is_not_trained_again(question, architectures, trainer, approaching):
+    paper = trainer(approaching({1: 0.80, 2: 0.892, 4: 0.9005, 8: 0.900, 16: 0.90}))
+    fresh = paper.train_candidate
+
+    def train_candidate(attempt, **how):
+        made = fresh(attempt, **how)
+        return replace(made, state=Ending.NOT_FINITE) if attempt.role == "second seed" else made
+
+    paper.train_candidate = train_candidate
+    job, verdict = search(EnoughSearch, replace(question, budget=50.0), architectures, paper)
+    tried = [(c.architecture.name, c.seed) for c in job.tried if c.role == "second seed"]
+    assert len(tried) == len(set(tried)) > 0
+    assert verdict.chosen.finished
+
+
+def test_a_blocker_that_diverges_is_not_trained_again(question, architectures, trainer, approaching):
+    paper = trainer(approaching(dict.fromkeys(FLAT, 0.9)), images=20000)
+    fresh = paper.train_candidate
+
+    def train_candidate(attempt, **how):
+        made = fresh(attempt, **how)
+        deep = attempt.architecture.blocks >= 8 and attempt.role == "search space"
+        return replace(made, state=Ending.NOT_FINITE) if deep else made
+
+    paper.train_candidate = train_candidate
+    job, _ = search(EnoughSearch, replace(question, budget=0.9), architectures, paper)
+    full = [c.architecture.name for c in job.tried if c.role == "search space"]
+    assert len(full) == len(set(full))
+
+
+def test_families_that_can_not_be_grown_are_trained_as_the_budget_allows(question, trainer, approaching):
+    space = search_space(["plain"], [1.0], (1, 28, 28), 10)
+    paper = trainer(approaching(dict.fromkeys((1, 2, 4, 8, 16), 0.9)))
+    reach = within_reach(question, space, paper)
+    job, verdict = search(EnoughSearch, question, space, paper)
+    assert not names(job, "scout")
+    assert {c.architecture.name for c in job.tried} == {architecture.name for architecture in reach}
+    assert len(reach) < len(space)
+    assert verdict.kind != "shown"
+    assert "not looked at" in verdict.advice[-1]
+
+
+def test_every_width_is_begun_with_its_own_smallest(question, trainer, approaching):
+    space = search_space(["residual"], [1.0, 8.0], (1, 28, 28), 10, minimize="parameters")
+    paper = trainer(approaching(dict.fromkeys((0, 1, 2, 4, 8, 16), 0.9)))
+    job, _ = search(EnoughSearch, replace(question, minimize="parameters", budget=0.9), space, paper)
+    assert {c.architecture.width for c in job.tried if c.role == "search space"} == {1.0, 8.0}
+    assert {c.architecture.name for c in job.tried} == {architecture.name for architecture in space}

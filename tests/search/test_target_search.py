@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deepenough.search.target_search import TargetSearch
+from deepenough.training.callbacks import Ending
 
 RISING = {1: 0.80, 2: 0.85, 3: 0.87, 4: 0.88, 8: 0.882, 16: 0.88}
 LATE = {1: 0.860, 2: 0.862, 4: 0.863, 8: 0.90, 16: 0.90}
@@ -208,3 +209,27 @@ def test_whole_searches_make_false_claims_in_at_most_5_percent(question, archite
         _, verdict = search(asked, architectures, paper)
         false += verdict.kind == "shown" and paper.truth(verdict.chosen.architecture.blocks, 8, 0) < 0.90
     assert false / repetitions <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / repetitions)
+
+
+def test_a_target_that_no_bound_can_show_ends_in_an_answer(question, architectures, trainer, approaching):
+    """Of 200 images all would have to be right and more, so nothing can be shown; nothing is ruled out either."""
+    truth = dict.fromkeys((1, 2, 4, 8, 16), 0.993)
+    paper = trainer(approaching(truth), images=200)
+    job = TargetSearch(replace(question, target=0.99, budget=2.0), architectures, paper, lambda _: None)
+    verdict = job.run()
+    assert verdict.kind in ("seems", "not met")
+
+
+def test_a_scout_that_diverges_rules_nothing_out(question, architectures, trainer, approaching):
+    paper = trainer(approaching({1: 0.80, 2: 0.801, 4: 0.802, 8: 0.803, 16: 0.804}))
+    fresh = paper.train_candidate
+
+    def train_candidate(attempt, **how):
+        made = fresh(attempt, **how)
+        return replace(made, state=Ending.NOT_FINITE) if attempt.role == "scout" else made
+
+    paper.train_candidate = train_candidate
+    job = TargetSearch(replace(question, target=0.9, budget=3.0), architectures, paper, lambda _: None)
+    verdict = job.run()
+    assert "can't be expected" not in verdict.text
+    assert sum(c.role == "scout" for c in job.tried) <= 1

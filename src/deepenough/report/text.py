@@ -98,8 +98,8 @@ def headline(record: Record) -> str:
 def _depths(record: Record) -> str:
     """The depths of the networks that were trained to their end."""
     depths = sorted({each.depth for each in record.candidates if each.state == "finished" and each.role != "scout"})
-    if len(depths) > 4:
-        return f"the {len(depths)} depths trained"
+    if len(depths) == 1 or len(depths) > 4:
+        return f"the {len(depths)} depths trained" if len(depths) > 1 else "the networks trained"
     return f"depths {', '.join(map(str, depths[:-1]))} and {depths[-1]}"
 
 

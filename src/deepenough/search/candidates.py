@@ -293,7 +293,6 @@ class CandidateTrainer:
             self.metric, attempt.parent.name if attempt.parent else self.start_name,
         )  # fmt: skip
         folds = self.folds.folds
-        folds = self.folds.folds
         with self.reporter.task(candidate.name) as advance:
             for number, fold in enumerate(folds):
                 callbacks = self._callbacks(advance, number, len(folds))

@@ -48,7 +48,7 @@ class CutSearch(EnoughSearch):
     def _look_at(self, architecture: Architecture) -> None:
         """Train a cut, where the budget holds at least its first fold: fold after fold, as long as it isn't shown to be
         worse and the budget holds the next one."""
-        if self.tried and not self._affords(self._fold_cost(architecture), architecture):
+        if self.tried and not self._affords(architecture, self._fold_cost(architecture)):
             return
         if self.in_time(architecture):
             self.train(architecture, give_up=self._gives_up)
@@ -59,7 +59,7 @@ class CutSearch(EnoughSearch):
     def _gives_up(self, so_far: Candidate) -> bool:
         architecture = so_far.architecture
         return self._shown_worse(so_far) or (
-            bool(self.tried) and not self._affords(so_far.cost + self._fold_cost(architecture), architecture)
+            bool(self.tried) and not self._affords(architecture, so_far.cost + self._fold_cost(architecture))
         )
 
     def _shown_worse(self, so_far: Candidate) -> bool:

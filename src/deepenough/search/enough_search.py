@@ -25,23 +25,32 @@ def within_reach(
     question: Question, search_space: Sequence[Architecture], trainer: CandidateTrainer
 ) -> list[Architecture]:
     """The architectures that the budget lets a search train or look at, if it spends nothing on anything else."""
-    variants = len({(each.family, each.width) for each in search_space})
     epochs = max(1, round(SCOUT_EPOCHS * trainer.recipe.epochs))
     budget = question.budget * sum(trainer.planned(each) for each in search_space)
     found: list[Architecture] = []
     spent = 0
-    for each in search_space[: SMALLEST * variants]:
+    for each in smallest_of_each(search_space):
         cost = trainer.planned(each)
         if len(found) >= AT_LEAST and spent + cost > budget:
             break
         spent += cost
         found.append(each)
-    for each in reversed(search_space[len(found) :]):
-        cost = trainer.planned_scout(each, epochs)
+    for each in [each for each in reversed(search_space) if each not in found]:
+        growing = any(grows(parent.network, each.network) for parent in found)
+        cost = trainer.planned_scout(each, epochs) if growing else trainer.planned(each)
         if spent + cost <= budget:
             spent += cost
             found.append(each)
     return sorted(found, key=lambda each: each.measure(question.minimize))
+
+
+def smallest_of_each(search_space: Sequence[Architecture]) -> list[Architecture]:
+    """The `SMALLEST` first architectures of each family and width, in the order of the search space."""
+    found: dict[tuple[str, float], list[Architecture]] = {}
+    for each in search_space:
+        found.setdefault((each.family, each.width), []).append(each)
+    first = [each for members in found.values() for each in members[:SMALLEST]]
+    return [each for each in search_space if each in first]
 
 
 @dataclass(eq=False)
@@ -76,12 +85,11 @@ class EnoughSearch(Search):
 
     def _train_smallest(self) -> None:
         """Train the smallest architectures, unless there is no time or nothing left to gain."""
-        variants = len({(each.family, each.width) for each in self.search_space})
-        smallest = self.search_space[: SMALLEST * variants]
+        smallest = smallest_of_each(self.search_space)
         for number, architecture in enumerate(smallest):
-            if len(self.tried) >= AT_LEAST and not self._affords(self.trainer.planned(architecture), architecture):
+            if self._nothing_to_gain() or not self.in_time(architecture):
                 return
-            if not self.in_time(architecture) or self._nothing_to_gain():
+            if len(self.tried) >= AT_LEAST and not self._affords(architecture):
                 return
             self.trainer.expect(smallest[number:], self.question.seed)
             self.train(architecture)
@@ -97,14 +105,17 @@ class EnoughSearch(Search):
                     return
                 self.train(architecture)
             return
-        for architecture in reversed(untried):
+        self._scout_untried()
+        for architecture in self._untried():
+            if not self._nothing_to_gain() and self._parent(architecture) is None and self._may_train(architecture):
+                self.train(architecture)
+        self._scout_untried()  # others may grow from what has just been trained
+
+    def _scout_untried(self) -> None:
+        for architecture in reversed(self._untried()):
             if self._nothing_to_gain():
                 return
             self._scout(architecture)
-        for architecture in self._untried():
-            cost = self.trainer.planned(architecture)
-            if self._parent(architecture) is None and self._affords(cost, architecture) and self.in_time(architecture):
-                self.train(architecture)
 
     def _untried(self) -> list[Architecture]:
         tried = {candidate.architecture.name for candidate in self.tried}
@@ -125,7 +136,7 @@ class EnoughSearch(Search):
         if parent is None:
             return
         epochs = max(1, round(SCOUT_EPOCHS * self.trainer.recipe.epochs))
-        if not self._affords(self.trainer.planned_scout(architecture, epochs), architecture):
+        if not self._affords(architecture, self.trainer.planned_scout(architecture, epochs)):
             return
         if not self.trainer.in_time(architecture, epochs=epochs):
             self.note(f"no look at {architecture.name}", "it would probably not finish within --time-limit")
@@ -146,7 +157,7 @@ class EnoughSearch(Search):
         wanted = self.assessment().wanted
         if wanted.finished:
             return None
-        done = {candidate.architecture.name for candidate in self.tried if candidate.role is not Role.SCOUT}
+        done = self._trained()
         largest_first = [
             each
             for each in reversed(self.search_space)
@@ -158,20 +169,24 @@ class EnoughSearch(Search):
     def _in_the_way(self) -> Architecture | None:
         """The smallest architecture that the budget can finish of those whose short look doesn't rule them out."""
         found = self.assessment()
-        if found.chosen not in found.shown_among:
+        if found.chosen in found.shown or found.chosen not in found.shown_among:
             return None
+        done = self._trained()
         blockers = [each.architecture for each in found.blockers[found.chosen.architecture.name]]
-        return next((each for each in blockers if self._may_train(each)), None)
+        return next((each for each in blockers if each.name not in done and self._may_train(each)), None)
 
-    def _has_room_for(self, architecture: Architecture) -> bool:
-        return self._holds(self.trainer.planned(architecture)) and self.trainer.in_time(architecture)
+    def _trained(self) -> set[str]:
+        """The names of the architectures that were trained in full, whatever came of it."""
+        return {candidate.architecture.name for candidate in self.tried if candidate.role is not Role.SCOUT}
 
     def _may_train(self, architecture: Architecture) -> bool:
-        return self._affords(self.trainer.planned(architecture), architecture) and self.trainer.in_time(architecture)
+        return self._affords(architecture) and self.trainer.in_time(architecture)
 
-    def _affords(self, cost: int, architecture: Architecture) -> bool:
-        """Tell if the budget holds after spending `cost` on an architecture, and note where it does not."""
-        if self._holds(cost):
+    def _affords(self, architecture: Architecture, scouting: int | None = None) -> bool:
+        """Tell if the budget holds after training an architecture in full, or after `scouting` it for that cost, and
+        note where it does not."""
+        cost = self.trainer.planned(architecture) if scouting is None else scouting
+        if self._holds(cost, None if scouting else architecture):
             return True
         share = (self.spent + cost) / self.whole_space
         if all(past.what != f"skipped {architecture.name}" for past in self.events):
@@ -182,9 +197,12 @@ class EnoughSearch(Search):
             )
         return False
 
-    def _holds(self, cost: int) -> bool:
-        """Tell if the budget holds after spending `cost`, with the retraining that follows where folds decide."""
-        final = max((self.trainer.retraining(c.architecture) for c in finished(self.space_candidates())), default=0)
+    def _holds(self, cost: int, architecture: Architecture | None = None) -> bool:
+        """Tell if the budget holds after spending `cost`, with the retraining that follows where folds decide, be it of
+        the `architecture` that is trained for that."""
+        may_be_chosen = [candidate.architecture for candidate in finished(self.space_candidates())]
+        may_be_chosen += [architecture] if architecture else []
+        final = max(map(self.trainer.retraining, may_be_chosen), default=0)
         return self.spent + cost + final <= self.question.budget * (self.whole_space + final)
 
     def _nothing_to_gain(self) -> bool:
@@ -204,17 +222,20 @@ class EnoughSearch(Search):
         is spent. An answer rests on `MOST_SEEDS` trainings of each, where the budget allows; folds are several."""
         while True:
             found = self.assessment()
-            top = max(each.candidate.accuracy for each in found.finished)
-            near = [e for e in found.finished if e.candidate.accuracy >= top - NEAR * self.question.margin]
+            top = max(each.accuracy for each in found.finished)
+            near = [each for each in found.finished if each.accuracy >= top - NEAR * self.question.margin]
             fewest, trainings = min(each.seeds for each in near), min(each.trainings for each in near)
             shown = found.chosen in (found.shown or found.shown_among)
             if fewest >= MOST_SEEDS or (shown and trainings >= MOST_SEEDS) or (shown and len(found.looked_at) == 1):
                 return
             trained = False
             for each in near:
-                if each.seeds == fewest and self._has_room_for(each.architecture):
-                    self.note(f"another seed for {each.architecture.name}", "the difference is too small for one seed")
-                    self.train(each.architecture, role=Role.SECOND_SEED, seed=self.question.seed + fewest)
+                architecture, seed = each.architecture, self.question.seed + fewest
+                known = any(c.architecture.name == architecture.name and c.seed == seed for c in self.tried)
+                room = self._holds(self.trainer.planned(architecture)) and self.trainer.in_time(architecture)
+                if each.seeds == fewest and not known and room:
+                    self.note(f"another seed for {architecture.name}", "the difference is too small for one seed")
+                    self.train(architecture, role=Role.SECOND_SEED, seed=seed)
                     trained = True
             if not trained:
                 return

@@ -22,7 +22,7 @@ from deepenough.search.statistics import Difference, HitShares, Strata, paired_d
 from deepenough.training.callbacks import Ending
 
 # Standard deviation of the accuracy of a training between seeds before anything is measured, and the number of
-# measured deviations that it counts for.
+# measured deviations that it counts for. Every other network's bound counts, which allows for more by itself.
 SEED_DEVIATION = 0.0025
 SEED_WEIGHT = 2.0
 
@@ -52,6 +52,11 @@ class Evidence:
     @property
     def is_scout(self) -> bool:
         return self.candidate.role is Role.SCOUT
+
+    @property
+    def accuracy(self) -> float:
+        """On the decision images, the mean over seeds."""
+        return float(np.mean([candidate.accuracy for candidate in self.candidates]))
 
     @property
     def seeds(self) -> int:

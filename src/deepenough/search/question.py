@@ -31,8 +31,8 @@ class DecisionBasis(StrEnum):
 class DecisionKind(StrEnum):
     """The strength of an answer.
 
-    `SHOWN` speaks of the whole search space; `AMONG` of the networks tried only, since others were not looked at;
-    `BEST` is what the evidence supports best where nothing is shown.
+    `SHOWN` speaks of the whole search space; `AMONG` of the networks trained in full only, since too little is known of
+    the others; `BEST` is what the evidence supports best where nothing is shown.
     """
 
     SHOWN = "shown"

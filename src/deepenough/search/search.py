@@ -1,6 +1,6 @@
 """The base of every search: train an architecture, keep it, add up the cost, tell when deeper has stopped helping.
 
-The answer is a pure function of the finished candidates (`rules` has the rules). The order of trainings is in
+The answer is a pure function of the candidates tried (`enough_rules` and `target_rules`). The order of trainings is in
 `target_search`, `enough_search` and `cut_search`.
 """
 

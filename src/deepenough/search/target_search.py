@@ -91,7 +91,7 @@ class TargetSearch(Search):
         return [each for each in self.search_space[first:] if not self._is_ruled_out(each)]
 
     def _is_ruled_out(self, architecture: Architecture) -> bool:
-        return self.scouted.get(_variant(architecture), 1.0) < self._needed()
+        return self.scouted.get(_variant(architecture), math.inf) < self._needed()
 
     def _has_stalled(self) -> bool:
         """Tell if the latest architectures together gained less than half the margin over the best before them."""
@@ -122,7 +122,8 @@ class TargetSearch(Search):
         scout = self.keep(
             self.trainer.train_candidate(Attempt(deepest, self.question.seed, Role.SCOUT, epochs, parent))
         )
-        if not scout.seen.any():
+        if not scout.finished:  # what it may reach is not known
+            self.scouted[_variant(deepest)] = math.inf
             return
         highest = self.scouted[_variant(deepest)] = highest_accuracy(scout, best)
         out = self._is_ruled_out(deepest)
