@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate, CandidateTrainer, finished
-from deepenough.search.enough_rules import CLEARLY_WORSE, enough
+from deepenough.search.enough_rules import enough, shown_worse
 from deepenough.search.enough_search import EnoughSearch
-from deepenough.search.evidence import EvidenceTable, gather
 from deepenough.search.question import Question
 from deepenough.search.statistics import paired_difference
 from deepenough.search.verdict import Verdict, most_accurate, nothing_finished, points
@@ -65,12 +64,9 @@ class CutSearch(EnoughSearch):
     def _shown_worse(self, so_far: Candidate) -> bool:
         """Tell if a finished cut is better by more than the margin, on the images that this one has judged so far and
         with all comparisons taken in that may come."""
-        evidence = gather([*self.tried, so_far])
-        table = EvidenceTable(tuple(evidence), self.trainer.strata, self.trainer.labels, self.question.metric)
-        confidence = 1 - CLEARLY_WORSE / max(1, len(self.search_space) - 1)
-        own = next(each for each in evidence if each.candidate is so_far)
-        others = [each for each in table.finished if each is not own]
-        return any(table.difference(each, own).lower_at(confidence) > self.question.margin for each in others)
+        table = self.evidence([*self.tried, so_far])
+        own = next(each for each in table.evidence if each.candidate is so_far)
+        return shown_worse(self.question, table, own, len(self.search_space))
 
     def _others(self) -> Iterator[Architecture]:
         """Each of the cuts that were not looked at yet: the one halfway to those that are shown to be worse, as the

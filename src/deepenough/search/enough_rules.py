@@ -51,7 +51,7 @@ class Assessment:
 
     @property
     def search_space(self) -> list[Architecture]:
-        """What was looked at and what was not, shallow to deep."""
+        """All architectures of the question, looked at or not, shallow to deep."""
         return sorted([*(each.architecture for each in self.looked_at), *self.unknown], key=lambda each: each.depth)
 
     @property
@@ -169,10 +169,13 @@ def compare(question: Question, table: EvidenceTable, each: Evidence) -> PairedC
     )
 
 
-def shown_worse(question: Question, table: EvidenceTable, each: Evidence) -> bool:
-    """Tell if some finished architecture is shown to be better by more than the margin, all comparisons taken in."""
+def shown_worse(question: Question, table: EvidenceTable, each: Evidence, compared: int | None = None) -> bool:
+    """Tell if some finished architecture is shown to be better by more than the margin, all comparisons taken in.
+
+    `compared` is the number of architectures that are compared in the end, where more are to come than the table has.
+    """
     others = [other for other in table.finished if other is not each]
-    confidence = 1 - CLEARLY_WORSE / max(1, len(table.evidence) - 1)
+    confidence = 1 - CLEARLY_WORSE / max(1, (compared or len(table.evidence)) - 1)
     return any(table.difference(other, each).lower_at(confidence) > question.margin for other in others)
 
 

@@ -11,7 +11,7 @@ from deepenough.search.candidates import Attempt, Candidate, CandidateTrainer, f
 from deepenough.search.enough_rules import Assessment, assess, enough
 from deepenough.search.evidence import EvidenceTable, gather
 from deepenough.search.question import Question, Role
-from deepenough.search.scouts import SCOUT_EPOCHS
+from deepenough.search.scouts import scout_epochs
 from deepenough.search.search import Search
 from deepenough.search.verdict import Verdict, margin_text, most_accurate, nothing_finished, points
 
@@ -25,7 +25,7 @@ def within_reach(
     question: Question, search_space: Sequence[Architecture], trainer: CandidateTrainer
 ) -> list[Architecture]:
     """The architectures that the budget lets a search train or look at, if it spends nothing on anything else."""
-    epochs = max(1, round(SCOUT_EPOCHS * trainer.recipe.epochs))
+    epochs = scout_epochs(trainer.recipe.epochs)
     budget = question.budget * sum(trainer.planned(each) for each in search_space)
     found: list[Architecture] = []
     spent = 0
@@ -78,10 +78,13 @@ class EnoughSearch(Search):
         """Weigh the evidence so far."""
         trained = len(self.tried)
         if trained not in self._assessments:
-            trainer = self.trainer
-            table = EvidenceTable(tuple(gather(self.tried)), trainer.strata, trainer.labels, self.question.metric)
-            self._assessments[trained] = assess(self.question, table, self.search_space)
+            self._assessments[trained] = assess(self.question, self.evidence(self.tried), self.search_space)
         return self._assessments[trained]
+
+    def evidence(self, candidates: Sequence[Candidate]) -> EvidenceTable:
+        """The evidence that candidates give on the decision images."""
+        trainer = self.trainer
+        return EvidenceTable(tuple(gather(candidates)), trainer.strata, trainer.labels, self.question.metric)
 
     def _train_smallest(self) -> None:
         """Train the smallest architectures, unless there is no time or nothing left to gain."""
@@ -135,7 +138,7 @@ class EnoughSearch(Search):
         parent = self._parent(architecture)
         if parent is None:
             return
-        epochs = max(1, round(SCOUT_EPOCHS * self.trainer.recipe.epochs))
+        epochs = scout_epochs(self.trainer.recipe.epochs)
         if not self._affords(architecture, self.trainer.planned_scout(architecture, epochs)):
             return
         if not self.trainer.in_time(architecture, epochs=epochs):

@@ -12,7 +12,7 @@ from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Attempt, Candidate, finished
 from deepenough.search.early_stopping import Curve
 from deepenough.search.question import Role
-from deepenough.search.scouts import SCOUT_EPOCHS, highest_accuracy
+from deepenough.search.scouts import highest_accuracy, scout_epochs
 from deepenough.search.search import STALLED_AFTER, Search, accuracy_gain
 from deepenough.search.statistics import one_sided, z_score
 from deepenough.search.target_rules import Untrained, against_target, check_target
@@ -109,7 +109,7 @@ class TargetSearch(Search):
         """
         deepest, parents = beyond[-1], finished(self.space_candidates())
         able = [c for c in parents if grows(c.architecture.network, deepest.network)]
-        epochs = max(1, round(SCOUT_EPOCHS * self.trainer.recipe.epochs))
+        epochs = scout_epochs(self.trainer.recipe.epochs)
         cost = self.trainer.planned_scout(deepest, epochs)
         if (
             _variant(deepest) in self.scouted
@@ -118,14 +118,14 @@ class TargetSearch(Search):
             or not self.trainer.in_time(deepest, epochs=epochs)
         ):
             return
-        best, parent = most_accurate(parents), most_accurate(able)
+        parent = most_accurate(able)
         scout = self.keep(
             self.trainer.train_candidate(Attempt(deepest, self.question.seed, Role.SCOUT, epochs, parent))
         )
         if not scout.finished:  # what it may reach is not known
             self.scouted[_variant(deepest)] = math.inf
             return
-        highest = self.scouted[_variant(deepest)] = highest_accuracy(scout, best)
+        highest = self.scouted[_variant(deepest)] = highest_accuracy(scout)
         out = self._is_ruled_out(deepest)
         self.note(
             f"looked ahead at {deepest.name}",
