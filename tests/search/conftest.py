@@ -161,3 +161,20 @@ def tried(architectures: tuple[Architecture, ...]) -> Any:
 @pytest.fixture
 def strata() -> Strata:
     return Strata.of(np.zeros(COUNT, np.int64), "top1")
+
+
+@pytest.fixture
+def diverging():
+    """Let those trainings of a paper trainer diverge of whose attempts something is true."""
+
+    def make(paper, where):
+        fresh = paper.train_candidate
+
+        def train_candidate(attempt, **how):
+            made = fresh(attempt, **how)
+            return replace(made, state=Ending.NOT_FINITE) if where(attempt) else made
+
+        paper.train_candidate = train_candidate
+        return paper
+
+    return make

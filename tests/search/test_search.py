@@ -7,7 +7,6 @@ import pytest
 from deepenough.search.architectures import search_space
 from deepenough.search.enough_search import EnoughSearch, within_reach
 from deepenough.search.target_search import TargetSearch
-from deepenough.training.callbacks import Ending
 
 FLAT = {1: 0.90, 2: 0.90, 4: 0.901, 8: 0.897, 16: 0.896}
 RISING = {1: 0.80, 2: 0.85, 3: 0.87, 4: 0.88, 8: 0.882, 16: 0.88}
@@ -193,31 +192,18 @@ def test_scouts_rule_out_what_ends_clearly_lower(question, architectures, traine
     assert verdict.chosen.architecture.blocks in (1, 2)
 
 
-def test_a_seed_that_diverges_is_not_trained_again(question, architectures, trainer, approaching):
+def test_a_seed_that_diverges_is_not_trained_again(question, architectures, trainer, approaching, diverging):
     paper = trainer(approaching({1: 0.80, 2: 0.892, 4: 0.9005, 8: 0.900, 16: 0.90}))
-    fresh = paper.train_candidate
-
-    def train_candidate(attempt, **how):
-        made = fresh(attempt, **how)
-        return replace(made, state=Ending.NOT_FINITE) if attempt.role == "second seed" else made
-
-    paper.train_candidate = train_candidate
+    diverging(paper, lambda attempt: attempt.role == "second seed")
     job, verdict = search(EnoughSearch, replace(question, budget=50.0), architectures, paper)
     tried = [(c.architecture.name, c.seed) for c in job.tried if c.role == "second seed"]
     assert len(tried) == len(set(tried)) > 0
     assert verdict.chosen.finished
 
 
-def test_a_blocker_that_diverges_is_not_trained_again(question, architectures, trainer, approaching):
+def test_a_blocker_that_diverges_is_not_trained_again(question, architectures, trainer, approaching, diverging):
     paper = trainer(approaching(dict.fromkeys(FLAT, 0.9)), images=20000)
-    fresh = paper.train_candidate
-
-    def train_candidate(attempt, **how):
-        made = fresh(attempt, **how)
-        deep = attempt.architecture.blocks >= 8 and attempt.role == "search space"
-        return replace(made, state=Ending.NOT_FINITE) if deep else made
-
-    paper.train_candidate = train_candidate
+    diverging(paper, lambda attempt: attempt.architecture.blocks >= 8 and attempt.role == "search space")
     job, _ = search(EnoughSearch, replace(question, budget=0.9), architectures, paper)
     full = [c.architecture.name for c in job.tried if c.role == "search space"]
     assert len(full) == len(set(full))

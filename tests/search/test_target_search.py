@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deepenough.search.target_search import TargetSearch
-from deepenough.training.callbacks import Ending
 
 RISING = {1: 0.80, 2: 0.85, 3: 0.87, 4: 0.88, 8: 0.882, 16: 0.88}
 LATE = {1: 0.860, 2: 0.862, 4: 0.863, 8: 0.90, 16: 0.90}
@@ -220,15 +219,9 @@ def test_a_target_that_no_bound_can_show_ends_in_an_answer(question, architectur
     assert verdict.kind in ("seems", "not met")
 
 
-def test_a_scout_that_diverges_rules_nothing_out(question, architectures, trainer, approaching):
+def test_a_scout_that_diverges_rules_nothing_out(question, architectures, trainer, approaching, diverging):
     paper = trainer(approaching({1: 0.80, 2: 0.801, 4: 0.802, 8: 0.803, 16: 0.804}))
-    fresh = paper.train_candidate
-
-    def train_candidate(attempt, **how):
-        made = fresh(attempt, **how)
-        return replace(made, state=Ending.NOT_FINITE) if attempt.role == "scout" else made
-
-    paper.train_candidate = train_candidate
+    diverging(paper, lambda attempt: attempt.role == "scout")
     job = TargetSearch(replace(question, target=0.9, budget=3.0), architectures, paper, lambda _: None)
     verdict = job.run()
     assert "can't be expected" not in verdict.text

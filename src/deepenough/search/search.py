@@ -1,4 +1,4 @@
-"""The base of every search: train an architecture, keep it, add up the cost, tell when deeper has stopped helping.
+"""The base of every search: train an architecture, keep it, add up the cost.
 
 The answer is a pure function of the candidates tried (`enough_rules` and `target_rules`). The order of trainings is in
 `target_search`, `enough_search` and `cut_search`.
@@ -16,8 +16,6 @@ from deepenough.search.early_stopping import Curve, EarlyStopping
 from deepenough.search.question import Metric, Question, Role
 from deepenough.search.verdict import Verdict, resolves
 from deepenough.training.callbacks import Ending
-
-STALLED_AFTER = 2  # architectures in a row that gain less than half the margin: deeper has stopped helping
 
 
 @dataclass(frozen=True)
@@ -125,17 +123,3 @@ class Search(ABC):
     def resolves(self) -> float:
         """The smallest difference that the decision images can tell."""
         return resolves(finished(self.space_candidates()), self.trainer.strata)
-
-
-def accuracy_gain(candidate: Candidate, other: Candidate) -> float:
-    """The accuracy of one candidate over that of another as far as both were trained and judged.
-
-    One that was ended early is not held to what the other reached in epochs that it never had.
-    """
-    pairs = list(zip(candidate.trainings, other.trainings, strict=False))
-    mine, theirs = (trained.curve for trained in pairs[-1])
-    epochs = min(len(mine), len(theirs))
-    if len(mine) == len(theirs) or not epochs:
-        both = candidate.seen & other.seen
-        return candidate.accuracy_on(both) - other.accuracy_on(both)
-    return mine[epochs - 1].top1 - theirs[epochs - 1].top1

@@ -13,11 +13,13 @@ from deepenough.search.candidates import Attempt, Candidate, finished
 from deepenough.search.early_stopping import Curve
 from deepenough.search.question import Role
 from deepenough.search.scouts import highest_accuracy, scout_epochs
-from deepenough.search.search import STALLED_AFTER, Search, accuracy_gain
+from deepenough.search.search import Search
 from deepenough.search.statistics import one_sided, z_score
 from deepenough.search.target_rules import Untrained, against_target, check_target
 from deepenough.search.verdict import TargetCheck, Verdict, depths_text, most_accurate, points
 from deepenough.training.callbacks import Ending
+
+STALLED_AFTER = 2  # architectures in a row that gain less than half the margin: deeper has stopped helping
 
 Variant = tuple[str, float]  # family and width
 
@@ -259,3 +261,17 @@ class TargetSearch(Search):
 
 def _variant(architecture: Architecture) -> Variant:
     return architecture.family, architecture.width
+
+
+def accuracy_gain(candidate: Candidate, other: Candidate) -> float:
+    """The accuracy of one candidate over that of another as far as both were trained and judged.
+
+    One that was ended early is not held to what the other reached in epochs that it never had.
+    """
+    pairs = list(zip(candidate.trainings, other.trainings, strict=False))
+    mine, theirs = (trained.curve for trained in pairs[-1])
+    epochs = min(len(mine), len(theirs))
+    if len(mine) == len(theirs) or not epochs:
+        both = candidate.seen & other.seen
+        return candidate.accuracy_on(both) - other.accuracy_on(both)
+    return mine[epochs - 1].top1 - theirs[epochs - 1].top1
