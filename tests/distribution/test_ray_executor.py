@@ -253,6 +253,25 @@ def test_workers_without_memory_begins_anew_with_half(tmp_path: Path) -> None:
     assert len(ray.begun) == 3
 
 
+@pytest.mark.parametrize("address", ["local", "auto"])
+def test_local_starts_a_ray_whatever_is_running_elsewhere(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`RAY_ADDRESS` names another cluster, which only "auto" joins: what `ray.init` is given is resolved as Ray does."""
+    import ray
+    from ray._private.services import canonicalize_bootstrap_address
+
+    monkeypatch.setenv("RAY_ADDRESS", "192.0.2.1:6379")
+    joined: list[str | None] = []
+
+    def init(address: str | None = None, **_: Any) -> None:
+        joined.append(canonicalize_bootstrap_address(address))  # type: ignore[arg-type]
+        raise RuntimeError("far enough")
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(DeepenoughError, match="far enough"), executors.ray_executor(RayCluster(address), IMAGES, 1, "cpu"):
+        pass
+    assert joined == [None if address == "local" else "192.0.2.1:6379"]
+
+
 def test_a_cluster_with_gpus_wants_one_where_steps_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
 

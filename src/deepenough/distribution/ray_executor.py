@@ -340,7 +340,7 @@ def ray_executor(cluster: RayCluster, images: Images, threads: int, device: str)
         os.environ.setdefault("RAY_worker_niceness", "0")
     try:
         ray.init(
-            address=None if address == LOCAL else address,
+            address=address,  # "local" starts one; None would join that of RAY_ADDRESS, or any on this machine
             include_dashboard=False,
             log_to_driver=False,
             configure_logging=False,
