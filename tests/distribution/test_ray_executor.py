@@ -267,7 +267,10 @@ def test_local_starts_a_ray_whatever_is_running_elsewhere(address: str, monkeypa
         raise RuntimeError("far enough")
 
     monkeypatch.setattr(ray, "init", init)
-    with pytest.raises(DeepenoughError, match="far enough"), executors.ray_executor(RayCluster(address), IMAGES, 1, "cpu"):
+    with (
+        pytest.raises(DeepenoughError, match="far enough"),
+        executors.ray_executor(RayCluster(address), IMAGES, 1, "cpu"),
+    ):
         pass
     assert joined == [None if address == "local" else "192.0.2.1:6379"]
 

@@ -101,8 +101,8 @@ class PaperTrainer:
             seen = np.arange(len(self.labels)) <= fold.held_out[-1]
             trainings = (training,) * (number + 1)
             so_far = replace(made, seen=seen, probabilities=probabilities * seen[:, None], trainings=trainings)
-            if give_up(so_far):
-                made = replace(so_far, state=Ending.PRUNED)
+            if why := give_up(so_far):
+                made = replace(so_far, state=Ending.PRUNED, why=why)
                 break
         self.trained.append((architecture.name, role, made.state))
         return made

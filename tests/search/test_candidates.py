@@ -138,15 +138,15 @@ def test_early_stopping_ends_it_and_without_it_it_goes_on_to_the_same_end(
 def test_giving_up_between_folds_leaves_images_unseen(make: Any, small: Architecture) -> None:
     asked: list[int] = []
 
-    def give_up(so_far: Candidate) -> bool:
+    def give_up(so_far: Candidate) -> str:
         asked.append(int(so_far.seen.sum()))
-        return True
+        return "enough is known of it"
 
     trainer = make(3)
     tried = trainer.train_candidate(Attempt(small, 0), give_up=give_up)
     first = trainer.folds.folds[0].held_out
     assert asked == [len(first)]
-    assert (tried.state, len(tried.trainings)) == ("pruned", 1)
+    assert (tried.state, len(tried.trainings), tried.why) == ("pruned", 1, "enough is known of it")
     np.testing.assert_array_equal(np.flatnonzero(tried.seen), first)
     right = tried.probabilities[first].argmax(axis=1) == tried.labels[first]
     assert tried.accuracy == right.mean()

@@ -53,6 +53,7 @@ def test_the_whole_network_stays_where_every_cut_is_worse(search, trainer):
     assert set(states(job)) == {"conv1", *(f"fire{n}" for n in range(2, 10))}
     pruned = {c.architecture.place: c for c in job.tried if c.state == "pruned"}
     assert set(pruned) == {"conv1", *(f"fire{n}" for n in range(2, 8))}
+    assert pruned["fire7"].why == "ended after 1 of 4 folds: shown to be more than 1.0 points worse than another cut"
     assert pruned["fire7"].seen.sum() == 850  # shown on the first fold, so the others were not trained
     assert verdict.kind == "shown", "every cut was tried or ruled out"
     assert verdict.not_ruled_out == ("squeezenet1_1-fire9",)
@@ -124,6 +125,9 @@ def test_a_cut_on_which_the_budget_ran_out_is_not_called_ruled_out(search, train
     verdict = job.run()
     partial = [c for c in job.tried if c.state == "pruned"]
     assert partial
+    assert {c.why for c in partial} <= {
+        f"ended after {n} of 4 folds: the next one would exceed the budget" for n in (1, 2, 3)
+    }
     assert {c.architecture.name for c in partial} <= set(verdict.not_ruled_out) | {
         each.name for each in job.search_space if each.depth > verdict.chosen.architecture.depth
     }

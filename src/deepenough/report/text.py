@@ -133,12 +133,10 @@ def verdict(record: Record, candidate: CandidateRecord) -> str:
     )
     if candidate.role == "scout":
         return "looked at briefly"
-    if candidate.state == "pruned" and compared is not None:
+    if candidate.state == "pruned" and compared is not None and not compared.not_shown_worse:
         return f"worse, on {compared.images:,} images"
     if candidate.state != "finished":
-        return {"pruned": "stopped early: pruned", "unfinished": "not trained to the end"}.get(
-            candidate.state, candidate.state
-        )
+        return {"pruned": "stopped early", "unfinished": "not trained to the end"}.get(candidate.state, candidate.state)
     if decision is None:
         return "not judged"
     if candidate.name == decision.chosen:

@@ -280,11 +280,12 @@ class CandidateTrainer:
         attempt: Attempt,
         *,
         early_stopping: Callback | None = None,
-        give_up: Callable[[Candidate], bool] | None = None,
+        give_up: Callable[[Candidate], str] | None = None,
     ) -> Candidate:
         """Train an architecture on every fold.
 
-        `early_stopping` may prune or pause a training; `give_up` is asked of the candidate so far between folds.
+        `early_stopping` may prune or pause a training; `give_up` is asked of the candidate so far between folds,
+        and gives the reason to leave it at these, or nothing.
         """
         seen = np.zeros(len(self.decision), bool)
         probabilities = np.zeros((len(self.decision), len(self.images.classes)), np.float32)
@@ -304,11 +305,11 @@ class CandidateTrainer:
                 probabilities[where] = trained.probabilities
                 state = Ending.FINISHED if trained.ended is Ending.EARLY else trained.ended
                 candidate = replace(candidate, state=state, trainings=(*candidate.trainings, trained))
-                if candidate.finished and number + 1 < len(folds) and give_up and give_up(candidate):
-                    candidate = replace(candidate, state=Ending.PRUNED)
+                if candidate.finished and number + 1 < len(folds) and give_up and (why := give_up(candidate)):
+                    candidate = replace(candidate, state=Ending.PRUNED, why=why)
                 advance(number + 1, len(folds), f"{100 * candidate.accuracy:.1f}%")
                 if not candidate.finished:
-                    return replace(candidate, why=WHY[candidate.state])
+                    return replace(candidate, why=candidate.why or WHY[candidate.state])
         return replace(candidate, train_top1=self._train_top1(attempt.architecture, candidate.trainings[0], folds[0]))
 
     def _train_fold(self, attempt: Attempt, name: str, number: int, callbacks: list[Callback]) -> Trained:

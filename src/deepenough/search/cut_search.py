@@ -55,11 +55,15 @@ class CutSearch(EnoughSearch):
     def _fold_cost(self, architecture: Architecture) -> int:
         return self.trainer.planned(architecture) // len(self.trainer.folds.folds)
 
-    def _gives_up(self, so_far: Candidate) -> bool:
-        architecture = so_far.architecture
-        return self._shown_worse(so_far) or (
-            bool(self.tried) and not self._affords(architecture, so_far.cost + self._fold_cost(architecture))
-        )
+    def _gives_up(self, so_far: Candidate) -> str:
+        """The reason to leave a cut at the folds so far, if there is one."""
+        architecture, folds = so_far.architecture, len(self.trainer.folds.folds)
+        done = f"ended after {len(so_far.trainings)} of {folds} folds"
+        if self._shown_worse(so_far):
+            return f"{done}: shown to be more than {points(self.question.margin)} worse than another cut"
+        if self.tried and not self._affords(architecture, so_far.cost + self._fold_cost(architecture)):
+            return f"{done}: the next one would exceed the budget"
+        return ""
 
     def _shown_worse(self, so_far: Candidate) -> bool:
         """Tell if a finished cut is better by more than the margin, on the images that this one has judged so far and

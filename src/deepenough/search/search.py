@@ -62,7 +62,7 @@ class Search(ABC):
         seed: int | None = None,
         bar: float | None = None,
         sure: Callable[[Curve], bool] | None = None,
-        give_up: Callable[[Candidate], bool] | None = None,
+        give_up: Callable[[Candidate], str] | None = None,
     ) -> Candidate:
         """Train an architecture from scratch; `bar` is the accuracy that it must still be able to reach."""
         siblings = [curve for c in finished(self.tried) if c.role is Role.SEARCH_SPACE for curve in c.curves]

@@ -154,9 +154,10 @@ class TargetSearch(Search):
         cost = self.trainer.planned(architecture)
         return self.spent + before + cost <= self.question.budget * cost
 
-    def _is_below(self, so_far: Candidate) -> bool:
-        """Tell if the folds so far show a candidate to miss the target."""
-        return so_far.bounds[1] < self.target
+    def _is_below(self, so_far: Candidate) -> str:
+        """The reason to leave a candidate at the folds so far, if they show it to miss the target."""
+        done = f"ended after {len(so_far.trainings)} of {len(self.trainer.folds.folds)} folds"
+        return f"{done}: shown to miss the target" if so_far.bounds[1] < self.target else ""
 
     def _is_shown(self, candidate: Candidate, passed: Candidate | None = None) -> bool:
         """Look at a candidate that is trained to its end, once: is it shown to meet the target?"""
