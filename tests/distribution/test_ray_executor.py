@@ -255,7 +255,7 @@ def test_workers_without_memory_begins_anew_with_half(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("address", ["local", "auto"])
 def test_local_starts_a_ray_whatever_is_running_elsewhere(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`RAY_ADDRESS` names another cluster, which only "auto" joins: what `ray.init` is given is resolved as Ray does."""
+    """`RAY_ADDRESS` names another cluster, which only "auto" joins: `ray.init` is given what Ray resolves so."""
     import ray
     from ray._private.services import canonicalize_bootstrap_address
 
