@@ -105,7 +105,7 @@ class TargetSearch(Search):
         return all(accuracy_gain(candidate, best) <= self.question.margin / 2 for candidate in tried[-patience:])
 
     def _scout(self, beyond: Sequence[Architecture]) -> None:
-        """Train the deepest of one family and width briefly, grown from the best that it can grow from.
+        """Train the deepest of one family and width briefly, grown from the largest finished one that it can grow from.
 
         One scout a family and width, and only where the budget would then allow to train that network in full.
         """
@@ -120,7 +120,7 @@ class TargetSearch(Search):
             or not self.trainer.in_time(deepest, epochs=epochs)
         ):
             return
-        parent = most_accurate(able)
+        parent = max(able, key=self.measure)
         scout = self.keep(
             self.trainer.train_candidate(Attempt(deepest, self.question.seed, Role.SCOUT, epochs, parent))
         )
