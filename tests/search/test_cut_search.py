@@ -144,9 +144,23 @@ def test_the_first_cut_alone_is_not_called_enough(search, trainer):
 
 def test_with_a_target_the_shallowest_cut_that_meets_it_is_chosen(question, places, trainer):
     paper = trainer(truth(p8=0.97, p7=0.965, p6=0.96, p5=0.93, p4=0.9), images=6000)
-    verdict = TargetSearch(replace(question, target=0.945), places[4:], paper, lambda _: None).run()
+    job = TargetSearch(replace(question, target=0.945), places, paper, lambda _: None, first=4)
+    verdict = job.run()
     assert verdict.kind == "shown"
     assert verdict.chosen.architecture.place == "fire7"
+    assert min(c.architecture.blocks for c in job.tried) == 4
+    assert verdict.text.endswith("; depths 2 to 8 were not looked at, since the probes propose deeper cuts")
+    assert job.whole_space == sum(map(paper.planned, places))
+
+
+def test_where_no_cut_meets_the_target_those_that_were_left_out_are_named(question, places, trainer):
+    job = TargetSearch(
+        replace(question, target=0.995, budget=9), places, trainer(truth(), images=6000), lambda _: None, first=7
+    )
+    verdict = job.run()
+    assert verdict.kind == "not met"
+    assert verdict.text.startswith("no network tried reached 99.5%")
+    assert "depths 2 to 14 were not looked at, since the probes propose deeper cuts" in verdict.text
 
 
 def test_where_every_training_fails_there_is_no_answer(search, trainer):

@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from deepenough.search.alpha_spending import ALPHA, SPENT, AlphaSpending, Look
 from deepenough.search.architectures import Architecture, search_space
 from deepenough.search.candidates import Candidate
-from deepenough.search.question import Question
+from deepenough.search.question import Measure, Question
 from deepenough.search.statistics import Strata
 from deepenough.search.target_rules import Untrained, against_target, check_target
 from deepenough.search.verdict import TargetCheck, Verdict, depths_text
@@ -54,6 +54,33 @@ def test_without_anything_left_to_spend_nothing_is_shown(tried: Any) -> None:
     found = check_target(tried(0, range(0)), 0.5, Look(alpha=0.0, lower=0.0, shown=False, clearly_below=False))
     assert (found.shown, found.seems, found.images_to_settle) == (False, True, None)
     assert found.text == "seems to meet it, but the looks before it have spent the chance of an error"
+
+
+def test_an_answer_without_anything_left_to_spend_has_no_bound(tried: Any) -> None:
+    check = check_target(tried(0, range(200)), 0.9, Look(alpha=0.0, lower=0.0, shown=False, clearly_below=False))
+    found = against_target(Question(target=0.9), [check], Untrained(), folds=1, resolved=0.01)
+    assert found.kind == "seems"
+    assert found.text == (
+        "depth 7 seems to reach 90.0%: 95.0% on 4,000 images (the looks before it have spent the chance of an error)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("minimize", "says"),
+    [("depth", "depth 7 is deep enough"), ("parameters", "residual-7 is enough"), ("macs", "residual-7 is enough")],
+)
+def test_the_answer_is_about_what_is_minimised(tried: Any, strata: Strata, minimize: str, says: str) -> None:
+    checks = looked_at([tried(0, range(100))], 0.95, strata)
+    asked = Question(target=0.95, minimize=Measure(minimize))
+    assert against_target(asked, checks, Untrained(), folds=1, resolved=0.01).text.startswith(f"{says}: shown on")
+
+
+def test_a_training_that_the_time_limit_ended_is_no_failure(tried: Any, strata: Strata) -> None:
+    late = tried(1, range(300), state=Ending.OUT_OF_TIME, why="ended by the time limit")
+    checks = looked_at([tried(0, range(400)), late], 0.95, strata)
+    text = against_target(Question(target=0.95), checks, Untrained(), folds=1, resolved=0.01).text
+    assert text.startswith("no network tried reached 95.0%")
+    assert text.endswith("; the training of depth 11 was ended by the time limit")
 
 
 def test_against_a_target(tried: Any, strata: Strata) -> None:

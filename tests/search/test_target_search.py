@@ -100,7 +100,10 @@ def test_depths_that_a_scout_rules_out_are_said_to_be(question, architectures, t
     assert (verdict.kind, names(job)) == ("not met", [1, 2, 4])
     assert verdict.text.startswith("no network reached 90.0%; the best is ")
     assert "; depths 35 and 67 can't be expected to reach it: a short training of the deepest leaves at" in verdict.text
+    assert re.search(r"at most \d\d\.\d%, and those before it are taken to be no better$", verdict.text)
     assert not any("not tried" in advice for advice in verdict.advice)
+    stopped = next(event for event in job.events if event.what == "stopped")
+    assert stopped.why == "depths 35 and 67 can't be expected to reach the target"
 
 
 def test_a_budget_too_small_to_look_deeper_names_what_was_not_tried(question, architectures, trainer, approaching):
@@ -109,6 +112,29 @@ def test_a_budget_too_small_to_look_deeper_names_what_was_not_tried(question, ar
     assert verdict.text.startswith("no network tried reached 88.0%")
     assert verdict.text.endswith("; depths 35 and 67 were not tried")
     assert verdict.advice[0] == "depths 35 and 67 were not tried; a larger --budget lets the search try them"
+
+
+def test_a_scout_grows_from_the_largest_finished_network(question, architectures, trainer, approaching):
+    """As in the search without a target: the nearest relative, be a smaller one a little more accurate."""
+    level = {1: 0.863, 2: 0.866, 4: 0.864, 8: 0.863, 16: 0.863}
+    asked = replace(question, target=0.90, budget=2.0)
+    job, _ = search(asked, architectures, trainer(approaching(level), noise=0.005))
+    (scout,) = (c for c in job.tried if c.role == "scout")
+    done = [c for c in job.tried if c.role == "search space" and c.finished]
+    assert scout.start == max(done, key=lambda c: c.architecture.macs).name
+    assert scout.start != max(done, key=lambda c: c.accuracy).name
+
+
+def test_a_training_that_diverged_is_named(question, architectures, trainer, approaching, diverging):
+    paper = diverging(trainer(approaching(RISING)), lambda attempt: attempt.architecture.blocks in (1, 2))
+    _, verdict = search(replace(question, target=0.86, budget=4.0), architectures, paper)
+    assert verdict.kind == "shown"
+    assert verdict.text.endswith("; the training of depths 7 and 11 diverged")
+    paper = diverging(trainer(approaching(RISING)), lambda attempt: attempt.architecture.blocks == 16)
+    _, verdict = search(replace(question, target=0.99, budget=9.0), architectures[3:], paper)
+    assert verdict.kind == "not met"
+    assert verdict.text.startswith("no network tried reached 99.0%")
+    assert verdict.text.endswith("; the training of depth 67 diverged")
 
 
 def test_a_time_limit_is_what_has_to_be_larger(question, architectures, trainer, approaching):

@@ -85,8 +85,13 @@ class Experiment:
                 proposed=probing.proposed,
                 best_probe=probing.most_accurate,
             )
-        first = 0 if self.pretrained is None else max(self.pretrained.probing.proposed - 1, 0)
-        return TargetSearch(self.question, self.search_space[first:], self.trainer, changed)
+        return TargetSearch(self.question, self.search_space, self.trainer, changed, first=self.first_for_target)
+
+    @property
+    def first_for_target(self) -> int:
+        """The number of the architecture that a search for a target begins with: of cuts, the next shallower one to
+        that which the probes propose."""
+        return 0 if self.pretrained is None else max(self.pretrained.probing.proposed - 1, 0)
 
     def measure_ahead(self) -> None:
         """Measure architectures as far as time and memory go; the search may never come to the others."""

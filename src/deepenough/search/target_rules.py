@@ -9,23 +9,28 @@ from deepenough.nets import FAMILIES
 from deepenough.search.alpha_spending import ALPHA, Look
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate
-from deepenough.search.question import DecisionKind, Question
+from deepenough.search.question import DecisionKind, Measure, Question
 from deepenough.search.statistics import images_for_target
 from deepenough.search.verdict import TargetCheck, Verdict, depths_text, most_accurate, nothing_finished
+from deepenough.training.callbacks import Ending
 
 MORE_IMAGES = "more images of each class; the report shows which classes are confused most"
+NOTHING_LEFT = "the looks before it have spent the chance of an error"
 
 
 @dataclass(frozen=True)
 class Untrained:
     """The architectures that a search with a target did not train to an answer, small to large.
 
-    By a short training of the largest of them, those `ruled_out` can't reach the target, but `highest` at most.
-    Nothing is known of `unknown`; `option` is the one that lets the search try more.
+    By a short training of the largest of them, those `ruled_out` can't reach the target, but `highest` at most: that
+    takes for granted that none of them is more accurate than the largest, which the answer says. Nothing is known of
+    `unknown`; `option` is the one that lets the search try more. Nor is anything known of `not_proposed`, cuts below
+    those that the probes of a pretrained network propose.
     """
 
     ruled_out: tuple[Architecture, ...] = ()
     unknown: tuple[Architecture, ...] = ()
+    not_proposed: tuple[Architecture, ...] = ()
     highest: float = 0.0
     option: str = "--budget"
 
@@ -45,7 +50,7 @@ def check_target(candidate: Candidate, target: float, look: Look | None) -> Targ
     elif shown:
         text = f"shown to meet it: at least {at_least}"
     elif seems and alpha == 0:
-        text = "seems to meet it, but the looks before it have spent the chance of an error"
+        text = f"seems to meet it, but {NOTHING_LEFT}"
     elif seems:
         text = f"seems to meet it, but may be as low as {at_least}; {_settled(settle)}"
     else:
@@ -56,7 +61,7 @@ def check_target(candidate: Candidate, target: float, look: Look | None) -> Targ
 def against_target(
     question: Question, checks: Sequence[TargetCheck], untrained: Untrained, folds: int, resolved: float
 ) -> Verdict:
-    """Choose the shallowest that is shown to meet the target, or that seems to, or the best and say what would help.
+    """Choose the smallest that is shown to meet the target, or that seems to, or the best and say what would help.
 
     Args:
         question: the target and the measure to minimise are its.
@@ -70,7 +75,11 @@ def against_target(
     seems = next((c for c in checks if c.seems), None)
     top = most_accurate([c.candidate for c in checks if c.candidate.finished] or [c.candidate for c in checks])
     answer = shown or seems
-    text, advice = _met(question, answer, untrained) if answer else _not_met(question, top, untrained, resolved)
+    if answer:
+        text, advice = _met(question, answer, checks, untrained)
+        text += _claimed_of(folds, shown is not None)
+    else:
+        text, advice = _not_met(question, top, checks, untrained, resolved)
     kind = DecisionKind.SHOWN if shown else DecisionKind.SEEMS if seems else DecisionKind.NOT_MET
     return Verdict(
         chosen=answer.candidate if answer else top,
@@ -78,30 +87,50 @@ def against_target(
         second=seems.candidate if shown and seems and seems is not shown else None,
         best=top,
         resolves=resolved,
-        text=text + (_claimed_of(folds, shown is not None) if answer else ""),
+        text=text,
         advice=advice,
         target_checks=tuple(checks),
     )
 
 
-def _met(question: Question, answer: TargetCheck, untrained: Untrained) -> tuple[str, tuple[str, ...]]:
-    """Say that a network is shown to reach the target, or seems to, and what would help."""
+def _met(
+    question: Question, answer: TargetCheck, checks: Sequence[TargetCheck], untrained: Untrained
+) -> tuple[str, tuple[str, ...]]:
+    """Say that a network is shown to reach the target, or seems to, what is not known of others, and what helps."""
     architecture, target, images = answer.candidate.architecture, question.target or 0.0, f"{answer.images:,} images"
+    size, is_depth = architecture.measure(question.minimize), question.minimize is Measure.DEPTH
+    name = f"depth {architecture.depth}" if is_depth else architecture.name
     at_least = f"at least {answer.lower:.1%}, {1 - answer.alpha:.1%} bound"
+    gaps = _gaps([c for c in checks if c.candidate.architecture.measure(question.minimize) < size], untrained)
     if not answer.shown:
         return (
-            f"depth {architecture.depth} seems to reach {target:.1%}: {answer.value:.1%} on {images} ({at_least})",
+            f"{name} seems to reach {target:.1%}: {answer.value:.1%} on {images} "
+            f"({at_least if answer.alpha > 0 else NOTHING_LEFT}){gaps}",
             (
                 f"{_settled(answer.images_to_settle)}, if its accuracy stays the same",
                 *_try_more(untrained.unknown, untrained.option),
             ),
         )
-    size = architecture.measure(question.minimize)
     smaller = [each for each in untrained.unknown if each.measure(question.minimize) < size]
     return (
-        f"depth {architecture.depth} is deep enough: shown on {images} to reach {target:.1%} ({at_least})",
+        f"{name} is {'deep ' * is_depth}enough: shown on {images} to reach {target:.1%} ({at_least}){gaps}",
         _try_more(smaller, untrained.option),
     )
+
+
+def _gaps(checks: Sequence[TargetCheck], untrained: Untrained) -> str:
+    """Name the networks whose training diverged or was cut short, and the cuts that were not looked at."""
+    diverged, cut_short = (
+        [c.candidate.architecture for c in checks if c.candidate.state is state]
+        for state in (Ending.NOT_FINITE, Ending.OUT_OF_TIME)
+    )
+    text = f"; the training of {depths_text(diverged)} diverged" if diverged else ""
+    if cut_short:
+        text += f"; the training of {depths_text(cut_short)} was ended by the time limit"
+    if untrained.not_proposed:
+        skipped = untrained.not_proposed
+        text += f"; {depths_text(skipped)} {_was(skipped)} not looked at, since the probes propose deeper cuts"
+    return text
 
 
 def _claimed_of(folds: int, shown: bool) -> str:
@@ -115,18 +144,22 @@ def _claimed_of(folds: int, shown: bool) -> str:
     )
 
 
-def _not_met(question: Question, top: Candidate, untrained: Untrained, resolved: float) -> tuple[str, tuple[str, ...]]:
+def _not_met(
+    question: Question, top: Candidate, checks: Sequence[TargetCheck], untrained: Untrained, resolved: float
+) -> tuple[str, tuple[str, ...]]:
     """Say that nothing reached the target, of which depths that is known, which were not tried, and what would help."""
-    unknown, ruled_out = untrained.unknown, untrained.ruled_out
-    nothing = "no network tried reached" if unknown else "no network reached"
+    unknown, ruled_out, gaps = untrained.unknown, untrained.ruled_out, _gaps(checks, untrained)
+    nothing = "no network tried reached" if unknown or gaps else "no network reached"
     text = f"{nothing} {question.target or 0.0:.1%}; the best is {top.name} with {top.accuracy:.1%}"
     if ruled_out:
         text += (
             f"; {depths_text(ruled_out)} can't be expected to reach it: a short training of the deepest leaves at most "
             f"{untrained.highest:.1%}"
         )
+        text += ", and those before it are taken to be no better" if len(ruled_out) > 1 else ""
     if unknown:
         text += f"; {depths_text(unknown)} {_was(unknown)} not tried"
+    text += gaps
     if not top.finished:
         return text, nothing_finished(top, resolved).advice
     return text, (*_try_more(unknown, untrained.option), *_what_would_help(question))

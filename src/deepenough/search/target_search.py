@@ -1,4 +1,4 @@
-"""The search for the shallowest network that meets a target."""
+"""The search for the smallest network that meets a target."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from deepenough.search.scouts import highest_accuracy, scout_epochs
 from deepenough.search.search import Search
 from deepenough.search.statistics import one_sided, z_score
 from deepenough.search.target_rules import Untrained, against_target, check_target
-from deepenough.search.verdict import TargetCheck, Verdict, depths_text, most_accurate, points
+from deepenough.search.verdict import TargetCheck, Verdict, depths_text, most_accurate
 from deepenough.training.callbacks import Ending
 
 STALLED_AFTER = 2  # architectures in a row that gain less than half the margin: deeper has stopped helping
@@ -30,9 +30,11 @@ class TargetSearch(Search):
     budget, in trainings of the chosen network, allows.
 
     Where the climb stalls, a scout looks at the deepest. The search ends only if that can't reach the target, or where
-    the budget can't pay for another architecture even if it turned out to be the one.
+    the budget can't pay for another architecture even if it turned out to be the one. It begins with the architecture
+    number `first`; smaller ones, which probes do not propose, are not looked at, and named.
     """
 
+    first: int = field(default=0, kw_only=True)
     spending: AlphaSpending = field(init=False)
     looks: dict[str, Look] = field(default_factory=dict, init=False)  # by the candidates' names
     scouted: dict[Variant, float] = field(default_factory=dict, init=False)  # the accuracy that they may reach at most
@@ -89,7 +91,8 @@ class TargetSearch(Search):
     def _beyond(self) -> list[Architecture]:
         """The architectures larger than all that were tried, but those that scouts have ruled out."""
         names = {candidate.architecture.name for candidate in self.space_candidates()}
-        first = 1 + max((n for n, each in enumerate(self.search_space) if each.name in names), default=-1)
+        tried = [number for number, each in enumerate(self.search_space) if each.name in names]
+        first = 1 + max(tried) if tried else self.first
         return [each for each in self.search_space[first:] if not self._is_ruled_out(each)]
 
     def _is_ruled_out(self, architecture: Architecture) -> bool:
@@ -144,10 +147,12 @@ class TargetSearch(Search):
         return self.target + z_score() * error
 
     def _note_end(self, left: Sequence[Architecture]) -> None:
-        why = f"the last architectures gained less than {points(self.question.margin / 2)} over the best before them"
+        """Note why the climb ends before the last architecture: a look ahead ruled out what follows, or the budget."""
+        ruled_out = self._untrained().ruled_out
+        reasons = [f"{depths_text(ruled_out)} can't be expected to reach the target"] if ruled_out else []
         if left:
-            why += f", and {depths_text(left)} would exceed the budget"
-        self.note("stopped", why)
+            reasons.append(f"training {depths_text(left)} in full would exceed the budget")
+        self.note("stopped", " and ".join(reasons))
 
     def _affords(self, architecture: Architecture, before: int = 0) -> bool:
         """Tell if the budget holds where `before` more is spent first and this architecture is then the chosen one."""
@@ -247,11 +252,13 @@ class TargetSearch(Search):
 
     def _untrained(self) -> Untrained:
         tried = {candidate.architecture.name for candidate in self._candidates()}
-        left = [each for each in self.search_space if each.name not in tried]
+        below, begun = self.search_space[: self.first], self.search_space[self.first :]
+        left = [each for each in begun if each.name not in tried]
         ruled_out = [each for each in left if self._is_ruled_out(each)]
         return Untrained(
             ruled_out=tuple(ruled_out),
             unknown=tuple(each for each in left if each not in ruled_out),
+            not_proposed=tuple(each for each in below if each.name not in tried),
             highest=max((self.scouted[_variant(each)] for each in ruled_out), default=0.0),
             option=self.short_of,
         )
