@@ -19,6 +19,7 @@ from deepenough.autotuning.memory_estimate import step_bytes
 from deepenough.experiment import estimate as plans
 from deepenough.experiment.estimate import estimate, estimate_text
 from deepenough.progress import Reporter
+from deepenough.record import Plan
 from deepenough.search.architectures import search_space
 from deepenough.search.question import Measure, Metric, Question
 
@@ -60,10 +61,15 @@ def asked(target: float | None) -> Question:
 ARCHITECTURES = search_space(("residual",), (1.0,), (3, 32, 32), 10, max_depth=None, minimize=Measure.DEPTH)
 
 
+def estimated(question: Question, trainer: Any, limit: float | None = None) -> Plan:
+    first = ARCHITECTURES[:2] if question.target is None else ARCHITECTURES[:1]
+    return estimate(question, ARCHITECTURES, trainer, limit, first)
+
+
 @pytest.mark.parametrize("target", [None, 0.9])
 def test_what_is_not_measured_follows_from_its_multiply_accumulates(target: float | None) -> None:
     trainer = CandidateTrainer()
-    found = estimate(asked(target), ARCHITECTURES, trainer, None)  # type: ignore[arg-type]
+    found = estimated(asked(target), trainer, None)  # type: ignore[arg-type]
     assert len(set(trainer.timed)) == 3 < len(ARCHITECTURES)
     for architecture, planned in zip(ARCHITECTURES, found.architectures, strict=True):
         assert planned.seconds == pytest.approx(1000 * architecture.macs / 1e7)
@@ -77,7 +83,7 @@ def test_what_is_not_measured_follows_from_its_multiply_accumulates(target: floa
 
 
 def test_with_folds_the_answer_is_trained_once_more() -> None:
-    found = estimate(asked(None), ARCHITECTURES, CandidateTrainer(folds=4), None)  # type: ignore[arg-type]
+    found = estimated(asked(None), CandidateTrainer(folds=4), None)  # type: ignore[arg-type]
     first, second, *_, last = (architecture.seconds for architecture in found.architectures)
     assert found.least == pytest.approx(1.3 * first + second)
     assert found.most == pytest.approx(
@@ -88,28 +94,26 @@ def test_with_folds_the_answer_is_trained_once_more() -> None:
 def test_a_budget_that_does_not_reach_all_networks_is_told() -> None:
     """A tenth of the ladder pays for the first three and a short look at the fourth."""
     question = replace(asked(None), budget=0.1)
-    found = estimate(question, ARCHITECTURES, CandidateTrainer(), None)  # type: ignore[arg-type]
+    found = estimated(question, CandidateTrainer(), None)  # type: ignore[arg-type]
     whole = sum(each.macs for each in ARCHITECTURES)
     assert sum(each.macs for each in ARCHITECTURES[:3]) > whole / 10  # so the third is only looked at
     reached = [each.name for each in ARCHITECTURES if each.name in found.within_reach]
     assert reached == found.within_reach
     assert f"look at {len(reached)} of {len(ARCHITECTURES)} networks" in estimate_text(found)
-    enough = estimate(replace(question, budget=0.5), ARCHITECTURES, CandidateTrainer(), None)  # type: ignore[arg-type]
+    enough = estimated(replace(question, budget=0.5), CandidateTrainer(), None)  # type: ignore[arg-type]
     assert "the budget lets" not in estimate_text(enough)
 
 
 def test_what_compiling_takes_is_estimated() -> None:
     trainer = CandidateTrainer()
     trainer.paper = StepConfiguration(compiled=True, first=40.0)
-    for architecture, planned in zip(
-        ARCHITECTURES, estimate(asked(0.9), ARCHITECTURES, trainer, None).architectures, strict=True
-    ):  # type: ignore[arg-type]
+    for architecture, planned in zip(ARCHITECTURES, estimated(asked(0.9), trainer, None).architectures, strict=True):  # type: ignore[arg-type]
         assert planned.seconds >= 40.0 + 1000 * architecture.macs / 1e7 - 1e-6
 
 
 def test_memory_is_that_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     def memory() -> float:
-        return estimate(asked(0.9), ARCHITECTURES, trainer, None).memory  # type: ignore[arg-type]
+        return estimated(asked(0.9), trainer, None).memory  # type: ignore[arg-type]
 
     trainer = CandidateTrainer()
     monkeypatch.setattr(plans, "peak_memory", lambda: 10**12)
@@ -131,12 +135,12 @@ def test_memory_that_measuring_takes_is_not_counted_twice(monkeypatch: pytest.Mo
             return super().configuration(architecture)
 
     monkeypatch.setattr(plans, "peak_memory", lambda: taken)
-    found = estimate(asked(0.9), ARCHITECTURES, Measuring(), None)  # type: ignore[arg-type]
+    found = estimated(asked(0.9), Measuring(), None)  # type: ignore[arg-type]
     assert found.memory == 10**9 + step_bytes(ARCHITECTURES[-1].network, 64)
 
 
 def test_a_time_limit_is_the_most_that_it_takes() -> None:
-    found = estimate(asked(None), ARCHITECTURES, CandidateTrainer(), 30.0)  # type: ignore[arg-type]
+    found = estimated(asked(None), CandidateTrainer(), 30.0)  # type: ignore[arg-type]
     assert found.least <= found.most == 30.0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from deepenough.report.text import duration, estimated
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import CandidateTrainer
 from deepenough.search.cut_search import cuts_within_reach
-from deepenough.search.enough_search import AT_LEAST, within_reach
+from deepenough.search.enough_search import within_reach
 from deepenough.search.question import Question
 from deepenough.training.device import choose_device
 from deepenough.training.memory import available_memory, peak_memory
@@ -22,12 +22,23 @@ MEASURED_ARCHITECTURES = 3  # architectures: what others take follows from their
 
 
 def estimate(
-    question: Question, search_space: Sequence[Architecture], trainer: CandidateTrainer, time_limit: float | None
+    question: Question,
+    search_space: Sequence[Architecture],
+    trainer: CandidateTrainer,
+    time_limit: float | None,
+    first: Sequence[Architecture],
 ) -> Plan:
     """Estimate the time and memory of a search from a few steps of some architectures.
 
     The time lies between the fewest trainings that can answer (unless the first is right about nearly all images) and
-    all that the budget allows.
+    all that the budget allows. Probing is over by then: it takes a part of the budget, and no time.
+
+    Args:
+        question: that the search answers.
+        search_space: all architectures of it, small to large.
+        trainer: what the search trains with.
+        time_limit: seconds, or None.
+        first: the architectures that the search begins with, in their order.
     """
     device = choose_device(trainer.recipe.device).type
     # Before steps are measured, which take what trainings will take.
@@ -59,13 +70,11 @@ def estimate(
         images = trainer.retraining(architecture) / (3 * architecture.macs)
         return seconds(architecture, images) if images else 0.0
 
-    reach = cuts_within_reach if question.weights else within_reach
     rows = [planned(architecture) for architecture in search_space]
-    whole = sum(row.seconds for row in rows)
-    if question.target is None:
-        least, most = sum(row.seconds for row in rows[:AT_LEAST]), question.budget * whole
-    else:
-        least, most = rows[0].seconds, whole
+    reach = _reach(question, search_space, trainer, first)
+    least, most = _least_and_most(
+        question, search_space, trainer, first, reach, {row.name: row.seconds for row in rows}
+    )
     least, most = least + again(search_space[0]), max(most, least) + again(search_space[-1])
     if time_limit is not None:
         least, most = min(least, time_limit), min(most, time_limit)
@@ -74,8 +83,40 @@ def estimate(
         least=least,
         most=most,
         memory=already + max(row.memory for row in rows),
-        within_reach=[] if question.target else [each.name for each in reach(question, search_space, trainer)],
+        within_reach=[each.name for each in reach],
     )
+
+
+def _reach(
+    question: Question, search_space: Sequence[Architecture], trainer: CandidateTrainer, first: Sequence[Architecture]
+) -> list[Architecture]:
+    """The networks that the budget lets a search look at; none are told apart with a target, where it ends early."""
+    if question.target is not None:
+        return []
+    if question.weights:
+        return cuts_within_reach(question, search_space, trainer, first)
+    return within_reach(question, search_space, trainer)
+
+
+def _least_and_most(
+    question: Question,
+    search_space: Sequence[Architecture],
+    trainer: CandidateTrainer,
+    first: Sequence[Architecture],
+    reach: Sequence[Architecture],
+    seconds: Mapping[str, float],
+) -> tuple[float, float]:
+    """Seconds of the trainings of a search, without training the answer once more; `seconds` are of each network."""
+    whole = sum(seconds.values())
+    if question.target is not None:
+        beyond = search_space[search_space.index(first[0]) :]
+        return seconds[first[0].name], sum(seconds[each.name] for each in beyond)
+    if question.weights:
+        # Of the second only a fold is certain, if the budget holds that beside the first.
+        second = sum(seconds[each.name] / len(trainer.folds.folds) for each in first[1:2] if each in reach)
+        probing = trainer.probing_cost / sum(map(trainer.planned, search_space))
+        return seconds[first[0].name] + second, (question.budget - probing) * whole
+    return sum(seconds[each.name] for each in first), question.budget * whole
 
 
 def estimate_text(plan: Plan | None) -> str:

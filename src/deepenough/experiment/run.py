@@ -110,7 +110,13 @@ def _search(
 def estimate_plan(request: RunRequest, experiment: Experiment) -> Plan:
     """Estimate the time and memory of a search from a few training steps."""
     with request.reporter.task("measuring") as advance:
-        plan = estimate(experiment.question, experiment.search_space, experiment.trainer, request.asked.time_limit)
+        plan = estimate(
+            experiment.question,
+            experiment.search_space,
+            experiment.trainer,
+            request.asked.time_limit,
+            experiment.first_trained,
+        )
         advance(1, 1)
     return plan
 

@@ -27,8 +27,8 @@ from deepenough.record import CANDIDATES, Record
 from deepenough.record.images import MirroringRecord
 from deepenough.search.architectures import Architecture, search_space
 from deepenough.search.candidates import CandidateTrainer
-from deepenough.search.cut_search import CutSearch
-from deepenough.search.enough_search import EnoughSearch
+from deepenough.search.cut_search import CutSearch, first_cuts
+from deepenough.search.enough_search import AT_LEAST, EnoughSearch
 from deepenough.search.folds import decision_folds
 from deepenough.search.question import Measure, Metric, Question
 from deepenough.search.search import Search
@@ -86,6 +86,17 @@ class Experiment:
                 best_probe=probing.most_accurate,
             )
         return TargetSearch(self.question, self.search_space, self.trainer, changed, first=self.first_for_target)
+
+    @property
+    def first_trained(self) -> list[Architecture]:
+        """The architectures that the search begins with, in their order, whatever the evidence turns out to be."""
+        if self.question.target is not None:
+            return [self.search_space[self.first_for_target]]
+        if self.pretrained is None:
+            return list(self.search_space[:AT_LEAST])
+        probing = self.pretrained.probing
+        first = first_cuts(probing.most_accurate, probing.proposed, len(self.search_space) - 1)
+        return [self.search_space[number] for number in first]
 
     @property
     def first_for_target(self) -> int:

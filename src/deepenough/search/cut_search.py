@@ -105,17 +105,22 @@ class CutSearch(EnoughSearch):
 
 
 def cuts_within_reach(
-    question: Question, search_space: Sequence[Architecture], trainer: CandidateTrainer
+    question: Question, search_space: Sequence[Architecture], trainer: CandidateTrainer, first: Sequence[Architecture]
 ) -> list[Architecture]:
-    """The cuts that the budget lets a search look at, if beside the whole network one fold is enough to judge each."""
-    *cuts, whole = search_space
-    found, spent = [whole], trainer.planned(whole)
-    budget = question.budget * sum(trainer.planned(each) for each in search_space)
-    for each in cuts:
-        spent += trainer.planned(each) // len(trainer.folds.folds)
-        if spent > budget:
-            break
-        found.append(each)
+    """The cuts that the budget, less what probing cost, lets a search look at if a fold is enough to judge each.
+
+    `first` are those that it begins with, in their order; the very first one is trained whatever the budget.
+    """
+    beginning, *others = first
+    others += sorted((each for each in search_space if each not in first), key=lambda each: each.macs)
+    final = trainer.retraining(beginning)
+    budget = question.budget * (sum(trainer.planned(each) for each in search_space) + final)
+    found, spent = [beginning], trainer.probing_cost + trainer.planned(beginning) + final
+    for each in others:
+        cost = trainer.planned(each) // len(trainer.folds.folds)
+        if spent + cost <= budget:
+            spent += cost
+            found.append(each)
     return sorted(found, key=lambda each: each.measure(question.minimize))
 
 
