@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from deepenough.record import DecisionKind, schema
 from deepenough.report import text
+from deepenough.report.page import render_report
 
 
 @pytest.mark.parametrize(
@@ -49,3 +51,17 @@ def test_one_network_alone_is_the_best_found(make: Callable[..., schema.Record])
     record.candidates = [record.candidate(record.decision.chosen)]
     record.decision.kind = DecisionKind.BEST
     assert "best found" in text.headline(record)
+
+
+def test_where_folds_decided_the_kept_network_is_said_to_be_another_one(
+    make: Callable[..., schema.Record], tmp_path: Path
+) -> None:
+    record = make()
+    assert record.cost is not None
+    assert text.claimed_of(record) is None
+    record.cost.final = 10**12
+    record.decision_images.folds = 4
+    said = text.claimed_of(record)
+    assert said is not None
+    assert "trained on 3 of 4 folds" in said
+    assert said in render_report(record, tmp_path)

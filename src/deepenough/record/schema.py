@@ -271,8 +271,10 @@ class Decision(RecordModel):
 
     chosen: Name
     depth: int = inside("chosen", "architecture", "depth")
-    kind: DecisionKind
-    second: Name | None = Field(description="the shallowest candidate that seems to be enough, or is not shown worse")
+    kind: DecisionKind = Field(
+        description="strength of the answer; `fit` ends with status 3 for `not met` and with 0 for every other kind"
+    )
+    second: Name | None = Field(description="the smallest candidate that seems to be enough, or is not shown worse")
     best: Name
     resolves: float = Field(description="differences smaller than this can't be told on the decision images")
     text: str

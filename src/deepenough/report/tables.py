@@ -45,6 +45,8 @@ def evidence(record: Record, report: Path | None = None, width: int = BARS_FROM)
         parts += [Padding(_candidates(record), (1, 0, 0, 0))]
     if record.test is not None:
         parts += [Padding(_test(record), (1, 0, 0, 0))]
+    if claimed_of := words.claimed_of(record):
+        parts += [Text(), Text(words.sentence(claimed_of))]
     parts += [Text(), Text(f"Cost: {words.cost(record)}."), Text(f"Data: {words.data_problems(record)}.")]
     if record.mirroring is not None:
         parts.append(Text(words.sentence(record.mirroring.text)))

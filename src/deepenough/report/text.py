@@ -111,6 +111,17 @@ def learned(record: Record) -> bool:
     return test.top1.low > max(sum(row) for row in test.confusion) / test.top1.count
 
 
+def claimed_of(record: Record) -> str | None:
+    """The networks that the answer speaks of, where the one that is kept is another one: trained once more."""
+    folds = record.decision_images.folds
+    if record.cost is None or not record.cost.final or folds < 2:
+        return None
+    return (
+        f"The answer was judged on networks of each kind that were trained on {folds - 1} of {folds} folds; the one in "
+        "model/ was trained once more, on all images but test, and the test accuracy is its own"
+    )
+
+
 def metric(record: Record) -> str:
     """The accuracy that decides."""
     return "balanced accuracy" if record.question.metric is Metric.BALANCED else "accuracy"
