@@ -28,9 +28,9 @@ from deepenough.distribution.ray_workers import RayWorkers
 from deepenough.errors import DeepenoughError, first_line
 from deepenough.nets import Network
 from deepenough.nets.build import build
-from deepenough.training.callbacks import Action, Callback, CallbackList, Deadline, Ending, Interrupt, Moment
+from deepenough.training.callbacks import Action, Callback, CallbackList, Ending, Moment
 from deepenough.training.device import choose_device
-from deepenough.training.executor import Expected
+from deepenough.training.executor import Executor, Expected
 from deepenough.training.interrupt import Interrupted
 from deepenough.training.out_of_memory import OutOfMemoryInGroupError
 from deepenough.training.process_group import ALONE, LostError, ProcessGroup
@@ -65,7 +65,7 @@ class Running:
 
 
 @dataclass
-class RayExecutor:
+class RayExecutor(Executor):
     """Trains on Ray what a search asks for, and what it may ask for next."""
 
     ray: Any
@@ -191,7 +191,7 @@ class RayExecutor:
                 if trained.ended.is_kept:
                     trained.save(folder / PAUSED_FOLDER, fingerprint)
                 return trained
-        over = is_over(callbacks)
+        over = callbacks.is_over
         if over and (trained or self._answered):
             return replace(trained or untrained(spec, self.images), ended=Ending.OUT_OF_TIME)
         why = "not one epoch within --time-limit" if over else "no result"
@@ -201,7 +201,7 @@ class RayExecutor:
         """A training's state after each epoch, as they come, until the deadline; meanwhile others are begun."""
         while True:
             ready, _ = self.ray.wait([stream], timeout=RAY_POLL, fetch_local=False)
-            if wants_stop(callbacks):
+            if callbacks.wants_stop:
                 raise Interrupted("stopped")
             if ready:
                 try:
@@ -210,7 +210,7 @@ class RayExecutor:
                     return
                 except self.ray.exceptions.RayError as error:
                     raise worker_error(error) from None
-            elif is_over(callbacks):
+            elif callbacks.is_over:
                 return
             self._refill()
 
@@ -234,16 +234,6 @@ class RayExecutor:
 def moment_of(spec: TrainingSpec, trained: Trained) -> Moment:
     """The progress of a training elsewhere, by the state that it sent after an epoch."""
     return Moment(trained.steps, trained.steps * spec.recipe.epochs // max(trained.epochs, 1), trained.curve)
-
-
-def is_over(callbacks: CallbackList) -> bool:
-    """True if a deadline among the callbacks is over."""
-    return any(isinstance(each, Deadline) and each.is_over for each in callbacks.callbacks)
-
-
-def wants_stop(callbacks: CallbackList) -> bool:
-    """True if the user wants to stop, which is asked while there is no step to ask after."""
-    return any(isinstance(each, Interrupt) and each.stop() for each in callbacks.callbacks)
 
 
 def untrained(spec: TrainingSpec, images: Images) -> Trained:

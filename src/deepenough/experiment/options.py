@@ -171,6 +171,14 @@ class Options:
     threads: int | None = option(
         None, "Processor threads.", Section.SPEED, least=1, most=MOST_THREADS, otherwise="all, or fewer if faster"
     )
+    jobs: int | None = option(
+        None,
+        "Trainings side by side on this machine's processor, where folds decide; they share the threads.",
+        Section.SPEED,
+        least=1,
+        most=MOST_THREADS,
+        otherwise="as many as threads, folds and memory allow",
+    )
     tensorboard: bool = option(False, "Also write curves for TensorBoard into the run.", Section.OUTPUT)
     recipe: Mapping[str, Any] = field(default_factory=dict)
     switches: Mapping[str, Any] = field(default_factory=dict)

@@ -27,7 +27,7 @@ from deepenough.training.result import Trained
 LIBRARIES = ("torch", "numpy", "pillow", "scikit-learn", "scipy")
 
 
-def environment(threads: int, device: str, processes: int = 1) -> dict[str, str]:
+def environment(threads: int, device: str, processes: int = 1, jobs: int = 1) -> dict[str, str]:
     """Describe the machine and the libraries. No host name and no path: records are shown around."""
     return {
         "deepenough": version("deepenough"),
@@ -35,6 +35,7 @@ def environment(threads: int, device: str, processes: int = 1) -> dict[str, str]
         "system": f"{platform.system()} {platform.machine()}",
         "processors": str(os.cpu_count()),
         "threads": str(threads),
+        "jobs": str(jobs),
         "processes": str(processes),
         "device": device if device != "cuda" else torch.cuda.get_device_name(),
         **{name: version(name) for name in LIBRARIES},

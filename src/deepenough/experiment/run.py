@@ -5,12 +5,13 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 
 import torch
 
 from deepenough.distribution.follower import share_images
+from deepenough.distribution.process_executor import ProcessExecutor
 from deepenough.distribution.ray_executor import ray_executor
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.estimate import estimate, estimate_text
@@ -31,6 +32,7 @@ from deepenough.search.search import Search
 from deepenough.search.statistics import CONFIDENCE
 from deepenough.search.verdict import Verdict
 from deepenough.training.device import choose_device
+from deepenough.training.executor import Executor
 from deepenough.training.interrupt import Interrupted, Stop
 from deepenough.training.out_of_memory import OutOfMemoryInGroupError
 from deepenough.training.process_group import EndedError, LostError
@@ -56,8 +58,8 @@ def _perform_run(request: RunRequest) -> Record:
     experiment = prepare_experiment(request)
     trainer = experiment.trainer
     experiment.check_shares(request.ray.processes if request.ray else request.group.size)
-    # Threads are what Ray gives to each training, and its workers would compile anew for every epoch that they tell.
-    trainer.tunable -= {"threads", "compiled"} if request.ray else set()
+    # Threads are what each training is given beside others, and its process would compile for itself.
+    trainer.tunable -= {"threads", "compiled"} if request.ray or trainer.jobs > 1 else set()
     share_images(request.group, request.asked, experiment.images)
     record = _new_record(request, experiment)
 
@@ -79,7 +81,11 @@ def _search(
     """Answer the question; where folds decide, train the chosen network once more on all images but test."""
     folder, trainer, ray = request.folder, experiment.trainer, request.ray
     threads, device = torch.get_num_threads(), experiment.recipe.device
-    executor = ray_executor(ray, trainer.images, threads, device) if ray else nullcontext(trainer.executor)
+    executor: AbstractContextManager[Executor] = nullcontext(trainer.executor)
+    if ray:
+        executor = ray_executor(ray, trainer.images, threads, device)
+    elif trainer.jobs > 1:
+        executor = ProcessExecutor(trainer.images, count=trainer.jobs)
     with Stop() as stop, executor as trainer.executor:
         trainer.stop = stop
         folder.mkdir(parents=True, exist_ok=True)
@@ -125,7 +131,7 @@ def _new_record(request: RunRequest, experiment: Experiment) -> Record:
     """The record as it stands before the first training."""
     asked, before, trainer, folds = request.asked, request.before, experiment.trainer, experiment.trainer.folds
     device = choose_device(experiment.recipe.device).type
-    machine = environment(torch.get_num_threads(), device, request.group.size)
+    machine = environment(torch.get_num_threads(), device, request.group.size, trainer.jobs)
     return Record(
         version=machine["deepenough"],
         status=RunStatus.RUNNING,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from deepenough.autotuning.memory_estimate import step_bytes
 from deepenough.autotuning.tuning import TUNABLE
 from deepenough.data.images import Images
 from deepenough.data.mirroring import decide_mirroring
@@ -37,9 +38,12 @@ from deepenough.training.device import choose_device
 from deepenough.training.executor import LocalExecutor
 from deepenough.training.feed import steps_per_epoch
 from deepenough.training.interrupt import Interrupted
+from deepenough.training.memory import available_memory
 from deepenough.training.process_group import ALONE, ProcessGroup
 from deepenough.training.recipe import Recipe, default_recipe, finetune_recipe
 from deepenough.weights import Weights
+
+PROCESS_BYTES = 500 * 2**20  # of a process that trains, without its images and activations
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,7 @@ def prepare_experiment(request: RunRequest) -> Experiment:
         pretrained = Pretrained.of(probing)
         trainer.start, trainer.start_name = pretrained.start, weights.name
         trainer.probing_cost = len(probing.features.rows) * pretrained.architectures[-1].macs
+        _share_threads(request, trainer, pretrained.architectures[-1])
         return Experiment(images, recipe, question, pretrained.architectures, trainer, pretrained, mirroring)
     architectures = search_space(
         asked.families,
@@ -184,7 +189,27 @@ def prepare_experiment(request: RunRequest) -> Experiment:
         max_depth=asked.max_depth,
         minimize=question.minimize,
     )
+    _share_threads(request, trainer, architectures[-1])
     return Experiment(images, recipe, question, architectures, trainer, None, mirroring)
+
+
+def _share_threads(request: RunRequest, trainer: CandidateTrainer, largest: Architecture) -> None:
+    """Decide how many folds are trained side by side on this machine's processor, and with how many threads each.
+
+    As many as there are threads, so that each has one: then what comes out does not hang on their number.
+    """
+    threads, folds = torch.get_num_threads(), len(trainer.folds.folds)
+    if folds == 1 or request.ray or request.group.size > 1 or choose_device(trainer.recipe.device).type != "cpu":
+        return
+    before, free = request.before, available_memory()
+    jobs = int(before.environment.get("jobs", "1")) if before else request.asked.jobs or min(threads, folds)
+    if free is not None and not request.asked.jobs:
+        jobs = min(jobs, free // (PROCESS_BYTES + step_bytes(largest.network, trainer.recipe.batch)))
+    trainer.jobs = max(jobs, 1)
+    if not before:
+        torch.set_num_threads(max(threads // trainer.jobs, 1))
+    else:
+        torch.set_num_threads(int(before.environment["threads"]))
 
 
 def _threads(request: RunRequest) -> int:
@@ -192,7 +217,7 @@ def _threads(request: RunRequest) -> int:
     take half of them each, or what falls to a GPU, unless the user says how many: there has to be room for two."""
     before = request.before
     if before and request.group.size == 1 and before.environment.get("processes", "1") == "1":
-        return int(before.environment["threads"])
+        return int(before.environment["threads"]) * int(before.environment.get("jobs", "1"))
     threads = share_of_threads(torch.get_num_threads())
     return request.asked.threads or (max(threads // max(torch.cuda.device_count(), 2), 1) if request.ray else threads)
 

@@ -7,7 +7,8 @@ import math
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -36,7 +37,7 @@ from deepenough.training.checkpoint import batch_limit, save_batch_limit
 from deepenough.training.curve import Epoch
 from deepenough.training.device import choose_device, place
 from deepenough.training.evaluate import predict_probabilities
-from deepenough.training.executor import Executor
+from deepenough.training.executor import Executor, Job
 from deepenough.training.lr_range_test import range_images
 from deepenough.training.recipe import Recipe
 from deepenough.training.result import Trained, is_known
@@ -145,6 +146,27 @@ class Attempt:
     parent: Candidate | None = None
 
 
+class FoldsProgress:
+    """The progress of the trainings of a candidate, one for each of `count` folds, as one bar."""
+
+    def __init__(self, advance: Advance, count: int) -> None:
+        self._advance, self._shares = advance, [0.0] * count
+
+    def report(self, number: int, done: int, total: int, epoch: Epoch | None) -> None:
+        """Tell of `done` of the `total` steps of a fold, and of the accuracy after its latest epoch."""
+        self._shares[number] = done / max(total, 1)
+        self._tell(epoch.top1 if epoch else math.nan)
+
+    def finish(self, number: int, accuracy: float) -> None:
+        """Tell that a fold is through, and the accuracy over all that are."""
+        self._shares[number] = 1.0
+        self._tell(accuracy)
+
+    def _tell(self, accuracy: float) -> None:
+        note = "" if math.isnan(accuracy) else f"{100 * accuracy:.1f}%"
+        self._advance(sum(self._shares), len(self._shares), note)
+
+
 @dataclass
 class CandidateTrainer:
     """Trains candidates for one question on one set of images."""
@@ -162,6 +184,7 @@ class CandidateTrainer:
     start: InitialWeights | None = None  # of pretrained candidates
     start_name: str | None = None
     probing_cost: int = 0  # multiply-accumulates of the probing before the search
+    jobs: int = 1  # folds that are trained side by side
     tunable: frozenset[str] = TUNABLE  # what of a step's computation is left open
     recorded: Mapping[str, TuningResult] = field(default_factory=dict)  # of a run that goes on, by architecture
     _tuned: dict[str, TuningResult] = field(default_factory=dict)
@@ -205,10 +228,11 @@ class CandidateTrainer:
     def seconds(self, architecture: Architecture, epochs: int | None = None) -> float:
         """Seconds that training an architecture on every fold is expected to take, by the pace of a few steps; judging
         an image takes a third of a training step."""
-        images = self.steps_images(architecture, epochs)
-        if len(self.folds.folds) > 1:
+        images, folds = self.steps_images(architecture, epochs), len(self.folds.folds)
+        if folds > 1:
             images += len(self.decision) * (epochs or self.recipe.epochs)
-        return self.configuration(architecture).total(images)
+        rounds = math.ceil(folds / self.jobs)  # of folds side by side
+        return self.configuration(architecture).total(images) * rounds / folds
 
     def steps_images(self, architecture: Architecture, epochs: int | None = None) -> float:
         """Images of training steps that cost as much as training an architecture on every fold, all included."""
@@ -295,38 +319,49 @@ class CandidateTrainer:
         )  # fmt: skip
         folds = self.folds.folds
         with self.reporter.task(candidate.name) as advance:
-            for number, fold in enumerate(folds):
-                callbacks = self._callbacks(advance, number, len(folds))
-                if early_stopping:
-                    callbacks.append(early_stopping)
-                trained = self._train_fold(attempt, candidate.name, number, callbacks)
-                where = np.searchsorted(self.decision, fold.held_out)
-                seen[where] = True
-                probabilities[where] = trained.probabilities
-                state = Ending.FINISHED if trained.ended is Ending.EARLY else trained.ended
-                candidate = replace(candidate, state=state, trainings=(*candidate.trainings, trained))
-                if candidate.finished and number + 1 < len(folds) and give_up and (why := give_up(candidate)):
-                    candidate = replace(candidate, state=Ending.PRUNED, why=why)
-                advance(number + 1, len(folds), f"{100 * candidate.accuracy:.1f}%")
-                if not candidate.finished:
-                    return replace(candidate, why=candidate.why or WHY[candidate.state])
+            progress = FoldsProgress(advance, len(folds))
+            results = self._train_folds(attempt, candidate.name, progress, early_stopping)
+            with closing(results):
+                for number, (fold, trained) in enumerate(zip(folds, results, strict=True)):
+                    where = np.searchsorted(self.decision, fold.held_out)
+                    seen[where] = True
+                    probabilities[where] = trained.probabilities
+                    state = Ending.FINISHED if trained.ended is Ending.EARLY else trained.ended
+                    candidate = replace(candidate, state=state, trainings=(*candidate.trainings, trained))
+                    progress.finish(number, candidate.accuracy)
+                    if candidate.finished and number + 1 < len(folds) and give_up and (why := give_up(candidate)):
+                        candidate = replace(candidate, state=Ending.PRUNED, why=why)
+                    if not candidate.finished:
+                        return replace(candidate, why=candidate.why or WHY[candidate.state])
         return replace(candidate, train_top1=self._train_top1(attempt.architecture, candidate.trainings[0], folds[0]))
 
-    def _train_fold(self, attempt: Attempt, name: str, number: int, callbacks: list[Callback]) -> Trained:
-        """Train an architecture on one fold, from scratch, from pretrained weights, or grown from its parent."""
+    def _train_folds(
+        self, attempt: Attempt, name: str, progress: FoldsProgress, early_stopping: Callback | None
+    ) -> Generator[Trained]:
+        """Train an architecture on every fold, from scratch, from pretrained weights, or grown from its parent."""
+        configuration = self.configuration(attempt.architecture)
+        seconds = self.seconds(attempt.architecture, attempt.epochs)
+
+        def jobs() -> Iterator[Job]:
+            for number in range(len(self.folds.folds)):
+                folder = fold_folder(self.folder / name, number)
+                callbacks = self._callbacks(partial(progress.report, number))
+                callbacks += [early_stopping] if early_stopping else []
+                callbacks += [TensorBoard(self.tensorboard / name / folder.name)] if self.tensorboard else []
+                yield Job(self._fold_spec(attempt, number, folder, configuration), folder, callbacks)
+
+        return self.executor.run_all(jobs(), threads=configuration.threads, seconds=seconds)
+
+    def _fold_spec(self, attempt: Attempt, number: int, folder: Path, configuration: StepConfiguration) -> TrainingSpec:
         architecture, parent = attempt.architecture, attempt.parent
-        configuration = self.configuration(architecture)
         recipe = configuration.apply(replace(self.recipe, epochs=attempt.epochs or self.recipe.epochs))
-        folder = fold_folder(self.folder / name, number)
         spec = self._spec(architecture, recipe, self.folds.folds[number], attempt.seed, folder)
-        if parent:
-            state, network = parent.trainings[number].state, parent.architecture.network
-            initial = grow(state, network, architecture.network, attempt.seed)
-            gentle = replace(recipe, lr=GROWN_RATE * parent.trainings[number].lr)
-            spec = replace(spec, initial_weights=initial, recipe=gentle)
-        if self.tensorboard:
-            callbacks.append(TensorBoard(self.tensorboard / name / folder.name))
-        return self.executor.run(spec, folder, callbacks, threads=configuration.threads)
+        if parent is None:
+            return spec
+        state, network = parent.trainings[number].state, parent.architecture.network
+        initial = grow(state, network, architecture.network, attempt.seed)
+        gentle = replace(recipe, lr=GROWN_RATE * parent.trainings[number].lr)
+        return replace(spec, initial_weights=initial, recipe=gentle)
 
     def expect(self, architectures: Sequence[Architecture], seed: int) -> None:
         """Say which architectures may be wanted next, so that an executor with room can begin them."""
@@ -345,13 +380,8 @@ class CandidateTrainer:
         start = self.start(architecture, fold.train, folder) if self.start else None
         return TrainingSpec(architecture.network, recipe, fold.train, fold.held_out, seed, start)
 
-    def _callbacks(self, advance: Advance, number: int, count: int) -> list[Callback]:
-        """The callbacks of every training, the one number `number` of `count` that a progress bar is for."""
-
-        def report(done: int, total: int, epoch: Epoch | None) -> None:
-            top1 = epoch.top1 if epoch else math.nan
-            advance(number + done / max(total, 1), count, "" if math.isnan(top1) else f"{100 * top1:.1f}%")
-
+    def _callbacks(self, report: Callable[[int, int, Epoch | None], None]) -> list[Callback]:
+        """The callbacks of every training."""
         deadline = [] if self.deadline is None else [Deadline(self.deadline)]
         return [*deadline, Interrupt(self.stop), ReportProgress(report)]
 
@@ -374,7 +404,8 @@ class CandidateTrainer:
         architecture, (fold,) = candidate.architecture, self.folds.merged.folds
         spec = self._spec(architecture, recipe, fold, seed, folder)
         with self.reporter.task(f"{architecture.name} on all images but test") as advance:
-            callbacks = [each for each in self._callbacks(advance, 0, 1) if not isinstance(each, Deadline)]
+            report = partial(FoldsProgress(advance, 1).report, 0)
+            callbacks = [each for each in self._callbacks(report) if not isinstance(each, Deadline)]
             return self.executor.run(spec, folder, callbacks, threads=self.configuration(architecture).threads)
 
 

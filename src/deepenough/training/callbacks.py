@@ -96,6 +96,16 @@ class CallbackList(Callback):
         self.callbacks = tuple(callbacks)
         self.may_pause = any(callback.may_pause for callback in self.callbacks)
 
+    @property
+    def is_over(self) -> bool:
+        """True if a deadline among them is over."""
+        return any(isinstance(each, Deadline) and each.is_over for each in self.callbacks)
+
+    @property
+    def wants_stop(self) -> bool:
+        """True if the user wants to stop, which is asked while there is no step to ask after."""
+        return any(isinstance(each, Interrupt) and each.stop() for each in self.callbacks)
+
     def on_train_begin(self, moment: Moment) -> None:
         for callback in self.callbacks:
             callback.on_train_begin(moment)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -22,8 +23,17 @@ Expected = Mapping[Network, Iterator[TrainingSpec]]
 """Trainings that may be wanted next, by their networks, in the order in which they would be."""
 
 
+@dataclass(frozen=True)
+class Job:
+    """A training, the folder that it keeps its state and result in, and what accompanies it."""
+
+    spec: TrainingSpec
+    folder: Path
+    callbacks: Sequence[Callback] = ()
+
+
 class Executor(Protocol):
-    """Runs one training after the other on one set of images."""
+    """Runs trainings on one set of images."""
 
     @property
     def group(self) -> ProcessGroup:
@@ -32,12 +42,21 @@ class Executor(Protocol):
     def run(self, spec: TrainingSpec, folder: Path, callbacks: Sequence[Callback] = (), *, threads: int = 0) -> Trained:
         """`training.train`, with so many processor threads where the executor leaves that open."""
 
+    def run_all(self, jobs: Iterable[Job], *, threads: int = 0, seconds: float = math.inf) -> Generator[Trained]:
+        """Run trainings that do not depend on each other, and give their results in that order.
+
+        A job is taken once there is room for it. `seconds` are those that all of them are expected to take. Where not
+        all results are wanted, close the generator.
+        """
+        for job in jobs:
+            yield self.run(job.spec, job.folder, job.callbacks, threads=threads)
+
     def expect(self, specs: Expected) -> None:
         """Hear what may be wanted next, and begin it where there is room."""
 
 
-@dataclass(frozen=True)
-class LocalExecutor:
+@dataclass
+class LocalExecutor(Executor):
     """Trains in this process, together with the others of its group (`distribution.follower`)."""
 
     images: Images
