@@ -71,9 +71,9 @@ def _warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
     """A warning as it is printed: where in the code it comes from is of use only where the code may be at fault."""
-    from deepenough.errors import DamageWarning
+    from deepenough.errors import DamageWarning, ProcessEndedWarning
 
-    if issubclass(category, DamageWarning):
+    if issubclass(category, DamageWarning | ProcessEndedWarning):
         return f"deepenough: {message}\n"
     return _plain_warning(message, category, filename, lineno, line)
 

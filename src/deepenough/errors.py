@@ -23,6 +23,10 @@ class DamageWarning(RuntimeWarning):
     """A damaged file that was made anew; the command line prints its text as a line."""
 
 
+class ProcessEndedWarning(RuntimeWarning):
+    """A process that trained beside others has ended by itself; the command line prints its text as a line."""
+
+
 def first_line(error: BaseException) -> str:
     """The first line of the message of a library's error; its type where there is none."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -36,7 +36,7 @@ from deepenough.distribution.worker_messages import (
     TrainingTask,
     Warned,
 )
-from deepenough.errors import DeepenoughError
+from deepenough.errors import DeepenoughError, ProcessEndedWarning
 from deepenough.training.callbacks import Action, CallbackList
 from deepenough.training.executor import Job, LocalExecutor
 from deepenough.training.result import Trained, recall
@@ -95,10 +95,6 @@ def holding_back_signals() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-class ProcessEndedWarning(UserWarning):
-    """A worker process ended by itself."""
 
 
 @dataclass(eq=False)
