@@ -30,8 +30,8 @@ class CandidateTrainer:
     recipe = SimpleNamespace(batch=64, device="cpu", epochs=8)
     paper = StepConfiguration()
 
-    def __init__(self, folds: int = 1) -> None:
-        self.folds = SimpleNamespace(folds=[None] * folds)
+    def __init__(self, folds: int = 1, jobs: int = 1) -> None:
+        self.folds, self.jobs = SimpleNamespace(folds=[None] * folds), jobs
         self.timed: list[str] = []
 
     def configuration(self, architecture: Any) -> StepConfiguration:
@@ -80,6 +80,16 @@ def test_what_is_not_measured_follows_from_its_multiply_accumulates(target: floa
     else:
         assert (found.least, found.most) == (found.architectures[0].seconds, pytest.approx(whole))
     assert "GB of memory" in estimate_text(found)
+
+
+@pytest.mark.parametrize(("jobs", "share"), [(1, 1.0), (2, 0.5), (3, 0.5), (4, 0.25)])
+def test_folds_side_by_side_take_the_time_of_their_rounds(jobs: int, share: float) -> None:
+    alone, beside = (
+        estimate(asked(None), ARCHITECTURES, CandidateTrainer(4, count), None)  # type: ignore[arg-type]
+        for count in (1, jobs)
+    )
+    for one, other in zip(alone.architectures, beside.architectures, strict=True):
+        assert other.seconds == pytest.approx(share * one.seconds)
 
 
 def test_with_folds_the_answer_is_trained_once_more() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from deepenough.nets import Network, activations, parameters
 
 USABLE_MEMORY = 0.8  # the share of what is free that a step may take
+PROCESS_BYTES = 500 * 2**20  # of a process that trains, without its images and a step's memory
 
 
 def fitting_micro_batch(network: Network, batch: int, memory: int | None) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from deepenough.autotuning.memory_estimate import fitting_micro_batch, step_bytes
+from deepenough.autotuning.memory_estimate import PROCESS_BYTES, fitting_micro_batch, step_bytes
 from deepenough.record import Plan
 from deepenough.record.schema import Planned
 from deepenough.report.text import duration, estimated
@@ -55,14 +56,17 @@ def estimate(
         pace = _interpolated(architecture.macs, macs, [each.seconds for each in measured])
         return _interpolated(architecture.macs, macs, [each.first for each in measured]) + images * pace
 
+    folds = len(trainer.folds.folds)
+    side_by_side = math.ceil(folds / trainer.jobs) / folds  # of the time of one fold after the other
+
     def planned(architecture: Architecture) -> Planned:
         images = trainer.steps_images(architecture)
         most = fitting_micro_batch(architecture.network, batch, free) or batch
         return Planned.of(
             architecture,
             images=images,
-            seconds=seconds(architecture, images),
-            memory=step_bytes(architecture.network, min(most, at_once)),
+            seconds=seconds(architecture, images) * side_by_side,
+            memory=trainer.jobs * step_bytes(architecture.network, min(most, at_once)),
         )
 
     def again(architecture: Architecture) -> float:
@@ -82,7 +86,7 @@ def estimate(
         architectures=rows,
         least=least,
         most=most,
-        memory=already + max(row.memory for row in rows),
+        memory=already + max(row.memory for row in rows) + (trainer.jobs * PROCESS_BYTES if trainer.jobs > 1 else 0),
         within_reach=[each.name for each in reach],
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from deepenough.autotuning.memory_estimate import step_bytes
+from deepenough.autotuning.memory_estimate import PROCESS_BYTES, step_bytes
 from deepenough.autotuning.tuning import TUNABLE
 from deepenough.data.images import Images
 from deepenough.data.mirroring import decide_mirroring
@@ -42,8 +42,6 @@ from deepenough.training.memory import available_memory
 from deepenough.training.process_group import ALONE, ProcessGroup
 from deepenough.training.recipe import Recipe, default_recipe, finetune_recipe
 from deepenough.weights import Weights
-
-PROCESS_BYTES = 500 * 2**20  # of a process that trains, without its images and activations
 
 
 @dataclass(frozen=True)
@@ -206,10 +204,7 @@ def _share_threads(request: RunRequest, trainer: CandidateTrainer, largest: Arch
     if free is not None and not request.asked.jobs:
         jobs = min(jobs, free // (PROCESS_BYTES + step_bytes(largest.network, trainer.recipe.batch)))
     trainer.jobs = max(jobs, 1)
-    if not before:
-        torch.set_num_threads(max(threads // trainer.jobs, 1))
-    else:
-        torch.set_num_threads(int(before.environment["threads"]))
+    torch.set_num_threads(int(before.environment["threads"]) if before else max(threads // trainer.jobs, 1))
 
 
 def _threads(request: RunRequest) -> int:

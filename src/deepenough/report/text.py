@@ -193,7 +193,7 @@ def cost(record: Record) -> str:
         return f"so far {amount(spent)} multiply-accumulates in {duration(seconds)} of training"
     cost = record.cost
     text = (
-        f"{amount(cost.spent)} multiply-accumulates in {duration(cost.seconds)} of training: "
+        f"{amount(cost.spent)} multiply-accumulates in {duration(cost.seconds)} of training{_side_by_side(record)}: "
         f"{cost.times_chosen:.2f} times training the chosen network alone, "
         f"{percent(cost.share_of_space, 0)} of training the whole search space"
     )
@@ -202,6 +202,11 @@ def cost(record: Record) -> str:
     if plan and plan.expected and plan.seconds:
         text += f"; the estimate was {estimated(plan)}, and {duration(plan.expected)} for the networks trained"
     return text
+
+
+def _side_by_side(record: Record) -> str:
+    jobs = int(record.environment.get("jobs", "1"))
+    return f" ({jobs} trainings side by side)" if jobs > 1 else ""
 
 
 def estimated(plan: Plan) -> str:
