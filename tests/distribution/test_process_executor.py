@@ -215,15 +215,15 @@ with t.ProcessExecutor(t.IMAGES, count=2) as executor:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs signals")
-def test_workers_end_with_their_run_and_do_not_hear_ctrl_c(tmp_path: Path) -> None:
+def test_workers_end_with_their_run_and_do_not_hear_what_is_sent_to_all_its_processes(tmp_path: Path) -> None:
     program = PROGRAM.format(helpers=[str(Path(__file__).parent), *sys.path], folder=str(tmp_path))
     run = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert run.stdout is not None
     workers = [int(pid) for pid in run.stdout.readline().split()]
     assert len(workers) == 2
     for pid in workers:
-        os.kill(pid, signal.SIGINT)
-        os.kill(pid, signal.SIGHUP)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(pid, number)
     for _ in range(3):
         assert run.stdout.readline().split() == [str(pid) for pid in workers]
     run.kill()

@@ -86,11 +86,11 @@ class Worker:
 
 @contextmanager
 def holding_back_signals() -> Iterator[None]:
-    """Start processes that don't hear what a terminal sends to all of its own, where the system can do that."""
+    """Start processes that don't hear what is sent to all processes of a run: it hears that, and tells them."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     try:
         yield
     finally:
