@@ -28,7 +28,7 @@ import sys
 import uvicorn
 from fastapi import FastAPI, Request
 from deepenough import load
-from deepenough.cli.serve import listen
+from deepenough.serve.server import listen
 
 model, app = load(sys.argv[1]), FastAPI()
 

@@ -19,11 +19,11 @@ import uvicorn
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from deepenough.cli.serve import listen
 from deepenough.serve.app import make_app
 from deepenough.serve.batcher import Batcher, FullError
 from deepenough.serve.limits import PIECE, Limits
 from deepenough.serve.refusals import RefusedError
+from deepenough.serve.server import listen
 
 RAW = {"Content-Type": "application/octet-stream"}
 

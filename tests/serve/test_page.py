@@ -16,8 +16,8 @@ from PIL import Image
 from playwright.sync_api import Page, Route, expect, sync_playwright
 
 from deepenough import load
-from deepenough.cli.serve import listen
 from deepenough.serve.app import make_app
+from deepenough.serve.server import listen
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 pytestmark = [pytest.mark.skipif(BROWSER is None, reason="no Chromium here"), pytest.mark.seconds(20)]

@@ -22,11 +22,11 @@ from forkserver import PIPE, Forked, ForkServer
 from PIL import Image
 
 from deepenough import DeepenoughError, load
-from deepenough.cli.serve import listen
 from deepenough.files import read_checked_json, write_checked_json
 from deepenough.serve.app import make_app
 from deepenough.serve.batcher import Batcher, FullError
 from deepenough.serve.limits import Limits
+from deepenough.serve.server import listen
 
 pytestmark = pytest.mark.seconds(20)
 

@@ -119,7 +119,7 @@ def decode_image(
             low = low_bytes(opened, source) if measured or levels not in (None, FULL_RANGE) else None
             opened.load()
             eight = _eight_bits(opened, low, levels, seen)
-        except ImageError:
+        except (ImageError, MemoryError):
             raise
         except Exception as error:  # Pillow's decoders raise many kinds for broken files
             told = "; ".join([str(error) or type(error).__name__, *remarks])

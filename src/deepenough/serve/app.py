@@ -14,8 +14,10 @@ from fastapi.responses import HTMLResponse, PlainTextResponse
 from starlette.requests import ClientDisconnect
 
 from deepenough.attribution import METHODS
+from deepenough.data.decode import framed
 from deepenough.report.html import asset, fill_template
-from deepenough.serve.answers import About, Answers, DepthAnswers
+from deepenough.serve.access import Access, AccessMiddleware
+from deepenough.serve.answers import About, Answers, DepthAnswer, DepthAnswers
 from deepenough.serve.explanations import answers_by_depth, draw_explanation, draw_heat
 from deepenough.serve.limits import Limits, Upload, errors_named_by
 from deepenough.serve.middleware import RequestMiddleware
@@ -42,8 +44,8 @@ Method = Literal["gradcam", "integrated-gradients", "occlusion"]
 assert Method.__args__ == METHODS  # type: ignore[attr-defined]
 
 
-def make_app(run: Path, limits: Limits | None = None, device: str = "cpu") -> FastAPI:
-    """Make the service of a run, or of a model folder; the model is loaded once, now."""
+def make_app(run: Path, limits: Limits | None = None, device: str = "cpu", access: Access | None = None) -> FastAPI:
+    """Make the service of a run, or of a model folder; the model is loaded once, now. Without `access` all may ask."""
     service = Service(run, limits or Limits(), device)
     app = FastAPI(
         title="deepenough",
@@ -54,6 +56,8 @@ def make_app(run: Path, limits: Limits | None = None, device: str = "cpu") -> Fa
         responses={code: {"model": Refusal} for code in ("4XX", "5XX", 422)},
     )
     app.state.service = service
+    if access is not None:
+        app.add_middleware(AccessMiddleware, access=access)
     app.add_middleware(RequestMiddleware, metrics=service.metrics)
     handle_errors(app)
     for router in (prediction_routes(service), explanation_routes(service), status_routes(service), page_routes(app)):
@@ -64,6 +68,10 @@ def make_app(run: Path, limits: Limits | None = None, device: str = "cpu") -> Fa
 def prediction_routes(service: Service) -> APIRouter:
     """POST /predict and /depths."""
     router = APIRouter()
+
+    async def by_depth(content: bytes) -> list[DepthAnswer]:
+        pixels = await service.decoded(content)
+        return await service.compute(pixels, partial(answers_by_depth, service.siblings))
 
     @router.post("/predict", openapi_extra=_BODY, response_model=Answers)
     async def predict(request: Request, top: int = Query(5, ge=1)) -> Response:
@@ -79,8 +87,7 @@ def prediction_routes(service: Service) -> APIRouter:
         async with service.reader.files(request) as given:
             file = single(given)
             with errors_named_by(file), service.batcher.entered_heavy():
-                work = service.compute(file.content, partial(answers_by_depth, service.siblings))
-                return DepthAnswers(depths=await unless_gone(request, work))
+                return DepthAnswers(depths=await unless_gone(request, by_depth(file.content)))
 
     return router
 
@@ -103,7 +110,9 @@ def explanation_routes(service: Service) -> APIRouter:
         draw = {"picture": draw_explanation, "heat": draw_heat}[view]
 
         async def drawn(content: bytes) -> bytes:
-            drawing = await service.compute(content, partial(draw, service.model, method, label, content))
+            picture = await service.viewable(content)
+            pixels = await service.in_thread(framed, picture, service.model.preprocess)
+            drawing = await service.compute(pixels, partial(draw, service.model, method, label, picture))
             return await service.in_thread(drawing)
 
         async with service.reader.files(request) as given:
@@ -130,6 +139,16 @@ def status_routes(service: Service) -> APIRouter:
         if trouble := service.trouble():
             raise RefusedError(503, "stuck", trouble)
         return {"status": "ok"}
+
+    @router.get("/health/live")
+    async def live() -> dict[str, str]:
+        """Tell if the process runs."""
+        return {"status": "ok"}
+
+    @router.get("/health/ready")
+    async def ready() -> dict[str, str]:
+        """Tell if a request would be answered now; the model is loaded and has answered once."""
+        return await health()
 
     @router.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:

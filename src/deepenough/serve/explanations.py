@@ -46,7 +46,9 @@ def answers_by_depth(siblings: Sequence[Sibling], pixels: Pixels, pause: Pause) 
     return answers
 
 
-def draw_heat(model: Model, method: str, label: str | None, content: bytes, pixels: Pixels, pause: Pause) -> Drawing:
+def draw_heat(
+    model: Model, method: str, label: str | None, content: bytes | Pixels, pixels: Pixels, pause: Pause
+) -> Drawing:
     """Compute the heat; the drawing is a PNG to be laid over the picture, clear where nothing speaks for the class."""
     target = int(model.logits(pixels[None])[0].argmax()) if label is None else model.classes.index(label)
     with pausing(model, method, pause):
@@ -61,7 +63,7 @@ def draw_heat(model: Model, method: str, label: str | None, content: bytes, pixe
 
 
 def draw_explanation(
-    model: Model, method: str, label: str | None, content: bytes, pixels: Pixels, pause: Pause
+    model: Model, method: str, label: str | None, content: bytes | Pixels, pixels: Pixels, pause: Pause
 ) -> Drawing:
     """Explain the picture; the drawing is a PNG of the picture, the heat and the classes."""
     with pausing(model, method, pause):

@@ -28,6 +28,9 @@ class Limits:
     Of all together: `waiting` pictures to predict, `heavy` explanations, `uploads` that are under way, and as many
     bytes as `bodies` of the largest have, from their arrival to their answer. An explanation is refused when it gets no
     turn in `patience` seconds, and given up after `computing`.
+
+    A picture that is more than a little work is decoded in `decoding` seconds and `memory` bytes, or refused;
+    `decodings` of them are on their way.
     """
 
     upload: int = 20 * 2**20
@@ -41,6 +44,9 @@ class Limits:
     bodies: int = 12
     patience: float = 30.0
     computing: float = 120.0
+    decoding: float = 10.0
+    memory: int = 2**30
+    decodings: int = 32
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ class Refusal(BaseModel):
     code: str = Field(
         description="stable, for programs: no-image, not-an-image, damaged, animated, tiny, bomb, too-large, "
         "too-many-files, too-many-pixels, too-slow, too-long, busy, stuck, unknown-class, not-found, bad-request, "
-        "failed"
+        "unknown-host, cross-site, no-token, failed"
     )
 
 

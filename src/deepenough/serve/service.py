@@ -14,16 +14,16 @@ from typing import Any, TypeVar
 import numpy as np
 
 from deepenough.attribution import METHODS
-from deepenough.data.decode import framed
 from deepenough.data.finding import ImageError
 from deepenough.model import Model
 from deepenough.nets import depth, parameters
 from deepenough.record import Record
 from deepenough.serve.answers import About, ServedArchitecture
 from deepenough.serve.batcher import Batcher
+from deepenough.serve.decoding import HEAVY, DecodingProcesses, Heavy, Pixels, decode, is_light, shrink
 from deepenough.serve.depths import Sibling, open_run
-from deepenough.serve.explanations import Pixels, warm_up
-from deepenough.serve.limits import Limits, Upload, UploadReader, check_picture, errors_named_by
+from deepenough.serve.explanations import warm_up
+from deepenough.serve.limits import Limits, Upload, UploadReader, errors_named_by
 from deepenough.serve.metrics import ServiceMetrics
 from deepenough.serve.refusals import RefusedError
 
@@ -39,7 +39,7 @@ class Service:
         self.limits = limits
         self.metrics = ServiceMetrics()
         self.reader = UploadReader(limits)
-        self.batcher: Batcher[bytes, Any] = Batcher(
+        self.batcher: Batcher[bytes | Pixels, Any] = Batcher(
             self.classify, limits.waiting, self.metrics.batch.observe, limits.heavy
         )
         self.answering: asyncio.Task[None] | None = None
@@ -50,12 +50,16 @@ class Service:
         self.siblings: list[Sibling]
         self.model, self.record, self.siblings = self.batcher.thread.submit(open_run, run, device).result()
         self.decoding = ThreadPoolExecutor(os.cpu_count(), "decode")
+        self.processes = DecodingProcesses(self.model.preprocess, limits)
         warm_up()
 
-    def classify(self, contents: Sequence[bytes]) -> list[Any]:
-        """Probabilities (classes,) of each picture, or the error of one that can't be used."""
-        several = len(contents) > 1
-        found: list[Any] = list((self.decoding.map if several else map)(self._decode_or_error, contents))
+    def classify(self, pictures: Sequence[bytes | Pixels]) -> list[Any]:
+        """Probabilities (classes,) of each picture, the error of one that can't be used, or `HEAVY`.
+
+        Bytes are decoded here where that is little work; what else it is comes back as it was decoded elsewhere.
+        """
+        several = len(pictures) > 1
+        found: list[Any] = list((self.decoding.map if several else map)(self._pixels, pictures))
         readable = [number for number, pixels in enumerate(found) if isinstance(pixels, np.ndarray)]
         if readable:
             rows = self.model.probabilities(np.stack([found[number] for number in readable]))
@@ -63,24 +67,39 @@ class Service:
                 found[number] = row
         return found
 
-    def _decode_or_error(self, content: bytes) -> Pixels | Exception:
+    def _pixels(self, picture: bytes | Pixels) -> Pixels | Heavy | Exception:
+        if isinstance(picture, np.ndarray):
+            return picture
         try:
-            return self.decode(content)
+            return self._decode_light(picture)
         except (RefusedError, ImageError) as error:
             return error
 
-    def decode(self, content: bytes) -> Pixels:
-        """Decode and preprocess a picture. Raises RefusedError or ImageError."""
-        check_picture(content, self.limits)
-        return framed(content, self.model.preprocess)
+    def _decode_light(self, content: bytes) -> Pixels | Heavy:
+        """Decode and preprocess a picture that is little work. Raises RefusedError or ImageError."""
+        return decode(content, self.model.preprocess, self.limits) if is_light(content) else HEAVY
+
+    async def classified(self, content: bytes) -> Any:
+        """Probabilities (classes,) of a picture. Raises RefusedError or ImageError."""
+        found = await self.batcher.ask(content)
+        return found if found is not HEAVY else await self.batcher.ask(await self.processes.run(decode, content))
+
+    async def decoded(self, content: bytes) -> Pixels:
+        """The pixels of a picture. Raises RefusedError or ImageError."""
+        found = await self.in_thread(self._decode_light, content)
+        return await self.processes.run(decode, content) if isinstance(found, Heavy) else found
+
+    async def viewable(self, content: bytes) -> bytes | Pixels:
+        """The picture to be looked at: its bytes, or what it is when shrunk, where it is more work than little."""
+        found = await self.in_thread(self._decode_light, content)
+        return await self.processes.run(shrink, content) if isinstance(found, Heavy) else content
 
     async def in_thread(self, work: Callable[..., _Result], *given: Any) -> _Result:
         """Run work that needs no model in a thread of its own."""
         return await asyncio.get_running_loop().run_in_executor(self.decoding, work, *given)
 
-    async def compute(self, content: bytes, work: Callable[..., _Result]) -> _Result:
-        """Run heavier work on the pixels of a picture in the model's thread, when it is its turn."""
-        pixels = await self.in_thread(self.decode, content)
+    async def compute(self, pixels: Pixels, work: Callable[..., _Result]) -> _Result:
+        """Run heavier work on pixels in the model's thread, when it is its turn."""
         return await self.batcher.alone(partial(work, pixels), self.limits.patience, self.limits.computing)
 
     def trouble(self) -> str | None:
@@ -93,7 +112,7 @@ class Service:
     async def answer(self, file: Upload, top: int) -> dict[str, Any]:
         """Classify one file; the fields of `Answer`."""
         with errors_named_by(file):
-            best = self.model.rank(await self.batcher.ask(file.content), top)
+            best = self.model.rank(await self.classified(file.content), top)
         return {"name": file.name, "label": best.label, "classes": best.classes, "probabilities": best.probabilities}
 
     def about(self) -> About:
@@ -122,5 +141,6 @@ class Service:
         self.answering.cancel()
         with suppress(asyncio.CancelledError):
             await self.answering
+        self.processes.close()
         self.batcher.close()
-        self.decoding.shutdown(cancel_futures=True)
+        self.decoding.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,130 @@
+"""Decoding of pictures: what is little work in the threads of the service, all else in processes that can be ended.
+
+A picture of a few kilobytes can ask for seconds of work and gigabytes of memory. Other clients must not wait for it,
+and no thread can be ended from outside. So what may take long is decoded by processes with bounds on time and memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pebble import ProcessExpired, ProcessPool
+
+from deepenough.data.bounds.jpeg import count_scans
+from deepenough.data.decode import framed, upright
+from deepenough.data.finding import ImageError
+from deepenough.data.image_file import open_content
+from deepenough.preprocessing import Preprocessing
+from deepenough.serve.limits import Limits, check_picture
+from deepenough.serve.refusals import FullError
+
+Pixels = NDArray[np.uint8]
+
+LIGHT_FORMATS = frozenset({"BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "WEBP"})
+LIGHT_BYTES = 2**20
+LIGHT_PIXELS = 1_500_000
+LIGHT_SCANNED = 12_000_000
+"""Pixels times scans of a JPEG: some tens of milliseconds."""
+VIEWED_SIDE = 1_280
+"""Longest side, in pixels, of what stands for a picture of more work where it is only looked at."""
+
+
+def is_light(content: bytes) -> bool:
+    """Tell if a picture takes some tens of milliseconds and megabytes at most, by its bytes and its header.
+
+    Raises ImageError as `open_content` does.
+    """
+    if len(content) > LIGHT_BYTES:
+        return False
+    with open_content(content) as image:
+        width, height = image.size
+        scans = count_scans(content) if image.format in ("JPEG", "MPO") else 1
+        light = image.format in LIGHT_FORMATS and not image.mode.startswith(("I", "F"))
+    return light and width * height <= LIGHT_PIXELS and width * height * scans <= LIGHT_SCANNED
+
+
+def decode(content: bytes, preprocess: Preprocessing, limits: Limits) -> Pixels:
+    """Decode and preprocess a picture, uint8 (H, W, C). Raises RefusedError or ImageError."""
+    check_picture(content, limits)
+    return framed(content, preprocess)
+
+
+def shrink(content: bytes, preprocess: Preprocessing, limits: Limits) -> Pixels:
+    """Decode a picture to be looked at, uint8 (H, W) or (H, W, 3), at most `VIEWED_SIDE` pixels a side.
+
+    Raises RefusedError or ImageError.
+    """
+    check_picture(content, limits)
+    picture = upright(content, VIEWED_SIDE, preprocess.levels)
+    picture.thumbnail((VIEWED_SIDE, VIEWED_SIDE))
+    return np.asarray(picture)
+
+
+class Heavy:
+    """Stands for a picture that is left to the processes."""
+
+
+HEAVY = Heavy()
+
+
+@dataclass
+class DecodingProcesses:
+    """Processes that decode pictures of more work, started when the first one comes."""
+
+    preprocess: Preprocessing
+    limits: Limits
+    waiting: int = field(default=0, init=False)
+
+    async def run(self, work: Callable[[bytes, Preprocessing, Limits], Pixels], content: bytes) -> Pixels:
+        """Do what `decode` or `shrink` does, with bounds on time and memory; ended where the client hangs up.
+
+        Raises FullError where too many wait, and ImageError (bomb) for what takes too long or too much.
+        """
+        if self.waiting >= self.limits.decodings:
+            raise FullError(f"{self.waiting} large pictures are already waiting to be decoded")
+        self.waiting += 1
+        try:
+            given = (content, self.preprocess, self.limits)
+            return await asyncio.wrap_future(self._pool.schedule(work, args=given, timeout=self.limits.decoding))
+        except TimeoutError:
+            text = f"decoding it took more than {self.limits.decoding:g} s; send it smaller, or as a baseline JPEG"
+            raise ImageError("bomb", text) from None
+        except (MemoryError, ProcessExpired):
+            raise ImageError("bomb", "decoding it takes more memory than a picture gets; send it smaller") from None
+        finally:
+            self.waiting -= 1
+
+    @cached_property
+    def _pool(self) -> Any:
+        context = multiprocessing.get_context("spawn")  # forked, it would have the locks of threads that it has not
+        count = max((os.cpu_count() or 2) // 2, 1)  # beside them the model goes on
+        return ProcessPool(count, context=context, initializer=prepare_process, initargs=(self.limits.memory,))
+
+    def close(self) -> None:
+        """End the processes, whatever they do."""
+        if "_pool" in self.__dict__:
+            self._pool.stop()
+            self._pool.join(5)
+
+
+def prepare_process(memory: int) -> None:
+    """Bound the memory of this process, where the system can, and leave signals to the service."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with suppress(OSError):
+        os.nice(5)  # answers to others come first
+    if sys.platform == "linux":
+        import resource
+
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_DATA, (memory, resource.getrlimit(resource.RLIMIT_DATA)[1]))

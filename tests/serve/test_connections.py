@@ -1,0 +1,70 @@
+"""Connections that send nothing, or half a head, lock nobody out."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+import uvicorn
+
+from deepenough.serve.app import make_app
+from deepenough.serve.connections import bounded_protocol, connection_limit
+from deepenough.serve.server import listen
+
+HALF = b"GET /health HTTP/1.1\r\nHost: loc"
+
+
+@contextmanager
+def serving(run: Path, most: int, seconds: float) -> Iterator[int]:
+    listening = listen("127.0.0.1", 0)
+    config = uvicorn.Config(make_app(run), http=bounded_protocol(most, seconds), log_level="warning", access_log=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    yield listening.getsockname()[1]
+    server.should_exit = True
+    thread.join(30)
+
+
+def connect(port: int, content: bytes = b"") -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port), timeout=30)
+    connection.sendall(content)
+    return connection
+
+
+def test_half_a_head_ends_with_a_word(finished: Path) -> None:
+    with serving(finished, 100, 0.5) as port:
+        silent, half = connect(port), connect(port, HALF)
+        for each in (silent, half):
+            assert each.recv(4096).startswith(b"HTTP/1.1 408 ")
+            assert each.recv(4096) == b""
+        slow = connect(port, HALF)
+        time.sleep(0.1)
+        slow.sendall(b"alhost\r\n\r\n")
+        assert slow.recv(4096).startswith(b"HTTP/1.1 200 ")
+        slow.sendall(HALF)  # the next request of the same connection
+        assert slow.recv(4096).startswith(b"HTTP/1.1 408 ")
+
+
+def test_the_ones_that_send_nothing_make_room(finished: Path) -> None:
+    with serving(finished, 10, 60.0) as port:
+        stalled = [connect(port, HALF) for _ in range(50)]
+        for _ in range(5):
+            assert httpx2.get(f"http://127.0.0.1:{port}/health/live").status_code == 200
+        ended = [each.recv(4096).startswith(b"HTTP/1.1 408 ") for each in stalled[:40]]
+        assert all(ended)
+
+
+def test_there_are_fewer_connections_than_files_may_be_open() -> None:
+    resource = pytest.importorskip("resource")
+    most = connection_limit()
+    assert (
+        16 <= most < resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        or resource.getrlimit(resource.RLIMIT_NOFILE)[0] == resource.RLIM_INFINITY
+    )

@@ -1,0 +1,118 @@
+"""Pictures that are much work are decoded apart, within bounds, and nobody waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from deepenough import load
+from deepenough.serve.app import make_app
+from deepenough.serve.decoding import DecodingProcesses, decode, is_light
+from deepenough.serve.limits import Limits
+
+pytestmark = pytest.mark.seconds(20)
+
+RAW = {"Content-Type": "application/octet-stream"}
+
+
+def picture(side: int, kind: str = "PNG", **options: bool) -> bytes:
+    content = io.BytesIO()
+    Image.linear_gradient("L").resize((side, side)).convert("RGB").save(content, kind, **options)
+    return content.getvalue()
+
+
+@pytest.fixture(scope="module")
+def client(finished: Path) -> Iterator[TestClient]:
+    with TestClient(make_app(finished)) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("content", "light"),
+    [
+        (picture(1000), True),
+        (picture(1000, "JPEG", progressive=True), True),
+        (picture(1300), False),
+        (picture(1200, "JPEG", progressive=True), False),
+        (picture(64, "JPEG2000"), False),
+        (picture(64, "TIFF"), False),
+        (picture(8) + bytes(2**20), False),
+    ],
+)
+def test_light_is_what_bytes_and_header_bound(content: bytes, light: bool) -> None:
+    assert is_light(content) is light
+
+
+def test_a_heavy_picture_has_the_answer_of_predict(client: TestClient, finished: Path) -> None:
+    content = picture(2000, "JPEG", progressive=True)
+    (expected,) = load(finished).predict(content)
+    files = [("file", ("small.png", picture(32))), ("file", ("large.jpg", content))]
+    _, found = client.post("/predict", files=files).json()["predictions"]
+    assert (found["name"], found["classes"]) == ("large.jpg", list(expected.classes))
+    np.testing.assert_allclose(found["probabilities"], expected.probabilities, atol=1e-6)
+    depths = client.post("/depths", content=content, headers=RAW).json()["depths"]
+    assert next(each for each in depths if each["chosen"])["label"] == expected.label
+    for view in ("picture", "heat"):
+        drawn = client.post(f"/explain?view={view}", content=content, headers=RAW)
+        assert drawn.status_code == 200, drawn.text
+        assert max(Image.open(io.BytesIO(drawn.content)).size) <= 2000
+
+
+def test_what_takes_too_long_is_refused_and_named(finished: Path) -> None:
+    with TestClient(make_app(finished, Limits(decoding=0.01))) as client:
+        answer = client.post("/predict", files=[("file", ("slow.png", picture(6000)))])
+        assert (answer.status_code, answer.json()["code"]) == (422, "bomb")
+        assert answer.json()["detail"].startswith("slow.png: bomb: decoding it took more than 0.01 s")
+        assert client.post("/predict", content=picture(32), headers=RAW).status_code == 200
+
+
+def test_what_takes_too_much_memory_is_refused_and_named(finished: Path) -> None:
+    with TestClient(make_app(finished, Limits(memory=200 * 2**20))) as client:
+        answer = client.post("/predict", content=picture(7000), headers=RAW)
+        assert (answer.status_code, answer.json()["code"]) == (422, "bomb")
+        assert "more memory than a picture gets" in answer.json()["detail"]
+        assert client.post("/predict", content=picture(1400), headers=RAW).status_code == 200
+
+
+def test_others_are_answered_while_heavy_pictures_wait(client: TestClient) -> None:
+    content = picture(6900)
+    assert client.post("/predict", content=content, headers=RAW).status_code == 200  # the processes run
+    heavy = [
+        threading.Thread(target=client.post, args=("/predict",), kwargs={"content": content, "headers": RAW})
+        for _ in range(6)
+    ]
+    for each in heavy:
+        each.start()
+    answered = 0
+    while any(each.is_alive() for each in heavy):
+        assert client.post("/predict", content=picture(32), headers=RAW).status_code == 200
+        answered += 1
+    assert answered > len(heavy)
+
+
+def test_there_is_room_for_so_many_and_what_nobody_waits_for_ends(finished: Path) -> None:
+    processes = DecodingProcesses(load(finished).preprocess, Limits(decodings=1, decoding=60))
+    content = picture(7000)
+
+    async def ask() -> tuple[float, int]:
+        await processes.run(decode, content)
+        first = asyncio.create_task(processes.run(decode, content))
+        await asyncio.sleep(0)
+        with pytest.raises(Exception, match="1 large pictures are already waiting"):
+            await processes.run(decode, content)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        return time.monotonic(), processes.waiting
+
+    assert asyncio.run(ask())[1] == 0
+    processes.close()
