@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 import threading
 import time
@@ -38,18 +39,26 @@ def connect(port: int, content: bytes = b"") -> socket.socket:
     return connection
 
 
+def answered(connection: socket.socket) -> int:
+    """Read a whole answer: its status."""
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    response.read()
+    return response.status
+
+
 def test_half_a_head_ends_with_a_word(finished: Path) -> None:
-    with serving(finished, 100, 0.5) as port:
+    with serving(finished, 100, 3.0) as port:
         silent, half = connect(port), connect(port, HALF)
         for each in (silent, half):
-            assert each.recv(4096).startswith(b"HTTP/1.1 408 ")
+            assert answered(each) == 408
             assert each.recv(4096) == b""
         slow = connect(port, HALF)
         time.sleep(0.1)
         slow.sendall(b"alhost\r\n\r\n")
-        assert slow.recv(4096).startswith(b"HTTP/1.1 200 ")
+        assert answered(slow) == 200
         slow.sendall(HALF)  # the next request of the same connection
-        assert slow.recv(4096).startswith(b"HTTP/1.1 408 ")
+        assert answered(slow) == 408
 
 
 def test_the_ones_that_send_nothing_make_room(finished: Path) -> None:
@@ -57,8 +66,7 @@ def test_the_ones_that_send_nothing_make_room(finished: Path) -> None:
         stalled = [connect(port, HALF) for _ in range(50)]
         for _ in range(5):
             assert httpx2.get(f"http://127.0.0.1:{port}/health/live").status_code == 200
-        ended = [each.recv(4096).startswith(b"HTTP/1.1 408 ") for each in stalled[:40]]
-        assert all(ended)
+        assert {answered(each) for each in stalled[:40]} == {408}
 
 
 def test_there_are_fewer_connections_than_files_may_be_open() -> None:

@@ -15,8 +15,9 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from deepenough import load
+from deepenough.preprocessing import Preprocessing
 from deepenough.serve.app import make_app
-from deepenough.serve.decoding import DecodingProcesses, decode, is_light
+from deepenough.serve.decoding import DecodingProcesses, Heavy, decode, decode_light
 from deepenough.serve.limits import Limits
 
 pytestmark = pytest.mark.seconds(20)
@@ -49,7 +50,8 @@ def client(finished: Path) -> Iterator[TestClient]:
     ],
 )
 def test_light_is_what_bytes_and_header_bound(content: bytes, light: bool) -> None:
-    assert is_light(content) is light
+    found = decode_light(content, Preprocessing((8, 8)), Limits())
+    assert isinstance(found, Heavy) is not light
 
 
 def test_a_heavy_picture_has_the_answer_of_predict(client: TestClient, finished: Path) -> None:

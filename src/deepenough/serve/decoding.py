@@ -24,9 +24,8 @@ from pebble import ProcessExpired, ProcessPool
 from deepenough.data.bounds.jpeg import count_scans
 from deepenough.data.decode import framed, upright
 from deepenough.data.finding import ImageError
-from deepenough.data.image_file import open_content
 from deepenough.preprocessing import Preprocessing
-from deepenough.serve.limits import Limits, check_picture
+from deepenough.serve.limits import Header, Limits, check_picture
 from deepenough.serve.refusals import FullError
 
 Pixels = NDArray[np.uint8]
@@ -40,18 +39,12 @@ VIEWED_SIDE = 1_280
 """Longest side, in pixels, of what stands for a picture of more work where it is only looked at."""
 
 
-def is_light(content: bytes) -> bool:
-    """Tell if a picture takes some tens of milliseconds and megabytes at most, by its bytes and its header.
-
-    Raises ImageError as `open_content` does.
-    """
-    if len(content) > LIGHT_BYTES:
-        return False
-    with open_content(content) as image:
-        width, height = image.size
-        scans = count_scans(content) if image.format in ("JPEG", "MPO") else 1
-        light = image.format in LIGHT_FORMATS and not image.mode.startswith(("I", "F"))
-    return light and width * height <= LIGHT_PIXELS and width * height * scans <= LIGHT_SCANNED
+def is_light(content: bytes, header: Header) -> bool:
+    """Tell if a picture takes some tens of milliseconds and megabytes at most."""
+    pixels = header.width * header.height
+    scans = count_scans(content) if header.kind in ("JPEG", "MPO") else 1
+    light = header.kind in LIGHT_FORMATS and not header.mode.startswith(("I", "F"))
+    return light and pixels <= LIGHT_PIXELS and pixels * scans <= LIGHT_SCANNED
 
 
 def decode(content: bytes, preprocess: Preprocessing, limits: Limits) -> Pixels:
@@ -69,6 +62,13 @@ def shrink(content: bytes, preprocess: Preprocessing, limits: Limits) -> Pixels:
     picture = upright(content, VIEWED_SIDE, preprocess.levels)
     picture.thumbnail((VIEWED_SIDE, VIEWED_SIDE))
     return np.asarray(picture)
+
+
+def decode_light(content: bytes, preprocess: Preprocessing, limits: Limits) -> Pixels | Heavy:
+    """Decode and preprocess a picture that is little work. Raises RefusedError or ImageError."""
+    if len(content) > LIGHT_BYTES or not is_light(content, check_picture(content, limits)):
+        return HEAVY
+    return framed(content, preprocess)
 
 
 class Heavy:

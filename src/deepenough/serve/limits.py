@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from fastapi import Request
 from starlette.datastructures import Headers, UploadFile
@@ -152,18 +153,29 @@ async def _parsed(headers: Headers, chunks: AsyncGenerator[bytes, None], most: i
     return [Upload(f.filename or "", await f.read()) for _, f in form.multi_items() if isinstance(f, UploadFile)]
 
 
-def check_picture(content: bytes, limits: Limits) -> None:
+class Header(NamedTuple):
+    """The header of a picture: its format and mode, in Pillow's words, and its size in pixels."""
+
+    kind: str | None
+    mode: str
+    width: int
+    height: int
+
+
+def check_picture(content: bytes, limits: Limits) -> Header:
     """Raise RefusedError or ImageError unless this is a picture of a known format and size, by its header alone."""
     try:
         with open_content(content) as image:
-            width, height = image.size
+            header = Header(image.format, image.mode, *image.size)
     except ImageError as error:
         if error.kind in ("animated", "bomb"):
             raise
         told = f": {error.detail}" if error.kind == "unsupported" else "; send JPEG, PNG, WebP, GIF, BMP or TIFF"
         raise RefusedError(415, "not-an-image", f"this is not an image that can be read{told}") from None
-    if width * height > limits.pixels:
-        raise RefusedError(413, "too-many-pixels", f"{width} x {height} is more than {limits.pixels:,} pixels")
+    if header.width * header.height > limits.pixels:
+        size = f"{header.width} x {header.height}"
+        raise RefusedError(413, "too-many-pixels", f"{size} is more than {limits.pixels:,} pixels")
+    return header
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from deepenough.nets import depth, parameters
 from deepenough.record import Record
 from deepenough.serve.answers import About, ServedArchitecture
 from deepenough.serve.batcher import Batcher
-from deepenough.serve.decoding import HEAVY, DecodingProcesses, Heavy, Pixels, decode, is_light, shrink
+from deepenough.serve.decoding import HEAVY, DecodingProcesses, Heavy, Pixels, decode, decode_light, shrink
 from deepenough.serve.depths import Sibling, open_run
 from deepenough.serve.explanations import warm_up
 from deepenough.serve.limits import Limits, Upload, UploadReader, errors_named_by
@@ -76,8 +76,7 @@ class Service:
             return error
 
     def _decode_light(self, content: bytes) -> Pixels | Heavy:
-        """Decode and preprocess a picture that is little work. Raises RefusedError or ImageError."""
-        return decode(content, self.model.preprocess, self.limits) if is_light(content) else HEAVY
+        return decode_light(content, self.model.preprocess, self.limits)
 
     async def classified(self, content: bytes) -> Any:
         """Probabilities (classes,) of a picture. Raises RefusedError or ImageError."""
