@@ -1,0 +1,114 @@
+"""The options of the server, and HTTPS."""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from deepenough import DeepenoughError
+from deepenough.serve import server
+from deepenough.serve.server import BoundedServer, ServerOptions, serve
+
+OPTIONS: dict[str, Any] = {
+    "host": "127.0.0.1", "port": 0, "device": "cpu", "max_upload": 20, "max_files": 32, "allowed_hosts": (),
+    "token": None, "certfile": None, "keyfile": None,
+}  # fmt: skip
+
+
+def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DeepenoughError, match=r"--certfile .*cert.pem: there is no such file"):
+        ServerOptions(**{**OPTIONS, "certfile": tmp_path / "cert.pem"})
+    key = tmp_path / "key.pem"
+    key.touch()
+    with pytest.raises(DeepenoughError, match="--keyfile needs --certfile"):
+        ServerOptions(**{**OPTIONS, "keyfile": key})
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, False),
+        ({"host": "localhost"}, False),
+        ({"host": "0.0.0.0"}, True),
+        ({"host": "0.0.0.0", "token": "secret"}, False),
+    ],
+)
+def test_it_says_when_anyone_may_ask(
+    finished: Path, changes: dict[str, Any], told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(BoundedServer, "run", lambda self, sockets: [each.close() for each in sockets])
+    serve(finished, ServerOptions(**{**OPTIONS, **changes}), lines.append)
+    assert any("anyone who can reach this machine may ask" in line for line in lines) is told
+    assert lines[-1].startswith(f"serving {finished} at http://{changes.get('host', '127.0.0.1')}:")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+def test_https(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    words = f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout {key} -out {certificate}"
+    subprocess.run([*words.split(), "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    servers: list[BoundedServer] = []
+    begin = BoundedServer.__init__
+
+    def keep(self: BoundedServer, config: Any) -> None:
+        begin(self, config)
+        servers.append(self)
+
+    monkeypatch.setattr(BoundedServer, "__init__", keep)
+    monkeypatch.setattr(server, "GRACE", 1e6)  # this process outlives the server
+    lines: list[str] = []
+    options = ServerOptions(**{**OPTIONS, "certfile": certificate, "keyfile": key})
+    thread = threading.Thread(target=serve, args=(finished, options, lines.append), daemon=True)
+    thread.start()
+    end = time.monotonic() + 60
+    while not (servers and servers[0].started):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    address = lines[-1].split()[3]
+    assert address.startswith("https://127.0.0.1:")
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    assert httpx2.get(f"{address}/health", verify=trusting).json() == {"status": "ok"}
+    servers[0].should_exit = True
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_the_process_ends_whatever_hangs(finished: Path) -> None:
+    program = f"""
+import time
+from pathlib import Path
+from deepenough.serve import server
+
+server.GRACE, server.HANGING = 1, 1
+options = server.ServerOptions(**{OPTIONS!r})
+make = server.make_app
+
+def hanging(*given):
+    app = make(*given)
+    app.state.service.batcher.thread.submit(time.sleep, 1000)  # nothing ends that
+    return app
+
+server.make_app = hanging
+startup = server.BoundedServer.startup
+
+async def and_end(self, sockets=None):
+    await startup(self, sockets)
+    self.should_exit = True
+
+server.BoundedServer.startup = and_end
+server.serve(Path({str(finished)!r}), options, print)
+"""
+    began = time.monotonic()
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert process.returncode == 1, process.stderr
+    assert time.monotonic() - began < 100
