@@ -114,11 +114,14 @@ class Preprocessing:
     def frame(self, picture: Image.Image, channels: int | None = None) -> NDArray[np.uint8]:
         """uint8 (H, W, C), C its own channels unless given. A picture that has the size already is not resampled."""
         channels = channels or self.channels
+        return np.asarray(self.frame_picture(picture, channels), np.uint8).reshape(*self.size, channels)
+
+    def frame_picture(self, picture: Image.Image, channels: int) -> Image.Image:
+        """As `frame`, but a picture of mode `L` (1 channel) or `RGB`."""
         mode = "L" if channels == 1 else "RGB"
         if picture.mode != mode:
             picture = picture.convert(mode)
-        seen = self._covered(picture) if self._covers() else self._cut(picture)
-        return np.asarray(seen, np.uint8).reshape(*self.size, channels)
+        return self._covered(picture) if self._covers() else self._cut(picture)
 
     def _covered(self, picture: Image.Image) -> Image.Image:
         """Scaled until it covers the size, the rest cut off."""

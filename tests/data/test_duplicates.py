@@ -12,12 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from sklearn.datasets import load_digits
 
 from deepenough.data.decode import upright
 from deepenough.data.descriptors import MIRROR, UNIT, describe, is_flat, tangents
 from deepenough.data.duplicates import NearDuplicates, NearPairs, thumbnail
-from deepenough.data.grouping import completed, representatives, scenes
+from deepenough.data.grouping import completed, connected, representatives, scenes
 from deepenough.data.nearest import InvertedFile
 from deepenough.data.registration import plain_residual, register, residual, whole
 from deepenough.preprocessing import Preprocessing
@@ -222,6 +224,17 @@ def test_copies_of_copies_join_where_they_are_like_the_representative() -> None:
     parent = representatives(len(pictures), completed(asked, pairs, ranks), ranks)
     assert len(set(parent[: len(COPIES) + 1].tolist())) == 1
     assert parent[len(COPIES) + 1 :].tolist() == list(range(len(COPIES) + 1, len(pictures)))
+
+
+@settings(deadline=None)
+@given(st.integers(1, 30).flatmap(lambda n: st.tuples(st.just(n), st.lists(st.tuples(*[st.integers(0, n - 1)] * 2)))))
+def test_connected_rows_are_those_that_scipy_connects(drawn: tuple[int, list[tuple[int, int]]]) -> None:
+    count, pairs = drawn
+    first, second = np.array(pairs, np.int64).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(pairs)), (first, second)), (count, count))
+    _, theirs = connected_components(graph, directed=False)
+    _, heads = np.unique(theirs, return_index=True)
+    assert connected(count, first, second).tolist() == heads[theirs].tolist()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,10 +37,12 @@ def luminance(thumbs: NDArray[np.uint8], share: float = 1.0) -> NDArray[np.float
     """Grey float32 (n, 16, 16), in 0..255, of the centred part that has `share` of each side of thumbnails, uint8 (n,
     32, 32, 3)."""
     weights = _averages(share)
-    small: NDArray[np.float32] = weights @ (thumbs.astype(np.float32) @ _LUMA) @ weights.T
+    grey = (thumbs.reshape(-1, 3).astype(np.float32) @ _LUMA).reshape(-1, THUMB, THUMB)
+    small: NDArray[np.float32] = weights @ grey @ weights.T
     return small
 
 
+@cache
 def _averages(share: float) -> NDArray[np.float32]:
     """Of `THUMB` pixels in each of `GRID` equal pieces of the centred part, float32 (16, 32)."""
     edges = ((np.arange(GRID + 1) / GRID - 0.5) * share + 0.5) * THUMB

@@ -165,14 +165,13 @@ class NearDuplicates:
 
     def _hopeful(self, some: Candidates) -> Candidates:
         """The candidates of which small moves and another contrast explain nearly all of the second's descriptor."""
-        rows, place = np.unique(some.first, return_inverse=True)
-        thumbs = self._thumbs[self._rows[rows]]
         still = self._whole[some.second].astype(np.float32) / np.float32(UNIT)
         still = np.where(some.mirrored[:, None], still * MIRROR, still)
-        kept = np.zeros(len(place), np.bool_)
+        kept = np.zeros(len(some.first), np.bool_)
         for is_inner, share in ((False, 1.0), (True, INNER)):
             mine = np.flatnonzero(some.inner == is_inner)
-            bases = tangents(luminance(thumbs, share))[place[mine]]
+            rows, place = np.unique(some.first[mine], return_inverse=True)
+            bases = tangents(luminance(self._thumbs[self._rows[rows]], share))[place]
             explained = (bases @ still[mine, :, None])[:, :, 0].astype(np.float64)
             kept[mine] = 1 - (explained * explained).sum(1) <= _MOST_TANGENT[is_inner] ** 2
         return some.take(kept)

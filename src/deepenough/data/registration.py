@@ -73,10 +73,9 @@ def residual(
     Both are averaged to 16 x 16 pixels, which leaves little of how they were encoded and resampled. The less so where
     the first are the enlarged ones, with boxes larger than 1: shrinking them again does not blur.
     """
-    moved = [_moved(first[..., channel].astype(np.float32), box) for channel in range(3)]
-    mask: Floats = moved[0][1].reshape(-1, GRID, 2, GRID, 2, 1).min((2, 4)).astype(np.float32)
-    own = _centred(_halved(np.stack([channel for channel, _ in moved], -1)), mask)
-    other = _centred(_halved(second.astype(np.float32)), mask)
+    moved, seen = _moved(_channels_first(first), box)
+    mask: Floats = seen.reshape(-1, 1, GRID, 2, GRID, 2).min((3, 5)).astype(np.float32)
+    own, other = _centred(_halved(moved), mask), _centred(_halved(_channels_first(second)), mask)
     return _left_over(own, other, mask.sum((1, 2, 3)) * 3)
 
 
@@ -108,9 +107,15 @@ def _left_over(
     return np.where(count > 0, rest, np.inf), gain
 
 
+def _channels_first(thumbs: NDArray[np.uint8]) -> Floats:
+    return np.ascontiguousarray(thumbs.transpose(0, 3, 1, 2), np.float32)
+
+
 def _halved(pictures: Floats) -> Floats:
-    """Colour pictures float32 (n, 32, 32, 3), averaged to (n, 16, 16, 3)."""
-    halved: Floats = pictures.reshape(-1, GRID, 2, GRID, 2, 3).mean((2, 4))
+    """Pictures float32 (n, C, 32, 32), averaged to (n, C, 16, 16)."""
+    upper, lower = pictures[:, :, ::2], pictures[:, :, 1::2]  # four times as fast as a mean over two axes
+    rows = upper + lower
+    halved: Floats = (rows[..., ::2] + rows[..., 1::2]) / np.float32(4)
     return halved
 
 
@@ -119,17 +124,21 @@ def _places(side: int) -> Floats:
 
 
 def _centred(pictures: Floats, mask: Floats) -> Floats:
-    """Pictures less their mean where the mask is 1, and 0 elsewhere."""
-    count = np.maximum(mask.sum((1, 2), keepdims=True), 1)
-    centred: Floats = (pictures - (pictures * mask).sum((1, 2), keepdims=True) / count) * mask
+    """Pictures (n, ..., side, side) less their mean where the mask is 1, and 0 elsewhere."""
+    count = np.maximum(mask.sum((-2, -1), keepdims=True), 1)
+    centred: Floats = (pictures - (pictures * mask).sum((-2, -1), keepdims=True) / count) * mask
     return centred
 
 
 def _moved(pictures: Floats, box: Box) -> tuple[Floats, NDArray[np.bool_]]:
-    """The boxes of pictures float32 (n, side, side) at their size, and which of their pixels are to be compared."""
-    across, seen_x = _weights(box.scale_x, box.shift_x, pictures.shape[2])
-    down, seen_y = _weights(box.scale_y, box.shift_y, pictures.shape[1])
-    moved: Floats = (down @ pictures @ across.transpose(0, 2, 1)).astype(np.float32, copy=False)
+    """The boxes of pictures float32 (n, side, side) or (n, C, side, side) at their size, and which of their pixels,
+    bool (n, side, side), are to be compared."""
+    side = pictures.shape[-1]
+    across, seen_x = _weights(box.scale_x, box.shift_x, side)
+    down, seen_y = _weights(box.scale_y, box.shift_y, side)
+    if pictures.ndim == 4:
+        across, down = across[:, None], down[:, None]
+    moved: Floats = (down @ pictures @ across.swapaxes(-1, -2)).astype(np.float32, copy=False)
     return moved, seen_y[:, :, None] & seen_x[:, None, :]
 
 
