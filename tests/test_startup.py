@@ -55,3 +55,36 @@ def test_a_question_is_set_up_without_what_only_its_end_needs() -> None:
         "google.protobuf",
     }
     assert not late & set(json.loads(done.stdout))
+
+
+FIRST_STEP = """
+import json, sys
+import torch
+from deepenough.nets import Conv, Dense, GlobalAvgPool, Network
+from deepenough.nets.build import build
+from deepenough.training.optimizer import make_optimizer
+from deepenough.training.recipe import Recipe
+
+model = build(Network("small", (1, 8, 8), (Conv(8, 3), GlobalAvgPool(), Dense(4))))
+for kind in ("sgd", "adamw"):
+    optimizer = make_optimizer(model, Recipe(optimizer=kind))
+    model(torch.zeros(2, 1, 8, 8)).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    optimizer.load_state_dict(optimizer.state_dict())
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def test_a_training_starts_without_the_compiler_of_torch() -> None:
+    """It takes as long to import as torch itself, and SymPy half of that."""
+    done = subprocess.run([sys.executable, "-c", FIRST_STEP], capture_output=True, text=True, check=True)
+    assert not {"torch._dynamo", "torch._inductor", "sympy"} & set(json.loads(done.stdout))
+
+
+def test_digits_are_read_without_scikit_learn() -> None:
+    script = (
+        "from deepenough.data.sources import open_source; import sys; open_source(); print('sklearn' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

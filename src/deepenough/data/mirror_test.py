@@ -178,7 +178,8 @@ def _out_of_fold(
         counts = np.bincount(labels[train], minlength=classes)
         weights = len(train) / (counts[labels[train]] * np.count_nonzero(counts))
         inner = kernel[np.ix_(train, train)] + 1  # the 1 is the intercept
-        factor = cho_factor(inner + np.diag(RIDGE / weights).astype(np.float32), overwrite_a=True, check_finite=False)
+        inner.flat[:: len(train) + 1] += (RIDGE / weights).astype(np.float32)  # its diagonal
+        factor = cho_factor(inner, overwrite_a=True, check_finite=False)
         solution = cho_solve(factor, targets[train], check_finite=False)
         for row, products in enumerate((kernel, mirrored)):
             found[row, held_out] = ((products[np.ix_(held_out, train)] + 1) @ solution).argmax(axis=1)

@@ -169,7 +169,10 @@ def build(network: Network, seed: int = 0) -> nn.Module:
     shapes = {visit.path: visit.input for visit in visits(network, training=True)}
     with torch.device("meta"):
         module = BuiltNetwork(_modules(network.stack, "", shapes))
-    module.to_empty(device="cpu")
+    # As `to_empty` does it, but that imports SymPy (1 s).
+    module.load_state_dict(
+        {k: torch.empty(v.shape, dtype=v.dtype) for k, v in module.state_dict().items()}, assign=True
+    )
     _start(module, network, seed)
     return module
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from deepenough.training.recipe import Recipe
+from deepenough.training.without_compiler import without_compiler
 
 FUSED = {"cpu", "cuda", "mps"}  # devices whose fused kernels update all parameters at once
 
@@ -29,8 +30,10 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     fused = ordered[0]["params"][0].device.type in FUSED
     lr = recipe.lr or 0.0  # the schedule sets it at every step
     if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(ordered, lr=lr, betas=(recipe.momentum, 0.999), fused=fused)
-    return torch.optim.SGD(ordered, lr=lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=fused)
+        return without_compiler(torch.optim.AdamW)(ordered, lr=lr, betas=(recipe.momentum, 0.999), fused=fused)
+    return without_compiler(torch.optim.SGD)(
+        ordered, lr=lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=fused
+    )
 
 
 def layer_shares(model: nn.Module, first: float) -> list[tuple[nn.Parameter, float]]:

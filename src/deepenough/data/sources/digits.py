@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,14 +26,26 @@ class Digits(Source):
         return cls()
 
     def __init__(self) -> None:
-        from sklearn.datasets import load_digits
-
-        digits = load_digits()
-        self.pixels: NDArray[np.uint8] = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-        self.labels = digits.target.astype(np.int64)
+        table = _table()
+        self.pixels: NDArray[np.uint8] = np.rint(table[:, :-1].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
+        self.labels = table[:, -1].astype(np.int64)
         self.splits = np.full(len(self.labels), UNASSIGNED, np.int8)
         self.names = NumberedNames([("digits", len(self.labels))])
         self.stamp = stamp_of(["digits", self.pixels.tobytes()])
 
     def read(self, row: int) -> NDArray[np.uint8]:
         return np.asarray(self.pixels[row])
+
+
+def _table() -> NDArray[np.uint8]:
+    """A row for each digit, uint8 (1797, 65): its pixels in 0..16, and its number. The file is scikit-learn's, which
+    takes as long to import as torch, so it is read without where it is at its place."""
+    found = find_spec("sklearn")
+    for folder in (found and found.submodule_search_locations) or ():
+        file = Path(folder, "datasets", "data", "digits.csv.gz")
+        if file.is_file():
+            return np.loadtxt(file, np.uint8, delimiter=",")
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    return np.column_stack([digits.data, digits.target]).astype(np.uint8)
