@@ -27,7 +27,7 @@ from deepenough.autotuning.tuning import TUNABLE, TuningResult, tune
 from deepenough.autotuning.tuning_cache import TuningCache
 from deepenough.data.streamed import Streamed
 from deepenough.errors import DeepenoughError
-from deepenough.nets import NETWORKS, Conv, Dense, Flatten, GlobalAvgPool, Network, Relu, activations
+from deepenough.nets import NETWORKS, Conv, Dense, Flatten, GlobalAvgPool, Lrn, Network, Relu, activations
 from deepenough.training import perform as performing
 from deepenough.training.callbacks import Action
 from deepenough.training.feed import batches
@@ -187,6 +187,17 @@ def test_a_compiler_that_fails_is_not_chosen(tmp_path: Path, monkeypatch: pytest
     assert all(configuration.seconds < math.inf for configuration in found.tried)
     with pytest.raises(DeepenoughError, match=r"torch.compile failed \(no C\+\+ compiler\); leave out --compile"):
         tune(make_trial(replace(RECIPE, compiled=True)), planned=1e6, cache=tmp_path)
+
+
+@pytest.mark.parametrize(("norm", "tried"), [((), True), ((Lrn(5),), False)])
+def test_the_compiler_is_not_tried_on_local_response_norms(
+    norm: tuple[Lrn, ...], tried: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", lambda model: model)
+    monkeypatch.setattr(tuning, "trial_seconds", lambda *_: 0.0)
+    network = Network("normed", (1, 8, 8), (Conv(8), Relu(), *norm, GlobalAvgPool(), Dense(4)))
+    found = tune(make_trial(network=network), planned=1e6, tunable=frozenset({"compiled"}), cache=tmp_path)
+    assert any(configuration.compiled for configuration in found.tried) == tried
 
 
 def test_what_a_step_remembers_is_counted() -> None:

@@ -20,7 +20,8 @@ from deepenough.autotuning.memory_estimate import fitting_micro_batch
 from deepenough.autotuning.step_timing import CompilerError, StepTrial, time_steps
 from deepenough.autotuning.tuning_cache import TuningCache
 from deepenough.errors import DeepenoughError
-from deepenough.nets.layers import Weighted
+from deepenough.nets.layers import Lrn, Weighted
+from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
 from deepenough.training.device import choose_device
 from deepenough.training.interrupt import Interrupted
@@ -82,7 +83,8 @@ def tune(
     tried = [base]
     left = TUNING_SHARE[device.type] * base.total(planned)
     layers = sum(isinstance(visit.layer, Weighted) for visit in visits(trial.spec.network))
-    for name, value in alternatives(base, device.type, torch.get_num_threads(), tunable):
+    free = tunable - {"compiled"} if _slow_compiled(trial.spec.network, device) else tunable
+    for name, value in alternatives(base, device.type, torch.get_num_threads(), free):
         soonest = fastest(tried, planned)
         if value == "float16" and soonest.precision == "bfloat16":
             continue  # as fast, and needs no scaling of the loss; float16 is for GPUs without it
@@ -102,6 +104,12 @@ def tune(
             known_speeds.write(measured, base)
         tried.append(measured)
     return TuningResult(tuple(tried), fastest(tried, planned))
+
+
+def _slow_compiled(network: Network, device: torch.device) -> bool:
+    """True if compiling takes long and makes slower: on a CPU, torch's compiler makes the shifted sums of a local
+    response norm ten times as slow (torch 2.13), which no other layer makes up for."""
+    return device.type == "cpu" and any(isinstance(visit.layer, Lrn) for visit in visits(network))
 
 
 def _base(trial: StepTrial, splits: bool, least: int) -> StepConfiguration:
