@@ -115,7 +115,7 @@ def _halved(pictures: Floats) -> Floats:
     """Pictures float32 (n, C, 32, 32), averaged to (n, C, 16, 16)."""
     upper, lower = pictures[:, :, ::2], pictures[:, :, 1::2]  # four times as fast as a mean over two axes
     rows = upper + lower
-    halved: Floats = (rows[..., ::2] + rows[..., 1::2]) / np.float32(4)
+    halved: Floats = np.divide(rows[..., ::2] + rows[..., 1::2], 4, dtype=np.float32)
     return halved
 
 
