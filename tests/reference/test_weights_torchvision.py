@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from deepenough.errors import DeepenoughError
 from deepenough.nets.zoo import NETWORKS
 from deepenough.weights import torchvision as reader
 from deepenough.weights.read import read_weights
@@ -80,14 +82,23 @@ def test_the_authors_resnet_under_torchvisions_names(models: Any, filled: Any, s
     compare(same, tmp_path / "r.pth", filled(theirs), 40, network="resnet50")
 
 
-def test_safetensors_of_a_resnet_are_timms(models: Any, filled: Any, same: Any, tmp_path: Path) -> None:
+def test_safetensors_are_timms_where_they_say_so(models: Any, filled: Any, same: Any, tmp_path: Path) -> None:
     theirs = filled(lambda: models.resnet18(num_classes=7))
     save_file(theirs.state_dict(), tmp_path / "r.bin")
-    weights = read_weights(tmp_path / "r.bin", network="resnet18_torchvision")
-    assert (weights.source, weights.input.interpolation) == ("timm", "bicubic")
+    plain = read_weights(tmp_path / "r.bin")
+    torch.save(theirs.state_dict(), tmp_path / "r.pth")
+    assert (plain.source, plain.input) == ("torchvision", read_weights(tmp_path / "r.pth").input)
     pictures = images(33)
     with torch.no_grad():
-        same(weights, pictures, theirs(pictures))
+        same(plain, pictures, theirs(pictures))
+    config = {"input_size": [3, 160, 160], "crop_pct": 0.95, "interpolation": "bicubic", "mean": [0.5] * 3}
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnet18", "pretrained_cfg": config}))
+    timms = read_weights(tmp_path / "r.bin")
+    assert (timms.source, timms.input.interpolation, timms.input.size) == ("timm", "bicubic", (160, 160))
+    assert (timms.input.shorter, timms.input.mean, timms.input.std) == (168, (0.5,) * 3, plain.input.std)
+    (tmp_path / "config.json").write_text(json.dumps({"pretrained_cfg": {"crop_pct": "wide"}}))
+    with pytest.raises(DeepenoughError, match=r"pretrained_cfg can't be read"):
+        read_weights(tmp_path / "r.bin")
 
 
 @pytest.mark.parametrize("wrap", [lambda s: {"state_dict": s, "epoch": 3}, lambda s: {"model": s}])

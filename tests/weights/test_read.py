@@ -104,8 +104,19 @@ def test_many_are_counted(saved: Any, squeezenet: Any) -> None:
         read_weights(saved(few))
 
 
-def test_a_resnet_needs_its_network(saved: Any) -> None:
+def test_a_resnet_with_torchvisions_names_is_torchvisions_unless_it_is_asked_for(saved: Any) -> None:
     path = saved(state_of("resnet18"))
+    weights = read_weights(path)
+    assert weights.network.name == "resnet18_torchvision"
+    (note,) = weights.notes
+    for name in ("resnet18", "resnet18_torchvision"):
+        assert f"{name}" in note
+        assert network(name).variant in note
+        assert read_weights(path, network=name).network.name == name
+
+
+def test_names_of_nobody_need_a_network(saved: Any) -> None:
+    path = saved({f"t{n}.{name.split('.')[-1]}": t for n, (name, t) in enumerate(state_of("resnet18").items())})
     with pytest.raises(DeepenoughError, match="--network NAME") as caught:
         read_weights(path)
     for name in ("resnet18", "resnet18_torchvision"):

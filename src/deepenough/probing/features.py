@@ -63,8 +63,9 @@ def fitting_cuts(weights: Weights, images: Images) -> tuple[Network, list[Cut]]:
 
 def body(weights: Weights, module: nn.Module) -> dict[str, torch.Tensor]:
     """The state of `module`, a cut of the network of `weights`, with their values for all but the head."""
-    new = (f"{SCALE}.", f"{HEAD}.")
-    return {n: t if n.startswith(new) else weights.state[n] for n, t in module.state_dict().items()}
+    new, counter = (f"{SCALE}.", f"{HEAD}."), "num_batches_tracked"  # which files of weights do without
+    own = {n for n in module.state_dict() if n.startswith(new) or (n.endswith(counter) and n not in weights.state)}
+    return {n: t if n in own else weights.state[n] for n, t in module.state_dict().items()}
 
 
 def pooled_features(

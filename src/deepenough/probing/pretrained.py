@@ -76,7 +76,9 @@ def choose_weights(asked: Options, source: Source, reporter: Reporter) -> Weight
     The user is told the choice and its reason.
     """
     if asked.weights is not None:
-        return load_weights(asked.weights, network=asked.network, preprocess=asked.preprocess, reporter=reporter)
+        return load_weights(
+            asked.weights, network=asked.network, preprocess=asked.preprocess, needs_head=False, reporter=reporter
+        )
     if asked.scratch or asked.from_family:
         return None
     if not are_photos(source):

@@ -100,7 +100,9 @@ def probe(
     asked = Options.from_json({"weights": weights, "framing": framing, **options})
     reporter = reporter or Reporter()
     source = open_source(data)
-    loaded = load_weights(weights, network=asked.network, preprocess=asked.preprocess, reporter=reporter)
+    loaded = load_weights(
+        weights, network=asked.network, preprocess=asked.preprocess, needs_head=False, reporter=reporter
+    )
     loaded, images = images_for_weights(loaded, source, asked, reporter)
     question = Question(margin=asked.margin, seed=asked.seed)
     return probe_weights(loaded, images, question, choose_device(asked.device or "auto"), reporter).record

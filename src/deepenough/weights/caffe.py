@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
 from deepenough.nets.zoo.googlenet import googlenet
 from deepenough.weights.caffemodel import CaffeLayer, layers
+from deepenough.weights.fit import Fitted
+from deepenough.weights.fitting import match, match_exactly
 from deepenough.weights.match import (
     FileLayout,
     NameLayers,
     block_layers,
     file_layout,
     fold_biases,
-    match,
     own_layout,
     tensor_layers,
     without_auxiliary,
@@ -34,15 +36,15 @@ DEFINED = 1e-3
 """Relative difference up to which a float in a definition counts as the same."""
 
 
-def read_caffe(path: Path, network: str | None, own: Network | None = None) -> tuple[str, Network, dict[str, Tensor]]:
-    """Source, network and state of a `.caffemodel`. Its layer definitions, where it has them, have to agree."""
+def read_caffe(path: Path, network: str | None, own: Network | None = None) -> tuple[str, Fitted]:
+    """Source and network of a `.caffemodel`. Its layer definitions, where it has them, have to agree."""
     file = f"{path} (Caffe)"
     found_layers = layers(path)
     tensors = _tensors(found_layers)
     if not tensors:
         raise DeepenoughError(f"{path} holds no weights of Caffe; a .caffemodel has layers with blobs")
     if own is not None:
-        return "caffe", *match(tensors, [own_layout(own, _NORM)], network, file)
+        return "caffe", match_exactly(tensors, own_layout(own, _NORM), network, file)
     layouts = caffe_layouts()
     asked = [layout for layout in layouts if network in (None, layout.network.name) and _fits(tensors, layout)]
     against = [(_differences(found_layers, layout), layout) for layout in asked]
@@ -53,7 +55,9 @@ def read_caffe(path: Path, network: str | None, own: Network | None = None) -> t
             f"{file} has the tensors of {layout.network.name}, but its layer definitions make another network, "
             f"which is not known here: {'; '.join(differences[:3])}"
         )
-    return "caffe", *match(tensors, agreeing or layouts, network, file)
+    # Without its own head a file may fit as well, but only what its definitions don't speak against.
+    others = [layout for layout in layouts if not _differences(found_layers, layout)]
+    return "caffe", match(tensors, agreeing or others or layouts, network, file, needs_head=not others)
 
 
 _NORM = ("scale.weight", "scale.bias", "mean", "variance")
@@ -102,7 +106,7 @@ def caffe_layouts() -> list[FileLayout]:
 def _two_layer_norms(layout: FileLayout) -> FileLayout:
     """Name the two layers that a batch norm is in Caffe: `bnX` has mean and variance, `scaleX` scale and shift."""
     names = {key: re.sub(r"^bn(.*)\.scale\.", r"scale\1.", name) for key, name in layout.names.items()}
-    return FileLayout(layout.network, names)
+    return replace(layout, names=names)
 
 
 def _name_plain(network: Network) -> dict[str, str]:

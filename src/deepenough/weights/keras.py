@@ -8,6 +8,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,13 @@ from deepenough.nets.layers import Conv
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
 from deepenough.nets.zoo import NETWORKS
+from deepenough.weights.checkpoint import plain
+from deepenough.weights.fit import Fitted
+from deepenough.weights.fitting import match, match_exactly
 from deepenough.weights.match import (
     FileLayout,
     block_layers,
     file_layout,
-    match,
     own_layout,
     square_input,
     tensor_layers,
@@ -43,28 +46,27 @@ PACKED = 20
 SMALL = 1 << 26
 """Bytes that are read however little they take in the file."""
 
+MOST_GROUPS = 20_000
+"""Groups of a file that are looked into; one may lie in many others."""
+
 _NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 PLAIN = ("kernel", "bias")
 
 TOP = ("fc1", "fc2", "predictions")
-"""The dense layers, which `include_top=False` leaves out."""
+"""The dense layers, which come last."""
 
 
-def read_keras(path: Path, network: str | None, own: Network | None = None) -> tuple[str, Network, dict[str, Tensor]]:
-    """Source, network and state of `.weights.h5`, `.keras` or `.h5`. Its layers' names fix the network."""
+def read_keras(path: Path, network: str | None, own: Network | None = None) -> tuple[str, Fitted]:
+    """Source and network of `.weights.h5`, `.keras` or `.h5`. Its layers' names fix the network, wherever it is in a
+    model."""
     tensors = _tensors(path)
     file = f"{path} (Keras)"
+    if not tensors:
+        raise DeepenoughError(f"{path} is a Keras file without weights; expected is a model, or its weights")
     if own is not None:  # whose dense layers read (C, H, W), as ours do
-        return "keras", *match(tensors, [_kernels(own_layout(own, _NORM, "-"))], network, file)
-    if tensors and not any(name.startswith("predictions.") for name in tensors):
-        bodies = [layout for layout in keras_layouts() if set(_body(layout.names.values())) <= set(tensors)]
-        if bodies:
-            raise DeepenoughError(
-                f"{file} holds {max(bodies, key=lambda layout: len(layout.names)).network.name} without its dense "
-                "layers (include_top=False); expected is the whole network. Save it with include_top=True"
-            )
-    net, state = match(tensors, keras_layouts(_features(tensors)), network, file)
-    return "keras", net, _channels_first(net, state)
+        return "keras", match_exactly(tensors, _kernels(own_layout(own, _NORM, "-")), network, file)
+    fitted = match(tensors, keras_layouts(_features(tensors)), network, file)
+    return "keras", replace(fitted, state=_channels_first(fitted.network, dict(fitted.state)))
 
 
 def keras_layouts(features: int = 0) -> list[FileLayout]:
@@ -81,9 +83,7 @@ def keras_layouts(features: int = 0) -> list[FileLayout]:
 
 def _kernels(layout: FileLayout) -> FileLayout:
     """Give the layout Keras' word for weights."""
-    return FileLayout(
-        layout.network, {key: re.sub(r"\.weight$", ".kernel", name) for key, name in layout.names.items()}
-    )
+    return replace(layout, names={key: re.sub(r"\.weight$", ".kernel", name) for key, name in layout.names.items()})
 
 
 def _name_vgg(network: Network) -> dict[str, str]:
@@ -106,19 +106,16 @@ def _name_resnet(network: Network) -> dict[str, str]:
     return places
 
 
-def _body(names: Any) -> Iterator[str]:
-    return (name for name in names if name.partition(".")[0] not in TOP and not name.endswith("_conv.bias"))
-
-
 def _features(tensors: Mapping[str, Tensor]) -> int:
-    first = tensors.get("fc1.kernel")
+    """The number of values that VGG's first dense layer takes; 0 where there is none."""
+    first = next((tensor for name, tensor in tensors.items() if f".{name}".endswith(".fc1.kernel")), None)
     return 0 if first is None or first.ndim != 2 else first.shape[1]
 
 
 def _channels_first(network: Network, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The state with the dense layer behind `Flatten` reading (C, H, W), where Keras flattens (H, W, C)."""
     for visit, after in pairwise(visits(network)):
-        if visit.layer.kind == "Flatten":
+        if visit.layer.kind == "Flatten" and f"{after.path}.weight" in state:
             channels, height, width = visit.input
             weight = state[f"{after.path}.weight"]
             ordered = weight.reshape(-1, height, width, channels).permute(0, 3, 1, 2)
@@ -137,14 +134,10 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     try:
         with h5py.File(_unpacked(path), "r") as file:
             arrays = _Arrays(path)
-            layers = list(_legacy(file, arrays) if _is_legacy(file) else _modern(file, arrays))
+            found = dict(_legacy(file, arrays) if _is_legacy(file) else _modern(file, arrays))
     except (OSError, KeyError, RuntimeError, MemoryError, OverflowError, ValueError, RecursionError) as error:
-        raise DeepenoughError(f"{path} is not a whole Keras file: {first_line(error)}; fetch it again") from None
-    return {
-        f"{name}.{part}": torch.from_numpy(_ours(array))
-        for name, arrays in layers
-        for part, array in zip(_parts(name, arrays, path), arrays, strict=True)
-    }
+        raise DeepenoughError(f"{path} is not a whole Keras file: {plain(first_line(error))}; fetch it again") from None
+    return {plain(name): torch.from_numpy(_ours(array)) for name, array in found.items() if array.dtype.kind == "f"}
 
 
 def _unpacked(path: Path) -> Path | io.BytesIO:
@@ -170,16 +163,13 @@ def _check_size(path: Path, name: str, size: int, stored: int) -> None:
         )
 
 
-def _parts(name: str, arrays: list[Any], path: Path) -> tuple[str, ...]:
-    """Name the arrays of a layer, whose order is Keras' own."""
+def _parts(arrays: list[Any]) -> tuple[str, ...]:
+    """Name the arrays of a layer, whose order is Keras' own; those of layers that are not known here by number."""
     if arrays[0].ndim >= 2 and len(arrays) <= 2:
         return PLAIN[: len(arrays)]
     if arrays[0].ndim == 1 and len(arrays) == 4:
         return _NORM
-    raise DeepenoughError(
-        f"{path}: layer {name} has arrays of shapes {', '.join(str(array.shape) for array in arrays)}; "
-        "known are convolutions, dense layers and batch norm"
-    )
+    return tuple(map(str, range(len(arrays))))
 
 
 def _ours(array: Any) -> Any:
@@ -220,13 +210,18 @@ def _is_legacy(file: Any) -> bool:
     return "model_weights" in file or "layer_names" in file.attrs or "layer_names0" in file.attrs
 
 
-def _legacy(file: Any, arrays: _Arrays) -> Iterator[tuple[str, list[Any]]]:
-    """Keras 2's layout: attributes list the layers, and the arrays of each."""
+def _legacy(file: Any, arrays: _Arrays) -> Iterator[tuple[str, Any]]:
+    """Keras 2's layout: attributes list the layers, and the arrays of each. A model inside a model is one of the
+    layers, and its arrays are called by their own layers' names."""
     root = _member(file, "model_weights") if "model_weights" in file else file
-    for name in _listed(root, "layer_names"):
-        group = _member(root, name)
-        if found := [arrays.read(_member(group, array)) for array in _listed(group, "weight_names")]:
-            yield name, found
+    for layer in _listed(root, "layer_names"):
+        group = _member(root, layer)
+        listed = _listed(group, "weight_names")
+        inner = {name: name.split("/")[-2:-1] for name in listed}
+        nested = len({tuple(module) for module in inner.values()}) > 1
+        for name in listed:
+            part = name.rpartition("/")[2].partition(":")[0]
+            yield ".".join((layer, *(inner[name] if nested else ()), part)), arrays.read(_member(group, name))
 
 
 def _listed(group: Any, name: str) -> list[str]:
@@ -237,26 +232,29 @@ def _listed(group: Any, name: str) -> list[str]:
     return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
 
 
-def _modern(file: Any, arrays: _Arrays) -> Iterator[tuple[str, list[Any]]]:
-    """Keras 3's layout: `layers/conv2d_3/vars/0`, the layer's name an attribute of `vars`."""
-    root = _member(file, "layers")
-    found: dict[str, tuple[str | None, list[Any]]] = {}
-    for key in root:
-        group = _member(root, key)
-        variables = _member(group, "vars") if "vars" in group else None
-        nested = [name for name in group if name != "vars"]
-        if nested:
-            raise KeyError(f"layers/{key} holds {', '.join(nested)}: a model inside a model")
-        if variables is not None and len(variables):
-            order = sorted(variables, key=int)
-            name = variables.attrs.get("name")
-            found[key] = (
-                None if name is None else str(name),
-                [arrays.read(_member(variables, number)) for number in order],
-            )
-    counted = _by_count(list(found)) if any(name is None for name, _ in found.values()) else {}
-    for key, (name, values) in found.items():
-        yield name or counted.get(key, key), values
+def _modern(file: Any, arrays: _Arrays) -> Iterator[tuple[str, Any]]:
+    """Keras 3's layout: `layers/conv2d_3/vars/0`, the layer's name an attribute of `vars`.
+
+    A model inside a model is a group with `layers` of its own, or with those that are its attributes.
+    """
+    waiting = [("", file)]
+    seen = 0
+    while waiting:
+        prefix, group = waiting.pop(0)
+        members = {key: _member(group, key) for key in group if prefix or key != "optimizer"}
+        groups = {key: member for key, member in members.items() if key != "vars" and hasattr(member, "keys")}
+        seen += len(groups)
+        if seen > MOST_GROUPS:
+            raise ValueError(f"it has more than {MOST_GROUPS:,} groups")
+        filled = {key: member["vars"] for key, member in groups.items() if len(member.get("vars", ()))}
+        unnamed = any("name" not in variables.attrs for variables in filled.values())
+        counted = _by_count(list(filled)) if unnamed else {}
+        for key, variables in filled.items():
+            values = [arrays.read(_member(variables, number)) for number in sorted(variables, key=int)]
+            name = str(variables.attrs.get("name", counted.get(key, key)))
+            for part, value in zip(_parts(values), values, strict=True):
+                yield f"{prefix}{name}.{part}", value
+        waiting += [(prefix if key == "layers" else f"{prefix}{key}.", member) for key, member in groups.items()]
 
 
 def _by_count(keys: list[str]) -> dict[str, str]:

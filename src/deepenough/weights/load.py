@@ -19,12 +19,18 @@ WEIGHT_SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".h5", ".hdf5", ".kera
 
 
 def load_weights(
-    given: str | Path, *, network: str | None = None, preprocess: str | None = None, reporter: Reporter | None = None
+    given: str | Path,
+    *,
+    network: str | None = None,
+    preprocess: str | None = None,
+    needs_head: bool = True,
+    reporter: Reporter | None = None,
 ) -> Weights:
     """The weights called `given`: a file where there is one, else a name of the table, fetched if need be.
 
     A file of the table needs no `network`, whatever it is called: its SHA-256 tells. `preprocess`, one of `PRESETS`,
-    goes before what is known of the weights. Class names are ImageNet's for the table's weights.
+    goes before what is known of the weights. Class names are ImageNet's for the table's weights. What `needs_head` asks
+    for says `read_weights`; what was chosen there is told to `reporter`.
     """
     if preprocess is not None and preprocess not in PRESETS:
         raise unknown("preprocessing", preprocess, PRESETS)
@@ -40,7 +46,10 @@ def load_weights(
     else:
         raise _nowhere(str(given))
     if known is None:
-        return read_weights(given, network=network, preprocess=preprocess)
+        weights = read_weights(given, network=network, preprocess=preprocess, needs_head=needs_head)
+        for note in weights.notes if reporter is not None else ():
+            reporter.say(f"{weights.name}: {note}")
+        return weights
     _check(known, network)
     weights = read_weights(path, network=known.network, preprocess=preprocess)
     classes = class_names() if weights.network.classes == len(class_names()) else None

@@ -1,4 +1,4 @@
-"""Somebody's tensors into the networks of the zoo: strictly, nothing dropped, missing or misshapen."""
+"""The names of a network's tensors in files of a format, and what is wrong where a file's tensors don't fit them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from deepenough.errors import DeepenoughError, unknown
+from deepenough.errors import DeepenoughError
 from deepenough.nets.combinators import Auxiliary
 from deepenough.nets.layer import Shape
 from deepenough.nets.layers import BatchNorm, Conv, Weighted
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import Visit, visits
 from deepenough.nets.zoo import NETWORKS
+from deepenough.weights.torch_file import AnyTensor, Tensors, loaded
 
 SHOWN = 10
 """The most tensors that an error lists."""
@@ -28,10 +29,16 @@ NORM_KEYS = ("weight", "bias", "running_mean", "running_var")
 
 @dataclass(frozen=True)
 class FileLayout:
-    """The names that a network's tensors have in files of a format: a key of our state to the name in the file."""
+    """The names that a network's tensors have in files of a format: a key of our state to the name in the file.
+
+    `source` is whose names they are, where a format has those of several. `evident` is False for a network that such
+    files hold too, but whose publisher is another: it is taken where it was asked for.
+    """
 
     network: Network
     names: Mapping[str, str]
+    source: str = ""
+    evident: bool = True
 
 
 NameLayers = Callable[[Network], Mapping[str, str]]
@@ -96,7 +103,7 @@ def _shapes_of(visit: Visit) -> dict[str, Shape]:
     return {f"{visit.path}.{key}": shape for key, shape in visit.layer.tensors(visit.input).items()}
 
 
-def fold_biases(found: Mapping[str, Tensor], layout: FileLayout) -> dict[str, Tensor]:
+def fold_biases(found: Tensors, layout: FileLayout) -> dict[str, AnyTensor]:
     """The same tensors with every bias of a convolution moved into the mean of the batch norm behind it.
 
     Only where our convolution has no bias: norm(x + b) with mean m is norm(x) with mean m - b.
@@ -108,39 +115,11 @@ def fold_biases(found: Mapping[str, Tensor], layout: FileLayout) -> dict[str, Te
             continue
         place = layout.names[f"{conv.path}.weight"].rpartition(".")[0]
         mean = layout.names[f"{norm.path}.running_mean"]
-        bias = folded.get(f"{place}.bias")
-        if bias is not None and mean in folded and folded[mean].shape == bias.shape:
-            folded[mean] = folded[mean].float() - bias.float()
+        bias, wanted = folded.get(f"{place}.bias"), norm.layer.tensors(norm.input)["running_mean"]
+        if bias is not None and mean in folded and tuple(folded[mean].shape) == tuple(bias.shape) == wanted:
+            folded[mean] = loaded(folded[mean]).float() - loaded(bias).float()
             del folded[f"{place}.bias"]
     return folded
-
-
-def match(
-    found: Mapping[str, Tensor], layouts: Iterable[FileLayout], network: str | None, file: str
-) -> tuple[Network, dict[str, Tensor]]:
-    """Find the network that a file's tensors fit, with the file's number of classes, and its state (float32).
-
-    `file` says which file and format, for errors. Several that fit are an error unless `network` names one.
-    """
-    everything = list(layouts)
-    known = list(dict.fromkeys(layout.network.name for layout in everything))
-    if network is not None and network not in known:
-        if network not in NETWORKS:
-            raise unknown("network", network, [*NETWORKS, *(name for name in known if name not in NETWORKS)])
-        raise DeepenoughError(f"{file} can't hold {network}; such files hold {', '.join(known)}")
-    tried: list[tuple[list[str], FileLayout, Mapping[str, Tensor]]] = []
-    for layout in everything:
-        if network in (None, layout.network.name):
-            fitted, tensors = _with_classes(layout, found), fold_biases(found, layout)
-            tried.append((problems(tensors, fitted), fitted, tensors))
-    fits = [(layout, tensors) for wrong, layout, tensors in tried if not wrong]
-    if not fits:
-        wrong, nearest, _ = min(tried, key=lambda entry: (-_fitting(entry[2], entry[1]), len(entry[0])))
-        raise misfit(file, nearest.network, wrong, asked=network is not None)
-    if len(fits) > 1:
-        raise ambiguous(file, [layout.network for layout, _ in fits])
-    layout, fitting = fits[0]
-    return layout.network, {key: _float(fitting[name]) for key, name in layout.names.items()}
 
 
 def ambiguous(file: str, networks: Iterable[Network]) -> DeepenoughError:
@@ -161,7 +140,7 @@ def misfit(file: str, network: Network, wrong: Sequence[str], *, asked: bool) ->
     return DeepenoughError(f"{file} {start}, with {count} missing, misshapen or left over:{lines}{more}")
 
 
-def problems(found: Mapping[str, Tensor], layout: FileLayout) -> list[str]:
+def problems(found: Tensors, layout: FileLayout) -> list[str]:
     """List what is missing, misshapen, not finite or left over, a line each."""
     wrong = []
     wanted = shapes(layout.network)
@@ -175,11 +154,11 @@ def problems(found: Mapping[str, Tensor], layout: FileLayout) -> list[str]:
             wrong.append(f"{name}: of type {str(found[name].dtype).removeprefix('torch.')}; expected floating point")
     wrong += [f"{name}: not in this network" for name in sorted(set(found) - set(layout.names.values()))]
     if not wrong:
-        wrong = [f"{name}: holds NaN or infinite values" for name in found if not torch.isfinite(found[name]).all()]
+        wrong = [f"{name}: holds NaN or infinite values" for name in found if not loaded(found[name]).isfinite().all()]
     return wrong
 
 
-def _fitting(found: Mapping[str, Tensor], layout: FileLayout) -> int:
+def fitting(found: Tensors, layout: FileLayout) -> int:
     """Count the tensors that fit."""
     wanted = shapes(layout.network)
     return sum(name in found and tuple(found[name].shape) == wanted[key] for key, name in layout.names.items())
@@ -200,18 +179,16 @@ def square_input(network: Network, features: int, channels: int, shrink: int) ->
     return network.with_input((3, side * shrink, side * shrink)) if side * side * channels == features else network
 
 
-def _with_classes(layout: FileLayout, found: Mapping[str, Tensor]) -> FileLayout:
-    """Give the layout as many classes as the file's classifier has outputs."""
-    heads = {layer.name for layer in layout.network.stack if isinstance(layer, Auxiliary)}
-    last = [
-        visit.path
-        for visit in tensor_layers(layout.network)
-        if isinstance(visit.layer, Weighted) and visit.path.partition(".")[0] not in heads
-    ][-1]
-    classifier = found.get(layout.names[f"{last}.weight"])
-    if classifier is None or classifier.ndim < 2 or len(classifier) in (0, layout.network.classes):
-        return layout
-    return replace(layout, network=layout.network.with_classes(len(classifier)))
+def last_layer(network: Network) -> str:
+    """The path of the layer that gives the logits."""
+    heads = {layer.name for layer in network.stack if isinstance(layer, Auxiliary)}
+    layers = (visit for visit in tensor_layers(network) if isinstance(visit.layer, Weighted))
+    return [visit.path for visit in layers if visit.path.partition(".")[0] not in heads][-1]
+
+
+def state_of(found: Tensors, layout: FileLayout) -> dict[str, Tensor]:
+    """The state of the layout's network, in float32."""
+    return {key: _float(loaded(found[name])) for key, name in layout.names.items()}
 
 
 def _float(tensor: Tensor) -> Tensor:

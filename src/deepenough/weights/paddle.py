@@ -14,7 +14,10 @@ from torch import Tensor
 
 from deepenough.errors import DeepenoughError
 from deepenough.nets.network import Network
-from deepenough.weights.match import NameLayers, match, own_layout, tensor_layers, zoo_layouts
+from deepenough.weights.fit import Fitted
+from deepenough.weights.fitting import match, match_exactly
+from deepenough.weights.match import NameLayers, own_layout, tensor_layers, zoo_layouts
+from deepenough.weights.pickles import PickleError, check_pickle
 from deepenough.weights.torchvision import name_numbered, name_resnet
 
 _NORM = ("weight", "bias", "_mean", "_variance")
@@ -26,8 +29,8 @@ HALVED = {"alexnet_torchvision": ("dense1", "dense2"), "squeezenet1_1_paddle": (
 alone in training, where ours doubles what it keeps. Half the weight makes both the same."""
 
 
-def read_paddle(path: Path, network: str | None, own: Network | None = None) -> tuple[str, Network, dict[str, Tensor]]:
-    """Source, network and state. Nothing but arrays is unpickled; anything else in the file is an error."""
+def read_paddle(path: Path, network: str | None, own: Network | None = None) -> tuple[str, Fitted]:
+    """Source and network. Nothing but arrays is unpickled; anything else in the file is an error."""
     found = _arrays(path)
     if any(name.startswith("_ince3a.") for name in found):
         raise DeepenoughError(
@@ -39,11 +42,13 @@ def read_paddle(path: Path, network: str | None, own: Network | None = None) -> 
         for name, tensor in found.items()
     }
     file = f"{path} (PaddlePaddle)"
-    layouts = zoo_layouts(PADDLE_NAMES, _NORM) if own is None else [own_layout(own, _NORM)]
-    net, state = match(tensors, layouts, network, file)
-    for layer in HALVED.get(net.name, ()) if own is None else ():
-        state[f"{layer}.weight"] *= 0.5
-    return "paddle", net, state
+    if own is not None:
+        return "paddle", match_exactly(tensors, own_layout(own, _NORM), network, file)
+    fitted = match(tensors, zoo_layouts(PADDLE_NAMES, _NORM), network, file)
+    for layer in HALVED.get(fitted.network.name, ()):
+        if f"{layer}.weight" in fitted.state:
+            fitted.state[f"{layer}.weight"].mul_(0.5)
+    return "paddle", fitted
 
 
 def _name_alexnet(network: Network) -> dict[str, str]:
@@ -111,6 +116,8 @@ class _Arrays(pickle.Unpickler):
 def _arrays(path: Path) -> dict[str, Tensor]:
     try:
         with path.open("rb") as file:
+            check_pickle(file)
+            file.seek(0)
             content = _Arrays(file, encoding="latin1").load()
     except _RefusedError as refused:
         raise DeepenoughError(

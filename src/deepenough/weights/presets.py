@@ -20,7 +20,7 @@ def preset(name: str, network: str) -> Preprocessing:
 
     torchvision: shorter side 256 (its V2 weights 232), bilinear; its GoogLeNet came from TensorFlow and brings
     ImageNet's mean and standard deviation to 0.5 in its forward pass (`transform_input`), which is done here. timm: a
-    crop of 0.95, bicubic. caffe-bgr: BGR in 0..255 less the mean of BVLC's release. keras: `keras.applications`' caffe
+    crop of 0.95, bicubic. transformers: as torchvision, bicubic. caffe-bgr: BGR in 0..255 less the mean of BVLC's release. keras: `keras.applications`' caffe
     mode. paddle: as torchvision.
     """
     match name:
@@ -32,6 +32,8 @@ def preset(name: str, network: str) -> Preprocessing:
             return Preprocessing((224, 224), 232)
         case "timm":
             return Preprocessing((224, 224), 235, "bicubic")
+        case "transformers":
+            return Preprocessing((224, 224), 256, "bicubic")
         case "caffe-bgr":
             side = CAFFE_SIDES.get(network, 224)
             return Preprocessing((side, side), 256, order="BGR", mean=CAFFE_MEAN, std=ONE)

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deepenough.errors import DeepenoughError, nearest, unknown
 from deepenough.files import sha256
-from deepenough.nets.layer import ShapeError
 from deepenough.nets.network import Network
-from deepenough.nets.serialization import LONGEST_TEXT, loads
-from deepenough.preprocessing import Preprocessing
+from deepenough.nets.serialization import loads
+from deepenough.weights.inputs import INPUT_FILE, for_images, image_input, json_beside, small_file
 from deepenough.weights.preset_names import PRESETS
-from deepenough.weights.presets import preset
 from deepenough.weights.weights import Weights
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from deepenough.weights.fit import Fitted
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 TORCH_LEGACY = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"  # the number that torch.save began files with until 1.6
@@ -34,16 +30,19 @@ WEIGHT_FORMATS = (
 NETWORK_FILE = "network.json"
 """Beside a file of weights, it says that deepenough wrote them, and of which network."""
 
-INPUT_FILE = "preprocess.json"
-"""Beside a file of weights, it says what they expect of an image (`Preprocessing.to_json`)."""
 
-
-def read_weights(path: str | Path, *, network: str | None = None, preprocess: str | None = None) -> Weights:
+def read_weights(
+    path: str | Path, *, network: str | None = None, preprocess: str | None = None, needs_head: bool = True
+) -> Weights:
     """Read the weights in a file, in the network of the zoo that they were trained as.
 
-    `network` is needed where the file's tensors fit several networks, and may be given always. The preprocessing is
-    `preprocess` (one of `PRESETS`), else that of a `preprocess.json` beside the file, else what the file's source is
-    known to use. A tensor too many, too few or of another shape is an error.
+    `network` is needed where the file's tensors fit several networks and its source is not evident, and may be given
+    always. The preprocessing is `preprocess` (one of `PRESETS`), else that of a `preprocess.json` beside the file, else
+    what the file's source is known to use. A tensor of the network that is missing or of another shape is an error; one
+    that is not of it is an error too where it lies among those that are, else named in the notes.
+
+    A file without a classifier, or with one of another kind, is an error, too, unless `needs_head` is False: the state
+    then lacks the classifier's tensors.
 
     Of what `deepenough export` and `fit` wrote, the `network.json` beside the file says all that.
     """
@@ -56,40 +55,34 @@ def read_weights(path: str | Path, *, network: str | None = None, preprocess: st
         raise DeepenoughError(
             f"{path} is of the network {own.name}, as {path.with_name(NETWORK_FILE)} says, not of {network}"
         )
-    source, net, state = _open(path, network, own)
-    wanted = _input(path, preprocess, source, net)
-    classes = _classes(path, net) if own is not None else None
-    return Weights(path.name, source, _for_images(net, wanted, path), state, wanted, sha256(path), classes)
+    source, fitted = _open(path, network, own)
+    if fitted.headless and needs_head:
+        raise DeepenoughError(
+            f"{path} holds {fitted.network.name} without its head, or with another one ({'; '.join(fitted.notes)}); "
+            "it can't classify. `deepenough fit DATA --weights FILE` starts from it, and makes a head of its own"
+        )
+    source, wanted = image_input(path, preprocess, source, fitted.network)
+    return Weights(
+        path.name,
+        source,
+        for_images(fitted.network, wanted, path),
+        fitted.state,
+        wanted,
+        sha256(path),
+        _classes(path, fitted.network) if own is not None else None,
+        headless=fitted.headless,
+        notes=fitted.notes,
+    )
 
 
 def _own(path: Path) -> Network | None:
     """Read the network that is described beside a file of weights."""
     beside = path.with_name(NETWORK_FILE)
-    return loads(_content(beside)) if beside.is_file() else None
-
-
-def _content(file: Path) -> bytes:
-    """Read a small file beside the weights."""
-    with file.open("rb") as opened:
-        return opened.read(LONGEST_TEXT + 1)
-
-
-def _preprocess_file(path: Path) -> dict[str, Any]:
-    """Read the `preprocess.json` beside a file of weights; empty where there is none."""
-    beside = path.with_name(INPUT_FILE)
-    if not beside.is_file():
-        return {}
-    try:
-        content = json.loads(_content(beside))
-    except (ValueError, RecursionError) as error:
-        raise DeepenoughError(f"{beside} is not JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise DeepenoughError(f"{beside} holds a {type(content).__name__}; expected an object with size, mean, ...")
-    return content
+    return loads(small_file(beside)) if beside.is_file() else None
 
 
 def _classes(path: Path, net: Network) -> tuple[str, ...] | None:
-    names = _preprocess_file(path).get("classes")
+    names = json_beside(path, INPUT_FILE).get("classes")
     return tuple(map(str, names)) if isinstance(names, list) and len(names) == net.classes else None
 
 
@@ -106,8 +99,8 @@ def _check_exists(path: Path) -> None:
     raise DeepenoughError(f"there is no file {path}{hint}")
 
 
-def _open(path: Path, network: str | None, own: Network | None) -> tuple[str, Network, dict[str, Tensor]]:
-    """Read source, network and state, by the reader that the file's first bytes ask for.
+def _open(path: Path, network: str | None, own: Network | None) -> tuple[str, Fitted]:
+    """Read source and network, by the reader that the file's first bytes ask for.
 
     Readers take `own`, the network that deepenough wrote the file of, with its names.
     """
@@ -118,8 +111,7 @@ def _open(path: Path, network: str | None, own: Network | None) -> tuple[str, Ne
         raise DeepenoughError(f"{path} is {_guess(start)}; known are {WEIGHT_FORMATS}")
     # Readers come with torch, which takes seconds: they are imported when there is something to read.
     module, function = reader
-    opened: tuple[str, Network, dict[str, Tensor]]
-    opened = getattr(import_module(f"deepenough.weights.{module}"), function)(path, network, own)
+    opened: tuple[str, Fitted] = getattr(import_module(f"deepenough.weights.{module}"), function)(path, network, own)
     return opened
 
 
@@ -159,46 +151,3 @@ def _guess(start: bytes) -> str:
     if start.lstrip()[:1] == b"<":
         return "a web page, not weights"
     return "of a format that is not known"
-
-
-def _input(path: Path, preprocess: str | None, source: str, net: Network) -> Preprocessing:
-    if preprocess is not None:
-        return _preset(preprocess, net)
-    beside = path.with_name(INPUT_FILE)
-    if beside.is_file():
-        content = _preprocess_file(path)
-        size = content.get("size")
-        if not (isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size)):
-            raise DeepenoughError(f"{beside}: size is {size!r:.80}; expected [height, width] in pixels")
-        return Preprocessing.from_json(content)
-    return _preset({"caffe": "caffe-bgr"}.get(source, source), net)
-
-
-def _preset(name: str, net: Network) -> Preprocessing:
-    """The preset, for the images that the network takes where a file fixed their size."""
-    known = preset(name, net.name)
-    size = (net.input[1], net.input[2])
-    if known.size != size and not _takes(net, known.size):
-        known = replace(known, size=size, shorter=None if known.shorter is None else max(known.shorter, *size))
-    return known
-
-
-def _takes(net: Network, size: tuple[int, int]) -> bool:
-    """Tell whether images of `size` leave every tensor's shape as it is."""
-    from deepenough.weights.match import shapes
-
-    try:
-        return shapes(net) == shapes(net.with_input((net.input[0], *size)))
-    except ShapeError:
-        return False
-
-
-def _for_images(net: Network, wanted: Preprocessing, path: Path) -> Network:
-    """The network for the images that come out of the preprocessing."""
-    if not _takes(net, wanted.size):
-        height, width = net.input[1:]
-        raise DeepenoughError(
-            f"{path}: the preprocessing gives images of {wanted.size[1]}x{wanted.size[0]}, and the dense layers of "
-            f"{net.name} in this file take {width}x{height}; change size in {path.with_name(INPUT_FILE)}"
-        )
-    return net.with_input((net.input[0], *wanted.size))

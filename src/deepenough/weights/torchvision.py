@@ -1,87 +1,71 @@
-"""torchvision's and timm's files: state dicts in torch's own format or as safetensors."""
+"""Files in torch's own format or as safetensors: torchvision's, timm's, and what was trained from them."""
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-
-import torch
-from torch import Tensor
 
 from deepenough.errors import DeepenoughError, first_line
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
-from deepenough.weights.match import NameLayers, block_layers, match, own_layout, tensor_layers, zoo_layouts
-
-WRAPPERS = ("state_dict", "model", "model_state_dict", "net")
-"""Keys under which training scripts put a state dict; `model_ema` and the like are not guessed."""
+from deepenough.weights.checkpoint import StateDict, checkpoint, plain, state_dicts
+from deepenough.weights.fit import Fitted
+from deepenough.weights.fitting import match, match_exactly
+from deepenough.weights.match import FileLayout, NameLayers, block_layers, own_layout, tensor_layers, zoo_layouts
+from deepenough.weights.transformers import TRANSFORMERS_NAMES
 
 DROPPED = re.compile(r"aux[12]\.")
 """GoogLeNet's side heads: they serve in training only, and `googlenet_bn` has none."""
 
-
-def read_torch(path: Path, network: str | None, own: Network | None = None) -> tuple[str, Network, dict[str, Tensor]]:
-    """Source, network and state of a file that `torch.save` wrote. Nothing in it is executed."""
-    try:
-        with path.open("rb") as file:  # by its path, torch takes a file of a certain ending for safetensors
-            content = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
-        raise DeepenoughError(
-            f"{path} can't be read as tensors alone: {first_line(error):.200}. A whole pickled model would run code "
-            "when it is loaded. Where you trust it, save its state dict: torch.save(model.state_dict(), 'weights.pth')"
-        ) from None
-    return ("torchvision", *_matched(_tensors(content, path), network, f"{path} (a torch file)", own))
+AUTHORS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+"""Networks of other publishers that may be under torchvision's names: taken where they are asked for."""
 
 
-def read_safetensors(
-    path: Path, network: str | None, own: Network | None = None
-) -> tuple[str, Network, dict[str, Tensor]]:
-    """Source, network and state of a safetensors file with torchvision's names."""
+def read_torch(path: Path, network: str | None, own: Network | None = None) -> tuple[str, Fitted]:
+    """Source and network of a file that `torch.save` or TorchScript wrote. Nothing in it is executed."""
+    return _matched(checkpoint(path), network, f"{path} (a torch file)", own)
+
+
+def read_safetensors(path: Path, network: str | None, own: Network | None = None) -> tuple[str, Fitted]:
+    """Source and network of a safetensors file."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         content = load_file(path)
     except SafetensorError as error:
-        raise DeepenoughError(f"{path} is not a whole safetensors file: {error}; fetch it again") from None
-    net, state = _matched(_tensors(content, path), network, f"{path} (a safetensors file)", own)
-    if own is not None:
-        return "deepenough", net, state
-    # timm gives its ResNets torchvision's names; its other networks have names of their own.
-    return ("timm" if net.name.startswith("resnet") else "torchvision"), net, state
-
-
-def _tensors(content: object, path: Path) -> dict[str, Tensor]:
-    """The tensors by name: wrappers and the prefix of `DataParallel` taken off."""
-    if isinstance(content, Mapping):
-        content = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), content)
-    if not isinstance(content, Mapping) or not content or not all(isinstance(v, Tensor) for v in content.values()):
         raise DeepenoughError(
-            f"{path} holds {_what(content)}; expected a state dict, tensors by name. Save one with "
-            "torch.save(model.state_dict(), 'weights.pth')"
-        )
-    tensors = {str(name): tensor for name, tensor in content.items()}
-    if all(name.startswith("module.") for name in tensors):
-        tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
-    return {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}
+            f"{path} is not a whole safetensors file: {plain(first_line(error))}; fetch it again"
+        ) from None
+    found = list(state_dicts(content))
+    if not found:
+        raise DeepenoughError(f"{path} holds no tensors; expected a state dict, tensors by name")
+    source, fitted = _matched(found, network, f"{path} (a safetensors file)", own)
+    return ("deepenough" if own is not None else source), fitted
 
 
-def _what(content: object) -> str:
-    if isinstance(content, Mapping):
-        return f"a {type(content).__name__} of {', '.join(map(str, list(content)[:5])) or 'nothing'}"
-    return f"a {type(content).__name__}"
-
-
-def _matched(
-    tensors: dict[str, Tensor], network: str | None, file: str, own: Network | None
-) -> tuple[Network, dict[str, Tensor]]:
+def _matched(found: list[StateDict], network: str | None, file: str, own: Network | None) -> tuple[str, Fitted]:
     if own is not None:
-        return match(tensors, [own_layout(own)], network, file)
-    if any(name.startswith("inception3a.") for name in tensors):
-        tensors = {name: tensor for name, tensor in tensors.items() if not DROPPED.match(name)}
-    return match(tensors, zoo_layouts(TORCHVISION_NAMES), network, file)
+        return "torchvision", match_exactly(found[0].tensors, own_layout(own), network, file)
+    fitted = match([_without_side_heads(each) for each in found], torch_layouts(), network, file)
+    return fitted.source, fitted
+
+
+def torch_layouts() -> list[FileLayout]:
+    """Make the layouts of every publisher whose networks are in torch's formats, the evident one first."""
+    known = [replace(layout, source="torchvision") for layout in zoo_layouts(TORCHVISION_NAMES)]
+    known = [replace(layout, evident=layout.network.name not in AUTHORS) for layout in known]
+    known.sort(key=lambda layout: not layout.evident)
+    return known + [replace(layout, source="transformers") for layout in zoo_layouts(TRANSFORMERS_NAMES)]
+
+
+def _without_side_heads(found: StateDict) -> StateDict:
+    if not any("inception3a." in name for name in found.tensors):
+        return found
+    kept = {name: tensor for name, tensor in found.tensors.items() if not DROPPED.search(name)}
+    return replace(found, tensors=kept)
 
 
 def name_numbered(network: Network) -> dict[str, str]:

@@ -20,6 +20,9 @@ class Weights:
     `state` holds float32 tensors on the CPU by the module paths of `build(network)`, all of them. `name` is what the
     user called them, `source` who made them ("torchvision", "caffe", ...), `classes` the class names where they are
     known. `sha256` is that of the file that they came from, in hexadecimal.
+
+    Of a file without a classifier that is known they are `headless`: `state` lacks the tensors of the network's last
+    layer. `notes` say what was chosen where the file left a choice, a line each.
     """
 
     name: str
@@ -29,3 +32,5 @@ class Weights:
     input: Preprocessing
     sha256: str
     classes: tuple[str, ...] | None = None
+    headless: bool = False
+    notes: tuple[str, ...] = ()

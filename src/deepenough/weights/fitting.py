@@ -1,0 +1,152 @@
+"""Somebody's tensors into the networks of the zoo: strictly, nothing dropped in silence, missing or misshapen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from deepenough.errors import DeepenoughError, unknown
+from deepenough.nets.zoo import NETWORKS
+from deepenough.weights.by_order import are_alike, in_order
+from deepenough.weights.checkpoint import StateDict
+from deepenough.weights.described import describe
+from deepenough.weights.fit import Fit, Fitted
+from deepenough.weights.heads import with_head
+from deepenough.weights.likely import no_network
+from deepenough.weights.match import (
+    FileLayout,
+    ambiguous,
+    fitting,
+    fold_biases,
+    misfit,
+    problems,
+    state_of,
+    tensor_layers,
+)
+from deepenough.weights.stems import with_stem
+from deepenough.weights.torch_file import Tensors
+
+DEEPEST_PREFIX = 12
+"""Parts of a name before a network's own names that are looked for."""
+
+
+def match_exactly(found: Tensors, layout: FileLayout, network: str | None, file: str) -> Fitted:
+    """The state of the only network that a file can hold, one that deepenough wrote."""
+    if network not in (None, layout.network.name):
+        raise DeepenoughError(f"{file} can't hold {network}; it holds {layout.network.name}")
+    folded = fold_biases(found, layout)
+    if wrong := problems(folded, layout):
+        raise misfit(file, layout.network, wrong, asked=True)
+    return Fitted(layout.network, state_of(folded, layout))
+
+
+def match(
+    found: Tensors | Sequence[StateDict],
+    layouts: Iterable[FileLayout],
+    network: str | None,
+    file: str,
+    *,
+    needs_head: bool = False,
+) -> Fitted:
+    """Find the network that a file's tensors fit, with the file's number of classes, and its state (float32).
+
+    `file` says which file and format, for errors. Several that fit are an error unless `network` names one, or the
+    file's names are evidently those of one publisher. With `needs_head` a network without its classifier does not fit.
+    """
+    dicts = [StateDict("", found)] if isinstance(found, Mapping) else list(found)
+    everything = list(layouts)
+    known = list(dict.fromkeys(layout.network.name for layout in everything))
+    if network is not None and network not in known:
+        if network not in NETWORKS:
+            raise unknown("network", network, [*NETWORKS, *(name for name in known if name not in NETWORKS)])
+        raise DeepenoughError(f"{file} can't hold {network}; such files hold {', '.join(known)}")
+    asked = [layout for layout in everything if network in (None, layout.network.name)]
+    tried = [fit for layout in asked for state_dict in dicts for fit in _by_name(layout, state_dict)]
+    judged = [(problems(fit.tensors, fit.taken.layout), fit) for fit in tried]
+    fits = [fit for wrong, fit in judged if not wrong]
+    if not fits and not any(_is_complete(fit) for fit in tried):  # whose names are known needs no guess
+        fits = [fit for layout in asked for state_dict in dicts for fit in _by_order(layout, state_dict)]
+    if needs_head:
+        fits = [fit for fit in fits if not fit.taken.headless]
+    if not fits:
+        raise _misfit(dicts, judged, file, asked=network is not None)
+    return _chosen(fits, file)
+
+
+def _by_name(layout: FileLayout, state_dict: StateDict) -> Iterator[Fit]:
+    """The ways in which tensors of a state dict may fit a layout, for every prefix that their names may have."""
+    names = state_dict.tensors
+    for prefix in _prefixes(layout, names):
+        inside = {name.removeprefix(prefix): names[name] for name in names if name.startswith(prefix)}
+        outside = {name: names[name] for name in names if not name.startswith(prefix)}
+        place = ".".join(filter(None, (state_dict.place, prefix.rstrip("."))))
+        yield from _with_head(layout, inside, outside, place)
+
+
+def _by_order(layout: FileLayout, state_dict: StateDict) -> Iterator[Fit]:
+    """The same where names are others, and the tensors come in the layout's order."""
+    for inside, outside in in_order(layout, state_dict.tensors):
+        evident = layout.evident and are_alike(inside, state_dict.tensors)
+        for fit in _with_head(replace(layout, evident=evident), inside, outside, state_dict.place):
+            if not problems(fit.tensors, fit.taken.layout):
+                yield replace(fit, ordered=not evident)
+
+
+def _with_head(layout: FileLayout, inside: Tensors, outside: Tensors, place: str) -> Iterator[Fit]:
+    """The ways to take the file's head, up to the first that fits."""
+    first = inside.get(layout.names[f"{tensor_layers(layout.network)[0].path}.weight"])
+    if first is not None:
+        layout = replace(layout, network=with_stem(layout.network, tuple(first.shape)))
+    for taken in with_head(layout, inside, outside):
+        fit = Fit(taken, fold_biases(taken.tensors, taken.layout), place)
+        yield fit
+        if not problems(fit.tensors, taken.layout):
+            return
+
+
+def _prefixes(layout: FileLayout, found: Tensors) -> list[str]:
+    """What stands before the layout's names, where it does before half of them; at least one, for what is said."""
+    wanted = set(layout.names.values())
+    counts: Counter[str] = Counter()
+    for name in found:
+        parts = name.split(".")
+        for start in range(min(len(parts), DEEPEST_PREFIX)):
+            rest = ".".join(parts[start:])
+            if rest in wanted:
+                counts[name.removesuffix(rest)] += 1
+    many = [prefix for prefix, count in counts.most_common() if 2 * count >= len(wanted)]
+    return many or [prefix for prefix, _ in counts.most_common(1)] or [""]
+
+
+def _is_complete(fit: Fit) -> bool:
+    return fitting(fit.tensors, fit.taken.layout) == len(fit.taken.layout.names)
+
+
+def _chosen(fits: Sequence[Fit], file: str) -> Fitted:
+    """The best fit, with what is to be said of it; several networks in one place, of which none is evident, are an
+    error."""
+    best = max(fits, key=lambda fit: fit.merit)
+    rivals = [fit for fit in fits if (fit.place, fit.merit) == (best.place, best.merit)]
+    evident = [fit for fit in rivals if fit.taken.layout.evident] or rivals
+    if len({fit.network.stack for fit in evident}) > 1:
+        raise ambiguous(file, [fit.network for fit in evident])
+    best = evident[0]
+    layout = best.taken.layout
+    others = [fit.network for fit in rivals if fit.network.stack != best.network.stack]
+    places = dict.fromkeys(fit.place for fit in fits if fit.place != best.place)
+    notes = tuple(describe(best, others, list(places)))
+    return Fitted(layout.network, state_of(best.tensors, layout), layout.source, best.taken.headless, notes)
+
+
+def _misfit(
+    dicts: Sequence[StateDict], tried: Sequence[tuple[list[str], Fit]], file: str, *, asked: bool
+) -> DeepenoughError:
+    """The error for tensors that fit nothing: what is wrong with the nearest network, where one is near."""
+    found = max((each.tensors for each in dicts), key=len)
+    counts = [fitting(fit.tensors, fit.taken.layout) for _, fit in tried]
+    near = min(range(len(tried)), key=lambda n: (-counts[n], tried[n][1].taken.headless, len(tried[n][0])))
+    wrong, nearest = tried[near]
+    if 2 * counts[near] >= min(len(found), len(nearest.taken.layout.names)):
+        return misfit(file, nearest.network, wrong, asked=asked)
+    return no_network(file, found, nearest.network.name if asked else None)

@@ -1,0 +1,120 @@
+"""The images that a file of weights expects: by the files beside it, else by its source."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from deepenough.errors import DeepenoughError
+from deepenough.nets.layer import ShapeError
+from deepenough.nets.network import Network
+from deepenough.nets.serialization import LONGEST_TEXT
+from deepenough.preprocessing import RESAMPLING, Preprocessing
+from deepenough.weights.presets import preset
+
+INPUT_FILE = "preprocess.json"
+"""Beside a file of weights, it says what they expect of an image (`Preprocessing.to_json`)."""
+
+TIMM_FILE = "config.json"
+"""Beside a file of weights, it is timm's where it has a `pretrained_cfg`."""
+
+
+def small_file(file: Path) -> bytes:
+    """Read a small file beside the weights."""
+    with file.open("rb") as opened:
+        return opened.read(LONGEST_TEXT + 1)
+
+
+def json_beside(path: Path, name: str) -> dict[str, Any]:
+    """Read a JSON file of that name beside a file of weights; empty where there is none."""
+    beside = path.with_name(name)
+    if not beside.is_file():
+        return {}
+    try:
+        content = json.loads(small_file(beside))
+    except (ValueError, RecursionError) as error:
+        raise DeepenoughError(f"{beside} is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise DeepenoughError(f"{beside} holds a {type(content).__name__}; expected an object with size, mean, ...")
+    return content
+
+
+def image_input(path: Path, preprocess: str | None, source: str, net: Network) -> tuple[str, Preprocessing]:
+    """The source of a file, and what its weights expect of an image: `preprocess` goes before what lies beside it."""
+    config = json_beside(path, TIMM_FILE).get("pretrained_cfg") if source == "torchvision" else None
+    if isinstance(config, dict):
+        source = "timm"
+    if preprocess is not None:
+        return source, _preset(preprocess, net)
+    beside = path.with_name(INPUT_FILE)
+    if beside.is_file():
+        content = json_beside(path, INPUT_FILE)
+        size = content.get("size")
+        if not (isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size)):
+            raise DeepenoughError(f"{beside}: size is {size!r:.80}; expected [height, width] in pixels")
+        return source, Preprocessing.from_json(content)
+    known = _preset({"caffe": "caffe-bgr"}.get(source, source), net)
+    return source, known if config is None else _as_timm(path.with_name(TIMM_FILE), config, known)
+
+
+def _as_timm(file: Path, config: dict[str, Any], known: Preprocessing) -> Preprocessing:
+    """The input that timm's configuration describes; what it leaves out is that of `known`."""
+    try:
+        _, height, width = map(int, config.get("input_size", (3, *known.size)))
+        shorter = int(min(height, width) / float(config.get("crop_pct", 0.95)))
+        mean, std = (tuple(map(float, config.get(key, getattr(known, key)))) for key in ("mean", "std"))
+        asked = config.get("interpolation")
+        return replace(
+            known,
+            size=(height, width),
+            shorter=shorter,
+            interpolation=asked if asked in RESAMPLING else known.interpolation,
+            mean=mean,
+            std=std,
+        )
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
+        raise DeepenoughError(f"{file}: its pretrained_cfg can't be read ({error}); mend it, or move it away") from None
+
+
+def _preset(name: str, net: Network) -> Preprocessing:
+    """The preset, for the images that the network takes where a file fixed their size or their colours."""
+    from deepenough.weights.stems import has_small_stem
+
+    known = preset(name, net.name)
+    size = (net.input[1], net.input[2])
+    if has_small_stem(net):
+        known = replace(known, size=size, shorter=None)
+    elif known.size != size and not takes_size(net, known.size):
+        known = replace(known, size=size, shorter=None if known.shorter is None else max(known.shorter, *size))
+    if net.input[0] == 1:
+        known = replace(known, order="RGB", mean=(fmean(known.mean),), std=(fmean(known.std),))
+    return known
+
+
+def takes_size(net: Network, size: tuple[int, int]) -> bool:
+    """Tell whether images of `size` leave every tensor's shape as it is."""
+    from deepenough.weights.match import shapes
+
+    try:
+        return shapes(net) == shapes(net.with_input((net.input[0], *size)))
+    except ShapeError:
+        return False
+
+
+def for_images(net: Network, wanted: Preprocessing, path: Path) -> Network:
+    """The network for the images that come out of the preprocessing."""
+    channels, height, width = net.input
+    if not takes_size(net, wanted.size):
+        raise DeepenoughError(
+            f"{path}: the preprocessing gives images of {wanted.size[1]}x{wanted.size[0]}, and the dense layers of "
+            f"{net.name} in this file take {width}x{height}; change size in {path.with_name(INPUT_FILE)}"
+        )
+    if wanted.channels != channels:
+        raise DeepenoughError(
+            f"{path}: the preprocessing gives images of {wanted.channels} channels, and {net.name} in this file takes "
+            f"{channels}; give as many numbers of mean and std in {path.with_name(INPUT_FILE)}"
+        )
+    return net.with_input((channels, *wanted.size))

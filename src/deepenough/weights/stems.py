@@ -1,0 +1,46 @@
+"""The first layers of a network as files have them: for grey images, or for small ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from deepenough.nets.combinators import Group
+from deepenough.nets.layers import Conv, MaxPool
+from deepenough.nets.network import Network
+from deepenough.nets.zoo import NETWORKS
+
+SMALL_IMAGE = 32
+"""Side (pixels) of the images that a stem of 3x3 without pooling is for, those of CIFAR-10."""
+
+SMALL_STEM = "3x3 stem without pooling, for small images"
+
+
+def with_stem(network: Network, kernel: tuple[int, ...]) -> Network:
+    """The network with a first convolution of this shape (out, in, height, width), as far as it is a known change.
+
+    One channel makes it a network of grey images. 3x3 in the place of a ResNet's 7x7 goes without the pooling behind
+    it and without a stride, as everybody has it for CIFAR-10; no tensor shows either.
+    """
+    if len(kernel) != 4:
+        return network
+    if kernel[1] == 1:
+        network = network.with_input((1, *network.input[1:]))
+    stem = network.stack[0]
+    if kernel[2:] != (3, 3) or not isinstance(stem, Group) or not isinstance(stem.stack[0], Conv):
+        return network
+    first, *rest = stem.stack
+    if first.kernel != 7 or not any(isinstance(layer, MaxPool) for layer in rest):
+        return network
+    kept = (layer for layer in rest if not isinstance(layer, MaxPool))
+    small = replace(stem, stack=(replace(first, kernel=3, stride=1), *kept))
+    return replace(
+        network,
+        input=(network.input[0], SMALL_IMAGE, SMALL_IMAGE),
+        stack=(small, *network.stack[1:]),
+        variant=f"{network.variant}; {SMALL_STEM}",
+    )
+
+
+def has_small_stem(network: Network) -> bool:
+    """Tell whether `with_stem` made this one for small images."""
+    return network.name in NETWORKS and network.variant.endswith(SMALL_STEM)
