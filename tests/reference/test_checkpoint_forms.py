@@ -207,7 +207,9 @@ def trace(model: nn.Module, path: Path) -> None:
 
 
 def legacy(model: nn.Module, path: Path) -> None:
-    torch.save({"args": argparse.Namespace(a=1), "model": model.state_dict()}, path, _use_new_zipfile_serialization=False)
+    torch.save(
+        {"args": argparse.Namespace(a=1), "model": model.state_dict()}, path, _use_new_zipfile_serialization=False
+    )
 
 
 def safetensors(model: nn.Module, path: Path) -> None:

@@ -101,7 +101,24 @@ def save_counted(model: Any, path: Path) -> None:
             del group["vars"].attrs["name"]
 
 
-LAYOUTS = [save_weights, save_archive, save_whole, save_legacy, save_counted]
+def save_keras_2(model: Any, path: Path) -> None:
+    """A whole model as Keras 2 wrote it: scopes before the arrays' names, a number behind."""
+    h5py = pytest.importorskip("h5py")
+    save_whole(model, path)
+    with h5py.File(path, "r+") as file:
+        root = file["model_weights"]
+        for layer in root:
+            group = root[layer]
+            names = list(group.attrs["weight_names"])
+            group.attrs["weight_names"] = [f"{layer}/{name}:0".encode() for name in names]
+            for name in names:
+                group[f"moved/{name}"] = group[name]
+                del group[name]
+            for name in names:
+                group[f"{layer}/{name}:0"] = group[f"moved/{name}"]
+
+
+LAYOUTS = [save_weights, save_archive, save_whole, save_legacy, save_keras_2, save_counted]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -118,11 +135,51 @@ def test_the_others(same: Any, model_of: Any, tmp_path: Path, name: str, layout:
 
 
 @pytest.mark.parametrize("name", ["VGG16", "ResNet50"])
-def test_without_its_top_a_model_is_refused(keras: Any, tmp_path: Path, name: str) -> None:
+def test_without_its_top_a_model_is_a_body(keras: Any, model_of: Any, tmp_path: Path, name: str) -> None:
     model = getattr(keras.applications, name)(weights=None, input_shape=(32, 32, 3), include_top=False)
     save_weights(model, tmp_path / "notop")
-    with pytest.raises(DeepenoughError, match=f"{NAMES[name]} without its dense layers .include_top=False"):
+    with pytest.raises(DeepenoughError, match=f"{NAMES[name]} without its head(.|\n)*deepenough fit"):
         read_weights(tmp_path / "notop")
+    weights = read_weights(tmp_path / "notop", needs_head=False)
+    assert (weights.headless, weights.network.name, weights.input.size) == (True, NAMES[name], (224, 224))
+    arrays = {variable.path: variable.numpy() for variable in model.weights}
+    first = {"VGG16": "level1.conv1", "ResNet50": "stem.conv"}[name]
+    kernel = next(iter(arrays.values())).transpose(3, 2, 0, 1)
+    assert np.array_equal(weights.state[f"{first}.weight"].numpy(), kernel)
+
+
+def transfer(keras: Any, body: Any, form: str) -> Any:
+    """A model as people make it from another's body."""
+    layers, shape = keras.layers, body.input.shape[1:]
+    if form == "sequential":
+        ends = [layers.GlobalAveragePooling2D(), layers.Dropout(0.2), layers.Dense(CLASSES)]
+        return keras.Sequential([keras.Input(shape), layers.RandomFlip(), body, *ends])
+    images = keras.Input(shape)
+    end = body.output if form == "flat" else body(images)
+    end = layers.Dense(CLASSES, name="my_head")(layers.GlobalAveragePooling2D()(end))
+    return keras.Model(body.input if form == "flat" else images, end)
+
+
+@pytest.fixture(scope="module", params=["sequential", "nested", "flat"])
+def transferred(request: pytest.FixtureRequest, keras: Any, values: Any) -> Any:
+    body = keras.applications.ResNet50(weights=None, input_shape=(40, 40, 3), include_top=False)
+    model = transfer(keras, body, request.param)
+    model.set_weights([
+        values(v.path, tuple(v.shape), int(np.prod(v.shape[:-1]))).numpy()
+        if v.dtype == "float32" else v.numpy()
+        for v in model.weights
+    ])  # fmt: skip
+    return model
+
+
+@pytest.mark.parametrize("layout", [save_archive, save_whole, save_keras_2])
+def test_transfer_learning(same: Any, transferred: Any, tmp_path: Path, layout: Callable[[Any, Path], None]) -> None:
+    """A body in another model, or with a head of another name, gives the whole model's logits."""
+    layout(transferred, tmp_path / "w")
+    weights = read_weights(tmp_path / "w")
+    assert weights.network.name == "resnet50_keras"
+    pictures = torch.randn((2, 3, 40, 40), generator=torch.Generator().manual_seed(1))
+    same(weights, pictures, transferred.predict(pictures.permute(0, 2, 3, 1).numpy(), verbose=0))
 
 
 def test_another_model_is_refused(keras: Any, tmp_path: Path) -> None:

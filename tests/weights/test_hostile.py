@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from deepenough.errors import DeepenoughError
 from deepenough.weights import keras
@@ -77,3 +81,97 @@ def test_hostile_descriptions_beside_the_weights(tmp_path: Path) -> None:
     ):
         (tmp_path / "network.json").write_bytes(text.encode("latin-1"))
         refused(tmp_path / "w.h5", words)
+
+
+def torch_archive(path: Path, pickled: bytes, numbers: bytes = bytes(64), packing: int = zipfile.ZIP_STORED) -> Path:
+    """A file as `torch.save` writes it, with a pickle and one storage of one's own."""
+    with zipfile.ZipFile(path, "w", packing) as archive:
+        archive.writestr("w/data.pkl", pickled)
+        archive.writestr("w/data/0", numbers)
+    return path
+
+
+def tensor_of(shape: tuple[int, ...], stride: tuple[int, ...], size: int = 16) -> bytes:
+    """The pickle of a state dict with one tensor in the storage `0`."""
+    sides = [b"(" + b"".join(b"L%dL\n" % side for side in sides) + b"t" for sides in (shape, stride)]
+    storage = b"(S'storage'\nctorch\nFloatStorage\nS'0'\nS'cpu'\nI%d\ntQ" % size
+    return (
+        b"}S'conv1.weight'\nctorch._utils\n_rebuild_tensor_v2\n(" + storage + b"I0\n" + b"".join(sides) + b"I00\nNtRs."
+    )
+
+
+def test_a_small_tensor_of_many_numbers(tmp_path: Path) -> None:
+    """A stride of zero makes petabytes of one number; they are compared by shape and never made."""
+    pickled = tensor_of((1 << 25, 1 << 25), (0, 0))
+    refused(torch_archive(tmp_path / "w.pth", pickled), "fits no network known here")
+
+
+def test_storages_that_the_file_does_not_have(tmp_path: Path) -> None:
+    for name, size in (("more.pth", 1 << 40), ("less.pth", -1), ("other.pth", 17)):
+        refused(torch_archive(tmp_path / name, tensor_of((4,), (1,), size)), "as tensors alone|not a whole torch file")
+
+
+def test_a_packed_archive_is_not_torchs(tmp_path: Path) -> None:
+    pickled = tensor_of((1 << 20,), (1,), 1 << 20)
+    for content in (pickled, b"(" + b"0" * (1 << 20) + b"."):
+        path = torch_archive(tmp_path / "w.pth", content, bytes(1 << 22), zipfile.ZIP_DEFLATED)
+        refused(path, "which torch does not write")
+
+
+BOMBS = {
+    "a memo of 64 GiB": b"\x80\x02Nr\xff\xff\xff\xff.",
+    "tuples that overflow the stack when they are hashed": b"\x80\x02}" + b")" + b"\x85" * 100_000 + b"Ns.",
+    "text that promises more than it has": b"\x80\x04\x8d" + (1 << 60).to_bytes(8, "little") + b"x.",
+    "an end before the end": b"\x80\x02}",
+    "nothing to take": b"\x80\x020000.",
+    "a number of many digits": b"\x80\x02I" + b"9" * 10_000 + b"\n.",
+    "a reference to nowhere": b"\x80\x02h\x07.",
+    "a reference out of the file": b"\x80\x02X\x01\x00\x00\x00aQ.",
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_pickles_that_ask_for_too_much(tmp_path: Path, bomb: str) -> None:
+    refused(torch_archive(tmp_path / "w.pth", BOMBS[bomb]), "can't be read as tensors alone: it holds a pickle")
+    (tmp_path / "w.pdparams").write_bytes(BOMBS[bomb])
+    refused(tmp_path / "w.pdparams", "pickle")
+
+
+def test_containers_that_hold_themselves(tmp_path: Path) -> None:
+    """A dict in itself, and lists that hold the list before them twice: 2^60 places."""
+    itself = b"\x80\x02}q\x00X\x01\x00\x00\x00ah\x00s."
+    doubled = b"\x80\x02" + b"]q\x00" + b"".join(b"](h%ch%ceq%c" % (n, n, n + 1) for n in range(60)) + b"."
+    for pickled in (itself, doubled):
+        refused(torch_archive(tmp_path / "w.pth", pickled), "too many containers")
+
+
+def test_nothing_that_a_pickle_names_is_imported_or_called(tmp_path: Path) -> None:
+    """Stand-ins take arguments, states, items and attributes, and do nothing with them."""
+    mark = tmp_path / "mark"
+    content = f"(S'touch {mark}'\ntR".encode()
+    for call in (b"cposix\nsystem\n" + content, b"cos\nsystem\n" + content, b"cbuiltins\nexec\n" + content):
+        pickled = b"\x80\x02}X\x01\x00\x00\x00a" + call + b"}X\x08\x00\x00\x00__dict__Nsbs."
+        refused(torch_archive(tmp_path / "w.pth", pickled), "were not loaded, since that could run code")
+    assert not mark.exists()
+    refused(torch_archive(tmp_path / "w.pth", b"\x80\x02cantigravity\nfly\n."), "objects of antigravity|holds a")
+    assert "antigravity" not in sys.modules
+
+
+def test_names_cannot_move_the_cursor(tmp_path: Path) -> None:
+    torch.save({"\x1b[2J\x1b[31mconv\n1.weight": torch.zeros(2), "a\x00b": torch.zeros(2)}, tmp_path / "w.pth")
+    refused(tmp_path / "w.pth", r"\\x1b\[2J\\x1b\[31mconv\\n1.weight")
+
+
+def test_a_file_with_groups_in_one_another(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        group = file.create_group("layers")
+        group["layers"] = group["again"] = group
+    refused(tmp_path / "w.h5", "not a whole Keras file: it has more than 20,000 groups|without weights")
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_as_a_pickle_end_in_one_sentence(tmp_path: Path, content: bytes) -> None:
+    torch_archive(tmp_path / "w.pth", b"\x80\x02" + content)
+    with pytest.raises(DeepenoughError):
+        read_weights(tmp_path / "w.pth")

@@ -1,15 +1,15 @@
-"""Tensors whose names say nothing, as `nn.Sequential` numbers its children: their order and shapes tell the network."""
+"""AnyTensors whose names say nothing, as `nn.Sequential` numbers its children: their order and shapes tell the network."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from deepenough.weights.match import FileLayout, last_layer, shapes
-from deepenough.weights.torch_file import Tensors
+from deepenough.weights.torch_file import AnyTensors
 
 
-def in_order(layout: FileLayout, found: Tensors) -> Iterator[tuple[Tensors, Tensors]]:
-    """Where all tensors of a network but its head come one after the other, in the layout's order.
+def in_order(layout: FileLayout, found: AnyTensors) -> Iterator[tuple[AnyTensors, AnyTensors]]:
+    """Find all tensors of a network but its head one after the other, in the layout's order.
 
     Each time the tensors by the layout's names, and the others by their own. The first convolution may have another
     shape, which `stems` settles.
@@ -28,7 +28,7 @@ def in_order(layout: FileLayout, found: Tensors) -> Iterator[tuple[Tensors, Tens
             yield inside, {name: found[name] for name in names if name not in set(part)}
 
 
-def are_alike(ours: Tensors, theirs: Tensors) -> bool:
+def are_alike(ours: AnyTensors, theirs: AnyTensors) -> bool:
     """Tell whether most of our names end as the file's do, so that the file's publisher is the layout's."""
     ends = {id(tensor): _end(name) for name, tensor in theirs.items()}
     same = sum(ends.get(id(tensor)) == _end(name) for name, tensor in ours.items())

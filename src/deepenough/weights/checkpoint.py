@@ -12,9 +12,9 @@ from torch import Tensor
 
 from deepenough.errors import DeepenoughError
 from deepenough.weights.pickles import StandIn
-from deepenough.weights.torch_file import AnyTensor, StoredTensor, Tensors, torch_content
+from deepenough.weights.torch_file import AnyTensor, AnyTensors, StoredTensor, torch_content
 
-DEEPEST = 40
+DEEPEST_CONTAINER = 40
 """Containers and modules inside one another that are looked into."""
 
 MOST_PLACES = 1_000_000
@@ -28,14 +28,14 @@ AVERAGED = re.compile(r"(?<![a-z])(ema|swa|averaged?|shadow)(?![a-z])", re.IGNOR
 
 
 @dataclass(frozen=True, eq=False)
-class StateDict:
-    """Tensors by name that lie together in a file; `place` is the path of keys to them, empty for the outermost."""
+class SavedState:
+    """AnyTensors by name that lie together in a file; `place` is the path of keys to them, empty for the outermost."""
 
     place: str
-    tensors: Tensors
+    tensors: AnyTensors
 
 
-def checkpoint(path: Path) -> list[StateDict]:
+def checkpoint(path: Path) -> list[SavedState]:
     """The state dicts in a file that torch wrote. One that holds none is an error."""
     content, unknown = torch_content(path)
     found = list(state_dicts(content))
@@ -52,7 +52,7 @@ def checkpoint(path: Path) -> list[StateDict]:
     )
 
 
-def state_dicts(content: Any) -> Iterator[StateDict]:
+def state_dicts(content: Any) -> Iterator[SavedState]:
     """The state dicts in what was saved, outermost first. A module is one with its children's tensors."""
     waiting: list[tuple[str, Any, int]] = [("", content, 0)]
     places = 0
@@ -60,16 +60,16 @@ def state_dicts(content: Any) -> Iterator[StateDict]:
         place, value, depth = waiting.pop(0)
         entries = _entries(value)
         places += 1 + len(entries)
-        if places > MOST_PLACES or depth > DEEPEST:
+        if places > MOST_PLACES or depth > DEEPEST_CONTAINER:
             raise DeepenoughError("the file has too many containers in one another; save the state dict alone")
         tensors = dict(_tensors(value, ""))
         if tensors:
-            yield StateDict(place, normalised(tensors))
+            yield SavedState(place, normalised(tensors))
         if not (isinstance(value, StandIn) and tensors):
             waiting += [(f"{place}.{name}" if place else name, inner, depth + 1) for name, inner in entries]
 
 
-def normalised(tensors: Tensors) -> dict[str, AnyTensor]:
+def normalised(tensors: AnyTensors) -> dict[str, AnyTensor]:
     """The tensors by names without control characters, counters and the names of wrappers."""
     names = {name: ".".join(part for part in plain(name).split(".") if part not in WRAPPERS) for name in tensors}
     if len(set(names.values())) < len(names):
@@ -92,7 +92,7 @@ def is_average(place: str) -> bool:
 
 
 def _entries(value: Any) -> list[tuple[str, Any]]:
-    """What a container holds, but tensors."""
+    """List the containers in a container, by their paths in it."""
     if isinstance(value, StandIn):
         value = value.content
     if isinstance(value, Mapping):
@@ -107,7 +107,7 @@ def _entries(value: Any) -> list[tuple[str, Any]]:
 def _tensors(value: Any, prefix: str, depth: int = 0) -> Iterator[tuple[str, AnyTensor]]:
     """The tensors of a state dict, or of a module with its children, whose attributes are called like torch's."""
     content: Any = value.content if isinstance(value, StandIn) else value
-    if not isinstance(content, Mapping) or depth > DEEPEST:
+    if not isinstance(content, Mapping) or depth > DEEPEST_CONTAINER:
         return
     inner = isinstance(value, StandIn)
     if inner and isinstance(content.get("_modules"), Mapping):  # a module of Python's, with tables of all it has

@@ -9,11 +9,11 @@ from deepenough.weights.checkpoint import is_average
 from deepenough.weights.fit import Fit
 from deepenough.weights.stems import SMALL_IMAGE, has_small_stem
 
-NAMED = 3
+MOST_NAMES = 3
 """The most names that a sentence lists."""
 
 
-def describe(fit: Fit, others: Sequence[Network], places: Sequence[str]) -> Iterator[str]:
+def fit_notes(fit: Fit, others: Sequence[Network], places: Sequence[str]) -> Iterator[str]:
     """Say of a fit what the user could not know.
 
     Args:
@@ -48,5 +48,5 @@ def describe(fit: Fit, others: Sequence[Network], places: Sequence[str]) -> Iter
 def listed(names: Iterable[str]) -> str:
     """The first few names, and how many more there are."""
     everything = list(names)
-    more = f" and {len(everything) - NAMED} more" if len(everything) > NAMED else ""
-    return ", ".join(everything[:NAMED]) + more
+    more = f" and {len(everything) - MOST_NAMES} more" if len(everything) > MOST_NAMES else ""
+    return ", ".join(everything[:MOST_NAMES]) + more

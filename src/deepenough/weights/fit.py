@@ -1,4 +1,4 @@
-"""Tensors of a file that fit a network, and the network with their values."""
+"""AnyTensors of a file that fit a network, and the network with their values."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Tensor
 from deepenough.nets.network import Network
 from deepenough.weights.checkpoint import is_average
 from deepenough.weights.heads import WithHead
-from deepenough.weights.torch_file import Tensors
+from deepenough.weights.torch_file import AnyTensors
 
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """Tensors of a file as a layout's: where they lie, the head that was found, and whether order alone tells."""
+    """AnyTensors of a file as a layout's: where they lie, the head that was found, and whether order alone tells."""
 
     taken: WithHead
-    tensors: Tensors
+    tensors: AnyTensors
     place: str
     ordered: bool = False
 

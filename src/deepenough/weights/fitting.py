@@ -9,15 +9,15 @@ from dataclasses import replace
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.nets.zoo import NETWORKS
 from deepenough.weights.by_order import are_alike, in_order
-from deepenough.weights.checkpoint import StateDict
-from deepenough.weights.described import describe
+from deepenough.weights.checkpoint import SavedState
+from deepenough.weights.described import fit_notes
 from deepenough.weights.fit import Fit, Fitted
 from deepenough.weights.heads import with_head
 from deepenough.weights.likely import no_network
 from deepenough.weights.match import (
     FileLayout,
     ambiguous,
-    fitting,
+    count_fitting,
     fold_biases,
     misfit,
     problems,
@@ -25,13 +25,13 @@ from deepenough.weights.match import (
     tensor_layers,
 )
 from deepenough.weights.stems import with_stem
-from deepenough.weights.torch_file import Tensors
+from deepenough.weights.torch_file import AnyTensors
 
 DEEPEST_PREFIX = 12
 """Parts of a name before a network's own names that are looked for."""
 
 
-def match_exactly(found: Tensors, layout: FileLayout, network: str | None, file: str) -> Fitted:
+def match_exactly(found: AnyTensors, layout: FileLayout, network: str | None, file: str) -> Fitted:
     """The state of the only network that a file can hold, one that deepenough wrote."""
     if network not in (None, layout.network.name):
         raise DeepenoughError(f"{file} can't hold {network}; it holds {layout.network.name}")
@@ -42,7 +42,7 @@ def match_exactly(found: Tensors, layout: FileLayout, network: str | None, file:
 
 
 def match(
-    found: Tensors | Sequence[StateDict],
+    found: AnyTensors | Sequence[SavedState],
     layouts: Iterable[FileLayout],
     network: str | None,
     file: str,
@@ -54,7 +54,7 @@ def match(
     `file` says which file and format, for errors. Several that fit are an error unless `network` names one, or the
     file's names are evidently those of one publisher. With `needs_head` a network without its classifier does not fit.
     """
-    dicts = [StateDict("", found)] if isinstance(found, Mapping) else list(found)
+    dicts = [SavedState("", found)] if isinstance(found, Mapping) else list(found)
     everything = list(layouts)
     known = list(dict.fromkeys(layout.network.name for layout in everything))
     if network is not None and network not in known:
@@ -74,26 +74,26 @@ def match(
     return _chosen(fits, file)
 
 
-def _by_name(layout: FileLayout, state_dict: StateDict) -> Iterator[Fit]:
+def _by_name(layout: FileLayout, saved: SavedState) -> Iterator[Fit]:
     """The ways in which tensors of a state dict may fit a layout, for every prefix that their names may have."""
-    names = state_dict.tensors
+    names = saved.tensors
     for prefix in _prefixes(layout, names):
         inside = {name.removeprefix(prefix): names[name] for name in names if name.startswith(prefix)}
         outside = {name: names[name] for name in names if not name.startswith(prefix)}
-        place = ".".join(filter(None, (state_dict.place, prefix.rstrip("."))))
+        place = ".".join(filter(None, (saved.place, prefix.rstrip("."))))
         yield from _with_head(layout, inside, outside, place)
 
 
-def _by_order(layout: FileLayout, state_dict: StateDict) -> Iterator[Fit]:
+def _by_order(layout: FileLayout, saved: SavedState) -> Iterator[Fit]:
     """The same where names are others, and the tensors come in the layout's order."""
-    for inside, outside in in_order(layout, state_dict.tensors):
-        evident = layout.evident and are_alike(inside, state_dict.tensors)
-        for fit in _with_head(replace(layout, evident=evident), inside, outside, state_dict.place):
+    for inside, outside in in_order(layout, saved.tensors):
+        evident = layout.evident and are_alike(inside, saved.tensors)
+        for fit in _with_head(replace(layout, evident=evident), inside, outside, saved.place):
             if not problems(fit.tensors, fit.taken.layout):
                 yield replace(fit, ordered=not evident)
 
 
-def _with_head(layout: FileLayout, inside: Tensors, outside: Tensors, place: str) -> Iterator[Fit]:
+def _with_head(layout: FileLayout, inside: AnyTensors, outside: AnyTensors, place: str) -> Iterator[Fit]:
     """The ways to take the file's head, up to the first that fits."""
     first = inside.get(layout.names[f"{tensor_layers(layout.network)[0].path}.weight"])
     if first is not None:
@@ -105,8 +105,8 @@ def _with_head(layout: FileLayout, inside: Tensors, outside: Tensors, place: str
             return
 
 
-def _prefixes(layout: FileLayout, found: Tensors) -> list[str]:
-    """What stands before the layout's names, where it does before half of them; at least one, for what is said."""
+def _prefixes(layout: FileLayout, found: AnyTensors) -> list[str]:
+    """List the prefixes that half of the layout's names have, or the most frequent one, for what is said."""
     wanted = set(layout.names.values())
     counts: Counter[str] = Counter()
     for name in found:
@@ -120,7 +120,7 @@ def _prefixes(layout: FileLayout, found: Tensors) -> list[str]:
 
 
 def _is_complete(fit: Fit) -> bool:
-    return fitting(fit.tensors, fit.taken.layout) == len(fit.taken.layout.names)
+    return count_fitting(fit.tensors, fit.taken.layout) == len(fit.taken.layout.names)
 
 
 def _chosen(fits: Sequence[Fit], file: str) -> Fitted:
@@ -135,16 +135,16 @@ def _chosen(fits: Sequence[Fit], file: str) -> Fitted:
     layout = best.taken.layout
     others = [fit.network for fit in rivals if fit.network.stack != best.network.stack]
     places = dict.fromkeys(fit.place for fit in fits if fit.place != best.place)
-    notes = tuple(describe(best, others, list(places)))
+    notes = tuple(fit_notes(best, others, list(places)))
     return Fitted(layout.network, state_of(best.tensors, layout), layout.source, best.taken.headless, notes)
 
 
 def _misfit(
-    dicts: Sequence[StateDict], tried: Sequence[tuple[list[str], Fit]], file: str, *, asked: bool
+    dicts: Sequence[SavedState], tried: Sequence[tuple[list[str], Fit]], file: str, *, asked: bool
 ) -> DeepenoughError:
     """The error for tensors that fit nothing: what is wrong with the nearest network, where one is near."""
     found = max((each.tensors for each in dicts), key=len)
-    counts = [fitting(fit.tensors, fit.taken.layout) for _, fit in tried]
+    counts = [count_fitting(fit.tensors, fit.taken.layout) for _, fit in tried]
     near = min(range(len(tried)), key=lambda n: (-counts[n], tried[n][1].taken.headless, len(tried[n][0])))
     wrong, nearest = tried[near]
     if 2 * counts[near] >= min(len(found), len(nearest.taken.layout.names)):

@@ -11,7 +11,7 @@ import torch
 from deepenough.nets.layers import Dense, Flatten, GlobalAvgPool
 from deepenough.nets.network import Network
 from deepenough.weights.match import FileLayout, last_layer, shapes, tensor_layers
-from deepenough.weights.torch_file import Tensors
+from deepenough.weights.torch_file import AnyTensors
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,13 +23,13 @@ class WithHead:
     """
 
     layout: FileLayout
-    tensors: Tensors
+    tensors: AnyTensors
     headless: bool = False
     head: str = ""
     aside: tuple[str, ...] = ()
 
 
-def with_head(layout: FileLayout, inside: Tensors, outside: Tensors) -> Iterator[WithHead]:
+def with_head(layout: FileLayout, inside: AnyTensors, outside: AnyTensors) -> Iterator[WithHead]:
     """The ways to take a file's head, best first.
 
     A classifier in its place; the only dense layer of the right width beside the body, wherever it is; none, where
@@ -95,8 +95,8 @@ def _without_dense_layers(layout: FileLayout) -> FileLayout | None:
     return FileLayout(body, names, layout.source, layout.evident)
 
 
-def _apart(body: FileLayout, inside: Tensors, head: str) -> tuple[Tensors, Tensors]:
-    """Tensors of the body, or in it; and those of another head. The first word of a name tells what is in the body."""
+def _apart(body: FileLayout, inside: AnyTensors, head: str) -> tuple[AnyTensors, AnyTensors]:
+    """AnyTensors of the body, or in it; and those of another head. The first word of a name tells what is in the body."""
     named = set(body.names.values())
     words = {_word(name) for name in named}
     beside = {
@@ -111,7 +111,7 @@ def _word(name: str) -> str:
     return re.split(r"[._/]", name.lstrip("_"), maxsplit=1)[0]
 
 
-def _only_linear(beside: Tensors, width: tuple[int, ...]) -> str | None:
+def _only_linear(beside: AnyTensors, width: tuple[int, ...]) -> str | None:
     """The weight of the only layer among these, where it is dense, of the right width, and without a norm."""
     weights = [name for name, tensor in beside.items() if tensor.ndim > 1]
     if len(weights) != 1 or any(name.endswith(("running_mean", "moving_mean", "_mean")) for name in beside):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from deepenough.errors import DeepenoughError
-from deepenough.weights.torch_file import Tensors
+from deepenough.weights.torch_file import AnyTensors
 
 CHARACTERISTIC = (
     ("a Swin Transformer", r"relative_position_bias_table"),
@@ -44,7 +44,7 @@ def likely(names: Iterable[str]) -> str | None:
     )
 
 
-def no_network(file: str, found: Tensors, asked: str | None) -> DeepenoughError:
+def no_network(file: str, found: AnyTensors, asked: str | None) -> DeepenoughError:
     """The error for a file with the tensors of no network, or not of the one that was asked for."""
     known = likely(found)
     name, tensor = next(iter(found.items()))

@@ -19,7 +19,7 @@ from deepenough.nets.layers import BatchNorm, Conv, Weighted
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import Visit, visits
 from deepenough.nets.zoo import NETWORKS
-from deepenough.weights.torch_file import AnyTensor, Tensors, loaded
+from deepenough.weights.torch_file import AnyTensor, AnyTensors, loaded
 
 SHOWN = 10
 """The most tensors that an error lists."""
@@ -103,7 +103,7 @@ def _shapes_of(visit: Visit) -> dict[str, Shape]:
     return {f"{visit.path}.{key}": shape for key, shape in visit.layer.tensors(visit.input).items()}
 
 
-def fold_biases(found: Tensors, layout: FileLayout) -> dict[str, AnyTensor]:
+def fold_biases(found: AnyTensors, layout: FileLayout) -> dict[str, AnyTensor]:
     """The same tensors with every bias of a convolution moved into the mean of the batch norm behind it.
 
     Only where our convolution has no bias: norm(x + b) with mean m is norm(x) with mean m - b.
@@ -140,7 +140,7 @@ def misfit(file: str, network: Network, wrong: Sequence[str], *, asked: bool) ->
     return DeepenoughError(f"{file} {start}, with {count} missing, misshapen or left over:{lines}{more}")
 
 
-def problems(found: Tensors, layout: FileLayout) -> list[str]:
+def problems(found: AnyTensors, layout: FileLayout) -> list[str]:
     """List what is missing, misshapen, not finite or left over, a line each."""
     wrong = []
     wanted = shapes(layout.network)
@@ -158,7 +158,7 @@ def problems(found: Tensors, layout: FileLayout) -> list[str]:
     return wrong
 
 
-def fitting(found: Tensors, layout: FileLayout) -> int:
+def count_fitting(found: AnyTensors, layout: FileLayout) -> int:
     """Count the tensors that fit."""
     wanted = shapes(layout.network)
     return sum(name in found and tuple(found[name].shape) == wanted[key] for key, name in layout.names.items())
@@ -186,7 +186,7 @@ def last_layer(network: Network) -> str:
     return [visit.path for visit in layers if visit.path.partition(".")[0] not in heads][-1]
 
 
-def state_of(found: Tensors, layout: FileLayout) -> dict[str, Tensor]:
+def state_of(found: AnyTensors, layout: FileLayout) -> dict[str, Tensor]:
     """The state of the layout's network, in float32."""
     return {key: _float(loaded(found[name])) for key, name in layout.names.items()}
 

@@ -17,7 +17,7 @@ from deepenough.nets.network import Network
 from deepenough.weights.fit import Fitted
 from deepenough.weights.fitting import match, match_exactly
 from deepenough.weights.match import NameLayers, own_layout, tensor_layers, zoo_layouts
-from deepenough.weights.pickles import PickleError, check_pickle
+from deepenough.weights.pickles import check_pickle
 from deepenough.weights.torchvision import name_numbered, name_resnet
 
 _NORM = ("weight", "bias", "_mean", "_variance")

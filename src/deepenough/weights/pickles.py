@@ -100,7 +100,7 @@ def check_pickle(file: BinaryIO) -> None:
                     raise PickleError("a pickle that asks for memory that it doesn't need")
                 memo[place] = stack[-1] or 0
             elif code.name in _GETS:
-                stack.append(memo[int(argument)])
+                stack.append(memo[int(argument or 0)])
             else:
                 _apply(code, stack)
     except DeepenoughError:

@@ -20,8 +20,8 @@ def preset(name: str, network: str) -> Preprocessing:
 
     torchvision: shorter side 256 (its V2 weights 232), bilinear; its GoogLeNet came from TensorFlow and brings
     ImageNet's mean and standard deviation to 0.5 in its forward pass (`transform_input`), which is done here. timm: a
-    crop of 0.95, bicubic. transformers: as torchvision, bicubic. caffe-bgr: BGR in 0..255 less the mean of BVLC's release. keras: `keras.applications`' caffe
-    mode. paddle: as torchvision.
+    crop of 0.95, bicubic. transformers: as torchvision, bicubic. caffe-bgr: BGR in 0..255 less the mean of BVLC's
+    release. keras: `keras.applications`' caffe mode. paddle: as torchvision.
     """
     match name:
         case "torchvision" | "torchvision-v2" if network == "googlenet_bn":

@@ -26,10 +26,11 @@ def with_stem(network: Network, kernel: tuple[int, ...]) -> Network:
     if kernel[1] == 1:
         network = network.with_input((1, *network.input[1:]))
     stem = network.stack[0]
-    if kernel[2:] != (3, 3) or not isinstance(stem, Group) or not isinstance(stem.stack[0], Conv):
+    if kernel[2:] != (3, 3) or not isinstance(stem, Group):
         return network
     first, *rest = stem.stack
-    if first.kernel != 7 or not any(isinstance(layer, MaxPool) for layer in rest):
+    pooled = any(isinstance(layer, MaxPool) for layer in rest)
+    if not (isinstance(first, Conv) and first.kernel == 7 and pooled):
         return network
     kept = (layer for layer in rest if not isinstance(layer, MaxPool))
     small = replace(stem, stack=(replace(first, kernel=3, stride=1), *kept))

@@ -82,7 +82,7 @@ class StoredTensor:
 
 
 AnyTensor: TypeAlias = Tensor | StoredTensor
-Tensors: TypeAlias = Mapping[str, AnyTensor]
+AnyTensors: TypeAlias = Mapping[str, AnyTensor]
 
 
 def loaded(tensor: AnyTensor) -> Tensor:
@@ -131,7 +131,7 @@ def _stored(storage: Any, offset: Any, shape: Any, stride: Any) -> StoredTensor 
 
 
 def torch_content(path: Path) -> tuple[Any, list[str]]:
-    """What `torch.save` was given, or the module that TorchScript saved, with `StoredTensor` where tensors were.
+    """Read what `torch.save` was given, or the module that TorchScript saved, with `StoredTensor` where tensors were.
 
     Objects of classes are stand-ins (`pickles.StandIn`); the second list names those classes.
     """
@@ -196,4 +196,3 @@ def _part(path: Path, place: int, size: int) -> bytes:
     with path.open("rb") as file:
         file.seek(place)
         return file.read(size)
-

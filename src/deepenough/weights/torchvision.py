@@ -10,7 +10,7 @@ from pathlib import Path
 from deepenough.errors import DeepenoughError, first_line
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
-from deepenough.weights.checkpoint import StateDict, checkpoint, plain, state_dicts
+from deepenough.weights.checkpoint import SavedState, checkpoint, plain, state_dicts
 from deepenough.weights.fit import Fitted
 from deepenough.weights.fitting import match, match_exactly
 from deepenough.weights.match import FileLayout, NameLayers, block_layers, own_layout, tensor_layers, zoo_layouts
@@ -19,7 +19,7 @@ from deepenough.weights.transformers import TRANSFORMERS_NAMES
 DROPPED = re.compile(r"aux[12]\.")
 """GoogLeNet's side heads: they serve in training only, and `googlenet_bn` has none."""
 
-AUTHORS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+OTHER_PUBLISHERS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 """Networks of other publishers that may be under torchvision's names: taken where they are asked for."""
 
 
@@ -46,7 +46,7 @@ def read_safetensors(path: Path, network: str | None, own: Network | None = None
     return ("deepenough" if own is not None else source), fitted
 
 
-def _matched(found: list[StateDict], network: str | None, file: str, own: Network | None) -> tuple[str, Fitted]:
+def _matched(found: list[SavedState], network: str | None, file: str, own: Network | None) -> tuple[str, Fitted]:
     if own is not None:
         return "torchvision", match_exactly(found[0].tensors, own_layout(own), network, file)
     fitted = match([_without_side_heads(each) for each in found], torch_layouts(), network, file)
@@ -56,12 +56,12 @@ def _matched(found: list[StateDict], network: str | None, file: str, own: Networ
 def torch_layouts() -> list[FileLayout]:
     """Make the layouts of every publisher whose networks are in torch's formats, the evident one first."""
     known = [replace(layout, source="torchvision") for layout in zoo_layouts(TORCHVISION_NAMES)]
-    known = [replace(layout, evident=layout.network.name not in AUTHORS) for layout in known]
+    known = [replace(layout, evident=layout.network.name not in OTHER_PUBLISHERS) for layout in known]
     known.sort(key=lambda layout: not layout.evident)
     return known + [replace(layout, source="transformers") for layout in zoo_layouts(TRANSFORMERS_NAMES)]
 
 
-def _without_side_heads(found: StateDict) -> StateDict:
+def _without_side_heads(found: SavedState) -> SavedState:
     if not any("inception3a." in name for name in found.tensors):
         return found
     kept = {name: tensor for name, tensor in found.tensors.items() if not DROPPED.search(name)}
