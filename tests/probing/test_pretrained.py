@@ -166,6 +166,19 @@ def test_ten_images_a_class_are_enough(shapes_in: Callable[..., Path], options: 
     )
 
 
+def test_weights_without_a_head_are_probed_as_with_it(
+    shapes: Path, weights: Path, options: dict[str, Any], tmp_path: Path
+) -> None:
+    state = torch.load(weights, weights_only=True)
+    body = {f"encoder.{name}": tensor for name, tensor in state.items() if not name.startswith("classifier")}
+    torch.save({"state_dict": body, "config": Heard}, tmp_path / "body.ckpt")
+    wanted = {"size": SIZE, "seed": 0}
+    heard = Heard()
+    found, whole = (probe(shapes, weights=str(path), reporter=heard, **wanted) for path in (tmp_path / "body.ckpt", weights))
+    assert [row.accuracy for row in found.probes] == [row.accuracy for row in whole.probes]
+    assert "body.ckpt: it has no head" in heard.said
+
+
 def test_grey_images_are_taken(shapes: Path, options: dict[str, Any], tmp_path: Path) -> None:
     for path in shapes.rglob("*.png"):
         target = tmp_path / "grey" / path.parent.name / path.name

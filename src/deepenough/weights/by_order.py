@@ -1,4 +1,4 @@
-"""AnyTensors whose names say nothing, as `nn.Sequential` numbers its children: their order and shapes tell the network."""
+"""Tensors whose names say nothing, as `nn.Sequential` numbers its children: their order and shapes tell the network."""
 
 from __future__ import annotations
 

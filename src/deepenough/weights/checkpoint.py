@@ -29,7 +29,7 @@ AVERAGED = re.compile(r"(?<![a-z])(ema|swa|averaged?|shadow)(?![a-z])", re.IGNOR
 
 @dataclass(frozen=True, eq=False)
 class SavedState:
-    """AnyTensors by name that lie together in a file; `place` is the path of keys to them, empty for the outermost."""
+    """Tensors by name that lie together in a file; `place` is the path of keys to them, empty for the outermost."""
 
     place: str
     tensors: AnyTensors

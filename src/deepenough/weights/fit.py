@@ -1,4 +1,4 @@
-"""AnyTensors of a file that fit a network, and the network with their values."""
+"""Tensors of a file that fit a network, and the network with their values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deepenough.weights.torch_file import AnyTensors
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """AnyTensors of a file as a layout's: where they lie, the head that was found, and whether order alone tells."""
+    """Tensors of a file as a layout's: where they lie, the head that was found, and whether order alone tells."""
 
     taken: WithHead
     tensors: AnyTensors

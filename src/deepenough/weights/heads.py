@@ -96,7 +96,7 @@ def _without_dense_layers(layout: FileLayout) -> FileLayout | None:
 
 
 def _apart(body: FileLayout, inside: AnyTensors, head: str) -> tuple[AnyTensors, AnyTensors]:
-    """AnyTensors of the body, or in it; and those of another head. The first word of a name tells what is in the body."""
+    """Tensors of the body, or in it; and those of another head. The first word of a name tells what is in the body."""
     named = set(body.names.values())
     words = {_word(name) for name in named}
     beside = {
