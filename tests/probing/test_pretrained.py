@@ -21,6 +21,7 @@ from deepenough.nets import NETWORKS, loads
 from deepenough.nets.build import build
 from deepenough.probing import pretrained
 from deepenough.probing.pretrained import are_photos
+from deepenough.probing.probe import probe
 from deepenough.progress import Reporter
 from deepenough.report.tables import probing_table
 from deepenough.training.interrupt import Interrupted
@@ -166,15 +167,14 @@ def test_ten_images_a_class_are_enough(shapes_in: Callable[..., Path], options: 
     )
 
 
-def test_weights_without_a_head_are_probed_as_with_it(
-    shapes: Path, weights: Path, options: dict[str, Any], tmp_path: Path
-) -> None:
+def test_weights_without_a_head_are_probed_as_with_it(shapes: Path, weights: Path, tmp_path: Path) -> None:
     state = torch.load(weights, weights_only=True)
     body = {f"encoder.{name}": tensor for name, tensor in state.items() if not name.startswith("classifier")}
-    torch.save({"state_dict": body, "config": Heard}, tmp_path / "body.ckpt")
+    torch.save({"state_dict": body, "config": Path("run")}, tmp_path / "body.ckpt")
     wanted = {"size": SIZE, "seed": 0}
-    heard = Heard()
-    found, whole = (probe(shapes, weights=str(path), reporter=heard, **wanted) for path in (tmp_path / "body.ckpt", weights))
+    heard = Words()
+    files = (tmp_path / "body.ckpt", weights)
+    found, whole = (probe(shapes, weights=str(path), reporter=heard, **wanted) for path in files)
     assert [row.accuracy for row in found.probes] == [row.accuracy for row in whole.probes]
     assert "body.ckpt: it has no head" in heard.said
 

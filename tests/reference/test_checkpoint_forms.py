@@ -21,6 +21,8 @@ from deepenough.errors import DeepenoughError
 from deepenough.nets.build import build
 from deepenough.nets.cut import cut_at
 from deepenough.probing.features import body
+from deepenough.weights.grey import LUMA, colour
+from deepenough.weights.likely import likely
 from deepenough.weights.match import shapes
 from deepenough.weights.read import read_weights
 
@@ -277,6 +279,11 @@ def test_a_stem_for_grey_images(resnet: Any, same: Any, tmp_path: Path) -> None:
     weights = read_weights(tmp_path / "w.pth")
     assert (weights.input.channels, weights.network.input) == (1, (1, 224, 224))
     same(weights, pictures(channels=1), logits(model, pictures(channels=1)))
+    seen = torch.rand(2, 3, 40, 40, generator=torch.Generator().manual_seed(2))
+    shade = (seen * torch.tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    ours = colour(weights)
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (ours.input.mean, ours.input.std))
+    same(ours, (seen - mean) / std, logits(model, (shade - mean[:, :1]) / std[:, :1]))
     path = tmp_path / "preprocess.json"
     path.write_text('{"size": [64, 64], "mean": [0.1, 0.1, 0.1], "std": [1, 1, 1]}')
     with pytest.raises(DeepenoughError, match="images of 3 channels, and resnet18_torchvision in this file takes 1"):
@@ -333,3 +340,31 @@ def test_two_dense_layers_of_a_vgg_are_left_out(models: Any, filled: Any, tmp_pa
     mean = nn.Sequential(*list(ours.children())[: list(ours._modules).index("pooled")]).eval()
     with torch.no_grad():
         torch.testing.assert_close(mean(pictures(64)), model.features[:-1](pictures(64)), atol=1e-4, rtol=1e-4)
+
+
+LIKELY = {
+    "mobilenet_v2": "MobileNet", "mobilenet_v3_small": "MobileNet", "efficientnet_b0": "EfficientNet",
+    "vit_b_32": "a Vision Transformer", "convnext_tiny": "ConvNeXt", "densenet121": "DenseNet",
+    "swin_t": "a Swin Transformer", "regnet_y_400mf": "RegNet", "inception_v3": "Inception",
+    "shufflenet_v2_x0_5": "ShuffleNet", "mnasnet0_5": "MNASNet", "wide_resnet50_2": "a ResNet of another kind",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LIKELY)
+def test_the_likely_architecture_is_named(models: Any, name: str) -> None:
+    options = {"init_weights": False} if name == "inception_v3" else {}
+    with torch.device("cpu" if name.startswith("regnet") else "meta"):  # which looks at its own weights
+        names = list(getattr(models, name)(**options).state_dict())
+    assert likely(names) == LIKELY[name]
+    assert likely(f"module.{each}" for each in names) == LIKELY[name]
+
+
+def test_a_network_that_is_not_known_is_named_in_one_line(models: Any, filled: Any, tmp_path: Path) -> None:
+    torch.save({"model": filled(models.shufflenet_v2_x0_5).state_dict()}, tmp_path / "w.pth")
+    with pytest.raises(
+        DeepenoughError, match="by its names it is ShuffleNet. Give weights of a network that"
+    ) as caught:
+        read_weights(tmp_path / "w.pth")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(DeepenoughError, match="does not fit resnet50_v1_5; by its names it is ShuffleNet"):
+        read_weights(tmp_path / "w.pth", network="resnet50_v1_5")

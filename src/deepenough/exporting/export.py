@@ -210,7 +210,9 @@ def _model(
     if path.is_dir():
         return load(path), path.resolve().name, True
     if path.is_file() or name in NAMED:
-        weights = load_weights(name, reporter=reporter, **of_file)
+        weights = load_weights(
+            name, network=of_file.get("network"), preprocess=of_file.get("preprocess"), reporter=reporter
+        )
         names = weights.classes or [str(number) for number in range(weights.network.classes)]
         return Model(weights.network, weights.state, weights.input, names), weights.name, True
     raise unknown("RUN, weights or network", name, [*NETWORKS, *FAMILIES, *NAMED, *_folders(path)])

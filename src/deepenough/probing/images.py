@@ -11,7 +11,7 @@ from deepenough.experiment.options import Options
 from deepenough.preprocessing import Preprocessing
 from deepenough.progress import Reporter
 from deepenough.weights import Weights
-from deepenough.weights.grey import grey
+from deepenough.weights.grey import colour, grey
 
 
 def read_images(source: Source, asked: Options, size: int | Preprocessing | None, reporter: Reporter) -> Images:
@@ -38,7 +38,10 @@ def images_for_weights(weights: Weights, source: Source, asked: Options, reporte
     wanted = wanted if asked.size is None else wanted.resized(asked.size)
     reporter.say(f"{weights.name}: {weights.network.name}, read as {weights.source}'s; each image {wanted}")
     images = read_images(source, asked, replace(wanted, levels=None), reporter)
-    weights = grey(weights) if images.preprocess.channels == 1 else weights
+    if images.preprocess.channels == 1:
+        weights = grey(weights)
+    elif weights.network.input[0] == 1:
+        weights = colour(weights)
     own = images.preprocess  # levels and value range of these images, whatever the weights were trained on
     preprocess = replace(
         weights.input, size=wanted.size, shorter=wanted.shorter, levels=own.levels, value_range=own.value_range

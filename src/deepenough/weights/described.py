@@ -26,8 +26,11 @@ def fit_notes(fit: Fit, others: Sequence[Network], places: Sequence[str]) -> Ite
         average = ", the averaged weights" if is_average(fit.place) else ""
         yield f"read from {fit.place or 'its outermost tensors'}{average}; it also has weights in {listed(places)}"
     if others:
-        fitting = "; ".join(f"--network {other.name}: {other.variant}" for other in others)
-        yield f"taken for {network.name} ({network.variant}), as its names are; {fitting} would fit too"
+        fitting = ", ".join(f"{other.name} ({other.variant})" for other in others)
+        yield (
+            f"by its names it is {network.name} ({network.variant}); its tensors fit {fitting}, too: say so with "
+            f"--network {others[0].name}"
+        )
     if fit.ordered:
         yield f"its names are unknown; order and shapes of its tensors are those of {network.name}"
     if has_small_stem(network):

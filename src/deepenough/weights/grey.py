@@ -1,4 +1,4 @@
-"""Pretrained weights for grey images: the first convolution summed over its channels."""
+"""Pretrained weights of colour images for grey ones, and of grey images for those in colour."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from deepenough.errors import DeepenoughError
 from deepenough.nets.layers import BatchNorm, Conv
 from deepenough.nets.shapes import visits
 from deepenough.weights.weights import Weights
+
+LUMA = (0.299, 0.587, 0.114)
+"""The parts of red, green and blue in the grey of an image (ITU-R 601, as Pillow converts)."""
 
 
 def grey(weights: Weights) -> Weights:
@@ -43,4 +46,26 @@ def grey(weights: Weights) -> Weights:
         state=state,
         input=replace(weights.input, order="RGB", mean=(mean,), std=(std,)),
         sha256=f"{weights.sha256} grey",
+    )
+
+
+def colour(weights: Weights) -> Weights:
+    """The same function of a colour image as `weights`, which take one channel, are of the image made grey.
+
+    Grey is a weighted mean of the channels, which the first convolution takes in exactly.
+    """
+    first = next(iter(visits(weights.network)))
+    if not isinstance(first.layer, Conv):
+        raise DeepenoughError(
+            f"{weights.name}: its first layer is a {first.layer.kind}; colour images need a convolution"
+        )
+    kernel = weights.state[f"{first.path}.weight"]
+    state = {**weights.state, f"{first.path}.weight": kernel * kernel.new_tensor(LUMA).view(1, -1, 1, 1)}
+    _, height, width = weights.network.input
+    return replace(
+        weights,
+        network=weights.network.with_input((len(LUMA), height, width)),
+        state=state,
+        input=replace(weights.input, mean=weights.input.mean * len(LUMA), std=weights.input.std * len(LUMA)),
+        sha256=f"{weights.sha256} colour",
     )

@@ -47,8 +47,9 @@ def load_weights(
         raise _nowhere(str(given))
     if known is None:
         weights = read_weights(given, network=network, preprocess=preprocess, needs_head=needs_head)
-        for note in weights.notes if reporter is not None else ():
-            reporter.say(f"{weights.name}: {note}")
+        if reporter is not None:
+            for note in weights.notes:
+                reporter.say(f"{weights.name}: {note}")
         return weights
     _check(known, network)
     weights = read_weights(path, network=known.network, preprocess=preprocess)
