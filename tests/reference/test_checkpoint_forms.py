@@ -362,7 +362,7 @@ def test_the_likely_architecture_is_named(models: Any, name: str) -> None:
 def test_a_network_that_is_not_known_is_named_in_one_line(models: Any, filled: Any, tmp_path: Path) -> None:
     torch.save({"model": filled(models.shufflenet_v2_x0_5).state_dict()}, tmp_path / "w.pth")
     with pytest.raises(
-        DeepenoughError, match="by its names it is ShuffleNet. Give weights of a network that"
+        DeepenoughError, match=r"by its names it is ShuffleNet\. Give weights of a network that"
     ) as caught:
         read_weights(tmp_path / "w.pth")
     assert "\n" not in str(caught.value)
