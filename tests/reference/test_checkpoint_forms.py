@@ -21,7 +21,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.nets.build import build
 from deepenough.nets.cut import cut_at
 from deepenough.probing.features import body
-from deepenough.weights.grey import LUMA, colour
+from deepenough.weights.grey import GREY_PARTS, colour
 from deepenough.weights.likely import likely
 from deepenough.weights.match import shapes
 from deepenough.weights.read import read_weights
@@ -280,7 +280,7 @@ def test_a_stem_for_grey_images(resnet: Any, same: Any, tmp_path: Path) -> None:
     assert (weights.input.channels, weights.network.input) == (1, (1, 224, 224))
     same(weights, pictures(channels=1), logits(model, pictures(channels=1)))
     seen = torch.rand(2, 3, 40, 40, generator=torch.Generator().manual_seed(2))
-    shade = (seen * torch.tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    shade = (seen * torch.tensor(GREY_PARTS).view(1, 3, 1, 1)).sum(1, keepdim=True)
     ours = colour(weights)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (ours.input.mean, ours.input.std))
     same(ours, (seen - mean) / std, logits(model, (shade - mean[:, :1]) / std[:, :1]))

@@ -10,7 +10,7 @@ from deepenough.nets.layers import BatchNorm, Conv
 from deepenough.nets.shapes import visits
 from deepenough.weights.weights import Weights
 
-LUMA = (0.299, 0.587, 0.114)
+GREY_PARTS = (0.299, 0.587, 0.114)
 """The parts of red, green and blue in the grey of an image (ITU-R 601, as Pillow converts)."""
 
 
@@ -60,12 +60,14 @@ def colour(weights: Weights) -> Weights:
             f"{weights.name}: its first layer is a {first.layer.kind}; colour images need a convolution"
         )
     kernel = weights.state[f"{first.path}.weight"]
-    state = {**weights.state, f"{first.path}.weight": kernel * kernel.new_tensor(LUMA).view(1, -1, 1, 1)}
+    state = {**weights.state, f"{first.path}.weight": kernel * kernel.new_tensor(GREY_PARTS).view(1, -1, 1, 1)}
     _, height, width = weights.network.input
     return replace(
         weights,
-        network=weights.network.with_input((len(LUMA), height, width)),
+        network=weights.network.with_input((len(GREY_PARTS), height, width)),
         state=state,
-        input=replace(weights.input, mean=weights.input.mean * len(LUMA), std=weights.input.std * len(LUMA)),
+        input=replace(
+            weights.input, mean=weights.input.mean * len(GREY_PARTS), std=weights.input.std * len(GREY_PARTS)
+        ),
         sha256=f"{weights.sha256} colour",
     )
