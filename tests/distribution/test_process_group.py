@@ -184,6 +184,23 @@ def test_a_wide_batch_norm_is_torchs_over_the_whole_batch() -> None:
             torch.testing.assert_close(mine, theirs)
 
 
+def test_stochastic_depth_drops_the_images_that_one_process_would() -> None:
+    from deepenough.distribution.synchronized_layers import synchronize
+    from deepenough.nets.modules import DropPath
+    from deepenough.training.process_group import ProcessGroup
+
+    x = torch.randn(9, 2, 3, 3, generator=torch.Generator().manual_seed(0))
+    plain, wide = DropPath(0.5), DropPath(0.5)
+    position = synchronize(wide, ProcessGroup())
+    torch.manual_seed(3)
+    wanted = plain(x)
+    assert 0 < int((wanted == 0).flatten(1).all(1).sum()) < 9
+    for first, last in ((0, 4), (4, 9)):
+        position.first, position.last, position.total = first, last, 9
+        torch.manual_seed(3)
+        assert torch.equal(wide(x[first:last]), wanted[first:last])
+
+
 def test_a_piece_of_a_group_is_never_empty(start: Start, tmp_path: Path) -> None:
     given = {"epochs": 2, "micro_batch": 1}  # what one process alone may have come down to
     finish(start(tmp_path, 2, given))

@@ -5,6 +5,7 @@ The zoo's are narrow, take small images, and have few blocks here; at full size 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ from deepenough.nets import (
     Auxiliary,
     AvgPool,
     BatchNorm,
+    Branches,
     Concat,
     Conv,
     Dense,
@@ -51,13 +53,19 @@ number, which has two digits in one of them."""
 def narrow(network: Network, factor: int, shape: tuple[int, int, int]) -> Network:
     """The network with a `factor`-th of its channels, for images of another shape."""
 
+    def less(wide: int) -> int:
+        return max(4, wide // factor // 4 * 4)
+
     def thin(stack: Stack) -> Stack:
         out: list = []
         for layer in stack:
             match layer:
+                case Conv(out=wide, groups=groups) if groups > 2:  # depthwise convolutions stay so
+                    groups = less(wide) if groups == wide else math.gcd(groups, less(wide))
+                    out.append(replace(layer, out=less(wide), groups=groups))
                 case Conv(out=wide) | Dense(out=wide):
-                    out.append(replace(layer, out=max(4, wide // factor // 4 * 4)))
-                case Sum() | Concat():
+                    out.append(replace(layer, out=less(wide)))
+                case Branches():
                     out.append(replace(layer, branches=tuple(map(thin, layer.branches))))
                 case Group() | Auxiliary():
                     out.append(replace(layer, stack=thin(layer.stack)))

@@ -8,7 +8,21 @@ import pytest
 
 import deepenough.nets as nets
 from deepenough.errors import DeepenoughError
-from deepenough.nets import Auxiliary, Concat, Conv, Dense, Flatten, GlobalAvgPool, Group, MaxPool, Network, Relu, Sum
+from deepenough.nets import (
+    Auxiliary,
+    Concat,
+    Conv,
+    Dense,
+    Flatten,
+    GlobalAvgPool,
+    Group,
+    MaxPool,
+    Network,
+    Product,
+    Relu,
+    Sum,
+    Tokens,
+)
 
 
 def test_repr_leaves_defaults_out() -> None:
@@ -41,6 +55,13 @@ def test_paths_read_like_the_network() -> None:
         ((Flatten(), Conv(2)), ["conv", "(192,)", "before Flatten"]),
         ((Sum(((Conv(4),), ()), name="block1"),), ["block1", "main (4, 8, 8)", "shortcut (3, 8, 8)"]),
         ((Concat(((MaxPool(2),), ())),), ["concat", "branch1 (3, 4, 4)", "branch2 (3, 8, 8)"]),
+        ((Product(((), (GlobalAvgPool(keep=True), Conv(2, 1)))),), ["product", "gate (2, 1, 1)", "its channels"]),
+        ((Tokens(8, 8), nets.SelfAttention(2)), ["attention", "(65, 3)", "2 heads"]),
+        ((nets.FirstToken(),), ["token", "(3, 8, 8)", "Tokens()"]),
+        ((Flatten(), Tokens(2, 2)), ["tokens", "(192,)", "(channels, height, width)"]),
+        ((Tokens(8, 8), nets.BatchNorm()), ["norm", "(65, 3)", "LayerNorm()"]),
+        ((Tokens(8, 8), Conv(2)), ["conv", "(65, 3)", "before Flatten"]),
+        ((Tokens(8, 8), Concat(((), ()))), ["concat", "not tokens"]),
     ],
 )
 def test_a_shape_error_names_layer_input_and_need(stack: nets.Stack, words: list[str]) -> None:
@@ -57,6 +78,10 @@ def test_a_shape_error_names_layer_input_and_need(stack: nets.Stack, words: list
         lambda: Conv(4, name="a.b"),
         lambda: MaxPool(2, padding=2),
         lambda: nets.Dropout(1.0),
+        lambda: nets.StochasticDepth(-0.1),
+        lambda: Conv(4, padding=1, same=True),
+        lambda: nets.SelfAttention(0),
+        lambda: Tokens(0, 3),
         lambda: nets.BatchNorm(eps=float("nan")),
         lambda: Sum(((),)),
         lambda: Network("n", (3, 8), ()),  # type: ignore[arg-type]

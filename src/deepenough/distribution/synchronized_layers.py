@@ -1,4 +1,4 @@
-"""Layers that see the whole batch though each process has a share of it: batch norms and dropout.
+"""Layers that see the whole batch though each process has a share of it: batch norms, dropout, stochastic depth.
 
 `torch.nn.SyncBatchNorm` refuses the CPU. This one runs wherever torch does, on torch's own fused kernels.
 """
@@ -11,11 +11,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from deepenough.nets.modules import DropPath
 from deepenough.training.process_group import BatchPosition, ProcessGroup
 
 
 def synchronize(model: nn.Module, group: ProcessGroup) -> BatchPosition:
-    """Have the batch norms and dropouts of `model` see the whole batch of a group; they ask the result for their rows.
+    """Have batch norms, dropouts and stochastic depths see the whole batch of a group; they ask the result for their
+    rows.
 
     Names, parameters and buffers of the model stay as they are. Batch norms in evaluation mode take no statistics, and
     nothing to share.
@@ -27,6 +29,9 @@ def synchronize(model: nn.Module, group: ProcessGroup) -> BatchPosition:
             part.group = group  # type: ignore[assignment]
         elif isinstance(part, nn.Dropout):
             part.__class__ = _SynchronizedDropout
+            part.position = position  # type: ignore[assignment]
+        elif isinstance(part, DropPath):
+            part.__class__ = _SynchronizedDropPath
             part.position = position  # type: ignore[assignment]
     return position
 
@@ -45,6 +50,15 @@ class _SynchronizedDropout(nn.Dropout):
         mask = mask if memory is None else mask.contiguous(memory_format=memory)
         kept = 1 - self.p
         return x * mask.bernoulli_(kept).div_(kept)[position.first : position.last]
+
+
+class _SynchronizedDropPath(DropPath):
+    """Draws which images of the whole batch are dropped, as one process would, and uses its own."""
+
+    position: BatchPosition
+
+    def kept(self, x: torch.Tensor, images: int) -> torch.Tensor:
+        return super().kept(x, self.position.total)[self.position.first : self.position.last]
 
 
 class _SynchronizedBatchNorm(nn.BatchNorm2d):

@@ -1,6 +1,6 @@
 """Networks as data: layers, a walk for each question, JSON, the zoo and the families. Torch comes in with `build`."""
 
-from deepenough.nets import activation, combinators, layers
+from deepenough.nets import activation, combinators, layers, tokens
 
 # Every kind of layer, so that one is added in its own file alone.
 from deepenough.nets.activation import *  # noqa: F403
@@ -15,6 +15,7 @@ from deepenough.nets.receptive_field import receptive_field
 from deepenough.nets.serialization import dumps, loads
 from deepenough.nets.shapes import output_shape
 from deepenough.nets.summary import LayerRow, layer_table
+from deepenough.nets.tokens import *  # noqa: F403
 from deepenough.nets.zoo import NETWORKS
 
 __all__ = [
@@ -41,3 +42,4 @@ __all__ = [
 __all__ += activation.__all__
 __all__ += combinators.__all__
 __all__ += layers.__all__
+__all__ += tokens.__all__

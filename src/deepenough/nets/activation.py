@@ -13,19 +13,20 @@ from typing import Any, ClassVar, NamedTuple
 
 from deepenough.nets.layer import Layer
 
-__all__ = ["Activation", "Relu", "Sigmoid"]
+__all__ = ["Activation", "Gelu", "HardSigmoid", "HardSwish", "Relu", "Relu6", "Sigmoid", "Silu"]
 
 
 class Node(NamedTuple):
     """A layer or operator of a framework whose networks are graphs.
 
     `inputs` counts: 0 is what the activation is given, 1 what its first node gives, and so on. The last node's output
-    is the activation's.
+    is the activation's. `constants` are inputs behind them (ONNX).
     """
 
     kind: str
     inputs: tuple[int, ...] = (0,)
     attributes: Mapping[str, Any] = {}
+    constants: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,3 +78,90 @@ class Sigmoid(Activation):
     @staticmethod
     def of(x: float) -> float:
         return 1 / (1 + math.exp(-x))
+
+
+def _caffe_clipped(shift: float, scale: float, top: float) -> tuple[Node, ...]:
+    """Nodes 1 to 5 of min(max(scale * x + shift, 0), top), which Caffe has no layer for: relu(y) - relu(y - top)."""
+    return (
+        Node("Power", attributes={"power_param": {"scale": scale, "shift": shift}}),
+        Node("ReLU", (1,)),
+        Node("Power", (1,), {"power_param": {"shift": -top}}),
+        Node("ReLU", (3,)),
+        Node("Eltwise", (2, 4), {"eltwise_param": {"operation": "SUM", "coeff": [1.0, -1.0]}}),
+    )
+
+
+_CAFFE_PRODUCT = {"eltwise_param": {"operation": "PROD"}}
+
+
+@dataclass(frozen=True, repr=False)
+class Relu6(Activation):
+    """min(max(x, 0), 6), the clipped ReLU of MobileNetV2 (Krizhevsky 2010)."""
+
+    torch = paddle = "ReLU6"
+    keras = "relu6"
+    onnx = (Node("Clip", constants=(0.0, 6.0)),)
+    caffe = _caffe_clipped(0.0, 1.0, 6.0)
+    inplace = idempotent = nonnegative = True
+
+    @staticmethod
+    def of(x: float) -> float:
+        return min(max(x, 0.0), 6.0)
+
+
+@dataclass(frozen=True, repr=False)
+class Silu(Activation):
+    """x * sigmoid(x), also called swish (Elfwing et al. 2017, arXiv 1702.03118)."""
+
+    torch = "SiLU"
+    paddle = "Silu"
+    keras = "silu"
+    onnx = (Node("Sigmoid"), Node("Mul", (0, 1)))
+    caffe = (Node("Sigmoid"), Node("Eltwise", (0, 1), _CAFFE_PRODUCT))
+
+    @staticmethod
+    def of(x: float) -> float:
+        return x / (1 + math.exp(-x))
+
+
+@dataclass(frozen=True, repr=False)
+class HardSigmoid(Activation):
+    """min(max(x + 3, 0), 6) / 6 (Howard et al. 2019, arXiv 1905.02244, section 5.2)."""
+
+    torch = paddle = "Hardsigmoid"
+    keras = "hard_sigmoid"
+    onnx = (Node("HardSigmoid", attributes={"alpha": 1 / 6, "beta": 0.5}),)
+    caffe = _caffe_clipped(0.5, 1 / 6, 1.0)
+    nonnegative = True
+
+    @staticmethod
+    def of(x: float) -> float:
+        return min(max(x + 3, 0.0), 6.0) / 6
+
+
+@dataclass(frozen=True, repr=False)
+class HardSwish(Activation):
+    """x * hard_sigmoid(x) (Howard et al. 2019, arXiv 1905.02244, section 5.2)."""
+
+    torch = paddle = "Hardswish"
+    keras = "hard_silu"
+    onnx = (Node("HardSwish"),)
+    caffe = (*_caffe_clipped(0.5, 1 / 6, 1.0), Node("Eltwise", (0, 5), _CAFFE_PRODUCT))
+
+    @staticmethod
+    def of(x: float) -> float:
+        return x * min(max(x + 3, 0.0), 6.0) / 6
+
+
+@dataclass(frozen=True, repr=False)
+class Gelu(Activation):
+    """x times the normal distribution function of x, exactly (Hendrycks & Gimpel 2016, arXiv 1606.08415, section 2)."""
+
+    torch = paddle = "GELU"
+    keras = "gelu"
+    onnx = (Node("Gelu"),)
+    missing: ClassVar[Mapping[str, str]] = {"caffe": "Caffe 1.0 has no error function, which GELU is made of"}
+
+    @staticmethod
+    def of(x: float) -> float:
+        return x * 0.5 * (1 + math.erf(x / math.sqrt(2)))

@@ -1,4 +1,4 @@
-"""From a network to a torch module. The only file of this room that knows torch."""
+"""From a network to a torch module. This file and `modules` are the only ones of this room that know torch."""
 
 from __future__ import annotations
 
@@ -22,12 +22,26 @@ from deepenough.nets.layers import (
     Flatten,
     GlobalAvgPool,
     GlobalMaxPool,
+    LayerNorm,
+    LayerScale,
     Lrn,
     MaxPool,
+    StochasticDepth,
     Weighted,
+    channels,
+)
+from deepenough.nets.modules import (
+    ChannelNorm,
+    ChannelScale,
+    DropPath,
+    FirstTokenOf,
+    PaddedConv2d,
+    SelfAttentionOf,
+    TokensOf,
 )
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import output_shape, visits
+from deepenough.nets.tokens import FirstToken, SelfAttention, Tokens
 
 
 class BranchesOf(nn.Module):
@@ -63,21 +77,30 @@ class ConcatOf(BranchesOf):
 
 
 class GlobalAverage(nn.Module):
-    """(N, C, H, W) to (N, C): the mean over all positions.
+    """(N, C, H, W) to (N, C), or with `keep` to (N, C, 1, 1): the mean over all positions. Of tokens (N, T, C) too.
 
     torch's `mean` sums and divides, too; but here the gradient is divided before it is spread over the positions, and
     stays in the memory format of `x`. On the CPU the numbers are the same, bit for bit. Half precision has `mean`,
     which sums in float32.
     """
 
+    def __init__(self, keep: bool = False) -> None:
+        super().__init__()
+        self.keep = keep
+
     def forward(self, x: Tensor) -> Tensor:
-        return x.mean((2, 3)) if x.element_size() < 4 else x.sum((2, 3)) / (x.shape[2] * x.shape[3])
+        if x.ndim == 3:
+            return x.mean(1)
+        mean = x.mean((2, 3)) if x.element_size() < 4 else x.sum((2, 3)) / (x.shape[2] * x.shape[3])
+        return mean[:, :, None, None] if self.keep else mean
 
 
 class GlobalMaximum(nn.Module):
-    """(N, C, H, W) to (N, C): the largest value over all positions."""
+    """(N, C, H, W) to (N, C): the largest value over all positions. Of tokens (N, T, C) too."""
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.ndim == 3:
+            return x.amax(1)
         return nn.functional.adaptive_max_pool2d(x, 1).flatten(1)
 
 
@@ -197,11 +220,17 @@ def _branches(layer: Branches, path: str, shapes: dict[str, Shape]) -> list[tupl
 
 def _module(layer: Layer, path: str, shapes: dict[str, Shape]) -> nn.Module:
     match layer:
+        case Conv(same=True):
+            return PaddedConv2d(layer, shapes[path])
         case Conv(out=out, kernel=kernel, stride=stride, groups=groups, bias=bias):
             return nn.Conv2d(shapes[path][0], out, kernel, stride, layer.pad, groups=groups, bias=bias)
         case BatchNorm(eps=eps, momentum=momentum):
             kind: type[nn.Module] = nn.BatchNorm2d if len(shapes[path]) == 3 else nn.BatchNorm1d
             return kind(shapes[path][0], eps=eps, momentum=momentum)
+        case LayerNorm(eps=eps):
+            return ChannelNorm(channels(shapes[path]), eps=eps)
+        case LayerScale():
+            return ChannelScale(channels(shapes[path]))
         case Activation():
             made: nn.Module = getattr(nn, layer.torch)()
             return made
@@ -211,16 +240,24 @@ def _module(layer: Layer, path: str, shapes: dict[str, Shape]) -> nn.Module:
             return nn.MaxPool2d(kernel, layer.step, padding, ceil_mode=ceil)
         case AvgPool(kernel=kernel, padding=padding, ceil=ceil):
             return nn.AvgPool2d(kernel, layer.step, padding, ceil_mode=ceil)
-        case GlobalAvgPool():
-            return GlobalAverage()
+        case GlobalAvgPool(keep=keep):
+            return GlobalAverage(keep)
         case GlobalMaxPool():
             return GlobalMaximum()
+        case StochasticDepth(p=p):
+            return DropPath(p)
         case Dropout(p=p):
             return nn.Dropout(p)
         case Flatten():
             return nn.Flatten()
         case Dense(out=out, bias=bias):
-            return nn.Linear(shapes[path][0], out, bias)
+            return nn.Linear(shapes[path][-1], out, bias)
+        case Tokens(rows=rows, columns=columns):
+            return TokensOf(shapes[path][0], rows, columns)
+        case SelfAttention(heads=heads):
+            return SelfAttentionOf(heads)
+        case FirstToken():
+            return FirstTokenOf()
         case Group(stack=stack):
             return nn.Sequential(_modules(stack, path, shapes))
         case Auxiliary(stack=stack, weight=weight):
@@ -233,21 +270,27 @@ def _module(layer: Layer, path: str, shapes: dict[str, Shape]) -> nn.Module:
 
 
 def _start(module: nn.Module, network: Network, seed: int) -> None:
-    walk = list(visits(network, training=True))
     classifiers = _classifiers(network)
-    for visit in walk:
-        if not isinstance(visit.layer, (Weighted, BatchNorm)):
-            continue
+    for visit in visits(network, training=True):
         part: Any = module.get_submodule(visit.path)
         with torch.no_grad():
-            if isinstance(visit.layer, BatchNorm):
-                part.reset_running_stats()
-                part.weight.fill_(0.0 if visit.layer.zero_init else 1.0)
-            else:
-                fan_in = part.weight[0].numel()
-                gain = 1.0 if visit.path in classifiers else 2.0
-                part.weight.normal_(0.0, (gain / fan_in) ** 0.5, generator=_generator(seed, visit.path))
-            if part.bias is not None:
+            match visit.layer:
+                case BatchNorm(zero_init=zero):
+                    part.reset_running_stats()
+                    part.weight.fill_(0.0 if zero else 1.0)
+                case LayerNorm():
+                    part.weight.fill_(1.0)
+                case LayerScale(start=start):
+                    part.weight.fill_(start)
+                case Tokens():  # as their paper's code starts the positions
+                    generator = _generator(seed, visit.path)
+                    part.class_token.normal_(0.0, 0.02, generator=generator)
+                    part.position.normal_(0.0, 0.02, generator=generator)
+                case Weighted():
+                    fan_in = part.weight[0].numel()
+                    gain = 1.0 if visit.path in classifiers else 2.0
+                    part.weight.normal_(0.0, (gain / fan_in) ** 0.5, generator=_generator(seed, visit.path))
+            if getattr(part, "bias", None) is not None:
                 part.bias.zero_()
 
 

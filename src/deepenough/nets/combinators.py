@@ -5,20 +5,26 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from deepenough.errors import DeepenoughError
 from deepenough.nets.layer import Layer, Shape, ShapeError, Stack, is_name
-from deepenough.nets.layers import BatchNorm, Weighted
+from deepenough.nets.layers import BatchNorm, Dropout, Weighted
 
-__all__ = ["Auxiliary", "Branches", "Concat", "Elementwise", "Group", "Sum"]
+__all__ = ["Auxiliary", "Branches", "Concat", "Elementwise", "Group", "Product", "Sum"]
+
+End = TypeVar("End")
 
 
 @dataclass(frozen=True, repr=False)
 class Group(Layer):
-    """A named part of a stack. It computes what its layers compute, and gives their module paths a common start."""
+    """A named part of a stack. It computes what its layers compute, and gives their module paths a common start.
+
+    `block` says that it is one block though `is_block` would not see it, as a transformer's two sums are.
+    """
 
     stack: Stack
+    block: bool = False
 
     @property
     def is_block(self) -> bool:
@@ -28,8 +34,8 @@ class Group(Layer):
         linear bottleneck of MobileNetV2), or the `Concat` that they squeeze for (SqueezeNet's fire).
         """
         layers = [layer for layer in self.stack if not isinstance(layer, BatchNorm)]
-        if not layers:
-            return False
+        if self.block or not layers:
+            return self.block
         *before, last = layers
         squeezed = isinstance(last, Concat) and any(isinstance(layer, Weighted) for layer in before)
         return squeezed or isinstance(last, Weighted)
@@ -75,6 +81,13 @@ class Branches(Layer, base=True):
         """Branches with their element of the module path."""
         return zip(self._labels(), self.branches, strict=True)
 
+    def leading(self, ends: Sequence[End]) -> Sequence[End]:
+        """What depth and receptive field follow, of what a walk found at the ends of the branches: all of it.
+
+        A `Product` follows its first branch alone.
+        """
+        return ends
+
     @abstractmethod
     def joined(self, shapes: Sequence[Shape]) -> Shape:
         """The shape that branches of these shapes give. Those that don't fit are a `ShapeError`."""
@@ -114,15 +127,43 @@ class Sum(Elementwise):
 
 
 @dataclass(frozen=True, repr=False)
+class Product(Elementwise):
+    """What its first branch gives, times what its others, the gates, give for each value or channel.
+
+    Squeeze-and-excitation (Hu et al. 2017, arXiv 1709.01507, fig. 3) has one gate: from a global pool that keeps a
+    position, by two convolutions, to a factor for each channel.
+    """
+
+    labels: tuple[str, ...] = ("main", "gate")
+
+    torch = "mul"
+    paddle = "multiply"
+    keras = "Multiply"
+    onnx = "Mul"
+    caffe = "PROD"
+
+    def leading(self, ends: Sequence[End]) -> Sequence[End]:
+        return ends[:1]
+
+    def joined(self, shapes: Sequence[Shape]) -> Shape:
+        first, *gates = shapes
+        if any(gate not in (first, (first[0], 1, 1)) for gate in gates):
+            raise ShapeError("gates of the first branch's shape, or of its channels with one position")
+        return first
+
+
+@dataclass(frozen=True, repr=False)
 class Concat(Branches):
     """Its branches' channels side by side (inception module). Without labels: `branch1`, `branch2`, ..."""
 
     def joined(self, shapes: Sequence[Shape]) -> Shape:
+        if any(len(shape) == 2 for shape in shapes):
+            raise ShapeError("branches of (channels, height, width) or (features,), not tokens")
         if len({shape[1:] for shape in shapes}) > 1:
             raise ShapeError("branches of one height and width")
         return (sum(shape[0] for shape in shapes), *shapes[0][1:])
 
 
 def _starts_at_zero(stack: Stack) -> bool:
-    last = stack[-1]
+    last = next((layer for layer in reversed(stack) if not isinstance(layer, Dropout)), None)
     return isinstance(last, BatchNorm) and last.zero_init

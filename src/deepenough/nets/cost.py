@@ -14,7 +14,7 @@ def parameters(network: Network, *, training: bool = False) -> int:
 
 
 def macs(network: Network, *, training: bool = False) -> int:
-    """Multiply-accumulates of one image's forward pass, in convolutions and dense layers."""
+    """Multiply-accumulates of one image's forward pass, in convolutions, dense layers and attention."""
     return sum(visit.layer.macs(visit.input) for visit in visits(network, training=training))
 
 

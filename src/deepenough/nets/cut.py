@@ -58,7 +58,7 @@ def cut_at(network: Network, place: str, classes: int) -> Network:
     body = replace(network, stack=kept)
     *_, last = visits(body)
     pooled = Concat(((GlobalAvgPool(),), (GlobalMaxPool(),)), ("mean", "largest"), name=POOLED)
-    pools = (pooled,) if len(last.output) == 3 else ()
+    pools = (pooled,) if len(last.output) > 1 else ()
     # Without the norm, features of hundreds (Caffe's, of images in 0..255) would need a learning rate of their own.
     head: Stack = (*pools, BatchNorm(name=SCALE), Dropout(HEAD_DROPOUT, name="dropout"), Dense(classes, name=HEAD))
     return replace(

@@ -15,7 +15,10 @@ from typing import Any, ClassVar, NamedTuple
 from deepenough.errors import DeepenoughError
 
 Shape = tuple[int, ...]
-"""`(C, H, W)` of an image or feature map, `(F,)` after `Flatten` or a global pool. The batch is left out."""
+"""`(C, H, W)` of an image or feature map, `(T, C)` of tokens, `(F,)` after `Flatten` or a global pool.
+
+The batch is left out.
+"""
 
 Stack = tuple["Layer", ...]
 """Layers one after another. The empty stack is the identity."""
@@ -26,7 +29,8 @@ LAYER_KINDS: dict[str, type[Layer]] = {}
 STATISTICS = ("running_mean", "running_var")
 """Tensors that are measured, not trained."""
 
-_AT_LEAST = {"out": 1, "kernel": 1, "stride": 1, "groups": 1, "size": 1, "padding": 0, "eps": 0, "k": 0, "weight": 0}
+_AT_LEAST = dict.fromkeys(("out", "kernel", "stride", "groups", "size", "heads", "rows", "columns"), 1)
+_AT_LEAST |= dict.fromkeys(("padding", "eps", "k", "weight", "start"), 0)
 
 
 class ShapeError(DeepenoughError):

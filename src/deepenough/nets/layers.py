@@ -18,9 +18,12 @@ __all__ = [
     "GlobalAvgPool",
     "GlobalMaxPool",
     "GlobalPool",
+    "LayerNorm",
+    "LayerScale",
     "Lrn",
     "MaxPool",
     "Pool",
+    "StochasticDepth",
     "Weighted",
 ]
 
@@ -41,27 +44,51 @@ class Weighted(Layer, base=True):
 
 @dataclass(frozen=True, repr=False)
 class Conv(Weighted):
-    """Convolution with a square kernel. `padding` None is `kernel // 2`, which keeps the size at stride 1."""
+    """Convolution with a square kernel. `padding` None is `kernel // 2`, which keeps the size at stride 1.
+
+    With as many `groups` as channels it is depthwise. `same` pads as TensorFlow's "same" does: as little as gives
+    size / stride values, and where that is uneven, more at the end; `padding` is then left out.
+    """
 
     kernel: int = 3
     stride: int = 1
     padding: int | None = None
     groups: int = 1
     bias: bool = True
+    same: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.same and self.padding is not None:
+            raise DeepenoughError(f"{self!r}: same=True fixes the padding; leave out padding={self.padding}")
 
     @property
     def pad(self) -> int:
-        """Pixels of zeros on each side."""
+        """Pixels of zeros on each side; with `same` those before an image that the stride divides."""
+        if self.same:
+            return max(self.kernel - self.stride, 0) // 2
         return self.kernel // 2 if self.padding is None else self.padding
+
+    def pads(self, shape: Shape) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Pixels of zeros around an image (C, H, W): ((above, below), (left, right))."""
+        if not self.same:
+            return ((self.pad, self.pad),) * 2
+        height, width = (max((-(-side // self.stride) - 1) * self.stride + self.kernel - side, 0) for side in shape[1:])
+        return (height // 2, height - height // 2), (width // 2, width - width // 2)
+
+    def depthwise(self, shape: Shape) -> bool:
+        """Tell whether each channel of (C, H, W) has filters of its own."""
+        return self.groups == shape[0] > 1
 
     @property
     def window(self) -> Window:
         return Window(self.kernel, self.stride, self.pad)
 
     def output(self, shape: Shape) -> Shape:
-        channels = _image(shape)[0]
-        if channels % self.groups or self.out % self.groups:
+        if _image(shape)[0] % self.groups or self.out % self.groups:
             raise ShapeError(f"channels in and out ({self.out}) that {self.groups} groups divide")
+        if self.same:
+            return self.out, *(-(-side // self.stride) for side in shape[1:])
         return self.out, *_slide(shape, self.window)
 
     def tensors(self, shape: Shape) -> dict[str, Shape]:
@@ -71,17 +98,17 @@ class Conv(Weighted):
 
 @dataclass(frozen=True, repr=False)
 class Dense(Weighted):
-    """Fully connected layer on (F,)."""
+    """Fully connected layer on (F,), or on each token of (T, C)."""
 
     bias: bool = True
 
     def output(self, shape: Shape) -> Shape:
-        if len(shape) != 1:
+        if len(shape) > 2:
             raise ShapeError("(features,): put Flatten() or a global pool before it")
-        return (self.out,)
+        return (*shape[:-1], self.out)
 
     def tensors(self, shape: Shape) -> dict[str, Shape]:
-        return {"weight": (self.out, shape[0])} | ({"bias": (self.out,)} if self.bias else {})
+        return {"weight": (self.out, shape[-1])} | ({"bias": (self.out,)} if self.bias else {})
 
 
 @dataclass(frozen=True, repr=False)
@@ -95,8 +122,39 @@ class BatchNorm(Layer):
     called = "norm"
     keeps_sign = False
 
+    def output(self, shape: Shape) -> Shape:
+        if len(shape) == 2:
+            raise ShapeError("(channels, height, width) or (features,): tokens take LayerNorm()")
+        return shape
+
     def tensors(self, shape: Shape) -> dict[str, Shape]:
         return dict.fromkeys(("weight", "bias", "running_mean", "running_var"), shape[:1])
+
+
+@dataclass(frozen=True, repr=False)
+class LayerNorm(Layer):
+    """Layer normalisation over the channels of each position or token (Ba et al. 2016, arXiv 1607.06450)."""
+
+    eps: float = 1e-6
+
+    called = "norm"
+    keeps_sign = False
+
+    def tensors(self, shape: Shape) -> dict[str, Shape]:
+        return dict.fromkeys(("weight", "bias"), (channels(shape),))
+
+
+@dataclass(frozen=True, repr=False)
+class LayerScale(Layer):
+    """A trained factor for each channel, at first `start` (Touvron et al. 2021, arXiv 2103.17239, section 2.1)."""
+
+    start: float = 1e-6
+
+    called = "scale"
+    keeps_sign = False
+
+    def tensors(self, shape: Shape) -> dict[str, Shape]:
+        return {"weight": (channels(shape),)}
 
 
 @dataclass(frozen=True, repr=False)
@@ -145,8 +203,7 @@ class Pool(Layer, base=True):
         return Window(self.kernel, self.step, self.padding)
 
     def output(self, shape: Shape) -> Shape:
-        channels = _image(shape)[0]
-        return channels, *_slide(shape, self.window, ceil=self.ceil)
+        return _image(shape)[0], *_slide(shape, self.window, ceil=self.ceil)
 
 
 @dataclass(frozen=True, repr=False)
@@ -161,23 +218,28 @@ class AvgPool(Pool):
 
 @dataclass(frozen=True, repr=False)
 class GlobalPool(Layer, base=True):
-    """A pool over all positions: (C, H, W) to (C,)."""
+    """A pool over all positions or tokens: (C, H, W) or (T, C) to (C,)."""
 
     called = "pool"
     sees_all = True
 
     def output(self, shape: Shape) -> Shape:
-        return _image(shape)[:1]
+        return (shape[-1],) if len(shape) == 2 else _image(shape)[:1]
 
 
 @dataclass(frozen=True, repr=False)
 class GlobalAvgPool(GlobalPool):
-    """Mean over all positions: (C, H, W) to (C,)."""
+    """Mean over all positions or tokens: (C, H, W) or (T, C) to (C,). With `keep` a map of one position, (C, 1, 1)."""
+
+    keep: bool = False
+
+    def output(self, shape: Shape) -> Shape:
+        return (_image(shape)[0], 1, 1) if self.keep else super().output(shape)
 
 
 @dataclass(frozen=True, repr=False)
 class GlobalMaxPool(GlobalPool):
-    """Largest value over all positions: (C, H, W) to (C,)."""
+    """Largest value over all positions or tokens: (C, H, W) or (T, C) to (C,)."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -191,7 +253,18 @@ class Dropout(Layer):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.p < 1:
-            raise DeepenoughError(f"Dropout(p={self.p}): p is a probability from 0 up to, but not, 1")
+            raise DeepenoughError(f"{self.kind}(p={self.p}): p is a probability from 0 up to, but not, 1")
+
+
+@dataclass(frozen=True, repr=False)
+class StochasticDepth(Dropout):
+    """In training, sets all values of an image to zero with probability `p`, and scales the others by 1 / (1 - p).
+
+    It stands at the end of a residual branch (Huang et al. 2016, arXiv 1603.09382).
+    """
+
+    called = "drop"
+    remembered = 1
 
 
 @dataclass(frozen=True, repr=False)
@@ -216,6 +289,11 @@ def window_count(size: int, kernel: int, stride: int, padding: int, *, ceil: boo
         return room // stride + 1
     count = -(-room // stride) + 1
     return count - 1 if (count - 1) * stride >= size + padding else count
+
+
+def channels(shape: Shape) -> int:
+    """Channels of an image (C, H, W) or of tokens (T, C), features of (F,)."""
+    return shape[-1] if len(shape) == 2 else shape[0]
 
 
 def _image(shape: Shape) -> Shape:

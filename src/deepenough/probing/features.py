@@ -155,6 +155,7 @@ class _Hooks:
             torch.cuda.synchronize()
         now = time.perf_counter()
         self.seconds.append(now - self.started)
-        pooled = torch.cat((output.mean((2, 3)), output.amax((2, 3))), 1) if output.ndim == 4 else output
+        positions = {4: (2, 3), 3: (1,)}.get(output.ndim)  # of a map (N, C, H, W), of tokens (N, T, C)
+        pooled = torch.cat((output.mean(positions), output.amax(positions)), 1) if positions else output
         self.pooled.append(pooled.float().cpu().numpy())
         self.started += time.perf_counter() - now

@@ -47,11 +47,14 @@ def patches(model: Model, images: Images, rows: Index, run: Path) -> list[Patche
     """Save a picture for each of a few depths, spread from the first cut to the last, as PNG files of the run.
 
     A row of the picture is a channel; its patches are of different images among (a sample of) `rows`, cropped by the
-    receptive field. The strongest channels are those whose peaks rise most above their usual values.
+    receptive field. A transformer has none. The strongest channels are those whose peaks rise most above their usual
+    values.
     """
     rows = rows[np.linspace(0, len(rows) - 1, min(len(rows), PATCH_IMAGES)).astype(int)]
     where = extents(model.network)
     places = [c for c in cuts(model.network) if _last(c, where) is not None]
+    if not places:  # tokens have no place in the image once they have attended to each other
+        return []
     chosen = [places[n] for n in dict.fromkeys(np.linspace(0, len(places) - 1, DEPTHS).round().astype(int).tolist())]
     peaks = [_Peaks([], []) for _ in chosen]
     hooks = [

@@ -8,10 +8,17 @@ from types import MappingProxyType
 from deepenough.errors import unknown
 from deepenough.nets.network import Network
 from deepenough.nets.zoo.alexnet import alexnet, alexnet_bvlc, alexnet_torchvision
+from deepenough.nets.zoo.convnext import CONVNEXT_NETWORKS
+from deepenough.nets.zoo.densenet import densenet121
+from deepenough.nets.zoo.efficientnet import EFFICIENTNETS
 from deepenough.nets.zoo.googlenet import googlenet, googlenet_bn
+from deepenough.nets.zoo.mobilenet import MOBILENETS
+from deepenough.nets.zoo.regnet import REGNET_NETWORKS
 from deepenough.nets.zoo.resnet import RESNET_NETWORKS
+from deepenough.nets.zoo.resnext import RESNEXTS
 from deepenough.nets.zoo.squeezenet import squeezenet1_1, squeezenet1_1_paddle
 from deepenough.nets.zoo.vgg import VGG_NETWORKS
+from deepenough.nets.zoo.vit import VIT_NETWORKS
 
 NETWORKS: Mapping[str, Callable[[], Network]] = MappingProxyType(
     {
@@ -24,6 +31,13 @@ NETWORKS: Mapping[str, Callable[[], Network]] = MappingProxyType(
         **RESNET_NETWORKS,
         "squeezenet1_1": squeezenet1_1,
         "squeezenet1_1_paddle": squeezenet1_1_paddle,
+        **RESNEXTS,
+        "densenet121": densenet121,
+        **MOBILENETS,
+        **EFFICIENTNETS,
+        **REGNET_NETWORKS,
+        **CONVNEXT_NETWORKS,
+        **VIT_NETWORKS,
     }
 )
 """The functions that give the networks, by name."""

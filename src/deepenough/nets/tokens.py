@@ -1,0 +1,70 @@
+"""Layers of transformers: an image as tokens (T, C), one for each of its patches, and attention between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from deepenough.nets.layer import Layer, Shape, ShapeError
+
+__all__ = ["FirstToken", "SelfAttention", "Tokens"]
+
+
+@dataclass(frozen=True, repr=False)
+class Tokens(Layer):
+    """A map (C, H, W), a patch embedding, as tokens (1 + H * W, C): the class token, and the positions row by row.
+
+    A trained position embedding is added to each (Dosovitskiy et al. 2020, arXiv 2010.11929, eq. 1). It is one for maps
+    of `rows` by `columns`; for maps of another size it is interpolated (bicubic, section 3.2 there).
+    """
+
+    rows: int
+    columns: int
+
+    keeps_sign = False
+
+    def output(self, shape: Shape) -> Shape:
+        if len(shape) != 3:
+            raise ShapeError("(channels, height, width)")
+        return 1 + prod(shape[1:]), shape[0]
+
+    def tensors(self, shape: Shape) -> dict[str, Shape]:
+        return {"class_token": (1, 1, shape[0]), "position": (1, 1 + self.rows * self.columns, shape[0])}
+
+
+@dataclass(frozen=True, repr=False)
+class SelfAttention(Layer):
+    """Scaled dot-product attention between tokens: queries, keys and values side by side, (T, 3 C), to (T, C).
+
+    softmax(q k' / sqrt(C / heads)) v for each of `heads` equal parts of the channels (Vaswani et al. 2017, arXiv
+    1706.03762, section 3.2). It has no weights: dense layers before and behind it are the projections.
+    """
+
+    heads: int
+
+    called = "attention"
+    sees_all = True
+    keeps_sign = False
+    remembered = 2
+
+    def output(self, shape: Shape) -> Shape:
+        if len(shape) != 2 or shape[1] % (3 * self.heads):
+            raise ShapeError(f"(tokens, channels), whose channels are queries, keys and values for {self.heads} heads")
+        return shape[0], shape[1] // 3
+
+    def macs(self, shape: Shape) -> int:
+        """Each query with each key, and the values weighted by that."""
+        tokens, channels = self.output(shape)
+        return 2 * tokens * tokens * channels
+
+
+@dataclass(frozen=True, repr=False)
+class FirstToken(Layer):
+    """The class token of (T, C): (C,)."""
+
+    called = "token"
+
+    def output(self, shape: Shape) -> Shape:
+        if len(shape) != 2:
+            raise ShapeError("(tokens, channels): put it behind Tokens()")
+        return (shape[1],)

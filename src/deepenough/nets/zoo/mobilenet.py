@@ -1,0 +1,113 @@
+"""MobileNetV2 (Sandler et al. 2018, arXiv 1801.04381) and MobileNetV3 (Howard et al. 2019, arXiv 1905.02244)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from deepenough.nets.activation import HardSwish, Relu, Relu6
+from deepenough.nets.combinators import Group
+from deepenough.nets.inverted_residual import InvertedResidual, round_to_eight
+from deepenough.nets.layer import Layer
+from deepenough.nets.layers import BatchNorm, Conv, Dense, Dropout, GlobalAvgPool
+from deepenough.nets.network import Network
+
+V2 = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+"""Table 2: expansion, channels, blocks, stride of the first."""
+
+V3Row = tuple[int, int, int, bool, bool, int]
+
+V3_LARGE: tuple[tuple[V3Row, ...], ...] = (
+    ((3, 16, 16, False, False, 1),),
+    ((3, 64, 24, False, False, 2), (3, 72, 24, False, False, 1)),
+    ((5, 72, 40, True, False, 2), (5, 120, 40, True, False, 1), (5, 120, 40, True, False, 1)),
+    (
+        (3, 240, 80, False, True, 2),
+        (3, 200, 80, False, True, 1),
+        (3, 184, 80, False, True, 1),
+        (3, 184, 80, False, True, 1),
+    ),
+    ((3, 480, 112, True, True, 1), (3, 672, 112, True, True, 1)),
+    ((5, 672, 160, True, True, 2), (5, 960, 160, True, True, 1), (5, 960, 160, True, True, 1)),
+)
+"""Table 1, by level: kernel, expanded channels, channels, squeeze-and-excitation, hard-swish (else ReLU), stride."""
+
+V3_SMALL: tuple[tuple[V3Row, ...], ...] = (
+    ((3, 16, 16, True, False, 2),),
+    ((3, 72, 24, False, False, 2), (3, 88, 24, False, False, 1)),
+    ((5, 96, 40, True, True, 2), (5, 240, 40, True, True, 1), (5, 240, 40, True, True, 1)),
+    ((5, 120, 48, True, True, 1), (5, 144, 48, True, True, 1)),
+    ((5, 288, 96, True, True, 2), (5, 576, 96, True, True, 1), (5, 576, 96, True, True, 1)),
+)
+"""Table 2, likewise."""
+
+
+def mobilenet_v2() -> Network:
+    """MobileNetV2 at width 1, as torchvision and timm have it."""
+    levels: list[Layer] = []
+    into = 32
+    for number, (expansion, out, count, stride) in enumerate(V2, 1):
+        blocks = []
+        for place in range(1, count + 1):
+            block = InvertedResidual(into, expansion * into, out, stride=stride if place == 1 else 1)
+            blocks.append(block.layer(f"block{place}"))
+            into = out
+        levels.append(Group(tuple(blocks), name=f"level{number}"))
+    return Network(
+        "mobilenet_v2",
+        (3, 224, 224),
+        (
+            Group((Conv(32, 3, 2, bias=False), BatchNorm(), Relu6()), name="stem"),
+            *levels,
+            Group((Conv(1280, 1, bias=False), BatchNorm(), Relu6()), name="last"),
+            *(GlobalAvgPool(name="pool"), Dropout(0.2), Dense(1000, name="classifier")),
+        ),
+        "Sandler et al. 2018, arXiv 1801.04381, table 2; torchvision mobilenet_v2, timm mobilenetv2_100",
+        "width 1",
+    )
+
+
+def mobilenet_v3(table: tuple[tuple[V3Row, ...], ...], hidden: int, name: str, norm: BatchNorm) -> Network:
+    """MobileNetV3 at width 1 by one of its tables, with `hidden` features before the classifier."""
+    levels: list[Layer] = []
+    into = 16
+    for number, rows in enumerate(table, 1):
+        blocks = []
+        for place, (kernel, expanded, out, gated, hard, stride) in enumerate(rows, 1):
+            squeezed = round_to_eight(expanded / 4) if gated else 0
+            active = HardSwish() if hard else Relu()
+            block = InvertedResidual(into, expanded, out, kernel, stride, squeezed, active, norm=norm)
+            blocks.append(block.layer(f"block{place}"))
+            into = out
+        levels.append(Group(tuple(blocks), name=f"level{number}"))
+    publisher = "torchvision" if norm == TORCHVISION_NORM else "timm"
+    return Network(
+        name,
+        (3, 224, 224),
+        (
+            Group((Conv(16, 3, 2, bias=False), norm, HardSwish()), name="stem"),
+            *levels,
+            Group((Conv(6 * into, 1, bias=False), norm, HardSwish()), name="last"),
+            *(GlobalAvgPool(name="pool"), Dense(hidden, name="hidden"), HardSwish(name="active"), Dropout(0.2)),
+            Dense(1000, name="classifier"),
+        ),
+        f"Howard et al. 2019, arXiv 1905.02244, table {1 if table is V3_LARGE else 2}; {publisher} {name}",
+        f"width 1; {publisher}: batch norms with eps {norm.eps:g}",
+    )
+
+
+TORCHVISION_NORM, TIMM_NORM = BatchNorm(eps=1e-3, momentum=0.01), BatchNorm()
+
+MOBILENETS: Mapping[str, Callable[[], Network]] = {
+    "mobilenet_v2": mobilenet_v2,
+    **{
+        name: partial(mobilenet_v3, table, hidden, name, norm)
+        for name, table, hidden, norm in (
+            ("mobilenet_v3_small", V3_SMALL, 1024, TORCHVISION_NORM),
+            ("mobilenet_v3_large", V3_LARGE, 1280, TORCHVISION_NORM),
+            ("mobilenetv3_small_100", V3_SMALL, 1024, TIMM_NORM),
+            ("mobilenetv3_large_100", V3_LARGE, 1280, TIMM_NORM),
+        )
+    },
+}
+"""The functions that give the networks, by name."""

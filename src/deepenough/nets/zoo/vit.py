@@ -1,0 +1,52 @@
+"""Vision transformers with patches of 16x16 (Dosovitskiy et al. 2020, arXiv 2010.11929; Touvron et al. 2020, DeiT)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from deepenough.nets.activation import Gelu
+from deepenough.nets.combinators import Group, Sum
+from deepenough.nets.layer import Layer
+from deepenough.nets.layers import Conv, Dense, LayerNorm
+from deepenough.nets.network import Network
+from deepenough.nets.tokens import FirstToken, SelfAttention, Tokens
+
+VITS = {"tiny": (192, 3), "small": (384, 6), "base": (768, 12)}
+"""Channels and heads (Touvron et al. 2020, arXiv 2012.12877, table 1)."""
+
+BLOCKS, PATCH, SIDE = 12, 16, 224
+
+
+def block(width: int, heads: int, number: int) -> Layer:
+    """Attention and an MLP, each behind a norm and with a shortcut around it (Dosovitskiy et al. 2020, fig. 1)."""
+    attention = (
+        *(LayerNorm(), Dense(3 * width, name="qkv")),
+        *(SelfAttention(heads), Dense(width, name="projection")),
+    )
+    mlp = (LayerNorm(), Dense(4 * width), Gelu(), Dense(width))
+    return Group(
+        (Sum((attention, ()), name="attention"), Sum((mlp, ()), name="mlp")), block=True, name=f"block{number}"
+    )
+
+
+def vit(size: str) -> Network:
+    """Patches as tokens, twelve blocks, and a dense layer on the class token."""
+    width, heads = VITS[size]
+    grid = SIDE // PATCH
+    return Network(
+        f"vit_{size}_patch16_224",
+        (3, SIDE, SIDE),
+        (
+            *(Conv(width, PATCH, PATCH, 0, name="patches"), Tokens(grid, grid, name="tokens")),
+            *(block(width, heads, number) for number in range(1, BLOCKS + 1)),
+            *(FirstToken(name="token"), LayerNorm(name="norm"), Dense(1000, name="classifier")),
+        ),
+        "Dosovitskiy et al. 2020, arXiv 2010.11929; Touvron et al. 2020, arXiv 2012.12877, table 1; timm "
+        f"vit_{size}_patch16_224 and deit_{size}_patch16_224" + (", torchvision vit_b_16" if size == "base" else ""),
+        "class token, norms before attention and MLP",
+    )
+
+
+VIT_NETWORKS: Mapping[str, Callable[[], Network]] = {f"vit_{size}_patch16_224": partial(vit, size) for size in VITS}
+"""The functions that give the networks, by name."""
