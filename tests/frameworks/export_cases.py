@@ -6,6 +6,7 @@ The zoo's are narrow, take small images, and have few blocks here; at full size 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -26,17 +27,28 @@ from deepenough.nets import (
     Conv,
     Dense,
     Dropout,
+    FirstToken,
     Flatten,
+    Gelu,
     GlobalAvgPool,
     GlobalMaxPool,
     Group,
+    HardSigmoid,
+    HardSwish,
+    LayerNorm,
+    LayerScale,
     Lrn,
     MaxPool,
     Network,
+    Product,
     Relu,
+    Relu6,
+    SelfAttention,
     Sigmoid,
     Stack,
+    StochasticDepth,
     Sum,
+    Tokens,
 )
 from deepenough.nets.build import build
 from deepenough.nets.cut import cut_at, cuts
@@ -44,6 +56,14 @@ from deepenough.preprocessing import Preprocessing
 from deepenough.weights.presets import HALVES, preset
 
 CLASSES = 10
+ALIKE = {
+    "wide_resnet50_2", "mobilenet_v3_large", "mobilenetv3_small_100", "mobilenetv3_large_100",
+    *(f"efficientnet_{scale}{publisher}" for scale in ("b1", "b2", "b3", "b4") for publisher in ("", "_tf")),
+    "efficientnet_b0_tf", "efficientnet_lite1", "efficientnet_lite2", "efficientnet_lite1_tf", "regnet_y_1_6gf",
+    "convnext_tiny", "convnext_small", "vit_small_patch16_224", "vit_base_patch16_224",
+}  # fmt: skip
+"""Networks of the layers of others here, in other numbers and with other widths."""
+
 BLOCKS = {"resnet34": (1, 2, 1, 1), "resnet50": (1, 2, 1, 1), "resnet101": (1, 1, 2, 1), "resnet152": (2, 1, 1, 1)}
 BLOCKS_OF_TWO_DIGITS = {"resnet152": (1, 1, 11, 1)}
 """How many blocks of each level stay of the deep networks and their variants: all are alike but the first, and have a
@@ -83,6 +103,12 @@ def shortened(network: Network, blocks: tuple[int, ...]) -> Network:
     return replace(network, stack=(stem, *kept, *network.stack[1 + len(levels) :]))
 
 
+def few_blocks(stack: Stack) -> Stack:
+    """A stack without the third and later blocks of its levels, which are like those before."""
+    kept = (x for x in stack if not re.fullmatch(r"(block|relu|layer)([3-9]|\d\d)", x.name))
+    return tuple(replace(layer, stack=few_blocks(layer.stack)) if isinstance(layer, Group) else layer for layer in kept)
+
+
 def small(name: str) -> Network:
     """A network of the zoo, narrow, for small images."""
     network = NETWORKS[name]()
@@ -90,6 +116,7 @@ def small(name: str) -> Network:
         network = shortened(network, blocks)
     if any(isinstance(layer, Auxiliary) for layer in network.stack):  # whose heads need a map of 14x14
         network = replace(network, stack=tuple(x for x in network.stack if not isinstance(x, Auxiliary)))
+    network = replace(network, stack=few_blocks(network.stack))
     side = 99 if name.startswith("alexnet") else 65 if name.startswith("squeezenet") else 64
     return narrow(network, 8, (3, side, side))
 
@@ -119,6 +146,33 @@ def pools() -> Network:
     return Network("pools", (1, 40, 37), stack)
 
 
+def gates() -> Network:
+    """Products, scales, norms and lopsided padding in places where no published network has them."""
+    gate = (GlobalAvgPool(keep=True), Conv(3, 1), HardSigmoid(), Conv(6, 1, bias=False), Sigmoid())
+    both = Product(((Conv(6), HardSwish()), gate, (Conv(6, 1), Sigmoid())), ("main", "gate", "mask"))
+    stack: Stack = (
+        Conv(6, 3, 2, same=True), Conv(12, 3, 2, same=True, groups=6, bias=False), Relu6(), Conv(6, 5, 3, same=True),
+        both, StochasticDepth(0.2), LayerScale(0.5), Sum(((Conv(6), BatchNorm(), StochasticDepth(0.3)), ())),
+        MaxPool(2), GlobalAvgPool(), LayerScale(2.0), Dense(CLASSES),
+    )  # fmt: skip
+    return Network("gates", (3, 49, 40), stack)
+
+
+def tokens() -> Network:
+    """Tokens of an image that is not square, with positions for another, and what they allow beside transformers'."""
+    attention = (
+        LayerNorm(1e-3),
+        Dense(24, bias=False),
+        SelfAttention(2),
+        Dense(8),
+        LayerScale(0.1),
+        StochasticDepth(0.2),
+    )
+    head = Concat(((GlobalAvgPool(),), (GlobalMaxPool(),), (FirstToken(), Gelu())))
+    inside = Group((Conv(8, 4, 4, 0), Tokens(3, 3), LayerNorm(), Sum((attention, ())), Relu()), name="inside")
+    return Network("tokens", (1, 22, 17), (LayerNorm(), inside, head, LayerNorm(), Dense(CLASSES)))
+
+
 def active(kind: type[Activation]) -> Network:
     """An activation behind a convolution, and as a branch beside what it is given."""
     stack: Stack = (Conv(6), kind(), Conv(4), Sum(((kind(),), ())), GlobalAvgPool(), Dense(CLASSES), kind())
@@ -131,7 +185,7 @@ def cut_of(name: str, place: int) -> Network:
 
 
 CASES: Mapping[str, Callable[[], Network]] = {
-    **{name: (lambda name=name: small(name)) for name in NETWORKS},
+    **{name: (lambda name=name: small(name)) for name in NETWORKS if name not in ALIKE},
     **{
         f"{name}-{shape[0]}x{shape[1]}": (
             lambda family=family, shape=shape, blocks=blocks, width=width: family.network(
@@ -143,10 +197,19 @@ CASES: Mapping[str, Callable[[], Network]] = {
     },
     **{
         f"{name}-cut{place}": (lambda name=name, place=place: cut_of(name, place))
-        for name, place in (("squeezenet1_1", 3), ("squeezenet1_1", -1), ("resnet50_v1_5", 2), ("googlenet", 5))
+        for name, place in (
+            ("squeezenet1_1", 3),
+            ("squeezenet1_1", -1),
+            ("resnet50_v1_5", 2),
+            ("googlenet", 5),
+            ("mobilenet_v3_small", 3),
+            ("vit_tiny_patch16_224", 0),
+        )
     },
     "odd": odd,
     "pools": pools,
+    "gates": gates,
+    "tokens": tokens,
     **{
         name.lower(): (lambda kind=kind: active(kind))
         for name, kind in LAYER_KINDS.items()

@@ -6,6 +6,7 @@ Normalisation stays outside: Caffe's layers take what its own data layers made.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -17,7 +18,7 @@ from deepenough.frameworks.export import Array, Export
 from deepenough.frameworks.refusals import has_no_centre, unknown_layer
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.nets.activation import Activation
-from deepenough.nets.combinators import Branches, Elementwise
+from deepenough.nets.combinators import Branches, Elementwise, Product
 from deepenough.nets.layer import Layer
 from deepenough.nets.layers import (
     BatchNorm,
@@ -27,9 +28,12 @@ from deepenough.nets.layers import (
     Flatten,
     GlobalAvgPool,
     GlobalPool,
+    LayerScale,
     Lrn,
     MaxPool,
     Pool,
+    StochasticDepth,
+    window_count,
 )
 from deepenough.nets.shapes import Visit
 from deepenough.nets.walk import Walk
@@ -83,6 +87,8 @@ class _Net(Walk[_Top]):
 
     def joined(self, layer: Branches, value: _Top, ends: Sequence[_Top], path: str) -> _Top:
         tops = [end.name for end in ends]
+        if isinstance(layer, Product):
+            return _Top(self._product(layer, tops, path))
         if isinstance(layer, Elementwise):
             return _Top(self.layer("Eltwise", path, tops, eltwise_param={"operation": layer.caffe}))
         return _Top(self.layer("Concat", path, tops, concat_param={"axis": 1}))
@@ -93,6 +99,19 @@ class _Net(Walk[_Top]):
         ends = path == next(reversed(self.at))  # OpenCV finds outputs by layers' names: the last needs its own
         top = self._single(self.at[path], bottom, bottom if in_place and not shared and not ends else path)
         return _Top(top, shared and top == bottom)
+
+    def _product(self, layer: Product, tops: list[str], path: str) -> str:
+        """Scale the first by each of the others, by one value for a channel where that is what they have."""
+        visit, top = self.at[path], tops[0]
+        for number, ((label, _), gate) in enumerate(zip(list(layer.labelled())[1:], tops[1:], strict=True), 1):
+            name = path if number == len(tops) - 1 else f"{path}.{number}"
+            inside = [each.output for each in self.export.walk if each.path.startswith(f"{path}.{label}.")]
+            if (inside or [visit.input])[-1] == visit.output:
+                top = self.layer("Eltwise", name, [top, gate], eltwise_param={"operation": layer.caffe})
+            else:
+                flat = self.layer("Flatten", f"{path}.{label}.flat", [gate])
+                top = self.layer("Scale", name, [top, flat], scale_param={"axis": 0})
+        return top
 
     def _activation(self, layer: Activation, path: str, bottom: str, top: str) -> str:
         tops = [bottom]
@@ -106,16 +125,8 @@ class _Net(Walk[_Top]):
         layer, path = visit.layer, visit.path
         tensors = tuple(self.export.tensors(path))
         match layer:
-            case Conv(out=out, kernel=kernel, stride=stride, groups=groups, bias=bias):
-                stated: dict[str, Any] = {
-                    "num_output": out,
-                    "kernel_size": [kernel],
-                    "stride": [stride],
-                    "pad": [layer.pad],
-                }
-                stated |= {} if groups == 1 else {"group": groups}
-                stated |= {} if bias else {"bias_term": False}
-                return self.layer("Convolution", path, [bottom], blobs=tensors, convolution_param=stated)
+            case Conv():
+                return self._convolution(visit, layer, bottom)
             case BatchNorm(eps=eps):
                 scale, shift, mean, variance = tensors
                 blobs = (mean, variance, np.ones(1, np.float32))  # sums, and by what to divide them
@@ -124,6 +135,10 @@ class _Net(Walk[_Top]):
                 return self.layer("Scale", f"{path}.scale", [top], top, (scale, shift), scale_param={"bias_term": True})
             case Activation():
                 return self._activation(layer, path, bottom, top)
+            case LayerScale():
+                return self.layer("Scale", path, [bottom], blobs=tensors, scale_param={"bias_term": False})
+            case StochasticDepth():
+                return bottom  # it does nothing in inference
             case Dropout(p=p):
                 return self.layer("Dropout", path, [bottom], top, dropout_param={"dropout_ratio": p})
             case Lrn(size=size, alpha=alpha, beta=beta, k=k):
@@ -146,20 +161,48 @@ class _Net(Walk[_Top]):
                 return self.layer("InnerProduct", path, [bottom], blobs=tensors, inner_product_param=stated)
         raise unknown_layer(visit, "Caffe")
 
+    def _convolution(self, visit: Visit, layer: Conv, bottom: str) -> str:
+        """A convolution; where it pads the end more, one that pads both ends as much, less the values too many."""
+        stated: dict[str, Any] = {"num_output": layer.out, "kernel_size": [layer.kernel], "stride": [layer.stride]}
+        stated |= {} if layer.groups == 1 else {"group": layer.groups}
+        stated |= {} if layer.bias else {"bias_term": False}
+        pads = layer.pads(visit.input)
+        more = [-(-(after - before) // layer.stride) for before, after in pads]
+        wide = [before + many * layer.stride for (before, _), many in zip(pads, more, strict=True)]
+        stated |= {"pad": wide[:1]} if wide[0] == wide[1] else {"pad_h": wide[0], "pad_w": wide[1]}
+        blobs = tuple(self.export.tensors(visit.path))
+        top = self.layer("Convolution", visit.path, [bottom], blobs=blobs, convolution_param=stated)
+        for axis in (1, 2):
+            made = window_count(visit.input[axis], layer.kernel, layer.stride, wide[axis - 1])
+            top = self._cut(visit, axis, top, more[axis - 1], made)
+        return top
+
     def _pool(self, visit: Visit, layer: Pool, bottom: str) -> str:
         path = visit.path
         kind = "MAX" if isinstance(layer, MaxPool) else "AVE"
         stated = {"pool": kind, "kernel_size": layer.kernel, "stride": layer.step}
         stated |= {"pad": layer.padding} if layer.padding else {}
         top = self.layer("Pooling", path, [bottom], pooling_param=stated)
-        for axis, name in ((1, "rows"), (2, "columns")):
-            wanted = visit.output[axis]
-            if rounded_up(visit.input[axis], layer.kernel, layer.step, layer.padding) > wanted:
-                kept, rest = f"{path}.{name}", f"{path}.{name}.rest"
-                cut = {"axis": axis + 1, "slice_point": [wanted]}
-                top = self.layer("Slice", kept, [top], [kept, rest], slice_param=cut)
-                self.layer("Silence", f"{rest}.silence", [rest], [])
+        for axis in (1, 2):
+            made = rounded_up(visit.input[axis], layer.kernel, layer.step, layer.padding)
+            top = self._cut(visit, axis, top, 0, made)
         return top
+
+    def _cut(self, visit: Visit, axis: int, top: str, before: int, made: int) -> str:
+        """Keep what a layer gives by our count, of the rows (axis 1) or columns (2) that Caffe `made` of it."""
+        wanted = visit.output[axis]
+        if made == wanted:
+            return top
+        kept = f"{visit.path}.{('rows', 'columns')[axis - 1]}"
+        parts = {f"{kept}.start": before, kept: wanted, f"{kept}.rest": made - before - wanted}
+        tops = [name for name, size in parts.items() if size > 0]
+        ends = list(itertools.accumulate(parts[name] for name in tops))
+        cut = {"axis": axis + 1, "slice_point": ends[:-1]}
+        self.layer("Slice", kept, [top], tops, slice_param=cut)
+        for name in tops:
+            if name != kept:
+                self.layer("Silence", f"{name}.silence", [name], [])
+        return kept
 
 
 def _blob(array: Array) -> bytes:

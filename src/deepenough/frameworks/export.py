@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deepenough.nets.combinators import Auxiliary
-from deepenough.nets.layers import Pool
+from deepenough.nets.combinators import Auxiliary, Branches, Group
+from deepenough.nets.layer import Layer, Stack, named
+from deepenough.nets.layers import Conv, Pool
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import Visit, visits
+from deepenough.nets.tokens import Tokens
 from deepenough.preprocessing import Preprocessing
 
 Array = npt.NDArray[np.float32]
@@ -36,7 +38,10 @@ class Export:
 
     @classmethod
     def of(cls, network: Network, state: Mapping[str, Any], wanted: Preprocessing, classes: tuple[str, ...]) -> Export:
-        """Without what serves in training only: auxiliary branches, the counters of batch norms."""
+        """Without what serves in training only: auxiliary branches, the counters of batch norms.
+
+        Position embeddings for images of another size are interpolated.
+        """
         body = replace(network, stack=tuple(layer for layer in network.stack if not isinstance(layer, Auxiliary)))
         places = {visit.path for visit in visits(body)}
         kept = {
@@ -44,7 +49,7 @@ class Export:
             for key, value in state.items()
             if key.rpartition(".")[0] in places and not key.endswith("num_batches_tracked")
         }
-        return cls(body, kept, wanted, classes)
+        return cls(*_at_size(body, kept), wanted, classes)
 
     @cached_property
     def walk(self) -> list[Visit]:
@@ -52,9 +57,56 @@ class Export:
         return list(visits(self.network))
 
     def tensors(self, path: str) -> list[Array]:
-        """A layer's tensors: weight and bias; of a batch norm scale, shift, mean and variance."""
-        names = ("weight", "bias", "running_mean", "running_var")
+        """A layer's tensors: weight and bias; of a batch norm scale, shift, mean and variance; of tokens both."""
+        names = ("weight", "bias", "running_mean", "running_var", "class_token", "position")
         return [self.state[f"{path}.{name}"] for name in names if f"{path}.{name}" in self.state]
+
+
+def _at_size(network: Network, state: dict[str, Array]) -> tuple[Network, dict[str, Array]]:
+    """The network with position embeddings that are for the size of its images, and its state."""
+    for visit in visits(network):
+        if not isinstance(visit.layer, Tokens) or visit.layer.grid == visit.input[1:]:
+            continue
+        import torch
+
+        from deepenough.nets.modules import interpolated
+
+        _, rows, columns = visit.input
+        key = f"{visit.path}.position"
+        if key in state:
+            moved = interpolated(torch.from_numpy(state[key]), visit.layer.grid, (rows, columns))
+            state = state | {key: np.ascontiguousarray(moved.numpy())}
+        layer = replace(visit.layer, rows=rows, columns=columns)
+        network = replace(network, stack=_replaced(network.stack, visit.path, layer))
+    return network, state
+
+
+def _replaced(stack: Stack, path: str, new: Layer) -> Stack:
+    """The stack with another layer at a module path."""
+    first, _, rest = path.partition(".")
+    layers = []
+    for name, layer in named(stack):
+        if name != first:
+            layers.append(layer)
+        elif isinstance(layer, Group):
+            layers.append(replace(layer, stack=_replaced(layer.stack, rest, new)))
+        elif isinstance(layer, Branches):
+            label, _, inside = rest.partition(".")
+            parts = (_replaced(part, inside, new) if which == label else part for which, part in layer.labelled())
+            layers.append(replace(layer, branches=tuple(parts)))
+        else:
+            layers.append(new)
+    return tuple(layers)
+
+
+def layer_kinds(export: Export) -> set[str]:
+    """The kinds of layers that there are; "PaddedConv2d" for convolutions whose padding is lopsided."""
+    return {visit.layer.kind for visit in export.walk} | {"PaddedConv2d" for visit in export.walk if lopsided(visit)}
+
+
+def lopsided(visit: Visit) -> bool:
+    """Tell whether a layer is a convolution that pads its sides differently."""
+    return isinstance(visit.layer, Conv) and len({pad for side in visit.layer.pads(visit.input) for pad in side}) > 1
 
 
 def overhang(visit: Visit, axis: int) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from deepenough.files import write_whole
-from deepenough.frameworks.export import Export, overhang
+from deepenough.frameworks.export import Array, Export, layer_kinds, overhang
 from deepenough.frameworks.nested import call
 from deepenough.frameworks.refusals import averages_beyond, unknown_layer
 from deepenough.frameworks.source import imported, opening, rendered
@@ -26,11 +26,15 @@ from deepenough.nets.layers import (
     Dropout,
     Flatten,
     GlobalAvgPool,
-    GlobalMaxPool,
+    GlobalPool,
+    LayerNorm,
+    LayerScale,
     Lrn,
     Pool,
+    StochasticDepth,
 )
 from deepenough.nets.shapes import Visit
+from deepenough.nets.tokens import FirstToken, SelfAttention, Tokens
 from deepenough.nets.walk import Walk
 
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -53,7 +57,7 @@ def keras_source(export: Export) -> str:
     return rendered(
         "keras.network.py",
         opening=opening(export, "Keras 3"),
-        lrn=any(isinstance(visit.layer, Lrn) for visit in export.walk),
+        kinds=layer_kinds(export),
         lines="\n".join(f"    {line}" for line in _Body(export).lines),
         channels=channels,
         height=height,
@@ -106,16 +110,30 @@ class _Body(Walk[_Value]):
         layer, name = visit.layer, _layer_name(visit.path)
         match layer:
             case Conv(out=out, kernel=kernel, stride=stride, groups=groups, bias=bias):
-                options: dict[str, Any] = {"groups": groups} if groups > 1 else {}
-                options |= {} if bias else {"use_bias": False}
-                if layer.pad and stride == 1 and 2 * layer.pad == kernel - 1:
+                depthwise = layer.depthwise(visit.input)
+                options: dict[str, Any] = {} if bias else {"use_bias": False}
+                if layer.same or (layer.pad and stride == 1 and 2 * layer.pad == kernel - 1):
                     options["padding"] = "same"
                 elif layer.pad:  # "same" is lopsided where there is a stride
                     self._call(call("layers.ZeroPadding2D", layer.pad, name=f"{name}-pad"), value)
-                self._call(call("layers.Conv2D", out, kernel, stride, **options, name=name), value, out=visit.output)
+                if depthwise:
+                    options |= {"depth_multiplier": out // groups} if out > groups else {}
+                    made = call("layers.DepthwiseConv2D", kernel, stride, **options, name=name)
+                else:
+                    options |= {"groups": groups} if groups > 1 else {}
+                    made = call("layers.Conv2D", out, kernel, stride, **options, name=name)
+                self._call(made, value, out=visit.output)
             case BatchNorm(eps=eps, momentum=momentum):
                 options = {"momentum": round(1 - momentum, 12), "epsilon": eps}
                 self._call(call("layers.BatchNormalization", **options, name=name), value)
+            case LayerNorm(eps=eps):
+                self._call(call("layers.LayerNormalization", epsilon=eps, name=name), value)
+            case LayerScale() if len(visit.input) == 3:
+                self._call(call("layers.DepthwiseConv2D", 1, use_bias=False, name=name), value)
+            case LayerScale():
+                options = {"output_shape": visit.output, "name": name}
+                axes = "abc"[: len(visit.input) + 1]
+                self._call(call("layers.EinsumDense", f"{axes},{axes[-1]}->{axes}", **options), value)
             case Activation():
                 self._call(call("layers.Activation", layer.keras, name=name), value)
             case Lrn(size=size, alpha=alpha, beta=beta, k=k):
@@ -123,10 +141,13 @@ class _Body(Walk[_Value]):
                 self.lines.append(f"{value} = response_norm({given}, {size}, {alpha!r}, {beta!r}, {k!r})")
             case Pool():
                 self._pool(visit, layer, value, nonnegative)
-            case GlobalAvgPool():
-                self._call(call("layers.GlobalAveragePooling2D", name=name), value)
-            case GlobalMaxPool():
-                self._call(call("layers.GlobalMaxPooling2D", name=name), value)
+            case GlobalPool():
+                kind = "Average" if isinstance(layer, GlobalAvgPool) else "Max"
+                options = {"keepdims": True} if len(visit.output) == 3 else {}
+                self._call(call(f"layers.Global{kind}Pooling{len(visit.input) - 1}D", **options, name=name), value)
+            case StochasticDepth(p=p):
+                shape = (None, *[1] * len(visit.input))
+                self._call(call("layers.Dropout", p, noise_shape=shape, name=name), value)
             case Dropout(p=p):
                 self._call(call("layers.Dropout", p, name=name), value)
             case Flatten():
@@ -136,6 +157,15 @@ class _Body(Walk[_Value]):
             case Dense(out=out, bias=bias):
                 options = {} if bias else {"use_bias": False}
                 self._call(call("layers.Dense", out, **options, name=name), value, out=visit.output)
+            case Tokens():
+                given = self._read(value)
+                self.lines.append(f"{value} = tokens({given}, name={name!r})  # {'x'.join(map(str, visit.output))}")
+            case SelfAttention(heads=heads):
+                given = self._read(value)
+                self.lines.append(f"{value} = self_attention({given}, {heads})")
+            case FirstToken():
+                given = self._read(value)
+                self.lines.append(f"{value} = {given}[:, 0]")
             case _:
                 raise unknown_layer(visit, "Keras")
 
@@ -154,7 +184,7 @@ class _Body(Walk[_Value]):
         self._call(call(f"layers.{kind}", layer.kernel, layer.step, name=name), value, out=visit.output)
 
     def _call(self, made: str, value: str, given: str = "", out: Shape | None = None) -> None:
-        shape = f"  # {'x'.join(map(str, (*out[1:], out[0])))}" if out else ""
+        shape = f"  # {'x'.join(map(str, (*out[1:], out[0]) if len(out) == 3 else out))}" if out else ""
         self.lines.append(f"{value} = {made}({given or self._read(value)}){shape}")
 
     def _read(self, value: str) -> str:
@@ -165,20 +195,34 @@ class _Body(Walk[_Value]):
 def _variable(value: str, label: str) -> str:
     if value != "x":
         return f"{value}_{label}"
-    return f"{label}_" if label in ("x", "layers", "ops", "keras", "response_norm") else label
+    return (
+        f"{label}_" if label in ("x", "layers", "ops", "keras", "response_norm", "self_attention", "tokens") else label
+    )
 
 
 def keras_model(export: Export, folder: Path) -> Any:
     """Build the Keras model with its weights; its source is written to `folder`."""
     write_whole(folder / "network.py", keras_source(export))
     model = imported(folder / "network.py").classifier()
-    orders = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}
     for visit in export.walk:
         tensors = export.tensors(visit.path)
-        if tensors:
-            given = [tensor.transpose(orders[tensor.ndim]) for tensor in tensors]
-            model.get_layer(_layer_name(visit.path)).set_weights(given)
+        name = _layer_name(visit.path)
+        if isinstance(visit.layer, Tokens):
+            for part, tensor in zip(("class_token", "position"), tensors, strict=True):
+                model.get_layer(f"{name}-{part}").set_weights([tensor[0]])
+        elif tensors:
+            model.get_layer(name).set_weights([keras_order(visit, tensor) for tensor in tensors])
     return model
+
+
+def keras_order(visit: Visit, tensor: Array) -> Array:
+    """A layer's tensor in Keras' order, from ours: (H, W, in, out) from (out, in, H, W), (in, out) from (out, in)."""
+    match visit.layer:
+        case Conv(kernel=kernel) as conv if conv.depthwise(visit.input) and tensor.ndim == 4:
+            return tensor.transpose(2, 3, 1, 0).reshape(kernel, kernel, visit.input[0], -1)
+        case LayerScale() if len(visit.input) == 3:
+            return tensor.reshape(1, 1, -1, 1)
+    return tensor.transpose({4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}[tensor.ndim])
 
 
 def choose_backend(*wanted: str) -> None:

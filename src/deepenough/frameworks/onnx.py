@@ -23,11 +23,14 @@ from deepenough.nets.layers import (
     Flatten,
     GlobalAvgPool,
     GlobalPool,
+    LayerNorm,
+    LayerScale,
     Lrn,
     MaxPool,
     Pool,
 )
 from deepenough.nets.shapes import Visit
+from deepenough.nets.tokens import FirstToken, SelfAttention, Tokens
 from deepenough.nets.walk import Walk
 
 OPSET = 20
@@ -56,12 +59,15 @@ class _Graph(Walk[str]):
     def tensor(self, name: str, values: Any) -> str:
         from onnx import numpy_helper
 
-        self.tensors.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        self.tensors.append(numpy_helper.from_array(np.asarray(values, order="C"), name))
         return name
 
+    def values(self, name: str, values: Any) -> str:
+        """Add numbers in the precision of the graph."""
+        return self.tensor(name, np.asarray(values, np.float16 if self.half else np.float32))
+
     def weight(self, key: str) -> str:
-        values = self.export.state[key]
-        return self.tensor(key, values.astype(np.float16) if self.half else values)
+        return self.values(key, self.export.state[key])
 
     def _normalised(self) -> str:
         """(images / 255 - mean) / std, channels in the network's order."""
@@ -91,21 +97,70 @@ class _Graph(Walk[str]):
         values = [value]
         for number, node in enumerate(layer.onnx, 1):
             name = path if number == len(layer.onnx) else f"{path}.{number}"
-            values.append(self.node(node.kind, [values[place] for place in node.inputs], name, **node.attributes))
+            given = [values[place] for place in node.inputs]
+            given += [self.values(f"{name}.{count}", number) for count, number in enumerate(node.constants)]
+            values.append(self.node(node.kind, given, name, **node.attributes))
         return values[-1]
+
+    def _layer_norm(self, visit: Visit, eps: float, value: str) -> str:
+        path, image = visit.path, len(visit.input) == 3
+        if image:
+            value = self.node("Transpose", [value], f"{path}.last", perm=[0, 2, 3, 1])
+        given = [value, self.weight(f"{path}.weight"), self.weight(f"{path}.bias")]
+        normed = self.node("LayerNormalization", given, f"{path}.norm" if image else path, axis=-1, epsilon=eps)
+        return self.node("Transpose", [normed], path, perm=[0, 3, 1, 2]) if image else normed
+
+    def _each_token(self, path: str, bias: bool, value: str) -> str:
+        weight = self.values(f"{path}.weight", self.export.state[f"{path}.weight"].T)
+        product = self.node("MatMul", [value, weight], f"{path}.product" if bias else path)
+        return self.node("Add", [product, self.weight(f"{path}.bias")], path) if bias else product
+
+    def _tokens(self, visit: Visit, value: str) -> str:
+        """Leave room for the class token, and add it with the positions."""
+        path, channels = visit.path, visit.output[1]
+        shape = self.tensor(f"{path}.shape", np.array([0, channels, -1]))
+        patches = self.node("Transpose", [self.node("Reshape", [value, shape], f"{path}.flat")], f"{path}.patches",
+                            perm=[0, 2, 1])  # fmt: skip
+        room = self.node("Pad", [patches, self.tensor(f"{path}.pads", np.array([0, 1, 0, 0, 0, 0]))], f"{path}.room")
+        added = self.export.state[f"{path}.position"].copy()
+        added[:, :1] += self.export.state[f"{path}.class_token"]
+        return self.node("Add", [room, self.values(f"{path}.position", added)], path)
+
+    def _attention(self, path: str, heads: int, width: int, value: str) -> str:
+        split = self.tensor(f"{path}.heads", np.array([0, 0, 3, heads, width]))
+        apart = self.node("Reshape", [value, split], f"{path}.apart")
+        parts = self.node("Transpose", [apart], f"{path}.parts", perm=[2, 0, 3, 1, 4])
+        queries, keys, values = (
+            self.node("Gather", [parts, self.tensor(f"{path}.{name}.place", np.array(place))], f"{path}.{name}", axis=0)
+            for place, name in enumerate(("queries", "keys", "values"))
+        )
+        turned = self.node("Transpose", [keys], f"{path}.turned", perm=[0, 1, 3, 2])
+        scaled = self.node("Mul", [queries, self.values(f"{path}.factor", width**-0.5)], f"{path}.scaled")
+        scores = self.node("Softmax", [self.node("MatMul", [scaled, turned], f"{path}.scores")], f"{path}.weights",
+                           axis=-1)  # fmt: skip
+        found = self.node("Transpose", [self.node("MatMul", [scores, values], f"{path}.found")], f"{path}.rows",
+                          perm=[0, 2, 1, 3])  # fmt: skip
+        return self.node("Reshape", [found, self.tensor(f"{path}.joined", np.array([0, 0, heads * width]))], path)
 
     def _single(self, visit: Visit, value: str) -> str:
         layer, path = visit.layer, visit.path
         match layer:
             case Conv(kernel=kernel, stride=stride, groups=groups, bias=bias):
                 inputs = [value, self.weight(f"{path}.weight"), *([self.weight(f"{path}.bias")] if bias else [])]
-                sides = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": [layer.pad] * 4}
+                pads = [side[end] for end in (0, 1) for side in layer.pads(visit.input)]
+                sides = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": pads}
                 return self.node("Conv", inputs, path, group=groups, **sides)
             case BatchNorm(eps=eps):
                 keys = ("weight", "bias", "running_mean", "running_var")
                 return self.node(
                     "BatchNormalization", [value, *(self.weight(f"{path}.{key}") for key in keys)], path, epsilon=eps
                 )
+            case LayerNorm(eps=eps):
+                return self._layer_norm(visit, eps, value)
+            case LayerScale():
+                scale = self.export.state[f"{path}.weight"]
+                scale = scale.reshape(-1, 1, 1) if len(visit.input) == 3 else scale
+                return self.node("Mul", [value, self.values(f"{path}.weight", scale)], path)
             case Activation():
                 return self._activation(layer, path, value)
             case Lrn(size=size, alpha=alpha, beta=beta, k=k):
@@ -116,6 +171,11 @@ class _Graph(Walk[str]):
                 if isinstance(layer, MaxPool):
                     return self.node("MaxPool", [value], path, **sides)
                 return self.node("AveragePool", [value], path, count_include_pad=1, **sides)
+            case GlobalPool() if len(visit.input) == 2:
+                kind = "ReduceMean" if isinstance(layer, GlobalAvgPool) else "ReduceMax"
+                return self.node(kind, [value, self.tensor(f"{path}.axes", np.array([1]))], path, keepdims=0)
+            case GlobalAvgPool(keep=True):
+                return self.node("GlobalAveragePool", [value], path)
             case GlobalPool():
                 kind = "GlobalAveragePool" if isinstance(layer, GlobalAvgPool) else "GlobalMaxPool"
                 return self.node("Flatten", [self.node(kind, [value], f"{path}.map")], path)
@@ -123,6 +183,14 @@ class _Graph(Walk[str]):
                 return value  # it does nothing in inference
             case Flatten():
                 return self.node("Flatten", [value], path)
+            case Dense() if len(visit.input) == 2:
+                return self._each_token(path, layer.bias, value)
+            case Tokens():
+                return self._tokens(visit, value)
+            case SelfAttention(heads=heads):
+                return self._attention(path, heads, visit.output[1] // heads, value)
+            case FirstToken():
+                return self.node("Gather", [value, self.tensor(f"{path}.place", np.array(0))], path, axis=1)
             case Dense(bias=bias):
                 inputs = [value, self.weight(f"{path}.weight"), *([self.weight(f"{path}.bias")] if bias else [])]
                 return self.node("Gemm", inputs, path, transB=1)

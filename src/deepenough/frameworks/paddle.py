@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from deepenough.errors import DeepenoughError
 from deepenough.files import write_whole
-from deepenough.frameworks.export import Export, overhang
+from deepenough.frameworks.export import Export, layer_kinds, lopsided, overhang
 from deepenough.frameworks.nested import call, joins, nested
 from deepenough.frameworks.refusals import averages_beyond, unknown_layer
 from deepenough.frameworks.source import imported, opening, rendered
@@ -23,11 +23,17 @@ from deepenough.nets.layers import (
     Flatten,
     GlobalAvgPool,
     GlobalMaxPool,
+    GlobalPool,
+    LayerNorm,
+    LayerScale,
     Lrn,
     MaxPool,
+    StochasticDepth,
+    channels,
     window_count,
 )
 from deepenough.nets.shapes import Visit
+from deepenough.nets.tokens import FirstToken, SelfAttention, Tokens
 
 
 def paddle_source(export: Export) -> str:
@@ -36,6 +42,7 @@ def paddle_source(export: Export) -> str:
     return rendered(
         "paddle.network.py",
         opening=opening(export, "PaddlePaddle"),
+        kinds=layer_kinds(export),
         joins=joins("paddle", "paddle.concat(parts, axis=1)"),
         network=network,
     )
@@ -47,10 +54,17 @@ def _expression(visit: Visit) -> str:
         case Conv(out=out, kernel=kernel, stride=stride, groups=groups, bias=bias) as conv:
             options: dict[str, Any] = {"groups": groups} if groups > 1 else {}
             options |= {} if bias else {"bias_attr": False}
-            return call("nn.Conv2D", visit.input[0], out, kernel, stride, conv.pad, **options)
+            pads = [pad for side in conv.pads(visit.input) for pad in side]
+            return call(
+                "nn.Conv2D", visit.input[0], out, kernel, stride, pads if lopsided(visit) else pads[0], **options
+            )
         case BatchNorm(eps=eps, momentum=momentum):
             kind = "nn.BatchNorm2D" if len(visit.input) == 3 else "nn.BatchNorm1D"
             return call(kind, visit.input[0], momentum=round(1 - momentum, 12), epsilon=eps)
+        case LayerNorm(eps=eps):
+            return call("ChannelNorm", channels(visit.input), epsilon=eps)
+        case LayerScale():
+            return call("ChannelScale", channels(visit.input))
         case Activation():
             return f"nn.{visit.layer.paddle}()"
         case Lrn(size=size, alpha=alpha, beta=beta, k=k):
@@ -59,16 +73,28 @@ def _expression(visit: Visit) -> str:
             return call("nn.MaxPool2D", kernel, visit.layer.step, _padding(visit))
         case AvgPool(kernel=kernel):
             return call("nn.AvgPool2D", kernel, visit.layer.step, _padding(visit), exclusive=False)
+        case GlobalPool() if len(visit.input) == 2:
+            return f"OverTokens({'paddle.mean' if isinstance(visit.layer, GlobalAvgPool) else 'paddle.max'})"
+        case GlobalAvgPool(keep=True):
+            return "nn.AdaptiveAvgPool2D(1)"
         case GlobalAvgPool():
             return "nn.Sequential(nn.AdaptiveAvgPool2D(1), nn.Flatten())"
         case GlobalMaxPool():
             return "nn.Sequential(nn.AdaptiveMaxPool2D(1), nn.Flatten())"
+        case StochasticDepth(p=p):
+            return call("nn.Dropout", p, axis=0)
         case Dropout(p=p):
             return call("nn.Dropout", p)
         case Flatten():
             return "nn.Flatten()"
         case Dense(out=out, bias=bias):
-            return call("nn.Linear", visit.input[0], out, **({} if bias else {"bias_attr": False}))
+            return call("nn.Linear", visit.input[-1], out, **({} if bias else {"bias_attr": False}))
+        case Tokens():
+            return call("Tokens", *reversed(visit.output))
+        case SelfAttention(heads=heads):
+            return call("SelfAttention", heads)
+        case FirstToken():
+            return "FirstToken()"
     raise unknown_layer(visit, "PaddlePaddle")
 
 

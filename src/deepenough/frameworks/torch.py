@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from deepenough.files import write_whole
-from deepenough.frameworks.export import Export
+from deepenough.frameworks.export import Export, layer_kinds, lopsided
 from deepenough.frameworks.nested import call, joins, nested
 from deepenough.frameworks.refusals import unknown_layer
 from deepenough.frameworks.source import imported, opening, rendered
@@ -21,11 +21,17 @@ from deepenough.nets.layers import (
     Flatten,
     GlobalAvgPool,
     GlobalMaxPool,
+    GlobalPool,
+    LayerNorm,
+    LayerScale,
     Lrn,
     MaxPool,
     Pool,
+    StochasticDepth,
+    channels,
 )
 from deepenough.nets.shapes import Visit
+from deepenough.nets.tokens import FirstToken, SelfAttention, Tokens
 
 
 def torch_source(export: Export) -> str:
@@ -34,6 +40,7 @@ def torch_source(export: Export) -> str:
     return rendered(
         "torch.network.py",
         opening=opening(export, "PyTorch"),
+        kinds=layer_kinds(export),
         joins=joins("torch", "torch.cat(parts, dim=1)"),
         network=network,
     )
@@ -45,9 +52,15 @@ def _expression(visit: Visit) -> str:
         case Conv(out=out, kernel=kernel, stride=stride, groups=groups, bias=bias) as conv:
             options: dict[str, Any] = {"groups": groups} if groups > 1 else {}
             options |= {} if bias else {"bias": False}
-            return call("nn.Conv2d", visit.input[0], out, kernel, stride, conv.pad, **options)
+            if lopsided(visit):
+                return call("PaddedConv2d", visit.input[0], out, kernel, stride, conv.pads(visit.input), **options)
+            return call("nn.Conv2d", visit.input[0], out, kernel, stride, conv.pads(visit.input)[0][0], **options)
         case BatchNorm(eps=eps, momentum=momentum):
             return call(f"nn.BatchNorm{len(visit.input) - 1 or 1}d", visit.input[0], eps=eps, momentum=momentum)
+        case LayerNorm(eps=eps):
+            return call("ChannelNorm", channels(visit.input), eps=eps)
+        case LayerScale():
+            return call("ChannelScale", channels(visit.input))
         case Activation():
             return f"nn.{visit.layer.torch}()"
         case Lrn(size=size, alpha=alpha, beta=beta, k=k):
@@ -55,16 +68,28 @@ def _expression(visit: Visit) -> str:
         case Pool(kernel=kernel, padding=padding, ceil=ceil):
             kind = "nn.MaxPool2d" if isinstance(visit.layer, MaxPool) else "nn.AvgPool2d"
             return call(kind, kernel, visit.layer.step, padding, **({"ceil_mode": True} if ceil else {}))
+        case GlobalPool() if len(visit.input) == 2:
+            return f"OverTokens({'torch.mean' if isinstance(visit.layer, GlobalAvgPool) else 'torch.amax'})"
+        case GlobalAvgPool(keep=True):
+            return "nn.AdaptiveAvgPool2d(1)"
         case GlobalAvgPool():
             return "nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())"
         case GlobalMaxPool():
             return "nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten())"
+        case StochasticDepth(p=p):
+            return call("StochasticDepth", p)
         case Dropout(p=p):
             return call("nn.Dropout", p)
         case Flatten():
             return "nn.Flatten()"
         case Dense(out=out, bias=bias):
-            return call("nn.Linear", visit.input[0], out, **({} if bias else {"bias": False}))
+            return call("nn.Linear", visit.input[-1], out, **({} if bias else {"bias": False}))
+        case Tokens():
+            return call("Tokens", *reversed(visit.output))
+        case SelfAttention(heads=heads):
+            return call("SelfAttention", heads)
+        case FirstToken():
+            return "FirstToken()"
     raise unknown_layer(visit, "PyTorch")
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import ClassVar
 
 from deepenough.errors import DeepenoughError
 from deepenough.nets.layer import Layer, Shape, ShapeError, Window
@@ -139,6 +141,9 @@ class LayerNorm(Layer):
 
     called = "norm"
     keeps_sign = False
+    missing: ClassVar[Mapping[str, str]] = {
+        "caffe": "Caffe 1.0 normalises whole maps (MVN), not the channels of each position"
+    }
 
     def tensors(self, shape: Shape) -> dict[str, Shape]:
         return dict.fromkeys(("weight", "bias"), (channels(shape),))

@@ -50,7 +50,7 @@ class DropPath(nn.Module):
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.kept(x, len(x)) if self.training and self.p else x
+        return x * self.kept(x, x.shape[0]) if self.training and self.p else x
 
     def kept(self, x: Tensor, images: int) -> Tensor:
         """Draw the factor of each of so many images: (images, 1, ...)."""
@@ -72,7 +72,7 @@ class TokensOf(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         patches = x.flatten(2).transpose(1, 2)
-        tokens = torch.cat((self.class_token.expand(len(x), -1, -1), patches), 1)
+        tokens = torch.cat((self.class_token.expand(x.shape[0], -1, -1), patches), 1)
         return tokens + interpolated(self.position, self.grid, (x.shape[2], x.shape[3]))
 
 

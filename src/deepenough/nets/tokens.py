@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import ClassVar
 
 from deepenough.nets.layer import Layer, Shape, ShapeError
 
 __all__ = ["FirstToken", "SelfAttention", "Tokens"]
+
+NO_TOKENS = "Caffe 1.0 multiplies no two feature maps as matrices, which attention between tokens does"
 
 
 @dataclass(frozen=True, repr=False)
@@ -22,6 +26,12 @@ class Tokens(Layer):
     columns: int
 
     keeps_sign = False
+    missing: ClassVar[Mapping[str, str]] = {"caffe": NO_TOKENS}
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the map that the positions are for."""
+        return self.rows, self.columns
 
     def output(self, shape: Shape) -> Shape:
         if len(shape) != 3:
@@ -46,6 +56,7 @@ class SelfAttention(Layer):
     sees_all = True
     keeps_sign = False
     remembered = 2
+    missing: ClassVar[Mapping[str, str]] = {"caffe": NO_TOKENS}
 
     def output(self, shape: Shape) -> Shape:
         if len(shape) != 2 or shape[1] % (3 * self.heads):
@@ -63,6 +74,7 @@ class FirstToken(Layer):
     """The class token of (T, C): (C,)."""
 
     called = "token"
+    missing: ClassVar[Mapping[str, str]] = {"caffe": NO_TOKENS}
 
     def output(self, shape: Shape) -> Shape:
         if len(shape) != 2:

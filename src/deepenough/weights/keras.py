@@ -18,9 +18,10 @@ import torch
 from torch import Tensor
 
 from deepenough.errors import DeepenoughError, first_line
-from deepenough.nets.layers import Conv
+from deepenough.nets.layers import Conv, LayerScale
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
+from deepenough.nets.tokens import Tokens
 from deepenough.nets.zoo import NETWORKS
 from deepenough.weights.checkpoint import plain
 from deepenough.weights.fit import Fitted
@@ -64,7 +65,7 @@ def read_keras(path: Path, network: str | None, own: Network | None = None) -> t
     if not tensors:
         raise DeepenoughError(f"{path} is a Keras file without weights; expected is a model, or its weights")
     if own is not None:  # whose dense layers read (C, H, W), as ours do
-        return "keras", match_exactly(tensors, _kernels(own_layout(own, _NORM, "-")), network, file)
+        return "keras", match_exactly(_in_our_shapes(tensors, own), _own_names(own), network, file)
     fitted = match(tensors, keras_layouts(_features(tensors)), network, file)
     return "keras", replace(fitted, state=_channels_first(fitted.network, dict(fitted.state)))
 
@@ -79,6 +80,36 @@ def keras_layouts(features: int = 0) -> list[FileLayout]:
     resnets = [NETWORKS[f"resnet{depth}_keras"]() for depth in (50, 101, 152)]
     layers = [*((net, _name_vgg(net)) for net in vggs), *((net, _name_resnet(net)) for net in resnets)]
     return [_kernels(file_layout(net, names, _NORM)) for net, names in layers]
+
+
+def _own_names(network: Network) -> FileLayout:
+    """The layout of files that deepenough wrote."""
+    layout = _kernels(own_layout(network, _NORM, "-"))
+    tokens = {visit.path for visit in tensor_layers(network) if isinstance(visit.layer, Tokens)}
+    names = {
+        key: f"{'-'.join(key.split('.'))}.kernel" if key.rpartition(".")[0] in tokens else name
+        for key, name in layout.names.items()
+    }
+    return FileLayout(network, names)
+
+
+def _in_our_shapes(tensors: dict[str, Tensor], network: Network) -> dict[str, Tensor]:
+    """The tensors of such a file where Keras has other layers for ours: depthwise filters, scales, embeddings."""
+    found = dict(tensors)
+    for visit in tensor_layers(network):
+        place = visit.path.replace(".", "-")
+        kernel = found.get(f"{place}.kernel")
+        match visit.layer:
+            case Conv() as layer if kernel is not None and kernel.ndim == 4 and layer.depthwise(visit.input):
+                wide, *sides = kernel.shape[1:]
+                found[f"{place}.kernel"] = kernel.transpose(0, 1).reshape(-1, 1, *sides) if wide else kernel
+            case LayerScale() if kernel is not None:
+                found[f"{place}.kernel"] = kernel.flatten()
+            case Tokens():
+                for name in ("class_token", "position"):
+                    if (embedding := found.get(f"{place}-{name}.kernel")) is not None and embedding.ndim == 2:
+                        found[f"{place}-{name}.kernel"] = embedding.T[None]
+    return found
 
 
 def _kernels(layout: FileLayout) -> FileLayout:
@@ -165,7 +196,7 @@ def _check_size(path: Path, name: str, size: int, stored: int) -> None:
 
 def _parts(arrays: list[Any]) -> tuple[str, ...]:
     """Name the arrays of a layer, whose order is Keras' own; those of layers that are not known here by number."""
-    if arrays[0].ndim >= 2 and len(arrays) <= 2:
+    if len(arrays) <= 2:  # a layer norm's scale and shift come in this order, too
         return PLAIN[: len(arrays)]
     if arrays[0].ndim == 1 and len(arrays) == 4:
         return _NORM

@@ -25,7 +25,9 @@ def loaded(model):
         names = ("weight", "bias", "running_mean", "running_var")
         given = [weights[f"{place}.{name}"] for name in names if f"{place}.{name}" in weights]
         if given:
-            layer.set_weights([value.transpose(order[value.ndim]) for value in given])
+            values = [value.transpose(order[value.ndim]) for value in given]
+            # Depthwise filters (H, W, 1, out) are (H, W, in, out / in).
+            layer.set_weights([value.reshape(own.shape) for value, own in zip(values, layer.weights, strict=True)])
     return model
 
 
@@ -55,11 +57,14 @@ def named(model, found):
     for layer in model.layers:
         for variable in layer.trainable_variables:
             places[id(variable)] = f"{layer.name.replace('-', '.')}.{words[variable.name]}"
-    arrays = [keras.ops.convert_to_numpy(value) for value in found]
-    return {
-        places[id(variable)]: array.transpose(back[array.ndim])
-        for variable, array in zip(model.trainable_variables, arrays, strict=True)
-    }
+    depthwise = {id(v) for layer in model.layers if "Depthwise" in type(layer).__name__ for v in layer.weights}
+    named = {}
+    for variable, value in zip(model.trainable_variables, found, strict=True):
+        array = keras.ops.convert_to_numpy(value)
+        if id(variable) in depthwise and array.ndim == 4:
+            array = array.reshape(*array.shape[:2], 1, -1)
+        named[places[id(variable)]] = array.transpose(back[array.ndim])
+    return named
 
 
 def gradients(images, labels, precision):
