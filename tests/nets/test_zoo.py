@@ -7,6 +7,7 @@ import pytest
 import deepenough.nets as nets
 from deepenough.errors import DeepenoughError
 from deepenough.nets.zoo import NETWORKS, network
+from deepenough.nets.zoo.catalogue import CATALOGUE
 from deepenough.nets.zoo.published import PUBLISHED
 
 # name: depth, parameters (papers, FACTS, torchvision's documentation), receptive field of the last feature map.
@@ -91,6 +92,18 @@ def test_the_eight_are_in_the_zoo() -> None:
         "alexnet", "vgg16", "vgg19", "googlenet", "resnet34", "resnet50", "resnet101", "resnet152",
     ]  # fmt: skip
     assert set(PUBLISHED) <= set(NETWORKS)
+
+
+def test_every_network_is_listed_by_family_and_year() -> None:
+    assert set(CATALOGUE) == set(NETWORKS)
+    years = [entry.year for entry in CATALOGUE.values()]
+    assert years == sorted(years)
+    for entry in PUBLISHED.values():  # the figures that both have are the same, but for rounding
+        for figure in entry.figures:
+            if figure.weights.endswith(".tv_in1k") and figure.top1 is not None:
+                assert CATALOGUE[figure.network].single_crop is not None
+                top1, top5, _ = CATALOGUE[figure.network].single_crop or (0, 0, 0)
+                assert (top1, top5) == pytest.approx((figure.top1, figure.top5), abs=0.01)
 
 
 def test_receptive_fields_of_vgg16_row_by_row() -> None:

@@ -12,10 +12,12 @@ from deepenough.nets.network import Network
 from deepenough.nets.receptive_field import fields, receptive_field
 from deepenough.nets.shapes import visits
 from deepenough.nets.zoo import NETWORKS
+from deepenough.nets.zoo.catalogue import CATALOGUE
 from deepenough.nets.zoo.published import PUBLISHED
 
 if TYPE_CHECKING:
     from rich.console import Group
+    from rich.table import Table
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,27 @@ def eight_json() -> list[dict[str, Any]]:
     ]
 
 
+def zoo_table() -> Table:
+    """All networks for the terminal, by family and year, with torchvision's single-crop errors."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, title="All networks", title_justify="left")
+    for heading in ("family", "year", "network"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("depth", "parameters", "MACs", "top-1 / top-5", "pixels"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    before = None
+    for name, entry in CATALOGUE.items():
+        network, title = NETWORKS[name](), (entry.family, str(entry.year))
+        size = (f"{depth(network)}", f"{parameters(network):,}", f"{macs(network) / 1e9:.2f} G")
+        top1, top5, pixels = entry.single_crop or (None, None, network.input[1])
+        error = "-" if top1 is None else f"{top1:.2f} / {top5:.2f}"
+        table.add_row(*(title if title != before else ("", "")), name, *size, error, str(pixels))
+        before = title
+    return table
+
+
 def network_table(network: Network) -> Group:
     """The layer table for the terminal."""
     from rich.console import Group
@@ -141,8 +164,9 @@ def eight_table() -> Group:
     notes = (
         "Depth: weighted layers on the longest path. MACs: of one image. Receptive field: of the last feature map.",
         "Errors: ILSVRC-2012 validation unless stated. Protocols are mixed: compare only figures of one protocol.",
+        "Errors of all networks: single-crop, from the tables of torchvision's first weights; - where it has none.",
     )
-    return Group(networks, errors, *(Text(note) for note in notes))
+    return Group(networks, errors, zoo_table(), *(Text(note) for note in notes))
 
 
 def _size(shape: Shape) -> str:

@@ -1,0 +1,86 @@
+"""Every network of the zoo by family and year, with torchvision's single-crop error where it publishes one.
+
+Errors are in percent on ILSVRC-2012 validation, of the weights that torchvision calls IMAGENET1K_V1, in one crop of so
+many pixels from the centre (acc@1 and acc@5 of torchvision's weights tables). `published` has the eight best-known
+networks' figures under other protocols.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A network's family and year, and its error: top-1, top-5 and pixels of the crop, None where none is published."""
+
+    family: str
+    year: int
+    single_crop: tuple[float, float, int] | None = None
+
+
+_GROUPS: tuple[tuple[str, int, Mapping[str, tuple[float, float, int] | None]], ...] = (
+    ("AlexNet", 2012, {"alexnet": None, "alexnet_bvlc": None}),
+    ("AlexNet", 2014, {"alexnet_torchvision": (43.478, 20.934, 224)}),
+    (
+        "VGG", 2014,
+        {
+            "vgg11": (30.98, 11.372, 224), "vgg13": (30.072, 10.754, 224), "vgg16": (28.408, 9.618, 224),
+            "vgg19": (27.624, 9.124, 224), "vgg11_bn": (29.63, 10.19, 224), "vgg13_bn": (28.414, 9.626, 224),
+            "vgg16_bn": (26.64, 8.484, 224), "vgg19_bn": (25.782, 8.158, 224),
+        },
+    ),
+    ("GoogLeNet", 2014, {"googlenet": None, "googlenet_bn": (30.222, 10.47, 224)}),
+    (
+        "ResNet", 2015,
+        {
+            **dict.fromkeys(f"resnet{depth}" for depth in (18, 34, 50, 101, 152)),
+            "resnet18_torchvision": (30.242, 10.922, 224), "resnet34_torchvision": (26.686, 8.58, 224),
+            "resnet50_v1_5": (23.87, 7.138, 224), "resnet101_v1_5": (22.626, 6.454, 224),
+            "resnet152_v1_5": (21.688, 5.954, 224), **dict.fromkeys(f"resnet{depth}_keras" for depth in (50, 101, 152)),
+        },
+    ),
+    ("SqueezeNet", 2016, {"squeezenet1_1": (41.822, 19.376, 224), "squeezenet1_1_paddle": None}),
+    ("ResNeXt", 2016, {"resnext50_32x4d": (22.382, 6.302, 224)}),
+    ("Wide ResNet", 2016, {"wide_resnet50_2": (21.532, 5.914, 224)}),
+    ("DenseNet", 2016, {"densenet121": (25.566, 8.028, 224)}),
+    ("MobileNetV2", 2018, {"mobilenet_v2": (28.122, 9.714, 224)}),
+    (
+        "MobileNetV3", 2019,
+        {
+            "mobilenet_v3_small": (32.332, 12.598, 224), "mobilenet_v3_large": (25.958, 8.66, 224),
+            "mobilenetv3_small_100": None, "mobilenetv3_large_100": None,
+        },
+    ),
+    (
+        "EfficientNet", 2019,
+        {
+            "efficientnet_b0": (22.308, 6.468, 224), "efficientnet_b1": (21.358, 5.814, 240),
+            "efficientnet_b2": (19.392, 4.69, 288), "efficientnet_b3": (17.992, 3.946, 300),
+            "efficientnet_b4": (16.616, 3.406, 380), **dict.fromkeys(f"efficientnet_b{size}_tf" for size in range(5)),
+        },
+    ),
+    (
+        "EfficientNet-Lite", 2020,
+        dict.fromkeys(f"efficientnet_lite{size}{publisher}" for publisher in ("", "_tf") for size in range(3)),
+    ),
+    ("RegNetY", 2020, {"regnet_y_400mf": (25.954, 8.284, 224), "regnet_y_1_6gf": (22.05, 6.034, 224)}),
+    (
+        "ViT", 2020,
+        {
+            "vit_tiny_patch16_224": None, "vit_small_patch16_224": None,
+            "vit_base_patch16_224": (18.928, 4.682, 224),
+        },
+    ),
+    (
+        "ConvNeXt", 2022,
+        {"convnext_atto": None, "convnext_tiny": (17.48, 3.854, 224), "convnext_small": (16.384, 3.35, 224)},
+    ),
+)  # fmt: skip
+
+CATALOGUE: Mapping[str, Listed] = MappingProxyType(
+    {name: Listed(family, year, figure) for family, year, networks in _GROUPS for name, figure in networks.items()}
+)
+"""The networks by name, in the order of their years."""
