@@ -11,6 +11,7 @@ from deepenough.nets.activation import Relu
 from deepenough.nets.combinators import Concat, Group, Sum
 from deepenough.nets.layer import Layer, Stack
 from deepenough.nets.layers import BatchNorm, Conv, Dense, GlobalAvgPool, MaxPool
+from deepenough.nets.mobile import mobile_levels
 from deepenough.nets.network import Network
 
 BASE_WIDTH = 32
@@ -176,6 +177,10 @@ def _inception(plan: InputPlan, layers: tuple[int, ...], widths: tuple[int, ...]
     return _stem(plan, widths[0]), *levels, *_head(classes)
 
 
+def _mobile(plan: InputPlan, layers: tuple[int, ...], widths: tuple[int, ...], classes: int) -> Stack:
+    return _stem(plan, widths[0]), *mobile_levels(layers, widths), *_head(classes)
+
+
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
         "residual": Family(
@@ -199,6 +204,14 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             block=1,
             base=lambda levels: 1,
             stack=_plain,
+        ),
+        "mobile": Family(
+            "mobile",
+            "Sandler et al. 2018, arXiv 1801.04381, with an expansion of 4",
+            block=3,
+            base=lambda levels: 3 * levels,
+            stack=_mobile,
+            fewest=0,
         ),
     }
 )
