@@ -130,7 +130,7 @@ class _Net(Walk[_Top]):
             case BatchNorm(eps=eps):
                 scale, shift, mean, variance = tensors
                 blobs = (mean, variance, np.ones(1, np.float32))  # sums, and by what to divide them
-                stated = {"use_global_stats": True, "eps": eps}
+                stated: dict[str, Any] = {"use_global_stats": True, "eps": eps}
                 self.layer("BatchNorm", path, [bottom], top, blobs, batch_norm_param=stated)
                 return self.layer("Scale", f"{path}.scale", [top], top, (scale, shift), scale_param={"bias_term": True})
             case Activation():

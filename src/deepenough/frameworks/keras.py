@@ -157,17 +157,21 @@ class _Body(Walk[_Value]):
             case Dense(out=out, bias=bias):
                 options = {} if bias else {"use_bias": False}
                 self._call(call("layers.Dense", out, **options, name=name), value, out=visit.output)
-            case Tokens():
-                given = self._read(value)
-                self.lines.append(f"{value} = tokens({given}, name={name!r})  # {'x'.join(map(str, visit.output))}")
-            case SelfAttention(heads=heads):
-                given = self._read(value)
-                self.lines.append(f"{value} = self_attention({given}, {heads})")
-            case FirstToken():
-                given = self._read(value)
-                self.lines.append(f"{value} = {given}[:, 0]")
+            case Tokens() | SelfAttention() | FirstToken():
+                self._of_tokens(visit, name, value)
             case _:
                 raise unknown_layer(visit, "Keras")
+
+    def _of_tokens(self, visit: Visit, name: str, value: str) -> None:
+        given = self._read(value)
+        match visit.layer:
+            case SelfAttention(heads=heads):
+                made = f"self_attention({given}, {heads})"
+            case FirstToken():
+                made = f"{given}[:, 0]"
+            case _:
+                made = f"tokens({given}, name={name!r})"
+        self.lines.append(f"{value} = {made}  # {'x'.join(map(str, visit.output))}")
 
     def _pool(self, visit: Visit, layer: Pool, value: str, nonnegative: bool) -> None:
         name = _layer_name(visit.path)

@@ -82,9 +82,9 @@ class Branches(Layer, base=True):
         return zip(self._labels(), self.branches, strict=True)
 
     def leading(self, ends: Sequence[End]) -> Sequence[End]:
-        """What depth and receptive field follow, of what a walk found at the ends of the branches: all of it.
+        """Select what depth and receptive field follow, of what a walk found at the ends of the branches: all of it.
 
-        A `Product` follows its first branch alone.
+        For a `Product` it is that of its first branch alone.
         """
         return ends
 
@@ -128,7 +128,7 @@ class Sum(Elementwise):
 
 @dataclass(frozen=True, repr=False)
 class Product(Elementwise):
-    """What its first branch gives, times what its others, the gates, give for each value or channel.
+    """The product of its first branch and the others, the gates, which give a factor for each value or channel.
 
     Squeeze-and-excitation (Hu et al. 2017, arXiv 1709.01507, fig. 3) has one gate: from a global pool that keeps a
     position, by two convolutions, to a factor for each channel.

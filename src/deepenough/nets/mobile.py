@@ -26,8 +26,8 @@ def inverted_block(width: int, number: int, layers: int = 3) -> Layer:
         )
     block = InvertedResidual(width, EXPANSION * width if layers == 3 else width, width).layer(name)
     assert isinstance(block, Sum)
-    (*before, norm), shortcut = block.branches
-    return replace(block, branches=((*before, replace(norm, zero_init=True)), shortcut))  # type: ignore[arg-type]
+    (*before, _), shortcut = block.branches
+    return replace(block, branches=((*before, BatchNorm(zero_init=True)), shortcut))
 
 
 def mobile_levels(layers: tuple[int, ...], widths: tuple[int, ...]) -> Stack:

@@ -98,8 +98,10 @@ class SelfAttentionOf(nn.Module):
         self.heads = heads
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = x.unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        found = F.scaled_dot_product_attention(*parts.unbind(0))
+        images, tokens, width = x.shape
+        parts = x.reshape(images, tokens, 3, self.heads, width // (3 * self.heads)).permute(2, 0, 3, 1, 4)
+        queries, keys, values = parts.unbind(0)
+        found = F.scaled_dot_product_attention(queries, keys, values)
         return found.transpose(1, 2).flatten(2)
 
     def extra_repr(self) -> str:

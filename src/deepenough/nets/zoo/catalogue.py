@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 
 @dataclass(frozen=True)
-class Listed:
+class CatalogueEntry:
     """A network's family and year, and its error: top-1, top-5 and pixels of the crop, None where none is published."""
 
     family: str
@@ -80,7 +80,11 @@ _GROUPS: tuple[tuple[str, int, Mapping[str, tuple[float, float, int] | None]], .
     ),
 )  # fmt: skip
 
-CATALOGUE: Mapping[str, Listed] = MappingProxyType(
-    {name: Listed(family, year, figure) for family, year, networks in _GROUPS for name, figure in networks.items()}
+CATALOGUE: Mapping[str, CatalogueEntry] = MappingProxyType(
+    {
+        name: CatalogueEntry(family, year, figure)
+        for family, year, networks in _GROUPS
+        for name, figure in networks.items()
+    }
 )
 """The networks by name, in the order of their years."""

@@ -19,7 +19,7 @@ CONVNEXTS = {
 """Each level's blocks and channels (section 3; timm for atto), and stochastic depth at the end (table 5)."""
 
 
-def block(width: int, drop: float, number: int) -> Layer:
+def convnext_block(width: int, drop: float, number: int) -> Layer:
     """A depthwise 7x7, a norm, and two 1x1 convolutions, wide in between (fig. 4).
 
     Where publishers have dense layers for each position, these are 1x1 convolutions.
@@ -39,7 +39,7 @@ def convnext(size: str) -> Network:
     for number, (count, width) in enumerate(zip(counts, widths, strict=True), 1):
         layers: list[Layer] = [] if number == 1 else [LayerNorm(), Conv(width, 2, 2, 0, name="halve")]
         for place in range(1, count + 1):
-            layers.append(block(width, drop * before / (blocks - 1), place))
+            layers.append(convnext_block(width, drop * before / (blocks - 1), place))
             before += 1
         stack.append(Group(tuple(layers), name=f"level{number}"))
     head = (GlobalAvgPool(name="pool"), LayerNorm(name="norm"), Dense(1000, name="classifier"))

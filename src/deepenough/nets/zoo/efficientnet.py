@@ -32,8 +32,11 @@ DROP = 0.2
 
 
 @dataclass(frozen=True)
-class Publisher:
-    """The choices of one publisher. `names` and `lite_names` have the scale in place of `{}`."""
+class Convention:
+    """The conventions of one framework, which its publishers share.
+
+    `names` and `lite_names` have the scale in place of `{}`.
+    """
 
     suffix: str
     names: str
@@ -43,14 +46,14 @@ class Publisher:
     same: bool = False
 
 
-TORCH = Publisher(
+TORCH = Convention(
     "",
     "torchvision and timm efficientnet_{}",
     "timm efficientnet_{}",
     "PyTorch: padded alike on all sides, batch norms with eps 1e-5",
     BatchNorm(),
 )
-TENSORFLOW = Publisher(
+TENSORFLOW = Convention(
     "_tf",
     "the authors' and Keras' EfficientNet, timm tf_efficientnet_{}",
     "the authors' EfficientNet-Lite, timm tf_efficientnet_{}",
@@ -60,7 +63,7 @@ TENSORFLOW = Publisher(
 )
 
 
-def efficientnet(scale: str, publisher: Publisher) -> Network:
+def efficientnet(scale: str, publisher: Convention) -> Network:
     """EfficientNet-B0 to -B4, or -Lite0 to -Lite2. Lite keeps stem, head, and the first and last level's blocks."""
     width, _, side, dropout = SCALES[scale]
     lite = scale.startswith("lite")

@@ -18,7 +18,7 @@ VITS = {"tiny": (192, 3), "small": (384, 6), "base": (768, 12)}
 BLOCKS, PATCH, SIDE = 12, 16, 224
 
 
-def block(width: int, heads: int, number: int) -> Layer:
+def transformer_block(width: int, heads: int, number: int) -> Layer:
     """Attention and an MLP, each behind a norm and with a shortcut around it (Dosovitskiy et al. 2020, fig. 1)."""
     attention = (
         *(LayerNorm(), Dense(3 * width, name="qkv")),
@@ -39,7 +39,7 @@ def vit(size: str) -> Network:
         (3, SIDE, SIDE),
         (
             *(Conv(width, PATCH, PATCH, 0, name="patches"), Tokens(grid, grid, name="tokens")),
-            *(block(width, heads, number) for number in range(1, BLOCKS + 1)),
+            *(transformer_block(width, heads, number) for number in range(1, BLOCKS + 1)),
             *(FirstToken(name="token"), LayerNorm(name="norm"), Dense(1000, name="classifier")),
         ),
         "Dosovitskiy et al. 2020, arXiv 2010.11929; Touvron et al. 2020, arXiv 2012.12877, table 1; timm "
