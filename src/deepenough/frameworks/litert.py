@@ -13,6 +13,7 @@ from deepenough.frameworks.export import Export
 from deepenough.frameworks.refusals import averages_beyond
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.frameworks.tensorflow import serving, signature
+from deepenough.nets.layers import LayerScale
 from deepenough.nets.shapes import Visit
 
 
@@ -60,4 +61,6 @@ class LitertTarget(Target):
         write_whole(folder / self.files[0], converter.convert())
 
     def refuses(self, visit: Visit) -> str | None:
+        if isinstance(visit.layer, LayerScale) and len(visit.input) < 3:
+            return "LiteRT can't run what Keras has for a layer scale of tokens or features (EinsumDense)"
         return averages_beyond(visit, self.title)
