@@ -1,6 +1,6 @@
 """A GPU's figures: CIFAR-10 to the accuracy of `airbench`, and ResNet-50 training steps against timm's.
 
-    python benchmarks/gpu.py cifar DATA [--ours residual-9-2-10,lr=0.4,shift=0.0625 ...] [--airbench 94|96] [--seeds 5]
+    python benchmarks/gpu.py cifar DATA [--ours residual-9-2-10,optimizer=sgd,lr=0.4 ...] [--airbench 94|96] [--seeds 5]
     python benchmarks/gpu.py resnet50 [--batch 256] [--rounds 5] [--device cuda|cpu] [--side 224]
 
 `cifar`: `airbench` (github.com/KellerJordan/cifar10-airbench, from PyPI; it needs torchvision) and ours,
@@ -108,7 +108,7 @@ def own(what: str, images: Images, rows: Any, folder: Path) -> Callable[[int], t
     policy = {each.name: given.pop(each.name) for each in fields(Augment) if each.name in given}
     shape = images.preprocess.shape
     network = FAMILIES[family].network(input=shape, classes=len(images.classes), depth=int(depth), width=float(width))
-    recipe = default_recipe(len(rows), shape, images.mirror)
+    recipe = default_recipe(len(rows), shape, images.mirror, optimizer=given.pop("optimizer", "muon"))
     recipe = replace(
         recipe,
         augment=replace(recipe.augment, **policy),

@@ -24,7 +24,7 @@ from deepenough.schema import METADATA, options_of
 from deepenough.training.device import available_devices
 from deepenough.training.lr_range_test import LIMITS
 from deepenough.training.precision import HALF_PRECISION
-from deepenough.training.recipe import NumberFormat, Recipe
+from deepenough.training.recipe import KNOWN_RATES, NumberFormat, Recipe
 from deepenough.training.schedule import SCHEDULES
 from deepenough.weights.names import NAMED
 from deepenough.weights.preset_names import PRESETS
@@ -62,7 +62,7 @@ def known() -> Iterator[tuple[str, str, Iterable[str]]]:
         yield command, "--augment", STRENGTHS
         yield command, "--precision", PRECISIONS
         yield command, "--schedule", SCHEDULES
-        yield command, "--optimizer", LIMITS
+        yield command, "--optimizer", {*LIMITS, *KNOWN_RATES}
         yield command, "--device", available_devices()
         yield command, "--weights", NAMED
     for command in ("fit digits", "plan digits", "export FILE", "weights get FILE", "nets vgg16"):

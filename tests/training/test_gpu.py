@@ -44,12 +44,12 @@ def test_augmentation_stays_on_the_device(images: Any, network: Any, tmp_path: P
     assert trained.ended == "finished"
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "muon"])
 def test_a_resumed_run_ends_with_nearly_the_same_weights(
     images: Any, network: Any, tmp_path: Path, optimizer: str, device: str
 ) -> None:
     """Bit for bit only with deterministic kernels, which torch has to be asked for; here within rounding."""
-    lr = {"sgd": 0.3, "adamw": 1e-3}[optimizer]
+    lr = {"sgd": 0.3, "adamw": 1e-3, "muon": 0.1}[optimizer]
     recipe = replace(RECIPE, epochs=12, optimizer=optimizer, lr=lr, device=device)
     unbroken = train(network, recipe, images, np.arange(64), np.arange(64, 96), tmp_path / "a", seed=0)
     calls = iter(range(1000))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,13 @@ from deepenough.training.ema import Ema
 from deepenough.training.evaluate import predict_probabilities
 from deepenough.training.feed import Feed, Loader, batches
 from deepenough.training.loss import Objective, balanced_weights
+from deepenough.training.lr_range_test import range_images
 from deepenough.training.optimizer import make_clip, make_optimizer, set_lr
 from deepenough.training.perform import new_state
 from deepenough.training.precision import Precision
 from deepenough.training.prefetch import WaitTimer
 from deepenough.training.process_group import ALONE
-from deepenough.training.recipe import Recipe, default_recipe
+from deepenough.training.recipe import KNOWN_RATES, Recipe, default_recipe
 from deepenough.training.spec import TrainingSpec
 
 CPU = torch.device("cpu")
@@ -276,6 +278,25 @@ def test_more_images_want_no_more_epochs(few: int, more: int) -> None:
     few, more = sorted((few, more))
     shape = (3, 32, 32)
     assert default_recipe(few, shape, True).epochs >= default_recipe(more, shape, True).epochs >= 1
+
+
+@settings(deadline=None, max_examples=30)
+@given(count=st.integers(1, 10**6), side=st.integers(8, 64))
+def test_muon_is_the_default_and_wants_no_more_epochs_than_others(count: int, side: int) -> None:
+    shape = (3, side, side)
+    chosen, other = default_recipe(count, shape, True), default_recipe(count, shape, True, optimizer="sgd")
+    assert (chosen.optimizer, other.optimizer) == ("muon", "sgd")
+    assert replace(chosen, optimizer="sgd", epochs=other.epochs) == other
+    assert other.epochs / 2 - 1 <= chosen.epochs <= other.epochs
+
+
+@pytest.mark.parametrize(("optimizer", "lr"), [("sgd", None), ("adamw", None), ("muon", KNOWN_RATES["muon"])])
+def test_only_a_rate_that_is_not_known_is_measured(optimizer: str, lr: float | None) -> None:
+    recipe = Recipe(optimizer=optimizer)
+    assert recipe.known_lr == lr
+    assert (range_images(recipe) == 0) == (lr is not None)
+    assert replace(recipe, lr=0.3).known_lr == 0.3
+    assert range_images(replace(recipe, lr=0.3)) == 0
 
 
 def test_a_device_that_is_not_there_is_an_error() -> None:

@@ -144,7 +144,7 @@ def test_two_seeds_differ(go: Go, tmp_path: Path) -> None:
     assert not same(go(tmp_path / "a"), go(tmp_path / "b", seed=4))
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "muon"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_every_recipe_goes_on_bit_for_bit(go: Go, tmp_path: Path, optimizer: str, precision: str) -> None:
     recipe = replace(RECIPE, optimizer=optimizer, precision=precision, clip=1.0, class_weights=True)

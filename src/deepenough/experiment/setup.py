@@ -258,5 +258,8 @@ def _recipe(asked: Options, images: Images, weights: Weights | None) -> Recipe:
     if weights:
         recipe = finetune_recipe(count, images.mirror, strength=asked.augment)
     else:
-        recipe = default_recipe(count, images.preprocess.shape, images.mirror, strength=asked.augment)
+        optimizer = asked.recipe.get("optimizer")
+        recipe = default_recipe(
+            count, images.preprocess.shape, images.mirror, strength=asked.augment, optimizer=optimizer
+        )
     return replace(recipe, augment=replace(recipe.augment, **asked.switches), **asked.recipe)

@@ -64,14 +64,14 @@ class Trials:
 
     @property
     def recipe(self) -> Recipe:
-        """That of `fit` for this many images, with a fixed learning rate; in a quick run a third of its epochs."""
+        """The default for SGD and this many images, at a fixed learning rate; in a quick run a third of its epochs."""
         epochs = self.full_recipe.epochs
         return replace(self.full_recipe, epochs=max(epochs // 3, 3) if self.quick else epochs)
 
     @property
     def full_recipe(self) -> Recipe:
         """The same recipe with all its epochs, also in a quick run."""
-        recipe = default_recipe(len(self.images.split.train), self.input, self.images.mirror)
+        recipe = default_recipe(len(self.images.split.train), self.input, self.images.mirror, optimizer="sgd")
         return replace(recipe, lr=0.1, device="cpu" if self.quick else recipe.device)
 
     def residual(self, blocks: int, width: float | None = None) -> Network:

@@ -48,8 +48,8 @@ def choose_lr(lrs: Sequence[float], losses: Sequence[float], divisor: float) -> 
 
 
 def range_images(recipe: Recipe) -> int:
-    """The images that a range test takes at most: none where the rate is given."""
-    return 0 if recipe.lr is not None else STEPS * recipe.batch
+    """The images that a range test takes at most: none where the rate is known."""
+    return 0 if recipe.known_lr is not None else STEPS * recipe.batch
 
 
 def range_test(make: Callable[[], Step], feed: Feed, recipe: Recipe) -> Range:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from deepenough.training.muon import OTHERS, Muon, turning_parameters
 from deepenough.training.recipe import Recipe
 from deepenough.training.without_compiler import without_compiler
 
@@ -16,7 +17,7 @@ FUSED = {"cpu", "cuda", "mps"}  # devices whose fused kernels update all paramet
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum or AdamW; biases and norms (all that has one dimension) do not decay.
+    """SGD with Nesterov momentum, AdamW or Muon; biases and norms (all that has one dimension) do not decay.
 
     Each layer's learning rate is its share of the schedule's, see `Recipe.first_layer`.
     """
@@ -27,6 +28,8 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         group = groups.setdefault((share, not decays), {"params": [], "weight_decay": decay, "share": share})
         group["params"].append(parameter)
     ordered = [group for _, group in sorted(groups.items())]
+    if recipe.optimizer == "muon":
+        return Muon(muon_groups(ordered, turning_parameters(model)), momentum=recipe.momentum)
     fused = ordered[0]["params"][0].device.type in FUSED
     lr = recipe.lr or 0.0  # the schedule sets it at every step
     if recipe.optimizer == "adamw":
@@ -34,6 +37,17 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return without_compiler(torch.optim.SGD)(
         ordered, lr=lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=fused
     )
+
+
+def muon_groups(groups: list[dict[str, Any]], turning: set[torch.Tensor]) -> list[dict[str, Any]]:
+    """Each group in two: what Muon turns, without decay, and the rest, at its own multiple of the learning rate."""
+    split = []
+    for group in groups:
+        turned = [parameter for parameter in group["params"] if parameter in turning]
+        others = [parameter for parameter in group["params"] if parameter not in turning]
+        split.append({**group, "params": turned, "weight_decay": 0.0, "turns": True})
+        split.append({**group, "params": others, "share": OTHERS * group["share"]})
+    return [group for group in split if group["params"]]
 
 
 def layer_shares(model: nn.Module, first: float) -> list[tuple[nn.Parameter, float]]:

@@ -175,8 +175,8 @@ def set_peak(state: State, loop: TrainingLoop) -> None:
     anew for the model.
     """
     recipe, feed, step = loop.spec.recipe, loop.feed, loop.step
-    if recipe.lr is not None:
-        state.lr = recipe.lr
+    if recipe.known_lr is not None:
+        state.lr = recipe.known_lr
         return
     eager = replace(recipe, compiled=False)
 

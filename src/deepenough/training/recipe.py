@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from deepenough.data.policy import Augment
@@ -17,6 +19,7 @@ class Optimizer(StrEnum):
 
     SGD = "sgd"
     ADAMW = "adamw"
+    MUON = "muon"
 
 
 class ScheduleShape(StrEnum):
@@ -53,6 +56,14 @@ class Device(StrEnum):
     MPS = "mps"
 
 
+EPOCHS_AT_1000 = MappingProxyType({"muon": 22})
+"""The epochs of `default_recipe` for 1,000 images; 45 with other optimizers, which take more to be as accurate."""
+
+KNOWN_RATES: Mapping[str, float] = MappingProxyType({"muon": 0.07})
+"""Peak learning rates of optimizers that need no range test. Muon's is the share of its norm that a convolution moves
+by in a step, which means the same in networks of all depths and widths."""
+
+
 def _speed(default: Any, text: str, **more: Any) -> Any:
     return option(default, text, Section.SPEED, **more)
 
@@ -65,19 +76,31 @@ class Recipe:
         15, "Passes over the training images.", common=True, least=1, otherwise="by the number of images, 3 to 60"
     )
     batch: int = option(128, "Images per step.", least=1, otherwise="64, or 128 from 5,000 images on; 32 to fine-tune")
-    optimizer: str = option("sgd", "SGD has Nesterov momentum.", choices=Optimizer, otherwise="sgd; adamw to fine-tune")
+    optimizer: str = option(
+        "sgd",
+        "SGD has Nesterov momentum; so has Muon, which orthogonalises that of convolutions.",
+        choices=Optimizer,
+        otherwise="muon; adamw to fine-tune",
+    )
     lr: float | None = option(
         None,
         "Peak learning rate.",
         unit="RATE",
         above=0,
         below=math.inf,
-        otherwise="measured for each candidate by a range test; 8e-4 to fine-tune",
+        otherwise=f"{KNOWN_RATES['muon']:g} for muon, else measured for each candidate by a range test; "
+        "8e-4 to fine-tune",
         hint="leave it out to have it measured",
     )
-    momentum: float = option(0.9, "Momentum of SGD; the first beta of AdamW.", unit="SHARE", least=0, most=0.9999)
+    momentum: float = option(
+        0.9, "Momentum of SGD and Muon; the first beta of AdamW.", unit="SHARE", least=0, most=0.9999
+    )
     weight_decay: float = option(
-        5e-4, "Weight decay; norms and biases have none.", unit="DECAY", least=0, otherwise="0.0005; 0.05 to fine-tune"
+        5e-4,
+        "Weight decay; norms and biases have none, nor have convolutions with muon, which keep their norm.",
+        unit="DECAY",
+        least=0,
+        otherwise="0.0005; 0.05 to fine-tune",
     )
     schedule: str = option(
         "onecycle", "Schedule of the learning rate.", choices=ScheduleShape, otherwise="onecycle; cosine to fine-tune"
@@ -131,6 +154,11 @@ class Recipe:
     def __post_init__(self) -> None:
         check_options(self)
 
+    @property
+    def known_lr(self) -> float | None:
+        """The peak learning rate where it needs no range test."""
+        return self.lr if self.lr is not None else KNOWN_RATES.get(self.optimizer)
+
     def to_json(self) -> dict[str, Any]:
         """Plain values, for the record."""
         return asdict(self)
@@ -168,18 +196,32 @@ def finetune_recipe(images_count: int, mirror: bool, *, strength: str | None = N
 
 
 def default_recipe(
-    images_count: int, input_shape: tuple[int, ...], mirror: bool, *, strength: str | None = None
+    images_count: int,
+    input_shape: tuple[int, ...],
+    mirror: bool,
+    *,
+    strength: str | None = None,
+    optimizer: str | None = None,
 ) -> Recipe:
     """A recipe that is good in few epochs, for `images_count` training images of `input_shape` (C, H, W).
 
-    Time is the price, so the epochs fall with the number of images, from 45 at 1,000 to 8 at 50,000, and pictures under
-    28 pixels a side, which have less to learn from, take as much less; never under 5 or over 60. `mirror` says
-    whether mirror images are sensible. `strength` names the augmentation, "light" where it is None.
+    Time is the price, so the epochs fall with the number of images: with SGD and AdamW from 45 at 1,000 to 8 at 50,000,
+    with Muon, which is as good after half of them (benchmarks/LOG.md), from 22 to 5. Pictures under 28 pixels a side,
+    which have less to learn from, take as much less; never under 5 or over 60.
+
+    Args:
+        images_count: The training images.
+        input_shape: The shape of one, (C, H, W).
+        mirror: True if mirror images are sensible.
+        strength: The name of the augmentation, "light" where it is None.
+        optimizer: "muon" where it is None.
     """
+    chosen = optimizer or Optimizer.MUON.value
     small = min(min(input_shape[1:]) / 28, 1.0)
-    epochs = round(45 * (1000 / max(images_count, 1)) ** 0.44 * small)
+    epochs = round(EPOCHS_AT_1000.get(chosen, 45) * (1000 / max(images_count, 1)) ** 0.44 * small)
     return Recipe(
         epochs=min(max(epochs, 5), 60),
         batch=64 if images_count < 5000 else 128,
+        optimizer=chosen,
         augment=Augment.named(strength or "light", mirror),
     )
