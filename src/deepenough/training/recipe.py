@@ -56,7 +56,7 @@ class Device(StrEnum):
     MPS = "mps"
 
 
-EPOCHS_AT_1000 = MappingProxyType({"muon": 22})
+EPOCHS_AT_1000 = MappingProxyType({"muon": 27})
 """The epochs of `default_recipe` for 1,000 images; 45 with other optimizers, which take more to be as accurate."""
 
 KNOWN_RATES: Mapping[str, float] = MappingProxyType({"muon": 0.07})
@@ -205,8 +205,8 @@ def default_recipe(
 ) -> Recipe:
     """A recipe that is good in few epochs, for `images_count` training images of `input_shape` (C, H, W).
 
-    Time is the price, so the epochs fall with the number of images: with SGD and AdamW from 45 at 1,000 to 8 at 50,000,
-    with Muon, which is as good after half of them (benchmarks/LOG.md), from 22 to 5. Pictures under 28 pixels a side,
+    Time is the price, so the epochs fall with the number of images: with Muon from 27 at 1,000 to 5 at 50,000, with SGD
+    and AdamW, which take longer to be as accurate (benchmarks/LOG.md), from 45 to 8. Pictures under 28 pixels a side,
     which have less to learn from, take as much less; never under 5 or over 60.
 
     Args:
