@@ -15,7 +15,7 @@ from torch import nn
 OTHERS = 1.5  # times a convolution's rate: that of the parameters which follow Nesterov momentum
 ITERATIONS = 5
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # Jordan's: small singular values grow fast, all end within 0.68 to 1.14
-TINY = 1e-12
+SMALLEST_NORM = 1e-12  # by which is divided, so that zeros stay zeros
 
 
 class Muon(torch.optim.Optimizer):
@@ -81,8 +81,8 @@ def turn(parameters: Sequence[torch.Tensor], directions: Sequence[torch.Tensor],
         weights = torch.stack([parameters[number].flatten(1) for number in numbers])
         norms = _norms(weights)
         orthogonal = orthogonalize(torch.stack([directions[number].flatten(1) for number in numbers]))
-        moved = weights - orthogonal * (angle * norms / _norms(orthogonal).clamp(min=TINY))
-        moved *= norms / _norms(moved).clamp(min=TINY)
+        moved = weights - orthogonal * (angle * norms / _norms(orthogonal).clamp(min=SMALLEST_NORM))
+        moved *= norms / _norms(moved).clamp(min=SMALLEST_NORM)
         for number, weight in zip(numbers, moved, strict=True):
             parameters[number].copy_(weight.view(parameters[number].shape))
 
@@ -94,7 +94,7 @@ def orthogonalize(matrices: torch.Tensor) -> torch.Tensor:
     direction. It takes matrix products alone. A matrix of zeros stays one.
     """
     wide = matrices.mT if matrices.shape[1] > matrices.shape[2] else matrices
-    x = wide / _norms(wide).clamp(min=TINY)
+    x = wide / _norms(wide).clamp(min=SMALLEST_NORM)
     first, third, fifth = COEFFICIENTS
     for _ in range(ITERATIONS):
         square = x @ x.mT
