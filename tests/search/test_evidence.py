@@ -10,8 +10,8 @@ import pytest
 
 from deepenough.search.candidates import Candidate
 from deepenough.search.evidence import (
-    SEED_DEVIATION,
-    SEED_WEIGHT,
+    PRIOR_SEED_DEVIATION,
+    PRIOR_WEIGHT,
     EvidenceTable,
     gather,
 )
@@ -53,10 +53,10 @@ def test_seeds_are_averaged_image_by_image(tried: Any) -> None:
 
 def test_without_a_second_seed_the_stated_deviation_is_allowed_for(tried: Any) -> None:
     found = table(tried(0, range(100)), tried(1, range(100)))
-    assert found.seed_variance == pytest.approx(SEED_DEVIATION**2)
+    assert found.seed_variance == pytest.approx(PRIOR_SEED_DEVIATION**2)
     difference = found.difference(found.evidence[1], found.evidence[0])
     images = paired_difference(tried(1, range(100)).hits, tried(0, range(100)).hits, STRATA).standard_error
-    assert difference.standard_error == pytest.approx(math.sqrt(images**2 + 2 * SEED_DEVIATION**2))
+    assert difference.standard_error == pytest.approx(math.sqrt(images**2 + 2 * PRIOR_SEED_DEVIATION**2))
 
 
 def test_the_deviation_between_seeds_is_measured_where_there_are_several(tried: Any) -> None:
@@ -65,13 +65,13 @@ def test_the_deviation_between_seeds_is_measured_where_there_are_several(tried: 
     by_images = paired_difference(first.hits, second.hits, STRATA).standard_error ** 2 / 2
     measured = 0.03**2 / 2 - by_images
     found = table(first, second, tried(1, range(100)))
-    wanted = (SEED_WEIGHT * SEED_DEVIATION**2 + measured) / (SEED_WEIGHT + 1)
+    wanted = (PRIOR_WEIGHT * PRIOR_SEED_DEVIATION**2 + measured) / (PRIOR_WEIGHT + 1)
     assert found.seed_variance == pytest.approx(wanted)
 
 
 def test_equal_seeds_leave_less_to_seeds_than_was_allowed_for(tried: Any) -> None:
     pair = [tried(0, range(100)), tried(0, range(100), seed=1, role=Role.SECOND_SEED)]
-    assert table(*pair, tried(1, range(100))).seed_variance < SEED_DEVIATION**2
+    assert table(*pair, tried(1, range(100))).seed_variance < PRIOR_SEED_DEVIATION**2
 
 
 def test_a_scout_is_taken_for_better_than_it_looks_and_less_sure(tried: Any) -> None:

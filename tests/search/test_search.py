@@ -27,12 +27,29 @@ def names(job, role="search space"):
 
 def test_flat_truth_gives_the_shallowest(question, architectures, trainer, approaching):
     job, verdict = search(
-        EnoughSearch, replace(question, budget=1.0), architectures, trainer(approaching(FLAT), images=20000)
+        EnoughSearch, replace(question, budget=1.5), architectures, trainer(approaching(FLAT), images=20000)
     )
     assert verdict.chosen.architecture.blocks == 1
     assert verdict.kind == "shown"
-    assert names(job) == [1, 2, 4, 8, 16]  # the budget holds the whole search space, so nobody has to guess
+    assert names(job) == [
+        1,
+        2,
+        4,
+        8,
+        16,
+    ]  # the budget holds the whole search space and second seeds: nobody has to guess
     assert not names(job, "scout")
+    assert names(job, "second seed")
+    assert job.spent <= 1.5 * job.whole_space
+
+
+def test_a_budget_of_the_whole_search_space_keeps_something_for_seeds(question, architectures, trainer, approaching):
+    job, _ = search(
+        EnoughSearch, replace(question, budget=1.0), architectures, trainer(approaching(FLAT), images=20000)
+    )
+    assert names(job, "scout") == [16, 8]
+    assert 16 not in names(job)  # it alone would take more than half of the budget
+    assert set(names(job, "second seed")) >= {1, 2}
     assert job.spent <= job.whole_space
 
 

@@ -14,6 +14,7 @@ from deepenough.search.statistics import (
     one_sided,
     paired_difference,
     resolution,
+    z_score,
 )
 
 
@@ -86,6 +87,22 @@ def test_that_many_images_would_settle_it(b, c, both):
         times = round(needed / n)
         again = paired_difference(*pair(times * both, times * b, times * c, 0), one_stratum(times * n))
         assert again.upper == pytest.approx(margin, abs=0.35 * abs(margin - difference.value))
+
+
+@given(st.floats(0.0, 0.004), st.integers(0, 30))
+def test_images_settle_only_what_comes_from_images(deviation, lead):
+    """As many images as it says, with the same shares and seeds, bring the bound to the margin; none do where the seeds
+    alone leave that much doubt."""
+    margin, count = 0.01, 1000
+    shares = 900 - lead, 40 + lead, 40, 20
+    difference = paired_difference(*pair(*shares), one_stratum(count), deviation**2)
+    needed = difference.settled_by(margin)
+    room = margin - lead / count
+    assert (needed is None) == (room <= z_score() * deviation)
+    if needed and 4 * count < needed < 400 * count:
+        times = round(needed / count)
+        again = paired_difference(*pair(*(times * each for each in shares)), one_stratum(times * count), deviation**2)
+        assert again.upper == pytest.approx(margin, abs=0.35 * room)
 
 
 def test_several_seeds_are_averaged():

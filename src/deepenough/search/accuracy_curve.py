@@ -20,22 +20,35 @@ DRAWS = 1000
 FINEST, MOST = 0.0005, 300  # spacing of the grid, and its most points
 
 
-def probability_enough(values: Numbers, variances: Numbers, families: Sequence[object], margin: float) -> Numbers:
-    """The probability that each architecture is at most `margin` less accurate than the best of all.
+def draw_accuracies(values: Numbers, variances: Numbers, families: Sequence[object]) -> Numbers:
+    """Accuracies from the posterior, shape (`DRAWS`, K); the same arguments give the same draws.
 
     Args:
         values: the accuracy measured of each, in 0..1 or from any common origin, shape (K,).
         variances: of these measurements, shape (K,).
         families: what belongs to one curve has equal values here; within it the order is that of the arguments.
-        margin: in 0..1.
-
-    The same arguments give the same probabilities.
     """
     draws, generator = np.empty((DRAWS, len(values))), np.random.default_rng(0)
     for family in dict.fromkeys(families):
         members = np.array([each == family for each in families])
         draws[:, members] = draw_curves(values[members], variances[members], generator)
-    return np.asarray((draws >= draws.max(axis=1, keepdims=True) - margin).mean(axis=0))
+    return draws
+
+
+def probability_enough(draws: Numbers, margin: float) -> Numbers:
+    """The probability that each is at most `margin` less accurate than the best of all, shape (K,)."""
+    return np.asarray(_enough(draws, margin).mean(axis=0))
+
+
+def probability_near(draws: Numbers, margin: float) -> Numbers:
+    """The probability that each is the first that is enough, or the one before or after that, shape (K,)."""
+    count = draws.shape[1]
+    first = np.bincount(_enough(draws, margin).argmax(axis=1), minlength=count)
+    return np.array([first[max(0, place - 1) : place + 2].sum() for place in range(count)]) / len(draws)
+
+
+def _enough(draws: Numbers, margin: float) -> npt.NDArray[np.bool_]:
+    return np.asarray(draws >= draws.max(axis=1, keepdims=True) - margin)
 
 
 def draw_curves(values: Numbers, variances: Numbers, generator: np.random.Generator) -> Numbers:

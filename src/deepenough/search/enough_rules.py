@@ -10,40 +10,50 @@ this bound: how often the answer is false all the same, `benchmarks/answer_simul
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from deepenough.search.accuracy_curve import probability_enough
+from deepenough.search.accuracy_curve import draw_accuracies, probability_enough, probability_near
 from deepenough.search.architectures import Architecture
 from deepenough.search.evidence import Evidence, EvidenceTable
-from deepenough.search.question import DecisionKind, Question
+from deepenough.search.question import DecisionKind, Measure, Question
 from deepenough.search.verdict import PairedComparison, Verdict, depths_text, margin_text, points
 
 CONTESTED = 2.0  # standard errors around the margin within which more seeds may change the answer
-SUPPORTED = 0.9  # probability of being enough from which the evidence supports an architecture
+ENOUGH_COUNTS = 3.0  # how much being enough counts beside being right or one off, in what is shipped
+ABOUT_AS_GOOD = 0.1  # by which one that is shown may be worth less than the one that is worth most
 CLEARLY_WORSE = 0.025  # error allowed, in all comparisons together, for calling the right answer too small
-ONE_LARGER = 1  # architectures by which one that is shown may be larger than one that is only supported
+SMALLEST_OF = {
+    Measure.DEPTH: "shallowest",
+    Measure.PARAMETERS: "network with the fewest parameters",
+    Measure.MACS: "network with the fewest multiply-accumulates",
+}
 
 
 @dataclass(frozen=True)
 class Assessment:
     """The evidence weighed: what is shown, what is supported, and what can't be ruled out.
 
-    `looked_at` and the others are sorted from small to large. `shown_among` are shown against all that are finished,
+    `looked_at` and the others are sorted from small to large. `probabilities` are those of being enough, `near` those of
+    being the smallest that is enough or a neighbour of that. `shown_among` are shown against all that are finished,
     `shown` against the whole search space. `blockers` are, by the name of a finished architecture, those that only had
-    a short look which does not rule them out; nothing was seen of `unknown`.
+    a short look which does not rule them out; nothing is known of `unknown`. Those in `diverged` have no finished
+    training, since a loss became NaN or infinite. `doubtful` would gain from further seeds.
     """
 
     looked_at: tuple[Evidence, ...]
     probabilities: tuple[float, ...]
+    near: tuple[float, ...]
     comparisons: tuple[PairedComparison, ...]
     shown: tuple[Evidence, ...]
     shown_among: tuple[Evidence, ...]
     not_ruled_out: tuple[Architecture, ...]
     unknown: tuple[Architecture, ...]
+    diverged: tuple[Architecture, ...]
     blockers: Mapping[str, tuple[Evidence, ...]]
+    doubtful: tuple[Evidence, ...] = ()
 
     @property
     def finished(self) -> list[Evidence]:
@@ -56,33 +66,40 @@ class Assessment:
 
     @property
     def wanted(self) -> Evidence:
-        """The smallest that the evidence supports, be it a scout; where there is none the likeliest."""
-        return self._supported(self.looked_at)
+        """The one that should be trained in full: the one that is most likely right or one off, and where that is
+        finished the one that is worth most. May be finished already."""
+        likeliest = max(self.looked_at, key=lambda each: self.near[self.looked_at.index(each)])
+        return self._worth_most(self.looked_at) if likeliest.finished else likeliest
 
     @property
     def chosen(self) -> Evidence:
-        """The smallest that is shown; but where one more than an architecture smaller is supported, that one."""
-        supported = self._supported(self.finished)
+        """The finished one that is worth most to ship; but the smallest that is shown, where it is about as good."""
+        best = self._worth_most(self.finished)
         shown = (self.shown or self.shown_among)[:1]
-        if shown:
-            order = self.finished
-            if order.index(shown[0]) <= order.index(supported) + ONE_LARGER:
-                return shown[0]
-        return supported
+        return shown[0] if shown and self._worth(shown[0]) >= self._worth(best) - ABOUT_AS_GOOD else best
 
-    def _supported(self, among: Sequence[Evidence]) -> Evidence:
-        chances = {id(each): p for each, p in zip(self.looked_at, self.probabilities, strict=True)}
-        enough = (each for each in among if chances[id(each)] >= SUPPORTED)
-        return next(enough, None) or max(among, key=lambda each: chances[id(each)])
+    def _worth(self, each: Evidence) -> float:
+        """The worth of shipping it: a user wants what is enough, and not much larger than need be."""
+        place = self.looked_at.index(each)
+        return self.near[place] + ENOUGH_COUNTS * self.probabilities[place]
+
+    def _worth_most(self, among: Sequence[Evidence]) -> Evidence:
+        return max(among, key=self._worth)
 
 
-def assess(question: Question, table: EvidenceTable, search_space: Sequence[Architecture]) -> Assessment:
+def assess(
+    question: Question,
+    table: EvidenceTable,
+    search_space: Sequence[Architecture],
+    diverged: Collection[str] = (),
+) -> Assessment:
     """Weigh the evidence about a search space; at least one architecture of it is finished.
 
     Args:
         question: the margin and the measure to minimise are its.
         table: the evidence about all that was looked at.
         search_space: what the question is about, with what was not looked at.
+        diverged: names of architectures with a training whose loss became NaN or infinite.
     """
 
     def measure(architecture: Architecture) -> tuple[int, int]:
@@ -91,7 +108,7 @@ def assess(question: Question, table: EvidenceTable, search_space: Sequence[Arch
     order = sorted(table.evidence, key=lambda each: measure(each.architecture))
     names = {each.architecture.name for each in order}
     unknown = tuple(architecture for architecture in search_space if architecture.name not in names)
-    probabilities = _probabilities(question, table)
+    probabilities, near = _probabilities(question, table, order)
     comparisons = [compare(question, table, each) for each in order if each.finished and len(order) > 1]
     beyond_doubt = {pair.candidate.architecture.name for pair in comparisons if pair.enough}
     among = tuple(e for e in order if e.finished and (e.architecture.name in beyond_doubt or len(order) == 1))
@@ -101,30 +118,56 @@ def assess(question: Question, table: EvidenceTable, search_space: Sequence[Arch
     )
     smallest_shown = measure(shown[0].architecture) if shown else None
     space = sorted([*(each.architecture for each in order), *unknown], key=measure)
+    complete = {each.architecture.name for each in table.finished}
     worse = {each.architecture.name for each in order if shown_worse(question, table, each)}
     not_ruled_out = tuple(
         architecture
         for architecture in space
         if architecture.name not in worse and not (smallest_shown and measure(architecture) > smallest_shown)
     )
-    return Assessment(
+    found = Assessment(
         looked_at=tuple(order),
-        probabilities=tuple(probabilities[id(each)] for each in order),
+        probabilities=probabilities,
+        near=near,
         comparisons=tuple(comparisons),
         shown=shown,
         shown_among=among,
         not_ruled_out=not_ruled_out,
         unknown=unknown,
+        diverged=tuple(each for each in space if each.name in diverged and each.name not in complete),
         blockers=blockers,
     )
+    return replace(found, doubtful=_doubtful(question, table, found, worse))
 
 
-def _probabilities(question: Question, table: EvidenceTable) -> dict[int, float]:
-    """The probability of each to be enough among all that was looked at, by the identity of its evidence."""
+def _probabilities(
+    question: Question, table: EvidenceTable, order: Sequence[Evidence]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The probabilities, for each in `order`, to be enough among all that was looked at, and to be the first in that
+    order that is, or next to it."""
     values, variances = table.estimates()
     families = [(each.architecture.family, each.architecture.width) for each in table.evidence]
-    found = probability_enough(values, variances, families, question.margin)
-    return {id(each): float(p) for each, p in zip(table.evidence, found, strict=True)}
+    places = [table.evidence.index(each) for each in order]
+    draws = draw_accuracies(values, variances, families)[:, places]
+    margin = question.margin
+    return tuple(probability_enough(draws, margin).tolist()), tuple(probability_near(draws, margin).tolist())
+
+
+def _doubtful(
+    question: Question, table: EvidenceTable, found: Assessment, worse: Collection[str]
+) -> tuple[Evidence, ...]:
+    """The finished architectures of which further seeds may change the answer: of those no larger than the chosen one
+    that are not shown to be worse, the pairs whose bounds hold the margin."""
+    finished = found.finished
+    doubtful: dict[Evidence, None] = {}
+    for each in finished[: finished.index(found.chosen) + 1]:
+        if each.architecture.name in worse:
+            continue
+        for other in finished:
+            difference = table.difference(other, each) if other is not each else None
+            if difference and difference.lower < question.margin <= difference.upper:
+                doubtful |= {each: None, other: None}
+    return tuple(doubtful)
 
 
 def _blockers(question: Question, table: EvidenceTable, each: Evidence) -> tuple[Evidence, ...]:
@@ -195,7 +238,10 @@ def enough(question: Question, found: Assessment, resolved: float) -> Verdict:
     if doubt and not doubt.enough:
         advice.append(_doubt(question, doubt))
     if kind is not DecisionKind.SHOWN and _open(found):
-        advice.append(f"{_open(found)}; a larger --budget or --time-limit lets the search train more of them in full")
+        what = "a larger --budget or --time-limit lets the search train more of them in full"
+        if found.diverged:
+            what = f"a lower --lr or --precision float32 may train what diverged, {what}"
+        advice.append(f"{_open(found)}; {what}")
     return Verdict(
         chosen=chosen.candidate,
         kind=kind,
@@ -225,7 +271,12 @@ def _text(question: Question, found: Assessment, kind: DecisionKind, pair: Paire
     if pair is None:
         if kind is not DecisionKind.SHOWN:
             others = "deeper networks" if space[0] is found.chosen.architecture else "other depths"
-            return f"{depth} is the only one trained, so nothing is known about {others}"
+            alone = (
+                f"the only one trained to its end, since {_diverged(found)}"
+                if found.diverged
+                else "the only one trained"
+            )
+            return f"{depth} is {alone}, so nothing is known about {others}"
         return f"{depth} is enough: there is nothing deeper to look at, or nothing to gain from it"
     if kind is DecisionKind.SHOWN and _open(found):
         text = f"{depth} is deep enough: so few images are wrong that nothing can be better by {margin}"
@@ -243,17 +294,26 @@ def _text(question: Question, found: Assessment, kind: DecisionKind, pair: Paire
     if kind in (DecisionKind.SEEMS, DecisionKind.BEST) and found.shown:
         text += f"; {depths_text([found.shown[0].architecture])} is shown to be enough"
     if len(found.not_ruled_out) > 1:
-        text += f"; the shallowest that is enough is one of {depths_text(found.not_ruled_out)} (95% confidence)"
+        smallest = f"the {SMALLEST_OF[question.minimize]} that is enough"
+        text += f"; {smallest} is one of {depths_text(found.not_ruled_out)} (95% confidence)"
     return text
 
 
 def _open(found: Assessment) -> str:
-    """Name the architectures of which too little is known to rule them out."""
-    short = [each.architecture for each in found.blockers[found.chosen.architecture.name]]
+    """Name the architectures of which too little is known to rule them out, and why."""
+    blockers = (each.architecture for each in found.blockers[found.chosen.architecture.name])
+    short = [each for each in blockers if each not in found.diverged]
+    unseen = [each for each in found.unknown if each not in found.diverged]
     parts = [f"{depths_text(short)} only had a short look, which can't rule {_them(short)} out"] if short else []
-    if found.unknown:
-        parts.append(f"{depths_text(found.unknown)} {'were' if len(found.unknown) > 1 else 'was'} not looked at")
+    if unseen:
+        parts.append(f"{depths_text(unseen)} {'were' if len(unseen) > 1 else 'was'} not looked at")
+    if found.diverged:
+        parts.append(_diverged(found))
     return " and ".join(parts)
+
+
+def _diverged(found: Assessment) -> str:
+    return f"the training of {depths_text(found.diverged)} diverged"
 
 
 def _them(architectures: Sequence[Architecture]) -> str:

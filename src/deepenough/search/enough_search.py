@@ -9,16 +9,17 @@ from deepenough.nets.grow import grows
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Attempt, Candidate, CandidateTrainer, finished
 from deepenough.search.enough_rules import Assessment, assess, enough
-from deepenough.search.evidence import EvidenceTable, gather
+from deepenough.search.evidence import Evidence, EvidenceTable, gather
 from deepenough.search.question import Question, Role
 from deepenough.search.scouts import scout_epochs
 from deepenough.search.search import Search
 from deepenough.search.verdict import Verdict, margin_text, most_accurate, nothing_finished, points
+from deepenough.training.callbacks import Ending
 
 SMALLEST = 3  # architectures of each family and width that are trained before anything deeper is looked at
 AT_LEAST = 2  # trained whatever the budget
-MOST_SEEDS = 3
-NEAR = 2.0  # margins below the most accurate within which further seeds are worth their cost
+MOST_SEEDS = 5
+MOST_OF_BUDGET = 0.5  # share of it that training one large architecture may take, while the rest is not known
 
 
 def within_reach(
@@ -68,17 +69,32 @@ class EnoughSearch(Search):
         if not finished(self.space_candidates()):
             return nothing_finished(most_accurate(self.tried), self.resolves())
         self._look_at_the_rest()
-        while (wanted := self._worth_finishing() or self._in_the_way()) is not None:
-            self.train(wanted)
-        self._train_more_seeds()
-        self._close_in()
+        while self._train_next():
+            pass
         return enough(self.question, self.assessment(), self.resolves())
+
+    def _train_next(self) -> bool:
+        """Train what tells most about the answer now; false where nothing does, or nothing more can be paid for.
+
+        First what the evidence asks for; then, where the budget holds all of them, those that stand in the way of a
+        claim about the whole search space; then further seeds. What is left goes to the smallest that stand in the way,
+        and to bisection.
+        """
+        return (
+            self._finish_likeliest()
+            or self._finish_blockers(all_of_them=True)
+            or self._train_another_seed()
+            or self._finish_blockers(all_of_them=False)
+            or self._close_in()
+        )
 
     def assessment(self) -> Assessment:
         """Weigh the evidence so far."""
         trained = len(self.tried)
         if trained not in self._assessments:
-            self._assessments[trained] = assess(self.question, self.evidence(self.tried), self.search_space)
+            diverged = {each.architecture.name for each in self.tried if each.state is Ending.NOT_FINITE}
+            table = self.evidence(self.tried)
+            self._assessments[trained] = assess(self.question, table, self.search_space, diverged)
         return self._assessments[trained]
 
     def evidence(self, candidates: Sequence[Candidate]) -> EvidenceTable:
@@ -101,7 +117,8 @@ class EnoughSearch(Search):
         """Send a scout to every architecture that was not trained, from large to small; train it where none can go, or
         where the budget holds all of them."""
         untried = self._untried()
-        if untried and not self._nothing_to_gain() and self._holds(sum(map(self.trainer.planned, untried))):
+        everything = sum(map(self.trainer.planned, untried)) + self._second_seeds()
+        if untried and not self._nothing_to_gain() and self._holds(everything):
             for number, architecture in enumerate(untried):
                 self.trainer.expect(untried[number:], self.question.seed)
                 if not self.in_time(architecture) or self._nothing_to_gain():
@@ -154,29 +171,44 @@ class EnoughSearch(Search):
             f"{'above' if gain >= 0 else 'below'} the best",
         )
 
-    def _worth_finishing(self) -> Architecture | None:
-        """The architecture to train in full next: the smallest that is supported, or the next smaller one that the
-        budget allows."""
+    def _finish_likeliest(self) -> bool:
+        """Train in full what the evidence asks for and what only had a short look, or the next smaller one that the
+        budget allows without giving most of it to one training."""
         wanted = self.assessment().wanted
         if wanted.finished:
-            return None
+            return False
         done = self._trained()
-        largest_first = [
-            each
-            for each in reversed(self.search_space)
-            if each.name not in done
-            and each.measure(self.question.minimize) <= wanted.architecture.measure(self.question.minimize)
-        ]
-        return next((each for each in largest_first if self._may_train(each)), None)
+        most = MOST_OF_BUDGET * self.question.budget * self.whole_space
+        for each in reversed(self.search_space):
+            small = each.measure(self.question.minimize) <= wanted.architecture.measure(self.question.minimize)
+            cheap = self.trainer.planned(each) <= most
+            if small and cheap and each.name not in done and self._may_train(each):
+                self.train(each)
+                return True
+        return False
 
-    def _in_the_way(self) -> Architecture | None:
-        """The smallest architecture that the budget can finish of those whose short look doesn't rule them out."""
+    def _finish_blockers(self, all_of_them: bool) -> bool:
+        """Train the smallest of those whose short look doesn't rule them out, where the budget holds it, or all."""
         found = self.assessment()
         if found.chosen in found.shown or found.chosen not in found.shown_among:
-            return None
+            return False
         done = self._trained()
         blockers = [each.architecture for each in found.blockers[found.chosen.architecture.name]]
-        return next((each for each in blockers if each.name not in done and self._may_train(each)), None)
+        left = [each for each in blockers if each.name not in done]
+        if all_of_them and not self._holds(sum(map(self.trainer.planned, left)) + self._second_seeds()):
+            return False
+        for each in left:
+            if self._may_train(each):
+                self.train(each)
+                return True
+        return False
+
+    def _second_seeds(self) -> int:
+        """The cost of a second seed of the smallest architectures: held back before the whole search space is trained,
+        since without them nothing is known of the deviation between seeds."""
+        smallest = {each.name for each in smallest_of_each(self.search_space)}
+        single = (each.architecture for each in gather(self.tried) if each.finished and each.seeds == 1)
+        return sum(self.trainer.planned(each) for each in single if each.name in smallest)
 
     def _trained(self) -> set[str]:
         """The names of the architectures that were trained in full, whatever came of it."""
@@ -221,36 +253,43 @@ class EnoughSearch(Search):
         return True
 
     def _train_more_seeds(self) -> None:
-        """Train the finished architectures near the best with further seeds, until the answer is shown or the budget
-        is spent. An answer rests on `MOST_SEEDS` trainings of each, where the budget allows; folds are several."""
-        while True:
-            found = self.assessment()
-            top = max(each.accuracy for each in found.finished)
-            near = [each for each in found.finished if each.accuracy >= top - NEAR * self.question.margin]
-            fewest, trainings = min(each.seeds for each in near), min(each.trainings for each in near)
-            shown = found.chosen in (found.shown or found.shown_among)
-            if fewest >= MOST_SEEDS or (shown and trainings >= MOST_SEEDS) or (shown and len(found.looked_at) == 1):
-                return
-            trained = False
-            for each in near:
-                architecture, seed = each.architecture, self.question.seed + fewest
-                known = any(c.architecture.name == architecture.name and c.seed == seed for c in self.tried)
-                room = self._holds(self.trainer.planned(architecture)) and self.trainer.in_time(architecture)
-                if each.seeds == fewest and not known and room:
-                    self.note(f"another seed for {architecture.name}", "the difference is too small for one seed")
-                    self.train(architecture, role=Role.SECOND_SEED, seed=seed)
-                    trained = True
-            if not trained:
-                return
+        """Train further seeds until nothing is in doubt, or the budget is spent."""
+        while self._train_another_seed():
+            pass
 
-    def _close_in(self) -> None:
-        """Bisect between the chosen architecture and the next smaller one, as far as the budget goes."""
-        while True:
-            found = self.assessment()
-            order = found.finished
-            number = order.index(found.chosen)
-            middle = number and self.between(order[number - 1].architecture, order[number].architecture)
-            if not middle or any(c.architecture.name == middle.name for c in self.tried) or not self._may_train(middle):
-                return
-            if not self.train(middle, role=Role.BISECTION).finished:
-                return
+    def _train_another_seed(self) -> bool:
+        """Train another seed of what is in doubt, where it takes most of the variance for its cost; false where none
+        is, or none can be paid for."""
+        doubtful = [
+            each
+            for each in self.assessment().doubtful
+            if len(self._seeds(each.architecture)) < MOST_SEEDS
+            and self._holds(self.trainer.planned(each.architecture))
+            and self.trainer.in_time(each.architecture)
+        ]
+        if not doubtful:
+            return False
+
+        def cost_of_variance(each: Evidence) -> int:
+            """The variance of a mean of s falls by 1 / (s * (s + 1)) of it with another one."""
+            return self.trainer.planned(each.architecture) * each.seeds * (each.seeds + 1)
+
+        architecture = min(doubtful, key=cost_of_variance).architecture
+        self.note(f"another seed for {architecture.name}", "the seeds so far leave in doubt which is enough")
+        self.train(architecture, role=Role.SECOND_SEED, seed=1 + max(self._seeds(architecture)))
+        return True
+
+    def _seeds(self, architecture: Architecture) -> list[int]:
+        """The seeds that an architecture was trained in full with, whatever came of it."""
+        return [c.seed for c in self.tried if c.architecture.name == architecture.name and c.role is not Role.SCOUT]
+
+    def _close_in(self) -> bool:
+        """Train the architecture halfway between the chosen one and the next smaller one."""
+        found = self.assessment()
+        order = found.finished
+        number = order.index(found.chosen)
+        middle = number and self.between(order[number - 1].architecture, order[number].architecture)
+        if not middle or any(c.architecture.name == middle.name for c in self.tried) or not self._may_train(middle):
+            return False
+        self.train(middle, role=Role.BISECTION)
+        return True

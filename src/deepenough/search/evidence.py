@@ -2,7 +2,7 @@
 
 A difference between two architectures is uncertain for two reasons: the images that happen to decide, and the seeds
 that happened to be trained. The first is estimated from the paired predictions, the second from architectures trained
-with several seeds; where there is only one of each, `SEED_DEVIATION` is allowed for.
+with several seeds; where there is only one of each, `PRIOR_SEED_DEVIATION` is allowed for.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from deepenough.search.scouts import SCOUT_UNCERTAINTY, SCOUT_UNDERSTATES
 from deepenough.search.statistics import Difference, HitShares, Strata, paired_difference
 from deepenough.training.callbacks import Ending
 
-# Standard deviation of the accuracy of a training between seeds before anything is measured, and the number of
-# measured deviations that it counts for. Every other network's bound counts, which allows for more by itself.
-SEED_DEVIATION = 0.0025
-SEED_WEIGHT = 2.0
+# The prior of the standard deviation of an accuracy between seeds, and the number of measured deviations that it counts
+# for: the largest that was seen, so that single trainings claim little, and further seeds that agree lower it.
+# (`alpha_spending.SEED_DEVIATION` is as large, but nothing lowers it: a search with a target has one seed of each.)
+PRIOR_SEED_DEVIATION = 0.006
+PRIOR_WEIGHT = 2.0
 
 WHOLE = (Ending.FINISHED, Ending.EARLY)  # endings of trainings whose predictions count
 
@@ -112,9 +113,9 @@ class EvidenceTable:
 
     @cached_property
     def seed_variance(self) -> float:
-        """Variance of the accuracy of a training between seeds: `SEED_DEVIATION` squared, and the variances measured
-        between seeds of one architecture less what their images explain, weighted by their degrees of freedom."""
-        total, weight = SEED_WEIGHT * SEED_DEVIATION**2, SEED_WEIGHT
+        """Variance of the accuracy of a training between seeds: the prior's, and the variances measured between seeds
+        of one architecture less what their images explain, weighted by their degrees of freedom."""
+        total, weight = PRIOR_WEIGHT * PRIOR_SEED_DEVIATION**2, PRIOR_WEIGHT
         for each in self.evidence:
             if each.seeds < 2:
                 continue
@@ -123,15 +124,16 @@ class EvidenceTable:
             first, second = (candidate.hits for candidate in each.candidates[:2])
             by_images = paired_difference(first, second, self.strata).standard_error ** 2 / 2
             freedom = each.seeds - 1
-            total += freedom * max(-(SEED_DEVIATION**2), folds * (float(between.var(ddof=1)) - by_images))
+            total += freedom * max(0.0, folds * (float(between.var(ddof=1)) - by_images))
             weight += freedom
-        return max(total / weight, (SEED_DEVIATION / 4) ** 2)
+        return total / weight
 
     def difference(self, other: Evidence, candidate: Evidence) -> Difference:
         """`other - candidate`, paired on the images that both have seen; seeds and a scout's shortness are taken in."""
         names = other.architecture.name, candidate.architecture.name
         if names not in self._differences:
             self._differences[names] = self._difference(other, candidate)
+            self._differences[names[::-1]] = self._differences[names].reversed()
         return self._differences[names]
 
     def _difference(self, other: Evidence, candidate: Evidence) -> Difference:

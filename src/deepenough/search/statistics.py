@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -86,7 +86,8 @@ def accuracy_bounds(hits: HitShares, strata: Strata, confidence: float = CONFIDE
 class Difference:
     """A paired difference of two accuracies on the same images, `best - candidate`, in -1..1.
 
-    The bounds are one-sided at `CONFIDENCE`.
+    The bounds are one-sided at `CONFIDENCE`. `added_variance` is that part of the variance that more images would not
+    reduce.
     """
 
     value: float
@@ -94,18 +95,25 @@ class Difference:
     lower: float
     upper: float
     images: int
+    added_variance: float = 0.0
 
     def lower_at(self, confidence: float) -> float:
         """The one-sided lower bound at another confidence than `CONFIDENCE`."""
         return (self.lower + self.upper) / 2 - z_score(confidence) * self.standard_error
 
+    def reversed(self) -> Difference:
+        """The difference the other way about."""
+        return replace(self, value=-self.value, lower=-self.upper, upper=-self.lower)
+
     def settled_by(self, margin: float) -> int | None:
-        """About how many images would show a difference of this size to lie under the margin; None if none would."""
+        """About how many images would show a difference of this size to lie under the margin; None if none would, or
+        only with more trainings."""
         room = margin - self.value
-        if room <= 0:
+        others = z_score() ** 2 * self.added_variance
+        if room <= 0 or room**2 <= others:
             return None
-        half = self.upper - self.value
-        return math.ceil(self.images * (half / room) ** 2)
+        by_images = (self.upper - self.value) ** 2 - others
+        return math.ceil(self.images * max(0.0, by_images) / (room**2 - others))
 
 
 def paired_difference(
@@ -141,6 +149,7 @@ def paired_difference(
         lower=centre - half,
         upper=centre + half,
         images=len(best),
+        added_variance=added_variance,
     )
 
 
