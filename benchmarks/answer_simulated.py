@@ -9,7 +9,8 @@ repetitions, cost apart. A bar that is missed is marked `!`, or `~` where chance
 `--rows "flat 9000" "target 0.6"` takes the rows whose names have all the words of one of the patterns; a name is like
 `flat; margin; n 9000; sd 0.2` or `slow climb; target 90.5; n 500; sd 0.4`. `--understates` are the points by which a
 training of fewer epochs than the recipe's ends under a full one, `--understates-sd` their standard deviation between
-architectures.
+architectures. `--scout-bound` prints instead how often any rule could show the answer of the whole ladder where all
+depths are level and one is only scouted, by how surely scouts are trusted.
 """
 
 from __future__ import annotations
@@ -26,8 +27,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "helpers"))
 
-from answer_bars import bars_of, mark
-from simulated_answers import CELLS, Outcome, Row, TargetOutcome, average, outcome, rows
+from answer_bars import bars_of, mark, most_ruled_out
+from simulated_answers import CELLS, CURVES, Outcome, Row, TargetOutcome, average, outcome, rows
+from simulated_trainer import Truth
+
+from deepenough.search.scouts import SCOUT_UNCERTAINTY
 
 PIECE = 25  # repetitions that a process does at a time
 HEADINGS = {
@@ -111,6 +115,17 @@ def print_bars(seen: Seen, budget: float | None, repetitions: int) -> None:
             print(f"  - {line}")
 
 
+def print_scout_bound(understates: float, understates_sd: float) -> None:
+    """Print how often, in percent, a scout of a level network can rule it out, for uncertainties in points."""
+    allowed = (SCOUT_UNCERTAINTY, 0.005, 0.0035, 0.002, 0.0)
+    print("| images, points between seeds | " + " | ".join(f"+- {100 * each:g}" for each in allowed) + " |")
+    print("|---" * (1 + len(allowed)) + "|")
+    for images, seed_sd in CELLS:
+        truth = Truth(CURVES["flat"], seed_sd, understates, understates_sd)
+        shares = (f"{100 * most_ruled_out(truth, images, allowed=each):.0f}" for each in allowed)
+        print(f"| {images:,}, {100 * seed_sd:g} | " + " | ".join(shares) + " |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=400)
@@ -119,7 +134,11 @@ def main() -> None:
     parser.add_argument("--understates", type=float, default=0.35, metavar="POINTS")
     parser.add_argument("--understates-sd", type=float, default=0.15, metavar="POINTS")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--scout-bound", action="store_true", help="print what the most powerful rule could show")
     asked = parser.parse_args()
+    if asked.scout_bound:
+        print_scout_bound(asked.understates / 100, asked.understates_sd / 100)
+        return
     every = wanted(rows(asked.understates / 100, asked.understates_sd / 100), asked.rows)
     if not every:
         parser.error(f"--rows {' '.join(asked.rows)}: no row has all of these words")

@@ -6,8 +6,14 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from scipy.special import ndtr
 from scipy.stats import binom
 from simulated_answers import Cell, Outcome, Row, TargetOutcome
+from simulated_trainer import DISAGREEMENT, VALIDATION_FROM, Truth
+
+from deepenough.search.folds import FOLDS
+from deepenough.search.scouts import SCOUT_UNCERTAINTY
+from deepenough.search.statistics import z_score
 
 SURE = Cell(9_000, 0.002)
 FEWER = Cell(1_500, 0.004)
@@ -83,3 +89,20 @@ def mark(row: Row, budget: float | None, figure: str, seen: Outcome | TargetOutc
     share = getattr(seen, figure)
     bars = [bar for bar in bars_of(row, budget) if bar.figure == figure and bar.missed(share, repetitions)]
     return "".join("!" if bar.missed(share, repetitions, 0.05) else "~" for bar in bars)
+
+
+def most_ruled_out(truth: Truth, images: int, margin: float = 0.01, allowed: float = SCOUT_UNCERTAINTY) -> float:
+    """The largest share of questions in which a scout can rule out an architecture as accurate as the chosen one.
+
+    An oracle decides: it knows everything but how much this one scout understates, up to the mean of that, and what
+    its own images and seeds add. Of all rules that rule out wrongly in at most 5%, where understating varies by
+    `allowed`, the most powerful one asks for `margin - z * hypot(allowed, noise)` (Neyman and Pearson 1933); in the
+    simulation it varies by `truth.understates_sd`. A budget that can't pay for the two largest architectures leaves at
+    least one scout, so this bounds "shown" of the whole search space where the truth is flat, but for the luck of a
+    rule that does not know the others: that may add a few percent, at the price of as many false claims elsewhere.
+    """
+    trainings = 1 if images >= VALIDATION_FROM else FOLDS
+    by_images = DISAGREEMENT * (1 - truth.best) / 2 / images  # of one network: half of a difference's
+    noise = math.sqrt(by_images + truth.seed_sd**2 / trainings)
+    room = margin - z_score() * math.hypot(allowed, noise)
+    return float(ndtr(room / math.hypot(truth.understates_sd, noise)))

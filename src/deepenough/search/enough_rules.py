@@ -22,7 +22,7 @@ from deepenough.search.question import DecisionKind, Measure, Question
 from deepenough.search.verdict import PairedComparison, Verdict, depths_text, margin_text, points
 
 CONTESTED = 2.0  # standard errors around the margin within which more seeds may change the answer
-ENOUGH_COUNTS = 3.0  # how much being enough counts beside being right or one off, in what is shipped
+ENOUGH_COUNTS = 3.25  # how much being enough counts beside being right or one off, in what is shipped
 ABOUT_AS_GOOD = 0.1  # by which one that is shown may be worth less than the one that is worth most
 CLEARLY_WORSE = 0.025  # error allowed, in all comparisons together, for calling the right answer too small
 SMALLEST_OF = {
@@ -36,8 +36,8 @@ SMALLEST_OF = {
 class Assessment:
     """The evidence weighed: what is shown, what is supported, and what can't be ruled out.
 
-    `looked_at` and the others are sorted from small to large. `probabilities` are those of being enough, `near` those of
-    being the smallest that is enough or a neighbour of that. `shown_among` are shown against all that are finished,
+    `looked_at` and the others are sorted from small to large. `probabilities` are those of being enough, `near` those
+    of being the smallest that is enough or a neighbour of that. `shown_among` are shown against all that are finished,
     `shown` against the whole search space. `blockers` are, by the name of a finished architecture, those that only had
     a short look which does not rule them out; nothing is known of `unknown`. Those in `diverged` have no finished
     training, since a loss became NaN or infinite. `doubtful` would gain from further seeds.
