@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from deepenough.search.candidates import Candidate
-from deepenough.search.enough_rules import Assessment, assess, compare, enough, shown_worse
+from deepenough.search.enough_rules import ENOUGH_COUNTS, Assessment, assess, compare, enough, shown_worse
 from deepenough.search.evidence import EvidenceTable, gather
 from deepenough.search.question import Question, Role
 from deepenough.search.statistics import Metric, Strata
@@ -114,7 +114,8 @@ def test_right_or_one_off_counts_beside_enough(seeds: Any, tried: Any, architect
     found = weighed(
         architectures, tried(0, range(440)), tried(1, range(420)), tried(2, range(402)), tried(3, range(400))
     )
-    worth = [near + 3 * enough for near, enough in zip(found.near, found.probabilities, strict=True)]
+    pairs = zip(found.near, found.probabilities, strict=True)
+    worth = [near + ENOUGH_COUNTS * enough for near, enough in pairs]
     assert not found.shown
     assert found.chosen is found.looked_at[int(np.argmax(worth))]
     assert all(near <= 1 for near in found.near)
