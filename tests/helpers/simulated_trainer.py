@@ -172,7 +172,7 @@ class SimulatedTrainer:
         attempt: Attempt,
         *,
         early_stopping: Callback | None = None,
-        give_up: Callable[[Candidate], bool] | None = None,
+        give_up: Callable[[Candidate], str] | None = None,
     ) -> Candidate:
         """Draw a candidate's predictions fold by fold."""
         seen, right = np.zeros(self.images, bool), np.zeros(self.images, bool)
@@ -184,8 +184,8 @@ class SimulatedTrainer:
             seen[where] = True
             trainings.append(training)
             candidate = self._candidate(attempt, trainings, seen.copy(), right)
-            if candidate.finished and number + 1 < len(folds) and give_up and give_up(candidate):
-                return replace(candidate, state=Ending.PRUNED)
+            if candidate.finished and number + 1 < len(folds) and give_up and (why := give_up(candidate)):
+                return replace(candidate, state=Ending.PRUNED, why=why)
             if not candidate.finished:
                 break
         return candidate

@@ -201,6 +201,8 @@ def timed(trainer):
     """A paper trainer whose steps take a nanosecond a multiply-accumulate: seconds can be held against costs."""
 
     class TimedTrainer(trainer):
+        jobs = 1
+
         def configuration(self, architecture):
             return StepConfiguration(seconds=3e-9 * architecture.macs)
 

@@ -29,7 +29,7 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         group["params"].append(parameter)
     ordered = [group for _, group in sorted(groups.items())]
     if recipe.optimizer == "muon":
-        return Muon(muon_groups(ordered, turning_parameters(model)), momentum=recipe.momentum)
+        return without_compiler(Muon)(muon_groups(ordered, turning_parameters(model)), momentum=recipe.momentum)
     fused = ordered[0]["params"][0].device.type in FUSED
     lr = recipe.lr or 0.0  # the schedule sets it at every step
     if recipe.optimizer == "adamw":
