@@ -128,6 +128,15 @@ def test_seeds_are_in_doubt_where_a_bound_holds_the_margin(seeds: Any, tried: An
     assert {each.architecture for each in close.doubtful} == {architectures[1], architectures[2]}
 
 
+@pytest.mark.parametrize(("behind", "doubtful"), [(0.0, True), (0.1, True), (0.9, False), (1.0, False), (1.1, False)])
+def test_no_seeds_are_spent_on_a_difference_that_five_could_not_tell_from_the_margin(
+    tried: Any, architectures: Any, behind: float, doubtful: bool
+) -> None:
+    wrong = 200 + round(behind / 100 * COUNT)
+    found = weighed(architectures, tried(0, range(900)), tried(1, range(wrong)), tried(2, range(200)))
+    assert bool(found.doubtful) is doubtful
+
+
 def test_what_diverged_is_named_as_such(tried: Any, architectures: Any) -> None:
     known = [tried(0, range(202)), tried(1, range(200))]
     names = {each.name for each in architectures[2:]}

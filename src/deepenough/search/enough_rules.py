@@ -10,6 +10,7 @@ this bound: how often the answer is false all the same, `benchmarks/answer_simul
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,12 +20,14 @@ from deepenough.search.accuracy_curve import draw_accuracies, probability_enough
 from deepenough.search.architectures import Architecture
 from deepenough.search.evidence import Evidence, EvidenceTable
 from deepenough.search.question import DecisionKind, Measure, Question
+from deepenough.search.statistics import Difference, z_score
 from deepenough.search.verdict import PairedComparison, Verdict, depths_text, margin_text, points
 
 CONTESTED = 2.0  # standard errors around the margin within which more seeds may change the answer
 ENOUGH_COUNTS = 3.25  # how much being enough counts beside being right or one off, in what is shipped
 ABOUT_AS_GOOD = 0.1  # by which one that is shown may be worth less than the one that is worth most
 CLEARLY_WORSE = 0.025  # error allowed, in all comparisons together, for calling the right answer too small
+MOST_SEEDS = 5  # of one architecture
 SMALLEST_OF = {
     Measure.DEPTH: "shallowest",
     Measure.PARAMETERS: "network with the fewest parameters",
@@ -157,17 +160,26 @@ def _doubtful(
     question: Question, table: EvidenceTable, found: Assessment, worse: Collection[str]
 ) -> tuple[Evidence, ...]:
     """The finished architectures of which further seeds may change the answer: of those no larger than the chosen one
-    that are not shown to be worse, the pairs whose bounds hold the margin."""
+    that are not shown to be worse, the pairs whose bounds hold the margin, unless the difference is so near to it that
+    `MOST_SEEDS` of both could hardly tell."""
     finished = found.finished
     doubtful: dict[Evidence, None] = {}
     for each in finished[: finished.index(found.chosen) + 1]:
         if each.architecture.name in worse:
             continue
-        for other in finished:
-            difference = table.difference(other, each) if other is not each else None
-            if difference and difference.lower < question.margin <= difference.upper:
+        for other in (other for other in finished if other is not each):
+            difference = table.difference(other, each)
+            undecided = difference.lower < question.margin <= difference.upper
+            if undecided and _can_be_told(difference, question.margin, min(each.seeds, other.seeds)):
                 doubtful |= {each: None, other: None}
     return tuple(doubtful)
+
+
+def _can_be_told(difference: Difference, margin: float, seeds: int) -> bool:
+    """True if `MOST_SEEDS`, of which there are `seeds`, would tell on which side of the margin a difference of this
+    size lies: all of its uncertainty falls with their number, but for what the architectures differ in themselves."""
+    left = z_score() * difference.standard_error * math.sqrt(seeds / MOST_SEEDS)
+    return abs(difference.value - margin) > left
 
 
 def _blockers(question: Question, table: EvidenceTable, each: Evidence) -> tuple[Evidence, ...]:

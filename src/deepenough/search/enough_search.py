@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from deepenough.nets.grow import grows
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Attempt, Candidate, CandidateTrainer, finished
-from deepenough.search.enough_rules import Assessment, assess, enough
+from deepenough.search.enough_rules import MOST_SEEDS, Assessment, assess, enough
 from deepenough.search.evidence import Evidence, EvidenceTable, gather
 from deepenough.search.question import Question, Role
 from deepenough.search.scouts import scout_epochs
@@ -18,7 +18,6 @@ from deepenough.training.callbacks import Ending
 
 SMALLEST = 3  # architectures of each family and width that are trained before anything deeper is looked at
 AT_LEAST = 2  # trained whatever the budget
-MOST_SEEDS = 5
 MOST_OF_BUDGET = 0.5  # share of it that training one large architecture may take, while the rest is not known
 
 
