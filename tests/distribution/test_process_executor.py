@@ -17,6 +17,7 @@ import torch
 from small import Watch, make_images, make_network
 
 from deepenough import DeepenoughError
+from deepenough.distribution import process_executor
 from deepenough.distribution.process_executor import ProcessExecutor
 from deepenough.errors import DamageWarning, ProcessEndedWarning
 from deepenough.training.callbacks import Callback, Ending, Interrupt, Moment
@@ -242,3 +243,36 @@ def is_alive(pid: int) -> bool:
         return False
     status = Path(f"/proc/{pid}/status")
     return not (status.exists() and "State:\tZ" in status.read_text())
+
+
+def test_an_idle_worker_that_ends_is_noticed_and_done_without(tmp_path: Path) -> None:
+    with ProcessExecutor(IMAGES, count=2) as executor:
+        assert len(list(executor.run_all(jobs(tmp_path / "first"), threads=1))) == 3
+        executor._workers[0].process.kill()
+        with pytest.warns(ProcessEndedWarning, match="one training after the other"):
+            found = list(executor.run_all(jobs(tmp_path / "second"), threads=1))
+        assert len(found) == 3
+        assert executor.count == 1
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs signals")
+def test_a_worker_that_does_not_stop_is_ended_and_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_executor, "PATIENCE", 0.5)
+    with ProcessExecutor(IMAGES, count=2) as executor:
+        short, *long = jobs(tmp_path / "first")
+        results = executor.run_all(
+            [short, *(replace(job, spec=replace(job.spec, recipe=LONG)) for job in long)], threads=1
+        )
+        next(results)
+        frozen = next(iter(executor._busy))
+        frozen.process.send_signal(signal.SIGSTOP)
+        results.close()
+        assert frozen not in executor._workers
+        assert len(list(executor.run_all(jobs(tmp_path / "second"), threads=1))) == 3
+        assert len(executor._workers) == 2
+
+
+def test_a_wish_to_stop_right_after_a_training_began_is_heard(two_workers: ProcessExecutor, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        list(two_workers.run_all(jobs(tmp_path, Interrupt(lambda: True), recipe=LONG), threads=1))
+    assert len(two_workers._workers) == 2

@@ -93,7 +93,7 @@ def test_a_cluster_comes_to_the_same_answer(
 def test_a_candidate_may_be_trained_by_several_processes(
     options: dict[str, Any], shapes: Path, cache: Path, tmp_path: Path
 ) -> None:
-    given = {**options, "max_depth": 7, "threads": 1}
+    given = {**options, "max_depth": 7, "threads": 1, "optimizer": "sgd"}  # Muon makes more of roundings
     alone = fit(shapes, out=tmp_path / "alone", **given).record
     together = fit(shapes, out=tmp_path / "together", ray="local", processes=2, **given).record
     assert together.decision is not None

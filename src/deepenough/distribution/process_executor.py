@@ -170,11 +170,12 @@ class ProcessExecutor(LocalExecutor):
         self._busy[worker] = running
 
     def _free_worker(self) -> Worker:
-        if not self._workers:
-            self._workers = [Worker(self._inbox) for _ in range(self.count)]
-            for worker in self._workers:  # all are on their way by now
-                worker.tell(sys.path)
-                worker.tell(self.images)
+        """A worker that has nothing to do; those that are missing are started."""
+        new = [Worker(self._inbox) for _ in range(self.count - len(self._workers))]
+        for worker in new:  # all are on their way by now
+            worker.tell(sys.path)
+            worker.tell(self.images)
+        self._workers += new
         return next(worker for worker in self._workers if worker not in self._busy)
 
     def _take_in(self) -> None:
@@ -185,6 +186,8 @@ class ProcessExecutor(LocalExecutor):
             if any(running.callbacks.wants_stop for running in self._busy.values()):
                 self._tell_to_stop()
             return
+        if message is None and worker in self._workers:
+            self._take_leave(worker)
         if worker not in self._busy:  # it was ended
             return
         callbacks = self._busy[worker].callbacks
@@ -202,28 +205,28 @@ class ProcessExecutor(LocalExecutor):
                 callbacks.on_train_end(moment, ending)
             case Warned(warning):
                 warnings.warn(warning, stacklevel=2)
-            case Trained() | Failed() | None:
+            case Trained() | Failed():
                 self._close(worker, message)
 
-    def _close(self, worker: Worker, message: Trained | Failed | None) -> None:
+    def _close(self, worker: Worker, message: Trained | Failed) -> None:
         """Take in how the training of a worker ended; raise what went wrong."""
         running = self._busy.pop(worker)
-        if message is None:
-            self._workers.remove(worker)
-            self._left.append(running)
-            self._go_on_with_fewer(worker.end())
-            return
         running.callbacks.close()
         if isinstance(message, Failed):
             raise message.error
         running.result = message
 
-    def _go_on_with_fewer(self, status: int) -> None:
+    def _take_leave(self, worker: Worker) -> None:
+        """Go on without a worker that ended by itself; its training is left to others."""
+        self._workers.remove(worker)
+        if running := self._busy.pop(worker, None):
+            self._left.append(running)
+        status = worker.end()
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         text = f"a process that trained beside others {how}, most often that means that memory ran out"
-        if not self._workers:
+        if self.count == 1:
             raise DeepenoughError(f"{text}; nothing is lost, but make room before you go on with `fit --resume RUN`")
-        self.count = len(self._workers)
+        self.count -= 1
         side_by_side = f"{self.count} trainings side by side" if self.count > 1 else "one training after the other"
         warnings.warn(f"{text}; going on with {side_by_side}", ProcessEndedWarning, stacklevel=2)
 
@@ -238,13 +241,17 @@ class ProcessExecutor(LocalExecutor):
         while self._busy and time.monotonic() < end:
             with suppress(queue.Empty):
                 worker, message = self._inbox.get(timeout=POLL)
-                if isinstance(message, Trained | Failed | None) and worker in self._busy:
+                if message is None and worker in self._workers:
+                    self._discard(worker)
+                elif isinstance(message, Trained | Failed) and worker in self._busy:
                     self._busy.pop(worker).callbacks.close()
-                    if message is None:
-                        self._workers.remove(worker)
         self._left.clear()
-        for worker, running in self._busy.items():
+        for worker in list(self._busy):
+            self._discard(worker)
+
+    def _discard(self, worker: Worker) -> None:
+        """End a worker; another is started when one is needed."""
+        self._workers.remove(worker)
+        if running := self._busy.pop(worker, None):
             running.callbacks.close()
-            worker.end()
-            self._workers.remove(worker)
-        self._busy.clear()
+        worker.end()

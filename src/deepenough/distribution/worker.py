@@ -56,7 +56,7 @@ class Run:
                 self.stopped = True
                 self.actions.put(Action.GO_ON)  # for an epoch that waits; it stops after its first step
             else:
-                self.stopped = False
+                self.stopped, self.actions = False, queue.Queue()
                 self.orders.put(said)
 
     def tell(self, message: Message) -> None:
@@ -101,7 +101,6 @@ def work(run: Run, images: Images) -> NoReturn:
     """Train what the run orders, until it is no more."""
     while True:
         task: TrainingTask = run.orders.get()
-        run.actions = queue.Queue()
         try:
             with using_threads(task.threads):
                 run.tell(train(task.spec, images, task.folder, [Relay(run, task.may_pause)]))

@@ -27,15 +27,18 @@ from deepenough.training.result import Trained
 LIBRARIES = ("torch", "numpy", "pillow", "scikit-learn", "scipy")
 
 
-def environment(threads: int, device: str, processes: int = 1, jobs: int = 1) -> dict[str, str]:
-    """Describe the machine and the libraries. No host name and no path: records are shown around."""
+def environment(threads: int, device: str, processes: int = 1, **more: int) -> dict[str, str]:
+    """Describe the machine and the libraries. No host name and no path: records are shown around.
+
+    `more`: what else decides the last bits of a run that goes on, by name.
+    """
     return {
         "deepenough": version("deepenough"),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "processors": str(os.cpu_count()),
         "threads": str(threads),
-        "jobs": str(jobs),
+        **{name: str(value) for name, value in more.items()},
         "processes": str(processes),
         "device": device if device != "cuda" else torch.cuda.get_device_name(),
         **{name: version(name) for name in LIBRARIES},

@@ -131,7 +131,9 @@ def _new_record(request: RunRequest, experiment: Experiment) -> Record:
     """The record as it stands before the first training."""
     asked, before, trainer, folds = request.asked, request.before, experiment.trainer, experiment.trainer.folds
     device = choose_device(experiment.recipe.device).type
-    machine = environment(torch.get_num_threads(), device, request.group.size, trainer.jobs)
+    machine = environment(
+        torch.get_num_threads(), device, request.group.size, jobs=trainer.jobs, all_threads=trainer.all_threads
+    )
     return Record(
         version=machine["deepenough"],
         status=RunStatus.RUNNING,

@@ -138,7 +138,8 @@ def prepare_experiment(request: RunRequest) -> Experiment:
     """
     asked, before = request.asked, request.before
     deadline = None if asked.time_limit is None else time.monotonic() + asked.time_limit
-    torch.set_num_threads(_threads(request))
+    all_threads = _threads(request)
+    torch.set_num_threads(all_threads)
     weights, images = _images(request)
     if before:
         mirroring, recipe = before.mirroring, Recipe.from_json(before.recipe)
@@ -168,6 +169,7 @@ def prepare_experiment(request: RunRequest) -> Experiment:
         executor=LocalExecutor(images, request.group),
         tunable=TUNABLE - asked.fixed,
         recorded=recorded_tuning(before) if before else {},
+        all_threads=all_threads,
         deadline=deadline,
         tensorboard=request.folder / "tensorboard" if asked.tensorboard else None,
     )
@@ -194,25 +196,34 @@ def prepare_experiment(request: RunRequest) -> Experiment:
 def _share_threads(request: RunRequest, trainer: CandidateTrainer, largest: Architecture) -> None:
     """Decide how many folds are trained side by side on this machine's processor, and with how many threads each.
 
-    As many as there are threads, so that each has one: then what comes out does not hang on their number.
+    As many as there are threads, so that each has one, up to the number of folds. A run that goes on keeps both, which
+    decide the last bits.
     """
-    threads, folds = torch.get_num_threads(), len(trainer.folds.folds)
-    if folds == 1 or request.ray or request.group.size > 1 or choose_device(trainer.recipe.device).type != "cpu":
-        return
-    before, free = request.before, available_memory()
-    jobs = int(before.environment.get("jobs", "1")) if before else request.asked.jobs or min(threads, folds)
-    if free is not None and not request.asked.jobs:
-        jobs = min(jobs, free // (PROCESS_BYTES + step_bytes(largest.network, trainer.recipe.batch)))
-    trainer.jobs = max(jobs, 1)
-    torch.set_num_threads(int(before.environment["threads"]) if before else max(threads // trainer.jobs, 1))
+    threads, folds, before = torch.get_num_threads(), len(trainer.folds.folds), request.before
+    aside = request.ray is None and request.group.size == 1 and choose_device(trainer.recipe.device).type == "cpu"
+    if before and _was_alone(request):
+        trainer.jobs = int(before.environment.get("jobs", "1")) if aside else 1
+        torch.set_num_threads(int(before.environment["threads"]))
+    elif folds > 1 and aside:
+        jobs, free = min(request.asked.jobs or threads, folds), available_memory()
+        if free is not None and not request.asked.jobs:
+            jobs = min(jobs, free // (PROCESS_BYTES + step_bytes(largest.network, trainer.recipe.batch)))
+        trainer.jobs = max(jobs, 1)
+        torch.set_num_threads(max(threads // trainer.jobs, 1))
+
+
+def _was_alone(request: RunRequest) -> bool:
+    """True for a process alone that goes on with what a process alone began."""
+    before = request.before
+    return before is not None and request.group.size == 1 and before.environment.get("processes", "1") == "1"
 
 
 def _threads(request: RunRequest) -> int:
     """A process alone goes on with the threads that it began with, which decide the last bits. Trainings side by side
     take half of them each, or what falls to a GPU, unless the user says how many: there has to be room for two."""
-    before = request.before
-    if before and request.group.size == 1 and before.environment.get("processes", "1") == "1":
-        return int(before.environment["threads"]) * int(before.environment.get("jobs", "1"))
+    if request.before and _was_alone(request):
+        known = request.before.environment
+        return int(known.get("all_threads", known["threads"]))
     threads = share_of_threads(torch.get_num_threads())
     return request.asked.threads or (max(threads // max(torch.cuda.device_count(), 2), 1) if request.ray else threads)
 

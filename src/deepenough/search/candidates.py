@@ -185,6 +185,7 @@ class CandidateTrainer:
     start_name: str | None = None
     probing_cost: int = 0  # multiply-accumulates of the probing before the search
     jobs: int = 1  # folds that are trained side by side
+    all_threads: int = 1  # of this process, which those share; as many as were there before the trainings
     tunable: frozenset[str] = TUNABLE  # what of a step's computation is left open
     recorded: Mapping[str, TuningResult] = field(default_factory=dict)  # of a run that goes on, by architecture
     _tuned: dict[str, TuningResult] = field(default_factory=dict)
