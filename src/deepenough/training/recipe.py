@@ -90,7 +90,7 @@ class Recipe:
         below=math.inf,
         otherwise=f"{KNOWN_RATES['muon']:g} for muon, else measured for each candidate by a range test; "
         "8e-4 to fine-tune",
-        hint="leave it out to have it measured",
+        hint="leave it out for the default",
     )
     momentum: float = option(
         0.9, "Momentum of SGD and Muon; the first beta of AdamW.", unit="SHARE", least=0, most=0.9999
