@@ -130,6 +130,24 @@ BOMBS = {
 }
 
 
+def handed_back(start: bytes, end: bytes) -> bytes:
+    """A dict whose key is a tuple in 200,000 others, each of which an operation has given back as it was."""
+    return b"\x80\x02" + start + b")q\x01" + (b"0" + end + b"\x85q\x01") * 200_000 + b"0}h\x01Ns."
+
+
+BOMBS |= {
+    f"tuples in tuples, given back by {name}": handed_back(b"ctorch._utils\n%s\nq\x000" % name.encode(), call)
+    for name, call in {
+        "_rebuild_parameter": b"h\x00h\x01\x85R",
+        "_rebuild_parameter_with_state": b"h\x00h\x01NN\x87R",
+    }.items()
+}
+BOMBS |= {
+    f"tuples in tuples that {name} leaves as they are": handed_back(b"", b"h\x01" + operations)
+    for name, operations in {"APPENDS": b"(e", "SETITEMS": b"(u", "BUILD": b"Nb"}.items()
+}
+
+
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_pickles_that_ask_for_too_much(tmp_path: Path, bomb: str) -> None:
     refused(torch_archive(tmp_path / "w.pth", BOMBS[bomb]), "can't be read as tensors alone: it holds a pickle")

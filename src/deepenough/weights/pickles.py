@@ -18,6 +18,8 @@ DEEPEST_TUPLE = 100
 """Tuples in tuples. Python compares and hashes them by recursion in C, which overflows at some depth."""
 
 _TUPLES = {"TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
+_FILLING = {"APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD"}
+_FILLED = {"DICT", "LIST"}
 _PUTS, _GETS = {"PUT", "BINPUT", "LONG_BINPUT"}, {"GET", "BINGET", "LONG_BINGET"}
 
 
@@ -119,8 +121,20 @@ def _apply(code: Any, stack: list[int | None]) -> None:
             taken.append(stack.pop())  # the list, set or dict that the marked objects go into
     else:
         taken = [stack.pop() for _ in code.stack_before]
-    deepest = max((depth or 0 for depth in taken), default=0)
-    depth = deepest + 1 if code.name in _TUPLES else deepest if code.name == "DUP" else 0
+    depth = _depth(code.name, [depth or 0 for depth in taken])
     if depth > DEEPEST_TUPLE:
         raise PickleError(f"a pickle of tuples in more than {DEEPEST_TUPLE} others")
     stack += [None if made is pickletools.markobject else depth for made in code.stack_after]
+
+
+def _depth(operation: str, taken: list[int]) -> int:
+    """Tell how deep the tuples of the object are that an operation makes of those taken from the stack, topmost first.
+
+    A call may give back what it was given. What is filled comes last, stays the object that it was, and may be a tuple
+    that nothing is put into.
+    """
+    if operation in _FILLED:
+        return 0  # hashed and compared by none, or with Python's own check of the depth
+    if operation in _FILLING:
+        return taken[-1]
+    return max(taken, default=0) + (operation in _TUPLES)

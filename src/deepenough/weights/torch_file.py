@@ -100,9 +100,9 @@ class _TorchUnpickler(SafeUnpickler):
         known: dict[tuple[str, str], Callable[..., Any]] = {
             ("torch._utils", "_rebuild_tensor"): lambda *given: _stored(*given[:4]),
             ("torch._utils", "_rebuild_tensor_v2"): lambda *given: _stored(*given[:4]),
-            ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
-            ("torch._utils", "_rebuild_parameter_with_state"): lambda data, *_: data,
-            ("torch._tensor", "_rebuild_from_type_v2"): lambda make, _kind, given, _state: make(*given),
+            ("torch._utils", "_rebuild_parameter"): lambda data, *_: _tensor(data),
+            ("torch._utils", "_rebuild_parameter_with_state"): lambda data, *_: _tensor(data),
+            ("torch._tensor", "_rebuild_from_type_v2"): lambda make, _kind, given, _state: _tensor(make(*given)),
         }
         super().__init__(file, known)
         self._find = find
@@ -128,6 +128,11 @@ def _stored(storage: Any, offset: Any, shape: Any, stride: Any) -> StoredTensor 
     if not isinstance(storage, Storage):
         return StandIn()  # of a type that no weights have
     return StoredTensor(storage, offset, tuple(shape), tuple(stride))
+
+
+def _tensor(value: Any) -> StoredTensor | StandIn:
+    """Give back a tensor, and nothing else that a pickle may put in a tensor's place."""
+    return value if isinstance(value, StoredTensor) else StandIn()
 
 
 def torch_content(path: Path) -> tuple[Any, list[str]]:
