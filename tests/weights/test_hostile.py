@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from deepenough.errors import DeepenoughError
 from deepenough.weights import keras
+from deepenough.weights.checkpoint import checkpoint
 from deepenough.weights.read import read_weights
+from deepenough.weights.torch_file import loaded
 
 h5py = pytest.importorskip("h5py")
 
@@ -178,6 +180,69 @@ def test_nothing_that_a_pickle_names_is_imported_or_called(tmp_path: Path) -> No
 def test_names_cannot_move_the_cursor(tmp_path: Path) -> None:
     torch.save({"\x1b[2J\x1b[31mconv\n1.weight": torch.zeros(2), "a\x00b": torch.zeros(2)}, tmp_path / "w.pth")
     refused(tmp_path / "w.pth", r"\\x1b\[2J\\x1b\[31mconv\\n1.weight")
+
+
+def test_a_flipped_bit_in_a_tensor(tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    torch.save({"conv1.weight": torch.full((64,), 1.5)}, path)
+    content = bytearray(path.read_bytes())
+    content[content.index(torch.full((64,), 1.5).numpy().tobytes())] ^= 1
+    path.write_bytes(content)
+    tensor = checkpoint(path)[0].tensors["conv1.weight"]
+    with pytest.raises(DeepenoughError, match=r"w.pth is not a whole torch file \(BadZipFile\); fetch it again"):
+        loaded(tensor)
+
+
+def test_a_file_that_is_gone_or_shorter_when_a_tensor_is_read(tmp_path: Path) -> None:
+    for legacy in (False, True):
+        path = tmp_path / "w.pth"
+        torch.save({"conv1.weight": torch.zeros(64)}, path, _use_new_zipfile_serialization=not legacy)
+        tensor = checkpoint(path)[0].tensors["conv1.weight"]
+        path.write_bytes(path.read_bytes()[:-100])
+        with pytest.raises(DeepenoughError, match=r"w\.pth (is not a whole torch file|can't be read)"):
+            loaded(tensor)
+        path.unlink()
+        with pytest.raises(DeepenoughError, match=r"w\.pth is not a whole torch file \(FileNotFoundError\)"):
+            loaded(tensor)
+
+
+def test_a_legacy_storage_that_the_list_of_keys_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    torch.save({"conv1.weight": torch.zeros(4)}, path, _use_new_zipfile_serialization=False)
+    tail = bytes(8 + 4 * 4)
+    content = path.read_bytes()
+    keys = content.rindex(b"\x80\x02]")
+    path.write_bytes(content[:keys] + b"\x80\x02]." + tail)
+    with pytest.raises(DeepenoughError, match=r"not a whole torch file \(KeyError\)"):
+        loaded(checkpoint(path)[0].tensors["conv1.weight"])
+
+
+def test_attributes_of_tensors_stay(tmp_path: Path) -> None:
+    """BUILD would replace a tensor's storage and shape, whatever the class says of its being frozen."""
+    state = b"".join(b"S'%s'\nNs" % name for name in (b"storage", b"shape", b"offset", b"stride"))
+    pickled = tensor_of((4,), (1,)).replace(b"tRs.", b"tR}" + state + b"bs.")
+    tensor = checkpoint(torch_archive(tmp_path / "w.pth", pickled))[0].tensors["conv1.weight"]
+    assert torch.equal(loaded(tensor), torch.zeros(4))
+
+
+def test_an_encrypted_archive(tmp_path: Path) -> None:
+    path = torch_archive(tmp_path / "w.pth", tensor_of((4,), (1,)))
+    content = bytearray(path.read_bytes())
+    for start, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(start) + flags] |= 1
+    path.write_bytes(content)
+    refused(path, r"w.pth is not a whole torch file \(RuntimeError\); fetch it again")
+
+
+def test_variables_that_lie_in_another_file(tmp_path: Path) -> None:
+    """Opening a FIFO would wait for ever; a link out of the file is refused before."""
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["vars/0"] = np.zeros(4, np.float32)
+    for link in (h5py.ExternalLink(str(tmp_path / "other.h5"), "vars"), h5py.SoftLink("/elsewhere")):
+        with h5py.File(tmp_path / "w.weights.h5", "w") as file:
+            file.create_group("layers/conv2d")["vars"] = link
+            file["elsewhere/0"] = np.zeros(4, np.float32)
+        refused(tmp_path / "w.weights.h5", "layers/conv2d/vars is a link out of its place")
 
 
 def test_a_file_with_groups_in_one_another(tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -24,17 +26,27 @@ DTYPES = {
 }  # fmt: skip
 """Types of values by the names of torch's storages."""
 
+DAMAGES = (
+    OSError, EOFError, LookupError, ValueError, ArithmeticError, RuntimeError, AttributeError, TypeError,
+    zipfile.BadZipFile, zlib.error, struct.error,
+)  # fmt: skip
+"""What reading a damaged file raises; an encrypted archive is a RuntimeError."""
+
 LEGACY_PICKLES = 3
 """Pickles before the content in the format that torch wrote until 1.6: a number, the format, the machine."""
 
 
 class Storage:
-    """Numbers in a file, of one type, which are read when they are first needed."""
+    """Numbers in the file at `path`, of one type, which are read when they are first needed."""
 
-    def __init__(self, dtype: torch.dtype, size: int, read: Callable[[], bytes]) -> None:
+    def __init__(self, path: Path, dtype: torch.dtype, size: int, read: Callable[[], bytes]) -> None:
+        self.path = path
         self.dtype = dtype
         self.size = size
         self._read = read
+
+    def __setstate__(self, _state: Any) -> None:
+        """Leave the attributes as they are, whatever the pickle has for them."""
 
     @cached_property
     def values(self) -> Tensor:
@@ -65,8 +77,15 @@ class StoredTensor:
     def is_floating_point(self) -> bool:
         return self.dtype.is_floating_point
 
+    def __setstate__(self, _state: Any) -> None:
+        """Leave the attributes as they are, whatever the pickle has for them."""
+
     def load(self) -> Tensor:
-        """Read the tensor. Numbers that the file does not have are an error."""
+        """Read the tensor. Numbers that the file does not have, or that are damaged, are an error."""
+        with whole(self.storage.path):
+            return self._load()
+
+    def _load(self) -> Tensor:
         sides = (self.offset, *self.shape, *self.stride)
         if len(self.shape) != len(self.stride) or not all(type(side) is int and side >= 0 for side in sides):
             raise DeepenoughError("a tensor has an impossible shape; fetch the file again")
@@ -93,10 +112,10 @@ def loaded(tensor: AnyTensor) -> Tensor:
 class _TorchUnpickler(SafeUnpickler):
     """Makes `StoredTensor` of torch's tensors; `find` gives what reads a storage, by its key and bytes.
 
-    All storages together have at most `most` bytes, those of the file.
+    All storages together have at most as many bytes as the file at `path`.
     """
 
-    def __init__(self, file: Any, find: Callable[[str, int], Callable[[], bytes]], most: int) -> None:
+    def __init__(self, file: Any, find: Callable[[str, int], Callable[[], bytes]], path: Path) -> None:
         known: dict[tuple[str, str], Callable[..., Any]] = {
             ("torch._utils", "_rebuild_tensor"): lambda *given: _stored(*given[:4]),
             ("torch._utils", "_rebuild_tensor_v2"): lambda *given: _stored(*given[:4]),
@@ -106,7 +125,8 @@ class _TorchUnpickler(SafeUnpickler):
         }
         super().__init__(file, known)
         self._find = find
-        self._most = most
+        self._path = path
+        self._most = path.stat().st_size
         self._storages: dict[str, Storage] = {}
 
     def persistent_load(self, pid: Any) -> Any:
@@ -120,14 +140,16 @@ class _TorchUnpickler(SafeUnpickler):
             self._most -= size * dtype.itemsize
             if size < 0 or self._most < 0:
                 raise PickleError("more numbers than it has room for")
-            self._storages[key] = Storage(dtype, size, self._find(key, size * dtype.itemsize))
+            self._storages[key] = Storage(self._path, dtype, size, self._find(key, size * dtype.itemsize))
         return self._storages[key]
 
 
 def _stored(storage: Any, offset: Any, shape: Any, stride: Any) -> StoredTensor | StandIn:
     if not isinstance(storage, Storage):
         return StandIn()  # of a type that no weights have
-    return StoredTensor(storage, offset, tuple(shape), tuple(stride))
+    if not (isinstance(shape, tuple) and isinstance(stride, tuple)):
+        raise PickleError("a tensor without a shape")  # a list would be copied, each time that it is named
+    return StoredTensor(storage, offset, shape, stride)
 
 
 def _tensor(value: Any) -> StoredTensor | StandIn:
@@ -140,11 +162,18 @@ def torch_content(path: Path) -> tuple[Any, list[str]]:
 
     Objects of classes are stand-ins (`pickles.StandIn`); the second list names those classes.
     """
-    try:
+    with whole(path):
         return _archive(path) if zipfile.is_zipfile(path) else _legacy(path)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[None]:
+    """Raise the one error for all the ways in which a damaged torch file fails, while it or a tensor of it is read."""
+    try:
+        yield
     except PickleError as error:
         raise DeepenoughError(f"{path} can't be read as tensors alone: it holds {error}; fetch it again") from None
-    except (OSError, EOFError, KeyError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGES as error:
         raise DeepenoughError(f"{path} is not a whole torch file ({type(error).__name__}); fetch it again") from None
 
 
@@ -166,7 +195,7 @@ def _archive(path: Path) -> tuple[Any, list[str]]:
         if pickled.compress_type != zipfile.ZIP_STORED:
             raise PickleError("a packed pickle, which torch does not write")
         with archive.open(pickled) as file:
-            unpickler = _TorchUnpickler(file, find, path.stat().st_size)
+            unpickler = _TorchUnpickler(file, find, path)
             return unpickler.load(), list(unpickler.stand_ins)
 
 
@@ -187,7 +216,7 @@ def _legacy(path: Path) -> tuple[Any, list[str]]:
     with path.open("rb") as file:
         for _ in range(LEGACY_PICKLES):
             SafeUnpickler(file, {}).load()
-        unpickler = _TorchUnpickler(file, find, path.stat().st_size)
+        unpickler = _TorchUnpickler(file, find, path)
         content = unpickler.load()
         keys = SafeUnpickler(file, {}).load()
         place = file.tell()
