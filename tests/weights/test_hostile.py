@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 import tracemalloc
 import zipfile
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deepenough.errors import DeepenoughError
-from deepenough.weights import keras
+from deepenough.weights import keras, paddle
 from deepenough.weights.checkpoint import checkpoint
 from deepenough.weights.read import read_weights
 from deepenough.weights.torch_file import loaded
@@ -155,6 +157,51 @@ def test_pickles_that_ask_for_too_much(tmp_path: Path, bomb: str) -> None:
     refused(torch_archive(tmp_path / "w.pth", BOMBS[bomb]), "can't be read as tensors alone: it holds a pickle")
     (tmp_path / "w.pdparams").write_bytes(BOMBS[bomb])
     refused(tmp_path / "w.pdparams", "pickle")
+
+
+LARGE = b"}q\x01(" + b"".join(b"J%sN" % number.to_bytes(4, "little") for number in range(5_000)) + b"u"
+TEXT = b"X" + (100_000).to_bytes(4, "little") + b"x" * 100_000 + b"q\x01"
+COPIES = {
+    "ordered dicts": b"ccollections\nOrderedDict\nq\x00" + LARGE + b"(" + b"h\x00h\x01\x85R" * 1_000 + b"t.",
+    "their attributes": b"ccollections\nOrderedDict\nq\x00"
+    + LARGE
+    + b"("
+    + b"h\x00)Rh\x01b" * 1_000
+    + b"t.",
+    "states of objects": b"ca\nb\nq\x00" + LARGE + b"(" + b"h\x00)Rh\x01b" * 1_000 + b"t.",
+    "encoded text": b"c_codecs\nencode\nq\x00" + TEXT + b"(" + b"h\x00h\x01\x85R" * 1_000 + b"t.",
+    "an array": b"cnumpy\nndarray\n(I100000000\n\x85X\x02\x00\x00\x00f4tR.",
+}
+"""Pickles that ask for a large object again and again, and of which a few bytes make it."""
+
+
+@pytest.mark.parametrize("copies", COPIES)
+def test_copies_of_what_is_in_a_pickle_once(tmp_path: Path, copies: str) -> None:
+    pickled = b"\x80\x02" + COPIES[copies]
+    (tmp_path / "w.pdparams").write_bytes(pickled)
+    refused(tmp_path / "w.pdparams", "pickle")
+    refused(torch_archive(tmp_path / "w.pth", pickled), "pickle|holds a|too many containers|objects of")
+
+
+def test_one_array_under_many_names_of_a_pickle(tmp_path: Path) -> None:
+    array = np.ones(100_000, np.float32)
+    (tmp_path / "w.pdparams").write_bytes(pickle.dumps({f"a{n}": array for n in range(1_000)}, 2))
+    refused(tmp_path / "w.pdparams", "names more numbers than it has bytes")
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4])
+def test_arrays_of_a_pickle_are_those_that_were_saved(tmp_path: Path, protocol: int) -> None:
+    plain = np.arange(6, dtype=np.float32).reshape(2, 3)
+    arrays = {"a": plain, "b": np.asfortranarray(plain), "c": plain.astype(">f8"), "d": np.arange(3)}
+    (tmp_path / "w").write_bytes(pickle.dumps(OrderedDict(arrays), protocol))
+    found = paddle._arrays(tmp_path / "w")
+    assert {name: tensor.tolist() for name, tensor in found.items()} == {n: a.tolist() for n, a in arrays.items()}
+
+
+def test_an_ordered_dict_of_python_2(tmp_path: Path) -> None:
+    tensor = tensor_of((4,), (1,)).removeprefix(b"}S'conv1.weight'\n").removesuffix(b"s.")
+    pickled = b"ccollections\nOrderedDict\n((lp0\n(lS'conv1.weight'\na" + tensor + b"aatR."
+    assert list(checkpoint(torch_archive(tmp_path / "w.pth", pickled))[0].tensors) == ["conv1.weight"]
 
 
 def test_containers_that_hold_themselves(tmp_path: Path) -> None:

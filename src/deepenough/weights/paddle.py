@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from deepenough.nets.network import Network
 from deepenough.weights.fit import Fitted
 from deepenough.weights.fitting import match, match_exactly
 from deepenough.weights.match import NameLayers, own_layout, tensor_layers, zoo_layouts
-from deepenough.weights.pickles import check_pickle
+from deepenough.weights.pickles import Ordered, check_pickle
 from deepenough.weights.torchvision import name_numbered, name_resnet
 
 _NORM = ("weight", "bias", "_mean", "_variance")
@@ -80,26 +79,67 @@ class _RefusedError(Exception):
     """The name that a pickle asked for and does not get."""
 
 
-def _encode(text: str, encoding: str = "latin1") -> bytes:
-    """Bytes as pickles of protocol 2 write them."""
+def _encode(text: object, encoding: str = "latin1") -> object:
+    """Bytes as pickles of protocol 2 write them, still as text: each call would make a copy."""
     if encoding != "latin1":
         raise _RefusedError(f"_codecs.encode to {encoding}")
-    return text.encode(encoding)
+    return text
 
 
-def _reconstruct(kind: object, shape: object, code: object) -> np.ndarray[Any, Any]:
+class _Kind:
+    """The mark of plain arrays, `numpy.ndarray`; a call would make one of any size."""
+
+    def __new__(cls, *_given: Any) -> _Kind:
+        raise _RefusedError("an array without its content")
+
+
+class _DType:
+    """A `numpy.dtype`, of which only plain numbers' are made."""
+
+    def __init__(self, code: Any, *_given: Any) -> None:
+        self._code = code
+        self._order = "="
+
+    def __setstate__(self, state: Any) -> None:
+        self._order = state[1]
+
+    def made(self) -> np.dtype[Any]:
+        if not isinstance(self._code, str) or len(self._code) > 3:
+            raise ValueError("not a type of numbers")
+        return np.dtype(self._code).newbyteorder(self._order)
+
+
+class _Array:
+    """An array in a pickle: it keeps what the pickle has for it, which other arrays may share, and copies nothing."""
+
+    def __init__(self) -> None:
+        self._state: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self._state = state
+
+    def made(self) -> np.ndarray[Any, Any]:
+        """Make the array, read-only. What does not fit together raises any exception."""
+        _, shape, kind, fortran, content = self._state
+        if not isinstance(kind, _DType):
+            raise TypeError("an array of no type")
+        content = content.encode("latin1") if isinstance(content, str) else content
+        return np.frombuffer(content, kind.made()).reshape(shape, order="F" if fortran else "C")
+
+
+def _reconstruct(kind: object, shape: object, code: object) -> _Array:
     """Do as numpy's `_reconstruct` for a plain array: make an empty one, whose content follows."""
-    if kind is not np.ndarray or shape != (0,):
+    if kind is not _Kind or shape != (0,):
         raise _RefusedError("an array of a kind of its own")
-    return np.ndarray((0,), np.int8)
+    return _Array()
 
 
 ALLOWED = {
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
+    ("numpy", "ndarray"): _Kind,
+    ("numpy", "dtype"): _DType,
     ("_codecs", "encode"): _encode,
-    ("collections", "OrderedDict"): OrderedDict,
+    ("collections", "OrderedDict"): Ordered,
 }
 """Everything that a pickle may name: what arrays are made of."""
 
@@ -111,6 +151,14 @@ class _Arrays(pickle.Unpickler):
         if (module, name) not in ALLOWED:
             raise _RefusedError(f"{module}.{name}")
         return ALLOWED[module, name]
+
+
+def _made(value: object) -> np.ndarray[Any, Any] | None:
+    """The array, or None for anything else and for one that is damaged."""
+    try:
+        return value.made() if isinstance(value, _Array) else None
+    except Exception:  # of state that may be anything
+        return None
 
 
 def _arrays(path: Path) -> dict[str, Tensor]:
@@ -129,15 +177,20 @@ def _arrays(path: Path) -> dict[str, Tensor]:
             f"{path} is a pickle that can't be read ({type(error).__name__}); fetch it again"
         ) from None
     found = {}
+    room = path.stat().st_size
     for name, value in content.items() if isinstance(content, dict) else ():
         if name == NAME_LIST:
             continue
         array = value[1] if isinstance(value, tuple) and len(value) == 2 else value  # (name, array) in some versions
-        if not isinstance(name, str) or not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        made = _made(array)
+        if not isinstance(name, str) or made is None or made.dtype.kind not in "fiu":
             raise DeepenoughError(
-                f"{path}: {name!r:.80} is a {type(value).__name__}; expected arrays of numbers by name"
+                f"{path}: {name!r:.80} is a {type(value).__name__.strip('_')}; expected arrays of numbers by name"
             )
-        found[name] = torch.from_numpy(np.array(array, array.dtype.newbyteorder("=")))
+        room -= made.nbytes
+        if room < 0:
+            raise DeepenoughError(f"{path} names more numbers than it has bytes; fetch it again")
+        found[name] = torch.from_numpy(np.array(made, made.dtype.newbyteorder("=")))
     if not found:
         raise DeepenoughError(f"{path} is a pickle of a {type(content).__name__}; expected numpy arrays by name")
     return found

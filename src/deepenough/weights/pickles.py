@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import pickle
 import pickletools
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
@@ -42,8 +41,13 @@ class StandIn:
 
     def __setstate__(self, state: Any) -> None:
         for part in state if isinstance(state, tuple) else (state,):
-            if isinstance(part, dict):
+            if not isinstance(part, dict):
+                continue
+            if not self.content:
+                self.content = part  # shared: a copy could be made for every few bytes of the file
+            elif part is not self.content:
                 self.content |= part
+                part.clear()
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self.content[key] = value
@@ -54,12 +58,28 @@ class StandIn:
     add = append
 
 
+class Ordered(dict[Any, Any]):
+    """An `OrderedDict` of a pickle, without attributes. Python 2 gives it a list of pairs, which it empties: no pair is
+    in memory more often than it is in the file."""
+
+    def __init__(self, pairs: Any = None) -> None:
+        if pairs is None:
+            pairs = []
+        if not isinstance(pairs, list):
+            raise PickleError("a pickle with a copy of a dict")
+        super().__init__(pairs)
+        pairs.clear()
+
+    def __setstate__(self, _state: Any) -> None:
+        """Take no attributes: torch's `_metadata` says nothing of weights."""
+
+
 class SafeUnpickler(pickle.Unpickler):
     """An unpickler that makes plain containers, what `known` makes, and stand-ins for everything else."""
 
     def __init__(self, file: BinaryIO, known: Mapping[tuple[str, str], Callable[..., Any]]) -> None:
         super().__init__(io.BytesIO(_checked(file)), encoding="latin1")
-        self._known = {("collections", "OrderedDict"): OrderedDict, **known}
+        self._known = {("collections", "OrderedDict"): Ordered, **known}
         self.stand_ins: dict[str, type[StandIn]] = {}
 
     def find_class(self, module: str, name: str) -> Any:
