@@ -163,12 +163,8 @@ LARGE = b"}q\x01(" + b"".join(b"J%sN" % number.to_bytes(4, "little") for number 
 TEXT = b"X" + (100_000).to_bytes(4, "little") + b"x" * 100_000 + b"q\x01"
 COPIES = {
     "ordered dicts": b"ccollections\nOrderedDict\nq\x00" + LARGE + b"(" + b"h\x00h\x01\x85R" * 1_000 + b"t.",
-    "their attributes": b"ccollections\nOrderedDict\nq\x00"
-    + LARGE
-    + b"("
-    + b"h\x00)Rh\x01b" * 1_000
-    + b"t.",
-    "states of objects": b"ca\nb\nq\x00" + LARGE + b"(" + b"h\x00)Rh\x01b" * 1_000 + b"t.",
+    "their attributes": b"ccollections\nOrderedDict\nq\x00" + LARGE + b"(" + b"h\x00)Rh\x01b" * 250 + b"t.",
+    "states of objects": b"ca\nb\nq\x00" + LARGE + b"(" + b"h\x00)Rh\x01b" * 250 + b"t.",
     "encoded text": b"c_codecs\nencode\nq\x00" + TEXT + b"(" + b"h\x00h\x01\x85R" * 1_000 + b"t.",
     "an array": b"cnumpy\nndarray\n(I100000000\n\x85X\x02\x00\x00\x00f4tR.",
 }

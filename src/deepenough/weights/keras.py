@@ -277,7 +277,7 @@ def _modern(file: Any, arrays: _Arrays) -> Iterator[tuple[str, Any]]:
         seen += len(groups)
         if seen > MOST_GROUPS:
             raise ValueError(f"it has more than {MOST_GROUPS:,} groups")
-        own = {key: _member(member, "vars") for key, member in groups.items() if "vars" in member.keys()}
+        own = {key: _member(member, "vars") for key, member in groups.items() if "vars" in member}
         filled = {key: variables for key, variables in own.items() if len(variables)}
         unnamed = any("name" not in variables.attrs for variables in filled.values())
         counted = _by_count(list(filled)) if unnamed else {}
