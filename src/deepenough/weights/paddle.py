@@ -98,7 +98,7 @@ class _DType:
 
     def __init__(self, code: Any, *_given: Any) -> None:
         self._code = code
-        self._order = "="
+        self._order: Any = "="
 
     def __setstate__(self, state: Any) -> None:
         self._order = state[1]
