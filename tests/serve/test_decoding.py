@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import io
+import multiprocessing
+import os
+import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -118,3 +122,63 @@ def test_there_is_room_for_so_many_and_what_nobody_waits_for_ends(finished: Path
 
     assert asyncio.run(ask())[1] == 0
     processes.close()
+
+
+def workers() -> list[int]:
+    return [each.pid or 0 for each in multiprocessing.active_children() if each.name == "pebble_pool_worker"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals")
+def test_processes_that_end_while_idle_are_replaced(finished: Path) -> None:
+    processes = DecodingProcesses(load(finished).preprocess, Limits(decoding=60))
+    content, others = picture(1400), set(workers())
+
+    async def ask() -> None:
+        expected = await processes.run(decode, content)
+        for _ in range(2):
+            for each in set(workers()) - others:
+                os.kill(each, signal.SIGKILL)
+            await asyncio.sleep(0.5)  # until the pool has seen it; without, it is seen during the work
+            found = await asyncio.gather(*(processes.run(decode, content) for _ in range(3)))
+            for each in found:
+                np.testing.assert_array_equal(each, expected)
+
+    asyncio.run(ask())
+    processes.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals")
+def test_sigterm_is_left_to_the_service(finished: Path) -> None:
+    processes = DecodingProcesses(load(finished).preprocess, Limits(decoding=60))
+    content, others = picture(3000), set(workers())
+
+    async def ask() -> None:
+        await processes.run(decode, picture(1400))
+        mine = set(workers()) - others
+        begun = asyncio.create_task(processes.run(decode, content))
+        await asyncio.sleep(0.05)
+        for each in mine:
+            os.kill(each, signal.SIGTERM)
+        assert (await begun).shape == (*load(finished).preprocess.shape[1:], 3)
+        assert mine <= set(workers())
+
+    asyncio.run(ask())
+    processes.close()
+    assert set(workers()) <= others
+
+
+def test_what_a_process_left_behind_is_done_once_again(finished: Path, tmp_path: Path) -> None:
+    processes = DecodingProcesses(load(finished).preprocess, Limits(decoding=60))
+    (tmp_path / "first").touch()
+    pixels = asyncio.run(processes.run(exit_once, str(tmp_path / "first").encode()))
+    assert pixels.shape == (1, 1)
+    processes.close()
+
+
+def exit_once(content: bytes, preprocess: Preprocessing, limits: Limits) -> np.ndarray:
+    """End the process, the first time."""
+    first = Path(content.decode())
+    if first.exists():
+        first.unlink()
+        os._exit(15)
+    return np.zeros((1, 1), np.uint8)

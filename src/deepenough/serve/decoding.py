@@ -11,7 +11,10 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pebble import ProcessExpired, ProcessPool
+from pebble import CONSTS, ProcessExpired, ProcessPool
 
 from deepenough.data.bounds.jpeg import count_scans
 from deepenough.data.decode import framed, upright
@@ -37,6 +40,8 @@ LIGHT_SCANNED = 12_000_000
 """Pixels times scans of a JPEG: some tens of milliseconds."""
 VIEWED_SIDE = 1_280
 """Longest side, in pixels, of what stands for a picture of more work where it is only looked at."""
+ENDING = 0.1
+"""Seconds that a process has to end when asked to, before it is killed; it has nothing to lose."""
 
 
 def is_light(content: bytes, header: Header) -> bool:
@@ -85,28 +90,66 @@ class DecodingProcesses:
     preprocess: Preprocessing
     limits: Limits
     waiting: int = field(default=0, init=False)
+    _scheduled: set[Future[Pixels]] = field(default_factory=set, init=False)
 
     async def run(self, work: Callable[[bytes, Preprocessing, Limits], Pixels], content: bytes) -> Pixels:
         """Do what `decode` or `shrink` does, with bounds on time and memory; ended where the client hangs up.
 
-        Raises FullError where too many wait, and ImageError (bomb) for what takes too long or too much.
+        Raises FullError where too many wait, and ImageError (bomb) for what takes too long or too much. Processes can
+        be ended from outside, so that what they had is done once again.
         """
         if self.waiting >= self.limits.decodings:
             raise FullError(f"{self.waiting} large pictures are already waiting to be decoded")
         self.waiting += 1
         try:
-            given = (content, self.preprocess, self.limits)
-            return await asyncio.wrap_future(self._pool.schedule(work, args=given, timeout=self.limits.decoding))
+            try:
+                return await self._once(work, content)
+            except BrokenProcessPool:
+                return await self._once(work, content)
+            except ProcessExpired as error:
+                if error.exitcode == -signal.SIGKILL:  # as Linux ends what takes the memory of all
+                    raise
+                return await self._once(work, content)
         except TimeoutError:
             text = f"decoding it took more than {self.limits.decoding:g} s; send it smaller, or as a baseline JPEG"
             raise ImageError("bomb", text) from None
         except (MemoryError, ProcessExpired):
             raise ImageError("bomb", "decoding it takes more memory than a picture gets; send it smaller") from None
+        except BrokenProcessPool:
+            raise FullError("the processes that decode large pictures were ended twice") from None
         finally:
             self.waiting -= 1
 
+    async def _once(self, work: Callable[[bytes, Preprocessing, Limits], Pixels], content: bytes) -> Pixels:
+        """Run work in the pool. Raises BrokenProcessPool where it is broken, and leaves a new one then."""
+        pool, given = self._pool, (content, self.preprocess, self.limits)
+        try:
+            future = pool.schedule(work, args=given, timeout=self.limits.decoding)
+        except RuntimeError as error:  # a process of it had ended while it had nothing to do
+            self._drop(pool)
+            raise BrokenProcessPool from error
+        self._scheduled.add(future)
+        try:
+            return await asyncio.wrap_future(future)
+        except BrokenProcessPool:
+            self._drop(pool)
+            raise
+        finally:
+            self._scheduled.discard(future)
+
+    def _drop(self, pool: Any) -> None:
+        """Forget a broken pool, and tell all who wait for it: the pool tells only those whose work it had begun."""
+        if self.__dict__.get("_pool") is not pool:  # another has done so
+            return
+        del self._pool
+        for future in self._scheduled:
+            with suppress(InvalidStateError):
+                future.set_exception(BrokenProcessPool())
+        threading.Thread(target=pool.join, daemon=True).start()  # it waits for processes to end
+
     @cached_property
     def _pool(self) -> Any:
+        CONSTS.term_timeout = ENDING
         context = multiprocessing.get_context("spawn")  # forked, it would have the locks of threads that it has not
         count = max((os.cpu_count() or 2) // 2, 1)  # beside them the model goes on
         return ProcessPool(count, context=context, initializer=prepare_process, initargs=(self.limits.memory,))
@@ -121,6 +164,7 @@ class DecodingProcesses:
 def prepare_process(memory: int) -> None:
     """Bound the memory of this process, where the system can, and leave signals to the service."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a group of processes gets it as one; the service ends these itself
     with suppress(OSError):
         os.nice(5)  # answers to others come first
     if sys.platform == "linux":
