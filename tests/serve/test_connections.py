@@ -69,6 +69,32 @@ def test_the_ones_that_send_nothing_make_room(finished: Path) -> None:
         assert {answered(each) for each in stalled[:40]} == {408}
 
 
+BODY_TO_COME = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
+
+
+def test_the_rest_of_a_body_that_nobody_needs_has_its_time(finished: Path) -> None:
+    with serving(finished, 100, 2.0) as port:
+        stalled = connect(port, BODY_TO_COME)
+        assert answered(stalled) == 200
+        stalled.sendall(b"x")
+        assert stalled.recv(4096) == b""  # within the time of a connection's test
+        late = connect(port, BODY_TO_COME)
+        assert answered(late) == 200
+        late.sendall(bytes(1_000_000) + b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert answered(late) == 200
+
+
+def test_bodies_that_never_end_lock_nobody_out(finished: Path) -> None:
+    with serving(finished, 5, 60.0) as port:
+        stalled = []
+        for _ in range(8):
+            each = connect(port, BODY_TO_COME)
+            assert answered(each) == 200
+            each.sendall(b"x")
+            stalled.append(each)
+        assert httpx2.get(f"http://127.0.0.1:{port}/health/live").status_code == 200
+
+
 def test_there_are_fewer_connections_than_files_may_be_open() -> None:
     resource = pytest.importorskip("resource")
     most = connection_limit()

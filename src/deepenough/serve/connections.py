@@ -11,7 +11,8 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 10.0
-"""Seconds within which the head of a request has to be here, from its first byte or the start of the connection."""
+"""Seconds within which the head of a request has to be here, from its first byte or the start of the connection; with the rest of
+a body before it, from the answer to that."""
 RESERVED_FILES = 64  # open files that are not connections
 MOST_CONNECTIONS = 4_096
 
@@ -54,15 +55,25 @@ def bounded_protocol(most: int, seconds: float = HEAD_SECONDS) -> type[H11Protoc
             self.expect_head()
 
         def data_received(self, data: bytes) -> None:
-            if self.conn.their_state is h11.IDLE and self not in heads:  # the next request of a connection
+            if self.owes_head() and self not in heads:  # the next request of a connection
                 self.expect_head()
             super().data_received(data)
-            if self.conn.their_state is not h11.IDLE:
+            if not self.owes_head():
                 self.head_is_here()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            if self.conn.their_state is h11.SEND_BODY and self.owes_head() and self not in heads:
+                self.expect_head()  # uvicorn's own timer ends with the first byte that comes
 
         def connection_lost(self, exc: Exception | None) -> None:
             self.head_is_here()
             super().connection_lost(exc)
+
+        def owes_head(self) -> bool:
+            """Tell if the next is a head, after what is left of the body of a request that was answered before."""
+            answered = self.conn.our_state is h11.DONE and self.conn.their_state is h11.SEND_BODY
+            return answered or self.conn.their_state is h11.IDLE
 
         def expect_head(self) -> None:
             heads[self] = asyncio.get_running_loop().call_later(seconds, self.give_up)
@@ -76,7 +87,8 @@ def bounded_protocol(most: int, seconds: float = HEAD_SECONDS) -> type[H11Protoc
             """End the connection for want of a head."""
             self.head_is_here()
             if not self.transport.is_closing():
-                self.transport.write(_TIMEOUT)
+                if self.conn.our_state is h11.IDLE:  # else the last request has its answer
+                    self.transport.write(_TIMEOUT)
                 self.transport.close()
 
     return BoundedProtocol
