@@ -59,6 +59,9 @@ def test_any_name_may_be_allowed(finished: Path) -> None:
         ({"Origin": "http://photos.example"}, 400),
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
+        ({"Origin": "http://proxy.example", "Sec-Fetch-Site": "same-origin"}, 400),  # a proxy changed the host
+        ({"Origin": "http://proxy.example", "Sec-Fetch-Site": "same-site"}, 403),
         ({"Sec-Fetch-Site": "same-origin"}, 400),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
     ],
@@ -66,6 +69,12 @@ def test_any_name_may_be_allowed(finished: Path) -> None:
 def test_pages_of_other_sites_may_not_post(open_to_all: TestClient, headers: dict[str, str], status: int) -> None:
     answer = open_to_all.post("/predict", headers={"Host": "photos.example", **headers})
     assert answer.status_code == status
+
+
+@pytest.mark.parametrize("token", ["", " "])
+def test_an_empty_token_is_no_token(token: str) -> None:
+    with pytest.raises(ValueError, match="an empty token would let everybody in"):
+        Access((), token)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,12 @@ def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
         ServerOptions(**{**OPTIONS, "keyfile": key})
 
 
+@pytest.mark.parametrize("token", ["", "  "])
+def test_an_empty_token_is_refused(token: str) -> None:
+    with pytest.raises(DeepenoughError, match="--token .* is empty, and would protect nothing: give a secret"):
+        ServerOptions(**{**OPTIONS, "token": token})
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [

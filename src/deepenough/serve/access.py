@@ -28,6 +28,10 @@ class Access:
     hosts: Collection[str] = ()
     token: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.token is not None and not self.token.strip():
+            raise ValueError("an empty token would let everybody in; give None where there is none")
+
     def check(self, path: str, method: str, headers: Headers) -> None:
         """Raise RefusedError for a request that may not be made."""
         host = headers.get("host", "")
@@ -64,11 +68,21 @@ def name(host: str) -> str:
 
 
 def check_site(headers: Headers, host: str) -> None:
-    """Raise RefusedError for what a browser sends for a page of another site."""
-    origin = headers.get("origin")
-    foreign = headers.get("sec-fetch-site") == "cross-site" or (origin is not None and urlsplit(origin).netloc != host)
-    if foreign:
+    """Raise RefusedError for what a browser sends for a page of another site.
+
+    Only browsers set `Sec-Fetch-Site`, which holds behind a proxy that changes `Host`, too.
+    """
+    site = headers.get("sec-fetch-site")
+    if site != "same-origin" and (site == "cross-site" or not is_at(headers.get("origin"), host)):
         raise RefusedError(403, "cross-site", "pages of other sites may not ask this service")
+
+
+def is_at(origin: str | None, host: str) -> bool:
+    """Tell if an `Origin` is the host's own; programs that are no browser send none."""
+    try:
+        return origin is None or urlsplit(origin).netloc == host
+    except ValueError:
+        return False
 
 
 class AccessMiddleware:

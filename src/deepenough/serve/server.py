@@ -43,6 +43,10 @@ class ServerOptions:
                 raise DeepenoughError(f"--{option} {file}: there is no such file")
         if self.keyfile is not None and self.certfile is None:
             raise DeepenoughError("--keyfile needs --certfile: give both, or a --certfile that has the key in it")
+        if self.token is not None and not self.token.strip():
+            raise DeepenoughError(
+                "--token (or DEEPENOUGH_TOKEN) is empty, and would protect nothing: give a secret, or leave it out"
+            )
 
     @property
     def is_public(self) -> bool:
