@@ -78,7 +78,7 @@ def prediction_routes(service: Service) -> APIRouter:
         """Classify one picture or several."""
         async with service.reader.files(request) as given:
             with service.batcher.entered(len(given)):
-                found = await gather_all([service.answer(file, top) for file in given])
+                found = await unless_gone(request, service.answers(given, top))
         return Response(json.dumps({"predictions": found}, ensure_ascii=False), media_type="application/json")
 
     @router.post("/depths", openapi_extra=_BODY)
@@ -201,17 +201,6 @@ async def hung_up(request: Request) -> None:
     """Wait until the client hangs up."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-async def gather_all(asked: list[Any]) -> list[Any]:
-    """Wait for all answers; raise the first error once all have ended."""
-    if len(asked) == 1:
-        return [await asked[0]]
-    found = await asyncio.gather(*asked, return_exceptions=True)
-    for each in found:
-        if isinstance(each, BaseException):
-            raise each
-    return found
 
 
 def single(given: list[Upload]) -> Upload:

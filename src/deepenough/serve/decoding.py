@@ -151,7 +151,7 @@ class DecodingProcesses:
     def _pool(self) -> Any:
         CONSTS.term_timeout = ENDING
         context = multiprocessing.get_context("spawn")  # forked, it would have the locks of threads that it has not
-        count = max((os.cpu_count() or 2) // 2, 1)  # beside them the model goes on
+        count = max((os.cpu_count() or 2) // 2, 2)  # beside them the model goes on; one picture leaves another a turn
         return ProcessPool(count, context=context, initializer=prepare_process, initargs=(self.limits.memory,))
 
     def close(self) -> None:

@@ -31,7 +31,7 @@ class Limits:
     turn in `patience` seconds, and given up after `computing`.
 
     A picture that is more than a little work is decoded in `decoding` seconds and `memory` bytes, or refused;
-    `decodings` of them are on their way.
+    `decodings` of them are on their way, at most a quarter of these for one request.
     """
 
     upload: int = 20 * 2**20
@@ -48,6 +48,11 @@ class Limits:
     decoding: float = 10.0
     memory: int = 2**30
     decodings: int = 32
+
+    @property
+    def decodings_each(self) -> int:
+        """Large pictures of one request that are on their way; its others wait for these."""
+        return max(self.decodings // 4, 1)
 
 
 @dataclass(frozen=True)

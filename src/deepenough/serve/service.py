@@ -78,10 +78,14 @@ class Service:
     def _decode_light(self, content: bytes) -> Pixels | Heavy:
         return decode_light(content, self.model.preprocess, self.limits)
 
-    async def classified(self, content: bytes) -> Any:
-        """Probabilities (classes,) of a picture. Raises RefusedError or ImageError."""
+    async def classified(self, content: bytes, turns: asyncio.Semaphore) -> Any:
+        """Probabilities (classes,) of a picture; `turns` are those of its request. Raises RefusedError or ImageError."""
         found = await self.batcher.ask(content)
-        return found if found is not HEAVY else await self.batcher.ask(await self.processes.run(decode, content))
+        if found is not HEAVY:
+            return found
+        async with turns:
+            pixels = await self.processes.run(decode, content)
+        return await self.batcher.ask(pixels)
 
     async def decoded(self, content: bytes) -> Pixels:
         """The pixels of a picture. Raises RefusedError or ImageError."""
@@ -108,10 +112,19 @@ class Service:
         seconds = self.batcher.stalled()
         return f"the model has not responded for {seconds:.0f} s" if seconds > STUCK else None
 
-    async def answer(self, file: Upload, top: int) -> dict[str, Any]:
+    async def answers(self, files: Sequence[Upload], top: int) -> list[dict[str, Any]]:
+        """Classify the files of one request; the fields of an `Answer` each. Raises the first error, once all ended."""
+        turns = asyncio.Semaphore(self.limits.decodings_each)
+        found = await asyncio.gather(*(self.answer(file, top, turns) for file in files), return_exceptions=True)
+        for each in found:
+            if isinstance(each, BaseException):
+                raise each
+        return [each for each in found if not isinstance(each, BaseException)]
+
+    async def answer(self, file: Upload, top: int, turns: asyncio.Semaphore) -> dict[str, Any]:
         """Classify one file; the fields of `Answer`."""
         with errors_named_by(file):
-            best = self.model.rank(await self.classified(file.content), top)
+            best = self.model.rank(await self.classified(file.content, turns), top)
         return {"name": file.name, "label": best.label, "classes": best.classes, "probabilities": best.probabilities}
 
     def about(self) -> About:
