@@ -16,7 +16,7 @@ import pytest
 
 from deepenough import DeepenoughError
 from deepenough.serve import server
-from deepenough.serve.server import BoundedServer, ServerOptions, serve
+from deepenough.serve.server import BoundedServer, ServerOptions, end_within, serve
 
 OPTIONS: dict[str, Any] = {
     "host": "127.0.0.1", "port": 0, "device": "cpu", "max_upload": 20, "max_files": 32, "allowed_hosts": (),
@@ -35,7 +35,7 @@ def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("token", ["", "  "])
 def test_an_empty_token_is_refused(token: str) -> None:
-    with pytest.raises(DeepenoughError, match="--token .* is empty, and would protect nothing: give a secret"):
+    with pytest.raises(DeepenoughError, match=r"--token .* is empty, and would protect nothing: give a secret"):
         ServerOptions(**{**OPTIONS, "token": token})
 
 
@@ -71,7 +71,6 @@ def test_https(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         servers.append(self)
 
     monkeypatch.setattr(BoundedServer, "__init__", keep)
-    monkeypatch.setattr(server, "GRACE", 1e6)  # this process outlives the server
     lines: list[str] = []
     options = ServerOptions(**{**OPTIONS, "certfile": certificate, "keyfile": key})
     thread = threading.Thread(target=serve, args=(finished, options, lines.append), daemon=True)
@@ -87,6 +86,26 @@ def test_https(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     servers[0].should_exit = True
     thread.join(60)
     assert not thread.is_alive()
+
+
+def test_the_process_outlives_a_server_that_ended(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    timers: list[threading.Timer] = []
+    startup = BoundedServer.startup
+
+    async def and_end(self: BoundedServer, sockets: Any = None) -> None:
+        await startup(self, sockets)
+        self.should_exit = True
+
+    def kept(seconds: float) -> threading.Timer:
+        timers.append(end_within(seconds))
+        return timers[-1]
+
+    monkeypatch.setattr(BoundedServer, "startup", and_end)
+    monkeypatch.setattr(server, "end_within", kept)
+    serve(finished, ServerOptions(**OPTIONS), lambda line: None)
+    (timer,) = timers
+    timer.join(20)
+    assert not timer.is_alive()
 
 
 def test_the_process_ends_whatever_hangs(finished: Path) -> None:

@@ -60,6 +60,9 @@ def serve_command(run: Path, **options: Any) -> None:
     if missing:
         raise DeepenoughError(f"serving needs {', '.join(missing)}: pip install 'deepenough[serve]'")
     from deepenough.cli.console import Console
-    from deepenough.serve.server import ServerOptions, serve
+    from deepenough.serve.server import HANGING, ServerOptions, end_within, serve
 
-    serve(run, ServerOptions(**options), Console().line)
+    try:
+        serve(run, ServerOptions(**options), Console().line)
+    finally:
+        end_within(HANGING)  # at its exit Python waits for threads

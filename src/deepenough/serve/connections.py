@@ -11,8 +11,10 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 10.0
-"""Seconds within which the head of a request has to be here, from its first byte or the start of the connection; with the rest of
-a body before it, from the answer to that."""
+"""Seconds within which the head of a request has to be here, from its first byte or the start of the connection.
+
+Where the rest of a body comes before it, from the answer to that.
+"""
 RESERVED_FILES = 64  # open files that are not connections
 MOST_CONNECTIONS = 4_096
 

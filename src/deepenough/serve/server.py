@@ -83,11 +83,26 @@ def serve(run: Path, options: ServerOptions, say: Callable[[str], object]) -> No
 class BoundedServer(uvicorn.Server):
     """A server that is over some seconds after its requests had their time to end, whatever hangs."""
 
+    timer: threading.Timer | None = None
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            super().run(sockets)
+        finally:  # a program that serves may have more to do
+            if self.timer is not None:
+                self.timer.cancel()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        timer = threading.Timer(GRACE + HANGING, os._exit, (1,))
-        timer.daemon = True
-        timer.start()
+        self.timer = end_within(GRACE + HANGING)
         await super().shutdown(sockets)
+
+
+def end_within(seconds: float) -> threading.Timer:
+    """End this process after some seconds, whatever hangs, unless the timer is cancelled."""
+    timer = threading.Timer(seconds, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -79,7 +79,7 @@ class Service:
         return decode_light(content, self.model.preprocess, self.limits)
 
     async def classified(self, content: bytes, turns: asyncio.Semaphore) -> Any:
-        """Probabilities (classes,) of a picture; `turns` are those of its request. Raises RefusedError or ImageError."""
+        """Probabilities (classes,) of a picture; `turns` are its request's. Raises RefusedError or ImageError."""
         found = await self.batcher.ask(content)
         if found is not HEAVY:
             return found
