@@ -139,7 +139,7 @@ class DecodingProcesses:
 
     def _drop(self, pool: Any) -> None:
         """Forget a broken pool, and tell all who wait for it: the pool tells only those whose work it had begun."""
-        if self.__dict__.get("_pool") is not pool:  # another has done so
+        if "_pool" not in self.__dict__ or self._pool is not pool:  # another has done so
             return
         del self._pool
         for future in self._scheduled:
