@@ -19,7 +19,8 @@ from deepenough.nets.zoo.published import PUBLISHED
 from deepenough.preprocessing import Preprocessing
 from deepenough.weights import Weights, load, load_weights, names
 from deepenough.weights.imagenet import class_names, wordnet_ids
-from deepenough.weights.names import GROUPS, NAMED, Named, group, of_hash, weights_named
+from deepenough.weights.inputs import takes_size
+from deepenough.weights.names import ALIASES, GROUPS, NAMED, Named, group, of_hash, weights_named
 
 
 @pytest.mark.parametrize("entry", NAMED.values(), ids=str)
@@ -30,8 +31,9 @@ def test_every_entry_is_whole(entry: Named) -> None:
     assert digits
     assert entry.sha256.startswith(digits[1])  # the publisher's own
     assert entry.url.startswith("https://")
-    assert entry.input.size == (224, 224)
-    assert 3.9 < entry.megabytes * 1e6 / sum(_parameters(entry.network)) < 8
+    assert takes_size(NETWORKS[entry.network](), entry.input.size)
+    halved = entry.name == "wide_resnet50_2.tv_in1k"  # the only file of half precision
+    assert (1.9 if halved else 3.9) < entry.megabytes * 1e6 / sum(_parameters(entry.network)) < (2.1 if halved else 8)
 
 
 def _parameters(network: str) -> list[int]:
@@ -41,7 +43,11 @@ def _parameters(network: str) -> list[int]:
 
 
 def test_no_two_are_the_same_file() -> None:
-    assert len({entry.sha256[:8] for entry in NAMED.values()}) == len({entry.file for entry in NAMED.values()}) == 23
+    assert (
+        len({entry.sha256[:8] for entry in NAMED.values()})
+        == len({entry.file for entry in NAMED.values()})
+        == len(NAMED)
+    )
 
 
 def test_the_eight_have_torchvisions_weights_and_the_published_figures_agree() -> None:
@@ -86,6 +92,34 @@ def test_torchvisions_table_says_the_same(torchvision: Any) -> None:
         if base != "googlenet":
             assert (list(entry.input.mean), list(entry.input.std)) == (made.mean, made.std)
         assert list(class_names()) == kind.meta["categories"]
+
+
+def test_torchvisions_own_names_are_taken(torchvision: Any) -> None:
+    """Every name of a kind of weights in torchvision that the table has, and no other."""
+    theirs = {}
+    for entry in group("torchvision"):
+        base, recipe = entry.name.split(".")
+        theirs[str(torchvision.get_model_weights(base)[f"IMAGENET1K_V{2 if recipe == 'tv2_in1k' else 1}"])] = entry.name
+    assert theirs == ALIASES
+    assert weights_named("MobileNet_V3_Small_Weights.IMAGENET1K_V1").name == "mobilenet_v3_small.tv_in1k"
+    with pytest.raises(DeepenoughError, match=r"mobilenet_v3_small"):
+        weights_named("mobilenet_v3_small.tv1_in1k")
+
+
+@pytest.mark.usefixtures("torchvision")
+def test_timms_configurations_say_the_same() -> None:
+    """Addresses, up to a release's owner, and inputs of timm's own `default_cfgs`, of the networks since 2016."""
+    timm = pytest.importorskip("timm.models")
+    recent = [entry for entry in group("timm") if not entry.name.startswith("resnet")]
+    assert len(recent) > 20
+    for entry in [*recent, NAMED["resnext50_32x4d.a1_in1k"]]:
+        theirs = timm.get_pretrained_cfg(entry.name)
+        assert entry.url == theirs.url.replace("/rwightman/", "/huggingface/")
+        assert entry.input.size == tuple(theirs.input_size[1:])
+        assert entry.input.shorter == int(theirs.input_size[1] / theirs.crop_pct)
+        assert entry.input.interpolation == theirs.interpolation
+        assert (entry.input.mean, entry.input.std) == (theirs.mean, theirs.std)
+        assert theirs.num_classes == 1000
 
 
 def test_googlenets_input_is_what_transform_input_makes_of_it() -> None:
@@ -166,7 +200,8 @@ def test_a_name_is_fetched_with_its_network_fixed(squeezenet: Path, monkeypatch:
     asked = []
     monkeypatch.setattr(load, "fetch", lambda known, reporter: asked.append(known) or squeezenet)
     loaded = load_weights(entry.name)
-    assert asked == [entry]
+    assert load_weights("SqueezeNet1_1_Weights.IMAGENET1K_V1").name == entry.name
+    assert asked == [entry, entry]
     assert loaded.name == entry.name
     other = load_weights(entry.name, preprocess="caffe-bgr")
     assert (other.input.order, other.input.size) == ("BGR", (227, 227))

@@ -35,7 +35,7 @@ from deepenough.record import load as load_record
 from deepenough.search.question import DecisionBasis, Metric
 from deepenough.search.statistics import Strata, paired_difference
 from deepenough.weights import load_weights
-from deepenough.weights.names import NAMED
+from deepenough.weights.names import ALIASES, NAMED
 
 PROOF = "parity.json"
 PARITY_IMAGES = 28
@@ -209,7 +209,7 @@ def _model(
         raise DeepenoughError(f"{', '.join(asked)}: only a network by its name has a choice; leave it out for {name}")
     if path.is_dir():
         return load(path), path.resolve().name, True
-    if path.is_file() or name in NAMED:
+    if path.is_file() or name in (*NAMED, *ALIASES):
         weights = load_weights(
             name, network=of_file.get("network"), preprocess=of_file.get("preprocess"), reporter=reporter
         )

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from deepenough.weights.match import FileLayout, last_layer, shapes
 from deepenough.weights.torch_file import AnyTensors
 
+HEAD_TENSORS = ("weight", "bias")
+"""The tensors of a head, which a file may lack."""
+
 
 def in_order(layout: FileLayout, found: AnyTensors) -> Iterator[tuple[AnyTensors, AnyTensors]]:
     """Find all tensors of a network but its head one after the other, in the layout's order.
@@ -14,6 +17,8 @@ def in_order(layout: FileLayout, found: AnyTensors) -> Iterator[tuple[AnyTensors
     Each time the tensors by the layout's names, and the others by their own. The first convolution may have another
     shape, which `stems` settles.
     """
+    if len(found) < len(layout.names) - len(HEAD_TENSORS):
+        return
     wanted = shapes(layout.network)
     head = f"{last_layer(layout.network)}."
     body = [(name, wanted[key]) for key, name in layout.names.items() if not key.startswith(head)]
@@ -21,7 +26,7 @@ def in_order(layout: FileLayout, found: AnyTensors) -> Iterator[tuple[AnyTensors
     for start in range(len(names) - len(body) + 1):
         part = names[start : start + len(body)]
         if all(
-            _leaf(name) == _leaf(theirs) and (number == 0 or tuple(found[theirs].shape) == shape)
+            _leaf(name) == _leaf(theirs) and (number == 0 or layout.is_shape(found[theirs].shape, shape))
             for number, ((name, shape), theirs) in enumerate(zip(body, part, strict=True))
         ):
             inside = {name: found[theirs] for (name, _), theirs in zip(body, part, strict=True)}

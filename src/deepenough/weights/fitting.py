@@ -62,7 +62,8 @@ def match(
             raise unknown("network", network, [*NETWORKS, *(name for name in known if name not in NETWORKS)])
         raise DeepenoughError(f"{file} can't hold {network}; such files hold {', '.join(known)}")
     asked = [layout for layout in everything if network in (None, layout.network.name)]
-    tried = [fit for layout in asked for state_dict in dicts for fit in _by_name(layout, state_dict)]
+    named = _named_alike(asked, dicts)
+    tried = [fit for layout in named for state_dict in dicts for fit in _by_name(layout, state_dict)]
     judged = [(problems(fit.tensors, fit.taken.layout), fit) for fit in tried]
     fits = [fit for wrong, fit in judged if not wrong]
     if not fits and not any(_is_complete(fit) for fit in tried):  # whose names are known needs no guess
@@ -72,6 +73,19 @@ def match(
     if not fits:
         raise _misfit(dicts, judged, file, asked=network is not None)
     return _chosen(fits, file)
+
+
+def _named_alike(layouts: Sequence[FileLayout], dicts: Sequence[SavedState]) -> Sequence[FileLayout]:
+    """The layouts of whose names a file has half as many as of any, whatever stands before them: others can't fit."""
+    endings = {ending for saved in dicts for name in saved.tensors for ending in _endings(name)}
+    counts = [len(endings.intersection(layout.names.values())) for layout in layouts]
+    return [layout for layout, count in zip(layouts, counts, strict=True) if 2 * count >= max(counts)]
+
+
+def _endings(name: str) -> list[str]:
+    """A name without its first parts: without none, one, two and so on."""
+    parts = name.split(".")
+    return [".".join(parts[start:]) for start in range(min(len(parts), DEEPEST_PREFIX))]
 
 
 def _by_name(layout: FileLayout, saved: SavedState) -> Iterator[Fit]:
@@ -110,9 +124,7 @@ def _prefixes(layout: FileLayout, found: AnyTensors) -> list[str]:
     wanted = set(layout.names.values())
     counts: Counter[str] = Counter()
     for name in found:
-        parts = name.split(".")
-        for start in range(min(len(parts), DEEPEST_PREFIX)):
-            rest = ".".join(parts[start:])
+        for rest in _endings(name):
             if rest in wanted:
                 counts[name.removesuffix(rest)] += 1
     many = [prefix for prefix, count in counts.most_common() if 2 * count >= len(wanted)]

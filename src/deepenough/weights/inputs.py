@@ -21,6 +21,9 @@ INPUT_FILE = "preprocess.json"
 TIMM_FILE = "config.json"
 """Beside a file of weights, it is timm's where it has a `pretrained_cfg`."""
 
+PRESET_OF = {"caffe": "caffe-bgr", "efficientnet_pytorch": "timm"}
+"""The presets of sources that are called otherwise; `efficientnet_pytorch` has the weights that timm has, too."""
+
 
 def small_file(file: Path) -> bytes:
     """Read a small file beside the weights."""
@@ -44,7 +47,7 @@ def json_beside(path: Path, name: str) -> dict[str, Any]:
 
 def image_input(path: Path, preprocess: str | None, source: str, net: Network) -> tuple[str, Preprocessing]:
     """The source of a file, and what its weights expect of an image: `preprocess` goes before what lies beside it."""
-    config = json_beside(path, TIMM_FILE).get("pretrained_cfg") if source == "torchvision" else None
+    config = json_beside(path, TIMM_FILE).get("pretrained_cfg") if source in ("torchvision", "timm") else None
     if isinstance(config, dict):
         source = "timm"
     if preprocess is not None:
@@ -56,7 +59,7 @@ def image_input(path: Path, preprocess: str | None, source: str, net: Network) -
         if not (isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size)):
             raise DeepenoughError(f"{beside}: size is {size!r:.80}; expected [height, width] in pixels")
         return source, Preprocessing.from_json(content)
-    known = _preset({"caffe": "caffe-bgr"}.get(source, source), net)
+    known = _preset(PRESET_OF.get(source, source), net)
     return source, known if config is None else _as_timm(path.with_name(TIMM_FILE), config, known)
 
 

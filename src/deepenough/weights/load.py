@@ -10,7 +10,7 @@ from deepenough.files import sha256
 from deepenough.progress import Reporter
 from deepenough.weights.fetch import fetch
 from deepenough.weights.imagenet import class_names
-from deepenough.weights.names import GROUPS, NAMED, Named, of_hash
+from deepenough.weights.names import ALIASES, GROUPS, NAMED, Named, of_hash
 from deepenough.weights.preset_names import PRESETS
 from deepenough.weights.read import read_weights
 from deepenough.weights.weights import Weights
@@ -35,10 +35,11 @@ def load_weights(
     if preprocess is not None and preprocess not in PRESETS:
         raise unknown("preprocessing", preprocess, PRESETS)
     path = Path(given)
+    name = ALIASES.get(str(given), str(given))
     if path.is_file():
         known = of_hash(sha256(path))
-    elif str(given) in NAMED:
-        known = NAMED[str(given)]
+    elif name in NAMED:
+        known = NAMED[name]
         _check(known, network)
         path = fetch(known, reporter)
     elif path.exists() or _is_path(str(given)):
@@ -78,7 +79,7 @@ def _nowhere(given: str) -> DeepenoughError:
         names = ", ".join(name for name, entry in NAMED.items() if entry.publisher == given)
         return DeepenoughError(f"weights {given!r} are many; give one of them: {names}")
     files = [entry.name for entry in Path().iterdir() if entry.is_file()]
-    near = nearest(given, [*NAMED, *files])
+    near = nearest(given, [*NAMED, *ALIASES, *files])
     hint = f"nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}; " if near else ""
     return DeepenoughError(
         f"weights {given!r}: neither a file nor a name of the table; {hint}`deepenough weights list` shows the names"

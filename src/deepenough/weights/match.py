@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -32,13 +33,21 @@ class FileLayout:
     """The names that a network's tensors have in files of a format: a key of our state to the name in the file.
 
     `source` is whose names they are, where a format has those of several. `evident` is False for a network that such
-    files hold too, but whose publisher is another: it is taken where it was asked for.
+    files hold too, but whose publisher is another: it is taken where it was asked for. With `pads_shapes` a tensor may
+    have more sides of 1 at its end than ours, or fewer: what is a 1x1 convolution here is a dense layer elsewhere.
     """
 
     network: Network
     names: Mapping[str, str]
     source: str = ""
     evident: bool = True
+    pads_shapes: bool = False
+
+    def is_shape(self, found: Sequence[int], wanted: Shape) -> bool:
+        """Tell whether a tensor of the shape `found` is one of ours of the shape `wanted`."""
+        if self.pads_shapes:
+            return _without_last_ones(found) == _without_last_ones(wanted)
+        return tuple(found) == wanted
 
 
 NameLayers = Callable[[Network], Mapping[str, str]]
@@ -49,22 +58,30 @@ def file_layout(network: Network, layers: Mapping[str, str], norm: Sequence[str]
     """Make a layout from the names of `layers`, by our module path.
 
     The file's tensors are called `layer.weight` and `layer.bias`, those of a batch norm by `norm` (scale, shift, mean,
-    variance).
+    variance). A tensor that is called otherwise is in `layers` by its key in our state.
     """
     names: dict[str, str] = {}
     for visit in tensor_layers(network):
-        layer = layers[visit.path]
         if isinstance(visit.layer, BatchNorm):
+            layer = layers[visit.path]
             names |= {f"{visit.path}.{key}": f"{layer}.{theirs}" for key, theirs in zip(NORM_KEYS, norm, strict=True)}
         else:
-            names |= {key: f"{layer}.{key.rpartition('.')[2]}" for key in _shapes_of(visit)}
+            names |= {
+                key: layers[key] if key in layers else f"{layers[visit.path]}.{key.rpartition('.')[2]}"
+                for key in _shapes_of(visit)
+            }
     return FileLayout(network, names)
 
 
 def zoo_layouts(published: Mapping[str, NameLayers], norm: Sequence[str] = NORM_KEYS) -> list[FileLayout]:
     """Make the layouts of networks of the zoo, each with the function that names its layers."""
-    made = ((NETWORKS[name](), name_layers) for name, name_layers in published.items())
-    return [file_layout(network, name_layers(network), norm) for network, name_layers in made]
+    return [_layout_of(NETWORKS[name], name_layers, tuple(norm)) for name, name_layers in published.items()]
+
+
+@cache
+def _layout_of(make: Callable[[], Network], name_layers: NameLayers, norm: tuple[str, ...]) -> FileLayout:
+    network = make()
+    return file_layout(network, name_layers(network), norm)
 
 
 def own_layout(network: Network, norm: Sequence[str] = NORM_KEYS, dot: str = ".") -> FileLayout:
@@ -148,7 +165,7 @@ def problems(found: AnyTensors, layout: FileLayout) -> list[str]:
         shape = wanted[key]
         if name not in found:
             wrong.append(f"{name}: missing; expected {_text(shape)}")
-        elif tuple(found[name].shape) != shape:
+        elif not layout.is_shape(found[name].shape, shape):
             wrong.append(f"{name}: {_text(tuple(found[name].shape))}; expected {_text(shape)}")
         elif not found[name].is_floating_point():
             wrong.append(f"{name}: of type {str(found[name].dtype).removeprefix('torch.')}; expected floating point")
@@ -161,7 +178,7 @@ def problems(found: AnyTensors, layout: FileLayout) -> list[str]:
 def count_fitting(found: AnyTensors, layout: FileLayout) -> int:
     """Count the tensors that fit."""
     wanted = shapes(layout.network)
-    return sum(name in found and tuple(found[name].shape) == wanted[key] for key, name in layout.names.items())
+    return sum(name in found and layout.is_shape(found[name].shape, wanted[key]) for key, name in layout.names.items())
 
 
 def without_auxiliary(network: Network) -> Network:
@@ -188,11 +205,19 @@ def last_layer(network: Network) -> str:
 
 def state_of(found: AnyTensors, layout: FileLayout) -> dict[str, Tensor]:
     """The state of the layout's network, in float32."""
-    return {key: _float(loaded(found[name])) for key, name in layout.names.items()}
+    wanted = shapes(layout.network)
+    return {key: _float(loaded(found[name]).reshape(wanted[key])) for key, name in layout.names.items()}
 
 
 def _float(tensor: Tensor) -> Tensor:
     return tensor.detach().to("cpu", torch.float32).clone(memory_format=torch.contiguous_format)
+
+
+def _without_last_ones(shape: Sequence[int]) -> tuple[int, ...]:
+    sides = list(shape)
+    while sides and sides[-1] == 1:
+        sides.pop()
+    return tuple(sides)
 
 
 def _text(shape: Shape) -> str:

@@ -13,7 +13,11 @@ from deepenough.nets.shapes import visits
 from deepenough.weights.checkpoint import SavedState, checkpoint, plain, state_dicts
 from deepenough.weights.fit import Fitted
 from deepenough.weights.fitting import match, match_exactly
+from deepenough.weights.inputs import TIMM_FILE, json_beside
 from deepenough.weights.match import FileLayout, NameLayers, block_layers, own_layout, tensor_layers, zoo_layouts
+from deepenough.weights.timm import AUTHORS_NAMES, EFFICIENTNET_PYTORCH_NAMES, TIMM_NAMES
+from deepenough.weights.timm_models import TIMM_MODELS
+from deepenough.weights.torchvision_names import OLD_NAMES, SINCE_2016
 from deepenough.weights.transformers import TRANSFORMERS_NAMES
 
 DROPPED = re.compile(r"aux[12]\.")
@@ -22,10 +26,13 @@ DROPPED = re.compile(r"aux[12]\.")
 OTHER_PUBLISHERS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 """Networks of other publishers that may be under torchvision's names: taken where they are asked for."""
 
+DENSE_AS_CONVOLUTIONS = ("convnext", "mobilenetv3")
+"""What networks are called of which some have dense layers where others have 1x1 convolutions."""
+
 
 def read_torch(path: Path, network: str | None, own: Network | None = None) -> tuple[str, Fitted]:
     """Source and network of a file that `torch.save` or TorchScript wrote. Nothing in it is executed."""
-    return _matched(checkpoint(path), network, f"{path} (a torch file)", own)
+    return _matched(checkpoint(path), network or _timms_network(path), f"{path} (a torch file)", own)
 
 
 def read_safetensors(path: Path, network: str | None, own: Network | None = None) -> tuple[str, Fitted]:
@@ -42,8 +49,14 @@ def read_safetensors(path: Path, network: str | None, own: Network | None = None
     found = list(state_dicts(content))
     if not found:
         raise DeepenoughError(f"{path} holds no tensors; expected a state dict, tensors by name")
-    source, fitted = _matched(found, network, f"{path} (a safetensors file)", own)
+    source, fitted = _matched(found, network or _timms_network(path), f"{path} (a safetensors file)", own)
     return ("deepenough" if own is not None else source), fitted
+
+
+def _timms_network(path: Path) -> str | None:
+    """The network of the zoo that timm's configuration beside a file names, if it is one."""
+    model = json_beside(path, TIMM_FILE).get("architecture")
+    return TIMM_MODELS.get(model) if isinstance(model, str) else None
 
 
 def _matched(found: list[SavedState], network: str | None, file: str, own: Network | None) -> tuple[str, Fitted]:
@@ -55,10 +68,17 @@ def _matched(found: list[SavedState], network: str | None, file: str, own: Netwo
 
 def torch_layouts() -> list[FileLayout]:
     """Make the layouts of every publisher whose networks are in torch's formats, the evident one first."""
-    known = [replace(layout, source="torchvision") for layout in zoo_layouts(TORCHVISION_NAMES)]
-    known = [replace(layout, evident=layout.network.name not in OTHER_PUBLISHERS) for layout in known]
-    known.sort(key=lambda layout: not layout.evident)
-    return known + [replace(layout, source="transformers") for layout in zoo_layouts(TRANSFORMERS_NAMES)]
+    known = [
+        replace(
+            layout,
+            source=source,
+            evident=layout.network.name not in OTHER_PUBLISHERS,
+            pads_shapes=layout.network.name.startswith(DENSE_AS_CONVOLUTIONS),
+        )
+        for source, names in PUBLISHERS
+        for layout in zoo_layouts(names)
+    ]
+    return sorted(known, key=lambda layout: not layout.evident)
 
 
 def _without_side_heads(found: SavedState) -> SavedState:
@@ -123,5 +143,17 @@ TORCHVISION_NAMES: Mapping[str, NameLayers] = {
     **{f"resnet{depth}_torchvision": name_resnet for depth in (18, 34)},
     **{f"resnet{depth}_v1_5": name_resnet for depth in (50, 101, 152)},
     "squeezenet1_1": _name_squeezenet,
+    **dict.fromkeys(("resnext50_32x4d", "wide_resnet50_2"), name_resnet),
+    **SINCE_2016,
 }
 """The layers' names in torchvision, by network of the zoo."""
+
+PUBLISHERS = (
+    ("torchvision", TORCHVISION_NAMES),
+    ("torchvision", OLD_NAMES),
+    ("timm", TIMM_NAMES),
+    ("timm", AUTHORS_NAMES),
+    ("efficientnet_pytorch", EFFICIENTNET_PYTORCH_NAMES),
+    ("transformers", TRANSFORMERS_NAMES),
+)
+"""Whose networks are in torch's formats, and the names of their layers."""
