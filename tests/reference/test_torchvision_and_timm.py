@@ -157,7 +157,7 @@ def test_timms_vision_transformers(name: str) -> None:
     images = pixels(SIDE, SIDE)
     net = with_grid(network(name), SIDE // 16)
     ours = ours_for(net, images)
-    agree(list(by_name(ours, theirs, net, timm_names.name_vit)), ours, theirs, images)
+    agree(list(by_name(ours, theirs, net, timm_names.name_timm_vit)), ours, theirs, images)
 
 
 @pytest.mark.parametrize("size", ["tiny", "base"])

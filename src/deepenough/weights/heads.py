@@ -46,7 +46,8 @@ def with_head(layout: FileLayout, inside: AnyTensors, outside: AnyTensors) -> It
     expected, found = shapes(network)[f"{path}.weight"], inside.get(place)
     if found is not None and found.ndim == len(expected) and tuple(found.shape[1:]) == expected[1:]:
         yield WithHead(_for_classes(layout, found.shape[0]), inside)
-        return
+        if not _has_more_beside(place, inside, layout):
+            return
     for body in (_without_head(layout), _without_dense_layers(layout)):
         if body is None:
             continue
@@ -61,6 +62,13 @@ def with_head(layout: FileLayout, inside: AnyTensors, outside: AnyTensors) -> It
             yield WithHead(_for_classes(layout, classes), {**kept, **moved}, head=linear, aside=aside)
         yield WithHead(body, kept, headless=True, aside=tuple(beside))
     yield WithHead(layout, inside)
+
+
+def _has_more_beside(place: str, inside: AnyTensors, layout: FileLayout) -> bool:
+    """Tell whether other tensors lie with the classifier in a module: it is the first layer of a longer head then."""
+    around = place.rpartition(".")[0].rpartition(".")[0]
+    named = set(layout.names.values())
+    return around != "" and any(name.startswith(f"{around}.") and name not in named for name in inside)
 
 
 def _for_classes(layout: FileLayout, classes: int) -> FileLayout:

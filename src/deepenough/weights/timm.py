@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from deepenough.nets.network import Network
 from deepenough.weights.match import NameLayers
 from deepenough.weights.patterns import InvertedBlock, name_by_patterns, name_inverted_blocks
-from deepenough.weights.timm_models import EFFICIENTNETS
+from deepenough.weights.timm_models import EFFICIENTNET_NAMES
 
 
 def _name_inverted(network: Network) -> dict[str, str]:
@@ -26,19 +26,19 @@ def _name_inverted(network: Network) -> dict[str, str]:
     return places | {"stem.conv": "conv_stem", "stem.norm": "bn1", "classifier": "classifier"}
 
 
-def name_efficientnet(network: Network) -> dict[str, str]:
+def name_timm_efficientnet(network: Network) -> dict[str, str]:
     """EfficientNet's and MobileNetV2's: `conv_head` and `bn2` come last."""
     return _name_inverted(network) | {"last.conv": "conv_head", "last.norm": "bn2"}
 
 
-def name_mobilenet_v3(network: Network) -> dict[str, str]:
+def name_timm_mobilenet_v3(network: Network) -> dict[str, str]:
     """The last convolution is a level of its own, and `conv_head` a 1x1 convolution of what was pooled."""
     levels = sum(layer.name.startswith("level") for layer in network.stack)
     last = {"last.conv": f"blocks.{levels}.0.conv", "last.norm": f"blocks.{levels}.0.bn1"}
     return _name_inverted(network) | last | {"hidden": "conv_head"}
 
 
-def name_regnet(network: Network) -> dict[str, str]:
+def name_timm_regnet(network: Network) -> dict[str, str]:
     """`sL.bB.convN.conv` and `.bn`, `se.fcN`, `downsample`; all count from 1."""
     inside = {
         **{f"main.conv{number}": f"conv{number}.conv" for number in (1, 2, 3)},
@@ -53,7 +53,7 @@ def name_regnet(network: Network) -> dict[str, str]:
     return name_by_patterns(network, patterns, first=1)
 
 
-def name_convnext(network: Network) -> dict[str, str]:
+def name_timm_convnext(network: Network) -> dict[str, str]:
     """`stages.L.blocks.B` with `conv_dw`, `norm`, `mlp.fc1`, `mlp.fc2` and `gamma`, the layer scale."""
     inside = {
         "depthwise": "conv_dw",
@@ -93,7 +93,7 @@ def name_authors_convnext(network: Network) -> dict[str, str]:
     )
 
 
-def name_vit(network: Network) -> dict[str, str]:
+def name_timm_vit(network: Network) -> dict[str, str]:
     """`patch_embed.proj`, `cls_token`, `pos_embed`, `blocks.B` with `norm1`, `attn`, `norm2` and `mlp`; DeiT's too."""
     inside = {
         "attention.main.norm": "norm1",
@@ -133,13 +133,13 @@ def name_efficientnet_pytorch(network: Network) -> dict[str, str]:
 
 
 TIMM_NAMES: Mapping[str, NameLayers] = {
-    "mobilenet_v2": name_efficientnet,
-    **{f"mobilenetv3_{size}_100": name_mobilenet_v3 for size in ("small", "large")},
-    **dict.fromkeys(EFFICIENTNETS, name_efficientnet),
-    **{f"{name}_tf": name_efficientnet for name in EFFICIENTNETS},
-    **{f"regnet_y_{size}": name_regnet for size in ("400mf", "1_6gf")},
-    **{f"convnext_{size}": name_convnext for size in ("atto", "tiny", "small")},
-    **{f"vit_{size}_patch16_224": name_vit for size in ("tiny", "small", "base")},
+    "mobilenet_v2": name_timm_efficientnet,
+    **{f"mobilenetv3_{size}_100": name_timm_mobilenet_v3 for size in ("small", "large")},
+    **dict.fromkeys(EFFICIENTNET_NAMES, name_timm_efficientnet),
+    **{f"{name}_tf": name_timm_efficientnet for name in EFFICIENTNET_NAMES},
+    **{f"regnet_y_{size}": name_timm_regnet for size in ("400mf", "1_6gf")},
+    **{f"convnext_{size}": name_timm_convnext for size in ("atto", "tiny", "small")},
+    **{f"vit_{size}_patch16_224": name_timm_vit for size in ("tiny", "small", "base")},
 }
 """The layers' names in timm, by network of the zoo, where they are not torchvision's."""
 
@@ -147,6 +147,6 @@ AUTHORS_NAMES: Mapping[str, NameLayers] = {f"convnext_{size}": name_authors_conv
 """The layers' names in the authors' own files, which timm takes too."""
 
 EFFICIENTNET_PYTORCH_NAMES: Mapping[str, NameLayers] = {
-    f"{name}_tf": name_efficientnet_pytorch for name in EFFICIENTNETS
+    f"{name}_tf": name_efficientnet_pytorch for name in EFFICIENTNET_NAMES
 }
 """The layers' names in `efficientnet_pytorch` and `efficientnet_lite_pytorch`, which have TensorFlow's padding."""

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-EFFICIENTNETS = tuple(f"efficientnet_{scale}" for scale in ("b0", "b1", "b2", "b3", "b4", "lite0", "lite1", "lite2"))
+EFFICIENTNET_NAMES = tuple(
+    f"efficientnet_{scale}" for scale in ("b0", "b1", "b2", "b3", "b4", "lite0", "lite1", "lite2")
+)
 
 TIMM_MODELS: Mapping[str, str] = {
     "mobilenetv2_100": "mobilenet_v2",
     "regnety_004": "regnet_y_400mf",
     "regnety_016": "regnet_y_1_6gf",
-    **{f"tf_{name}": f"{name}_tf" for name in EFFICIENTNETS},
+    **{f"tf_{name}": f"{name}_tf" for name in EFFICIENTNET_NAMES},
     **{f"deit_{size}_patch16_224": f"vit_{size}_patch16_224" for size in ("tiny", "small", "base")},
     **{
         name: name
         for name in (
-            *("mobilenetv3_small_100", "mobilenetv3_large_100", *EFFICIENTNETS),
+            *("mobilenetv3_small_100", "mobilenetv3_large_100", *EFFICIENTNET_NAMES),
             *("convnext_atto", "convnext_tiny", "convnext_small"),
             *("vit_tiny_patch16_224", "vit_small_patch16_224", "vit_base_patch16_224"),
             *("densenet121", "resnext50_32x4d", "wide_resnet50_2"),
