@@ -170,7 +170,7 @@ def tokens() -> Network:
     )
     head = Concat(((GlobalAvgPool(),), (GlobalMaxPool(),), (FirstToken(), Gelu())))
     inside = Group((Conv(8, 4, 4, 0), Tokens(3, 3), LayerNorm(), Sum((attention, ())), Relu()), name="inside")
-    return Network("tokens", (1, 22, 17), (LayerNorm(), inside, head, LayerNorm(), Dense(CLASSES)))
+    return Network("tokens", (3, 22, 17), (LayerNorm(), inside, head, LayerNorm(), Dense(CLASSES)))
 
 
 def active(kind: type[Activation]) -> Network:
