@@ -1,4 +1,4 @@
-"""Who may ask: hosts by which the service may be called, no page of other sites, and a token where there is one."""
+"""Access control: hosts by which the service may be called, no page of other sites, and a token where there is one."""
 
 from __future__ import annotations
 

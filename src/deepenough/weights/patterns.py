@@ -61,14 +61,16 @@ def inverted_blocks(network: Network) -> list[InvertedBlock]:
     return blocks
 
 
-def name_inverted_blocks(network: Network, convolution: NameConvolution, gate: NameGate) -> dict[str, str]:
-    """Name the layers inside the inverted residuals of a network."""
+def name_inverted_blocks(
+    network: Network, convolution: NameConvolution, gate: NameGate | None = None
+) -> dict[str, str]:
+    """Name the layers inside the inverted residuals of a network; without `gate`, none of them has one."""
     places: dict[str, str] = {}
     for block in inverted_blocks(network):
         for place, ours in enumerate(block.convolutions):
             conv, norm = convolution(block, place)
             places |= {f"{block.path}.{ours}": conv, f"{block.path}.norm{place + 1}": norm}
-        if block.gated:
+        if gate and block.gated:
             reduce, expand = gate(block)
             places |= {f"{block.path}.se.gate.reduce": reduce, f"{block.path}.se.gate.expand": expand}
     return places

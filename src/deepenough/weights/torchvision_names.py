@@ -18,10 +18,7 @@ def name_mobilenet_v2(network: Network) -> dict[str, str]:
             return f"{inside}.{place}", f"{inside}.{place + 1}"
         return f"{inside}.{place}.0", f"{inside}.{place}.1"
 
-    def no_gate(block: InvertedBlock) -> tuple[str, str]:
-        raise NotImplementedError(f"a gate in {block.path}")
-
-    places = name_inverted_blocks(network, convolution, no_gate)
+    places = name_inverted_blocks(network, convolution)
     return places | _ends(len(inverted_blocks(network)) + 1) | {"classifier": "classifier.1"}
 
 
