@@ -25,17 +25,7 @@ from typing import Any
 
 import torch
 
-from deepenough.distribution.worker_messages import (
-    STOP,
-    EpochBegin,
-    EpochEnd,
-    Failed,
-    StepEnd,
-    TrainBegin,
-    TrainEnd,
-    TrainingTask,
-    Warned,
-)
+from deepenough.distribution.worker_messages import STOP, Event, Failed, Happened, TrainingTask, Warned
 from deepenough.errors import DeepenoughError, ProcessEndedWarning
 from deepenough.training.callbacks import Action, CallbackList
 from deepenough.training.executor import Job, LocalExecutor
@@ -192,17 +182,15 @@ class ProcessExecutor(LocalExecutor):
             return
         callbacks = self._busy[worker].callbacks
         match message:
-            case TrainBegin(moment):
-                callbacks.on_train_begin(moment)
-            case EpochBegin(moment):
+            case Happened(Event.EPOCH_BEGIN, moment):
                 worker.tell(callbacks.on_epoch_begin(moment))
-            case StepEnd(moment):
+            case Happened(Event.STEP_END, moment):
                 if callbacks.on_step_end(moment) is Action.STOP:
                     self._tell_to_stop()
-            case EpochEnd(moment):
-                callbacks.on_epoch_end(moment)
-            case TrainEnd(moment, ending):
+            case Happened(Event.TRAIN_END, moment, ending):
                 callbacks.on_train_end(moment, ending)
+            case Happened(event, moment):
+                getattr(callbacks, event)(moment)
             case Warned(warning):
                 warnings.warn(warning, stacklevel=2)
             case Trained() | Failed():

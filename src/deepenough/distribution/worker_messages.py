@@ -1,12 +1,13 @@
 """The messages between a run and its worker processes: pickles on the standard input and output of each worker.
 
-A run sends its images, then a `TrainingTask` at a time, an `Action` for every `EpochBegin`, and `STOP`. A worker whose
+A run sends its images, then a `TrainingTask` at a time, an `Action` for every epoch that begins, and `STOP`. A worker whose
 input ends, since its run is no more, ends at once.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from deepenough.training.callbacks import Ending, Moment
@@ -26,40 +27,26 @@ class TrainingTask:
     may_pause: bool
 
 
-@dataclass(frozen=True)
-class TrainBegin:
-    """A training begins or goes on."""
+class Event(StrEnum):
+    """The events of a training, by the methods of `Callback` that hear of them."""
 
-    moment: Moment
-
-
-@dataclass(frozen=True)
-class EpochBegin:
-    """An epoch is about to begin; the worker waits for an `Action`."""
-
-    moment: Moment
+    TRAIN_BEGIN = "on_train_begin"
+    EPOCH_BEGIN = "on_epoch_begin"
+    STEP_END = "on_step_end"
+    EPOCH_END = "on_epoch_end"
+    TRAIN_END = "on_train_end"
 
 
 @dataclass(frozen=True)
-class StepEnd:
-    """Some steps later."""
+class Happened:
+    """An event of a training. The worker waits for an `Action` where an epoch begins.
 
+    `ending` is that of a training that has ended, None where it was interrupted.
+    """
+
+    event: Event
     moment: Moment
-
-
-@dataclass(frozen=True)
-class EpochEnd:
-    """An epoch was judged."""
-
-    moment: Moment
-
-
-@dataclass(frozen=True)
-class TrainEnd:
-    """A training ended; `ending` is None where it was interrupted."""
-
-    moment: Moment
-    ending: Ending | None
+    ending: Ending | None = None
 
 
 @dataclass(frozen=True)
@@ -76,5 +63,5 @@ class Failed:
     error: Exception
 
 
-Message = TrainBegin | EpochBegin | StepEnd | EpochEnd | TrainEnd | Warned | Failed | Trained
+Message = Happened | Warned | Failed | Trained
 """From a worker; `Trained` is a training's result."""
