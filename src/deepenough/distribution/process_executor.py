@@ -25,7 +25,7 @@ from typing import Any
 
 import torch
 
-from deepenough.distribution.worker_messages import STOP, Event, Failed, Happened, TrainingTask, Warned
+from deepenough.distribution.worker_messages import STOP, Failed, Happened, TrainingEvent, TrainingTask, Warned
 from deepenough.errors import DeepenoughError, ProcessEndedWarning
 from deepenough.training.callbacks import Action, CallbackList
 from deepenough.training.executor import Job, LocalExecutor
@@ -182,12 +182,12 @@ class ProcessExecutor(LocalExecutor):
             return
         callbacks = self._busy[worker].callbacks
         match message:
-            case Happened(Event.EPOCH_BEGIN, moment):
+            case Happened(TrainingEvent.EPOCH_BEGIN, moment):
                 worker.tell(callbacks.on_epoch_begin(moment))
-            case Happened(Event.STEP_END, moment):
+            case Happened(TrainingEvent.STEP_END, moment):
                 if callbacks.on_step_end(moment) is Action.STOP:
                     self._tell_to_stop()
-            case Happened(Event.TRAIN_END, moment, ending):
+            case Happened(TrainingEvent.TRAIN_END, moment, ending):
                 callbacks.on_train_end(moment, ending)
             case Happened(event, moment):
                 getattr(callbacks, event)(moment)

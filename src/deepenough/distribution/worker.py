@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, BinaryIO, NoReturn
 
 from deepenough.data.images import Images
-from deepenough.distribution.worker_messages import STOP, Event, Failed, Happened, Message, TrainingTask, Warned
+from deepenough.distribution.worker_messages import STOP, Failed, Happened, Message, TrainingEvent, TrainingTask, Warned
 from deepenough.errors import DeepenoughError
 from deepenough.training.callbacks import Action, Callback, Ending, Moment
 from deepenough.training.memory import keep_freed_memory
@@ -61,24 +61,24 @@ class Relay(Callback):
         self.run, self.may_pause, self._told = run, may_pause, 0.0
 
     def on_train_begin(self, moment: Moment) -> None:
-        self.run.tell(Happened(Event.TRAIN_BEGIN, without_state(moment)))
+        self.run.tell(Happened(TrainingEvent.TRAIN_BEGIN, without_state(moment)))
 
     def on_epoch_begin(self, moment: Moment) -> Action:
-        self.run.tell(Happened(Event.EPOCH_BEGIN, without_state(moment)))
+        self.run.tell(Happened(TrainingEvent.EPOCH_BEGIN, without_state(moment)))
         return self.run.actions.get()
 
     def on_step_end(self, moment: Moment) -> Action:
         now = time.monotonic()
         if now - self._told >= TOLD_EVERY:
-            self.run.tell(Happened(Event.STEP_END, without_state(moment)))
+            self.run.tell(Happened(TrainingEvent.STEP_END, without_state(moment)))
             self._told = now
         return Action.STOP if self.run.stopped else Action.GO_ON
 
     def on_epoch_end(self, moment: Moment) -> None:
-        self.run.tell(Happened(Event.EPOCH_END, without_state(moment)))
+        self.run.tell(Happened(TrainingEvent.EPOCH_END, without_state(moment)))
 
     def on_train_end(self, moment: Moment, ending: Ending | None) -> None:
-        self.run.tell(Happened(Event.TRAIN_END, without_state(moment), ending))
+        self.run.tell(Happened(TrainingEvent.TRAIN_END, without_state(moment), ending))
 
 
 def without_state(moment: Moment) -> Moment:

@@ -1,7 +1,7 @@
 """The messages between a run and its worker processes: pickles on the standard input and output of each worker.
 
-A run sends its images, then a `TrainingTask` at a time, an `Action` for every epoch that begins, and `STOP`. A worker whose
-input ends, since its run is no more, ends at once.
+A run sends its images, then a `TrainingTask` at a time, an `Action` for every epoch that begins, and `STOP`. A worker
+whose input ends, since its run is no more, ends at once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class TrainingTask:
     may_pause: bool
 
 
-class Event(StrEnum):
+class TrainingEvent(StrEnum):
     """The events of a training, by the methods of `Callback` that hear of them."""
 
     TRAIN_BEGIN = "on_train_begin"
@@ -44,7 +44,7 @@ class Happened:
     `ending` is that of a training that has ended, None where it was interrupted.
     """
 
-    event: Event
+    event: TrainingEvent
     moment: Moment
     ending: Ending | None = None
 

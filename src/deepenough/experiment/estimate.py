@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from deepenough.autotuning.configuration import StepConfiguration
 from deepenough.autotuning.memory_estimate import PROCESS_BYTES, fitting_micro_batch, step_bytes
 from deepenough.record import Plan
 from deepenough.record.schema import Planned
@@ -15,11 +16,31 @@ from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import CandidateTrainer
 from deepenough.search.cut_search import cuts_within_reach
 from deepenough.search.enough_search import within_reach
+from deepenough.search.folds import share_of_rounds
 from deepenough.search.question import Question
 from deepenough.training.device import choose_device
 from deepenough.training.memory import available_memory, peak_memory
 
 MEASURED_ARCHITECTURES = 3  # architectures: what others take follows from their multiply-accumulates
+
+
+@dataclass(frozen=True)
+class StepPace:
+    """The pace of training steps, measured of some architectures, whose multiply-accumulates are `macs`."""
+
+    macs: Sequence[int]
+    measured: Sequence[StepConfiguration]
+
+    @classmethod
+    def measure(cls, search_space: Sequence[Architecture], trainer: CandidateTrainer) -> StepPace:
+        step = max((len(search_space) - 1) // (MEASURED_ARCHITECTURES - 1), 1)
+        known = search_space[: step * MEASURED_ARCHITECTURES : step]
+        return cls([each.macs for each in known], [trainer.configuration(each) for each in known])
+
+    def seconds(self, architecture: Architecture, images: float) -> float:
+        """Of training steps on so many images, and the first one."""
+        pace = _interpolated(architecture.macs, self.macs, [each.seconds for each in self.measured])
+        return _interpolated(architecture.macs, self.macs, [each.first for each in self.measured]) + images * pace
 
 
 def estimate(
@@ -44,20 +65,10 @@ def estimate(
     device = choose_device(trainer.recipe.device).type
     # Before steps are measured, which take what trainings will take.
     already = peak_memory() or 0 if device == "cpu" else 0
-    step = max((len(search_space) - 1) // (MEASURED_ARCHITECTURES - 1), 1)
-    known = search_space[: step * MEASURED_ARCHITECTURES : step]
-    macs = [architecture.macs for architecture in known]
-    measured = [trainer.configuration(architecture) for architecture in known]
+    pace = StepPace.measure(search_space, trainer)
     batch, free = trainer.recipe.batch, available_memory() if device == "cpu" else None
-    at_once = min((each.micro_batch for each in measured if each.micro_batch), default=batch)  # images, as was found
-
-    def seconds(architecture: Architecture, images: float) -> float:
-        """Of training steps on so many images, and the first one."""
-        pace = _interpolated(architecture.macs, macs, [each.seconds for each in measured])
-        return _interpolated(architecture.macs, macs, [each.first for each in measured]) + images * pace
-
-    folds = len(trainer.folds.folds)
-    side_by_side = math.ceil(folds / trainer.jobs) / folds  # of the time of one fold after the other
+    at_once = min((each.micro_batch for each in pace.measured if each.micro_batch), default=batch)  # images, as found
+    side_by_side = share_of_rounds(len(trainer.folds.folds), trainer.jobs)
 
     def planned(architecture: Architecture) -> Planned:
         images = trainer.steps_images(architecture)
@@ -65,14 +76,14 @@ def estimate(
         return Planned.of(
             architecture,
             images=images,
-            seconds=seconds(architecture, images) * side_by_side,
+            seconds=pace.seconds(architecture, images) * side_by_side,
             memory=trainer.jobs * step_bytes(architecture.network, min(most, at_once)),
         )
 
     def again(architecture: Architecture) -> float:
         """Seconds of training it once more on all images, where folds make that necessary."""
         images = trainer.retraining(architecture) / (3 * architecture.macs)
-        return seconds(architecture, images) if images else 0.0
+        return pace.seconds(architecture, images) if images else 0.0
 
     rows = [planned(architecture) for architecture in search_space]
     reach = _reach(question, search_space, trainer, first)

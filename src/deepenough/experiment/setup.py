@@ -148,17 +148,7 @@ def prepare_experiment(request: RunRequest) -> Experiment:
         mirroring = _mirroring(request, images)
         images = replace(images, mirror=mirroring.on)
         recipe = _recipe(asked, images, weights)
-    question = Question(
-        target=asked.target,
-        margin=asked.margin,
-        metric=Metric(asked.metric),
-        minimize=Measure(asked.minimize),
-        families=(weights.network.name,) if weights else asked.families,
-        widths=asked.widths,
-        budget=asked.search_budget,
-        seed=asked.seed,
-        weights=weights.name if weights else None,
-    )
+    question = _question(asked, weights)
     trainer = CandidateTrainer(
         images=images,
         folds=decision_folds(images, asked.margin, asked.seed, asked.folds),
@@ -191,6 +181,20 @@ def prepare_experiment(request: RunRequest) -> Experiment:
     )
     _share_threads(request, trainer, architectures[-1])
     return Experiment(images, recipe, question, architectures, trainer, None, mirroring)
+
+
+def _question(asked: Options, weights: Weights | None) -> Question:
+    return Question(
+        target=asked.target,
+        margin=asked.margin,
+        metric=Metric(asked.metric),
+        minimize=Measure(asked.minimize),
+        families=(weights.network.name,) if weights else asked.families,
+        widths=asked.widths,
+        budget=asked.search_budget,
+        seed=asked.seed,
+        weights=weights.name if weights else None,
+    )
 
 
 def _share_threads(request: RunRequest, trainer: CandidateTrainer, largest: Architecture) -> None:

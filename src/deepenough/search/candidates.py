@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import math
 import shutil
 import time
 import warnings
@@ -25,11 +24,12 @@ from deepenough.errors import DamagedError, DamageWarning
 from deepenough.files import read_checked_json, write_checked_json
 from deepenough.nets.build import build
 from deepenough.nets.grow import grow
-from deepenough.progress import Advance, Reporter
+from deepenough.progress import Reporter
 from deepenough.record import fold_folder
 from deepenough.search.architectures import Architecture
 from deepenough.search.early_stopping import Curve
-from deepenough.search.folds import DecisionFolds, Fold
+from deepenough.search.folds import DecisionFolds, Fold, share_of_rounds
+from deepenough.search.folds_progress import FoldsProgress
 from deepenough.search.question import Metric, Role
 from deepenough.search.statistics import HitShares, Strata, accuracy_bounds
 from deepenough.training.callbacks import Callback, Deadline, Ending, Interrupt, ReportProgress
@@ -146,27 +146,6 @@ class Attempt:
     parent: Candidate | None = None
 
 
-class FoldsProgress:
-    """The progress of the trainings of a candidate, one for each of `count` folds, as one bar."""
-
-    def __init__(self, advance: Advance, count: int) -> None:
-        self._advance, self._shares = advance, [0.0] * count
-
-    def report(self, number: int, done: int, total: int, epoch: Epoch | None) -> None:
-        """Tell of `done` of the `total` steps of a fold, and of the accuracy after its latest epoch."""
-        self._shares[number] = done / max(total, 1)
-        self._tell(epoch.top1 if epoch else math.nan)
-
-    def finish(self, number: int, accuracy: float) -> None:
-        """Tell that a fold is through, and the accuracy over all that are."""
-        self._shares[number] = 1.0
-        self._tell(accuracy)
-
-    def _tell(self, accuracy: float) -> None:
-        note = "" if math.isnan(accuracy) else f"{100 * accuracy:.1f}%"
-        self._advance(sum(self._shares), len(self._shares), note)
-
-
 @dataclass
 class CandidateTrainer:
     """Trains candidates for one question on one set of images."""
@@ -232,8 +211,7 @@ class CandidateTrainer:
         images, folds = self.steps_images(architecture, epochs), len(self.folds.folds)
         if folds > 1:
             images += len(self.decision) * (epochs or self.recipe.epochs)
-        rounds = math.ceil(folds / self.jobs)  # of folds side by side
-        return self.configuration(architecture).total(images) * rounds / folds
+        return self.configuration(architecture).total(images) * share_of_rounds(folds, self.jobs)
 
     def steps_images(self, architecture: Architecture, epochs: int | None = None) -> float:
         """Images of training steps that cost as much as training an architecture on every fold, all included."""

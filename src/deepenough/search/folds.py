@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -53,6 +54,11 @@ class DecisionFolds:
             for fold, look in zip(self.folds, looks, strict=True)
         )
         return macs * sum(per_fold)
+
+
+def share_of_rounds(folds: int, jobs: int) -> float:
+    """The time of training so many folds, `jobs` of them side by side, as a share of one after the other."""
+    return math.ceil(folds / jobs) / folds
 
 
 def decision_folds(images: Images, margin: float, seed: int, folds: int | None = None) -> DecisionFolds:

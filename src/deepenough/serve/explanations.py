@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from deepenough.attribution.methods import has_captum, heat
@@ -21,11 +19,11 @@ from deepenough.explain import explain
 from deepenough.model import Model
 from deepenough.serve.answers import DepthAnswer
 from deepenough.serve.batcher import Pause
+from deepenough.serve.decoding import Pixels
 from deepenough.serve.depths import Sibling
 
 _SIDE = 640  # longest side (pixels) of a heat map that is laid over a picture
 
-Pixels = npt.NDArray[np.uint8]
 Drawing = Callable[[], bytes]
 
 
