@@ -14,7 +14,6 @@ from fastapi.responses import HTMLResponse, PlainTextResponse
 from starlette.requests import ClientDisconnect
 
 from deepenough.attribution import METHODS
-from deepenough.data.decode import framed
 from deepenough.report.html import asset, fill_template
 from deepenough.serve.access import Access, AccessMiddleware
 from deepenough.serve.answers import About, Answers, DepthAnswer, DepthAnswers
@@ -110,8 +109,7 @@ def explanation_routes(service: Service) -> APIRouter:
         draw = {"picture": draw_explanation, "heat": draw_heat}[view]
 
         async def drawn(content: bytes) -> bytes:
-            picture = await service.viewable(content)
-            pixels = await service.in_thread(framed, picture, service.model.preprocess)
+            picture, pixels = await service.viewable(content)
             drawing = await service.compute(pixels, partial(draw, service.model, method, label, picture))
             return await service.in_thread(drawing)
 
@@ -147,7 +145,7 @@ def status_routes(service: Service) -> APIRouter:
 
     @router.get("/health/ready")
     async def ready() -> dict[str, str]:
-        """Tell if a request would be answered now; the model is loaded and has answered once."""
+        """Tell if a request would be answered now."""
         return await health()
 
     @router.get("/metrics", response_class=PlainTextResponse)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from deepenough.attribution import METHODS
+from deepenough.data.decode import framed
 from deepenough.data.finding import ImageError
 from deepenough.model import Model
 from deepenough.nets import depth, parameters
@@ -92,10 +93,14 @@ class Service:
         found = await self.in_thread(self._decode_light, content)
         return await self.processes.run(decode, content) if isinstance(found, Heavy) else found
 
-    async def viewable(self, content: bytes) -> bytes | Pixels:
-        """The picture to be looked at: its bytes, or what it is when shrunk, where it is more work than little."""
+    async def viewable(self, content: bytes) -> tuple[bytes | Pixels, Pixels]:
+        """The picture to be looked at, with its pixels as the network takes them: its bytes, or what it is when shrunk,
+        where it is more work than little."""
         found = await self.in_thread(self._decode_light, content)
-        return await self.processes.run(shrink, content) if isinstance(found, Heavy) else content
+        if not isinstance(found, Heavy):
+            return content, found
+        shrunk = await self.processes.run(shrink, content)
+        return shrunk, framed(shrunk, self.model.preprocess)
 
     async def in_thread(self, work: Callable[..., _Result], *given: Any) -> _Result:
         """Run work that needs no model in a thread of its own."""
