@@ -8,9 +8,9 @@ import multiprocessing
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -92,20 +92,26 @@ def test_what_takes_too_much_memory_is_refused_and_named(finished: Path) -> None
         assert client.post("/predict", content=picture(1400), headers=RAW).status_code == 200
 
 
-def test_others_are_answered_while_heavy_pictures_wait(client: TestClient) -> None:
-    content = picture(6900)
-    assert client.post("/predict", content=content, headers=RAW).status_code == 200  # the processes run
-    heavy = [
-        threading.Thread(target=client.post, args=("/predict",), kwargs={"content": content, "headers": RAW})
-        for _ in range(6)
-    ]
-    for each in heavy:
-        each.start()
-    answered = 0
-    while any(each.is_alive() for each in heavy):
-        assert client.post("/predict", content=picture(32), headers=RAW).status_code == 200
-        answered += 1
-    assert answered > len(heavy)
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs signals")
+def test_others_are_answered_while_heavy_pictures_wait(finished: Path) -> None:
+    """As long as the processes that decode stand still: that no small picture needs them does not hang on the clock."""
+    content, before = picture(2000), set(multiprocessing.active_children())
+    with TestClient(make_app(finished, Limits(decoding=200))) as client:
+        assert client.post("/predict", content=content, headers=RAW).status_code == 200  # the processes run
+        processes = [each for each in multiprocessing.active_children() if each not in before]
+        assert processes
+        for each in processes:
+            os.kill(each.pid or 0, signal.SIGSTOP)
+        with ThreadPoolExecutor(6) as clients:
+            try:
+                heavy = [clients.submit(client.post, "/predict", content=content, headers=RAW) for _ in range(6)]
+                for _ in range(7):
+                    assert client.post("/predict", content=picture(32), headers=RAW).status_code == 200
+                assert not any(each.done() for each in heavy)
+            finally:
+                for each in processes:
+                    os.kill(each.pid or 0, signal.SIGCONT)
+            assert [each.result().status_code for each in heavy] == [200] * 6
 
 
 def test_there_is_room_for_so_many_and_what_nobody_waits_for_ends(finished: Path) -> None:
