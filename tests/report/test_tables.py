@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,3 +62,20 @@ def test_an_unfinished_run_has_no_answer(make: Make) -> None:
     )
     assert "No answer yet" in text
     assert "not judged" in text
+
+
+@pytest.mark.parametrize("no_wrap", [False, True])
+@pytest.mark.parametrize("width", [30, 50, 80, 300])
+def test_a_narrow_terminal_loses_nothing(width: int, no_wrap: bool) -> None:
+    """Whatever the width, every character of headings and cells is printed."""
+    rows = [("alexnet.tv_in1k", "alexnet_torchvision", "61,100,840", "43.48 / 20.93"), ("é" * 40, "b", "1", "2")]
+    headings = ("name", "network"), ("parameters", "top-1 / top-5")
+    table = tables.plain_table(left=headings[0], right=headings[1])
+    for column in table.columns:
+        column.no_wrap = no_wrap
+    for row in rows:
+        table.add_row(*row)
+    text = printed(table, width)
+    assert max(map(len, text.splitlines())) <= width
+    wanted = "".join(word for cells in (*headings, *rows) for word in cells)
+    assert Counter(text) - Counter(" \n─" * len(text)) == Counter(wanted.replace(" ", ""))

@@ -30,20 +30,20 @@ def weights_list(as_json: bool) -> None:
         return
     from deepenough.cli.console import Console
     from deepenough.report.tables import plain_table
+    from deepenough.report.text import amount
     from deepenough.weights.fetch import weights_folder
 
     console = Console()
-    table = plain_table(left=("name", "network"), right=("depth", "parameters", "top-1 / top-5 error", "MB"))
-    for column in table.columns:
-        column.no_wrap = True
+    table = plain_table(left=("name", "network"), right=("depth", "params", "top-1 / top-5", "MB"))
     table.add_column("input")
     table.add_column("here", justify="center")
     for row in rows:
         errors = "-" if row["top1"] is None else f"{row['top1']:.2f} / {_or_dash(row['top5'])}"
-        counts = (str(row["depth"]), f"{row['parameters']:,}", errors, f"{row['megabytes']:.0f}")
+        counts = (str(row["depth"]), amount(row["parameters"]), errors, f"{row['megabytes']:.0f}")
         table.add_row(row["name"], row["network"], *counts, row["seen"], "yes" if row["cached"] else "")
     console.out.print(table)
-    console.line("errors: single-crop, in percent on ILSVRC-2012 validation, as the publishers state them")
+    console.line("top-1 / top-5: single-crop errors, in percent on ILSVRC-2012 validation, as the publishers state them")
+    console.line("input: the centre of an image whose shorter side has so many pixels")
     console.line(f"here: in {weights_folder()}")
     console.line("fetch: deepenough weights get NAME")
 

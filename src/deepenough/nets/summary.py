@@ -93,9 +93,10 @@ def eight_json() -> list[dict[str, Any]]:
 def zoo_table() -> Table:
     """All networks for the terminal, by family and year, with torchvision's single-crop errors."""
     from rich import box
-    from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, title="All networks", title_justify="left")
+    from deepenough.folding_table import FoldingTable
+
+    table = FoldingTable(box=box.SIMPLE_HEAD, title="All networks", title_justify="left")
     for heading in ("family", "year", "network"):
         table.add_column(heading, no_wrap=True)
     for heading in ("depth", "parameters", "MACs", "top-1 / top-5", "pixels"):
@@ -113,11 +114,13 @@ def zoo_table() -> Table:
 
 def network_table(network: Network) -> Group:
     """The layer table for the terminal."""
+    from rich import box
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=f"{network.name}: {_size(network.input)}", title_justify="left")
+    from deepenough.folding_table import FoldingTable
+
+    table = FoldingTable(box=box.SIMPLE_HEAD, pad_edge=False, title=f"{network.name}: {_size(network.input)}", title_justify="left")
     for heading in ("path", "kind"):
         table.add_column(heading, no_wrap=True)
     for heading in ("k", "s", "p", "g", "input", "output", "parameters", "MACs", "field"):
@@ -140,11 +143,12 @@ def eight_table() -> Group:
     """The eight for the terminal: what they are, and every published error with the protocol it was measured by."""
     from rich import box
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
-    networks = Table(box=box.SIMPLE_HEAD)
-    errors = Table(box=box.SIMPLE_HEAD, title="Published errors, percent", title_justify="left")
+    from deepenough.folding_table import FoldingTable
+
+    networks = FoldingTable(box=box.SIMPLE_HEAD)
+    errors = FoldingTable(box=box.SIMPLE_HEAD, title="Published errors, percent", title_justify="left")
     for table, heading in ((networks, "network"), (networks, "year"), (errors, "network")):
         table.add_column(heading, no_wrap=True)
     for heading in ("depth", "parameters", "MACs", "receptive field"):

@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from deepenough.folding_table import FoldingTable
 from deepenough.record import Metric, Metrics, Plan, Record
 from deepenough.record.schema import CandidateRecord, ComparisonRecord, ProbingRecord
 from deepenough.report import text as words
@@ -25,7 +26,9 @@ def plain_table(
     title: str | None = None, *, left: Sequence[str] = (), right: Sequence[str] = (), **style: Any
 ) -> Table:
     """An empty table with headings, of text on the `left` and then of numbers on the `right`."""
-    table = Table(title=title, title_justify="left", title_style="dim", box=box.SIMPLE_HEAD, pad_edge=False, **style)
+    table = FoldingTable(
+        title=title, title_justify="left", title_style="dim", box=box.SIMPLE_HEAD, pad_edge=False, **style
+    )
     for heading in left:
         table.add_column(heading)
     for heading in right:
@@ -155,10 +158,10 @@ def _test(record: Record) -> Table:
 
 def metrics_table(metrics: Metrics, classes: Sequence[str]) -> Group:
     """All that was measured on one set of images: a line, and one row a class."""
+    top5 = f"top-5 {words.percent(metrics.top5)}, " if len(classes) > 5 else ""
     line = Text(
-        f"Accuracy {words.measured(metrics.top1)}; balanced {words.percent(metrics.balanced)}, first five "
-        f"{words.percent(metrics.top5)}, loss {metrics.loss:.3f}, calibration error "
-        f"{words.percent(metrics.calibration_error)}."
+        f"Accuracy {words.measured(metrics.top1)}; balanced {words.percent(metrics.balanced)}, {top5}"
+        f"loss {metrics.loss:.3f}, calibration error {words.percent(metrics.calibration_error)}."
     )
     table = plain_table()
     table.add_column("class", overflow="fold")
