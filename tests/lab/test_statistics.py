@@ -54,7 +54,10 @@ def test_few_images_show_nothing_however_much_seeds_agree() -> None:
 @pytest.mark.parametrize("hits", [np.zeros((3, 50)), np.ones((3, 50)), -np.ones((2, 1))])
 def test_no_interval_of_an_accuracy_has_width_zero(hits: SeedHits) -> None:
     low, high = Point.from_hits(hits, x=0).interval
-    assert low < hits.mean() < high
+    assert low <= hits.mean() <= high
+    assert low < high
+    assert (-1.0 if hits.min() < 0 else 0.0) <= low
+    assert high <= 1.0
 
 
 def test_many_images_show_what_is_there() -> None:

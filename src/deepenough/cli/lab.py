@@ -23,7 +23,7 @@ def lab_command(
 ) -> None:
     """Test a common claim about depth on your images."""
     from deepenough.cli.console import Console
-    from deepenough.lab.page import bounds, number_text
+    from deepenough.lab.page import bounds, value_text
     from deepenough.lab.run import CLAIMS, Scale, run_experiment
 
     console = Console()
@@ -35,7 +35,7 @@ def lab_command(
     with console.bars() as bars:
         record, page = run_experiment(name, data, scale=Scale(seeds, quick, limit), out=out, reporter=bars)
     lines = [f"{record.name}: {record.claim}"]
-    lines += [f"  {e.what}: {number_text(e.mean)} ({bounds(e)}), {e.verdict}" for e in record.result.effects]
+    lines += [f"  {e.what}: {value_text(e, e.mean)} ({bounds(e)}), {e.verdict}" for e in record.result.effects]
     lines += record.cautions
     for line in (*lines, f"{record.verdict}, on {record.data}", f"page: {page}"):
         console.line(line)

@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from deepenough.lab.record import Effect, LabRecord, Line, Point, Result, mean_interval
+from deepenough.lab.record import Effect, LabRecord, Line, Point, Quantity, Result, mean_interval
 from deepenough.report.html import fill_template
 from deepenough.report.plotting import Plot, error_bars, scatter, trace_style
-from deepenough.report.text import duration
+from deepenough.report.text import duration, percent, signed_points
 
 PAGE = "lab.html"
 
@@ -18,16 +18,20 @@ def render_experiment(record: LabRecord) -> str:
     """One HTML file that needs nothing else."""
     filters: dict[str, Callable[..., Any]] = {
         "duration": duration,
-        "number": number_text,
+        "number": value_text,
         "bounds": bounds,
         "middle": middle,
     }
     return fill_template("lab", "page.html", {"record": record}, {"result": result_figure(record.result)}, filters)
 
 
-def number_text(value: float) -> str:
-    """A number with three figures."""
-    return f"{value:.3g}" if math.isfinite(value) else "–"
+def value_text(what: Quantity, value: float) -> str:
+    """A value in the unit of what it is of: a percentage, points between two, or a number with three figures."""
+    if not math.isfinite(value):
+        return "–"
+    if what.unit == "share":
+        return percent(value)
+    return f"{signed_points(value)} points" if what.unit else f"{value:.3g}"
 
 
 def bounds(what: Point | Effect, log: bool = False) -> str:
@@ -35,7 +39,7 @@ def bounds(what: Point | Effect, log: bool = False) -> str:
     if what.kind != "measured":
         return "exact" if what.kind == "counted" else "as published"
     _, low, high = middle(what, log)
-    return f"{number_text(low)} to {number_text(high)}" if math.isfinite(high) else "none (one seed)"
+    return f"{value_text(what, low)} to {value_text(what, high)}" if math.isfinite(high) else "none (one seed)"
 
 
 def middle(what: Point | Effect, log: bool = False) -> tuple[float, float, float]:
@@ -48,19 +52,26 @@ def middle(what: Point | Effect, log: bool = False) -> tuple[float, float, float
 
 
 def result_figure(result: Result) -> Plot:
-    """Lines with 95% intervals, as Plotly JSON."""
+    """Lines with 95% intervals, as Plotly JSON; shares in percent, differences of shares in points."""
     places = sorted({p.x for line in result.lines for p in line.points if not isinstance(p.x, str)})
     layout: dict[str, Any] = {
         "xaxis": {"title": {"text": result.x}, "type": "log" if result.log_x else None},
         "yaxis": {"title": {"text": result.y}, "type": "log" if result.log_y else None, "exponentformat": "power"},
     }
+    if unit := _unit(result):
+        layout["yaxis"]["ticksuffix"] = "%" if unit == "share" else " points"
     if result.log_x:
         layout["xaxis"] |= {"tickvals": places, "ticktext": [f"{place:g}" for place in places]}
     return {"data": [_trace(result, line, number) for number, line in enumerate(result.lines)], "layout": layout}
 
 
+def _unit(result: Result) -> str:
+    return next((point.unit for line in result.lines for point in line.points if point.unit), "")
+
+
 def _trace(result: Result, line: Line, number: int) -> Plot:
-    middles = [middle(p, result.log_y) for p in line.points]
+    scale = 100 if _unit(result) else 1
+    middles = [tuple(scale * value for value in middle(p, result.log_y)) for p in line.points]
     several = all(len(p.values) > 1 and p.kind == "measured" for p in line.points)
     return scatter(
         line.name,

@@ -18,6 +18,7 @@ from deepenough.files import read_checked_json, write_checked_json
 
 RECORD = "record.json"
 SUPPORTED, NOT_SHOWN, CONTRADICTED = "supported", "not shown", "contradicted here"
+LIMITS = {"share": (0.0, 1.0), "difference of shares": (-1.0, 1.0)}
 FEW_IMAGES = 100  # judged images under which a page warns
 
 SeedHits = npt.NDArray[np.float64]  # (seeds, images): 1 where right, 0 where wrong; or differences of such
@@ -40,15 +41,19 @@ class Quantity(_Part):
     images: int | None = Field(default=None, description="how many judged, where images did")
     error: float = Field(default=0.0, description="standard error of the mean from the choice of those images")
     kind: Literal["measured", "counted", "published"] = "measured"
+    unit: Literal["", "share", "difference of shares"] = Field(
+        default="", description="a share lies in 0..1, a difference of shares in -1..1"
+    )
 
     @classmethod
     def from_hits(cls, *hits: SeedHits, **fields: Any) -> Self:
         """The sum of the mean accuracies of `hits`, one array for each set of images; `fields` are the others."""
+        whole = len(hits) == 1 and hits[0].min(initial=0) >= 0
         return cls(
             values=[float(sum(each)) for each in zip(*(one.mean(axis=1) for one in hits), strict=True)],
             images=min(one.shape[1] for one in hits),
             error=math.hypot(*map(sampling_error, hits)),
-            **fields,
+            **({"unit": "share" if whole else "difference of shares"} | fields),
         )
 
     @property
@@ -57,10 +62,12 @@ class Quantity(_Part):
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95% interval of the mean; infinite for a single seed."""
+        """The 95% interval of the mean, within what it can be; infinite for a single seed."""
         if self.kind != "measured":
             return self.mean, self.mean
-        return mean_interval(self.values, self.error, self.images)
+        low, high = mean_interval(self.values, self.error, self.images)
+        least, most = LIMITS.get(self.unit, (-math.inf, math.inf))
+        return (max(low, least), min(high, most)) if math.isfinite(high) else (low, high)
 
 
 class Point(Quantity):

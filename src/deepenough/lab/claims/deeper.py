@@ -28,6 +28,7 @@ def measure(trials: Trials) -> Result:
             values=[1 - ERRORS[row["name"]] / 100],
             note=f"{row['name']}: {row['parameters']:,} parameters",
             kind="published",
+            unit="share",
         )
         for row in eight_json()
     ]

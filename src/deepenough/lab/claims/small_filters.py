@@ -28,7 +28,7 @@ def measure(trials: Trials) -> Result:
         further = receptive_field(many) - receptive_field(one)
         effects += [
             Effect.from_hits(hits[1] - hits[0], what=what, bound=-MARGIN),
-            Effect(what=f"share of parameters that {many.name} saves", values=[fewer], kind="counted"),
+            Effect(what=f"share of parameters that {many.name} saves", values=[fewer], kind="counted", unit="share"),
             Effect(what=f"pixels that {many.name} sees further", values=[further], bound=-1, kind="counted"),
         ]
     return Result(x="pixels seen", y="accuracy", lines=lines, effects=effects)
