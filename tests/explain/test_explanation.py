@@ -14,7 +14,7 @@ from PIL import Image
 
 from deepenough import DeepenoughError
 from deepenough.attribution.methods import COMPLETE, heat
-from deepenough.attribution.overlay import overlay
+from deepenough.attribution.overlay import SHADE_ALPHA, overlay
 from deepenough.cli.app import cli
 from deepenough.cli.explain import explain_images
 from deepenough.explain import Explanation, explain
@@ -88,10 +88,11 @@ def test_an_empty_map_says_so(patches_model: Model, monkeypatch: pytest.MonkeyPa
     (found,) = explain(patches_model, Image.fromarray(patched(1, 8)[0][0]).resize((32, 96)))
     empty = replace(found, heat=np.zeros_like(found.heat))
     label = found.prediction.label
-    assert drawing(empty, monkeypatch)[0] == ["image", f"for {label}", f"nothing speaks for {label} here"]
-    assert drawing(replace(found, heat=found.heat - 1e9), monkeypatch)[0][-1] == f"nothing speaks for {label} here"
-    assert drawing(found, monkeypatch)[0] == ["image", f"for {label}"]
-    plain, noted = found.picture(), empty.picture()
+    cut = "the pale part is cut off before the network sees it"
+    assert drawing(empty, monkeypatch)[0] == ["image", f"for {label}", f"nothing speaks for {label} here", cut]
+    assert drawing(replace(found, heat=found.heat - 1e9), monkeypatch)[0][-2] == f"nothing speaks for {label} here"
+    assert drawing(found, monkeypatch)[0] == ["image", f"for {label}", cut]
+    plain, noted = replace(found, box=(0, 0, 32, 96)).picture(), empty.picture()
     assert noted.height > plain.height
     assert noted.width > plain.width
     below = np.asarray(noted.convert("L"))[HEIGHT + 40 :, 100:-320]
@@ -137,12 +138,13 @@ def test_the_heat_lies_where_the_network_looked(patches_model: Model) -> None:
     (found,) = explain(patches_model, wide)
     assert found.box == (32, 0, 64, 32)
     assert found.prediction.label == list(COLOURS)[labels[0]]
-    alpha = np.asarray(overlay(found.heat, (96, 32), found.box))[..., 3]
+    alpha = np.asarray(overlay(found.heat, (96, 32), found.box))[..., 3].copy()
+    assert (alpha[:, :32] == SHADE_ALPHA).all()
+    assert (alpha[:, 64:] == SHADE_ALPHA).all()
+    alpha[:, :32] = alpha[:, 64:] = 0
     y, x = np.unravel_index(alpha.argmax(), alpha.shape)
     assert 0 <= y - corners[0, 0] < PATCH
     assert 0 <= x - 32 - corners[0, 1] < PATCH
-    assert not alpha[:, :32].any()
-    assert not alpha[:, 64:].any()
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from deepenough.errors import unknown
 from deepenough.explain.picture import Panel, draw
 from deepenough.model import Model, Prediction, load
 
+WHOLE = 0.98  # of a picture that is seen but for a rounded edge
 _LARGEST_SIDE = 1024  # pixels, of the pictures that are kept to be drawn on
 
 
@@ -54,6 +55,12 @@ class Explanation:
         return self.prediction.label if self.target is None else self.target
 
     @property
+    def seen(self) -> float:
+        """The share of the picture that the network saw."""
+        left, top, right, bottom = self.box
+        return (right - left) * (bottom - top) / (self.image.width * self.image.height)
+
+    @property
     def inexact(self) -> dict[str, float]:
         """The classes whose integrated gradients miss the difference of logits by more than 1%, and by what share."""
         sums = {self.shown: self.off}
@@ -74,6 +81,8 @@ class Explanation:
         notes = [] if warm.max() > 0 else [f"nothing speaks for {label} here"]
         if label in self.inexact:
             notes.append(f"its sum is off by {share_text(self.inexact[label])}")
+        if self.seen < WHOLE:
+            notes.append("the pale part is cut off before the network sees it")
         return Panel(self.image, f"for {label}{remark}", warm, self.box, tuple(notes))
 
 
