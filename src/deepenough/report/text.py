@@ -194,7 +194,8 @@ def cost(record: Record) -> str:
     cost = record.cost
     text = (
         f"{amount(cost.spent)} multiply-accumulates in {duration(cost.seconds)} of training{_side_by_side(record)}: "
-        f"{cost.times_chosen:.2f} times training the chosen network alone, "
+        f"{cost.times_chosen:.{2 if cost.times_chosen < 10 else 0}f} times training the chosen network alone"
+        f"{_why_so_much(record)}, "
         f"{percent(cost.share_of_space, 0)} of training the whole search space"
     )
     text += f" (retraining on all images but test: {amount(cost.final)})" if cost.final else ""
@@ -202,6 +203,18 @@ def cost(record: Record) -> str:
     if plan and plan.expected and plan.seconds:
         text += f"; the estimate was {estimated(plan)}, and {duration(plan.expected)} for the networks trained"
     return text
+
+
+def _why_so_much(record: Record) -> str:
+    """The reasons why a search costs many trainings of its answer, in brackets."""
+    images = record.decision_images
+    reasons = [f"{images.folds} folds"] if images is not None and images.folds > 1 else []
+    if record.decision is not None:
+        chosen = record.candidate(record.decision.chosen)
+        largest = max(record.candidates, key=lambda candidate: candidate.macs)
+        if largest.macs >= 2 * chosen.macs:
+            reasons.append(f"{largest.name} costs {largest.macs / chosen.macs:.0f} times as much")
+    return f" ({'; '.join(reasons)})" if reasons else ""
 
 
 def _side_by_side(record: Record) -> str:

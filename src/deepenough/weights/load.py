@@ -35,7 +35,7 @@ def load_weights(
     if preprocess is not None and preprocess not in PRESETS:
         raise unknown("preprocessing", preprocess, PRESETS)
     path = Path(given)
-    name = ALIASES.get(str(given), str(given))
+    name = _whole_name(str(given))
     if path.is_file():
         known = of_hash(sha256(path))
     elif name in NAMED:
@@ -60,6 +60,12 @@ def load_weights(
     return replace(weights, name=known.name, source=known.publisher, network=fitted, input=wanted, classes=classes)
 
 
+def _whole_name(given: str) -> str:
+    """The name of the table, for torchvision's name, and for one without its recipe where only one begins so."""
+    of_network = [name for name in NAMED if given and name.startswith(f"{given}.")]
+    return of_network[0] if len(of_network) == 1 else ALIASES.get(given, given)
+
+
 def _check(known: Named, network: str | None) -> None:
     if network not in (None, known.network):
         raise DeepenoughError(
@@ -78,6 +84,9 @@ def _nowhere(given: str) -> DeepenoughError:
     if given in GROUPS:
         names = ", ".join(name for name, entry in NAMED.items() if entry.publisher == given)
         return DeepenoughError(f"weights {given!r} are many; give one of them: {names}")
+    of_network = [name for name in NAMED if name.startswith(f"{given}.")]
+    if of_network:
+        return DeepenoughError(f"weights {given!r}: there are several; give one of them: {', '.join(of_network)}")
     files = [entry.name for entry in Path().iterdir() if entry.is_file()]
     near = nearest(given, [*NAMED, *ALIASES, *files])
     hint = f"nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}; " if near else ""
