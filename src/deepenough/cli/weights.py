@@ -42,7 +42,7 @@ def weights_list(as_json: bool) -> None:
         counts = (str(row["depth"]), amount(row["parameters"]), errors, f"{row['megabytes']:.0f}")
         table.add_row(row["name"], row["network"], *counts, row["seen"], "yes" if row["cached"] else "")
     console.out.print(table)
-    console.line("top-1 / top-5: single-crop errors, in percent on ILSVRC-2012 validation, as the publishers state them")
+    console.line("top-1 / top-5: single-crop errors in percent on ILSVRC-2012 validation, as the publishers state them")
     console.line("input: the centre of an image whose shorter side has so many pixels")
     console.line(f"here: in {weights_folder()}")
     console.line("fetch: deepenough weights get NAME")

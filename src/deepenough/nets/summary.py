@@ -120,7 +120,9 @@ def network_table(network: Network) -> Group:
 
     from deepenough.folding_table import FoldingTable
 
-    table = FoldingTable(box=box.SIMPLE_HEAD, pad_edge=False, title=f"{network.name}: {_size(network.input)}", title_justify="left")
+    table = FoldingTable(
+        box=box.SIMPLE_HEAD, pad_edge=False, title=f"{network.name}: {_size(network.input)}", title_justify="left"
+    )
     for heading in ("path", "kind"):
         table.add_column(heading, no_wrap=True)
     for heading in ("k", "s", "p", "g", "input", "output", "parameters", "MACs", "field"):
