@@ -71,7 +71,8 @@ def _unit(result: Result) -> str:
 
 def _trace(result: Result, line: Line, number: int) -> Plot:
     scale = 100 if _unit(result) else 1
-    middles = [tuple(scale * value for value in middle(p, result.log_y)) for p in line.points]
+    found = (middle(point, result.log_y) for point in line.points)
+    middles = [(scale * mean, scale * low, scale * high) for mean, low, high in found]
     several = all(len(p.values) > 1 and p.kind == "measured" for p in line.points)
     return scatter(
         line.name,
