@@ -8,7 +8,7 @@ WORKERS := -n 2 --dist loadgroup --no-loadscope-reorder
 # What of the fault matrix a change has to pass, in a minute; `make faults FAULTS=--short` is all of the short form.
 FAULTS ?= --short --share 0.05 --without torchrun --without Ray
 
-.PHONY: demo test test-frameworks faults lint format clean
+.PHONY: demo test test-frameworks faults docs lint format clean
 
 demo: $(VENV)/.installed  ## find the shallowest network for scikit-learn's handwritten digits
 	$(BIN)/deepenough fit
@@ -21,6 +21,10 @@ test-frameworks: $(VENV)/.installed-frameworks  ## export every network to every
 
 faults: $(VENV)/.installed-test  ## a twentieth of the fault matrix's short form: kills, full disks, damaged files, hostile images
 	$(BIN)/python benchmarks/faults $(FAULTS)
+
+docs: $(VENV)/.installed-docs  ## run the notebooks, and build the documentation into build/site, where every link has to lead somewhere
+	$(BIN)/python -m nbconvert --execute --to markdown docs/tutorials/*.ipynb --log-level WARN
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 lint: $(VENV)/.installed-test  ## linter, formatter and type checker
 	$(BIN)/ruff check $(SOURCES)
@@ -46,6 +50,10 @@ $(VENV)/.installed-test: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.installed-frameworks: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,reference,frameworks]'
+	touch $@
+
+$(VENV)/.installed-docs: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
 clean:
