@@ -7,27 +7,30 @@ class names in order) and `SHA256SUMS` of the three, since safetensors does not 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 
 from deepenough.data.decode import framed
-from deepenough.data.sources.unlabelled import images_of
+from deepenough.engines import TORCH
+from deepenough.engines.engine import Engine
+from deepenough.engines.torch import TorchEngine
 from deepenough.errors import DamagedError, DeepenoughError
-from deepenough.files import SUMS, check_sums, write_sums, write_whole
+from deepenough.files import SUMS, check_sums, digest_of, sha256, write_sums, write_whole
 from deepenough.nets import Network, dumps, loads
-from deepenough.nets.build import build
 from deepenough.preprocessing import Preprocessing
-from deepenough.training.device import place
-from deepenough.training.feed import normalise
+
+if TYPE_CHECKING:  # torch takes seconds to import, and an engine may do without it
+    import torch
+    from torch import nn
+
+    State = Mapping[str, torch.Tensor]
 
 NETWORK, WEIGHTS, PREPROCESS = "network.json", "weights.safetensors", "preprocess.json"
 FILES = (NETWORK, WEIGHTS, PREPROCESS)
@@ -54,11 +57,13 @@ class Prediction:
 def save_model(
     folder: Path,
     network: Network,
-    state: Mapping[str, torch.Tensor],
+    state: State,
     preprocess: Preprocessing,
     classes: Sequence[str],
 ) -> None:
     """Write a model folder."""
+    from safetensors.torch import save as save_tensors
+
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / NETWORK, dumps(network))
     write_whole(folder / WEIGHTS, save_tensors({name: t.detach().cpu().contiguous() for name, t in state.items()}))
@@ -68,40 +73,56 @@ def save_model(
 
 
 class Model:
-    """A trained network that predicts; `load` reads one."""
+    """A trained network that predicts; `load` reads one.
+
+    `engine` computes the logits; torch's `module`, on `device`, what needs more than these. `notes` say how the engine
+    was chosen.
+    """
 
     def __init__(
         self,
         network: Network,
-        state: Mapping[str, torch.Tensor],
+        state: State | Callable[[], State],
         preprocess: Preprocessing,
         classes: Sequence[str],
         device: str | torch.device = "cpu",
     ) -> None:
+        """Make a model of a network and its tensors, or a function that reads them when torch is first needed."""
         self.network = network
         self.preprocess = preprocess
         self.classes = tuple(classes)
-        self.device = torch.device(device)
-        module = build(network)
-        module.load_state_dict(dict(state))
-        self.module = place(module, self.device).eval()
+        self.torch = TorchEngine(network, state if callable(state) else lambda: state, preprocess, device)
+        if not callable(state):
+            self.torch.prepare()
+        self.engine: Engine = self.torch
+        self.notes: tuple[str, ...] = ()
 
-    @torch.inference_mode()
+    @property
+    def device(self) -> torch.device:
+        """The device of `module`."""
+        return self.torch.device
+
+    @property
+    def module(self) -> nn.Module:
+        """The network in torch, in evaluation mode."""
+        return self.torch.module
+
     def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Preprocessed pixels uint8 (N, H, W, C) -> logits float32 (N, classes)."""
         blocks = (pixels[start : start + _BATCH] for start in range(0, len(pixels), _BATCH))
-        found = [self.module(self.inputs(block)).float().cpu().numpy() for block in blocks]
+        found = [self.engine.logits(block) for block in blocks]
         return np.concatenate([np.empty((0, len(self.classes)), np.float32), *found])
 
     def inputs(self, pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
-        """Preprocessed pixels uint8 (N, H, W, C) -> what the module takes: float32 (N, C, H, W), normalised."""
-        block = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).to(self.device)
-        images = normalise(block.permute(0, 3, 1, 2).to(torch.float32).div_(255.0), self.preprocess)
-        return images.contiguous(memory_format=torch.channels_last)
+        """Preprocessed pixels uint8 (N, H, W, C) -> what `module` takes: float32 (N, C, H, W), normalised."""
+        return self.torch.inputs(pixels)
 
     def probabilities(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Preprocessed pixels uint8 (N, H, W, C) -> probabilities float32 (N, classes), in 0..1."""
-        return torch.from_numpy(self.logits(pixels)).softmax(dim=1).numpy()
+        logits = self.logits(pixels)
+        powers = np.exp(logits - logits.max(1, keepdims=True))
+        found: npt.NDArray[np.float32] = powers / powers.sum(1, keepdims=True)
+        return found
 
     def predict(self, images: Any, top: int = 5, *, value_range: tuple[float, float] | None = None) -> list[Prediction]:
         """Classify one image or several, in whichever form Python holds them.
@@ -115,6 +136,8 @@ class Model:
             top: how many classes each prediction lists.
             value_range: the values of black and white in floats, by default those of the training images.
         """
+        from deepenough.data.sources.unlabelled import images_of
+
         preprocess = self.preprocess
         given = images_of(images, preprocess.channels == 1, value_range or preprocess.value_range)
         pictures = (framed(image, preprocess) for image in given)
@@ -141,8 +164,16 @@ def check_model(folder: Path) -> None:
     check_sums(folder, FILES)
 
 
-def load(path: str | Path, device: str | torch.device = "cpu") -> Model:
-    """Read the model of a run, or a model folder."""
+def load(path: str | Path, device: str | torch.device = "cpu", engine: str = TORCH, *, measured: bool = False) -> Model:
+    """Read the model of a run, or a model folder.
+
+    Args:
+        path: a run or a model folder.
+        device: where torch computes.
+        engine: what computes the logits: "torch", "onnx" (ONNX Runtime), "openvino", or "auto" for the first of "onnx"
+            and "openvino" that is installed and gives torch's logits. What needs more than logits stays torch's.
+        measured: have "auto" take the fastest instead, by a short measurement.
+    """
     given = Path(path)
     folder = given / FOLDER if (given / FOLDER).is_dir() else given
     if not folder.is_dir():
@@ -164,10 +195,29 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> Model:
             raise
         raise DamagedError(f"{error}; `deepenough fit --resume {folder.parent}` makes it anew") from None
     content = json.loads((folder / PREPROCESS).read_text(encoding="utf-8"))
-    return Model(
-        loads((folder / NETWORK).read_bytes()),
-        load_tensors((folder / WEIGHTS).read_bytes()),
-        Preprocessing.from_json(content),
-        content["classes"],
-        device,
-    )
+    network, preprocess = loads((folder / NETWORK).read_bytes()), Preprocessing.from_json(content)
+    digest = _digest(folder)
+    model = Model(network, partial(_tensors, folder, digest), preprocess, content["classes"], device)
+    if engine == TORCH:
+        model.torch.prepare()
+    else:
+        from deepenough.engines.choose import Subject, choose
+
+        choice = choose(engine, Subject(model.torch, model.classes, digest), measured=measured)
+        model.engine, model.notes = choice.engine, choice.notes
+    return model
+
+
+def _digest(folder: Path) -> str:
+    """The SHA-256 that a model folder is known by: that of its SHA256SUMS."""
+    return sha256(folder / SUMS)
+
+
+def _tensors(folder: Path, digest: str) -> State:
+    """The weights of a model folder, which has to be the same as it was when its digest was taken."""
+    from safetensors.torch import load as load_tensors
+
+    content = (folder / WEIGHTS).read_bytes()
+    if _digest(folder) != digest or f"{digest_of(content)}  {WEIGHTS}" not in (folder / SUMS).read_text().splitlines():
+        raise DamagedError(f"{folder}: the model has changed since it was loaded; load it again")
+    return load_tensors(content)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from platformdirs import user_cache_dir, user_data_dir
 from deepenough.files import can_be_written
 
 RUNS = Path("runs")
+_ABANDONED = 24 * 3600.0  # seconds
 
 
 def cache_root() -> Path:
@@ -20,6 +23,27 @@ def cache_root() -> Path:
     """
     given = os.environ.get("DEEPENOUGH_CACHE")
     return Path(given) if given else _writable(user_cache_dir) or _temporary()
+
+
+def tidy_cache(folder: Path, most_bytes: float, current: Path) -> None:
+    """Remove what was abandoned half-way in a folder of entries and, where all take more than `most_bytes`, the entries
+    used longest ago, but never those of the last day nor the `current` one."""
+    kept = []
+    for path in folder.iterdir():
+        try:
+            age = time.time() - path.stat().st_mtime
+            if path.name.startswith(".") and age > _ABANDONED:
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+            elif path.is_dir() and not path.name.startswith("."):
+                kept.append((age, path, sum(file.stat().st_size for file in path.iterdir())))
+        except OSError:  # another process was faster
+            continue
+    total = sum(size for _, _, size in kept)
+    for age, path, size in sorted(kept, reverse=True):
+        if total <= most_bytes or path == current or age < _ABANDONED:
+            break
+        shutil.rmtree(path, ignore_errors=True)
+        total -= size
 
 
 def runs_root() -> Path:

@@ -20,7 +20,7 @@ from deepenough.serve.server import BoundedServer, ServerOptions, end_within, se
 
 OPTIONS: dict[str, Any] = {
     "host": "127.0.0.1", "port": 0, "device": "cpu", "max_upload": 20, "max_files": 32, "allowed_hosts": (),
-    "token": None, "certfile": None, "keyfile": None,
+    "token": None, "certfile": None, "keyfile": None, "engine": "torch",
 }  # fmt: skip
 
 

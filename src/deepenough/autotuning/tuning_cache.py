@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import platform
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from deepenough.autotuning.step_timing import StepTrial
 from deepenough.data.cache import cache_folder
 from deepenough.errors import DamagedError
 from deepenough.files import read_checked_json, write_checked_json
+from deepenough.machine import processor
 from deepenough.training.device import choose_device
 from deepenough.training.process_group import ALONE
 from deepenough.training.step import uses_cuda_graphs
@@ -60,16 +60,8 @@ class TuningCache:
 def machine(device: torch.device) -> dict[str, str]:
     """The facts on which the speed of a step depends, beside the step."""
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "threads": str(torch.get_num_threads()),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
         "torch": torch.__version__,
     }
-
-
-def _processor() -> str:
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from deepenough.cli.types import InputShape, Size, Time
+from deepenough.engines import AUTO, ENGINES
 from deepenough.experiment.options import fit_options
 from deepenough.schema import Option, Section
 
@@ -137,6 +138,12 @@ top_option = click.option(
 def out_option(metavar: str, text: str) -> Callable[[_Function], _Function]:
     """--out, a file or folder to write."""
     return click.option("--out", type=click.Path(path_type=Path), metavar=metavar, help=text)
+
+
+def engine_option(otherwise: str) -> Callable[[_Function], _Function]:
+    """--engine, with what "auto" takes."""
+    text = f"What computes the answers; auto: {otherwise}, else torch."
+    return click.option("--engine", type=click.Choice(ENGINES), default=AUTO, help=text)
 
 
 def json_option(text: str) -> Callable[[_Function], _Function]:

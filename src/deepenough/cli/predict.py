@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from deepenough.cli.exit_status import ExitStatus
-from deepenough.cli.options import images_argument, run_argument, top_option
+from deepenough.cli.options import engine_option, images_argument, run_argument, top_option
 
 
 @click.command()
@@ -27,9 +27,10 @@ from deepenough.cli.options import images_argument, run_argument, top_option
     metavar="PROBABILITY",
     help="Name no class that is less probable than this.",
 )
+@engine_option("the first of onnx and openvino that is installed and proven to give torch's answers")
 @click.pass_context
 def predict_command(
-    ctx: click.Context, run: Path, images: tuple[str, ...], top: int, style: str | None, reject_below: float | None
+    ctx: click.Context, /, run: Path, images: tuple[str, ...], style: str | None, **options: Any
 ) -> None:
     """Classify images with the model of a run."""
     from deepenough.cli.console import Console
@@ -39,8 +40,10 @@ def predict_command(
 
     passed = PassedOver()
     write = {"json": _as_json, "csv": _as_csv, None: _as_table}[style]
-    failed = write(predict_files(load(run), images, top=top, reject_below=reject_below or 0.0, passed=passed))
-    for line in lines(passed):
+    model = load(run, engine=options["engine"])
+    below = options["reject_below"] or 0.0
+    failed = write(predict_files(model, images, top=options["top"], reject_below=below, passed=passed))
+    for line in (*model.notes, *lines(passed)):
         Console().problem(line)
     ctx.exit(ExitStatus.FAILED if failed else ExitStatus.DONE)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from deepenough.cli.options import run_argument
+from deepenough.cli.options import engine_option, run_argument
 from deepenough.errors import DeepenoughError
 from deepenough.training.recipe import Device
 
@@ -36,6 +36,7 @@ _PACKAGES = ("captum", "fastapi", "pebble", "prometheus_client", "python_multipa
     default="cpu",
     help="Where to compute.",
 )
+@engine_option("the fastest that is installed and proven to give torch's answers, as measured at the start")
 @click.option("--max-upload", type=click.IntRange(min=1), default=20, metavar="MIB", help="Largest request.")
 @click.option(
     "--max-files",

@@ -19,7 +19,7 @@ from deepenough.errors import DeepenoughError, unknown
 from deepenough.frameworks.export import Export
 from deepenough.frameworks.targets import TARGETS
 from deepenough.frameworks.writer import run_writer
-from deepenough.machine import cores
+from deepenough.machine import cores, processor
 from deepenough.nets import Dropout, Group, Network, Stack, depth, macs, parameters
 from deepenough.nets.build import build
 from deepenough.preprocessing import Preprocessing
@@ -133,9 +133,4 @@ def random_batch(network: Network, batch: int, seed: int, path: Path) -> str:
 
 
 def _machine() -> str:
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        models = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        name = models[0] if models else name
-    return f"{name}, {cores()} cores, {platform.system()}, Python {platform.python_version()}"
+    return f"{processor()}, {cores()} cores, {platform.system()}, Python {platform.python_version()}"

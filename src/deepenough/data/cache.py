@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 import uuid
 import warnings
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from deepenough.errors import DamagedError, DamageWarning
 from deepenough.files import flush, read_checked_json, sha256, write_checked_json
-from deepenough.user_folders import cache_root
+from deepenough.user_folders import cache_root, tidy_cache
 
 VERSION = 9
 """Raised whenever decoding, auditing or the files below change, so that older caches are left alone."""
@@ -30,7 +29,6 @@ PIXELS = "pixels.npy"
 """The file that is too large to be checked as a whole whenever an entry is opened, see `CachedPixels`."""
 
 _META = "meta.json"
-_ABANDONED = 24 * 3600.0
 
 
 def cache_folder(given: str | Path | None = None) -> Path:
@@ -90,7 +88,7 @@ class Cache:
             shutil.rmtree(draft, ignore_errors=True)
         flush(self.folder)
         write_checked_json(self.folder / f"{quick}.json", {"entry": entry.name})
-        self._tidy(entry)
+        tidy_cache(self.folder, MOST_BYTES, entry)
 
     def find(self, quick: str) -> Entry | None:
         """The entry that a pointer names; None where there is none, or with a warning where it is damaged."""
@@ -128,22 +126,3 @@ class Cache:
         with suppress(OSError):  # a cache that may only be read still serves
             os.utime(folder)
         return Entry(meta, arrays, folder / PIXELS if PIXELS in meta["files"] else None)
-
-    def _tidy(self, current: Path) -> None:
-        """Remove what was abandoned half-way and, above `MOST_BYTES`, the entries used longest ago."""
-        kept = []
-        for path in self.folder.iterdir():
-            try:
-                age = time.time() - path.stat().st_mtime
-                if path.name.startswith(".") and age > _ABANDONED:
-                    shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-                elif path.is_dir() and not path.name.startswith("."):
-                    kept.append((age, path, sum(file.stat().st_size for file in path.iterdir())))
-            except OSError:  # another process was faster
-                continue
-        total = sum(size for _, _, size in kept)
-        for age, path, size in sorted(kept, reverse=True):
-            if total <= MOST_BYTES or path == current or age < _ABANDONED:
-                break
-            shutil.rmtree(path, ignore_errors=True)
-            total -= size

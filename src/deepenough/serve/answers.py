@@ -55,6 +55,7 @@ class About(BaseModel):
     network: str
     depth: int
     parameters: int
+    engine: str = Field(description="the library that computes the predictions, with its version")
     input: list[int] = Field(description="channels, height and width")
     classes: list[str]
     test: float | None = Field(description="accuracy on the run's test images, 0..1")

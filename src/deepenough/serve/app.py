@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse, PlainTextResponse
 from starlette.requests import ClientDisconnect
 
 from deepenough.attribution import METHODS
+from deepenough.engines import TORCH
 from deepenough.report.html import asset, fill_template
 from deepenough.serve.access import Access, AccessMiddleware
 from deepenough.serve.answers import About, Answers, DepthAnswer, DepthAnswers
@@ -43,9 +44,15 @@ Method = Literal["gradcam", "integrated-gradients", "occlusion"]
 assert Method.__args__ == METHODS  # type: ignore[attr-defined]
 
 
-def make_app(run: Path, limits: Limits | None = None, device: str = "cpu", access: Access | None = None) -> FastAPI:
+def make_app(
+    run: Path,
+    limits: Limits | None = None,
+    device: str = "cpu",
+    access: Access | None = None,
+    engine: str = TORCH,
+) -> FastAPI:
     """Make the service of a run, or of a model folder; the model is loaded once, now. Without `access` all may ask."""
-    service = Service(run, limits or Limits(), device)
+    service = Service(run, limits or Limits(), device, engine)
     app = FastAPI(
         title="deepenough",
         description=f"{service.model.network.name}: {', '.join(service.model.classes[:20])}",

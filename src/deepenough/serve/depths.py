@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepenough.engines import TORCH
 from deepenough.model import FOLDER, Model, load
 from deepenough.nets import loads
 from deepenough.record import CANDIDATES, FILE, Record, fold_folder
@@ -61,8 +62,9 @@ def _siblings(run: Path, record: Record | None, model: Model) -> list[Sibling]:
     return sorted(found, key=lambda sibling: sibling.depth)
 
 
-def open_run(run: Path, device: str = "cpu") -> tuple[Model, Record | None, list[Sibling]]:
-    """The model of a run, its record, and its siblings."""
-    model = load(run, device)
+def open_run(run: Path, device: str = "cpu", engine: str = TORCH) -> tuple[Model, Record | None, list[Sibling]]:
+    """The model of a run, its record, and its siblings, which torch computes. Of engines, "auto" is the fastest."""
+    model = load(run, device, engine, measured=True)
+    model.torch.prepare()  # explanations shall not wait for it
     record = _open_record(run)
     return model, record, _siblings(run, record, model)

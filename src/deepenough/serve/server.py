@@ -11,6 +11,7 @@ from pathlib import Path
 
 import uvicorn
 
+from deepenough.engines import AUTO
 from deepenough.errors import DeepenoughError
 from deepenough.serve.access import Access
 from deepenough.serve.app import make_app
@@ -30,6 +31,7 @@ class ServerOptions:
     host: str
     port: int
     device: str
+    engine: str = AUTO
     max_upload: int
     max_files: int
     allowed_hosts: tuple[str, ...]
@@ -58,7 +60,8 @@ def serve(run: Path, options: ServerOptions, say: Callable[[str], object]) -> No
     """Serve until SIGINT or SIGTERM, once what was accepted until then is answered."""
     limits = Limits(upload=options.max_upload * 2**20, files=options.max_files)
     access = Access((options.host, *options.allowed_hosts), options.token)
-    app = make_app(run, limits, options.device, access)
+    app = make_app(run, limits, options.device, access, options.engine)
+    model = app.state.service.model
     listening = listen(options.host, options.port)
     port = listening.getsockname()[1]
     shown = f"[{options.host}]" if ":" in options.host else options.host
@@ -67,7 +70,10 @@ def serve(run: Path, options: ServerOptions, say: Callable[[str], object]) -> No
             "anyone who can reach this machine may ask; give --token, or put the service behind a proxy that "
             "authenticates"
         )
-    say(f"serving {run} at {'https' if options.certfile else 'http'}://{shown}:{port} (Ctrl-C to stop)")
+    address = f"{'https' if options.certfile else 'http'}://{shown}:{port}"
+    say(f"serving {run} at {address} with {model.engine.title} (Ctrl-C to stop)")
+    for line in model.notes:
+        say(line)
     config = uvicorn.Config(
         app,
         http=bounded_protocol(connection_limit()),

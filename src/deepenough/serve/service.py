@@ -36,7 +36,7 @@ _Result = TypeVar("_Result")
 class Service:
     """The model of a run with its siblings, and the threads that decode and compute."""
 
-    def __init__(self, run: Path, limits: Limits, device: str) -> None:
+    def __init__(self, run: Path, limits: Limits, device: str, engine: str) -> None:
         self.limits = limits
         self.metrics = ServiceMetrics()
         self.reader = UploadReader(limits)
@@ -49,7 +49,7 @@ class Service:
         self.model: Model
         self.record: Record | None
         self.siblings: list[Sibling]
-        self.model, self.record, self.siblings = self.batcher.thread.submit(open_run, run, device).result()
+        self.model, self.record, self.siblings = self.batcher.thread.submit(open_run, run, device, engine).result()
         self.decoding = ThreadPoolExecutor(os.cpu_count(), "decode")
         self.processes = DecodingProcesses(self.model.preprocess, limits)
         warm_up()
@@ -145,6 +145,7 @@ class Service:
             low=test.low if test else None,
             high=test.high if test else None,
             folds=self.record.decision_images.folds if self.record else 0,
+            engine=self.model.engine.title,
             architectures=[ServedArchitecture.model_validate(sibling) for sibling in self.siblings],
             methods=list(METHODS),
             limits={"upload": self.limits.upload, "files": self.limits.files, "pixels": self.limits.pixels},

@@ -1,0 +1,123 @@
+"""Which engine computes a model: the one that was asked for, or one that is installed and proven equal to torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+
+from deepenough.engines import AUTO, ENGINES, RUNTIMES, TORCH
+from deepenough.engines.engine import Engine
+from deepenough.engines.graph_cache import CachedGraph
+from deepenough.engines.proof import largest_difference
+from deepenough.engines.speed import milliseconds, preferred
+from deepenough.engines.torch import TorchEngine
+from deepenough.errors import DeepenoughError, first_line, unknown
+from deepenough.frameworks.target import DIFFERENCE, absent
+
+PACKAGES = {"onnx": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino")}
+EXTRAS = {"onnx": "onnx", "openvino": "onnx,openvino"}
+
+
+class UnfitError(DeepenoughError):
+    """An engine that can't compute this model, or not as torch does."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The engine that computes, and in `notes` what there is to say of it: the times that were measured, the reason
+    why another one does not."""
+
+    engine: Engine
+    notes: tuple[str, ...] = ()
+
+
+class Subject:
+    """A model that needs an engine: as torch computes it, its classes, and the SHA-256 that it is known by."""
+
+    def __init__(self, torch: TorchEngine, classes: tuple[str, ...], digest: str) -> None:
+        self.torch, self.classes = torch, classes
+        self.cached = CachedGraph(digest)
+
+    @cached_property
+    def graph(self) -> bytes:
+        """Its ONNX file, from the cache or made now. Raises UnfitError."""
+        return self.cached.read() or self._made()
+
+    def _made(self) -> bytes:
+        from deepenough.frameworks.export import Export
+        from deepenough.frameworks.targets import target_named
+
+        target, wanted = target_named("onnx"), self.torch.preprocess
+        network = self.torch.network.with_input(wanted.shape)
+        if reason := target.refusal(network):
+            raise UnfitError(reason)
+        state = {key: value.cpu().float().numpy() for key, value in self.torch.module.state_dict().items()}
+        export = Export.of(network, state, wanted, self.classes)
+
+        def make(folder: Path) -> None:
+            target.write(export, folder)
+
+        return self.cached.write(make)
+
+
+def choose(wanted: str, subject: Subject, *, measured: bool) -> Choice:
+    """The engine called `wanted`; with "auto" the first that will do, in the order of `RUNTIMES`, before torch.
+
+    `measured`: take the fastest instead, where that is clearly ahead. One that is not installed is an error if it was
+    asked for; one that can't compute the model as torch does is replaced by torch, with a note.
+    """
+    if wanted not in ENGINES:
+        raise unknown("engine", wanted, ENGINES)
+    if wanted == TORCH or (wanted == AUTO and not subject.torch.on_cpu):
+        return Choice(subject.torch)
+    if not subject.torch.on_cpu:
+        raise DeepenoughError(f"--engine {wanted} computes on the CPU; leave out --device, or take --engine torch")
+    if wanted != AUTO and (lacking := absent(PACKAGES[wanted])):
+        raise DeepenoughError(
+            f"--engine {wanted} needs {', '.join(lacking)}, not installed here: "
+            f"pip install 'deepenough[{EXTRAS[wanted]}]'"
+        )
+    found: list[Engine] = []
+    notes = []
+    for name in RUNTIMES if wanted == AUTO else (wanted,):
+        if absent(PACKAGES[name]) or (found and not measured):
+            continue
+        try:
+            found.append(_proven(name, subject, anew=measured))
+        except UnfitError as error:
+            notes.append(f"{name} is not used: {error}")
+    if measured and wanted == AUTO and found:
+        found, told = _by_speed([*found, subject.torch], subject)
+        notes.append(told)
+    return Choice((*found, subject.torch)[0], tuple(notes))
+
+
+def _by_speed(engines: list[Engine], subject: Subject) -> tuple[list[Engine], str]:
+    """The engine to be preferred, and the times."""
+    times = milliseconds(engines, subject.torch.preprocess)
+    told = ", ".join(f"{each.name} {spent:.3g}" for each, spent in zip(engines, times, strict=True))
+    return [engines[preferred(times)]], f"measured milliseconds an image: {told}"
+
+
+def _proven(name: str, subject: Subject, *, anew: bool) -> Engine:
+    """An engine that gives torch's logits, as is seen now or was seen before. Raises UnfitError."""
+    made: Callable[[bytes], Engine] = getattr(import_module(f"deepenough.engines.{name}"), f"{name.capitalize()}Engine")
+    try:
+        graph = subject.graph
+        engine = made(graph)
+        if not anew and subject.cached.is_proven(engine):
+            return engine
+        difference = largest_difference(engine, subject.torch, subject.torch.preprocess)
+    except DeepenoughError:
+        raise
+    except Exception as error:  # each library has its own, of what it can't load or compute
+        raise UnfitError(first_line(error)) from None
+    if not difference < DIFFERENCE:
+        raise UnfitError(
+            f"{engine.title} differs from torch by {difference:.1g} of the largest logit, above {DIFFERENCE:g}"
+        )
+    subject.cached.keep_proof(engine, difference)
+    return engine

@@ -1,0 +1,89 @@
+"""Torch as an engine. It is imported, and the weights are read, when something is first computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from deepenough.engines import TORCH
+from deepenough.nets import Network
+from deepenough.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    State = Mapping[str, torch.Tensor]
+
+
+class TorchEngine:
+    """A network with the weights that `read_state` gives when they are first needed, on a device."""
+
+    name = TORCH
+
+    def __init__(
+        self,
+        network: Network,
+        read_state: Callable[[], State],
+        preprocess: Preprocessing,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.network = network
+        self.preprocess = preprocess
+        self._read_state = read_state
+        self._device = device
+
+    @property
+    def title(self) -> str:
+        import torch
+
+        return f"PyTorch {torch.__version__.partition('+')[0]}"
+
+    @cached_property
+    def device(self) -> torch.device:
+        """The device that computes."""
+        import torch
+
+        return torch.device(self._device)
+
+    @property
+    def on_cpu(self) -> bool:
+        """True if the processor computes; no need for torch to tell."""
+        return str(self._device) == "cpu"
+
+    @cached_property
+    def module(self) -> nn.Module:
+        """The network with its weights, in evaluation mode."""
+        from deepenough.nets.build import build
+        from deepenough.training.device import place
+
+        module = build(self.network)
+        module.load_state_dict(dict(self._read_state()))
+        del self._read_state  # with what it holds
+        return place(module, self.device).eval()
+
+    def prepare(self) -> None:
+        """Read the weights now."""
+        _ = self.module
+
+    def inputs(self, pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """Preprocessed pixels uint8 (N, H, W, C) -> what the module takes: float32 (N, C, H, W), normalised."""
+        import torch
+
+        from deepenough.training.feed import normalise
+
+        block = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).to(self.device)
+        images = normalise(block.permute(0, 3, 1, 2).to(torch.float32).div_(255.0), self.preprocess)
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Preprocessed pixels uint8 (N, H, W, C) -> logits float32 (N, classes)."""
+        import torch
+
+        with torch.inference_mode():
+            found: npt.NDArray[np.float32] = self.module(self.inputs(pixels)).float().cpu().numpy()
+        return found
