@@ -58,13 +58,16 @@ class TorchEngine:
     @cached_property
     def module(self) -> nn.Module:
         """The network with its weights, in evaluation mode."""
+        import torch
+
         from deepenough.nets.build import build
         from deepenough.training.device import place
 
-        module = build(self.network)
-        module.load_state_dict(dict(self._read_state()))
-        del self._read_state  # with what it holds
-        return place(module, self.device).eval()
+        with torch.inference_mode(False):  # a first use in a prediction would bar gradients, which explanations need
+            module = build(self.network)
+            module.load_state_dict(dict(self._read_state()))
+            del self._read_state  # with what it holds
+            return place(module, self.device).eval()
 
     def prepare(self) -> None:
         """Read the weights now."""
