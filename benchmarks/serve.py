@@ -1,11 +1,12 @@
 """Requests a second and waiting times of `deepenough serve`, against the same model in a plain FastAPI handler.
 
-    python benchmarks/serve.py RUN IMAGE|FOLDER... [--clients 1 8 64] [--seconds 5] [--rounds 3]
+    python benchmarks/serve.py RUN IMAGE|FOLDER... [--clients 1 8 64] [--engines auto torch] [--seconds 5] [--rounds 3]
 
-The plain handler is what one writes first: it reads the body, decodes, predicts and answers, one request at a time.
-Both services are processes of their own with the same threads; clients are connections that ask again as soon as they
-are answered, each with images of its own. Every answer is compared with that of `deepenough predict`: one that is lost
-or belongs to another image ends the benchmark.
+The plain handler is what one writes first: it reads the body, decodes, predicts by torch and answers, one request at a
+time. All services are processes of their own with the same threads, and take turns; clients are connections that ask
+again as soon as they are answered, each with images of its own. Every answer is compared with torch's: one that is lost
+or belongs to another image ends the benchmark. `processor` is what a service needs for an answer, which other work on
+the machine changes less than times; what its decoding processes need is not in it.
 """
 
 from __future__ import annotations
@@ -14,13 +15,17 @@ import argparse
 import asyncio
 import itertools
 import json
+import os
 import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from deepenough import load
+from deepenough.data.finding import PassedOver
+from deepenough.engines import AUTO, ENGINES, TORCH
 from deepenough.prediction import files
 
 PLAIN = """
@@ -43,6 +48,18 @@ uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(s
 """
 
 
+PLAINLY = "plain handler"
+
+
+def processor_seconds(pid: int) -> float:
+    """Processor time that a process has used, where Linux tells; else NaN."""
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists():
+        return float("nan")
+    fields = stat.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def start(command: list[str]) -> tuple[subprocess.Popen[str], int]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -56,7 +73,8 @@ async def client(port: int, contents: Any, until: float, times: list[float]) -> 
             break
         began = time.perf_counter()
         head = (
-            f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: {len(content)}\r\n\r\n"
+            "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
+            f"Content-Length: {len(content)}\r\n\r\n"
         )
         writer.write(head.encode() + content)
         told = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
@@ -84,38 +102,46 @@ def main() -> None:
     parser.add_argument("run")
     parser.add_argument("images", nargs="+")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64])
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=[AUTO, TORCH])
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    paths = list(itertools.islice(files(given.images), 200))
+    paths = [path for path, _ in itertools.islice(files(given.images, PassedOver()), 200)]
     best = load(given.run).predict(paths)
     images = [(path.read_bytes(), b.label, b.confidence) for path, b in zip(paths, best, strict=True)]
-    services = {
-        "deepenough serve": start([sys.executable, "-m", "deepenough", "serve", given.run, "--port", "0"]),
-        "plain handler": start([sys.executable, "-c", PLAIN, given.run]),
-    }
+    serve = [sys.executable, "-m", "deepenough", "serve", given.run, "--port", "0", "--engine"]
+    services = {f"serve --engine {engine}": start([*serve, engine]) for engine in given.engines}
+    services[PLAINLY] = start([sys.executable, "-c", PLAIN, given.run])
     rates: dict[tuple[str, int], list[float]] = {}
     waits: dict[tuple[str, int], list[float]] = {}
+    used: dict[tuple[str, int], float] = dict.fromkeys(itertools.product(services, given.clients), 0.0)
     try:
         for turn in range(given.rounds + 1):
             for count in given.clients:
-                for name, (_, port) in services.items():
+                for name, (process, port) in services.items():
+                    before = processor_seconds(process.pid)
                     times = asyncio.run(load_of(port, count, images, given.seconds if turn else 1.0))
                     if turn:
+                        used[name, count] += processor_seconds(process.pid) - before
                         rates.setdefault((name, count), []).append(len(times) / given.seconds)
                         waits.setdefault((name, count), []).extend(times)
     finally:
         for process, _ in services.values():
             process.terminate()
             process.wait()
-    print("| clients | service | requests/s | p50 | p99 |\n|---|---|---|---|---|")
+    print(f"{sum(map(len, waits.values())):,} answers, none lost or wrong; load {os.getloadavg()[0]:.1f}")
+    print("| clients | service | requests/s | times plain | p50 | p99 | processor |\n|---|---|---|---|---|---|---|")
     for count in given.clients:
         for name in services:
             cuts = statistics.quantiles(waits[name, count], n=100)
             rate = statistics.median(rates[name, count])
-            print(f"| {count} | {name} | {rate:.0f} | {1000 * cuts[49]:.1f} ms | {1000 * cuts[98]:.1f} ms |")
-        ahead = statistics.median(rates["deepenough serve", count]) / statistics.median(rates["plain handler", count])
-        print(f"| {count} | times the plain handler | {ahead:.2f} | | |", flush=True)
+            ahead = rate / statistics.median(rates[PLAINLY, count])
+            spent = 1000 * used[name, count] / len(waits[name, count])
+            print(
+                f"| {count} | {name} | {rate:.0f} | {ahead:.2f} | {1000 * cuts[49]:.1f} ms | {1000 * cuts[98]:.1f} ms "
+                f"| {spent:.2f} ms |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

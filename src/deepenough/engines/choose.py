@@ -1,4 +1,4 @@
-"""Which engine computes a model: the one that was asked for, or one that is installed and proven equal to torch."""
+"""The choice of the engine for a model: what was asked for, or one that is installed and proven equal to torch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class UnfitError(DeepenoughError):
 
 
 @dataclass(frozen=True)
-class Choice:
+class EngineChoice:
     """The engine that computes, and in `notes` what there is to say of it: the times that were measured, the reason
     why another one does not."""
 
@@ -63,7 +63,7 @@ class Subject:
         return self.cached.write(make)
 
 
-def choose(wanted: str, subject: Subject, *, measured: bool) -> Choice:
+def choose(wanted: str, subject: Subject, *, measured: bool) -> EngineChoice:
     """The engine called `wanted`; with "auto" the first that will do, in the order of `RUNTIMES`, before torch.
 
     `measured`: take the fastest instead, where that is clearly ahead. One that is not installed is an error if it was
@@ -72,7 +72,7 @@ def choose(wanted: str, subject: Subject, *, measured: bool) -> Choice:
     if wanted not in ENGINES:
         raise unknown("engine", wanted, ENGINES)
     if wanted == TORCH or (wanted == AUTO and not subject.torch.on_cpu):
-        return Choice(subject.torch)
+        return EngineChoice(subject.torch)
     if not subject.torch.on_cpu:
         raise DeepenoughError(f"--engine {wanted} computes on the CPU; leave out --device, or take --engine torch")
     if wanted != AUTO and (lacking := absent(PACKAGES[wanted])):
@@ -92,7 +92,7 @@ def choose(wanted: str, subject: Subject, *, measured: bool) -> Choice:
     if measured and wanted == AUTO and found:
         found, told = _by_speed([*found, subject.torch], subject)
         notes.append(told)
-    return Choice((*found, subject.torch)[0], tuple(notes))
+    return EngineChoice((*found, subject.torch)[0], tuple(notes))
 
 
 def _by_speed(engines: list[Engine], subject: Subject) -> tuple[list[Engine], str]:

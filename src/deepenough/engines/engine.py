@@ -1,4 +1,4 @@
-"""What computes the logits of a model: torch itself, or a runtime that takes the model's ONNX file."""
+"""The protocol of what computes the logits of a model: torch itself, or a runtime that takes the ONNX file of it."""
 
 from __future__ import annotations
 
