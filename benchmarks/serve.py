@@ -89,12 +89,14 @@ async def client(port: int, contents: Any, until: float, times: list[float]) -> 
     writer.close()
 
 
-async def load_of(port: int, clients: int, images: list[Any], seconds: float) -> list[float]:
+async def load_of(port: int, clients: int, images: list[Any], seconds: float) -> tuple[list[float], float]:
+    """The seconds that each answer took, and those until the last came."""
     times: list[float] = []
+    began = time.perf_counter()
     until = time.perf_counter() + seconds
     asked = [itertools.cycle(images[number:] + images[:number]) for number in range(clients)]
     await asyncio.gather(*(client(port, each, until, times) for each in asked))
-    return times
+    return times, time.perf_counter() - began
 
 
 def main() -> None:
@@ -120,10 +122,10 @@ def main() -> None:
             for count in given.clients:
                 for name, (process, port) in services.items():
                     before = processor_seconds(process.pid)
-                    times = asyncio.run(load_of(port, count, images, given.seconds if turn else 1.0))
+                    times, passed = asyncio.run(load_of(port, count, images, given.seconds if turn else 1.0))
                     if turn:
                         used[name, count] += processor_seconds(process.pid) - before
-                        rates.setdefault((name, count), []).append(len(times) / given.seconds)
+                        rates.setdefault((name, count), []).append(len(times) / passed)
                         waits.setdefault((name, count), []).extend(times)
     finally:
         for process, _ in services.values():

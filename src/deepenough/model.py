@@ -75,8 +75,8 @@ def save_model(
 class Model:
     """A trained network that predicts; `load` reads one.
 
-    `engine` computes the logits; torch's `module`, on `device`, what needs more than these. `notes` say how the engine
-    was chosen.
+    `engine` computes the logits, of at most `batch` pictures together; torch's `module`, on `device`, what needs more
+    than these. `notes` say how the engine was chosen.
     """
 
     def __init__(
@@ -96,6 +96,7 @@ class Model:
             self.torch.prepare()
         self.engine: Engine = self.torch
         self.notes: tuple[str, ...] = ()
+        self.batch = _BATCH
 
     @property
     def device(self) -> torch.device:
@@ -109,7 +110,7 @@ class Model:
 
     def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Preprocessed pixels uint8 (N, H, W, C) -> logits float32 (N, classes)."""
-        blocks = (pixels[start : start + _BATCH] for start in range(0, len(pixels), _BATCH))
+        blocks = (pixels[start : start + self.batch] for start in range(0, len(pixels), self.batch))
         found = [self.engine.logits(block) for block in blocks]
         return np.concatenate([np.empty((0, len(self.classes)), np.float32), *found])
 
@@ -172,7 +173,7 @@ def load(path: str | Path, device: str | torch.device = "cpu", engine: str = TOR
         device: where torch computes.
         engine: what computes the logits: "torch", "onnx" (ONNX Runtime), "openvino", or "auto" for the first of "onnx"
             and "openvino" that is installed and gives torch's logits. What needs more than logits stays torch's.
-        measured: have "auto" take the fastest instead, by a short measurement.
+        measured: have "auto" take the fastest instead, by a short measurement, which also tells the best batch.
     """
     given = Path(path)
     folder = given / FOLDER if (given / FOLDER).is_dir() else given
@@ -200,11 +201,11 @@ def load(path: str | Path, device: str | torch.device = "cpu", engine: str = TOR
     model = Model(network, partial(_tensors, folder, digest), preprocess, content["classes"], device)
     if engine == TORCH:
         model.torch.prepare()
-    else:
+    if engine != TORCH or measured:
         from deepenough.engines.choose import Subject, choose
 
         choice = choose(engine, Subject(model.torch, model.classes, digest), measured=measured)
-        model.engine, model.notes = choice.engine, choice.notes
+        model.engine, model.notes, model.batch = choice.engine, choice.notes, choice.batch or _BATCH
     return model
 
 

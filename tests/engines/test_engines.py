@@ -7,6 +7,8 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from functools import partialmethod
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -135,18 +137,67 @@ def test_auto_takes_the_first_that_is_installed(small: Path, monkeypatch: pytest
     assert load(small, engine="auto").engine.name == (*there, "torch")[0]
     monkeypatch.setattr("deepenough.engines.choose.absent", lambda packages: ["nothing"])
     model = load(small, engine="auto", measured=True)
-    assert (model.engine.name, model.notes) == ("torch", ())
+    assert model.engine.name == "torch"
+    assert len(model.notes) == 1
+    assert model.notes[0].startswith("measured milliseconds an image: torch ")
+
+
+class Clock:
+    """A clock that goes on only as engines compute: by the milliseconds that an image costs in a batch of its size."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr("deepenough.engines.speed.time.perf_counter", lambda: self.now)
+
+    def engine(self, monkeypatch: pytest.MonkeyPatch, kind: str, costs: dict[int, float]) -> None:
+        def logits(engine: Any, pixels: np.ndarray, compute: Any = None) -> np.ndarray:
+            self.now += costs[len(pixels)] * len(pixels) / 1000 if len(pixels) in costs else 0
+            return compute(engine, pixels)
+
+        real = getattr(import_module(f"deepenough.engines.{kind}"), f"{kind.capitalize()}Engine").logits
+        name = f"deepenough.engines.{kind}.{kind.capitalize()}Engine.logits"
+        monkeypatch.setattr(name, partialmethod(logits, compute=real))
 
 
 def test_the_fastest_is_taken_where_it_was_measured(small: Path, runtime: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deepenough.engines.choose.RUNTIMES", (runtime,))
     for fastest in (runtime, "torch"):
-        monkeypatch.setattr(
-            "deepenough.engines.choose.milliseconds",
-            lambda engines, _, fastest=fastest: [1.0 if each.name == fastest else 3.0 for each in engines],
-        )
-        model = load(small, engine="auto", measured=True)
+        with monkeypatch.context() as patch:
+            clock = Clock(patch)
+            for kind in (runtime, "torch"):
+                clock.engine(patch, kind, dict.fromkeys((1, 16, 64), 1.0 if kind == fastest else 3.0))
+            model = load(small, engine="auto", measured=True)
         assert model.engine.name == fastest
-        assert f"{fastest} 1" in model.notes[-1]
+        assert model.notes == (f"measured milliseconds an image: {runtime} {3 - 2 * (runtime == fastest)}, "
+                               f"torch {3 - 2 * (fastest == 'torch')}",)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("costs", "batch"),
+    [
+        ({1: 1.0, 16: 0.4, 64: 0.3}, 256),
+        ({1: 1.0, 16: 0.4, 64: 0.5}, 16),
+        ({1: 14.0, 16: 20.0, 64: 1.0}, 1),  # 64 of such are not tried: it would take too long
+        ({1: 14.0, 16: 9.0, 64: 1.0}, 16),
+    ],
+)
+def test_the_batch_that_was_fastest_is_the_largest(
+    costs: dict[int, float], batch: int, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        Clock(patch).engine(patch, "torch", costs)
+        model = load(small, engine="torch", measured=True)
+    assert (model.engine.name, model.batch) == ("torch", batch)
+    sizes = []
+    engine = model.engine
+    monkeypatch.setattr(
+        type(engine),
+        "logits",
+        lambda self, pixels: (sizes.append(len(pixels)), np.zeros((len(pixels), 5), np.float32))[1],
+    )
+    assert model.logits(noise(model, 70)).shape == (70, 5)
+    assert max(sizes) == min(batch, 70)
+    assert sum(sizes) == 70
 
 
 @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=4))

@@ -12,7 +12,7 @@ from deepenough.engines import AUTO, ENGINES, RUNTIMES, TORCH
 from deepenough.engines.engine import Engine
 from deepenough.engines.graph_cache import CachedGraph
 from deepenough.engines.proof import largest_difference
-from deepenough.engines.speed import milliseconds, preferred
+from deepenough.engines.speed import measured_speeds, preferred
 from deepenough.engines.torch import TorchEngine
 from deepenough.errors import DeepenoughError, first_line, unknown
 from deepenough.frameworks.target import DIFFERENCE, absent
@@ -28,10 +28,12 @@ class UnfitError(DeepenoughError):
 @dataclass(frozen=True)
 class EngineChoice:
     """The engine that computes, and in `notes` what there is to say of it: the times that were measured, the reason
-    why another one does not."""
+    why another one does not. `batch` is the most pictures that had better go through together; None where that was not
+    measured, or the more the better."""
 
     engine: Engine
     notes: tuple[str, ...] = ()
+    batch: int | None = None
 
 
 class Subject:
@@ -66,40 +68,38 @@ class Subject:
 def choose(wanted: str, subject: Subject, *, measured: bool) -> EngineChoice:
     """The engine called `wanted`; with "auto" the first that will do, in the order of `RUNTIMES`, before torch.
 
-    `measured`: take the fastest instead, where that is clearly ahead. One that is not installed is an error if it was
-    asked for; one that can't compute the model as torch does is replaced by torch, with a note.
+    `measured`: take the fastest instead, where that is clearly ahead, and say which batches suit it. One that is not
+    installed is an error if it was asked for; one that can't compute the model as torch does is replaced by torch, with
+    a note.
     """
     if wanted not in ENGINES:
         raise unknown("engine", wanted, ENGINES)
-    if wanted == TORCH or (wanted == AUTO and not subject.torch.on_cpu):
+    if not subject.torch.on_cpu and wanted in (AUTO, TORCH):
         return EngineChoice(subject.torch)
     if not subject.torch.on_cpu:
         raise DeepenoughError(f"--engine {wanted} computes on the CPU; leave out --device, or take --engine torch")
-    if wanted != AUTO and (lacking := absent(PACKAGES[wanted])):
+    if wanted in RUNTIMES and (lacking := absent(PACKAGES[wanted])):
         raise DeepenoughError(
             f"--engine {wanted} needs {', '.join(lacking)}, not installed here: "
             f"pip install 'deepenough[{EXTRAS[wanted]}]'"
         )
     found: list[Engine] = []
     notes = []
-    for name in RUNTIMES if wanted == AUTO else (wanted,):
+    for name in RUNTIMES if wanted == AUTO else {wanted} & {*RUNTIMES}:
         if absent(PACKAGES[name]) or (found and not measured):
             continue
         try:
             found.append(_proven(name, subject, anew=measured))
         except UnfitError as error:
             notes.append(f"{name} is not used: {error}")
-    if measured and wanted == AUTO and found:
-        found, told = _by_speed([*found, subject.torch], subject)
-        notes.append(told)
-    return EngineChoice((*found, subject.torch)[0], tuple(notes))
-
-
-def _by_speed(engines: list[Engine], subject: Subject) -> tuple[list[Engine], str]:
-    """The engine to be preferred, and the times."""
-    times = milliseconds(engines, subject.torch.preprocess)
-    told = ", ".join(f"{each.name} {spent:.3g}" for each, spent in zip(engines, times, strict=True))
-    return [engines[preferred(times)]], f"measured milliseconds an image: {told}"
+    if wanted == AUTO or not found:
+        found.append(subject.torch)
+    if not measured:
+        return EngineChoice(found[0], tuple(notes))
+    speeds = measured_speeds(found, subject.torch.preprocess)
+    place = preferred([speed.image for speed in speeds])
+    told = ", ".join(f"{each.name} {speed.image:.3g}" for each, speed in zip(found, speeds, strict=True))
+    return EngineChoice(found[place], (*notes, f"measured milliseconds an image: {told}"), speeds[place].best_batch)
 
 
 def _proven(name: str, subject: Subject, *, anew: bool) -> Engine:
