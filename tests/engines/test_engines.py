@@ -137,9 +137,7 @@ def test_auto_takes_the_first_that_is_installed(small: Path, monkeypatch: pytest
     assert load(small, engine="auto").engine.name == (*there, "torch")[0]
     monkeypatch.setattr("deepenough.engines.choose.absent", lambda packages: ["nothing"])
     model = load(small, engine="auto", measured=True)
-    assert model.engine.name == "torch"
-    assert len(model.notes) == 1
-    assert model.notes[0].startswith("measured milliseconds an image: torch ")
+    assert (model.engine.name, model.notes) == ("torch", ())
 
 
 class Clock:

@@ -98,8 +98,10 @@ def choose(wanted: str, subject: Subject, *, measured: bool) -> EngineChoice:
         return EngineChoice(found[0], tuple(notes))
     speeds = measured_speeds(found, subject.torch.preprocess)
     place = preferred([speed.image for speed in speeds])
-    told = ", ".join(f"{each.name} {speed.image:.3g}" for each, speed in zip(found, speeds, strict=True))
-    return EngineChoice(found[place], (*notes, f"measured milliseconds an image: {told}"), speeds[place].best_batch)
+    if len(found) > 1:
+        told = ", ".join(f"{each.name} {speed.image:.3g}" for each, speed in zip(found, speeds, strict=True))
+        notes.append(f"measured milliseconds an image: {told}")
+    return EngineChoice(found[place], tuple(notes), speeds[place].best_batch)
 
 
 def _proven(name: str, subject: Subject, *, anew: bool) -> Engine:
