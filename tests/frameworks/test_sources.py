@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from export_cases import CASES, export_of, input_of, pixels_of, wanted_of
+from export_cases import CASES, REPRESENTATIVES, export_of, features, input_of, pixels_of, wanted_of
 from google.protobuf import text_format
 from hypothesis import given
 from hypothesis import strategies as st
@@ -213,6 +213,13 @@ def test_every_refused_precision_has_a_reason() -> None:
     for name, precision in refused:
         with pytest.raises(DeepenoughError, match=rf"--(half|int8) --to {name}: .{{20}}"):
             TARGETS[name].check(precision)
+
+
+def test_each_representative_has_something_that_no_other_has() -> None:
+    has = {name: features(name) for name in CASES}
+    assert set().union(*(has[name] for name in REPRESENTATIVES)) == set().union(*has.values())
+    for name in REPRESENTATIVES:
+        assert has[name] - set().union(*(has[other] for other in REPRESENTATIVES if other != name)), name
 
 
 def test_importing_deepenough_imports_no_framework() -> None:

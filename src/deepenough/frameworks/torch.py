@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Export, layer_kinds, lopsided
+from deepenough.frameworks.metadata import JSON_FILE, PRODUCER, Metadata
 from deepenough.frameworks.nested import call, joins, nested
 from deepenough.frameworks.refusals import unknown_layer
 from deepenough.frameworks.source import imported, opening, rendered
@@ -101,6 +102,7 @@ class TorchTarget(Target):
     extra = ""
     packages = ("torch", "safetensors")
     files = ("model.pt2", "network.py", "weights.safetensors")
+    needed_files = ("model.pt2",)
     needs = "torch"
     readable = "weights.safetensors"
     runtimes = (
@@ -124,10 +126,11 @@ class TorchTarget(Target):
         dtype = torch.float16 if export.precision == "float16" else torch.float32
         state = {key: torch.from_numpy(value).to(dtype) for key, value in export.state.items()}
         program_file, source_file, weights_file = (folder / name for name in self.files)
-        write_whole(weights_file, save(state))
+        metadata = Metadata.of(export)
+        write_whole(weights_file, save(state, {PRODUCER: metadata.dumps()}))
         write_whole(source_file, torch_source(export))
         module = imported(source_file).load(folder)
         images = torch.zeros((2, *export.network.input), dtype=torch.uint8)
         with torch.no_grad():
             program = torch.export.export(module, (images,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
-        torch.export.save(program, program_file)
+        torch.export.save(program, program_file, extra_files={JSON_FILE: metadata.dumps()})
