@@ -22,7 +22,7 @@ from deepenough.frameworks.targets import TARGETS
 from deepenough.frameworks.writer import run_writer
 from deepenough.weights.caffe_messages import message
 
-NETWORK = "gates"
+NETWORK = "residual-3x41"
 NAMES = ("naïve", "a, b", 'two "words"', "line\nbreak", *(f"class {number}" for number in range(4, 10)))
 LABELS = ["naïve", "a, b", 'two "words"', "line break", *(f"class {number}" for number in range(4, 10))]
 

@@ -157,6 +157,26 @@ def test_what_a_framework_computes_otherwise_is_an_error(tmp_path: Path) -> None
                 assert not (tmp_path / name).exists()
 
 
+@pytest.mark.parametrize("name", REPRESENTATIVES)
+@pytest.mark.parametrize("framework", [torch_source, keras_source, paddle_source])
+def test_a_source_imports_what_it_uses_once_and_has_no_empty_stack(
+    framework: Callable[[Export], str], name: str
+) -> None:
+    source = framework(export_of(name, CASES[name]()))
+    tree = ast.parse(source)
+    imported = [
+        (alias.asname or alias.name).partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+    ]
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert len(set(imported)) == len(imported)
+    assert set(imported) <= used
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    assert all(call.args or call.keywords for call in calls if call.func.id == "stack")  # type: ignore[attr-defined]
+
+
 def test_a_layer_that_nobody_has_written_is_named() -> None:
     class Newest(Layer, base=True):
         """A kind that no framework's file knows."""

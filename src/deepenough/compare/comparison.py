@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import platform
 import tempfile
 from collections.abc import Sequence
@@ -108,7 +109,18 @@ def write_exports(
         for result in (results[framework.name] for framework in frameworks if framework.target == name):
             result.disk = (folder / name / WEIGHT_FILES[name]).stat().st_size
             if source.is_file():
-                result.lines = code_lines(source.read_text(encoding="utf-8"))
+                result.lines = network_lines(source)
+
+
+def network_lines(file: Path) -> int:
+    """Lines of code that define the network: of a Python file those of its function `network`, without what it uses."""
+    source = file.read_text(encoding="utf-8")
+    if file.suffix == ".py":
+        (found,) = (
+            node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and node.name == "network"
+        )
+        source = ast.get_source_segment(source, found) or ""
+    return code_lines(source)
 
 
 def code_lines(source: str) -> int:

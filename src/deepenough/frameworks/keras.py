@@ -58,11 +58,13 @@ def keras_source(export: Export) -> str:
     """Write `network.py`: the network in `keras.layers`."""
     channels, height, width = export.network.input
     mean, std = export.input.mean, export.input.std
+    kinds, lines = layer_kinds(export), "\n".join(f"    {line}" for line in _Body(export).lines)
     return rendered(
         "keras.network.py",
         opening=opening(export, "Keras 3"),
-        kinds=layer_kinds(export),
-        lines="\n".join(f"    {line}" for line in _Body(export).lines),
+        kinds=kinds,
+        lines=lines,
+        uses_ops=bool(kinds & {"Lrn", "Tokens"}) or export.input.order == "BGR" or "ops." in lines,
         channels=channels,
         height=height,
         width=width,
@@ -265,7 +267,8 @@ class KerasTarget(Target):
     }
     notes = (
         "`model.keras` loads with `keras.saving.load_model`, on the TensorFlow, JAX or PyTorch backend, whichever "
-        "is installed.",
+        "is installed. Its files `deepenough.json` and `labels.txt` have class names and preprocessing; Keras passes "
+        "over them, and does not save them again.",
         "`network.py` is the same network in `keras.layers`, to read and to change; normalisation is its layer "
         "`normalise`.",
     )

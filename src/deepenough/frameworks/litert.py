@@ -40,7 +40,8 @@ class LitertTarget(Target):
     layout = "NHWC"
     notes = (
         "`model.tflite` runs on phones and small devices with LiteRT (once TensorFlow Lite). Its batch is 1; "
-        "`resize_tensor_input` changes it.",
+        "`resize_tensor_input` changes it. Its signature `serving_default` takes `images` and gives `logits`. "
+        "TensorFlow Lite's metadata name both; `labels.txt` and `metadata.json` are packed into the file.",
         "`network.py` is the source that it was made from, in `keras.layers`.",
     )
 

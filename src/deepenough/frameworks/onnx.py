@@ -263,7 +263,10 @@ class OnnxTarget(Target):
     needed_files = ("model.onnx",)
     needs = "onnxruntime"
     runtimes = (Runtime("ONNX Runtime", ("onnxruntime",)),)
-    notes = (f"`model.onnx` has opset {OPSET} and any batch size; its input is `images`, its output `logits`.",)
+    notes = (
+        f"`model.onnx` has opset {OPSET} and any batch size; its input is `images`, its output `logits`. "
+        "Its metadata have class names and preprocessing.",
+    )
 
     def write(self, export: Export, folder: Path) -> None:
         """The graph, for any batch size."""

@@ -45,7 +45,7 @@ def paddle_source(export: Export) -> str:
         "paddle.network.py",
         opening=opening(export, "PaddlePaddle"),
         kinds=layer_kinds(export),
-        joins=joins("paddle", "paddle.concat(parts, axis=1)"),
+        joins=joins(export.network, "paddle", "paddle.concat(parts, axis=1)"),
         network=network,
     )
 
@@ -154,7 +154,8 @@ class PaddleTarget(Target):
         "int8": "PaddleSlim, which quantises for Paddle, is no longer kept up; take --to onnx or litert",
     }
     notes = (
-        "`model.json` and `model.pdiparams` are a static graph for `paddle.inference`, for any batch size.",
+        "`model.json` and `model.pdiparams` are a static graph for `paddle.inference`, for any batch size. "
+        "The input is `images`, the output `logits`; the entry `metadata` of `model.json` has class names and preprocessing.",
         "`network.py` is the same network in `paddle.nn` layers, to read, to change and to train on; "
         "`network.load()` gives it with the weights of `weights.pdparams`.",
     )

@@ -46,7 +46,7 @@ class TensorflowTarget(Target):
     refused: ClassVar[Mapping[str, str]] = {"int8": "TensorFlow runs int8 through LiteRT; take --to litert"}
     notes = (
         "`saved_model/` is a SavedModel. Its signature `serving_default`, which TensorFlow Serving calls too, takes "
-        "`images` and gives `logits`, for any batch size.",
+        "`images` and gives `logits`, for any batch size. `assets.extra/` in it has class names and preprocessing.",
         "`network.py` is the source that it was made from, in `keras.layers`.",
     )
 

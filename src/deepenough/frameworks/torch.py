@@ -42,7 +42,7 @@ def torch_source(export: Export) -> str:
         "torch.network.py",
         opening=opening(export, "PyTorch"),
         kinds=layer_kinds(export),
-        joins=joins("torch", "torch.cat(parts, dim=1)"),
+        joins=joins(export.network, "torch", "torch.cat(parts, dim=1)"),
         network=network,
     )
 
@@ -113,7 +113,8 @@ class TorchTarget(Target):
         "int8": "PyTorch's quantisation depends on the backend that will run the program; take --to onnx or litert"
     }
     notes = (
-        "`model.pt2` is a `torch.export` program, for any batch size: `torch.export.load('model.pt2').module()`.",
+        "`model.pt2` is a `torch.export` program, for any batch size: `torch.export.load('model.pt2').module()`. "
+        "Its extra file `metadata.json`, and the header of `weights.safetensors`, have class names and preprocessing.",
         "`network.py` is the same network in plain PyTorch, to read, to change and to train on; "
         "`network.load()` gives it with the weights of `weights.safetensors`.",
     )
