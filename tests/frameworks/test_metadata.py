@@ -17,7 +17,7 @@ from google.protobuf import text_format
 from PIL import Image
 
 from deepenough.frameworks.export import Export
-from deepenough.frameworks.metadata import Metadata
+from deepenough.frameworks.metadata import ModelMetadata
 from deepenough.frameworks.targets import TARGETS
 from deepenough.frameworks.writer import run_writer
 from deepenough.weights.caffe_messages import message
@@ -163,7 +163,7 @@ def test_the_format_s_own_library_finds_names_and_preprocessing(target: str, tmp
     for found in answer["found"]:
         assert found["classes"] == list(NAMES)
         assert found["preprocessing"] == json.loads(json.dumps(export.input.to_json()))
-        assert found == json.loads(json.dumps(Metadata.of(export).to_json()))
+        assert found == json.loads(json.dumps(ModelMetadata.of(export).to_json()))
         assert (found["source"], found["producer"]) == ("run7", "deepenough")
     assert answer.get("labels", LABELS) == LABELS
     assert answer.get("ends", ["images", "logits"]) == ["images", "logits"]

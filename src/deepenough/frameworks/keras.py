@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Array, Export, layer_kinds, overhang
-from deepenough.frameworks.metadata import LABELS_FILE, Metadata
+from deepenough.frameworks.metadata import LABELS_FILE, ModelMetadata
 from deepenough.frameworks.nested import call
 from deepenough.frameworks.refusals import averages_beyond, unknown_layer
 from deepenough.frameworks.source import imported, opening, rendered
@@ -242,7 +242,7 @@ def choose_backend(*wanted: str) -> None:
         os.environ["KERAS_BACKEND"] = next((name for name in wanted if find_spec(name)), wanted[0])
 
 
-def _describe(path: Path, metadata: Metadata) -> None:
+def _describe(path: Path, metadata: ModelMetadata) -> None:
     """Add files with the description and the class names to the archive: `load_model` passes them over."""
     with zipfile.ZipFile(path, "a") as archive:
         for name, text in ((DESCRIPTION, metadata.dumps()), (LABELS_FILE, metadata.labels())):
@@ -277,7 +277,7 @@ class KerasTarget(Target):
         """The model and its source."""
         choose_backend(*BACKENDS)
         keras_model(export, folder).save(folder / self.readable)
-        _describe(folder / self.readable, Metadata.of(export))
+        _describe(folder / self.readable, ModelMetadata.of(export))
 
     def refuses(self, visit: Visit) -> str | None:
         return averages_beyond(visit, self.title)

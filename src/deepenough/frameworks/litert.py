@@ -10,8 +10,8 @@ from typing import Any
 from deepenough.files import write_whole
 from deepenough.frameworks import keras
 from deepenough.frameworks.export import Export
-from deepenough.frameworks.litert_metadata import described
-from deepenough.frameworks.metadata import Metadata
+from deepenough.frameworks.litert_metadata import with_metadata
+from deepenough.frameworks.metadata import ModelMetadata
 from deepenough.frameworks.refusals import averages_beyond
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.frameworks.tensorflow import serving, signature
@@ -62,7 +62,7 @@ class LitertTarget(Target):
             converter.target_spec.supported_types = [tensorflow.float16]
         elif export.precision == "int8":
             converter.representative_dataset = lambda: _examples(export)
-        write_whole(folder / self.files[0], described(converter.convert(), Metadata.of(export)))
+        write_whole(folder / self.files[0], with_metadata(converter.convert(), ModelMetadata.of(export)))
 
     def refuses(self, visit: Visit) -> str | None:
         if isinstance(visit.layer, LayerScale) and len(visit.input) < 3:

@@ -9,7 +9,7 @@ import io
 import zipfile
 from typing import Any
 
-from deepenough.frameworks.metadata import JSON_FILE, LABELS_FILE, Metadata
+from deepenough.frameworks.metadata import JSON_FILE, LABELS_FILE, ModelMetadata
 
 BUFFER = "TFLITE_METADATA"
 IDENTIFIER = b"M001"
@@ -20,7 +20,7 @@ _IMAGE_PROPERTIES = 2  # of ContentProperties
 _COLOURS = {3: 1, 1: 2}  # of ColorSpaceType: RGB, grey
 
 
-def described(model: bytes, metadata: Metadata) -> bytes:
+def with_metadata(model: bytes, metadata: ModelMetadata) -> bytes:
     """Return the model with metadata, a signature, named ends and the files behind it. No weight is touched."""
     import flatbuffers
     from tensorflow.lite.python import schema_py_generated as schema
@@ -90,7 +90,7 @@ class _Tables:
         return self.vector([self.text(name) for name in names])
 
 
-def _metadata(metadata: Metadata) -> bytes:
+def _metadata(metadata: ModelMetadata) -> bytes:
     """The ModelMetadata."""
     tables = _Tables()
     height, width = metadata.preprocessing.size

@@ -21,7 +21,7 @@ LABELS_FILE = "labels.txt"
 
 
 @dataclass(frozen=True)
-class Metadata:
+class ModelMetadata:
     """The description of a classifier. `source` is the run or the weights that it was made of, "" where unknown."""
 
     name: str
@@ -32,7 +32,7 @@ class Metadata:
     version: str
 
     @classmethod
-    def of(cls, export: Export) -> Metadata:
+    def of(cls, export: Export) -> ModelMetadata:
         """Describe what is to be written."""
         network = export.network
         channels, height, width = network.input

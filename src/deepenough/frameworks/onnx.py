@@ -10,7 +10,7 @@ import numpy as np
 
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Export, overhang
-from deepenough.frameworks.metadata import PRODUCER, Metadata
+from deepenough.frameworks.metadata import PRODUCER, ModelMetadata
 from deepenough.frameworks.refusals import averages_beyond, has_no_centre, unknown_layer
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.nets.activation import Activation
@@ -202,7 +202,7 @@ def _model(export: Export) -> Any:
     """The `ModelProto`."""
     from onnx import TensorProto, checker, helper
 
-    graph, metadata = _Graph(export), Metadata.of(export)
+    graph, metadata = _Graph(export), ModelMetadata.of(export)
     images = helper.make_tensor_value_info(
         "images", TensorProto.UINT8, ["batch", *export.network.input], "Pixels 0..255; normalisation is inside."
     )

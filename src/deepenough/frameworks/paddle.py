@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from deepenough.errors import DeepenoughError
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Export, layer_kinds, lopsided, overhang
-from deepenough.frameworks.metadata import Metadata
+from deepenough.frameworks.metadata import ModelMetadata
 from deepenough.frameworks.nested import call, joins, nested
 from deepenough.frameworks.refusals import averages_beyond, unknown_layer
 from deepenough.frameworks.source import imported, opening, rendered
@@ -118,7 +118,7 @@ def _state(export: Export) -> dict[str, Any]:
     return found
 
 
-def _describe(path: Path, metadata: Metadata) -> None:
+def _describe(path: Path, metadata: ModelMetadata) -> None:
     """Name the graph's output, and put the description beside the program: Paddle passes entries over that it lacks.
 
     `paddle.jit.save` has no option for either. There is one output, which the program calls `fetch_name_0`.
@@ -155,7 +155,8 @@ class PaddleTarget(Target):
     }
     notes = (
         "`model.json` and `model.pdiparams` are a static graph for `paddle.inference`, for any batch size. "
-        "The input is `images`, the output `logits`; the entry `metadata` of `model.json` has class names and preprocessing.",
+        "The input is `images`, the output `logits`; the entry `metadata` of `model.json` has class names and "
+        "preprocessing.",
         "`network.py` is the same network in `paddle.nn` layers, to read, to change and to train on; "
         "`network.load()` gives it with the weights of `weights.pdparams`.",
     )
@@ -176,7 +177,7 @@ class PaddleTarget(Target):
         model = written.load(folder)
         spec = paddle.static.InputSpec([None, *export.network.input], "uint8", "images")
         paddle.jit.save(model, str(folder / "model"), input_spec=[spec])
-        _describe(folder / self.files[0], Metadata.of(export))
+        _describe(folder / self.files[0], ModelMetadata.of(export))
 
     def refuses(self, visit: Visit) -> str | None:
         return averages_beyond(visit, self.title)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from deepenough.files import write_whole
 from deepenough.frameworks import keras
 from deepenough.frameworks.export import Export
-from deepenough.frameworks.metadata import JSON_FILE, LABELS_FILE, Metadata
+from deepenough.frameworks.metadata import JSON_FILE, LABELS_FILE, ModelMetadata
 from deepenough.frameworks.refusals import averages_beyond
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.nets.shapes import Visit
@@ -60,7 +60,7 @@ class TensorflowTarget(Target):
         archive.track(model)
         archive.add_endpoint("serving_default", serving(model), input_signature=[signature(export)])
         archive.write_out(str(folder / self.files[0]), verbose=False)
-        metadata, extra = Metadata.of(export), folder / self.files[0] / EXTRA
+        metadata, extra = ModelMetadata.of(export), folder / self.files[0] / EXTRA
         extra.mkdir()
         write_whole(extra / JSON_FILE, metadata.dumps())
         write_whole(extra / LABELS_FILE, metadata.labels())

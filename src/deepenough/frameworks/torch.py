@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Export, layer_kinds, lopsided
-from deepenough.frameworks.metadata import JSON_FILE, PRODUCER, Metadata
+from deepenough.frameworks.metadata import JSON_FILE, PRODUCER, ModelMetadata
 from deepenough.frameworks.nested import call, joins, nested
 from deepenough.frameworks.refusals import unknown_layer
 from deepenough.frameworks.source import imported, opening, rendered
@@ -127,7 +127,7 @@ class TorchTarget(Target):
         dtype = torch.float16 if export.precision == "float16" else torch.float32
         state = {key: torch.from_numpy(value).to(dtype) for key, value in export.state.items()}
         program_file, source_file, weights_file = (folder / name for name in self.files)
-        metadata = Metadata.of(export)
+        metadata = ModelMetadata.of(export)
         write_whole(weights_file, save(state, {PRODUCER: metadata.dumps()}))
         write_whole(source_file, torch_source(export))
         module = imported(source_file).load(folder)
