@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from export_cases import CASES, export_of, pixels_of, wanted_of
+from export_cases import CASES, REPRESENTATIVES, export_of, pixels_of, wanted_of
 from google.protobuf import text_format
 from PIL import Image
 
@@ -210,7 +210,7 @@ def test_the_script_and_the_model_are_enough(target: str, tmp_path: Path) -> Non
     assert done.returncode == 1
 
 
-@pytest.mark.parametrize("name", list(CASES))
+@pytest.mark.parametrize("name", REPRESENTATIVES)
 def test_caffe_s_parser_reads_the_files_for_training(name: str, tmp_path: Path) -> None:
     """Each layer reads what a layer before it gives, both phases have images, and the loss reads our logits."""
     if reason := TARGETS["caffe"].refusal(CASES[name]()):
