@@ -141,7 +141,7 @@ def test_a_reader_that_stops_reading_holds_nobody_up(monkeypatch: pytest.MonkeyP
         def flush(self) -> None: ...
 
     monkeypatch.setattr("sys.stdout", Stalled())
-    monkeypatch.setattr("deepenough.serve.logs.ENDING", 0.1)
+    monkeypatch.setattr("deepenough.serve.logs.LAST_SECONDS", 0.1)
     with logging_to("text", access=True):
         for _ in range(30_000):  # more than wait to be written
             log_request(FIELDS)

@@ -26,7 +26,7 @@ ACCESS = "deepenough.serve.access"
 REPEATS = 10
 """Lines of one kind in `REPEAT_SECONDS`; of the rest only the number is told, with the next line of that kind."""
 REPEAT_SECONDS = 10.0
-ENDING = 2.0
+LAST_SECONDS = 2.0
 """Seconds that the last lines have to be written."""
 _KINDS = 1_000  # kinds of lines that are counted at a time
 _WAITING = 10_000  # lines that wait to be written; what comes on top is left out
@@ -144,7 +144,7 @@ class BoundedQueueHandler(logging.handlers.QueueHandler):
 
 
 class LogWriter(threading.Thread):
-    """Writes what waits in a queue. At its end not for longer than `ENDING` seconds, where nobody reads it."""
+    """Writes what waits in a queue. At its end not for longer than `LAST_SECONDS` seconds, where nobody reads it."""
 
     def __init__(self, lines: queue.Queue[logging.LogRecord | None], outputs: Sequence[logging.Handler]) -> None:
         super().__init__(name="log", daemon=True)
@@ -158,8 +158,8 @@ class LogWriter(threading.Thread):
     def end(self) -> None:
         """Write what still waits."""
         with suppress(queue.Full):
-            self.lines.put(None, timeout=ENDING)
-        self.join(ENDING)
+            self.lines.put(None, timeout=LAST_SECONDS)
+        self.join(LAST_SECONDS)
 
 
 @contextmanager

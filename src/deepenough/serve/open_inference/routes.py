@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from deepenough.serve.hang_up import unless_gone
 from deepenough.serve.models import Models
 from deepenough.serve.open_inference.messages import InferenceRequest, ModelMetadata, ServerMetadata, Tensor
-from deepenough.serve.open_inference.tensors import INPUT, bad, bytes_tensor, read_images, split_binary
+from deepenough.serve.open_inference.tensors import INPUT, bad, bytes_tensor, read_input, split_binary
 from deepenough.serve.refusals import OPEN_INFERENCE, RefusedError
 from deepenough.serve.service import Service
 
@@ -116,7 +116,7 @@ def read_request(
         if each.name not in (PROBABILITIES, LABELS):
             raise bad(f"this model has the outputs {PROBABILITIES!r} and {LABELS!r}, not {each.name[:40]!r}")
     (binary,) = split_binary(asked.inputs, memoryview(content)[length:])
-    return asked, read_images(asked.inputs[0], binary, service.pixel_shape, service.limits.files)
+    return asked, read_input(asked.inputs[0], binary, service.pixel_shape, service.limits.files)
 
 
 def _sentence(error: Any) -> str:

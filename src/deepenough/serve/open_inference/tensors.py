@@ -48,7 +48,7 @@ def split_binary(inputs: Sequence[InputTensor], content: memoryview) -> list[mem
     return found
 
 
-def read_images(
+def read_input(
     tensor: InputTensor, binary: memoryview | None, shape: tuple[int, int, int], most: int
 ) -> NDArray[np.uint8] | list[bytes]:
     """The images of the input: pixels uint8 (N, H, W, C), or the bytes of N files.
