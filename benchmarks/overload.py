@@ -1,6 +1,6 @@
 """Answers a second of `deepenough serve` when more clients ask than it can answer.
 
-    python benchmarks/overload.py RUN IMAGE|FOLDER... [--clients 64 256 600 2000] [--seconds 4] [--rounds 3]
+    python benchmarks/overload.py RUN IMAGE|FOLDER... [--clients 64 256 600 2000] [--seconds 10] [--rounds 3]
 
 Clients are connections that ask again as soon as they have their answer or their refusal, which is worse than what
 `Retry-After` asks of them (`--polite` has them wait as they are told). They share the processors with the service, and
@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import itertools
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -146,7 +147,7 @@ def main() -> None:
     parser.add_argument("run")
     parser.add_argument("images", nargs="+")
     parser.add_argument("--clients", type=int, nargs="+", default=[64, 256, 600, 2000])
-    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--polite", action="store_true", help="clients wait for as long as Retry-After says")
     given = parser.parse_args()
@@ -167,8 +168,9 @@ def main() -> None:
         "|---|---|---|---|---|---|---|---|"
     )
     for count, each in found.items():
-        cpu = sum(s.cpu for s in each) / sum(len(s.times) for s in each)
-        cuts = statistics.quantiles(itertools.chain.from_iterable(s.times for s in each), n=100)
+        cpu = sum(s.cpu for s in each) / max(sum(len(s.times) for s in each), 1)
+        times = [*itertools.chain.from_iterable(s.times for s in each)]
+        cuts = statistics.quantiles(times, n=100) if len(times) > 1 else [math.nan] * 99
         refused = sum(s.refused.total() for s in each) / given.seconds / len(each)
         print(
             f"| {count} | {rates[count]:.0f} | {rates[count] / max(rates.values()):.0%} | {refused:.0f} "
