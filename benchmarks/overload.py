@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import itertools
 import json
 import math
@@ -28,6 +29,8 @@ from typing import Any
 from deepenough import load
 from deepenough.data.finding import PassedOver
 from deepenough.prediction import files
+
+SETTLING = 5.0  # seconds from the last connection to the first request that counts
 
 
 @dataclass
@@ -101,24 +104,21 @@ class Client(asyncio.Protocol):
 
 
 async def load_of(process: Any, clients: int, images: list[Any], seconds: float, polite: bool) -> Seen:
-    """Have so many clients ask for so many seconds, after they have all connected and asked for a while."""
-    since = time.perf_counter() + 1.0 + clients / 1000
-    seen = Seen(since, since + seconds)
+    """Have so many clients ask for so many seconds, once they have all connected and asked for a while."""
+    seen = Seen(math.inf, math.inf)
     loop = asyncio.get_running_loop()
-
-    async def one(number: int) -> None:
-        await asyncio.sleep(number / 1000)  # they do not all connect in one moment
+    connected: list[Client] = []
+    for number in range(clients):
         asked = itertools.cycle(images[number % len(images) :] + images[: number % len(images)])
-        _, client = await loop.create_connection(lambda: Client(asked, seen, polite), "127.0.0.1", process.port)
-        await client.done
-
-    async def measure() -> None:
-        await asyncio.sleep(seen.since - time.perf_counter())
-        began = process.cpu()
-        await asyncio.sleep(seen.until - time.perf_counter())
-        seen.cpu = process.cpu() - began
-
-    await asyncio.gather(measure(), *(one(number) for number in range(clients)))
+        made = functools.partial(Client, asked, seen, polite)
+        connected.append((await loop.create_connection(made, "127.0.0.1", process.port))[1])
+    await asyncio.sleep(SETTLING)
+    seen.since = time.perf_counter()
+    seen.until = seen.since + seconds
+    began = process.cpu()
+    await asyncio.sleep(seconds)
+    seen.cpu = process.cpu() - began
+    await asyncio.gather(*(client.done for client in connected))
     return seen
 
 

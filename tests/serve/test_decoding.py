@@ -213,8 +213,11 @@ def test_sigterm_is_left_to_the_service(finished: Path) -> None:
     content, others = picture(3000), set(workers())
 
     async def ask() -> None:
-        await processes.run(decode, picture(1400))
-        mine = set(workers()) - others
+        mine, ready = {0}, set[int]()
+        while mine - ready:  # one that still starts has no say in signals yet
+            found = await asyncio.gather(*(processes.run(tell_process, b"") for _ in range(8)))
+            ready |= {int(pixels[0]) for pixels in found}
+            mine = set(workers()) - others
         begun = asyncio.create_task(processes.run(decode, content))
         await asyncio.sleep(0.05)
         for each in mine:
@@ -233,6 +236,12 @@ def test_what_a_process_left_behind_is_done_once_again(finished: Path, tmp_path:
     pixels = asyncio.run(processes.run(exit_once, str(tmp_path / "first").encode()))
     assert pixels.shape == (1, 1)
     processes.close()
+
+
+def tell_process(content: bytes, preprocess: Preprocessing, limits: Limits) -> Any:
+    """The id of this process, after a while in which others have their turn."""
+    time.sleep(0.05)
+    return np.array([os.getpid()])
 
 
 def exit_once(content: bytes, preprocess: Preprocessing, limits: Limits) -> Pixels:

@@ -113,7 +113,8 @@ class BoundedServer(uvicorn.Server):
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         try:
-            with asyncio.Runner(loop_factory=BoundedEventLoop) as runner:
+            loop = BoundedEventLoop if self.config.is_ssl else self.config.get_loop_factory()
+            with asyncio.Runner(loop_factory=loop) as runner:
                 runner.run(self.serve(sockets))
         finally:  # a program that serves may have more to do
             if self.timer is not None:
