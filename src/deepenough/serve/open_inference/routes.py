@@ -83,7 +83,7 @@ def metadata(name: str, service: Service) -> ModelMetadata:
     classes = len(service.model.classes)
     return ModelMetadata(
         name=name,
-        platform="deepenough_torch",
+        platform=f"deepenough_{service.model.engine.name}",
         inputs=[Tensor(name=INPUT, datatype="UINT8", shape=[-1, *service.pixel_shape])],
         outputs=[
             Tensor(name=PROBABILITIES, datatype="FP32", shape=[-1, classes]),
