@@ -25,6 +25,7 @@ from deepenough.nets import Dropout, Group, Network, Stack, depth, macs, paramet
 from deepenough.nets.build import build
 from deepenough.preprocessing import Preprocessing
 from deepenough.progress import Reporter
+from deepenough.runtimes.worker import random_batch
 
 WEIGHT_FILES = {
     "torch": "weights.safetensors",
@@ -133,15 +134,6 @@ def code_lines(source: str) -> int:
             continue
         count += bool(line) and not line.startswith("#")
     return count
-
-
-def random_batch(network: Network, batch: int, seed: int, path: Path) -> str:
-    """Write random images and labels to a file; its name."""
-    channels, height, width = network.input
-    random = np.random.default_rng(seed)
-    pixels = random.integers(0, 256, (batch, height, width, channels), dtype=np.uint8)
-    np.savez(path, pixels=pixels, labels=random.integers(0, network.classes, batch))
-    return str(path)
 
 
 def _machine() -> str:

@@ -149,6 +149,8 @@ def _new_record(request: RunRequest, experiment: Experiment) -> Record:
         search_space=[
             ArchitectureRecord.of(each, planned_cost=trainer.planned(each)) for each in experiment.search_space
         ],
+        limits=experiment.limits,
+        latency=experiment.latency,
         mirroring=experiment.mirroring,
         plan=before.plan if before else None,
         probing=experiment.pretrained.probing.record if experiment.pretrained else None,

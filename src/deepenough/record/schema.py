@@ -65,6 +65,18 @@ class DecisionImages(RecordModel):
     why: str
 
 
+class LatencyFields(RecordModel):
+    """The seconds of one prediction of a network, whatever its weights."""
+
+    median: float
+    lower: float = Field(description="lower quartile")
+    upper: float = Field(description="upper quartile")
+    told_apart: float = Field(
+        description="median of the fastest network that it can't be told from, by which networks are sorted"
+    )
+    measured: bool = Field(description="false where it was interpolated between two networks of its family")
+
+
 class NetworkFields(RecordModel):
     """A network of the search space, by name and size."""
 
@@ -74,6 +86,36 @@ class NetworkFields(RecordModel):
     depth: int = inside("architecture", "depth")
     parameters: int = inside("architecture", "parameters")
     macs: int = inside("architecture", "macs")
+    weight_bytes: int | None = inside(
+        "architecture", "weight_bytes", default=None, description="of its weights in float32"
+    )
+    latency: LatencyFields | None = inside("architecture", "latency", default=None)
+
+
+class LeftOutRecord(NetworkFields):
+    """A network that is no part of the search space, since it is over a limit."""
+
+    why: str
+
+
+class LimitsRecord(RecordModel):
+    """The limits that the networks of the search space keep."""
+
+    latency: float | None = Field(description="seconds, which the median keeps")
+    parameters: int | None
+    size: float | None = Field(description="bytes of the weights in float32")
+    text: str
+    left_out: list[LeftOutRecord]
+
+
+class LatencyRecord(RecordModel):
+    """The conditions under which latency was measured."""
+
+    runtime: str = Field(description="as `--runtime` has it")
+    version: str
+    batch: int = Field(description="images that are predicted at once")
+    threads: int
+    text: str
 
 
 class ArchitectureRecord(NetworkFields):
@@ -146,6 +188,7 @@ class Planned(RecordModel):
     images: float = Field(description="training steps' images that training it on every fold comes to")
     seconds: float = Field(description="of training it on every fold")
     memory: int = Field(description="bytes of a training step")
+    latency: LatencyFields | None = None
 
 
 class Plan(RecordModel):
@@ -374,6 +417,8 @@ class Record(RecordModel):
     decision_images: DecisionImages
     recipe: dict[str, Any]
     search_space: list[ArchitectureRecord]
+    limits: LimitsRecord | None = Field(default=None, description="null where none were given")
+    latency: LatencyRecord | None = Field(default=None, description="null where it was not measured")
     mirroring: MirroringRecord | None = Field(
         default=None, description="null in runs of versions that only went by names"
     )

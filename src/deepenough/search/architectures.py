@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from deepenough.errors import DeepenoughError, unknown
-from deepenough.nets import FAMILIES, Network, depth, macs, parameters, receptive_field
+from deepenough.nets import FAMILIES, Network, depth, macs, parameters, receptive_field, weight_bytes
+from deepenough.search.latency import Latency, interpolated
 from deepenough.search.question import Measure
 
 MOST_BLOCKS = 16  # blocks a level of the deepest architecture, unless a largest depth is given
@@ -15,13 +16,17 @@ MOST_BLOCKS = 16  # blocks a level of the deepest architecture, unless a largest
 
 @dataclass(frozen=True)
 class Architecture:
-    """One network of a family: `blocks` blocks a level at a width factor; or a pretrained one cut after `place`."""
+    """One network of a family: `blocks` blocks a level at a width factor; or a pretrained one cut after `place`.
+
+    `latency` is None where it was not measured.
+    """
 
     family: str
     width: float
     blocks: int
     network: Network
     place: str = ""
+    latency: Latency | None = None
 
     @property
     def name(self) -> str:
@@ -45,11 +50,20 @@ class Architecture:
         return macs(self.network)
 
     @cached_property
+    def weight_bytes(self) -> int:
+        """Of its weights and its norms' statistics in float32."""
+        return weight_bytes(self.network)
+
+    @cached_property
     def receptive_field(self) -> int:
         return receptive_field(self.network)
 
-    def measure(self, minimize: Measure) -> tuple[int, int]:
-        """The size that the search minimises, ties broken by the multiply-accumulates."""
+    def measure(self, minimize: Measure) -> tuple[float, ...]:
+        """The size that the search minimises, ties broken by the multiply-accumulates; of latencies that can't be told
+        apart by the depth before."""
+        if minimize == Measure.LATENCY:
+            assert self.latency is not None, f"the latency of {self.name} was not measured"
+            return self.latency.told_apart, self.depth, self.macs
         return int(getattr(self, minimize)), self.macs
 
 
@@ -77,7 +91,8 @@ def search_space(
         shape: of an image, (C, H, W).
         classes: the number of them.
         max_depth: of the deepest network; by default it has 16 blocks a level.
-        minimize: the architectures are sorted by it, small to large.
+        minimize: the architectures are sorted by it, small to large; by depth where it is the latency, which is yet to
+            be measured.
     """
     if minimize not in list(Measure):
         raise unknown("measure to minimise", minimize, Measure)
@@ -99,7 +114,8 @@ def search_space(
                     break
                 architectures.append(step)
                 blocks = max(1, 2 * blocks)
-    return tuple(sorted(architectures, key=lambda step: step.measure(minimize)))
+    known = Measure.DEPTH if minimize == Measure.LATENCY else minimize
+    return tuple(sorted(architectures, key=lambda step: step.measure(known)))
 
 
 def cut_architectures(family: str, cut_networks: Sequence[tuple[str, Network]]) -> tuple[Architecture, ...]:
@@ -110,11 +126,18 @@ def cut_architectures(family: str, cut_networks: Sequence[tuple[str, Network]]) 
 
 
 def between(failed: Architecture, passed: Architecture) -> Architecture | None:
-    """The architecture halfway between two of the same family and width, or None where there is none."""
+    """The architecture halfway between two of the same family and width, or None where there is none.
+
+    Its latency is interpolated where theirs were measured.
+    """
     if (failed.family, failed.width) != (passed.family, passed.width):
         return None
     blocks = (failed.blocks + passed.blocks) // 2
     if blocks in (failed.blocks, passed.blocks):
         return None
     network = passed.network
-    return architecture(passed.family, passed.width, blocks, network.input, network.classes)
+    middle = architecture(passed.family, passed.width, blocks, network.input, network.classes)
+    if failed.latency is None or passed.latency is None:
+        return middle
+    latency = interpolated(middle.macs, (failed.macs, failed.latency), (passed.macs, passed.latency))
+    return replace(middle, latency=latency)
