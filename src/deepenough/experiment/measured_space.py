@@ -9,7 +9,7 @@ from deepenough.experiment.options import Options
 from deepenough.progress import Reporter
 from deepenough.record import Record
 from deepenough.record.schema import LatencyRecord, LeftOutRecord, LimitsRecord
-from deepenough.runtimes.latency import ROUNDS, Conditions, time_predictions
+from deepenough.runtimes.table import ROUNDS, Conditions
 from deepenough.search.architectures import Architecture
 from deepenough.search.latency import Latency, told_apart
 from deepenough.search.limits import check_any_left, limits_text
@@ -67,6 +67,8 @@ def _measured(
     architectures: Sequence[Architecture], runtime: str, asked: Options, reporter: Reporter
 ) -> tuple[list[Architecture], LatencyRecord]:
     """The architectures with their latencies as they are measured now, and the account of that."""
+    from deepenough.runtimes.latency import time_predictions  # takes long to import, for a template engine
+
     conditions = Conditions(runtime, asked.runtime_batch, asked.runtime_threads)
     times = time_predictions([each.network for each in architectures], conditions, reporter)
     latencies = told_apart([Latency.of(seconds) for seconds in times.seconds])

@@ -16,24 +16,14 @@ from deepenough.nets import Network
 from deepenough.nets.build import build
 from deepenough.preprocessing import Preprocessing
 from deepenough.progress import Reporter
-from deepenough.runtimes.table import RUNTIMES, check_runtime
+from deepenough.runtimes.table import ROUNDS, RUNTIMES, Conditions, check_runtime
 from deepenough.runtimes.worker import WORKERS, Worker, WorkerError, random_batch
 
-ROUNDS = 20
 SECONDS = 0.05
 """Of a turn, which has two predictions at least."""
 
 Turn = Callable[[int, float | None], list[float]]
 """The seconds of every prediction of a network, by its number, in a turn of so many seconds; of one without."""
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """A runtime by its name, the images that are predicted at once, and the processor threads of a prediction."""
-
-    runtime: str
-    batch: int = 1
-    threads: int = 1
 
 
 @dataclass(frozen=True)

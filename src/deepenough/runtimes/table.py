@@ -13,6 +13,9 @@ from deepenough.frameworks.targets import TARGETS
 if TYPE_CHECKING:
     from deepenough.nets.network import Network
 
+ROUNDS = 20
+"""In which each network has a turn."""
+
 
 @dataclass(frozen=True)
 class LatencyRuntime:
@@ -30,6 +33,15 @@ RUNTIMES = {
     "litert": LatencyRuntime("LiteRT", "litert", ("keras", "tensorflow", "ai_edge_litert"), "litert"),
     "openvino": LatencyRuntime("OpenVINO", "onnx", ("onnx", "openvino"), "onnx,openvino"),
 }
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """A runtime by its name, the images that are predicted at once, and the processor threads of a prediction."""
+
+    runtime: str
+    batch: int = 1
+    threads: int = 1
 
 
 def check_runtime(name: str, networks: Sequence[Network] = ()) -> None:
