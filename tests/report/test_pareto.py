@@ -71,7 +71,7 @@ def test_a_step_is_the_difference_of_neighbours(make: Make) -> None:
     first, *_, last = steps_up(record)
     assert (first.small, first.large, first.depth) == ("residual-4", "residual-8", "+4")
     assert first.accuracy == f"+{100 * (large.decision.top1.value - small.decision.top1.value):.1f} points"
-    assert (first.latency, first.parameters, first.size) == ("+0.4 ms", "+432k", "+1.73 MB")
+    assert (first.latency, first.parameters, first.size) == ("+0.400 ms", "+432k", "+1.73 MB")
     assert first.macs == "+16.4M"
     assert first.told
     assert not last.told  # a difference below what the images resolve
@@ -87,7 +87,7 @@ def test_the_page_and_the_terminal_show_the_steps(make: Make, save: Callable[[Re
     for text in (page, terminal):
         assert "What each step up buys" in text
         assert all(step.accuracy in text and step.parameters in text for step in steps_up(record))
-        assert ("+0.4 ms" in text) == measured
+        assert ("+0.400 ms" in text) == measured
         assert ("10M parameters" in text) == measured
     assert ("0.360–0.480 ms" in terminal) == measured
 

@@ -29,6 +29,9 @@ def _against(record: Record, measure: Measure) -> Plot | None:
         others = [c for c in known if not words.comparable(c)]
         if whole:
             trace = _points(record, whole, name, measure) | trace_style(number)
+            spreads = [candidate.latency for candidate in whole if candidate.latency]
+            if measure is Measure.LATENCY:
+                trace["error_x"] = error_bars([(1000 * s.median, 1000 * s.lower, 1000 * s.upper) for s in spreads])
             data.append(trace | {"mode": "lines+markers+text", "text": _depths(whole), "textposition": "bottom center"})
         if others:
             trace = _points(record, others, f"{name}: not comparable", measure) | trace_style(number, "-open")
@@ -42,17 +45,13 @@ def _against(record: Record, measure: Measure) -> Plot | None:
 
 
 def _points(record: Record, group: list[CandidateRecord], name: str, measure: Measure) -> Plot:
-    trace = scatter(
+    return scatter(
         name,
         [_scaled(candidate, measure) for candidate in group],
         [100 * (words.value(record, candidate) or 0.0) for candidate in group],
         customdata=[safe(_described(candidate)) for candidate in group],
         hovertemplate="%{customdata}<br>%{y:.2f}%<extra></extra>",
     )
-    if measure is Measure.LATENCY:
-        spreads = [candidate.latency for candidate in group if candidate.latency]
-        trace["error_x"] = error_bars([(1000 * s.median, 1000 * s.lower, 1000 * s.upper) for s in spreads])
-    return trace
 
 
 def _scaled(candidate: CandidateRecord, measure: Measure) -> float:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from deepenough.record import Measure, Record
 from deepenough.record.schema import CandidateRecord
 from deepenough.report import text as words
+from deepenough.units import latency_text
 
 Size = Callable[[CandidateRecord], float | None]
 """A size of a candidate; None where it is not known."""
@@ -30,7 +32,7 @@ def size_by(measure: Measure) -> Size:
     def size(candidate: CandidateRecord) -> float | None:
         if measure is not Measure.LATENCY:
             return float(getattr(candidate, measure))
-        return candidate.latency and candidate.latency.median
+        return candidate.latency.median if candidate.latency else None
 
     return size
 
@@ -74,7 +76,7 @@ def _step(record: Record, small: CandidateRecord, large: CandidateRecord, resolv
     gain = (words.value(record, large) or 0.0) - (words.value(record, small) or 0.0)
     latency = size = "–"
     if small.latency and large.latency:
-        latency = f"{_signed(1000 * (large.latency.median - small.latency.median), '.3g')} ms"
+        latency = _change(large.latency.median - small.latency.median, latency_text)
     if small.weight_bytes is not None and large.weight_bytes is not None:
         size = _change(large.weight_bytes - small.weight_bytes, words.size)
     return Step(
@@ -90,9 +92,5 @@ def _step(record: Record, small: CandidateRecord, large: CandidateRecord, resolv
     )
 
 
-def _change(difference: int, said: Callable[[int], str]) -> str:
+def _change(difference: float, said: Callable[[Any], str]) -> str:
     return f"{'−' if difference < 0 else '+'}{said(abs(difference))}"
-
-
-def _signed(value: float, form: str) -> str:
-    return f"{value:+{form}}".replace("-", "−")

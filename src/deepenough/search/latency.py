@@ -45,8 +45,8 @@ def told_apart(latencies: Sequence[Latency]) -> list[Latency]:
 def interpolated(macs: int, low: tuple[int, Latency], high: tuple[int, Latency]) -> Latency:
     """The latency of a network between two of its family, in proportion to their multiply-accumulates, given before."""
     share = (macs - low[0]) / (high[0] - low[0]) if high[0] != low[0] else 0.5
-    values = (
-        (1 - share) * getattr(low[1], name) + share * getattr(high[1], name)
-        for name in ("median", "lower", "upper", "told_apart")
-    )
-    return Latency(*values, measured=False)
+
+    def between(name: str) -> float:
+        return float((1 - share) * getattr(low[1], name) + share * getattr(high[1], name))
+
+    return Latency(between("median"), between("lower"), between("upper"), between("told_apart"), measured=False)

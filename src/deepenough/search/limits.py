@@ -33,7 +33,7 @@ class Limits:
     def _values(self, architecture: Architecture) -> list[tuple[str, float, float]]:
         """Every quantity that has a limit and is known: in words, its value, and the limit."""
         latency = architecture.latency
-        values = [
+        values: list[tuple[str, float, float | None]] = [
             (f"{count_text(architecture.parameters)} parameters", architecture.parameters, self.parameters),
             (f"{size_text(architecture.weight_bytes)} of weights", architecture.weight_bytes, self.size),
         ]
