@@ -66,7 +66,7 @@ class DecisionImages(RecordModel):
 
 
 class LatencyFields(RecordModel):
-    """The seconds of one prediction of a network, whatever its weights."""
+    """The seconds of one prediction of a network, whatever its weights, over rounds of measuring."""
 
     median: float
     lower: float = Field(description="lower quartile")

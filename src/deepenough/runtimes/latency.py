@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from deepenough.errors import DeepenoughError
 from deepenough.frameworks.export import Export
@@ -28,7 +29,7 @@ Turn = Callable[[int, float | None], list[float]]
 
 @dataclass(frozen=True)
 class PredictionTimes:
-    """The seconds of single predictions of each network, and the runtime's name with its version."""
+    """The median seconds of a prediction of each network in every round, and the runtime's name with its version."""
 
     runtime: str
     seconds: list[list[float]]
@@ -79,7 +80,10 @@ def _write(networks: Sequence[Network], runtime: str, folders: Sequence[Path]) -
 
 def alternate(turn: Turn, count: int, reporter: Reporter) -> list[list[float]]:
     """Have networks take turns, there and back, so that whatever else slows the machine down slows all of them alike:
-    the seconds of every prediction, without those before the first round."""
+    the median of each turn's predictions, without those before the first round.
+
+    A median forgets the predictions that other processes interrupted, which are a part of every turn.
+    """
     taken: list[list[float]] = [[] for _ in range(count)]
     with reporter.task("measuring latency") as advance:
         for number in range(count):
@@ -87,6 +91,6 @@ def alternate(turn: Turn, count: int, reporter: Reporter) -> list[list[float]]:
         for done in range(ROUNDS):
             advance(done, ROUNDS)
             for number in sorted(range(count), reverse=done % 2 == 1):
-                taken[number] += turn(number, SECONDS)
+                taken[number].append(median(turn(number, SECONDS)))
         advance(ROUNDS, ROUNDS)
     return taken

@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Latency:
-    """The time of one prediction in seconds: the median of many, with their quartiles.
+    """The time of one prediction in seconds: the median over rounds of measuring, with the quartiles over them.
 
     `told_apart` is the median of the fastest architecture that this one can't be told from: what architectures are
     sorted by. `measured` is False where it was interpolated between two that were.
@@ -24,7 +24,7 @@ class Latency:
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Latency:
-        """From the times of single predictions."""
+        """From the time of a prediction in every round."""
         lower, median, upper = (float(value) for value in np.quantile(seconds, (0.25, 0.5, 0.75)))
         return cls(median, lower, upper, median)
 
