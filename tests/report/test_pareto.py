@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from deepenough.record import Measure, Record
-from deepenough.record import schema as r
+from deepenough.record import networks as n
 from deepenough.report import write_report
 from deepenough.report.figures import report_figures
 from deepenough.report.pareto import front_by, pareto_front, size_by, steps_up
@@ -36,19 +36,19 @@ def test_nothing_beats_what_is_on_the_front(given: list[tuple[float, float]]) ->
 def with_latency(record: Record) -> Record:
     """The same with latencies, and with limits that left a network out."""
     record.question.minimize = Measure.LATENCY
-    record.latency = r.LatencyRecord(
+    record.latency = n.LatencyRecord(
         runtime="onnx", version="ONNX Runtime 1.32.0", batch=1, threads=1, text="latency of an image"
     )
     for each in record.candidates:
         median = 1e-4 * each.depth
-        each.latency = r.LatencyFields(
+        each.latency = n.LatencyFields(
             median=median, lower=0.9 * median, upper=1.2 * median, told_apart=median, measured=True
         )
         each.weight_bytes = 4 * each.parameters
-    left = r.LeftOutRecord(
+    left = n.LeftOutRecord(
         name="residual-99", family="residual", width=1.0, depth=99, parameters=10**8, macs=10**9, why="10"
     )
-    record.limits = r.LimitsRecord(
+    record.limits = n.LimitsRecord(
         latency=None, parameters=10**7, size=None, text="5 of 6 depths are within 10M parameters", left_out=[left]
     )
     return record

@@ -1,4 +1,4 @@
-"""Limits of size, against the definition; and the bytes of weights, against the file."""
+"""SizeLimits of size, against the definition; and the bytes of weights, against the file."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from deepenough.nets import FAMILIES, NETWORKS, weight_bytes
 from deepenough.nets.build import build
 from deepenough.search.architectures import search_space
 from deepenough.search.latency import Latency
-from deepenough.search.limits import Limits, check_any_left, limits_text
+from deepenough.search.limits import SizeLimits, check_any_left, limits_text
 
 SPACE = tuple(
     replace(each, latency=Latency.of([0.001 * number]))
     for number, each in enumerate(search_space(["residual", "plain"], [0.5, 1.0], (1, 28, 28), 10, max_depth=20), 1)
 )
 limits = st.builds(
-    Limits,
+    SizeLimits,
     latency=st.none() | st.floats(1e-4, 0.02),
     parameters=st.none() | st.integers(1, 10**6),
     size=st.none() | st.floats(1, 4e6),
@@ -29,7 +29,7 @@ limits = st.builds(
 
 
 @given(limits)
-def test_what_is_over_a_limit_is_said(given: Limits) -> None:
+def test_what_is_over_a_limit_is_said(given: SizeLimits) -> None:
     for each in SPACE:
         assert each.latency is not None
         over = {
@@ -43,7 +43,7 @@ def test_what_is_over_a_limit_is_said(given: Limits) -> None:
 
 
 @given(limits)
-def test_the_error_names_the_nearest(given: Limits) -> None:
+def test_the_error_names_the_nearest(given: SizeLimits) -> None:
     kept = [each for each in SPACE if not given.exceeded(each)]
     if kept:
         check_any_left(given, SPACE, kept)
@@ -61,10 +61,10 @@ def test_how_many_are_within_the_limits() -> None:
     alike = [each for each in SPACE if each.family == "residual" and each.width == 1]
     kept = [each for each in alike if each.depth < 19]
     most = max(each.parameters for each in kept)
-    assert limits_text(Limits(parameters=most), kept, alike[len(kept) :]) == (
+    assert limits_text(SizeLimits(parameters=most), kept, alike[len(kept) :]) == (
         f"3 of 4 depths are within {most:,} parameters; left out: residual-19 ({alike[-1].parameters:,} parameters)"
     )
-    assert limits_text(Limits(latency=0.02, size=4e6), SPACE, []) == (
+    assert limits_text(SizeLimits(latency=0.02, size=4e6), SPACE, []) == (
         f"{len(SPACE)} of {len(SPACE)} networks are within 20 ms and 4 MB of weights"
     )
 

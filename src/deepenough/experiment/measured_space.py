@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from deepenough.experiment.options import Options
 from deepenough.progress import Reporter
 from deepenough.record import Record
-from deepenough.record.schema import LatencyRecord, LeftOutRecord, LimitsRecord
+from deepenough.record.networks import LatencyRecord, LeftOutRecord, LimitsRecord
 from deepenough.runtimes.table import ROUNDS, Conditions
 from deepenough.search.architectures import Architecture
 from deepenough.search.latency import Latency, told_apart

@@ -10,7 +10,7 @@ from typing import Any
 from deepenough.data.policy import STRENGTHS, Augment
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.schema import Option, Section, check_options, exposed_options, option, options_of
-from deepenough.search.limits import Limits
+from deepenough.search.limits import SizeLimits
 from deepenough.search.question import Measure, Metric
 from deepenough.training.recipe import Recipe
 
@@ -284,9 +284,9 @@ class Options:
         return self.runtime or ("torch" if wanted else None)
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> SizeLimits:
         """The limits that networks have to keep to be considered."""
-        return Limits(latency=self.max_latency, parameters=self.max_parameters, size=self.max_size)
+        return SizeLimits(latency=self.max_latency, parameters=self.max_parameters, size=self.max_size)
 
     @property
     def families(self) -> tuple[str, ...]:

@@ -20,8 +20,8 @@ from deepenough.experiment.result import write_result
 from deepenough.experiment.setup import Experiment, RunRequest, prepare_experiment
 from deepenough.full_disk import full_disk
 from deepenough.record import FILE, Plan, Record, save
+from deepenough.record.networks import ArchitectureRecord
 from deepenough.record.schema import (
-    ArchitectureRecord,
     DecisionImages,
     EventRecord,
     QuestionRecord,

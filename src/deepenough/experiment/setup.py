@@ -27,7 +27,7 @@ from deepenough.probing.probe import probe_weights
 from deepenough.progress import Reporter
 from deepenough.record import CANDIDATES, Record
 from deepenough.record.images import MirroringRecord
-from deepenough.record.schema import LatencyRecord, LimitsRecord
+from deepenough.record.networks import LatencyRecord, LimitsRecord
 from deepenough.runtimes.table import check_runtime
 from deepenough.search.architectures import Architecture, search_space
 from deepenough.search.candidates import CandidateTrainer

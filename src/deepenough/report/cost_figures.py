@@ -62,7 +62,7 @@ def _scaled(candidate: CandidateRecord, measure: Measure) -> float:
 def _described(candidate: CandidateRecord) -> str:
     parts = [f"{words.amount(candidate.parameters)} parameters", f"{words.amount(candidate.macs)} multiply-accumulates"]
     if candidate.weight_bytes is not None:
-        parts.insert(1, words.size(candidate.weight_bytes))
+        parts.insert(1, words.weight_size(candidate.weight_bytes))
     if candidate.latency is not None:
         parts.append(f"{words.latency(candidate.latency)} ({words.latency_spread(candidate.latency)})")
     return f"{candidate.name}, depth {candidate.depth}<br>" + "<br>".join(parts)

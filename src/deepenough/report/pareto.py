@@ -1,4 +1,4 @@
-"""What accuracy costs: the candidates that nothing beats in both, and what each step from one to the next buys."""
+"""The Pareto front of size and accuracy: the candidates that no other beats in both, and the steps along it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def front_by(record: Record, size: Size) -> list[CandidateRecord]:
 
 
 @dataclass(frozen=True)
-class Step:
+class StepUp:
     """The step from a candidate of the front to the next larger one, in words; `told` is False where their accuracies
     differ by less than the decision images can tell."""
 
@@ -65,21 +65,21 @@ class Step:
     told: bool
 
 
-def steps_up(record: Record) -> list[Step]:
-    """What each step along the front buys, by what the run minimises."""
+def steps_up(record: Record) -> list[StepUp]:
+    """The gain of each step along the front, by what the run minimises."""
     front = front_by(record, size_by(record.question.minimize))
     resolves = record.decision.resolves if record.decision else 0.0
     return [_step(record, small, large, resolves) for small, large in pairwise(front)]
 
 
-def _step(record: Record, small: CandidateRecord, large: CandidateRecord, resolves: float) -> Step:
+def _step(record: Record, small: CandidateRecord, large: CandidateRecord, resolves: float) -> StepUp:
     gain = (words.value(record, large) or 0.0) - (words.value(record, small) or 0.0)
     latency = size = "–"
     if small.latency and large.latency:
         latency = _change(large.latency.median - small.latency.median, latency_text)
     if small.weight_bytes is not None and large.weight_bytes is not None:
-        size = _change(large.weight_bytes - small.weight_bytes, words.size)
-    return Step(
+        size = _change(large.weight_bytes - small.weight_bytes, words.weight_size)
+    return StepUp(
         small=small.name,
         large=large.name,
         accuracy=f"{words.signed_points(gain)} points",

@@ -17,7 +17,7 @@ from deepenough.folding_table import FoldingTable
 from deepenough.record import Metric, Metrics, Plan, Record
 from deepenough.record.schema import CandidateRecord, ComparisonRecord, ProbingRecord
 from deepenough.report import text as words
-from deepenough.report.pareto import Step, steps_up
+from deepenough.report.pareto import StepUp, steps_up
 
 BARS_FROM = 120
 """Columns of a terminal from which the probes are drawn too; below, their numbers need the room."""
@@ -121,8 +121,8 @@ def _difference(pair: ComparisonRecord | None) -> str:
     return f"{difference}\n{lower} to {upper}"
 
 
-def _steps(record: Record, steps: Sequence[Step]) -> Table:
-    """What each step along the Pareto front buys."""
+def _steps(record: Record, steps: Sequence[StepUp]) -> Table:
+    """The gain of each step along the Pareto front."""
     right = ("accuracy", *(["latency"] if record.latency else []), "params", "weights", "MACs", "depth")
     title = f"What each step up buys, by {words.minimized(record)}"
     table = plain_table(title, left=("from", "to"), right=right, padding=(0, 1, 0, 0), collapse_padding=True)

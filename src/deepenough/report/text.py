@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from deepenough.record import DecisionBasis, DecisionKind, Measure, Metric, Plan, Record
-from deepenough.record.schema import Accuracy, CandidateRecord, LatencyFields, RunStatus
+from deepenough.record.networks import LatencyFields
+from deepenough.record.schema import Accuracy, CandidateRecord, RunStatus
 from deepenough.units import latency_text
 
 _UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -32,7 +33,7 @@ def amount(number: float) -> str:
     return f"{number:.0f}"
 
 
-def size(count: int | None) -> str:
+def weight_size(count: int | None) -> str:
     """Bytes with three figures: 4,212,345 as 4.21 MB."""
     return "–" if count is None else f"{amount(count)}B".replace("MB", " MB").replace("kB", " kB").replace("GB", " GB")
 

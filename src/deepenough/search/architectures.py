@@ -8,7 +8,7 @@ from functools import cached_property
 
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.nets import FAMILIES, Network, depth, macs, parameters, receptive_field, weight_bytes
-from deepenough.search.latency import Latency, interpolated
+from deepenough.search.latency import Latency, interpolated_latency
 from deepenough.search.question import Measure
 
 MOST_BLOCKS = 16  # blocks a level of the deepest architecture, unless a largest depth is given
@@ -139,5 +139,5 @@ def between(failed: Architecture, passed: Architecture) -> Architecture | None:
     middle = architecture(passed.family, passed.width, blocks, network.input, network.classes)
     if failed.latency is None or passed.latency is None:
         return middle
-    latency = interpolated(middle.macs, (failed.macs, failed.latency), (passed.macs, passed.latency))
+    latency = interpolated_latency(middle.macs, (failed.macs, failed.latency), (passed.macs, passed.latency))
     return replace(middle, latency=latency)

@@ -42,7 +42,7 @@ def told_apart(latencies: Sequence[Latency]) -> list[Latency]:
     return found
 
 
-def interpolated(macs: int, low: tuple[int, Latency], high: tuple[int, Latency]) -> Latency:
+def interpolated_latency(macs: int, low: tuple[int, Latency], high: tuple[int, Latency]) -> Latency:
     """The latency of a network between two of its family, in proportion to their multiply-accumulates, given before."""
     share = (macs - low[0]) / (high[0] - low[0]) if high[0] != low[0] else 0.5
 

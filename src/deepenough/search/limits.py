@@ -1,4 +1,4 @@
-"""Limits of size that networks have to keep to be considered at all. Imports nothing heavy."""
+"""SizeLimits of size that networks have to keep to be considered at all. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Limits:
+class SizeLimits:
     """The most seconds of a prediction (by its median), parameters, and bytes of weights in float32; None for any."""
 
     latency: float | None = None
@@ -27,7 +27,7 @@ class Limits:
         return " and ".join(said for said, value, most in values if value > most)
 
     def excess(self, architecture: Architecture) -> float:
-        """How many times as much as its limit the quantity is that is furthest over it."""
+        """The quantity that is furthest over its limit, as a multiple of that; 0 where nothing has a limit."""
         return max((value / most for _, value, most in self._values(architecture)), default=0.0)
 
     def _values(self, architecture: Architecture) -> list[tuple[str, float, float]]:
@@ -52,7 +52,7 @@ class Limits:
         return " and ".join(parts)
 
 
-def check_any_left(limits: Limits, architectures: Sequence[Architecture], kept: Sequence[Architecture]) -> None:
+def check_any_left(limits: SizeLimits, architectures: Sequence[Architecture], kept: Sequence[Architecture]) -> None:
     """Raise the error where no architecture of the search space keeps the limits, with the nearest."""
     if kept:
         return
@@ -66,8 +66,8 @@ def check_any_left(limits: Limits, architectures: Sequence[Architecture], kept: 
     )
 
 
-def limits_text(limits: Limits, kept: Sequence[Architecture], left_out: Sequence[Architecture]) -> str:
-    """How many are within the limits, and those that are not: "5 of 6 depths are within 2M parameters; ..."."""
+def limits_text(limits: SizeLimits, kept: Sequence[Architecture], left_out: Sequence[Architecture]) -> str:
+    """Count the architectures within the limits, "5 of 6 depths are within 2M parameters", and name the others."""
     everything = [*kept, *left_out]
     alike = len({(each.family, each.width) for each in everything}) == 1
     text = f"{len(kept)} of {len(everything)} {'depths' if alike else 'networks'} are within {limits}"
