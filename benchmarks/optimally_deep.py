@@ -180,7 +180,7 @@ def expanded(given: argparse.Namespace) -> Found:
         width=(given.width,), folds=1,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        request = RunRequest(asked, open_source(given.data), None, Path(folder), Reporter())
+        request = RunRequest(asked, open_source(given.data), (), Path(folder), Reporter())
         experiment = prepare_experiment(request)
         deepest = experiment.search_space[-1].network
         exits = exits_of(deepest, len(experiment.images.classes), given.seed)

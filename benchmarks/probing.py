@@ -15,7 +15,7 @@ from pathlib import Path
 from deepenough.data.sources import open_source
 from deepenough.experiment.options import Options
 from deepenough.experiment.setup import RunRequest, prepare_experiment
-from deepenough.probing.pretrained import choose_weights
+from deepenough.probing.choice import choose_weights
 from deepenough.progress import Reporter
 from deepenough.search.candidates import Candidate
 from deepenough.search.enough_rules import compare_seeds, enough
@@ -61,7 +61,7 @@ def main() -> None:
         weights = choose_weights(asked, source, reporter)
         experiment = prepare_experiment(RunRequest(asked, source, weights, Path(folder), reporter))
         assert experiment.pretrained is not None
-        probing = experiment.pretrained.probing.record
+        (probing,) = (each.record for each in experiment.pretrained.probings)
         probed = time.perf_counter() - started
         print(f"{probing.images:,} images; decided on {experiment.trainer.folds.why}\n{probing.text}; {probed:.0f} s")
         every = experiment.search(lambda _: None)

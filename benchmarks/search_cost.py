@@ -77,10 +77,10 @@ def main() -> None:
     keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         source, reporter = open_source(asked.data), Reporter()
-        experiment = prepare_experiment(RunRequest(asked, source, None, Path(folder) / "fit", reporter))
+        experiment = prepare_experiment(RunRequest(asked, source, (), Path(folder) / "fit", reporter))
         search = experiment.search(lambda s: None)
         chosen = search.run().chosen
-        other = prepare_experiment(RunRequest(asked, source, None, Path(folder) / "halving", reporter))
+        other = prepare_experiment(RunRequest(asked, source, (), Path(folder) / "halving", reporter))
         tried = halving(other, asked.seed)
     meets = [c for c in tried if c.finished and c.lower >= (asked.target or 0)]
     answer = min(meets, key=lambda c: c.architecture.macs, default=None)

@@ -35,7 +35,7 @@ class ImageSet:
         """Everything that `fit` would fix before its first training, with its trainings under `folder`."""
         options = {"limit": self.limit, "size": self.size, "max_depth": space.max_depth, "width": space.width}
         asked = Options.of(data=self.data, scratch=True, seed=seed, **options)
-        return prepare_experiment(RunRequest(asked, open_source(self.data), None, folder, reporter))
+        return prepare_experiment(RunRequest(asked, open_source(self.data), (), folder, reporter))
 
 
 SETS = {

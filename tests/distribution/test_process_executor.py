@@ -276,3 +276,23 @@ def test_a_wish_to_stop_right_after_a_training_began_is_heard(two_workers: Proce
     with pytest.raises(Interrupted):
         list(two_workers.run_all(jobs(tmp_path, Interrupt(lambda: True), recipe=LONG), threads=1))
     assert len(two_workers._workers) == 2
+
+
+def test_each_training_gets_the_images_as_its_network_wants_them(tmp_path: Path) -> None:
+    """A worker trains for a network that wants them as they are, for one that wants others, and for the first again."""
+    other = replace(IMAGES.preprocess, mean=(0.1,) * IMAGES.preprocess.channels)
+    images = replace(IMAGES, others={other: 255 - np.asarray(IMAGES.pixels[:])})
+    wanted = [Job(replace(spec(n % 2), preprocess=way), Path(f"{n}")) for n, way in enumerate((None, other, None))]
+
+    def placed(name: str) -> list[Job]:
+        return [replace(job, folder=tmp_path / name / job.folder) for job in wanted]
+
+    with ProcessExecutor(images, count=2) as executor:
+        found = list(executor.run_all(placed("workers"), threads=1))
+    expected = list(LocalExecutor(images).run_all(placed("here"), threads=1))
+    for one, here_ in zip(found, expected, strict=True):
+        assert_same(one, here_)
+    alone = list(LocalExecutor(images.read_as(other).alone()).run_all([placed("alone")[1]], threads=1))
+    assert_same(found[1], alone[0])
+    prints = {replace(spec(0), preprocess=way).fingerprint(images) for way in (None, IMAGES.preprocess, other)}
+    assert len(prints) == 2, "the images' own way is the same training as before there were others"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small import Watch
+from small import Watch, make_images
 
 from deepenough import DeepenoughError
 from deepenough.distribution import ray_executor as executors
@@ -34,7 +34,7 @@ pytest.importorskip("ray")
 
 SHALLOW, DEEP, OTHER = (architecture.network for architecture in search_space(["residual"], [1.0], (1, 8, 8), 2)[:3])
 WISH = RayCluster("local")
-IMAGES: Any = SimpleNamespace(fingerprint="", blocks=None, in_blocks=False, classes=("cat", "dog"))
+IMAGES = replace(make_images(count=12, classes=2), classes=("cat", "dog"))
 
 
 def order(network: Network, fold: int) -> TrainingSpec:

@@ -23,12 +23,14 @@ from deepenough.data.sources import open_source
 from deepenough.nets import NETWORKS, loads
 from deepenough.nets.build import build
 from deepenough.nets.cut import cuts
-from deepenough.probing import pretrained
-from deepenough.probing.pretrained import Pretrained, are_photos
+from deepenough.probing import choice
+from deepenough.probing.choice import are_photos
+from deepenough.probing.pretrained import Pretrained
 from deepenough.probing.probe import probe
 from deepenough.progress import Reporter
 from deepenough.report.tables import probing_table
 from deepenough.search.architectures import cut_architectures
+from deepenough.search.question import Question
 from deepenough.training.interrupt import Interrupted
 
 pytestmark = pytest.mark.seconds(45)
@@ -153,7 +155,7 @@ def test_resuming_with_other_weights_is_refused(tuned: Run, tmp_path: Path, weig
     folder = tmp_path / "run"
     shutil.copytree(tuned.folder, folder)
     found = record.load(folder)
-    found.status, found.options["weights"] = record.schema.RunStatus.INTERRUPTED, str(tmp_path / "other.pth")
+    found.status, found.options["weights"] = record.schema.RunStatus.INTERRUPTED, [str(tmp_path / "other.pth")]
     record.save(found, folder)
     state = torch.load(weights, weights_only=True)
     state["features.0.bias"] += 1
@@ -218,8 +220,8 @@ def test_photos_without_a_network_are_trained_from_scratch_and_it_says_so(
     def unreachable(*_: object, **__: object) -> None:
         raise DeepenoughError("no network")
 
-    monkeypatch.setattr(pretrained, "are_photos", lambda _: True)
-    monkeypatch.setattr(pretrained, "load_weights", unreachable)
+    monkeypatch.setattr(choice, "are_photos", lambda _: True)
+    monkeypatch.setattr(choice, "load_weights", unreachable)
     words = Words()
     options = {name: value for name, value in quick.items() if name != "max_depth"}
     run = fit(shapes, out=tmp_path / "run", reporter=words, time_limit=0.1, **{**options, "epochs": 1})
@@ -231,7 +233,7 @@ def test_photos_without_a_network_are_trained_from_scratch_and_it_says_so(
 def test_scratch_and_families_leave_pretrained_weights_alone(
     shapes: Path, quick: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pretrained, "are_photos", lambda _: pytest.fail("nobody asked for pretrained weights"))
+    monkeypatch.setattr(choice, "are_photos", lambda _: pytest.fail("nobody asked for pretrained weights"))
     for number, more in enumerate(({"scratch": True}, {"family": "plain"})):
         run = fit(shapes, out=tmp_path / str(number), **{**quick, **more, "epochs": 1, "time_limit": 0.1})
         assert run.record.probing is None
@@ -285,8 +287,9 @@ def test_the_first_cuts_are_those_of_the_probes_as_far_as_limits_leave_them(
     places = cut_architectures("squeezenet1_1", [(c.place, whole) for c in cuts(whole)])
     probes = [SimpleNamespace(accuracy=SimpleNamespace(value=value)) for value in accuracies]
     probing: Any = SimpleNamespace(record=SimpleNamespace(probes=probes), proposed=proposed)
-    found = Pretrained(probing, places)
-    best, first = found.first_places([places[number] for number in kept])
+    found = Pretrained.of([probing], [places[number] for number in kept], Question())
+    best, first = found.most_accurate, found.proposed
     assert accuracies[kept[best]] == max(accuracies[number] for number in kept)
     assert kept[first] == (max((n for n in kept if n <= proposed), default=kept[0]))
-    assert found.first_places(places) == (accuracies.index(max(accuracies)), proposed)
+    whole_space = Pretrained.of([probing], places, Question())
+    assert (whole_space.most_accurate, whole_space.proposed) == (accuracies.index(max(accuracies)), proposed)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,8 @@ import pytest
 import torch
 
 from deepenough.data.augment import Augment
-from deepenough.data.split import make_folds
+from deepenough.data.images import Images
+from deepenough.data.split import Split
 from deepenough.nets.build import build
 from deepenough.preprocessing import Preprocessing
 from deepenough.progress import Reporter
@@ -29,7 +29,7 @@ from deepenough.training.recipe import Recipe
 EPOCHS, IMAGES, TEST = 3, 72, 12
 
 
-def bars() -> Any:
+def bars() -> Images:
     """Noise with a bright half, left or right: two classes that a few epochs tell apart; the last 12 are for tests."""
     draws = np.random.default_rng(0)
     labels = np.arange(IMAGES) % 2
@@ -37,14 +37,12 @@ def bars() -> Any:
     for row, label in enumerate(labels):
         pixels[row, :, 4 * label : 4 * label + 4] += 120
     rows = np.arange(IMAGES - TEST)
-    split = SimpleNamespace(
-        train=rows[rows % 6 < 4], validation=rows[rows % 6 >= 4], test=np.arange(IMAGES - TEST, IMAGES)
-    )
-    return SimpleNamespace(
-        pixels=pixels.astype(np.uint8), labels=labels.astype(np.int64), classes=("left", "right"), split=split,
-        preprocess=Preprocessing((8, 8), mean=(0.4,), std=(0.3,)), fingerprint="bars", mirror=False, blocks=None,
-        in_blocks=False,
-        folds=lambda k, seed: make_folds(labels, np.arange(IMAGES), rows, k, seed),
+    split = Split(rows[rows % 6 < 4], rows[rows % 6 >= 4], np.arange(IMAGES - TEST, IMAGES))
+    return Images(
+        pixels=pixels.astype(np.uint8), labels=labels.astype(np.int64), names=tuple(map(str, range(IMAGES))),
+        groups=np.arange(IMAGES), classes=("left", "right"),
+        preprocess=Preprocessing((8, 8), mean=(0.4,), std=(0.3,)), split=split, fingerprint="bars", findings=(),
+        mirror=False, source="bars",
     )  # fmt: skip
 
 

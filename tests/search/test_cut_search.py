@@ -181,7 +181,8 @@ def test_where_every_training_fails_there_is_no_answer(search, trainer):
 def test_the_cuts_of_probes_and_the_whole_network_come_first_and_once(whole):
     for proposed in range(whole + 1):
         for best_probe in (0, whole // 2, whole):
-            first = first_cuts(best_probe, proposed, whole)
+            cuts = [SimpleNamespace(name=str(number), family="net", blocks=number) for number in range(whole + 1)]
+            first = [each.blocks for each in first_cuts(cuts, best_probe, proposed)]
             assert first[0] == best_probe
             assert set(first) == {best_probe, whole, proposed, max(proposed - 1, 0)} | ({0} & set(first))
             assert len(first) == len(set(first)) <= 4
@@ -219,7 +220,7 @@ def timed(trainer):
 
 def begins_with(job):
     """The cuts that a search begins with."""
-    return [job.search_space[number] for number in first_cuts(job.best_probe, job.proposed, len(job.search_space) - 1)]
+    return first_cuts(job.search_space, job.best_probe, job.proposed)
 
 
 @pytest.mark.parametrize("folds", [1, 4])
@@ -229,7 +230,7 @@ def begins_with(job):
 def test_the_estimate_is_what_a_search_spends(search, timed, best_probe, budget, probing, folds):
     """Every cut but the best is so much worse that a fold shows it: the cheapest search, which reaches furthest."""
     paper = timed(lambda place, epochs, seed: 0.9 if place == best_probe else 0.3, images=2000, train=1500, folds=folds)
-    job = search(paper, proposed=best_probe, best_probe=best_probe, budget=budget, weights="squeezenet1_1")
+    job = search(paper, proposed=best_probe, best_probe=best_probe, budget=budget, weights=("squeezenet1_1",))
     paper.probing_cost = int(probing * job.whole_space)
     plan = estimate(job.question, job.search_space, paper, None, begins_with(job))
     verdict = job.run()
@@ -256,7 +257,7 @@ def test_every_cut_is_tried_or_ruled_out_or_named(search, timed, accuracies, bud
     """Whatever the truth: the probes' best is tried, the budget and the estimate hold, and no cut is passed over."""
     paper = timed(lambda place, epochs, seed: accuracies[place], images=2000, train=1500, folds=folds)
     proposed = min(proposed, best_probe)
-    job = search(paper, proposed=proposed, best_probe=best_probe, budget=budget, weights="squeezenet1_1")
+    job = search(paper, proposed=proposed, best_probe=best_probe, budget=budget, weights=("squeezenet1_1",))
     plan = estimate(job.question, job.search_space, paper, None, begins_with(job))
     verdict = job.run()
     assert job.tried[0].architecture is job.search_space[best_probe]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from deepenough.data.images import Images
+from deepenough.data.split import Split
 from deepenough.nets import BatchNorm, Conv, Dense, Dropout, GlobalAvgPool, Network, Relu
 from deepenough.preprocessing import Preprocessing
 from deepenough.training.callbacks import Action, Callback, Deadline, Ending, Interrupt, Moment, ReportProgress
@@ -20,22 +21,26 @@ from deepenough.training.tensorboard import TensorBoard
 from deepenough.training.train import train as train_spec
 
 
-def make_images(count: int = 96, size: int = 8, classes: int = 4, seed: int = 0) -> Any:
+def make_images(count: int = 96, size: int = 8, classes: int = 4, seed: int = 0) -> Images:
     """Noise with a bright bar, whose place is the class."""
     draw = np.random.default_rng(seed)
     labels = np.arange(count) % classes
     pixels = draw.integers(0, 120, (count, size, size, 1))
     for number, label in enumerate(labels):
         pixels[number, :, label * 2 : label * 2 + 2] += 100
-    return SimpleNamespace(
+    rows = np.arange(count)
+    return Images(
         pixels=pixels.astype(np.uint8),
         labels=labels.astype(np.int64),
+        names=tuple(map(str, rows)),
+        groups=rows,
         classes=tuple("abcdefgh"[:classes]),
         preprocess=Preprocessing((size, size), mean=(0.33,), std=(0.2,)),
+        split=Split(rows, rows[:0], rows[:0]),
         fingerprint=f"bars-{count}-{size}-{classes}-{seed}",
+        findings=(),
         mirror=False,
-        blocks=None,
-        in_blocks=False,
+        source="bars",
     )
 
 

@@ -30,7 +30,7 @@ class TuningCache:
         recipe, device = trial.spec.recipe, choose_device(trial.spec.recipe.device)
         own = replace(recipe, epochs=1, lr=None)  # neither changes what a step costs
         words = [repr(trial.spec.network), own.to_json(), machine(device)]
-        words += [type(trial.images.pixels).__name__]  # streamed ones come late
+        words += [type(trial.images.read_as(trial.spec.preprocess).pixels).__name__]  # streamed ones come late
         words += ["recorded"] if uses_cuda_graphs(device, ALONE) else []
         name: str = hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:32]
         self.path = cache_folder(folder).with_name("measured") / f"{name}.json"

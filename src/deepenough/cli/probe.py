@@ -22,7 +22,12 @@ from deepenough.cli.options import data_argument, from_schema, given, json_optio
     "device",
     "threads",
     "seed",
-    weights={"required": True},
+    weights={
+        "required": True,
+        "kind": "str | None",
+        "unit": "NAME|FILE",
+        "help": "Pretrained weights: a name (see `deepenough weights list`) or a file.",
+    },
     framing={"otherwise": "source"},
     margin={"help": "How much worse than the best depth is still good enough."},
     size={"otherwise": "that of the weights"},

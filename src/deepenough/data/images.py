@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from deepenough.data.unusable import why_too_few
 from deepenough.errors import DeepenoughError
 from deepenough.preprocessing import Preprocessing
 
+AnyPixels = NDArray[np.uint8] | CachedPixels | Streamed
 STREAMED = "-streamed"
 _COPIED_AT_ONCE = 256
 
@@ -37,10 +38,11 @@ class Images:
     `pixels` uint8 (N, H, W, C), read-only, checked where they are first read, or `Streamed` where they do not fit into
     the cache; `labels` int64 (N,), rows into `classes`; `names` N strings;
     `groups` int64 (N,), equal for the same picture; `fingerprint` SHA-256 of content, labels and given splits;
-    `mirror`: is a mirror image of a class still of that class; `source`: what the user called it.
+    `mirror`: is a mirror image of a class still of that class; `source`: what the user called it. `others` holds the
+    pixels of the same images as further networks want them.
     """
 
-    pixels: NDArray[np.uint8] | CachedPixels | Streamed
+    pixels: AnyPixels
     labels: NDArray[np.int64]
     names: Sequence[str]
     groups: NDArray[np.int64]
@@ -53,9 +55,34 @@ class Images:
     source: str
     blocks: NDArray[np.int64] | None = None  # where some are cheap to read together: the number of each one's block
     in_blocks: bool = False  # whether a training reads block by block, as it has to where they are streamed
+    others: Mapping[Preprocessing, AnyPixels] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def read_as(self, preprocess: Preprocessing | None) -> Images:
+        """The same images for a network that wants them like this; None stands for this way."""
+        if preprocess in (None, self.preprocess):
+            return self
+        everything = {self.preprocess: self.pixels, **self.others}
+        return replace(self, preprocess=preprocess, pixels=everything[preprocess], others=everything)
+
+    def alone(self) -> Images:
+        """These images for one network only, for processes that each get a copy of the pixels."""
+        return replace(self, others={})
+
+    def joined(self, other: Images, source: Source) -> Images:
+        """These images, with the pixels of `other` beside their own: the same `source`, read for another network.
+
+        Which images are left out may depend on their size. It is decided by these.
+        """
+        pixels = other.pixels
+        if list(other.names) != list(self.names):
+            rows = {name: row for row, name in enumerate(source.names)}
+            kept = np.array([rows[name] for name in self.names], np.int64)
+            pixels = Streamed(source, kept, other.preprocess, other.preprocess.channels)
+        blocks = self.in_blocks or other.in_blocks
+        return replace(self, in_blocks=blocks, others={**self.others, other.preprocess: pixels})
 
     def folds(self, k: int, seed: int) -> list[tuple[Index, Index]]:
         """`k` pairs (train, held out) of int64 rows over training and validation images; stratified, groups whole."""
@@ -258,7 +285,7 @@ def _assemble(source: Source, entry: Entry, seed: int) -> Images:
         (height, width), meta["shorter"], meta["interpolation"], mean=mean, std=std, levels=levels,
         value_range=source.value_range,
     )  # fmt: skip
-    pixels: Streamed | CachedPixels = Streamed(source, arrays["rows"], preprocess, channels)
+    pixels: AnyPixels = Streamed(source, arrays["rows"], preprocess, channels)
     if entry.pixels is not None:
         pixels = CachedPixels(entry.pixels, pixels.shape, arrays["checksums"], pixels.__getitem__)
     return Images(

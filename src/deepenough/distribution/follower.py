@@ -21,33 +21,39 @@ from deepenough.training.process_group import ProcessGroup
 
 @dataclass(frozen=True)
 class SharedImages:
-    """The images of a run, as every process has to find them."""
+    """The images of a run, as every process has to find them, in all ways that its networks want them."""
 
     data: str | None
     limit: int | None
     cache_limit: float | None
     leave_out: bool
     seed: int
-    preprocess: Preprocessing
+    ways: tuple[Preprocessing, ...]
     fingerprint: str
     in_blocks: bool
 
     def read(self, source: Source) -> Images:
         """Read the images, from this machine's cache where they are in it."""
-        images = prepare(
-            source,
-            size=self.preprocess,
-            seed=self.seed,
-            cache_limit=self.cache_limit,
-            limit=self.limit,
-            leave_out=self.leave_out,
-        )
+        images = self._read_as(self.ways[0], source)
         if images.fingerprint != self.fingerprint:
             raise DeepenoughError(
                 f"{self.data or 'digits'}: this process finds other images there than process 0; "
                 "every machine needs the same"
             )
-        return replace(images, preprocess=self.preprocess, in_blocks=self.in_blocks)
+        for preprocess in self.ways[1:]:
+            images = images.joined(self._read_as(preprocess, source), source)
+        return replace(images, in_blocks=self.in_blocks)
+
+    def _read_as(self, preprocess: Preprocessing, source: Source) -> Images:
+        images = prepare(
+            source,
+            size=preprocess,
+            seed=self.seed,
+            cache_limit=self.cache_limit,
+            limit=self.limit,
+            leave_out=self.leave_out,
+        )
+        return replace(images, preprocess=preprocess)
 
 
 def share_images(group: ProcessGroup, asked: Options, images: Images) -> None:
@@ -59,7 +65,7 @@ def share_images(group: ProcessGroup, asked: Options, images: Images) -> None:
             cache_limit=asked.cache_limit,
             leave_out=asked.leaves_duplicates_out,
             seed=asked.seed,
-            preprocess=images.preprocess,
+            ways=(images.preprocess, *images.others),
             fingerprint=images.fingerprint,
             in_blocks=images.in_blocks,
         )

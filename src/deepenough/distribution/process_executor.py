@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 
+from deepenough.data.images import Images
 from deepenough.distribution.worker_messages import STOP, Failed, Happened, TrainingEvent, TrainingTask, Warned
 from deepenough.errors import DeepenoughError, ProcessEndedWarning
 from deepenough.training.callbacks import Action, CallbackList
@@ -41,9 +42,13 @@ WORTH_STARTING = 10.0  # seconds of trainings for which workers are started: the
 
 
 class Worker:
-    """A worker process. Its messages arrive in the queue `inbox`, with None as the last."""
+    """A worker process. Its messages arrive in the queue `inbox`, with None as the last.
+
+    `images` are those that it was told last: it keeps one network's at a time, since their pixels take room.
+    """
 
     def __init__(self, inbox: queue.Queue[tuple[Worker, Any]]) -> None:
+        self.images: Images | None = None
         with holding_back_signals():
             self.process = subprocess.Popen(
                 [sys.executable, "-c", START], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -155,7 +160,10 @@ class ProcessExecutor(LocalExecutor):
         return Running(TrainingTask(job.spec, job.folder.absolute(), threads, callbacks.may_pause), callbacks, known)
 
     def _begin(self, running: Running) -> None:
-        worker = self._free_worker()
+        worker, images = self._free_worker(), self.images.read_as(running.task.spec.preprocess)
+        if worker.images is None or worker.images.preprocess != images.preprocess:
+            worker.tell(images.alone())
+            worker.images = images
         worker.tell(running.task)
         self._busy[worker] = running
 
@@ -164,7 +172,6 @@ class ProcessExecutor(LocalExecutor):
         new = [Worker(self._inbox) for _ in range(self.count - len(self._workers))]
         for worker in new:  # all are on their way by now
             worker.tell(sys.path)
-            worker.tell(self.images)
         self._workers += new
         return next(worker for worker in self._workers if worker not in self._busy)
 

@@ -28,6 +28,7 @@ from deepenough.distribution.ray_workers import RayWorkers
 from deepenough.errors import DeepenoughError, first_line
 from deepenough.nets import Network
 from deepenough.nets.build import build
+from deepenough.preprocessing import Preprocessing
 from deepenough.training.callbacks import Action, Callback, CallbackList, Ending, Moment
 from deepenough.training.device import choose_device
 from deepenough.training.executor import Executor, Expected
@@ -72,7 +73,7 @@ class RayExecutor(Executor):
     images: Images
     workers: RayWorkers
     group: ProcessGroup = ALONE  # each of Ray's workers has its own
-    _images: Any = None
+    _images: dict[Preprocessing, Any] = field(default_factory=dict)  # Ray's references to them
     _running: dict[str, Running] = field(default_factory=dict)  # in the order in which they were begun
     _expected: Expected = field(default_factory=dict)  # may be wanted next, not begun yet
     _batch_limits: dict[Network, int] = field(default_factory=dict)  # images at once, where workers ran out of memory
@@ -80,7 +81,6 @@ class RayExecutor(Executor):
     _answered: bool = False
 
     def __post_init__(self) -> None:
-        self._images = self.ray.put(self.images)
         if self.workers.gpus:
             self._taken = self.ray.cluster_resources().get("GPU", 0) - self.ray.available_resources().get("GPU", 0)
 
@@ -146,7 +146,14 @@ class RayExecutor(Executor):
             if spec.network in self._batch_limits:
                 spec = replace(spec, recipe=replace(spec.recipe, micro_batch=self._batch_limits[spec.network]))
             # In a list Ray hands on the reference itself, for the worker to give to its helpers.
-            self._running[key] = Running(spec.network, task.remote(spec, [self._images], self.workers), place)
+            self._running[key] = Running(spec.network, task.remote(spec, [self._held(spec)], self.workers), place)
+
+    def _held(self, spec: TrainingSpec) -> Any:
+        """Ray's reference to the images of a training, which Ray gets when they are first needed."""
+        images = self.images.read_as(spec.preprocess)
+        if images.preprocess not in self._images:
+            self._images[images.preprocess] = self.ray.put(images.alone())
+        return self._images[images.preprocess]
 
     def _key(self, spec: TrainingSpec) -> str:
         return spec.fingerprint(self.images)

@@ -86,10 +86,14 @@ def without_state(moment: Moment) -> Moment:
     return replace(moment, curve=tuple(moment.curve), state=None)
 
 
-def work(run: Run, images: Images) -> NoReturn:
-    """Train what the run orders, until it is no more."""
+def work(run: Run) -> NoReturn:
+    """Train what the run orders, on the images that it sent last, until it is no more."""
+    images: Images = run.orders.get()
     while True:
-        task: TrainingTask = run.orders.get()
+        task: TrainingTask | Images = run.orders.get()
+        if isinstance(task, Images):
+            images = task
+            continue
         try:
             with using_threads(task.threads):
                 run.tell(train(task.spec, images, task.folder, [Relay(run, task.may_pause)]))
@@ -118,4 +122,4 @@ def main() -> NoReturn:
     warnings.showwarning = warn
     keep_freed_memory()
     threading.Thread(target=run.listen, daemon=True).start()
-    work(run, run.orders.get())
+    work(run)

@@ -1,7 +1,7 @@
 """The messages between a run and its worker processes: pickles on the standard input and output of each worker.
 
-A run sends its images, then a `TrainingTask` at a time, an `Action` for every epoch that begins, and `STOP`. A worker
-whose input ends, since its run is no more, ends at once.
+A run sends its images (and again, where another network wants them otherwise), a `TrainingTask` at a time, an `Action`
+for every epoch that begins, and `STOP`. A worker whose input ends, since its run is no more, ends at once.
 """
 
 from __future__ import annotations

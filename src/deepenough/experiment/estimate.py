@@ -21,7 +21,8 @@ from deepenough.search.question import Question
 from deepenough.training.device import choose_device
 from deepenough.training.memory import available_memory, peak_memory
 
-MEASURED_ARCHITECTURES = 3  # architectures: what others take follows from their multiply-accumulates
+MEASURED_ARCHITECTURES = 3  # what others take follows from their multiply-accumulates
+MEASURED_CUTS = 2  # of each of several pretrained networks, whose multiply-accumulates take different times
 
 
 @dataclass(frozen=True)
@@ -32,15 +33,38 @@ class StepPace:
     measured: Sequence[StepConfiguration]
 
     @classmethod
-    def measure(cls, search_space: Sequence[Architecture], trainer: CandidateTrainer) -> StepPace:
-        step = max((len(search_space) - 1) // (MEASURED_ARCHITECTURES - 1), 1)
-        known = search_space[: step * MEASURED_ARCHITECTURES : step]
+    def measure(
+        cls, search_space: Sequence[Architecture], trainer: CandidateTrainer, most: int = MEASURED_ARCHITECTURES
+    ) -> StepPace:
+        """Measure at most so many of the architectures, from the smallest on in even steps."""
+        step = max((len(search_space) - 1) // (most - 1), 1)
+        known = search_space[: step * most : step]
         return cls([each.macs for each in known], [trainer.configuration(each) for each in known])
 
     def seconds(self, architecture: Architecture, images: float) -> float:
         """Of training steps on so many images, and the first one."""
         pace = _interpolated(architecture.macs, self.macs, [each.seconds for each in self.measured])
         return _interpolated(architecture.macs, self.macs, [each.first for each in self.measured]) + images * pace
+
+
+class StepPaces:
+    """The pace of training steps of all architectures, measured of each pretrained network by itself."""
+
+    def __init__(self, search_space: Sequence[Architecture], trainer: CandidateTrainer) -> None:
+        groups: dict[str, list[Architecture]] = {}
+        for each in search_space:
+            groups.setdefault(each.family if each.place else "", []).append(each)
+        most = MEASURED_ARCHITECTURES if len(groups) == 1 else MEASURED_CUTS
+        self._paces = {name: StepPace.measure(group, trainer, most) for name, group in groups.items()}
+
+    @property
+    def measured(self) -> list[StepConfiguration]:
+        """All configurations that were measured."""
+        return [each for pace in self._paces.values() for each in pace.measured]
+
+    def seconds(self, architecture: Architecture, images: float) -> float:
+        """Of an architecture's training steps on so many images, and the first one."""
+        return self._paces[architecture.family if architecture.place else ""].seconds(architecture, images)
 
 
 def estimate(
@@ -65,7 +89,7 @@ def estimate(
     device = choose_device(trainer.recipe.device).type
     # Before steps are measured, which take what trainings will take.
     already = peak_memory() or 0 if device == "cpu" else 0
-    pace = StepPace.measure(search_space, trainer)
+    pace = StepPaces(search_space, trainer)
     batch, free = trainer.recipe.batch, available_memory() if device == "cpu" else None
     at_once = min((each.micro_batch for each in pace.measured if each.micro_batch), default=batch)  # images, as found
     side_by_side = share_of_rounds(len(trainer.folds.folds), trainer.jobs)
@@ -90,7 +114,8 @@ def estimate(
     least, most = _least_and_most(
         question, search_space, trainer, first, reach, {row.name: row.seconds for row in rows}
     )
-    least, most = least + again(search_space[0]), max(most, least) + again(search_space[-1])
+    finals = [again(architecture) for architecture in search_space]
+    least, most = least + min(finals), max(most, least) + max(finals)
     if time_limit is not None:
         least, most = min(least, time_limit), min(most, time_limit)
     return Plan(

@@ -21,7 +21,7 @@ from deepenough.experiment.signature import takes_options
 from deepenough.files import can_be_written, check_new
 from deepenough.model import FOLDER as MODEL
 from deepenough.model import Model, check_model, load
-from deepenough.probing.pretrained import choose_weights
+from deepenough.probing.choice import choose_weights
 from deepenough.progress import Reporter
 from deepenough.record import CANDIDATES, FILE, Plan, Record, check_pictures
 from deepenough.record import load as load_record
@@ -140,11 +140,15 @@ def resume(
 
 
 def _options(data: Any, options: dict[str, Any]) -> Options:
-    """The options; a file of weights by its whole path."""
+    """The options; files of weights by their whole paths."""
     asked = Options.of(data=from_anywhere(data), **options)
-    if asked.weights is not None and Path(asked.weights).expanduser().is_file():
-        return replace(asked, weights=str(Path(asked.weights).expanduser().absolute()))
-    return asked
+    return replace(asked, weights=tuple(map(_whole_path, asked.weights)))
+
+
+def _whole_path(given: str) -> str:
+    """The path of a file of weights; names stay as they are."""
+    path = Path(given).expanduser()
+    return str(path.absolute()) if path.is_file() else given
 
 
 def _cluster(ray: str | None, processes: int) -> RayCluster | None:
@@ -191,7 +195,10 @@ def _begin(
         reporter.say(f"nothing can be written in {Path.cwd()}: the run goes to {folder}; --out names another folder")
     weights = choose_weights(asked, source, reporter)
     # What was chosen is asked for when the run goes on, whatever is in the cache by then.
-    asked = replace(asked, weights=asked.weights or weights.name) if weights else replace(asked, scratch=True)
+    if not weights:
+        asked = replace(asked, scratch=True)
+    elif asked.is_auto or not asked.weights:
+        asked = replace(asked, weights=tuple(each.name for each in weights), among=None)
     return Run(folder, perform_run(RunRequest(asked, source, weights, folder, reporter, None, group, cluster)))
 
 
@@ -237,7 +244,7 @@ def _restarted_run(source: str, out: str | Path | None, asked: Options) -> Path 
     if folder is None or not (folder / FILE).is_file():
         return None
     before = load_record(folder).options
-    chosen = {"weights", "scratch"}  # by what was in the cache, where the user left it open
+    chosen = {"weights", "among", "scratch"}  # by what was in the cache, where the user left it open
     options = json.loads(json.dumps(asked.to_json()))  # as JSON gives them back
     same = all(before.get(key) == value for key, value in options.items() if key not in chosen)
     return folder if same else None

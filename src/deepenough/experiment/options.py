@@ -15,6 +15,7 @@ from deepenough.search.question import Measure, Metric
 from deepenough.training.recipe import Recipe
 
 MOST_THREADS = 1024  # PyTorch fails where the system refuses so many
+AUTO = "auto"  # for the weights of all networks that are considered
 BUDGET_WITH_TARGET = 2.0
 BUDGET_WITHOUT = 0.65
 
@@ -128,12 +129,19 @@ class Options:
         otherwise="4 where the validation split is too small, else 1",
         hint="give 1 for the validation split, or 2 and more for folds",
     )
-    weights: str | None = _search(
-        None,
-        "Pretrained weights to start from: a name (see `deepenough weights list`) or a file.",
+    weights: tuple[str, ...] = _search(
+        (),
+        "Pretrained weights to start from: a name (see `deepenough weights list`) or a file; of several networks the "
+        "smallest that does the task is found. auto stands for all of --among that can be had.",
         common=True,
-        unit="NAME|FILE",
-        otherwise="for photos, good ones where they can be had; else none",
+        unit="NAME|FILE|auto",
+        otherwise="auto for photos where some can be had; else none",
+    )
+    among: str | None = _search(
+        None,
+        "The networks that --weights auto considers: small ones, those made for phones, or all that have a name.",
+        choices=("small", "mobile", "all"),
+        otherwise="small, on a GPU ResNet-50 too",
     )
     network: str | None = _search(
         None, "The network that a file of weights belongs to, where several fit.", unit="NAME"
@@ -224,10 +232,19 @@ class Options:
                 if name not in known:
                     raise unknown("option", name, known)
                 known[name].check(value)
-        if self.weights is not None and (self.scratch or self.from_family):
+        self._check_weights()
+
+    def _check_weights(self) -> None:
+        """Raise the error for options that don't go with the weights, or lack them."""
+        given = " ".join(self.weights)
+        if given and (self.scratch or self.from_family):
             other = "--scratch" if self.scratch else "--family, --width or --max-depth"
+            raise DeepenoughError(f"--weights {given}: it starts from trained weights, {other} does not; give one")
+        if AUTO in self.weights and len(self.weights) > 1:
+            raise DeepenoughError(f"--weights {given}: auto chooses the networks; give it alone, or leave it out")
+        if self.among is not None and (not self.is_auto or self.scratch or self.from_family):
             raise DeepenoughError(
-                f"--weights {self.weights}: it starts from trained weights, {other} does not; give one"
+                f"--among {self.among}: it says which networks --weights auto considers; leave out the others"
             )
         for name in ("runtime_batch", "runtime_threads"):
             if getattr(self, name) != 1 and self.latency_runtime is None:
@@ -236,8 +253,15 @@ class Options:
                     "--minimize latency or --max-latency too"
                 )
         for name in ("network", "preprocess"):
-            if getattr(self, name) is not None and self.weights is None:
-                raise DeepenoughError(f"--{name} {getattr(self, name)}: it says what --weights are; give those too")
+            if (value := getattr(self, name)) is None:
+                continue
+            if not given:
+                raise DeepenoughError(f"--{name} {value}: it says what --weights are; give those too")
+            if len(self.weights) > 1 or self.is_auto:
+                beside = ", or put a preprocess.json beside each file" if name == "preprocess" else ""
+                raise DeepenoughError(
+                    f"--{name} {value}: it says what one file of --weights is; give only that{beside}"
+                )
 
     @classmethod
     def of(cls, **given: Any) -> Options:
@@ -257,6 +281,11 @@ class Options:
             elif value is not None:
                 values["recipe" if name in options_of(Recipe) else "switches"][name] = value
         return cls(**{name: value for name, value in values.items() if value is not None})
+
+    @property
+    def is_auto(self) -> bool:
+        """True if the networks are to be chosen among those whose weights can be had."""
+        return self.weights == (AUTO,) or (self.among is not None and not self.weights)
 
     @property
     def from_family(self) -> bool:

@@ -14,7 +14,7 @@ from deepenough.data.images import Images
 from deepenough.data.split import Index
 from deepenough.model import Model
 from deepenough.record import PICTURE_FOLDER
-from deepenough.record.schema import Example, Mistake
+from deepenough.record.pictures import Example, Mistake
 
 MOST_MISTAKES = 24
 MOST_CLASSES = 100

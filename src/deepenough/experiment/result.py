@@ -40,7 +40,8 @@ def write_result(record: Record, search: Search, verdict: Verdict, final: Traine
         final: the chosen network trained on all images but test, where folds decided.
         folder: of the run.
     """
-    chosen, images, trainer = verdict.chosen, search.trainer.images, search.trainer
+    chosen, trainer = verdict.chosen, search.trainer
+    images = trainer.images.read_as(chosen.architecture.preprocess)
     network = replace(chosen.architecture.network, name=chosen.architecture.name)
     state = (final or chosen.trainings[0]).state
     save_model(folder / FOLDER, network, state, images.preprocess, images.classes)
@@ -63,7 +64,7 @@ def write_result(record: Record, search: Search, verdict: Verdict, final: Traine
 
 def _look_at_test(record: Record, search: Search, model: Model, train: npt.NDArray[np.int64], folder: Path) -> None:
     """Measure the model and the baselines on the test images, and save pictures of them."""
-    images, seed = search.trainer.images, search.question.seed
+    images, seed = search.trainer.images.read_as(model.preprocess), search.question.seed
     test, labels = images.split.test, images.labels
 
     def probabilities_of(index: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

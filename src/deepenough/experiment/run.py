@@ -7,6 +7,7 @@ import shutil
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from typing import Any
 
 import torch
 
@@ -153,8 +154,16 @@ def _new_record(request: RunRequest, experiment: Experiment) -> Record:
         latency=experiment.latency,
         mirroring=experiment.mirroring,
         plan=before.plan if before else None,
-        probing=experiment.pretrained.probing.record if experiment.pretrained else None,
+        **_probing_records(experiment),
     )
+
+
+def _probing_records(experiment: Experiment) -> dict[str, Any]:
+    """The fields of the record that say what the probes of pretrained networks found."""
+    if experiment.pretrained is None:
+        return {}
+    first, *others = (each.record for each in experiment.pretrained.probings)
+    return {"probing": first, "further_probings": others, "joined_probes": experiment.pretrained.joined}
 
 
 def _introduction(record: Record) -> str:
@@ -167,9 +176,12 @@ def _introduction(record: Record) -> str:
     depths = ", ".join(str(step.depth) for step in record.search_space)
     space = f"search space: {'/'.join(question.families)} of depth {depths}"
     mirroring = f"{record.mirroring.text}\n" if record.mirroring else ""
+    probes = [f"{each.network}: {each.text}" for each in record.probings] if record.joined_probes else []
+    probes += [each.text for each in (record.joined_probes or record.probing,) if each]
+    told = "\n".join(probes) or space
     return (
         f"{data.source}: {len(data.classes)} classes; {counts} images of {data.channels}x{height}x{width}{problems}\n"
-        f"{record.probing.text if record.probing else space}\n"
+        f"{told}\n"
         f"decided on {record.decision_images.why}\n"
         f"{mirroring}"
         f"{estimate_text(record.plan)}"

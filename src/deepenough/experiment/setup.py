@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,8 +22,8 @@ from deepenough.experiment.measured_space import MeasuredSpace, measured_space
 from deepenough.experiment.options import Options
 from deepenough.experiment.recording import recorded_tuning
 from deepenough.probing.images import images_for_weights, read_images, with_levels
-from deepenough.probing.pretrained import Pretrained
-from deepenough.probing.probe import probe_weights
+from deepenough.probing.pretrained import Pretrained, all_cuts
+from deepenough.probing.probe import probe_networks
 from deepenough.progress import Reporter
 from deepenough.record import CANDIDATES, Record
 from deepenough.record.images import MirroringRecord
@@ -31,7 +31,7 @@ from deepenough.record.networks import LatencyRecord, LimitsRecord
 from deepenough.runtimes.table import check_runtime
 from deepenough.search.architectures import Architecture, search_space
 from deepenough.search.candidates import CandidateTrainer
-from deepenough.search.cut_search import CutSearch, first_cuts
+from deepenough.search.cut_search import CutSearch, first_cuts, next_shallower
 from deepenough.search.enough_search import AT_LEAST, EnoughSearch
 from deepenough.search.folds import decision_folds
 from deepenough.search.question import Measure, Metric, Question
@@ -56,7 +56,7 @@ class RunRequest:
 
     asked: Options
     source: Source
-    weights: Weights | None
+    weights: tuple[Weights, ...]
     folder: Path
     reporter: Reporter
     before: Record | None = None
@@ -83,27 +83,43 @@ class Experiment:
         if self.question.target is None:
             if self.pretrained is None:
                 return EnoughSearch(self.question, self.search_space, self.trainer, changed)
-            best_probe, proposed = self.pretrained.first_places(self.search_space)
             return CutSearch(
-                self.question, self.search_space, self.trainer, changed, proposed=proposed, best_probe=best_probe
+                self.question,
+                self.search_space,
+                self.trainer,
+                changed,
+                proposed=self.pretrained.proposed,
+                best_probe=self.pretrained.most_accurate,
+                probes=self.pretrained.probes if self.pretrained.joined else {},
             )
-        return TargetSearch(self.question, self.search_space, self.trainer, changed, first=self.first_for_target)
+        hopeless = self.pretrained.hopeless if self.pretrained and self.pretrained.joined else frozenset()
+        first = self.search_space.index(self.first_for_target)
+        return TargetSearch(
+            self.question,
+            self.search_space,
+            self.trainer,
+            changed,
+            first=first,
+            hopeless=hopeless - {self.first_for_target.name},
+        )
 
     @property
     def first_trained(self) -> list[Architecture]:
         """The architectures that the search begins with, in their order, whatever the evidence turns out to be."""
         if self.question.target is not None:
-            return [self.search_space[self.first_for_target]]
+            return [self.first_for_target]
         if self.pretrained is None:
             return list(self.search_space[:AT_LEAST])
-        first = first_cuts(*self.pretrained.first_places(self.search_space), len(self.search_space) - 1)
-        return [self.search_space[number] for number in first]
+        return first_cuts(self.search_space, self.pretrained.most_accurate, self.pretrained.proposed)
 
     @property
-    def first_for_target(self) -> int:
-        """The number of the architecture that a search for a target begins with: of cuts, the next shallower one to
-        that which the probes propose."""
-        return 0 if self.pretrained is None else max(self.pretrained.first_places(self.search_space)[1] - 1, 0)
+    def first_for_target(self) -> Architecture:
+        """The architecture that a search for a target begins with: of cuts, the next shallower one to that which the
+        probes propose."""
+        if self.pretrained is None:
+            return self.search_space[0]
+        proposed = self.search_space[self.pretrained.proposed]
+        return next_shallower(self.search_space, proposed) or proposed
 
     def measure_ahead(self) -> None:
         """Measure architectures as far as time and memory go; the search may never come to the others."""
@@ -131,8 +147,8 @@ class Experiment:
 def prepare_experiment(request: RunRequest) -> Experiment:
     """Read the images, and fix split, recipe and search space; those of the record `before`, when a run goes on.
 
-    With weights the images are prepared as those want them, and the search space is their network cut at every depth,
-    after probing it. The order of resuming: threads, images and split, recipe; then the search is replayed over the
+    With weights the images are prepared as those want them, and the search space is their networks cut at every depth,
+    after probing them. The order of resuming: threads, images and split, recipe; then the search is replayed over the
     same folders, where every finished training is read back and the unfinished one goes on from its checkpoint.
     """
     asked, before = request.asked, request.before
@@ -165,17 +181,18 @@ def prepare_experiment(request: RunRequest) -> Experiment:
         tensorboard=request.folder / "tensorboard" if asked.tensorboard else None,
     )
     if weights:
+        networks = [(each, images.read_as(each.input)) for each in weights]
         device = choose_device(recipe.device)
-        probing = probe_weights(weights, images, question, device, request.reporter, trainer.folds)
-        pretrained = Pretrained.of(probing)
-        trainer.start, trainer.start_name = pretrained.start, weights.name
-        trainer.probing_cost = len(probing.features.rows) * pretrained.architectures[-1].macs
-        space = measured_space(pretrained.architectures, asked, before, request.reporter)
+        probings = probe_networks(networks, question, device, request.reporter, trainer.folds)
+        space = measured_space(all_cuts(probings), asked, before, request.reporter)
+        pretrained = Pretrained.of(probings, space.architectures, question)
+        trainer.start, trainer.probing_cost = pretrained.start, pretrained.cost
+        architectures = pretrained.architectures
     else:
         pretrained = None
         space = _space_from_scratch(request, images)
-    architectures = space.architectures
-    _share_threads(request, trainer, architectures[-1])
+        architectures = space.architectures
+    _share_threads(request, trainer, pretrained.largest if pretrained else architectures[-1])
     return Experiment(
         images, recipe, question, architectures, trainer, pretrained, mirroring, space.limits, space.latency
     )
@@ -196,17 +213,17 @@ def _space_from_scratch(request: RunRequest, images: Images) -> MeasuredSpace:
     return replace(space, architectures=tuple(sorted(space.architectures, key=lambda each: each.measure(minimize))))
 
 
-def _question(asked: Options, weights: Weights | None) -> Question:
+def _question(asked: Options, weights: Sequence[Weights]) -> Question:
     return Question(
         target=asked.target,
         margin=asked.margin,
         metric=Metric(asked.metric),
         minimize=Measure(asked.minimize),
-        families=(weights.network.name,) if weights else asked.families,
+        families=tuple(each.network.name for each in weights) or asked.families,
         widths=asked.widths,
         budget=asked.search_budget,
         seed=asked.seed,
-        weights=weights.name if weights else None,
+        weights=tuple(each.name for each in weights),
     )
 
 
@@ -245,30 +262,50 @@ def _threads(request: RunRequest) -> int:
     return request.asked.threads or (max(threads // max(torch.cuda.device_count(), 2), 1) if request.ray else threads)
 
 
-def _images(request: RunRequest) -> tuple[Weights | None, Images]:
-    """The images and the weights that fit them, checked against those that a resumed run began with."""
-    before, weights = request.before, request.weights
-    if weights is None:
+def _images(request: RunRequest) -> tuple[tuple[Weights, ...], Images]:
+    """The images, and the weights that fit them with the way of the images into each, checked against those that a
+    resumed run began with."""
+    before, weights = request.before, list[Weights]()
+    if not request.weights:
         images = read_images(request.source, request.asked, request.asked.size, request.reporter)
+        images = _with_levels_before(request, images)
     else:
-        weights, images = images_for_weights(weights, request.source, request.asked, request.reporter)
+        (images, *others), weights = _images_for_weights(request)
+        for other in others:
+            images = images.joined(other, request.source)
     if before is None:
-        return weights, images
-    levels = before.data.levels or FULL_RANGE
-    again = with_levels(images, levels, request.source, request.asked, request.reporter)
-    if weights is not None:
-        again = replace(again, preprocess=replace(images.preprocess, levels=again.preprocess.levels))
-    images = again
+        return tuple(weights), images
     changed = "changed since the run began; restore them, or start a new run"
     if before.data.fingerprint != images.fingerprint:
         raise DeepenoughError(f"{request.folder}: the images of {before.data.source!r} have {changed}")
-    if weights and before.probing and before.probing.sha256 != weights.sha256:
-        raise DeepenoughError(f"{request.folder}: the weights {weights.name} have {changed}")
+    for each, probing in zip(weights, before.probings, strict=False):
+        if probing.sha256 != each.sha256:
+            raise DeepenoughError(f"{request.folder}: the weights {each.name} have {changed}")
     if before.data.in_blocks is not None:  # the order stays what it was, whatever is in the cache by now
         if images.in_blocks and not before.data.in_blocks:
             request.reporter.say("the images are no longer in the cache; reading them in the same order will be slow")
         images = replace(images, in_blocks=before.data.in_blocks)
-    return weights, images
+    return tuple(weights), images
+
+
+def _images_for_weights(request: RunRequest) -> tuple[list[Images], list[Weights]]:
+    """The images as each network wants them, and its weights with the way of these images into it."""
+    found, fitted = [], []
+    for given in request.weights:
+        weights, read = images_for_weights(given, request.source, request.asked, request.reporter)
+        again = _with_levels_before(request, read)
+        preprocess = replace(read.preprocess, levels=again.preprocess.levels)
+        found.append(replace(again, preprocess=preprocess))
+        fitted.append(replace(weights, input=preprocess))
+    return found, fitted
+
+
+def _with_levels_before(request: RunRequest, images: Images) -> Images:
+    """The images with the levels that a run that goes on began with."""
+    if request.before is None:
+        return images
+    levels = request.before.data.levels or FULL_RANGE
+    return with_levels(images, levels, request.source, request.asked, request.reporter)
 
 
 def _mirroring(request: RunRequest, images: Images) -> MirroringRecord:
@@ -280,7 +317,7 @@ def _mirroring(request: RunRequest, images: Images) -> MirroringRecord:
     return MirroringRecord.of(decision)
 
 
-def _recipe(asked: Options, images: Images, weights: Weights | None) -> Recipe:
+def _recipe(asked: Options, images: Images, weights: Sequence[Weights]) -> Recipe:
     """The default recipe for this many images, with what the user overrides."""
     count = len(images.split.train)
     if weights:

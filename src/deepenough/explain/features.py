@@ -32,7 +32,8 @@ from deepenough.progress import Reporter
 from deepenough.record import FILE
 from deepenough.record import load as load_record
 from deepenough.record.base import RecordModel
-from deepenough.record.schema import Patches, Probe, ProbingRecord
+from deepenough.record.pictures import Patches
+from deepenough.record.schema import Probe, ProbingRecord
 from deepenough.report import text as words
 from deepenough.report.html import data_address, fill_template
 from deepenough.search.question import DecisionBasis, Question

@@ -32,7 +32,8 @@ def images_for_weights(weights: Weights, source: Source, asked: Options, reporte
     """Read the images as the weights expect them, and fit the weights to the images (grey ones, another size).
 
     The framing asked for is "source", the centre that the weights' source cuts out, or "whole": scaled to be seen as
-    far as the shape allows. On clothing, the whole is worth two points (benchmarks/LOG.md).
+    far as the shape allows. On clothing, the whole is worth two points (benchmarks/LOG.md). The weights are given with
+    the way of these images into them.
     """
     wanted = weights.input if asked.framing == "source" else replace(weights.input, shorter=None)
     wanted = wanted if asked.size is None else wanted.resized(asked.size)
@@ -46,7 +47,7 @@ def images_for_weights(weights: Weights, source: Source, asked: Options, reporte
     preprocess = replace(
         weights.input, size=wanted.size, shorter=wanted.shorter, levels=own.levels, value_range=own.value_range
     )
-    return weights, replace(images, preprocess=preprocess)
+    return replace(weights, input=preprocess), replace(images, preprocess=preprocess)
 
 
 def with_levels(images: Images, levels: Levels, source: Source, asked: Options, reporter: Reporter) -> Images:

@@ -18,7 +18,7 @@ from deepenough.nets import depth
 from deepenough.nets.cut import Cut, cut_at, cuts
 from deepenough.nets.receptive_field import Field, extents
 from deepenough.record import PICTURE_FOLDER
-from deepenough.record.schema import Patches
+from deepenough.record.pictures import Patches
 from deepenough.training.evaluate import evaluation_batch
 from deepenough.training.feed import Loader, normalise
 

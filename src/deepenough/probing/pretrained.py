@@ -1,4 +1,4 @@
-"""Fine-tuning: the choice of pretrained weights, and the initial state of each cut of their network."""
+"""Fine-tuning: the cuts of pretrained networks as a search space, and the initial state of each."""
 
 from __future__ import annotations
 
@@ -9,61 +9,137 @@ from pathlib import Path
 
 import torch
 
-from deepenough.data.decode import header
-from deepenough.data.finding import ImageError
-from deepenough.data.sources import Source
 from deepenough.data.split import Index
-from deepenough.errors import DamagedError, DamageWarning, DeepenoughError
-from deepenough.experiment.options import Options
+from deepenough.errors import DamagedError, DamageWarning
 from deepenough.files import write_whole
 from deepenough.probing.linear_probe import LinearProbe
-from deepenough.probing.probe import Probing, initial_state
-from deepenough.progress import Reporter
+from deepenough.probing.probe import ProbedCut, Probing, initial_state
+from deepenough.record.schema import JoinedProbes
 from deepenough.search.architectures import Architecture, cut_architectures
-from deepenough.training.device import choose_device
+from deepenough.search.question import Question
+from deepenough.search.statistics import paired_difference
+from deepenough.search.verdict import points
 from deepenough.training.serialization import pack_checked, unpack_checked
-from deepenough.weights import Weights, load_weights
 
-SMALLEST_PHOTO = 64  # pixels: from there on images are photos, which ImageNet's features are made for
-LOOKED_AT = 50
 HEAD_FILE = "head.safetensors"  # in a training's folder
-# Taken where none are named: the first that is cached, else the first. Big ones only where there is a GPU for them.
-DEFAULTS = {
-    "cpu": ("squeezenet1_1.tv_in1k", "resnet18.tv_in1k"),
-    "gpu": ("resnet50.a1_in1k", "resnet50.tv2_in1k", "resnet18.tv_in1k", "squeezenet1_1.tv_in1k"),
-}
 
 
 @dataclass(frozen=True, eq=False)
 class Pretrained:
-    """A probed network, and its cuts as the architectures of a search space."""
+    """Probed networks, and their cuts as the architectures of one search space, from small to large.
 
-    probing: Probing
+    `most_accurate` and `proposed` are the numbers of the architectures with the most accurate probe of all and of the
+    one that the probes propose together. `joined` says so in words, of several networks.
+    """
+
+    probings: tuple[Probing, ...]
     architectures: tuple[Architecture, ...]
+    most_accurate: int
+    proposed: int
+    joined: JoinedProbes | None = None
 
     @classmethod
-    def of(cls, probing: Probing) -> Pretrained:
-        named = [(probed.cut.place, probed.network) for probed in probing.cuts]
-        return cls(probing, cut_architectures(probing.weights.network.name, named))
+    def of(cls, probings: Sequence[Probing], cuts: Sequence[Architecture], question: Question) -> Pretrained:
+        """Join the cuts of all networks to one list, sorted by what the question keeps small.
 
-    def first_places(self, search_space: Sequence[Architecture]) -> tuple[int, int]:
-        """The places in the search space, which may lack cuts that are over a limit, of the cut with the best probe
-        and of the one that the probes propose, or the next shallower one."""
-        probes = self.probing.record.probes
-        accuracies = [probes[each.blocks].accuracy.value for each in search_space]
-        proposed = [place for place, each in enumerate(search_space) if each.blocks <= self.probing.proposed]
-        return accuracies.index(max(accuracies)), max(proposed, default=0)
+        `cuts` may lack those that are over a limit: what the probes propose is then the next shallower one.
+        """
+        if len(probings) == 1:
+            (probing,) = probings
+            accuracies = [probing.record.probes[each.blocks].accuracy.value for each in cuts]
+            proposed = max((n for n, each in enumerate(cuts) if each.blocks <= probing.proposed), default=0)
+            return cls((probing,), tuple(cuts), accuracies.index(max(accuracies)), proposed)
+        cuts = sorted(cuts, key=lambda each: each.measure(question.minimize))
+        found = cls(tuple(probings), tuple(cuts), 0, 0)
+        accuracies = [found.accuracy(each) for each in cuts]
+        best = accuracies.index(max(accuracies))
+        proposed, reason = found._proposal(cuts[best], question)
+        text = (
+            f"of all {len(cuts)} cuts of {len(probings)} networks, the probe of {cuts[best].title} is the most "
+            f"accurate ({max(accuracies):.1%}); together the probes propose {cuts[proposed].title}, {reason}"
+        )
+        joined = JoinedProbes(best=cuts[best].name, proposed=cuts[proposed].name, text=text)
+        return cls(tuple(probings), tuple(cuts), best, proposed, joined)
+
+    def _proposal(self, best: Architecture, question: Question) -> tuple[int, str]:
+        """The number of the cut that all probes together propose, and the reason."""
+        number = self.architectures.index(best)
+        if question.target is not None:
+            reaching = (n for n, each in enumerate(self.architectures) if self.accuracy(each) >= question.target)
+            found = next(reaching, None)
+            if found is None:
+                return number, f"as no probe reaches {question.target:.1%}, which fine-tuning may"
+            return found, f"the smallest whose probe reaches {question.target:.1%}"
+        strata, hits = self.probings[0].strata, self.probed(best).hits
+        for found, each in enumerate(self.architectures[:number]):
+            if paired_difference(hits, self.probed(each).hits, strata).lower <= question.margin:
+                number = found
+                break
+        return number, f"the smallest that is not ruled out as more than {points(question.margin)} worse"
+
+    @property
+    def probes(self) -> Mapping[str, float]:
+        """The accuracy of every probe, by the name of its architecture."""
+        return {each.name: self.accuracy(each) for each in self.architectures}
+
+    @property
+    def hopeless(self) -> frozenset[str]:
+        """The names of architectures whose probe is shown to be less accurate than that of one that is no larger."""
+        best, found, strata = self.architectures[0], set(), self.probings[0].strata
+        for each in self.architectures[1:]:
+            if self.accuracy(each) >= self.accuracy(best):
+                best = each
+            elif paired_difference(self.probed(best).hits, self.probed(each).hits, strata).lower > 0:
+                found.add(each.name)
+        return frozenset(found)
+
+    @property
+    def cost(self) -> int:
+        """The multiply-accumulates of pushing the images through every network."""
+        return sum(len(each.features.rows) * each.record.probes[-1].macs for each in self.probings)
+
+    @property
+    def largest(self) -> Architecture:
+        """The cut whose training takes the most."""
+        return max(self.architectures, key=lambda each: each.macs)
+
+    def probing(self, architecture: Architecture) -> Probing:
+        """The probing of the network that an architecture is a cut of."""
+        return next(each for each in self.probings if each.weights.network.name == architecture.family)
+
+    def probed(self, architecture: Architecture) -> ProbedCut:
+        """The place where an architecture ends."""
+        return self.probing(architecture).cuts[architecture.blocks]
+
+    def accuracy(self, architecture: Architecture) -> float:
+        """The accuracy of its probe, by the question's metric."""
+        return self.probing(architecture).strata.accuracy(self.probed(architecture).hits)
 
     def start(self, architecture: Architecture, rows: Index, folder: Path) -> Mapping[str, torch.Tensor]:
         """The initial state of the training in `folder`. Its head is kept there: a resumed one starts from the same."""
-        probed, file = self.probing.cuts[architecture.blocks], folder / HEAD_FILE
+        probing, probed, file = self.probing(architecture), self.probed(architecture), folder / HEAD_FILE
         probe = _kept_probe(file)
         if probe is None:
-            probe = self.probing.fit_probe(probed, rows)
+            probe = probing.fit_probe(probed, rows)
             tensors = {name: getattr(probe, name) for name in ("mean", "std", "weight", "bias")}
             folder.mkdir(parents=True, exist_ok=True)
             write_whole(file, pack_checked({**tensors, "strength": torch.tensor(probe.strength)}))
-        return initial_state(self.probing.weights, probed.network, probe)
+        return initial_state(probing.weights, probed.network, probe)
+
+
+def all_cuts(probings: Sequence[Probing]) -> tuple[Architecture, ...]:
+    """The cuts of all networks, each network's shallow to deep."""
+    found: list[Architecture] = []
+    for probing in probings:
+        named, weights = [(probed.cut.place, probed.network) for probed in probing.cuts], probing.weights
+        found += cut_architectures(
+            weights.network.name,
+            named,
+            weights.name,
+            probing.images.preprocess,
+            one_of_several=len(probings) > 1,
+        )
+    return tuple(found)
 
 
 def _kept_probe(file: Path) -> LinearProbe | None:
@@ -76,47 +152,3 @@ def _kept_probe(file: Path) -> LinearProbe | None:
     except (DamagedError, KeyError) as error:
         warnings.warn(f"{error}; fitting it again", DamageWarning, stacklevel=3)
         return None
-
-
-def choose_weights(asked: Options, source: Source, reporter: Reporter) -> Weights | None:
-    """Load the weights that were asked for; or, for photos, good ones that are cached or can be fetched; or none.
-
-    The user is told the choice and its reason.
-    """
-    if asked.weights is not None:
-        return load_weights(
-            asked.weights, network=asked.network, preprocess=asked.preprocess, needs_head=False, reporter=reporter
-        )
-    if asked.scratch or asked.from_family:
-        return None
-    if not are_photos(source):
-        return None
-    gpu = choose_device(asked.device or "auto").type != "cpu"
-    from deepenough.weights.fetch import cached
-    from deepenough.weights.names import NAMED
-
-    names = DEFAULTS["gpu" if gpu else "cpu"]
-    name = next((name for name in names if cached(NAMED[name])), names[0])
-    try:
-        weights = load_weights(name, reporter=reporter)
-    except DeepenoughError as error:
-        reporter.say(f"training from scratch, although these are photos: {name} is not available ({error})")
-        return None
-    reporter.say(
-        f"pretrained: these are photos, and a trained network needs fewer of them; {name} "
-        f"{'suits a GPU' if gpu else 'is fast enough without a GPU'} (--weights for another, --scratch for none)"
-    )
-    return weights
-
-
-def are_photos(source: Source) -> bool:
-    """Tell if the images are of photos' size: half of the first ones have a shorter side of 64 pixels and more."""
-    sides = []
-    for row in range(0, len(source), max(1, len(source) // LOOKED_AT)):
-        try:
-            sides.append(min(header(source.read(row))[:2]))
-        except (ImageError, OSError):
-            continue
-        if source.sequential and len(sides) == 1:
-            break
-    return bool(sides) and sorted(sides)[len(sides) // 2] >= SMALLEST_PHOTO

@@ -20,6 +20,7 @@ from deepenough.nets import Network, depth, macs, parameters
 from deepenough.nets.build import build
 from deepenough.nets.cut import HEAD, SCALE, Cut, cut_at
 from deepenough.nets.shapes import visits
+from deepenough.nets.zoo.catalogue import title
 from deepenough.probing.features import PooledFeatures, body, fitting_cuts, pooled_features
 from deepenough.probing.images import images_for_weights
 from deepenough.probing.linear_probe import LinearProbe, fit_probe, out_of_fold, predict
@@ -55,6 +56,7 @@ class Probing:
     images: Images
     features: PooledFeatures
     cuts: tuple[ProbedCut, ...]
+    strata: Strata
     record: ProbingRecord
 
     @property
@@ -131,23 +133,58 @@ def probe_weights(
             learns from and is judged on the same as that: fine-tuning then starts at the accuracy of its probe. Without
             it five folds of all images.
     """
-    reporter, began = reporter or Reporter(), time.perf_counter()
-    classes = len(images.classes)
+    (found,) = probe_networks([(weights, images)], question, device, reporter, decision)
+    return found
+
+
+def probe_networks(
+    networks: Sequence[tuple[Weights, Images]],
+    question: Question,
+    device: torch.device | str = "cpu",
+    reporter: Reporter | None = None,
+    decision: DecisionFolds | None = None,
+) -> tuple[Probing, ...]:
+    """`probe_weights` of several networks, all of them on the same images: each reads them as it wants them."""
+    _, images = networks[0]
+    most = min(PROBE_IMAGES, *(MOST_FEATURES // _features(*each) for each in networks))
+    rows = _sample(images, decision, most, question.seed)
+    judging = _Judging(rows, _folds(images, rows, decision, question.seed), question)
+    return tuple(_probe(*each, judging, torch.device(device), reporter or Reporter()) for each in networks)
+
+
+@dataclass(frozen=True)
+class _Judging:
+    """The images that have features, the positions in them that each fold learns from and judges, and the question."""
+
+    rows: Index
+    folds: Sequence[Fold]
+    question: Question
+
+
+def _networks(weights: Weights, images: Images) -> list[tuple[Cut, Network]]:
     network, where = fitting_cuts(weights, images)
-    networks = [cut_at(network, c.place, classes) for c in where]
-    width = sum(visit.input[0] for *_, visit in map(visits, networks))
-    rows = _sample(images, decision, min(PROBE_IMAGES, MOST_FEATURES // width), question.seed)
-    seen = pooled_features(weights, images, rows, torch.device(device), reporter)
-    folds = _folds(images, rows, decision, question.seed)
+    return [(c, cut_at(network, c.place, len(images.classes))) for c in where]
+
+
+def _features(weights: Weights, images: Images) -> int:
+    """The number of features of an image at all places together."""
+    return sum(visit.input[0] for *_, visit in (visits(network) for _, network in _networks(weights, images)))
+
+
+def _probe(weights: Weights, images: Images, judging: _Judging, device: torch.device, reporter: Reporter) -> Probing:
+    """Push the images through one network, and judge a probe at every place."""
+    began, networks = time.perf_counter(), _networks(weights, images)
+    rows, folds, question = judging.rows, judging.folds, judging.question
+    seen = pooled_features(weights, images, rows, device, reporter)
     judged = np.sort(np.concatenate([fold.held_out for fold in folds]))
     labels = images.labels[rows[judged]]
     probed = []
     with reporter.task("probes") as advance:
-        for number, (c, short) in enumerate(zip(where, networks, strict=True)):
-            advance(number, len(where), c.place)
+        for number, (c, short) in enumerate(networks):
+            advance(number, len(networks), c.place)
             found = _judge(images, rows, np.array(seen.pooled[c.place]), folds)[judged].argmax(axis=1)
             probed.append(ProbedCut(c, short, (found == labels).astype(np.float64)))
-        advance(len(where), len(where), "")
+        advance(len(networks), len(networks), "")
     strata = Strata.of(labels, question.metric)
     probes = _probes(probed, seen, strata, question.margin)
     resolves = resolved_difference([each.hits for each in probed], strata)
@@ -156,8 +193,10 @@ def probe_weights(
         weights=weights.name,
         source=weights.source,
         network=weights.network.name,
+        title=title(weights.network.name),
         sha256=weights.sha256,
         input=str(replace(weights.input, size=images.preprocess.size, shorter=images.preprocess.shorter)),
+        preprocess=images.preprocess.to_json(),
         images=len(judged),
         folds=len(folds),
         metric=question.metric,
@@ -168,7 +207,7 @@ def probe_weights(
         text=_text(probes, proposed, reason, resolves, float(np.bincount(labels).max() / len(judged))),
         seconds=time.perf_counter() - began,
     )
-    return Probing(weights, images, seen, tuple(probed), record)
+    return Probing(weights, images, seen, tuple(probed), strata, record)
 
 
 def _sample(images: Images, decision: DecisionFolds | None, most: int, seed: int) -> Index:

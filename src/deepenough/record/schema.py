@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from deepenough.record.base import FileName, Finite, Name, RecordModel, inside
+from deepenough.record.base import Finite, Name, RecordModel, inside
 from deepenough.record.images import DataRecord, MirroringRecord
 from deepenough.record.networks import ArchitectureRecord, LatencyFields, LatencyRecord, LimitsRecord, NetworkFields
+from deepenough.record.pictures import Example, Mistake, Patches
 from deepenough.search.question import DecisionBasis, DecisionKind, Measure, Metric, Role
 
 SCHEMA = 2
@@ -231,8 +232,10 @@ class ProbingRecord(RecordModel):
     weights: str
     source: str
     network: str
+    title: str = Field(default="", description="the network in words")
     sha256: str
     input: str
+    preprocess: dict[str, Any] | None = Field(default=None, description="the same as in a model's preprocess.json")
     images: int = Field(description="images that were judged, none of them test, each by a probe that has not seen it")
     folds: int = Field(description="1 where the validation split was judged")
     metric: Metric
@@ -242,6 +245,14 @@ class ProbingRecord(RecordModel):
     proposed: str = Field(description="the shallowest place that is not ruled out: it proposes, it never decides")
     text: str
     seconds: float
+
+
+class JoinedProbes(RecordModel):
+    """The proposal of the probes of several networks together, by the names of architectures."""
+
+    best: Name = Field(description="the most accurate probe of all")
+    proposed: Name = Field(description="the smallest that is not ruled out, by what is kept small")
+    text: str
 
 
 class EventRecord(RecordModel):
@@ -255,6 +266,7 @@ class Decision(RecordModel):
     """The answer, and the comparisons that it rests on."""
 
     chosen: Name
+    title: str = Field(default="", description="of the chosen network, where several pretrained ones were asked")
     depth: int = inside("chosen", "architecture", "depth")
     kind: DecisionKind = Field(
         description="strength of the answer; `fit` ends with status 3 for `not met` and with 0 for every other kind"
@@ -295,38 +307,6 @@ class Baseline(RecordModel):
     seconds: float
 
 
-class Mistake(RecordModel):
-    """A confident mistake on a test image."""
-
-    name: FileName
-    truth: str
-    predicted: str
-    confidence: float
-    picture: str = Field(description="file of the picture, relative to the run's folder")
-    heat: str | None = Field(default=None, description="the same with the heat of the predicted class over it")
-    truth_heat: str | None = Field(default=None, description="the same with the heat of the right class over it")
-
-
-class Example(RecordModel):
-    """A test image that was classified right: of its class, the one whose confidence is the median."""
-
-    name: FileName
-    truth: str
-    confidence: float
-    picture: str = Field(description="file of the picture, relative to the run's folder")
-    heat: str = Field(description="the same with the heat of the class over it")
-
-
-class Patches(RecordModel):
-    """The image patches that excite the strongest channels at one depth of the chosen network."""
-
-    place: str
-    depth: int = Field(description="of a network cut there, as the probes have it")
-    receptive_field: int = Field(description="pixels along one side that a value there depends on")
-    channels: list[int] = Field(description="the channels, a row of the picture each")
-    picture: str = Field(description="file of the picture, relative to the run's folder")
-
-
 class LayerRecord(RecordModel):
     """One layer of the chosen network."""
 
@@ -365,7 +345,11 @@ class Record(RecordModel):
         default=None, description="null in runs of versions that only went by names"
     )
     plan: Plan | None = None
-    probing: ProbingRecord | None = Field(default=None, description="of the pretrained network that is cut, if any")
+    probing: ProbingRecord | None = Field(
+        default=None, description="of the pretrained network that is cut, if any, or of the first of several"
+    )
+    further_probings: list[ProbingRecord] = Field(default=[], description="of the other networks, by their names")
+    joined_probes: JoinedProbes | None = Field(default=None, description="of several networks")
     candidates: list[CandidateRecord] = Field(default=[])
     steps: list[EventRecord] = Field(default=[])
     decision: Decision | None = None
@@ -379,6 +363,11 @@ class Record(RecordModel):
     examples: list[Example] = Field(default=[], description="one of every class, of the first 100; none without Captum")
     patches: list[Patches] = Field(default=[])
     content_sha256: str | None = Field(default=None, description="SHA-256 of the other fields, in the file only")
+
+    @property
+    def probings(self) -> list[ProbingRecord]:
+        """Of every pretrained network that is cut."""
+        return [self.probing, *self.further_probings] if self.probing else []
 
     def candidate(self, name: str) -> CandidateRecord:
         """The candidate of that name."""

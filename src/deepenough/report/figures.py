@@ -106,26 +106,36 @@ def _probing(record: Record) -> Plot | None:
     """Accuracy of the probes against depth, with intervals; what they propose, and what was chosen."""
     if record.probing is None:
         return None
-    probes = record.probing.probes
-    curve = scatter(
-        "linear probe",
-        [probe.depth for probe in probes],
-        [100 * probe.accuracy.value for probe in probes],
-        error_y=accuracy_bars([probe.accuracy for probe in probes]),
-        text=[safe(probe.place) for probe in probes],
-        hovertemplate="after %{text}<br>depth %{x}: %{y:.2f}%<extra></extra>",
-        **trace_style(0),
-    )
-    marks = []
-    chosen = record.decision.depth if record.decision else None
-    for label, symbol, colour, wanted in (
-        ("proposed cut", "diamond-open", "--c3", [p for p in probes if p.place == record.probing.proposed]),
-        ("chosen after fine-tuning", "circle-open", "--c2", [p for p in probes if p.depth == chosen]),
-    ):
-        marks += [ring(label, probe.depth, probe.accuracy.value, symbol, colour) for probe in wanted[:1]]
+    curves = []
+    for number, probing in enumerate(record.probings):
+        probes = probing.probes
+        curves.append(
+            scatter(
+                safe(f"linear probe{f' of {probing.title or probing.network}' if record.joined_probes else ''}"),
+                [probe.depth for probe in probes],
+                [100 * probe.accuracy.value for probe in probes],
+                error_y=accuracy_bars([probe.accuracy for probe in probes]),
+                text=[safe(probe.place) for probe in probes],
+                hovertemplate="after %{text}<br>depth %{x}: %{y:.2f}%<extra></extra>",
+                **trace_style(number),
+            )
+        )
+    by_name = {f"{each.network}-{p.place}": p for each in record.probings for p in each.probes}
+    joined = record.joined_probes
+    proposed = joined.proposed if joined else f"{record.probing.network}-{record.probing.proposed}"
+    chosen = record.decision.chosen if record.decision else ""
+    probes = list(by_name.values())
+    marks = [
+        ring(label, by_name[name].depth, by_name[name].accuracy.value, symbol, colour)
+        for label, symbol, colour, name in (
+            ("proposed cut", "diamond-open", "--c3", proposed),
+            ("chosen after fine-tuning", "circle-open", "--c2", chosen),
+        )
+        if name in by_name
+    ]
     layout = axes("depth of the network cut there (weighted layers)", "accuracy of a linear probe")
     layout["xaxis"] |= {"tickmode": "array", "tickvals": [p.depth for p in probes]} if len(probes) <= 20 else {}
-    return {"data": [curve, *marks], "layout": layout}
+    return {"data": [*curves, *marks], "layout": layout}
 
 
 def _gap(record: Record) -> Plot | None:

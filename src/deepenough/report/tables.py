@@ -15,7 +15,7 @@ from rich.text import Text
 
 from deepenough.folding_table import FoldingTable
 from deepenough.record import Metric, Metrics, Plan, Record
-from deepenough.record.schema import CandidateRecord, ComparisonRecord, ProbingRecord
+from deepenough.record.schema import CandidateRecord, ComparisonRecord, JoinedProbes, ProbingRecord
 from deepenough.report import text as words
 from deepenough.report.pareto import StepUp, steps_up
 
@@ -43,7 +43,9 @@ def evidence(record: Record, report: Path | None = None, width: int = BARS_FROM)
     `width` is that of the terminal, in columns.
     """
     parts: list[RenderableType] = [answer(record)]
-    if record.probing is not None:
+    if record.joined_probes is not None:
+        parts += [Padding(_networks_table(record, record.joined_probes), (1, 0, 0, 0))]
+    elif record.probing is not None:
         parts += [Padding(probing_table(record.probing, width), (1, 0, 0, 0))]
     if record.candidates:
         parts += [Padding(_candidates(record), (1, 0, 0, 0))]
@@ -165,6 +167,23 @@ def probing_table(probing: ProbingRecord, width: int = BARS_FROM) -> Group:
             style="bold" if mark else "dim" if probe.ruled_out else "",
         )
     return Group(table, Text(words.sentence(probing.text)), Text(f"{probing.input}; {probing.seconds:.0f} s"))
+
+
+def _networks_table(record: Record, joined: JoinedProbes) -> Group:
+    """The probes of several networks: a row a network, with its best place and the one that its own probes propose."""
+    table = plain_table("Pretrained networks", left=("network", "weights"), right=("cuts",))
+    table.add_column("best probe")
+    table.add_column("proposed", justify="left")
+    for probing in record.probings:
+        best = max(probing.probes, key=lambda probe: probe.accuracy.value)
+        proposed = next(probe for probe in probing.probes if probe.place == probing.proposed)
+        table.add_row(
+            Text(probing.title or probing.network),
+            Text(probing.weights, overflow="fold"),
+            str(len(probing.probes)),
+            *(f"{words.percent(each.accuracy.value)} after {each.place}" for each in (best, proposed)),
+        )
+    return Group(table, Text(words.sentence(joined.text)))
 
 
 def _test(record: Record) -> Table:

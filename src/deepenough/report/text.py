@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deepenough.record import DecisionBasis, DecisionKind, Measure, Metric, Plan, Record
 from deepenough.record.networks import LatencyFields
-from deepenough.record.schema import Accuracy, CandidateRecord, RunStatus
+from deepenough.record.schema import Accuracy, CandidateRecord, Decision, RunStatus
 from deepenough.units import latency_text
 
 _UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -100,17 +100,24 @@ def headline(record: Record) -> str:
     if decision is None:
         interrupted = record.status == RunStatus.INTERRUPTED
         return "The run was interrupted before it could answer" if interrupted else "No answer yet"
-    depth, target = f"Depth {decision.depth}", record.question.target
+    depth, target = _subject(decision), record.question.target
     if decision.kind is not DecisionKind.NOT_MET and not learned(record):
         return f"{depth} is the best found, but is not shown to have learned anything"
     if decision.kind is DecisionKind.AMONG:
-        return f"{depth} is enough among {_depths(record)}"
+        among = "the networks trained" if decision.title else _depths(record)
+        return f"{depth} is enough among {among}"
     return {
         DecisionKind.SHOWN: f"{depth} is enough",
         DecisionKind.SEEMS: f"{depth} seems to be enough",
         DecisionKind.NOT_MET: "No network tried reached the target" if target else "No network could be trained",
         DecisionKind.BEST: f"{depth} is the best found",
     }[decision.kind]
+
+
+def _subject(decision: Decision) -> str:
+    """The chosen network at the beginning of a sentence: by its depth, or by its name where there are several kinds."""
+    title = f"{decision.title[:1].upper()}{decision.title[1:]}"
+    return f"{title} (depth {decision.depth})" if title else f"Depth {decision.depth}"
 
 
 def _depths(record: Record) -> str:

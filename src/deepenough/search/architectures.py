@@ -8,6 +8,8 @@ from functools import cached_property
 
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.nets import FAMILIES, Network, depth, macs, parameters, receptive_field, weight_bytes
+from deepenough.nets.zoo.catalogue import title
+from deepenough.preprocessing import Preprocessing
 from deepenough.search.latency import Latency, interpolated_latency
 from deepenough.search.question import Measure
 
@@ -15,11 +17,20 @@ MOST_BLOCKS = 16  # blocks a level of the deepest architecture, unless a largest
 
 
 @dataclass(frozen=True)
-class Architecture:
-    """One network of a family: `blocks` blocks a level at a width factor; or a pretrained one cut after `place`.
+class Origin:
+    """The pretrained network that an architecture is a cut of: the name of its weights, the images that they take,
+    whether nothing was cut off, and whether the question is about other networks too."""
 
-    `latency` is None where it was not measured.
-    """
+    weights: str
+    preprocess: Preprocessing
+    whole: bool
+    one_of_several: bool
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One network of a family: `blocks` blocks a level at a width factor; or a pretrained one, its name as the family,
+    cut after `place`, its place number `blocks`. `latency` is None where it was not measured."""
 
     family: str
     width: float
@@ -27,6 +38,7 @@ class Architecture:
     network: Network
     place: str = ""
     latency: Latency | None = None
+    origin: Origin | None = None
 
     @property
     def name(self) -> str:
@@ -35,6 +47,29 @@ class Architecture:
             return f"{self.family}-{self.place}"
         width = "" if self.width == 1 else f"-w{self.width:g}"
         return f"{self.family}-{self.depth}{width}"
+
+    @property
+    def title(self) -> str:
+        """The network in words: `SqueezeNet 1.1 cut after fire7`."""
+        if not self.place:
+            return self.name
+        whole = self.origin is not None and self.origin.whole
+        return f"the whole {title(self.family)}" if whole else f"{title(self.family)} cut after {self.place}"
+
+    @property
+    def one_of_several(self) -> bool:
+        """True for a cut of one of several pretrained networks, which its depth alone does not tell."""
+        return self.origin is not None and self.origin.one_of_several
+
+    @property
+    def weights(self) -> str | None:
+        """The name of the pretrained weights that it starts from, if any."""
+        return None if self.origin is None else self.origin.weights
+
+    @property
+    def preprocess(self) -> Preprocessing | None:
+        """The way of the images into it, where that is not the only one of its run."""
+        return None if self.origin is None else self.origin.preprocess
 
     @cached_property
     def depth(self) -> int:
@@ -118,11 +153,24 @@ def search_space(
     return tuple(sorted(architectures, key=lambda step: step.measure(known)))
 
 
-def cut_architectures(family: str, cut_networks: Sequence[tuple[str, Network]]) -> tuple[Architecture, ...]:
-    """The search space of a pretrained network: its places and the networks cut there, shallow to deep."""
-    return tuple(
-        Architecture(family, 1.0, number, network, place) for number, (place, network) in enumerate(cut_networks)
-    )
+def cut_architectures(
+    family: str,
+    cut_networks: Sequence[tuple[str, Network]],
+    weights: str = "",
+    preprocess: Preprocessing | None = None,
+    *,
+    one_of_several: bool = False,
+) -> tuple[Architecture, ...]:
+    """The cuts of a pretrained network: its places and the networks cut there, shallow to deep, the whole one last.
+
+    `weights` is the name of what it was trained to, `preprocess` the way of the images into it.
+    """
+    found = []
+    for number, (place, network) in enumerate(cut_networks):
+        whole = number + 1 == len(cut_networks)
+        origin = Origin(weights, preprocess, whole, one_of_several) if preprocess else None
+        found.append(Architecture(family, 1.0, number, network, place, origin=origin))
+    return tuple(found)
 
 
 def between(failed: Architecture, passed: Architecture) -> Architecture | None:

@@ -22,7 +22,6 @@ from deepenough.autotuning.tuning import TUNABLE, TuningResult, tune
 from deepenough.data.images import Images
 from deepenough.errors import DamagedError, DamageWarning
 from deepenough.files import read_checked_json, write_checked_json
-from deepenough.nets.build import build
 from deepenough.nets.grow import grow
 from deepenough.progress import Reporter
 from deepenough.record import fold_folder
@@ -35,8 +34,8 @@ from deepenough.search.statistics import HitShares, Strata, accuracy_bounds
 from deepenough.training.callbacks import Callback, Deadline, Ending, Interrupt, ReportProgress
 from deepenough.training.checkpoint import batch_limit, save_batch_limit
 from deepenough.training.curve import Epoch
-from deepenough.training.device import choose_device, place
-from deepenough.training.evaluate import predict_probabilities
+from deepenough.training.device import choose_device
+from deepenough.training.evaluate import accuracy_on
 from deepenough.training.executor import Executor, Job
 from deepenough.training.lr_range_test import range_images
 from deepenough.training.recipe import Recipe
@@ -161,7 +160,6 @@ class CandidateTrainer:
     tensorboard: Path | None = None
     stop: Callable[[], bool] = lambda: False
     start: InitialWeights | None = None  # of pretrained candidates
-    start_name: str | None = None
     probing_cost: int = 0  # multiply-accumulates of the probing before the search
     jobs: int = 1  # folds that are trained side by side
     all_threads: int = 1  # of this process, which those share; as many as were there before the trainings
@@ -257,7 +255,9 @@ class CandidateTrainer:
         if limit := batch_limit(folder):  # with more images at once, a process of the group ran out of memory
             recipe = replace(recipe, micro_batch=limit)
         fold = self.folds.folds[0]
-        spec = TrainingSpec(architecture.network, recipe, fold.train, fold.held_out, seed=0)
+        spec = TrainingSpec(
+            architecture.network, recipe, fold.train, fold.held_out, seed=0, preprocess=architecture.preprocess
+        )
         found = tune(
             StepTrial(spec, self.images, stop=self.stop),
             self.steps_images(architecture) / group.size,
@@ -294,7 +294,7 @@ class CandidateTrainer:
         probabilities = np.zeros((len(self.decision), len(self.images.classes)), np.float32)
         candidate = Candidate(
             attempt.architecture, attempt.role, attempt.seed, Ending.FINISHED, (), seen, probabilities, self.labels,
-            self.metric, attempt.parent.name if attempt.parent else self.start_name,
+            self.metric, attempt.parent.name if attempt.parent else attempt.architecture.weights,
         )  # fmt: skip
         folds = self.folds.folds
         with self.reporter.task(candidate.name) as advance:
@@ -357,7 +357,9 @@ class CandidateTrainer:
     def _spec(self, architecture: Architecture, recipe: Recipe, fold: Fold, seed: int, folder: Path) -> TrainingSpec:
         """The training of an architecture on a fold, from pretrained weights where there are some."""
         start = self.start(architecture, fold.train, folder) if self.start else None
-        return TrainingSpec(architecture.network, recipe, fold.train, fold.held_out, seed, start)
+        return TrainingSpec(
+            architecture.network, recipe, fold.train, fold.held_out, seed, start, preprocess=architecture.preprocess
+        )
 
     def _callbacks(self, report: Callable[[int, int, Epoch | None], None]) -> list[Callback]:
         """The callbacks of every training."""
@@ -367,12 +369,9 @@ class CandidateTrainer:
     def _train_top1(self, architecture: Architecture, trained: Trained, fold: Fold) -> float:
         """Accuracy on training images, not augmented: what the gap to the held-out ones is measured from."""
         sample = np.sort(np.random.default_rng(0).permutation(fold.train)[:TRAIN_SAMPLE])
-        device = choose_device(self.recipe.device)
-        model = build(architecture.network)
-        model.load_state_dict(trained.state)
-        model = place(model, device, self.configuration(architecture).memory_format)
-        probabilities = predict_probabilities(model, self.images, sample, self.images.preprocess, device)
-        return float((probabilities.argmax(axis=1) == self.images.labels[sample]).mean())
+        images, device = self.images.read_as(architecture.preprocess), choose_device(self.recipe.device)
+        memory_format = self.configuration(architecture).memory_format
+        return accuracy_on(images, sample, architecture.network, trained.state, device, memory_format)
 
     def retrain(self, candidate: Candidate, seed: int) -> Trained:
         """Train the chosen network on all images but test, as folds leave no single network behind."""

@@ -1,17 +1,17 @@
-"""The search among the cuts of a pretrained network: the probes propose, fine-tuned networks decide."""
+"""The search among the cuts of pretrained networks: the probes propose, fine-tuned networks decide."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate, CandidateTrainer, finished
-from deepenough.search.enough_rules import enough, shown_worse
+from deepenough.search.enough_rules import Assessment, enough, shown_worse
 from deepenough.search.enough_search import EnoughSearch
 from deepenough.search.question import Question
 from deepenough.search.statistics import paired_difference
-from deepenough.search.verdict import Verdict, most_accurate, nothing_finished, points
+from deepenough.search.verdict import Verdict, depths_text, most_accurate, nothing_finished, points
 
 
 @dataclass(eq=False)
@@ -22,27 +22,73 @@ class CutSearch(EnoughSearch):
     Everything but the first is trained within the budget. A cut that is shown to be worse on the folds so far is not
     trained on the others: that rules it out, cheaply.
 
-    `search_space` holds every cut, shallow to deep; `proposed` and `best_probe` are numbers of cuts.
+    `search_space` holds every cut, small to large, of one network or of several; `proposed` and `best_probe` are
+    numbers of cuts. Of several networks `probes` has the accuracies by the cuts' names: only those are trained that can
+    still win by what fine-tuning has gained over the probes so far.
     """
 
     proposed: int = field(kw_only=True)
     best_probe: int = field(kw_only=True)
+    probes: Mapping[str, float] = field(default_factory=dict, kw_only=True)
 
     def run(self) -> Verdict:
-        first = first_cuts(self.best_probe, self.proposed, len(self.search_space) - 1)
-        for place, number in enumerate(first):
-            self.trainer.expect([self.search_space[each] for each in first[place:]], self.question.seed)
-            self._look_at(self.search_space[number])
+        first = first_cuts(self.search_space, self.best_probe, self.proposed)
+        for place, architecture in enumerate(first):
+            self.trainer.expect(first[place:], self.question.seed)
+            self._look_at(architecture)
         if not finished(self.space_candidates()):
             return nothing_finished(most_accurate(self.tried), self.resolves())
         for architecture in self._others():
             self._look_at(architecture)
         self._train_more_seeds()
-        verdict = enough(self.question, self.assessment(), self.resolves())
-        whole = next((c for c in self.space_candidates() if c.architecture is self.search_space[-1]), None)
-        if whole:
-            self._note_savings(whole, verdict.chosen)
+        verdict = enough(self.question, self._final_assessment(), self.resolves())
+        whole = whole_network(self.search_space, verdict.chosen.architecture)
+        for candidate in self.space_candidates():
+            if candidate.architecture is whole:
+                self._note_savings(candidate, verdict.chosen)
         return verdict
+
+    def _final_assessment(self) -> Assessment:
+        """The evidence at the end, with the cuts that were left out since they can't win any more."""
+        found = self.assessment()
+        hopeless = tuple(each for each in found.unknown if not self._can_win(each))
+        if not hopeless:
+            return found
+        self.note(
+            f"left out {depths_text(hopeless)}",
+            f"fine-tuning gained at most {points(self._most_gained())} over a probe so far, which would not make them "
+            "the answer",
+        )
+        return replace(found, left_out=hopeless)
+
+    def _can_win(self, architecture: Architecture) -> bool:
+        """Tell if a cut of one of several networks may be the answer, or change it, where fine-tuning gains as much
+        over its probe as it has at most: a smaller one has to come within the margin of the best, a larger one to be
+        better than the chosen one by more than that. Smaller than one of its own network that is worse, it can't."""
+        if not self.probes:
+            return True
+        found = self.assessment()
+        chosen, best = found.chosen, max(each.accuracy for each in found.finished)
+        reach = self.probes[architecture.name] + self._most_gained(architecture.family)
+        if self._size(architecture) > self._size(chosen.architecture):
+            return reach > chosen.accuracy + self.question.margin
+        possible = {each.name for each in found.not_ruled_out}
+        worse = [
+            each.architecture
+            for each in self.tried
+            if each.architecture.family == architecture.family and each.architecture.name not in possible
+        ]
+        below = any(self._size(architecture) < self._size(w) < self._size(chosen.architecture) for w in worse)
+        return not below and reach >= best - self.question.margin
+
+    def _most_gained(self, family: str | None = None) -> float:
+        """The most that fine-tuning has gained over a probe so far: of one network, where cuts of it were tried."""
+        gains = [(each.architecture.family, each.accuracy - self.probes[each.architecture.name]) for each in self.tried]
+        own = [gain for of, gain in gains if of == family]
+        return max(0.0, *(own or (gain for _, gain in gains)))
+
+    def _size(self, architecture: Architecture) -> tuple[float, ...]:
+        return architecture.measure(self.question.minimize)
 
     def _look_at(self, architecture: Architecture) -> None:
         """Train a cut, where the budget holds at least its first fold: fold after fold, as long as it isn't shown to be
@@ -76,7 +122,7 @@ class CutSearch(EnoughSearch):
         """Each of the cuts that were not looked at yet: the one halfway to those that are shown to be worse, as the
         evidence then is, or else the cheapest."""
         offered: set[str] = {candidate.architecture.name for candidate in self.tried}
-        while left := [each for each in self.search_space if each.name not in offered]:
+        while left := [each for each in self.search_space if each.name not in offered and self._can_win(each)]:
             found = self.assessment()
             candidates = {architecture.name for architecture in found.not_ruled_out}
             chosen = self.search_space.index(found.chosen.architecture)
@@ -124,10 +170,20 @@ def cuts_within_reach(
     return sorted(found, key=lambda each: each.measure(question.minimize))
 
 
-def first_cuts(best_probe: int, proposed: int, whole: int) -> list[int]:
-    """The cuts that are looked at whatever the evidence turns out to be, in their order.
+def first_cuts(search_space: Sequence[Architecture], best_probe: int, proposed: int) -> list[Architecture]:
+    """The cuts that are looked at whatever the evidence turns out to be, in their order: the one with the best probe,
+    its whole network, the proposed one and the next shallower one of its network. The two are numbers of cuts."""
+    best, start = search_space[best_probe], search_space[proposed]
+    first = [best, whole_network(search_space, best), start, next_shallower(search_space, start)]
+    return list({each.name: each for each in first if each is not None}.values())
 
-    >>> first_cuts(7, 6, 8), first_cuts(8, 8, 8), first_cuts(1, 0, 1)
-    ([7, 8, 6, 5], [8, 7], [1, 0])
-    """
-    return [number for number in dict.fromkeys((best_probe, whole, proposed, proposed - 1)) if number >= 0]
+
+def whole_network(search_space: Sequence[Architecture], cut: Architecture) -> Architecture:
+    """The network that a cut is one of, itself a cut: the last one."""
+    return max((each for each in search_space if each.family == cut.family), key=lambda each: each.blocks)
+
+
+def next_shallower(search_space: Sequence[Architecture], cut: Architecture) -> Architecture | None:
+    """The cut of the same network before this one; None for the first."""
+    before = [each for each in search_space if each.family == cut.family and each.blocks < cut.blocks]
+    return max(before, key=lambda each: each.blocks, default=None)

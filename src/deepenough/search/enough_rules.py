@@ -21,7 +21,7 @@ from deepenough.search.architectures import Architecture
 from deepenough.search.evidence import Evidence, EvidenceTable
 from deepenough.search.question import DecisionKind, Measure, Question
 from deepenough.search.statistics import Difference, z_score
-from deepenough.search.verdict import PairedComparison, Verdict, depths_text, margin_text, points
+from deepenough.search.verdict import PairedComparison, Verdict, depths_text, margin_text, points, title_among
 
 CONTESTED = 2.0  # standard errors around the margin within which more seeds may change the answer
 ENOUGH_COUNTS = 3.25  # how much being enough counts beside being right or one off, in what is shipped
@@ -43,7 +43,8 @@ class Assessment:
     `looked_at` and the others are sorted from small to large. `probabilities` are those of being enough, `near` those
     of being the smallest that is enough or a neighbour of that. `shown_among` are shown against all that are finished,
     `shown` against the whole search space. `blockers` are, by the name of a finished architecture, those that only had
-    a short look which does not rule them out; nothing is known of `unknown`. Those in `diverged` have no finished
+    a short look which does not rule them out; nothing is known of `unknown`, of which `left_out` can't win by their
+    probes. Those in `diverged` have no finished
     training, since a loss became NaN or infinite. `doubtful` would gain from further seeds.
     """
 
@@ -57,6 +58,7 @@ class Assessment:
     unknown: tuple[Architecture, ...]
     diverged: tuple[Architecture, ...]
     blockers: Mapping[str, tuple[Evidence, ...]]
+    left_out: tuple[Architecture, ...] = ()
     doubtful: tuple[Evidence, ...] = ()
 
     @property
@@ -250,22 +252,32 @@ def enough(question: Question, found: Assessment, resolved: float) -> Verdict:
         advice.append(_doubt(question, pair))
     if doubt and not doubt.enough:
         advice.append(_doubt(question, doubt))
-    if kind is not DecisionKind.SHOWN and _open(found):
+    more = replace(found, unknown=tuple(each for each in found.unknown if each not in found.left_out), left_out=())
+    if kind is not DecisionKind.SHOWN and _open(more):
         what = "a larger --budget or --time-limit lets the search train more of them in full"
         if found.diverged:
             what = f"a lower --lr or --precision float32 may train what diverged, {what}"
-        advice.append(f"{_open(found)}; {what}")
+        advice.append(f"{_open(more)}; {what}")
+    if kind in (DecisionKind.SEEMS, DecisionKind.BEST) and found.left_out:  # the text of other kinds names them
+        advice.append(_left_out(found))
     return Verdict(
         chosen=chosen.candidate,
         kind=kind,
         second=second.candidate if second else None,
         best=best.candidate,
         resolves=resolved,
+        title=title_among(chosen.architecture),
         text=_text(question, found, kind, pair),
         advice=tuple(advice),
         comparisons=found.comparisons,
         not_ruled_out=tuple(architecture.name for architecture in found.not_ruled_out),
     )
+
+
+def _subject(architecture: Architecture) -> str:
+    """The network that an answer is about: its depth, which tells it among those of one kind, or its name and that."""
+    name = title_among(architecture)
+    return f"{name} (depth {architecture.depth})" if name else f"depth {architecture.depth}"
 
 
 def _kind(found: Assessment, chosen: Evidence, best: Evidence) -> DecisionKind:
@@ -277,7 +289,7 @@ def _kind(found: Assessment, chosen: Evidence, best: Evidence) -> DecisionKind:
 
 
 def _text(question: Question, found: Assessment, kind: DecisionKind, pair: PairedComparison | None) -> str:
-    depth, margin = f"depth {found.chosen.architecture.depth}", points(question.margin)
+    depth, margin = _subject(found.chosen.architecture), points(question.margin)
     space = found.search_space
     everything = depths_text([each.architecture for each in found.looked_at])
     finished = depths_text([each.architecture for each in found.finished])
@@ -316,17 +328,28 @@ def _open(found: Assessment) -> str:
     """Name the architectures of which too little is known to rule them out, and why."""
     blockers = (each.architecture for each in found.blockers[found.chosen.architecture.name])
     short = [each for each in blockers if each not in found.diverged]
-    unseen = [each for each in found.unknown if each not in found.diverged]
+    unseen = [each for each in found.unknown if each not in found.diverged and each not in found.left_out]
     parts = [f"{depths_text(short)} only had a short look, which can't rule {_them(short)} out"] if short else []
     if unseen:
-        parts.append(f"{depths_text(unseen)} {'were' if len(unseen) > 1 else 'was'} not looked at")
+        parts.append(f"{depths_text(unseen)} {_were(unseen)} not looked at")
+    if found.left_out:
+        parts.append(_left_out(found))
     if found.diverged:
         parts.append(_diverged(found))
     return " and ".join(parts)
 
 
+def _left_out(found: Assessment) -> str:
+    names = f"{depths_text(found.left_out)} {_were(found.left_out)} left out"
+    return f"{names}, since by the probes none of them would be the answer"
+
+
 def _diverged(found: Assessment) -> str:
     return f"the training of {depths_text(found.diverged)} diverged"
+
+
+def _were(architectures: Sequence[Architecture]) -> str:
+    return "were" if len(architectures) > 1 else "was"
 
 
 def _them(architectures: Sequence[Architecture]) -> str:

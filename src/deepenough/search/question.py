@@ -65,4 +65,4 @@ class Question:
     widths: tuple[float, ...] = (1.0,)
     budget: float = 0.65
     seed: int = 0
-    weights: str | None = None  # of the pretrained network that is cut, if any
+    weights: tuple[str, ...] = ()  # of the pretrained networks that are cut, if any

@@ -11,7 +11,7 @@ from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate
 from deepenough.search.question import DecisionKind, Measure, Question
 from deepenough.search.statistics import images_for_target
-from deepenough.search.verdict import TargetCheck, Verdict, depths_text, most_accurate, nothing_finished
+from deepenough.search.verdict import TargetCheck, Verdict, depths_text, most_accurate, nothing_finished, title_among
 from deepenough.training.callbacks import Ending
 
 MORE_IMAGES = "more images of each class; the report shows which classes are confused most"
@@ -24,8 +24,8 @@ class Untrained:
 
     By a short training of the largest of them, those `ruled_out` can't reach the target, but `highest` at most: that
     takes for granted that none of them is more accurate than the largest, which the answer says. Nothing is known of
-    `unknown`; `option` is the one that lets the search try more. Nor is anything known of `not_proposed`, cuts below
-    those that the probes of a pretrained network propose.
+    `unknown`; `option` is the one that lets the search try more. Nor is anything known of `not_proposed`, cuts that the
+    probes of pretrained networks don't propose: they propose deeper ones, or `others`.
     """
 
     ruled_out: tuple[Architecture, ...] = ()
@@ -33,6 +33,7 @@ class Untrained:
     not_proposed: tuple[Architecture, ...] = ()
     highest: float = 0.0
     option: str = "--budget"
+    others: bool = False
 
 
 def check_target(candidate: Candidate, target: float, look: Look | None) -> TargetCheck:
@@ -87,6 +88,7 @@ def against_target(
         second=seems.candidate if shown and seems and seems is not shown else None,
         best=top,
         resolves=resolved,
+        title=title_among((answer.candidate if answer else top).architecture),
         text=text,
         advice=advice,
         target_checks=tuple(checks),
@@ -100,6 +102,7 @@ def _met(
     architecture, target, images = answer.candidate.architecture, question.target or 0.0, f"{answer.images:,} images"
     size, is_depth = architecture.measure(question.minimize), question.minimize is Measure.DEPTH
     name = f"depth {architecture.depth}" if is_depth else architecture.name
+    name = title_among(architecture) or name
     at_least = f"at least {answer.lower:.1%}, {1 - answer.alpha:.1%} bound"
     gaps = _gaps([c for c in checks if c.candidate.architecture.measure(question.minimize) < size], untrained)
     if not answer.shown:
@@ -129,7 +132,8 @@ def _gaps(checks: Sequence[TargetCheck], untrained: Untrained) -> str:
         text += f"; the training of {depths_text(cut_short)} was ended by the time limit"
     if untrained.not_proposed:
         skipped = untrained.not_proposed
-        text += f"; {depths_text(skipped)} {_was(skipped)} not looked at, since the probes propose deeper cuts"
+        instead = "others" if untrained.others else "deeper cuts"
+        text += f"; {depths_text(skipped)} {_was(skipped)} not looked at, since the probes propose {instead}"
     return text
 
 

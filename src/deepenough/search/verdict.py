@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from deepenough.nets.zoo.catalogue import title
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate
 from deepenough.search.question import DecisionKind
@@ -55,6 +56,7 @@ class Verdict:
     best: Candidate
     resolves: float
     text: str
+    title: str = ""  # of the chosen network, where several pretrained ones were asked
     advice: tuple[str, ...] = ()
     not_ruled_out: tuple[str, ...] = ()
     comparisons: tuple[PairedComparison, ...] = ()
@@ -77,8 +79,21 @@ def depths_text(architectures: Sequence[Architecture]) -> str:
     Three and more in a row are a range: depth 3; depths 3 and 7; depths 3 to 19 and 67. The blocks of neighbours double
     in a family; cuts are numbered.
     """
-    if len({(each.family, each.width) for each in architectures}) > 1:
+    families = list(dict.fromkeys((each.family, each.width) for each in architectures))
+    if any(each.one_of_several for each in architectures):
+        return _listed(
+            [_cuts_text([each for each in architectures if each.family == family]) for family, _ in families]
+        )
+    if len(families) > 1:
         return _listed([each.name for each in architectures])
+    words = []
+    for row in _neighbours(architectures):
+        words += [f"{row[0].depth} to {row[-1].depth}"] if len(row) > 2 else [str(each.depth) for each in row]
+    return f"depth{'s' * (len(architectures) > 1)} {_listed(words)}"
+
+
+def _neighbours(architectures: Sequence[Architecture]) -> list[list[Architecture]]:
+    """Architectures of one family in rows of neighbours."""
     rows: list[list[Architecture]] = []
     for each in sorted(architectures, key=lambda each: each.blocks):
         last = rows[-1][-1].blocks if rows else None
@@ -86,10 +101,20 @@ def depths_text(architectures: Sequence[Architecture]) -> str:
             rows[-1].append(each)
         else:
             rows.append([each])
+    return rows
+
+
+def _cuts_text(cuts: Sequence[Architecture]) -> str:
+    """Name cuts of one network by their places: SqueezeNet 1.1 after conv1 and fire4 to fire8."""
     words = []
-    for row in rows:
-        words += [f"{row[0].depth} to {row[-1].depth}"] if len(row) > 2 else [str(each.depth) for each in row]
-    return f"depth{'s' * (len(architectures) > 1)} {_listed(words)}"
+    for row in _neighbours(cuts):
+        words += [f"{row[0].place} to {row[-1].place}"] if len(row) > 2 else [each.place for each in row]
+    return f"{title(cuts[0].family)} after {_listed(words)}"
+
+
+def title_among(architecture: Architecture) -> str:
+    """A network in words, where its depth does not tell it among several pretrained ones; else nothing."""
+    return architecture.title if architecture.one_of_several else ""
 
 
 def _listed(words: Sequence[str]) -> str:

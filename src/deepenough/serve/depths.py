@@ -9,8 +9,10 @@ from pathlib import Path
 from deepenough.engines import TORCH
 from deepenough.model import FOLDER, Model, load
 from deepenough.nets import loads
+from deepenough.preprocessing import Preprocessing
 from deepenough.record import CANDIDATES, FILE, Record, fold_folder
 from deepenough.record import load as load_record
+from deepenough.record.schema import CandidateRecord
 from deepenough.training.result import PAUSED_FOLDER, RESULT_FILE, load_result, read_facts
 
 
@@ -40,6 +42,8 @@ def _siblings(run: Path, record: Record | None, model: Model) -> list[Sibling]:
     for candidate in record.candidates:
         if candidate.role not in ("search space", "bisection") or candidate.state not in ("finished", "pruned"):
             continue
+        if not _takes_the_same_images(record, candidate, model):
+            continue
         folder = fold_folder(run / CANDIDATES / candidate.name, 0)
         if not (folder / RESULT_FILE).is_file():
             folder /= PAUSED_FOLDER  # it was pruned within its first fold
@@ -60,6 +64,12 @@ def _siblings(run: Path, record: Record | None, model: Model) -> list[Sibling]:
         finished, accuracy = candidate.state == "finished", candidate.decision.top1.value
         found.append(Sibling(candidate.name, candidate.depth, accuracy, chosen, finished, own))
     return sorted(found, key=lambda sibling: sibling.depth)
+
+
+def _takes_the_same_images(record: Record, candidate: CandidateRecord, model: Model) -> bool:
+    """Tell if a candidate takes what the model takes; one of another pretrained network may want images otherwise."""
+    own = next((each.preprocess for each in record.probings if each.network == candidate.family), None)
+    return own is None or Preprocessing.from_json(own) == model.preprocess
 
 
 def open_run(run: Path, device: str = "cpu", engine: str = TORCH) -> tuple[Model, Record | None, list[Sibling]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -9,7 +11,10 @@ from torch import nn
 
 from deepenough.data.images import Images
 from deepenough.data.split import Index
+from deepenough.nets import Network
+from deepenough.nets.build import build
 from deepenough.preprocessing import Preprocessing
+from deepenough.training.device import place
 from deepenough.training.feed import Loader, normalise
 from deepenough.training.prefetch import WaitTimer, prefetch
 
@@ -49,3 +54,19 @@ def predict_probabilities(
         found[start : start + size] = torch.softmax(logits.float(), dim=1).cpu().numpy()
     model.train(training)
     return found
+
+
+def accuracy_on(
+    images: Images,
+    index: Index,
+    network: Network,
+    state: Mapping[str, torch.Tensor],
+    device: torch.device,
+    memory_format: str,
+) -> float:
+    """The share of the images `index` that a network with the weights `state` is right about."""
+    model = build(network)
+    model.load_state_dict(dict(state))
+    model = place(model, device, memory_format)
+    probabilities = predict_probabilities(model, images, index, images.preprocess, device)
+    return float((probabilities.argmax(axis=1) == images.labels[index]).mean())

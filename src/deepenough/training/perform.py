@@ -104,7 +104,7 @@ def prepare_training(
     spec: TrainingSpec, images: Images, device: torch.device, group: ProcessGroup, objective: Objective | None = None
 ) -> tuple[State, TrainingLoop]:
     """The state before the first step and the loop of a training; device and memory format are applied here."""
-    recipe = spec.recipe
+    recipe, images = spec.recipe, images.read_as(spec.preprocess)
     state, step = new_state(spec, objective or make_objective(spec, images, device), device, group)
     loader = Loader(images, device, state.precision.dtype)
     feed = Feed(loader, spec.train, recipe.batch, recipe.augment, spec.seed, group)

@@ -14,6 +14,7 @@ import torch
 from deepenough.data.images import Images
 from deepenough.data.split import Index
 from deepenough.nets import Network
+from deepenough.preprocessing import Preprocessing
 from deepenough.training.recipe import Recipe
 
 StateDict = Mapping[str, torch.Tensor]
@@ -33,6 +34,7 @@ class TrainingSpec:
 
     `train` are the rows of the images that it learns from, `evaluation` those that it is judged on after every epoch.
     `initial_weights` are those to start from, by name; without them it starts from `build(network, seed)`'s.
+    `preprocess` is the one of the ways that the images are read in which this network takes; None for their own.
     """
 
     network: Network
@@ -42,6 +44,7 @@ class TrainingSpec:
     seed: int
     initial_weights: StateDict | None = None
     teacher: Teacher | None = None
+    preprocess: Preprocessing | None = None
 
     def fingerprint(self, images: Images) -> str:
         """A SHA-256 of all that decides the result on these images."""
@@ -50,6 +53,8 @@ class TrainingSpec:
         words += [sorted(start) if start else None]
         words += ["in blocks"] if images.in_blocks else []  # which is another order
         words += [["teacher", repr(self.teacher.network)]] if self.teacher else []
+        other_way = self.preprocess is not None and self.preprocess != images.preprocess
+        words += [["preprocess", repr(self.preprocess)]] if other_way else []
         digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
         for rows in (self.train, self.evaluation):
             digest.update(np.ascontiguousarray(rows, np.int64).tobytes() + b"|")

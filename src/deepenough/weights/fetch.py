@@ -8,6 +8,7 @@ import re
 import socket
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ FIRST_ATTEMPTS = 2
 """The same before the first byte: without a network the user should not wait long to hear of it."""
 
 TIMEOUT = 30.0  # seconds, for connecting and for each read
+ANSWER_TIMEOUT = 3.0  # seconds, where a server is only asked if it is there
 READ_BYTES = 1 << 18
 PAUSE = 0.5  # seconds before the second attempt; it doubles
 FOREVER = (400, 401, 403, 404, 405, 410, 451)
@@ -51,6 +53,18 @@ def cached(named: Named) -> Path | None:
     """The file where it lies, if it is there; its content is checked when it is used."""
     path = weights_folder() / named.file
     return path if path.is_file() else None
+
+
+def answers(named: Named) -> bool:
+    """Tell within a moment if the server of a file can be reached; behind a proxy only fetching tells."""
+    address = urllib.parse.urlsplit(named.url)
+    if address.scheme in urllib.request.getproxies():
+        return True
+    try:
+        with socket.create_connection((address.hostname or "", address.port or 443), timeout=ANSWER_TIMEOUT):
+            return True
+    except OSError:
+        return False
 
 
 def fetch(named: Named, reporter: Reporter | None = None) -> Path:

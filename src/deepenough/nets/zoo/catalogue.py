@@ -7,6 +7,7 @@ networks' figures under other protocols.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -88,3 +89,40 @@ CATALOGUE: Mapping[str, CatalogueEntry] = MappingProxyType(
     }
 )
 """The networks by name, in the order of their years."""
+
+
+def title(name: str) -> str:
+    """A network's name in words; of one that is not in the table, or of a second one of that name, what it is called.
+
+    >>> title("mobilenet_v3_small"), title("squeezenet1_1"), title("resnet50_v1_5"), title("efficientnet_lite0_tf")
+    ('MobileNetV3-Small', 'SqueezeNet 1.1', 'ResNet-50 v1.5', 'EfficientNet-Lite0 (TensorFlow)')
+    """
+    entry = CATALOGUE.get(name)
+    family, rest = (entry.family, _beyond(entry.family, name)) if entry else ("", None)
+    if rest is None:
+        return name
+    size, *details = re.sub(r"(?<!\d)1_(\d)", r"1.\1", rest).split("_")
+    if size in _DETAILS:
+        size, details = "", [size, *details]
+    joint = "" if not size or family.endswith("Lite") else " " if re.fullmatch(r"\d\.\d", size) else "-"
+    words = "".join(f" {_DETAILS.get(word, word)}" for word in details)
+    return f"{family}{joint}{size[:1].upper()}{size[1:]}{words}"
+
+
+_DETAILS = {
+    "tf": "(TensorFlow)", "torchvision": "(torchvision)", "keras": "(Keras)", "paddle": "(PaddlePaddle)",
+    "bvlc": "(BVLC)", "100": "(timm)", "bn": "with batch norm",
+}  # fmt: skip
+
+
+def _beyond(family: str, name: str) -> str | None:
+    """The part of a network's name behind its family's; None where it does not begin with that."""
+    wanted = "".join(letter for letter in family.lower() if letter.isalnum())
+    place = 0
+    for letter in wanted:
+        while name[place : place + 1] == "_":
+            place += 1
+        if name[place : place + 1] != letter:
+            return None
+        place += 1
+    return name[place:].lstrip("_")

@@ -1,0 +1,114 @@
+"""The choice of pretrained weights: those that were asked for, or for photos good ones that can be had."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from deepenough.data.decode import header
+from deepenough.data.finding import ImageError
+from deepenough.data.sources import Source
+from deepenough.errors import DeepenoughError
+from deepenough.experiment.options import AUTO, Options
+from deepenough.progress import Reporter
+from deepenough.training.device import choose_device
+from deepenough.weights import Weights, load_weights
+
+SMALLEST_PHOTO = 64  # pixels: from there on images are photos, which ImageNet's features are made for
+LOOKED_AT = 50
+
+
+def choose_weights(asked: Options, source: Source, reporter: Reporter) -> tuple[Weights, ...]:
+    """Load the weights that were asked for; for photos, or where auto was asked for, those of several networks that
+    are here or can be fetched; or none.
+
+    The user is told the choice and its reason.
+    """
+    if asked.weights and not asked.is_auto:
+        return named_apart([_load(given, asked, reporter) for given in asked.weights])
+    if not asked.is_auto and (asked.scratch or asked.from_family or not are_photos(source)):
+        return ()
+    names = weights_to_consider(asked)
+    found, missing = _had(names, reporter)
+    if not found:
+        nothing = f"none of the networks that were considered can be had ({missing[0]})"
+        if asked.is_auto:
+            raise DeepenoughError(
+                f"--weights {AUTO}: {nothing}; give a file of weights, or --scratch to train without any"
+            )
+        reporter.say(f"training from scratch, although these are photos: {nothing}")
+        return ()
+    why = "" if asked.is_auto else "these are photos, and a trained network needs fewer of them; "
+    reporter.say(
+        f"pretrained: {why}{', '.join(each.name for each in found)} "
+        f"{'is' if len(found) == 1 else 'are'} considered (--weights for others, --scratch for none)"
+    )
+    for line in missing:
+        reporter.say(f"left out: {line}")
+    return named_apart(found)
+
+
+def weights_to_consider(asked: Options) -> tuple[tuple[str, ...], ...]:
+    """The networks that an automatic choice considers, each by the names of its weights, in the order of preference."""
+    from deepenough.weights.among import AMONG, WITH_GPU
+
+    if asked.among is not None:
+        return AMONG[asked.among]
+    gpu = choose_device(asked.device or "auto").type != "cpu"
+    return AMONG["small"] + (WITH_GPU if gpu else ())
+
+
+def _load(given: str, asked: Options, reporter: Reporter) -> Weights:
+    return load_weights(given, network=asked.network, preprocess=asked.preprocess, needs_head=False, reporter=reporter)
+
+
+def _had(names: Sequence[Sequence[str]], reporter: Reporter) -> tuple[list[Weights], list[str]]:
+    """The weights of each network that are on this machine or can be fetched, and a line on each of the others.
+
+    Nothing is waited for twice: where one download fails, or no server answers at once although some weights are here,
+    only what is here is taken.
+    """
+    from deepenough.weights.fetch import answers, cached
+    from deepenough.weights.names import NAMED
+
+    here = [next((name for name in several if cached(NAMED[name])), None) for several in names]
+    online = not any(here) or all(here) or answers(NAMED[names[here.index(None)][0]])
+    found, missing = [], []
+    for several, own in zip(names, here, strict=True):
+        name = own or several[0]
+        if own is None and not online:
+            missing.append(f"{name}, which is not on this machine and can't be fetched now")
+            continue
+        try:
+            found.append(load_weights(name, reporter=reporter))
+        except DeepenoughError as error:
+            missing.append(f"{name}: {error}")
+            online = online and own is not None
+    return found, missing
+
+
+def named_apart(weights: Sequence[Weights]) -> tuple[Weights, ...]:
+    """The weights with another name for each network: a second one of the same name is numbered, `resnet18-2`."""
+    found: list[Weights] = []
+    for each in weights:
+        same = next((other for other in found if other.sha256 == each.sha256), None)
+        if same is not None:
+            raise DeepenoughError(f"--weights {each.name}: the same weights as {same.name}; give each only once")
+        names, base, number = {other.network.name for other in found}, each.network.name, 1
+        while (name := base if number == 1 else f"{base}-{number}") in names:
+            number += 1
+        found.append(replace(each, network=replace(each.network, name=name)))
+    return tuple(found)
+
+
+def are_photos(source: Source) -> bool:
+    """Tell if the images are of photos' size: half of the first ones have a shorter side of 64 pixels and more."""
+    sides = []
+    for row in range(0, len(source), max(1, len(source) // LOOKED_AT)):
+        try:
+            sides.append(min(header(source.read(row))[:2]))
+        except (ImageError, OSError):
+            continue
+        if source.sequential and len(sides) == 1:
+            break
+    return bool(sides) and sorted(sides)[len(sides) // 2] >= SMALLEST_PHOTO
