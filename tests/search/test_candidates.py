@@ -188,7 +188,7 @@ def test_seeds_and_grown_networks_have_names_and_folders_of_their_own(
 def test_alone_and_retraining_cost_the_same(make: Any, small: Architecture) -> None:
     trainer = make(2)
     tried = trainer.train_candidate(Attempt(small, 0))
-    final = trainer.retrain(tried, seed=0)
+    (final,) = trainer.retrain(tried, seed=0)
     assert final.macs == trainer.alone(small) == EPOCHS * 3 * (IMAGES - TEST + 16) * small.macs  # 16 for gradients
     one = make(1)
     assert one.alone(small) == one.planned(small)

@@ -90,7 +90,12 @@ def estimate(
     least, most = _least_and_most(
         question, search_space, trainer, first, reach, {row.name: row.seconds for row in rows}
     )
-    least, most = least + again(search_space[0]), max(most, least) + again(search_space[-1])
+    largest = search_space[-1]
+    if question.distill and len(search_space) > 1:
+        largest = search_space[-2].distilled_from(search_space[-1])
+        if question.target is not None:  # without one the students are within the budget
+            most += pace.seconds(largest, trainer.steps_images(largest)) * side_by_side
+    least, most = least + again(search_space[0]), max(most, least) + again(largest)
     if time_limit is not None:
         least, most = min(least, time_limit), min(most, time_limit)
     return Plan(

@@ -11,10 +11,11 @@ from deepenough.data.policy import STRENGTHS, Augment
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.schema import Option, Section, check_options, exposed_options, option, options_of
 from deepenough.search.question import Measure, Metric
-from deepenough.training.recipe import Recipe
+from deepenough.training.recipe import DISTILLATION, Recipe
 
 MOST_THREADS = 1024  # PyTorch fails where the system refuses so many
 BUDGET_WITH_TARGET = 2.0
+BUDGET_WITH_TARGET_AND_DISTILLATION = 3.0  # the climb takes about two
 BUDGET_WITHOUT = 0.65
 
 
@@ -132,7 +133,12 @@ class Options:
         "training the whole search space.",
         unit="COST",
         above=0,
-        otherwise="2 with a target, 0.65 without",
+        otherwise="2 with a target (3 with --distill), 0.65 without",
+    )
+    distill: bool = _search(
+        False,
+        "Have networks that are shallower than the best learn from its logits, too, as further candidates "
+        "(knowledge distillation).",
     )
     time_limit: float | None = _search(
         None, "Stop after this long and answer from what there is.", common=True, unit="TIME", above=0
@@ -196,6 +202,10 @@ class Options:
             raise DeepenoughError(
                 f"--weights {self.weights}: it starts from trained weights, {other} does not; give one"
             )
+        for name in DISTILLATION:
+            if name in self.recipe and not self.distill:
+                flag = name.replace("_", "-")
+                raise DeepenoughError(f"--{flag} {self.recipe[name]:g}: it says how --distill trains; give that, too")
         for name in ("network", "preprocess"):
             if getattr(self, name) is not None and self.weights is None:
                 raise DeepenoughError(f"--{name} {getattr(self, name)}: it says what --weights are; give those too")
@@ -250,7 +260,9 @@ class Options:
         """In trainings of the chosen network with a target, as a share of the whole search space without one."""
         if self.budget is not None:
             return self.budget
-        return BUDGET_WITHOUT if self.target is None else BUDGET_WITH_TARGET
+        if self.target is None:
+            return BUDGET_WITHOUT
+        return BUDGET_WITH_TARGET_AND_DISTILLATION if self.distill else BUDGET_WITH_TARGET
 
     def to_json(self) -> dict[str, Any]:
         """Plain values: the options of the recipe by their names, single parts of the augmentation under `switches`."""

@@ -77,7 +77,7 @@ def _perform_run(request: RunRequest) -> Record:
 
 def _search(
     request: RunRequest, experiment: Experiment, search: Search, record: Record
-) -> tuple[Verdict, Trained | None]:
+) -> tuple[Verdict, tuple[Trained, ...]]:
     """Answer the question; where folds decide, train the chosen network once more on all images but test."""
     folder, trainer, ray = request.folder, experiment.trainer, request.ray
     threads, device = torch.get_num_threads(), experiment.recipe.device
@@ -99,7 +99,7 @@ def _search(
                 experiment.measure_ahead()
             verdict = search.run()
             again = trainer.folds.kind is DecisionBasis.OUT_OF_FOLD and verdict.chosen.finished
-            return verdict, trainer.retrain(verdict.chosen, request.asked.seed) if again else None
+            return verdict, trainer.retrain(verdict.chosen, request.asked.seed) if again else ()
         except (Interrupted, KeyboardInterrupt):
             record.status = RunStatus.INTERRUPTED
             save(record, folder)

@@ -193,6 +193,7 @@ def _question(asked: Options, weights: Weights | None) -> Question:
         widths=asked.widths,
         budget=asked.search_budget,
         seed=asked.seed,
+        distill=asked.distill,
         weights=weights.name if weights else None,
     )
 

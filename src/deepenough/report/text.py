@@ -68,6 +68,16 @@ def comparable(candidate: CandidateRecord) -> bool:
     return candidate.state == "finished" and candidate.role in ("search space", "bisection")
 
 
+def is_distilled(candidate: CandidateRecord) -> bool:
+    """Tell if it was trained to its end from the run's own seed, learning also from a teacher."""
+    return candidate.state == "finished" and candidate.role == "distilled"
+
+
+def has_students(record: Record) -> bool:
+    """Tell if networks of a run learned from others."""
+    return any(is_distilled(candidate) for candidate in record.candidates)
+
+
 def value(record: Record, candidate: CandidateRecord) -> float | None:
     """A candidate's accuracy on the decision images by the metric that the run was asked to decide on."""
     if candidate.decision is None or not candidate.decision.top1.count:
@@ -82,7 +92,7 @@ def headline(record: Record) -> str:
     if decision is None:
         interrupted = record.status == RunStatus.INTERRUPTED
         return "The run was interrupted before it could answer" if interrupted else "No answer yet"
-    depth, target = f"Depth {decision.depth}", record.question.target
+    depth, target = f"Depth {decision.depth}{_distilled(record)}", record.question.target
     if decision.kind is not DecisionKind.NOT_MET and not learned(record):
         return f"{depth} is the best found, but is not shown to have learned anything"
     if decision.kind is DecisionKind.AMONG:
@@ -93,6 +103,13 @@ def headline(record: Record) -> str:
         DecisionKind.NOT_MET: "No network tried reached the target" if target else "No network could be trained",
         DecisionKind.BEST: f"{depth} is the best found",
     }[decision.kind]
+
+
+def _distilled(record: Record) -> str:
+    """The teacher of the chosen network, if it has one: ", distilled from residual-19,"."""
+    chosen = record.decision.chosen if record.decision else None
+    teacher = next((each.teacher for each in record.candidates if each.name == chosen), None)
+    return f", distilled from {teacher}," if teacher else ""
 
 
 def _depths(record: Record) -> str:

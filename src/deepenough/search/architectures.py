@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from deepenough.errors import DeepenoughError, unknown
@@ -15,21 +15,41 @@ MOST_BLOCKS = 16  # blocks a level of the deepest architecture, unless a largest
 
 @dataclass(frozen=True)
 class Architecture:
-    """One network of a family: `blocks` blocks a level at a width factor; or a pretrained one cut after `place`."""
+    """One network of a family: `blocks` blocks a level at a width factor; or a pretrained one cut after `place`.
+
+    Learning from a `teacher` makes it another one, with a name of its own.
+    """
 
     family: str
     width: float
     blocks: int
     network: Network
     place: str = ""
+    teacher: Architecture | None = None
 
     @property
     def name(self) -> str:
-        """`residual-7`, or `residual-7-w1.5` at another width than 1, or `squeezenet1_1-fire7`."""
+        """`residual-7`, or `residual-7-w1.5` at another width than 1, or `squeezenet1_1-fire7`; with `-distilled` where
+        it has a teacher."""
+        distilled = "-distilled" if self.teacher else ""
         if self.place:
-            return f"{self.family}-{self.place}"
+            return f"{self.family}-{self.place}{distilled}"
         width = "" if self.width == 1 else f"-w{self.width:g}"
-        return f"{self.family}-{self.depth}{width}"
+        return f"{self.family}-{self.depth}{width}{distilled}"
+
+    @property
+    def curve(self) -> tuple[str, float, bool]:
+        """Those that differ in depth alone have equal ones: family, width, and if it has a teacher."""
+        return self.family, self.width, self.teacher is not None
+
+    def distilled_from(self, teacher: Architecture) -> Architecture:
+        """The same network, learning from a teacher."""
+        return replace(self, teacher=teacher)
+
+    @property
+    def undistilled(self) -> Architecture:
+        """The same network without a teacher."""
+        return replace(self, teacher=None)
 
     @cached_property
     def depth(self) -> int:
@@ -110,8 +130,9 @@ def cut_architectures(family: str, cut_networks: Sequence[tuple[str, Network]]) 
 
 
 def between(failed: Architecture, passed: Architecture) -> Architecture | None:
-    """The architecture halfway between two of the same family and width, or None where there is none."""
-    if (failed.family, failed.width) != (passed.family, passed.width):
+    """The architecture halfway between two of the same family and width, or None where there is none, as between
+    networks that learn from a teacher."""
+    if failed.curve != passed.curve or passed.teacher:
         return None
     blocks = (failed.blocks + passed.blocks) // 2
     if blocks in (failed.blocks, passed.blocks):

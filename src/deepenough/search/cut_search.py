@@ -38,6 +38,7 @@ class CutSearch(EnoughSearch):
         for architecture in self._others():
             self._look_at(architecture)
         self._train_more_seeds()
+        self._distill()
         verdict = enough(self.question, self.assessment(), self.resolves())
         whole = next((c for c in self.space_candidates() if c.architecture is self.search_space[-1]), None)
         if whole:
@@ -116,6 +117,8 @@ def cuts_within_reach(
     final = trainer.retraining(beginning)
     budget = question.budget * (sum(trainer.planned(each) for each in search_space) + final)
     found, spent = [beginning], trainer.probing_cost + trainer.planned(beginning) + final
+    if question.distill and len(search_space) > 1:
+        spent += trainer.planned(search_space[-2].distilled_from(search_space[-1]))
     for each in others:
         cost = trainer.planned(each) // len(trainer.folds.folds)
         if spent + cost <= budget:

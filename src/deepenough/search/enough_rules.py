@@ -21,7 +21,7 @@ from deepenough.search.architectures import Architecture
 from deepenough.search.evidence import Evidence, EvidenceTable
 from deepenough.search.question import DecisionKind, Measure, Question
 from deepenough.search.statistics import Difference, z_score
-from deepenough.search.verdict import PairedComparison, Verdict, depths_text, margin_text, points
+from deepenough.search.verdict import PairedComparison, Verdict, depth_text, depths_text, margin_text, points
 
 CONTESTED = 2.0  # standard errors around the margin within which more seeds may change the answer
 ENOUGH_COUNTS = 3.25  # how much being enough counts beside being right or one off, in what is shipped
@@ -149,9 +149,9 @@ def _probabilities(
     """The probabilities, for each in `order`, to be enough among all that was looked at, and to be the first in that
     order that is, or next to it."""
     values, variances = table.estimates()
-    families = [(each.architecture.family, each.architecture.width) for each in table.evidence]
+    curves = [each.architecture.curve for each in table.evidence]
     places = [table.evidence.index(each) for each in order]
-    draws = draw_accuracies(values, variances, families)[:, places]
+    draws = draw_accuracies(values, variances, curves)[:, places]
     margin = question.margin
     return tuple(probability_enough(draws, margin).tolist()), tuple(probability_near(draws, margin).tolist())
 
@@ -276,7 +276,7 @@ def _kind(found: Assessment, chosen: Evidence, best: Evidence) -> DecisionKind:
 
 
 def _text(question: Question, found: Assessment, kind: DecisionKind, pair: PairedComparison | None) -> str:
-    depth, margin = f"depth {found.chosen.architecture.depth}", points(question.margin)
+    depth, margin = depth_text(found.chosen.architecture), points(question.margin)
     space = found.search_space
     everything = depths_text([each.architecture for each in found.looked_at])
     finished = depths_text([each.architecture for each in found.finished])

@@ -71,13 +71,19 @@ def margin_text(margin: float) -> str:
     return f"{100 * margin:.1f}-point margin"
 
 
+def depth_text(architecture: Architecture) -> str:
+    """Name a network by its depth, and by its teacher where it has one: depth 3 (distilled from residual-19)."""
+    distilled = f" (distilled from {architecture.teacher.name})" if architecture.teacher else ""
+    return f"depth {architecture.depth}{distilled}"
+
+
 def depths_text(architectures: Sequence[Architecture]) -> str:
     """Name architectures by their depths, and by their names where they differ in more.
 
     Three and more in a row are a range: depth 3; depths 3 and 7; depths 3 to 19 and 67. The blocks of neighbours double
     in a family; cuts are numbered.
     """
-    if len({(each.family, each.width) for each in architectures}) > 1:
+    if len({each.curve for each in architectures}) > 1:
         return _listed([each.name for each in architectures])
     rows: list[list[Architecture]] = []
     for each in sorted(architectures, key=lambda each: each.blocks):
