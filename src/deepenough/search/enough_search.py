@@ -172,6 +172,13 @@ class EnoughSearch(Search):
         ]
         return next((each for each in reversed(students) if each.name not in tried), None)
 
+    def _student_after(self, architecture: Architecture | None) -> Architecture | None:
+        """The student that follows the training of an architecture, which may turn out to be its teacher."""
+        student = self._next_student()
+        if student is None or student.teacher is None or architecture is None:
+            return student
+        return student.distilled_from(max(student.teacher, architecture, key=lambda each: each.macs))
+
     def _may_distill(self, student: Architecture) -> bool:
         """Tell if the budget and the time hold a student; if not, note it once."""
         if self._holds(0) and self.trainer.in_time(student):
@@ -266,27 +273,25 @@ class EnoughSearch(Search):
         cost = self.trainer.planned(architecture) if scouting is None else scouting
         if self._holds(cost, None if scouting else architecture):
             return True
-        share = (self.spent + cost) / self.whole_space
+        student = self._student_after(architecture)
+        later = self.trainer.planned(student) if student else 0
+        share = (self.spent + cost + later) / self.whole_space
         if all(past.what != f"skipped {architecture.name}" for past in self.events):
             self.note(
                 f"skipped {architecture.name}",
                 f"the search would then cost {share:.0%} of training the whole search space, "
-                f"over its budget of {self.question.budget:.0%}",
+                f"{'students taken in, ' * bool(later)}over its budget of {self.question.budget:.0%}",
             )
         return False
 
     def _holds(self, cost: int, architecture: Architecture | None = None) -> bool:
         """Tell if the budget holds after spending `cost`, with the retraining that follows where folds decide, be it of
-        the `architecture` that is trained for that, and with the student that is to be distilled next, if any, for
-        which the best network is the teacher, or this one."""
+        the `architecture` that is trained for that, and with the student that follows, if any."""
         may_be_chosen = [candidate.architecture for candidate in finished(self.space_candidates() + self.distilled())]
         may_be_chosen += [architecture] if architecture else []
-        later = 0
-        if student := self._next_student():
-            teachers = [each for each in (student.teacher, architecture) if each]
-            student = student.distilled_from(max(teachers, key=lambda each: each.macs))
-            may_be_chosen.append(student)
-            later = self.trainer.planned(student)
+        student = self._student_after(architecture)
+        may_be_chosen += [student] if student else []
+        later = self.trainer.planned(student) if student else 0
         final = max(map(self.trainer.retraining, may_be_chosen), default=0)
         return self.spent + cost + later + final <= self.question.budget * (self.whole_space + final)
 

@@ -263,11 +263,13 @@ class TargetSearch(Search):
     def _worth_closing_in(
         self, middle: Architecture, passed: Architecture, passed_cost: int, spent: int | None = None
     ) -> bool:
-        """Tell if the budget holds in both outcomes: the middle passes, or `passed` has to be trained to its end."""
+        """Tell if the budget holds in both outcomes: the middle passes, or `passed` has to be trained to its end, and
+        the middle may learn from it."""
         before = self.spent if spent is None else spent
         cost, full = self.trainer.planned(middle), self.trainer.planned(passed)
         if_it_passes = before + cost <= self.question.budget * cost
-        if_it_fails = before + cost + max(0, full - passed_cost) <= self.question.budget * full
+        student = self.trainer.planned(middle.distilled_from(passed)) if self.question.distill else 0
+        if_it_fails = before + cost + max(0, full - passed_cost) + student <= self.question.budget * full
         return if_it_passes and if_it_fails and self.trainer.in_time(middle)
 
     def _candidates(self) -> list[Candidate]:
