@@ -28,6 +28,7 @@ options = st.builds(
     switches=st.dictionaries(st.sampled_from(["rotation", "shift"]), st.floats(0, 0.9)),
     tensorboard=st.booleans(),
     epochs=st.none() | st.integers(1, 99),
+    distill=st.booleans(),
     class_weights=st.none() | st.booleans(),
     flip=st.none() | st.booleans(),
 )
@@ -54,6 +55,9 @@ def test_an_unknown_option_names_the_nearest() -> None:
         ({"weights": "x", "family": ("plain",)}, "--family, --width or --max-depth does not"),
         ({"network": "resnet50"}, "it says what --weights are"),
         ({"preprocess": "timm"}, "it says what --weights are"),
+        ({"distill_weight": 0.5}, "--distill-weight 0.5: it says how --distill trains; give that, too"),
+        ({"distill": True, "distill_weight": 1.5}, "--distill-weight 1.5"),
+        ({"distill": True, "distill_temperature": 0}, "--distill-temperature 0"),
         ({"target": float("nan")}, "--target nan"),
         ({"width": (float("nan"),)}, "--width nan"),
         ({"lr": float("nan")}, "--lr nan"),
