@@ -90,11 +90,9 @@ def estimate(
     least, most = _least_and_most(
         question, search_space, trainer, first, reach, {row.name: row.seconds for row in rows}
     )
-    largest = search_space[-1]
-    if question.distill and len(search_space) > 1:
-        largest = search_space[-2].distilled_from(search_space[-1])
-        if question.target is not None:  # without one the students are within the budget
-            most += pace.seconds(largest, trainer.steps_images(largest)) * side_by_side
+    largest = _largest(question, search_space)
+    if largest.teacher and question.target is not None:  # without one the budget holds the students
+        most += pace.seconds(largest, trainer.steps_images(largest)) * side_by_side
     least, most = least + again(search_space[0]), max(most, least) + again(largest)
     if time_limit is not None:
         least, most = min(least, time_limit), min(most, time_limit)
@@ -105,6 +103,13 @@ def estimate(
         memory=already + max(row.memory for row in rows) + (trainer.jobs * PROCESS_BYTES if trainer.jobs > 1 else 0),
         within_reach=[each.name for each in reach],
     )
+
+
+def _largest(question: Question, search_space: Sequence[Architecture]) -> Architecture:
+    """The network that costs most to train once more, if it is chosen: the largest, or one that learns from it."""
+    if question.distill and len(search_space) > 1:
+        return search_space[-2].distilled_from(search_space[-1])
+    return search_space[-1]
 
 
 def _reach(

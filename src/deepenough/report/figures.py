@@ -60,13 +60,13 @@ def _accuracy(record: Record) -> Plot | None:
         whole = [c for c in everyone if words.comparable(c)]
         distilled = [c for c in everyone if words.is_distilled(c)]
         others = [c for c in everyone if not (words.comparable(c) or words.is_distilled(c))]
-        for group, label, mode, style in (
+        for group, label, mode, drawn in (
             (whole, name, "lines+markers", trace_style(number)),
             (distilled, f"{name}: distilled", "markers", trace_style(number, symbol="star")),
             (others, f"{name}: stopped early, grown or another seed", "markers", trace_style(number, "-open")),
         ):
             if group:
-                data.append(_points(record, group, label, mode) | style)
+                data.append(_points(record, group, label, mode) | drawn)
     if not data:
         return None
     for chosen, label in _answers(record):
