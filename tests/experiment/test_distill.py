@@ -16,6 +16,7 @@ from deepenough.distribution import process_executor
 from deepenough.errors import DamageWarning
 from deepenough.files import read_checked_json
 from deepenough.report.tables import answer
+from deepenough.report.text import cost
 from deepenough.search.architectures import Architecture
 from deepenough.search.enough_rules import Assessment
 from deepenough.search.enough_search import EnoughSearch
@@ -78,6 +79,7 @@ def test_first_screen_and_page_say_that_it_was_distilled_and_from_which_network(
     said = answer(run.record).plain
     assert said.startswith(f"Depth 3, distilled from {TEACHER}, is")
     assert f"depth 3 (distilled from {TEACHER})" in said
+    assert "times training its teacher and the chosen network alone" in cost(run.record)
     page = (run.folder / "report.html").read_text(encoding="utf-8")
     assert f"Depth 3, distilled from {TEACHER}, is" in page
     assert f"<small>distilled, taught by {TEACHER}</small>" in page
@@ -85,11 +87,11 @@ def test_first_screen_and_page_say_that_it_was_distilled_and_from_which_network(
 
 
 def test_its_cost_has_the_teacher_s_in_it(run: Run) -> None:
-    cost, final = run.record.cost, run.folder / "candidates"
-    assert cost is not None
+    spent, final = run.record.cost, run.folder / "candidates"
+    assert spent is not None
     trained = [read_checked_json(final / f"{name}-final" / "result.json") for name in (TEACHER, STUDENT)]
-    assert cost.final == cost.chosen_alone == sum(each["macs"] for each in trained)
-    assert cost.spent == cost.final + sum(each.cost for each in run.record.candidates)
+    assert spent.final == spent.chosen_alone == sum(each["macs"] for each in trained)
+    assert spent.spent == spent.final + sum(each.cost for each in run.record.candidates)
     assert not (final / f"{STUDENT}.way.json").exists()  # it computes as depth 3 does
 
 

@@ -92,7 +92,8 @@ def headline(record: Record) -> str:
     if decision is None:
         interrupted = record.status == RunStatus.INTERRUPTED
         return "The run was interrupted before it could answer" if interrupted else "No answer yet"
-    depth, target = f"Depth {decision.depth}{_distilled(record)}", record.question.target
+    distilled = f", distilled from {teacher(record)}," if teacher(record) else ""
+    depth, target = f"Depth {decision.depth}{distilled}", record.question.target
     if decision.kind is not DecisionKind.NOT_MET and not learned(record):
         return f"{depth} is the best found, but is not shown to have learned anything"
     if decision.kind is DecisionKind.AMONG:
@@ -105,11 +106,10 @@ def headline(record: Record) -> str:
     }[decision.kind]
 
 
-def _distilled(record: Record) -> str:
-    """The teacher of the chosen network, if it has one: ", distilled from residual-19,"."""
+def teacher(record: Record) -> str | None:
+    """The name of the network that the chosen one learned from, if any."""
     chosen = record.decision.chosen if record.decision else None
-    teacher = next((each.teacher for each in record.candidates if each.name == chosen), None)
-    return f", distilled from {teacher}," if teacher else ""
+    return next((each.teacher for each in record.candidates if each.name == chosen), None)
 
 
 def _depths(record: Record) -> str:
@@ -211,7 +211,8 @@ def cost(record: Record) -> str:
     cost = record.cost
     text = (
         f"{amount(cost.spent)} multiply-accumulates in {duration(cost.seconds)} of training{_side_by_side(record)}: "
-        f"{cost.times_chosen:.{2 if cost.times_chosen < 10 else 0}f} times training the chosen network alone"
+        f"{cost.times_chosen:.{2 if cost.times_chosen < 10 else 0}f} times training "
+        f"{'its teacher and ' if teacher(record) else ''}the chosen network alone"
         f"{_why_so_much(record)}, "
         f"{percent(cost.share_of_space, 0)} of training the whole search space"
     )
