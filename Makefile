@@ -7,6 +7,8 @@ SOURCES := src tests benchmarks
 WORKERS := -n 2 --dist loadgroup --no-loadscope-reorder
 # What of the fault matrix a change has to pass, in a minute; `make faults FAULTS=--short` is all of the short form.
 FAULTS ?= --short --share 0.05 --without torchrun --without Ray
+# Of the networks that are exported, those that together have all kinds of layers; `EXPORTS=all` is every one of them.
+EXPORTS ?=
 
 .PHONY: demo test test-frameworks faults docs lint format clean
 
@@ -16,8 +18,8 @@ demo: $(VENV)/.installed  ## find the shallowest network for scikit-learn's hand
 test: $(VENV)/.installed-test  ## run the whole suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS) $(PYTEST)
 
-test-frameworks: $(VENV)/.installed-frameworks  ## export every network to every framework, and run it there (minutes)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS) -m frameworks $(PYTEST)
+test-frameworks: $(VENV)/.installed-frameworks  ## export every kind of layer to every framework, and run it there (minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS) -m "frameworks $(if $(filter all,$(EXPORTS)),or exhaustive)" $(PYTEST)
 
 faults: $(VENV)/.installed-test  ## a twentieth of the fault matrix's short form: kills, full disks, damaged files, hostile images
 	$(BIN)/python benchmarks/faults $(FAULTS)

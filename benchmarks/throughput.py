@@ -20,13 +20,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from deepenough.compare.comparison import random_batch, write_exports
-from deepenough.compare.frameworks import FRAMEWORKS, Worker, WorkerError
+from deepenough.compare.comparison import write_exports
+from deepenough.compare.frameworks import FRAMEWORKS
 from deepenough.compare.results import FrameworkResult
 from deepenough.nets import macs
 from deepenough.nets.choose import choose_network
 from deepenough.nets.serialization import dumps
 from deepenough.progress import Reporter
+from deepenough.runtimes.worker import Worker, WorkerError, random_batch
 from product import product
 
 EIGHT = ("alexnet", "vgg16", "vgg19", "googlenet", "resnet34", "resnet50", "resnet101", "resnet152")

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-WORKERS = Path(importlib.import_module("deepenough.compare").__file__ or "").with_name("workers")
+WORKERS = Path(importlib.import_module("deepenough.runtimes").__file__ or "").with_name("workers")
 sys.path.insert(0, str(WORKERS))
 
 kind, given = sys.argv[1], json.loads(sys.argv[2])

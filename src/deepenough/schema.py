@@ -14,9 +14,9 @@ from types import FunctionType
 from typing import Any
 
 from deepenough.errors import DeepenoughError, unknown
+from deepenough.units import UNITS
 
 METADATA = "option"
-UNIT_NAMES = {"TIME": "seconds", "SIZE": "bytes"}
 
 
 class Section(StrEnum):
@@ -43,7 +43,7 @@ class Option:
         section: the section of the help.
         common: among the few that most people need.
         choices: the values that there are, or a function that gives them where importing them takes long.
-        unit: what a value counts, in capitals: SHARE, DEGREES, TIME (seconds), SIZE (bytes).
+        unit: what a value counts, in capitals: SHARE, DEGREES, or one of `UNITS`, whose values may be text.
         least: the smallest value.
         above: the bound that every value has to be above.
         most: the largest value.
@@ -116,6 +116,16 @@ class Option:
         )
         return " and ".join(text for bound, text in words if math.isfinite(bound))
 
+    def parsed(self, value: Any) -> Any:
+        """A quantity that is given as text, "5ms" or "2M", as a number; any other value as it is."""
+        if self.unit not in UNITS or not isinstance(value, str):
+            return value
+        try:
+            number = UNITS[self.unit].parse(value)
+        except DeepenoughError as error:
+            raise DeepenoughError(f"{self.spelled} {error}") from None
+        return int(number) if self.base == "int" and number.is_integer() else number
+
     def check(self, value: Any) -> None:
         """Raise the error for a value that the option can't have."""
         if value is None:
@@ -142,7 +152,8 @@ class Option:
 
     @property
     def _expected(self) -> str:
-        unit = f" of {UNIT_NAMES[self.unit]}" if self.unit in UNIT_NAMES else ""
+        base = UNITS[self.unit].base if self.unit in UNITS else ""
+        unit = f" of {base}" if base else ""
         return {"int": f"a whole number{unit}", "float": f"a number{unit}"}.get(self.base, f"a {self.base}")
 
     def _advice(self, value: float) -> str:

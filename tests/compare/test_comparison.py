@@ -15,7 +15,7 @@ import pytest
 from deepenough import DeepenoughError
 from deepenough.compare import comparison, session
 from deepenough.compare import text as words
-from deepenough.compare.comparison import code_lines, compare_frameworks
+from deepenough.compare.comparison import code_lines, compare_frameworks, network_lines
 from deepenough.compare.frameworks import FRAMEWORKS, Framework
 from deepenough.compare.page import comparison_figures, write_comparison
 from deepenough.compare.results import SAME, FrameworkComparison, FrameworkResult, Timing
@@ -115,6 +115,15 @@ def test_gradients_that_differ_are_seen() -> None:
 def test_lines_of_code() -> None:
     source = '"""What.\n\nMore.\n"""\n\nimport keras\n\n# why\ndef f(x):\n    """One line."""\n    return x  # here\n'
     assert code_lines(source) == 3
+
+
+def test_only_the_definition_of_the_network_is_counted(tmp_path: Path) -> None:
+    helper = "import nn\n\n\nclass Helper:\n    x = 1\n\n\n"
+    body = f"{helper}def network():\n    # one\n    return nn.Stack(\n        1,\n    )\n"
+    (tmp_path / "network.py").write_text(body + "\n\ndef load():\n    return network()\n")
+    assert network_lines(tmp_path / "network.py") == 4
+    (tmp_path / "model.prototxt").write_text("# a comment\nlayer {\n}\n")
+    assert network_lines(tmp_path / "model.prototxt") == 2
 
 
 def test_a_framework_that_is_not_here_and_one_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:

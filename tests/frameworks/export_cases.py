@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from deepenough.frameworks.export import Export
+from deepenough.frameworks.export import Export, lopsided, overhang
 from deepenough.nets import (
     FAMILIES,
     LAYER_KINDS,
@@ -52,6 +52,8 @@ from deepenough.nets import (
 )
 from deepenough.nets.build import build
 from deepenough.nets.cut import cut_at, cuts
+from deepenough.nets.layers import Pool
+from deepenough.nets.shapes import visits
 from deepenough.preprocessing import Preprocessing
 from deepenough.weights.presets import HALVES, preset
 
@@ -217,6 +219,29 @@ CASES: Mapping[str, Callable[[], Network]] = {
     },
 }
 """The networks by name."""
+
+REPRESENTATIVES = (
+    "odd", "pools", "gates", "tokens", "residual-1x28", "inception-1x28", "plain-1x28", "mobile-1x28",
+    "resnext50_32x4d", "efficientnet_lite0_tf", "convnext_atto", "silu", "vit_tiny_patch16_224-cut0", "alexnet",
+    "googlenet_bn", "mobilenet_v3_small", "sigmoid", "relu6", "hardsigmoid",
+)  # fmt: skip
+"""Networks that together have all `features` of the others; without any of them one would be missing."""
+
+
+def features(name: str) -> set[object]:
+    """Everything that a framework's file tells apart in a network: kinds of layers, by axes, and their options."""
+    found: set[object] = {"cut"} if "-cut" in name else {name} if name.endswith("-1x28") else set()
+    for visit in visits(CASES[name]()):
+        layer = visit.layer
+        found.add((layer.kind, len(visit.input)))
+        if isinstance(layer, Conv):
+            depthwise, strided = layer.depthwise(visit.input), layer.stride > 1
+            options = (layer.groups > 1, depthwise, layer.bias, layer.same, strided, layer.kernel == 1)
+            found |= {("Conv", *options), ("lopsided", lopsided(visit))}
+        elif isinstance(layer, Pool):
+            beyond = tuple(overhang(visit, axis) > 0 for axis in (1, 2))
+            found.add((layer.kind, layer.padding > 0, layer.ceil, beyond))
+    return found
 
 
 def state_of(network: Network) -> dict[str, torch.Tensor]:

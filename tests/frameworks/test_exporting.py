@@ -94,7 +94,7 @@ def test_a_run_for_caffe(run: Path, command: Command, photos: list[Path], tmp_pa
     assert f"model: {folder / 'model.caffemodel'}" in out
     assert {path.name for path in folder.iterdir()} == {
         "README.md", "classes.json", "model.caffemodel", "model.prototxt", "network.json", "parity.json", "predict.py",
-        "preprocess.json",
+        "preprocess.json", "solver.prototxt", "train_val.prototxt",
     }  # fmt: skip
     proof = json.loads((folder / "parity.json").read_text())
     assert proof["passed"] is True
@@ -374,4 +374,4 @@ def test_the_script_goes_on_after_a_bad_file(run: Path, tmp_path: Path, photos: 
     assert status == 1
     assert "bad.jpg: " in errors
     assert "turned.jpg: " in out
-    assert "python predict.py IMAGE" in script(folder)[2]
+    assert "python predict.py IMAGE_OR_FOLDER" in script(folder)[2]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from export_cases import CASES, export_of, pixels_of, wanted_of
+from export_cases import CASES, REPRESENTATIVES, export_of, pixels_of, wanted_of
 
 from deepenough.frameworks import parity
 from deepenough.frameworks.export import Export
@@ -20,7 +20,7 @@ from deepenough.frameworks.targets import TARGETS
 from deepenough.frameworks.writer import _stage, run_writer
 from deepenough.weights.read import read_weights
 
-pytestmark = [pytest.mark.frameworks, pytest.mark.timeout(1500)]
+pytestmark = pytest.mark.timeout(1500)
 
 READABLE = {name: target.readable for name, target in TARGETS.items() if target.readable}
 SPLIT = 2
@@ -39,13 +39,14 @@ COUNT = 8
 def grouped(names: list[str]) -> list:
     """Cases with the group of tests that share what was written."""
 
-    def marks(target: str, number: int) -> list[pytest.MarkDecorator]:
+    def marks(target: str, number: int, name: str) -> list[pytest.MarkDecorator]:
         together = "keras" if target in KERAS else target
         seconds = {"keras": 200, "torch": 60}.get(together, 20)
-        return [pytest.mark.xdist_group(f"{together}{number % SPLIT}"), pytest.mark.seconds(seconds)]
+        chosen = pytest.mark.frameworks if name in REPRESENTATIVES else pytest.mark.exhaustive
+        return [chosen, pytest.mark.xdist_group(f"{together}{number % SPLIT}"), pytest.mark.seconds(seconds)]
 
     return [
-        pytest.param(target, name, marks=marks(target, number), id=f"{target}-{name}")
+        pytest.param(target, name, marks=marks(target, number, name), id=f"{target}-{name}")
         for target in names
         for number, name in enumerate(CASES)
     ]
@@ -56,7 +57,19 @@ def accepts(target: str, name: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+def half(request: pytest.FixtureRequest) -> Callable[[str], list[str]]:
+    """The networks that are written in the process that writes this one: those of its half that tests ask for."""
+    asked = {item.callspec.params["name"] for item in request.session.items if item.path == Path(__file__)}
+
+    def names(name: str) -> list[str]:
+        together = list(CASES)[list(CASES).index(name) % SPLIT :: SPLIT]
+        return [each for each in together if each in asked]
+
+    return names
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory, half: Callable[[str], list[str]]) -> Callable[[str, str], Path]:
     """The folder of a network for a target. Half of all are written at once, when the first of them is asked for."""
     made: dict[tuple[str, int], Path] = {}
 
@@ -64,7 +77,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Pa
         number = list(CASES).index(name) % SPLIT
         if (target, number) not in made:
             targets = KERAS if target in KERAS else (target,)
-            names = [each for each in list(CASES)[number::SPLIT] if any(map(accepts, targets, [each] * len(targets)))]
+            names = [each for each in half(name) if any(map(accepts, targets, [each] * len(targets)))]
             exports = [export_of(each, CASES[each]()) for each in names]
             roots = {each: tmp_path_factory.mktemp(f"{each}{number}") for each in targets}
             if len(targets) > 1:
@@ -94,7 +107,9 @@ def write_together(exports: list[Export], names: list[str], roots: dict[str, Pat
 
 
 @pytest.fixture(scope="session")
-def checked(written: Callable[[str, str], Path]) -> Iterator[Callable[[str, str], list[Check]]]:
+def checked(
+    written: Callable[[str, str], Path], half: Callable[[str], list[str]]
+) -> Iterator[Callable[[str, str], list[Check]]]:
     """How each runtime's logits compare with ours."""
     made: dict[tuple[str, str], list[Check]] = {}
     monkeypatch = pytest.MonkeyPatch()
@@ -103,8 +118,7 @@ def checked(written: Callable[[str, str], Path]) -> Iterator[Callable[[str, str]
 
     def checks(target: str, name: str) -> list[Check]:
         if (target, name) not in made:
-            half = list(CASES)[list(CASES).index(name) % SPLIT :: SPLIT]
-            names = [each for each in half if accepts(target, each)]
+            names = [each for each in half(name) if accepts(target, each)]
             networks = [CASES[each]() for each in names]
             pixels = [pixels_of(network, COUNT) for network in networks]
             made.update({(target, each): [] for each in names})

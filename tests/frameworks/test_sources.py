@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from export_cases import CASES, export_of, input_of, pixels_of, wanted_of
+from export_cases import CASES, REPRESENTATIVES, export_of, features, input_of, pixels_of, wanted_of
 from google.protobuf import text_format
 from hypothesis import given
 from hypothesis import strategies as st
@@ -157,6 +157,26 @@ def test_what_a_framework_computes_otherwise_is_an_error(tmp_path: Path) -> None
                 assert not (tmp_path / name).exists()
 
 
+@pytest.mark.parametrize("name", REPRESENTATIVES)
+@pytest.mark.parametrize("framework", [torch_source, keras_source, paddle_source])
+def test_a_source_imports_what_it_uses_once_and_has_no_empty_stack(
+    framework: Callable[[Export], str], name: str
+) -> None:
+    source = framework(export_of(name, CASES[name]()))
+    tree = ast.parse(source)
+    imported = [
+        (alias.asname or alias.name).partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+    ]
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert len(set(imported)) == len(imported)
+    assert set(imported) <= used
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    assert all(call.args or call.keywords for call in calls if call.func.id == "stack")  # type: ignore[attr-defined]
+
+
 def test_a_layer_that_nobody_has_written_is_named() -> None:
     class Newest(Layer, base=True):
         """A kind that no framework's file knows."""
@@ -213,6 +233,13 @@ def test_every_refused_precision_has_a_reason() -> None:
     for name, precision in refused:
         with pytest.raises(DeepenoughError, match=rf"--(half|int8) --to {name}: .{{20}}"):
             TARGETS[name].check(precision)
+
+
+def test_each_representative_has_something_that_no_other_has() -> None:
+    has = {name: features(name) for name in CASES}
+    assert set().union(*(has[name] for name in REPRESENTATIVES)) == set().union(*has.values())
+    for name in REPRESENTATIVES:
+        assert has[name] - set().union(*(has[other] for other in REPRESENTATIVES if other != name)), name
 
 
 def test_importing_deepenough_imports_no_framework() -> None:

@@ -6,11 +6,14 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from rich.console import Console
 from safetensors.torch import load_file
@@ -19,11 +22,13 @@ from deepenough import DeepenoughError, Run, evaluate, fit, load, record, resume
 from deepenough.data.sources import open_source
 from deepenough.nets import NETWORKS, loads
 from deepenough.nets.build import build
+from deepenough.nets.cut import cuts
 from deepenough.probing import pretrained
-from deepenough.probing.pretrained import are_photos
+from deepenough.probing.pretrained import Pretrained, are_photos
 from deepenough.probing.probe import probe
 from deepenough.progress import Reporter
 from deepenough.report.tables import probing_table
+from deepenough.search.architectures import cut_architectures
 from deepenough.training.interrupt import Interrupted
 
 pytestmark = pytest.mark.seconds(45)
@@ -266,3 +271,22 @@ def test_a_misspelt_framing_or_missing_file_is_said(
     status, _, errors = command("fit", shapes, "--weights", "x", "--scratch")
     assert status == 2
     assert "--scratch does not" in errors
+
+
+@given(
+    accuracies=st.lists(st.floats(0, 1), min_size=9, max_size=9),
+    proposed=st.integers(0, 8),
+    kept=st.sets(st.integers(0, 8), min_size=1).map(sorted),
+)
+def test_the_first_cuts_are_those_of_the_probes_as_far_as_limits_leave_them(
+    accuracies: list[float], proposed: int, kept: list[int]
+) -> None:
+    whole = NETWORKS["squeezenet1_1"]()
+    places = cut_architectures("squeezenet1_1", [(c.place, whole) for c in cuts(whole)])
+    probes = [SimpleNamespace(accuracy=SimpleNamespace(value=value)) for value in accuracies]
+    probing: Any = SimpleNamespace(record=SimpleNamespace(probes=probes), proposed=proposed)
+    found = Pretrained(probing, places)
+    best, first = found.first_places([places[number] for number in kept])
+    assert accuracies[kept[best]] == max(accuracies[number] for number in kept)
+    assert kept[first] == (max((n for n in kept if n <= proposed), default=kept[0]))
+    assert found.first_places(places) == (accuracies.index(max(accuracies)), proposed)

@@ -73,7 +73,7 @@ def test_a_cut_that_is_as_good_is_chosen_and_one_shallower_is_tried(search, trai
     assert {"fire5", "fire6"} <= set(states(job))
     assert verdict.chosen.architecture.macs < verdict.best.architecture.macs
     last = job.events[-1]
-    assert last.what == "squeezenet1_1-fire6 against the whole network"
+    assert last.what == "squeezenet1_1-fire6 against squeezenet1_1-fire9"
     assert "and saves 6 layers" in last.why
 
 

@@ -135,7 +135,7 @@ def test_there_is_room_for_so_many_and_what_nobody_waits_for_ends(finished: Path
 
 def test_one_request_leaves_places_to_others(finished: Path) -> None:
     app = make_app(finished, Limits(decodings=8))
-    processes, content, seen = app.state.service.processes, picture(1400), []
+    processes, content, seen = app.state.models.get().processes, picture(1400), []
     run = processes.run
 
     async def watched(*given: Any) -> Any:
@@ -153,7 +153,7 @@ def test_one_request_leaves_places_to_others(finished: Path) -> None:
 
 def test_hanging_up_frees_the_places(finished: Path) -> None:
     app = make_app(finished)
-    service = app.state.service
+    service = app.state.models.get()
     body, begun = picture(7000), asyncio.Event()
 
     async def ask() -> None:
@@ -174,12 +174,12 @@ def test_hanging_up_frees_the_places(finished: Path) -> None:
         service.processes._once = slow  # a picture that takes for ever
         headers = [(b"content-type", b"application/octet-stream"), (b"host", b"localhost")]
         scope = {"type": "http", "method": "POST", "path": "/predict", "query_string": b"", "headers": headers}
-        async with service.running():
+        async with app.state.models.running():
             with suppress(ClientDisconnect):
                 await asyncio.wait_for(app(scope, receive, send), 30)
             assert begun.is_set()
             await asyncio.sleep(0)
-            assert (service.processes.waiting, service.batcher.pending) == (0, 0)
+            assert (service.processes.waiting, service.batcher.room.taken) == (0, 0)
 
     asyncio.run(ask())
 
@@ -213,8 +213,11 @@ def test_sigterm_is_left_to_the_service(finished: Path) -> None:
     content, others = picture(3000), set(workers())
 
     async def ask() -> None:
-        await processes.run(decode, picture(1400))
-        mine = set(workers()) - others
+        mine, ready = {0}, set[int]()
+        while mine - ready:  # one that still starts has no say in signals yet
+            found = await asyncio.gather(*(processes.run(tell_process, b"") for _ in range(8)))
+            ready |= {int(pixels[0]) for pixels in found}
+            mine = set(workers()) - others
         begun = asyncio.create_task(processes.run(decode, content))
         await asyncio.sleep(0.05)
         for each in mine:
@@ -233,6 +236,12 @@ def test_what_a_process_left_behind_is_done_once_again(finished: Path, tmp_path:
     pixels = asyncio.run(processes.run(exit_once, str(tmp_path / "first").encode()))
     assert pixels.shape == (1, 1)
     processes.close()
+
+
+def tell_process(content: bytes, preprocess: Preprocessing, limits: Limits) -> Any:
+    """The id of this process, after a while in which others have their turn."""
+    time.sleep(0.05)
+    return np.array([os.getpid()])
 
 
 def exit_once(content: bytes, preprocess: Preprocessing, limits: Limits) -> Pixels:

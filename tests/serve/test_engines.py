@@ -65,15 +65,15 @@ def test_the_first_line_names_the_engine_and_further_ones_the_reasons(
     monkeypatch.setattr(BoundedServer, "run", lambda self, sockets: [each.close() for each in sockets])
     options: dict[str, Any] = {
         "host": "127.0.0.1", "port": 0, "device": "cpu", "max_upload": 20, "max_files": 32, "allowed_hosts": (),
-        "token": None, "certfile": None, "keyfile": None,
+        "token": None, "certfile": None, "keyfile": None, "log_format": "text", "access_log": True,
     }  # fmt: skip
     for engine in (*THERE, "torch"):
         lines: list[str] = []
-        serve(finished, ServerOptions(**options, engine=engine), lines.append)
+        serve({"shapes": finished}, ServerOptions(**options, engine=engine), lines.append)
         assert f" with {LIBRARIES[engine]} " in lines[0]
         assert len(lines) == 1
     if THERE:
         lines = []
-        serve(finished, ServerOptions(**options), lines.append)
+        serve({"shapes": finished}, ServerOptions(**options), lines.append)
         assert f"measured milliseconds an image: {THERE[0]} " in lines[1]
         assert "torch" in lines[1]

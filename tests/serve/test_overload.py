@@ -162,7 +162,7 @@ def test_predictions_do_not_wait_for_explanations(finished: Path) -> None:
         async with httpx2.AsyncClient(transport=transport, base_url="http://here", timeout=60) as client:
             path = "/explain?method=occlusion&view=heat"
             heavy = [asyncio.create_task(client.post(path, content=picture(), headers=RAW)) for _ in range(6)]
-            while app.state.service.batcher.heavier < 6:
+            while app.state.models.get().batcher.heavy_room.taken < 6:
                 await asyncio.sleep(0.001)
             for _ in range(3):
                 answer = await client.post("/predict", content=picture(), headers=RAW)

@@ -128,7 +128,8 @@ def test_what_was_given_up_early_answers_too(finished: Path, tmp_path: Path) -> 
 
 def test_head_is_get_without_a_body(client: TestClient) -> None:
     for path in ("/", "/health", "/model", "/page.js"):
-        answer, whole = client.head(path), client.get(path)
+        own = {"X-Request-Id": "one"}
+        answer, whole = client.head(path, headers=own), client.get(path, headers=own)
         assert (answer.status_code, answer.content) == (200, b"")
         assert answer.headers == whole.headers
     assert client.head("/predict").status_code == 405
@@ -136,7 +137,7 @@ def test_head_is_get_without_a_body(client: TestClient) -> None:
 
 def test_what_nobody_expected_is_answered_like_the_rest(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with TestClient(make_app(finished), raise_server_exceptions=False) as client:
-        monkeypatch.setattr(client.app.state.service, "about", lambda: 1 / 0)  # type: ignore[attr-defined]
+        monkeypatch.setattr(client.app.state.models.get(), "about", lambda: 1 / 0)  # type: ignore[attr-defined]
         answer = client.get("/model")
         assert refused(answer)[:2] == (500, "failed")
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -145,7 +146,7 @@ def test_what_nobody_expected_is_answered_like_the_rest(finished: Path, monkeypa
 
 def test_health_is_about_the_model(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with TestClient(make_app(finished)) as client:
-        service: Any = client.app.state.service  # type: ignore[attr-defined]
+        service: Any = client.app.state.models.get()  # type: ignore[attr-defined]
         assert client.get("/health").json() == {"status": "ok"}
         held = threading.Event()
         assert client.portal is not None
@@ -238,7 +239,7 @@ def refused(answer: Any) -> tuple[int, str, str]:
 
 
 def test_a_full_queue_says_when_to_come_again(strict: TestClient) -> None:
-    service: Any = strict.app.state.service  # type: ignore[attr-defined]
+    service: Any = strict.app.state.models.get()  # type: ignore[attr-defined]
 
     def statuses() -> list[int]:
         answers = [strict.post(path, content=png(16), headers=RAW) for path in ("/predict", "/explain", "/depths")]
@@ -248,10 +249,12 @@ def test_a_full_queue_says_when_to_come_again(strict: TestClient) -> None:
                 assert answer.json()["code"] == "busy"
         return [answer.status_code for answer in answers]
 
-    with service.batcher.entered(4):
-        assert statuses() == [503, 200, 200]
-    with service.batcher.entered_heavy():  # explanations do not take the room of predictions
-        assert statuses() == [200, 503, 503]
+    service.batcher.room.take(4)
+    assert statuses() == [503, 200, 200]
+    service.batcher.room.leave(4)
+    service.batcher.heavy_room.take()  # explanations do not take the room of predictions
+    assert statuses() == [200, 503, 503]
+    service.batcher.heavy_room.leave()
     assert statuses() == [200, 200, 200]
 
 
@@ -279,13 +282,14 @@ def test_a_batch_that_fails_does_not_end_the_service() -> None:
         running = asyncio.create_task(batcher.run())
         with pytest.raises(ValueError, match="one bad batch"):
             await batcher.ask(13)
-        with batcher.entered(2):
+        async with batcher.room.entered(2):
             found = await asyncio.gather(batcher.ask(8), batcher.ask(7), return_exceptions=True)
         assert found[0] == 4
         assert isinstance(found[1], KeyError)
-        with pytest.raises(FullError), batcher.entered(2), batcher.entered(1):
-            pass
-        assert batcher.pending == 0
+        async with batcher.room.entered(2):
+            with pytest.raises(FullError):
+                batcher.room.take()
+        assert batcher.room.taken == 0
         running.cancel()
 
     asyncio.run(ask())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import ssl
 import subprocess
@@ -15,12 +16,13 @@ import httpx2
 import pytest
 
 from deepenough import DeepenoughError
+from deepenough.cli.serve import serve_command
 from deepenough.serve import server
-from deepenough.serve.server import BoundedServer, ServerOptions, end_within, serve
+from deepenough.serve.server import BoundedEventLoop, BoundedServer, ServerOptions, end_within, listen, serve
 
 OPTIONS: dict[str, Any] = {
     "host": "127.0.0.1", "port": 0, "device": "cpu", "max_upload": 20, "max_files": 32, "allowed_hosts": (),
-    "token": None, "certfile": None, "keyfile": None, "engine": "torch",
+    "token": None, "certfile": None, "keyfile": None, "engine": "torch", "log_format": "text", "access_log": True,
 }  # fmt: skip
 
 
@@ -39,6 +41,32 @@ def test_an_empty_token_is_refused(token: str) -> None:
         ServerOptions(**{**OPTIONS, "token": token})
 
 
+@pytest.mark.parametrize("variable", ["", " "])
+def test_an_empty_variable_is_no_token(finished: Path, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPENOUGH_TOKEN", variable)
+    monkeypatch.setattr("deepenough.serve.server.end_within", lambda seconds: None)
+    with pytest.raises(DeepenoughError, match="is empty, and would protect nothing"):
+        serve_command.main([str(finished)], standalone_mode=False)
+
+
+def test_a_handshake_that_never_comes_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those who connect to an HTTPS service and send nothing have the time of a head, not the minute of asyncio."""
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.2)
+
+    async def ask() -> bytes:
+        with listen("127.0.0.1", 0) as listening:
+            secure = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            await asyncio.get_running_loop().create_server(asyncio.Protocol, sock=listening, ssl=secure)
+            reader, writer = await asyncio.open_connection(*listening.getsockname())
+            async with asyncio.timeout(40):
+                found = await reader.read()
+            writer.close()
+            return found
+
+    with asyncio.Runner(loop_factory=BoundedEventLoop) as runner:
+        assert runner.run(ask()) == b""
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
@@ -53,7 +81,7 @@ def test_it_says_when_anyone_may_ask(
 ) -> None:
     lines: list[str] = []
     monkeypatch.setattr(BoundedServer, "run", lambda self, sockets: [each.close() for each in sockets])
-    serve(finished, ServerOptions(**{**OPTIONS, **changes}), lines.append)
+    serve({"shapes": finished}, ServerOptions(**{**OPTIONS, **changes}), lines.append)
     assert any("anyone who can reach this machine may ask" in line for line in lines) is told
     assert lines[-1].startswith(f"serving {finished} at http://{changes.get('host', '127.0.0.1')}:")
 
@@ -66,14 +94,14 @@ def test_https(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     servers: list[BoundedServer] = []
     begin = BoundedServer.__init__
 
-    def keep(self: BoundedServer, config: Any) -> None:
-        begin(self, config)
+    def keep(self: BoundedServer, config: Any, models: Any) -> None:
+        begin(self, config, models)
         servers.append(self)
 
     monkeypatch.setattr(BoundedServer, "__init__", keep)
     lines: list[str] = []
     options = ServerOptions(**{**OPTIONS, "certfile": certificate, "keyfile": key})
-    thread = threading.Thread(target=serve, args=(finished, options, lines.append), daemon=True)
+    thread = threading.Thread(target=serve, args=({"shapes": finished}, options, lines.append), daemon=True)
     thread.start()
     end = time.monotonic() + 60
     while not (servers and servers[0].started):
@@ -102,7 +130,7 @@ def test_the_process_outlives_a_server_that_ended(finished: Path, monkeypatch: p
 
     monkeypatch.setattr(BoundedServer, "startup", and_end)
     monkeypatch.setattr(server, "end_within", kept)
-    serve(finished, ServerOptions(**OPTIONS), lambda line: None)
+    serve({"shapes": finished}, ServerOptions(**OPTIONS), lambda line: None)
     (timer,) = timers
     timer.join(20)
     assert not timer.is_alive()
@@ -112,6 +140,7 @@ def test_the_process_ends_whatever_hangs(finished: Path) -> None:
     program = f"""
 import time
 from pathlib import Path
+from deepenough.cli.serve import serve_command
 from deepenough.serve import server
 
 server.GRACE, server.HANGING = 1, 1
@@ -120,7 +149,7 @@ make = server.make_app
 
 def hanging(*given):
     app = make(*given)
-    app.state.service.batcher.thread.submit(time.sleep, 1000)  # nothing ends that
+    app.state.models.get().batcher.thread.submit(time.sleep, 1000)  # nothing ends that
     return app
 
 server.make_app = hanging
@@ -131,7 +160,7 @@ async def and_end(self, sockets=None):
     self.should_exit = True
 
 server.BoundedServer.startup = and_end
-server.serve(Path({str(finished)!r}), options, print)
+server.serve({{'shapes': Path({str(finished)!r})}}, options, print)
 """
     began = time.monotonic()
     process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)

@@ -10,15 +10,15 @@ from typing import Any
 
 import click
 
-from deepenough.cli.types import InputShape, Size, Time
+from deepenough.cli.types import InputShape
 from deepenough.engines import AUTO, ENGINES
 from deepenough.experiment.options import fit_options
 from deepenough.schema import Option, Section
+from deepenough.units import UNITS
 
 _Function = Callable[..., Any]
 COMMON = "Most used options"
 COLUMN = 30  # of the help texts
-TYPES: dict[str, Time | Size] = {"TIME": Time(), "SIZE": Size()}
 BASES: dict[str, click.ParamType[Any]] = {"int": click.INT, "float": click.FLOAT, "str": click.STRING}
 
 
@@ -95,13 +95,14 @@ def _parameter(each: Option, changes: dict[str, Any]) -> Callable[[_Function], _
     each = replace(each, **changes)
 
     def check(_: click.Context, __: click.Parameter, value: Any) -> Any:
-        if value is not None:  # given
-            each.check(value)
-        return value
+        number = each.parsed(value)
+        if number is not None:  # given
+            each.check(number)
+        return number
 
     text = each.help + " Can be repeated." * each.several
-    if each.unit in TYPES:
-        text += f" {each.unit} is {TYPES[each.unit].examples}."
+    if each.unit in UNITS:
+        text += f" {each.unit} is {UNITS[each.unit].examples}."
     how: dict[str, Any] = {"help": text, "section": each.section, "common": each.common, "callback": check}
     how |= {"otherwise": each.default_in_words, "required": required, "default": None}
     names = [each.name, each.spelled]
@@ -110,7 +111,7 @@ def _parameter(each: Option, changes: dict[str, Any]) -> Callable[[_Function], _
         names[1] += f"/--no-{each.spelled[2:]}" if on_off else ""
         how |= {"is_flag": True}
     else:
-        kind = OneOf(lambda: each.known) if each.choices else TYPES.get(each.unit) or BASES[each.base]
+        kind = OneOf(lambda: each.known) if each.choices else BASES["str" if each.unit in UNITS else each.base]
         how |= {"type": kind, "multiple": each.several}
         if not each.choices:
             how["metavar"] = each.unit or ("N" if each.base == "int" else None)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
 
-from deepenough.cli.options import engine_option, run_argument
+from deepenough.cli.options import engine_option
 from deepenough.errors import DeepenoughError
 from deepenough.training.recipe import Device
 
@@ -16,7 +17,13 @@ _PACKAGES = ("captum", "fastapi", "pebble", "prometheus_client", "python_multipa
 
 
 @click.command()
-@run_argument
+@click.argument(
+    "runs",
+    nargs=-1,
+    required=True,
+    metavar="[NAME=]RUN...",
+    help="Folders of runs, or of models that `weights get` wrote; the first answers where a request names no model.",
+)
 @click.option(
     "--host",
     default="127.0.0.1",
@@ -55,15 +62,22 @@ _PACKAGES = ("captum", "fastapi", "pebble", "prometheus_client", "python_multipa
 @click.option("--token", envvar="DEEPENOUGH_TOKEN", metavar="TEXT", help="Secret that clients send as a bearer token.")
 @click.option("--certfile", type=click.Path(path_type=Path), metavar="FILE", help="Certificate, for HTTPS.")
 @click.option("--keyfile", type=click.Path(path_type=Path), metavar="FILE", help="Its private key.")
-def serve_command(run: Path, **options: Any) -> None:
-    """Serve the model of a run over HTTP, with a page to try it."""
+@click.option("--log-format", type=click.Choice(("text", "json")), default="text", help="Form of the log's lines.")
+@click.option(
+    "--access-log/--no-access-log", default=True, help="Log every request, except those for health and metrics."
+)
+def serve_command(runs: tuple[str, ...], **options: Any) -> None:
+    """Serve the models of runs over HTTP, with a page to try them."""
     missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
         raise DeepenoughError(f"serving needs {', '.join(missing)}: pip install 'deepenough[serve]'")
     from deepenough.cli.console import Console
+    from deepenough.serve.models import named_runs
     from deepenough.serve.server import HANGING, ServerOptions, end_within, serve
 
+    if options["token"] is None:  # click takes an empty variable for none
+        options["token"] = os.environ.get("DEEPENOUGH_TOKEN")
     try:
-        serve(run, ServerOptions(**options), Console().line)
+        serve(named_runs(runs), ServerOptions(**options), Console().line)
     finally:
         end_within(HANGING)  # at its exit Python waits for threads

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import platform
 import tempfile
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from deepenough.nets import Dropout, Group, Network, Stack, depth, macs, paramet
 from deepenough.nets.build import build
 from deepenough.preprocessing import Preprocessing
 from deepenough.progress import Reporter
+from deepenough.runtimes.worker import random_batch
 
 WEIGHT_FILES = {
     "torch": "weights.safetensors",
@@ -108,7 +110,18 @@ def write_exports(
         for result in (results[framework.name] for framework in frameworks if framework.target == name):
             result.disk = (folder / name / WEIGHT_FILES[name]).stat().st_size
             if source.is_file():
-                result.lines = code_lines(source.read_text(encoding="utf-8"))
+                result.lines = network_lines(source)
+
+
+def network_lines(file: Path) -> int:
+    """Lines of code that define the network: of a Python file those of its function `network`, without what it uses."""
+    source = file.read_text(encoding="utf-8")
+    if file.suffix == ".py":
+        (found,) = (
+            node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and node.name == "network"
+        )
+        source = ast.get_source_segment(source, found) or ""
+    return code_lines(source)
 
 
 def code_lines(source: str) -> int:
@@ -121,15 +134,6 @@ def code_lines(source: str) -> int:
             continue
         count += bool(line) and not line.startswith("#")
     return count
-
-
-def random_batch(network: Network, batch: int, seed: int, path: Path) -> str:
-    """Write random images and labels to a file; its name."""
-    channels, height, width = network.input
-    random = np.random.default_rng(seed)
-    pixels = random.integers(0, 256, (batch, height, width, channels), dtype=np.uint8)
-    np.savez(path, pixels=pixels, labels=random.integers(0, network.classes, batch))
-    return str(path)
 
 
 def _machine() -> str:

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from deepenough.compare.frameworks import FRAMEWORKS, Framework, Worker, WorkerError
+from deepenough.compare.frameworks import FRAMEWORKS, Framework
 from deepenough.compare.results import SAME, FrameworkResult, Timing
 from deepenough.nets import Network
 from deepenough.progress import Reporter
+from deepenough.runtimes.worker import Worker, WorkerError
 
 ROUNDING = 3.0
 """How many times PyTorch's own rounding in float32 another framework's may be."""

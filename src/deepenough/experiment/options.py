@@ -10,6 +10,7 @@ from typing import Any
 from deepenough.data.policy import STRENGTHS, Augment
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.schema import Option, Section, check_options, exposed_options, option, options_of
+from deepenough.search.limits import SizeLimits
 from deepenough.search.question import Measure, Metric
 from deepenough.training.recipe import DISTILLATION, Recipe
 
@@ -45,6 +46,13 @@ def presets() -> tuple[str, ...]:
     from deepenough.weights.preset_names import PRESETS
 
     return tuple(PRESETS)
+
+
+def runtimes() -> tuple[str, ...]:
+    """The names of the runtimes that latency can be measured in."""
+    from deepenough.runtimes.table import RUNTIMES
+
+    return tuple(RUNTIMES)
 
 
 def _data(default: Any, text: str, **more: Any) -> Any:
@@ -89,6 +97,31 @@ class Options:
         "top1", "Which accuracy counts; balanced gives every class the same weight.", choices=Metric
     )
     minimize: str = _question("depth", "What to keep small.", choices=Measure)
+    max_latency: float | None = _question(
+        None,
+        "Consider only networks that predict within this time: the median on this machine, see --runtime.",
+        unit="LATENCY",
+        above=0,
+    )
+    max_parameters: int | None = _question(
+        None, "Consider only networks with at most this many parameters.", unit="COUNT", least=1
+    )
+    max_size: float | None = _question(
+        None,
+        "Consider only networks whose weights take at most this much room in float32, as in the run's model folder.",
+        unit="SIZE",
+        above=0,
+    )
+    runtime: str | None = _question(
+        None,
+        "The runtime in which latency is measured, on this machine's processor before anything is trained.",
+        choices=runtimes,
+        otherwise="torch with --minimize latency or --max-latency, else latency is not measured",
+    )
+    runtime_batch: int = _question(1, "Images that are predicted at once where latency is measured.", least=1)
+    runtime_threads: int = _question(
+        1, "Processor threads of a prediction where latency is measured.", least=1, most=MOST_THREADS
+    )
     folds: int | None = _question(
         None,
         "Decide on out-of-fold predictions from this many folds, or with 1 on the validation split.",
@@ -206,6 +239,12 @@ class Options:
             if name in self.recipe and not self.distill:
                 flag = name.replace("_", "-")
                 raise DeepenoughError(f"--{flag} {self.recipe[name]:g}: it says how --distill trains; give that, too")
+        for name in ("runtime_batch", "runtime_threads"):
+            if getattr(self, name) != 1 and self.latency_runtime is None:
+                raise DeepenoughError(
+                    f"--{name.replace('_', '-')} {getattr(self, name)}: latency is not measured; give --runtime, "
+                    "--minimize latency or --max-latency too"
+                )
         for name in ("network", "preprocess"):
             if getattr(self, name) is not None and self.weights is None:
                 raise DeepenoughError(f"--{name} {getattr(self, name)}: it says what --weights are; give those too")
@@ -221,6 +260,7 @@ class Options:
         for name, value in given.items():
             if name not in known:
                 raise unknown("option", name, known)
+            value = known[name].parsed(value)
             if name in own:
                 several = own[name].several and value is not None
                 values[name] = _tuple(value) if several else value
@@ -246,6 +286,17 @@ class Options:
     @property
     def device(self) -> str:
         return str(self.recipe.get("device", "auto"))
+
+    @property
+    def latency_runtime(self) -> str | None:
+        """The runtime that latency is measured in; None where it is not."""
+        wanted = self.minimize == Measure.LATENCY or self.max_latency is not None
+        return self.runtime or ("torch" if wanted else None)
+
+    @property
+    def limits(self) -> SizeLimits:
+        """The limits that networks have to keep to be considered."""
+        return SizeLimits(latency=self.max_latency, parameters=self.max_parameters, size=self.max_size)
 
     @property
     def families(self) -> tuple[str, ...]:

@@ -20,8 +20,8 @@ from deepenough.experiment.result import write_result
 from deepenough.experiment.setup import Experiment, RunRequest, prepare_experiment
 from deepenough.full_disk import full_disk
 from deepenough.record import FILE, Plan, Record, save
+from deepenough.record.networks import ArchitectureRecord
 from deepenough.record.schema import (
-    ArchitectureRecord,
     DecisionImages,
     EventRecord,
     QuestionRecord,
@@ -149,6 +149,8 @@ def _new_record(request: RunRequest, experiment: Experiment) -> Record:
         search_space=[
             ArchitectureRecord.of(each, planned_cost=trainer.planned(each)) for each in experiment.search_space
         ],
+        limits=experiment.limits,
+        latency=experiment.latency,
         mirroring=experiment.mirroring,
         plan=before.plan if before else None,
         probing=experiment.pretrained.probing.record if experiment.pretrained else None,

@@ -18,6 +18,7 @@ from deepenough.data.sources import Source
 from deepenough.distribution.ray_executor import RayCluster
 from deepenough.distribution.torchrun import share_of_threads
 from deepenough.errors import DeepenoughError
+from deepenough.experiment.measured_space import MeasuredSpace, measured_space
 from deepenough.experiment.options import Options
 from deepenough.experiment.recording import recorded_tuning
 from deepenough.probing.images import images_for_weights, read_images, with_levels
@@ -26,6 +27,8 @@ from deepenough.probing.probe import probe_weights
 from deepenough.progress import Reporter
 from deepenough.record import CANDIDATES, Record
 from deepenough.record.images import MirroringRecord
+from deepenough.record.networks import LatencyRecord, LimitsRecord
+from deepenough.runtimes.table import check_runtime
 from deepenough.search.architectures import Architecture, search_space
 from deepenough.search.candidates import CandidateTrainer
 from deepenough.search.cut_search import CutSearch, first_cuts
@@ -72,20 +75,17 @@ class Experiment:
     trainer: CandidateTrainer
     pretrained: Pretrained | None
     mirroring: MirroringRecord | None
+    limits: LimitsRecord | None
+    latency: LatencyRecord | None
 
     def search(self, changed: Callable[[Search], None]) -> Search:
         """The search that the question asks for."""
         if self.question.target is None:
             if self.pretrained is None:
                 return EnoughSearch(self.question, self.search_space, self.trainer, changed)
-            probing = self.pretrained.probing
+            best_probe, proposed = self.pretrained.first_places(self.search_space)
             return CutSearch(
-                self.question,
-                self.search_space,
-                self.trainer,
-                changed,
-                proposed=probing.proposed,
-                best_probe=probing.most_accurate,
+                self.question, self.search_space, self.trainer, changed, proposed=proposed, best_probe=best_probe
             )
         return TargetSearch(self.question, self.search_space, self.trainer, changed, first=self.first_for_target)
 
@@ -96,15 +96,14 @@ class Experiment:
             return [self.search_space[self.first_for_target]]
         if self.pretrained is None:
             return list(self.search_space[:AT_LEAST])
-        probing = self.pretrained.probing
-        first = first_cuts(probing.most_accurate, probing.proposed, len(self.search_space) - 1)
+        first = first_cuts(*self.pretrained.first_places(self.search_space), len(self.search_space) - 1)
         return [self.search_space[number] for number in first]
 
     @property
     def first_for_target(self) -> int:
         """The number of the architecture that a search for a target begins with: of cuts, the next shallower one to
         that which the probes propose."""
-        return 0 if self.pretrained is None else max(self.pretrained.probing.proposed - 1, 0)
+        return 0 if self.pretrained is None else max(self.pretrained.first_places(self.search_space)[1] - 1, 0)
 
     def measure_ahead(self) -> None:
         """Measure architectures as far as time and memory go; the search may never come to the others."""
@@ -137,6 +136,8 @@ def prepare_experiment(request: RunRequest) -> Experiment:
     same folders, where every finished training is read back and the unfinished one goes on from its checkpoint.
     """
     asked, before = request.asked, request.before
+    if asked.latency_runtime and not before:
+        check_runtime(asked.latency_runtime)
     deadline = None if asked.time_limit is None else time.monotonic() + asked.time_limit
     all_threads = _threads(request)
     torch.set_num_threads(all_threads)
@@ -169,18 +170,30 @@ def prepare_experiment(request: RunRequest) -> Experiment:
         pretrained = Pretrained.of(probing)
         trainer.start, trainer.start_name = pretrained.start, weights.name
         trainer.probing_cost = len(probing.features.rows) * pretrained.architectures[-1].macs
-        _share_threads(request, trainer, pretrained.architectures[-1])
-        return Experiment(images, recipe, question, pretrained.architectures, trainer, pretrained, mirroring)
+        space = measured_space(pretrained.architectures, asked, before, request.reporter)
+    else:
+        pretrained = None
+        space = _space_from_scratch(request, images)
+    architectures = space.architectures
+    _share_threads(request, trainer, architectures[-1])
+    return Experiment(
+        images, recipe, question, architectures, trainer, pretrained, mirroring, space.limits, space.latency
+    )
+
+
+def _space_from_scratch(request: RunRequest, images: Images) -> MeasuredSpace:
+    """The architectures of the families that were asked for, small to large."""
+    asked, minimize = request.asked, Measure(request.asked.minimize)
     architectures = search_space(
         asked.families,
         asked.widths,
         images.preprocess.shape,
         len(images.classes),
         max_depth=asked.max_depth,
-        minimize=question.minimize,
+        minimize=minimize,
     )
-    _share_threads(request, trainer, architectures[-1])
-    return Experiment(images, recipe, question, architectures, trainer, None, mirroring)
+    space = measured_space(architectures, asked, request.before, request.reporter)
+    return replace(space, architectures=tuple(sorted(space.architectures, key=lambda each: each.measure(minimize))))
 
 
 def _question(asked: Options, weights: Weights | None) -> Question:

@@ -8,7 +8,8 @@ from textwrap import fill
 from typing import Any, TypeVar
 
 from deepenough.experiment.options import Options, fit_options
-from deepenough.schema import UNIT_NAMES, Option, options_of
+from deepenough.schema import Option, options_of
+from deepenough.units import UNITS
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 WIDTH = 100
@@ -30,13 +31,15 @@ def _parameter(each: Option) -> inspect.Parameter:
     """A keyword; an option of the recipe or of the augmentation is None unless it is given."""
     mine = each.name in options_of(Options)
     kind = each.kind if mine or each.kind.endswith("None") else f"{each.kind} | None"
+    kind = f"str | {kind}" if each.unit in UNITS else kind
     default = each.default if mine else None
     return inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
 
 def _line(each: Option) -> str:
     text = each.help + " One or several." * each.several
-    text += f" In {UNIT_NAMES[each.unit]}." if each.unit in UNIT_NAMES else ""
+    if unit := UNITS.get(each.unit):
+        text += f" A number{f' of {unit.base}' if unit.base else ''}, or text such as {unit.examples}."
     text += f" Choices: {', '.join(each.known)}." if each.choices else ""
     text += f" Default: {each.default_in_words}." if each.default_in_words else ""
     return fill(f"{each.name}: {text}", WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 8)

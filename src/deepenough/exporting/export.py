@@ -310,7 +310,8 @@ def _written(subject: _Subject, goal: Target, precision: str) -> Export:
     network = model.network.with_input(model.preprocess.shape)
     state = {key: value.cpu().float().numpy() for key, value in model.module.state_dict().items()}
     export = Export.of(network, state, model.preprocess, model.classes)
-    return replace(export, precision=precision, calibration=subject.calibration if precision == "int8" else None)
+    calibration = subject.calibration if precision == "int8" else None
+    return replace(export, precision=precision, calibration=calibration, source=subject.name)
 
 
 def _proven(

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from deepenough.files import write_whole
+from deepenough.frameworks.caffe_training import training_files
 from deepenough.frameworks.export import Array, Export
 from deepenough.frameworks.refusals import has_no_centre, unknown_layer
 from deepenough.frameworks.target import Runtime, Target
@@ -240,7 +241,8 @@ class CaffeTarget(Target):
     title = "Caffe"
     extra = "caffe"
     packages = ()
-    files = ("model.caffemodel", "model.prototxt")
+    files = ("model.caffemodel", "model.prototxt", "train_val.prototxt", "solver.prototxt")
+    needed_files = ("model.caffemodel", "model.prototxt", "preprocess.json")
     needs = "opencv-python-headless<5"
     readable = "model.caffemodel"
     runtimes = (Runtime("OpenCV", ("cv2",)),)
@@ -250,14 +252,19 @@ class CaffeTarget(Target):
     }
     notes = (
         "`model.prototxt` and `model.caffemodel` are read by BVLC Caffe 1.0 and by OpenCV before version 5.",
+        "`train_val.prototxt` and `solver.prototxt` train it in Caffe: `caffe train -solver solver.prototxt -weights "
+        "model.caffemodel`, with images in the lists `train.txt` and `val.txt`. Norms keep their statistics.",
         "Caffe has no layer for normalisation as it is needed here: the data has to be prepared (see Input below).",
     )
 
     def write(self, export: Export, folder: Path) -> None:
-        """Definition and weights."""
-        name, layers = export.network.name, _Net(export).layers
+        """Definition and weights, and the files for training in Caffe."""
+        net = _Net(export)
+        name, layers = export.network.name, net.layers
         write_whole(folder / "model.caffemodel", _binary(name, layers))
         write_whole(folder / "model.prototxt", definition(name, layers, self.preparation(export)))
+        for file, text in training_files(export, layers, net.last).items():
+            write_whole(folder / file, text)
 
     def refuses(self, visit: Visit) -> str | None:
         return has_no_centre(visit, self.title)

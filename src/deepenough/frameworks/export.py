@@ -26,7 +26,8 @@ class Export:
     """A classifier to be written.
 
     `state` holds float32 arrays by the module paths of `build(network)`. `precision` is "float32", "float16" or
-    "int8"; for the last, `calibration` holds pixels uint8 (N, H, W, C) to fix the ranges by.
+    "int8"; for the last, `calibration` holds pixels uint8 (N, H, W, C) to fix the ranges by. `source` names the run or
+    the weights that it is made of.
     """
 
     network: Network
@@ -35,6 +36,7 @@ class Export:
     classes: tuple[str, ...]
     precision: str = "float32"
     calibration: npt.NDArray[np.uint8] | None = None
+    source: str = ""
 
     @classmethod
     def of(cls, network: Network, state: Mapping[str, Any], wanted: Preprocessing, classes: tuple[str, ...]) -> Export:

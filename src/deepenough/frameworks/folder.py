@@ -6,8 +6,8 @@ import json
 from importlib.metadata import version
 from pathlib import Path
 
+from deepenough.data.decode import SMALLEST_SIDE
 from deepenough.data.image_formats import IMAGE_FORMATS
-from deepenough.data.sixteen_bits import FULL_RANGE
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Export
 from deepenough.frameworks.source import docstring_text, rendered
@@ -35,10 +35,10 @@ def write_folder(export: Export, target: Target, folder: Path, *, trained: bool,
         "height": height,
         "width": width,
         "channels": channels,
-        "shorter": wanted.shorter,
         "resampling": wanted.interpolation.upper(),
         "reading_side": reading_side,
-        "levels": wanted.levels or FULL_RANGE,
+        "smallest_side": SMALLEST_SIDE,
+        "model_files": ", ".join(f"`{file}`" for file in target.needed_files),
         "formats": tuple(IMAGE_FORMATS),
         "classes": export.classes,
         "target": target.name,

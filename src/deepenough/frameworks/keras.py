@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import zipfile
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Array, Export, layer_kinds, overhang
+from deepenough.frameworks.metadata import LABELS_FILE, ModelMetadata
 from deepenough.frameworks.nested import call
 from deepenough.frameworks.refusals import averages_beyond, unknown_layer
 from deepenough.frameworks.source import imported, opening, rendered
@@ -37,6 +39,8 @@ from deepenough.nets.shapes import Visit
 from deepenough.nets.tokens import FirstToken, SelfAttention, Tokens
 from deepenough.nets.walk import Walk
 
+DESCRIPTION = "deepenough.json"
+"""The description's name in the archive, where `metadata.json` is Keras' own."""
 BACKENDS = ("tensorflow", "jax", "torch")
 
 
@@ -54,11 +58,13 @@ def keras_source(export: Export) -> str:
     """Write `network.py`: the network in `keras.layers`."""
     channels, height, width = export.network.input
     mean, std = export.input.mean, export.input.std
+    kinds, lines = layer_kinds(export), "\n".join(f"    {line}" for line in _Body(export).lines)
     return rendered(
         "keras.network.py",
         opening=opening(export, "Keras 3"),
-        kinds=layer_kinds(export),
-        lines="\n".join(f"    {line}" for line in _Body(export).lines),
+        kinds=kinds,
+        lines=lines,
+        uses_ops=bool(kinds & {"Lrn", "Tokens"}) or export.input.order == "BGR" or "ops." in lines,
         channels=channels,
         height=height,
         width=width,
@@ -236,6 +242,13 @@ def choose_backend(*wanted: str) -> None:
         os.environ["KERAS_BACKEND"] = next((name for name in wanted if find_spec(name)), wanted[0])
 
 
+def _describe(path: Path, metadata: ModelMetadata) -> None:
+    """Add files with the description and the class names to the archive: `load_model` passes them over."""
+    with zipfile.ZipFile(path, "a") as archive:
+        for name, text in ((DESCRIPTION, metadata.dumps()), (LABELS_FILE, metadata.labels())):
+            archive.writestr(zipfile.ZipInfo(name), text)
+
+
 class KerasTarget(Target):
     """A `.keras` archive, and the source that it was made from."""
 
@@ -244,6 +257,7 @@ class KerasTarget(Target):
     extra = "keras"
     packages = ("keras",)
     files = ("model.keras", "network.py")
+    needed_files = ("model.keras",)
     needs = "keras"
     readable = "model.keras"
     runtimes = tuple(Runtime(f"Keras on {name}", ("keras", name), {}, {"KERAS_BACKEND": name}) for name in BACKENDS)
@@ -253,7 +267,8 @@ class KerasTarget(Target):
     }
     notes = (
         "`model.keras` loads with `keras.saving.load_model`, on the TensorFlow, JAX or PyTorch backend, whichever "
-        "is installed.",
+        "is installed. Its files `deepenough.json` and `labels.txt` have class names and preprocessing; Keras passes "
+        "over them, and does not save them again.",
         "`network.py` is the same network in `keras.layers`, to read and to change; normalisation is its layer "
         "`normalise`.",
     )
@@ -262,6 +277,7 @@ class KerasTarget(Target):
         """The model and its source."""
         choose_backend(*BACKENDS)
         keras_model(export, folder).save(folder / self.readable)
+        _describe(folder / self.readable, ModelMetadata.of(export))
 
     def refuses(self, visit: Visit) -> str | None:
         return averages_beyond(visit, self.title)

@@ -10,6 +10,8 @@ from typing import Any
 from deepenough.files import write_whole
 from deepenough.frameworks import keras
 from deepenough.frameworks.export import Export
+from deepenough.frameworks.litert_metadata import with_metadata
+from deepenough.frameworks.metadata import ModelMetadata
 from deepenough.frameworks.refusals import averages_beyond
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.frameworks.tensorflow import serving, signature
@@ -32,12 +34,14 @@ class LitertTarget(Target):
     extra = "litert"
     packages = ("keras", "tensorflow", "ai_edge_litert")
     files = ("model.tflite", "network.py")
+    needed_files = ("model.tflite",)
     needs = "ai-edge-litert"
     runtimes = (Runtime("LiteRT", ("ai_edge_litert",)),)
     layout = "NHWC"
     notes = (
         "`model.tflite` runs on phones and small devices with LiteRT (once TensorFlow Lite). Its batch is 1; "
-        "`resize_tensor_input` changes it.",
+        "`resize_tensor_input` changes it. Its signature `serving_default` takes `images` and gives `logits`. "
+        "TensorFlow Lite's metadata name both; `labels.txt` and `metadata.json` are packed into the file.",
         "`network.py` is the source that it was made from, in `keras.layers`.",
     )
 
@@ -58,7 +62,7 @@ class LitertTarget(Target):
             converter.target_spec.supported_types = [tensorflow.float16]
         elif export.precision == "int8":
             converter.representative_dataset = lambda: _examples(export)
-        write_whole(folder / self.files[0], converter.convert())
+        write_whole(folder / self.files[0], with_metadata(converter.convert(), ModelMetadata.of(export)))
 
     def refuses(self, visit: Visit) -> str | None:
         if isinstance(visit.layer, LayerScale) and len(visit.input) < 3:

@@ -49,11 +49,15 @@ def _layer(
     return [f"{space}{name}={expression(visit)},{shape}"]
 
 
-def joins(framework: str, concat: str) -> str:
-    """Source code of the combinators. `concat` is the expression that puts the channels of `parts` side by side."""
+def joins(network: Network, framework: str, concat: str) -> str:
+    """Source code of the network's combinators.
+
+    `concat` is the expression that puts the channels of `parts` side by side.
+    """
+    there = {visit.layer.kind for visit in visits(network)}
     classes = []
     for kind in LAYER_KINDS.values():
-        if issubclass(kind, Branches):
+        if issubclass(kind, Branches) and kind.__name__ in there:
             about = (kind.__doc__ or "").partition(".")[0]
             join = f"reduce({framework}.{getattr(kind, framework)}, parts)" if issubclass(kind, Elementwise) else concat
             classes.append(

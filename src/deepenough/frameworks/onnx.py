@@ -10,6 +10,7 @@ import numpy as np
 
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Export, overhang
+from deepenough.frameworks.metadata import PRODUCER, ModelMetadata
 from deepenough.frameworks.refusals import averages_beyond, has_no_centre, unknown_layer
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.nets.activation import Activation
@@ -201,15 +202,22 @@ def _model(export: Export) -> Any:
     """The `ModelProto`."""
     from onnx import TensorProto, checker, helper
 
-    graph = _Graph(export)
-    images = helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", *export.network.input])
-    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", export.network.classes])
+    graph, metadata = _Graph(export), ModelMetadata.of(export)
+    images = helper.make_tensor_value_info(
+        "images", TensorProto.UINT8, ["batch", *export.network.input], "Pixels 0..255; normalisation is inside."
+    )
+    logits = helper.make_tensor_value_info(
+        "logits", TensorProto.FLOAT, ["batch", export.network.classes], "Their softmax is the classes' probabilities."
+    )
     made = helper.make_model(
         helper.make_graph(graph.nodes, export.network.name, [images], [logits], graph.tensors),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
-        producer_name="deepenough",
+        producer_name=PRODUCER,
+        producer_version=metadata.version,
+        doc_string=metadata.description,
     )
+    helper.set_model_props(made, metadata.to_strings())
     checker.check_model(made, full_check=True)
     return made
 
@@ -252,9 +260,13 @@ class OnnxTarget(Target):
     extra = "onnx"
     packages = ("onnx", "onnxruntime")
     files = ("model.onnx",)
+    needed_files = ("model.onnx",)
     needs = "onnxruntime"
     runtimes = (Runtime("ONNX Runtime", ("onnxruntime",)),)
-    notes = (f"`model.onnx` has opset {OPSET} and any batch size; its input is `images`, its output `logits`.",)
+    notes = (
+        f"`model.onnx` has opset {OPSET} and any batch size; its input is `images`, its output `logits`. "
+        "Its metadata have class names and preprocessing.",
+    )
 
     def write(self, export: Export, folder: Path) -> None:
         """The graph, for any batch size."""

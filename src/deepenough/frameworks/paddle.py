@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,6 +10,7 @@ from typing import Any, ClassVar
 from deepenough.errors import DeepenoughError
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Export, layer_kinds, lopsided, overhang
+from deepenough.frameworks.metadata import ModelMetadata
 from deepenough.frameworks.nested import call, joins, nested
 from deepenough.frameworks.refusals import averages_beyond, unknown_layer
 from deepenough.frameworks.source import imported, opening, rendered
@@ -43,7 +45,7 @@ def paddle_source(export: Export) -> str:
         "paddle.network.py",
         opening=opening(export, "PaddlePaddle"),
         kinds=layer_kinds(export),
-        joins=joins("paddle", "paddle.concat(parts, axis=1)"),
+        joins=joins(export.network, "paddle", "paddle.concat(parts, axis=1)"),
         network=network,
     )
 
@@ -116,6 +118,25 @@ def _state(export: Export) -> dict[str, Any]:
     return found
 
 
+def _describe(path: Path, metadata: ModelMetadata) -> None:
+    """Name the graph's output, and put the description beside the program: Paddle passes entries over that it lacks.
+
+    `paddle.jit.save` has no option for either. There is one output, which the program calls `fetch_name_0`.
+    """
+    content = json.loads(path.read_text(encoding="utf-8"))
+    (fetch,) = (
+        operation
+        for region in content["program"]["regions"]
+        for block in region["blocks"]
+        for operation in block["ops"]
+        if operation["#"] == "1.fetch"
+    )
+    for attribute in fetch["A"]:
+        if attribute["N"] == "name":
+            attribute["AT"]["D"] = "logits"
+    write_whole(path, json.dumps({**content, "metadata": metadata.to_json()}, separators=(",", ":")))
+
+
 class PaddleTarget(Target):
     """A static graph, and the layers that it was made from with their weights."""
 
@@ -124,6 +145,7 @@ class PaddleTarget(Target):
     extra = "paddle"
     packages = ("paddle",)
     files = ("model.json", "model.pdiparams", "network.py", "weights.pdparams")
+    needed_files = ("model.json", "model.pdiparams")
     needs = "paddlepaddle"
     readable = "weights.pdparams"
     runtimes = (Runtime("PaddlePaddle", ("paddle",)),)
@@ -132,7 +154,9 @@ class PaddleTarget(Target):
         "int8": "PaddleSlim, which quantises for Paddle, is no longer kept up; take --to onnx or litert",
     }
     notes = (
-        "`model.json` and `model.pdiparams` are a static graph for `paddle.inference`, for any batch size.",
+        "`model.json` and `model.pdiparams` are a static graph for `paddle.inference`, for any batch size. "
+        "The input is `images`, the output `logits`; the entry `metadata` of `model.json` has class names and "
+        "preprocessing.",
         "`network.py` is the same network in `paddle.nn` layers, to read, to change and to train on; "
         "`network.load()` gives it with the weights of `weights.pdparams`.",
     )
@@ -153,6 +177,7 @@ class PaddleTarget(Target):
         model = written.load(folder)
         spec = paddle.static.InputSpec([None, *export.network.input], "uint8", "images")
         paddle.jit.save(model, str(folder / "model"), input_spec=[spec])
+        _describe(folder / self.files[0], ModelMetadata.of(export))
 
     def refuses(self, visit: Visit) -> str | None:
         return averages_beyond(visit, self.title)

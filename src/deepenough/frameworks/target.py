@@ -46,6 +46,7 @@ class Target(ABC):
     packages: ClassVar[tuple[str, ...]]  # that have to be importable to write for it
     files: ClassVar[tuple[str, ...]]  # that `write` makes in a folder, the model first
     runtimes: ClassVar[tuple[Runtime, ...]]
+    needed_files: ClassVar[tuple[str, ...]]  # that `predict.py` reads: it and these can be passed on alone
     needs: ClassVar[str]  # to install to run it, besides Pillow
     layout: ClassVar[str] = "NCHW"  # the order of an image's axes that the model takes
     refused: ClassVar[Mapping[str, str]] = {}  # the reason for each precision that there is none of

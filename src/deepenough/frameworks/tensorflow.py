@@ -6,11 +6,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from deepenough.files import write_whole
 from deepenough.frameworks import keras
 from deepenough.frameworks.export import Export
+from deepenough.frameworks.metadata import JSON_FILE, LABELS_FILE, ModelMetadata
 from deepenough.frameworks.refusals import averages_beyond
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.nets.shapes import Visit
+
+EXTRA = "assets.extra"
+"""The folder of a SavedModel for files that the graph does not load."""
 
 
 def serving(model: Any) -> Callable[[Any], dict[str, Any]]:
@@ -34,13 +39,14 @@ class TensorflowTarget(Target):
     extra = "tensorflow"
     packages = ("keras", "tensorflow")
     files = ("saved_model", "network.py")
+    needed_files = ("saved_model",)
     needs = "tensorflow"
     runtimes = (Runtime("TensorFlow", ("tensorflow",)),)
     layout = "NHWC"
     refused: ClassVar[Mapping[str, str]] = {"int8": "TensorFlow runs int8 through LiteRT; take --to litert"}
     notes = (
         "`saved_model/` is a SavedModel. Its signature `serving_default`, which TensorFlow Serving calls too, takes "
-        "`images` and gives `logits`, for any batch size.",
+        "`images` and gives `logits`, for any batch size. `assets.extra/` in it has class names and preprocessing.",
         "`network.py` is the source that it was made from, in `keras.layers`.",
     )
 
@@ -54,6 +60,10 @@ class TensorflowTarget(Target):
         archive.track(model)
         archive.add_endpoint("serving_default", serving(model), input_signature=[signature(export)])
         archive.write_out(str(folder / self.files[0]), verbose=False)
+        metadata, extra = ModelMetadata.of(export), folder / self.files[0] / EXTRA
+        extra.mkdir()
+        write_whole(extra / JSON_FILE, metadata.dumps())
+        write_whole(extra / LABELS_FILE, metadata.labels())
 
     def refuses(self, visit: Visit) -> str | None:
         return averages_beyond(visit, self.title)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Export, layer_kinds, lopsided
+from deepenough.frameworks.metadata import JSON_FILE, PRODUCER, ModelMetadata
 from deepenough.frameworks.nested import call, joins, nested
 from deepenough.frameworks.refusals import unknown_layer
 from deepenough.frameworks.source import imported, opening, rendered
@@ -41,7 +42,7 @@ def torch_source(export: Export) -> str:
         "torch.network.py",
         opening=opening(export, "PyTorch"),
         kinds=layer_kinds(export),
-        joins=joins("torch", "torch.cat(parts, dim=1)"),
+        joins=joins(export.network, "torch", "torch.cat(parts, dim=1)"),
         network=network,
     )
 
@@ -101,6 +102,7 @@ class TorchTarget(Target):
     extra = ""
     packages = ("torch", "safetensors")
     files = ("model.pt2", "network.py", "weights.safetensors")
+    needed_files = ("model.pt2",)
     needs = "torch"
     readable = "weights.safetensors"
     runtimes = (
@@ -111,7 +113,8 @@ class TorchTarget(Target):
         "int8": "PyTorch's quantisation depends on the backend that will run the program; take --to onnx or litert"
     }
     notes = (
-        "`model.pt2` is a `torch.export` program, for any batch size: `torch.export.load('model.pt2').module()`.",
+        "`model.pt2` is a `torch.export` program, for any batch size: `torch.export.load('model.pt2').module()`. "
+        "Its extra file `metadata.json`, and the header of `weights.safetensors`, have class names and preprocessing.",
         "`network.py` is the same network in plain PyTorch, to read, to change and to train on; "
         "`network.load()` gives it with the weights of `weights.safetensors`.",
     )
@@ -124,10 +127,11 @@ class TorchTarget(Target):
         dtype = torch.float16 if export.precision == "float16" else torch.float32
         state = {key: torch.from_numpy(value).to(dtype) for key, value in export.state.items()}
         program_file, source_file, weights_file = (folder / name for name in self.files)
-        write_whole(weights_file, save(state))
+        metadata = ModelMetadata.of(export)
+        write_whole(weights_file, save(state, {PRODUCER: metadata.dumps()}))
         write_whole(source_file, torch_source(export))
         module = imported(source_file).load(folder)
         images = torch.zeros((2, *export.network.input), dtype=torch.uint8)
         with torch.no_grad():
             program = torch.export.export(module, (images,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
-        torch.export.save(program, program_file)
+        torch.export.save(program, program_file, extra_files={JSON_FILE: metadata.dumps()})

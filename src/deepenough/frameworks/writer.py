@@ -69,7 +69,12 @@ def _stage(export: Export, folder: Path) -> None:
     folder.mkdir()
     (folder / "network.json").write_text(dumps(export.network), encoding="utf-8")
     save_file(dict(export.state), folder / "state.safetensors")
-    about = {"input": export.input.to_json(), "classes": export.classes, "precision": export.precision}
+    about = {
+        "input": export.input.to_json(),
+        "classes": export.classes,
+        "precision": export.precision,
+        "source": export.source,
+    }
     (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
     if export.calibration is not None:
         np.save(folder / "calibration.npy", export.calibration)
@@ -85,6 +90,7 @@ def _staged(folder: Path) -> Export:
         tuple(about["classes"]),
         about["precision"],
         np.load(calibration) if calibration.is_file() else None,
+        about["source"],
     )
 
 

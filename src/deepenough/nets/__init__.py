@@ -5,7 +5,7 @@ from deepenough.nets import activation, combinators, layers, tokens
 # Every kind of layer, so that one is added in its own file alone.
 from deepenough.nets.activation import *  # noqa: F403
 from deepenough.nets.combinators import *  # noqa: F403
-from deepenough.nets.cost import activations, macs, parameters
+from deepenough.nets.cost import activations, macs, parameters, weight_bytes
 from deepenough.nets.families import FAMILIES, Family
 from deepenough.nets.layer import LAYER_KINDS, Layer, Shape, ShapeError, Stack
 from deepenough.nets.layers import *  # noqa: F403
@@ -38,6 +38,7 @@ __all__ = [
     "output_shape",
     "parameters",
     "receptive_field",
+    "weight_bytes",
 ]
 __all__ += activation.__all__
 __all__ += combinators.__all__

@@ -13,6 +13,12 @@ def parameters(network: Network, *, training: bool = False) -> int:
     return sum(visit.layer.parameters(visit.input) for visit in visits(network, training=training))
 
 
+def weight_bytes(network: Network) -> int:
+    """The bytes of its weights and of the statistics of its norms in float32, without auxiliary branches."""
+    shapes = (shape for visit in visits(network) for shape in visit.layer.tensors(visit.input).values())
+    return 4 * sum(map(prod, shapes))
+
+
 def macs(network: Network, *, training: bool = False) -> int:
     """Multiply-accumulates of one image's forward pass, in convolutions, dense layers and attention."""
     return sum(visit.layer.macs(visit.input) for visit in visits(network, training=training))

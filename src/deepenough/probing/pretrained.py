@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,14 @@ class Pretrained:
     def of(cls, probing: Probing) -> Pretrained:
         named = [(probed.cut.place, probed.network) for probed in probing.cuts]
         return cls(probing, cut_architectures(probing.weights.network.name, named))
+
+    def first_places(self, search_space: Sequence[Architecture]) -> tuple[int, int]:
+        """The places in the search space, which may lack cuts that are over a limit, of the cut with the best probe
+        and of the one that the probes propose, or the next shallower one."""
+        probes = self.probing.record.probes
+        accuracies = [probes[each.blocks].accuracy.value for each in search_space]
+        proposed = [place for place, each in enumerate(search_space) if each.blocks <= self.probing.proposed]
+        return accuracies.index(max(accuracies)), max(proposed, default=0)
 
     def start(self, architecture: Architecture, rows: Index, folder: Path) -> Mapping[str, torch.Tensor]:
         """The initial state of the training in `folder`. Its head is kept there: a resumed one starts from the same."""

@@ -62,12 +62,6 @@ class Probing:
         """The number of the proposed place."""
         return next(number for number, p in enumerate(self.record.probes) if p.place == self.record.proposed)
 
-    @property
-    def most_accurate(self) -> int:
-        """The number of the place with the most accurate probe, the shallowest of equals."""
-        accuracies = [row.accuracy.value for row in self.record.probes]
-        return accuracies.index(max(accuracies))
-
     def fit_probe(self, probed: ProbedCut, rows: Index) -> LinearProbe:
         """Fit a probe on `rows` alone, so that held-out images stay unseen by what starts from it."""
         rows = rows[np.isin(rows, self.features.rows)]

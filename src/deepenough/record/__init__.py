@@ -2,7 +2,7 @@
 
 from deepenough.record.schema import Metrics, Plan, Record
 from deepenough.record.store import CANDIDATES, FILE, PICTURE_FOLDER, check_pictures, fold_folder, load, save
-from deepenough.search.question import DecisionBasis, DecisionKind, Metric
+from deepenough.search.question import DecisionBasis, DecisionKind, Measure, Metric
 
 __all__ = [
     "CANDIDATES",
@@ -10,6 +10,7 @@ __all__ = [
     "PICTURE_FOLDER",
     "DecisionBasis",
     "DecisionKind",
+    "Measure",
     "Metric",
     "Metrics",
     "Plan",

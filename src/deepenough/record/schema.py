@@ -14,6 +14,7 @@ from pydantic import Field
 
 from deepenough.record.base import FileName, Finite, Name, RecordModel, inside
 from deepenough.record.images import DataRecord, MirroringRecord
+from deepenough.record.networks import ArchitectureRecord, LatencyFields, LatencyRecord, LimitsRecord, NetworkFields
 from deepenough.search.question import DecisionBasis, DecisionKind, Measure, Metric, Role
 
 SCHEMA = 2
@@ -63,23 +64,6 @@ class DecisionImages(RecordModel):
     count: int
     folds: int
     why: str
-
-
-class NetworkFields(RecordModel):
-    """A network of the search space, by name and size."""
-
-    name: str
-    family: str = inside("architecture", "family")
-    width: float = inside("architecture", "width")
-    depth: int = inside("architecture", "depth")
-    parameters: int = inside("architecture", "parameters")
-    macs: int = inside("architecture", "macs")
-
-
-class ArchitectureRecord(NetworkFields):
-    """One network of the search space, whether it was trained or not."""
-
-    planned_cost: int = Field(description="multiply-accumulates of training it in full")
 
 
 class EpochRecord(RecordModel):
@@ -146,6 +130,7 @@ class Planned(RecordModel):
     images: float = Field(description="training steps' images that training it on every fold comes to")
     seconds: float = Field(description="of training it on every fold")
     memory: int = Field(description="bytes of a training step")
+    latency: LatencyFields | None = None
 
 
 class Plan(RecordModel):
@@ -375,6 +360,8 @@ class Record(RecordModel):
     decision_images: DecisionImages
     recipe: dict[str, Any]
     search_space: list[ArchitectureRecord]
+    limits: LimitsRecord | None = Field(default=None, description="null where none were given")
+    latency: LatencyRecord | None = Field(default=None, description="null where it was not measured")
     mirroring: MirroringRecord | None = Field(
         default=None, description="null in runs of versions that only went by names"
     )

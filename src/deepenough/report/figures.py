@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from deepenough.record import DecisionKind, Metric, Record
+from deepenough.record import Measure, Metric, Record
 from deepenough.record.schema import CandidateRecord, EpochRecord
 from deepenough.report import text as words
+from deepenough.report.candidate_groups import candidate_groups, comparable_groups
+from deepenough.report.cost_figures import answer_rings, cost_figures, front_line
 from deepenough.report.heatmaps import confusion, signal_maps
 from deepenough.report.plotting import (
     Plot,
@@ -25,7 +27,7 @@ def report_figures(record: Record) -> dict[str, Plot]:
         "accuracy": _accuracy(record),
         "probing": _probing(record),
         "gap": _gap(record),
-        "cost": _cost(record),
+        **cost_figures(record),
         "curves": _curves(record, "top1"),
         "losses": _curves(record, "loss"),
         "confusion": confusion(record),
@@ -34,29 +36,10 @@ def report_figures(record: Record) -> dict[str, Plot]:
     return {name: figure for name, figure in made.items() if figure is not None}
 
 
-def _groups(record: Record) -> list[tuple[str, list[CandidateRecord]]]:
-    """Measured candidates by family and width, shallow first."""
-    groups: dict[tuple[str, float], list[CandidateRecord]] = {}
-    for candidate in record.candidates:
-        if words.value(record, candidate) is not None:
-            groups.setdefault((candidate.family, candidate.width), []).append(candidate)
-    several = len({width for _, width in groups}) > 1
-    return [
-        (safe(f"{family}, width {width:g}" if several else family), sorted(group, key=lambda c: (c.depth, c.seed)))
-        for (family, width), group in groups.items()
-    ]
-
-
-def _whole_groups(record: Record) -> list[tuple[str, list[CandidateRecord]]]:
-    """As `_groups`, those that a line may join: alike in seed, start, length of training and images judged."""
-    groups = [(name, [c for c in group if words.comparable(c)]) for name, group in _groups(record)]
-    return [(name, group) for name, group in groups if group]
-
-
 def _accuracy(record: Record) -> Plot | None:
     """Accuracy on the decision images against depth, with intervals; what was chosen, and the line to reach."""
     data: list[Plot] = []
-    for number, (name, everyone) in enumerate(_groups(record)):
+    for number, (name, everyone) in enumerate(candidate_groups(record)):
         whole = [c for c in everyone if words.comparable(c)]
         distilled = [c for c in everyone if words.is_distilled(c)]
         others = [c for c in everyone if not (words.comparable(c) or words.is_distilled(c))]
@@ -69,9 +52,7 @@ def _accuracy(record: Record) -> Plot | None:
                 data.append(_points(record, group, label, mode) | drawn)
     if not data:
         return None
-    for chosen, label in _answers(record):
-        style = ("diamond-open", "--c3") if label == "second answer" else ("circle-open", "--c2")
-        data.append(ring(label, chosen.depth, words.value(record, chosen) or 0.0, *style))
+    data += [front_line(record, Measure.DEPTH), *answer_rings(record, Measure.DEPTH)]
     line, label = _accuracy_to_reach(record)
     shapes, notes = [], []
     if line is not None:
@@ -107,21 +88,6 @@ def _depths(record: Record) -> Plot:
     """An axis with a tick for every depth that was tried, as far apart as their doublings."""
     depths = sorted({candidate.depth for candidate in record.candidates})
     return {"type": "log", "tickmode": "array", "tickvals": depths, "ticktext": [str(depth) for depth in depths]}
-
-
-def _answers(record: Record) -> list[tuple[CandidateRecord, str]]:
-    decision = record.decision
-    if decision is None:
-        return []
-    named = [(decision.chosen, "best, target not met" if decision.kind is DecisionKind.NOT_MET else "chosen")]
-    if decision.second and decision.second != decision.chosen:
-        named.append((decision.second, "second answer"))
-    return [
-        (candidate, label)
-        for name, label in named
-        for candidate in record.candidates
-        if candidate.name == name and words.value(record, candidate) is not None
-    ]
 
 
 def _accuracy_to_reach(record: Record) -> tuple[float | None, str]:
@@ -167,7 +133,7 @@ def _probing(record: Record) -> Plot | None:
 def _gap(record: Record) -> Plot | None:
     """Training and held-out accuracy against depth: where they part, overfitting begins."""
     data: list[Plot] = []
-    groups = [(name, [c for c in group if c.train_top1 is not None]) for name, group in _whole_groups(record)]
+    groups = [(name, [c for c in group if c.train_top1 is not None]) for name, group in comparable_groups(record)]
     groups = [(name, group) for name, group in groups if group]
     for number, (name, group) in enumerate(groups):
         prefix = f"{name}, " if len(groups) > 1 else ""
@@ -196,34 +162,6 @@ def _gap(record: Record) -> Plot | None:
 
 def _overfitting(candidate: CandidateRecord) -> float:
     return (candidate.train_top1 or 0.0) - (candidate.decision.top1.value if candidate.decision else 0.0)
-
-
-def _cost(record: Record) -> Plot | None:
-    """Cost of one prediction against accuracy."""
-    data: list[Plot] = []
-    for number, (name, group) in enumerate(_whole_groups(record)):
-        group = sorted(group, key=lambda c: c.macs)
-        data.append(
-            scatter(
-                name,
-                [c.macs for c in group],
-                [100 * (words.value(record, c) or 0.0) for c in group],
-                "lines+markers+text",
-                text=[
-                    "" if any(c.depth == before.depth for before in group[:n]) else f"{c.depth}"
-                    for n, c in enumerate(group)
-                ],
-                textposition="bottom center",
-                customdata=[safe(f"{c.name}: {words.amount(c.parameters)} parameters") for c in group],
-                hovertemplate="%{customdata}<br>%{x:.3s} multiply-accumulates, %{y:.2f}%<extra></extra>",
-                **trace_style(number),
-            )
-        )
-    if not data:
-        return None
-    layout = axes("multiply-accumulates (at the points: depth)", words.metric(record))
-    layout["xaxis"] |= {"type": "log", "tickformat": "~s", "dtick": "D2"}
-    return {"data": data, "layout": layout}
 
 
 def _held_out(row: EpochRecord, key: str) -> float | None:

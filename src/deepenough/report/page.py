@@ -12,6 +12,7 @@ from deepenough.record import Record, check_pictures, load
 from deepenough.report import text as words
 from deepenough.report.figures import report_figures
 from deepenough.report.html import data_address, fill_template
+from deepenough.report.pareto import steps_up
 
 REPORT = "report.html"
 _LISTED = 200  # findings that are listed by name
@@ -45,6 +46,7 @@ def render_report(record: Record, run: Path) -> str:
         "words": words,
         "candidates": sorted(record.candidates, key=lambda c: (c.depth, c.width, c.family, c.seed)),
         "comparisons": {pair.candidate: pair for pair in record.decision.comparisons} if record.decision else {},
+        "steps": steps_up(record),
         "confusions": _confusions(record),
         "pictures": [
             (mistake, data_address(run, mistake.picture), _heat(run, mistake.heat), _heat(run, mistake.truth_heat))

@@ -63,7 +63,7 @@ def scatter(name: str, x: Sequence[float | str], y: Sequence[float], mode: str =
     return {"type": "scatter", "mode": mode, "name": name, "x": x, "y": y, **more}
 
 
-def ring(label: str, depth: int, accuracy: float, symbol: str, colour: str) -> Plot:
+def ring(label: str, x: float, accuracy: float, symbol: str, colour: str) -> Plot:
     """A mark around one point."""
     marker = {"size": 20, "symbol": symbol, "color": colour, "line": {"width": 2.5}}
-    return scatter(label, [depth], [100 * accuracy], "markers", hoverinfo="skip", marker=marker)
+    return scatter(label, [x], [100 * accuracy], "markers", hoverinfo="skip", marker=marker)

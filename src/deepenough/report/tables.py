@@ -17,6 +17,7 @@ from deepenough.folding_table import FoldingTable
 from deepenough.record import Metric, Metrics, Plan, Record
 from deepenough.record.schema import CandidateRecord, ComparisonRecord, ProbingRecord
 from deepenough.report import text as words
+from deepenough.report.pareto import StepUp, steps_up
 
 BARS_FROM = 120
 """Columns of a terminal from which the probes are drawn too; below, their numbers need the room."""
@@ -46,6 +47,9 @@ def evidence(record: Record, report: Path | None = None, width: int = BARS_FROM)
         parts += [Padding(probing_table(record.probing, width), (1, 0, 0, 0))]
     if record.candidates:
         parts += [Padding(_candidates(record), (1, 0, 0, 0))]
+    parts += [Text(words.sentence(each.text)) for each in (record.latency, record.limits) if each]
+    if steps := steps_up(record):
+        parts += [Padding(_steps(record, steps), (1, 0, 0, 0))]
     if record.test is not None:
         parts += [Padding(_test(record), (1, 0, 0, 0))]
     if claimed_of := words.claimed_of(record):
@@ -74,7 +78,8 @@ def _candidates(record: Record) -> Table:
     table = plain_table(f"Decided on {words.images(record)}", padding=(0, 1, 0, 0), collapse_padding=True)
     name = "balanced" if record.question.metric is Metric.BALANCED else "accuracy"
     table.add_column("network", overflow="fold")
-    for header in ("depth", "params", "MACs", f"{name}\n(95% interval)", "behind\n(bounds), points"):
+    measured = ["latency\n(quartiles)"] if record.latency else []
+    for header in ("depth", "params", "MACs", *measured, f"{name}\n(95% interval)", "behind\n(bounds), points"):
         table.add_column(header, justify="right")
     table.add_column("verdict")
     table.add_column("cost", justify="right")
@@ -86,6 +91,7 @@ def _candidates(record: Record) -> Table:
             str(candidate.depth),
             words.amount(candidate.parameters),
             words.amount(candidate.macs),
+            *([_latency(candidate)] if measured else []),
             _accuracy(record, candidate),
             _difference(compared.get(candidate.name)),
             words.verdict(record, candidate),
@@ -93,6 +99,11 @@ def _candidates(record: Record) -> Table:
             style="bold" if chosen else "",
         )
     return table
+
+
+def _latency(candidate: CandidateRecord) -> str:
+    found = candidate.latency
+    return words.latency(found) + (f"\n{words.latency_spread(found)}" if found else "")
 
 
 def _accuracy(record: Record, candidate: CandidateRecord) -> str:
@@ -108,6 +119,20 @@ def _difference(pair: ComparisonRecord | None) -> str:
         return "–"
     difference, lower, upper = map(words.signed_points, (pair.difference, pair.lower, pair.upper))
     return f"{difference}\n{lower} to {upper}"
+
+
+def _steps(record: Record, steps: Sequence[StepUp]) -> Table:
+    """The gain of each step along the Pareto front."""
+    right = ("accuracy", *(["latency"] if record.latency else []), "params", "weights", "MACs", "depth")
+    title = f"What each step up buys, by {words.minimized(record)}"
+    table = plain_table(title, left=("from", "to"), right=right, padding=(0, 1, 0, 0), collapse_padding=True)
+    for step in steps:
+        latency = [step.latency] if record.latency else []
+        accuracy = step.accuracy + ("" if step.told else "\n(can't be told)")
+        table.add_row(
+            Text(step.small), Text(step.large), accuracy, *latency, step.parameters, step.size, step.macs, step.depth
+        )
+    return table
 
 
 def probing_table(probing: ProbingRecord, width: int = BARS_FROM) -> Group:
@@ -175,12 +200,14 @@ def metrics_table(metrics: Metrics, classes: Sequence[str]) -> Group:
 
 def plan_table(plan: Plan) -> Group:
     """One row a network that may be trained, and what the search comes to."""
-    right = ("depth", "images/s", "training", "memory of a step")
+    measured = any(each.latency for each in plan.architectures)
+    right = ("depth", *(["latency"] if measured else []), "images/s", "training", "memory of a step")
     table = plain_table(left=("network",), right=right, padding=(0, 1, 0, 0), collapse_padding=True)
     for architecture in plan.architectures:
         table.add_row(
             architecture.name,
             str(architecture.depth),
+            *([words.latency(architecture.latency)] if measured else []),
             f"{architecture.images / architecture.seconds:,.0f}",
             words.duration(architecture.seconds),
             f"{architecture.memory / 1e9:.2g} GB",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from deepenough.record import DecisionBasis, DecisionKind, Metric, Plan, Record
+from deepenough.record import DecisionBasis, DecisionKind, Measure, Metric, Plan, Record
+from deepenough.record.networks import LatencyFields
 from deepenough.record.schema import Accuracy, CandidateRecord, RunStatus
+from deepenough.units import latency_text
 
 _UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -29,6 +31,22 @@ def amount(number: float) -> str:
         if abs(number) >= unit * 0.9995:
             return f"{number / unit:.3g}{letter}" if number / unit < 999.5 else f"{number / unit:.0f}{letter}"
     return f"{number:.0f}"
+
+
+def weight_size(count: int | None) -> str:
+    """Bytes with three figures: 4,212,345 as 4.21 MB."""
+    return "–" if count is None else f"{amount(count)}B".replace("MB", " MB").replace("kB", " kB").replace("GB", " GB")
+
+
+def latency(found: LatencyFields | None) -> str:
+    """The median: 1.23 ms."""
+    return "–" if found is None else ("" if found.measured else "about ") + latency_text(found.median)
+
+
+def latency_spread(found: LatencyFields) -> str:
+    """The quartiles: 1.10–1.31 ms."""
+    low, high = latency_text(found.lower), latency_text(found.upper)
+    return f"{low.removesuffix(' ms')}–{high}"
 
 
 def duration(seconds: float) -> str:
@@ -142,6 +160,12 @@ def claimed_of(record: Record) -> str | None:
 def metric(record: Record) -> str:
     """The accuracy that decides."""
     return "balanced accuracy" if record.question.metric is Metric.BALANCED else "accuracy"
+
+
+def minimized(record: Record) -> str:
+    """The size that the run keeps small."""
+    measure = record.question.minimize
+    return "multiply-accumulates" if measure is Measure.MACS else str(measure)
 
 
 def goal(record: Record) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from deepenough.errors import DeepenoughError, unknown
-from deepenough.nets import FAMILIES, Network, depth, macs, parameters, receptive_field
+from deepenough.nets import FAMILIES, Network, depth, macs, parameters, receptive_field, weight_bytes
+from deepenough.search.latency import Latency, interpolated_latency
 from deepenough.search.question import Measure
 
 MOST_BLOCKS = 16  # blocks a level of the deepest architecture, unless a largest depth is given
@@ -17,7 +18,7 @@ MOST_BLOCKS = 16  # blocks a level of the deepest architecture, unless a largest
 class Architecture:
     """One network of a family: `blocks` blocks a level at a width factor; or a pretrained one cut after `place`.
 
-    Learning from a `teacher` makes it another one, with a name of its own.
+    Learning from a `teacher` makes it another one, with a name of its own. `latency` is None where it was not measured.
     """
 
     family: str
@@ -26,6 +27,7 @@ class Architecture:
     network: Network
     place: str = ""
     teacher: Architecture | None = None
+    latency: Latency | None = None
 
     @property
     def name(self) -> str:
@@ -65,11 +67,20 @@ class Architecture:
         return macs(self.network)
 
     @cached_property
+    def weight_bytes(self) -> int:
+        """Of its weights and its norms' statistics in float32."""
+        return weight_bytes(self.network)
+
+    @cached_property
     def receptive_field(self) -> int:
         return receptive_field(self.network)
 
-    def measure(self, minimize: Measure) -> tuple[int, int]:
-        """The size that the search minimises, ties broken by the multiply-accumulates."""
+    def measure(self, minimize: Measure) -> tuple[float, ...]:
+        """The size that the search minimises, ties broken by the multiply-accumulates; of latencies that can't be told
+        apart by the depth before."""
+        if minimize == Measure.LATENCY:
+            assert self.latency is not None, f"the latency of {self.name} was not measured"
+            return self.latency.told_apart, self.depth, self.macs
         return int(getattr(self, minimize)), self.macs
 
 
@@ -97,7 +108,8 @@ def search_space(
         shape: of an image, (C, H, W).
         classes: the number of them.
         max_depth: of the deepest network; by default it has 16 blocks a level.
-        minimize: the architectures are sorted by it, small to large.
+        minimize: the architectures are sorted by it, small to large; by depth where it is the latency, which is yet to
+            be measured.
     """
     if minimize not in list(Measure):
         raise unknown("measure to minimise", minimize, Measure)
@@ -119,7 +131,8 @@ def search_space(
                     break
                 architectures.append(step)
                 blocks = max(1, 2 * blocks)
-    return tuple(sorted(architectures, key=lambda step: step.measure(minimize)))
+    known = Measure.DEPTH if minimize == Measure.LATENCY else minimize
+    return tuple(sorted(architectures, key=lambda step: step.measure(known)))
 
 
 def cut_architectures(family: str, cut_networks: Sequence[tuple[str, Network]]) -> tuple[Architecture, ...]:
@@ -131,11 +144,18 @@ def cut_architectures(family: str, cut_networks: Sequence[tuple[str, Network]]) 
 
 def between(failed: Architecture, passed: Architecture) -> Architecture | None:
     """The architecture halfway between two of the same family and width, or None where there is none, as between
-    networks that learn from a teacher."""
+    networks that learn from a teacher.
+
+    Its latency is interpolated where theirs were measured.
+    """
     if failed.curve != passed.curve or passed.teacher:
         return None
     blocks = (failed.blocks + passed.blocks) // 2
     if blocks in (failed.blocks, passed.blocks):
         return None
     network = passed.network
-    return architecture(passed.family, passed.width, blocks, network.input, network.classes)
+    middle = architecture(passed.family, passed.width, blocks, network.input, network.classes)
+    if failed.latency is None or passed.latency is None:
+        return middle
+    latency = interpolated_latency(middle.macs, (failed.macs, failed.latency), (passed.macs, passed.latency))
+    return replace(middle, latency=latency)

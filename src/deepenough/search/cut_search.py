@@ -89,7 +89,7 @@ class CutSearch(EnoughSearch):
             yield architecture
 
     def _note_savings(self, whole: Candidate, chosen: Candidate) -> None:
-        """Note how a cut that was chosen compares with the whole network, and how much it saves."""
+        """Note how a cut that was chosen compares with the deepest, and how much it saves."""
         if chosen is whole or not (whole.finished and chosen.finished):
             return
         loss = paired_difference(whole.hits, chosen.hits, self.trainer.strata)
@@ -98,7 +98,7 @@ class CutSearch(EnoughSearch):
             for name, label in (("parameters", "parameters"), ("macs", "multiply-accumulates"))
         )
         self.note(
-            f"{chosen.name} against the whole network",
+            f"{chosen.name} against {whole.name}",
             f"the cut is {points(abs(loss.value))} {'less' if loss.value > 0 else 'more'} accurate on the same images "
             f"(between {100 * -loss.upper:+.1f} and {100 * -loss.lower:+.1f}), and saves "
             f"{whole.architecture.depth - chosen.architecture.depth} layers, {' and '.join(saved)}",

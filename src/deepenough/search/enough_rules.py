@@ -32,6 +32,7 @@ SMALLEST_OF = {
     Measure.DEPTH: "shallowest",
     Measure.PARAMETERS: "network with the fewest parameters",
     Measure.MACS: "network with the fewest multiply-accumulates",
+    Measure.LATENCY: "fastest network",
 }
 
 
@@ -105,7 +106,7 @@ def assess(
         diverged: names of architectures with a training whose loss became NaN or infinite.
     """
 
-    def measure(architecture: Architecture) -> tuple[int, int]:
+    def measure(architecture: Architecture) -> tuple[float, ...]:
         return architecture.measure(question.minimize)
 
     order = sorted(table.evidence, key=lambda each: measure(each.architecture))

@@ -19,6 +19,7 @@ class Measure(StrEnum):
     DEPTH = "depth"
     PARAMETERS = "parameters"
     MACS = "macs"
+    LATENCY = "latency"
 
 
 class DecisionBasis(StrEnum):

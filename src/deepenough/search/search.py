@@ -136,7 +136,7 @@ class Search(ABC):
         """The architecture halfway between two, or None where there is none."""
         return between(failed, passed)
 
-    def measure(self, candidate: Candidate) -> tuple[int, int]:
+    def measure(self, candidate: Candidate) -> tuple[float, ...]:
         """The size of a candidate, as the question measures it."""
         return candidate.architecture.measure(self.question.minimize)
 

@@ -292,7 +292,7 @@ class TargetSearch(Search):
             option=self.short_of,
         )
 
-    def _size(self, architecture: Architecture) -> tuple[int, int]:
+    def _size(self, architecture: Architecture) -> tuple[float, ...]:
         return architecture.measure(self.question.minimize)
 
 

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deepenough.serve.refusals import RefusedError, error_response
 
-OPEN_PATHS = frozenset({"/health", "/health/live", "/health/ready"})
+OPEN_PATHS = frozenset({"/health", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"})
 """Paths that need no token: whatever watches over services asks there."""
 ANY = "*"
+_FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")  # headers that proxies add
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,23 @@ def check_site(headers: Headers, host: str) -> None:
         raise RefusedError(403, "cross-site", "pages of other sites may not ask this service")
 
 
+def check_local(request: Request) -> None:
+    """Raise RefusedError unless a request comes from this machine itself, by no proxy."""
+    names = [request.client.host if request.client else "", name(request.headers.get("host", ""))]
+    if any(header in request.headers for header in _FORWARDED) or not all(map(is_loopback, names)):
+        raise RefusedError(
+            403, "not-local", "only this machine may ask for that; start the service with --token to ask from elsewhere"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell if an address or name is this machine's own."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def is_at(origin: str | None, host: str) -> bool:
     """Tell if an `Origin` is the host's own; programs that are no browser send none."""
     try:
@@ -97,6 +116,6 @@ class AccessMiddleware:
                 self.access.check(scope["path"], scope["method"], Headers(scope=scope))
             except RefusedError as error:
                 error.headers = {"Connection": "close", **(error.headers or {})}
-                await error_response(error)(scope, receive, send)
+                await error_response(error, scope["path"])(scope, receive, send)
                 return
         await self.app(scope, receive, send)

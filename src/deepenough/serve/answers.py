@@ -68,3 +68,16 @@ class About(BaseModel):
     architectures: list[ServedArchitecture] = Field(description="the run's networks that answer at /depths")
     methods: list[str]
     limits: dict[str, float]
+
+
+class ModelList(BaseModel):
+    """The models of the service."""
+
+    default: str = Field(description="the one that is meant where a request names none")
+    models: list[str]
+
+
+class Reloaded(BaseModel):
+    """The models that were read anew."""
+
+    reloaded: list[str]

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
-from starlette.requests import ClientDisconnect
 
 from deepenough.attribution import METHODS
 from deepenough.engines import TORCH
 from deepenough.report.html import asset, fill_template
-from deepenough.serve.access import Access, AccessMiddleware
-from deepenough.serve.answers import About, Answers, DepthAnswer, DepthAnswers
+from deepenough.serve.access import Access, AccessMiddleware, check_local
+from deepenough.serve.answers import About, Answers, DepthAnswer, DepthAnswers, ModelList, Reloaded
 from deepenough.serve.explanations import answers_by_depth, draw_explanation, draw_heat
+from deepenough.serve.hang_up import unless_gone
 from deepenough.serve.limits import Limits, Upload, errors_named_by
 from deepenough.serve.middleware import RequestMiddleware
+from deepenough.serve.models import Models
+from deepenough.serve.open_inference.routes import inference_routes
+from deepenough.serve.refusal_pace import RefusalPace
 from deepenough.serve.refusals import Refusal, RefusedError, handle_errors
 from deepenough.serve.service import Service
 
@@ -39,66 +41,86 @@ _BODY: Any = {
     }
 }
 
-_Result = TypeVar("_Result")
+MODEL: Any = Query(None, description="name of a model that GET /models lists; the first by default")
 Method = Literal["gradcam", "integrated-gradients", "occlusion"]
 assert Method.__args__ == METHODS  # type: ignore[attr-defined]
 
 
 def make_app(
-    run: Path,
+    runs: Path | Mapping[str, Path],
     limits: Limits | None = None,
     device: str = "cpu",
     access: Access | None = None,
     engine: str = TORCH,
 ) -> FastAPI:
-    """Make the service of a run, or of a model folder; the model is loaded once, now. Without `access` all may ask."""
-    service = Service(run, limits or Limits(), device, engine)
+    """Make the service of a run, or of a model folder, or of several by name; the models are loaded now.
+
+    Without `access` all may ask, and models are read anew for this machine alone.
+    """
+    named = {runs.resolve().name: runs} if isinstance(runs, Path) else runs
+    models = Models(named, limits or Limits(), device, engine)
+    first = models.get().model
     app = FastAPI(
         title="deepenough",
-        description=f"{service.model.network.name}: {', '.join(service.model.classes[:20])}",
-        lifespan=lambda _: service.running(),
+        description=f"{first.network.name}: {', '.join(first.classes[:20])}",
+        lifespan=lambda _: models.running(),
         docs_url=None,
         redoc_url=None,
         responses={code: {"model": Refusal} for code in ("4XX", "5XX", 422)},
     )
-    app.state.service = service
+    app.state.models = models
     if access is not None:
         app.add_middleware(AccessMiddleware, access=access)
-    app.add_middleware(RequestMiddleware, metrics=service.metrics)
-    handle_errors(app)
-    for router in (prediction_routes(service), explanation_routes(service), status_routes(service), page_routes(app)):
+    pace = RefusalPace()
+    app.add_middleware(RequestMiddleware, metrics=models.metrics, pace=pace)
+    handle_errors(app, pace)
+    protected = access is not None and access.token is not None
+    for router in (
+        prediction_routes(models),
+        explanation_routes(models),
+        model_routes(models, protected),
+        status_routes(models),
+        inference_routes(models),
+        page_routes(app),
+    ):
         app.include_router(router)
     return app
 
 
-def prediction_routes(service: Service) -> APIRouter:
+def prediction_routes(models: Models) -> APIRouter:
     """POST /predict and /depths."""
     router = APIRouter()
 
-    async def by_depth(content: bytes) -> list[DepthAnswer]:
+    async def by_depth(service: Service, content: bytes) -> list[DepthAnswer]:
         pixels = await service.decoded(content)
         return await service.compute(pixels, partial(answers_by_depth, service.siblings))
 
     @router.post("/predict", openapi_extra=_BODY, response_model=Answers)
-    async def predict(request: Request, top: int = Query(5, ge=1)) -> Response:
+    async def predict(request: Request, top: int = Query(5, ge=1), model: str | None = MODEL) -> Response:
         """Classify one picture or several."""
-        async with service.reader.files(request) as given:
-            with service.batcher.entered(len(given)):
+        with models.using(model) as service:
+            room = service.batcher.room
+            room.check()
+            async with models.reader.files(request) as given, room.entered(len(given)):
                 found = await unless_gone(request, service.answers(given, top))
         return Response(json.dumps({"predictions": found}, ensure_ascii=False), media_type="application/json")
 
     @router.post("/depths", openapi_extra=_BODY)
-    async def depths(request: Request) -> DepthAnswers:
+    async def depths(request: Request, model: str | None = MODEL) -> DepthAnswers:
         """Classify one picture with the run's networks of other depths."""
-        async with service.reader.files(request) as given:
-            file = single(given)
-            with errors_named_by(file), service.batcher.entered_heavy():
-                return DepthAnswers(depths=await unless_gone(request, by_depth(file.content)))
+        with models.using(model) as service:
+            room = service.batcher.heavy_room
+            room.check()
+            async with models.reader.files(request) as given:
+                file = single(given)
+                with errors_named_by(file):
+                    async with room.entered():
+                        return DepthAnswers(depths=await unless_gone(request, by_depth(service, file.content)))
 
     return router
 
 
-def explanation_routes(service: Service) -> APIRouter:
+def explanation_routes(models: Models) -> APIRouter:
     """POST /explain."""
     router = APIRouter()
 
@@ -108,40 +130,67 @@ def explanation_routes(service: Service) -> APIRouter:
         method: Method = "gradcam",
         label: str | None = Query(None, alias="class", description="class to explain; the predicted one by default"),
         view: Literal["picture", "heat"] = Query("picture", description="heat: to be laid over the picture"),
+        model: str | None = MODEL,
     ) -> Response:
         """Draw the evidence for a class in one picture: a PNG."""
-        if label is not None and label not in service.model.classes:
-            detail = f"class {label!r} is not one of this model's; GET /model lists them"
-            raise RefusedError(404, "unknown-class", detail)
         draw = {"picture": draw_explanation, "heat": draw_heat}[view]
 
-        async def drawn(content: bytes) -> bytes:
+        async def drawn(service: Service, content: bytes) -> bytes:
             picture, pixels = await service.viewable(content)
             drawing = await service.compute(pixels, partial(draw, service.model, method, label, picture))
             return await service.in_thread(drawing)
 
-        async with service.reader.files(request) as given:
-            file = single(given)
-            with errors_named_by(file), service.batcher.entered_heavy():
-                content = await unless_gone(request, drawn(file.content))
+        with models.using(model) as service:
+            room = service.batcher.heavy_room
+            room.check()
+            if label is not None and label not in service.model.classes:
+                detail = f"class {label!r} is not one of this model's; GET /model lists them"
+                raise RefusedError(404, "unknown-class", detail)
+            async with models.reader.files(request) as given:
+                file = single(given)
+                with errors_named_by(file):
+                    async with room.entered():
+                        content = await unless_gone(request, drawn(service, file.content))
         return Response(content, media_type="image/png")
 
     return router
 
 
-def status_routes(service: Service) -> APIRouter:
-    """GET /model, /health and /metrics."""
+def model_routes(models: Models, protected: bool) -> APIRouter:
+    """GET /model and /models, and POST /reload; unless a token has been asked for, only this machine may reload."""
     router = APIRouter()
 
     @router.get("/model")
-    async def about() -> About:
-        """Describe the model."""
-        return service.about()
+    async def about(model: str | None = MODEL) -> About:
+        """Describe a model."""
+        return models.get(model).about()
+
+    @router.get("/models")
+    async def listed() -> ModelList:
+        """List the models."""
+        return ModelList(default=models.default, models=list(models.runs))
+
+    @router.post("/reload")
+    async def reload(request: Request) -> Reloaded:
+        """Read the models anew; the old ones answer until the new ones are ready."""
+        if not protected:
+            check_local(request)
+        if failed := await models.reload():
+            detail = "; ".join(f"model {name!r} goes on as it was: {reason}" for name, reason in failed.items())
+            raise RefusedError(409, "broken-model", detail)
+        return Reloaded(reloaded=list(models.runs))
+
+    return router
+
+
+def status_routes(models: Models) -> APIRouter:
+    """GET /health and /metrics."""
+    router = APIRouter()
 
     @router.get("/health")
     async def health() -> dict[str, str]:
         """Tell if the service answers."""
-        if trouble := service.trouble():
+        if trouble := models.trouble():
             raise RefusedError(503, "stuck", trouble)
         return {"status": "ok"}
 
@@ -158,9 +207,8 @@ def status_routes(service: Service) -> APIRouter:
     @router.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Give counts and times, as Prometheus reads them."""
-        batcher, reader = service.batcher, service.reader
-        service.metrics.set(batcher.pending, batcher.heavier, reader.uploads, reader.held)
-        content, kind = service.metrics.page()
+        models.count()
+        content, kind = models.metrics.page()
         return Response(content, headers={"Content-Type": kind})
 
     return router
@@ -187,25 +235,6 @@ def page_routes(app: FastAPI) -> APIRouter:
 async def static(content: str, kind: str) -> Response:
     """Answer with a file of the page."""
     return Response(content, media_type=kind)
-
-
-async def unless_gone(request: Request, work: Coroutine[Any, Any, _Result]) -> _Result:
-    """Run work, and cancel it when the client hangs up. The body has been read before."""
-    job, gone = asyncio.create_task(work), asyncio.create_task(hung_up(request))
-    try:
-        await asyncio.wait((job, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not job.done():
-            raise ClientDisconnect
-        return job.result()
-    finally:
-        job.cancel()
-        gone.cancel()
-
-
-async def hung_up(request: Request) -> None:
-    """Wait until the client hangs up."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def single(given: list[Upload]) -> Upload:

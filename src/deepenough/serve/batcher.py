@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from deepenough.serve.refusals import FullError, RefusedError
+from deepenough.serve.room import Room
 
 _Question = TypeVar("_Question")
 _Reply = TypeVar("_Reply")
@@ -31,9 +32,9 @@ class AbandonedError(Exception):
 class Batcher(Generic[_Question, _Reply]):
     """One `thread` that works, and two queues before it: questions, and heavier work, of which one at a time is done.
 
-    `work` answers several questions at once, in order; an exception among the answers is raised for its question. At
-    most `room` are on their way, and `heavy` pieces of heavier work: more raise FullError. A whole batch costs the
-    event loop one change of threads, which is what it spends most on where networks are small.
+    `work` answers several questions at once, in order; an exception among the answers is raised for its question. Who
+    asks is in the `room` for questions, or in the `heavy_room`. A whole batch costs the event loop one change of
+    threads, which is what it spends most on where networks are small.
 
     Heavier work calls the `Pause` that it is given as often as it can: then a batch that has come meanwhile is answered
     within it, by the same thread, since OpenMP's workers are awake for one thread only.
@@ -45,37 +46,17 @@ class Batcher(Generic[_Question, _Reply]):
         room: int,
         observe: Callable[[int], None] = lambda size: None,
         heavy: int = 8,
+        patience: float = 0.0,
     ) -> None:
-        self._work, self._room, self._observe, self._heavy = work, room, observe, heavy
+        self._work, self._observe = work, observe
+        self.room = Room(room, "pictures", patience)
+        self.heavy_room = Room(heavy, "explanations")
         self.thread = ThreadPoolExecutor(1, "model")
         self._waiting: asyncio.Queue[tuple[_Question, asyncio.Future[_Reply]]] = asyncio.Queue()
         self._ready: deque[tuple[Callable[[], Any], Future[Any]]] = deque()  # batches that the thread has yet to take
         self._turn = asyncio.Lock()
         self._pausing = False  # the thread's own
         self._jobs, self._last_sign = 0, 0.0
-        self.pending, self.heavier = 0, 0
-
-    @contextmanager
-    def entered(self, count: int) -> Iterator[None]:
-        """Room for so many questions, until they are answered."""
-        if self.pending + count > self._room:
-            raise FullError(f"{self.pending} pictures are already waiting, and there is room for {self._room}")
-        self.pending += count
-        try:
-            yield
-        finally:
-            self.pending -= count
-
-    @contextmanager
-    def entered_heavy(self) -> Iterator[None]:
-        """Room for a piece of heavier work."""
-        if self.heavier >= self._heavy:
-            raise FullError(f"{self.heavier} explanations are already waiting")
-        self.heavier += 1
-        try:
-            yield
-        finally:
-            self.heavier -= 1
 
     async def ask(self, question: _Question) -> _Reply:
         """Ask one question, and wait for its answer."""
@@ -171,7 +152,7 @@ class Batcher(Generic[_Question, _Reply]):
         """The next batch. Nobody waits for others when there are none on their way."""
         batch = [await self._waiting.get()]
         until = time.monotonic() + _WAIT
-        while len(batch) < min(_LARGEST_BATCH, self.pending):
+        while len(batch) < min(_LARGEST_BATCH, self.room.taken):
             if not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
             elif time.monotonic() < until:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from fastapi import Request
 from starlette.datastructures import Headers, UploadFile
@@ -17,6 +17,7 @@ from deepenough.data.finding import ImageError
 from deepenough.data.image_file import open_content
 from deepenough.serve.refusals import FullError, RefusedError
 
+_Body = TypeVar("_Body")
 PIECE = 16 * 2**10  # bytes that an upload makes at least in each `idle` seconds
 logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # clients are told what is wrong with their bodies
 
@@ -27,8 +28,9 @@ class Limits:
     it may take for `PIECE` bytes of it.
 
     Of all together: `waiting` pictures to predict, `heavy` explanations, `uploads` that are under way, and as many
-    bytes as `bodies` of the largest have, from their arrival to their answer. An explanation is refused when it gets no
-    turn in `patience` seconds, and given up after `computing`.
+    bytes as `bodies` of the largest have, from their arrival to their answer. A picture that finds `waiting` before it
+    gets `admission` seconds to be let in. An explanation is refused when it gets no turn in `patience` seconds, and
+    given up after `computing`.
 
     A picture that is more than a little work is decoded in `decoding` seconds and `memory` bytes, or refused;
     `decodings` of them are on their way, at most a quarter of these for one request.
@@ -40,6 +42,7 @@ class Limits:
     seconds: float = 30.0
     idle: float = 5.0
     waiting: int = 256
+    admission: float = 0.5
     heavy: int = 8
     uploads: int = 512
     bodies: int = 12
@@ -85,17 +88,43 @@ class UploadReader:
     @asynccontextmanager
     async def files(self, request: Request) -> AsyncIterator[list[Upload]]:
         """The files of a multipart body, or the whole body as one. Raises RefusedError."""
-        body = Received()
-        try:
-            files = await self._read(request, body)
+
+        async def read(chunks: AsyncGenerator[bytes, None]) -> list[Upload]:
+            if request.headers.get("content-type", "").startswith("multipart/form-data"):
+                return await _parsed(request.headers, chunks, self.limits.files)
+            return [Upload("", await _joined(chunks))]
+
+        async with self._read(request, read) as files:
             if not files or not all(file.content for file in files):
                 detail = "no image was sent; send files as multipart/form-data, or the bytes of one image"
                 raise RefusedError(400, "no-image", detail)
             yield files
+
+    @asynccontextmanager
+    async def body(self, request: Request) -> AsyncIterator[bytes]:
+        """The whole body as it came. Raises RefusedError."""
+        encoding = request.headers.get("content-encoding", "identity")
+        if encoding != "identity":
+            raise RefusedError(
+                415, "bad-request", f"bodies in the encoding {encoding[:20]!r} are not read; send it as it is"
+            )
+        async with self._read(request, _joined) as content:
+            yield content
+
+    @asynccontextmanager
+    async def _read(
+        self, request: Request, read: Callable[[AsyncGenerator[bytes, None]], Awaitable[_Body]]
+    ) -> AsyncIterator[_Body]:
+        """What `read` makes of a body; its bytes count as held while the context lasts."""
+        body = Received()
+        try:
+            yield await self._take_in(request, body, read)
         finally:
             self.held -= body.size
 
-    async def _read(self, request: Request, body: Received) -> list[Upload]:
+    async def _take_in(
+        self, request: Request, body: Received, read: Callable[[AsyncGenerator[bytes, None]], Awaitable[_Body]]
+    ) -> _Body:
         limits, now = self.limits, asyncio.get_running_loop().time
         if self.uploads >= limits.uploads:
             raise FullError(f"{self.uploads} uploads are already under way")
@@ -106,9 +135,7 @@ class UploadReader:
                 asyncio.timeout(min(limits.idle, limits.seconds)) as timer,
                 aclosing(self._chunks(request, body, timer, until)) as chunks,
             ):
-                if request.headers.get("content-type", "").startswith("multipart/form-data"):
-                    return await _parsed(request.headers, chunks, limits.files)
-                return [Upload("", b"".join([chunk async for chunk in chunks]))]
+                return await read(chunks)
         except TimeoutError:
             slow = f"less than {PIECE // 2**10} KiB came in {limits.idle:g} s"
             long = f"it took more than {limits.seconds:g} s"
@@ -143,6 +170,10 @@ class UploadReader:
                     judged = body.size
                     timer.reschedule(min(now() + limits.idle, until))
                 yield chunk
+
+
+async def _joined(chunks: AsyncGenerator[bytes, None]) -> bytes:
+    return b"".join([chunk async for chunk in chunks])
 
 
 async def _parsed(headers: Headers, chunks: AsyncGenerator[bytes, None], most: int) -> list[Upload]:

@@ -11,8 +11,11 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from deepenough.serve.refusal_pace import RefusalPace
+
 RETRY = "1"  # seconds after which a client that found no room may try again
 GONE = 499  # nginx's word for a client that hung up before its answer; nobody reads it but the metrics
+OPEN_INFERENCE = "/v2"  # where the routes of the Open Inference Protocol begin
 _CODES = {404: "not-found"}  # of refusals that are not ours
 
 
@@ -23,7 +26,7 @@ class Refusal(BaseModel):
     code: str = Field(
         description="stable, for programs: no-image, not-an-image, damaged, animated, tiny, bomb, too-large, "
         "too-many-files, too-many-pixels, too-slow, too-long, busy, stuck, unknown-class, not-found, bad-request, "
-        "unknown-host, cross-site, no-token, failed"
+        "unknown-host, cross-site, no-token, not-local, unknown-model, broken-model, failed"
     )
 
 
@@ -42,22 +45,27 @@ class FullError(RefusedError):
         super().__init__(503, "busy", f"{what}; try again in {RETRY} s", {"Retry-After": RETRY})
 
 
-def error_response(error: HTTPException) -> JSONResponse:
-    """The answer for an error."""
+def error_response(error: HTTPException, path: str) -> JSONResponse:
+    """The answer for an error at a path: as `Refusal` has it, or as the Open Inference Protocol has it for its own."""
+    if path == OPEN_INFERENCE or path.startswith(f"{OPEN_INFERENCE}/"):
+        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
     code = getattr(error, "code", _CODES.get(error.status_code, "bad-request"))
     return JSONResponse({"detail": error.detail, "code": code}, error.status_code, error.headers)
 
 
-def handle_errors(app: FastAPI) -> None:
-    """Have an app answer its errors as `Refusal` has it."""
+def handle_errors(app: FastAPI, pace: RefusalPace) -> None:
+    """Have an app answer its errors as `Refusal` has it, and refusals for want of room at a pace."""
 
     @app.exception_handler(HTTPException)
-    async def refused(_: Request, error: HTTPException) -> Response:
-        return error_response(error)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        if isinstance(error, FullError):
+            await pace.wait()
+        return error_response(error, request.url.path)
 
     @app.exception_handler(RequestValidationError)
-    async def misread(_: Request, error: RequestValidationError) -> Response:
-        return error_response(RefusedError(422, "bad-request", "; ".join(map(_sentence, error.errors()))))
+    async def misread(request: Request, error: RequestValidationError) -> Response:
+        refused = RefusedError(422, "bad-request", "; ".join(map(_sentence, error.errors())))
+        return error_response(refused, request.url.path)
 
     @app.exception_handler(ClientDisconnect)
     async def gone(_: Request, __: Exception) -> Response:

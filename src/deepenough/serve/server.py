@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
+import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -15,8 +20,10 @@ from deepenough.engines import AUTO
 from deepenough.errors import DeepenoughError
 from deepenough.serve.access import Access
 from deepenough.serve.app import make_app
-from deepenough.serve.connections import bounded_protocol, connection_limit
+from deepenough.serve.connections import HEAD_SECONDS, bounded_protocol, connection_limit
 from deepenough.serve.limits import Limits
+from deepenough.serve.logs import LogFormat, logging_to
+from deepenough.serve.models import Models
 
 BACKLOG = 1024  # clients that wait to be connected
 GRACE = 30  # seconds that requests have to end once the service is asked to
@@ -38,6 +45,8 @@ class ServerOptions:
     token: str | None
     certfile: Path | None
     keyfile: Path | None
+    log_format: LogFormat
+    access_log: bool
 
     def __post_init__(self) -> None:
         for option, file in (("certfile", self.certfile), ("keyfile", self.keyfile)):
@@ -56,12 +65,12 @@ class ServerOptions:
         return self.host not in LOOPBACK
 
 
-def serve(run: Path, options: ServerOptions, say: Callable[[str], object]) -> None:
-    """Serve until SIGINT or SIGTERM, once what was accepted until then is answered."""
+def serve(runs: Mapping[str, Path], options: ServerOptions, say: Callable[[str], object]) -> None:
+    """Serve models by their name until SIGINT or SIGTERM, once what was accepted until then is answered."""
     limits = Limits(upload=options.max_upload * 2**20, files=options.max_files)
     access = Access((options.host, *options.allowed_hosts), options.token)
-    app = make_app(run, limits, options.device, access, options.engine)
-    model = app.state.service.model
+    app = make_app(runs, limits, options.device, access, options.engine)
+    models = {name: app.state.models.get(name).model for name in runs}
     listening = listen(options.host, options.port)
     port = listening.getsockname()[1]
     shown = f"[{options.host}]" if ":" in options.host else options.host
@@ -71,36 +80,99 @@ def serve(run: Path, options: ServerOptions, say: Callable[[str], object]) -> No
             "authenticates"
         )
     address = f"{'https' if options.certfile else 'http'}://{shown}:{port}"
-    say(f"serving {run} at {address} with {model.engine.title} (Ctrl-C to stop)")
-    for line in model.notes:
-        say(line)
+    names, engines = ", ".join(map(str, runs.values())), dict.fromkeys(model.engine.title for model in models.values())
+    say(f"serving {names} at {address} with {', '.join(engines)} (Ctrl-C to stop)")
+    for name, model in models.items():
+        for line in model.notes:
+            say(line if len(models) == 1 else f"{name}: {line}")
     config = uvicorn.Config(
         app,
         http=bounded_protocol(connection_limit()),
+        log_config=None,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=GRACE,
         ssl_certfile=options.certfile,
         ssl_keyfile=options.keyfile,
     )
-    BoundedServer(config).run(sockets=[listening])
+    with logging_to(options.log_format, options.access_log), long_lived_objects():
+        BoundedServer(config, app.state.models).run(sockets=[listening])
 
 
 class BoundedServer(uvicorn.Server):
-    """A server that is over some seconds after its requests had their time to end, whatever hangs."""
+    """A server that is over some seconds after its requests had their time to end, whatever hangs. It reads its models
+    anew on SIGHUP."""
 
     timer: threading.Timer | None = None
 
+    def __init__(self, config: uvicorn.Config, models: Models) -> None:
+        super().__init__(config)
+        self.models = models
+        self.reloading: set[asyncio.Task[None]] = set()
+        self.terminal = is_terminal()
+
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         try:
-            super().run(sockets)
+            loop = BoundedEventLoop if self.config.is_ssl else self.config.get_loop_factory()
+            with asyncio.Runner(loop_factory=loop) as runner:
+                runner.run(self.serve(sockets))
         finally:  # a program that serves may have more to do
             if self.timer is not None:
                 self.timer.cancel()
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.hang_up)
+        await super().startup(sockets)
+
+    def hang_up(self) -> None:
+        """Read the models anew, or end where the signal means that the terminal is gone."""
+        if self.terminal and not is_terminal():
+            self.should_exit = True
+            return
+        task = asyncio.create_task(self.reload())
+        self.reloading.add(task)
+        task.add_done_callback(self.reloading.discard)
+
+    async def reload(self) -> None:
+        await self.models.reload()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.models.draining = True
         self.timer = end_within(GRACE + HANGING)
         await super().shutdown(sockets)
+
+
+class BoundedEventLoop(asyncio.SelectorEventLoop):
+    """An event loop whose servers wait for a TLS handshake as long as for the head of a request."""
+
+    async def create_server(self, *args: Any, **options: Any) -> asyncio.Server:
+        if options.get("ssl") is not None:
+            options.setdefault("ssl_handshake_timeout", HEAD_SECONDS)
+        return await super().create_server(*args, **options)
+
+
+@contextmanager
+def long_lived_objects() -> Iterator[None]:
+    """Spare what has been imported and loaded the garbage collector, which would look through it again and again: a
+    third of the service's time where hundreds of requests wait."""
+    thresholds = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
+
+
+def is_terminal() -> bool:
+    """Tell if standard input is a terminal that is still there."""
+    try:
+        return os.isatty(0)
+    except OSError:
+        return False
 
 
 def end_within(seconds: float) -> threading.Timer:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deepenough.attribution import METHODS
 from deepenough.data.decode import framed
@@ -24,7 +25,7 @@ from deepenough.serve.batcher import Batcher
 from deepenough.serve.decoding import HEAVY, DecodingProcesses, Heavy, Pixels, decode, decode_light, shrink
 from deepenough.serve.depths import Sibling, open_run
 from deepenough.serve.explanations import warm_up
-from deepenough.serve.limits import Limits, Upload, UploadReader, errors_named_by
+from deepenough.serve.limits import Limits, Upload, errors_named_by
 from deepenough.serve.metrics import ServiceMetrics
 from deepenough.serve.refusals import RefusedError
 
@@ -36,12 +37,10 @@ _Result = TypeVar("_Result")
 class Service:
     """The model of a run with its siblings, and the threads that decode and compute."""
 
-    def __init__(self, run: Path, limits: Limits, device: str, engine: str) -> None:
+    def __init__(self, run: Path, limits: Limits, device: str, engine: str, metrics: ServiceMetrics) -> None:
         self.limits = limits
-        self.metrics = ServiceMetrics()
-        self.reader = UploadReader(limits)
         self.batcher: Batcher[bytes | Pixels, Any] = Batcher(
-            self.classify, limits.waiting, self.metrics.batch.observe, limits.heavy
+            self.classify, limits.waiting, metrics.batch.observe, limits.heavy, limits.admission
         )
         self.answering: asyncio.Task[None] | None = None
         # OpenMP's workers are awake for one thread only: if another had computed before, an image would take 2.5 times
@@ -49,10 +48,26 @@ class Service:
         self.model: Model
         self.record: Record | None
         self.siblings: list[Sibling]
-        self.model, self.record, self.siblings = self.batcher.thread.submit(open_run, run, device, engine).result()
+        opening = self.batcher.thread.submit(open_run, run, device, engine)
+        try:
+            self.model, self.record, self.siblings = opening.result()
+            self.batcher.thread.submit(self._first_pass).result()
+        except BaseException:
+            self.batcher.close()
+            raise
         self.decoding = ThreadPoolExecutor(os.cpu_count(), "decode")
         self.processes = DecodingProcesses(self.model.preprocess, limits)
         warm_up()
+
+    def _first_pass(self) -> None:
+        """Run the network once: much is only made ready then."""
+        self.model.probabilities(np.zeros((1, *self.pixel_shape), np.uint8))
+
+    @property
+    def pixel_shape(self) -> tuple[int, int, int]:
+        """The shape of a picture as the network takes it: (H, W, C)."""
+        channels, height, width = self.model.preprocess.shape
+        return height, width, channels
 
     def classify(self, pictures: Sequence[bytes | Pixels]) -> list[Any]:
         """Probabilities (classes,) of each picture, the error of one that can't be used, or `HEAVY`.
@@ -117,19 +132,34 @@ class Service:
         seconds = self.batcher.stalled()
         return f"the model has not responded for {seconds:.0f} s" if seconds > STUCK else None
 
-    async def answers(self, files: Sequence[Upload], top: int) -> list[dict[str, Any]]:
-        """Classify the files of one request; the fields of an `Answer` each. Raises the first error, once all ended."""
+    async def rows(self, images: NDArray[np.uint8] | Sequence[bytes]) -> list[Any]:
+        """Probabilities (classes,) of each image of one request: pixels (N, H, W, C), or the bytes of files."""
+        if isinstance(images, np.ndarray):
+            return await self._all(self.batcher.ask(pixels) for pixels in images)
         turns = asyncio.Semaphore(self.limits.decodings_each)
-        found = await asyncio.gather(*(self.answer(file, top, turns) for file in files), return_exceptions=True)
+        files = [Upload(f"element {number}", content) for number, content in enumerate(images)]
+        return await self._all(self._named(file, turns) for file in files)
+
+    async def _named(self, file: Upload, turns: asyncio.Semaphore) -> Any:
+        with errors_named_by(file):
+            return await self.classified(file.content, turns)
+
+    async def _all(self, work: Iterable[Awaitable[_Result]]) -> list[_Result]:
+        """Results in order. Raises the first error, once all ended."""
+        found = await asyncio.gather(*work, return_exceptions=True)
         for each in found:
             if isinstance(each, BaseException):
                 raise each
         return [each for each in found if not isinstance(each, BaseException)]
 
+    async def answers(self, files: Sequence[Upload], top: int) -> list[dict[str, Any]]:
+        """Classify the files of one request; the fields of an `Answer` each. Raises the first error, once all ended."""
+        turns = asyncio.Semaphore(self.limits.decodings_each)
+        return await self._all(self.answer(file, top, turns) for file in files)
+
     async def answer(self, file: Upload, top: int, turns: asyncio.Semaphore) -> dict[str, Any]:
         """Classify one file; the fields of `Answer`."""
-        with errors_named_by(file):
-            best = self.model.rank(await self.classified(file.content, turns), top)
+        best = self.model.rank(await self._named(file, turns), top)
         return {"name": file.name, "label": best.label, "classes": best.classes, "probabilities": best.probabilities}
 
     def about(self) -> About:
@@ -151,14 +181,19 @@ class Service:
             limits={"upload": self.limits.upload, "files": self.limits.files, "pixels": self.limits.pixels},
         )
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Answer questions while the context lasts."""
+    def start(self) -> None:
+        """Answer questions from now on, in the running event loop."""
         self.answering = asyncio.create_task(self.batcher.run())
-        yield
-        self.answering.cancel()
-        with suppress(asyncio.CancelledError):
-            await self.answering
+
+    async def stop(self) -> None:
+        """Answer no more, and end threads and processes."""
+        if self.answering is not None:
+            self.answering.cancel()
+            with suppress(asyncio.CancelledError):
+                await self.answering
+        self.decoding.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
         self.processes.close()
         self.batcher.close()
-        self.decoding.shutdown(wait=False, cancel_futures=True)

@@ -48,15 +48,29 @@ CAFFE_MESSAGES: Mapping[str, Fields] = {
     "EltwiseParameter": {"operation": (1, "enum PROD SUM MAX"), "coeff": (2, "repeated float")},
     "ConcatParameter": {"axis": (2, "int32")},
     "InputParameter": {"shape": (1, "BlobShape")},
+    "NetStateRule": {"phase": (1, "enum TRAIN TEST")},
+    "TransformationParameter": {"scale": (1, "float"), "mean_value": (5, "repeated float")},
+    "ImageDataParameter": {
+        "source": (1, "bytes"), "batch_size": (4, "uint32"), "shuffle": (8, "bool"), "new_height": (9, "uint32"),
+        "new_width": (10, "uint32"), "is_color": (11, "bool"),
+    },
     "LayerParameter": {
         "name": (1, "bytes"), "type": (2, "bytes"), "bottom": (3, "repeated bytes"), "top": (4, "repeated bytes"),
-        "blobs": (7, "repeated bytes"), "concat_param": (104, "ConcatParameter"),
+        "blobs": (7, "repeated bytes"), "include": (8, "repeated NetStateRule"),
+        "concat_param": (104, "ConcatParameter"),
         "convolution_param": (106, "ConvolutionParameter"), "dropout_param": (108, "DropoutParameter"),
         "eltwise_param": (110, "EltwiseParameter"), "inner_product_param": (117, "InnerProductParameter"),
         "lrn_param": (118, "LRNParameter"), "pooling_param": (121, "PoolingParameter"),
         "power_param": (122, "PowerParameter"), "slice_param": (126, "SliceParameter"),
         "batch_norm_param": (139, "BatchNormParameter"), "scale_param": (142, "ScaleParameter"),
-        "input_param": (143, "InputParameter"),
+        "input_param": (143, "InputParameter"), "transform_param": (100, "TransformationParameter"),
+        "image_data_param": (115, "ImageDataParameter"),
+    },
+    "SolverParameter": {
+        "test_iter": (3, "repeated int32"), "test_interval": (4, "int32"), "base_lr": (5, "float"),
+        "display": (6, "int32"), "max_iter": (7, "int32"), "lr_policy": (8, "bytes"), "gamma": (9, "float"),
+        "momentum": (11, "float"), "weight_decay": (12, "float"), "stepsize": (13, "int32"), "snapshot": (14, "int32"),
+        "snapshot_prefix": (15, "bytes"), "net": (24, "bytes"),
     },
     # Before 2014-12 a layer's type was a number.
     "V1LayerParameter": {

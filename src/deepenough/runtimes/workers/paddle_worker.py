@@ -12,13 +12,13 @@ native = module(f"{folder}/network.py")
 models = {}
 
 
-def model_of(mode):
-    """A model and its optimizer for the mode, made when it is first asked for."""
-    if mode not in models:
+def model_of(task, mode):
+    """A model and its optimizer, made when first asked for: each task compiles a program of its own model."""
+    if (task, mode) not in models:
         made = native.load(folder)
         optimizer = paddle.optimizer.SGD(lr, parameters=made.parameters())
-        models[mode] = (paddle.jit.to_static(made) if mode == "to_static" else made), optimizer
-    return models[mode]
+        models[task, mode] = (paddle.jit.to_static(made) if mode == "to_static" else made), optimizer
+    return models[task, mode]
 
 
 def batch(pixels, labels):
@@ -28,7 +28,7 @@ def batch(pixels, labels):
 def step(mode):
     def run(pixels, labels):
         images, targets = batch(pixels, labels)
-        model, optimizer = model_of(mode)
+        model, optimizer = model_of("train", mode)
         model.train()
         loss = functional.cross_entropy(model(images), targets)
         loss.backward()
@@ -42,7 +42,7 @@ def step(mode):
 def predict(mode):
     @paddle.no_grad()
     def run(pixels, labels):
-        model, _ = model_of(mode)
+        model, _ = model_of("infer", mode)
         model.eval()
         return model(batch(pixels, labels)[0]).numpy()
 
