@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from deepenough.weights.graphs.activations import KINDS, Pattern, Written, match
 from deepenough.weights.graphs.described import Described, described
 from deepenough.weights.graphs.graph import Array, Graph, GraphError, check_kinds, plain_name
 from deepenough.weights.graphs.images import stated_input
-from deepenough.weights.graphs.onnx_constants import FOLDED, folded
+from deepenough.weights.graphs.onnx_constants import folded
 from deepenough.weights.graphs.onnx_file import OnnxFile, OnnxNode, read_onnx
 from deepenough.weights.graphs.onnx_layers import READ, OnnxBuilder
 from deepenough.weights.graphs.values import Value
@@ -94,8 +94,8 @@ class _Reading:
         self.known = {images}
         self._check_order(graph, content)
         needed, self.activations = self._needed(content)
-        kinds = ((node.name, node.kind) for node in needed if node.outputs[0] not in self.activations)
-        check_kinds(graph.file, kinds, (*READ, *FOLDED, "Shape"), REASONS)
+        strangers = [node for node in needed if node.outputs[0] not in self.activations]
+        check_kinds(graph.file, _of_maps(strangers, content.constants), READ, REASONS)
         self.builder = OnnxBuilder(graph, images, _images(graph, images, shape), content.constants)
         for node in needed:
             if found := self.activations.get(node.outputs[0]):
@@ -140,13 +140,23 @@ class _Reading:
             start, end = node.attributes.get("start", 0), node.attributes.get("end", len(shape))
             builder.constants[node.outputs[0]] = shape[start:end]
             return
-        if node.kind in FOLDED and given and all(name in builder.constants for name in given):
+        if given and all(name in builder.constants for name in given):
             found = folded(node.kind, [builder.constants[name] for name in given], node.attributes)
             if found is None:
                 raise builder.graph.refusal(node.name, node.kind, "what it computes of constants is not known here")
             builder.constants[node.outputs[0]] = found
             return
         builder.add(node)
+
+
+def _of_maps(nodes: Sequence[OnnxNode], constants: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Names and kinds of the nodes that are given what the images lead to, not only constants and shapes."""
+    known = {"", *constants}
+    for node in nodes:
+        if node.kind == "Shape" or known.issuperset(node.inputs):
+            known.update(node.outputs)
+        else:
+            yield node.name, node.kind
 
 
 def _images(graph: Graph, name: str, shape: tuple[int | None, ...]) -> Value:

@@ -13,9 +13,10 @@ from deepenough.weights.graphs.graph import Array
 LARGEST = 1 << 26
 """Numbers of a constant that is computed."""
 
-FOLDED = ("Add", "Cast", "Concat", "ConstantOfShape", "Div", "Expand", "Gather", "Identity", "Mul", "Reciprocal",
-          "ReduceProd", "Reshape", "Slice", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze")  # fmt: skip
-"""Kinds of nodes that are computed where all that they read is constant."""
+_OF_TWO = {
+    "Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide, "Mod": np.mod, "Max": np.maximum,
+    "Min": np.minimum, "Equal": np.equal, "Less": np.less, "Greater": np.greater,
+}  # fmt: skip
 
 _TYPES = {1: np.float32, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float32, 11: np.float64}
 
@@ -56,8 +57,16 @@ def _computed(kind: str, inputs: Sequence[Array], attributes: Mapping[str, Any])
             return first.reshape(inputs[1].tolist())
         case "Expand" if all(side in (0, 1) for side in inputs[1].tolist()[: max(inputs[1].size - first.ndim, 0) + 1]):
             return first  # to the batch, which every sum does by itself
-        case "Add" | "Sub" | "Mul" | "Div" if len(inputs) == 2:
+        case _ if kind in _OF_TWO and len(inputs) == 2:
             return _arithmetic(kind, first, inputs[1])
+        case "ConstantOfShape" if first.size < 8 and prod(first.tolist()) < LARGEST:
+            return np.full(first.tolist(), attributes["value"].reshape(-1)[0] if "value" in attributes else np.float32(0))
+        case "Where" if prod(np.broadcast_shapes(*(array.shape for array in inputs))) < LARGEST:
+            return np.where(*inputs)
+        case "Neg" | "Floor" | "Ceil" | "Not":
+            return np.asarray({"Neg": np.negative, "Floor": np.floor, "Ceil": np.ceil, "Not": np.logical_not}[kind](first))
+        case "Clip" if len(inputs) == 3:
+            return np.clip(first, inputs[1], inputs[2])
         case "Sqrt":
             return np.sqrt(first)
         case "Reciprocal":
@@ -72,4 +81,4 @@ def _arithmetic(kind: str, one: Array, other: Array) -> Array | None:
         return None
     if kind == "Div":
         return one // other if one.dtype.kind in "iu" else np.asarray(one / other)
-    return np.asarray({"Add": np.add, "Sub": np.subtract, "Mul": np.multiply}[kind](one, other))
+    return np.asarray(_OF_TWO[kind](one, other))

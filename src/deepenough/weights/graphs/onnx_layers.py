@@ -33,7 +33,6 @@ from deepenough.weights.graphs.onnx_tokens import Tokenised, TokenReader
 from deepenough.weights.graphs.values import NO_PADS, Value, flattened_order
 from deepenough.weights.graphs.windows import (
     Pads,
-    WindowError,
     conv_layer,
     no_dilation,
     one_side,
@@ -121,15 +120,7 @@ class OnnxBuilder:
     def _consumed(self, value: Value) -> Operation:
         """The operation of a value that a layer reads; images are noted as they are given to the first."""
         if value.operation is self.images:
-            before = self.given
-            alike = before is None or (
-                before.flipped == value.flipped
-                and np.array_equal(np.ravel(before.scale or 1), np.ravel(value.scale or 1))
-                if before is None or before.scale is None or value.scale is None
-                else np.array_equal(before.scale, value.scale)
-                and np.array_equal(np.asarray(before.shift), np.asarray(value.shift))
-            )
-            if not alike:
+            if self.given is not None and not value.is_prepared_as(self.given):
                 raise GraphError(f"{self.graph.file}: its first layers get images that are normalised in several ways")
             self.given = value
         return value.operation
@@ -420,13 +411,9 @@ class OnnxBuilder:
         before, after = amounts[first : first + 2], amounts[4 + first : 6 + first]
         if sum(amounts) != sum(before) + sum(after) or min(amounts) < 0:
             raise self.refused(node, f"it pads by {amounts}; known are rows and columns around images")
-        if value.operation is self.images and value.shift is None and value.scale is None:
-            pass  # zeros around images that come prepared
         (a, b), (c, d) = value.pads
         pads = ((a + before[0], b + after[0]), (c + before[1], d + after[1]))
         if value.pads != NO_PADS and number != value.edge:
             raise self.refused(node, "it pads what is padded with another number")
         return replace(value, pads=pads, edge=number)
 
-
-__all__ = ["READ", "OnnxBuilder", "WindowError"]

@@ -52,6 +52,12 @@ class Value:
         shift = np.float64(0) if self.shift is None else self.shift
         return replace(self, scale=np.asarray(scale * factor), shift=np.asarray(shift * factor + addend))
 
+    def is_prepared_as(self, other: Value) -> bool:
+        """Tell whether the same was done to the images before."""
+        numbers = ((self.scale, other.scale), (self.shift, other.shift))
+        alike = (np.array_equal(one, two) if one is not None and two is not None else one is two for one, two in numbers)
+        return self.flipped == other.flipped and all(alike)
+
     def columns(self, weight: Array) -> Array:
         """A weight (out, in) for values in our order."""
         if self.order is None or weight.ndim != 2 or weight.shape[1] != prod(self.order):
