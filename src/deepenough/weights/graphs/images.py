@@ -54,4 +54,4 @@ def _each(graph: Graph, numbers: Array | None, channels: int) -> Array:
 
 
 def _rounded(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")
+    return float(f"{value:.{DIGITS}g}") + 0.0  # no -0

@@ -88,6 +88,10 @@ class _Place:
     call: int
 
 
+_Read = list[tuple[_Place, int]]
+"""The calls whose values a call reads, and which of the values that each gives."""
+
+
 class _Wiring:
     """Flattens models in models to layers that read each other's values."""
 
@@ -135,8 +139,8 @@ class _Wiring:
         arrays = self.arrays.get(where, self.arrays.get(outer if len(where) > 1 else where, []))
         if call and arrays:
             raise GraphError(f"{self.file}: layer {plain_name(name)!r} is used in several places with the same weights")
-        module = str(entry.get("module") or "")
-        self.layers[place] = Layer(name, str(kind), config, tuple(given), arguments, arrays, place, module)
+        read, outputs = arguments if arguments else ((), ())
+        self.layers[place] = Layer(name, str(kind), config, tuple(given), read, arrays, place, tuple(outputs))
         return place
 
     def _sequential(
@@ -175,8 +179,9 @@ class _Wiring:
                     places[_Place(name, 0)] = self._add(entry, inside, 0, (), (), depth)
                 continue
             for call, node in enumerate(entry["inbound_nodes"]):
-                read, arguments = _arguments(node)
-                calls.append((_Place(name, call), entry, read, arguments))
+                places_read, arguments = _arguments(node)
+                read = [place for place, _ in places_read]
+                calls.append((_Place(name, call), entry, read, (arguments, [output for _, output in places_read])))
         by_place = {place: (entry, read, arguments) for place, entry, read, arguments in calls}
         order = TopologicalSorter({place: read for place, (_, read, _) in by_place.items()})
         try:
@@ -204,25 +209,25 @@ def _ends(stated: Any) -> list[tuple[str, int]]:
     return [(str(name), int(call)) for name, call, *_ in ends]
 
 
-def _arguments(node: Any) -> tuple[list[_Place], tuple[Any, ...]]:
+def _arguments(node: Any) -> tuple[_Read, tuple[Any, ...]]:
     """The values that a call reads, and all its arguments by place, then by name; values are `None` there."""
     if isinstance(node, dict):
-        read: list[_Place] = []
+        read: _Read = []
         positional = [_argument(part, read) for part in node["args"]]
         named = {key: _argument(part, read) for key, part in node.get("kwargs", {}).items()}
         return read, (positional, named)
-    places = [_Place(str(part[0]), int(part[1])) for part in node]  # Keras 2
+    places = [(_Place(str(part[0]), int(part[1])), 0) for part in node]  # Keras 2
     more = [value for part in node if len(part) > 3 and isinstance(part[3], dict) for value in part[3].values()]
     for value in more:
         if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str):
-            places.append(_Place(value[0], int(value[1])))
+            places.append((_Place(value[0], int(value[1])), 0))
     return places, ([], {})
 
 
-def _argument(part: Any, read: list[_Place]) -> Any:
+def _argument(part: Any, read: _Read) -> Any:
     if isinstance(part, dict) and part.get("class_name") == "__keras_tensor__":
-        name, call, *_ = part["config"]["keras_history"]
-        read.append(_Place(str(name), int(call)))
+        name, call, output = part["config"]["keras_history"]
+        read.append((_Place(str(name), int(call)), int(output)))
         return None
     if isinstance(part, list):
         return [_argument(each, read) for each in part]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets.activation import Activation, Relu, Relu6, Silu
+from deepenough.nets.activation import Activation, HardSigmoid, Relu, Relu6, Silu
 from deepenough.nets.combinators import Concat, Product, Sum
 from deepenough.nets.layers import (
     AvgPool,
@@ -28,6 +28,8 @@ from deepenough.nets.layers import (
 )
 from deepenough.weights.graphs.activations import KINDS
 from deepenough.weights.graphs.graph import Array, Graph, GraphError, Operation, plain_name
+from deepenough.weights.graphs.keras_parts import KINDS as KINDS_OF_PARTS
+from deepenough.weights.graphs.keras_parts import Call, Part, read_part
 from deepenough.weights.graphs.values import NO_PADS, Value, flattened_order
 from deepenough.weights.graphs.windows import Pads, conv_layer, no_dilation, one_side, pool_layer, same_pads
 
@@ -41,14 +43,20 @@ IN_TRAINING = (
 )  # fmt: skip
 """Kinds of layers that do nothing when a network predicts, and that have no counterpart among our layers."""
 
+ARITHMETIC = ("Add", "Subtract", "Multiply", "Divide", "TrueDivide")
+"""Kinds of operations that may have a number beside a value."""
+
 READ = (
     *IN_TRAINING, "Activation", "Add", "AveragePooling2D", "BatchNormalization", "Concatenate", "Conv2D", "Dense",
     "DepthwiseConv2D", "Dropout", "EinsumDense", "Flatten", "Flip", "GlobalAveragePooling2D",
     "GlobalAveragePooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling1D", "Identity", "InputLayer", "LayerNormalization",
     "LayerScale", "MaxPooling2D", "Multiply", "Normalization", "Pad", "Permute", "ReLU", "Rescaling", "Reshape",
-    "SeparableConv2D", "Softmax", "StochasticDepth", "ZeroPadding2D",
+    "SeparableConv2D", "Softmax", "StochasticDepth", "ZeroPadding2D", *ARITHMETIC, *KINDS_OF_PARTS,
 )  # fmt: skip
 """Kinds of layers that are read."""
+
+SIXTH = 1e-6
+"""Difference up to which a number is a sixth."""
 
 ACTIVATIONS: dict[str, type[Activation]] = {kind.keras: kind for kind in KINDS if kind.keras} | {
     "swish": Silu,
@@ -59,7 +67,10 @@ ACTIVATIONS: dict[str, type[Activation]] = {kind.keras: kind for kind in KINDS i
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A call of a layer: its name and kind, configuration, what it reads, arguments, and arrays in Keras' order."""
+    """A call of a layer: its name and kind, configuration, what it reads, arguments, and arrays in Keras' order.
+
+    `outputs` says for each value that it reads which of those of its layer it is.
+    """
 
     name: str
     kind: str
@@ -68,7 +79,7 @@ class Layer:
     arguments: Any
     arrays: list[Array]
     place: Reference
-    module: str
+    outputs: tuple[int, ...] = ()
 
     @property
     def path(self) -> str:
@@ -95,9 +106,12 @@ class KerasBuilder:
         self.images = graph.images((channels, height, width))
         self._values: dict[Reference, Value] = {images.place: Value(self.images, last=True)}
         self._softmaxes: set[Reference] = set()
+        self._partial: dict[Reference, Part] = {}
 
     def value(self, place: Reference) -> Value:
         """What a layer gives."""
+        if place in self._partial:
+            raise GraphError(f"{self.graph.file}: what {plain_name(str(place[-2]))!r} computes with a number is not known here")
         return self._values[place]
 
     def consumed(self, value: Value) -> Operation:
@@ -119,7 +133,9 @@ class KerasBuilder:
         try:
             if layer.config.get("data_format") == "channels_first":
                 raise self.refused(layer, "its channels come first; known is channels last, Keras' usual order")
-            values = [self._values[place] for place in layer.inputs]
+            if self._computed(layer):
+                return
+            values = [self.value(place) for place in layer.inputs]
             made = self._made(layer, values)
             self._values[layer.place] = self._activated(layer, made)
         except GraphError:
@@ -127,6 +143,38 @@ class KerasBuilder:
         except (DeepenoughError, ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
             why = str(error) if isinstance(error, DeepenoughError) else f"it can't be read ({plain_name(str(error))})"
             raise self.refused(layer, why) from None
+
+    def _computed(self, layer: Layer) -> bool:
+        """Take a step of what is computed one by one, a sum or product with a number, or a part of a hard sigmoid."""
+        given = [self._partial.get(place) or self._values[place] for place in layer.inputs]
+        positional, named = layer.arguments or ([], {})
+        others = [each for each in (*positional, *named.values()) if each is not None]
+        outputs = layer.outputs or (0,) * len(given)
+        call = Call(layer.kind, layer.name, given, outputs, layer.config, others, layer.arrays)
+        found = read_part(self.graph, call, self.consumed) or self._with_number(layer, given)
+        if isinstance(found, Part):
+            self._partial[layer.place] = found
+        elif found is not None:
+            self._values[layer.place] = found
+        return found is not None
+
+    def _with_number(self, layer: Layer, given: Sequence[Value | Part]) -> Value | Part | None:
+        first, number = given[0], _number(layer) if layer.kind in ARITHMETIC else None
+        if isinstance(first, Part):
+            if layer.kind == "ReLU" and first.step == "x + 3" and layer.config.get("max_value") == 6:
+                return replace(first, step="relu6(x + 3)")
+            sixth = number is not None and abs((number if layer.kind == "Multiply" else 1 / (number or 1)) - 1 / 6) < SIXTH
+            if first.step == "relu6(x + 3)" and sixth and layer.kind in ("Multiply", "Divide", "TrueDivide"):
+                return self._behind(layer, HardSigmoid(), first.value)
+        elif number is not None and first.operation is self.images:
+            factor = number if layer.kind == "Multiply" else 1 / number if layer.kind.endswith("Divide") else 1.0
+            added = number if layer.kind == "Add" else -number if layer.kind == "Subtract" else 0.0
+            return first.scaled(np.float64(factor), np.float64(added))
+        elif number == 3 and layer.kind == "Add":
+            return Part("x + 3", first)
+        if number is not None:
+            raise self.refused(layer, f"what it computes with the number {number:g} is not known here")
+        return None
 
     def refused(self, layer: Layer, why: str) -> GraphError:
         """The error for one layer."""
@@ -138,9 +186,9 @@ class KerasBuilder:
 
     def _made(self, layer: Layer, values: Sequence[Value]) -> Value:
         value = values[0]
-        if layer.kind in ("Add", "Multiply", "Concatenate"):
+        if layer.kind in ("Add", "Multiply", "Concatenate") and len(values) > 1:
             return self._joined(layer, values)
-        if len(values) != 1:
+        if len(values) != 1 or layer.kind in ARITHMETIC:
             raise self.refused(layer, f"it reads {len(values)} values; expected one")
         if value.pads != NO_PADS and not layer.kind.endswith(("Conv2D", "Pooling2D", "ZeroPadding2D")):
             raise self.refused(layer, "it reads padded values, which is known of convolutions and pools")
@@ -398,6 +446,15 @@ class KerasBuilder:
 
     def _kept(self, name: str, kind: str, value: Operation) -> Operation:
         return self.graph.layer(name, kind, GlobalAvgPool(keep=True), value)
+
+
+def _number(layer: Layer) -> float | None:
+    """The number that an operation has beside the one value it reads, which comes first."""
+    if len(layer.inputs) != 1 or not layer.arguments:
+        return None
+    positional, named = layer.arguments
+    numbers = [each for each in (*positional, *named.values()) if isinstance(each, (int, float)) and not isinstance(each, bool)]
+    return float(numbers[0]) if len(numbers) == 1 and positional and positional[0] is None else None
 
 
 def _filters(weight: Array) -> Array:

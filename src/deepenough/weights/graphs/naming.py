@@ -44,7 +44,8 @@ def named_stack(steps: Sequence[Step]) -> tuple[Stack, Paths]:
 def _by_paths(steps: Sequence[Step], prefix: str) -> tuple[Stack, Paths]:
     layers: list[Layer] = []
     paths: Paths = {}
-    for (first, inside), together in groupby(steps, lambda step: _first_part(step, prefix)):
+    firsts = iter(_first_parts(steps, prefix))
+    for (first, inside), together in groupby(steps, lambda _: next(firsts)):
         members = list(together)
         here = f"{prefix}{first}"
         if inside:
@@ -55,8 +56,20 @@ def _by_paths(steps: Sequence[Step], prefix: str) -> tuple[Stack, Paths]:
         for step in members:
             layer, found = _layer_by_paths(step, first, here)
             layers.append(layer)
-            paths |= found
+            paths |= found if first else {}
     return tuple(layers), paths
+
+
+def _first_parts(steps: Sequence[Step], prefix: str) -> list[tuple[str, bool]]:
+    """The part of each step's path behind the prefix, and whether more follows; a step without a name has its
+    neighbours', where they agree."""
+    found = [_first_part(step, prefix) if step.operation.name else None for step in steps]
+    parts = []
+    for place, part in enumerate(found):
+        before = next((each for each in reversed(found[:place]) if each is not None), None)
+        after = next((each for each in found[place + 1 :] if each is not None), None)
+        parts.append(part or (before if before is not None and before == after and before[1] else ("", False)))
+    return parts
 
 
 def _first_part(step: Step, prefix: str) -> tuple[str, bool]:
@@ -78,7 +91,8 @@ def _layer_by_paths(step: Step, name: str, path: str) -> tuple[Layer, Paths]:
     for number, branch in enumerate(step.branches):
         label = _label_of(operation.join, number)
         if branch:
-            label, more = _first_part(branch[0], f"{path}.")
+            leading = next((each for each in branch if each.operation.name), branch[0])
+            label, more = _first_part(leading, f"{path}.")
             if not more:
                 raise _NoPathsError(path)
         stack, found = _by_paths(branch, f"{path}.{label}.")
@@ -103,7 +117,8 @@ def _joined(join: type[Branches], branches: Sequence[Stack], labels: Sequence[st
 
 def _check_names(stack: Stack) -> None:
     """Raise where two layers of a stack have one name."""
-    if len({layer.name for layer in stack}) < len(stack):
+    names = [layer.name for layer in stack if layer.name]
+    if len(set(names)) < len(names):
         raise _NoPathsError
     for layer in stack:
         parts = layer.branches if isinstance(layer, Branches) else (layer.stack,) if isinstance(layer, Group) else ()
@@ -122,7 +137,7 @@ def _without_defaults(stack: Stack) -> Stack:
         for layer in stack
     )
     bare = tuple(replace(layer, name="") for layer in inside)
-    return bare if [name for name, _ in named(bare)] == [layer.name for layer in stack] else inside
+    return bare if [name for name, _ in named(bare)] == [name for name, _ in named(inside)] else inside
 
 
 def _by_kinds(steps: Sequence[Step], prefix: str) -> tuple[Stack, Paths]:
