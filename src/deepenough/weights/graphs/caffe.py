@@ -75,7 +75,9 @@ def _with_arrays(defined: CaffeNet, weights: CaffeNet, path: Path) -> CaffeNet:
     """The definition with the blobs of the layers of the same names."""
     arrays = {layer.name: layer.arrays for layer in weights.layers if layer.arrays}
     if not any(layer.name in arrays for layer in defined.layers):
-        raise GraphError(f"{path} has none of the layers that the .prototxt beside it defines; is it another network's?")
+        raise GraphError(
+            f"{path} has none of the layers that the .prototxt beside it defines; is it another network's?"
+        )
     layers = tuple(replace(layer, arrays=arrays.get(layer.name, ())) for layer in defined.layers)
     return replace(defined, layers=layers, name=defined.name or weights.name)
 
@@ -85,11 +87,9 @@ Nodes = list[tuple[Written, CaffeLayer]]
 
 def _written(file: str, net: CaffeNet) -> tuple[Nodes, str]:
     """The layers with a name of its own for each value, where Caffe may write over one; and the name of the images."""
-    now: dict[str, str] = {}
+    now = {name: name for name in net.inputs}
     nodes: Nodes = []
     images = net.inputs[0] if net.inputs else ""
-    for name in net.inputs:
-        now[name] = name
     for number, layer in enumerate(net.layers):
         kind = layer.kind
         if kind in DATA:
@@ -100,8 +100,8 @@ def _written(file: str, net: CaffeNet) -> tuple[Nodes, str]:
         for bottom in layer.bottoms:
             if bottom not in now:
                 raise GraphError(
-                    f"{file}: layer {plain_name(layer.name)!r} of kind {plain_name(kind)} reads {plain_name(bottom)!r}, "
-                    "which no layer before it gives"
+                    f"{file}: layer {plain_name(layer.name)!r} of kind {plain_name(kind)} reads "
+                    f"{plain_name(bottom)!r}, which no layer before it gives"
                 )
         given = tuple(now[bottom] for bottom in layer.bottoms)
         for place, top in enumerate(layer.tops):
@@ -132,10 +132,16 @@ def _attributes(layer: CaffeLayer) -> dict[str, Any]:
 def _same(written: Written, node: Node) -> bool:
     """Tell whether a node has what the table of activations says, within single precision."""
     if written.kind == "ReLU":
-        return written.attributes["relu_param"]["negative_slope"] == 0
+        return bool(written.attributes["relu_param"]["negative_slope"] == 0)
     for title, wanted in node.attributes.items():
-        found = dict(written.attributes.get(title, {}))
-        usual = {"power": 1.0, "scale": 1.0, "shift": 0.0, "coeff": [], "operation": found.get("operation")}
+        found: dict[str, Any] = dict(written.attributes.get(title, {}))
+        usual: dict[str, Any] = {
+            "power": 1.0,
+            "scale": 1.0,
+            "shift": 0.0,
+            "coeff": [],
+            "operation": found.get("operation"),
+        }
         expected = usual | dict(wanted)
         names = {"PROD": 0, "SUM": 1, "MAX": 2}
         for key, value in found.items():
@@ -201,10 +207,9 @@ def _activation(node: Written, makers: Mapping[str, Written]) -> tuple[Any, str]
 
 def _shape(file: str, net: CaffeNet, images: str) -> tuple[int, ...]:
     """The shape of the images (C, H, W)."""
-    shapes = list(net.shapes)
-    for layer in net.layers:
-        if layer.kind == "Input" and layer.stated.HasField("input_param"):
-            shapes.append(tuple(layer.stated.input_param.shape.dim))
+    inputs = (layer.stated for layer in net.layers if layer.kind == "Input")
+    stated = (tuple(each.input_param.shape.dim) for each in inputs if each.HasField("input_param"))
+    shapes = [*net.shapes, *stated]
     if shapes and len(shapes[0]) == 4:
         return shapes[0][1:]
     if shapes:
@@ -253,7 +258,12 @@ def _normalised(
     size: tuple[int, int], order: str, means: Sequence[float], scales: Sequence[float], channels: int
 ) -> Preprocessing | None:
     """(pixels - mean) * scale as ours, of pixels in 0..1."""
-    if not all(map(isfinite, means)) or len(means) not in (1, channels) or len(scales) not in (1, channels) or not all(0 < scale < inf for scale in scales):
+    if (
+        not all(map(isfinite, means))
+        or len(means) not in (1, channels)
+        or len(scales) not in (1, channels)
+        or not all(0 < scale < inf for scale in scales)
+    ):
         return None
     mean, std = (list(values) * (channels // len(values)) for values in (means, scales))
     order = order if channels == 3 else "RGB"

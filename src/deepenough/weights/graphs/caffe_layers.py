@@ -229,7 +229,7 @@ class NetBuilder:
         whole = dict(given.kept).get(axis, (0, given.made[axis]))[1]
         ends = [0, *stated.slice_point, whole]
         place = int(node.attributes["top"])
-        if len(ends) != len(layer.tops) + 1 or any(a >= b for a, b in zip(ends, ends[1:])) or axis in dict(given.kept):
+        if len(ends) != len(layer.tops) + 1 or sorted(set(ends)) != ends or axis in dict(given.kept):
             raise self.refused(layer, f"it slices {whole} values at {list(stated.slice_point)}")
         kept = (*given.kept, (axis, (ends[place], ends[place + 1] - ends[place])))
         return _Window(
@@ -272,11 +272,15 @@ class NetBuilder:
         stated = layer.stated.scale_param
         if len(values) == 2:
             if stated.axis != 0 or layer.arrays:
-                raise self.refused(layer, "it scales by another layer along one axis; known is a value for each channel")
+                raise self.refused(
+                    layer, "it scales by another layer along one axis; known is a value for each channel"
+                )
             gate = values[1].inputs[0] if isinstance(values[1].layer, Flatten) else values[1]
             return self.graph.join(layer.name, layer.kind, Product, [values[0], gate])
         if len(values) != 1 or not layer.arrays:
-            raise self.refused(layer, f"it reads {len(values)} values and has {len(layer.arrays)} blobs; expected 1 of each")
+            raise self.refused(
+                layer, f"it reads {len(values)} values and has {len(layer.arrays)} blobs; expected 1 of each"
+            )
         if stated.axis != 1 or stated.num_axes != 1:
             raise self.refused(layer, f"its axis is {stated.axis}; only 1, the channels, is known here")
         affine = [array.reshape(-1) for array in layer.arrays[: 2 if stated.bias_term else 1]]

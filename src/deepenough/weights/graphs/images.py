@@ -17,7 +17,9 @@ WIDE = 0.05
 """A scale below it is of values up to 255: one of values in 0..1 is 1 / std, and no std is 20."""
 
 
-def stated_input(graph: Graph, given: Value | None, *, whole_bytes: bool) -> tuple[Preprocessing | None, tuple[str, ...]]:
+def stated_input(
+    graph: Graph, given: Value | None, *, whole_bytes: bool
+) -> tuple[Preprocessing | None, tuple[str, ...]]:
     """The preprocessing that was done to images before the first layer, and what is to be said of it.
 
     `whole_bytes`: images come as bytes, 0..255. Floats come so too where they are scaled by little, or a mean is

@@ -11,8 +11,9 @@ from typing import Any
 from deepenough.weights.graphs.described import Described, described
 from deepenough.weights.graphs.graph import Graph, GraphError, check_kinds, plain_name
 from deepenough.weights.graphs.images import stated_input
+from deepenough.weights.graphs.keras_base import Layer, Reference
 from deepenough.weights.graphs.keras_file import LayerArrays, Path_, read_keras_file
-from deepenough.weights.graphs.keras_layers import READ, KerasBuilder, Layer, Reference
+from deepenough.weights.graphs.keras_layers import READ, KerasBuilder
 
 MODELS = ("Functional", "Model", "Sequential")
 """Kinds of layers that hold others."""
@@ -125,7 +126,9 @@ class _Wiring:
         except CycleError:
             raise GraphError(f"{self.file}: its layers read each other's values in a circle") from None
 
-    def _add(self, entry: Any, inside: Path_, call: int, given: Sequence[Reference], arguments: Any, depth: int) -> Reference:
+    def _add(
+        self, entry: Any, inside: Path_, call: int, given: Sequence[Reference], arguments: Any, depth: int
+    ) -> Reference:
         """Add one call of a layer; the values that a model inside gives are those of its last layer."""
         kind, config = entry["class_name"], entry["config"]
         name = str(entry.get("name") or config.get("name") or kind)
@@ -169,7 +172,9 @@ class _Wiring:
         places: dict[_Place, Reference] = {}
         if given:
             if len(inputs) != len(given):
-                raise GraphError(f"{self.file}: a model in it has {len(inputs)} inputs, and is given {len(given)} values")
+                raise GraphError(
+                    f"{self.file}: a model in it has {len(inputs)} inputs, and is given {len(given)} values"
+                )
             places = {_Place(name, 0): value for name, value in zip(inputs, given, strict=True)}
         calls = []
         for entry in entries:
@@ -218,10 +223,8 @@ def _arguments(node: Any) -> tuple[_Read, tuple[Any, ...]]:
         return read, (positional, named)
     places = [(_Place(str(part[0]), int(part[1])), 0) for part in node]  # Keras 2
     more = [value for part in node if len(part) > 3 and isinstance(part[3], dict) for value in part[3].values()]
-    for value in more:
-        if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str):
-            places.append((_Place(value[0], int(value[1])), 0))
-    return places, ([], {})
+    named = [value for value in more if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str)]
+    return [*places, *((_Place(value[0], int(value[1])), 0) for value in named)], ([], {})
 
 
 def _argument(part: Any, read: _Read) -> Any:
@@ -232,5 +235,3 @@ def _argument(part: Any, read: _Read) -> Any:
     if isinstance(part, list):
         return [_argument(each, read) for each in part]
     return part
-
-

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from deepenough.errors import DeepenoughError
 from deepenough.nets.activation import Activation, HardSigmoid, Relu, Relu6, Silu
-from deepenough.nets.combinators import Concat, Product, Sum
+from deepenough.nets.combinators import Branches, Concat, Product, Sum
 from deepenough.nets.layers import (
-    AvgPool,
     BatchNorm,
     Conv,
     Dense,
@@ -22,19 +21,15 @@ from deepenough.nets.layers import (
     GlobalMaxPool,
     LayerNorm,
     LayerScale,
-    MaxPool,
-    Pool,
     StochasticDepth,
 )
 from deepenough.weights.graphs.activations import KINDS
-from deepenough.weights.graphs.graph import Array, Graph, GraphError, Operation, plain_name
+from deepenough.weights.graphs.graph import GraphError, Operation, plain_name
+from deepenough.weights.graphs.keras_base import NO_ARGUMENTS, Layer
 from deepenough.weights.graphs.keras_parts import KINDS as KINDS_OF_PARTS
 from deepenough.weights.graphs.keras_parts import Call, Part, read_part
+from deepenough.weights.graphs.keras_windows import WindowReader
 from deepenough.weights.graphs.values import NO_PADS, Value, flattened_order
-from deepenough.weights.graphs.windows import Pads, conv_layer, no_dilation, one_side, pool_layer, same_pads
-
-Reference = tuple[Any, ...]
-"""The names of the models that a layer is in, its own, and the number of the call."""
 
 IN_TRAINING = (
     "RandomFlip", "RandomRotation", "RandomZoom", "RandomContrast", "RandomBrightness", "RandomTranslation",
@@ -47,11 +42,12 @@ ARITHMETIC = ("Add", "Subtract", "Multiply", "Divide", "TrueDivide")
 """Kinds of operations that may have a number beside a value."""
 
 READ = (
-    *IN_TRAINING, "Activation", "Add", "AveragePooling2D", "BatchNormalization", "Concatenate", "Conv2D", "Dense",
-    "DepthwiseConv2D", "Dropout", "EinsumDense", "Flatten", "Flip", "GlobalAveragePooling2D",
-    "GlobalAveragePooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling1D", "Identity", "InputLayer", "LayerNormalization",
-    "LayerScale", "MaxPooling2D", "Multiply", "Normalization", "Pad", "Permute", "ReLU", "Rescaling", "Reshape",
-    "SeparableConv2D", "Softmax", "StochasticDepth", "ZeroPadding2D", *ARITHMETIC, *KINDS_OF_PARTS,
+    *IN_TRAINING, "Activation", "Add", "AveragePooling2D", "BatchNormalization", "Concatenate", "Conv2D",
+    "Dense", "DepthwiseConv2D", "Dropout", "EinsumDense", "Flatten", "Flip", "GlobalAveragePooling2D",
+    "GlobalAveragePooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling1D", "Identity", "InputLayer",
+    "LayerNormalization", "LayerScale", "MaxPooling2D", "Multiply", "Normalization", "Pad", "Permute", "ReLU",
+    "Rescaling", "Reshape", "SeparableConv2D", "Softmax", "StochasticDepth", "ZeroPadding2D",
+    *ARITHMETIC, *KINDS_OF_PARTS,
 )  # fmt: skip
 """Kinds of layers that are read."""
 
@@ -65,68 +61,14 @@ ACTIVATIONS: dict[str, type[Activation]] = {kind.keras: kind for kind in KINDS i
 """Our activations by Keras' names."""
 
 
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """A call of a layer: its name and kind, configuration, what it reads, arguments, and arrays in Keras' order.
-
-    `outputs` says for each value that it reads which of those of its layer it is.
-    """
-
-    name: str
-    kind: str
-    config: dict[str, Any]
-    inputs: tuple[Reference, ...]
-    arguments: Any
-    arrays: list[Array]
-    place: Reference
-    outputs: tuple[int, ...] = ()
-
-    @property
-    def path(self) -> str:
-        """The name with dots where deepenough's exports have dashes."""
-        return self.name.replace("-", ".")
-
-
-class KerasBuilder:
+class KerasBuilder(WindowReader):
     """Makes operations of a graph from layers of Keras in their order. `old` is Keras before 3."""
-
-    def __init__(self, graph: Graph, images: Layer, *, old: bool) -> None:
-        self.graph = graph
-        self.old = old
-        self.given: Value | None = None
-        self.notes: tuple[str, ...] = ()
-        shape = images.config.get("batch_shape") or images.config.get("batch_input_shape") or ()
-        if len(shape) != 4 or not all(isinstance(side, int) for side in shape[1:]):
-            raise GraphError(
-                f"{graph.file}: its images have the shape {plain_name(str(shape))}; expected height, width and channels "
-                "as numbers: save the model for images of one size"
-            )
-        height, width, channels = shape[1:]
-        self.whole_bytes = "int" in str(images.config.get("dtype"))
-        self.images = graph.images((channels, height, width))
-        self._values: dict[Reference, Value] = {images.place: Value(self.images, last=True)}
-        self._softmaxes: set[Reference] = set()
-        self._partial: dict[Reference, Part] = {}
-
-    def value(self, place: Reference) -> Value:
-        """What a layer gives."""
-        if place in self._partial:
-            raise GraphError(f"{self.graph.file}: what {plain_name(str(place[-2]))!r} computes with a number is not known here")
-        return self._values[place]
-
-    def consumed(self, value: Value) -> Operation:
-        """The operation of a value that a layer reads; images are noted as they are given to the first."""
-        if value.operation is self.images:
-            if self.given is not None and not value.is_prepared_as(self.given):
-                raise GraphError(f"{self.graph.file}: its first layers get images that are normalised in several ways")
-            self.given = value
-        return value.operation
 
     def add(self, layer: Layer) -> None:
         """Add what a layer gives."""
         if layer.kind == "InputLayer":
             return
-        if self._softmaxes.intersection(layer.inputs):
+        if self.softmaxes.intersection(layer.inputs):
             raise self.refused(layer, "it reads a softmax, which is known only at the end")
         if not layer.inputs:
             raise self.refused(layer, "it reads nothing")
@@ -137,7 +79,7 @@ class KerasBuilder:
                 return
             values = [self.value(place) for place in layer.inputs]
             made = self._made(layer, values)
-            self._values[layer.place] = self._activated(layer, made)
+            self.values[layer.place] = self._activated(layer, made)
         except GraphError:
             raise
         except (DeepenoughError, ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
@@ -146,16 +88,16 @@ class KerasBuilder:
 
     def _computed(self, layer: Layer) -> bool:
         """Take a step of what is computed one by one, a sum or product with a number, or a part of a hard sigmoid."""
-        given = [self._partial.get(place) or self._values[place] for place in layer.inputs]
-        positional, named = layer.arguments or ([], {})
+        given = [self.partial.get(place) or self.values[place] for place in layer.inputs]
+        positional, named = layer.arguments or NO_ARGUMENTS
         others = [each for each in (*positional, *named.values()) if each is not None]
         outputs = layer.outputs or (0,) * len(given)
         call = Call(layer.kind, layer.name, given, outputs, layer.config, others, layer.arrays)
         found = read_part(self.graph, call, self.consumed) or self._with_number(layer, given)
         if isinstance(found, Part):
-            self._partial[layer.place] = found
+            self.partial[layer.place] = found
         elif found is not None:
-            self._values[layer.place] = found
+            self.values[layer.place] = found
         return found is not None
 
     def _with_number(self, layer: Layer, given: Sequence[Value | Part]) -> Value | Part | None:
@@ -163,26 +105,20 @@ class KerasBuilder:
         if isinstance(first, Part):
             if layer.kind == "ReLU" and first.step == "x + 3" and layer.config.get("max_value") == 6:
                 return replace(first, step="relu6(x + 3)")
-            sixth = number is not None and abs((number if layer.kind == "Multiply" else 1 / (number or 1)) - 1 / 6) < SIXTH
+            sixth = (
+                number is not None and abs((number if layer.kind == "Multiply" else 1 / (number or 1)) - 1 / 6) < SIXTH
+            )
             if first.step == "relu6(x + 3)" and sixth and layer.kind in ("Multiply", "Divide", "TrueDivide"):
-                return self._behind(layer, HardSigmoid(), first.value)
+                return self.behind(layer, HardSigmoid(), first.value)
         elif number is not None and first.operation is self.images:
             factor = number if layer.kind == "Multiply" else 1 / number if layer.kind.endswith("Divide") else 1.0
             added = number if layer.kind == "Add" else -number if layer.kind == "Subtract" else 0.0
-            return first.scaled(np.float64(factor), np.float64(added))
+            return first.scaled(np.asarray(factor), np.asarray(added))
         elif number == 3 and layer.kind == "Add":
             return Part("x + 3", first)
         if number is not None:
             raise self.refused(layer, f"what it computes with the number {number:g} is not known here")
         return None
-
-    def refused(self, layer: Layer, why: str) -> GraphError:
-        """The error for one layer."""
-        return self.graph.refusal(layer.name, layer.kind, why)
-
-    def _behind(self, layer: Layer, made: Any, value: Value, name: str = "", **tensors: Array) -> Value:
-        operation = self.graph.layer(name or layer.path, layer.kind, made, self.consumed(value), tensors)
-        return value.behind(operation)
 
     def _made(self, layer: Layer, values: Sequence[Value]) -> Value:
         value = values[0]
@@ -196,11 +132,11 @@ class KerasBuilder:
             self.notes = (*self.notes, f"its layer {plain_name(layer.name)!r}, for training only, is left out")
             return value
         methods: dict[str, Callable[[Layer, Value], Value]] = {
-            "Conv2D": self._convolution, "DepthwiseConv2D": self._depthwise, "SeparableConv2D": self._separable,
+            "Conv2D": self.convolution, "DepthwiseConv2D": self.depthwise, "SeparableConv2D": self.separable,
             "Dense": self._dense, "BatchNormalization": self._norm, "LayerNormalization": self._layer_norm,
             "LayerScale": self._scale, "EinsumDense": self._scale, "Dropout": self._dropout,
-            "StochasticDepth": self._dropout, "MaxPooling2D": self._pool, "AveragePooling2D": self._pool,
-            "ZeroPadding2D": self._padded, "Pad": self._padded, "Rescaling": self._rescaled,
+            "StochasticDepth": self._dropout, "MaxPooling2D": self.pool, "AveragePooling2D": self.pool,
+            "ZeroPadding2D": self.padded, "Pad": self.padded, "Rescaling": self._rescaled,
             "Normalization": self._normalised, "ReLU": self._relu,
         }  # fmt: skip
         if layer.kind in methods:
@@ -208,7 +144,7 @@ class KerasBuilder:
         if layer.kind.startswith("Global"):
             return self._global_pool(layer, value)
         if layer.kind == "Softmax":
-            self._softmaxes.add(layer.place)
+            self.softmaxes.add(layer.place)
             return value
         if layer.kind in ("Activation", "Identity"):
             return value
@@ -222,76 +158,21 @@ class KerasBuilder:
         if stated in (None, "linear"):
             return value
         if stated == "softmax":
-            self._softmaxes.add(layer.place)
+            self.softmaxes.add(layer.place)
             return value
         if stated not in ACTIVATIONS or (self.old and stated == "hard_sigmoid"):
             raise self.refused(layer, f"its activation is {plain_name(str(stated))}, which is not known here")
         name = layer.path if layer.kind == "Activation" else f"{layer.path}/activation"
-        return self._behind(layer, ACTIVATIONS[stated](), value, name)
+        return self.behind(layer, ACTIVATIONS[stated](), value, name)
 
     def _relu(self, layer: Layer, value: Value) -> Value:
         stated = layer.config
         if stated.get("negative_slope") or stated.get("threshold") or stated.get("max_value") not in (None, 6, 6.0):
             raise self.refused(layer, "it is no plain ReLU, nor one that ends at 6")
-        return self._behind(layer, Relu() if stated.get("max_value") is None else Relu6(), value)
-
-    def _arrays(self, layer: Layer, count: int) -> list[Array]:
-        if len(layer.arrays) != count:
-            raise self.refused(layer, f"it has {len(layer.arrays)} arrays in the file; expected {count}")
-        return layer.arrays
-
-    def _window(self, layer: Layer, value: Value, side: str) -> tuple[int, int, Pads]:
-        """Kernel, stride and padding."""
-        stated = layer.config
-        if len(value.operation.shape) != 3 or not value.last:
-            raise self.refused(layer, f"it is given {value.shape}; expected images with channels last")
-        no_dilation(stated.get("dilation_rate", (1, 1)))
-        kernel, stride = one_side(stated[side], "kernel"), one_side(stated["strides"], "stride")
-        if kernel < 1 or stride < 1:
-            raise self.refused(layer, f"its kernel is {kernel} and its stride {stride}; both have to be 1 or more")
-        if stated["padding"] not in ("same", "valid"):
-            raise self.refused(layer, f"its padding is {plain_name(str(stated['padding']))}; known are same and valid")
-        if stated["padding"] == "valid":
-            return kernel, stride, value.pads
-        if value.pads != NO_PADS:
-            raise self.refused(layer, "it pads what is padded before")
-        return kernel, stride, same_pads(value.operation.shape, kernel, stride)
-
-    def _convolved(
-        self, layer: Layer, value: Value, weight: Array, bias: Array | None, *, groups: int = 1, name: str = ""
-    ) -> Value:
-        if value.edge:
-            raise self.refused(layer, "what is around its image is not zero")
-        kernel, stride, pads = self._window(layer, value, "kernel_size")
-        made = Conv(weight.shape[0], kernel, stride, 0, groups, bias is not None)
-        fitted = conv_layer(value.operation.shape, made, pads)
-        tensors = {"weight": weight} | ({} if bias is None else {"bias": bias})
-        return self._behind(layer, fitted, replace(value, pads=NO_PADS), name, **tensors)
-
-    def _convolution(self, layer: Layer, value: Value) -> Value:
-        weight, *bias = self._arrays(layer, 2 if layer.config["use_bias"] else 1)
-        if weight.ndim != 4:
-            raise self.refused(layer, f"its kernel has {weight.ndim} sides; expected 4")
-        groups = layer.config.get("groups", 1)
-        return self._convolved(layer, value, weight.transpose(3, 2, 0, 1), bias[0] if bias else None, groups=groups)
-
-    def _depthwise(self, layer: Layer, value: Value) -> Value:
-        weight, *bias = self._arrays(layer, 2 if layer.config["use_bias"] else 1)
-        plain_scale = not bias and weight.shape[:2] == (1, 1) and weight.shape[3] == 1
-        if plain_scale and layer.config["strides"] in ([1, 1], (1, 1), 1) and value.pads == NO_PADS:
-            return self._behind(layer, LayerScale(), value, weight=weight.reshape(-1))
-        return self._convolved(layer, value, _filters(weight), bias[0] if bias else None, groups=weight.shape[2])
-
-    def _separable(self, layer: Layer, value: Value) -> Value:
-        depthwise, pointwise, *bias = self._arrays(layer, 3 if layer.config["use_bias"] else 2)
-        name = f"{layer.path}/depthwise"
-        inner = self._convolved(layer, value, _filters(depthwise), None, groups=depthwise.shape[2], name=name)
-        weight = pointwise.transpose(3, 2, 0, 1)
-        tensors = {"weight": weight} | ({"bias": bias[0]} if bias else {})
-        return self._behind(layer, Conv(len(weight), 1, bias=bool(bias)), inner, **tensors)
+        return self.behind(layer, Relu() if stated.get("max_value") is None else Relu6(), value)
 
     def _dense(self, layer: Layer, value: Value) -> Value:
-        weight, *bias = self._arrays(layer, 2 if layer.config["use_bias"] else 1)
+        weight, *bias = self.arrays_of(layer, 2 if layer.config["use_bias"] else 1)
         if weight.ndim != 2:
             raise self.refused(layer, f"its kernel has {weight.ndim} sides; expected 2")
         weight = weight.T
@@ -300,8 +181,8 @@ class KerasBuilder:
             if not value.last:
                 raise self.refused(layer, "it multiplies the columns of a feature map; expected a vector")
             made: Any = Conv(len(weight), 1, bias=bool(bias))
-            return self._behind(layer, made, value, weight=weight[:, :, None, None], **tensors)
-        found = self._behind(layer, Dense(len(weight), bool(bias)), value, weight=value.columns(weight), **tensors)
+            return self.behind(layer, made, value, weight=weight[:, :, None, None], **tensors)
+        found = self.behind(layer, Dense(len(weight), bool(bias)), value, weight=value.columns(weight), **tensors)
         return replace(found, order=None)
 
     def _norm(self, layer: Layer, value: Value) -> Value:
@@ -311,72 +192,50 @@ class KerasBuilder:
         if axis not in (-1, len(value.shape)) or (len(value.shape) == 3 and not value.last):
             raise self.refused(layer, f"its axis is {axis}; known is the channels")
         center, scale = stated.get("center", True), stated.get("scale", True)
-        arrays = list(self._arrays(layer, 2 + bool(center) + bool(scale)))
+        arrays = list(self.arrays_of(layer, 2 + bool(center) + bool(scale)))
         weight = arrays.pop(0) if scale else np.ones_like(arrays[-1])
         bias = arrays.pop(0) if center else np.zeros_like(arrays[-1])
         tensors = {"weight": weight, "bias": bias, "running_mean": arrays[0], "running_var": arrays[1]}
         made = BatchNorm(stated["epsilon"], round(1 - stated["momentum"], 12))
-        return self._behind(layer, made, value, **{key: value.entries(array) for key, array in tensors.items()})
+        return self.behind(layer, made, value, **{key: value.entries(array) for key, array in tensors.items()})
 
     def _layer_norm(self, layer: Layer, value: Value) -> Value:
         stated = layer.config
         axis = stated.get("axis", -1)
         axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
-        if axis not in (-1, len(value.shape)) or stated.get("rms_scaling") or (len(value.shape) == 3 and not value.last):
+        if (
+            axis not in (-1, len(value.shape))
+            or stated.get("rms_scaling")
+            or (len(value.shape) == 3 and not value.last)
+        ):
             raise self.refused(layer, "it normalises in another way than over the channels of each position")
-        arrays = list(self._arrays(layer, bool(stated.get("scale", True)) + bool(stated.get("center", True))))
+        arrays = list(self.arrays_of(layer, bool(stated.get("scale", True)) + bool(stated.get("center", True))))
         channels = value.operation.shape[0 if len(value.shape) == 3 else -1]
         weight = arrays.pop(0) if stated.get("scale", True) else np.ones(channels, np.float32)
         bias = arrays.pop(0) if arrays else np.zeros(channels, np.float32)
-        return self._behind(
+        return self.behind(
             layer, LayerNorm(stated["epsilon"]), value, weight=value.entries(weight), bias=value.entries(bias)
         )
 
     def _scale(self, layer: Layer, value: Value) -> Value:
-        (weight,) = self._arrays(layer, 1)
+        (weight,) = self.arrays_of(layer, 1)
         stated = layer.config.get("equation")
         if layer.kind == "EinsumDense" and (stated not in ("ab,b->ab", "abc,c->abc") or layer.config.get("bias_axes")):
             raise self.refused(layer, "it multiplies in another way than by a factor for each channel")
-        return self._behind(layer, LayerScale(), value, weight=value.entries(weight.reshape(-1)))
+        return self.behind(layer, LayerScale(), value, weight=value.entries(weight.reshape(-1)))
 
     def _dropout(self, layer: Layer, value: Value) -> Value:
         rate = layer.config.get("rate", layer.config.get("drop_path_rate", 0.0))
         shape = layer.config.get("noise_shape")
         whole = layer.kind == "StochasticDepth" or (shape and all(side == 1 for side in shape[1:]))
-        return self._behind(layer, StochasticDepth(rate) if whole else Dropout(rate), value)
-
-    def _pool(self, layer: Layer, value: Value) -> Value:
-        largest = layer.kind == "MaxPooling2D"
-        kernel, stride, pads = self._window(layer, value, "pool_size")
-        own = pads != value.pads
-        if largest and value.pads != NO_PADS and value.edge > -1e30 and not value.operation.nonnegative:
-            raise self.refused(layer, "it takes the largest of zeros around the image and values that may be negative")
-        if not largest and own and pads != NO_PADS:
-            raise self.refused(layer, "its average leaves out the padding, which ours counts")
-        kind: type[Pool] = MaxPool if largest else AvgPool
-        return self._behind(layer, pool_layer(value.operation.shape, kind, kernel, stride, pads), replace(value, pads=NO_PADS))
-
-    def _padded(self, layer: Layer, value: Value) -> Value:
-        if layer.kind == "Pad":
-            positional, named = layer.arguments or ([], {})
-            sides = layer.config.get("pad_width") or named.get("pad_width") or positional[1]
-            edge = float(_first(named.get("constant_values"), layer.config.get("constant_values"), *positional[2:], 0.0))
-            if layer.config.get("mode", "constant") != "constant" or len(sides) != 4 or any(sides[0]) or any(sides[3]):
-                raise self.refused(layer, "it pads in another way than by a constant around images")
-            (above, below), (left, right) = sides[1:3]
-        else:
-            (above, below), (left, right), edge = *layer.config["padding"], 0.0
-        (a, b), (c, d) = value.pads
-        if (value.pads != NO_PADS and value.edge != edge) or len(value.shape) != 3 or not value.last:
-            raise self.refused(layer, "it pads something else than images")
-        if min(above, below, left, right) < 0:
-            raise self.refused(layer, "it pads by less than nothing")
-        return replace(value, pads=((a + above, b + below), (c + left, d + right)), edge=edge)
+        return self.behind(layer, StochasticDepth(rate) if whole else Dropout(rate), value)
 
     def _rescaled(self, layer: Layer, value: Value) -> Value:
         if value.operation is not self.images:
             raise self.refused(layer, "it scales feature maps; known is to scale images before the first layer")
-        scale, offset = (np.asarray(layer.config.get(key, usual), np.float64) for key, usual in (("scale", 1), ("offset", 0)))
+        scale, offset = (
+            np.asarray(layer.config.get(key, usual), np.float64) for key, usual in (("scale", 1), ("offset", 0))
+        )
         return value.scaled(scale, offset)
 
     def _normalised(self, layer: Layer, value: Value) -> Value:
@@ -398,7 +257,7 @@ class KerasBuilder:
             raise self.refused(layer, "its vectors have their values in different orders")
         if layer.kind == "Concatenate" and layer.config.get("axis", -1) not in (-1, len(first.shape)):
             raise self.refused(layer, f"its axis is {layer.config.get('axis')}; known is the channels")
-        how = {"Add": Sum, "Multiply": Product, "Concatenate": Concat}[layer.kind]
+        how: type[Branches] = Sum if layer.kind == "Add" else Product if layer.kind == "Multiply" else Concat
         ends = [self.consumed(each) for each in values]
         if how is Product and len(ends) == 2 and len(ends[0].shape) == 3 and len(ends[1].shape) == 1:
             raise self.refused(layer, "it multiplies a map by a vector; known are maps of one position")
@@ -407,7 +266,9 @@ class KerasBuilder:
     def _global_pool(self, layer: Layer, value: Value) -> Value:
         largest = "Max" in layer.kind
         if layer.kind.endswith("1D"):
-            made = self.graph.layer(layer.path, layer.kind, GlobalMaxPool() if largest else GlobalAvgPool(), value.operation)
+            made = self.graph.layer(
+                layer.path, layer.kind, GlobalMaxPool() if largest else GlobalAvgPool(), value.operation
+            )
             return Value(made)
         if largest:
             made = self.graph.whole_maximum(layer.path, layer.kind, self.consumed(value))
@@ -439,7 +300,7 @@ class KerasBuilder:
             case "Permute" if len(sides) == 3 and list(config["dims"]) == ([3, 1, 2] if value.last else [2, 3, 1]):
                 return replace(value, last=not value.last)
             case "Flip" if value.operation is self.images:
-                axis = config.get("axis", (layer.arguments or ([], {}))[1].get("axis", -1))
+                axis = config.get("axis", (layer.arguments or NO_ARGUMENTS)[1].get("axis", -1))
                 if axis in (-1, 3) and value.scale is None:
                     return replace(value, flipped=not value.flipped)
         raise self.refused(layer, f"how it moves values of {' x '.join(map(str, sides))} is not known here")
@@ -453,19 +314,7 @@ def _number(layer: Layer) -> float | None:
     if len(layer.inputs) != 1 or not layer.arguments:
         return None
     positional, named = layer.arguments
-    numbers = [each for each in (*positional, *named.values()) if isinstance(each, (int, float)) and not isinstance(each, bool)]
+    numbers = [
+        each for each in (*positional, *named.values()) if isinstance(each, (int, float)) and not isinstance(each, bool)
+    ]
     return float(numbers[0]) if len(numbers) == 1 and positional and positional[0] is None else None
-
-
-def _filters(weight: Array) -> Array:
-    """Depthwise filters (H, W, in, multiplier) as ours."""
-    if weight.ndim != 4:
-        raise ValueError(f"a kernel of {weight.ndim} sides; expected 4")
-    height, width = weight.shape[:2]
-    return weight.transpose(2, 3, 0, 1).reshape(-1, 1, height, width)
-
-
-def _first(*values: Any) -> Any:
-    return next(value for value in values if value is not None)
-
-

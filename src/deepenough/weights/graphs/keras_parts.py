@@ -124,18 +124,18 @@ def _of_one(call: Call, part: Part, layer: Callable[..., Value]) -> Value | Part
             return replace(part, step="base", k=number)
         case "base", "Power" if number is not None:
             return replace(part, step="root", beta=number)
-        case ("patches" | "zero places"), ("GetItem" | "ZerosLike" | "Cast"):
+        case (("patches" | "zero places"), ("GetItem" | "ZerosLike" | "Cast")):
             return replace(part, step="zero places")
         case "zero places", "Add":
             return replace(part, step="places")
         case "places", "GetItem":
             return replace(part, step="first place")
-        case ("places" | "first place"), "Embedding" if len(call.arrays) == 1:
+        case (("places" | "first place"), "Embedding") if len(call.arrays) == 1:
             step = "positions" if part.step == "places" else "class token"
             return replace(part, step=step, array=call.arrays[0], name=call.name)
-        case ("queries" | "keys" | "values"), "Reshape" if len(shape) == 4:
+        case (("queries" | "keys" | "values"), "Reshape") if len(shape) == 4:
             return replace(part, heads=int(shape[2]))
-        case ("queries" | "keys" | "values"), "Transpose" if axes == [0, 2, 1, 3] and part.heads:
+        case (("queries" | "keys" | "values"), "Transpose") if axes == [0, 2, 1, 3] and part.heads:
             return replace(part, step=f"{part.step} of heads")
         case "keys of heads", "Transpose" if axes == [0, 1, 3, 2]:
             return replace(part, step="keys across")

@@ -177,8 +177,8 @@ def _readable(operation: Operation) -> str:
     """A name that Python can use, from the file's where it is worth keeping."""
     kept = operation.tensors or operation.join is not None
     word = re.sub(r"[^A-Za-z0-9_]+", "_", operation.name)[:LONGEST_NAME].strip("_") if kept else ""
-    kind = operation.layer if operation.layer is not None else None
-    usual = (kind.called or kind.kind.lower()) if kind is not None else str(operation.join.__name__).lower()
+    layer, join = operation.layer, operation.join
+    usual = (layer.called or layer.kind.lower()) if layer is not None else str(join and join.__name__).lower()
     word = word or usual
     if word[0].isdigit():
         word = f"{usual}_{word}"

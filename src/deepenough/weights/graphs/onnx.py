@@ -109,7 +109,9 @@ class _Reading:
         for node in content.nodes:
             for name in node.inputs:
                 if name not in known:
-                    raise graph.refusal(node.name, node.kind, f"it reads {plain_name(name)!r}, which no node before it gives")
+                    raise graph.refusal(
+                        node.name, node.kind, f"it reads {plain_name(name)!r}, which no node before it gives"
+                    )
             known.update(node.outputs)
         if not self.output or self.output not in known:
             raise GraphError(f"{graph.file}: none of its nodes gives its output, {plain_name(self.output)!r}")
@@ -162,7 +164,9 @@ def _of_maps(nodes: Sequence[OnnxNode], constants: Collection[str]) -> Iterator[
 def _images(graph: Graph, name: str, shape: tuple[int | None, ...]) -> Value:
     """The images, channels first or last."""
     if len(shape) != 4:
-        raise GraphError(f"{graph.file}: its input {plain_name(name)!r} has {len(shape)} sides; images have 4, the batch too")
+        raise GraphError(
+            f"{graph.file}: its input {plain_name(name)!r} has {len(shape)} sides; images have 4, the batch too"
+        )
     last = shape[3] in (1, 3) and shape[1] not in (1, 3)
     sides = (shape[3], shape[1], shape[2]) if last else shape[1:]
     if None in sides:

@@ -60,11 +60,15 @@ def _computed(kind: str, inputs: Sequence[Array], attributes: Mapping[str, Any])
         case _ if kind in _OF_TWO and len(inputs) == 2:
             return _arithmetic(kind, first, inputs[1])
         case "ConstantOfShape" if first.size < 8 and prod(first.tolist()) < LARGEST:
-            return np.full(first.tolist(), attributes["value"].reshape(-1)[0] if "value" in attributes else np.float32(0))
+            return np.full(
+                first.tolist(), attributes["value"].reshape(-1)[0] if "value" in attributes else np.float32(0)
+            )
         case "Where" if prod(np.broadcast_shapes(*(array.shape for array in inputs))) < LARGEST:
             return np.where(*inputs)
         case "Neg" | "Floor" | "Ceil" | "Not":
-            return np.asarray({"Neg": np.negative, "Floor": np.floor, "Ceil": np.ceil, "Not": np.logical_not}[kind](first))
+            return np.asarray(
+                {"Neg": np.negative, "Floor": np.floor, "Ceil": np.ceil, "Not": np.logical_not}[kind](first)
+            )
         case "Clip" if len(inputs) == 3:
             return np.clip(first, inputs[1], inputs[2])
         case "Sqrt":

@@ -142,9 +142,14 @@ def _attribute(path: Path, entry: Any, onnx: Any, helper: Any) -> Any:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
+_CONSTANTS = {
+    "value": None, "value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64,
+}  # fmt: skip
+"""The attributes that a constant's numbers may be in."""
+
+
 def _constant(name: str, attributes: Mapping[str, Any]) -> Array:
-    for key, kind in (("value", None), ("value_float", np.float32), ("value_int", np.int64), ("value_floats", np.float32),
-                      ("value_ints", np.int64)):  # fmt: skip
+    for key, kind in _CONSTANTS.items():
         if key in attributes:
             return np.asarray(attributes[key], kind)
     raise ValueError(f"constant {name} has no numbers")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -12,33 +11,22 @@ from deepenough.errors import DeepenoughError
 from deepenough.nets.activation import Activation
 from deepenough.nets.combinators import Concat, Product, Sum
 from deepenough.nets.layers import (
-    AvgPool,
     BatchNorm,
     Conv,
     Dense,
     Dropout,
-    Flatten,
     GlobalAvgPool,
     GlobalMaxPool,
     LayerNorm,
     LayerScale,
     Lrn,
-    MaxPool,
-    Pool,
 )
 from deepenough.weights.graphs.graph import Array, Graph, GraphError, Operation, decimal, plain_name
+from deepenough.weights.graphs.onnx_base import WindowReader
 from deepenough.weights.graphs.onnx_file import OnnxNode
 from deepenough.weights.graphs.onnx_names import layer_name
-from deepenough.weights.graphs.onnx_tokens import Tokenised, TokenReader
-from deepenough.weights.graphs.values import NO_PADS, Value, flattened_order
-from deepenough.weights.graphs.windows import (
-    Pads,
-    conv_layer,
-    no_dilation,
-    one_side,
-    pool_layer,
-    same_pads,
-)
+from deepenough.weights.graphs.onnx_tokens import TokenReader
+from deepenough.weights.graphs.values import NO_PADS, Value
 
 READ = ("Add", "AveragePool", "BatchNormalization", "Cast", "Concat", "Conv", "Div", "Dropout", "Flatten", "Gather",
         "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Identity", "LRN", "LayerNormalization", "LogSoftmax", "MatMul",
@@ -50,80 +38,43 @@ FLOATS = (1, 10, 11)
 """TensorProto's numbers of floating-point types."""
 
 
-class OnnxBuilder:
+class OnnxBuilder(WindowReader):
     """Makes operations of a graph from nodes of ONNX in their order.
 
     `given` is the images as the first layers got them, with what was done to them before.
     """
 
     def __init__(self, graph: Graph, name: str, images: Value, constants: Mapping[str, Array]) -> None:
-        self.graph = graph
-        self.images = images.operation
-        self.constants = dict(constants)
-        self.given: Value | None = None
-        self._values: dict[str, Value | Tokenised] = {name: images}
-        self._softmaxes: set[str] = set()
-        self._bare: set[Operation] = set()
+        super().__init__(graph, name, images, constants)
         self._tokens = TokenReader(self)
-
-    def value(self, name: str, reader: str) -> Value:
-        """The value called `name`."""
-        found = self._values.get(name)
-        if not isinstance(found, Value):
-            raise GraphError(
-                f"{self.graph.file}: layer {plain_name(reader)!r} reads {plain_name(name)!r}, which is no feature map"
-            )
-        return found
 
     def vector(self, value: Value) -> Operation:
         """What the network gives."""
-        return self._consumed(value)
+        return self.consumed(value)
 
     def activation(self, node: OnnxNode, kind: type[Activation], given: str) -> None:
         """Add an activation of ours."""
         value = self.value(given, node.name)
         if value.pads != NO_PADS:
             raise self.refused(node, "it reads padded values")
-        made = self.graph.layer(node.name, node.kind, kind(), self._consumed(value))
-        self._values[node.outputs[0]] = value.behind(made)
+        made = self.graph.layer(node.name, node.kind, kind(), self.consumed(value))
+        self.values[node.outputs[0]] = value.behind(made)
 
     def add(self, node: OnnxNode) -> None:
         """Add what a node gives."""
-        if self._softmaxes.intersection(node.inputs) and node.kind not in ("Identity", "Cast"):
+        if self.softmaxes.intersection(node.inputs) and node.kind not in ("Identity", "Cast"):
             raise self.refused(node, "it reads a softmax, which is known only at the end and in attention")
         try:
-            tokens = self._tokens.read(node, [self._values.get(name) for name in node.inputs])
+            tokens = self._tokens.read(node, [self.values.get(name) for name in node.inputs])
             if tokens is not None:
-                self._values.update(zip(node.outputs, tokens, strict=False))
+                self.values.update(zip(node.outputs, tokens, strict=False))
                 return
-            self._values[node.outputs[0]] = self._value(node)
+            self.values[node.outputs[0]] = self._value(node)
         except GraphError:
             raise
         except (DeepenoughError, ValueError, KeyError, IndexError, TypeError) as error:
             why = str(error) if isinstance(error, DeepenoughError) else f"it can't be read ({plain_name(str(error))})"
             raise self.refused(node, why) from None
-
-    def refused(self, node: OnnxNode, why: str) -> GraphError:
-        """The error for one node."""
-        return self.graph.refusal(node.name, node.kind, why)
-
-    def made(self, node: OnnxNode, layer: Any, value: Value, name: str = "", **tensors: Array) -> Value:
-        """Add a layer of ours behind a value."""
-        return value.behind(
-            self.graph.layer(name or node.name, node.kind, layer, self._consumed(value), tensors)
-        )
-
-    def constant(self, node: OnnxNode, place: int) -> Array | None:
-        """The constant at a place of a node's inputs."""
-        return self.constants.get(node.inputs[place]) if place < len(node.inputs) else None
-
-    def _consumed(self, value: Value) -> Operation:
-        """The operation of a value that a layer reads; images are noted as they are given to the first."""
-        if value.operation is self.images:
-            if self.given is not None and not value.is_prepared_as(self.given):
-                raise GraphError(f"{self.graph.file}: its first layers get images that are normalised in several ways")
-            self.given = value
-        return value.operation
 
     def _value(self, node: OnnxNode) -> Value:
         given = [name for name in node.inputs if name and name not in self.constants]
@@ -135,9 +86,9 @@ class OnnxBuilder:
             raise self.refused(node, "it reads padded values, which is known of convolutions and pools")
         match node.kind:
             case "Conv":
-                return self._convolution(node, value)
+                return self.convolution(node, value)
             case "MaxPool" | "AveragePool":
-                return self._pool(node, value)
+                return self.pool(node, value)
             case "Gemm" | "MatMul":
                 return self._dense(node, value)
             case "BatchNormalization" | "LayerNormalization" | "LRN":
@@ -162,68 +113,24 @@ class OnnxBuilder:
                 ratio = ratio if found is None else found.reshape(-1)[0]
                 return self.made(node, Dropout(decimal(ratio)), value)
             case "Softmax" | "LogSoftmax":
-                self._softmaxes.add(node.outputs[0])
+                self.softmaxes.add(node.outputs[0])
                 return value
         raise self.refused(node, "what it does to a feature map is not known here")
 
-    def _pads(self, node: OnnxNode, value: Value, kernel: int, stride: int) -> Pads:
-        """The padding of a window, and what a layer before it put around the image."""
-        how = node.attributes.get("auto_pad", "NOTSET")
-        above, left, below, right = node.attributes.get("pads") or (0, 0, 0, 0)
-        pads: Pads = ((above, below), (left, right))
-        if how.startswith("SAME"):
-            pads = same_pads(value.operation.shape, kernel, stride, more_at_end=how == "SAME_UPPER")
-        (a, b), (c, d) = pads
-        (e, f), (g, h) = value.pads
-        return (a + e, b + f), (c + g, d + h)
-
-    def _convolution(self, node: OnnxNode, value: Value) -> Value:
-        weight, bias = self._weight(node, 1), self.constant(node, 2)
-        if value.last or weight.ndim != 4 or value.edge or len(value.operation.shape) != 3:
-            raise self.refused(node, f"it is given {value.shape} and weights of {weight.shape}; expected images")
-        no_dilation(node.attributes.get("dilations") or (1, 1))
-        kernel = one_side(weight.shape[2:], "kernel")
-        stride = one_side(node.attributes.get("strides") or (1, 1), "stride")
-        made = Conv(weight.shape[0], kernel, stride, 0, node.attributes.get("group", 1), bias is not None)
-        layer = conv_layer(value.operation.shape, made, self._pads(node, value, kernel, stride))
-        tensors = {"weight": weight} | ({} if bias is None else {"bias": bias})
-        bare = replace(value, pads=NO_PADS)
-        return self.made(node, layer, bare, layer_name(node), **tensors)
-
-    def _pool(self, node: OnnxNode, value: Value) -> Value:
-        largest = node.kind == "MaxPool"
-        no_dilation(node.attributes.get("dilations") or (1, 1))
-        kernel = one_side(node.attributes["kernel_shape"], "kernel")
-        stride = one_side(node.attributes.get("strides") or (1, 1), "stride")
-        pads = self._pads(node, value, kernel, stride)
-        own = pads != value.pads
-        if value.last or len(value.operation.shape) != 3:
-            raise self.refused(node, f"it is given {value.shape}; expected images")
-        if largest and value.pads != NO_PADS and value.edge > -1e30 and not value.operation.nonnegative:
-            raise self.refused(node, "it takes the largest of zeros around the image and values that may be negative")
-        if not largest and own and not node.attributes.get("count_include_pad", 0):
-            raise self.refused(node, "its average leaves out the padding, which ours counts")
-        kind: type[Pool] = MaxPool if largest else AvgPool
-        ceil = bool(node.attributes.get("ceil_mode", 0))
-        layer = pool_layer(value.operation.shape, kind, kernel, stride, pads, ceil=ceil)
-        return self.made(node, layer, replace(value, pads=NO_PADS))
-
-    def _weight(self, node: OnnxNode, place: int) -> Array:
-        found = self.constant(node, place)
-        if found is None:
-            raise self.refused(node, "its weights are computed, not constant")
-        return found
-
     def _dense(self, node: OnnxNode, value: Value) -> Value:
         """A dense layer on vectors or tokens, or with channels last a convolution of one pixel."""
-        weight, bias = self._weight(node, 1), None
+        weight, bias = self.weight(node, 1), None
         if weight.ndim != 2 or node.inputs[0] in self.constants:
-            raise self.refused(node, f"it multiplies by an array of {weight.ndim} sides; expected a matrix behind values")
+            raise self.refused(
+                node, f"it multiplies by an array of {weight.ndim} sides; expected a matrix behind values"
+            )
         if node.kind == "Gemm":
             stated = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0} | dict(node.attributes)
             bias = self.constant(node, 2)
             if stated["alpha"] != 1 or stated["beta"] != 1 or stated["transA"]:
-                raise self.refused(node, "it scales or transposes what it multiplies; only its weight may be transposed")
+                raise self.refused(
+                    node, "it scales or transposes what it multiplies; only its weight may be transposed"
+                )
             if len(node.inputs) > 2 and bias is None:
                 raise self.refused(node, "what it adds is computed, not constant")
             weight = weight if stated["transB"] else weight.T
@@ -239,9 +146,9 @@ class OnnxBuilder:
         else:
             tensors["weight"] = value.columns(weight)
             made = Value(self.graph.layer(name, node.kind, Dense(len(weight), bias is not None),
-                                          self._consumed(value), tensors))  # fmt: skip
+                                          self.consumed(value), tensors))  # fmt: skip
         if bias is None:
-            self._bare.add(made.operation)
+            self.bare.add(made.operation)
         return made
 
     def _normalised(self, node: OnnxNode, value: Value) -> Value:
@@ -256,12 +163,12 @@ class OnnxBuilder:
             if node.attributes.get("training_mode", 0):
                 raise self.refused(node, "it is as in training; export the network in evaluation mode")
             keys = ("weight", "bias", "running_mean", "running_var")
-            tensors = {key: value.entries(self._weight(node, place)) for place, key in enumerate(keys, 1)}
+            tensors = {key: value.entries(self.weight(node, place)) for place, key in enumerate(keys, 1)}
             return self.made(node, BatchNorm(eps), value, **tensors)
         sides = value.shape
         if node.attributes.get("axis", -1) not in (-1, len(sides)) or (len(sides) == 3 and not value.last):
             raise self.refused(node, "it normalises over several axes; known is the channels of each position")
-        weight, bias = self._weight(node, 1), self.constant(node, 2)
+        weight, bias = self.weight(node, 1), self.constant(node, 2)
         bias = np.zeros_like(weight) if bias is None else bias
         return self.made(node, LayerNorm(eps), value, weight=value.entries(weight), bias=value.entries(bias))
 
@@ -283,26 +190,31 @@ class OnnxBuilder:
         if len(sides) != 3 or (value.last and not node.kind.startswith("Reduce")):
             raise self.refused(node, f"it is given {sides}; expected images")
         if mean:
-            made = self.graph.layer(node.name, node.kind, GlobalAvgPool(keep=True), self._consumed(value))
+            made = self.graph.layer(node.name, node.kind, GlobalAvgPool(keep=True), self.consumed(value))
         else:
-            made = self.graph.whole_maximum(node.name, node.kind, self._consumed(value))
+            made = self.graph.whole_maximum(node.name, node.kind, self.consumed(value))
         kept = value.behind(made)
-        return kept if keeps else self._flat(node, kept)
+        return kept if keeps else self.flat(node, kept)
 
     def _arithmetic(self, node: OnnxNode, values: Sequence[Value]) -> Value:
         value = values[0]
         if len(values) > 1 or node.kind == "Sum":
             if node.kind not in ("Add", "Sum", "Mul"):
-                raise self.refused(node, "of two feature maps it takes the difference or quotient; sums and products are known")
-            if len({each.last for each in values if len(each.shape) == 3}) > 1 or len({each.order for each in values}) > 1:
+                raise self.refused(
+                    node, "of two feature maps it takes the difference or quotient; sums and products are known"
+                )
+            if (
+                len({each.last for each in values if len(each.shape) == 3}) > 1
+                or len({each.order for each in values}) > 1
+            ):
                 raise self.refused(node, "its values have their channels in different places")
-            ends = [self._consumed(each) for each in values]
+            ends = [self.consumed(each) for each in values]
             return value.behind(self.graph.join(node.name, node.kind, Product if node.kind == "Mul" else Sum, ends))
         place = next(place for place, name in enumerate(node.inputs) if name in self.constants)
         numbers = self.constants[node.inputs[place]]
         if value.operation is self.images:
             return self._prepared(node, value, place, numbers)
-        if node.kind == "Add" and value.operation in self._bare:
+        if node.kind == "Add" and value.operation in self.bare:
             return self._biased(node, value, numbers)
         channels = value.operation.shape[0 if len(value.operation.shape) == 3 else -1]
         if node.kind == "Mul" and numbers.size == channels and self._per_channel(value, numbers):
@@ -315,9 +227,9 @@ class OnnxBuilder:
     def _per_channel(self, value: Value, numbers: Array) -> bool:
         """Tell whether an array stands along the channels of a value."""
         if len(value.shape) != 3:
-            return numbers.shape[-1] == numbers.size
+            return bool(numbers.shape[-1] == numbers.size)
         axis = -1 if value.last else -3
-        return numbers.ndim >= -axis and numbers.shape[axis] == numbers.size
+        return bool(numbers.ndim >= -axis and numbers.shape[axis] == numbers.size)
 
     def _prepared(self, node: OnnxNode, value: Value, place: int, numbers: Array) -> Value:
         """Scale or shift the images."""
@@ -352,37 +264,32 @@ class OnnxBuilder:
             raise self.refused(node, f"it puts values side by side along axis {axis}; known is the channels")
         if len({each.last for each in values}) > 1 or any(each.order or each.pads != NO_PADS for each in values):
             raise self.refused(node, "its values have their channels in different places")
-        return value.behind(self.graph.join(node.name, node.kind, Concat, [self._consumed(each) for each in values]))
-
-    def _flat(self, node: OnnxNode, value: Value) -> Value:
-        order = flattened_order(value)
-        made = self.graph.layer(node.name, node.kind, Flatten(), self._consumed(value))
-        return Value(made, order=order if len(value.shape) == 3 else value.order)
+        return value.behind(self.graph.join(node.name, node.kind, Concat, [self.consumed(each) for each in values]))
 
     def _moved(self, node: OnnxNode, value: Value) -> Value:
         sides = value.shape
         match node.kind:
             case "Flatten" if node.attributes.get("axis", 1) in (1, -len(sides)) and len(sides) != 2:
-                return self._flat(node, value)
+                return self.flat(node, value)
             case "Squeeze":
                 found = self.constant(node, 1)
                 axes = node.attributes.get("axes") if found is None else found.tolist()
-                places = {axis % (len(sides) + 1) for axis in axes or ()}
-                if len(sides) == 3 and places == ({1, 2} if value.last else {2, 3}):
-                    return self._flat(node, value)
+                squeezed = {axis % (len(sides) + 1) for axis in axes or ()}
+                if len(sides) == 3 and squeezed == ({1, 2} if value.last else {2, 3}):
+                    return self.flat(node, value)
             case "Reshape":
-                wanted = self._weight(node, 1).tolist()
+                wanted = self.weight(node, 1).tolist()
                 total = int(np.prod(sides))
                 if len(wanted) == 2 and wanted[1] in (-1, total) and len(sides) != 2 and wanted[0] in (0, -1, 1):
-                    return self._flat(node, value)
+                    return self.flat(node, value)
                 if wanted[1:] == list(sides):
                     return value
             case "Transpose":
                 return self._turned(node, value)
             case "Pad":
-                return self._padded(node, value)
+                return self.padded(node, value)
             case "Gather":
-                places = self._weight(node, 1).reshape(-1).tolist()
+                places = self.weight(node, 1).reshape(-1).tolist()
                 axis = node.attributes.get("axis", 0) % 4
                 if value.operation is self.images and places == [2, 1, 0] and axis == (3 if value.last else 1):
                     if value.scale is not None and max(value.scale.size, np.size(value.shift)) > 1:
@@ -399,21 +306,3 @@ class OnnxBuilder:
         if value.last and value.operation.name == f"{node.name}.norm":  # deepenough's three nodes of one norm
             value.operation.name = node.name
         return replace(value, last=not value.last)
-
-    def _padded(self, node: OnnxNode, value: Value) -> Value:
-        found = self.constant(node, 1)
-        amounts = node.attributes.get("pads") if found is None else found.tolist()
-        edge = self.constant(node, 2)
-        number = float(node.attributes.get("value", 0.0)) if edge is None else float(edge.reshape(-1)[0])
-        if node.attributes.get("mode", "constant") != "constant" or len(amounts or ()) != 8 or len(node.inputs) > 3:
-            raise self.refused(node, "it pads in another way than by a constant around images")
-        first = 1 if value.last else 2
-        before, after = amounts[first : first + 2], amounts[4 + first : 6 + first]
-        if sum(amounts) != sum(before) + sum(after) or min(amounts) < 0:
-            raise self.refused(node, f"it pads by {amounts}; known are rows and columns around images")
-        (a, b), (c, d) = value.pads
-        pads = ((a + before[0], b + after[0]), (c + before[1], d + after[1]))
-        if value.pads != NO_PADS and number != value.edge:
-            raise self.refused(node, "it pads what is padded with another number")
-        return replace(value, pads=pads, edge=number)
-

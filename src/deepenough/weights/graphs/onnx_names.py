@@ -21,4 +21,6 @@ def node_name(node: OnnxNode) -> str:
     parts = node.name.strip("/").split("/")
     if len(parts) > 1 and parts[-1].startswith(node.kind):
         parts.pop()
-    return ".".join(part for part, after in zip(parts, [*parts[1:], ""]) if not after.startswith(f"{part}."))
+    return ".".join(
+        part for part, after in zip(parts, [*parts[1:], ""], strict=True) if not after.startswith(f"{part}.")
+    )

@@ -14,7 +14,7 @@ from deepenough.weights.graphs.onnx_file import OnnxNode
 from deepenough.weights.graphs.values import Value
 
 if TYPE_CHECKING:
-    from deepenough.weights.graphs.onnx_layers import OnnxBuilder
+    from deepenough.weights.graphs.onnx_base import OnnxBase
 
 SAME = 1e-5
 """Relative difference up to which a factor is that of attention."""
@@ -41,7 +41,7 @@ Given = Sequence[Value | Tokenised | None]
 class TokenReader:
     """Reads the nodes that `Tokens`, `SelfAttention` and `FirstToken` are made of."""
 
-    def __init__(self, builder: OnnxBuilder) -> None:
+    def __init__(self, builder: OnnxBase) -> None:
         self._builder = builder
 
     def read(self, node: OnnxNode, given: Given) -> list[Value | Tokenised] | None:
@@ -114,11 +114,11 @@ class TokenReader:
                 places = self._integers(node, 1)
                 if len(places) == 1 and 0 <= places[0] < 3:
                     return replace(given, step=("queries", "keys", "values")[places[0]])
-            case ("queries" | "keys" | "values"), "Squeeze":
+            case (("queries" | "keys" | "values"), "Squeeze"):
                 return given
             case "keys", "Transpose" if perm == [0, 1, 3, 2]:
                 return replace(given, step="keys across")
-            case ("queries" | "keys" | "keys across" | "scores"), ("Mul" | "Div") if _is_number(constant):
+            case (("queries" | "keys" | "keys across" | "scores"), ("Mul" | "Div")) if _is_number(constant):
                 assert constant is not None
                 number = float(constant.reshape(-1)[0])
                 return replace(given, factor=given.factor * (number if node.kind == "Mul" else 1 / number))
@@ -141,7 +141,7 @@ class TokenReader:
         return None
 
     def _tokens(self, node: OnnxNode, given: Tokenised, position: Array) -> Value:
-        channels, rows, columns = given.value.operation.shape
+        _, rows, columns = given.value.operation.shape
         assert given.first is not None
         tensors = {"class_token": given.first, "position": position.reshape(1, -1, position.shape[-1])}
         layer = Tokens(rows, columns)

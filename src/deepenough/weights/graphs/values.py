@@ -55,7 +55,9 @@ class Value:
     def is_prepared_as(self, other: Value) -> bool:
         """Tell whether the same was done to the images before."""
         numbers = ((self.scale, other.scale), (self.shift, other.shift))
-        alike = (np.array_equal(one, two) if one is not None and two is not None else one is two for one, two in numbers)
+        alike = (
+            np.array_equal(one, two) if one is not None and two is not None else one is two for one, two in numbers
+        )
         return self.flipped == other.flipped and all(alike)
 
     def columns(self, weight: Array) -> Array:

@@ -112,8 +112,9 @@ def _check_average(made: Pool, shape: Shape, pads: Pads, found: tuple[int, ...])
     """Refuse an average whose windows reach farther beyond the image than our padding, where ours divides by less."""
     if not isinstance(made, AvgPool):
         return
-    reach = [(number - 1) * made.step + made.kernel - side - made.padding for number, side in zip(found, shape[1:])]
+    reach = [
+        (number - 1) * made.step + made.kernel - side - made.padding
+        for number, side in zip(found, shape[1:], strict=True)
+    ]
     if any(beyond > made.padding for beyond in reach) and any(pad[1] > made.padding for pad in pads):
         raise WindowError("its average counts more padding at the end than at the start, which none here does")
-
-
