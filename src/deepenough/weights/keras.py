@@ -227,7 +227,7 @@ class Arrays:
         return np.asarray(node[()])
 
 
-def member(group: Any, path: str) -> Any:
+def member_of(group: Any, path: str) -> Any:
     """Return what lies at a path in the file itself; a link out of it is an error."""
     for part in path.split("/"):
         link = group.get(part, getlink=True)
@@ -244,15 +244,15 @@ def is_legacy(file: Any) -> bool:
 def _legacy(file: Any, arrays: Arrays) -> Iterator[tuple[str, Any]]:
     """Keras 2's layout: attributes list the layers, and the arrays of each. A model inside a model is one of the
     layers, and its arrays are called by their own layers' names."""
-    root = member(file, "model_weights") if "model_weights" in file else file
+    root = member_of(file, "model_weights") if "model_weights" in file else file
     for layer in listed_names(root, "layer_names"):
-        group = member(root, layer)
+        group = member_of(root, layer)
         listed = listed_names(group, "weight_names")
         inner = {name: name.split("/")[-2:-1] for name in listed}
         nested = len({tuple(module) for module in inner.values()}) > 1
         for name in listed:
             part = name.rpartition("/")[2].partition(":")[0]
-            yield ".".join((layer, *(inner[name] if nested else ()), part)), arrays.read(member(group, name))
+            yield ".".join((layer, *(inner[name] if nested else ()), part)), arrays.read(member_of(group, name))
 
 
 def listed_names(group: Any, name: str) -> list[str]:
@@ -272,17 +272,17 @@ def _modern(file: Any, arrays: Arrays) -> Iterator[tuple[str, Any]]:
     seen = 0
     while waiting:
         prefix, group = waiting.pop(0)
-        members = {key: member(group, key) for key in group if prefix or key != "optimizer"}
+        members = {key: member_of(group, key) for key in group if prefix or key != "optimizer"}
         groups = {key: member for key, member in members.items() if key != "vars" and hasattr(member, "keys")}
         seen += len(groups)
         if seen > MOST_GROUPS:
             raise ValueError(f"it has more than {MOST_GROUPS:,} groups")
-        own = {key: member(member, "vars") for key, member in groups.items() if "vars" in member}
+        own = {key: member_of(member, "vars") for key, member in groups.items() if "vars" in member}
         filled = {key: variables for key, variables in own.items() if len(variables)}
         unnamed = any("name" not in variables.attrs for variables in filled.values())
         counted = _by_count(list(filled)) if unnamed else {}
         for key, variables in filled.items():
-            values = [arrays.read(member(variables, number)) for number in sorted(variables, key=int)]
+            values = [arrays.read(member_of(variables, number)) for number in sorted(variables, key=int)]
             name = str(variables.attrs.get("name", counted.get(key, key)))
             for part, value in zip(_parts(values), values, strict=True):
                 yield f"{prefix}{name}.{part}", value

@@ -13,7 +13,7 @@ from typing import Any
 from deepenough.errors import DeepenoughError, first_line
 from deepenough.nets.serialization import LONGEST_TEXT
 from deepenough.weights.graphs.graph import Array, GraphError, plain_name
-from deepenough.weights.keras import Arrays, check_size, is_legacy, listed_names, member, unpacked
+from deepenough.weights.keras import Arrays, check_size, is_legacy, listed_names, member_of, unpacked
 
 CONFIG_MEMBER, METADATA_MEMBER = "config.json", "metadata.json"
 
@@ -85,29 +85,29 @@ def _modern(group: Any, arrays: Arrays, inside: Path_, depth: int) -> dict[Path_
     found: dict[Path_, list[Array]] = {}
     if depth > DEEPEST or "layers" not in group:
         return found
-    layers = member(group, "layers")
+    layers = member_of(group, "layers")
     for key in layers:
-        layer = member(layers, key)
-        variables = member(layer, "vars") if "vars" in layer else {}
+        layer = member_of(layers, key)
+        variables = member_of(layer, "vars") if "vars" in layer else {}
         attributes = variables.attrs if hasattr(variables, "attrs") else {}
         here = (*inside, str(attributes.get("name", key)))
         if len(variables):
-            found[here] = [arrays.read(member(variables, number)) for number in sorted(variables, key=int)]
+            found[here] = [arrays.read(member_of(variables, number)) for number in sorted(variables, key=int)]
         found |= _modern(layer, arrays, here, depth + 1)
     return found
 
 
 def _legacy(file: Any, arrays: Arrays) -> dict[Path_, list[Array]]:
     """Keras 2's layout, where a model's arrays are called `layer/kernel`, whatever stands before that."""
-    root = member(file, "model_weights") if "model_weights" in file else file
+    root = member_of(file, "model_weights") if "model_weights" in file else file
     found: dict[Path_, list[Array]] = {}
     for layer in listed_names(root, "layer_names"):
-        group = member(root, layer)
+        group = member_of(root, layer)
         names = listed_names(group, "weight_names")
         owners = [name.split("/")[-2] if "/" in name else layer for name in names]
         whole = len(set(owners)) <= 1
         for name, owner in zip(names, owners, strict=True):
-            array = arrays.read(member(group, name))
+            array = arrays.read(member_of(group, name))
             found.setdefault((layer,) if whole else (layer, owner), []).append(array)
             if whole and owner != layer:
                 found.setdefault((layer, owner), []).append(array)
