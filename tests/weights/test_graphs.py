@@ -164,7 +164,8 @@ def test_a_definition_beside_it_says_what_a_net_in_training_does_not(tmp_path: P
         layer { name: "one" type: "Convolution" bottom: "data" top: "one" param { lr_mult: 1 }
                 convolution_param { num_output: 4 kernel_size: 3 pad: 1 weight_filler { type: "xavier" } } }
         layer { name: "relu" type: "ReLU" bottom: "one" top: "one" }
-        layer { name: "mean" type: "Pooling" bottom: "one" top: "mean" pooling_param { pool: AVE global_pooling: true } }
+        layer { name: "mean" type: "Pooling" bottom: "one" top: "mean"
+                pooling_param { pool: AVE global_pooling: true } }
         layer { name: "two" type: "InnerProduct" bottom: "mean" top: "two" inner_product_param { num_output: 5 } }
         layer { name: "loss" type: "SoftmaxWithLoss" bottom: "two" top: "loss" }
     """
@@ -210,7 +211,7 @@ def test_every_kind_that_is_not_known_is_named_once(tmp_path: Path) -> None:
 def test_a_network_of_the_zoo_stays_one(tmp_path: Path) -> None:
     """The file's own description is asked only where its tensors fit no network that is known."""
     (tmp_path / "w.caffemodel").write_bytes(v1())
-    with pytest.raises(DeepenoughError, match=r"fits no network known here|does not fit alexnet"):
+    with pytest.raises(DeepenoughError, match="can't hold alexnet"):
         read_weights(tmp_path / "w.caffemodel", network="alexnet", preprocess="caffe-bgr")
 
 
@@ -261,18 +262,20 @@ def test_the_normalisation_in_front_is_the_preprocessing(tmp_path: Path) -> None
 
 
 REFUSED = {
-    "a circle": ([node("Add", "x z", "i"), node("Relu", "i", "z"), *BODY], "it reads 'z', which no node before it gives"),
+    "a circle": (
+        [node("Add", "x z", "i"), node("Relu", "i", "z"), *BODY], "it reads 'z', which no node before it gives",
+    ),
     "no output": ([node("Relu", "x", "i")], "none of its nodes gives its output, 'y'"),
     "a tensor of the wrong shape": (
-        [node("Conv", "x w c", "i"), *BODY[1:2]], "its bias has the shape 5; expected 4",
+        [node("Conv", "x w c", "one"), *BODY[1:]], "its bias has the shape 5; expected 4",
     ),
     "a kernel of two sides": (
         [node("Conv", "x t", "one"), *BODY[1:]], "its kernel is 1 x 3; only squares",
     ),
     "no weights": ([node("Conv", "x q", "one"), *BODY[1:]], "it reads 'q', which no node before it gives"),
     "branches across": (
-        [node("Identity", "x", "i"), BODY[0], node("Relu", "one", "a"), node("Sigmoid", "one", "b"),
-         node("Add", "a b", "d"), node("Mul", "a d", "r"), *BODY[2:]],
+        [node("Identity", "x", "i"), BODY[0], node("Relu", "one", "a"), node("Sigmoid", "one", "s"),
+         node("Add", "a s", "d"), node("Mul", "a d", "r"), *BODY[2:]],
         "what layer 'Relu a' gives is read in branches that part",
     ),
     "no classifier": ([node("Conv", "x w", "y")], "it gives 4 x 7 x 7 values for an image; a classifier gives one"),
@@ -290,7 +293,7 @@ def test_graphs_that_are_refused_say_why(tmp_path: Path, case: str) -> None:
 
 def test_images_that_are_too_large(tmp_path: Path) -> None:
     for shape in (("n", 3, 1 << 30, 1 << 30), ("n", 512, 9, 9), ("n", 3, "h", "w"), (3, 9, 9)):
-        with pytest.raises(DeepenoughError, match="at most 8,192 pixels|size of its images|has 3 sides"):
+        with pytest.raises(DeepenoughError, match=r"at most 8,192 pixels|size of its images|has 3 sides"):
             read_weights(written(tmp_path / "w.onnx", graph([node("Identity", "x", "i"), *BODY], CONSTANTS, shape)))
 
 
@@ -429,11 +432,12 @@ def test_models_in_models_without_end(tmp_path: Path) -> None:
 def wholes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("wholes")
     config = keras_file(folder / "w.keras", KERAS).read_bytes()
-    return {"w.onnx": graph([node("Identity", "x", "i"), *BODY], CONSTANTS), "w.caffemodel": current(), "w.keras": config,
-            "deploy.prototxt": DEPLOY.encode() + b'layer { name: "one" type: "ReLU" bottom: "data" top: "y" }'}  # fmt: skip
+    text = DEPLOY.encode() + b'layer { name: "one" type: "ReLU" bottom: "data" top: "y" }'
+    content = graph([node("Identity", "x", "i"), *BODY], CONSTANTS)
+    return {"w.onnx": content, "w.caffemodel": current(), "w.keras": config, "deploy.prototxt": text}
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_damaged_files_end_in_a_sentence(tmp_path: Path, wholes: dict[str, bytes], data: st.DataObject) -> None:
     """Bytes changed, taken out or repeated: a network or an error of ours comes of it, never another."""
@@ -465,7 +469,7 @@ def test_damaged_files_end_in_a_sentence(tmp_path: Path, wholes: dict[str, bytes
     assert found.network.classes
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_configurations_of_anything_end_in_a_sentence(tmp_path: Path, data: st.DataObject) -> None:
     layers = json.loads(json.dumps(KERAS))

@@ -137,8 +137,8 @@ CAFFE_TEXTS: Mapping[str, Fields] = {
         "V1LayerParameter", (32, 33), layer=(1, "V0LayerText"), type=(5, f"enum {' '.join(V1_TYPES)}")
     ),
     "NetText": {
-        **CAFFE_MESSAGES["NetParameter"], "layers": (2, "repeated V1LayerText"), "input_shape": (8, "repeated BlobShape"),
-        "layer": (100, "repeated LayerText"),
+        **CAFFE_MESSAGES["NetParameter"], "layers": (2, "repeated V1LayerText"),
+        "input_shape": (8, "repeated BlobShape"), "layer": (100, "repeated LayerText"),
     },
 }  # fmt: skip
 """The same messages as a `.prototxt` has them, where layers are parsed with it."""

@@ -264,7 +264,8 @@ class NetBuilder:
         self, name: str, kind: str, eps: float, value: Operation, mean: Array, variance: Array, *affine: Array
     ) -> Operation:
         size = mean.size
-        weight, bias = (*affine, *(np.ones(size, np.float32), np.zeros(size, np.float32))[len(affine) :])
+        weight = affine[0] if affine else np.ones(size, np.float32)
+        bias = affine[1] if len(affine) > 1 else np.zeros(size, np.float32)
         tensors = {"weight": weight, "bias": bias, "running_mean": mean, "running_var": variance}
         return self.graph.layer(name, kind, BatchNorm(eps), value, tensors)
 

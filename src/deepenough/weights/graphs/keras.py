@@ -223,8 +223,8 @@ def _arguments(node: Any) -> tuple[_Read, tuple[Any, ...]]:
         return read, (positional, named)
     places = [(_Place(str(part[0]), int(part[1])), 0) for part in node]  # Keras 2
     more = [value for part in node if len(part) > 3 and isinstance(part[3], dict) for value in part[3].values()]
-    named = [value for value in more if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str)]
-    return [*places, *((_Place(value[0], int(value[1])), 0) for value in named)], ([], {})
+    others = [value for value in more if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str)]
+    return [*places, *((_Place(value[0], int(value[1])), 0) for value in others)], ([], {})
 
 
 def _argument(part: Any, read: _Read) -> Any:

@@ -176,7 +176,7 @@ class KerasBuilder(WindowReader):
         if weight.ndim != 2:
             raise self.refused(layer, f"its kernel has {weight.ndim} sides; expected 2")
         weight = weight.T
-        tensors = {"bias": bias[0]} if bias else {}
+        tensors: dict[str, Any] = {"bias": bias[0]} if bias else {}
         if len(value.operation.shape) == 3:
             if not value.last:
                 raise self.refused(layer, "it multiplies the columns of a feature map; expected a vector")
@@ -196,8 +196,9 @@ class KerasBuilder(WindowReader):
         weight = arrays.pop(0) if scale else np.ones_like(arrays[-1])
         bias = arrays.pop(0) if center else np.zeros_like(arrays[-1])
         tensors = {"weight": weight, "bias": bias, "running_mean": arrays[0], "running_var": arrays[1]}
+        entries: dict[str, Any] = {key: value.entries(array) for key, array in tensors.items()}
         made = BatchNorm(stated["epsilon"], round(1 - stated["momentum"], 12))
-        return self.behind(layer, made, value, **{key: value.entries(array) for key, array in tensors.items()})
+        return self.behind(layer, made, value, **entries)
 
     def _layer_norm(self, layer: Layer, value: Value) -> Value:
         stated = layer.config

@@ -40,7 +40,7 @@ class WindowReader(KerasBase):
         kernel, stride, pads = self._window(layer, value, "kernel_size")
         made = Conv(weight.shape[0], kernel, stride, 0, groups, bias is not None)
         fitted = conv_layer(value.operation.shape, made, pads)
-        tensors = {"weight": weight} | ({} if bias is None else {"bias": bias})
+        tensors: dict[str, Any] = {"weight": weight} | ({} if bias is None else {"bias": bias})
         return self.behind(layer, fitted, replace(value, pads=NO_PADS), name, **tensors)
 
     def convolution(self, layer: Layer, value: Value) -> Value:
@@ -65,7 +65,7 @@ class WindowReader(KerasBase):
         name = f"{layer.path}/depthwise"
         inner = self._convolved(layer, value, _filters(depthwise), None, groups=depthwise.shape[2], name=name)
         weight = pointwise.transpose(3, 2, 0, 1)
-        tensors = {"weight": weight} | ({"bias": bias[0]} if bias else {})
+        tensors: dict[str, Any] = {"weight": weight} | ({"bias": bias[0]} if bias else {})
         return self.behind(layer, Conv(len(weight), 1, bias=bool(bias)), inner, **tensors)
 
     def pool(self, layer: Layer, value: Value) -> Value:

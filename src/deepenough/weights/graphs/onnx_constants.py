@@ -76,7 +76,7 @@ def _computed(kind: str, inputs: Sequence[Array], attributes: Mapping[str, Any])
         case "Reciprocal":
             return np.asarray(1 / first, first.dtype)
         case "ReduceProd":
-            return np.prod(first, keepdims=bool(attributes.get("keepdims", 1)))
+            return np.asarray(np.prod(first, keepdims=bool(attributes.get("keepdims", 1))))
     return None
 
 

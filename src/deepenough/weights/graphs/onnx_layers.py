@@ -163,8 +163,10 @@ class OnnxBuilder(WindowReader):
             if node.attributes.get("training_mode", 0):
                 raise self.refused(node, "it is as in training; export the network in evaluation mode")
             keys = ("weight", "bias", "running_mean", "running_var")
-            tensors = {key: value.entries(self.weight(node, place)) for place, key in enumerate(keys, 1)}
-            return self.made(node, BatchNorm(eps), value, **tensors)
+            entries: dict[str, Any] = {
+                key: value.entries(self.weight(node, place)) for place, key in enumerate(keys, 1)
+            }
+            return self.made(node, BatchNorm(eps), value, **entries)
         sides = value.shape
         if node.attributes.get("axis", -1) not in (-1, len(sides)) or (len(sides) == 3 and not value.last):
             raise self.refused(node, "it normalises over several axes; known is the channels of each position")
@@ -292,7 +294,7 @@ class OnnxBuilder(WindowReader):
                 places = self.weight(node, 1).reshape(-1).tolist()
                 axis = node.attributes.get("axis", 0) % 4
                 if value.operation is self.images and places == [2, 1, 0] and axis == (3 if value.last else 1):
-                    if value.scale is not None and max(value.scale.size, np.size(value.shift)) > 1:
+                    if value.scale is not None and max(value.scale.size, np.asarray(value.shift).size) > 1:
                         raise self.refused(node, "it turns channels round after they were normalised")
                     return replace(value, flipped=not value.flipped)
         raise self.refused(node, f"how it moves values of {' x '.join(map(str, sides))} is not known here")
