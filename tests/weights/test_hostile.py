@@ -301,3 +301,8 @@ def test_any_bytes_as_a_pickle_end_in_one_sentence(tmp_path: Path, content: byte
     torch_archive(tmp_path / "w.pth", b"\x80\x02" + content)
     with pytest.raises(DeepenoughError):
         read_weights(tmp_path / "w.pth")
+
+
+def test_a_pickle_that_names_classes_without_end(tmp_path: Path) -> None:
+    named = b"".join(b"ca\nb%d\n0" % number for number in range(5_000))
+    refused(torch_archive(tmp_path / "w.pth", b"\x80\x02" + named + b"}."), "objects of more than 1,000 classes")

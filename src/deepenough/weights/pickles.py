@@ -16,6 +16,9 @@ MOST_OPERATIONS = 2_000_000
 DEEPEST_TUPLE = 100
 """Tuples in tuples. Python compares and hashes them by recursion in C, which overflows at some depth."""
 
+MOST_STAND_INS = 1_000
+"""Classes of a pickle that get stand-ins; checkpoints name about twenty, and a class takes a kilobyte."""
+
 _TUPLES = {"TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
 _FILLING = {"APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD"}
 _FILLED = {"DICT", "LIST"}
@@ -87,6 +90,8 @@ class SafeUnpickler(pickle.Unpickler):
             return self._known[module, name]
         kind = f"{module}.{name}"
         if kind not in self.stand_ins:
+            if len(self.stand_ins) >= MOST_STAND_INS:
+                raise PickleError(f"a pickle of objects of more than {MOST_STAND_INS:,} classes")
             self.stand_ins[kind] = type("StandIn", (StandIn,), {"kind": kind})
         return self.stand_ins[kind]
 

@@ -138,7 +138,7 @@ class _Reading:
         builder = self.builder
         given = [name for name in node.inputs if name]
         if node.kind == "Shape" and given and given[0] not in builder.constants:
-            shape = np.array([0, *builder.value(given[0], node.name).shape])
+            shape = np.array([0, *builder.shape(given[0], node.name)])
             start, end = node.attributes.get("start", 0), node.attributes.get("end", len(shape))
             builder.constants[node.outputs[0]] = shape[start:end]
             return

@@ -36,6 +36,11 @@ class OnnxBase:
             )
         return found
 
+    def shape(self, name: str, reader: str) -> tuple[int, ...]:
+        """The shape of the value called `name`, without the batch."""
+        found = self.values.get(name)
+        return found.shape if isinstance(found, Tokenised) else self.value(name, reader).shape
+
     def refused(self, node: OnnxNode, why: str) -> GraphError:
         """The error for one node."""
         return self.graph.refusal(node.name, node.kind, why)

@@ -163,7 +163,7 @@ class OnnxBuilder(WindowReader):
             if node.attributes.get("training_mode", 0):
                 raise self.refused(node, "it is as in training; export the network in evaluation mode")
             keys = ("weight", "bias", "running_mean", "running_var")
-            entries: dict[str, Any] = {
+            entries: dict[str, Array] = {
                 key: value.entries(self.weight(node, place)) for place, key in enumerate(keys, 1)
             }
             return self.made(node, BatchNorm(eps), value, **entries)

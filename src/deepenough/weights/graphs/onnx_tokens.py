@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +34,12 @@ class Tokenised:
     heads: int = 0
     factor: float = 1.0
     first: Array | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape that a map's patches have, without the batch."""
+        channels, *rest = self.value.operation.shape
+        return (prod(rest), channels) if self.step == "patches" else (channels, *rest)
 
 
 Given = Sequence[Value | Tokenised | None]
