@@ -45,7 +45,8 @@ def difference(found: np.ndarray, wanted: np.ndarray) -> float:
 def plain() -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.Hardswish(), nn.MaxPool2d(3, 2, 1),
-        nn.Conv2d(8, 12, 3, 2, 1), nn.GELU(), nn.AvgPool2d(2), nn.Flatten(), nn.Dropout(), nn.Linear(12 * 8 * 8, 9), nn.SiLU(), nn.Linear(9, 7),
+        nn.Conv2d(8, 12, 3, 2, 1), nn.GELU(), nn.AvgPool2d(2), nn.Flatten(), nn.Dropout(),
+        nn.Linear(12 * 8 * 8, 9), nn.SiLU(), nn.Linear(9, 7),
         nn.Softmax(1),
     )  # fmt: skip
 

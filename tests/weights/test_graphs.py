@@ -20,6 +20,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.frameworks.targets import TARGETS
 from deepenough.nets import Conv, Dense, GlobalAvgPool, MaxPool, Network, Relu, Tokens
 from deepenough.nets.build import build
+from deepenough.nets.cut import cut_at, cuts
 from deepenough.nets.shapes import visits
 from deepenough.weights.caffe_messages import message
 from deepenough.weights.load import load_weights
@@ -213,6 +214,22 @@ def test_a_network_of_the_zoo_stays_one(tmp_path: Path) -> None:
     (tmp_path / "w.caffemodel").write_bytes(v1())
     with pytest.raises(DeepenoughError, match="can't hold alexnet"):
         read_weights(tmp_path / "w.caffemodel", network="alexnet", preprocess="caffe-bgr")
+
+
+def test_layers_may_be_called_as_those_of_a_cuts_head(tmp_path: Path) -> None:
+    weight = blobs(RANDOM.standard_normal((4, 4, 1, 1)).astype(np.float32), BIASES[0])
+    names = (
+        layer("Scale", "scale", "pool", "a", blobs=[blob(BIASES[0])]), layer("Dropout", "dropout", "a", "b"),
+        layer("Convolution", "head", "b", blobs=weight, convolution_param={"num_output": 4, "kernel_size": [1]}),
+        layer("ReLU", "r", "head", "pooled"),
+    )  # fmt: skip
+    net = message("NetParameter").FromString(current(extra=names))
+    net.layer[7] = layer("Pooling", "mean", "pooled", pooling_param={"pool": "AVE", "global_pooling": True})
+    (tmp_path / "w.caffemodel").write_bytes(net.SerializeToString())
+    found = read_weights(tmp_path / "w.caffemodel", preprocess="caffe-bgr").network
+    assert [cut.place for cut in cuts(found)] == ["one", "head2"]
+    for cut in cuts(found):
+        assert build(cut_at(found, cut.place, 3)).eval()(torch.randn(2, 3, 9, 9)).shape == (2, 3)
 
 
 # ONNX -------------------------------------------------------------------------------------------------------------

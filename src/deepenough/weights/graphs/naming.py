@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from deepenough.errors import DeepenoughError
 from deepenough.nets.combinators import Branches, Concat, Group, Product, Sum
+from deepenough.nets.cut import HEAD, POOLED, SCALE
 from deepenough.nets.layer import Layer, Stack, is_name, named
 from deepenough.weights.graphs.branches import Step
 from deepenough.weights.graphs.graph import Operation
@@ -36,8 +37,10 @@ def named_stack(steps: Sequence[Step]) -> tuple[Stack, Paths]:
     try:
         stack, paths = _by_paths(steps, "")
         _check_names(stack)
+        if {POOLED, SCALE, HEAD}.intersection(layer.name for layer in stack) and stack[-1].name != HEAD:
+            raise _NoPathsError  # these names are for the heads of cuts, which end a network
     except _NoPathsError:
-        return _by_kinds(steps, "")
+        return _by_kinds(steps, "", {POOLED, SCALE, HEAD})  # which are for the heads of cuts
     return _without_defaults(stack), paths
 
 
@@ -140,11 +143,11 @@ def _without_defaults(stack: Stack) -> Stack:
     return bare if [name for name, _ in named(bare)] == [name for name, _ in named(inside)] else inside
 
 
-def _by_kinds(steps: Sequence[Step], prefix: str) -> tuple[Stack, Paths]:
+def _by_kinds(steps: Sequence[Step], prefix: str, reserved: Collection[str] = ()) -> tuple[Stack, Paths]:
     """Layers with tensors, and joins, are called after their names in the file; others after their kind."""
     layers: list[Layer] = []
     paths: Paths = {}
-    taken: set[str] = set()
+    taken = set(reserved)
     for step in steps:
         operation = step.operation
         name = _unused(_readable(operation), taken)
