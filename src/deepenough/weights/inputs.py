@@ -65,7 +65,7 @@ def image_input(path: Path, preprocess: str | None, source: str, net: Network) -
 
 
 def described_input(path: Path, preprocess: str | None, net: Network, stated: Preprocessing | None) -> Preprocessing:
-    """What a network that a file describes expects of an image: `preprocess`, a file beside it, or what it `stated`.
+    """The input of a network that a file describes: `preprocess`, a file beside it, or what it `stated`.
 
     Where nothing says so, that is an error: weights that are given images of another scale give wrong answers.
     """

@@ -40,7 +40,7 @@ REASONS = {
 PATTERNS = tuple(Pattern(kind, kind.caffe) for kind in KINDS if kind.caffe)
 OUR_WORDS = re.compile(r"order (RGB|BGR).*less the mean \(([^()]*)\), times the scale \(([^()]*)\)")
 OUR_GREY = re.compile(r"0\.\.255, less the mean \(([^()]*)\), times the scale \(([^()]*)\)")
-"""What deepenough writes at the head of a `.prototxt`."""
+"""The words that deepenough writes at the head of a `.prototxt`."""
 
 
 def read_caffe_graph(path: Path) -> Described:
@@ -232,7 +232,7 @@ def _channels(net: CaffeNet) -> int:
 
 
 def _input(net: CaffeNet, beside: Path | None, builder: NetBuilder) -> Preprocessing | None:
-    """What the net, or the comment that deepenough writes into its definition, says of the images: Caffe's are BGR."""
+    """Read the preparation of images from the net, or from deepenough's comment in its definition: Caffe's are BGR."""
     channels, height, width = builder.images.shape
     text = "" if beside is None else beside.read_bytes()[:4096].decode("utf-8", "replace").split("\n", 1)[0]
     if found := (OUR_WORDS if channels == 3 else OUR_GREY).search(text):

@@ -211,9 +211,8 @@ class NetBuilder:
             elif any(starts):
                 raise WindowError("of what it gives the first rows or columns are left out")
             else:
-                layer = pool_layer(
-                    window.value.shape, window.layer, kernel, stride, window.pads, output=(sizes[0], sizes[1])
-                )
+                made = window.layer(kernel, stride)
+                layer = pool_layer(window.value.shape, made, window.pads, (sizes[0], sizes[1]))
         except GraphError:
             raise
         except DeepenoughError as error:

@@ -36,7 +36,7 @@ class Layer:
 
 
 NO_ARGUMENTS: tuple[list[Any], dict[str, Any]] = ([], {})
-"""What a call is given beside values, by place and by name, where that is nothing."""
+"""The arguments of a call beside values, by place and by name, where there are none."""
 
 
 class KerasBase:
@@ -61,7 +61,7 @@ class KerasBase:
         self.partial: dict[Reference, Part] = {}
 
     def value(self, place: Reference) -> Value:
-        """What a layer gives."""
+        """The value that a layer gives."""
         if place in self.partial:
             raise GraphError(
                 f"{self.graph.file}: what {plain_name(str(place[-2]))!r} computes with a number is not known here"

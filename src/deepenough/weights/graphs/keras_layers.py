@@ -151,7 +151,7 @@ class KerasBuilder(WindowReader):
         return self._moved(layer, value)
 
     def _activated(self, layer: Layer, value: Value) -> Value:
-        """What the activation gives that a layer may have as an option."""
+        """Add the activation that a layer may have as an option."""
         stated = layer.config.get("activation")
         if isinstance(stated, dict):
             stated = stated["config"] if isinstance(stated.get("config"), str) else stated.get("class_name")

@@ -1,4 +1,4 @@
-"""What deepenough's Keras networks compute step by step: response normalisation, tokens, and attention between them."""
+"""Computations that deepenough's Keras networks make step by step: response normalisation, tokens, and attention between them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ Consume = Callable[[Value], Operation]
 
 
 def read_part(graph: Graph, call: Call, consumed: Consume) -> Value | Part | None:
-    """What a call gives; None where it has nothing to do with these computations."""
+    """The result of a call; None where it has nothing to do with these computations."""
     first = call.given[0]
     values = [each for each in call.given if isinstance(each, Value)]
     if len(values) == len(call.given):
@@ -94,7 +94,7 @@ def _begun(graph: Graph, call: Call, value: Value) -> Value | Part | None:
 
 
 def _item(call: Call) -> list[Any]:
-    """What a GetItem takes: for each axis first and last, one number, or None for those in between."""
+    """The items that a GetItem takes: for each axis first and last, one number, or None for those in between."""
     stated = call.arguments[0] if call.arguments else []
     found: list[Any] = []
     for part in stated if isinstance(stated, list) else [stated]:

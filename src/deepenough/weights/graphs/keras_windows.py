@@ -79,7 +79,7 @@ class WindowReader(KerasBase):
             raise self.refused(layer, "its average leaves out the padding, which ours counts")
         kind: type[Pool] = MaxPool if largest else AvgPool
         return self.behind(
-            layer, pool_layer(value.operation.shape, kind, kernel, stride, pads), replace(value, pads=NO_PADS)
+            layer, pool_layer(value.operation.shape, kind(kernel, stride), pads), replace(value, pads=NO_PADS)
         )
 
     def padded(self, layer: Layer, value: Value) -> Value:

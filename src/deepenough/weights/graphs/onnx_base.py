@@ -69,7 +69,7 @@ class OnnxBase:
         return found
 
     def flat(self, node: OnnxNode, value: Value) -> Value:
-        """What a value is as a vector."""
+        """Make a vector of a value."""
         order = flattened_order(value)
         made = self.graph.layer(node.name, node.kind, Flatten(), self.consumed(value))
         return Value(made, order=order if len(value.shape) == 3 else value.order)
@@ -119,7 +119,7 @@ class WindowReader(OnnxBase):
             raise self.refused(node, "its average leaves out the padding, which ours counts")
         kind: type[Pool] = MaxPool if largest else AvgPool
         ceil = bool(node.attributes.get("ceil_mode", 0))
-        layer = pool_layer(value.operation.shape, kind, kernel, stride, pads, ceil=ceil)
+        layer = pool_layer(value.operation.shape, kind(kernel, stride, ceil=ceil), pads)
         return self.made(node, layer, replace(value, pads=NO_PADS))
 
     def padded(self, node: OnnxNode, value: Value) -> Value:

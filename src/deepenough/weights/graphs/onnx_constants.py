@@ -1,4 +1,4 @@
-"""What a graph of ONNX computes of shapes and other constants, which says how values are reshaped."""
+"""Constants that a graph of ONNX computes, of shapes and others, which say how values are reshaped."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TYPES = {1: np.float32, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float32, 
 
 
 def folded(kind: str, inputs: Sequence[Array], attributes: Mapping[str, Any]) -> Array | None:
-    """What a node gives of constants; None where that is not known here. The batch is 0, as in a `Reshape`."""
+    """Compute a node of constants; None where that is not known here. The batch is 0, as in a `Reshape`."""
     if sum(array.size for array in inputs) > LARGEST:
         return None
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ class OnnxBuilder(WindowReader):
         self._tokens = TokenReader(self)
 
     def vector(self, value: Value) -> Operation:
-        """What the network gives."""
+        """The output of the network."""
         return self.consumed(value)
 
     def activation(self, node: OnnxNode, kind: type[Activation], given: str) -> None:
@@ -163,7 +164,7 @@ class OnnxBuilder(WindowReader):
             if node.attributes.get("training_mode", 0):
                 raise self.refused(node, "it is as in training; export the network in evaluation mode")
             keys = ("weight", "bias", "running_mean", "running_var")
-            entries: dict[str, Array] = {
+            entries: dict[str, Any] = {
                 key: value.entries(self.weight(node, place)) for place, key in enumerate(keys, 1)
             }
             return self.made(node, BatchNorm(eps), value, **entries)

@@ -52,7 +52,7 @@ class TokenReader:
         self._builder = builder
 
     def read(self, node: OnnxNode, given: Given) -> list[Value | Tokenised] | None:
-        """What a node gives, in the order of its outputs; None where it has nothing to do with tokens."""
+        """The values that a node gives, in the order of its outputs; None where it has nothing to do with tokens."""
         known = [each for each in given if each is not None]
         steps = [each.step if isinstance(each, Tokenised) else "" for each in known]
         if not known:

@@ -15,7 +15,7 @@ NO_PADS: Pads = ((0, 0), (0, 0))
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """What a node of a file gives.
+    """The output of a node of a file.
 
     `last`: channels come last. `order`: the map (H, W, C) that it is a vector of, channels fastest, where ours has them
     slowest. `pads`: zeros around it that no layer has taken yet; `edge` is what is there instead of zeros. `scale` and
@@ -42,7 +42,7 @@ class Value:
         return (height, width, channels) if self.last else (channels, height, width)
 
     def behind(self, operation: Operation) -> Value:
-        """What another operation makes of it, laid out alike."""
+        """The output of another operation behind it, laid out alike."""
         keeps = len(operation.shape) == len(self.operation.shape)
         return Value(operation, self.last and len(operation.shape) == 3, self.order if keeps else None)
 

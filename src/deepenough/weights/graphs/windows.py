@@ -77,15 +77,13 @@ def _same(made: Conv) -> Conv:
     return Conv(made.out, made.kernel, made.stride, None, made.groups, made.bias, same=True)
 
 
-def pool_layer(
-    shape: Shape, kind: type[Pool], kernel: int, stride: int, pads: Pads, *, ceil: bool = False,
-    output: tuple[int, ...] | None = None,
-) -> Pool:  # fmt: skip
-    """The pool that takes the same windows of an image (C, H, W) as one with these pads.
+def pool_layer(shape: Shape, made: Pool, pads: Pads, output: tuple[int, ...] | None = None) -> Pool:
+    """The pool `made` with padding that gives the same windows of an image (C, H, W) as these pads do.
 
     What is padded is neutral for a maximum and counted by an average. `output` is the height and width that it gives,
-    by default all windows that fit.
+    by default all windows that fit, or with `ceil` those that begin inside.
     """
+    kernel, stride, ceil = made.kernel, made.step, made.ceil
     before = {pad[0] for pad in pads}
     if len(before) > 1:
         raise WindowError(f"it pads {pads[0][0]} rows above and {pads[1][0]} columns to the left; one number is known")
@@ -95,13 +93,13 @@ def pool_layer(
     step = None if stride == kernel else stride
     for rounded in (ceil,) if wanted is None else (False, True):
         try:
-            made = kind(kernel, step, padding, ceil=rounded)
-            found = made.output(shape)[1:]
+            fitted = type(made)(kernel, step, padding, ceil=rounded)
+            found = fitted.output(shape)[1:]
         except DeepenoughError as error:
             raise WindowError(str(error)) from None
         if wanted is None or found == wanted:
-            _check_average(made, shape, pads, found)
-            return made
+            _check_average(fitted, shape, pads, found)
+            return fitted
     raise WindowError(
         f"it gives maps of {' x '.join(map(str, wanted or ()))} of {' x '.join(map(str, shape[1:]))}, which no pool "
         f"here with a kernel of {kernel} and a stride of {stride} does"
