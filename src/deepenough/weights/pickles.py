@@ -77,12 +77,28 @@ class Ordered(dict[Any, Any]):
         """Take no attributes: torch's `_metadata` says nothing of weights."""
 
 
+class Sealed:
+    """A function of ours as a pickle gets it: it can be called, but its defaults and attributes stay as they are."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        return self._call(*given, **named)
+
+    def __setstate__(self, _state: Any) -> None:
+        raise PickleError("a pickle that changes a function")
+
+
 class SafeUnpickler(pickle.Unpickler):
     """An unpickler that makes plain containers, what `known` makes, and stand-ins for everything else."""
 
     def __init__(self, file: BinaryIO, known: Mapping[tuple[str, str], Callable[..., Any]]) -> None:
         super().__init__(io.BytesIO(_checked(file)), encoding="latin1")
-        self._known = {("collections", "OrderedDict"): Ordered, **known}
+        functions = {name: made if isinstance(made, type) else Sealed(made) for name, made in known.items()}
+        self._known: dict[tuple[str, str], Any] = {("collections", "OrderedDict"): Ordered, **functions}
         self.stand_ins: dict[str, type[StandIn]] = {}
 
     def find_class(self, module: str, name: str) -> Any:

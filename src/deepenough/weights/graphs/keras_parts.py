@@ -1,4 +1,4 @@
-"""Computations that deepenough's Keras networks make step by step: response normalisation, tokens, and attention between them."""
+"""Computations of deepenough's Keras networks in steps: response normalisation, tokens, attention between them."""
 
 from __future__ import annotations
 
