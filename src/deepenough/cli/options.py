@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from deepenough.cli.types import InputShape
+from deepenough.cli.types import InputShape, OptionValue
 from deepenough.engines import AUTO, ENGINES
 from deepenough.experiment.options import fit_options
 from deepenough.schema import Option, Section
@@ -19,7 +19,6 @@ from deepenough.units import UNITS
 _Function = Callable[..., Any]
 COMMON = "Most used options"
 COLUMN = 30  # of the help texts
-BASES: dict[str, click.ParamType[Any]] = {"int": click.INT, "float": click.FLOAT, "str": click.STRING}
 
 
 class OneOf(click.Choice[str]):
@@ -95,13 +94,12 @@ def _parameter(each: Option, changes: dict[str, Any]) -> Callable[[_Function], _
     each = replace(each, **changes)
 
     def check(_: click.Context, __: click.Parameter, value: Any) -> Any:
-        number = each.parsed(value)
-        if number is not None:  # given
-            each.check(number)
-        return number
+        if value is not None:  # given
+            each.check(value)
+        return value
 
     text = each.help + " Can be repeated." * each.several
-    if each.unit in UNITS:
+    if each.unit in UNITS and UNITS[each.unit].base:
         text += f" {each.unit} is {UNITS[each.unit].examples}."
     how: dict[str, Any] = {"help": text, "section": each.section, "common": each.common, "callback": check}
     how |= {"otherwise": each.default_in_words, "required": required, "default": None}
@@ -111,7 +109,7 @@ def _parameter(each: Option, changes: dict[str, Any]) -> Callable[[_Function], _
         names[1] += f"/--no-{each.spelled[2:]}" if on_off else ""
         how |= {"is_flag": True}
     else:
-        kind = OneOf(lambda: each.known) if each.choices else BASES["str" if each.unit in UNITS else each.base]
+        kind = OneOf(lambda: each.known) if each.choices else OptionValue(each)
         how |= {"type": kind, "multiple": each.several}
         if not each.choices:
             how["metavar"] = each.unit or ("N" if each.base == "int" else None)

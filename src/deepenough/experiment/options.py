@@ -253,17 +253,17 @@ class Options:
     def of(cls, **given: Any) -> Options:
         """The options by their names, those of recipe and augmentation among them; None for what is not asked for.
 
-        A single family or width stands for a list of one.
+        Values may be written as on the command line, as "20m", "4GB" or "95%". A single family or width stands for a
+        list of one.
         """
         known, own = fit_options(), options_of(cls)
         values: dict[str, Any] = {"recipe": {}, "switches": dict(given.pop("switches", None) or {})}
-        for name, value in given.items():
+        for name, written in given.items():
             if name not in known:
                 raise unknown("option", name, known)
-            value = known[name].parsed(value)
+            value = known[name].read(written)
             if name in own:
-                several = own[name].several and value is not None
-                values[name] = _tuple(value) if several else value
+                values[name] = value
             elif value is not None:
                 values["recipe" if name in options_of(Recipe) else "switches"][name] = value
         return cls(**{name: value for name, value in values.items() if value is not None})
@@ -330,7 +330,3 @@ class Options:
 def fit_options() -> dict[str, Option]:
     """All options of `fit` by name: its own, the recipe's and the augmentation's."""
     return exposed_options(Options, Recipe, Augment)
-
-
-def _tuple(value: Any) -> tuple[Any, ...]:
-    return (value,) if isinstance(value, (str, int, float)) else tuple(value)
