@@ -15,7 +15,8 @@ from deepenough.errors import DeepenoughError
 if TYPE_CHECKING:
     from deepenough import record
     from deepenough.evaluation.evaluate import evaluate
-    from deepenough.experiment.fit import Run, fit, plan, resume
+    from deepenough.experiment.finished_run import Run
+    from deepenough.experiment.fit import fit, plan, resume
     from deepenough.experiment.options import Options
     from deepenough.exporting.export import Exported, export
     from deepenough.model import Model, Prediction, load
@@ -44,7 +45,8 @@ __all__ = [
 _PLACES = {
     "deepenough.model": ("Model", "Prediction", "load"),
     "deepenough.record": ("Record",),
-    "deepenough.experiment.fit": ("Run", "fit", "plan", "resume"),
+    "deepenough.experiment.finished_run": ("Run",),
+    "deepenough.experiment.fit": ("fit", "plan", "resume"),
     "deepenough.experiment.options": ("Options",),
     "deepenough.evaluation.evaluate": ("evaluate",),
     "deepenough.exporting.export": ("Exported", "export"),

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from html import escape
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from deepenough.engines.engine import Engine
 from deepenough.engines.torch import TorchEngine
 from deepenough.errors import DamagedError, DeepenoughError
 from deepenough.files import SUMS, check_sums, digest_of, sha256, write_sums, write_whole
-from deepenough.nets import Network, dumps, loads
+from deepenough.nets import Network, depth, dumps, loads, macs, parameters
 from deepenough.preprocessing import Preprocessing
 
 if TYPE_CHECKING:  # torch takes seconds to import, and an engine may do without it
@@ -35,6 +36,9 @@ if TYPE_CHECKING:  # torch takes seconds to import, and an engine may do without
 NETWORK, WEIGHTS, PREPROCESS = "network.json", "weights.safetensors", "preprocess.json"
 FILES = (NETWORK, WEIGHTS, PREPROCESS)
 FOLDER = "model"  # of a run
+SHOWN = 20
+"""Classes that a notebook names of a model."""
+
 _BATCH = 256
 
 
@@ -77,6 +81,13 @@ class Model:
 
     `engine` computes the logits, of at most `batch` pictures together; torch's `module`, on `device`, what needs more
     than these. `notes` say how the engine was chosen.
+
+    Attributes:
+        network: the description of the network, a tree of layers.
+        module: the `torch.nn.Module` with its weights, in evaluation mode; it takes what `inputs` makes of pixels.
+        preprocess: the way of an image into it: size, framing, mean, std, order of channels.
+        classes: the names of the classes, in the order of the logits.
+        device: where it computes.
     """
 
     def __init__(
@@ -107,6 +118,50 @@ class Model:
     def module(self) -> nn.Module:
         """The network in torch, in evaluation mode."""
         return self.torch.module
+
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.network.input))
+        return (
+            f"Model({self.network.name}: depth {depth(self.network)}, {parameters(self.network):,} parameters, "
+            f"{size} to {len(self.classes)} classes, {self._where})"
+        )
+
+    @property
+    def _where(self) -> str:
+        return f"on {self.device}" if self.engine is self.torch else f"by {self.engine.title}"
+
+    def _repr_html_(self) -> str:
+        """The same as a table for a notebook, with preprocessing and classes."""
+        rows = {
+            "depth": f"{depth(self.network)} weighted layers",
+            "parameters": f"{parameters(self.network):,}",
+            "multiply-accumulates": f"{macs(self.network):,}",
+            "input": f"{' × '.join(map(str, self.network.input))}; {self.preprocess}",
+            "classes": f"{len(self.classes)}: {', '.join(self.classes[:SHOWN])}{', …' * (len(self.classes) > SHOWN)}",
+            "computed": self._where,
+        }
+        left = ' style="text-align:left"'
+        lines = "".join(f"<tr><th{left}>{name}</th><td{left}>{escape(text)}</td></tr>" for name, text in rows.items())
+        return f"<p><strong>{escape(self.network.name)}</strong></p><table>{lines}</table>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy it as its description and weights, which torch then computes with."""
+        state = {name: tensor.cpu() for name, tensor in self.module.state_dict().items()}
+        return Model, (self.network, state, self.preprocess, self.classes, str(self.device))
+
+    def save(self, folder: str | Path) -> Path:
+        """Write it as a folder that `load` and the commands take, and return its path.
+
+        An earlier model in the folder is replaced; a folder that holds anything else is an error.
+        """
+        place = Path(folder)
+        others = sorted({each.name for each in place.iterdir()} - {*FILES, SUMS}) if place.is_dir() else []
+        if others or (place.exists() and not place.is_dir()):
+            raise DeepenoughError(
+                f"model.save({str(folder)!r}): there is something else; name a folder that is new or empty"
+            )
+        save_model(place, self.network, self.module.state_dict(), self.preprocess, self.classes)
+        return place
 
     def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Preprocessed pixels uint8 (N, H, W, C) -> logits float32 (N, classes)."""

@@ -174,7 +174,7 @@ def test_what_was_measured_is_said_in_one_line(tmp_path: Path, monkeypatch: pyte
         def say(self, text: str) -> None:
             self.said.append(text)
 
-    found = deepenough.plan("digits", epochs=2, max_depth=7, folds=1, reporter=Lines())
+    found = deepenough.plan("digits", epochs=2, max_depth=7, folds=1, progress=Lines())
     for architecture in found.architectures:
         (line,) = [text for text in Lines.said if text.startswith(f"{architecture.name}: ")]
         assert re.fullmatch(rf"{architecture.name}: [^()]+, [\d,]+ images/s( \(tried .*\))?", line)

@@ -27,7 +27,7 @@ def plan_command(data: str | None, as_json: bool, **options: Any) -> None:
     keep_freed_memory()
     console = Console()
     with console.bars() as bars:
-        found = experiment.plan(data, reporter=bars, **given(options))
+        found = experiment.plan(data, progress=bars, **given(options))
     if as_json:
         click.echo(found.model_dump_json(indent=1, exclude_none=True))
     else:

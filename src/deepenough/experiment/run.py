@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
-import sys
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 
@@ -138,7 +136,7 @@ def _new_record(request: RunRequest, experiment: Experiment) -> Record:
         version=machine["deepenough"],
         status=RunStatus.RUNNING,
         created=before.created if before else datetime.now(UTC).isoformat(timespec="seconds"),
-        command=before.command if before else shlex.join(["deepenough", *sys.argv[1:]]),
+        command=before.command if before else request.call.command,
         seed=asked.seed,
         environment=machine,
         options=asked.to_json(),

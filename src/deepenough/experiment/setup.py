@@ -18,6 +18,7 @@ from deepenough.data.sources import Source
 from deepenough.distribution.ray_executor import RayCluster
 from deepenough.distribution.torchrun import share_of_threads
 from deepenough.errors import DeepenoughError
+from deepenough.experiment.call import PLAIN_CALL, Call
 from deepenough.experiment.measured_space import MeasuredSpace, measured_space
 from deepenough.experiment.options import Options
 from deepenough.experiment.recording import recorded_tuning
@@ -51,7 +52,8 @@ from deepenough.weights import Weights
 class RunRequest:
     """A run to be done: the question, its images, its folder, and the processes that work on it.
 
-    `before` is the record of a run that goes on; `group` trains each network together, `ray` candidates side by side.
+    `before` is the record of a run that goes on; `group` trains each network together, a Ray cluster of the `call`
+    candidates side by side.
     """
 
     asked: Options
@@ -61,7 +63,11 @@ class RunRequest:
     reporter: Reporter
     before: Record | None = None
     group: ProcessGroup = ALONE
-    ray: RayCluster | None = None
+    call: Call = PLAIN_CALL
+
+    @property
+    def ray(self) -> RayCluster | None:
+        return self.call.cluster
 
 
 @dataclass(frozen=True)
