@@ -1,4 +1,4 @@
-"""A run says how it was called, by a command or by lines of Python that repeat it, and how it shows itself in Python."""
+"""A run says how it was called, by a command or by lines of Python that repeat it; and what Python shows of it."""
 
 from __future__ import annotations
 

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepenough.cli.exit_status import ExitStatus
-from deepenough.cli.options import InSection, Sectioned, data_argument, from_schema, given
+from deepenough.cli.options import (
+    InSection,
+    Sectioned,
+    config_option,
+    data_argument,
+    from_schema,
+    given,
+    with_config,
+)
 from deepenough.errors import DeepenoughError
 from deepenough.schema import Section
 
@@ -24,6 +32,7 @@ WITH_RESUME = ("resumed", "ray", "processes")
 @click.command(cls=Sectioned)
 @data_argument()
 @from_schema(*Section)
+@config_option
 @click.option(
     "--out",
     cls=InSection,
@@ -63,7 +72,9 @@ WITH_RESUME = ("resumed", "ray", "processes")
     otherwise="1",
 )
 @click.pass_context
-def fit_command(ctx: click.Context, /, data: str | None, resumed: Path | None, **options: Any) -> None:
+def fit_command(
+    ctx: click.Context, /, data: str | None, resumed: Path | None, config: Path | None, **options: Any
+) -> None:
     """Find the shallowest network that does the task.
 
     Shows the evidence, and keeps the model, a record and a report in the folder of the run. Ctrl-C loses nothing:
@@ -73,7 +84,8 @@ def fit_command(ctx: click.Context, /, data: str | None, resumed: Path | None, *
         too_many = [p.opts[0] for p in ctx.command.params if _given(ctx, p) and p.name not in WITH_RESUME]
         if too_many:
             raise DeepenoughError(f"--resume takes everything from the run; leave out {', '.join(too_many)}")
-    ctx.exit(run_fit(data, resumed, **given(options)))
+    data, options = with_config(data, config, given(options))
+    ctx.exit(run_fit(data, resumed, **options))
 
 
 def _given(ctx: click.Context, parameter: click.Parameter) -> bool:

@@ -121,6 +121,27 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value not in (None, ())}
 
 
+config_option = click.option(
+    "--config",
+    cls=InSection,
+    section=Section.DATA,
+    type=click.Path(path_type=Path),
+    metavar="FILE.yaml",
+    help="Take options from a YAML file, such as a run's args.yaml; those on the command line win.",
+)
+
+
+def with_config(data: str | None, config: Path | None, options: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """The data and the options that were given, with those of the file of `--config`, if any."""
+    if config is None:
+        return data, options
+    from deepenough.experiment.config import override, read_config
+
+    merged = override(read_config(config), options)
+    named = merged.pop("data", None)
+    return named if data is None else data, merged
+
+
 run_argument = click.argument(
     "run", type=click.Path(path_type=Path), help="Folder of a run, or of a model that `weights get` wrote."
 )
