@@ -14,6 +14,7 @@ from deepenough.errors import DeepenoughError
 
 if TYPE_CHECKING:
     from deepenough import record
+    from deepenough.classifier import DeepenoughClassifier
     from deepenough.evaluation.evaluate import evaluate
     from deepenough.experiment.finished_run import Run
     from deepenough.experiment.fit import fit, plan, resume
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "DeepenoughClassifier",
     "DeepenoughError",
     "Exported",
     "Model",
@@ -43,6 +45,7 @@ __all__ = [
 
 # Loaded at first use: `deepenough --help` shall not wait for torch.
 _PLACES = {
+    "deepenough.classifier": ("DeepenoughClassifier",),
     "deepenough.model": ("Model", "Prediction", "load"),
     "deepenough.record": ("Record",),
     "deepenough.experiment.finished_run": ("Run",),

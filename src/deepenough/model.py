@@ -7,7 +7,7 @@ class names in order) and `SHA256SUMS` of the three, since safetensors does not 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from html import escape
@@ -192,15 +192,23 @@ class Model:
             top: how many classes each prediction lists.
             value_range: the values of black and white in floats, by default those of the training images.
         """
+        return [self.rank(row, top) for row in self._probabilities_of(images, value_range)]
+
+    def predict_proba(self, images: Any, *, value_range: tuple[float, float] | None = None) -> npt.NDArray[np.float32]:
+        """The probabilities of images, as `predict` takes them: (N, classes) in 0..1, in the order of `classes`."""
+        rows = list(self._probabilities_of(images, value_range))
+        return np.stack(rows) if rows else np.empty((0, len(self.classes)), np.float32)
+
+    def _probabilities_of(
+        self, images: Any, value_range: tuple[float, float] | None
+    ) -> Iterator[npt.NDArray[np.float32]]:
         from deepenough.data.sources.unlabelled import images_of
 
         preprocess = self.preprocess
         given = images_of(images, preprocess.channels == 1, value_range or preprocess.value_range)
         pictures = (framed(image, preprocess) for image in given)
-        found: list[Prediction] = []
         while batch := list(islice(pictures, _BATCH)):
-            found += [self.rank(row, top) for row in self.probabilities(np.stack(batch))]
-        return found
+            yield from self.probabilities(np.stack(batch))
 
     def rank(self, probabilities: npt.NDArray[np.float32], top: int = 5) -> Prediction:
         """One row of probabilities as a prediction with the `top` classes."""

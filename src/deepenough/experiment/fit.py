@@ -167,7 +167,7 @@ def _begin(source: Source, asked: Options, call: Call, reporter: Reporter, group
         raise DeepenoughError(
             f"--out {out}: there is a run already; go on with `deepenough fit --resume {out}`, or name another folder"
         )
-    folder = _new_folder(source.name) if out is None else out
+    folder = new_folder(source.name, runs_root()) if out is None else out
     check_new(folder)
     if out is None and folder.parent != RUNS:
         reporter.say(f"nothing can be written in {Path.cwd()}: the run goes to {folder}; --out names another folder")
@@ -225,17 +225,17 @@ def _restarted_run(source: str, out: Path | None, asked: Options) -> Path | None
     return folder if same else None
 
 
-def _new_folder(source: str) -> Path:
-    """`runs/digits-1`, or the next number that is free; or `runs/photos-1`."""
+def new_folder(source: str, root: Path) -> Path:
+    """`runs/digits-1`, or the next number that is free; or `runs/photos-1`. `root` is the folder of the runs."""
     stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(source).stem).strip("-") or "run"
-    number, root = 1, runs_root()
+    number = 1
     while (folder := root / f"{stem}-{number}").exists():
         number += 1
     return folder
 
 
 def _last_folder(source: str) -> Path | None:
-    """The newest folder that `_new_folder` gave."""
-    new = _new_folder(source)
+    """The newest folder that `new_folder` gave."""
+    new = new_folder(source, runs_root())
     stem, _, number = new.name.rpartition("-")
     return new.with_name(f"{stem}-{int(number) - 1}") if number != "1" else None
