@@ -22,14 +22,18 @@ if TYPE_CHECKING:
     from deepenough.exporting.export import Exported, export
     from deepenough.model import Model, Prediction, load
     from deepenough.record import Record
+    from deepenough.training.callbacks import Action, Callback, Moment
 
     __version__: str
 
 __all__ = [
+    "Action",
+    "Callback",
     "DeepenoughClassifier",
     "DeepenoughError",
     "Exported",
     "Model",
+    "Moment",
     "Options",
     "Prediction",
     "Record",
@@ -51,6 +55,7 @@ _PLACES = {
     "deepenough.experiment.finished_run": ("Run",),
     "deepenough.experiment.fit": ("fit", "plan", "resume"),
     "deepenough.experiment.options": ("Options",),
+    "deepenough.training.callbacks": ("Action", "Callback", "Moment"),
     "deepenough.evaluation.evaluate": ("evaluate",),
     "deepenough.exporting.export": ("Exported", "export"),
 }

@@ -153,3 +153,18 @@ def test_a_function_that_takes_options_is_documented_with_them() -> None:
 
     assert ask.__doc__
     assert "In seconds, or as 90s, 20m or 1.5h." in " ".join(ask.__doc__.split())
+
+
+def test_callbacks_of_a_user_hear_of_every_training(shapes: Path, tmp_path: Path, quick: dict[str, Any]) -> None:
+    heard: dict[str, list[int]] = {}
+
+    class Hear(deepenough.Callback):
+        def __init__(self, name: str) -> None:
+            self.epochs = heard.setdefault(name, [])
+
+        def on_epoch_end(self, moment: deepenough.Moment) -> None:
+            self.epochs.append(len(moment.curve))
+
+    options = {**quick, "max_depth": 3, "epochs": 2, "folds": 2, "jobs": 1}
+    deepenough.fit(shapes, out=tmp_path / "run", progress=False, callbacks=lambda name: [Hear(name)], **options)
+    assert heard == {"residual-3/fold0": [1, 2], "residual-3/fold1": [1, 2], "residual-3-final": [1, 2]}

@@ -31,7 +31,7 @@ options = st.builds(
     time_limit=st.none() | st.floats(1, 1e6),
     seed=st.integers(0, 2**31),
     switches=st.dictionaries(st.sampled_from(["rotation", "shift"]), st.floats(0, 0.9)),
-    tensorboard=st.booleans(),
+    log=st.lists(st.sampled_from(["tensorboard", "mlflow", "wandb"]), unique=True).map(tuple),
     epochs=st.none() | st.integers(1, 99),
     distill=st.booleans(),
     class_weights=st.none() | st.booleans(),

@@ -11,6 +11,7 @@ from deepenough.distribution.ray_executor import RayCluster
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.options import Options, fit_options
 from deepenough.schema import options_of
+from deepenough.training.loggers import GivenCallbacks
 
 _WIDTH = 100
 
@@ -23,11 +24,13 @@ class Call:
         command: the words of the command line, or the lines of Python.
         out: the folder of the run, where one was named.
         cluster: the Ray cluster that trains, if any.
+        callbacks: the user's own, for every training.
     """
 
     command: str = ""
     out: Path | None = None
     cluster: RayCluster | None = None
+    callbacks: GivenCallbacks = ()
 
 
 PLAIN_CALL = Call()

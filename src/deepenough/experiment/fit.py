@@ -29,6 +29,7 @@ from deepenough.record import load as load_record
 from deepenough.record.schema import RunStatus
 from deepenough.report import REPORT, write_report
 from deepenough.training.device import choose_device
+from deepenough.training.loggers import GivenCallbacks, check_callbacks
 from deepenough.training.process_group import ALONE, ProcessGroup
 from deepenough.training.result import RESULT_FILE, check_result
 from deepenough.user_folders import RUNS, runs_root
@@ -40,6 +41,7 @@ def fit(
     *,
     out: str | Path | None = None,
     progress: bool | Reporter = True,
+    callbacks: GivenCallbacks = (),
     ray: str | None = None,
     processes: int = 1,
     value_range: tuple[float, float] | None = None,
@@ -57,6 +59,8 @@ def fit(
         out: the folder of the run, which must not hold one yet.
         progress: bars on stderr, or in the output of a notebook's cell; with False nothing is printed. A `Reporter`
             draws in its own way.
+        callbacks: accompany every training: a list of `Callback`, or a function that is given the name of a training,
+            as "residual-7/fold0", and gives its callbacks.
         ray: the address of a Ray cluster that trains candidates side by side, or "local" for one that is started here.
         processes: with `ray`, the number of processes that train each candidate together.
         value_range: the values of black and white in arrays of floats, by default 0 and 1.
@@ -66,9 +70,10 @@ def fit(
     >>> run.record.decision.text, run.model().predict("7.png")  # doctest: +SKIP
     """
     asked, cluster = asked_of(data, options), ray_cluster(ray, processes)
+    check_callbacks(callbacks)
     more = {"value_range": value_range, "ray": ray, "processes": processes if processes != 1 else None}
     command = python_lines(data, asked, **{name: value for name, value in more.items() if value is not None})
-    return begin(data, asked, Call(command, as_folder(out), cluster), progress, value_range)
+    return begin(data, asked, Call(command, as_folder(out), cluster, callbacks), progress, value_range)
 
 
 def begin(
@@ -115,15 +120,19 @@ def resume(
     data: Any = None,
     *,
     progress: bool | Reporter = True,
+    callbacks: GivenCallbacks = (),
     ray: str | None = None,
     processes: int = 1,
     value_range: tuple[float, float] | None = None,
 ) -> Run:
     """Go on with a run that ended before its time, from its newest whole checkpoint, to the same weights.
 
-    `data` is needed where the run began with images that Python holds, which are then given again; `value_range` too.
+    `data` is needed where the run began with images that Python holds, which are then given again; `value_range` and
+    `callbacks` too.
     """
-    call, before = Call(cluster=ray_cluster(ray, processes)), load_record(Path(run)).options
+    check_callbacks(callbacks)
+    call = Call(cluster=ray_cluster(ray, processes), callbacks=callbacks)
+    before = load_record(Path(run)).options
 
     def source() -> Source:
         return open_source(before["data"] if data is None else data, value_range)

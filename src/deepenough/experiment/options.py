@@ -55,6 +55,13 @@ def runtimes() -> tuple[str, ...]:
     return tuple(RUNTIMES)
 
 
+def loggers() -> tuple[str, ...]:
+    """The names of what curves can be written for."""
+    from deepenough.training.loggers import LOGGERS
+
+    return tuple(LOGGERS)
+
+
 def _data(default: Any, text: str, **more: Any) -> Any:
     return option(default, text, Section.DATA, **more)
 
@@ -218,7 +225,10 @@ class Options:
         most=MOST_THREADS,
         otherwise="as many as threads, folds and memory allow",
     )
-    tensorboard: bool = option(False, "Also write curves for TensorBoard into the run.", Section.OUTPUT)
+    log: tuple[str, ...] = option(
+        (), "Also write the curves of every training for TensorBoard, MLflow or Weights & Biases.", Section.OUTPUT,
+        choices=loggers,
+    )  # fmt: skip
     recipe: Mapping[str, Any] = field(default_factory=dict)
     switches: Mapping[str, Any] = field(default_factory=dict)
 
@@ -257,6 +267,8 @@ class Options:
         list of one.
         """
         known, own = fit_options(), options_of(cls)
+        if given.pop("tensorboard", False):  # its name before there were other loggers
+            given["log"] = given.get("log") or ("tensorboard",)
         values: dict[str, Any] = {"recipe": {}, "switches": dict(given.pop("switches", None) or {})}
         for name, written in given.items():
             if name not in known:

@@ -42,6 +42,7 @@ from deepenough.training.device import choose_device
 from deepenough.training.executor import LocalExecutor
 from deepenough.training.feed import steps_per_epoch
 from deepenough.training.interrupt import Interrupted
+from deepenough.training.loggers import callback_maker
 from deepenough.training.memory import available_memory
 from deepenough.training.process_group import ALONE, ProcessGroup
 from deepenough.training.recipe import Recipe, default_recipe, finetune_recipe
@@ -168,7 +169,7 @@ def prepare_experiment(request: RunRequest) -> Experiment:
         recorded=recorded_tuning(before) if before else {},
         all_threads=all_threads,
         deadline=deadline,
-        tensorboard=request.folder / "tensorboard" if asked.tensorboard else None,
+        watchers=callback_maker(request.folder, asked.log, request.call.callbacks),
     )
     if weights:
         device = choose_device(recipe.device)

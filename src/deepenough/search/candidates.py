@@ -35,11 +35,11 @@ from deepenough.training.curve import Epoch
 from deepenough.training.device import choose_device, place
 from deepenough.training.evaluate import predict_probabilities
 from deepenough.training.executor import Executor, Job
+from deepenough.training.loggers import CallbackMaker, no_callbacks
 from deepenough.training.lr_range_test import range_images
 from deepenough.training.recipe import Recipe
 from deepenough.training.result import Trained, is_known
 from deepenough.training.spec import TrainingSpec
-from deepenough.training.tensorboard import TensorBoard
 
 InitialWeights = Callable[[Architecture, npt.NDArray[np.int64], Path], Mapping[str, torch.Tensor]]
 TRAIN_SAMPLE = 4_000
@@ -161,7 +161,7 @@ class CandidateTrainer:
     reporter: Reporter
     executor: Executor
     deadline: float | None = None  # of time.monotonic()
-    tensorboard: Path | None = None
+    watchers: CallbackMaker = no_callbacks
     stop: Callable[[], bool] = lambda: False
     start: InitialWeights | None = None  # of pretrained candidates
     start_name: str | None = None
@@ -316,8 +316,7 @@ class CandidateTrainer:
             for number in range(len(self.folds.folds)):
                 folder = fold_folder(self.folder / name, number)
                 callbacks = self._callbacks(partial(progress.report, number))
-                callbacks += [early_stopping] if early_stopping else []
-                callbacks += [TensorBoard(self.tensorboard / name / folder.name)] if self.tensorboard else []
+                callbacks += [*([early_stopping] if early_stopping else []), *self.watchers(f"{name}/{folder.name}")]
                 yield Job(self._fold_spec(attempt, number, folder, configuration), folder, callbacks)
 
         return self.executor.run_all(jobs(), threads=configuration.threads, seconds=seconds)
@@ -382,6 +381,7 @@ class CandidateTrainer:
         with self.reporter.task(f"{architecture.name} on all images but test") as advance:
             report = partial(FoldsProgress(advance, 1).report, 0)
             callbacks = [each for each in self._callbacks(report) if not isinstance(each, Deadline)]
+            callbacks += self.watchers(folder.name)
             threads = self.configuration(architecture).threads
             return *before, self.executor.run(spec, folder, callbacks, threads=threads)
 
