@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from deepenough.data.sources.labels_in_python import label_names
+from deepenough.data.sources.python_images import ValueRange
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.finished_run import Run
 from deepenough.experiment.fit import fit, new_folder
@@ -22,7 +23,6 @@ from deepenough.experiment.signature import takes_options
 from deepenough.model import Model
 from deepenough.record import Record
 
-ValueRange = tuple[float, float]
 _BYTE = 255
 
 

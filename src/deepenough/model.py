@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and an engine may do without
 NETWORK, WEIGHTS, PREPROCESS = "network.json", "weights.safetensors", "preprocess.json"
 FILES = (NETWORK, WEIGHTS, PREPROCESS)
 FOLDER = "model"  # of a run
-SHOWN = 20
+LISTED_CLASSES = 20
 """Classes that a notebook names of a model."""
 
 _BATCH = 256
@@ -132,12 +132,14 @@ class Model:
 
     def _repr_html_(self) -> str:
         """The same as a table for a notebook, with preprocessing and classes."""
+        more = ", …" if len(self.classes) > LISTED_CLASSES else ""
+        named = ", ".join(self.classes[:LISTED_CLASSES]) + more
         rows = {
             "depth": f"{depth(self.network)} weighted layers",
             "parameters": f"{parameters(self.network):,}",
             "multiply-accumulates": f"{macs(self.network):,}",
             "input": f"{' × '.join(map(str, self.network.input))}; {self.preprocess}",
-            "classes": f"{len(self.classes)}: {', '.join(self.classes[:SHOWN])}{', …' * (len(self.classes) > SHOWN)}",
+            "classes": f"{len(self.classes)}: {named}",
             "computed": self._where,
         }
         left = ' style="text-align:left"'

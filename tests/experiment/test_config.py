@@ -56,6 +56,16 @@ def test_units_are_read_in_a_file_too(tmp_path: Path, command: Command, asked: l
     assert (options.recipe["lr"], options.switches["flip"]) == (0.001, False)
 
 
+def test_the_arguments_of_an_older_run_are_understood(
+    finished: Path, command: Command, asked: list[Any], tmp_path: Path
+) -> None:
+    text = (finished / "args.yaml").read_text(encoding="utf-8")
+    assert "log: []" in text
+    (tmp_path / "args.yaml").write_text(text.replace("log: []", "tensorboard: true"), encoding="utf-8")
+    command("fit", "--config", tmp_path / "args.yaml")
+    assert asked[1].log == ("tensorboard",)
+
+
 @pytest.mark.parametrize(
     ("config", "given", "left"),
     [

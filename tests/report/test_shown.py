@@ -22,7 +22,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.record import Record
 from deepenough.report import write_report
 from deepenough.report.figures import report_figures
-from deepenough.report.raster import Axis, Drawing, colours, draw_lines
+from deepenough.report.raster import Axis, Canvas, colours, draw_lines
 from deepenough.report.raster_heatmap import draw_heatmap, shade
 from deepenough.report.shown import Report, summary_html
 
@@ -91,7 +91,7 @@ def test_many_long_names_of_classes_fit(make: Make) -> None:
 
 
 def test_turned_words_stay_on_the_picture() -> None:
-    drawing = Drawing(100, 100)
+    drawing = Canvas(100, 100)
     drawing.turned((90, 10), "words", 60)
     assert np.asarray(drawing.finish()).min() < 128
 

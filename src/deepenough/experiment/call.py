@@ -18,7 +18,7 @@ _WIDTH = 100
 
 @dataclass(frozen=True)
 class Call:
-    """How `fit` was called.
+    """A call of `fit`, but for its images and options.
 
     Args:
         command: the words of the command line, or the lines of Python.
@@ -64,7 +64,7 @@ def python_lines(data: Any, asked: Options, **more: Any) -> str:
     """
     named = is_word(data)
     words = [repr(str(data)) if named and data is not None else "data" * (not named)]
-    words += [f"{name}={value!r}" for name, value in {**given(asked), **more}.items()]
+    words += [f"{name}={value!r}" for name, value in {**chosen_options(asked), **more}.items()]
     words = [word for word in words if word]
     call = f"deepenough.fit({', '.join(words)})"
     if len(call) > _WIDTH:
@@ -73,7 +73,7 @@ def python_lines(data: Any, asked: Options, **more: Any) -> str:
     return f"import deepenough\n{remark}{call}"
 
 
-def given(asked: Options) -> dict[str, Any]:
+def chosen_options(asked: Options) -> dict[str, Any]:
     """The options that differ from their defaults, but `data`, by the names that `fit` has for them."""
     own = options_of(Options)
     values = {name: getattr(asked, name) for name in own}

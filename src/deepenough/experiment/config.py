@@ -29,7 +29,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise DeepenoughError(f"--config {path}: expected options, a line each, such as `target: 0.95`")
     known = fit_options()
     for name in content:
-        if name not in known:
+        if name not in known and name != "tensorboard":  # as records of before call `log`, which `Options.of` knows
             raise unknown(f"--config {path}: option", name, known)
     return {name: value for name, value in content.items() if value is not None}
 

@@ -17,7 +17,7 @@ from deepenough.report.raster import draw_lines
 from deepenough.report.raster_heatmap import draw_heatmap
 
 RESULTS, ARGUMENTS, CURVE, CONFUSION = "results.csv", "args.yaml", "curve.png", "confusion.png"
-COLUMNS = (
+CSV_COLUMNS = (
     "candidate", "depth", "fold", "epoch", "time", "lr", "train/loss", "train/accuracy_top1", "val/loss",
     "metrics/accuracy_top1", "metrics/accuracy_top5", "metrics/accuracy_balanced",
 )  # fmt: skip
@@ -42,7 +42,7 @@ def results_csv(record: Record) -> str:
     """
     held = io.StringIO()
     writer = csv.writer(held, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(CSV_COLUMNS)
     for candidate in record.candidates:
         writer.writerows(_epochs(candidate))
     return held.getvalue()

@@ -26,7 +26,7 @@ SIZE = (900, 560)
 DENSITY, SMOOTHING = 2, 2  # pixels of the picture a point; of the drawing a pixel, so that slanted lines are smooth
 _LETTERS, _LINE = 13, 20  # height of letters and of a line of text, in points
 _DASHES = {"solid": (), "dash": (9, 6), "dot": (2, 4), "dashdot": (9, 4, 2, 4)}
-Point = tuple[float, float]
+Place = tuple[float, float]
 
 
 @cache
@@ -37,7 +37,7 @@ def colours() -> dict[str, str]:
 
 
 @dataclass
-class Drawing:
+class Canvas:
     """A picture to draw on, in points from its upper left corner."""
 
     width: int
@@ -53,7 +53,7 @@ class Drawing:
         """The picture, smoothed."""
         return self.image.reduce(SMOOTHING)
 
-    def line(self, points: Sequence[Point], colour: str, width: float = 1, dash: Sequence[float] = ()) -> None:
+    def line(self, points: Sequence[Place], colour: str, width: float = 1, dash: Sequence[float] = ()) -> None:
         """A line through points, whole or in dashes of so many points on and off."""
         for start, end in pairwise(points) if dash else ():
             for piece in _dashes(start, end, dash):
@@ -61,14 +61,14 @@ class Drawing:
         if not dash and len(points) > 1:
             self.draw.line(self._scaled(points), self.colour(colour), round(width * self.scale), joint="curve")
 
-    def shape(self, points: Sequence[Point], colour: str, *, filled: bool, width: float = 2) -> None:
+    def shape(self, points: Sequence[Place], colour: str, *, filled: bool, width: float = 2) -> None:
         """A polygon."""
         if filled:
             self.draw.polygon(self._scaled(points), self.colour(colour))
         else:
             self.line([*points, points[0]], colour, width)
 
-    def circle(self, centre: Point, radius: float, colour: str, *, filled: bool, width: float = 2) -> None:
+    def circle(self, centre: Place, radius: float, colour: str, *, filled: bool, width: float = 2) -> None:
         (x, y), edge = centre, radius * self.scale
         box = (x * self.scale - edge, y * self.scale - edge, x * self.scale + edge, y * self.scale + edge)
         if filled:
@@ -77,7 +77,7 @@ class Drawing:
             self.draw.ellipse(box, outline=self.colour(colour), width=round(width * self.scale))
 
     def text(
-        self, place: Point, words: str, colour: str = "--text", anchor: str = "la", size: float = _LETTERS
+        self, place: Place, words: str, colour: str = "--text", anchor: str = "la", size: float = _LETTERS
     ) -> None:
         """Words at a place; `anchor` is Pillow's: l, m, r for left, middle, right, then a, m, s for top to base."""
         letters = font(words, round(size * self.scale))
@@ -85,7 +85,7 @@ class Drawing:
         self.draw.text((x * self.scale, y * self.scale), words, self.colour(colour), letters, anchor)
 
     def turned(
-        self, place: Point, words: str, degrees: float, *, centred: bool = False, colour: str = "--text"
+        self, place: Place, words: str, degrees: float, *, centred: bool = False, colour: str = "--text"
     ) -> None:
         """Words turned against the clock; `place` is their end, or the middle of them where they are `centred`."""
         letters = font(words, _LETTERS * self.scale)
@@ -101,7 +101,7 @@ class Drawing:
         """The width of words, in points."""
         return font(words, round(size * self.scale)).getlength(words) / self.scale
 
-    def _scaled(self, points: Sequence[Point]) -> list[Point]:
+    def _scaled(self, points: Sequence[Place]) -> list[Place]:
         return [(x * self.scale, y * self.scale) for x, y in points]
 
     @staticmethod
@@ -109,10 +109,10 @@ class Drawing:
         return colours().get(name, name)
 
 
-def _dashes(start: Point, end: Point, dash: Sequence[float]) -> Iterable[tuple[Point, Point]]:
+def _dashes(start: Place, end: Place, dash: Sequence[float]) -> Iterable[tuple[Place, Place]]:
     length, place, number = math.dist(start, end), 0.0, 0
 
-    def at(share: float) -> Point:
+    def at(share: float) -> Place:
         return start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1])
 
     while place < length:
@@ -156,14 +156,14 @@ class Axis:
         return [number * step for number in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
 
 
-def plain(text: str) -> str:
+def unescaped(text: str) -> str:
     """The text of a figure without the little HTML that Plotly reads."""
     return unescape(text.replace("<br>", ", "))
 
 
 def draw_lines(figure: Plot, size: tuple[int, int] = SIZE) -> Image.Image:
     """A figure of points and lines as an RGB picture, (height, width) twice the `size`."""
-    drawing, traces, layout = Drawing(*size), figure["data"], figure["layout"]
+    drawing, traces, layout = Canvas(*size), figure["data"], figure["layout"]
     named = [trace for trace in traces if trace.get("showlegend", True)]
     top = 14 + _legend(drawing, named, size[0] - 28)
     frame = (76.0, top + 10.0, size[0] - 18.0, size[1] - 58.0)
@@ -179,7 +179,7 @@ def draw_lines(figure: Plot, size: tuple[int, int] = SIZE) -> Image.Image:
         _trace(drawing, trace, x.place, y.place)
     for note in layout.get("annotations", ()):
         place = (frame[0] + 6, y.place(note["y"]) - 4)
-        drawing.text(place, plain(note["text"]), note["font"]["color"], "ls", note["font"]["size"])
+        drawing.text(place, unescaped(note["text"]), note["font"]["color"], "ls", note["font"]["size"])
     return drawing.finish()
 
 
@@ -194,11 +194,11 @@ def _values(traces: Iterable[Plot], key: str) -> list[float]:
     return found
 
 
-def _legend(drawing: Drawing, traces: Sequence[Plot], width: float) -> float:
+def _legend(drawing: Canvas, traces: Sequence[Plot], width: float) -> float:
     """The names of the traces with their marks, in as many lines as they need; the height of these."""
     x, y = 14.0, 18.0
     for trace in traces:
-        name = fitting(plain(trace["name"]), _LETTERS, 420)
+        name = fitting(unescaped(trace["name"]), _LETTERS, 420)
         wide = 34 + drawing.length(name) + 20
         if x > 14 and x + wide > width:
             x, y = 14.0, y + _LINE
@@ -212,7 +212,7 @@ def _legend(drawing: Drawing, traces: Sequence[Plot], width: float) -> float:
     return y
 
 
-def _axes(drawing: Drawing, layout: Plot, x: Axis, y: Axis, frame: tuple[float, float, float, float]) -> None:
+def _axes(drawing: Canvas, layout: Plot, x: Axis, y: Axis, frame: tuple[float, float, float, float]) -> None:
     """Grid, ticks and titles."""
     left, top, right, bottom = frame
     across = layout["xaxis"]
@@ -228,11 +228,11 @@ def _axes(drawing: Drawing, layout: Plot, x: Axis, y: Axis, frame: tuple[float, 
         drawing.line([(left, y.place(value)), (right, y.place(value))], "--line")
         words = f"{value:.6g}{layout['yaxis'].get('ticksuffix', '')}"
         drawing.text((left - 8, y.place(value)), words, "--muted", "rm")
-    drawing.text(((left + right) / 2, bottom + 48), plain(across["title"]["text"]), anchor="ms")
-    drawing.turned((18, (top + bottom) / 2), plain(layout["yaxis"]["title"]["text"]), 90, centred=True)
+    drawing.text(((left + right) / 2, bottom + 48), unescaped(across["title"]["text"]), anchor="ms")
+    drawing.turned((18, (top + bottom) / 2), unescaped(layout["yaxis"]["title"]["text"]), 90, centred=True)
 
 
-def _trace(drawing: Drawing, trace: Plot, x: Callable[[float], float], y: Callable[[float], float]) -> None:
+def _trace(drawing: Canvas, trace: Plot, x: Callable[[float], float], y: Callable[[float], float]) -> None:
     """The bars, the line and the markers of a trace."""
     values = list(zip(map(x, trace["x"]), map(y, trace["y"]), strict=True))
     marker, line = trace.get("marker", {}), trace.get("line", {})
@@ -252,13 +252,13 @@ def _trace(drawing: Drawing, trace: Plot, x: Callable[[float], float], y: Callab
             draw_marker(drawing, place, marker)
 
 
-def draw_marker(drawing: Drawing, place: Point, marker: dict[str, Any]) -> None:
+def draw_marker(drawing: Canvas, place: Place, marker: dict[str, Any]) -> None:
     """A marker by Plotly's name of its symbol."""
     symbol = marker.get("symbol", "circle")
     name, filled = symbol.removesuffix("-open"), not symbol.endswith("-open")
     radius, colour = marker.get("size", 9) / 2, marker.get("color", "")
     (x, y), width = place, marker.get("line", {}).get("width", 2)
-    corners: dict[str, Sequence[Point]] = {
+    corners: dict[str, Sequence[Place]] = {
         "square": ((-1, -1), (1, -1), (1, 1), (-1, 1)),
         "diamond": ((0, -1.3), (1.3, 0), (0, 1.3), (-1.3, 0)),
         "triangle-up": ((0, -1.2), (1.1, 0.9), (-1.1, 0.9)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PIL import Image, ImageColor
 
 from deepenough.report.plotting import Plot
-from deepenough.report.raster import Drawing, colours, plain
+from deepenough.report.raster import Canvas, colours, unescaped
 
 _LONGEST = 150.0  # points that the names of rows and columns may take
 _CELLS = 620.0  # points along one side that all cells take together
@@ -16,14 +16,14 @@ def draw_heatmap(figure: Plot) -> Image.Image:
     (trace,), layout = figure["data"], figure["layout"]
     rows, columns = trace["z"], trace["z"][0]
     ticks = [
-        (place, plain(words))
+        (place, unescaped(words))
         for place, words in zip(layout["xaxis"]["tickvals"], layout["xaxis"]["ticktext"], strict=True)
     ]
-    probe = Drawing(1, 1)
+    probe = Canvas(1, 1)
     margin = min(max(probe.length(words) for _, words in ticks), _LONGEST) + 14
     side = min(_CELLS / len(columns), 72.0)
     left, top, width, height = 28 + margin, 14.0, side * len(columns), side * len(rows)
-    drawing = Drawing(round(left + width + 14), round(top + height + margin + 34))
+    drawing = Canvas(round(left + width + 14), round(top + height + margin + 34))
     gap = min(trace.get("xgap", 0), side / 4)
     for row, shares in enumerate(rows):
         for column, share in enumerate(shares):
@@ -43,8 +43,8 @@ def draw_heatmap(figure: Plot) -> Image.Image:
             drawing.turned((left + middle + 6, top + height + 6), words, 60, colour="--muted")
         else:
             drawing.text((left + middle, top + height + 8), words, "--muted", "ma")
-    drawing.text((left + width / 2, drawing.height - 12), plain(layout["xaxis"]["title"]["text"]), anchor="ms")
-    drawing.turned((14, top + height / 2), plain(layout["yaxis"]["title"]["text"]), 90, centred=True)
+    drawing.text((left + width / 2, drawing.height - 12), unescaped(layout["xaxis"]["title"]["text"]), anchor="ms")
+    drawing.turned((14, top + height / 2), unescaped(layout["yaxis"]["title"]["text"]), 90, centred=True)
     return drawing.finish()
 
 

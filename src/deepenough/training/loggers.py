@@ -35,7 +35,7 @@ def no_callbacks(training: str) -> list[Callback]:
 
 
 def callback_maker(run: Path, log: Iterable[str], given: GivenCallbacks = ()) -> CallbackMaker:
-    """What makes the loggers and the user's own callbacks for a training of the run in the folder `run`."""
+    """A function that makes the loggers and the user's own callbacks for each training of the run in folder `run`."""
 
     def callbacks(training: str) -> list[Callback]:
         made = [LOGGERS[name](run, training) for name in log]
