@@ -45,14 +45,16 @@ class DeepenoughClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         run_: its `Run`, where `runs` names a folder to keep it in; else None.
         n_features_in_: numbers in a row, the size of the second axis of an array.
 
-    >>> from sklearn.model_selection import cross_val_score
-    >>> cross_val_score(DeepenoughClassifier(target=0.9), X, y, cv=3)   # doctest: +SKIP
+    Examples:
+        >>> from sklearn.model_selection import cross_val_score
+        >>> cross_val_score(DeepenoughClassifier(target=0.9), X, y, cv=3)   # doctest: +SKIP
     """
 
     classes_: NDArray[Any]
     model_: Model
     record_: Record
     run_: Run | None
+    n_features_in_: int
     _value_range: ValueRange | None
     _names: list[str]  # of the classes, in their order
 
