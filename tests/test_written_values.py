@@ -55,7 +55,7 @@ def test_text_means_the_same_in_python_and_on_the_command_line(name: str, text: 
 
 @given(st.integers(1, 9_999))
 def test_a_percentage_is_the_share_that_is_written_with_a_point(hundredths: int) -> None:
-    assert UNITS["SHARE"].read(f"{hundredths / 100:g}%") == float(f"0.{hundredths:04}")
+    assert UNITS["SHARE"].parse(f"{hundredths / 100:g}%") == float(f"0.{hundredths:04}")
 
 
 @pytest.mark.parametrize(

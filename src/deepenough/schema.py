@@ -192,7 +192,8 @@ class Option:
     @property
     def _expected(self) -> str:
         if self.unit in UNITS:
-            return f"{UNITS[self.unit].noun}, such as {UNITS[self.unit].examples}"
+            noun = "a whole number" if self.base == "int" else UNITS[self.unit].noun
+            return f"{noun}, such as {UNITS[self.unit].examples}"
         return {"int": "a whole number", "float": "a number", "bool": "True or False"}.get(self.base, "text")
 
     def _advice(self, value: float) -> str:
