@@ -152,7 +152,7 @@ def test_a_function_that_takes_options_is_documented_with_them() -> None:
         """Ask."""
 
     assert ask.__doc__
-    assert "In seconds, or as 90s, 20m or 1.5h." in " ".join(ask.__doc__.split())
+    assert "A number of seconds, or text such as 90s, 20m or 1.5h." in " ".join(ask.__doc__.split())
 
 
 def test_callbacks_of_a_user_hear_of_every_training(shapes: Path, tmp_path: Path, quick: dict[str, Any]) -> None:

@@ -99,7 +99,7 @@ def _parameter(each: Option, changes: dict[str, Any]) -> Callable[[_Function], _
         return value
 
     text = each.help + " Can be repeated." * each.several
-    if each.unit in UNITS and UNITS[each.unit].base:
+    if each.unit in UNITS and "%" not in UNITS[each.unit].factors:
         text += f" {each.unit} is {UNITS[each.unit].examples}."
     how: dict[str, Any] = {"help": text, "section": each.section, "common": each.common, "callback": check}
     how |= {"otherwise": each.default_in_words, "required": required, "default": None}
