@@ -67,7 +67,7 @@ CAFFE_MESSAGES: Mapping[str, Fields] = {
     },
     "LayerParameter": {
         "name": (1, "bytes"), "type": (2, "bytes"), "bottom": (3, "repeated bytes"), "top": (4, "repeated bytes"),
-        "blobs": (7, "repeated bytes"), "include": (8, "repeated NetStateRule"),
+        "blobs": (7, "repeated bytes"),
         "transform_param": (100, "TransformationParameter"),
         "concat_param": (104, "ConcatParameter"),
         "convolution_param": (106, "ConvolutionParameter"), "dropout_param": (108, "DropoutParameter"),
