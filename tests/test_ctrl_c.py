@@ -11,7 +11,8 @@ from contextlib import suppress
 
 import pytest
 
-from deepenough.cli.console import Bars, Console
+from deepenough.cli.console import Console
+from deepenough.progress_bars import Bars
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are sent to other processes")
 

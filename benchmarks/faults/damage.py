@@ -33,6 +33,9 @@ from deepenough.training.serialization import unpack_checked
 READ = ("plain", "stopped", "plain", "target", "stopped", "folds", "plain", "pretrained")
 """The kinds of run of which files are harmed and read; a stopped one is the plain one with checkpoints."""
 
+NEVER_READ = frozenset({"report.html", "results.csv", "args.yaml", "curve.png", "confusion.png"})
+"""Files of a run that are made from its record, for people and other programs."""
+
 
 def harm(file: Path, draw: random.Random) -> str:
     """Flip a bit, cut the end off, or put zeros in the middle: what was done."""
@@ -136,7 +139,7 @@ def a_file(place: Path, draw: random.Random, cache: bool = True) -> Path:
     """One of the files of a run and its cache that are read back, each kind as often as another."""
     kinds: dict[str, list[Path]] = {}
     for file in sorted((place if cache else place / "run").rglob("*")):
-        if file.is_file() and file.name != "report.html" and "measured" not in file.parts:
+        if file.is_file() and file.name not in NEVER_READ and "measured" not in file.parts:
             folders = file.relative_to(place).parts[:-1][:2]
             kind = "".join(letter for letter in file.name if not letter.isdigit())[:9]  # without digests and numbers
             kinds.setdefault("/".join([*folders, kind]), []).append(file)

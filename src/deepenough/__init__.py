@@ -13,16 +13,28 @@ from typing import TYPE_CHECKING, Any
 from deepenough.errors import DeepenoughError
 
 if TYPE_CHECKING:
+    from deepenough import record
+    from deepenough.classifier import DeepenoughClassifier
     from deepenough.evaluation.evaluate import evaluate
-    from deepenough.experiment.fit import Run, fit, plan, resume
+    from deepenough.experiment.finished_run import Run
+    from deepenough.experiment.fit import fit, plan, resume
+    from deepenough.experiment.options import Options
     from deepenough.exporting.export import Exported, export
     from deepenough.model import Model, Prediction, load
     from deepenough.record import Record
+    from deepenough.training.callbacks import Action, Callback, Moment
+
+    __version__: str
 
 __all__ = [
+    "Action",
+    "Callback",
+    "DeepenoughClassifier",
     "DeepenoughError",
     "Exported",
     "Model",
+    "Moment",
+    "Options",
     "Prediction",
     "Record",
     "Run",
@@ -31,21 +43,36 @@ __all__ = [
     "fit",
     "load",
     "plan",
+    "record",
     "resume",
 ]
 
 # Loaded at first use: `deepenough --help` shall not wait for torch.
 _PLACES = {
+    "deepenough.classifier": ("DeepenoughClassifier",),
     "deepenough.model": ("Model", "Prediction", "load"),
     "deepenough.record": ("Record",),
-    "deepenough.experiment.fit": ("Run", "fit", "plan", "resume"),
+    "deepenough.experiment.finished_run": ("Run",),
+    "deepenough.experiment.fit": ("fit", "plan", "resume"),
+    "deepenough.experiment.options": ("Options",),
+    "deepenough.training.callbacks": ("Action", "Callback", "Moment"),
     "deepenough.evaluation.evaluate": ("evaluate",),
     "deepenough.exporting.export": ("Exported", "export"),
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("deepenough")
+    if name == "record":
+        return import_module("deepenough.record")
     for place, names in _PLACES.items():
         if name in names:
             return getattr(import_module(place), name)
     raise AttributeError(f"module 'deepenough' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

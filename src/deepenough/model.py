@@ -7,9 +7,10 @@ class names in order) and `SHA256SUMS` of the three, since safetensors does not 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from html import escape
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from deepenough.engines.engine import Engine
 from deepenough.engines.torch import TorchEngine
 from deepenough.errors import DamagedError, DeepenoughError
 from deepenough.files import SUMS, check_sums, digest_of, sha256, write_sums, write_whole
-from deepenough.nets import Network, dumps, loads
+from deepenough.nets import Network, depth, dumps, loads, macs, parameters
 from deepenough.preprocessing import Preprocessing
 
 if TYPE_CHECKING:  # torch takes seconds to import, and an engine may do without it
@@ -35,6 +36,9 @@ if TYPE_CHECKING:  # torch takes seconds to import, and an engine may do without
 NETWORK, WEIGHTS, PREPROCESS = "network.json", "weights.safetensors", "preprocess.json"
 FILES = (NETWORK, WEIGHTS, PREPROCESS)
 FOLDER = "model"  # of a run
+LISTED_CLASSES = 20
+"""Classes that a notebook names of a model."""
+
 _BATCH = 256
 
 
@@ -77,6 +81,13 @@ class Model:
 
     `engine` computes the logits, of at most `batch` pictures together; torch's `module`, on `device`, what needs more
     than these. `notes` say how the engine was chosen.
+
+    Attributes:
+        network: the description of the network, a tree of layers.
+        module: the `torch.nn.Module` with its weights, in evaluation mode; it takes what `inputs` makes of pixels.
+        preprocess: the way of an image into it: size, framing, mean, std, order of channels.
+        classes: the names of the classes, in the order of the logits.
+        device: where it computes.
     """
 
     def __init__(
@@ -108,6 +119,52 @@ class Model:
         """The network in torch, in evaluation mode."""
         return self.torch.module
 
+    def __repr__(self) -> str:
+        size = "x".join(map(str, self.network.input))
+        return (
+            f"Model({self.network.name}: depth {depth(self.network)}, {parameters(self.network):,} parameters, "
+            f"{size} to {len(self.classes)} classes, {self._where})"
+        )
+
+    @property
+    def _where(self) -> str:
+        return f"on {self.device}" if self.engine is self.torch else f"by {self.engine.title}"
+
+    def _repr_html_(self) -> str:
+        """The same as a table for a notebook, with preprocessing and classes."""
+        more = ", …" if len(self.classes) > LISTED_CLASSES else ""
+        named = ", ".join(self.classes[:LISTED_CLASSES]) + more
+        rows = {
+            "depth": f"{depth(self.network)} weighted layers",
+            "parameters": f"{parameters(self.network):,}",
+            "multiply-accumulates": f"{macs(self.network):,}",
+            "input": f"{' × '.join(map(str, self.network.input))}; {self.preprocess}",
+            "classes": f"{len(self.classes)}: {named}",
+            "computed": self._where,
+        }
+        left = ' style="text-align:left"'
+        lines = "".join(f"<tr><th{left}>{name}</th><td{left}>{escape(text)}</td></tr>" for name, text in rows.items())
+        return f"<p><strong>{escape(self.network.name)}</strong></p><table>{lines}</table>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy it as its description and weights, which torch then computes with."""
+        state = {name: tensor.cpu() for name, tensor in self.module.state_dict().items()}
+        return Model, (self.network, state, self.preprocess, self.classes, str(self.device))
+
+    def save(self, folder: str | Path) -> Path:
+        """Write it as a folder that `load` and the commands take, and return its path.
+
+        An earlier model in the folder is replaced; a folder that holds anything else is an error.
+        """
+        place = Path(folder)
+        others = sorted({each.name for each in place.iterdir()} - {*FILES, SUMS}) if place.is_dir() else []
+        if others or (place.exists() and not place.is_dir()):
+            raise DeepenoughError(
+                f"model.save({str(folder)!r}): there is something else; name a folder that is new or empty"
+            )
+        save_model(place, self.network, self.module.state_dict(), self.preprocess, self.classes)
+        return place
+
     def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Preprocessed pixels uint8 (N, H, W, C) -> logits float32 (N, classes)."""
         blocks = (pixels[start : start + self.batch] for start in range(0, len(pixels), self.batch))
@@ -137,15 +194,23 @@ class Model:
             top: how many classes each prediction lists.
             value_range: the values of black and white in floats, by default those of the training images.
         """
+        return [self.rank(row, top) for row in self._probabilities_of(images, value_range)]
+
+    def predict_proba(self, images: Any, *, value_range: tuple[float, float] | None = None) -> npt.NDArray[np.float32]:
+        """The probabilities of images, as `predict` takes them: (N, classes) in 0..1, in the order of `classes`."""
+        rows = list(self._probabilities_of(images, value_range))
+        return np.stack(rows) if rows else np.empty((0, len(self.classes)), np.float32)
+
+    def _probabilities_of(
+        self, images: Any, value_range: tuple[float, float] | None
+    ) -> Iterator[npt.NDArray[np.float32]]:
         from deepenough.data.sources.unlabelled import images_of
 
         preprocess = self.preprocess
         given = images_of(images, preprocess.channels == 1, value_range or preprocess.value_range)
         pictures = (framed(image, preprocess) for image in given)
-        found: list[Prediction] = []
         while batch := list(islice(pictures, _BATCH)):
-            found += [self.rank(row, top) for row in self.probabilities(np.stack(batch))]
-        return found
+            yield from self.probabilities(np.stack(batch))
 
     def rank(self, probabilities: npt.NDArray[np.float32], top: int = 5) -> Prediction:
         """One row of probabilities as a prediction with the `top` classes."""

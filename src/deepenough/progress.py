@@ -1,9 +1,9 @@
-"""Progress of long jobs. The command line draws it; from Python it is silent unless asked for."""
+"""Progress of long jobs, told to whoever draws it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
 
@@ -27,3 +27,12 @@ class Reporter:
             pass
 
         yield advance
+
+
+def reporting(progress: bool | Reporter) -> AbstractContextManager[Reporter]:
+    """The reporter of a call from Python: bars, none with False, or one that was given, which draws by itself."""
+    if isinstance(progress, Reporter) or not progress:
+        return nullcontext(progress or Reporter())
+    from deepenough.progress_bars import bars_in_python  # slow to import
+
+    return bars_in_python()

@@ -7,6 +7,8 @@ Imports nothing heavy.
 from __future__ import annotations
 
 import math
+import operator
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
@@ -14,7 +16,7 @@ from types import FunctionType
 from typing import Any
 
 from deepenough.errors import DeepenoughError, unknown
-from deepenough.units import UNITS
+from deepenough.units import UNITS, comma_advice
 
 METADATA = "option"
 
@@ -43,7 +45,7 @@ class Option:
         section: the section of the help.
         common: among the few that most people need.
         choices: the values that there are, or a function that gives them where importing them takes long.
-        unit: what a value counts, in capitals: SHARE, DEGREES, or one of `UNITS`, whose values may be text.
+        unit: what a value counts, in capitals: DEGREES, or one of `UNITS`, whose values may be text.
         least: the smallest value.
         above: the bound that every value has to be above.
         most: the largest value.
@@ -116,15 +118,52 @@ class Option:
         )
         return " and ".join(text for bound, text in words if math.isfinite(bound))
 
-    def parsed(self, value: Any) -> Any:
-        """A quantity that is given as text, "5ms" or "2M", as a number; any other value as it is."""
-        if self.unit not in UNITS or not isinstance(value, str):
-            return value
+    def read(self, value: Any) -> Any:
+        """A value as people write it ("20m", "95%", a NumPy number, a path) as the option holds it.
+
+        Raises the error for one of a type that the option can't have; limits are for `check`.
+        """
+        if value is None:
+            return None
+        return tuple(map(self._read_one, _each(value))) if self.several else self._read_one(value)
+
+    def _read_one(self, value: Any) -> Any:
+        if self.choices or self.base not in ("bool", "int", "float"):
+            if isinstance(value, (str, os.PathLike)):
+                return str(os.fspath(value))
+            if self.choices:
+                raise unknown(self.spelled, value, self.known)
+        elif self.base == "bool":
+            if str(value) in ("True", "False", "1", "0") and not isinstance(value, str):
+                return bool(value)
+        elif (number := self._number(value)) is not None:
+            return number
+        raise DeepenoughError(f"{self.spelled} {_shown(value)}: expected {self._expected}")
+
+    def _number(self, value: Any) -> float | None:
+        """The number that a value stands for; None for a value of a type that stands for none."""
+        if isinstance(value, str):
+            value = self._from_text(value)
+        elif not hasattr(value, "__float__") or str(value) in ("True", "False"):
+            return None
         try:
-            number = UNITS[self.unit].parse(value)
+            if self.base == "int" and not float(value).is_integer():
+                return None
+            whole = self.base == "int" and hasattr(value, "__index__")  # exact, also where a float would not be
+            return operator.index(value) if whole else int(value) if self.base == "int" else float(value)
+        except (TypeError, ValueError, OverflowError):
+            return None
+
+    def _from_text(self, text: str) -> float:
+        """The number that a text stands for, with a unit where the option has one."""
+        try:
+            if self.unit in UNITS:
+                return UNITS[self.unit].parse(text)
+            return int(text) if text.strip().lstrip("+-").isdecimal() else float(text)
         except DeepenoughError as error:
             raise DeepenoughError(f"{self.spelled} {error}") from None
-        return int(number) if self.base == "int" and number.is_integer() else number
+        except ValueError:
+            raise DeepenoughError(f"{self.spelled} {text!r}: expected {self._expected}{comma_advice(text)}") from None
 
     def check(self, value: Any) -> None:
         """Raise the error for a value that the option can't have."""
@@ -152,18 +191,32 @@ class Option:
 
     @property
     def _expected(self) -> str:
-        base = UNITS[self.unit].base if self.unit in UNITS else ""
-        unit = f" of {base}" if base else ""
-        return {"int": f"a whole number{unit}", "float": f"a number{unit}"}.get(self.base, f"a {self.base}")
+        if self.unit in UNITS:
+            noun = "a whole number" if self.base == "int" else UNITS[self.unit].noun
+            return f"{noun}, such as {UNITS[self.unit].examples}"
+        return {"int": "a whole number", "float": "a number", "bool": "True or False"}.get(self.base, "text")
 
     def _advice(self, value: float) -> str:
         if self.above == 0 and self.below == 1 and 1 <= value < 100:
-            return f"; for {value:g}% write {value / 100:g}"
+            return f"; for {value:g}% write {value / 100:g} or {value:g}%"
         return f"; {self.hint}" if self.hint else ""
 
 
 def _number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
+def _each(value: Any) -> Iterable[Any]:
+    """The values of an option that takes several; one of them stands for itself."""
+    return (value,) if isinstance(value, (str, os.PathLike)) or not isinstance(value, Iterable) else value
+
+
+def _shown(value: Any) -> str:
+    """A value in a message: text as it is, else its repr, or its type where that is long."""
+    if isinstance(value, str):
+        return value if value.strip() else repr(value)
+    text = repr(value)
+    return text if len(text) <= 60 and "\n" not in text else f"of type {type(value).__name__}"
 
 
 def option(default: Any, text: str, section: Section = Section.TRAINING, **more: Any) -> Any:

@@ -34,10 +34,16 @@ class Unit:
         >>> UNITS["LATENCY"].parse("5ms"), UNITS["COUNT"].parse("2.3M")
         (0.005, 2300000.0)
         """
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-zµμ]*)", text.strip().lower())
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-zµμ%]*)", text.strip().lower())
         if not match or match[2] not in self.factors:
-            raise DeepenoughError(f"{text!r}: expected {self.noun}, such as {self.examples}")
-        return float(Decimal(match[1]) * Decimal(self.factors[match[2]]))
+            raise DeepenoughError(f"{text!r}: expected {self.noun}, such as {self.examples}{comma_advice(text)}")
+        return float(Decimal(match[1]) * Decimal(self.factors[match[2]]))  # in decimals: 95% is 0.95
+
+
+def comma_advice(text: str) -> str:
+    """The advice for a number with a decimal comma; empty for other text."""
+    comma = re.fullmatch(r"\s*([+-]?\d*),(\d+)(.*)", text)
+    return f"; write a point for the comma: {comma[1] or '0'}.{comma[2]}{comma[3].rstrip()}" if comma else ""
 
 
 def _bytes() -> dict[str, str]:
@@ -61,6 +67,8 @@ UNITS = {
             "5ms, 800us or 0.1s",
             {"s": "1", "ms": "1e-3", "us": "1e-6", "µs": "1e-6", "μs": "1e-6"},
         ),
+        Unit("SHARE", "a share", "", "0.95 or 95%", {"": "1", "%": "0.01"}),
+        Unit("PROBABILITY", "a probability", "", "0.25 or 25%", {"": "1", "%": "0.01"}),
         Unit("COUNT", "a count", "", "500k or 2M", {"": "1", "k": "1e3", "m": "1e6", "g": "1e9", "b": "1e9"}),
     )
 }

@@ -28,7 +28,7 @@ LAYER_KEYS = {
         ("frobnicate", "No such command 'frobnicate'."),
         ("fit digits --famly residual", "No such option '--famly'. (Did you mean one of: '--family'"),
         ("fit digits --family residul", "residual"),
-        ("fit digits --target 95", "--target 95: expected a share between 0 and 1; for 95% write 0.95"),
+        ("fit digits --target 95", "--target 95: expected a share between 0 and 1; for 95% write 0.95 or 95%"),
         ("fit digits --target 0", "--target 0: expected a share between 0 and 1"),
         ("fit digits --target 1", "--target 1: expected a share between 0 and 1"),
         ("fit digits --margin 1", "--margin 1: expected a share between 0 and 1; for 1% write 0.01"),

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-from small import make_images, make_network, train
+from small import make_images, make_network, make_teacher, train
 
 from deepenough.data.augment import Augment
 from deepenough.distribution.torchrun import join_group
@@ -37,8 +37,10 @@ RECIPE = Recipe(
 
 
 def lead(folder: Path, given: dict[str, Any], group: ProcessGroup | None = None, pause: float = 0.0) -> Any:
-    """The training itself, by one process or the leader of several; without dropout where norms are frozen."""
-    more = {"group": group} if group else {}
+    """The training itself, by one process or the leader of several; without dropout where norms are frozen, with a
+    teacher where a weight of it is given."""
+    more: dict[str, Any] = {"group": group} if group else {}
+    more |= {"teacher": make_teacher(TRAIN)} if "distill_weight" in given else {}
     network = make_network(dropout=0.0 if given.get("freeze_norms") else 0.2)
     return train(
         network, replace(RECIPE, **given), make_images(), TRAIN, HELD_OUT, folder, seed=3,

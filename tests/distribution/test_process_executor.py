@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small import Watch, make_images, make_network
+from small import Watch, make_images, make_network, make_teacher
 
 from deepenough import DeepenoughError
 from deepenough.distribution import process_executor
@@ -69,6 +69,14 @@ def test_results_come_in_order_and_are_the_same_bit_for_bit(two_workers: Process
     assert (tmp_path / "workers" / "fold-2" / "weights.safetensors").read_bytes() == (
         tmp_path / "here" / "fold-2" / "weights.safetensors"
     ).read_bytes()
+
+
+def test_students_learn_in_workers_as_here(two_workers: ProcessExecutor, tmp_path: Path) -> None:
+    taught = [replace(job, spec=replace(job.spec, teacher=make_teacher(job.spec.train))) for job in jobs(tmp_path)]
+    found = list(two_workers.run_all(taught, threads=1))
+    local = [replace(job, folder=tmp_path / "here" / job.folder.name) for job in taught]
+    for one, other in zip(found, LocalExecutor(IMAGES).run_all(local, threads=1), strict=True):
+        assert_same(one, other)
 
 
 def test_callbacks_hear_of_every_epoch_and_end_a_training_where_they_would_here(

@@ -101,6 +101,17 @@ def test_with_folds_the_answer_is_trained_once_more() -> None:
     )
 
 
+def test_students_are_in_the_estimate() -> None:
+    """With a target the last but one may learn from the deepest; without one the budget holds students as well."""
+    for target, more in ((0.9, 1), (None, 0)):
+        plain, students = (
+            estimated(replace(asked(target), distill=distill), CandidateTrainer())  # type: ignore[arg-type]
+            for distill in (False, True)
+        )
+        assert students.least == plain.least
+        assert students.most == pytest.approx(plain.most + more * plain.architectures[-2].seconds)
+
+
 def test_a_budget_that_does_not_reach_all_networks_is_told() -> None:
     """A tenth of the ladder pays for the first three and a short look at the fourth."""
     question = replace(asked(None), budget=0.1)
@@ -163,7 +174,7 @@ def test_what_was_measured_is_said_in_one_line(tmp_path: Path, monkeypatch: pyte
         def say(self, text: str) -> None:
             self.said.append(text)
 
-    found = deepenough.plan("digits", epochs=2, max_depth=7, folds=1, reporter=Lines())
+    found = deepenough.plan("digits", epochs=2, max_depth=7, folds=1, progress=Lines())
     for architecture in found.architectures:
         (line,) = [text for text in Lines.said if text.startswith(f"{architecture.name}: ")]
         assert re.fullmatch(rf"{architecture.name}: [^()]+, [\d,]+ images/s( \(tried .*\))?", line)

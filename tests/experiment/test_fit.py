@@ -117,7 +117,7 @@ def test_without_captum_there_is_a_report_without_heat(
     assert run.record.mistakes
     assert not any(mistake.heat or mistake.truth_heat for mistake in run.record.mistakes)
     assert run.record.examples == []
-    assert "deepenough[explain]" in run.report.read_text(encoding="utf-8")
+    assert "deepenough[explain]" in run.report.path.read_text(encoding="utf-8")
 
 
 def test_every_epoch_tells_the_signals_of_every_layer(finished: Path) -> None:

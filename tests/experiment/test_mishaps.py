@@ -79,7 +79,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(shapes: Path, tmp_path
 def test_a_number_that_is_a_word_is_an_error(shapes: Path) -> None:
     with pytest.raises(DeepenoughError, match="--time-limit 'soon': expected a length of time, such as 90s"):
         fit(shapes, time_limit="soon")
-    with pytest.raises(DeepenoughError, match=r"--time-limit \[60\]: expected a number of seconds"):
+    with pytest.raises(DeepenoughError, match=r"--time-limit \[60\]: expected a length of time"):
         fit(shapes, time_limit=[60])
 
 

@@ -124,7 +124,7 @@ def test_a_run_says_what_was_decided_and_goes_on_with_it(
     assert before.mirroring is not None
     assert before.mirroring.on is before.data.mirror is before.recipe["augment"]["flip"]
     assert before.mirroring.images == sum(before.data.counts["train"])
-    page = run.report.read_text(encoding="utf-8")
+    page = run.report.path.read_text(encoding="utf-8")
     assert before.mirroring.text.split(" (")[0].capitalize() in page
 
     stopped = before.model_copy(deep=True, update={"status": RunStatus.INTERRUPTED})

@@ -66,6 +66,6 @@ def test_training_switches_reach_the_training(shapes: Path, tmp_path: Path, quic
 
 def test_curves_go_to_tensorboard_too(shapes: Path, tmp_path: Path, short: dict[str, Any]) -> None:
     pytest.importorskip("tensorboard")
-    run = fit(shapes, out=tmp_path / "run", tensorboard=True, **short)
+    run = fit(shapes, out=tmp_path / "run", log="tensorboard", **short)
     assert list(run.folder.rglob("events.out.tfevents.*"))
     assert record.load(run.folder).status == "finished"

@@ -6,10 +6,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
+from canonical import canonical
 from export_cases import CASES, REPRESENTATIVES, export_of, pixels_of, wanted_of
 
 from deepenough.frameworks import parity
@@ -18,6 +20,8 @@ from deepenough.frameworks.parity import Check
 from deepenough.frameworks.target import DIFFERENCE, absent
 from deepenough.frameworks.targets import TARGETS
 from deepenough.frameworks.writer import _stage, run_writer
+from deepenough.nets import Tokens
+from deepenough.nets.shapes import visits
 from deepenough.weights.read import read_weights
 
 pytestmark = pytest.mark.timeout(1500)
@@ -159,3 +163,28 @@ def test_weights_come_back_bit_for_bit(written: Callable[[str, str], Path], targ
     assert set(weights.state) == set(export.state)
     for key, value in export.state.items():
         np.testing.assert_array_equal(weights.state[key].numpy(), value, strict=True)
+
+
+DESCRIBED = {"caffe": "model.caffemodel", "keras": "model.keras", "onnx": "model.onnx"}
+"""Files that describe their network."""
+
+
+@pytest.mark.parametrize(("target", "name"), grouped(list(DESCRIBED)))
+def test_the_network_comes_back_without_what_lies_beside_its_file(
+    written: Callable[[str, str], Path], tmp_path: Path, target: str, name: str
+) -> None:
+    network = CASES[name]()
+    if reason := TARGETS[target].refusal(network):
+        pytest.skip(reason)
+    export = export_of(name, network)
+    (tmp_path / DESCRIBED[target]).write_bytes((written(target, name) / DESCRIBED[target]).read_bytes())
+    reader = import_module(f"deepenough.weights.graphs.{target}")
+    found = getattr(reader, f"read_{target}_graph")(tmp_path / DESCRIBED[target])
+    assert found.network.input == export.network.input
+    assert canonical(found.network) == canonical(export.network)
+    # ONNX has the class token added to its position.
+    summed = {visit.path for visit in visits(export.network) if isinstance(visit.layer, Tokens) and target == "onnx"}
+    assert set(found.state) == set(export.state)
+    for key, value in export.state.items():
+        if key.rpartition(".")[0] not in summed:
+            np.testing.assert_array_equal(found.state[key].numpy(), value, strict=True)

@@ -103,7 +103,7 @@ def test_the_model_is_an_ordinary_one(tuned: Run, shapes: Path) -> None:
 
 
 def test_the_report_shows_the_probes_and_the_patches(tuned: Run) -> None:
-    page = tuned.report.read_text()
+    page = tuned.report.path.read_text()
     assert 'data-figure="probing"' in page
     for found in tuned.record.patches:
         picture = Image.open(tuned.folder / found.picture)
@@ -224,7 +224,7 @@ def test_photos_without_a_network_are_trained_from_scratch_and_it_says_so(
     monkeypatch.setattr(choice, "load_weights", unreachable)
     words = Words()
     options = {name: value for name, value in quick.items() if name != "max_depth"}
-    run = fit(shapes, out=tmp_path / "run", reporter=words, time_limit=0.1, **{**options, "epochs": 1})
+    run = fit(shapes, out=tmp_path / "run", progress=words, time_limit=0.1, **{**options, "epochs": 1})
     assert any("from scratch" in said and "no network" in said for said in words.said)
     assert run.record.probing is None
     assert run.record.options["scratch"] is True

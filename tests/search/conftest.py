@@ -22,10 +22,12 @@ COUNT = 4000
 
 
 class PaperTrainer:
-    """`accuracy(blocks, epochs, seed)` is the truth; predictions are paired through each image's difficulty."""
+    """`accuracy(blocks, epochs, seed)` is the truth; predictions are paired through each image's difficulty. `gains` is
+    what learning from a teacher adds, by the student's blocks."""
 
-    def __init__(self, accuracy, images=6000, train=30000, folds=1, noise=0.02):
+    def __init__(self, accuracy, images=6000, train=30000, folds=1, noise=0.02, gains=None):
         self.truth = accuracy
+        self.gains = gains or {}
         index = np.array_split(np.arange(images), folds)
         pairs = tuple(Fold(np.arange(train), held_out) for held_out in index)
         self.folds = DecisionFolds("validation" if folds == 1 else "out-of-fold", pairs, "")
@@ -41,7 +43,8 @@ class PaperTrainer:
         self.probing_cost = 0
 
     def planned(self, architecture, epochs=None):
-        return self.folds.cost(architecture.macs, epochs or self.recipe.epochs)
+        teacher = architecture.teacher.macs if architecture.teacher else 0
+        return self.folds.cost(architecture.macs, epochs or self.recipe.epochs, teacher_macs=teacher)
 
     def planned_scout(self, architecture, epochs):
         return self.planned(architecture, epochs)
@@ -50,16 +53,19 @@ class PaperTrainer:
         pass
 
     def retraining(self, architecture):
-        return 0 if self.folds.kind == "validation" else self.planned(architecture) // (len(self.folds.folds) - 1)
+        before = self.retraining(architecture.teacher) if architecture.teacher else 0
+        own = 0 if self.folds.kind == "validation" else self.planned(architecture) // (len(self.folds.folds) - 1)
+        return before + own
 
     def in_time(self, *architectures, epochs=None):
         return self.time
 
-    def hits(self, blocks, epochs, seed):
+    def hits(self, architecture, epochs, seed):
         """Image i is right where its difficulty, a little shaken for each network, lies under the accuracy."""
-        draws = np.random.default_rng([blocks, seed])
+        blocks, distilled = architecture.blocks, architecture.teacher is not None
+        draws = np.random.default_rng([blocks, seed, *([1] if distilled else [])])
         shaken = (self.difficulty + self.noise * draws.standard_normal(len(self.difficulty))) % 1.0
-        return shaken < self.truth(blocks, epochs, seed)
+        return shaken < self.truth(blocks, epochs, seed) + (self.gains.get(blocks, 0.0) if distilled else 0.0)
 
     def train_candidate(self, attempt, *, early_stopping=None, give_up=None):
         architecture, role, seed, epochs, parent = (
@@ -68,7 +74,7 @@ class PaperTrainer:
         total = epochs or self.recipe.epochs
         curve, state = [], Ending.FINISHED
         for epoch in range(1, total + 1):
-            hits = self.hits(architecture.blocks, epoch if parent is None else self.recipe.epochs, seed)
+            hits = self.hits(architecture, epoch if parent is None else self.recipe.epochs, seed)
             curve.append(SimpleNamespace(epoch=epoch, top1=float(hits.mean())))
             if early_stopping and epoch < total:
                 action = early_stopping.on_epoch_begin(Moment(epoch, total, curve))
@@ -96,6 +102,7 @@ class PaperTrainer:
             self.labels,
             "top1",
             parent and parent.name,
+            teacher=attempt.teacher,
         )
         for number, fold in enumerate(self.folds.folds[:-1] if give_up and state is Ending.FINISHED else ()):
             seen = np.arange(len(self.labels)) <= fold.held_out[-1]

@@ -14,6 +14,7 @@ import torch
 from deepenough.data.augment import Augment
 from deepenough.data.images import Images
 from deepenough.data.split import Split
+from deepenough.errors import DamageWarning
 from deepenough.nets.build import build
 from deepenough.preprocessing import Preprocessing
 from deepenough.progress import Reporter
@@ -25,6 +26,7 @@ from deepenough.training.callbacks import Action, Callback, Moment
 from deepenough.training.evaluate import predict_probabilities
 from deepenough.training.executor import LocalExecutor
 from deepenough.training.recipe import Recipe
+from deepenough.training.spec import TrainingSpec
 
 EPOCHS, IMAGES, TEST = 3, 72, 12
 
@@ -186,10 +188,91 @@ def test_seeds_and_grown_networks_have_names_and_folders_of_their_own(
 def test_alone_and_retraining_cost_the_same(make: Any, small: Architecture) -> None:
     trainer = make(2)
     tried = trainer.train_candidate(Attempt(small, 0))
-    final = trainer.retrain(tried, seed=0)
+    (final,) = trainer.retrain(tried, seed=0)
     assert final.macs == trainer.alone(small) == EPOCHS * 3 * (IMAGES - TEST + 16) * small.macs  # 16 for gradients
     one = make(1)
     assert one.alone(small) == one.planned(small)
+
+
+def deeper_one(trainer: CandidateTrainer) -> Candidate:
+    return trainer.train_candidate(Attempt(architecture("residual", 0.25, 1, (1, 8, 8), 2), 0))
+
+
+class Recorder(LocalExecutor):
+    """An executor that keeps the specs of its trainings, by their folders."""
+
+    def run(self, spec: TrainingSpec, folder: Path, callbacks: Any = (), *, threads: int = 0) -> Any:
+        self.specs = {**getattr(self, "specs", {}), (folder.parent.name, folder.name): spec}
+        return super().run(spec, folder, callbacks, threads=threads)
+
+
+def test_no_teacher_has_seen_what_its_student_is_judged_on(make: Any, small: Architecture) -> None:
+    """The student of each fold learns from the network of the very same fold, and from no other."""
+    trainer = make(3)
+    trainer.executor = recorder = Recorder(trainer.images)
+    teacher = deeper_one(trainer)
+    student = small.distilled_from(teacher.architecture)
+    tried = trainer.train_candidate(Attempt(student, 0, Role.DISTILLED, teacher=teacher))
+    assert tried.name == f"{small.name}-distilled"
+    for number, fold in enumerate(trainer.folds.folds):
+        lesson = recorder.specs[tried.name, f"fold{number}"]
+        assert lesson.teacher is not None
+        taught_by = recorder.specs[teacher.name, f"fold{number}"]
+        np.testing.assert_array_equal(taught_by.train, lesson.teacher.train)
+        assert not set(taught_by.train) & set(lesson.evaluation)
+        np.testing.assert_array_equal(lesson.evaluation, fold.held_out)
+        for others, trained in enumerate(teacher.trainings):
+            same = all(torch.equal(tensor, lesson.teacher.weights[name]) for name, tensor in trained.state.items())
+            assert same == (others == number)
+    plain = trainer.train_candidate(Attempt(small, 0))
+    assert recorder.specs[small.name, "fold0"].teacher is None
+    assert not np.array_equal(plain.probabilities, tried.probabilities)
+
+
+def test_a_teacher_s_passes_are_counted_as_planned(make: Any, small: Architecture) -> None:
+    trainer = make(2)
+    teacher = deeper_one(trainer)
+    student = small.distilled_from(teacher.architecture)
+    tried = trainer.train_candidate(Attempt(student, 0, Role.DISTILLED, teacher=teacher))
+    passes = EPOCHS * sum(len(fold.train) for fold in trainer.folds.folds) * teacher.architecture.macs
+    assert tried.cost == trainer.planned(student) == trainer.planned(small) + passes
+    final = trainer.retrain(tried, seed=0)
+    assert [trained.network.name for trained in final] == [teacher.architecture.network.name, small.network.name]
+    assert sum(trained.macs for trained in final) == trainer.alone(student)
+    assert trainer.alone(student) > trainer.alone(small) + trainer.alone(teacher.architecture)
+
+
+def test_a_student_is_read_back_and_a_damaged_teacher_made_anew(make: Any, small: Architecture, tmp_path: Path) -> None:
+    def trained(trainer: CandidateTrainer) -> Candidate:
+        teacher = deeper_one(trainer)
+        student = small.distilled_from(teacher.architecture)
+        return trainer.train_candidate(Attempt(student, 0, Role.DISTILLED, teacher=teacher))
+
+    first = trained(make(2))
+    weights = list(tmp_path.glob("residual-7-w0.25/fold1/weights.safetensors"))
+    assert len(weights) == 1
+    before = weights[0].read_bytes()
+    weights[0].write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    with pytest.warns(DamageWarning, match="training it again"):
+        again = trained(make(2))
+    assert weights[0].read_bytes() == before
+    np.testing.assert_array_equal(again.probabilities, first.probabilities)
+    assert again.seconds == first.seconds  # of its own folder
+
+
+def test_where_how_a_teacher_was_computed_is_lost_its_students_are_made_anew(
+    make: Any, small: Architecture, tmp_path: Path
+) -> None:
+    trainer = make(1)
+    teacher = deeper_one(trainer)
+    student = small.distilled_from(teacher.architecture)
+    trainer.train_candidate(Attempt(student, 0, Role.DISTILLED, teacher=teacher))
+    assert (tmp_path / student.name).is_dir()
+    (tmp_path / f"{teacher.name}.way.json").write_text("{}")
+    with pytest.warns(DamageWarning, match="training residual-7-w0.25 again"):
+        make(1).tuned(teacher.architecture)
+    assert not (tmp_path / student.name).exists()
+    assert not (tmp_path / f"{student.name}.way.json").exists()  # it computes as the plain one does
 
 
 def test_progress_runs_from_nothing_to_the_end(make: Any, small: Architecture) -> None:

@@ -11,12 +11,13 @@ import numpy as np
 from deepenough.data.images import Images
 from deepenough.data.split import Split
 from deepenough.nets import BatchNorm, Conv, Dense, Dropout, GlobalAvgPool, Network, Relu
+from deepenough.nets.build import build
 from deepenough.preprocessing import Preprocessing
 from deepenough.training.callbacks import Action, Callback, Deadline, Ending, Interrupt, Moment, ReportProgress
 from deepenough.training.curve import Epoch
 from deepenough.training.recipe import Recipe
 from deepenough.training.result import Trained
-from deepenough.training.spec import TrainingSpec
+from deepenough.training.spec import Teacher, TrainingSpec
 from deepenough.training.tensorboard import TensorBoard
 from deepenough.training.train import train as train_spec
 
@@ -53,6 +54,12 @@ def make_network(classes: int = 4, size: int = 8, dropout: float = 0.2) -> Netwo
     return Network("small", (1, size, size), stack)
 
 
+def make_teacher(train: Any, classes: int = 4, size: int = 8) -> Teacher:
+    """A network that was not trained, whose logits differ from image to image."""
+    network = make_network(classes, size, dropout=0.0)
+    return Teacher(network, dict(build(network, 9).state_dict()), train)
+
+
 class Watch(Callback):
     """A callback that decides by the curve before every epoch: "pruned", "paused" or "go on"."""
 
@@ -76,6 +83,7 @@ def train(
     *,
     seed: int,
     start: Any = None,
+    teacher: Teacher | None = None,
     watch: Any = None,
     deadline: float | None = None,
     progress: Any = None,
@@ -84,7 +92,7 @@ def train(
     **more: Any,
 ) -> Trained:
     """`training.train` with a spec and callbacks of what is given."""
-    spec = TrainingSpec(network, recipe, rows, held_out, seed, start)
+    spec = TrainingSpec(network, recipe, rows, held_out, seed, start, teacher)
     given = [
         (Deadline, deadline), (Watch, watch), (Interrupt, stop), (ReportProgress, progress), (TensorBoard, tensorboard)
     ]  # fmt: skip

@@ -301,3 +301,15 @@ def test_any_bytes_as_a_pickle_end_in_one_sentence(tmp_path: Path, content: byte
     torch_archive(tmp_path / "w.pth", b"\x80\x02" + content)
     with pytest.raises(DeepenoughError):
         read_weights(tmp_path / "w.pth")
+
+
+def test_a_pickle_that_names_classes_without_end(tmp_path: Path) -> None:
+    named = b"".join(b"ca\nb%d\n0" % number for number in range(5_000))
+    refused(torch_archive(tmp_path / "w.pth", b"\x80\x02" + named + b"}."), "objects of more than 1,000 classes")
+
+
+def test_a_pickle_that_changes_the_functions_it_calls(tmp_path: Path) -> None:
+    """`BUILD` sets attributes of whatever lies on the stack, a function's `__defaults__` too."""
+    for state in (b"}X\x0c\x00\x00\x00__defaults__(NNtsb", b"(N}X\x0c\x00\x00\x00__defaults__(NNtstb"):
+        pickled = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n" + state + b"0}."
+        refused(torch_archive(tmp_path / "w.pth", pickled), "a pickle that changes a function")

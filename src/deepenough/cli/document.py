@@ -14,8 +14,8 @@ _HEAD = """# Commands and options
 
 Written by `python -m deepenough.cli.document > docs/options.md`, from the commands and the fields of `Options`,
 `Recipe` and `Augment`. In Python, `deepenough.fit` and `deepenough.plan` take the same options as keywords, with `_`
-for `-` (`--compile` is `compiled`), and quantities as text with a unit or as numbers, times in seconds and sizes in
-bytes. Every command also has `--help`.
+for `-` (`--compile` is `compiled`), with units ("20m", "4GB", "95%") or as numbers of seconds, bytes and shares. Every
+command also has `--help`.
 """
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from deepenough.cli.types import InputShape
+from deepenough.cli.types import InputShape, OptionValue
 from deepenough.engines import AUTO, ENGINES
 from deepenough.experiment.options import fit_options
 from deepenough.schema import Option, Section
@@ -19,7 +19,6 @@ from deepenough.units import UNITS
 _Function = Callable[..., Any]
 COMMON = "Most used options"
 COLUMN = 30  # of the help texts
-BASES: dict[str, click.ParamType[Any]] = {"int": click.INT, "float": click.FLOAT, "str": click.STRING}
 
 
 class OneOf(click.Choice[str]):
@@ -95,13 +94,12 @@ def _parameter(each: Option, changes: dict[str, Any]) -> Callable[[_Function], _
     each = replace(each, **changes)
 
     def check(_: click.Context, __: click.Parameter, value: Any) -> Any:
-        number = each.parsed(value)
-        if number is not None:  # given
-            each.check(number)
-        return number
+        if value is not None:  # given
+            each.check(value)
+        return value
 
     text = each.help + " Can be repeated." * each.several
-    if each.unit in UNITS:
+    if each.unit in UNITS and "%" not in UNITS[each.unit].factors:
         text += f" {each.unit} is {UNITS[each.unit].examples}."
     how: dict[str, Any] = {"help": text, "section": each.section, "common": each.common, "callback": check}
     how |= {"otherwise": each.default_in_words, "required": required, "default": None}
@@ -111,7 +109,7 @@ def _parameter(each: Option, changes: dict[str, Any]) -> Callable[[_Function], _
         names[1] += f"/--no-{each.spelled[2:]}" if on_off else ""
         how |= {"is_flag": True}
     else:
-        kind = OneOf(lambda: each.known) if each.choices else BASES["str" if each.unit in UNITS else each.base]
+        kind = OneOf(lambda: each.known) if each.choices else OptionValue(each)
         how |= {"type": kind, "multiple": each.several}
         if not each.choices:
             how["metavar"] = each.unit or ("N" if each.base == "int" else None)
@@ -121,6 +119,27 @@ def _parameter(each: Option, changes: dict[str, Any]) -> Callable[[_Function], _
 def given(options: dict[str, Any]) -> dict[str, Any]:
     """The options that were given."""
     return {name: value for name, value in options.items() if value not in (None, ())}
+
+
+config_option = click.option(
+    "--config",
+    cls=InSection,
+    section=Section.DATA,
+    type=click.Path(path_type=Path),
+    metavar="FILE.yaml",
+    help="Take options from a YAML file, such as a run's args.yaml; those on the command line win.",
+)
+
+
+def with_config(data: str | None, config: Path | None, options: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """The data and the options that were given, with those of the file of `--config`, if any."""
+    if config is None:
+        return data, options
+    from deepenough.experiment.config import override, read_config
+
+    merged = override(read_config(config), options)
+    named = merged.pop("data", None)
+    return named if data is None else data, merged
 
 
 run_argument = click.argument(

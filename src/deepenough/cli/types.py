@@ -1,4 +1,4 @@
-"""Types of values on the command line: CxHxW, and the pictures that commands write."""
+"""Types of values on the command line: CxHxW, those of the schema's options, and the pictures that commands write."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 from typing import Any
 
 import click
+
+from deepenough.schema import Option
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 """Endings of the pictures that commands write."""
@@ -22,3 +24,15 @@ class InputShape(click.ParamType[tuple[int, int, int]]):
             self.fail(f"{value!r}: expected channels, height and width, such as 3x224x224", param, ctx)
         channels, height, width = (int(number) for number in match.groups())
         return channels, height, width
+
+
+class OptionValue(click.ParamType[Any]):
+    """A value of an option of the schema, read and limited as it is in Python."""
+
+    def __init__(self, option: Option) -> None:
+        self.option = option
+        self.name = {"int": "integer", "float": "float"}.get(option.base, "text")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        (read,) = self.option.read((value,)) if self.option.several else (self.option.read(value),)
+        return read

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from deepenough.data.augment import Augment, apply
-from deepenough.data.fonts import fitting, font
 from deepenough.data.images import Images
 from deepenough.data.split import Index
 from deepenough.errors import DeepenoughError
 from deepenough.files import check_new
+from deepenough.fonts import fitting, font
 
 _READABLE, _GAP, _CAPTION = 96, 6, 18  # pixels
 _BATCH_BYTES = 64 * 2**20  # of float32 pixels

@@ -114,7 +114,10 @@ def estimate(
     least, most = _least_and_most(
         question, search_space, trainer, first, reach, {row.name: row.seconds for row in rows}
     )
-    finals = [again(architecture) for architecture in search_space]
+    largest = _largest(question, search_space)
+    if largest.teacher and question.target is not None:  # without one the budget holds the students
+        most += pace.seconds(largest, trainer.steps_images(largest)) * side_by_side
+    finals = [again(architecture) for architecture in (*search_space, largest)]
     least, most = least + min(finals), max(most, least) + max(finals)
     if time_limit is not None:
         least, most = min(least, time_limit), min(most, time_limit)
@@ -125,6 +128,13 @@ def estimate(
         memory=already + max(row.memory for row in rows) + (trainer.jobs * PROCESS_BYTES if trainer.jobs > 1 else 0),
         within_reach=[each.name for each in reach],
     )
+
+
+def _largest(question: Question, search_space: Sequence[Architecture]) -> Architecture:
+    """The network that costs most to train once more, if it is chosen: the largest, or one that learns from it."""
+    if question.distill and len(search_space) > 1:
+        return search_space[-2].distilled_from(search_space[-1])
+    return search_space[-1]
 
 
 def _reach(

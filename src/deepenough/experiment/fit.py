@@ -5,55 +5,34 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from deepenough.data.sources import Source, from_anywhere, open_source
 from deepenough.distribution.follower import follow_run
-from deepenough.distribution.ray_executor import RayCluster
 from deepenough.distribution.torchrun import join_group, launched, restarted
 from deepenough.errors import DamagedError, DeepenoughError
+from deepenough.experiment.call import Call, as_folder, python_lines, ray_cluster
+from deepenough.experiment.finished_run import Run
 from deepenough.experiment.options import Options
 from deepenough.experiment.run import estimate_plan, perform_run
 from deepenough.experiment.setup import RunRequest, prepare_experiment
 from deepenough.experiment.signature import takes_options
 from deepenough.files import can_be_written, check_new
 from deepenough.model import FOLDER as MODEL
-from deepenough.model import Model, check_model, load
+from deepenough.model import check_model
 from deepenough.probing.choice import choose_weights
-from deepenough.progress import Reporter
+from deepenough.progress import Reporter, reporting
 from deepenough.record import CANDIDATES, FILE, Plan, Record, check_pictures
 from deepenough.record import load as load_record
 from deepenough.record.schema import RunStatus
 from deepenough.report import REPORT, write_report
-from deepenough.search.question import DecisionKind
 from deepenough.training.device import choose_device
+from deepenough.training.loggers import GivenCallbacks, check_callbacks
 from deepenough.training.process_group import ALONE, ProcessGroup
 from deepenough.training.result import RESULT_FILE, check_result
 from deepenough.user_folders import RUNS, runs_root
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run: its folder, its record and, on demand, its model."""
-
-    folder: Path
-    record: Record
-
-    @property
-    def met(self) -> bool:
-        """True if the target was met, or none was set."""
-        return self.record.decision is not None and self.record.decision.kind is not DecisionKind.NOT_MET
-
-    @property
-    def report(self) -> Path:
-        """The page."""
-        return self.folder / REPORT
-
-    def model(self) -> Model:
-        """Load the model that the run answers with."""
-        return load(self.folder)
 
 
 @takes_options
@@ -61,7 +40,8 @@ def fit(
     data: Any = None,
     *,
     out: str | Path | None = None,
-    reporter: Reporter | None = None,
+    progress: bool | Reporter = True,
+    callbacks: GivenCallbacks = (),
     ray: str | None = None,
     processes: int = 1,
     value_range: tuple[float, float] | None = None,
@@ -77,30 +57,49 @@ def fit(
             images or paths, a list of (image, label), a pandas DataFrame, a torch Dataset, a Hugging Face Dataset, or a
             dict of these with the names of splits.
         out: the folder of the run, which must not hold one yet.
-        reporter: is told how far the run has come.
+        progress: bars on stderr, or in the output of a notebook's cell; with False nothing is printed. A `Reporter`
+            draws in its own way.
+        callbacks: accompany every training: a list of `Callback`, or a function that is given the name of a training,
+            as "residual-7/fold0", and gives its callbacks.
         ray: the address of a Ray cluster that trains candidates side by side, or "local" for one that is started here.
         processes: with `ray`, the number of processes that train each candidate together.
         value_range: the values of black and white in arrays of floats, by default 0 and 1.
-        options: those of `deepenough fit`, see `Options`.
+        options: those of `deepenough fit`, see `Options`; with units as there ("20m", "4GB", "95%") or as numbers.
 
     >>> run = fit("digits", target=0.95)                       # doctest: +SKIP
     >>> run.record.decision.text, run.model().predict("7.png")  # doctest: +SKIP
     """
-    asked, cluster = _options(data, options), _cluster(ray, processes)
+    asked, cluster = asked_of(data, options), ray_cluster(ray, processes)
+    check_callbacks(callbacks)
+    more = {"value_range": value_range, "ray": ray, "processes": processes if processes != 1 else None}
+    command = python_lines(data, asked, **{name: value for name, value in more.items() if value is not None})
+    return begin(data, asked, Call(command, as_folder(out), cluster, callbacks), progress, value_range)
+
+
+def begin(
+    data: Any,
+    asked: Options,
+    call: Call,
+    progress: bool | Reporter = True,
+    value_range: tuple[float, float] | None = None,
+) -> Run:
+    """Do what `fit` was called for."""
 
     def source() -> Source:
         return open_source(data, value_range)
 
-    return _in_group(
-        asked.device, source, lambda group: _begin(source(), asked, out, reporter or Reporter(), group, cluster)
-    )
+    def work(group: ProcessGroup) -> Run:
+        with reporting(progress) as reporter:
+            return _begin(source(), asked, call, reporter, group)
+
+    return _in_group(asked.device, source, work)
 
 
 @takes_options
 def plan(
     data: Any = None,
     *,
-    reporter: Reporter | None = None,
+    progress: bool | Reporter = True,
     value_range: tuple[float, float] | None = None,
     **options: Any,
 ) -> Plan:
@@ -109,9 +108,9 @@ def plan(
     >>> plan("digits", target=0.95).most                    # doctest: +SKIP
     71.3
     """
-    asked, reporter = _options(data, options), reporter or Reporter()
+    asked = asked_of(data, options)
     source = open_source(data, value_range)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, reporting(progress) as reporter:
         request = RunRequest(asked, source, choose_weights(asked, source, reporter), Path(folder), reporter)
         return estimate_plan(request, prepare_experiment(request))
 
@@ -120,26 +119,32 @@ def resume(
     run: str | Path,
     data: Any = None,
     *,
-    reporter: Reporter | None = None,
+    progress: bool | Reporter = True,
+    callbacks: GivenCallbacks = (),
     ray: str | None = None,
     processes: int = 1,
     value_range: tuple[float, float] | None = None,
 ) -> Run:
     """Go on with a run that ended before its time, from its newest whole checkpoint, to the same weights.
 
-    `data` is needed where the run began with images that Python holds, which are then given again; `value_range` too.
+    `data` is needed where the run began with images that Python holds, which are then given again; `value_range` and
+    `callbacks` too.
     """
-    cluster, before = _cluster(ray, processes), load_record(Path(run)).options
+    check_callbacks(callbacks)
+    call = Call(cluster=ray_cluster(ray, processes), callbacks=callbacks)
+    before = load_record(Path(run)).options
 
     def source() -> Source:
         return open_source(before["data"] if data is None else data, value_range)
 
-    return _in_group(
-        before.get("device"), source, lambda group: _go_on(Path(run), source, reporter or Reporter(), group, cluster)
-    )
+    def work(group: ProcessGroup) -> Run:
+        with reporting(progress) as reporter:
+            return _go_on(Path(run), source, call, reporter, group)
+
+    return _in_group(before.get("device"), source, work)
 
 
-def _options(data: Any, options: dict[str, Any]) -> Options:
+def asked_of(data: Any, options: dict[str, Any]) -> Options:
     """The options; files of weights by their whole paths."""
     asked = Options.of(data=from_anywhere(data), **options)
     return replace(asked, weights=tuple(map(_whole_path, asked.weights)))
@@ -149,14 +154,6 @@ def _whole_path(given: str) -> str:
     """The path of a file of weights; names stay as they are."""
     path = Path(given).expanduser()
     return str(path.absolute()) if path.is_file() else given
-
-
-def _cluster(ray: str | None, processes: int) -> RayCluster | None:
-    if processes < 1 or (ray is None and processes != 1):
-        raise DeepenoughError(
-            f"--processes {processes}: give 1 or more together with --ray; without Ray, torchrun starts several"
-        )
-    return None if ray is None else RayCluster(ray, processes)
 
 
 def _in_group(device: str | None, source: Callable[[], Source], work: Callable[[ProcessGroup], Run]) -> Run:
@@ -172,24 +169,18 @@ def _in_group(device: str | None, source: Callable[[], Source], work: Callable[[
         return Run(Path(folder), Record.model_validate_json(record))
 
 
-def _begin(
-    source: Source,
-    asked: Options,
-    out: str | Path | None,
-    reporter: Reporter,
-    group: ProcessGroup,
-    cluster: RayCluster | None,
-) -> Run:
+def _begin(source: Source, asked: Options, call: Call, reporter: Reporter, group: ProcessGroup) -> Run:
     """Do a new run, or go on with the one that these processes were on before torchrun started them again."""
+    out = call.out
     before = _restarted_run(source.name, out, asked) if restarted() else None
     if before is not None:
         reporter.say(f"resuming {before} after a process was lost")
-        return _go_on(before, lambda: source, reporter, group, cluster)
-    if out is not None and (Path(out) / FILE).exists():
+        return _go_on(before, lambda: source, call, reporter, group)
+    if out is not None and (out / FILE).exists():
         raise DeepenoughError(
             f"--out {out}: there is a run already; go on with `deepenough fit --resume {out}`, or name another folder"
         )
-    folder = _new_folder(source.name) if out is None else Path(out)
+    folder = new_folder(source.name, runs_root()) if out is None else out
     check_new(folder)
     if out is None and folder.parent != RUNS:
         reporter.say(f"nothing can be written in {Path.cwd()}: the run goes to {folder}; --out names another folder")
@@ -199,12 +190,11 @@ def _begin(
         asked = replace(asked, scratch=True)
     elif asked.is_auto or not asked.weights:
         asked = replace(asked, weights=tuple(each.name for each in weights), among=None)
-    return Run(folder, perform_run(RunRequest(asked, source, weights, folder, reporter, None, group, cluster)))
+    request = RunRequest(asked, source, weights, folder, reporter, None, group, call)
+    return Run(folder, perform_run(request))
 
 
-def _go_on(
-    folder: Path, open_images: Callable[[], Source], reporter: Reporter, group: ProcessGroup, cluster: RayCluster | None
-) -> Run:
+def _go_on(folder: Path, open_images: Callable[[], Source], call: Call, reporter: Reporter, group: ProcessGroup) -> Run:
     before = load_record(folder)
     damage = _damage(folder) if before.status is RunStatus.FINISHED else None
     if damage is not None:
@@ -220,7 +210,8 @@ def _go_on(
     asked = Options.from_json(before.options)
     source = open_images()
     weights = choose_weights(asked, source, reporter)
-    return Run(folder, perform_run(RunRequest(asked, source, weights, folder, reporter, before, group, cluster)))
+    request = RunRequest(asked, source, weights, folder, reporter, before, group, call)
+    return Run(folder, perform_run(request))
 
 
 def _damage(run: Path) -> DamagedError | None:
@@ -235,12 +226,12 @@ def _damage(run: Path) -> DamagedError | None:
     return None
 
 
-def _restarted_run(source: str, out: str | Path | None, asked: Options) -> Path | None:
+def _restarted_run(source: str, out: Path | None, asked: Options) -> Path | None:
     """The run that these processes were on before torchrun started them again, if it got as far as its record.
 
     It may even have ended: torchrun takes any status but 0 for a crash.
     """
-    folder = Path(out) if out is not None else _last_folder(source)
+    folder = out if out is not None else _last_folder(source)
     if folder is None or not (folder / FILE).is_file():
         return None
     before = load_record(folder).options
@@ -250,17 +241,17 @@ def _restarted_run(source: str, out: str | Path | None, asked: Options) -> Path 
     return folder if same else None
 
 
-def _new_folder(source: str) -> Path:
-    """`runs/digits-1`, or the next number that is free; or `runs/photos-1`."""
+def new_folder(source: str, root: Path) -> Path:
+    """`runs/digits-1`, or the next number that is free; or `runs/photos-1`. `root` is the folder of the runs."""
     stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(source).stem).strip("-") or "run"
-    number, root = 1, runs_root()
+    number = 1
     while (folder := root / f"{stem}-{number}").exists():
         number += 1
     return folder
 
 
 def _last_folder(source: str) -> Path | None:
-    """The newest folder that `_new_folder` gave."""
-    new = _new_folder(source)
+    """The newest folder that `new_folder` gave."""
+    new = new_folder(source, runs_root())
     stem, _, number = new.name.rpartition("-")
     return new.with_name(f"{stem}-{int(number) - 1}") if number != "1" else None

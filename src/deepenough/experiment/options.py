@@ -12,11 +12,12 @@ from deepenough.errors import DeepenoughError, unknown
 from deepenough.schema import Option, Section, check_options, exposed_options, option, options_of
 from deepenough.search.limits import SizeLimits
 from deepenough.search.question import Measure, Metric
-from deepenough.training.recipe import Recipe
+from deepenough.training.recipe import DISTILLATION, Recipe
 
 MOST_THREADS = 1024  # PyTorch fails where the system refuses so many
 AUTO = "auto"  # for the weights of all networks that are considered
 BUDGET_WITH_TARGET = 2.0
+BUDGET_WITH_TARGET_AND_DISTILLATION = 3.0  # the climb takes about two
 BUDGET_WITHOUT = 0.65
 
 
@@ -53,6 +54,13 @@ def runtimes() -> tuple[str, ...]:
     from deepenough.runtimes.table import RUNTIMES
 
     return tuple(RUNTIMES)
+
+
+def loggers() -> tuple[str, ...]:
+    """The names of what curves can be written for."""
+    from deepenough.training.loggers import LOGGERS
+
+    return tuple(LOGGERS)
 
 
 def _data(default: Any, text: str, **more: Any) -> Any:
@@ -173,7 +181,12 @@ class Options:
         "training the whole search space.",
         unit="COST",
         above=0,
-        otherwise="2 with a target, 0.65 without",
+        otherwise="2 with a target (3 with --distill), 0.65 without",
+    )
+    distill: bool = _search(
+        False,
+        "Have networks that are shallower than the best learn from its logits, too, as further candidates "
+        "(knowledge distillation).",
     )
     time_limit: float | None = _search(
         None, "Stop after this long and answer from what there is.", common=True, unit="TIME", above=0
@@ -220,7 +233,10 @@ class Options:
         most=MOST_THREADS,
         otherwise="as many as threads, folds and memory allow",
     )
-    tensorboard: bool = option(False, "Also write curves for TensorBoard into the run.", Section.OUTPUT)
+    log: tuple[str, ...] = option(
+        (), "Also write the curves of every training for TensorBoard, MLflow or Weights & Biases.", Section.OUTPUT,
+        choices=loggers,
+    )  # fmt: skip
     recipe: Mapping[str, Any] = field(default_factory=dict)
     switches: Mapping[str, Any] = field(default_factory=dict)
 
@@ -246,6 +262,10 @@ class Options:
             raise DeepenoughError(
                 f"--among {self.among}: it says which networks --weights auto considers; leave out the others"
             )
+        for name in DISTILLATION:
+            if name in self.recipe and not self.distill:
+                flag = name.replace("_", "-")
+                raise DeepenoughError(f"--{flag} {self.recipe[name]:g}: it says how --distill trains; give that, too")
         for name in ("runtime_batch", "runtime_threads"):
             if getattr(self, name) != 1 and self.latency_runtime is None:
                 raise DeepenoughError(
@@ -267,17 +287,19 @@ class Options:
     def of(cls, **given: Any) -> Options:
         """The options by their names, those of recipe and augmentation among them; None for what is not asked for.
 
-        A single family or width stands for a list of one.
+        Values may be written as on the command line, as "20m", "4GB" or "95%". A single family or width stands for a
+        list of one.
         """
         known, own = fit_options(), options_of(cls)
+        if given.pop("tensorboard", False):  # its name before there were other loggers
+            given["log"] = given.get("log") or ("tensorboard",)
         values: dict[str, Any] = {"recipe": {}, "switches": dict(given.pop("switches", None) or {})}
-        for name, value in given.items():
+        for name, written in given.items():
             if name not in known:
                 raise unknown("option", name, known)
-            value = known[name].parsed(value)
+            value = known[name].read(written)
             if name in own:
-                several = own[name].several and value is not None
-                values[name] = _tuple(value) if several else value
+                values[name] = value
             elif value is not None:
                 values["recipe" if name in options_of(Recipe) else "switches"][name] = value
         return cls(**{name: value for name, value in values.items() if value is not None})
@@ -330,7 +352,9 @@ class Options:
         """In trainings of the chosen network with a target, as a share of the whole search space without one."""
         if self.budget is not None:
             return self.budget
-        return BUDGET_WITHOUT if self.target is None else BUDGET_WITH_TARGET
+        if self.target is None:
+            return BUDGET_WITHOUT
+        return BUDGET_WITH_TARGET_AND_DISTILLATION if self.distill else BUDGET_WITH_TARGET
 
     def to_json(self) -> dict[str, Any]:
         """Plain values: the options of the recipe by their names, single parts of the augmentation under `switches`."""
@@ -347,7 +371,3 @@ class Options:
 def fit_options() -> dict[str, Option]:
     """All options of `fit` by name: its own, the recipe's and the augmentation's."""
     return exposed_options(Options, Recipe, Augment)
-
-
-def _tuple(value: Any) -> tuple[Any, ...]:
-    return (value,) if isinstance(value, (str, int, float)) else tuple(value)

@@ -79,11 +79,13 @@ def recorded_tuning(record: Record) -> dict[str, TuningResult]:
     return found
 
 
-def search_cost(search: Search, chosen: Candidate, final: Trained | None) -> Cost:
-    """Compare the cost with training the chosen network alone, and with training the whole search space."""
-    retraining = final.macs if final else 0
+def search_cost(search: Search, chosen: Candidate, final: tuple[Trained, ...]) -> Cost:
+    """Compare the cost with training the chosen network alone (after its teacher, if it has one), and with training the
+    whole search space. `final` are the trainings on all images but test, where folds made them necessary."""
+    retraining = sum(training.macs for training in final)
     spent = search.spent + retraining
-    trained_once = final.macs if final else chosen.cost if len(search.trainer.folds.folds) == 1 else 0
+    by_itself = chosen.cost + (chosen.teacher.cost if chosen.teacher else 0)
+    trained_once = retraining or (by_itself if len(search.trainer.folds.folds) == 1 else 0)
     alone = trained_once or search.trainer.alone(chosen.architecture)
     known = {c.architecture.name: c.cost for c in search.space_candidates() if c.finished}
     whole = retraining + sum(known.get(step.name, search.trainer.planned(step)) for step in search.search_space)
@@ -94,7 +96,7 @@ def search_cost(search: Search, chosen: Candidate, final: Trained | None) -> Cos
         final=retraining,
         times_chosen=spent / alone,
         share_of_space=spent / whole,
-        seconds=sum(c.seconds for c in search.tried) + (final.seconds if final else 0.0),
+        seconds=sum(c.seconds for c in search.tried) + sum(training.seconds for training in final),
     )
 
 

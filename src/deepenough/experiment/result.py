@@ -30,20 +30,21 @@ from deepenough.training.result import Trained
 TRAIN_IMAGES = 10_000  # that the training accuracy is measured on
 
 
-def write_result(record: Record, search: Search, verdict: Verdict, final: Trained | None, folder: Path) -> None:
+def write_result(record: Record, search: Search, verdict: Verdict, final: tuple[Trained, ...], folder: Path) -> None:
     """Save the model, look at the test images once, and write the record and the report.
 
     Args:
         record: of the run so far.
         search: the search that is over.
         verdict: its answer.
-        final: the chosen network trained on all images but test, where folds decided.
+        final: where folds decided, the trainings on all images but test: of its teacher, if it has one, and last of
+            the chosen network.
         folder: of the run.
     """
     chosen, trainer = verdict.chosen, search.trainer
     images = trainer.images.read_as(chosen.architecture.preprocess)
     network = replace(chosen.architecture.network, name=chosen.architecture.name)
-    state = (final or chosen.trainings[0]).state
+    state = (final[-1] if final else chosen.trainings[0]).state
     save_model(folder / FOLDER, network, state, images.preprocess, images.classes)
     model = Model(network, state, images.preprocess, images.classes, choose_device(trainer.recipe.device))
     train = trainer.decision if final else trainer.folds.folds[0].train

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
-import sys
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
@@ -78,7 +76,7 @@ def _perform_run(request: RunRequest) -> Record:
 
 def _search(
     request: RunRequest, experiment: Experiment, search: Search, record: Record
-) -> tuple[Verdict, Trained | None]:
+) -> tuple[Verdict, tuple[Trained, ...]]:
     """Answer the question; where folds decide, train the chosen network once more on all images but test."""
     folder, trainer, ray = request.folder, experiment.trainer, request.ray
     threads, device = torch.get_num_threads(), experiment.recipe.device
@@ -100,7 +98,7 @@ def _search(
                 experiment.measure_ahead()
             verdict = search.run()
             again = trainer.folds.kind is DecisionBasis.OUT_OF_FOLD and verdict.chosen.finished
-            return verdict, trainer.retrain(verdict.chosen, request.asked.seed) if again else None
+            return verdict, trainer.retrain(verdict.chosen, request.asked.seed) if again else ()
         except (Interrupted, KeyboardInterrupt):
             record.status = RunStatus.INTERRUPTED
             save(record, folder)
@@ -139,7 +137,7 @@ def _new_record(request: RunRequest, experiment: Experiment) -> Record:
         version=machine["deepenough"],
         status=RunStatus.RUNNING,
         created=before.created if before else datetime.now(UTC).isoformat(timespec="seconds"),
-        command=before.command if before else shlex.join(["deepenough", *sys.argv[1:]]),
+        command=before.command if before else request.call.command,
         seed=asked.seed,
         environment=machine,
         options=asked.to_json(),

@@ -18,6 +18,7 @@ from deepenough.data.sources import Source
 from deepenough.distribution.ray_executor import RayCluster
 from deepenough.distribution.torchrun import share_of_threads
 from deepenough.errors import DeepenoughError
+from deepenough.experiment.call import PLAIN_CALL, Call
 from deepenough.experiment.measured_space import MeasuredSpace, measured_space
 from deepenough.experiment.options import Options
 from deepenough.experiment.recording import recorded_tuning
@@ -41,6 +42,7 @@ from deepenough.training.device import choose_device
 from deepenough.training.executor import LocalExecutor
 from deepenough.training.feed import steps_per_epoch
 from deepenough.training.interrupt import Interrupted
+from deepenough.training.loggers import callback_maker
 from deepenough.training.memory import available_memory
 from deepenough.training.process_group import ALONE, ProcessGroup
 from deepenough.training.recipe import Recipe, default_recipe, finetune_recipe
@@ -51,7 +53,8 @@ from deepenough.weights import Weights
 class RunRequest:
     """A run to be done: the question, its images, its folder, and the processes that work on it.
 
-    `before` is the record of a run that goes on; `group` trains each network together, `ray` candidates side by side.
+    `before` is the record of a run that goes on; `group` trains each network together, a Ray cluster of the `call`
+    candidates side by side.
     """
 
     asked: Options
@@ -61,7 +64,11 @@ class RunRequest:
     reporter: Reporter
     before: Record | None = None
     group: ProcessGroup = ALONE
-    ray: RayCluster | None = None
+    call: Call = PLAIN_CALL
+
+    @property
+    def ray(self) -> RayCluster | None:
+        return self.call.cluster
 
 
 @dataclass(frozen=True)
@@ -178,7 +185,7 @@ def prepare_experiment(request: RunRequest) -> Experiment:
         recorded=recorded_tuning(before) if before else {},
         all_threads=all_threads,
         deadline=deadline,
-        tensorboard=request.folder / "tensorboard" if asked.tensorboard else None,
+        watchers=callback_maker(request.folder, asked.log, request.call.callbacks),
     )
     if weights:
         networks = [(each, images.read_as(each.input)) for each in weights]
@@ -223,6 +230,7 @@ def _question(asked: Options, weights: Sequence[Weights]) -> Question:
         widths=asked.widths,
         budget=asked.search_budget,
         seed=asked.seed,
+        distill=asked.distill,
         weights=tuple(each.name for each in weights),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from textwrap import fill
 from typing import Any, TypeVar
 
@@ -15,12 +15,13 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 WIDTH = 100
 
 
-def takes_options(function: _Function) -> _Function:
-    """Have `inspect.signature` and `help` of a function with `**options` list the options of `fit`, with defaults."""
+def takes_options(function: _Function, *, without: Collection[str] = ()) -> _Function:
+    """Have `inspect.signature` and `help` of a function with `**options` list the options of `fit`, with defaults, but
+    those that it is `without`."""
     plain: Any = function
     signature = inspect.signature(function)
     own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
-    added = [each for name, each in fit_options().items() if name not in signature.parameters]
+    added = [each for name, each in fit_options().items() if name not in (*signature.parameters, *without)]
     plain.__signature__ = signature.replace(parameters=[*own, *map(_parameter, added)])
     lines = [_line(each) for each in added]
     plain.__doc__ = "\n".join([inspect.cleandoc(plain.__doc__), "", "Options:", *lines])

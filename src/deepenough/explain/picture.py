@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from deepenough.attribution.overlay import overlay
-from deepenough.data.fonts import fitting, font
+from deepenough.fonts import fitting, font
 
 HEIGHT, WIDEST = 280, 420  # of a panel (pixels)
 GAP, LINE = 12, 22

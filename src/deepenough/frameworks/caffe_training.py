@@ -41,7 +41,7 @@ def training_files(export: Export, layers: Sequence[Any], last: str) -> dict[str
 
 
 def _layer(name: str, kind: str, bottoms: list[bytes], **parameters: Any) -> Any:
-    return message("LayerParameter")(
+    return message("LayerText")(
         name=name.encode(), type=kind.encode(), bottom=bottoms, top=[name.encode()], **parameters
     )
 
@@ -56,7 +56,7 @@ def _images(export: Export, phase: str, top: bytes) -> Any:
     scale = len(export.input.std) / (255 * sum(export.input.std))
     if export.input.order == "RGB":
         mean = mean[::-1]
-    return message("LayerParameter")(
+    return message("LayerText")(
         name=b"data",
         type=b"ImageData",
         top=[top, b"label"],

@@ -60,7 +60,9 @@ def cut_at(network: Network, place: str, classes: int) -> Network:
     pooled = Concat(((GlobalAvgPool(),), (GlobalMaxPool(),)), ("mean", "largest"), name=POOLED)
     pools = (pooled,) if len(last.output) > 1 else ()
     # Without the norm, features of hundreds (Caffe's, of images in 0..255) would need a learning rate of their own.
-    head: Stack = (*pools, BatchNorm(name=SCALE), Dropout(HEAD_DROPOUT, name="dropout"), Dense(classes, name=HEAD))
+    taken = {name for name, _ in named(kept)}
+    dropout = "dropout" if "dropout" not in taken else f"{HEAD}_dropout"
+    head: Stack = (*pools, BatchNorm(name=SCALE), Dropout(HEAD_DROPOUT, name=dropout), Dense(classes, name=HEAD))
     return replace(
         network,
         name=f"{network.name}-{place}",

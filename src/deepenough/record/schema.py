@@ -157,6 +157,7 @@ class CandidateRecord(NetworkFields):
     role: Role
     seed: int
     start: str | None = Field(description="the sibling whose weights it started from, if any")
+    teacher: Name | None = Field(default=None, description="the candidate whose logits it learned from, if any")
     state: CandidateState
     why: str
     trainings: list[TrainingRecord] = Field(description="one a fold, in their order")

@@ -41,13 +41,15 @@ def _accuracy(record: Record) -> Plot | None:
     data: list[Plot] = []
     for number, (name, everyone) in enumerate(candidate_groups(record)):
         whole = [c for c in everyone if words.comparable(c)]
-        others = [c for c in everyone if not words.comparable(c)]
-        for group, label, mode, mark in (
-            (whole, name, "lines+markers", ""),
-            (others, f"{name}: stopped early, grown or another seed", "markers", "-open"),
+        distilled = [c for c in everyone if words.is_distilled(c)]
+        others = [c for c in everyone if not (words.comparable(c) or words.is_distilled(c))]
+        for group, label, mode, drawn in (
+            (whole, name, "lines+markers", trace_style(number)),
+            (distilled, f"{name}: distilled", "markers", trace_style(number, symbol="star")),
+            (others, f"{name}: stopped early, grown or another seed", "markers", trace_style(number, "-open")),
         ):
             if group:
-                data.append(_points(record, group, label, mode) | trace_style(number, mark))
+                data.append(_points(record, group, label, mode) | drawn)
     if not data:
         return None
     data += [front_line(record, Measure.DEPTH), *answer_rings(record, Measure.DEPTH)]

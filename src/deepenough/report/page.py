@@ -13,6 +13,7 @@ from deepenough.report import text as words
 from deepenough.report.figures import report_figures
 from deepenough.report.html import data_address, fill_template
 from deepenough.report.pareto import steps_up
+from deepenough.report.plain_files import write_plain_files
 
 REPORT = "report.html"
 _LISTED = 200  # findings that are listed by name
@@ -20,13 +21,17 @@ _CONFUSIONS = 20
 
 
 def write_report(run: Path) -> Path:
-    """Write `run/report.html` from `run/record.json`, whole or not at all, and return its path."""
+    """Write `run/report.html` from `run/record.json`, whole or not at all, and return its path.
+
+    Beside it are its numbers and pictures as plain files.
+    """
     record = load(run)
     try:
         check_pictures(run)
     except DamagedError as error:
         raise DamagedError(f"{error}; `deepenough fit --resume {run}` makes it anew") from None
     path = run / REPORT
+    write_plain_files(record, run)
     write_whole(path, render_report(record, run))
     return path
 

@@ -19,9 +19,10 @@ def trace_colour(number: int) -> str:
     return _COLOURS[number % len(_COLOURS)]
 
 
-def trace_style(number: int, mark: str = "") -> Plot:
-    """Line and markers of a figure's trace by its number; `mark` is a variant of the marker, as "-open"."""
-    symbol, colour = _SYMBOLS[number % len(_SYMBOLS)] + mark, trace_colour(number)
+def trace_style(number: int, mark: str = "", symbol: str = "") -> Plot:
+    """Line and markers of a figure's trace by its number; `mark` is a variant of the marker, as "-open", and `symbol`
+    another one than the number's."""
+    symbol, colour = (symbol or _SYMBOLS[number % len(_SYMBOLS)]) + mark, trace_colour(number)
     return {"line": {"color": colour, "width": 1.5}, "marker": {"size": 9, "symbol": symbol, "color": colour}}
 
 

@@ -86,6 +86,16 @@ def comparable(candidate: CandidateRecord) -> bool:
     return candidate.state == "finished" and candidate.role in ("search space", "bisection")
 
 
+def is_distilled(candidate: CandidateRecord) -> bool:
+    """Tell if it was trained to its end from the run's own seed, learning also from a teacher."""
+    return candidate.state == "finished" and candidate.role == "distilled"
+
+
+def has_students(record: Record) -> bool:
+    """Tell if networks of a run learned from others."""
+    return any(is_distilled(candidate) for candidate in record.candidates)
+
+
 def value(record: Record, candidate: CandidateRecord) -> float | None:
     """A candidate's accuracy on the decision images by the metric that the run was asked to decide on."""
     if candidate.decision is None or not candidate.decision.top1.count:
@@ -100,7 +110,8 @@ def headline(record: Record) -> str:
     if decision is None:
         interrupted = record.status == RunStatus.INTERRUPTED
         return "The run was interrupted before it could answer" if interrupted else "No answer yet"
-    depth, target = _subject(decision), record.question.target
+    distilled = f", distilled from {teacher(record)}," if teacher(record) else ""
+    depth, target = f"{_subject(decision)}{distilled}", record.question.target
     if decision.kind is not DecisionKind.NOT_MET and not learned(record):
         return f"{depth} is the best found, but is not shown to have learned anything"
     if decision.kind is DecisionKind.AMONG:
@@ -118,6 +129,12 @@ def _subject(decision: Decision) -> str:
     """The chosen network at the beginning of a sentence: by its depth, or by its name where there are several kinds."""
     title = f"{decision.title[:1].upper()}{decision.title[1:]}"
     return f"{title} (depth {decision.depth})" if title else f"Depth {decision.depth}"
+
+
+def teacher(record: Record) -> str | None:
+    """The name of the network that the chosen one learned from, if any."""
+    chosen = record.decision.chosen if record.decision else None
+    return next((each.teacher for each in record.candidates if each.name == chosen), None)
 
 
 def _depths(record: Record) -> str:
@@ -225,7 +242,8 @@ def cost(record: Record) -> str:
     cost = record.cost
     text = (
         f"{amount(cost.spent)} multiply-accumulates in {duration(cost.seconds)} of training{_side_by_side(record)}: "
-        f"{cost.times_chosen:.{2 if cost.times_chosen < 10 else 0}f} times training the chosen network alone"
+        f"{cost.times_chosen:.{2 if cost.times_chosen < 10 else 0}f} times training "
+        f"{'its teacher and ' if teacher(record) else ''}the chosen network alone"
         f"{_why_so_much(record)}, "
         f"{percent(cost.share_of_space, 0)} of training the whole search space"
     )

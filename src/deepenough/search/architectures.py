@@ -30,23 +30,47 @@ class Origin:
 @dataclass(frozen=True)
 class Architecture:
     """One network of a family: `blocks` blocks a level at a width factor; or a pretrained one, its name as the family,
-    cut after `place`, its place number `blocks`. `latency` is None where it was not measured."""
+    cut after `place`, its place number `blocks`. `latency` is None where it was not measured.
+
+    Learning from a `teacher` makes it another one, with a name of its own.
+    """
 
     family: str
     width: float
     blocks: int
     network: Network
     place: str = ""
+    teacher: Architecture | None = None
     latency: Latency | None = None
     origin: Origin | None = None
 
     @property
     def name(self) -> str:
-        """`residual-7`, or `residual-7-w1.5` at another width than 1, or `squeezenet1_1-fire7`."""
+        """`residual-7`, or `residual-7-w1.5` at another width than 1, or `squeezenet1_1-fire7`; with `-distilled` where
+        it has a teacher."""
+        distilled = "-distilled" if self.teacher else ""
         if self.place:
-            return f"{self.family}-{self.place}"
+            return f"{self.family}-{self.place}{distilled}"
         width = "" if self.width == 1 else f"-w{self.width:g}"
-        return f"{self.family}-{self.depth}{width}"
+        return f"{self.family}-{self.depth}{width}{distilled}"
+
+    @property
+    def curve(self) -> tuple[str, float, bool]:
+        """Those that differ in depth alone have equal ones: family, width, and if it has a teacher."""
+        return self.family, self.width, self.teacher is not None
+
+    def can_learn_from(self, teacher: Architecture) -> bool:
+        """True if both take the same images: a teacher is shown what its student is."""
+        return self.preprocess == teacher.preprocess
+
+    def distilled_from(self, teacher: Architecture) -> Architecture:
+        """The same network, learning from a teacher."""
+        return replace(self, teacher=teacher)
+
+    @property
+    def undistilled(self) -> Architecture:
+        """The same network without a teacher."""
+        return replace(self, teacher=None)
 
     @property
     def title(self) -> str:
@@ -174,11 +198,12 @@ def cut_architectures(
 
 
 def between(failed: Architecture, passed: Architecture) -> Architecture | None:
-    """The architecture halfway between two of the same family and width, or None where there is none.
+    """The architecture halfway between two of the same family and width, or None where there is none, as between
+    networks that learn from a teacher.
 
     Its latency is interpolated where theirs were measured.
     """
-    if (failed.family, failed.width) != (passed.family, passed.width):
+    if failed.curve != passed.curve or passed.teacher:
         return None
     blocks = (failed.blocks + passed.blocks) // 2
     if blocks in (failed.blocks, passed.blocks):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import glob
-import shutil
 import time
-import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -20,8 +17,7 @@ from deepenough.autotuning.configuration import StepConfiguration
 from deepenough.autotuning.step_timing import StepTrial, TimingTask, time_steps
 from deepenough.autotuning.tuning import TUNABLE, TuningResult, tune
 from deepenough.data.images import Images
-from deepenough.errors import DamagedError, DamageWarning
-from deepenough.files import read_checked_json, write_checked_json
+from deepenough.files import write_checked_json
 from deepenough.nets.grow import grow
 from deepenough.progress import Reporter
 from deepenough.record import fold_folder
@@ -29,6 +25,7 @@ from deepenough.search.architectures import Architecture
 from deepenough.search.early_stopping import Curve
 from deepenough.search.folds import DecisionFolds, Fold, share_of_rounds
 from deepenough.search.folds_progress import FoldsProgress
+from deepenough.search.kept_tuning import kept_tuning
 from deepenough.search.question import Metric, Role
 from deepenough.search.statistics import HitShares, Strata, accuracy_bounds
 from deepenough.training.callbacks import Callback, Deadline, Ending, Interrupt, ReportProgress
@@ -37,11 +34,11 @@ from deepenough.training.curve import Epoch
 from deepenough.training.device import choose_device
 from deepenough.training.evaluate import accuracy_on
 from deepenough.training.executor import Executor, Job
+from deepenough.training.loggers import CallbackMaker, no_callbacks
 from deepenough.training.lr_range_test import range_images
 from deepenough.training.recipe import Recipe
 from deepenough.training.result import Trained, is_known
 from deepenough.training.spec import TrainingSpec
-from deepenough.training.tensorboard import TensorBoard
 
 InitialWeights = Callable[[Architecture, npt.NDArray[np.int64], Path], Mapping[str, torch.Tensor]]
 TRAIN_SAMPLE = 4_000
@@ -69,6 +66,7 @@ class Candidate:
     start: str | None = None
     why: str = ""
     train_top1: float | None = None  # on (a sample of) the first fold's training images, as they are
+    teacher: Candidate | None = None
 
     @property
     def name(self) -> str:
@@ -135,7 +133,7 @@ class Attempt:
     """The training of one architecture: its seed, its reason, and its start.
 
     `epochs` are those of the recipe where it is None. It starts grown from the weights of a shallower `parent`, where
-    there is one.
+    there is one. An architecture with a teacher learns from the candidate `teacher`, a finished one.
     """
 
     architecture: Architecture
@@ -143,6 +141,11 @@ class Attempt:
     role: Role = Role.SEARCH_SPACE
     epochs: int | None = None
     parent: Candidate | None = None
+    teacher: Candidate | None = None
+
+    def __post_init__(self) -> None:
+        if (self.teacher and self.teacher.architecture) != self.architecture.teacher:
+            raise ValueError(f"{self.architecture.name} learns from another candidate than the given one")
 
 
 @dataclass
@@ -157,7 +160,7 @@ class CandidateTrainer:
     reporter: Reporter
     executor: Executor
     deadline: float | None = None  # of time.monotonic()
-    tensorboard: Path | None = None
+    watchers: CallbackMaker = no_callbacks
     stop: Callable[[], bool] = lambda: False
     start: InitialWeights | None = None  # of pretrained candidates
     probing_cost: int = 0  # multiply-accumulates of the probing before the search
@@ -173,16 +176,21 @@ class CandidateTrainer:
         self.strata = Strata.of(self.labels, self.metric)
 
     def planned(self, architecture: Architecture, epochs: int | None = None) -> int:
-        """The multiply-accumulates of training an architecture in full."""
-        return self.folds.cost(architecture.macs, epochs or self.recipe.epochs, range_images(self.recipe))
+        """The multiply-accumulates of training an architecture in full, with the passes of its teacher, if any."""
+        return self._cost(self.folds, architecture, epochs)
 
     def planned_scout(self, architecture: Architecture, epochs: int) -> int:
         """The multiply-accumulates of a scout of so many epochs, which takes its learning rate from its parent's."""
         return self.folds.cost(architecture.macs, epochs)
 
     def alone(self, architecture: Architecture) -> int:
-        """The multiply-accumulates of training it once, from scratch, without folds."""
-        return self.folds.merged.cost(architecture.macs, self.recipe.epochs, range_images(self.recipe))
+        """The multiply-accumulates of training it once, without folds, and before that its teacher, if any."""
+        before = self.alone(architecture.teacher) if architecture.teacher else 0
+        return before + self._cost(self.folds.merged, architecture)
+
+    def _cost(self, folds: DecisionFolds, architecture: Architecture, epochs: int | None = None) -> int:
+        teacher = architecture.teacher.macs if architecture.teacher else 0
+        return folds.cost(architecture.macs, epochs or self.recipe.epochs, range_images(self.recipe), teacher)
 
     def retraining(self, architecture: Architecture) -> int:
         """The multiply-accumulates of training it once more on all images but test, which folds make necessary."""
@@ -220,35 +228,18 @@ class CandidateTrainer:
         return self.tuned(architecture).chosen
 
     def tuned(self, architecture: Architecture) -> TuningResult:
-        """The configurations tried for an architecture and the one chosen; once chosen for a run, it stays."""
+        """The configurations tried for an architecture and the one chosen; once chosen for a run, it stays. A teacher
+        changes nothing about it."""
+        architecture = architecture.undistilled
         if architecture.name not in self._tuned:
             path = self.folder / f"{architecture.name}{CONFIGURATION}"
-            found = self._kept(architecture, path)
+            found = kept_tuning(path, architecture.name, self.recorded.get(architecture.name))
             if found is None:
                 found = self._tune(architecture)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_checked_json(path, found.to_json())
             self._tuned[architecture.name] = found
         return self._tuned[architecture.name]
-
-    def _kept(self, architecture: Architecture, path: Path) -> TuningResult | None:
-        """The result that was kept. Where that is damaged, the record may have it; else what was trained in that
-        configuration is given up, since a training can't go on in another one."""
-        try:
-            return TuningResult.from_json(read_checked_json(path))
-        except FileNotFoundError:
-            return None
-        except (DamagedError, LookupError, TypeError) as error:
-            name = architecture.name
-            if found := self.recorded.get(name):
-                warnings.warn(f"{error}; taking it from the record", DamageWarning, stacklevel=4)
-                write_checked_json(path, found.to_json())
-                return found
-            warnings.warn(f"{error}; measuring and training {name} again", DamageWarning, stacklevel=4)
-            for suffix in ("", "-seed*", "-scout", "-final"):
-                for folder in self.folder.glob(glob.escape(name) + suffix):
-                    shutil.rmtree(folder, ignore_errors=True)
-            return None
 
     def _tune(self, architecture: Architecture) -> TuningResult:
         group, recipe, folder = self.executor.group, self.recipe, self.folder / architecture.name
@@ -295,6 +286,7 @@ class CandidateTrainer:
         candidate = Candidate(
             attempt.architecture, attempt.role, attempt.seed, Ending.FINISHED, (), seen, probabilities, self.labels,
             self.metric, attempt.parent.name if attempt.parent else attempt.architecture.weights,
+            teacher=attempt.teacher,
         )  # fmt: skip
         folds = self.folds.folds
         with self.reporter.task(candidate.name) as advance:
@@ -325,8 +317,7 @@ class CandidateTrainer:
             for number in range(len(self.folds.folds)):
                 folder = fold_folder(self.folder / name, number)
                 callbacks = self._callbacks(partial(progress.report, number))
-                callbacks += [early_stopping] if early_stopping else []
-                callbacks += [TensorBoard(self.tensorboard / name / folder.name)] if self.tensorboard else []
+                callbacks += [*([early_stopping] if early_stopping else []), *self.watchers(f"{name}/{folder.name}")]
                 yield Job(self._fold_spec(attempt, number, folder, configuration), folder, callbacks)
 
         return self.executor.run_all(jobs(), threads=configuration.threads, seconds=seconds)
@@ -334,7 +325,10 @@ class CandidateTrainer:
     def _fold_spec(self, attempt: Attempt, number: int, folder: Path, configuration: StepConfiguration) -> TrainingSpec:
         architecture, parent = attempt.architecture, attempt.parent
         recipe = configuration.apply(replace(self.recipe, epochs=attempt.epochs or self.recipe.epochs))
-        spec = self._spec(architecture, recipe, self.folds.folds[number], attempt.seed, folder)
+        fold = self.folds.folds[number]
+        spec = self._spec(architecture, recipe, fold, attempt.seed, folder)
+        if attempt.teacher is not None:  # trained on the same fold: it has seen none of the images that judge
+            spec = replace(spec, teacher=attempt.teacher.trainings[number].as_teacher(fold.train))
         if parent is None:
             return spec
         state, network = parent.trainings[number].state, parent.architecture.network
@@ -373,18 +367,23 @@ class CandidateTrainer:
         memory_format = self.configuration(architecture).memory_format
         return accuracy_on(images, sample, architecture.network, trained.state, device, memory_format)
 
-    def retrain(self, candidate: Candidate, seed: int) -> Trained:
-        """Train the chosen network on all images but test, as folds leave no single network behind."""
+    def retrain(self, candidate: Candidate, seed: int) -> tuple[Trained, ...]:
+        """Train the chosen network on all images but test, as folds leave no single network behind. It is the last of
+        the trainings; a teacher, which has to be trained so as well, comes before."""
+        before = self.retrain(candidate.teacher, seed) if candidate.teacher else ()
         # Nothing is held out that patience could look at: as many epochs as it gave the folds.
         epochs = round(float(np.median([training.epochs for training in candidate.trainings])))
         recipe = self.configuration(candidate.architecture).apply(replace(self.recipe, epochs=epochs, patience=0))
         folder = self.folder / f"{candidate.architecture.name}-final"
         architecture, (fold,) = candidate.architecture, self.folds.merged.folds
         spec = self._spec(architecture, recipe, fold, seed, folder)
+        spec = replace(spec, teacher=before[-1].as_teacher(fold.train)) if before else spec
         with self.reporter.task(f"{architecture.name} on all images but test") as advance:
             report = partial(FoldsProgress(advance, 1).report, 0)
             callbacks = [each for each in self._callbacks(report) if not isinstance(each, Deadline)]
-            return self.executor.run(spec, folder, callbacks, threads=self.configuration(architecture).threads)
+            callbacks += self.watchers(folder.name)
+            threads = self.configuration(architecture).threads
+            return *before, self.executor.run(spec, folder, callbacks, threads=threads)
 
 
 WHY = {

@@ -41,6 +41,7 @@ class CutSearch(EnoughSearch):
         for architecture in self._others():
             self._look_at(architecture)
         self._train_more_seeds()
+        self._distill()
         verdict = enough(self.question, self._final_assessment(), self.resolves())
         whole = whole_network(self.search_space, verdict.chosen.architecture)
         for candidate in self.space_candidates():
@@ -69,7 +70,7 @@ class CutSearch(EnoughSearch):
             return True
         found = self.assessment()
         chosen, best = found.chosen, max(each.accuracy for each in found.finished)
-        reach = self.probes[architecture.name] + self._most_gained(architecture.family)
+        reach = self.probes[architecture.undistilled.name] + self._most_gained(architecture.family)
         if self._size(architecture) > self._size(chosen.architecture):
             return reach > chosen.accuracy + self.question.margin
         possible = {each.name for each in found.not_ruled_out}
@@ -83,7 +84,11 @@ class CutSearch(EnoughSearch):
 
     def _most_gained(self, family: str | None = None) -> float:
         """The most that fine-tuning has gained over a probe so far: of one network, where cuts of it were tried."""
-        gains = [(each.architecture.family, each.accuracy - self.probes[each.architecture.name]) for each in self.tried]
+        gains = [
+            (each.architecture.family, each.accuracy - self.probes[each.architecture.name])
+            for each in self.tried
+            if each.architecture.teacher is None
+        ]
         own = [gain for of, gain in gains if of == family]
         return max(0.0, *(own or (gain for _, gain in gains)))
 
@@ -162,6 +167,8 @@ def cuts_within_reach(
     final = trainer.retraining(beginning)
     budget = question.budget * (sum(trainer.planned(each) for each in search_space) + final)
     found, spent = [beginning], trainer.probing_cost + trainer.planned(beginning) + final
+    if question.distill and len(search_space) > 1:
+        spent += trainer.planned(search_space[-2].distilled_from(search_space[-1]))
     for each in others:
         cost = trainer.planned(each) // len(trainer.folds.folds)
         if spent + cost <= budget:

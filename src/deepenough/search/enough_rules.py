@@ -21,7 +21,15 @@ from deepenough.search.architectures import Architecture
 from deepenough.search.evidence import Evidence, EvidenceTable
 from deepenough.search.question import DecisionKind, Measure, Question
 from deepenough.search.statistics import Difference, z_score
-from deepenough.search.verdict import PairedComparison, Verdict, depths_text, margin_text, points, title_among
+from deepenough.search.verdict import (
+    PairedComparison,
+    Verdict,
+    depth_text,
+    depths_text,
+    margin_text,
+    points,
+    title_among,
+)
 
 CONTESTED = 2.0  # standard errors around the margin within which more seeds may change the answer
 ENOUGH_COUNTS = 3.25  # how much being enough counts beside being right or one off, in what is shipped
@@ -152,9 +160,9 @@ def _probabilities(
     """The probabilities, for each in `order`, to be enough among all that was looked at, and to be the first in that
     order that is, or next to it."""
     values, variances = table.estimates()
-    families = [(each.architecture.family, each.architecture.width) for each in table.evidence]
+    curves = [each.architecture.curve for each in table.evidence]
     places = [table.evidence.index(each) for each in order]
-    draws = draw_accuracies(values, variances, families)[:, places]
+    draws = draw_accuracies(values, variances, curves)[:, places]
     margin = question.margin
     return tuple(probability_enough(draws, margin).tolist()), tuple(probability_near(draws, margin).tolist())
 
@@ -276,8 +284,8 @@ def enough(question: Question, found: Assessment, resolved: float) -> Verdict:
 
 def _subject(architecture: Architecture) -> str:
     """The network that an answer is about: its depth, which tells it among those of one kind, or its name and that."""
-    name = title_among(architecture)
-    return f"{name} (depth {architecture.depth})" if name else f"depth {architecture.depth}"
+    name, depth = title_among(architecture), depth_text(architecture)
+    return f"{name} ({depth})" if name else depth
 
 
 def _kind(found: Assessment, chosen: Evidence, best: Evidence) -> DecisionKind:

@@ -35,6 +35,8 @@ def within_reach(
             break
         spent += cost
         found.append(each)
+    if question.distill and len(found) > 1:
+        spent += trainer.planned(found[-2].distilled_from(found[-1]))
     for each in [each for each in reversed(search_space) if each not in found]:
         growing = any(grows(parent.network, each.network) for parent in found)
         cost = trainer.planned_scout(each, epochs) if growing else trainer.planned(each)
@@ -70,6 +72,7 @@ class EnoughSearch(Search):
         self._look_at_the_rest()
         while self._train_next():
             pass
+        self._distill()
         return enough(self.question, self.assessment(), self.resolves())
 
     def _train_next(self) -> bool:
@@ -135,6 +138,55 @@ class EnoughSearch(Search):
             if self._nothing_to_gain():
                 return
             self._scout(architecture)
+
+    def _distill(self) -> None:
+        """Have shallower networks learn from the best one, and tell by further seeds if that makes them enough."""
+        if not self.question.distill:
+            return
+        while True:
+            student = self._next_student()
+            if student is not None and self._may_distill(student):
+                self.distill(student)
+            elif not self._train_another_seed():
+                return
+
+    def _next_student(self) -> Architecture | None:
+        """The architecture, with its teacher, that is to be distilled next, if any.
+
+        First the chosen one, where it is not shown to be enough, then the next smaller one, and on from there, each
+        only once the one before is shown. The best network teaches them all.
+        """
+        if not self.question.distill or not finished(self.space_candidates()):
+            return None
+        found, teacher, tried = self.assessment(), self.teacher(), {candidate.name for candidate in self.tried}
+        shown = {each.architecture.name for each in found.shown_among}
+        if any(candidate.name not in shown for candidate in self.distilled()):
+            return None
+        students = [
+            each.architecture.distilled_from(teacher.architecture)
+            for each in found.finished
+            if each.architecture.teacher is None
+            and each.architecture.can_learn_from(teacher.architecture)
+            and each.architecture.name not in shown
+            and self.measure(each.candidate) < self.measure(teacher)
+            and self.measure(each.candidate) <= self.measure(found.chosen.candidate)
+        ]
+        return next((each for each in reversed(students) if each.name not in tried), None)
+
+    def _student_after(self, architecture: Architecture | None) -> Architecture | None:
+        """The student that follows the training of an architecture, which may turn out to be its teacher."""
+        student = self._next_student()
+        if student is None or student.teacher is None or architecture is None:
+            return student
+        return student.distilled_from(max(student.teacher, architecture, key=lambda each: each.macs))
+
+    def _may_distill(self, student: Architecture) -> bool:
+        """Tell if the budget and the time hold a student; if not, note it once."""
+        if self._holds(0) and self.trainer.in_time(student):
+            return True
+        if all(past.what != f"skipped {student.name}" for past in self.events):
+            self.note(f"skipped {student.name}", "it would exceed --budget or --time-limit")
+        return False
 
     def _untried(self) -> list[Architecture]:
         tried = {candidate.architecture.name for candidate in self.tried}
@@ -222,22 +274,27 @@ class EnoughSearch(Search):
         cost = self.trainer.planned(architecture) if scouting is None else scouting
         if self._holds(cost, None if scouting else architecture):
             return True
-        share = (self.spent + cost) / self.whole_space
+        student = self._student_after(architecture)
+        later = self.trainer.planned(student) if student else 0
+        share = (self.spent + cost + later) / self.whole_space
         if all(past.what != f"skipped {architecture.name}" for past in self.events):
             self.note(
                 f"skipped {architecture.name}",
                 f"the search would then cost {share:.0%} of training the whole search space, "
-                f"over its budget of {self.question.budget:.0%}",
+                f"{'students taken in, ' * bool(later)}over its budget of {self.question.budget:.0%}",
             )
         return False
 
     def _holds(self, cost: int, architecture: Architecture | None = None) -> bool:
         """Tell if the budget holds after spending `cost`, with the retraining that follows where folds decide, be it of
-        the `architecture` that is trained for that."""
-        may_be_chosen = [candidate.architecture for candidate in finished(self.space_candidates())]
+        the `architecture` that is trained for that, and with the student that follows, if any."""
+        may_be_chosen = [candidate.architecture for candidate in finished(self.space_candidates() + self.distilled())]
         may_be_chosen += [architecture] if architecture else []
+        student = self._student_after(architecture)
+        may_be_chosen += [student] if student else []
+        later = self.trainer.planned(student) if student else 0
         final = max(map(self.trainer.retraining, may_be_chosen), default=0)
-        return self.spent + cost + final <= self.question.budget * (self.whole_space + final)
+        return self.spent + cost + later + final <= self.question.budget * (self.whole_space + final)
 
     def _nothing_to_gain(self) -> bool:
         """Tell if so few images are wrong that nothing deeper can be better by the margin."""

@@ -50,12 +50,13 @@ class Role(StrEnum):
     BISECTION = "bisection"
     SECOND_SEED = "second seed"
     SCOUT = "scout"
+    DISTILLED = "distilled"
 
 
 @dataclass(frozen=True)
 class Question:
     """The user's question. `budget` bounds the search: with a target in trainings of the chosen network, without one as
-    a share of training the whole search space."""
+    a share of training the whole search space. With `distill` shallower networks also learn from the best."""
 
     target: float | None = None
     margin: float = 0.01
@@ -65,4 +66,5 @@ class Question:
     widths: tuple[float, ...] = (1.0,)
     budget: float = 0.65
     seed: int = 0
+    distill: bool = False
     weights: tuple[str, ...] = ()  # of the pretrained networks that are cut, if any

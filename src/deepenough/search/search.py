@@ -14,7 +14,7 @@ from deepenough.search.architectures import Architecture, between
 from deepenough.search.candidates import Attempt, Candidate, CandidateTrainer, finished
 from deepenough.search.early_stopping import Curve, EarlyStopping
 from deepenough.search.question import Metric, Question, Role
-from deepenough.search.verdict import Verdict, resolves
+from deepenough.search.verdict import Verdict, most_accurate, resolves
 from deepenough.training.callbacks import Ending
 
 
@@ -72,7 +72,7 @@ class Search(ABC):
             early_stopping = EarlyStopping(bar, siblings, held_out, *([sure] if sure else []))
         return self.keep(
             self.trainer.train_candidate(
-                Attempt(architecture, self.question.seed if seed is None else seed, role),
+                self._attempt(architecture, self.question.seed if seed is None else seed, role),
                 early_stopping=early_stopping,
                 give_up=give_up,
             )
@@ -84,7 +84,13 @@ class Search(ABC):
             return candidate
         self.note(f"finishing {candidate.name}", "the decision depends on it")
         self.tried.remove(candidate)
-        return self.keep(self.trainer.train_candidate(Attempt(candidate.architecture, candidate.seed, candidate.role)))
+        attempt = self._attempt(candidate.architecture, candidate.seed, candidate.role)
+        return self.keep(self.trainer.train_candidate(attempt))
+
+    def _attempt(self, architecture: Architecture, seed: int, role: Role) -> Attempt:
+        """The training of an architecture; what has a teacher learns from that one's first candidate."""
+        teacher = next((c for c in self.tried if architecture.teacher and c.name == architecture.teacher.name), None)
+        return Attempt(architecture, seed, role, teacher=teacher)
 
     def keep(self, candidate: Candidate) -> Candidate:
         """Add a candidate to those tried."""
@@ -100,6 +106,20 @@ class Search(ABC):
         """Record a step of the search, and tell the user."""
         self.events.append(Event(what, why))
         self.trainer.reporter.say(f"{what}: {why}")
+
+    def distill(self, student: Architecture, give_up: Callable[[Candidate], str] | None = None) -> Candidate:
+        """Train an architecture that has a teacher: it learns from that one's logits beside the labels."""
+        if student.teacher is not None:
+            self.note(f"trying {student.name}", f"it learns from the logits of {student.teacher.name}, too")
+        return self.train(student, role=Role.DISTILLED, give_up=give_up)
+
+    def distilled(self) -> list[Candidate]:
+        """The candidates that learned from a teacher, further seeds left out, in the order of their trainings."""
+        return [candidate for candidate in self.tried if candidate.role is Role.DISTILLED]
+
+    def teacher(self) -> Candidate:
+        """The candidate that others may learn from: the most accurate finished one that has no teacher itself."""
+        return most_accurate([c for c in finished(self.tried) if c.role in (Role.SEARCH_SPACE, Role.BISECTION)])
 
     def in_time(self, architecture: Architecture) -> bool:
         """Tell if an architecture is expected to finish in time; the first is always tried."""

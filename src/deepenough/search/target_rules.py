@@ -11,7 +11,15 @@ from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate
 from deepenough.search.question import DecisionKind, Measure, Question
 from deepenough.search.statistics import images_for_target
-from deepenough.search.verdict import TargetCheck, Verdict, depths_text, most_accurate, nothing_finished, title_among
+from deepenough.search.verdict import (
+    TargetCheck,
+    Verdict,
+    depth_text,
+    depths_text,
+    most_accurate,
+    nothing_finished,
+    title_among,
+)
 from deepenough.training.callbacks import Ending
 
 MORE_IMAGES = "more images of each class; the report shows which classes are confused most"
@@ -101,7 +109,7 @@ def _met(
     """Say that a network is shown to reach the target, or seems to, what is not known of others, and what helps."""
     architecture, target, images = answer.candidate.architecture, question.target or 0.0, f"{answer.images:,} images"
     size, is_depth = architecture.measure(question.minimize), question.minimize is Measure.DEPTH
-    name = f"depth {architecture.depth}" if is_depth else architecture.name
+    name = depth_text(architecture) if is_depth else architecture.name
     name = title_among(architecture) or name
     at_least = f"at least {answer.lower:.1%}, {1 - answer.alpha:.1%} bound"
     gaps = _gaps([c for c in checks if c.candidate.architecture.measure(question.minimize) < size], untrained)

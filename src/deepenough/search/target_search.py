@@ -21,6 +21,8 @@ from deepenough.training.callbacks import Ending
 
 STALLED_AFTER = 2  # architectures in a row that gain less than half the margin: deeper has stopped helping
 
+MOST_DISTILLED = 2  # networks that learn from a teacher: each is another look at the target
+
 Variant = tuple[str, float]  # family and width
 
 
@@ -54,6 +56,7 @@ class TargetSearch(Search):
         while (passed := self._climb()) is not None:
             passed = self.finish(self._close_in(passed))
             if self._is_shown(passed):
+                self._distill(passed)
                 break
         else:
             self._is_shown(self.finish(max(self._candidates(), key=lambda candidate: candidate.accuracy)))
@@ -176,7 +179,9 @@ class TargetSearch(Search):
         if not candidate.finished:
             return False
         if candidate.name not in self.looks:
-            following = self._following(candidate.architecture, passed)
+            following = self._students_left()
+            if candidate.role is not Role.DISTILLED:
+                following += self._following(candidate.architecture, passed)
             self.looks[candidate.name] = self.spending.look(candidate.hits, following)
         return self.looks[candidate.name].shown
 
@@ -189,6 +194,32 @@ class TargetSearch(Search):
         while (next_middle := self.between(middle, passed.architecture)) is not None:
             closing_in, middle = closing_in + 1, next_middle
         return closing_in + (0 if passed.name in self.looks else 1 + self._following(passed.architecture))
+
+    def _students_left(self) -> int:
+        """The most looks at networks that learn from a teacher, which come after all others."""
+        return MOST_DISTILLED - len(self.distilled()) if self.question.distill else 0
+
+    def _distill(self, passed: Candidate) -> None:
+        """Have the networks that are smaller than the one that meets the target learn from the best, from large to
+        small, each only once the one before is shown to meet the target."""
+        teacher = self.teacher().architecture
+        smaller = [
+            each
+            for each in self._candidates()
+            if self.measure(each) < self.measure(passed) and each.architecture.can_learn_from(teacher)
+        ]
+        for candidate in sorted(smaller, key=self.measure, reverse=True)[: self._students_left()]:
+            student = candidate.architecture.distilled_from(teacher)
+            if self.spent + self.trainer.planned(student) > self.question.budget * self.trainer.planned(
+                passed.architecture
+            ):
+                self.note(f"skipped {student.name}", "training it would exceed the budget")
+                return
+            if not self.trainer.in_time(student):
+                self.note(f"skipped {student.name}", "it would probably not finish within --time-limit")
+                return
+            if not self._is_shown(self.distill(student, give_up=self._is_below)):
+                return
 
     def _close_in(self, passed: Candidate) -> Candidate:
         """Bisect between the smallest that meets the target and the largest below it that does not, as the budget
@@ -227,7 +258,7 @@ class TargetSearch(Search):
         It spends nothing: no claim follows before the training has ended and been looked at.
         """
         middle = self._middle(architecture)
-        confidence = 1 - self.spending.share(self._following(architecture))
+        confidence = 1 - self.spending.share(self._following(architecture) + self._students_left())
         spent, folds, epochs = self.spent, self.trainer.folds.folds, self.trainer.recipe.epochs
 
         def sure(curve: Curve) -> bool:
@@ -243,11 +274,13 @@ class TargetSearch(Search):
     def _worth_closing_in(
         self, middle: Architecture, passed: Architecture, passed_cost: int, spent: int | None = None
     ) -> bool:
-        """Tell if the budget holds in both outcomes: the middle passes, or `passed` has to be trained to its end."""
+        """Tell if the budget holds in both outcomes: the middle passes, or `passed` has to be trained to its end, and
+        the middle may learn from it."""
         before = self.spent if spent is None else spent
         cost, full = self.trainer.planned(middle), self.trainer.planned(passed)
         if_it_passes = before + cost <= self.question.budget * cost
-        if_it_fails = before + cost + max(0, full - passed_cost) <= self.question.budget * full
+        student = self.trainer.planned(middle.distilled_from(passed)) if self.question.distill else 0
+        if_it_fails = before + cost + max(0, full - passed_cost) + student <= self.question.budget * full
         return if_it_passes and if_it_fails and self.trainer.in_time(middle)
 
     def _candidates(self) -> list[Candidate]:

@@ -73,18 +73,22 @@ def margin_text(margin: float) -> str:
     return f"{100 * margin:.1f}-point margin"
 
 
+def depth_text(architecture: Architecture) -> str:
+    """Name a network by its depth, and by its teacher where it has one: depth 3 (distilled from residual-19)."""
+    distilled = f" (distilled from {architecture.teacher.name})" if architecture.teacher else ""
+    return f"depth {architecture.depth}{distilled}"
+
+
 def depths_text(architectures: Sequence[Architecture]) -> str:
     """Name architectures by their depths, and by their names where they differ in more.
 
     Three and more in a row are a range: depth 3; depths 3 and 7; depths 3 to 19 and 67. The blocks of neighbours double
     in a family; cuts are numbered.
     """
-    families = list(dict.fromkeys((each.family, each.width) for each in architectures))
-    if any(each.one_of_several for each in architectures):
-        return _listed(
-            [_cuts_text([each for each in architectures if each.family == family]) for family, _ in families]
-        )
-    if len(families) > 1:
+    curves = list(dict.fromkeys(each.curve for each in architectures))
+    if any(each.one_of_several for each in architectures) and not any(each.teacher for each in architectures):
+        return _listed([_cuts_text([each for each in architectures if each.curve == curve]) for curve in curves])
+    if len(curves) > 1:
         return _listed([each.name for each in architectures])
     words = []
     for row in _neighbours(architectures):

@@ -40,14 +40,15 @@ def _siblings(run: Path, record: Record | None, model: Model) -> list[Sibling]:
         return []
     found = []
     for candidate in record.candidates:
-        if candidate.role not in ("search space", "bisection") or candidate.state not in ("finished", "pruned"):
+        chosen = candidate.name == record.decision.chosen
+        shown = chosen or candidate.role in ("search space", "bisection")  # a distilled one only where it is shipped
+        if not shown or candidate.state not in ("finished", "pruned"):
             continue
         if not _takes_the_same_images(record, candidate, model):
             continue
         folder = fold_folder(run / CANDIDATES / candidate.name, 0)
         if not (folder / RESULT_FILE).is_file():
             folder /= PAUSED_FOLDER  # it was pruned within its first fold
-        chosen = candidate.name == record.decision.chosen
         facts = read_facts(folder)
         if facts is None or candidate.decision is None:
             continue

@@ -22,6 +22,7 @@ from deepenough.training.checkpoint import (
     whole_checkpoints,
 )
 from deepenough.training.device import choose_device, place
+from deepenough.training.distillation import teacher_of
 from deepenough.training.ema import Ema
 from deepenough.training.feed import Feed, Loader
 from deepenough.training.inplace_activations import use_inplace_activations
@@ -106,6 +107,7 @@ def prepare_training(
     """The state before the first step and the loop of a training; device and memory format are applied here."""
     recipe, images = spec.recipe, images.read_as(spec.preprocess)
     state, step = new_state(spec, objective or make_objective(spec, images, device), device, group)
+    step.teacher = teacher_of(spec.teacher, recipe, device) if spec.teacher else None
     loader = Loader(images, device, state.precision.dtype)
     feed = Feed(loader, spec.train, recipe.batch, recipe.augment, spec.seed, group)
     return state, TrainingLoop(spec, feed, step, group=group)
@@ -182,7 +184,8 @@ def set_peak(state: State, loop: TrainingLoop) -> None:
 
     def spoiled() -> Step:
         copied = copy.deepcopy(state.model)
-        return replace(make_step(copied, eager, step.objective, feed.loader.device, step.group), cuda_graphs=None)
+        made = make_step(copied, eager, step.objective, feed.loader.device, step.group)
+        return replace(made, teacher=step.teacher, cuda_graphs=None)
 
     while True:
         try:

@@ -63,6 +63,9 @@ KNOWN_RATES: Mapping[str, float] = MappingProxyType({"muon": 0.07})
 """Peak learning rates of optimizers that need no range test. Muon's is the share of its norm that a convolution moves
 by in a step, which means the same in networks of all depths and widths."""
 
+DISTILLATION = ("distill_temperature", "distill_weight")
+"""Fields of a recipe that count only where there is a teacher."""
+
 
 def _speed(default: Any, text: str, **more: Any) -> Any:
     return option(default, text, Section.SPEED, **more)
@@ -122,6 +125,20 @@ class Recipe:
     )
     augment: Augment = internal(Augment(), "The augmentation of the training images.")  # noqa: RUF009
     class_weights: bool = option(False, "Give rare classes more weight in the loss.")
+    distill_temperature: float = option(
+        4.0,
+        "Temperature of the teacher's and the student's probabilities, with --distill.",
+        unit="FACTOR",
+        above=0,
+        below=math.inf,
+    )
+    distill_weight: float = option(
+        0.9,
+        "Share of the loss that is the difference from the teacher, with --distill; the rest is that from the labels.",
+        unit="SHARE",
+        least=0,
+        most=1,
+    )
     patience: int = option(
         0, "End a training after this many epochs without a better held-out accuracy, 0 for never.", least=0
     )

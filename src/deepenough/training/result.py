@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deepenough.data.split import Index
 from deepenough.errors import DamagedError, DamageWarning, DeepenoughError
 from deepenough.files import digest_of, read_checked_json, write_checked_json, write_whole
 from deepenough.nets import Network, dumps
@@ -23,7 +24,7 @@ from deepenough.training.serialization import (
     read_checked,
     unpack,
 )
-from deepenough.training.spec import TrainingSpec
+from deepenough.training.spec import Teacher, TrainingSpec
 from deepenough.training.state import Tensors
 
 RESULT_FILE = "result.json"
@@ -56,6 +57,10 @@ class Trained:
     waited: float = 0.0
     macs: int = 0
     overhead_macs: int = 0
+
+    def as_teacher(self, train: Index) -> Teacher:
+        """The network as one that others learn from; `train` are the rows of the images that it was trained on."""
+        return Teacher(self.network, self.state, train)
 
     def save(self, folder: Path, fingerprint: str) -> None:
         """Write result.json, weights.safetensors and probabilities.npy, each whole, result.json with the checksums of

@@ -13,19 +13,20 @@ import torch
 
 from deepenough.data.images import Images
 from deepenough.data.split import Index
-from deepenough.nets import Network
+from deepenough.nets import Network, macs
 from deepenough.preprocessing import Preprocessing
-from deepenough.training.recipe import Recipe
+from deepenough.training.recipe import DISTILLATION, Recipe
 
 StateDict = Mapping[str, torch.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
 class Teacher:
-    """A trained network that another one may learn from."""
+    """A trained network whose logits another one learns from; `train` are the rows of the images it has seen."""
 
     network: Network
     weights: StateDict
+    train: Index
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +34,9 @@ class TrainingSpec:
     """Everything that decides what a training comes to, but the images.
 
     `train` are the rows of the images that it learns from, `evaluation` those that it is judged on after every epoch.
-    `initial_weights` are those to start from, by name; without them it starts from `build(network, seed)`'s.
-    `preprocess` is the one of the ways that the images are read in which this network takes; None for their own.
+    `initial_weights` are those to start from, by name; without them it starts from `build(network, seed)`'s. With a
+    `teacher` it learns from that one's logits, too (knowledge distillation). `preprocess` is the one of
+    the ways that the images are read in which this network takes; None for their own.
     """
 
     network: Network
@@ -46,10 +48,22 @@ class TrainingSpec:
     teacher: Teacher | None = None
     preprocess: Preprocessing | None = None
 
+    def __post_init__(self) -> None:
+        if self.teacher is not None and np.intersect1d(self.teacher.train, self.evaluation).size:
+            raise ValueError("a teacher must not have seen images that its student is judged on")
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of training on one image: a pass forward and one backward, which costs two, and the
+        teacher's pass forward."""
+        return 3 * macs(self.network) + (macs(self.teacher.network) if self.teacher else 0)
+
     def fingerprint(self, images: Images) -> str:
         """A SHA-256 of all that decides the result on these images."""
-        start = self.initial_weights
-        words: list[Any] = [repr(self.network), self.recipe.to_json(), images.fingerprint, self.seed]
+        start, recipe = self.initial_weights, self.recipe.to_json()
+        if self.teacher is None:
+            recipe = {name: value for name, value in recipe.items() if name not in DISTILLATION}
+        words: list[Any] = [repr(self.network), recipe, images.fingerprint, self.seed]
         words += [sorted(start) if start else None]
         words += ["in blocks"] if images.in_blocks else []  # which is another order
         words += [["teacher", repr(self.teacher.network)]] if self.teacher else []

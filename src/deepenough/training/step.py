@@ -25,6 +25,7 @@ class Step:
 
     `forward` computes the outputs of `model`, by its own code or a compiled one. The gradient is that of the whole
     batch, whatever goes through at once; batch norms take their statistics over what does, on all processes.
+    `teacher` gives the logits of the network that the model learns from, for the same augmented images.
     """
 
     model: nn.Module
@@ -33,6 +34,7 @@ class Step:
     precision: Precision
     objective: Objective
     clip: Callable[[], object]
+    teacher: Callable[[torch.Tensor], torch.Tensor] | None = None
     group: ProcessGroup = ALONE
     position: BatchPosition = field(default_factory=BatchPosition)
     cuda_graphs: CudaGraphs | None = None
@@ -65,8 +67,9 @@ class Step:
             self.position.first, self.position.last, self.position.total = first, first + len(wanted), batch.total
             first += len(wanted)
             with self.precision.autocast():
+                teacher_logits = self.teacher(pixels) if self.teacher else None
                 outputs = self.forward(pixels)
-            loss = self.objective(outputs, wanted)  # type: ignore[arg-type]
+            loss = self.objective(outputs, wanted, teacher_logits)  # type: ignore[arg-type]
             self.precision.backward(loss if len(wanted) == batch.total else loss * (len(wanted) / batch.total))
             with torch.no_grad():
                 hits = (logits_of(outputs).argmax(dim=1) == wanted.argmax(dim=1)).sum()  # type: ignore[arg-type]

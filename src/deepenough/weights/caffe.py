@@ -31,6 +31,7 @@ from deepenough.weights.match import (
     without_auxiliary,
     zoo_layouts,
 )
+from deepenough.weights.misfit import MisfitError
 
 DEFINED = 1e-3
 """Relative difference up to which a float in a definition counts as the same."""
@@ -51,7 +52,7 @@ def read_caffe(path: Path, network: str | None, own: Network | None = None) -> t
     agreeing = [layout for differences, layout in against if not differences]
     if asked and not agreeing:  # the tensors alone would have loaded
         differences, layout = min(against, key=lambda entry: len(entry[0]))
-        raise DeepenoughError(
+        raise MisfitError(
             f"{file} has the tensors of {layout.network.name}, but its layer definitions make another network, "
             f"which is not known here: {'; '.join(differences[:3])}"
         )

@@ -29,7 +29,8 @@ CAFFE_MESSAGES: Mapping[str, Fields] = {
         "num_output": (1, "uint32"), "bias_term": (2, "bool"), "pad": (3, "repeated uint32"),
         "kernel_size": (4, "repeated uint32"), "group": (5, "uint32"), "stride": (6, "repeated uint32"),
         "pad_h": (9, "uint32"), "pad_w": (10, "uint32"), "kernel_h": (11, "uint32"), "kernel_w": (12, "uint32"),
-        "stride_h": (13, "uint32"), "stride_w": (14, "uint32"), "dilation": (18, "repeated uint32"),
+        "stride_h": (13, "uint32"), "stride_w": (14, "uint32"), "axis": (16, "int32", "1"),
+        "dilation": (18, "repeated uint32"),
     },
     "LRNParameter": {
         "local_size": (1, "uint32", "5"), "alpha": (2, "float", "1"), "beta": (3, "float", "0.75"),
@@ -37,33 +38,45 @@ CAFFE_MESSAGES: Mapping[str, Fields] = {
     },
     "PoolingParameter": {
         "pool": (1, "enum MAX AVE STOCHASTIC"), "kernel_size": (2, "uint32"), "stride": (3, "uint32", "1"),
-        "pad": (4, "uint32"), "global_pooling": (12, "bool"),
+        "pad": (4, "uint32"), "kernel_h": (5, "uint32"), "kernel_w": (6, "uint32"), "stride_h": (7, "uint32"),
+        "stride_w": (8, "uint32"), "pad_h": (9, "uint32"), "pad_w": (10, "uint32"), "global_pooling": (12, "bool"),
+        "round_mode": (13, "enum CEIL FLOOR"),
     },
     "BatchNormParameter": {"use_global_stats": (1, "bool"), "eps": (3, "float", "1e-5")},
-    "ScaleParameter": {"axis": (1, "int32", "1"), "bias_term": (4, "bool")},
-    "InnerProductParameter": {"num_output": (1, "uint32"), "bias_term": (2, "bool")},
-    "DropoutParameter": {"dropout_ratio": (1, "float")},
-    "PowerParameter": {"power": (1, "float"), "scale": (2, "float"), "shift": (3, "float")},
-    "SliceParameter": {"slice_point": (2, "repeated uint32"), "axis": (3, "int32")},
-    "EltwiseParameter": {"operation": (1, "enum PROD SUM MAX"), "coeff": (2, "repeated float")},
-    "ConcatParameter": {"axis": (2, "int32")},
+    "ScaleParameter": {"axis": (1, "int32", "1"), "num_axes": (2, "int32", "1"), "bias_term": (4, "bool")},
+    "InnerProductParameter": {
+        "num_output": (1, "uint32"), "bias_term": (2, "bool"), "axis": (5, "int32", "1"), "transpose": (6, "bool"),
+    },
+    "DropoutParameter": {"dropout_ratio": (1, "float", "0.5")},
+    "PowerParameter": {"power": (1, "float", "1"), "scale": (2, "float", "1"), "shift": (3, "float")},
+    "ReLUParameter": {"negative_slope": (1, "float")},
+    "SliceParameter": {"slice_dim": (1, "uint32"), "slice_point": (2, "repeated uint32"), "axis": (3, "int32", "1")},
+    "EltwiseParameter": {"operation": (1, "enum PROD SUM MAX", "SUM"), "coeff": (2, "repeated float")},
+    "ConcatParameter": {"concat_dim": (1, "uint32", "1"), "axis": (2, "int32", "1")},
+    "FlattenParameter": {"axis": (1, "int32", "1"), "end_axis": (2, "int32", "-1")},
+    "ReshapeParameter": {"shape": (1, "BlobShape"), "axis": (2, "int32"), "num_axes": (3, "int32", "-1")},
     "InputParameter": {"shape": (1, "BlobShape")},
     "NetStateRule": {"phase": (1, "enum TRAIN TEST")},
-    "TransformationParameter": {"scale": (1, "float"), "mean_value": (5, "repeated float")},
+    "TransformationParameter": {
+        "scale": (1, "float", "1"), "crop_size": (3, "uint32"), "mean_file": (4, "bytes"),
+        "mean_value": (5, "repeated float"), "force_gray": (7, "bool"),
+    },
     "ImageDataParameter": {
         "source": (1, "bytes"), "batch_size": (4, "uint32"), "shuffle": (8, "bool"), "new_height": (9, "uint32"),
         "new_width": (10, "uint32"), "is_color": (11, "bool"),
     },
     "LayerParameter": {
         "name": (1, "bytes"), "type": (2, "bytes"), "bottom": (3, "repeated bytes"), "top": (4, "repeated bytes"),
-        "blobs": (7, "repeated bytes"), "include": (8, "repeated NetStateRule"),
+        "blobs": (7, "repeated bytes"),
+        "transform_param": (100, "TransformationParameter"),
         "concat_param": (104, "ConcatParameter"),
         "convolution_param": (106, "ConvolutionParameter"), "dropout_param": (108, "DropoutParameter"),
         "eltwise_param": (110, "EltwiseParameter"), "inner_product_param": (117, "InnerProductParameter"),
         "lrn_param": (118, "LRNParameter"), "pooling_param": (121, "PoolingParameter"),
-        "power_param": (122, "PowerParameter"), "slice_param": (126, "SliceParameter"),
-        "batch_norm_param": (139, "BatchNormParameter"), "scale_param": (142, "ScaleParameter"),
-        "input_param": (143, "InputParameter"), "transform_param": (100, "TransformationParameter"),
+        "power_param": (122, "PowerParameter"), "relu_param": (123, "ReLUParameter"),
+        "slice_param": (126, "SliceParameter"), "reshape_param": (133, "ReshapeParameter"),
+        "flatten_param": (135, "FlattenParameter"), "batch_norm_param": (139, "BatchNormParameter"),
+        "scale_param": (142, "ScaleParameter"), "input_param": (143, "InputParameter"),
         "image_data_param": (115, "ImageDataParameter"),
     },
     "SolverParameter": {
@@ -74,12 +87,61 @@ CAFFE_MESSAGES: Mapping[str, Fields] = {
     },
     # Before 2014-12 a layer's type was a number.
     "V1LayerParameter": {
+        "layer": (1, "bytes"), "bottom": (2, "repeated bytes"), "top": (3, "repeated bytes"),
         "name": (4, "bytes"), "type": (5, "int32"), "blobs": (6, "repeated bytes"),
-        "convolution_param": (10, "ConvolutionParameter"), "lrn_param": (18, "LRNParameter"),
-        "pooling_param": (19, "PoolingParameter"),
+        "concat_param": (9, "ConcatParameter"), "convolution_param": (10, "ConvolutionParameter"),
+        "dropout_param": (12, "DropoutParameter"), "inner_product_param": (17, "InnerProductParameter"),
+        "lrn_param": (18, "LRNParameter"), "pooling_param": (19, "PoolingParameter"),
+        "power_param": (21, "PowerParameter"), "eltwise_param": (24, "EltwiseParameter"),
+        "relu_param": (30, "ReLUParameter"), "slice_param": (31, "SliceParameter"),
+        "transform_param": (36, "TransformationParameter"),
     },
-    "NetParameter": {"name": (1, "bytes"), "layers": (2, "repeated bytes"), "layer": (100, "repeated bytes")},
+    # Before 2014-04 all parameters stood side by side in a message of its own.
+    "V0LayerParameter": {
+        "name": (1, "bytes"), "type": (2, "bytes"), "num_output": (3, "uint32"), "biasterm": (4, "bool"),
+        "pad": (7, "uint32"), "kernelsize": (8, "uint32"), "group": (9, "uint32"), "stride": (10, "uint32", "1"),
+        "pool": (11, "enum MAX AVE STOCHASTIC"), "dropout_ratio": (12, "float", "0.5"),
+        "local_size": (13, "uint32", "5"), "alpha": (14, "float", "1"), "beta": (15, "float", "0.75"),
+        "scale": (17, "float", "1"), "meanfile": (18, "bytes"), "cropsize": (20, "uint32"), "k": (22, "float", "1"),
+        "blobs": (50, "repeated bytes"), "concat_dim": (65, "uint32", "1"),
+    },
+    "NetParameter": {
+        "name": (1, "bytes"), "layers": (2, "repeated bytes"), "input": (3, "repeated bytes"),
+        "input_dim": (4, "repeated int32"), "input_shape": (8, "repeated bytes"), "layer": (100, "repeated bytes"),
+    },
 }  # fmt: skip
+
+V1_TYPES = (
+    "NONE", "ACCURACY", "BNLL", "CONCAT", "CONVOLUTION", "DATA", "DROPOUT", "EUCLIDEAN_LOSS", "FLATTEN", "HDF5_DATA",
+    "HDF5_OUTPUT", "IM2COL", "IMAGE_DATA", "INFOGAIN_LOSS", "INNER_PRODUCT", "LRN", "MULTINOMIAL_LOGISTIC_LOSS",
+    "POOLING", "RELU", "SIGMOID", "SOFTMAX", "SOFTMAX_LOSS", "SPLIT", "TANH", "WINDOW_DATA", "ELTWISE", "POWER",
+    "SIGMOID_CROSS_ENTROPY_LOSS", "HINGE_LOSS", "MEMORY_DATA", "ARGMAX", "THRESHOLD", "DUMMY_DATA", "SLICE", "MVN",
+    "ABSVAL", "SILENCE", "CONTRASTIVE_LOSS", "EXP", "DECONVOLUTION",
+)  # fmt: skip
+"""V1LayerParameter.LayerType, by its numbers."""
+
+_RULES = {"include": "repeated NetStateRule", "exclude": "repeated NetStateRule"}
+
+
+def _as_text(title: str, numbers: tuple[int, int], **others: tuple[Any, ...]) -> Fields:
+    """The fields of a layer in a definition that people write: without blobs, with the phases that it is for."""
+    kept = {name: field for name, field in CAFFE_MESSAGES[title].items() if name != "blobs"}
+    rules = {name: (number, kind) for (name, kind), number in zip(_RULES.items(), numbers, strict=True)}
+    return {**kept, **rules, **others}
+
+
+CAFFE_TEXTS: Mapping[str, Fields] = {
+    "V0LayerText": {name: field for name, field in CAFFE_MESSAGES["V0LayerParameter"].items() if name != "blobs"},
+    "LayerText": _as_text("LayerParameter", (8, 9)),
+    "V1LayerText": _as_text(
+        "V1LayerParameter", (32, 33), layer=(1, "V0LayerText"), type=(5, f"enum {' '.join(V1_TYPES)}")
+    ),
+    "NetText": {
+        **CAFFE_MESSAGES["NetParameter"], "layers": (2, "repeated V1LayerText"),
+        "input_shape": (8, "repeated BlobShape"), "layer": (100, "repeated LayerText"),
+    },
+}  # fmt: skip
+"""The same messages as a `.prototxt` has them, where layers are parsed with it."""
 
 
 def message(name: str) -> Any:
@@ -95,7 +157,7 @@ def _pool() -> Any:
     from google.protobuf import descriptor_pb2, descriptor_pool
 
     file = descriptor_pb2.FileDescriptorProto(name="caffe.proto", package="caffe", syntax="proto2")
-    for title, fields in CAFFE_MESSAGES.items():
+    for title, fields in {**CAFFE_MESSAGES, **CAFFE_TEXTS}.items():
         made = file.message_type.add(name=title)
         for field, (number, kind, *default) in fields.items():
             _add_field(made, field, number, kind.split(), *default)
@@ -114,7 +176,7 @@ def _add_field(made: Any, name: str, number: int, words: list[str], default: str
         for value, word in enumerate(rest):
             words_of.value.add(name=word, number=value)
         field.type, field.type_name = field.TYPE_ENUM, f".caffe.{made.name}.{words_of.name}"
-    elif kind in CAFFE_MESSAGES:
+    elif kind in CAFFE_MESSAGES or kind in CAFFE_TEXTS:
         field.type, field.type_name = field.TYPE_MESSAGE, f".caffe.{kind}"
     else:
         field.type = getattr(field, f"TYPE_{kind.upper()}")

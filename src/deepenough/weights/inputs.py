@@ -13,6 +13,7 @@ from deepenough.nets.layer import ShapeError
 from deepenough.nets.network import Network
 from deepenough.nets.serialization import LONGEST_TEXT
 from deepenough.preprocessing import RESAMPLING, Preprocessing
+from deepenough.weights.preset_names import PRESETS
 from deepenough.weights.presets import preset
 
 INPUT_FILE = "preprocess.json"
@@ -63,6 +64,33 @@ def image_input(path: Path, preprocess: str | None, source: str, net: Network) -
     return source, known if config is None else _as_timm(path.with_name(TIMM_FILE), config, known)
 
 
+def described_input(path: Path, preprocess: str | None, net: Network, stated: Preprocessing | None) -> Preprocessing:
+    """The input of a network that a file describes: `preprocess`, a file beside it, or what it `stated`.
+
+    Where nothing says so, that is an error: weights that are given images of another scale give wrong answers.
+    """
+    size = (net.input[1], net.input[2])
+    if preprocess is not None:
+        known = preset(preprocess, net.name)
+        shorter = None if known.shorter is None else max(round(known.shorter * min(size) / min(known.size)), *size)
+        return _in_colours(replace(known, size=size, shorter=shorter), net)
+    if path.with_name(INPUT_FILE).is_file():
+        return image_input(path, None, "", net)[1]
+    if stated is None:
+        raise DeepenoughError(
+            f"{path} describes its network, {net.name}, but not how its images are normalised; say so with "
+            f"--preprocess ({', '.join(PRESETS)}), or by a {INPUT_FILE} beside it with size, mean, std and order"
+        )
+    return stated
+
+
+def _in_colours(known: Preprocessing, net: Network) -> Preprocessing:
+    """The same for grey images, where the network takes them."""
+    if net.input[0] != 1:
+        return known
+    return replace(known, order="RGB", mean=(fmean(known.mean),), std=(fmean(known.std),))
+
+
 def _as_timm(file: Path, config: dict[str, Any], known: Preprocessing) -> Preprocessing:
     """The input that timm's configuration describes; what it leaves out is that of `known`."""
     try:
@@ -92,9 +120,7 @@ def _preset(name: str, net: Network) -> Preprocessing:
         known = replace(known, size=size, shorter=None)
     elif known.size != size and not takes_size(net, known.size):
         known = replace(known, size=size, shorter=None if known.shorter is None else max(known.shorter, *size))
-    if net.input[0] == 1:
-        known = replace(known, order="RGB", mean=(fmean(known.mean),), std=(fmean(known.std),))
-    return known
+    return _in_colours(known, net)
 
 
 def takes_size(net: Network, size: tuple[int, int]) -> bool:

@@ -163,20 +163,20 @@ def _tensors(path: Path) -> dict[str, Tensor]:
             f"{path} is a Keras file, and reading it needs the package h5py: pip install 'deepenough[h5]'"
         ) from None
     try:
-        with h5py.File(_unpacked(path), "r") as file:
-            arrays = _Arrays(path)
-            found = dict(_legacy(file, arrays) if _is_legacy(file) else _modern(file, arrays))
+        with h5py.File(unpacked(path), "r") as file:
+            arrays = Arrays(path)
+            found = dict(_legacy(file, arrays) if is_legacy(file) else _modern(file, arrays))
     except (OSError, KeyError, RuntimeError, MemoryError, OverflowError, ValueError, RecursionError) as error:
         raise DeepenoughError(f"{path} is not a whole Keras file: {plain(first_line(error))}; fetch it again") from None
     return {plain(name): torch.from_numpy(_ours(array)) for name, array in found.items() if array.dtype.kind == "f"}
 
 
-def _unpacked(path: Path) -> Path | io.BytesIO:
+def unpacked(path: Path) -> Path | io.BytesIO:
     if not zipfile.is_zipfile(path):
         return path
     with zipfile.ZipFile(path) as archive:
         info = archive.getinfo(WEIGHTS_MEMBER)
-        _check_size(path, WEIGHTS_MEMBER, info.file_size, info.compress_size)
+        check_size(path, WEIGHTS_MEMBER, info.file_size, info.compress_size)
         try:
             return io.BytesIO(archive.read(info))
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
@@ -185,7 +185,7 @@ def _unpacked(path: Path) -> Path | io.BytesIO:
             ) from None
 
 
-def _check_size(path: Path, name: str, size: int, stored: int) -> None:
+def check_size(path: Path, name: str, size: int, stored: int) -> None:
     """Raise the error for what would take more memory than weights do."""
     if size > LARGEST or (size > SMALL and size > PACKED * stored):
         raise DeepenoughError(
@@ -209,7 +209,7 @@ def _ours(array: Any) -> Any:
     return array if order is None else array.transpose(order)
 
 
-class _Arrays:
+class Arrays:
     """Reads arrays of a file, together no more than weights take: many names may stand for one array."""
 
     def __init__(self, path: Path) -> None:
@@ -221,13 +221,13 @@ class _Arrays:
         if not hasattr(node, "dtype") or node.dtype.kind not in "fiu" or node.is_virtual or node.external:
             raise KeyError(f"{node.name} is no plain array of numbers")
         size = int(node.size or 0) * node.dtype.itemsize
-        _check_size(self._path, node.name, size, node.id.get_storage_size())
+        check_size(self._path, node.name, size, node.id.get_storage_size())
         self._total += size
-        _check_size(self._path, "all it holds", self._total, self._total)
+        check_size(self._path, "all it holds", self._total, self._total)
         return np.asarray(node[()])
 
 
-def _member(group: Any, path: str) -> Any:
+def member_of(group: Any, path: str) -> Any:
     """Return what lies at a path in the file itself; a link out of it is an error."""
     for part in path.split("/"):
         link = group.get(part, getlink=True)
@@ -237,25 +237,25 @@ def _member(group: Any, path: str) -> Any:
     return group
 
 
-def _is_legacy(file: Any) -> bool:
+def is_legacy(file: Any) -> bool:
     return "model_weights" in file or "layer_names" in file.attrs or "layer_names0" in file.attrs
 
 
-def _legacy(file: Any, arrays: _Arrays) -> Iterator[tuple[str, Any]]:
+def _legacy(file: Any, arrays: Arrays) -> Iterator[tuple[str, Any]]:
     """Keras 2's layout: attributes list the layers, and the arrays of each. A model inside a model is one of the
     layers, and its arrays are called by their own layers' names."""
-    root = _member(file, "model_weights") if "model_weights" in file else file
-    for layer in _listed(root, "layer_names"):
-        group = _member(root, layer)
-        listed = _listed(group, "weight_names")
+    root = member_of(file, "model_weights") if "model_weights" in file else file
+    for layer in listed_names(root, "layer_names"):
+        group = member_of(root, layer)
+        listed = listed_names(group, "weight_names")
         inner = {name: name.split("/")[-2:-1] for name in listed}
         nested = len({tuple(module) for module in inner.values()}) > 1
         for name in listed:
             part = name.rpartition("/")[2].partition(":")[0]
-            yield ".".join((layer, *(inner[name] if nested else ()), part)), arrays.read(_member(group, name))
+            yield ".".join((layer, *(inner[name] if nested else ()), part)), arrays.read(member_of(group, name))
 
 
-def _listed(group: Any, name: str) -> list[str]:
+def listed_names(group: Any, name: str) -> list[str]:
     """An attribute that lists names, in pieces where it is long."""
     pieces = [key for key in group.attrs if re.fullmatch(rf"{name}\d*", key)]
     pieces.sort(key=lambda key: int(key.removeprefix(name) or 0))
@@ -263,7 +263,7 @@ def _listed(group: Any, name: str) -> list[str]:
     return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
 
 
-def _modern(file: Any, arrays: _Arrays) -> Iterator[tuple[str, Any]]:
+def _modern(file: Any, arrays: Arrays) -> Iterator[tuple[str, Any]]:
     """Keras 3's layout: `layers/conv2d_3/vars/0`, the layer's name an attribute of `vars`.
 
     A model inside a model is a group with `layers` of its own, or with those that are its attributes.
@@ -272,17 +272,17 @@ def _modern(file: Any, arrays: _Arrays) -> Iterator[tuple[str, Any]]:
     seen = 0
     while waiting:
         prefix, group = waiting.pop(0)
-        members = {key: _member(group, key) for key in group if prefix or key != "optimizer"}
+        members = {key: member_of(group, key) for key in group if prefix or key != "optimizer"}
         groups = {key: member for key, member in members.items() if key != "vars" and hasattr(member, "keys")}
         seen += len(groups)
         if seen > MOST_GROUPS:
             raise ValueError(f"it has more than {MOST_GROUPS:,} groups")
-        own = {key: _member(member, "vars") for key, member in groups.items() if "vars" in member}
+        own = {key: member_of(member, "vars") for key, member in groups.items() if "vars" in member}
         filled = {key: variables for key, variables in own.items() if len(variables)}
         unnamed = any("name" not in variables.attrs for variables in filled.values())
         counted = _by_count(list(filled)) if unnamed else {}
         for key, variables in filled.items():
-            values = [arrays.read(_member(variables, number)) for number in sorted(variables, key=int)]
+            values = [arrays.read(member_of(variables, number)) for number in sorted(variables, key=int)]
             name = str(variables.attrs.get("name", counted.get(key, key)))
             for part, value in zip(_parts(values), values, strict=True):
                 yield f"{prefix}{name}.{part}", value

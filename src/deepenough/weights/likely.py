@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from deepenough.errors import DeepenoughError
+from deepenough.weights.misfit import MisfitError
 from deepenough.weights.torch_file import AnyTensors
 
 CHARACTERISTIC = (
@@ -44,14 +44,14 @@ def likely(names: Iterable[str]) -> str | None:
     )
 
 
-def no_network(file: str, found: AnyTensors, asked: str | None) -> DeepenoughError:
+def no_network(file: str, found: AnyTensors, asked: str | None) -> MisfitError:
     """The error for a file with the tensors of no network, or not of the one that was asked for."""
     known = likely(found)
     name, tensor = next(iter(found.items()))
     shape = " x ".join(map(str, tensor.shape)) or "one number"
     looks = f"by its names it is {known}" if known else f"its {len(found)} tensors begin with {name} ({shape})"
     start = "fits no network known here" if asked is None else f"does not fit {asked}"
-    return DeepenoughError(
+    return MisfitError(
         f"{file} {start}; {looks}. Give weights of a network that `deepenough weights list` shows, or train one with "
         "`deepenough fit DATA --scratch`"
     )

@@ -15,7 +15,8 @@ from deepenough.weights.preset_names import PRESETS
 from deepenough.weights.read import read_weights
 from deepenough.weights.weights import Weights
 
-WEIGHT_SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".h5", ".hdf5", ".keras", ".caffemodel", ".pdparams")
+WEIGHT_SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".h5", ".hdf5", ".keras", ".caffemodel", ".pdparams",
+                   ".onnx")  # fmt: skip
 
 
 def load_weights(

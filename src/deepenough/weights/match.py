@@ -20,6 +20,7 @@ from deepenough.nets.layers import BatchNorm, Conv, Weighted
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import Visit, visits
 from deepenough.nets.zoo import NETWORKS
+from deepenough.weights.misfit import MisfitError
 from deepenough.weights.torch_file import AnyTensor, AnyTensors, loaded
 
 SHOWN = 10
@@ -148,13 +149,13 @@ def ambiguous(file: str, networks: Iterable[Network]) -> DeepenoughError:
     )
 
 
-def misfit(file: str, network: Network, wrong: Sequence[str], *, asked: bool) -> DeepenoughError:
+def misfit(file: str, network: Network, wrong: Sequence[str], *, asked: bool) -> MisfitError:
     """The error for tensors that don't fit; `wrong` says of each what is the matter."""
     start = f"does not fit {network.name}" if asked else f"fits no network known here; the nearest is {network.name}"
     count = "1 tensor" if len(wrong) == 1 else f"{len(wrong)} tensors"
     lines = "".join(f"\n  {line}" for line in wrong[:SHOWN])
     more = f"\n  and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-    return DeepenoughError(f"{file} {start}, with {count} missing, misshapen or left over:{lines}{more}")
+    return MisfitError(f"{file} {start}, with {count} missing, misshapen or left over:{lines}{more}")
 
 
 def problems(found: AnyTensors, layout: FileLayout) -> list[str]:

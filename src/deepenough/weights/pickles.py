@@ -16,6 +16,9 @@ MOST_OPERATIONS = 2_000_000
 DEEPEST_TUPLE = 100
 """Tuples in tuples. Python compares and hashes them by recursion in C, which overflows at some depth."""
 
+MOST_STAND_INS = 1_000
+"""Classes of a pickle that get stand-ins; checkpoints name about twenty, and a class takes a kilobyte."""
+
 _TUPLES = {"TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
 _FILLING = {"APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD"}
 _FILLED = {"DICT", "LIST"}
@@ -74,12 +77,28 @@ class Ordered(dict[Any, Any]):
         """Take no attributes: torch's `_metadata` says nothing of weights."""
 
 
+class Sealed:
+    """A function of ours as a pickle gets it: it can be called, but its defaults and attributes stay as they are."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        return self._call(*given, **named)
+
+    def __setstate__(self, _state: Any) -> None:
+        raise PickleError("a pickle that changes a function")
+
+
 class SafeUnpickler(pickle.Unpickler):
     """An unpickler that makes plain containers, what `known` makes, and stand-ins for everything else."""
 
     def __init__(self, file: BinaryIO, known: Mapping[tuple[str, str], Callable[..., Any]]) -> None:
         super().__init__(io.BytesIO(_checked(file)), encoding="latin1")
-        self._known = {("collections", "OrderedDict"): Ordered, **known}
+        functions = {name: made if isinstance(made, type) else Sealed(made) for name, made in known.items()}
+        self._known: dict[tuple[str, str], Any] = {("collections", "OrderedDict"): Ordered, **functions}
         self.stand_ins: dict[str, type[StandIn]] = {}
 
     def find_class(self, module: str, name: str) -> Any:
@@ -87,6 +106,8 @@ class SafeUnpickler(pickle.Unpickler):
             return self._known[module, name]
         kind = f"{module}.{name}"
         if kind not in self.stand_ins:
+            if len(self.stand_ins) >= MOST_STAND_INS:
+                raise PickleError(f"a pickle of objects of more than {MOST_STAND_INS:,} classes")
             self.stand_ins[kind] = type("StandIn", (StandIn,), {"kind": kind})
         return self.stand_ins[kind]
 

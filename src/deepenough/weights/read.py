@@ -11,21 +11,30 @@ from deepenough.errors import DeepenoughError, nearest, unknown
 from deepenough.files import sha256
 from deepenough.nets.network import Network
 from deepenough.nets.serialization import loads
-from deepenough.weights.inputs import INPUT_FILE, for_images, image_input, json_beside, small_file
+from deepenough.weights.graphs.graph import GraphError
+from deepenough.weights.inputs import INPUT_FILE, described_input, for_images, image_input, json_beside, small_file
+from deepenough.weights.misfit import MisfitError
 from deepenough.weights.preset_names import PRESETS
 from deepenough.weights.weights import Weights
 
 if TYPE_CHECKING:
     from deepenough.weights.fit import Fitted
+    from deepenough.weights.graphs.described import Described
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 TORCH_LEGACY = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"  # the number that torch.save began files with until 1.6
 CAFFE_STARTS = (b"\x0a", b"\x12", b"\xa2\x06")  # NetParameter's name, V1 layers, layer
 LFS = b"version https://git-lfs"
 
+ONNX_START = b"\x08"  # ModelProto's ir_version
+
 WEIGHT_FORMATS = (
-    "torch (.pth, .pt), safetensors, Keras (.weights.h5, .keras, .h5), Caffe (.caffemodel) and PaddlePaddle (.pdparams)"
+    "torch (.pth, .pt), safetensors, Keras (.weights.h5, .keras, .h5), Caffe (.caffemodel), PaddlePaddle (.pdparams) "
+    "and ONNX (.onnx)"
 )
+
+GRAPH_READERS = {"caffe": "read_caffe_graph", "keras": "read_keras_graph", "onnx": "read_onnx_graph"}
+"""The functions that read the network which a file describes, by the module of its format."""
 
 NETWORK_FILE = "network.json"
 """Beside a file of weights, it says that deepenough wrote them, and of which network."""
@@ -34,7 +43,7 @@ NETWORK_FILE = "network.json"
 def read_weights(
     path: str | Path, *, network: str | None = None, preprocess: str | None = None, needs_head: bool = True
 ) -> Weights:
-    """Read the weights in a file, in the network of the zoo that they were trained as.
+    """Read the weights in a file, in the network of the zoo that they were trained as, or in the one it describes.
 
     `network` is needed where the file's tensors fit several networks and its source is not evident, and may be given
     always. The preprocessing is `preprocess` (one of `PRESETS`), else that of a `preprocess.json` beside the file, else
@@ -44,7 +53,9 @@ def read_weights(
     A file without a classifier, or with one of another kind, is an error, too, unless `needs_head` is False: the state
     then lacks the classifier's tensors.
 
-    Of what `deepenough export` and `fit` wrote, the `network.json` beside the file says all that.
+    Of what `deepenough export` and `fit` wrote, the `network.json` beside the file says all that. Files of Caffe, ONNX
+    and Keras describe their networks: what fits none of the zoo is read as its file says, if it is made of layers that
+    are known here.
     """
     path = Path(path)
     _check_exists(path)
@@ -55,12 +66,38 @@ def read_weights(
         raise DeepenoughError(
             f"{path} is of the network {own.name}, as {path.with_name(NETWORK_FILE)} says, not of {network}"
         )
-    source, fitted = _open(path, network, own)
-    if fitted.headless and needs_head:
-        raise DeepenoughError(
-            f"{path} holds {fitted.network.name} without its head, or with another one ({'; '.join(fitted.notes)}); "
-            "it can't classify. `deepenough fit DATA --weights FILE` starts from it, and makes a head of its own"
-        )
+    reader = _reader(path)
+    known: Known | None = None
+    trouble: DeepenoughError | None = None
+    if reader[0] != "onnx":
+        try:
+            known = _open(path, reader, network, own)
+        except MisfitError as error:
+            trouble = error
+        else:
+            trouble = _headless(path, known[1]) if known[1].headless and needs_head else None
+    if known is not None and trouble is None:
+        return _of_zoo(path, preprocess, known, own)
+    described = _described(path, reader[0], network, own, trouble)
+    if described is None:
+        assert trouble is not None
+        raise trouble
+    net = described.network
+    wanted = described_input(path, preprocess, net, described.input)
+    names = described.classes or _classes(path, net)
+    state = described.state
+    return Weights(
+        path.name, reader[0], for_images(net, wanted, path), state, wanted, sha256(path), names, notes=described.notes
+    )
+
+
+Known = tuple[str, "Fitted"]
+"""A source, and the network of the zoo that a file's tensors fit."""
+
+
+def _of_zoo(path: Path, preprocess: str | None, known: Known, own: Network | None) -> Weights:
+    """The weights of a network that is known here."""
+    source, fitted = known
     source, wanted = image_input(path, preprocess, source, fitted.network)
     return Weights(
         path.name,
@@ -73,6 +110,35 @@ def read_weights(
         headless=fitted.headless,
         notes=fitted.notes,
     )
+
+
+def _headless(path: Path, fitted: Fitted) -> DeepenoughError:
+    """The error for a file that lacks what is asked for."""
+    return DeepenoughError(
+        f"{path} holds {fitted.network.name} without its head, or with another one ({'; '.join(fitted.notes)}); "
+        "it can't classify. `deepenough fit DATA --weights FILE` starts from it, and makes a head of its own"
+    )
+
+
+def _described(
+    path: Path, form: str, network: str | None, own: Network | None, trouble: DeepenoughError | None
+) -> Described | None:
+    """The network that a file describes itself; None where its format has no description.
+
+    `trouble` is what kept it from being a network of the zoo, and is told with what is wrong with the description.
+    """
+    if form not in GRAPH_READERS or (form != "onnx" and (own is not None or network is not None)):
+        return None
+    module = import_module(f"deepenough.weights.graphs.{form}")
+    try:
+        found: Described | None = getattr(module, GRAPH_READERS[form])(path)
+    except GraphError as error:
+        if trouble is None:
+            raise
+        raise type(error)(f"{trouble}\nNor can it be read as its file describes it: {error}") from None
+    if found is not None and network not in (None, found.network.name):
+        raise DeepenoughError(f"{path} describes the network {found.network.name}, not {network}")
+    return found
 
 
 def _own(path: Path) -> Network | None:
@@ -99,24 +165,25 @@ def _check_exists(path: Path) -> None:
     raise DeepenoughError(f"there is no file {path}{hint}")
 
 
-def _open(path: Path, network: str | None, own: Network | None) -> tuple[str, Fitted]:
-    """Read source and network, by the reader that the file's first bytes ask for.
-
-    Readers take `own`, the network that deepenough wrote the file of, with its names.
-    """
-    with path.open("rb") as file:
-        start = file.read(512)
-    reader = _reader(path, start)
-    if reader is None:
-        raise DeepenoughError(f"{path} is {_guess(start)}; known are {WEIGHT_FORMATS}")
+def _open(path: Path, reader: tuple[str, str], network: str | None, own: Network | None) -> Known:
+    """Read source and network by a reader, which takes `own`, the network that deepenough wrote the file of."""
     # Readers come with torch, which takes seconds: they are imported when there is something to read.
     module, function = reader
-    opened: tuple[str, Fitted] = getattr(import_module(f"deepenough.weights.{module}"), function)(path, network, own)
+    opened: Known = getattr(import_module(f"deepenough.weights.{module}"), function)(path, network, own)
     return opened
 
 
-def _reader(path: Path, start: bytes) -> tuple[str, str] | None:
-    """Return module and function that read the format of a file, or None."""
+def _reader(path: Path) -> tuple[str, str]:
+    """Return module and function that read the format of a file, which its first bytes tell."""
+    with path.open("rb") as file:
+        start = file.read(512)
+    found = _reader_of(path, start)
+    if found is None:
+        raise DeepenoughError(f"{path} is {_guess(start)}; known are {WEIGHT_FORMATS}")
+    return found
+
+
+def _reader_of(path: Path, start: bytes) -> tuple[str, str] | None:
     if start.startswith(b"PK\x03\x04"):
         members = _members(path)
         if any(member.endswith("data.pkl") for member in members):
@@ -128,6 +195,8 @@ def _reader(path: Path, start: bytes) -> tuple[str, str] | None:
         return "torchvision", "read_safetensors"
     if start.startswith(b"\x80") and start[1:2] in b"\x02\x03\x04\x05":
         return ("torchvision", "read_torch") if TORCH_LEGACY in start[:32] else ("paddle", "read_paddle")
+    if start.startswith(ONNX_START):
+        return "onnx", ""
     return ("caffe", "read_caffe") if start.startswith(CAFFE_STARTS) else None
 
 

@@ -1,0 +1,1 @@
+"""Networks that a file describes itself: the graphs of Caffe, ONNX and Keras as layers of ours."""

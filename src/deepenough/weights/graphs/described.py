@@ -1,0 +1,82 @@
+"""A network that a file describes, with its weights and what it says of the images that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deepenough.errors import DeepenoughError
+from deepenough.nets.layers import Flatten, Weighted
+from deepenough.nets.network import Network
+from deepenough.nets.shapes import visits
+from deepenough.preprocessing import Preprocessing
+from deepenough.weights.graphs.branches import steps
+from deepenough.weights.graphs.graph import Graph, GraphError, Operation
+from deepenough.weights.graphs.naming import Paths, named_stack
+
+LARGEST_MAP = 2**31
+"""Values of the largest map of a described network, for one image."""
+
+
+@dataclass(frozen=True, eq=False)
+class Described:
+    """A network of a file's own description.
+
+    `state` holds float32 tensors by the module paths of `network`. `input` is None where the file says nothing of how
+    its images are normalised. `notes` say what was left out.
+    """
+
+    network: Network
+    state: Mapping[str, Tensor]
+    input: Preprocessing | None
+    notes: tuple[str, ...] = ()
+    classes: tuple[str, ...] | None = None
+
+
+def described(
+    graph: Graph, name: str, images: Operation, output: Operation, wanted: Preprocessing | None, notes: tuple[str, ...]
+) -> Described:
+    """The network between `images` and `output`, which is what a softmax would be given."""
+    if output is images:
+        raise GraphError(f"{graph.file}: it has no layers between the images and what it gives")
+    if output.shape[1:] == (1, 1):
+        output = graph.layer("logits", "Flatten", Flatten(), output)
+    if len(output.shape) != 1:
+        raise GraphError(
+            f"{graph.file}: it gives {' x '.join(map(str, output.shape))} values for an image; a classifier gives one "
+            "for each class"
+        )
+    found = steps(graph.file, images, output)
+    stack, paths = named_stack(found)
+    network = Network(name, images.shape, stack)  # type: ignore[arg-type]  # three sides, as `images` says
+    _check_shapes(graph, network, paths)
+    state = {
+        f"{path}.{key}": torch.from_numpy(np.ascontiguousarray(array, np.float32).copy())
+        for operation, path in paths.items()
+        for key, array in operation.tensors.items()
+    }
+    return Described(network, state, wanted, notes)
+
+
+def _check_shapes(graph: Graph, network: Network, paths: Paths) -> None:
+    """Raise where our layers give other shapes than the file's, or where they would take more memory than there is."""
+    given = {path: operation for operation, path in paths.items()}
+    weighted = False
+    try:
+        for visit in visits(network):
+            weighted |= isinstance(visit.layer, Weighted)
+            operation = given.get(visit.path)
+            if operation is not None and operation.shape not in (visit.output, (*visit.output, 1, 1)):
+                raise graph.refusal(operation.name, visit.layer.kind, f"it gives {visit.output} here")
+            if np.prod([float(side) for side in visit.output]) > LARGEST_MAP:
+                raise graph.refusal(visit.path, visit.layer.kind, f"it gives more than {LARGEST_MAP:,} values an image")
+    except GraphError:
+        raise
+    except DeepenoughError as error:
+        raise GraphError(f"{graph.file}: {error}") from None
+    if not weighted:
+        raise GraphError(f"{graph.file}: none of its layers has weights")

@@ -1,0 +1,168 @@
+"""An image as tokens, and attention between them, as graphs of ONNX compute them step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepenough.nets.tokens import FirstToken, SelfAttention, Tokens
+from deepenough.weights.graphs.graph import Array
+from deepenough.weights.graphs.onnx_file import OnnxNode
+from deepenough.weights.graphs.values import Value
+
+if TYPE_CHECKING:
+    from deepenough.weights.graphs.onnx_base import OnnxBase
+
+SAME = 1e-5
+"""Relative difference up to which a factor is that of attention."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tokenised:
+    """A value on the way into tokens, or between queries, keys and values and what attention gives.
+
+    `step` says how far it came. `value` is the map, or what the projections give; `factor` is what scores were
+    multiplied by, `first` the class token.
+    """
+
+    step: str
+    value: Value
+    heads: int = 0
+    factor: float = 1.0
+    first: Array | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape that a map's patches have, without the batch."""
+        channels, *rest = self.value.operation.shape
+        return (prod(rest), channels) if self.step == "patches" else (channels, *rest)
+
+
+Given = Sequence[Value | Tokenised | None]
+
+
+class TokenReader:
+    """Reads the nodes that `Tokens`, `SelfAttention` and `FirstToken` are made of."""
+
+    def __init__(self, builder: OnnxBase) -> None:
+        self._builder = builder
+
+    def read(self, node: OnnxNode, given: Given) -> list[Value | Tokenised] | None:
+        """The values that a node gives, in the order of its outputs; None where it has nothing to do with tokens."""
+        known = [each for each in given if each is not None]
+        steps = [each.step if isinstance(each, Tokenised) else "" for each in known]
+        if not known:
+            return None
+        found = self._of_value(node, known[0]) if isinstance(known[0], Value) else None
+        if found is not None and len(known) == 1:
+            return [found]
+        if not any(steps):
+            return None
+        parts = [each for each in known if isinstance(each, Tokenised)]
+        if len(parts) < len(known):
+            raise self._builder.refused(node, "it mixes parts of an attention with other values")
+        many = self._split(node, parts[0]) if node.kind == "Split" else None
+        if many is not None:
+            return many
+        one = self._of_two(node, parts) if len(parts) == 2 else self._of_one(node, parts[0])
+        if one is None:
+            raise self._builder.refused(node, f"what it does to {parts[0].step} is not known here")
+        return [one]
+
+    def _integers(self, node: OnnxNode, place: int) -> list[int]:
+        found = self._builder.constant(node, place)
+        return [] if found is None else [int(number) for number in found.reshape(-1)]
+
+    def _of_value(self, node: OnnxNode, value: Value) -> Value | Tokenised | None:
+        shape = value.operation.shape
+        match node.kind:
+            case "Reshape" if len(shape) == 3 and not value.last:
+                wanted = self._integers(node, 1)
+                flat = shape[1] * shape[2]
+                if len(wanted) == 3 and wanted[1] in (0, shape[0]) and wanted[2] in (-1, flat):
+                    return Tokenised("a map in one row", value)
+            case "Reshape" if len(shape) == 2:
+                wanted = self._integers(node, 1)
+                if len(wanted) == 5 and wanted[2] == 3 and wanted[3] > 0:
+                    return Tokenised("projections apart", value, wanted[3])
+            case "Gather" if len(shape) == 2 and node.attributes.get("axis", 0) == 1:
+                if self._integers(node, 1) == [0]:
+                    return Value(self._builder.graph.layer(node.name, node.kind, FirstToken(), value.operation))
+        return None
+
+    def _split(self, node: OnnxNode, given: Tokenised) -> list[Value | Tokenised] | None:
+        axis = node.attributes.get("axis", 0)
+        if given.step != "projections of heads" or axis != 0 or len(node.outputs) != 3:
+            return None
+        return [replace(given, step=step) for step in ("queries", "keys", "values")]
+
+    def _of_one(self, node: OnnxNode, given: Tokenised) -> Value | Tokenised | None:
+        perm = list(node.attributes.get("perm") or ())
+        constant = next((found for place in range(len(node.inputs)) if (found := self._builder.constant(node, place))
+                         is not None), None)  # fmt: skip
+        match given.step, node.kind:
+            case "a map in one row", "Transpose" if perm == [0, 2, 1]:
+                return replace(given, step="patches")
+            case "patches", "Pad" if self._integers(node, 1) == [0, 1, 0, 0, 0, 0]:
+                channels = given.value.operation.shape[0]
+                return replace(given, step="tokens", first=np.zeros((1, 1, channels), np.float32))
+            case "patches", "Concat" if constant is not None and node.attributes.get("axis") == 1:
+                if node.inputs[0] in self._builder.constants:
+                    return replace(given, step="tokens", first=constant.reshape(1, 1, -1))
+            case "tokens", "Add" if constant is not None and given.first is not None:
+                return self._tokens(node, given, constant)
+            case "projections apart", "Transpose" if perm == [2, 0, 3, 1, 4]:
+                return replace(given, step="projections of heads")
+            case "projections of heads", "Gather" if node.attributes.get("axis", 0) == 0:
+                places = self._integers(node, 1)
+                if len(places) == 1 and 0 <= places[0] < 3:
+                    return replace(given, step=("queries", "keys", "values")[places[0]])
+            case (("queries" | "keys" | "values"), "Squeeze"):
+                return given
+            case "keys", "Transpose" if perm == [0, 1, 3, 2]:
+                return replace(given, step="keys across")
+            case (("queries" | "keys" | "keys across" | "scores"), ("Mul" | "Div")) if _is_number(constant):
+                assert constant is not None
+                number = float(constant.reshape(-1)[0])
+                return replace(given, factor=given.factor * (number if node.kind == "Mul" else 1 / number))
+            case "scores", "Softmax" if node.attributes.get("axis", -1) in (-1, 3):
+                return replace(given, step="weights")
+            case "found", "Transpose" if perm == [0, 2, 1, 3]:
+                return replace(given, step="rows")
+            case "rows", "Reshape" if len(self._integers(node, 1)) == 3:
+                return self._attention(node, given)
+        return None
+
+    def _of_two(self, node: OnnxNode, parts: Sequence[Tokenised]) -> Tokenised | None:
+        if node.kind != "MatMul" or parts[0].value.operation is not parts[1].value.operation:
+            return None
+        match [part.step for part in parts]:
+            case ["queries", "keys across"]:
+                return replace(parts[0], step="scores", factor=parts[0].factor * parts[1].factor)
+            case ["weights", "values"]:
+                return replace(parts[0], step="found")
+        return None
+
+    def _tokens(self, node: OnnxNode, given: Tokenised, position: Array) -> Value:
+        _, rows, columns = given.value.operation.shape
+        assert given.first is not None
+        tensors = {"class_token": given.first, "position": position.reshape(1, -1, position.shape[-1])}
+        layer = Tokens(rows, columns)
+        return Value(self._builder.graph.layer(node.name, node.kind, layer, given.value.operation, tensors))
+
+    def _attention(self, node: OnnxNode, given: Tokenised) -> Value:
+        _, wide = given.value.operation.shape
+        width = wide / (3 * given.heads)
+        wanted = width**-0.5
+        if abs(given.factor - wanted) > SAME * wanted:
+            raise self._builder.refused(node, f"its scores are multiplied by {given.factor:.4g}; known is {wanted:.4g}")
+        layer = SelfAttention(given.heads)
+        return Value(self._builder.graph.layer(node.name, node.kind, layer, given.value.operation))
+
+
+def _is_number(constant: Array | None) -> bool:
+    return constant is not None and constant.size == 1 and bool(constant.reshape(-1)[0])

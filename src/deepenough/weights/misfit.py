@@ -1,0 +1,9 @@
+"""The error for tensors that fit no network known here, after which a file's own description may be read."""
+
+from __future__ import annotations
+
+from deepenough.errors import DeepenoughError
+
+
+class MisfitError(DeepenoughError):
+    """Tensors of a file that fit no network of the zoo, or not the one that was asked for."""
