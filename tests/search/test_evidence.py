@@ -16,7 +16,7 @@ from deepenough.search.evidence import (
     gather,
 )
 from deepenough.search.question import Role
-from deepenough.search.scouts import SCOUT_UNCERTAINTY, SCOUT_UNDERSTATES
+from deepenough.search.scouts import SCOUT_UNCERTAINTY, SCOUT_UNDERSTATES, understates
 from deepenough.search.statistics import Metric, Strata, paired_difference
 from deepenough.training.callbacks import Ending
 
@@ -84,6 +84,13 @@ def test_a_scout_is_taken_for_better_than_it_looks_and_less_sure(tried: Any) -> 
     assert ahead.standard_error**2 == pytest.approx(usual.standard_error**2 + SCOUT_UNCERTAINTY**2)
     back = found.difference(found.evidence[0], found.evidence[1])
     assert (back.value, back.upper) == pytest.approx((-ahead.value, -ahead.lower))
+
+
+@pytest.mark.parametrize("mistakes", [0.0, 0.002, 0.0119, 0.0121, 0.3])
+def test_a_scout_has_no_more_mistakes_to_lose_than_it_makes(mistakes: float) -> None:
+    mean, deviation = understates(1 - mistakes)
+    assert mean == pytest.approx(min(SCOUT_UNDERSTATES, mistakes))
+    assert deviation * SCOUT_UNDERSTATES == pytest.approx(mean * SCOUT_UNCERTAINTY)
 
 
 def test_partial_trainings_are_compared_on_the_images_that_both_have_seen(tried: Any) -> None:

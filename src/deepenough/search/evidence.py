@@ -17,7 +17,7 @@ import numpy.typing as npt
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate
 from deepenough.search.question import Metric, Role
-from deepenough.search.scouts import SCOUT_UNCERTAINTY, SCOUT_UNDERSTATES
+from deepenough.search.scouts import understates
 from deepenough.search.statistics import Difference, HitShares, Strata, paired_difference
 from deepenough.training.callbacks import Ending
 
@@ -77,6 +77,11 @@ class Evidence:
     def trainings(self) -> int:
         """Trainings that judged the images, each with a seed of its own: folds times seeds."""
         return sum(len(candidate.trainings) for candidate in self.candidates)
+
+
+def _understated(each: Evidence) -> tuple[float, float]:
+    """The mean and the standard deviation of what the accuracy lacks since the training was short."""
+    return understates(each.accuracy) if each.is_scout else (0.0, 0.0)
 
 
 def gather(candidates: Sequence[Candidate]) -> list[Evidence]:
@@ -140,12 +145,12 @@ class EvidenceTable:
         both = other.seen & candidate.seen
         strata = self.strata if both.all() else Strata.of(self.labels[both], self.metric)
         variance = self._training_variance(other) + self._training_variance(candidate)
-        shift = SCOUT_UNDERSTATES * (other.is_scout - candidate.is_scout)
+        shift = _understated(other)[0] - _understated(candidate)[0]
         return paired_difference(other.hits[both], candidate.hits[both], strata, variance, shift)
 
     def _training_variance(self, each: Evidence) -> float:
         """Variance of its accuracy that comes from its trainings, not from the images."""
-        return self.seed_variance / each.trainings + (SCOUT_UNCERTAINTY**2 if each.is_scout else 0.0)
+        return self.seed_variance / each.trainings + _understated(each)[1] ** 2
 
     def estimates(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """The accuracy of each architecture against the most accurate finished one, and the variance of each estimate.

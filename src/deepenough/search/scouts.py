@@ -22,6 +22,16 @@ def scout_epochs(epochs: int) -> int:
     return max(1, round(SCOUT_EPOCHS * epochs))
 
 
+def understates(accuracy: float) -> tuple[float, float]:
+    """By how much a scout of this accuracy understates its network trained in full: mean and standard deviation.
+
+    It has no more mistakes to lose than it makes, so where they are few both are smaller.
+    """
+    share = min(1.0, (1 - accuracy) / SCOUT_UNDERSTATES)
+    return share * SCOUT_UNDERSTATES, share * SCOUT_UNCERTAINTY
+
+
 def highest_accuracy(scout: Candidate) -> float:
     """A generous (95%) upper bound of the accuracy on these decision images of the scout's network, trained in full."""
-    return min(1.0, scout.accuracy + SCOUT_UNDERSTATES + z_score() * SCOUT_UNCERTAINTY)
+    mean, deviation = understates(scout.accuracy)
+    return min(1.0, scout.accuracy + mean + z_score() * deviation)
