@@ -207,8 +207,9 @@ def _number(value: float) -> str:
 
 
 def _each(value: Any) -> Iterable[Any]:
-    """The values of an option that takes several; one of them stands for itself."""
-    return (value,) if isinstance(value, (str, os.PathLike)) or not isinstance(value, Iterable) else value
+    """The values of an option that takes several; one of them stands for itself, and a mapping for none."""
+    one = isinstance(value, (str, os.PathLike, Mapping)) or not isinstance(value, Iterable)
+    return (value,) if one else value
 
 
 def _shown(value: Any) -> str:

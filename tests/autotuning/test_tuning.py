@@ -323,8 +323,8 @@ def test_a_configuration_without_memory_is_tried_again_another_time(
 
 
 def test_what_was_noted_of_streamed_images_is_theirs(tmp_path: Path) -> None:
-    kept, streamed = make_images(), make_images()
-    streamed.pixels = Streamed.__new__(Streamed)
+    kept = make_images()
+    streamed = replace(kept, pixels=Streamed.__new__(Streamed))
     notes = [TuningCache(tmp_path, make_trial(images=images)).path for images in (kept, streamed, kept)]
     assert notes[0] == notes[2] != notes[1]
 

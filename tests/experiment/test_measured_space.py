@@ -138,7 +138,7 @@ def test_a_run_goes_on_with_the_latencies_that_it_began_with(
 
 def test_the_plan_tells_of_limits(shapes: Path, options: dict[str, Any], timed: list[Any]) -> None:
     reporter = Told()
-    found = plan(shapes, reporter=reporter, **{**options, "max_latency": "6ms"})
+    found = plan(shapes, progress=reporter, **{**options, "max_latency": "6ms"})
     assert [each.depth for each in found.architectures] == [3, 3]
     assert all(each.latency for each in found.architectures)
     assert any(

@@ -218,7 +218,7 @@ def test_caffe_s_parser_reads_the_files_for_training(name: str, tmp_path: Path) 
     export = export_of(name, CASES[name]())
     TARGETS["caffe"].write(export, tmp_path)
     _, *blocks = (tmp_path / "train_val.prototxt").read_text().split("layer {\n")
-    layers = [text_format.Parse(block.removesuffix("}\n"), message("LayerParameter")()) for block in blocks]
+    layers = [text_format.Parse(block.removesuffix("}\n"), message("LayerText")()) for block in blocks]
     for phase in (0, 1):
         given: set[bytes] = set()
         chosen = [layer for layer in layers if not layer.include or layer.include[0].phase == phase]

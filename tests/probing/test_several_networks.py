@@ -134,7 +134,7 @@ def test_the_record_says_of_every_candidate_which_network_it_is_of(run: Run, wei
     assert found.options["weights"] == weights
     assert found.question.families == ["small_residual", "small_plain"]
     assert "cut after" in found.decision.title or "the whole" in found.decision.title
-    page = run.report.read_text()
+    page = Path(run.report).read_text()
     assert "Linear probes at every depth of the pretrained networks" in page
     assert all(f"Every place where {name} can be cut" in page for name in ("small_residual", "small_plain"))
 

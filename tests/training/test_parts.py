@@ -318,8 +318,7 @@ class Slow:
 
 
 def test_judging_tells_how_long_it_waited_for_images(images: Any) -> None:
-    slow, clock = copy.copy(images), WaitTimer()
-    slow.pixels = Slow(images.pixels)
+    slow, clock = replace(images, pixels=Slow(images.pixels)), WaitTimer()
     found = predict_probabilities(tiny(), slow, np.arange(40), images.preprocess, CPU, clock)
     assert clock.seconds > 0.01
     np.testing.assert_array_equal(found, predict_probabilities(tiny(), images, np.arange(40), images.preprocess, CPU))
