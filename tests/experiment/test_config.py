@@ -73,6 +73,11 @@ def test_the_arguments_of_an_older_run_are_understood(
         ({"weights": "x", "framing": "source"}, {"scratch": True}, {"scratch": True}),
         ({"weights": "x", "network": "y"}, {"family": ("plain",)}, {"family": ("plain",)}),
         ({"weights": "x"}, {"epochs": 4}, {"weights": "x", "epochs": 4}),
+        ({"weights": ["x"], "network": "y"}, {"among": "small"}, {"among": "small"}),
+        ({"scratch": True}, {"among": "small"}, {"among": "small"}),
+        ({"among": "mobile"}, {"scratch": True}, {"scratch": True}),
+        ({"among": "mobile"}, {"weights": ("x",)}, {"weights": ("x",)}),
+        ({"weights": ["x"], "network": "y"}, {"weights": ("z", "w")}, {"weights": ("z", "w")}),
     ],
 )
 def test_what_the_command_line_rules_out_is_put_away(

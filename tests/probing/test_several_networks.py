@@ -163,6 +163,19 @@ def test_the_chosen_network_keeps_its_own_way_of_reading_images(run: Run, shapes
     assert {sibling.model.network.input for sibling in siblings} == {model.network.input}, "served beside each other"
 
 
+def test_test_images_that_are_others_for_the_chosen_network_are_not_measured(
+    run: Run, shapes: Path, tmp_path: Path
+) -> None:
+    """Which images are left out may depend on their size, and it was another network's that decided."""
+    folder = tmp_path / "run"
+    shutil.copytree(run.folder, folder)
+    found = record.load(folder)
+    found.data.counts["test"][0] += 1
+    record.save(found, folder)
+    with pytest.raises(DeepenoughError, match="are split otherwise for the one that it chose"):
+        evaluate(folder, shapes)
+
+
 def test_a_stopped_run_goes_on_to_the_same_weights(
     run: Run, shapes: Path, weights: list[str], options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,7 @@ from deepenough.evaluation.metrics import metrics
 from deepenough.model import Model, load
 from deepenough.preprocessing import Preprocessing
 from deepenough.progress import Reporter
-from deepenough.record import FILE, Metrics
+from deepenough.record import FILE, Metrics, Record
 from deepenough.record import load as load_record
 from deepenough.training.evaluate import predict_probabilities as predictions
 
@@ -111,7 +111,22 @@ def own_images(run: Path, net: Model, source: Source, data: Any) -> Images | Non
         images = prepare(source, size=replace(images.preprocess, levels=levels), seed=made.seed, leave_out=leave_out)
     if made.options["limit"] is not None:
         images = images.subset(made.options["limit"], made.seed)
-    return images if images.fingerprint == made.data.fingerprint else None
+    if images.fingerprint != made.data.fingerprint:
+        return None
+    _check_split(run, made, images)
+    return images
+
+
+def _check_split(run: Path, made: Record, images: Images) -> None:
+    """Raise where a run about several networks split its images otherwise than they are split for the one it chose:
+    which are left out may depend on their size, and the test images would not be the same."""
+    parts = ((name, getattr(images.split, name)) for name in SPLITS)
+    counts = {name: np.bincount(images.labels[rows], minlength=len(images.classes)).tolist() for name, rows in parts}
+    if made.further_probings and counts != made.data.counts:
+        raise DeepenoughError(
+            f"run {str(run)!r}: its images were read for several networks, and are split otherwise for the one that it "
+            "chose, so its test images can't be told; its record has their accuracy, or give other images"
+        )
 
 
 def decoded(

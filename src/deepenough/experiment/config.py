@@ -9,7 +9,8 @@ from typing import Any
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.experiment.options import fit_options
 
-_PRETRAINED = frozenset({"weights", "network", "preprocess", "framing"})
+_FILES = frozenset({"weights", "network", "preprocess"})
+_PRETRAINED = _FILES | {"among", "framing"}
 _FROM_SCRATCH = frozenset({"scratch", "family", "width", "max_depth"})
 
 
@@ -37,11 +38,14 @@ def read_config(path: Path) -> dict[str, Any]:
 def override(config: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a file with those that were `given` beside it, which win.
 
-    One that asks for pretrained weights puts away what the file has of training from scratch, and the other way round.
+    One that asks for pretrained weights puts away what the file has of training from scratch and of other weights, and
+    the other way round.
     """
     away: set[str] = set()
+    if "among" in given:
+        away |= _FROM_SCRATCH | _FILES
     if "weights" in given:
-        away |= _FROM_SCRATCH
+        away |= _FROM_SCRATCH | _FILES | {"among"}
     if _FROM_SCRATCH & given.keys():
         away |= _PRETRAINED
     return {**{name: value for name, value in config.items() if name not in away}, **given}

@@ -65,14 +65,13 @@ def _load(given: str, asked: Options, reporter: Reporter) -> Weights:
 def _had(names: Sequence[Sequence[str]], reporter: Reporter) -> tuple[list[Weights], list[str]]:
     """The weights of each network that are on this machine or can be fetched, and a line on each of the others.
 
-    Nothing is waited for twice: where one download fails, or no server answers at once although some weights are here,
-    only what is here is taken.
+    Nothing is waited for long: where no server answers at once, or one download fails, only what is here is taken.
     """
     from deepenough.weights.fetch import answers, cached
     from deepenough.weights.names import NAMED
 
     here = [next((name for name in several if cached(NAMED[name])), None) for several in names]
-    online = not any(here) or all(here) or answers(NAMED[names[here.index(None)][0]])
+    online = all(here) or answers(NAMED[names[here.index(None)][0]])
     found, missing = [], []
     for several, own in zip(names, here, strict=True):
         name = own or several[0]

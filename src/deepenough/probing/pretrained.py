@@ -44,19 +44,20 @@ class Pretrained:
 
         `cuts` may lack those that are over a limit: what the probes propose is then the next shallower one.
         """
+        cuts = sorted(cuts, key=lambda each: each.measure(question.minimize))
         if len(probings) == 1:
             (probing,) = probings
             accuracies = [probing.record.probes[each.blocks].accuracy.value for each in cuts]
-            proposed = max((n for n, each in enumerate(cuts) if each.blocks <= probing.proposed), default=0)
+            reaching = [number for number, each in enumerate(cuts) if each.blocks <= probing.proposed]
+            proposed = max(reaching, key=lambda number: cuts[number].blocks, default=0)
             return cls((probing,), tuple(cuts), accuracies.index(max(accuracies)), proposed)
-        cuts = sorted(cuts, key=lambda each: each.measure(question.minimize))
         found = cls(tuple(probings), tuple(cuts), 0, 0)
         accuracies = [found.accuracy(each) for each in cuts]
         best = accuracies.index(max(accuracies))
         proposed, reason = found._proposal(cuts[best], question)
         text = (
-            f"of all {len(cuts)} cuts of {len(probings)} networks, the probe of {cuts[best].title} is the most "
-            f"accurate ({max(accuracies):.1%}); together the probes propose {cuts[proposed].title}, {reason}"
+            f"of all {len(cuts)} cuts of {len({each.family for each in cuts})} networks, the probe of "
+            f"{cuts[best].title} is the most accurate ({max(accuracies):.1%}); together the probes propose {cuts[proposed].title}, {reason}"
         )
         joined = JoinedProbes(best=cuts[best].name, proposed=cuts[proposed].name, text=text)
         return cls(tuple(probings), tuple(cuts), best, proposed, joined)

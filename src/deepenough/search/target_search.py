@@ -202,11 +202,13 @@ class TargetSearch(Search):
     def _distill(self, passed: Candidate) -> None:
         """Have the networks that are smaller than the one that meets the target learn from the best, from large to
         small, each only once the one before is shown to meet the target."""
-        teacher = self.teacher().architecture
+        best = self.teacher()
+        teacher = best.architecture
         smaller = [
             each
             for each in self._candidates()
-            if self.measure(each) < self.measure(passed) and each.architecture.can_learn_from(teacher)
+            if self.measure(each) < min(self.measure(passed), self.measure(best))
+            and each.architecture.can_learn_from(teacher)
         ]
         for candidate in sorted(smaller, key=self.measure, reverse=True)[: self._students_left()]:
             student = candidate.architecture.distilled_from(teacher)

@@ -234,23 +234,36 @@ def _channels(net: CaffeNet) -> int:
 def _input(net: CaffeNet, beside: Path | None, builder: NetBuilder) -> Preprocessing | None:
     """Read the preparation of images from the net, or from deepenough's comment in its definition: Caffe's are BGR."""
     channels, height, width = builder.images.shape
+    found = _stated_input(net, beside, channels, (height, width))
+    if builder.scaled is None:
+        return found[0] if found else None
+    scale, shift = builder.scaled
+    if found is not None:
+        raise GraphError(
+            f"{builder.graph.file}: a Power layer changes its images (x {scale:g} {shift:+g}), and it says a mean or "
+            "scale as well; put both into one"
+        )
+    return _normalised((height, width), "BGR", [-shift / scale], [scale], channels)
+
+
+def _stated_input(
+    net: CaffeNet, beside: Path | None, channels: int, size: tuple[int, int]
+) -> tuple[Preprocessing | None] | None:
+    """What deepenough's comment or a data layer says of the images: None in a tuple where it lies in another file."""
     text = "" if beside is None else beside.read_bytes()[:4096].decode("utf-8", "replace").split("\n", 1)[0]
     if found := (OUR_WORDS if channels == 3 else OUR_GREY).search(text):
         *order, mean, scale = found.groups()
         means, scales = ([float(part) for part in each.split(",")] for each in (mean, scale))
-        return _normalised((height, width), (order or ["RGB"])[0], means, scales, channels)
+        return (_normalised(size, (order or ["RGB"])[0], means, scales, channels),)
     for layer in net.layers:
         if layer.kind not in DATA or not layer.stated.HasField("transform_param"):
             continue
         stated = layer.stated.transform_param
         if stated.mean_file:
-            return None  # it lies in another file
+            return (None,)  # it lies in another file
         if stated.mean_value or stated.HasField("scale"):
             means = list(map(decimal, stated.mean_value)) or [0.0]
-            return _normalised((height, width), "BGR", means, [decimal(stated.scale)], channels)
-    if builder.scaled is not None:
-        scale, shift = builder.scaled
-        return _normalised((height, width), "BGR", [-shift / scale], [scale], channels)
+            return (_normalised(size, "BGR", means, [decimal(stated.scale)], channels),)
     return None
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from deepenough.errors import DeepenoughError
+from deepenough.nets.activation import HardSigmoid, Sigmoid
 from deepenough.nets.layers import Flatten, Weighted
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
@@ -43,6 +44,7 @@ def described(
     """The network between `images` and `output`, which is what a softmax would be given."""
     if output is images:
         raise GraphError(f"{graph.file}: it has no layers between the images and what it gives")
+    output, notes = _without_sigmoid(graph, output, notes)
     if output.shape[1:] == (1, 1):
         output = graph.layer("logits", "Flatten", Flatten(), output)
     if len(output.shape) != 1:
@@ -50,6 +52,8 @@ def described(
             f"{graph.file}: it gives {' x '.join(map(str, output.shape))} values for an image; a classifier gives one "
             "for each class"
         )
+    if output.shape == (1,):
+        raise GraphError(f"{graph.file}: it gives one value for an image; a classifier here gives one for each class")
     found = steps(graph.file, images, output)
     stack, paths = named_stack(found)
     network = Network(name, images.shape, stack)  # type: ignore[arg-type]  # three sides, as `images` says
@@ -60,6 +64,16 @@ def described(
         for key, array in operation.tensors.items()
     }
     return Described(network, state, wanted, notes)
+
+
+def _without_sigmoid(graph: Graph, output: Operation, notes: tuple[str, ...]) -> tuple[Operation, tuple[str, ...]]:
+    """Leave out a sigmoid at the end: a softmax follows here, which wants what the sigmoid is given."""
+    if isinstance(output.layer, HardSigmoid):
+        raise graph.refusal(output.name, "HardSigmoid", "it is the end of the network, where a softmax follows here")
+    if not isinstance(output.layer, Sigmoid):
+        return output, notes
+    note = "its sigmoid is left out: it answered yes or no for each class, and here the classes exclude each other"
+    return output.inputs[0], (*notes, note)
 
 
 def _check_shapes(graph: Graph, network: Network, paths: Paths) -> None:

@@ -73,7 +73,7 @@ def _read(path: Path, file: str, config: dict[str, Any], arrays: LayerArrays, ve
     found = builder.value(output)
     wanted, notes = stated_input(graph, builder.given, whole_bytes=builder.whole_bytes)
     name = plain_name(str(model.get("name", "") if isinstance(model, dict) else "") or path.stem)
-    notes = (*notes, *builder.notes)
+    notes = (*wiring.notes, *notes, *builder.notes)
     return described(graph, name, builder.images, builder.consumed(found), wanted, notes)
 
 
@@ -100,6 +100,7 @@ class _Wiring:
         self.file = file
         self.arrays = arrays
         self.layers: dict[Reference, Layer] = {}
+        self.notes: list[str] = []
 
     def model(self, kind: str, config: Any, inside: Path_, given: Sequence[Reference], depth: int) -> Reference:
         """Add the layers of a model that is given values, and tell which gives what it gives."""
@@ -132,6 +133,11 @@ class _Wiring:
         """Add one call of a layer; the values that a model inside gives are those of its last layer."""
         kind, config = entry["class_name"], entry["config"]
         name = str(entry.get("name") or config.get("name") or kind)
+        if not _is_keras_own(entry):
+            raise GraphError(
+                f"{self.file}: layer {plain_name(name)!r} is of a class that is not Keras' own "
+                f"({plain_name(str(kind))}): it is a program, and nothing in a file is run"
+            )
         where = (*inside, name)
         place: Reference = (*where, call)
         if kind in MODELS:
@@ -200,10 +206,19 @@ class _Wiring:
                 raise GraphError(f"{self.file}: it reads {plain_name(place.name)!r}, which no layer gives")
             entry, read, arguments = by_place[place]
             places[place] = self._add(entry, inside, place.call, [places[each] for each in read], arguments, depth)
-        name, call = _ends(config["output_layers"])[0]
+        (name, call), *others = _ends(config["output_layers"])
+        if not inside:
+            self.notes += [f"of its outputs, {plain_name(other)!r} is left out" for other, _ in others]
         if _Place(name, call) not in places:
             raise GraphError(f"{self.file}: its output is of {plain_name(name)!r}, which no layer gives")
         return places[_Place(name, call)]
+
+
+def _is_keras_own(entry: Any) -> bool:
+    """Tell if a layer is of a class of Keras': since Keras 3 files say the module, and the package of users' own."""
+    module, registered = entry.get("module"), str(entry.get("registered_name") or "")
+    package, _, rest = registered.partition(">")
+    return (module is None or str(module).split(".")[0] == "keras") and (not rest or package == "keras")
 
 
 def _ends(stated: Any) -> list[tuple[str, int]]:

@@ -154,6 +154,8 @@ class KerasBuilder(WindowReader):
         """Add the activation that a layer may have as an option."""
         stated = layer.config.get("activation")
         if isinstance(stated, dict):
+            if stated.get("class_name") == "function" or str(stated.get("module") or "keras").split(".")[0] != "keras":
+                raise self.refused(layer, "its activation is a function of the user's; nothing in a file is run")
             stated = stated["config"] if isinstance(stated.get("config"), str) else stated.get("class_name")
         if stated in (None, "linear"):
             return value

@@ -73,8 +73,8 @@ class WindowReader(KerasBase):
         largest = layer.kind == "MaxPooling2D"
         kernel, stride, pads = self._window(layer, value, "pool_size")
         own = pads != value.pads
-        if largest and value.pads != NO_PADS and value.edge > -1e30 and not value.operation.nonnegative:
-            raise self.refused(layer, "it takes the largest of zeros around the image and values that may be negative")
+        if not value.edge_is_neutral(largest=largest):
+            raise self.refused(layer, f"it pools over an edge of {value.edge:g} around the image, which ours leave out")
         if not largest and own and pads != NO_PADS:
             raise self.refused(layer, "its average leaves out the padding, which ours counts")
         kind: type[Pool] = MaxPool if largest else AvgPool

@@ -20,6 +20,9 @@ from deepenough.weights.graphs.values import Value
 OLDEST_OPSET = 7
 """Before it, sums and products said by an attribute along which axis they are."""
 
+MOST_COMPUTED = 2**26
+"""Numbers in all that are computed of constants: shapes, and weights that are turned."""
+
 REASONS = {
     "ConvTranspose": "a transposed convolution makes maps larger, which no classifier here does",
     "PRelu": "no activation here has weights",
@@ -75,7 +78,7 @@ def read_onnx_graph(path: Path) -> Described:
     graph = Graph(file)
     reading = _Reading(graph, content)
     builder = reading.builder
-    notes = [f"of its outputs, {plain_name(name)!r} is left out" for name in content.outputs[1:2]]
+    notes = [f"of its outputs, {plain_name(name)!r} is left out" for name in content.outputs[1:]]
     output = builder.value(reading.output, "output")
     wanted, more = stated_input(graph, builder.given, whole_bytes=content.whole_bytes)
     name = plain_name(content.name.strip() or path.stem)
@@ -91,6 +94,7 @@ class _Reading:
         images, shape = content.images
         self.output = content.outputs[0] if content.outputs else ""
         self.written: dict[str, Written] = {}
+        self.computed = 0
         self.known = {images}
         self._check_order(graph, content)
         needed, self.activations = self._needed(content)
@@ -146,6 +150,9 @@ class _Reading:
             found = folded(node.kind, [builder.constants[name] for name in given], node.attributes)
             if found is None:
                 raise builder.graph.refusal(node.name, node.kind, "what it computes of constants is not known here")
+            self.computed += found.size
+            if self.computed > MOST_COMPUTED:
+                raise GraphError(f"{builder.graph.file}: it computes more than {MOST_COMPUTED:,} constants")
             builder.constants[node.outputs[0]] = found
             return
         builder.add(node)
@@ -182,7 +189,9 @@ def _written(node: OnnxNode, constants: Mapping[str, Array]) -> Written:
     values = tuple(name for name in node.inputs if name and name not in constants)
     arrays = [constants[name] for name in node.inputs if name in constants]
     numbers = tuple(float(array.reshape(-1)[0]) for array in arrays if array.size == 1 and array.dtype.kind in "fiu")
-    numbers = numbers if len(numbers) == len(arrays) else (float("nan"),)
+    reversed_ = node.kind not in ("Add", "Mul") and bool(node.inputs) and node.inputs[0] in constants
+    if len(numbers) < len(arrays) or reversed_:  # 6 / x is not x / 6
+        numbers = (float("nan"),)
     if node.kind == "Clip" and not numbers:
         numbers = tuple(float(node.attributes[key]) for key in ("min", "max") if key in node.attributes)
     return Written(node.name, node.kind, values, node.outputs[0], node.attributes, numbers)

@@ -84,6 +84,8 @@ class WindowReader(OnnxBase):
         above, left, below, right = node.attributes.get("pads") or (0, 0, 0, 0)
         pads: Pads = ((above, below), (left, right))
         if how.startswith("SAME"):
+            if value.pads != NO_PADS:
+                raise self.refused(node, "it pads an image that is padded already, by as much as its size asks for")
             pads = same_pads(value.operation.shape, kernel, stride, more_at_end=how == "SAME_UPPER")
         (a, b), (c, d) = pads
         (e, f), (g, h) = value.pads
@@ -113,8 +115,8 @@ class WindowReader(OnnxBase):
         own = pads != value.pads
         if value.last or len(value.operation.shape) != 3:
             raise self.refused(node, f"it is given {value.shape}; expected images")
-        if largest and value.pads != NO_PADS and value.edge > -1e30 and not value.operation.nonnegative:
-            raise self.refused(node, "it takes the largest of zeros around the image and values that may be negative")
+        if not value.edge_is_neutral(largest=largest):
+            raise self.refused(node, f"it pools over an edge of {value.edge:g} around the image, which ours leave out")
         if not largest and own and not node.attributes.get("count_include_pad", 0):
             raise self.refused(node, "its average leaves out the padding, which ours counts")
         kind: type[Pool] = MaxPool if largest else AvgPool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -85,6 +85,7 @@ def read_onnx(path: Path) -> OnnxFile:
 def _file(path: Path, model: Any, onnx: Any, helper: Any) -> OnnxFile:
     graph = model.graph
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+    _check_beside(path, [*graph.initializer, *(each.t for node in graph.node for each in node.attribute)])
     constants = {tensor.name: _array(path, tensor, helper) for tensor in graph.initializer}
     nodes = []
     for number, node in enumerate(graph.node):
@@ -117,6 +118,20 @@ def _array(path: Path, tensor: Any, helper: Any) -> Array:
         del tensor.external_data[:]
     found: Array = helper.to_array(tensor)
     return found.astype(np.float32) if found.dtype == np.float16 else found
+
+
+def _check_beside(path: Path, tensors: Iterable[Any]) -> None:
+    """Raise where tensors would take more from a file beside the graph than it has: one range read again and again."""
+    taken: dict[str, int] = {}
+    for entries in ({each.key: each.value for each in tensor.external_data} for tensor in tensors):
+        if not entries:
+            continue
+        place = entries.get("location", "")
+        file = path.with_name(Path(place).name or "?")
+        size = file.stat().st_size if file.is_file() else 0  # a file that is missing is named when it is read
+        taken[place] = taken.get(place, 0) + int(entries.get("length", size))
+        if file.is_file() and taken[place] > size:
+            raise GraphError(f"{path}: its tensors overlap in {plain_name(place)!r} beside it, which is not read")
 
 
 def _beside(path: Path, entries: Mapping[str, str]) -> bytes:

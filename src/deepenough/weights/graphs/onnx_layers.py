@@ -211,6 +211,8 @@ class OnnxBuilder(WindowReader):
                 or len({each.order for each in values}) > 1
             ):
                 raise self.refused(node, "its values have their channels in different places")
+            if len(values) < len(node.inputs):
+                raise self.refused(node, "it adds feature maps and constants at once; known are sums of feature maps")
             ends = [self.consumed(each) for each in values]
             return value.behind(self.graph.join(node.name, node.kind, Product if node.kind == "Mul" else Sum, ends))
         place = next(place for place, name in enumerate(node.inputs) if name in self.constants)
@@ -218,6 +220,8 @@ class OnnxBuilder(WindowReader):
         if value.operation is self.images:
             return self._prepared(node, value, place, numbers)
         if node.kind == "Add" and value.operation in self.bare:
+            if numbers.size > 1 and not self._per_channel(value, numbers):
+                raise self.refused(node, f"it adds an array of {numbers.shape}; expected a number a channel")
             return self._biased(node, value, numbers)
         channels = value.operation.shape[0 if len(value.operation.shape) == 3 else -1]
         if node.kind == "Mul" and numbers.size == channels and self._per_channel(value, numbers):

@@ -41,6 +41,13 @@ class Value:
         height, width = (side + sum(pad) for side, pad in zip(rest, self.pads, strict=True))
         return (height, width, channels) if self.last else (channels, height, width)
 
+    def edge_is_neutral(self, *, largest: bool) -> bool:
+        """Tell whether what is around it changes nothing in a pool of ours, which takes zeros into its averages and
+        nothing into its maxima."""
+        if self.pads == NO_PADS or not largest:
+            return self.pads == NO_PADS or self.edge == 0
+        return self.edge <= -1e30 or (self.edge <= 0 and self.operation.nonnegative)
+
     def behind(self, operation: Operation) -> Value:
         """The output of another operation behind it, laid out alike."""
         keeps = len(operation.shape) == len(self.operation.shape)
