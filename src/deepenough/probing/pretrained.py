@@ -55,9 +55,10 @@ class Pretrained:
         accuracies = [found.accuracy(each) for each in cuts]
         best = accuracies.index(max(accuracies))
         proposed, reason = found._proposal(cuts[best], question)
+        networks = len({each.family for each in cuts})
         text = (
-            f"of all {len(cuts)} cuts of {len({each.family for each in cuts})} networks, the probe of "
-            f"{cuts[best].title} is the most accurate ({max(accuracies):.1%}); together the probes propose {cuts[proposed].title}, {reason}"
+            f"of all {len(cuts)} cuts of {networks} networks, the probe of {cuts[best].title} is the most accurate "
+            f"({max(accuracies):.1%}); together the probes propose {cuts[proposed].title}, {reason}"
         )
         joined = JoinedProbes(best=cuts[best].name, proposed=cuts[proposed].name, text=text)
         return cls(tuple(probings), tuple(cuts), best, proposed, joined)
