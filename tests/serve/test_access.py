@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from starlette.datastructures import Headers
 
 from deepenough.serve.access import Access
 from deepenough.serve.app import make_app
@@ -69,6 +70,10 @@ def test_any_name_may_be_allowed(finished: Path) -> None:
 def test_pages_of_other_sites_may_not_post(open_to_all: TestClient, headers: dict[str, str], status: int) -> None:
     answer = open_to_all.post("/predict", headers={"Host": "photos.example", **headers})
     assert answer.status_code == status
+
+
+def test_a_token_from_a_file_may_end_with_a_line() -> None:
+    Access((), "abc\n").check("/predict", "GET", Headers({"host": "localhost", "authorization": "Bearer abc"}))
 
 
 @pytest.mark.parametrize("token", ["", " "])

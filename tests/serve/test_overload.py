@@ -8,7 +8,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -217,3 +217,26 @@ def test_heavier_work_goes_one_by_one_and_lets_questions_in() -> None:
         batcher.close()
 
     asyncio.run(ask())
+
+
+def test_questions_of_clients_that_have_gone_are_not_worked_on() -> None:
+    async def ask() -> list[int]:
+        worked: list[int] = []
+
+        def double(numbers: Sequence[int]) -> list[int]:
+            worked.extend(numbers)
+            return [2 * number for number in numbers]
+
+        batcher: Batcher[int, int] = Batcher(double, 9)
+        asked = [asyncio.create_task(batcher.ask(number)) for number in range(20)]
+        await asyncio.sleep(0)
+        for each in asked[:-1]:
+            each.cancel()
+        await asyncio.gather(*asked[:-1], return_exceptions=True)
+        running = asyncio.create_task(batcher.run())
+        assert await asked[-1] == 38
+        running.cancel()
+        batcher.close()
+        return worked
+
+    assert asyncio.run(ask()) == [19]

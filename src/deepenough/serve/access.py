@@ -45,7 +45,7 @@ class Access:
             check_site(headers, host)
         if self.token is not None and path not in OPEN_PATHS:
             sent = headers.get("authorization", "").removeprefix("Bearer ").strip()
-            if not hmac.compare_digest(sent.encode(), self.token.encode()):
+            if not hmac.compare_digest(sent.encode(), self.token.strip().encode()):
                 asks = {"WWW-Authenticate": "Bearer"}
                 raise RefusedError(401, "no-token", "send the token of this service: Authorization: Bearer TOKEN", asks)
 

@@ -149,12 +149,16 @@ class Batcher(Generic[_Question, _Reply]):
             self._jobs -= 1
 
     async def _next_batch(self) -> list[tuple[_Question, asyncio.Future[_Reply]]]:
-        """The next batch. Nobody waits for others when there are none on their way."""
-        batch = [await self._waiting.get()]
+        """The next batch, without what clients asked that have gone. Nobody waits for others when there are none on
+        their way."""
+        while (first := await self._waiting.get())[1].done():
+            pass
+        batch = [first]
         until = time.monotonic() + _WAIT
         while len(batch) < min(_LARGEST_BATCH, self.room.taken):
             if not self._waiting.empty():
-                batch.append(self._waiting.get_nowait())
+                asked = self._waiting.get_nowait()
+                batch += [] if asked[1].done() else [asked]
             elif time.monotonic() < until:
                 await asyncio.sleep(_POLL)
             else:

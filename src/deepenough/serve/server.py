@@ -10,7 +10,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,7 @@ class ServerOptions:
 def serve(runs: Mapping[str, Path], options: ServerOptions, say: Callable[[str], object]) -> None:
     """Serve models by their name until SIGINT or SIGTERM, once what was accepted until then is answered."""
     limits = Limits(upload=options.max_upload * 2**20, files=options.max_files)
+    limits = replace(limits, waiting=max(limits.waiting, limits.files))  # so that the largest request fits in
     access = Access((options.host, *options.allowed_hosts), options.token)
     app = make_app(runs, limits, options.device, access, options.engine)
     models = {name: app.state.models.get(name).model for name in runs}
@@ -91,6 +92,7 @@ def serve(runs: Mapping[str, Path], options: ServerOptions, say: Callable[[str],
         log_config=None,
         log_level="warning",
         access_log=False,
+        proxy_headers=False,  # the address of a client is that of its connection: a header could say anything
         timeout_graceful_shutdown=GRACE,
         ssl_certfile=options.certfile,
         ssl_keyfile=options.keyfile,
