@@ -104,11 +104,6 @@ def estimate(
             memory=trainer.jobs * step_bytes(architecture.network, min(most, at_once)),
         )
 
-    def again(architecture: Architecture) -> float:
-        """Seconds of training it once more on all images, where folds make that necessary."""
-        images = trainer.retraining(architecture) / (3 * architecture.macs)
-        return pace.seconds(architecture, images) if images else 0.0
-
     rows = [planned(architecture) for architecture in search_space]
     reach = _reach(question, search_space, trainer, first)
     least, most = _least_and_most(
@@ -117,7 +112,7 @@ def estimate(
     largest = _largest(question, search_space)
     if largest.teacher and question.target is not None:  # without one the budget holds the students
         most += pace.seconds(largest, trainer.steps_images(largest)) * side_by_side
-    finals = [again(architecture) for architecture in (*search_space, largest)]
+    finals = [_retraining(pace, trainer, architecture) for architecture in (*search_space, largest)]
     least, most = least + min(finals), max(most, least) + max(finals)
     if time_limit is not None:
         least, most = min(least, time_limit), min(most, time_limit)
@@ -128,6 +123,12 @@ def estimate(
         memory=already + max(row.memory for row in rows) + (trainer.jobs * PROCESS_BYTES if trainer.jobs > 1 else 0),
         within_reach=[each.name for each in reach],
     )
+
+
+def _retraining(pace: StepPaces, trainer: CandidateTrainer, architecture: Architecture) -> float:
+    """Seconds of training it once more on all images, where folds make that necessary."""
+    images = trainer.retraining(architecture) / (3 * architecture.macs)
+    return pace.seconds(architecture, images) if images else 0.0
 
 
 def _largest(question: Question, search_space: Sequence[Architecture]) -> Architecture:

@@ -156,12 +156,7 @@ def _channels_first(network: Network, state: dict[str, Tensor]) -> dict[str, Ten
 
 def _tensors(path: Path) -> dict[str, Tensor]:
     """The tensors as `layer.kernel` and so on, kernels in our order."""
-    try:
-        h5py = importlib.import_module("h5py")
-    except ImportError:
-        raise DeepenoughError(
-            f"{path} is a Keras file, and reading it needs the package h5py: pip install 'deepenough[h5]'"
-        ) from None
+    h5py = needed_h5py(path)
     try:
         with h5py.File(unpacked(path), "r") as file:
             arrays = Arrays(path)
@@ -169,6 +164,16 @@ def _tensors(path: Path) -> dict[str, Tensor]:
     except (OSError, KeyError, RuntimeError, MemoryError, OverflowError, ValueError, RecursionError) as error:
         raise DeepenoughError(f"{path} is not a whole Keras file: {plain(first_line(error))}; fetch it again") from None
     return {plain(name): torch.from_numpy(_ours(array)) for name, array in found.items() if array.dtype.kind == "f"}
+
+
+def needed_h5py(path: Path) -> Any:
+    """The package h5py, without which a Keras file can't be read."""
+    try:
+        return importlib.import_module("h5py")
+    except ImportError:
+        raise DeepenoughError(
+            f"{path} is a Keras file, and reading it needs the package h5py: pip install 'deepenough[h5]'"
+        ) from None
 
 
 def unpacked(path: Path) -> Path | io.BytesIO:

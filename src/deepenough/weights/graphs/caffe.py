@@ -249,7 +249,7 @@ def _input(net: CaffeNet, beside: Path | None, builder: NetBuilder) -> Preproces
 def _stated_input(
     net: CaffeNet, beside: Path | None, channels: int, size: tuple[int, int]
 ) -> tuple[Preprocessing | None] | None:
-    """What deepenough's comment or a data layer says of the images: None in a tuple where it lies in another file."""
+    """The preparation that deepenough's comment or a data layer states; a tuple of None where another file has it."""
     text = "" if beside is None else beside.read_bytes()[:4096].decode("utf-8", "replace").split("\n", 1)[0]
     if found := (OUR_WORDS if channels == 3 else OUR_GREY).search(text):
         *order, mean, scale = found.groups()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from deepenough.weights.graphs.graph import Array, Graph, GraphError, Operation, plain_name
+from deepenough.weights.graphs.builder import GraphBuilder
+from deepenough.weights.graphs.graph import Array, Graph, GraphError, plain_name
 from deepenough.weights.graphs.keras_parts import Part
 from deepenough.weights.graphs.values import Value
 
@@ -39,13 +40,11 @@ NO_ARGUMENTS: tuple[list[Any], dict[str, Any]] = ([], {})
 """The arguments of a call beside values, by place and by name, where there are none."""
 
 
-class KerasBase:
-    """The values of a graph while it is read, and the images that it begins with."""
+class KerasBase(GraphBuilder):
+    """The values of a graph while it is read."""
 
     def __init__(self, graph: Graph, images: Layer, *, old: bool) -> None:
-        self.graph = graph
         self.old = old
-        self.given: Value | None = None
         self.notes: tuple[str, ...] = ()
         shape: Any = images.config.get("batch_shape") or images.config.get("batch_input_shape") or ()
         if len(shape) != 4 or not all(isinstance(side, int) for side in shape[1:]):
@@ -55,7 +54,7 @@ class KerasBase:
             )
         height, width, channels = shape[1:]
         self.whole_bytes = "int" in str(images.config.get("dtype"))
-        self.images = graph.images((channels, height, width))
+        super().__init__(graph, graph.images((channels, height, width)))
         self.values: dict[Reference, Value] = {images.place: Value(self.images, last=True)}
         self.softmaxes: set[Reference] = set()
         self.partial: dict[Reference, Part] = {}
@@ -67,14 +66,6 @@ class KerasBase:
                 f"{self.graph.file}: what {plain_name(str(place[-2]))!r} computes with a number is not known here"
             )
         return self.values[place]
-
-    def consumed(self, value: Value) -> Operation:
-        """The operation of a value that a layer reads; images are noted as they are given to the first."""
-        if value.operation is self.images:
-            if self.given is not None and not value.is_prepared_as(self.given):
-                raise GraphError(f"{self.graph.file}: its first layers get images that are normalised in several ways")
-            self.given = value
-        return value.operation
 
     def refused(self, layer: Layer, why: str) -> GraphError:
         """The error for one layer."""

@@ -6,14 +6,13 @@ import json
 import zipfile
 import zlib
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from deepenough.errors import DeepenoughError, first_line
 from deepenough.nets.serialization import LONGEST_TEXT
 from deepenough.weights.graphs.graph import Array, GraphError, plain_name
-from deepenough.weights.keras import Arrays, check_size, is_legacy, listed_names, member_of, unpacked
+from deepenough.weights.keras import Arrays, check_size, is_legacy, listed_names, member_of, needed_h5py, unpacked
 
 CONFIG_MEMBER, METADATA_MEMBER = "config.json", "metadata.json"
 
@@ -30,12 +29,7 @@ def read_keras_file(path: Path) -> tuple[dict[str, Any], LayerArrays, str] | Non
 
     In a file of Keras 2's layout, the models that a layer is in are the outermost one alone.
     """
-    try:
-        h5py = import_module("h5py")
-    except ImportError:
-        raise DeepenoughError(
-            f"{path} is a Keras file, and reading it needs the package h5py: pip install 'deepenough[h5]'"
-        ) from None
+    h5py = needed_h5py(path)
     try:
         with h5py.File(unpacked(path), "r") as file:
             text, version = _texts(path, file)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from deepenough.nets.layers import AvgPool, Conv, Flatten, MaxPool, Pool
+from deepenough.weights.graphs.builder import GraphBuilder
 from deepenough.weights.graphs.graph import Array, Graph, GraphError, Operation, plain_name
 from deepenough.weights.graphs.onnx_file import OnnxNode
 from deepenough.weights.graphs.onnx_names import layer_name
@@ -15,14 +16,12 @@ from deepenough.weights.graphs.values import NO_PADS, Value, flattened_order
 from deepenough.weights.graphs.windows import Pads, conv_layer, no_dilation, one_side, pool_layer, same_pads
 
 
-class OnnxBase:
-    """The values of a graph while it is read, and the images that it begins with."""
+class OnnxBase(GraphBuilder):
+    """The values of a graph while it is read."""
 
     def __init__(self, graph: Graph, name: str, images: Value, constants: Mapping[str, Array]) -> None:
-        self.graph = graph
-        self.images = images.operation
+        super().__init__(graph, images.operation)
         self.constants = dict(constants)
-        self.given: Value | None = None
         self.values: dict[str, Value | Tokenised] = {name: images}
         self.softmaxes: set[str] = set()
         self.bare: set[Operation] = set()
@@ -52,14 +51,6 @@ class OnnxBase:
     def constant(self, node: OnnxNode, place: int) -> Array | None:
         """The constant at a place of a node's inputs."""
         return self.constants.get(node.inputs[place]) if place < len(node.inputs) else None
-
-    def consumed(self, value: Value) -> Operation:
-        """The operation of a value that a layer reads; images are noted as they are given to the first."""
-        if value.operation is self.images:
-            if self.given is not None and not value.is_prepared_as(self.given):
-                raise GraphError(f"{self.graph.file}: its first layers get images that are normalised in several ways")
-            self.given = value
-        return value.operation
 
     def weight(self, node: OnnxNode, place: int) -> Array:
         """The constant at a place of a node\'s inputs, which has to be one."""
