@@ -1,7 +1,12 @@
+from dataclasses import replace
+
 import pytest
 
 from deepenough.errors import DeepenoughError
-from deepenough.search.architectures import architecture, between, search_space
+from deepenough.preprocessing import Preprocessing
+from deepenough.search.architectures import Origin, architecture, between, costliest_student, search_space
+from deepenough.search.latency import Latency
+from deepenough.search.question import Measure
 
 INPUT = (1, 28, 28)
 
@@ -41,3 +46,25 @@ def test_between_halves_the_gap():
     assert middle.blocks == 6
     assert between(architecture("residual", 1.0, 1, INPUT, 10), architecture("residual", 1.0, 2, INPUT, 10)) is None
     assert between(architecture("plain", 1.0, 4, INPUT, 10), high) is None
+
+
+@pytest.mark.parametrize("minimize", list(Measure))
+def test_the_costliest_student_learns_from_a_larger_network_that_takes_the_same_images(minimize):
+    space = search_space(["residual"], [1.0], INPUT, 10)
+    if minimize is Measure.LATENCY:  # in another order than their costs
+        space = [replace(each, latency=Latency(1 / each.depth, 0.0, 1.0, 1 / each.depth)) for each in space]
+    found = costliest_student(space, minimize)
+    assert found.measure(minimize) < found.teacher.measure(minimize)
+    costs = [
+        3 * student.macs + teacher.macs
+        for student in space
+        for teacher in space
+        if student.measure(minimize) < teacher.measure(minimize)
+    ]
+    assert 3 * found.macs + found.teacher.macs == max(costs)
+    apart = [
+        replace(each, origin=Origin(each.name, Preprocessing((side, side)), whole=True, one_of_several=True))
+        for side, each in enumerate(space, start=20)
+    ]
+    assert costliest_student(apart, minimize) is None
+    assert costliest_student(space[:1], minimize) is None

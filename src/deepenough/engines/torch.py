@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +37,7 @@ class TorchEngine:
         self.preprocess = preprocess
         self._read_state = read_state
         self._device = device
+        self._building = Lock()
 
     @property
     def title(self) -> str:
@@ -55,9 +57,14 @@ class TorchEngine:
         """True if the processor computes; no need for torch to tell."""
         return str(self._device) == "cpu"
 
-    @cached_property
+    @property
     def module(self) -> nn.Module:
         """The network with its weights, in evaluation mode."""
+        with self._building:  # by the first of several threads
+            return self._module
+
+    @cached_property
+    def _module(self) -> nn.Module:
         import torch
 
         from deepenough.nets.build import build

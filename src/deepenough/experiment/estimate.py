@@ -12,7 +12,7 @@ from deepenough.autotuning.memory_estimate import PROCESS_BYTES, fitting_micro_b
 from deepenough.record import Plan
 from deepenough.record.schema import Planned
 from deepenough.report.text import duration, estimated
-from deepenough.search.architectures import Architecture
+from deepenough.search.architectures import Architecture, costliest_student
 from deepenough.search.candidates import CandidateTrainer
 from deepenough.search.cut_search import cuts_within_reach
 from deepenough.search.enough_search import within_reach
@@ -109,10 +109,10 @@ def estimate(
     least, most = _least_and_most(
         question, search_space, trainer, first, reach, {row.name: row.seconds for row in rows}
     )
-    largest = _largest(question, search_space)
-    if largest.teacher and question.target is not None:  # without one the budget holds the students
-        most += pace.seconds(largest, trainer.steps_images(largest)) * side_by_side
-    finals = [_retraining(pace, trainer, architecture) for architecture in (*search_space, largest)]
+    student = costliest_student(search_space, question.minimize) if question.distill else None
+    if student and question.target is not None:  # without one the budget holds the students
+        most += pace.seconds(student, trainer.steps_images(student)) * side_by_side
+    finals = [_retraining(pace, trainer, each) for each in (*search_space, student) if each is not None]
     least, most = least + min(finals), max(most, least) + max(finals)
     if time_limit is not None:
         least, most = min(least, time_limit), min(most, time_limit)
@@ -129,13 +129,6 @@ def _retraining(pace: StepPaces, trainer: CandidateTrainer, architecture: Archit
     """Seconds of training it once more on all images, where folds make that necessary."""
     images = trainer.retraining(architecture) / (3 * architecture.macs)
     return pace.seconds(architecture, images) if images else 0.0
-
-
-def _largest(question: Question, search_space: Sequence[Architecture]) -> Architecture:
-    """The network that costs most to train once more, if it is chosen: the largest, or one that learns from it."""
-    if question.distill and len(search_space) > 1:
-        return search_space[-2].distilled_from(search_space[-1])
-    return search_space[-1]
 
 
 def _reach(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import permutations
 
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.nets import FAMILIES, Network, depth, macs, parameters, receptive_field, weight_bytes
@@ -195,6 +196,16 @@ def cut_architectures(
         origin = Origin(weights, preprocess, whole, one_of_several) if preprocess else None
         found.append(Architecture(family, 1.0, number, network, place, origin=origin))
     return tuple(found)
+
+
+def costliest_student(search_space: Sequence[Architecture], minimize: Measure) -> Architecture | None:
+    """The network that costs most to train with a larger one as its teacher; None where none can learn from another."""
+    students = (
+        student.distilled_from(teacher)
+        for student, teacher in permutations(search_space, 2)
+        if student.measure(minimize) < teacher.measure(minimize) and student.can_learn_from(teacher)
+    )
+    return max(students, key=lambda each: 3 * each.macs + (each.teacher.macs if each.teacher else 0), default=None)
 
 
 def between(failed: Architecture, passed: Architecture) -> Architecture | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from deepenough.search.architectures import Architecture
+from deepenough.search.architectures import Architecture, costliest_student
 from deepenough.search.candidates import Candidate, CandidateTrainer, finished
 from deepenough.search.enough_rules import Assessment, enough, shown_worse
 from deepenough.search.enough_search import EnoughSearch
@@ -55,10 +55,11 @@ class CutSearch(EnoughSearch):
         hopeless = tuple(each for each in found.unknown if not self._can_win(each))
         if not hopeless:
             return found
+        families = dict.fromkeys(each.family for each in hopeless)
+        gained = ", ".join(f"{points(self._most_gained(family))} of {family}" for family in families)
         self.note(
             f"left out {depths_text(hopeless)}",
-            f"fine-tuning gained at most {points(self._most_gained())} over a probe so far, which would not make them "
-            "the answer",
+            f"as much as fine-tuning has gained over a probe so far ({gained}) would not make them the answer",
         )
         return replace(found, left_out=hopeless)
 
@@ -82,8 +83,8 @@ class CutSearch(EnoughSearch):
         below = any(self._size(architecture) < self._size(w) < self._size(chosen.architecture) for w in worse)
         return not below and reach >= best - self.question.margin
 
-    def _most_gained(self, family: str | None = None) -> float:
-        """The most that fine-tuning has gained over a probe so far: of one network, where cuts of it were tried."""
+    def _most_gained(self, family: str) -> float:
+        """The most that fine-tuning has gained over a probe so far, of one network where cuts of it were tried."""
         gains = [
             (each.architecture.family, each.accuracy - self.probes[each.architecture.name])
             for each in self.tried
@@ -167,8 +168,8 @@ def cuts_within_reach(
     final = trainer.retraining(beginning)
     budget = question.budget * (sum(trainer.planned(each) for each in search_space) + final)
     found, spent = [beginning], trainer.probing_cost + trainer.planned(beginning) + final
-    if question.distill and len(search_space) > 1:
-        spent += trainer.planned(search_space[-2].distilled_from(search_space[-1]))
+    student = costliest_student(search_space, question.minimize) if question.distill else None
+    spent += trainer.planned(student) if student else 0
     for each in others:
         cost = trainer.planned(each) // len(trainer.folds.folds)
         if spent + cost <= budget:

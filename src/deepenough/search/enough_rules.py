@@ -52,8 +52,8 @@ class Assessment:
     of being the smallest that is enough or a neighbour of that. `shown_among` are shown against all that are finished,
     `shown` against the whole search space. `blockers` are, by the name of a finished architecture, those that only had
     a short look which does not rule them out; nothing is known of `unknown`, of which `left_out` can't win by their
-    probes. Those in `diverged` have no finished
-    training, since a loss became NaN or infinite. `doubtful` would gain from further seeds.
+    probes. Those in `diverged` have no finished training, since a loss became NaN or infinite. `doubtful` would gain
+    from further seeds.
     """
 
     looked_at: tuple[Evidence, ...]

@@ -1,4 +1,4 @@
-"""SizeLimits of size that networks have to keep to be considered at all. Imports nothing heavy."""
+"""Limits of size that networks have to keep to be considered at all. Imports nothing heavy."""
 
 from __future__ import annotations
 
