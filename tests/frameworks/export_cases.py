@@ -176,8 +176,10 @@ def tokens() -> Network:
 
 
 def active(kind: type[Activation]) -> Network:
-    """An activation behind a convolution, and as a branch beside what it is given."""
-    stack: Stack = (Conv(6), kind(), Conv(4), Sum(((kind(),), ())), GlobalAvgPool(), Dense(CLASSES), kind())
+    """An activation behind a convolution, as a branch beside what it is given, and between dense layers."""
+    stack: Stack = (
+        Conv(6), kind(), Conv(4), Sum(((kind(),), ())), GlobalAvgPool(), Dense(8), kind(), Dense(CLASSES),
+    )  # fmt: skip
     return Network(kind.__name__.lower(), (3, 9, 8), stack)
 
 
