@@ -7,6 +7,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 SAME_WISH = 1.0  # seconds within which another Ctrl-C means the one before
@@ -61,3 +63,22 @@ def _interrupt_again() -> None:
     global _last
     _last = None
     os.kill(os.getpid(), signal.SIGINT)
+
+
+@contextmanager
+def blocking_signals(*names: str) -> Iterator[None]:
+    """Block signals, so that processes that are started meanwhile never receive them: their parent ends them.
+
+    Blocked rather than ignored: one that comes meanwhile reaches this process afterwards.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    from multiprocessing import resource_tracker  # takes a while, and few commands start processes
+
+    resource_tracker.ensure_running()  # which would unblock SIGINT and SIGTERM if it were started meanwhile
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {getattr(signal, name) for name in names})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

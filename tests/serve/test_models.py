@@ -14,6 +14,7 @@ import httpx2
 import pytest
 from fastapi.testclient import TestClient
 from forkserver import PIPE, ForkServer
+from renamed_classes import rename_classes
 
 from deepenough import DeepenoughError
 from deepenough.files import write_sums
@@ -26,13 +27,6 @@ pytestmark = pytest.mark.seconds(20)
 
 RAW = {"Content-Type": "application/octet-stream"}
 LOCAL = {"Host": "localhost"}
-
-
-def rename_classes(folder: Path, old: str, new: str) -> None:
-    """A model that differs in the names of its classes, whole with its checksums."""
-    path = folder / "preprocess.json"
-    path.write_text(path.read_text().replace(f'"{old}', f'"{new}'))
-    write_sums(folder, FILES)
 
 
 @pytest.fixture

@@ -94,8 +94,8 @@ def test_https(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     servers: list[BoundedServer] = []
     begin = BoundedServer.__init__
 
-    def keep(self: BoundedServer, config: Any, models: Any) -> None:
-        begin(self, config, models)
+    def keep(self: BoundedServer, *given: Any) -> None:
+        begin(self, *given)
         servers.append(self)
 
     monkeypatch.setattr(BoundedServer, "__init__", keep)

@@ -44,6 +44,13 @@ _PACKAGES = ("captum", "fastapi", "pebble", "prometheus_client", "python_multipa
     help="Where to compute.",
 )
 @engine_option("the fastest that is installed and proven to give torch's answers, as measured at the start")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    default=1,
+    metavar="N",
+    help="Processes that answer; each reads the models by itself, and the processor's cores are shared among them.",
+)
 @click.option("--max-upload", type=click.IntRange(min=1), default=20, metavar="MIB", help="Largest request.")
 @click.option(
     "--max-files",
@@ -74,10 +81,12 @@ def serve_command(runs: tuple[str, ...], **options: Any) -> None:
     from deepenough.cli.console import Console
     from deepenough.serve.models import named_runs
     from deepenough.serve.server import HANGING, ServerOptions, end_within, serve
+    from deepenough.serve.workers import serve_by_workers
 
     if options["token"] is None:  # click takes an empty variable for none
         options["token"] = os.environ.get("DEEPENOUGH_TOKEN")
     try:
-        serve(named_runs(runs), ServerOptions(**options), Console().line)
+        answer = serve_by_workers if options["workers"] > 1 else serve
+        answer(named_runs(runs), ServerOptions(**options), Console().line)
     finally:
         end_within(HANGING)  # at its exit Python waits for threads

@@ -11,20 +11,20 @@ from __future__ import annotations
 import math
 import pickle
 import queue
-import signal
 import subprocess
 import sys
 import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
+from deepenough.ctrl_c import blocking_signals
 from deepenough.data.images import Images
 from deepenough.distribution.worker_messages import STOP, Failed, Happened, TrainingEvent, TrainingTask, Warned
 from deepenough.errors import DeepenoughError, ProcessEndedWarning
@@ -49,7 +49,7 @@ class Worker:
 
     def __init__(self, inbox: queue.Queue[tuple[Worker, Any]]) -> None:
         self.images: Images | None = None
-        with holding_back_signals():
+        with blocking_signals("SIGINT", "SIGTERM", "SIGHUP"):
             self.process = subprocess.Popen(
                 [sys.executable, "-c", START], stdin=subprocess.PIPE, stdout=subprocess.PIPE
             )
@@ -77,19 +77,6 @@ class Worker:
         with suppress(OSError):
             self.process.stdin.close()
         return status
-
-
-@contextmanager
-def holding_back_signals() -> Iterator[None]:
-    """Start processes that don't hear what is sent to all processes of a run: it hears that, and tells them."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @dataclass(eq=False)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from multiprocessing import resource_tracker
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from deepenough.ctrl_c import blocking_signals
 from deepenough.errors import DeepenoughError
 
 _POLL = 0.2  # seconds between checks for a stop
@@ -32,7 +31,7 @@ def call_in_parallel(
             check_stop()
             receiver, sender = context.Pipe(duplex=False)
             worker = context.Process(target=_work, args=(sender, target, each), daemon=True)
-            with _interrupts_blocked():
+            with blocking_signals("SIGINT"):
                 worker.start()
             workers.append(worker)
             sender.close()
@@ -82,20 +81,3 @@ def _end(workers: Sequence[Any]) -> None:
         if worker.is_alive():
             worker.kill()
             worker.join()
-
-
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Block SIGINT, so that a process started meanwhile never receives a terminal's Ctrl-C: its parent ends it.
-
-    Blocked rather than ignored: one that comes meanwhile reaches this process afterwards.
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    resource_tracker.ensure_running()  # which would unblock the signal if it were started meanwhile
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

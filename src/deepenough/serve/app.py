@@ -175,7 +175,9 @@ def model_routes(models: Models, protected: bool) -> APIRouter:
         """Read the models anew; the old ones answer until the new ones are ready."""
         if not protected:
             check_local(request)
-        if failed := await models.reload():
+        failed = await models.reload()
+        models.tell_others()
+        if failed:
             detail = "; ".join(f"model {name!r} goes on as it was: {reason}" for name, reason in failed.items())
             raise RefusedError(409, "broken-model", detail)
         return Reloaded(reloaded=list(models.runs))

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""The variable with the folder in which the processes of one service keep their counts; prometheus_client's own."""
 
 
 class ServiceMetrics:
@@ -23,7 +29,7 @@ class ServiceMetrics:
             buckets=(1, 2, 4, 8, 16, 32, 64),
         )
         self.now = [
-            Gauge(f"deepenough_{name}", told, registry=self.registry)
+            Gauge(f"deepenough_{name}", told, registry=self.registry, multiprocess_mode="livesum")
             for name, told in (
                 ("pending_images", "Images that wait for a prediction."),
                 ("pending_explanations", "Explanations, and questions to other depths, that wait or are worked on."),
@@ -43,5 +49,9 @@ class ServiceMetrics:
         self.seconds.labels(route).observe(seconds)
 
     def page(self) -> tuple[bytes, str]:
-        """The page that Prometheus reads, and its content type."""
-        return generate_latest(self.registry), CONTENT_TYPE_LATEST
+        """The page that Prometheus reads, over all processes of the service, and its content type."""
+        registry = self.registry
+        if SHARED_FOLDER in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry), CONTENT_TYPE_LATEST

@@ -44,6 +44,8 @@ class Models:
         self.metrics = ServiceMetrics()
         self.reader = UploadReader(limits)
         self.draining = False
+        self.tell_others: Callable[[], object] = lambda: None
+        """Has the other processes of the service read their models anew, where it has several."""
         self._make: Callable[[Path], Service] = lambda run: Service(run, limits, device, engine, self.metrics)
         self._services = {name: self._make(run) for name, run in self.runs.items()}
         self._users: dict[Service, int] = {}

@@ -47,6 +47,7 @@ class ServerOptions:
     keyfile: Path | None
     log_format: LogFormat
     access_log: bool
+    workers: int = 1
 
     def __post_init__(self) -> None:
         for option, file in (("certfile", self.certfile), ("keyfile", self.keyfile)):
@@ -67,25 +68,18 @@ class ServerOptions:
 
 def serve(runs: Mapping[str, Path], options: ServerOptions, say: Callable[[str], object]) -> None:
     """Serve models by their name until SIGINT or SIGTERM, once what was accepted until then is answered."""
+    server = make_server(runs, options)
+    listening = listen(options.host, options.port)
+    announce(runs, options, listening, server.start_notes(), say)
+    server.answer(listening)
+
+
+def make_server(runs: Mapping[str, Path], options: ServerOptions) -> BoundedServer:
+    """Make the server of models by their name; they are loaded now."""
     limits = Limits(upload=options.max_upload * 2**20, files=options.max_files)
     limits = replace(limits, waiting=max(limits.waiting, limits.files))  # so that the largest request fits in
     access = Access((options.host, *options.allowed_hosts), options.token)
     app = make_app(runs, limits, options.device, access, options.engine)
-    models = {name: app.state.models.get(name).model for name in runs}
-    listening = listen(options.host, options.port)
-    port = listening.getsockname()[1]
-    shown = f"[{options.host}]" if ":" in options.host else options.host
-    if options.is_public and options.token is None:
-        say(
-            "anyone who can reach this machine may ask; give --token, or put the service behind a proxy that "
-            "authenticates"
-        )
-    address = f"{'https' if options.certfile else 'http'}://{shown}:{port}"
-    names, engines = ", ".join(map(str, runs.values())), dict.fromkeys(model.engine.title for model in models.values())
-    say(f"serving {names} at {address} with {', '.join(engines)} (Ctrl-C to stop)")
-    for name, model in models.items():
-        for line in model.notes:
-            say(line if len(models) == 1 else f"{name}: {line}")
     config = uvicorn.Config(
         app,
         http=bounded_protocol(connection_limit()),
@@ -97,8 +91,38 @@ def serve(runs: Mapping[str, Path], options: ServerOptions, say: Callable[[str],
         ssl_certfile=options.certfile,
         ssl_keyfile=options.keyfile,
     )
-    with logging_to(options.log_format, options.access_log), long_lived_objects():
-        BoundedServer(config, app.state.models).run(sockets=[listening])
+    return BoundedServer(config, app.state.models, options)
+
+
+@dataclass(frozen=True)
+class StartNotes:
+    """The titles of the engines that models run on, and notes on how these were chosen."""
+
+    engines: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def announce(
+    runs: Mapping[str, Path],
+    options: ServerOptions,
+    listening: socket.socket,
+    notes: StartNotes,
+    say: Callable[[str], object],
+) -> None:
+    """Say where models are served, and by what."""
+    port = listening.getsockname()[1]
+    shown = f"[{options.host}]" if ":" in options.host else options.host
+    if options.is_public and options.token is None:
+        say(
+            "anyone who can reach this machine may ask; give --token, or put the service behind a proxy that "
+            "authenticates"
+        )
+    address = f"{'https' if options.certfile else 'http'}://{shown}:{port}"
+    names = ", ".join(map(str, runs.values()))
+    processes = f" in {options.workers} processes" if options.workers > 1 else ""
+    say(f"serving {names} at {address} with {', '.join(notes.engines)}{processes} (Ctrl-C to stop)")
+    for line in notes.notes:
+        say(line)
 
 
 class BoundedServer(uvicorn.Server):
@@ -107,11 +131,24 @@ class BoundedServer(uvicorn.Server):
 
     timer: threading.Timer | None = None
 
-    def __init__(self, config: uvicorn.Config, models: Models) -> None:
+    def __init__(self, config: uvicorn.Config, models: Models, options: ServerOptions) -> None:
         super().__init__(config)
-        self.models = models
+        self.models, self.options = models, options
         self.reloading: set[asyncio.Task[None]] = set()
         self.terminal = is_terminal()
+
+    def start_notes(self) -> StartNotes:
+        """The engines of the models, and the notes on them, each by its model where there are several."""
+        models = {name: self.models.get(name).model for name in self.models.runs}
+        notes = [
+            line if len(models) == 1 else f"{name}: {line}" for name, model in models.items() for line in model.notes
+        ]
+        return StartNotes(tuple(dict.fromkeys(model.engine.title for model in models.values())), tuple(notes))
+
+    def answer(self, listening: socket.socket) -> None:
+        """Answer at a socket until SIGINT or SIGTERM."""
+        with logging_to(self.options.log_format, self.options.access_log), long_lived_objects():
+            self.run(sockets=[listening])
 
     def run(self, sockets: list[socket.socket] | None = None) -> None:
         try:
