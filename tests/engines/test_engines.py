@@ -22,7 +22,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from deepenough import DeepenoughError, load
-from deepenough.engines import ENGINES, RUNTIMES
+from deepenough.engines import ENGINES, GRAPH_ENGINES
 from deepenough.engines.choose import PACKAGES
 from deepenough.engines.engine import thread_count
 from deepenough.engines.graph_cache import GRAPH, PROOFS
@@ -49,7 +49,7 @@ NAMES = (
 
 @pytest.fixture(params=[pytest.param(name, marks=pytest.mark.skipif(
     bool(absent(PACKAGES[name])), reason=f"{', '.join(absent(PACKAGES[name]))} is not installed"
-)) for name in RUNTIMES])  # fmt: skip
+)) for name in GRAPH_ENGINES])  # fmt: skip
 def runtime(request: pytest.FixtureRequest) -> str:
     """An engine beside torch that is installed."""
     return request.param
@@ -133,7 +133,7 @@ def test_probabilities_are_torchs_softmax(logits: np.ndarray) -> None:
 
 
 def test_auto_takes_the_first_that_is_installed(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    there = [name for name in RUNTIMES if not absent(PACKAGES[name])]
+    there = [name for name in GRAPH_ENGINES if not absent(PACKAGES[name])]
     assert load(small, engine="auto").engine.name == (*there, "torch")[0]
     monkeypatch.setattr("deepenough.engines.choose.absent", lambda packages: ["nothing"])
     model = load(small, engine="auto", measured=True)
@@ -158,7 +158,7 @@ class Clock:
 
 
 def test_the_fastest_is_taken_where_it_was_measured(small: Path, runtime: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deepenough.engines.choose.RUNTIMES", (runtime,))
+    monkeypatch.setattr("deepenough.engines.choose.GRAPH_ENGINES", (runtime,))
     for fastest in (runtime, "torch"):
         with monkeypatch.context() as patch:
             clock = Clock(patch)

@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from deepenough import load
-from deepenough.engines import RUNTIMES
+from deepenough.engines import GRAPH_ENGINES
 from deepenough.engines.choose import PACKAGES
 from deepenough.frameworks.target import absent
 from deepenough.serve.app import make_app
@@ -19,7 +19,7 @@ from deepenough.serve.server import BoundedServer, ServerOptions, serve
 
 pytestmark = pytest.mark.seconds(10)
 
-THERE = [name for name in RUNTIMES if not absent(PACKAGES[name])]
+THERE = [name for name in GRAPH_ENGINES if not absent(PACKAGES[name])]
 LIBRARIES = {"onnx": "ONNX Runtime", "openvino": "OpenVINO", "torch": "PyTorch"}
 RAW = {"Content-Type": "application/octet-stream"}
 

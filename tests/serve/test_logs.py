@@ -148,3 +148,28 @@ def test_a_reader_that_stops_reading_holds_nobody_up(monkeypatch: pytest.MonkeyP
         assert begun.wait(30)
     assert not held.is_set()  # it ended nevertheless
     held.set()
+
+
+def test_what_is_told_of_a_service_is_all_kept() -> None:
+    found = RepeatFilter()
+    told = logging.LogRecord("deepenough.serve.models", logging.INFO, "", 0, "model %s: read anew", ("x",), None)
+    assert all(found.filter(told) for _ in range(100))
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(32, "Broken pipe"), ValueError("I/O operation on closed file.")])
+def test_lines_that_nobody_takes_are_lost_without_a_word(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Gone:
+        def write(self, text: str) -> None:
+            raise error
+
+        def flush(self) -> None: ...
+
+    monkeypatch.setattr("sys.stdout", Gone())
+    with logging_to("text", access=True):
+        for _ in range(3):
+            log_request(FIELDS)
+        logging.getLogger("uvicorn.error").warning("heard")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("WARNING heard")

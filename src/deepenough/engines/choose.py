@@ -8,7 +8,7 @@ from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 
-from deepenough.engines import AUTO, ENGINES, RUNTIMES, TORCH
+from deepenough.engines import AUTO, ENGINES, GRAPH_ENGINES, TORCH
 from deepenough.engines.engine import Engine
 from deepenough.engines.graph_cache import CachedGraph
 from deepenough.engines.proof import largest_difference
@@ -21,7 +21,7 @@ PACKAGES = {"onnx": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino")}
 EXTRAS = {"onnx": "onnx", "openvino": "onnx,openvino"}
 
 
-class UnfitError(DeepenoughError):
+class UnfitEngineError(DeepenoughError):
     """An engine that can't compute this model, or not as torch does."""
 
 
@@ -45,7 +45,7 @@ class Subject:
 
     @cached_property
     def graph(self) -> bytes:
-        """Its ONNX file, from the cache or made now. Raises UnfitError."""
+        """Its ONNX file, from the cache or made now. Raises UnfitEngineError."""
         return self.cached.read() or self._made()
 
     def _made(self) -> bytes:
@@ -55,7 +55,7 @@ class Subject:
         target, wanted = target_named("onnx"), self.torch.preprocess
         network = self.torch.network.with_input(wanted.shape)
         if reason := target.refusal(network):
-            raise UnfitError(reason)
+            raise UnfitEngineError(reason)
         state = {key: value.cpu().float().numpy() for key, value in self.torch.module.state_dict().items()}
         export = Export.of(network, state, wanted, self.classes)
 
@@ -66,7 +66,7 @@ class Subject:
 
 
 def choose(wanted: str, subject: Subject, *, measured: bool) -> EngineChoice:
-    """The engine called `wanted`; with "auto" the first that will do, in the order of `RUNTIMES`, before torch.
+    """The engine called `wanted`; with "auto" the first that will do, in the order of `GRAPH_ENGINES`, before torch.
 
     `measured`: take the fastest instead, where that is clearly ahead, and say which batches suit it. One that is not
     installed is an error if it was asked for; one that can't compute the model as torch does is replaced by torch, with
@@ -78,19 +78,19 @@ def choose(wanted: str, subject: Subject, *, measured: bool) -> EngineChoice:
         return EngineChoice(subject.torch)
     if not subject.torch.on_cpu:
         raise DeepenoughError(f"--engine {wanted} computes on the CPU; leave out --device, or take --engine torch")
-    if wanted in RUNTIMES and (lacking := absent(PACKAGES[wanted])):
+    if wanted in GRAPH_ENGINES and (lacking := absent(PACKAGES[wanted])):
         raise DeepenoughError(
             f"--engine {wanted} needs {', '.join(lacking)}, not installed here: "
             f"pip install 'deepenough[{EXTRAS[wanted]}]'"
         )
     found: list[Engine] = []
     notes = []
-    for name in RUNTIMES if wanted == AUTO else {wanted} & {*RUNTIMES}:
+    for name in GRAPH_ENGINES if wanted == AUTO else {wanted} & {*GRAPH_ENGINES}:
         if absent(PACKAGES[name]) or (found and not measured):
             continue
         try:
             found.append(_proven(name, subject, anew=measured))
-        except UnfitError as error:
+        except UnfitEngineError as error:
             notes.append(f"{name} is not used: {error}")
     if wanted == AUTO or not found:
         found.append(subject.torch)
@@ -105,7 +105,7 @@ def choose(wanted: str, subject: Subject, *, measured: bool) -> EngineChoice:
 
 
 def _proven(name: str, subject: Subject, *, anew: bool) -> Engine:
-    """An engine that gives torch's logits, as is seen now or was seen before. Raises UnfitError."""
+    """An engine that gives torch's logits, as is seen now or was seen before. Raises UnfitEngineError."""
     made: Callable[[bytes], Engine] = getattr(import_module(f"deepenough.engines.{name}"), f"{name.capitalize()}Engine")
     try:
         graph = subject.graph
@@ -116,9 +116,9 @@ def _proven(name: str, subject: Subject, *, anew: bool) -> Engine:
     except DeepenoughError:
         raise
     except Exception as error:  # each library has its own, of what it can't load or compute
-        raise UnfitError(first_line(error)) from None
+        raise UnfitEngineError(first_line(error)) from None
     if not difference < DIFFERENCE:
-        raise UnfitError(
+        raise UnfitEngineError(
             f"{engine.title} differs from torch by {difference:.1g} of the largest logit, above {DIFFERENCE:g}"
         )
     subject.cached.keep_proof(engine, difference)

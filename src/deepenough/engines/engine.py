@@ -16,7 +16,7 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name, one of `RUNTIMES` or "torch"."""
+        """Its name, one of `GRAPH_ENGINES` or "torch"."""
 
     @property
     def title(self) -> str:

@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 LogFormat = Literal["text", "json"]
 LOG_FORMATS = ("text", "json")
@@ -60,7 +60,7 @@ class RepeatFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         status = getattr(record, "fields", {}).get("status", 500)
-        if status < 400:
+        if status < 400 or (record.name != ACCESS and record.levelno < logging.WARNING):
             return True
         kind = (record.name, record.levelno, status if record.name == ACCESS else str(record.msg))
         began, count = self._kinds.get(kind, (record.created, 0))
@@ -143,6 +143,14 @@ class BoundedQueueHandler(logging.handlers.QueueHandler):
             self.queue.put_nowait(record)
 
 
+class OutputHandler(logging.StreamHandler[TextIO]):
+    """Writes lines to a stream; those that it does not take, as when its reader is gone, are lost without a word."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 # the name that logging calls
+        if not isinstance(sys.exc_info()[1], (OSError, ValueError)):  # ValueError: the stream is closed
+            super().handleError(record)
+
+
 class LogWriter(threading.Thread):
     """Writes what waits in a queue. At its end not for longer than `LAST_SECONDS` seconds, where nobody reads it."""
 
@@ -168,7 +176,7 @@ def logging_to(log_format: LogFormat, access: bool) -> Iterator[None]:
     formatter = JsonFormatter() if log_format == "json" else TextFormatter()
     outputs = []
     for stream, is_access in ((sys.stdout, True), (sys.stderr, False)):
-        output = logging.StreamHandler(stream)
+        output = OutputHandler(stream)
         output.setFormatter(formatter)
         output.addFilter(AccessFilter(is_access))
         outputs.append(output)

@@ -40,7 +40,7 @@ def serve_by_workers(runs: Mapping[str, Path], options: ServerOptions, say: Call
     """
     listening = listen(options.host, options.port)
     with tempfile.TemporaryDirectory(prefix="deepenough-metrics-") as folder, shared_by(options.workers, folder):
-        workers = Workers(runs, options, listening)
+        workers = ServiceWorkers(runs, options, listening)
         with workers.taking_signals():
             notes = workers.start_all()
             if notes is not None:  # None where it was ended before
@@ -66,13 +66,13 @@ def shared_by(workers: int, folder: str) -> Iterator[None]:
                 os.environ[name] = value
 
 
-class Worker:
+class ServiceWorker:
     """A process that answers, and the end of the pipe at which it is heard."""
 
     def __init__(self, runs: Mapping[str, Path], options: ServerOptions, listening: socket.socket) -> None:
         spawn = multiprocessing.get_context("spawn")
         self.messages, theirs = spawn.Pipe(duplex=False)
-        self.process = spawn.Process(target=work, args=(dict(runs), options, listening, theirs))
+        self.process = spawn.Process(target=run_worker, args=(dict(runs), options, listening, theirs))
         with blocking_signals("SIGINT"):  # a terminal's Ctrl-C comes to all of its processes
             self.process.start()
         theirs.close()  # so that its end is heard
@@ -91,13 +91,13 @@ class Worker:
             os.kill(self.process.pid, number)
 
 
-class Workers:
+class ServiceWorkers:
     """The processes of a service."""
 
     def __init__(self, runs: Mapping[str, Path], options: ServerOptions, listening: socket.socket) -> None:
-        self.make: Callable[[], Worker] = lambda: Worker(runs, options, listening)
+        self.make: Callable[[], ServiceWorker] = lambda: ServiceWorker(runs, options, listening)
         self.count = options.workers
-        self.all: list[Worker] = []
+        self.all: list[ServiceWorker] = []
         self.ending = threading.Event()
 
     @contextmanager
@@ -150,7 +150,7 @@ class Workers:
                 except EOFError:
                     self.replace(worker)
 
-    def listen(self, worker: Worker, message: object) -> None:
+    def listen(self, worker: ServiceWorker, message: object) -> None:
         """Act on a message of a worker."""
         if message == RELOADED and hasattr(signal, "SIGHUP"):
             for other in self.all:
@@ -159,7 +159,7 @@ class Workers:
         elif isinstance(message, str):
             logger.error("process %s can't answer: %s", worker.process.pid, message)
 
-    def replace(self, worker: Worker) -> None:
+    def replace(self, worker: ServiceWorker) -> None:
         """Start a worker in the place of one that ended."""
         worker.process.join(HANGING)
         self.all.remove(worker)
@@ -183,12 +183,12 @@ class Workers:
                 worker.process.join()
 
 
-def told(worker: Worker) -> tuple[int | None, int | None]:
+def told(worker: ServiceWorker) -> tuple[int | None, int | None]:
     """The number and the exit status of a worker's process."""
     return worker.process.pid, worker.process.exitcode
 
 
-def work(runs: dict[str, Path], options: ServerOptions, listening: socket.socket, messages: Connection) -> None:
+def run_worker(runs: dict[str, Path], options: ServerOptions, listening: socket.socket, messages: Connection) -> None:
     """Answer at a socket, as one process of a service, until SIGTERM or the end of the process that started this."""
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:

@@ -1,4 +1,4 @@
-"""What the builders of a foreign graph have in common."""
+"""The common base of the builders of foreign graphs."""
 
 from __future__ import annotations
 
