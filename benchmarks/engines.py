@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepenough import load
-from deepenough.engines import RUNTIMES, TORCH
+from deepenough.engines import GRAPH_ENGINES, TORCH
 from deepenough.engines.choose import PACKAGES
 from deepenough.engines.engine import Engine, thread_count
 from deepenough.engines.proof import proof_pixels
@@ -51,7 +51,7 @@ def timed(engine: Engine, pixels: npt.NDArray[np.uint8]) -> tuple[float, float]:
 
 def measure(name: str, folder: Path, batches: list[int], rounds: int) -> None:
     """Print a row for each engine and batch."""
-    there = [each for each in RUNTIMES if not absent(PACKAGES[each])]
+    there = [each for each in GRAPH_ENGINES if not absent(PACKAGES[each])]
     models = [load(folder, engine=each) for each in (TORCH, *there)]
     engines = [model.engine for model in models]
     preprocess = models[0].preprocess

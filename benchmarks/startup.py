@@ -19,7 +19,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from deepenough.engines import RUNTIMES, TORCH
+from deepenough.engines import GRAPH_ENGINES, TORCH
 from deepenough.engines.choose import PACKAGES
 from deepenough.frameworks.target import absent
 
@@ -93,7 +93,7 @@ def main() -> int:
             "first step": [*python, FIRST_STEP],
         }
         predict = [sys.executable, "-m", "deepenough", "predict", str(here / "model"), str(here / "image.png")]
-        for name in (TORCH, *RUNTIMES):
+        for name in (TORCH, *GRAPH_ENGINES):
             if name == TORCH or not absent(PACKAGES[name]):
                 commands[f"predict --engine {name}"] = [*predict, "--engine", name]
         times: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
