@@ -254,6 +254,7 @@ def load(path: str | Path, device: str | torch.device = "cpu", engine: str = TOR
             else "give the RUN that `deepenough fit` named"
         )
         raise DeepenoughError(f"model {str(given)!r}: no {missing} in it; {todo}")
+    digest = _digest(folder)  # before anything else is read, so that a model that is replaced meanwhile is noticed
     try:
         check_sums(folder, FILES)
     except DamagedError as error:
@@ -262,7 +263,6 @@ def load(path: str | Path, device: str | torch.device = "cpu", engine: str = TOR
         raise DamagedError(f"{error}; `deepenough fit --resume {folder.parent}` makes it anew") from None
     content = json.loads((folder / PREPROCESS).read_text(encoding="utf-8"))
     network, preprocess = loads((folder / NETWORK).read_bytes()), Preprocessing.from_json(content)
-    digest = _digest(folder)
     model = Model(network, partial(_tensors, folder, digest), preprocess, content["classes"], device)
     if engine == TORCH:
         model.torch.prepare()

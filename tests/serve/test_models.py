@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import signal
 import threading
@@ -17,11 +18,14 @@ from forkserver import PIPE, ForkServer
 from renamed_classes import rename_classes
 
 from deepenough import DeepenoughError
+from deepenough.engines import TORCH
 from deepenough.files import write_sums
 from deepenough.model import FILES
 from deepenough.serve.access import Access
 from deepenough.serve.app import make_app
-from deepenough.serve.models import named_runs
+from deepenough.serve.limits import Limits
+from deepenough.serve.models import Models, named_runs
+from deepenough.serve.service import Service
 
 pytestmark = pytest.mark.seconds(20)
 
@@ -203,3 +207,31 @@ def test_sighup_reads_models_anew(forks: ForkServer, other: Path, photo: bytes) 
     process.send_signal(signal.SIGTERM)
     _, complaint = process.communicate(timeout=60)
     assert "the one that was read before goes on" in complaint
+
+
+def test_a_model_that_is_read_when_the_service_is_over_is_let_go(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over, stopped = threading.Event(), []
+    models = Models({"x": finished}, Limits(), "cpu", TORCH)
+    make, stop = models._make, Service.stop
+
+    def made_late(run: Path) -> Service:
+        over.wait(60)
+        return make(run)
+
+    async def stop_and_tell(self: Service) -> None:
+        await stop(self)
+        stopped.append(self)
+
+    async def reload_to_the_end() -> None:
+        async with models.running():
+            reloading = asyncio.create_task(models.reload())
+            await asyncio.sleep(0)
+        over.set()
+        assert await reloading == {}
+
+    monkeypatch.setattr(models, "_make", made_late)
+    monkeypatch.setattr(Service, "stop", stop_and_tell)
+    asyncio.run(reload_to_the_end())
+    assert len({id(each) for each in stopped}) == 2

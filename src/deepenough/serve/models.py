@@ -105,6 +105,9 @@ class Models:
                     failed[name] = f"{run}: it can't be read ({type(error).__name__})"
                     logger.warning("model %s: reading it anew failed", name, exc_info=True)
                 else:
+                    if self.draining:
+                        await new.stop()
+                        return failed
                     new.start()
                     old, self._services[name] = self._services[name], new
                     self._end_if_replaced(old)
@@ -134,5 +137,6 @@ class Models:
         for service in self._services.values():
             service.start()
         yield
+        self.draining = True
         for service in self._services.values():
             await service.stop()

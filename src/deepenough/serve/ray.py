@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from deepenough.engines import AUTO
 from deepenough.errors import DeepenoughError
 from deepenough.serve.access import Access
 from deepenough.serve.limits import Limits
@@ -18,6 +19,7 @@ def ray_app(
     limits: Limits | None = None,
     access: Access | None = None,
     device: str = "cpu",
+    engine: str = AUTO,
     **deployment: Any,
 ) -> Any:
     """Make a Ray Serve application of a run, or of several by name; `ray.serve.run` takes it.
@@ -29,6 +31,8 @@ def ray_app(
         limits: of requests, for each replica.
         access: who may ask; all who reach the cluster's proxy where it is not given.
         device: where to compute.
+        engine: what computes the logits; by default each replica takes the fastest that is installed there and proven
+            to give torch's answers.
         deployment: options of `ray.serve.deployment`, such as `num_replicas` and `ray_actor_options`.
     """
     if find_spec("ray") is None or find_spec("grpc_reflection") is None:
@@ -41,6 +45,6 @@ def ray_app(
     def build() -> Any:
         from deepenough.serve.app import make_app
 
-        return make_app(runs, limits, device, access)
+        return make_app(runs, limits, device, access, engine)
 
     return serve.deployment(**{"name": "deepenough", **deployment})(serve.ingress(build)()).bind()
