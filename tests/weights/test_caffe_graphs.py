@@ -1,0 +1,124 @@
+"""Networks that Caffe's files of every age describe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from graph_files import (
+    BIASES,
+    DEPLOY,
+    FIRST,
+    SECOND,
+    blob,
+    blobs,
+    current,
+    layer,
+    v0,
+    v1,
+)
+
+from deepenough.errors import DeepenoughError
+from deepenough.nets import Conv, Dense, GlobalAvgPool, Relu
+from deepenough.nets.build import build
+from deepenough.nets.cut import cut_at, cuts
+from deepenough.weights.caffe_messages import message
+from deepenough.weights.load import load_weights
+from deepenough.weights.read import read_weights
+
+
+@pytest.mark.parametrize("written", [current, v1, v0])
+def test_layers_of_every_age_make_the_same_network(tmp_path: Path, written: Callable[[], bytes]) -> None:
+    (tmp_path / "w.caffemodel").write_bytes(written())
+    weights = read_weights(tmp_path / "w.caffemodel", preprocess="caffe-bgr")
+    assert (weights.network.name, weights.network.classes, weights.input.size) == ("tiny", 5, (9, 9))
+    module = build(weights.network)
+    module.load_state_dict(dict(weights.state))
+    images = torch.randn(2, 3, 9, 9)
+    x = torch.nn.functional.conv2d(images, torch.from_numpy(FIRST), torch.from_numpy(BIASES[0]), padding=1).relu()
+    x = torch.nn.functional.max_pool2d(x, 3, 2, ceil_mode=True).mean((2, 3))
+    wanted = x @ torch.from_numpy(SECOND).T + torch.from_numpy(BIASES[1])
+    torch.testing.assert_close(module.eval()(images), wanted)
+
+
+def test_a_definition_beside_it_says_what_a_net_in_training_does_not(tmp_path: Path) -> None:
+    data = {"transform_param": {"mean_value": [104, 117, 123], "scale": 0.017, "crop_size": 0}}
+    (tmp_path / "w.caffemodel").write_bytes(current(data=data))
+    with pytest.raises(DeepenoughError, match=r"it doesn't say the size of its images; put the deploy \.prototxt"):
+        read_weights(tmp_path / "w.caffemodel")
+    text = (
+        DEPLOY
+        + """
+        layer { name: "x" type: "Data" top: "data" include { phase: TRAIN } data_param { source: "x" } }
+        layer { name: "one" type: "Convolution" bottom: "data" top: "one" param { lr_mult: 1 }
+                convolution_param { num_output: 4 kernel_size: 3 pad: 1 weight_filler { type: "xavier" } } }
+        layer { name: "relu" type: "ReLU" bottom: "one" top: "one" }
+        layer { name: "mean" type: "Pooling" bottom: "one" top: "mean"
+                pooling_param { pool: AVE global_pooling: true } }
+        layer { name: "two" type: "InnerProduct" bottom: "mean" top: "two" inner_product_param { num_output: 5 } }
+        layer { name: "loss" type: "SoftmaxWithLoss" bottom: "two" top: "loss" }
+    """
+    )
+    (tmp_path / "deploy.prototxt").write_text(text)
+    weights = read_weights(tmp_path / "w.caffemodel", preprocess="caffe-bgr")
+    assert weights.network.stack == (
+        Conv(4, name="one"), Relu(name="relu"), GlobalAvgPool(name="mean"), Dense(5, name="two"),
+    )  # fmt: skip
+
+
+def test_the_preparation_of_images_is_the_data_layers(tmp_path: Path) -> None:
+    data = {"transform_param": {"mean_value": [104, 117, 123], "scale": 0.017, "crop_size": 9}}
+    (tmp_path / "w.caffemodel").write_bytes(current(data=data))
+    wanted = read_weights(tmp_path / "w.caffemodel").input
+    assert (wanted.order, wanted.size) == ("BGR", (9, 9))
+    np.testing.assert_allclose(wanted.mean, np.array([104, 117, 123]) / 255)
+    np.testing.assert_allclose(wanted.std, 1 / (255 * 0.017))
+
+
+def test_where_nothing_says_how_images_are_normalised_it_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "w.caffemodel"
+    path.write_bytes(current())
+    with pytest.raises(DeepenoughError, match=r"describes its network, tiny, but not how .* --preprocess"):
+        load_weights(path)
+    (tmp_path / "preprocess.json").write_text(json.dumps({"size": [9, 9], "mean": [0.5] * 3, "std": [0.25] * 3}))
+    assert load_weights(path).input.mean == (0.5,) * 3
+
+
+def test_every_kind_that_is_not_known_is_named_once(tmp_path: Path) -> None:
+    strange = (layer("Deconvolution", "up1", "pool"), layer("Deconvolution", "up2", "up1"), layer("PReLU", "p", "up2"))
+    net = message("NetParameter").FromString(current(extra=strange))
+    net.layer[6] = layer("Pooling", "mean", "p", pooling_param={"pool": "AVE", "global_pooling": True})
+    (tmp_path / "w.caffemodel").write_bytes(net.SerializeToString())
+    with pytest.raises(DeepenoughError) as error:
+        read_weights(tmp_path / "w.caffemodel")
+    text = str(error.value)
+    assert "layer 'up1', 'up2' of kind Deconvolution: a transposed convolution" in text
+    assert "layer 'p' of kind PReLU: no activation here has weights" in text
+    assert text.count("of kind Deconvolution") == 1
+
+
+def test_a_network_of_the_zoo_stays_one(tmp_path: Path) -> None:
+    """The file's own description is asked only where its tensors fit no network that is known."""
+    (tmp_path / "w.caffemodel").write_bytes(v1())
+    with pytest.raises(DeepenoughError, match="can't hold alexnet"):
+        read_weights(tmp_path / "w.caffemodel", network="alexnet", preprocess="caffe-bgr")
+
+
+def test_layers_may_be_called_as_those_of_a_cuts_head(tmp_path: Path) -> None:
+    weight = blobs(np.ones((4, 4, 1, 1), np.float32), BIASES[0])
+    names = (
+        layer("Scale", "scale", "pool", "a", blobs=[blob(BIASES[0])]), layer("Dropout", "dropout", "a", "b"),
+        layer("Convolution", "head", "b", blobs=weight, convolution_param={"num_output": 4, "kernel_size": [1]}),
+        layer("ReLU", "r", "head", "pooled"),
+    )  # fmt: skip
+    net = message("NetParameter").FromString(current(extra=names))
+    net.layer[7] = layer("Pooling", "mean", "pooled", pooling_param={"pool": "AVE", "global_pooling": True})
+    (tmp_path / "w.caffemodel").write_bytes(net.SerializeToString())
+    found = read_weights(tmp_path / "w.caffemodel", preprocess="caffe-bgr").network
+    assert [cut.place for cut in cuts(found)] == ["one", "head2"]
+    for cut in cuts(found):
+        assert build(cut_at(found, cut.place, 3)).eval()(torch.randn(2, 3, 9, 9)).shape == (2, 3)

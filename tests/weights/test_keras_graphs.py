@@ -1,0 +1,76 @@
+"""Networks that Keras files describe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from graph_files import (
+    FIRST,
+    KERAS,
+    SECOND,
+    keras_file,
+    keras_layer,
+)
+
+from deepenough.errors import DeepenoughError
+from deepenough.nets import Conv, Dense, GlobalAvgPool, Network, Relu
+from deepenough.weights.read import read_weights
+
+
+def test_a_keras_model_is_read_by_its_configuration(tmp_path: Path) -> None:
+    found = read_weights(keras_file(tmp_path / "w.keras", KERAS))
+    assert found.network == Network("tiny", (3, 9, 9), (Conv(4, name="one"), Relu(name="relu"),
+                                                       GlobalAvgPool(name="pool"), Dense(5, name="two")))  # fmt: skip
+    np.testing.assert_array_equal(found.state["one.weight"].numpy(), FIRST)
+    np.testing.assert_array_equal(found.state["two.weight"].numpy(), SECOND)
+    np.testing.assert_allclose(found.input.mean + found.input.std, 0.5)
+
+
+STRANGE = {
+    "a program": (
+        "Lambda",
+        {"function": {"code": "4wAAAA=="}},
+        "of kind Lambda: it is a program, and nothing in a file",
+    ),
+    "a class of somebody's": ("Mine>Special", {}, "of kind Mine>Special: no layer here does what it does"),
+    "an activation": ("Activation", {"activation": "tanh"}, "its activation is tanh, which is not known here"),
+    "another order": ("MaxPooling2D", {"data_format": "channels_first"}, "its channels come first"),
+    "no window": (
+        "MaxPooling2D",
+        {"pool_size": [0, 0], "strides": [0, 0], "padding": "same"},
+        "both have to be 1 or more",
+    ),
+    "a configuration of nothing": ("MaxPooling2D", {}, "it can't be read"),
+}
+
+
+@pytest.mark.parametrize("case", STRANGE)
+def test_layers_of_keras_that_are_refused_say_why(tmp_path: Path, case: str) -> None:
+    kind, config, words = STRANGE[case]
+    layers = [
+        *KERAS[:3],
+        keras_layer(kind, "odd", "one", **config),
+        keras_layer("GlobalAveragePooling2D", "mean", "odd"),
+        KERAS[4],
+    ]
+    with pytest.raises(DeepenoughError, match=words):
+        read_weights(keras_file(tmp_path / "w.keras", layers))
+
+
+def test_layers_in_a_circle(tmp_path: Path) -> None:
+    layers = [KERAS[0], keras_layer("ReLU", "a", "b"), keras_layer("ReLU", "b", "a"), keras_layer("Dense", "two", "b")]
+    with pytest.raises(DeepenoughError, match=r"its layers read each other's values in a circle"):
+        read_weights(keras_file(tmp_path / "w.keras", layers))
+
+
+def test_models_in_models_without_end(tmp_path: Path) -> None:
+    inner = KERAS
+    for _ in range(20):
+        inner = [
+            KERAS[0],
+            keras_layer("Functional", "two", "x", layers=inner, input_layers=["x", 0, 0], output_layers=["two", 0, 0]),
+        ]
+    with pytest.raises(DeepenoughError, match="its models are nested more than 8 deep"):
+        read_weights(keras_file(tmp_path / "w.keras", inner))
