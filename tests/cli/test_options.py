@@ -150,9 +150,22 @@ def test_no_summary_of_a_command_is_cut_off() -> None:
         assert "..." not in text.partition("Commands:")[2]
 
 
-def test_the_examples_of_the_readme_are_understood() -> None:
-    lines = re.findall(r"^deepenough ([^#\n]+)", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert len(lines) > 20
+def commands_of(page: Path) -> list[str]:
+    """The commands in the shell's blocks of a page, without the program's name."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in re.findall(r"^deepenough ([^#\n]+)", block, flags=re.MULTILINE)]
+
+
+READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
+PAGES = [
+    page for folder in (".", "guide", "explanation", "reference") for page in (ROOT / "docs" / folder).glob("*.md")
+]
+
+
+@pytest.mark.parametrize("page", [*READMES, *sorted(PAGES)], ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_examples_of_the_documentation_are_understood(page: Path) -> None:
+    lines = commands_of(page)
+    assert lines or page not in READMES
     for line in lines:
         name, *words = shlex.split(line)
         names = (name, words.pop(0)) if name == "weights" else (name,)
