@@ -15,7 +15,7 @@ from deepenough.weights.caffemodel import CaffeLayer, CaffeNet, read_net
 from deepenough.weights.graphs.activations import KINDS, Pattern, Written, match_pattern
 from deepenough.weights.graphs.caffe_layers import NetBuilder
 from deepenough.weights.graphs.caffe_text import definition_beside, read_definition
-from deepenough.weights.graphs.described import Described, described
+from deepenough.weights.graphs.described import Described, Stated, described
 from deepenough.weights.graphs.graph import Graph, GraphError, check_kinds, decimal, plain_name
 
 DATA = ("Input", "Data", "ImageData", "HDF5Data", "Hdf5Data", "MemoryData", "WindowData", "DummyData")
@@ -64,7 +64,8 @@ def read_caffe_graph(path: Path) -> Described:
     notes = [f"what {', '.join(map(repr, left_out[:3]))} gives is left out"] if left_out else []
     wanted = _input(net, beside, builder)
     name = net.name if net.name.strip() else path.stem
-    return described(graph, plain_name(name), builder.images, builder.value(output, "output"), wanted, tuple(notes))
+    stated = Stated(plain_name(name), wanted, tuple(notes))
+    return described(graph, builder.images, builder.value(output, "output"), stated)
 
 
 def _single_kinds() -> set[str]:

@@ -38,10 +38,23 @@ class Described:
     classes: tuple[str, ...] | None = None
 
 
-def described(
-    graph: Graph, name: str, images: Operation, output: Operation, wanted: Preprocessing | None, notes: tuple[str, ...]
-) -> Described:
+@dataclass(frozen=True)
+class Stated:
+    """What a file says of its network beside the layers.
+
+    `name` is what it is called; `input` the preprocessing, where it is part of the graph; `blocks` the starts of the
+    names of layers that are one block each, where names have them.
+    """
+
+    name: str
+    input: Preprocessing | None
+    notes: tuple[str, ...] = ()
+    blocks: tuple[str, ...] = ()
+
+
+def described(graph: Graph, images: Operation, output: Operation, stated: Stated) -> Described:
     """The network between `images` and `output`, which is what a softmax would be given."""
+    notes = stated.notes
     if output is images:
         raise GraphError(f"{graph.file}: it has no layers between the images and what it gives")
     output, notes = _without_sigmoid(graph, output, notes)
@@ -55,15 +68,15 @@ def described(
     if output.shape == (1,):
         raise GraphError(f"{graph.file}: it gives one value for an image; a classifier here gives one for each class")
     found = steps(graph.file, images, output)
-    stack, paths = named_stack(found)
-    network = Network(name, images.shape, stack)  # type: ignore[arg-type]  # three sides, as `images` says
+    stack, paths = named_stack(found, stated.blocks)
+    network = Network(stated.name, images.shape, stack)  # type: ignore[arg-type]  # three sides, as `images` says
     _check_shapes(graph, network, paths)
     state = {
         f"{path}.{key}": torch.from_numpy(np.ascontiguousarray(array, np.float32).copy())
         for operation, path in paths.items()
         for key, array in operation.tensors.items()
     }
-    return Described(network, state, wanted, notes)
+    return Described(network, state, stated.input, notes)
 
 
 def _without_sigmoid(graph: Graph, output: Operation, notes: tuple[str, ...]) -> tuple[Operation, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from deepenough.weights.graphs.described import Described, described
+from deepenough.weights.graphs.described import Described, Stated, described
 from deepenough.weights.graphs.graph import Graph, GraphError, check_kinds, plain_name
 from deepenough.weights.graphs.images import stated_input
 from deepenough.weights.graphs.keras_base import Layer, Reference
@@ -74,7 +74,7 @@ def _read(path: Path, file: str, config: dict[str, Any], arrays: LayerArrays, ve
     wanted, notes = stated_input(graph, builder.given, whole_bytes=builder.whole_bytes)
     name = plain_name(str(model.get("name", "") if isinstance(model, dict) else "") or path.stem)
     notes = (*wiring.notes, *notes, *builder.notes)
-    return described(graph, name, builder.images, builder.consumed(found), wanted, notes)
+    return described(graph, builder.images, builder.consumed(found), Stated(name, wanted, notes))
 
 
 def _nested(arrays: LayerArrays) -> LayerArrays:

@@ -13,6 +13,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.nets.combinators import Branches, Concat, Group, Product, Sum
 from deepenough.nets.cut import HEAD, POOLED, SCALE
 from deepenough.nets.layer import Layer, Stack, is_name, named
+from deepenough.nets.layers import Weighted
 from deepenough.weights.graphs.branches import Step
 from deepenough.weights.graphs.graph import Operation
 
@@ -29,11 +30,14 @@ class _NoPathsError(DeepenoughError):
     """The names in a file are not the module paths of its network."""
 
 
-def named_stack(steps: Sequence[Step]) -> tuple[Stack, Paths]:
+def named_stack(steps: Sequence[Step], blocks: Collection[str] = ()) -> tuple[Stack, Paths]:
     """The stack of a network and the module path of every operation in it.
 
     Where the names are paths, as in files that deepenough wrote, they tell the groups and the labels of branches.
+    `blocks` are starts of names whose layers are one block each.
     """
+    if blocks:
+        return _by_blocks(steps, blocks)
     try:
         stack, paths = _by_paths(steps, "")
         _check_names(stack)
@@ -143,14 +147,44 @@ def _without_defaults(stack: Stack) -> Stack:
     return bare if [name for name, _ in named(bare)] == [name for name, _ in named(inside)] else inside
 
 
-def _by_kinds(steps: Sequence[Step], prefix: str, reserved: Collection[str] = ()) -> tuple[Stack, Paths]:
-    """Layers with tensors, and joins, are called after their names in the file; others after their kind."""
+def _by_blocks(steps: Sequence[Step], blocks: Collection[str]) -> tuple[Stack, Paths]:
+    """Layers as by their kinds, those of each block together in a group; a block of one layer needs none."""
     layers: list[Layer] = []
     paths: Paths = {}
-    taken = set(reserved)
+    taken = {POOLED, SCALE, HEAD}
+    for block, together in groupby(steps, lambda step: _block_of(step.operation.name, blocks)):
+        members = list(together)
+        whole = bool(block) and len(members) > 1 and any(_weighs(step) for step in members)
+        name = _unused(_usable(_word(block), "block"), taken) if whole else ""
+        prefix = f"{name}." if whole else ""
+        stack, found = _by_kinds(members, prefix, set() if whole else taken, block if whole else "")
+        layers += [Group(stack, name=name, block=True)] if whole else stack
+        paths |= found
+    return tuple(layers), paths
+
+
+def _block_of(name: str, blocks: Collection[str]) -> str:
+    """The block that a name is in; none where it is empty."""
+    parts = name.split(".")
+    starts = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+    return next((start for start in starts if start in blocks), "")
+
+
+def _weighs(step: Step) -> bool:
+    """Tell whether a step, or one in its branches, is a layer with weights that counts in the depth."""
+    return isinstance(step.operation.layer, Weighted) or any(_weighs(each) for part in step.branches for each in part)
+
+
+def _by_kinds(steps: Sequence[Step], prefix: str, taken: set[str], block: str = "") -> tuple[Stack, Paths]:
+    """Layers with tensors, and joins, are called after their names in the file; others after their kind.
+
+    Names in `taken` are left out, and those that are given are added. Those in a `block` are without its own.
+    """
+    layers: list[Layer] = []
+    paths: Paths = {}
     for step in steps:
         operation = step.operation
-        name = _unused(_readable(operation), taken)
+        name = _unused(_readable(operation, block), taken)
         path = f"{prefix}{name}"
         paths[operation] = path
         if operation.layer is not None:
@@ -165,7 +199,7 @@ def _by_kinds(steps: Sequence[Step], prefix: str, reserved: Collection[str] = ()
         labels = [_label_of(operation.join if exact else Concat, number) for number in range(len(parts))]
         branches = []
         for label, part in zip(labels, parts, strict=True):
-            stack, found = _by_kinds(part, f"{path}.{label}.")
+            stack, found = _by_kinds(part, f"{path}.{label}.", set(), block)
             branches.append(stack)
             paths |= found
         layers.append(_joined(operation.join, branches, labels, name))
@@ -176,12 +210,22 @@ def _weight(branch: Sequence[Step]) -> int:
     return sum(1 + sum(map(_weight, step.branches)) for step in branch)
 
 
-def _readable(operation: Operation) -> str:
-    """A name that Python can use, from the file's where it is worth keeping."""
-    kept = operation.tensors or operation.join is not None
-    word = re.sub(r"[^A-Za-z0-9_]+", "_", operation.name)[:LONGEST_NAME].strip("_") if kept else ""
+def _word(name: str) -> str:
+    """A foreign name with underscores for what can't stand in one."""
+    return re.sub(r"[^A-Za-z0-9_]+", "_", name)[:LONGEST_NAME].strip("_")
+
+
+def _readable(operation: Operation, block: str = "") -> str:
+    """A name that Python can use, from the file's where it is worth keeping; in a block without the block's own."""
+    kept = (operation.tensors or operation.join is not None) and operation.name != block
+    word = _word(operation.name.removeprefix(f"{block}.")) if kept else ""
     layer, join = operation.layer, operation.join
     usual = (layer.called or layer.kind.lower()) if layer is not None else str(join and join.__name__).lower()
+    return _usable(word, usual)
+
+
+def _usable(word: str, usual: str) -> str:
+    """A word as a name of a layer: the `usual` one where it is empty."""
     word = word or usual
     if word[0].isdigit():
         word = f"{usual}_{word}"

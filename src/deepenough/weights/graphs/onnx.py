@@ -9,7 +9,7 @@ import numpy as np
 
 from deepenough.nets.activation import Gelu, HardSigmoid, HardSwish, Node
 from deepenough.weights.graphs.activations import KINDS, Pattern, Written, match_pattern
-from deepenough.weights.graphs.described import Described, described
+from deepenough.weights.graphs.described import Described, Stated, described
 from deepenough.weights.graphs.graph import Array, Graph, GraphError, check_kinds, plain_name
 from deepenough.weights.graphs.images import stated_input
 from deepenough.weights.graphs.onnx_constants import folded
@@ -75,21 +75,36 @@ def read_onnx_graph(path: Path) -> Described:
     file = f"{path} (ONNX)"
     if content.opset < OLDEST_OPSET:
         raise GraphError(f"{file}: it is of opset {content.opset}; from {OLDEST_OPSET} on they are read")
-    graph = Graph(file)
-    reading = _Reading(graph, content)
-    builder = reading.builder
-    notes = [f"of its outputs, {plain_name(name)!r} is left out" for name in content.outputs[1:]]
-    output = builder.value(reading.output, "output")
-    wanted, more = stated_input(graph, builder.given, whole_bytes=content.whole_bytes)
     name = plain_name(content.name.strip() or path.stem)
     name = path.stem if name in ("main_graph", "torch-jit-export", "torch_jit") else name
-    return described(graph, name, builder.images, builder.vector(output), wanted, (*notes, *more))
+    return described_content(content, file, name, REASONS)
+
+
+def described_content(
+    content: OnnxFile, file: str, name: str, reasons: Mapping[str, str], blocks: tuple[str, ...] = ()
+) -> Described:
+    """The network of a graph.
+
+    Args:
+        content: nodes in order, and the numbers that they are given.
+        file: where it is from, for errors.
+        name: what the network is called.
+        reasons: why kinds of nodes are not read, where there is more to say.
+        blocks: starts of names of nodes that are one block each.
+    """
+    graph = Graph(file)
+    reading = _Reading(graph, content, reasons)
+    builder = reading.builder
+    notes = [f"of its outputs, {plain_name(each)!r} is left out" for each in content.outputs[1:]]
+    output = builder.value(reading.output, "output")
+    wanted, more = stated_input(graph, builder.given, whole_bytes=content.whole_bytes)
+    return described(graph, builder.images, builder.vector(output), Stated(name, wanted, (*notes, *more), blocks))
 
 
 class _Reading:
-    """Goes through the nodes of a file in order: constants are computed, others become operations."""
+    """Goes through the nodes of a graph in order: constants are computed, others become operations."""
 
-    def __init__(self, graph: Graph, content: OnnxFile) -> None:
+    def __init__(self, graph: Graph, content: OnnxFile, reasons: Mapping[str, str]) -> None:
         self.constants: dict[str, Array] = dict(content.constants)
         images, shape = content.images
         self.output = content.outputs[0] if content.outputs else ""
@@ -99,7 +114,7 @@ class _Reading:
         self._check_order(graph, content)
         needed, self.activations = self._needed(content)
         strangers = [node for node in needed if node.outputs[0] not in self.activations]
-        check_kinds(graph.file, _of_maps(strangers, content.constants), READ, REASONS)
+        check_kinds(graph.file, _of_maps(strangers, content.constants), READ, reasons)
         self.builder = OnnxBuilder(graph, images, _images(graph, images, shape), content.constants)
         for node in needed:
             if found := self.activations.get(node.outputs[0]):

@@ -1,0 +1,145 @@
+"""Anyone's network: a torch module as layers of ours, by the graph that `torch.export` takes of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from deepenough.errors import DeepenoughError, first_line
+from deepenough.nets.build import build
+from deepenough.preprocessing import Preprocessing
+from deepenough.weights.graphs.described import Described
+from deepenough.weights.graphs.graph import GraphError, plain_name
+from deepenough.weights.graphs.onnx import described_content
+from deepenough.weights.graphs.torch_blocks import block_paths
+from deepenough.weights.graphs.torch_operators import TORCH_REASONS
+from deepenough.weights.graphs.torch_program import program_content
+
+BATCH = 3
+"""Images that a graph is traced with: what depends on their number then shows."""
+
+TOLERANCE = 1e-3
+"""Difference of logits, as a share of the largest, up to which a network is taken to be the module."""
+
+
+def read_module(module: nn.Module, shape: tuple[int, int, int]) -> Described:
+    """The network of a torch module that gives logits (N, classes) of images (N, C, H, W), `shape` being (C, H, W).
+
+    It is read as it is in evaluation; its mode is put back. What our layers give is compared with what it gives, of
+    random images. A module whose graph can't be taken, or has operators that no layer here has, is an error.
+    """
+    name = type(module).__name__
+    file = f"{name} (torch module)"
+    images = torch.randn(BATCH, *shape, generator=torch.Generator().manual_seed(0))
+    with _evaluated(module):
+        given = _logits(module, file, images)
+        try:
+            with _quiet():
+                program = torch.export.export(module, (images.to(_device(module)),))
+        except Exception as error:  # whatever the module's own code raises
+            raise GraphError(
+                f"{file}: torch.export can't take its graph: {plain_name(first_line(error))}; which layers are "
+                "computed must not depend on the values of the images"
+            ) from None
+        content = program_content(program, file, BATCH, name)
+        found = described_content(content, file, name, TORCH_REASONS, block_paths(module))
+    found = replace(found, notes=(*found.notes, *_shared(module, found)))
+    _check_same(found, file, images, given)
+    return found
+
+
+def _logits(module: nn.Module, file: str, images: Tensor) -> Tensor:
+    """What a module gives: one row of logits for each image, or an error that says what it gives instead."""
+    sides = " x ".join(map(str, images.shape[1:]))
+    try:
+        with torch.no_grad():
+            given = module(images.to(_device(module)))
+    except Exception as error:  # whatever the module's own code raises
+        raise GraphError(f"{file}: it can't take images of {sides}: {plain_name(first_line(error))}") from None
+    leaves = torch.utils._pytree.tree_leaves(given)
+    first = leaves[0] if leaves else None
+    if not isinstance(first, Tensor):
+        raise GraphError(f"{file}: it gives {type(given).__name__}; expected logits (N, classes)")
+    if first.dim() not in (2, 4) or len(first) != len(images) or first.shape[2:] not in ((), (1, 1)):
+        raise GraphError(
+            f"{file}: of {len(images)} images of {sides} it gives {' x '.join(map(str, first.shape))}; expected "
+            f"logits, {len(images)} x classes"
+        )
+    return first.detach().cpu().float().flatten(1)
+
+
+def _check_same(found: Described, file: str, images: Tensor, given: Tensor) -> None:
+    """Raise where our layers give other logits than the module."""
+    network = build(found.network)
+    network.load_state_dict(dict(found.state), strict=False)
+    with torch.no_grad():
+        several = [network.eval()(each) for each in _prepared(found.input, images)]
+    # A softmax or sigmoid at the end is left out.
+    forms = [form for ours in several for form in (ours, ours.softmax(1), ours.log_softmax(1), ours.sigmoid())]
+    largest = given.abs().max().clamp_min(1e-12)
+    apart = min(float((form - given).abs().max() / largest) for form in forms) if given.isfinite().all() else 0.0
+    if not apart <= TOLERANCE:
+        raise GraphError(
+            f"{file}: as layers of ours it gives logits that differ from its own by {apart:.2g} of the largest; it is "
+            "not the same network, which is a fault here that is worth a report"
+        )
+
+
+def _prepared(done: Preprocessing | None, images: Tensor) -> Iterator[Tensor]:
+    """The images as a network takes them that leaves out what is `done` to them first, to values in 0..1 or 0..255."""
+    if done is None:
+        yield images
+        return
+    mean, std = (torch.tensor(numbers).view(-1, 1, 1) for numbers in (done.mean, done.std))
+    for top in (1, 255):
+        yield ((images.flip(1) if done.order == "BGR" else images) / top - mean) / std
+
+
+def _shared(module: nn.Module, found: Described) -> Iterator[str]:
+    """Say that weights which are used in several places are several here."""
+    own = sum(each.numel() for each in [*module.parameters(), *module.buffers()])
+    used = sum(each.numel() for each in found.state.values())
+    if used > own:
+        yield "weights that it uses in several places are separate ones here, which fine-tuning trains apart"
+
+
+def _device(module: nn.Module) -> torch.device:
+    return next((each.device for each in [*module.parameters(), *module.buffers()]), torch.device("cpu"))
+
+
+@contextmanager
+def _evaluated(module: nn.Module) -> Iterator[None]:
+    """Put a module into evaluation, and afterwards each part of it back into the mode that it was in."""
+    training = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in training.items():
+            part.training = mode
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the warnings of `torch.export` to itself; its error says the same."""
+    loggers = [logging.getLogger(name) for name in ("torch.export", "torch._dynamo", "torch.fx")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def check_module(module: object, given: str) -> nn.Module:
+    """The module itself; anything else is an error."""
+    if not isinstance(module, nn.Module):
+        raise DeepenoughError(f"{given} is of the type {type(module).__name__}; expected a torch.nn.Module")
+    return module

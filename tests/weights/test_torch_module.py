@@ -1,0 +1,266 @@
+"""Torch modules as networks of ours: the same logits, their own blocks as cuts, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from deepenough.errors import DeepenoughError
+from deepenough.nets.build import build
+from deepenough.nets.cut import cuts
+from deepenough.weights.graphs.torch_module import read_module
+
+SHAPE = (3, 32, 32)
+
+
+class Plain(nn.Module):
+    """A network as tutorials have it: functional activations, `view`, dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 8, 3, padding="same")
+        self.bn1 = nn.BatchNorm2d(8)
+        self.conv2 = nn.Conv2d(8, 12, 5, stride=2, padding=2, bias=False)
+        self.pool = nn.MaxPool2d(2)
+        self.drop = nn.Dropout(0.4)
+        self.fc1 = nn.Linear(12 * 8 * 8, 20)
+        self.fc2 = nn.Linear(20, 7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = self.pool(F.relu6(self.conv2(x)))
+        x = x.view(x.size(0), -1)
+        x = F.dropout(F.relu(self.fc1(x)), 0.5, self.training)
+        return self.fc2(self.drop(x))
+
+
+class Block(nn.Module):
+    """torchvision's BasicBlock: one activation, in place, used twice."""
+
+    def __init__(self, inside: int, outside: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outside)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(outside, outside, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outside)
+        self.downsample = None
+        if stride > 1 or inside != outside:
+            self.downsample = nn.Sequential(nn.Conv2d(inside, outside, 1, stride, bias=False), nn.BatchNorm2d(outside))
+
+    def forward(self, x: Tensor) -> Tensor:
+        identity = x if self.downsample is None else self.downsample(x)
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        out += identity
+        return self.relu(out)
+
+
+class Residual(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 1, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU(inplace=True))
+        self.layer1 = nn.Sequential(Block(8, 8), Block(8, 8))
+        self.layer2 = nn.Sequential(Block(8, 16, 2), Block(16, 16))
+        self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
+        self.fc = nn.Linear(16, 7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.avgpool(self.layer2(self.layer1(self.stem(x))))
+        return self.fc(torch.flatten(x, 1))
+
+
+class Preactivated(nn.Module):
+    """An activation in place changes what the shortcut reads, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)
+        self.inside, self.head = nn.Conv2d(8, 8, 1), nn.Linear(8, 7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.first(x))
+        inside = self.inside(F.relu(x, inplace=True))
+        return self.head((inside + x).mean((2, 3)))
+
+
+class Normalised(nn.Module):
+    """The images are normalised by buffers, and its weights by what is computed of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([0.5, 0.4, 0.3]).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor([0.2, 0.3, 0.25]).view(1, 3, 1, 1))
+        self.conv = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 8, 3, 2))
+        self.head = nn.Conv2d(8, 7, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = (x - self.mean) / self.std
+        return self.head(F.silu(self.conv(x))).amax((2, 3))
+
+
+class Branching(nn.Module):
+    """Branches side by side, a gate, a product with one number a channel, other activations and poolings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.Hardswish(inplace=True))
+        self.right = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(3, 8, 1), nn.GELU())
+        self.squeeze, self.excite = nn.Conv2d(16, 4, 1), nn.Conv2d(4, 16, 1)
+        self.scale = nn.Parameter(torch.full((16, 1, 1), 0.7))
+        self.norm, self.head = nn.LayerNorm(16), nn.Linear(16 * 16, 7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.cat([self.left(x), self.right(x)], dim=1)
+        gate = self.excite(F.relu(self.squeeze(F.adaptive_avg_pool2d(x, 1))))
+        x = x * F.hardsigmoid(gate) * self.scale
+        x = self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        x = F.adaptive_avg_pool2d(F.pad(x, (0, 0, 0, 0)), (4, 4))
+        return self.head(x.flatten(1))
+
+
+class Shared(nn.Module):
+    """One layer with weights in two places, one activation in all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.again, self.act = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, padding=1), nn.SiLU()
+        self.head = nn.Linear(8, 7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.act(self.first(x))
+        x = self.act(self.again(self.act(self.again(x))))
+        return self.head(x.mean(dim=(-2, -1)))
+
+
+MODULES: dict[str, Callable[[], nn.Module]] = {
+    "plain": Plain,
+    "residual": Residual,
+    "preactivated": Preactivated,
+    "normalised": Normalised,
+    "branching": Branching,
+    "shared": Shared,
+    "a sequence": lambda: nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.ReLU6(), nn.MaxPool2d(3, 2, 1, ceil_mode=True), nn.Flatten(), nn.LazyLinear(7)
+    ),
+}
+
+
+def made(make: Callable[[], nn.Module]) -> nn.Module:
+    """A module with running statistics that are not those of a new one."""
+    torch.manual_seed(0)
+    module = make()
+    with torch.no_grad():
+        module(torch.randn(8, *SHAPE))
+    return module
+
+
+def logits(found: Any, images: Tensor) -> Tensor:
+    network = build(found.network)
+    network.load_state_dict(dict(found.state), strict=False)
+    with torch.no_grad():
+        return torch.as_tensor(network.eval()(images))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_it_gives_the_modules_own_logits_for_any_number_of_images(name: str) -> None:
+    module = made(MODULES[name])
+    before = {key: value.clone() for key, value in module.state_dict().items()}
+    found = read_module(module, SHAPE)
+    assert module.training
+    assert all(torch.equal(before[key], value) for key, value in module.state_dict().items())
+    images = torch.rand(5, *SHAPE, generator=torch.Generator().manual_seed(1))
+    given = images
+    if found.input is not None:
+        assert isinstance(module, Normalised)
+        assert found.input.mean == pytest.approx((0.5, 0.4, 0.3), rel=1e-6)
+        assert found.input.std == pytest.approx((0.2, 0.3, 0.25), rel=1e-6)
+        given = (images - module.mean) / module.std
+    with torch.no_grad():
+        wanted = module.eval()(images)
+    assert wanted.std() > 0
+    assert (logits(found, given) - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+
+
+def test_it_can_be_cut_behind_each_of_its_blocks_and_keeps_their_names() -> None:
+    network = read_module(made(Residual), SHAPE).network
+    places = [cut.place for cut in cuts(network)]
+    assert places == ["stem_0", "layer1_0", "layer1_1", "layer2_0", "layer2_1"]
+
+
+class Bottleneck(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(8, 8, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1), nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x)  # type: ignore[no-any-return]
+
+
+def test_there_is_no_cut_inside_a_block_of_the_modules_own() -> None:
+    blocks = [Bottleneck() for _ in range(3)]
+    module = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Sequential(*blocks), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 7)
+    )
+    places = [cut.place for cut in cuts(read_module(module, SHAPE).network)]
+    assert places == ["conv_0", "block_2_0", "block_2_1", "block_2_2"]
+
+
+def test_weights_in_several_places_are_named() -> None:
+    assert any("trains apart" in note for note in read_module(made(Shared), SHAPE).notes)
+    assert read_module(made(Residual), SHAPE).notes == ()
+
+
+def test_a_module_keeps_the_modes_of_its_parts() -> None:
+    module = made(Residual)
+    module.stem.eval()
+    read_module(module, SHAPE)
+    assert module.training
+    assert not module.stem[1].training
+    assert module.layer1[0].bn1.training
+
+
+class Body(nn.Module):
+    """Some layers between a convolution and a dense layer."""
+
+    def __init__(self, apply: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.conv, self.apply_, self.head = nn.Conv2d(3, 8, 3), apply, nn.Linear(8, 7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.apply_(self.conv(x)).mean((2, 3)))  # type: ignore[no-any-return]
+
+
+def changed_in_place(x: Tensor) -> Tensor:
+    F.relu_(x.flatten(2))
+    return x
+
+
+REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
+    "an activation": (lambda: Body(torch.tanh), "'tanh' of kind aten.tanh: there is no such activation"),
+    "an approximation": (lambda: Body(lambda x: F.gelu(x, approximate="tanh")), "exactly here"),
+    "a norm": (lambda: Body(nn.GroupNorm(2, 8)), "'apply_' of kind aten.group_norm: norms here"),
+    "a norm of the batch": (lambda: Body(nn.BatchNorm2d(8, track_running_stats=False)), "batch's own statistics"),
+    "dropout that stays": (lambda: Body(F.dropout), "drops values in evaluation"),
+    "a dilation": (lambda: Body(nn.Conv2d(8, 8, 3, dilation=2)), "dilation is 2 x 2"),
+    "a view": (lambda: Body(changed_in_place), "under another shape"),
+    "a choice": (lambda: Body(lambda x: x if x.sum() > 0 else -x), "can't take its graph"),
+    "random numbers": (lambda: Body(lambda x: x + torch.randn_like(x)), "random"),
+    "maps": (lambda: nn.Conv2d(3, 7, 3), "it gives 3 x 7 x 30 x 30"),
+    "one number": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(3072, 1)), "one value"),
+    "another size": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(100, 7)), "can't take images of 3 x 32 x 32"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_not_known_here_is_refused_by_name(name: str) -> None:
+    make, why = REFUSED[name]
+    with pytest.raises(DeepenoughError) as caught:
+        read_module(make(), SHAPE)
+    assert why in str(caught.value)
+    assert "(torch module)" in str(caught.value)
