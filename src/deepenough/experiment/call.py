@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deepenough.data.sources import is_word
 from deepenough.distribution.ray_executor import RayCluster
 from deepenough.errors import DeepenoughError
-from deepenough.experiment.options import Options, fit_options
+from deepenough.experiment.options import HELD, Options, fit_options
 from deepenough.schema import options_of
 from deepenough.training.loggers import GivenCallbacks
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _WIDTH = 100
 
@@ -25,12 +28,14 @@ class Call:
         out: the folder of the run, where one was named.
         cluster: the Ray cluster that trains, if any.
         callbacks: the user's own, for every training.
+        network: the torch module to start from, where Python holds one.
     """
 
     command: str = ""
     out: Path | None = None
     cluster: RayCluster | None = None
     callbacks: GivenCallbacks = ()
+    network: nn.Module | None = None
 
 
 PLAIN_CALL = Call()
@@ -64,12 +69,16 @@ def python_lines(data: Any, asked: Options, **more: Any) -> str:
     """
     named = is_word(data)
     words = [repr(str(data)) if named and data is not None else "data" * (not named)]
-    words += [f"{name}={value!r}" for name, value in {**chosen_options(asked), **more}.items()]
+    held = asked.network is not None and asked.network.startswith(HELD)
+    for name, value in {**chosen_options(asked), **more}.items():
+        words.append("network=network" if name == "network" and held else f"{name}={value!r}")
     words = [word for word in words if word]
     call = f"deepenough.fit({', '.join(words)})"
     if len(call) > _WIDTH:
         call = "deepenough.fit(\n" + "".join(f"    {word},\n" for word in words) + ")"
     remark = "" if named else f"data = ...  # {(asked.data or '').partition(':')[2]}\n"
+    if held:
+        remark += f"network = ...  # {(asked.network or '').removeprefix(HELD)}\n"
     return f"import deepenough\n{remark}{call}"
 
 

@@ -15,6 +15,7 @@ from deepenough.distribution.torchrun import join_group, launched, restarted
 from deepenough.errors import DamagedError, DeepenoughError
 from deepenough.experiment.call import Call, as_folder, python_lines, ray_cluster
 from deepenough.experiment.finished_run import Run
+from deepenough.experiment.given_network import given_network, kept_network, module_of
 from deepenough.experiment.options import Options
 from deepenough.experiment.run import estimate_plan, perform_run
 from deepenough.experiment.setup import RunRequest, prepare_experiment
@@ -33,6 +34,7 @@ from deepenough.training.loggers import GivenCallbacks, check_callbacks
 from deepenough.training.process_group import ALONE, ProcessGroup
 from deepenough.training.result import RESULT_FILE, check_result
 from deepenough.user_folders import RUNS, runs_root
+from deepenough.weights import Weights
 
 
 @takes_options
@@ -65,15 +67,17 @@ def fit(
         processes: with `ray`, the number of processes that train each candidate together.
         value_range: the values of black and white in arrays of floats, by default 0 and 1.
         options: those of `deepenough fit`, see `Options`; with units as there ("20m", "4GB", "95%") or as numbers.
+            `network` may be a torch module, too: a network of your own to start from.
 
     >>> run = fit("digits", target=0.95)                       # doctest: +SKIP
     >>> run.record.decision.text, run.model().predict("7.png")  # doctest: +SKIP
     """
+    module = module_of(options)
     asked, cluster = asked_of(data, options), ray_cluster(ray, processes)
     check_callbacks(callbacks)
     more = {"value_range": value_range, "ray": ray, "processes": processes if processes != 1 else None}
     command = python_lines(data, asked, **{name: value for name, value in more.items() if value is not None})
-    return begin(data, asked, Call(command, as_folder(out), cluster, callbacks), progress, value_range)
+    return begin(data, asked, Call(command, as_folder(out), cluster, callbacks, module), progress, value_range)
 
 
 def begin(
@@ -108,10 +112,12 @@ def plan(
     >>> plan("digits", target=0.95).most                    # doctest: +SKIP
     71.3
     """
+    call = Call(network=module_of(options))
     asked = asked_of(data, options)
     source = open_source(data, value_range)
     with tempfile.TemporaryDirectory() as folder, reporting(progress) as reporter:
-        request = RunRequest(asked, source, choose_weights(asked, source, reporter), Path(folder), reporter)
+        weights = _chosen_weights(asked, source, Path(folder), call, reporter)
+        request = RunRequest(asked, source, weights, Path(folder), reporter)
         return estimate_plan(request, prepare_experiment(request))
 
 
@@ -184,14 +190,23 @@ def _begin(source: Source, asked: Options, call: Call, reporter: Reporter, group
     check_new(folder)
     if out is None and folder.parent != RUNS:
         reporter.say(f"nothing can be written in {Path.cwd()}: the run goes to {folder}; --out names another folder")
-    weights = choose_weights(asked, source, reporter)
+    weights = _chosen_weights(asked, source, folder, call, reporter)
     # What was chosen is asked for when the run goes on, whatever is in the cache by then.
     if not weights:
         asked = replace(asked, scratch=True)
-    elif asked.is_auto or not asked.weights:
+    elif asked.is_auto or not (asked.weights or asked.gives_module):
         asked = replace(asked, weights=tuple(each.name for each in weights), among=None)
     request = RunRequest(asked, source, weights, folder, reporter, None, group, call)
     return Run(folder, perform_run(request))
+
+
+def _chosen_weights(
+    asked: Options, source: Source, folder: Path, call: Call, reporter: Reporter
+) -> tuple[Weights, ...]:
+    """The networks to start from: the user's own, which is kept in the folder, or those whose weights are chosen."""
+    if asked.gives_module:
+        return (given_network(asked, source, folder, call.network, reporter),)
+    return choose_weights(asked, source, reporter)
 
 
 def _go_on(folder: Path, open_images: Callable[[], Source], call: Call, reporter: Reporter, group: ProcessGroup) -> Run:
@@ -209,7 +224,7 @@ def _go_on(folder: Path, open_images: Callable[[], Source], call: Call, reporter
         )
     asked = Options.from_json(before.options)
     source = open_images()
-    weights = choose_weights(asked, source, reporter)
+    weights = (kept_network(folder),) if asked.gives_module else choose_weights(asked, source, reporter)
     request = RunRequest(asked, source, weights, folder, reporter, before, group, call)
     return Run(folder, perform_run(request))
 

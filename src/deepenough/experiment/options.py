@@ -15,6 +15,9 @@ from deepenough.search.question import Measure, Metric
 from deepenough.training.recipe import DISTILLATION, Recipe
 
 MOST_THREADS = 1024  # PyTorch fails where the system refuses so many
+HELD = "python:"
+"""Before the name of a network that Python held: it can't be imported again."""
+
 AUTO = "auto"  # for the weights of all networks that are considered
 BUDGET_WITH_TARGET = 2.0
 BUDGET_WITH_TARGET_AND_DISTILLATION = 3.0  # the climb takes about two
@@ -152,7 +155,10 @@ class Options:
         otherwise="small, on a GPU ResNet-50 too",
     )
     network: str | None = _search(
-        None, "The network that a file of weights belongs to, where several fit.", unit="NAME"
+        None,
+        "The network that a file of weights belongs to, where several fit; or a network of your own, as the function "
+        "of a Python file that returns a torch module: it is run, read by torch.export, cut and fine-tuned.",
+        unit="NAME|MODULE:FUNCTION",
     )
     preprocess: str | None = _search(
         None, "The preprocessing that a file of weights expects.", choices=presets, otherwise="that of its source"
@@ -272,6 +278,14 @@ class Options:
                     f"--{name.replace('_', '-')} {getattr(self, name)}: latency is not measured; give --runtime, "
                     "--minimize latency or --max-latency too"
                 )
+        if self.gives_module:
+            others = {"--weights": given, "--among": self.among, "--scratch": self.scratch, "--family": self.family,
+                      "--width": self.width, "--max-depth": self.max_depth}  # fmt: skip
+            if more := [flag for flag, value in others.items() if value]:
+                raise DeepenoughError(
+                    f"--network {self.network}: the search starts from this network; leave out {', '.join(more)}"
+                )
+            return
         for name in ("network", "preprocess"):
             if (value := getattr(self, name)) is None:
                 continue
@@ -303,6 +317,11 @@ class Options:
             elif value is not None:
                 values["recipe" if name in options_of(Recipe) else "switches"][name] = value
         return cls(**{name: value for name, value in values.items() if value is not None})
+
+    @property
+    def gives_module(self) -> bool:
+        """True if a network of the user's own is given: `module:function`, or one that Python held."""
+        return self.network is not None and ":" in self.network
 
     @property
     def is_auto(self) -> bool:

@@ -84,6 +84,14 @@ def described_input(path: Path, preprocess: str | None, net: Network, stated: Pr
     return stated
 
 
+def timm_configuration(module: Any) -> Preprocessing | None:
+    """The images that a torch module of timm takes, as its `pretrained_cfg` says; None for modules without one."""
+    config = getattr(module, "pretrained_cfg", None)
+    if not isinstance(config, dict) or "input_size" not in config:
+        return None
+    return _as_timm(Path("pretrained_cfg"), config, Preprocessing((1, 1)))
+
+
 def _in_colours(known: Preprocessing, net: Network) -> Preprocessing:
     """The same for grey images, where the network takes them."""
     if net.input[0] != 1:
