@@ -31,6 +31,10 @@ if TYPE_CHECKING:  # torch takes seconds to import, and an engine may do without
     import torch
     from torch import nn
 
+    from deepenough.progress import Reporter
+    from deepenough.record import Metrics
+    from deepenough.training.callbacks import Callback
+
     State = Mapping[str, torch.Tensor]
 
 NETWORK, WEIGHTS, PREPROCESS = "network.json", "weights.safetensors", "preprocess.json"
@@ -88,7 +92,12 @@ class Model:
         preprocess: the way of an image into it: size, framing, mean, std, order of channels.
         classes: the names of the classes, in the order of the logits.
         device: where it computes.
+        held_out: its metrics on images that it was not trained on, where `fine_tune` made it.
+        unread: why a torch module has no description; empty where it has one.
     """
+
+    held_out: Metrics | None = None
+    unread: str = ""
 
     def __init__(
         self,
@@ -99,7 +108,7 @@ class Model:
         device: str | torch.device = "cpu",
     ) -> None:
         """Make a model of a network and its tensors, or a function that reads them when torch is first needed."""
-        self.network = network
+        self._network = network
         self.preprocess = preprocess
         self.classes = tuple(classes)
         self.torch = TorchEngine(network, state if callable(state) else lambda: state, preprocess, device)
@@ -108,6 +117,77 @@ class Model:
         self.engine: Engine = self.torch
         self.notes: tuple[str, ...] = ()
         self.batch = _BATCH
+
+    @classmethod
+    def from_module(
+        cls,
+        module: nn.Module,
+        classes: Sequence[str],
+        *,
+        input: tuple[int, int, int] | None = None,
+        preprocess: Preprocessing | str | None = None,
+        device: str | torch.device = "cpu",
+    ) -> Model:
+        """Make a model of any torch module that gives logits (N, classes) of images (N, C, H, W).
+
+        Where its graph is read as layers of ours it does all that a model does. Otherwise `unread` has the reason, and
+        it predicts, is evaluated and explained, but has no `network`: it can't be saved, exported or fine-tuned.
+
+        Args:
+            module: in whatever mode; with a network that is read it stays as it is, otherwise it is the model's own.
+            classes: the names of the classes, in the order of the logits.
+            input: (C, H, W) of its images; by default that of `preprocess`, or as timm's `pretrained_cfg` has it.
+            preprocess: the way of an image into it, or one of "torchvision", "timm", "keras", ... as `--preprocess` has
+                them; by default what the module does itself or timm's configuration says, else ImageNet's mean and std.
+            device: where it computes.
+
+        >>> model = Model.from_module(net, ["cat", "dog"], input=(3, 224, 224))  # doctest: +SKIP
+        """
+        from deepenough.weights.graphs.given_module import GivenModule
+
+        given = GivenModule.of(module, tuple(classes), input, preprocess)
+        if given.described is not None:
+            return cls(given.described.network, given.described.state, given.preprocess, given.classes, device)
+        model = cls(given.placeholder, dict, given.preprocess, given.classes, device)
+        model.torch = TorchEngine.of_module(module, given.placeholder, given.preprocess, str(device))
+        model.engine, model.unread = model.torch, given.unread
+        return model
+
+    @property
+    def network(self) -> Network:
+        """The description of the network. A torch module that could not be read has none, which is an error."""
+        if self.unread:
+            raise DeepenoughError(f"this model has no description of its network: {self.unread}")
+        return self._network
+
+    def fine_tune(
+        self,
+        data: Any,
+        *,
+        progress: bool | Reporter = True,
+        callbacks: Sequence[Callback] = (),
+        value_range: tuple[float, float] | None = None,
+        **options: Any,
+    ) -> Model:
+        """Go on training with labelled images, and return the new model; this one stays as it is.
+
+        Where all classes of the images are the model's, it keeps its head; else it gets a new one, which begins as a
+        linear probe. The preprocessing is kept. Images are split as `fit` splits them: the held-out ones of `data` are
+        not trained on, and `held_out` of the new model has their metrics.
+
+        Args:
+            data: labelled images, as `fit` takes them.
+            progress: bars, as of `fit`; with False nothing is printed.
+            callbacks: accompany the training.
+            value_range: the values of black and white in arrays of floats, by default those that it was trained with.
+            options: those of `fit` that are about training and augmentation (epochs, lr, batch, patience, rotation,
+                ...), seed, limit and device; by default the recipe of a pretrained network.
+
+        >>> model.fine_tune("new-photos/", epochs=5).held_out.top1.value  # doctest: +SKIP
+        """
+        from deepenough.experiment.fine_tune import fine_tune
+
+        return fine_tune(self, data, progress=progress, callbacks=callbacks, value_range=value_range, **options)
 
     @property
     def device(self) -> torch.device:
@@ -120,7 +200,9 @@ class Model:
         return self.torch.module
 
     def __repr__(self) -> str:
-        size = "x".join(map(str, self.network.input))
+        size = "x".join(map(str, self._network.input))
+        if self.unread:
+            return f"Model({self._network.name}: a torch module, {size} to {len(self.classes)} classes, {self._where})"
         return (
             f"Model({self.network.name}: depth {depth(self.network)}, {parameters(self.network):,} parameters, "
             f"{size} to {len(self.classes)} classes, {self._where})"
@@ -134,17 +216,20 @@ class Model:
         """The same as a table for a notebook, with preprocessing and classes."""
         more = ", …" if len(self.classes) > LISTED_CLASSES else ""
         named = ", ".join(self.classes[:LISTED_CLASSES]) + more
-        rows = {
+        measures = {} if self.unread else {
             "depth": f"{depth(self.network)} weighted layers",
             "parameters": f"{parameters(self.network):,}",
             "multiply-accumulates": f"{macs(self.network):,}",
-            "input": f"{' × '.join(map(str, self.network.input))}; {self.preprocess}",
+        }  # fmt: skip
+        rows = {
+            **measures,
+            "input": f"{' × '.join(map(str, self._network.input))}; {self.preprocess}",
             "classes": f"{len(self.classes)}: {named}",
             "computed": self._where,
         }
         left = ' style="text-align:left"'
         lines = "".join(f"<tr><th{left}>{name}</th><td{left}>{escape(text)}</td></tr>" for name, text in rows.items())
-        return f"<p><strong>{escape(self.network.name)}</strong></p><table>{lines}</table>"
+        return f"<p><strong>{escape(self._network.name)}</strong></p><table>{lines}</table>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy it as its description and weights, which torch then computes with."""

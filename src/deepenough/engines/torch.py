@@ -39,6 +39,15 @@ class TorchEngine:
         self._device = device
         self._building = Lock()
 
+    @classmethod
+    def of_module(cls, module: nn.Module, network: Network, preprocess: Preprocessing, device: str) -> TorchEngine:
+        """A torch module as it is, which `network` has only name and input of."""
+        from deepenough.training.device import place
+
+        engine = cls(network, dict, preprocess, device)
+        engine._module = place(module, engine.device).eval()
+        return engine
+
     @property
     def title(self) -> str:
         import torch

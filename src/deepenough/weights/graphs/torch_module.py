@@ -53,6 +53,12 @@ def read_module(module: nn.Module, shape: tuple[int, int, int]) -> Described:
     return found
 
 
+def check_logits(module: nn.Module, shape: tuple[int, int, int]) -> int:
+    """The number of logits that a module gives of images (C, H, W). A module that gives none is an error."""
+    with _evaluated(module):
+        return _logits(module, f"{type(module).__name__} (torch module)", torch.zeros(BATCH, *shape)).shape[1]
+
+
 def _logits(module: nn.Module, file: str, images: Tensor) -> Tensor:
     """What a module gives: one row of logits for each image, or an error that says what it gives instead."""
     sides = " x ".join(map(str, images.shape[1:]))
