@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.nets.build import build
 from deepenough.nets.cut import cuts
 from deepenough.weights.graphs.torch_module import read_module
+from deepenough.weights.read import read_weights
 
 SHAPE = (3, 32, 32)
 
@@ -138,6 +140,22 @@ class Shared(nn.Module):
         return self.head(x.mean(dim=(-2, -1)))
 
 
+class Squeezing(nn.Module):
+    """Squeeze-and-excitation with dense layers, as most people write it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 16, 3, 2), nn.Linear(16, 7)
+        self.fc = nn.Sequential(nn.Linear(16, 4, bias=False), nn.ReLU(inplace=True), nn.Linear(4, 16), nn.Sigmoid())
+        self.pool = nn.AdaptiveAvgPool2d(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.conv(x))
+        batch, channels, _, _ = x.size()
+        gate = self.fc(self.pool(x).view(batch, channels)).view(batch, channels, 1, 1)
+        return self.head((x * gate.expand_as(x)).mean((2, 3)))
+
+
 MODULES: dict[str, Callable[[], nn.Module]] = {
     "plain": Plain,
     "residual": Residual,
@@ -145,6 +163,7 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "normalised": Normalised,
     "branching": Branching,
     "shared": Shared,
+    "squeezing": Squeezing,
     "a sequence": lambda: nn.Sequential(
         nn.Conv2d(3, 4, 3), nn.ReLU6(), nn.MaxPool2d(3, 2, 1, ceil_mode=True), nn.Flatten(), nn.LazyLinear(7)
     ),
@@ -264,3 +283,10 @@ def test_what_is_not_known_here_is_refused_by_name(name: str) -> None:
         read_module(make(), SHAPE)
     assert why in str(caught.value)
     assert "(torch module)" in str(caught.value)
+
+
+def test_a_program_of_torch_export_is_refused_since_torch_unpickles_it(tmp_path: Path) -> None:
+    file = tmp_path / "net.pt2"
+    torch.export.save(torch.export.export(made(Residual).eval(), (torch.zeros(2, *SHAPE),)), file)
+    with pytest.raises(DeepenoughError, match=r"torch\.export \(\.pt2\), .*unpickling.*--network module:function"):
+        read_weights(file)

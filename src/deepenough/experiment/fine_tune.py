@@ -57,7 +57,8 @@ def fine_tune(
     """Go on with the training of a model on labelled images, as `Model.fine_tune` says."""
     asked = _asked(data, options)
     source = open_source(data, value_range or model.preprocess.value_range)
-    network, state = model.network, {name: each.cpu() for name, each in model.module.state_dict().items()}
+    network: Network = model.network
+    state: Mapping[str, torch.Tensor] = {name: each.cpu() for name, each in model.module.state_dict().items()}
     with reporting(progress) as reporter:
         images = _images(model, source, asked, reporter)
         device = choose_device(options.get("device") or str(model.device))
@@ -91,7 +92,7 @@ def _asked(data: Any, options: dict[str, Any]) -> Options:
 
 def _images(model: Model, source: Source, asked: Options, reporter: Reporter) -> Images:
     """The images as the model takes them, whatever colours they come in."""
-    reading = {"seed": asked.seed, "limit": asked.limit, "leave_out": asked.leaves_duplicates_out}
+    reading: dict[str, Any] = {"seed": asked.seed, "limit": asked.limit, "leave_out": asked.leaves_duplicates_out}
     with reporter.task("reading images") as advance:
         images = prepare(source, size=model.preprocess, progress=advance, **reading)
         if images.preprocess.channels != model.preprocess.channels:

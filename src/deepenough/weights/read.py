@@ -188,6 +188,12 @@ def _reader_of(path: Path, start: bytes) -> tuple[str, str] | None:
         members = _members(path)
         if any(member.endswith("data.pkl") for member in members):
             return "torchvision", "read_torch"
+        if any(member.endswith("models/model.json") for member in members):
+            raise DeepenoughError(
+                f"{path} is a program of torch.export (.pt2), which torch reads by unpickling, so that code in it may "
+                "run; give the module that it was made of (`deepenough fit --network module:function`), or write it "
+                "as ONNX"
+            )
         return ("keras", "read_keras") if "model.weights.h5" in members else None
     if start.startswith(HDF5):
         return "keras", "read_keras"

@@ -14,7 +14,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.nets.activation import Activation
 from deepenough.nets.combinators import Branches, Concat, Product
 from deepenough.nets.layer import Layer, Shape, ShapeError
-from deepenough.nets.layers import BatchNorm, Dropout, Flatten, GlobalAvgPool, GlobalMaxPool, LayerScale
+from deepenough.nets.layers import BatchNorm, Conv, Dense, Dropout, Flatten, GlobalAvgPool, GlobalMaxPool, LayerScale
 
 Array = npt.NDArray[Any]
 
@@ -130,6 +130,27 @@ class Graph:
             return self.join(name, kind, value.join, found)
         assert value.layer is not None
         return self.layer(name, kind, value.layer, found[0], value.tensors)
+
+    def unflattened(self, value: Operation, count: int = 0) -> Operation | None:
+        """Make a map of one position of a vector where it comes from: its pool, and the dense layers behind it, which
+        are convolutions there. So gates of squeeze-and-excitation are written as vectors; None for other vectors."""
+        name, layer = value.name, value.layer
+        if len(value.shape) != 1 or layer is None or count > MOST_BEHIND:
+            return None
+        (before,) = value.inputs
+        if isinstance(layer, Flatten):
+            return before if before.shape[1:] == (1, 1) else None
+        if isinstance(layer, GlobalAvgPool):
+            return self.layer(name, layer.kind, GlobalAvgPool(keep=True), before)
+        if isinstance(layer, GlobalMaxPool):
+            return self.whole_maximum(name, layer.kind, before)
+        given = self.unflattened(before, count + 1)
+        if given is None:
+            return None
+        if isinstance(layer, Dense):
+            tensors = {**value.tensors, "weight": value.tensors["weight"][:, :, None, None]}
+            return self.layer(name, layer.kind, Conv(layer.out, 1, bias=layer.bias), given, tensors)
+        return self.layer(name, layer.kind, layer, given, value.tensors) if isinstance(layer, EACHWISE) else None
 
     def whole_maximum(self, name: str, kind: str, value: Operation) -> Operation:
         """Add a largest value over all positions that keeps one of them, which we have only as a vector."""

@@ -291,6 +291,10 @@ class OnnxBuilder(WindowReader):
                     return self.flat(node, value)
                 if wanted[1:] == list(sides):
                     return value
+                if len(sides) == 1 and wanted[1:] == [total, 1, 1] and value.order is None:
+                    made = self.graph.unflattened(value.operation)
+                    if made is not None:
+                        return Value(made)
             case "Transpose":
                 return self._turned(node, value)
             case "Pad":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ WRITERS: dict[str, Writer] = {}
 """The function that writes each operator."""
 
 
-def _writes(*names: str) -> Any:
+def _writes(*names: str) -> Callable[[Writer], Writer]:
     def note(function: Writer) -> Writer:
         WRITERS.update(dict.fromkeys(names, function))
         return function
@@ -37,31 +38,34 @@ def _writes(*names: str) -> Any:
     return note
 
 
+def _args(node: Node) -> tuple[Any, ...]:
+    return node.args
+
+
 @_writes("alias", "clone", "contiguous", "detach", "to", "_to_copy", "lift_fresh_copy", "feature_dropout")
 def _same(writer: Operators, node: Node) -> None:
     """Give what is given."""
-    writer.called[node] = writer.value(node, node.args[0])
+    writer.called[node] = writer.value(node, _args(node)[0])
 
 
 @_writes("dropout")
 def _dropout(writer: Operators, node: Node) -> None:
-    share, training = float(node.args[1]), node.args[2]  # type: ignore[arg-type]
+    share, training = float(_args(node)[1]), _args(node)[2]
     if training and share:
         raise writer.refusal(node, "it drops values in evaluation, too; give it `training=self.training`")
     if not share:
         _same(writer, node)
         return
     ratio = writer.constant(f"{node.name}.ratio", np.float32(share))
-    writer.emit(node, "Dropout", [writer.value(node, node.args[0]), ratio])
+    writer.emit(node, "Dropout", [writer.value(node, _args(node)[0]), ratio])
 
 
 @_writes("conv2d")
 def _convolution(writer: Operators, node: Node) -> None:
-    image, weight = node.args[:2]
+    image, weight = _args(node)[:2]
     bias = writer.given(node, 2, key="bias")
     stride, padding = writer.given(node, 3, [1, 1], "stride"), writer.given(node, 4, [0, 0], "padding")
     dilation, groups = writer.given(node, 5, [1, 1], "dilation"), writer.given(node, 6, 1, "groups")
-    assert isinstance(weight, Node)
     if isinstance(padding, str):
         around = [step * (side - 1) for side, step in zip(shape_of(weight)[2:], _pair(dilation), strict=True)]
         around = [0, 0] if padding == "valid" else around
@@ -74,29 +78,28 @@ def _convolution(writer: Operators, node: Node) -> None:
 
 @_writes("batch_norm")
 def _batch_norm(writer: Operators, node: Node) -> None:
-    image, weight, bias, mean, variance, training = node.args[:6]
+    image, weight, bias, mean, variance, training = _args(node)[:6]
     if training or mean is None or variance is None:
         raise writer.refusal(
             node, "it normalises by the batch's own statistics, in evaluation, too; known are norms with running ones"
         )
-    channels = shape_of(mean)[0]  # type: ignore[arg-type]
+    channels = shape_of(mean)[0]
     scale = _or_constant(writer, node, weight, "weight", np.ones(channels, np.float32))
     shift = _or_constant(writer, node, bias, "bias", np.zeros(channels, np.float32))
     inputs = [writer.value(node, image), scale, shift, writer.value(node, mean), writer.value(node, variance)]
-    writer.emit(node, "BatchNormalization", inputs, epsilon=node.args[7])
+    writer.emit(node, "BatchNormalization", inputs, epsilon=_args(node)[7])
 
 
 @_writes("layer_norm")
 def _layer_norm(writer: Operators, node: Node) -> None:
-    sides = node.args[1]
-    assert isinstance(sides, (list, tuple))
+    sides = _args(node)[1]
     weight, bias = writer.given(node, 2, key="weight"), writer.given(node, 3, key="bias")
     eps = writer.given(node, 4, 1e-5, "eps")
     shape: Any = tuple(sides)
     scale = _or_constant(writer, node, weight, "weight", np.ones(shape, np.float32))
     shift = _or_constant(writer, node, bias, "bias", np.zeros(shape, np.float32))
     axis = -1 if len(sides) == 1 else len(shape_of(node)) - len(sides)
-    writer.emit(node, "LayerNormalization", [writer.value(node, node.args[0]), scale, shift], axis=axis, epsilon=eps)
+    writer.emit(node, "LayerNormalization", [writer.value(node, _args(node)[0]), scale, shift], axis=axis, epsilon=eps)
 
 
 def _or_constant(writer: Operators, node: Node, given: Any, key: str, default: Any) -> str:
@@ -105,29 +108,29 @@ def _or_constant(writer: Operators, node: Node, given: Any, key: str, default: A
 
 @_writes("linear")
 def _linear(writer: Operators, node: Node) -> None:
-    inputs = [writer.value(node, each) for each in (*node.args[:2], writer.given(node, 2, key="bias")) if each]
+    inputs = [writer.value(node, each) for each in (*_args(node)[:2], writer.given(node, 2, key="bias")) if each]
     writer.emit(node, "Gemm", inputs, transB=1)
 
 
 @_writes("matmul", "bmm")
 def _matmul(writer: Operators, node: Node) -> None:
-    writer.emit(node, "MatMul", [writer.value(node, each) for each in node.args[:2]])
+    writer.emit(node, "MatMul", [writer.value(node, each) for each in _args(node)[:2]])
 
 
 @_writes("relu", "sigmoid", "hardswish")
 def _activation(writer: Operators, node: Node) -> None:
     kind = {"relu": "Relu", "sigmoid": "Sigmoid", "hardswish": "HardSwish"}[operator_of(node)]
-    writer.emit(node, kind, [writer.value(node, node.args[0])])
+    writer.emit(node, kind, [writer.value(node, _args(node)[0])])
 
 
 @_writes("hardsigmoid")
 def _hard_sigmoid(writer: Operators, node: Node) -> None:
-    writer.emit(node, "HardSigmoid", [writer.value(node, node.args[0])], alpha=1 / 6, beta=0.5)
+    writer.emit(node, "HardSigmoid", [writer.value(node, _args(node)[0])], alpha=1 / 6, beta=0.5)
 
 
 @_writes("silu")
 def _silu(writer: Operators, node: Node) -> None:
-    given = writer.value(node, node.args[0])
+    given = writer.value(node, _args(node)[0])
     gate = writer.emit(node, "Sigmoid", [given], f"{node.name}.sigmoid")
     writer.emit(node, "Mul", [given, gate])
 
@@ -135,12 +138,12 @@ def _silu(writer: Operators, node: Node) -> None:
 @_writes("gelu")
 def _gelu(writer: Operators, node: Node) -> None:
     how = writer.given(node, 1, "none", "approximate")
-    writer.emit(node, "Gelu" if how == "none" else f"aten.gelu({how})", [writer.value(node, node.args[0])])
+    writer.emit(node, "Gelu" if how == "none" else f"aten.gelu({how})", [writer.value(node, _args(node)[0])])
 
 
 @_writes("hardtanh", "relu6", "clamp", "clamp_min")
 def _clipped(writer: Operators, node: Node) -> None:
-    given, kind = writer.value(node, node.args[0]), operator_of(node)
+    given, kind = writer.value(node, _args(node)[0]), operator_of(node)
     usual = {"hardtanh": (-1.0, 1.0), "relu6": (0.0, 6.0)}.get(kind, (None, None))
     least = writer.given(node, 1, usual[0], "min_val" if kind == "hardtanh" else "min")
     most = writer.given(node, 2, usual[1], "max_val" if kind == "hardtanh" else "max")
@@ -156,40 +159,39 @@ def _clipped(writer: Operators, node: Node) -> None:
 
 @_writes("softmax", "log_softmax", "_softmax", "_log_softmax")
 def _softmax(writer: Operators, node: Node) -> None:
-    axis = int(node.args[1])  # type: ignore[arg-type]
+    axis = int(_args(node)[1])
     kind = "LogSoftmax" if "log" in operator_of(node) else "Softmax"
     axis = -1 if axis == len(shape_of(node)) - 1 else axis
-    writer.emit(node, kind, [writer.value(node, node.args[0])], axis=axis)
+    writer.emit(node, kind, [writer.value(node, _args(node)[0])], axis=axis)
 
 
 @_writes("max_pool2d", "max_pool2d_with_indices")
 def _max_pool(writer: Operators, node: Node) -> None:
-    kernel = _pair(node.args[1])
+    kernel = _pair(_args(node)[1])
     stride = _pair(writer.given(node, 2, key="stride") or kernel)
     pads, dilation = _pair(writer.given(node, 3, [0, 0], "padding")), _pair(writer.given(node, 4, [1, 1], "dilation"))
     ceil = int(writer.given(node, 5, False, "ceil_mode"))
-    found = writer.emit(node, "MaxPool", [writer.value(node, node.args[0])], kernel_shape=kernel, strides=stride,
+    found = writer.emit(node, "MaxPool", [writer.value(node, _args(node)[0])], kernel_shape=kernel, strides=stride,
                         pads=pads * 2, dilations=dilation, ceil_mode=ceil)  # fmt: skip
     writer.parts[node] = (found,)
 
 
 @_writes("avg_pool2d")
 def _average_pool(writer: Operators, node: Node) -> None:
-    kernel = _pair(node.args[1])
+    kernel = _pair(_args(node)[1])
     stride, pads = _pair(writer.given(node, 2, key="stride") or kernel), _pair(writer.given(node, 3, [0, 0], "padding"))
     ceil, counts = int(writer.given(node, 4, False, "ceil_mode")), int(writer.given(node, 5, True, "count_include_pad"))
     if writer.given(node, 6, None, "divisor_override") is not None:
         raise writer.refusal(node, "it divides by a number of its own; known are averages")
-    writer.emit(node, "AveragePool", [writer.value(node, node.args[0])], kernel_shape=kernel, strides=stride,
+    writer.emit(node, "AveragePool", [writer.value(node, _args(node)[0])], kernel_shape=kernel, strides=stride,
                 pads=pads * 2, ceil_mode=ceil, count_include_pad=counts)  # fmt: skip
 
 
 @_writes("adaptive_avg_pool2d", "adaptive_max_pool2d")
 def _adaptive_pool(writer: Operators, node: Node) -> None:
-    given, image = writer.value(node, node.args[0]), node.args[0]
-    assert isinstance(image, Node)
+    given, image = writer.value(node, _args(node)[0]), _args(node)[0]
     kind = "Average" if "avg" in operator_of(node) else "Max"
-    sides, wanted = shape_of(image)[2:], tuple(_pair(node.args[1]))
+    sides, wanted = shape_of(image)[2:], tuple(_pair(_args(node)[1]))
     if wanted == (1, 1):
         found = writer.emit(node, f"Global{kind}Pool", [given])
     elif wanted == sides:
@@ -205,12 +207,11 @@ def _adaptive_pool(writer: Operators, node: Node) -> None:
 
 @_writes("mean", "amax")
 def _reduced(writer: Operators, node: Node) -> None:
-    image, axes = node.args[0], writer.given(node, 1, None, "dim")
-    assert isinstance(image, Node)
+    image, axes = _args(node)[0], writer.given(node, 1, None, "dim")
     if not isinstance(axes, (list, tuple, int)):
         raise writer.refusal(node, "it goes over all values, the images of a batch, too")
     sides, over = len(shape_of(image)), [axes] if isinstance(axes, int) else list(axes)
-    axes = [int(axis) % sides for axis in over]  # type: ignore[arg-type]
+    axes = [int(axis) % sides for axis in over]
     kind = "ReduceMean" if operator_of(node) == "mean" else "ReduceMax"
     keeps = int(writer.given(node, 2, False, "keepdim"))
     if sides == 4 and axes == [3] and not keeps:  # of rows, and then of what is left
@@ -226,13 +227,12 @@ def _arithmetic(writer: Operators, node: Node) -> None:
     kind = operator_of(node).capitalize()
     if writer.given(node, 2, 1, "alpha") != 1 or node.kwargs.get("rounding_mode"):
         raise writer.refusal(node, "it scales or rounds what it computes")
-    writer.emit(node, kind, [writer.value(node, each) for each in node.args[:2]])
+    writer.emit(node, kind, [writer.value(node, each) for each in _args(node)[:2]])
 
 
 @_writes("cat", "concat")
 def _concatenated(writer: Operators, node: Node) -> None:
-    values = node.args[0]
-    assert isinstance(values, (list, tuple))
+    values = _args(node)[0]
     axis = int(writer.given(node, 1, 0, "dim")) % len(shape_of(node))
     writer.emit(node, "Concat", [writer.value(node, each) for each in values], axis=axis)
 
@@ -244,25 +244,36 @@ def _reshaped(writer: Operators, node: Node) -> None:
     if first != writer.batch:
         raise writer.refusal(node, f"it makes {first} rows of {writer.batch} images; known is a row for an image")
     shape = writer.constant(f"{node.name}.shape", np.array([0, *others]))
-    writer.emit(node, "Reshape", [writer.value(node, node.args[0]), shape])
+    writer.emit(node, "Reshape", [writer.value(node, _args(node)[0]), shape])
 
 
 @_writes("permute", "transpose", "t")
 def _transposed(writer: Operators, node: Node) -> None:
     sides = len(shape_of(node))
     if operator_of(node) == "permute":
-        perm = [int(axis) % sides for axis in node.args[1]]  # type: ignore[union-attr, arg-type]
+        perm = [int(axis) % sides for axis in _args(node)[1]]
     else:
-        one, other = (int(axis) % sides for axis in node.args[1:3])  # type: ignore[arg-type]
+        one, other = (int(axis) % sides for axis in _args(node)[1:3])
         perm = list(range(sides))
         perm[one], perm[other] = perm[other], perm[one]
-    writer.emit(node, "Transpose", [writer.value(node, node.args[0])], perm=perm)
+    writer.emit(node, "Transpose", [writer.value(node, _args(node)[0])], perm=perm)
+
+
+@_writes("expand", "expand_as")
+def _expanded(writer: Operators, node: Node) -> None:
+    """Leave a gate as it is: products of a map and a number a channel need no copies of it."""
+    image = _args(node)[0]
+    products = all(operator_of(user) == "mul" for user in node.users)
+    if shape_of(image) == shape_of(node) or (products and shape_of(image) == (*shape_of(node)[:2], 1, 1)):
+        _same(writer, node)
+    else:
+        writer.emit(node, f"aten.{operator_of(node)}", [writer.value(node, image)])
 
 
 @_writes("select")
 def _selected(writer: Operators, node: Node) -> None:
-    image, axis, place = node.args
-    _taken(writer, node, writer.value(node, image), int(axis), int(place), node.name)  # type: ignore[arg-type]
+    image, axis, place = _args(node)
+    _taken(writer, node, writer.value(node, image), int(axis), int(place), node.name)
 
 
 def _taken(writer: Operators, node: Node, given: str, axis: int, place: int, output: str) -> str:
@@ -272,7 +283,7 @@ def _taken(writer: Operators, node: Node, given: str, axis: int, place: int, out
 
 @_writes("unbind")
 def _unbound(writer: Operators, node: Node) -> None:
-    image, axis = node.args[0], int(writer.given(node, 1, 0, "dim"))
+    image, axis = _args(node)[0], int(writer.given(node, 1, 0, "dim"))
     given, count = writer.value(node, image), len(node.meta["val"])
     parts = (_taken(writer, node, given, axis, place, f"{node.name}.{place}") for place in range(count))
     writer.parts[node] = tuple(parts)
@@ -280,8 +291,7 @@ def _unbound(writer: Operators, node: Node) -> None:
 
 @_writes("getitem")
 def _part(writer: Operators, node: Node) -> None:
-    many, place = node.args
-    assert isinstance(many, Node)
+    many, place = _args(node)
     parts = writer.parts.get(many, ())
     if isinstance(place, int) and place < len(parts):
         writer.called[node] = parts[place]
@@ -291,8 +301,7 @@ def _part(writer: Operators, node: Node) -> None:
 
 @_writes("slice")
 def _sliced(writer: Operators, node: Node) -> None:
-    image = node.args[0]
-    assert isinstance(image, Node)
+    image = _args(node)[0]
     if shape_of(image) == shape_of(node):
         _same(writer, node)
     else:
@@ -301,12 +310,12 @@ def _sliced(writer: Operators, node: Node) -> None:
 
 @_writes("pad", "constant_pad_nd")
 def _padded(writer: Operators, node: Node) -> None:
-    image, amounts = node.args[:2]
+    image, amounts = _args(node)[:2]
     is_constant = operator_of(node) == "constant_pad_nd"
     mode = "constant" if is_constant else writer.given(node, 2, "constant", "mode")
     number = writer.given(node, 2 if is_constant else 3, 0.0, "value") or 0.0
-    left, right, above, below = (*map(int, amounts), 0, 0, 0, 0)[:4]  # type: ignore[arg-type]
-    if mode != "constant" or len(amounts) > 4:  # type: ignore[arg-type]
+    left, right, above, below = (*map(int, amounts), 0, 0, 0, 0)[:4]
+    if mode != "constant" or len(amounts) > 4:
         raise writer.refusal(node, f"it pads by {mode}; known are constants around images")
     pads = writer.constant(f"{node.name}.pads", np.array([0, 0, above, left, 0, 0, below, right]))
     edge = writer.constant(f"{node.name}.edge", np.float32(number))
@@ -316,12 +325,11 @@ def _padded(writer: Operators, node: Node) -> None:
 @_writes("scaled_dot_product_attention")
 def _attention(writer: Operators, node: Node) -> None:
     """Scores, their softmax, and the values that it weighs, step by step."""
-    query, key, value = (writer.value(node, each) for each in node.args[:3])
+    query, key, value = (writer.value(node, each) for each in _args(node)[:3])
     if writer.given(node, 3, None, "attn_mask") is not None or writer.given(node, 5, False, "is_causal"):
         raise writer.refusal(node, "its attention is masked; known is attention between all tokens")
-    queries = node.args[0]
-    assert isinstance(queries, Node)
-    scale = node.kwargs.get("scale") or shape_of(queries)[-1] ** -0.5
+    queries = _args(node)[0]
+    scale: Any = node.kwargs.get("scale") or shape_of(queries)[-1] ** -0.5
     across = writer.emit(node, "Transpose", [key], f"{node.name}.keys", perm=[0, 1, 3, 2])
     scores = writer.emit(node, "MatMul", [query, across], f"{node.name}.scores")
     factor = writer.constant(f"{node.name}.scale", np.float32(scale))

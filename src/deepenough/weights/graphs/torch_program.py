@@ -165,7 +165,7 @@ def _inputs(writer: Operators) -> Node:
     """Note parameters and buffers by their paths, and return the node of the images."""
     program = writer.program
     nodes = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
-    images = []
+    images: list[Node] = []
     for spec in program.graph_signature.input_specs:
         node = nodes[spec.arg.name]
         if spec.kind is InputKind.USER_INPUT:
