@@ -156,6 +156,24 @@ class Squeezing(nn.Module):
         return self.head((x * gate.expand_as(x)).mean((2, 3)))
 
 
+class Attending(nn.Module):
+    """torch's own encoder of a transformer, and its attention called as in its documentation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches, self.head = nn.Conv2d(3, 16, 8, 8), nn.Linear(16, 7)
+        self.first, self.positions = nn.Parameter(torch.randn(1, 1, 16)), nn.Parameter(torch.randn(1, 17, 16))
+        layer = nn.TransformerEncoderLayer(16, 4, 32, activation="gelu", batch_first=True, norm_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.first.expand(len(x), -1, -1), x], 1) + self.positions
+        x = self.encoder(x)
+        return self.head((x + self.attention(x, x, x)[0])[:, 0])
+
+
 MODULES: dict[str, Callable[[], nn.Module]] = {
     "plain": Plain,
     "residual": Residual,
@@ -164,6 +182,7 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "branching": Branching,
     "shared": Shared,
     "squeezing": Squeezing,
+    "attending": Attending,
     "a sequence": lambda: nn.Sequential(
         nn.Conv2d(3, 4, 3), nn.ReLU6(), nn.MaxPool2d(3, 2, 1, ceil_mode=True), nn.Flatten(), nn.LazyLinear(7)
     ),
@@ -260,6 +279,18 @@ def changed_in_place(x: Tensor) -> Tensor:
     return x
 
 
+class Masked(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches, self.head = nn.Conv2d(3, 8, 8, 8), nn.Linear(8, 7)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.register_buffer("mask", torch.ones(16, 16).triu(1).bool())
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        return self.head(self.attention(x, x, x, attn_mask=self.mask)[0].mean(1))  # type: ignore[no-any-return]
+
+
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "an activation": (lambda: Body(torch.tanh), "'tanh' of kind aten.tanh: there is no such activation"),
     "an approximation": (lambda: Body(lambda x: F.gelu(x, approximate="tanh")), "exactly here"),
@@ -268,6 +299,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "dropout that stays": (lambda: Body(F.dropout), "drops values in evaluation"),
     "a dilation": (lambda: Body(nn.Conv2d(8, 8, 3, dilation=2)), "dilation is 2 x 2"),
     "a view": (lambda: Body(changed_in_place), "under another shape"),
+    "a mask": (Masked, "'attention' of kind aten."),
     "a choice": (lambda: Body(lambda x: x if x.sum() > 0 else -x), "can't take its graph"),
     "random numbers": (lambda: Body(lambda x: x + torch.randn_like(x)), "random"),
     "maps": (lambda: nn.Conv2d(3, 7, 3), "it gives 3 x 7 x 30 x 30"),

@@ -41,12 +41,11 @@ class GivenModule:
         check_module(module, "Model.from_module(): it")
         config = timm_configuration(module)
         known = preprocess if isinstance(preprocess, Preprocessing) else config
-        if shape is None and known is None:
+        sides = shape or (None if known is None else known.shape)
+        if sides is None:
             raise DeepenoughError(
                 "Model.from_module(): nothing says which images the module takes; give input=(channels, height, width)"
             )
-        assert known is not None or shape is not None
-        sides = shape or known.shape
         placeholder = Network(type(module).__name__, sides, ())
         count = check_logits(module, sides)
         if count != len(classes) or len(set(classes)) != count:

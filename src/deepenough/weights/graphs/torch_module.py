@@ -46,7 +46,7 @@ def read_module(module: nn.Module, shape: tuple[int, int, int]) -> Described:
                 f"{file}: torch.export can't take its graph: {plain_name(first_line(error))}; which layers are "
                 "computed must not depend on the values of the images"
             ) from None
-        content = program_content(program, file, BATCH, name)
+        content = program_content(program, module, file, BATCH)
         found = described_content(content, file, name, TORCH_REASONS, block_paths(module))
     found = replace(found, notes=(*found.notes, *_shared(module, found)))
     _check_same(found, file, images, given)

@@ -330,12 +330,7 @@ def _attention(writer: Operators, node: Node) -> None:
         raise writer.refusal(node, "its attention is masked; known is attention between all tokens")
     queries = _args(node)[0]
     scale: Any = node.kwargs.get("scale") or shape_of(queries)[-1] ** -0.5
-    across = writer.emit(node, "Transpose", [key], f"{node.name}.keys", perm=[0, 1, 3, 2])
-    scores = writer.emit(node, "MatMul", [query, across], f"{node.name}.scores")
-    factor = writer.constant(f"{node.name}.scale", np.float32(scale))
-    scaled = writer.emit(node, "Mul", [scores, factor], f"{node.name}.scaled")
-    weights = writer.emit(node, "Softmax", [scaled], f"{node.name}.weights", axis=-1)
-    writer.emit(node, "MatMul", [weights, value])
+    writer.attend(node, (query, key, value), float(scale))
 
 
 def _pair(numbers: Any) -> list[int]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.fx import Node
 
@@ -54,6 +54,16 @@ class Operators:
     def name_of(self, node: Node) -> str:
         """The name of the value that a node of the graph gives."""
         return self.called.get(node, node.name)
+
+    def attend(self, node: Node, parts: Sequence[str], scale: float, output: str = "") -> str:
+        """Add attention step by step: the scores of queries and keys, their softmax, and the values that it weighs."""
+        query, key, value = parts
+        across = self.emit(node, "Transpose", [key], f"{node.name}.across", perm=[0, 1, 3, 2])
+        scores = self.emit(node, "MatMul", [query, across], f"{node.name}.scores")
+        factor = self.constant(f"{node.name}.scale", np.float32(scale))
+        scaled = self.emit(node, "Mul", [scores, factor], f"{node.name}.scaled")
+        weights = self.emit(node, "Softmax", [scaled], f"{node.name}.weights", axis=-1)
+        return self.emit(node, "MatMul", [weights, value], output)
 
     def constant(self, name: str, value: Any) -> str:
         """Add a constant, and return its name."""
@@ -132,17 +142,23 @@ def shape_of(node: Node) -> tuple[int, ...]:
     return tuple(map(int, node.meta["val"].shape))
 
 
-def program_content(program: ExportedProgram, file: str, batch: int, name: str) -> OnnxFile:
-    """The nodes and constants of a graph that `torch.export` took of images (N, C, H, W), N being `batch`."""
+def program_content(program: ExportedProgram, module: nn.Module, file: str, batch: int) -> OnnxFile:
+    """The nodes and constants of a graph that `torch.export` took of a module, of images (N, C, H, W), N being
+    `batch`."""
+    from deepenough.weights.graphs.torch_attention import attention_calls, write_attention
     from deepenough.weights.graphs.torch_operators import WRITERS
 
     writer = Operators(program, file, batch)
     images = _inputs(writer)
     graph = program.graph
+    attention = attention_calls(writer)
+    written = {node for nodes in attention.values() for node in nodes}
     order = {node: place for place, node in enumerate(graph.nodes)}
     roots: dict[Node, Node] = {}
     for node in graph.nodes:
-        if node.op != "call_function":
+        if node in attention:
+            write_attention(writer, attention[node], module)
+        if node.op != "call_function" or node in written:
             continue
         kind = operator_of(node)
         first = node.args[0] if node.args and isinstance(node.args[0], Node) else None
@@ -156,7 +172,7 @@ def program_content(program: ExportedProgram, file: str, batch: int, name: str) 
     outputs = [spec.arg.name for spec in program.graph_signature.output_specs if spec.kind is OutputKind.USER_OUTPUT]
     ends = {node.name: writer.name_of(node) for node in graph.nodes}
     return OnnxFile(
-        name, OPSET, tuple(writer.nodes), writer.constants, (images.name, shape_of(images)), False,
+        type(module).__name__, OPSET, tuple(writer.nodes), writer.constants, (images.name, shape_of(images)), False,
         tuple(ends.get(output, output) for output in outputs), {},
     )  # fmt: skip
 
