@@ -134,7 +134,7 @@ def _with_new_head(
 
 
 def _features(model: Model, images: Images, rows: Index, path: str, device: torch.device) -> Any:
-    """What the layer at `path` reads of the images: float32 (n, F)."""
+    """The values that the layer at `path` reads of the images: float32 (n, F)."""
     module = build(model.network)
     module.load_state_dict(model.module.state_dict())
     module = module.to(device)

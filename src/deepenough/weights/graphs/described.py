@@ -40,7 +40,7 @@ class Described:
 
 @dataclass(frozen=True)
 class Stated:
-    """What a file says of its network beside the layers.
+    """The facts that a file states of its network beside the layers.
 
     `name` is what it is called; `input` the preprocessing, where it is part of the graph; `blocks` the starts of the
     names of layers that are one block each, where names have them.

@@ -60,7 +60,7 @@ def check_logits(module: nn.Module, shape: tuple[int, int, int]) -> int:
 
 
 def _logits(module: nn.Module, file: str, images: Tensor) -> Tensor:
-    """What a module gives: one row of logits for each image, or an error that says what it gives instead."""
+    """The logits of a module, one row for each image. Anything else that it gives is an error that says so."""
     sides = " x ".join(map(str, images.shape[1:]))
     try:
         with torch.no_grad():
