@@ -164,7 +164,7 @@ def test_lower_precision_is_measured(name: str, option: str, exported: Callable[
     proof = json.loads((done.folder / "parity.json").read_text())
     assert proof["accuracy"]["after"] == done.cost.after
 
-    model = TARGETS[name].files[-1 if name == "torch" else 0]
+    model = TARGETS[name].files[-1 if name in ("torch", "openvino") else 0]
     assert size(done.folder / model) < size(full.folder / model)
 
 

@@ -122,6 +122,16 @@ predictor = inference.create_predictor(config)
 ends = predictor.get_input_names() + predictor.get_output_names()
 tell(json.load(open("model.json", encoding="utf-8"))["metadata"], ends=ends)
 """,
+    "openvino": """
+import openvino
+model = openvino.Core().read_model("model.xml")
+found = {key: value.value for key, value in model.get_rt_info()["deepenough"].items()}
+found |= {key: json.loads(found[key]) for key in ("classes", "preprocessing")}
+ends = [model.inputs[0], model.outputs[0]]
+batches = [end.partial_shape[0].to_string().replace("?", "-1") for end in ends]
+assert all(node.get_friendly_name() for node in model.get_ops())
+tell(found, ends=[end.any_name for end in ends], batches=[int(batch) for batch in batches])
+""",
 }  # fmt: skip
 """Programs that tell what their library finds in a folder."""
 
@@ -132,6 +142,9 @@ import numpy as np
 def tell(*found, **more):
     print("told " + json.dumps({"found": found, **more}, default=int))
 """
+
+
+LOWER = [("onnx", "int8"), ("onnx", "float16"), ("litert", "float16"), ("openvino", "int8"), ("openvino", "float16")]
 
 
 def described(precision: str = "float32") -> Export:
@@ -171,7 +184,7 @@ def test_the_format_s_own_library_finds_names_and_preprocessing(target: str, tmp
 
 
 @pytest.mark.frameworks
-@pytest.mark.parametrize(("target", "precision"), [("onnx", "int8"), ("onnx", "float16"), ("litert", "float16")])
+@pytest.mark.parametrize(("target", "precision"), LOWER)
 def test_lower_precisions_are_described_too(target: str, precision: str, tmp_path: Path) -> None:
     export, folder = described(precision), tmp_path / "export"
     run_writer([export], TARGETS[target], [folder], trained=True, reading_side=[64])

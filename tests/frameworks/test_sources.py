@@ -143,8 +143,8 @@ def test_what_a_framework_computes_otherwise_is_an_error(tmp_path: Path) -> None
     even = network_with(Conv(4), Lrn(4))
     beyond = network_with(Conv(4), Relu(), AvgPool(3, 2, ceil=True))
     for network, refusing, words in (
-        (even, {"onnx", "caffe"}, "lrn: Lrn.4. has no centre"),
-        (beyond, {"onnx", "keras", "tensorflow", "litert", "paddle"}, "pool: AvgPool.* reach beyond the image"),
+        (even, {"onnx", "caffe", "openvino"}, "lrn: Lrn.4. has no centre"),
+        (beyond, {"onnx", "keras", "tensorflow", "litert", "paddle", "openvino"}, "pool: AvgPool.* reach beyond the image"),
     ):
         others = ", ".join(name for name in TARGETS if name not in refusing)
         for name, target in TARGETS.items():
@@ -247,5 +247,5 @@ def test_importing_deepenough_imports_no_framework() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     found = set(json.loads(done.stdout))
     assert "torch" in found
-    assert not found & {"keras", "tensorflow", "jax", "paddle", "onnx", "onnxruntime", "cv2", "ai_edge_litert"}
+    assert not found & {"keras", "tensorflow", "jax", "paddle", "onnx", "onnxruntime", "openvino", "cv2", "ai_edge_litert"}
     assert importlib.util.find_spec("deepenough.frameworks.torch") is not None

@@ -32,10 +32,8 @@ def targets() -> tuple[str, ...]:
 )
 @click.option("--to", required=True, type=OneOf(targets), help="Framework to write for.")
 @out_option("FOLDER", "Folder to write.  [default: RUN/exports/TO, or NAME-TO]")
-@click.option("--half", is_flag=True, help="Write float16; for torch, onnx, keras, tensorflow and litert.")
-@click.option(
-    "--int8", is_flag=True, help="Quantise to 8 bits, calibrated on the training images; for onnx and litert."
-)
+@click.option("--half", is_flag=True, help="Write float16, where TO has it.")
+@click.option("--int8", is_flag=True, help="Quantise to 8 bits, calibrated on training images, where TO has it.")
 @click.option(
     "--no-verify",
     "verify",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -198,7 +199,7 @@ class _Graph(Walk[str]):
         raise unknown_layer(visit, "ONNX")
 
 
-def _model(export: Export) -> Any:
+def onnx_model(export: Export) -> Any:
     """The `ModelProto`."""
     from onnx import TensorProto, checker, helper
 
@@ -222,7 +223,13 @@ def _model(export: Export) -> Any:
     return made
 
 
-def _quantise(made: Any, export: Export, path: Path) -> None:
+def onnx_bytes(export: Export) -> bytes:
+    """Write the graph in the precision of the export, as the content of its file."""
+    made = onnx_model(export)
+    return _quantised(made, export) if export.precision == "int8" else bytes(made.SerializeToString())
+
+
+def _quantised(made: Any, export: Export) -> bytes:
     """Weights and activations of all layers in int8, ranges from the calibration images; normalisation in float32."""
     import logging
 
@@ -239,17 +246,20 @@ def _quantise(made: Any, export: Export, path: Path) -> None:
             return None if image is None else {"images": np.ascontiguousarray(image[None].transpose(0, 3, 1, 2))}
 
     logging.getLogger().setLevel(logging.ERROR)  # it advises of preprocessing that our graph does not need
-    quantize_static(
-        made,
-        str(path),
-        Images(),
-        quant_format=QuantFormat.QDQ,
-        per_channel=True,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-        nodes_to_exclude=[node.name for node in made.graph.node if node.name.startswith("normalise.")],
-        extra_options={"ActivationSymmetric": False},
-    )
+    with tempfile.TemporaryDirectory() as temporary:
+        file = Path(temporary) / "model.onnx"
+        quantize_static(
+            made,
+            str(file),
+            Images(),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=[node.name for node in made.graph.node if node.name.startswith("normalise.")],
+            extra_options={"ActivationSymmetric": False},
+        )
+        return file.read_bytes()
 
 
 class OnnxTarget(Target):
@@ -270,11 +280,7 @@ class OnnxTarget(Target):
 
     def write(self, export: Export, folder: Path) -> None:
         """The graph, for any batch size."""
-        made = _model(export)
-        if export.precision != "int8":
-            write_whole(folder / self.files[0], made.SerializeToString())
-            return
-        _quantise(made, export, folder / self.files[0])
+        write_whole(folder / self.files[0], onnx_bytes(export))
 
     def refuses(self, visit: Visit) -> str | None:
         return has_no_centre(visit, self.title) or averages_beyond(visit, self.title)
