@@ -11,9 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from deepenough.frameworks.export import Export, lopsided, overhang
+from deepenough.frameworks.target import absent
+from deepenough.frameworks.targets import TARGETS
 from deepenough.nets import (
     FAMILIES,
     LAYER_KINDS,
@@ -289,3 +292,13 @@ def wanted_of(name: str, network: Network, pixels: np.ndarray) -> np.ndarray:
     module.load_state_dict(state_of(network))
     with torch.no_grad():
         return module(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
+
+
+OPTIONAL = ("executorch",)
+"""Targets that `make test-frameworks` does not install, since their packages bring many others of fixed versions."""
+
+
+def skip_where_absent(target: str) -> None:
+    """Skip the test where an optional target's packages are not installed."""
+    if target in OPTIONAL and (missing := absent(TARGETS[target].packages)):
+        pytest.skip(f"{', '.join(missing)} is not installed: pip install 'deepenough[{TARGETS[target].extra}]'")

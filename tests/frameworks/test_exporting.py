@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from export_cases import skip_where_absent
 from PIL import Image
 
 import deepenough
@@ -133,6 +134,7 @@ def exported(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
 def test_a_run_in_every_framework(
     name: str, exported: Callable[[str], tuple[Path, Exported]], photos: list[Path]
 ) -> None:
+    skip_where_absent(name)
     run, done = exported(name)
     assert done.passed is True
     assert done.skipped == ()

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from export_cases import CASES, REPRESENTATIVES, export_of, pixels_of, wanted_of
+from export_cases import CASES, REPRESENTATIVES, export_of, pixels_of, skip_where_absent, wanted_of
 from google.protobuf import text_format
 from PIL import Image
 
@@ -132,6 +132,13 @@ batches = [end.partial_shape[0].to_string().replace("?", "-1") for end in ends]
 assert all(node.get_friendly_name() for node in model.get_ops())
 tell(found, ends=[end.any_name for end in ends], batches=[int(batch) for batch in batches])
 """,
+    "executorch": """
+from executorch.runtime import Runtime
+program = Runtime.get().load_program("model.pte")
+assert program.method_names == {"forward", "description"}
+(text,) = program.load_method("description").execute([])
+tell(json.loads(bytes(text.tolist())))
+""",
 }  # fmt: skip
 """Programs that tell what their library finds in a folder."""
 
@@ -170,6 +177,7 @@ def told(target: str, folder: Path, temporary: Path, tolerance: float = 1e-4) ->
     "target", [name if name == "torch" else pytest.param(name, marks=pytest.mark.frameworks) for name in READERS]
 )
 def test_the_format_s_own_library_finds_names_and_preprocessing(target: str, tmp_path: Path) -> None:
+    skip_where_absent(target)
     export, folder = described(), tmp_path / "export"
     run_writer([export], TARGETS[target], [folder], trained=True, reading_side=[64])
     answer = told(target, folder, tmp_path)
@@ -200,6 +208,7 @@ def test_the_script_and_the_model_are_enough(target: str, tmp_path: Path) -> Non
     """Nothing but `predict.py` and the files that it names is there; folders are searched through."""
     if target == "caffe":
         pytest.importorskip("cv2")
+    skip_where_absent(target)
     folder, alone, pictures = tmp_path / "export", tmp_path / "alone", tmp_path / "pictures"
     run_writer([described()], TARGETS[target], [folder], trained=True, reading_side=[64])
     alone.mkdir()

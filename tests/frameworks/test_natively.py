@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from canonical import canonical
-from export_cases import CASES, REPRESENTATIVES, export_of, pixels_of, wanted_of
+from export_cases import CASES, REPRESENTATIVES, export_of, pixels_of, skip_where_absent, wanted_of
 
 from deepenough.frameworks import parity
 from deepenough.frameworks.export import Export
@@ -141,6 +141,7 @@ def checked(
 def test_it_predicts_the_same(checked: Callable[[str, str], list[Check]], target: str, name: str) -> None:
     if reason := TARGETS[target].refusal(CASES[name]()):
         pytest.skip(reason)
+    skip_where_absent(target)
     checks = checked(target, name)
     assert len(checks) == 2 * len(TARGETS[target].runtimes)
     assert [check.batch for check in checks] == [1, 7] * len(TARGETS[target].runtimes)

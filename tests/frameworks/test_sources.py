@@ -142,9 +142,10 @@ def network_with(*layers: Layer) -> Network:
 def test_what_a_framework_computes_otherwise_is_an_error(tmp_path: Path) -> None:
     even = network_with(Conv(4), Lrn(4))
     beyond = network_with(Conv(4), Relu(), AvgPool(3, 2, ceil=True))
+    graphs = {"onnx", "openvino"}
     for network, refusing, words in (
-        (even, {"onnx", "caffe", "openvino"}, "lrn: Lrn.4. has no centre"),
-        (beyond, {"onnx", "keras", "tensorflow", "litert", "paddle", "openvino"}, "pool: AvgPool.* reach beyond the image"),
+        (even, {*graphs, "caffe"}, "lrn: Lrn.4. has no centre"),
+        (beyond, {*graphs, "keras", "tensorflow", "litert", "paddle"}, "pool: AvgPool.* reach beyond the image"),
     ):
         others = ", ".join(name for name in TARGETS if name not in refusing)
         for name, target in TARGETS.items():
@@ -228,7 +229,7 @@ def test_every_refused_precision_has_a_reason() -> None:
     refused = {(name, precision) for name, each in TARGETS.items() for precision in each.refused}
     assert refused == {
         ("torch", "int8"), ("keras", "int8"), ("tensorflow", "int8"), ("paddle", "float16"), ("paddle", "int8"),
-        ("caffe", "float16"), ("caffe", "int8"),
+        ("caffe", "float16"), ("caffe", "int8"), ("executorch", "float16"), ("executorch", "int8"),
     }  # fmt: skip
     for name, precision in refused:
         with pytest.raises(DeepenoughError, match=rf"--(half|int8) --to {name}: .{{20}}"):
@@ -247,5 +248,6 @@ def test_importing_deepenough_imports_no_framework() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     found = set(json.loads(done.stdout))
     assert "torch" in found
-    assert not found & {"keras", "tensorflow", "jax", "paddle", "onnx", "onnxruntime", "openvino", "cv2", "ai_edge_litert"}
+    others = {"onnx", "onnxruntime", "openvino", "cv2", "ai_edge_litert", "executorch"}
+    assert not found & {"keras", "tensorflow", "jax", "paddle", *others}
     assert importlib.util.find_spec("deepenough.frameworks.torch") is not None

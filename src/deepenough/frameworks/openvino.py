@@ -25,7 +25,7 @@ class OpenvinoTarget(Target):
     runtimes = (Runtime("OpenVINO", ("openvino",)),)
     notes = (
         "`model.xml` and `model.bin` are OpenVINO's intermediate representation, for any batch size; the input is "
-        "`images`, the output `logits`. Runtime information of the model (`rt_info`) has class names and preprocessing.",
+        "`images`, the output `logits`. `rt_info` has class names and preprocessing.",
     )
 
     def write(self, export: Export, folder: Path) -> None:
