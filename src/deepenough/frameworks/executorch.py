@@ -82,8 +82,8 @@ class ExecutorchTarget(Target):
     needs = "executorch"
     runtimes = (Runtime("ExecuTorch", ("executorch",)),)
     refused: ClassVar[Mapping[str, str]] = {
-        "float16": "ExecuTorch's portable operators are slow in half precision; take --to litert",
-        "int8": "ExecuTorch's quantisation is tied to the device that will run the program; take --to litert",
+        "float16": "programs are written in float32 only; take --to litert",
+        "int8": "programs are written in float32 only; take --to litert",
     }
     notes = (
         f"`model.pte` runs on phones and small devices with ExecuTorch's XNNPACK backend, for up to {LARGEST_BATCH} "

@@ -41,6 +41,8 @@ def write_folder(export: Export, target: Target, folder: Path, *, trained: bool,
         "model_files": ", ".join(f"`{file}`" for file in target.needed_files),
         "formats": tuple(IMAGE_FORMATS),
         "classes": export.classes,
+        "classes_json": json.dumps(export.classes),
+        "preprocessing_json": json.dumps(wanted.to_json()),
         "target": target.name,
         "depth": depth(network),
         "parameters": parameters(network),
@@ -56,7 +58,7 @@ def write_folder(export: Export, target: Target, folder: Path, *, trained: bool,
         "framing": _framing(export),
         **target.predict_values(export),
     }
-    for name in ("predict.py", "README.md"):
+    for name in ("predict.py", "README.md", *target.snippets):
         write_whole(folder / name, rendered(name, **words))
 
 

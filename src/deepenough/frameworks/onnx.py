@@ -271,11 +271,13 @@ class OnnxTarget(Target):
     packages = ("onnx", "onnxruntime")
     files = ("model.onnx",)
     needed_files = ("model.onnx",)
+    snippets = ("predict.mjs",)
     needs = "onnxruntime"
     runtimes = (Runtime("ONNX Runtime", ("onnxruntime",)),)
     notes = (
         f"`model.onnx` has opset {OPSET} and any batch size; its input is `images`, its output `logits`. "
         "Its metadata have class names and preprocessing.",
+        "`predict.mjs` does what `predict.py` does in JavaScript: in a browser or in Node, with `onnxruntime-web`.",
     )
 
     def write(self, export: Export, folder: Path) -> None:

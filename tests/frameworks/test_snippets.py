@@ -1,0 +1,68 @@
+"""Programs in other languages beside an export: they see the pixels that `predict.py` sees."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deepenough.data.decode import framed
+from deepenough.frameworks.export import Export
+from deepenough.frameworks.folder import write_folder
+from deepenough.frameworks.target import absent
+from deepenough.frameworks.targets import TARGETS
+from deepenough.nets import Conv, Flatten, GlobalAvgPool, Network
+from deepenough.preprocessing import Preprocessing
+
+PROGRAM = """
+import { readFileSync, writeFileSync } from "node:fs";
+import { framed, CLASSES } from "./predict.mjs";
+for (const { width, height, file } of JSON.parse(readFileSync(0))) {
+  const data = readFileSync(file);
+  writeFileSync(`${file}.framed`, framed({ width, height, data }));
+}
+console.log(JSON.stringify(CLASSES));
+"""
+COLOUR = Preprocessing((24, 20), mean=(0.5,) * 3, std=(0.2,) * 3)
+FRAMINGS = {
+    "covering": COLOUR,
+    "cut": replace(COLOUR, shorter=31, interpolation="bicubic"),
+    "grey": Preprocessing((28, 28), mean=(0.5,), std=(0.2,)),
+}
+NAMES = ("naïve", 'two "words"', "line\nbreak")
+
+
+@pytest.mark.parametrize("framing", list(FRAMINGS))
+def test_javascript_sees_the_same_pixels(framing: str, tmp_path: Path) -> None:
+    node = shutil.which("node")
+    if node is None or absent(TARGETS["onnx"].packages):
+        pytest.skip("Node or ONNX is not installed")
+    wanted = FRAMINGS[framing]
+    network = Network("tiny", (wanted.channels, *wanted.size), (Conv(3, 1), GlobalAvgPool(), Flatten()))
+    state = {"conv.weight": np.ones((3, wanted.channels, 1, 1), np.float32), "conv.bias": np.zeros(3, np.float32)}
+    write_folder(Export.of(network, state, wanted, NAMES), TARGETS["onnx"], tmp_path, trained=True, reading_side=10_000)
+    (tmp_path / "program.mjs").write_text(PROGRAM)
+    random = np.random.default_rng(0)
+    jobs = []
+    for width, height in ((130, 90), (41, 77), (20, 24), (9, 8), (64, 64)):
+        picture = Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8))
+        picture.save(tmp_path / f"{width}.png")
+        file = tmp_path / f"{width}.rgba"
+        file.write_bytes(picture.convert("RGBA").tobytes())
+        jobs.append({"width": width, "height": height, "file": str(file)})
+    done = subprocess.run(
+        [node, str(tmp_path / "program.mjs")], input=json.dumps(jobs), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == list(NAMES)
+    for job in jobs:
+        seen = np.frombuffer(Path(f"{job['file']}.framed").read_bytes(), np.uint8)
+        ours = framed(tmp_path / f"{job['width']}.png", wanted)
+        # Pillow 13 begins with the columns of some upright pictures, and rounds between the two passes.
+        assert np.abs(seen.reshape(ours.shape).astype(int) - ours).max() <= (job["height"] > job["width"])
