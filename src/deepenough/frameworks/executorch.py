@@ -79,7 +79,7 @@ class ExecutorchTarget(Target):
     packages = ("torch", "executorch")
     files = ("model.pte",)
     needed_files = ("model.pte",)
-    needs = "executorch"
+    needs = "executorch, torch"
     runtimes = (Runtime("ExecuTorch", ("executorch",)),)
     refused: ClassVar[Mapping[str, str]] = {
         "float16": "programs are written in float32 only; take --to litert",
