@@ -152,13 +152,18 @@ def test_no_summary_of_a_command_is_cut_off() -> None:
 
 def commands_of(page: Path) -> list[str]:
     """The commands in the shell's blocks of a page, without the program's name."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    return [line for block in blocks for line in re.findall(r"^deepenough ([^#\n]+)", block, flags=re.MULTILINE)]
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(?:sh|console)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    return [
+        line for block in blocks for line in re.findall(r"^(?:\$ )?deepenough ([^#\n]+)", block, flags=re.MULTILINE)
+    ]
 
 
 READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
 PAGES = [
-    page for folder in (".", "guide", "explanation", "reference") for page in (ROOT / "docs" / folder).glob("*.md")
+    page
+    for folder in (".", "guide", "howto", "explanation", "reference")
+    for page in (ROOT / "docs" / folder).glob("*.md")
 ]
 
 
