@@ -181,3 +181,20 @@ def test_the_page_of_options_is_current() -> None:
     assert PAGE.read_text(encoding="utf-8") == options_page(), (
         "docs/options.md is not what the code says; write it anew: python -m deepenough.cli.document > docs/options.md"
     )
+
+
+def code_of(page: Path) -> list[list[str]]:
+    """The lines of each block of code on a page without their comments, which are in the page's language."""
+    blocks = re.findall(
+        r"^```(?:sh|python|console)\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    return [
+        [line.split("#")[0].rstrip() for line in block.splitlines() if line.split("#")[0].strip()] for block in blocks
+    ]
+
+
+@pytest.mark.parametrize(
+    "page", sorted(page for page in PAGES if page.name.endswith(".zh.md")), ids=lambda page: str(page.relative_to(ROOT))
+)
+def test_chinese_pages_have_the_code_of_the_english_ones(page: Path) -> None:
+    assert code_of(page) == code_of(page.with_name(page.name.replace(".zh.md", ".md")))
