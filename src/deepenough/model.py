@@ -24,6 +24,7 @@ from deepenough.engines.engine import Engine
 from deepenough.engines.torch import TorchEngine
 from deepenough.errors import DamagedError, DeepenoughError
 from deepenough.files import SUMS, check_sums, digest_of, sha256, write_sums, write_whole
+from deepenough.hub import PREFIX
 from deepenough.nets import Network, depth, dumps, loads, macs, parameters
 from deepenough.preprocessing import Preprocessing
 
@@ -319,12 +320,16 @@ def load(path: str | Path, device: str | torch.device = "cpu", engine: str = TOR
     """Read the model of a run, or a model folder.
 
     Args:
-        path: a run or a model folder.
+        path: a run, a model folder, or `hf:user/name` (`hf:user/name@revision`), a model that `deepenough push` wrote.
         device: where torch computes.
         engine: what computes the logits: "torch", "onnx" (ONNX Runtime), "openvino", or "auto" for the first of "onnx"
             and "openvino" that is installed and gives torch's logits. What needs more than logits stays torch's.
         measured: have "auto" take the fastest instead, by a short measurement, which also tells the best batch.
     """
+    if (named := Path(path).as_posix()).startswith(PREFIX):
+        from deepenough.hub.fetch import fetch
+
+        path = fetch(named, FILES)
     given = Path(path)
     folder = given / FOLDER if (given / FOLDER).is_dir() else given
     if not folder.is_dir():

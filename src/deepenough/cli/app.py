@@ -8,7 +8,7 @@ import click
 
 COMMANDS = (
     "fit", "plan", "weights", "probe", "predict", "explain", "features", "lab", "serve", "evaluate", "export",
-    "compare", "nets", "augment", "report",
+    "compare", "nets", "augment", "report", "card", "push",
 )  # fmt: skip
 RENAMED = {"sound": "probe"}
 

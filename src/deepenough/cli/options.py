@@ -143,7 +143,9 @@ def with_config(data: str | None, config: Path | None, options: dict[str, Any]) 
 
 
 run_argument = click.argument(
-    "run", type=click.Path(path_type=Path), help="Folder of a run, or of a model that `weights get` wrote."
+    "run",
+    type=click.Path(path_type=Path),
+    help="Folder of a run, or of a model that `weights get` wrote; hf:USER/NAME where a model is enough.",
 )
 images_argument = click.argument(
     "images", nargs=-1, required=True, metavar="IMAGE|FOLDER...", help="Images, and folders that hold images."

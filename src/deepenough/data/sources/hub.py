@@ -6,8 +6,7 @@ from deepenough.data.sources.hugging_face import HuggingFaceImages, labels_of, o
 from deepenough.data.sources.in_memory import InMemory
 from deepenough.data.sources.labels_in_python import label_names
 from deepenough.errors import DeepenoughError
-
-PREFIX = "hf:"
+from deepenough.hub import PREFIX
 
 
 class Hub(InMemory):

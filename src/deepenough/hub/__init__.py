@@ -1,0 +1,6 @@
+"""Models on the Hugging Face hub: the model card, pushing a run's model, and fetching one."""
+
+from __future__ import annotations
+
+PREFIX = "hf:"
+"""The beginning of what is on the hub, a model or a data set: `hf:user/name`."""

@@ -1,0 +1,196 @@
+"""The model card of a run, and the `config.json` beside it on the hub.
+
+Neither says where the images lie on the machine of the run, nor names any of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath, PureWindowsPath
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from deepenough.errors import DeepenoughError
+from deepenough.hub import PREFIX
+from deepenough.model import FOLDER, NETWORK, PREPROCESS, check_model
+from deepenough.nets import Network, depth, loads, macs, parameters
+from deepenough.preprocessing import Preprocessing
+from deepenough.record import DecisionKind, Record
+from deepenough.record import load as load_record
+from deepenough.record.schema import CandidateRecord, Decision
+from deepenough.report import text as words
+
+CARD, CONFIG = "README.md", "config.json"
+LIBRARY = "deepenough"
+LISTED_CLASSES = 100
+"""Classes that the card names; `config.json` has all of them."""
+PLACEHOLDER = "user/name"
+"""The repository that a card names before it is pushed."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """A finished run with the model that it keeps."""
+
+    record: Record
+    decision: Decision
+    network: Network
+    preprocess: Preprocessing
+    folder: Path
+
+
+def described(run: Path) -> Described:
+    """Read a finished run; its model is checked."""
+    record = load_record(run)
+    folder = run / FOLDER
+    if record.decision is None or not folder.is_dir():
+        raise DeepenoughError(f"run {str(run)!r}: it has no model yet; finish it with `deepenough fit --resume {run}`")
+    check_model(folder)
+    preprocess = Preprocessing.from_json(json.loads((folder / PREPROCESS).read_text(encoding="utf-8")))
+    return Described(record, record.decision, loads((folder / NETWORK).read_bytes()), preprocess, folder)
+
+
+def config_text(run: Described) -> str:
+    """`config.json`: classes, input and architecture, by the names that other libraries of the hub use."""
+    classes, network = run.record.data.classes, run.network
+    content = {
+        "model_type": LIBRARY,
+        "library_name": LIBRARY,
+        "library_version": run.record.version,
+        "architecture": network.name,
+        "depth": depth(network),
+        "num_parameters": parameters(network),
+        "macs": macs(network),
+        "input_shape": list(network.input),
+        "num_labels": len(classes),
+        "id2label": {str(number): name for number, name in enumerate(classes)},
+        "label2id": {name: number for number, name in enumerate(classes)},
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def card_text(run: Described, repository: str = PLACEHOLDER) -> str:
+    """The model card in Markdown, with its metadata as YAML in front, for a repository `user/name`."""
+    record, network = run.record, run.network
+    environment = Environment(
+        loader=PackageLoader("deepenough.hub", "."), undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    environment.filters.update(cell=cell, measured=words.measured)
+    chosen = record.candidate(run.decision.chosen)
+    test = record.test
+    return environment.get_template("card.md.jinja").render(
+        metadata=_metadata(run, repository),
+        title=cell(f"{network.name} for {_named(classes_of(record), 5)}"),
+        headline=_line(words.headline(record)),
+        decision=words.sentence(_line(run.decision.text).removesuffix(".")),
+        repository=repository,
+        network={
+            "name": cell(network.name), "depth": depth(network),
+            "parameters": parameters(network), "macs": macs(network),
+        },
+        shape=" × ".join(map(str, network.input)),
+        preprocess=cell(str(run.preprocess)),
+        classes=cell(_named(classes_of(record), LISTED_CLASSES)),
+        start=cell(chosen.start or ""),
+        record=record,
+        source=source_name(record.data.source).replace("`", "'"),
+        counts=[(split, sum(count)) for split, count in record.data.counts.items()],
+        problems=words.data_problems(record),
+        goal=words.goal(record),
+        decided_on=words.images(record),
+        metric=words.metric(record),
+        rows=[_row(record, each) for each in sorted(record.candidates, key=lambda c: (c.depth, c.width, c.seed))],
+        not_ruled_out=run.decision.not_ruled_out,
+        claimed_of=words.sentence(claimed) if (claimed := words.claimed_of(record)) else "",
+        test=test,
+        accuracy=words.measured(test.top1) if test else "",
+        balanced=words.percent(test.balanced) if test else "",
+        calibration=words.percent(test.calibration_error) if test else "",
+        limits=list(_limits(run)),
+    )  # fmt: skip
+
+
+def classes_of(record: Record) -> list[str]:
+    """The names of the classes, each on one line."""
+    return [_line(name) for name in record.data.classes]
+
+
+def source_name(source: str) -> str:
+    """The name of a data set without the folders that it lies in, which tell of the machine and its user."""
+    if source.startswith(PREFIX):
+        return source
+    return _line(PureWindowsPath(PurePath(source).name).name or "images")
+
+
+def cell(text: str) -> str:
+    """Text that can't end a cell of a Markdown table, nor begin HTML."""
+    return _line(text).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _named(names: list[str], most: int) -> str:
+    more = f", … ({len(names)} in all)" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _row(record: Record, candidate: CandidateRecord) -> list[str]:
+    accuracy = words.value(record, candidate)
+    interval = "–" if candidate.decision is None or accuracy is None else words.interval_text(candidate.decision.top1)
+    return [
+        cell(candidate.name),
+        str(candidate.depth),
+        words.amount(candidate.parameters),
+        "–" if accuracy is None else words.percent(accuracy),
+        interval,
+        cell(words.verdict(record, candidate)),
+    ]
+
+
+def _metadata(run: Described, repository: str) -> str:
+    """The metadata that the hub reads, as YAML."""
+    record, source = run.record, run.record.data.source
+    content: dict[str, Any] = {
+        "library_name": LIBRARY,
+        "pipeline_tag": "image-classification",
+        "tags": [LIBRARY, "image-classification"],
+        "metrics": ["accuracy"],
+    }
+    on_hub = source.startswith(PREFIX)
+    if on_hub:
+        content["datasets"] = [source.removeprefix(PREFIX)]
+    if record.test is not None and record.test.top1.count:
+        name = source_name(source)
+        dataset = {"name": name, "type": name.removeprefix(PREFIX) if on_hub else "imagefolder", "split": "test"}
+        measured = {"type": "accuracy", "name": "Test accuracy", "value": round(record.test.top1.value, 6)}
+        task = {"type": "image-classification", "name": "Image classification"}
+        result = {"task": task, "dataset": dataset, "metrics": [measured]}
+        content["model-index"] = [{"name": repository.rpartition("/")[2], "results": [result]}]
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True).rstrip()
+
+
+def _limits(run: Described) -> Iterator[str]:
+    """The claims that the run doesn't make, one a sentence."""
+    record, decision = run.record, run.decision
+    yield (
+        "The figures hold for images drawn like those of this data set. Nothing is claimed about other cameras, "
+        "places, times or groups of people."
+    )
+    yield "The network always names one of its classes, also for a picture that shows none of them."
+    yield f"Differences below {100 * decision.resolves:.1f} percentage points can't be told on the decision images."
+    if decision.kind is not DecisionKind.SHOWN:
+        yield f"The answer is of the kind “{decision.kind}”: it isn't shown against the whole search space."
+    if not words.learned(record):
+        yield "The test images don't show that it does better than always naming the most frequent class."
+    if record.test is None or not record.test.top1.count:
+        yield "There were no test images, so its accuracy on unseen images was not measured."
+    yield "Calibration was measured on the same kind of images only; probabilities are not guarantees."
+    yield "No licence is stated here. Before you publish the model, state one that the images and weights allow."
+    for advice in decision.advice:
+        yield _line(advice)
