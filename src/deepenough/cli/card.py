@@ -14,7 +14,10 @@ from deepenough.cli.options import out_option
 @click.argument("repository", metavar="[USER/NAME]", required=False, help="Repository that the usage snippets name.")
 @out_option("FILE", "File to write.  [default: print it]")
 def card_command(run: Path, repository: str | None, out: Path | None) -> None:
-    """Write the model card of a run: network, data, decision, intervals and limits, in Markdown."""
+    """Write the model card of a run, in Markdown.
+
+    It has the network, the data, the decision with its intervals, the test images, and the limits: what is not claimed.
+    """
     from deepenough.cli.console import Console
     from deepenough.errors import DeepenoughError
     from deepenough.hub.card import PLACEHOLDER, card_text, described

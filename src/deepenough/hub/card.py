@@ -172,7 +172,8 @@ def _metadata(run: Described, repository: str) -> str:
         task = {"type": "image-classification", "name": "Image classification"}
         result = {"task": task, "dataset": dataset, "metrics": [measured]}
         content["model-index"] = [{"name": repository.rpartition("/")[2], "results": [result]}]
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True).rstrip()
+    written: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    return written.rstrip()
 
 
 def _limits(run: Described) -> Iterator[str]:
