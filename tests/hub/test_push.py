@@ -102,6 +102,17 @@ def test_a_model_that_was_fetched_loads_without_a_network(finished: Path, hub: H
     assert deepenough.load(f"hf:{NAME}").classes == deepenough.load(finished).classes
 
 
+def test_explain_takes_it_by_name(
+    finished: Path, hub: HubStandIn, shapes: Path, tmp_path: Path, command: Command
+) -> None:
+    push(finished, NAME)
+    image = min((shapes / "cross").iterdir())
+    there = command("explain", f"hf:{NAME}", image, "--out", tmp_path / "there.png")
+    here = command("explain", finished, image, "--out", tmp_path / "here.png")
+    assert (there[0], here[0]) == (0, 0), there
+    assert (tmp_path / "there.png").read_bytes() == (tmp_path / "here.png").read_bytes()
+
+
 def test_pushing_again_is_another_commit(finished: Path, hub: HubStandIn) -> None:
     assert push(finished, NAME, message="1").commit != push(finished, NAME, message="2").commit
     assert [message for _, message, _ in hub.repositories[NAME].commits] == ["initial commit", "1", "2"]
