@@ -24,7 +24,7 @@ from deepenough.engines.engine import Engine
 from deepenough.engines.torch import TorchEngine
 from deepenough.errors import DamagedError, DeepenoughError
 from deepenough.files import SUMS, check_sums, digest_of, sha256, write_sums, write_whole
-from deepenough.hub import PREFIX
+from deepenough.hub import HUB_PREFIX
 from deepenough.nets import Network, depth, dumps, loads, macs, parameters
 from deepenough.preprocessing import Preprocessing
 
@@ -326,10 +326,10 @@ def load(path: str | Path, device: str | torch.device = "cpu", engine: str = TOR
             and "openvino" that is installed and gives torch's logits. What needs more than logits stays torch's.
         measured: have "auto" take the fastest instead, by a short measurement, which also tells the best batch.
     """
-    if (named := Path(path).as_posix()).startswith(PREFIX):
-        from deepenough.hub.fetch import fetch
+    if (named := Path(path).as_posix()).startswith(HUB_PREFIX):
+        from deepenough.hub.fetch import fetch_from_hub
 
-        path = fetch(named, FILES)
+        path = fetch_from_hub(named, FILES)
     given = Path(path)
     folder = given / FOLDER if (given / FOLDER).is_dir() else given
     if not folder.is_dir():

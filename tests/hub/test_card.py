@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deepenough.hub.card import card_text, cell, described, source_name
+from deepenough.hub.card import card_text, cell, read_finished, source_name
 from deepenough.record import Record
 from deepenough.record import load as load_record
 
@@ -18,7 +18,7 @@ Command = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(scope="module")
 def card(finished: Path) -> str:
-    return card_text(described(finished), "ann/shapes")
+    return card_text(read_finished(finished), "ann/shapes")
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_a_class_name_is_text(finished: Path) -> None:
 
 
 def test_a_run_of_an_older_version_has_a_card() -> None:
-    found = described(Path(__file__).parents[1] / "fixtures" / "run-0.1.0")
+    found = read_finished(Path(__file__).parents[1] / "fixtures" / "run-0.1.0")
     assert "95% interval 42.8–94.5%" in card_text(found)
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 import deepenough
 from deepenough.errors import DamagedError, DeepenoughError
-from deepenough.hub.card import card_text, described
+from deepenough.hub.card import card_text, read_finished
 from deepenough.hub.push import push
 
 pytestmark = pytest.mark.seconds(15)
@@ -55,7 +55,7 @@ def test_what_is_pushed_is_what_is_served(finished: Path, hub: HubStandIn) -> No
     model = {path.name: path.read_bytes() for path in (finished / "model").iterdir()}
     assert {name: files[name] for name in model} == model
     assert set(files) == {*model, "README.md", "config.json", ".gitattributes"}
-    assert files["README.md"].decode() == card_text(described(finished), NAME)
+    assert files["README.md"].decode() == card_text(read_finished(finished), NAME)
     assert not hub.repositories[NAME].private
     assert list(hub.large.values()) == [model["weights.safetensors"]]  # large files by the protocol for them
 
@@ -120,7 +120,9 @@ def test_pushing_again_is_another_commit(finished: Path, hub: HubStandIn) -> Non
 
 def test_a_card_of_ones_own_is_pushed(finished: Path, hub: HubStandIn, tmp_path: Path, command: Command) -> None:
     own = tmp_path / "own.md"
-    own.write_text(card_text(described(finished), NAME).replace("---\n", "---\nlicense: mit\n", 1), encoding="utf-8")
+    own.write_text(
+        card_text(read_finished(finished), NAME).replace("---\n", "---\nlicense: mit\n", 1), encoding="utf-8"
+    )
     assert command("push", finished, NAME, "--card", own)[0] == 0
     assert hub.repositories[NAME].commits[-1][2]["README.md"] == own.read_bytes()
     status, _, err = command("push", finished, NAME, "--card", tmp_path / "none.md")

@@ -20,10 +20,10 @@ def card_command(run: Path, repository: str | None, out: Path | None) -> None:
     """
     from deepenough.cli.console import Console
     from deepenough.errors import DeepenoughError
-    from deepenough.hub.card import PLACEHOLDER, card_text, described
+    from deepenough.hub.card import PLACEHOLDER, card_text, read_finished
     from deepenough.hub.refusals import check_name
 
-    content = card_text(described(run), check_name(repository) if repository else PLACEHOLDER)
+    content = card_text(read_finished(run), check_name(repository) if repository else PLACEHOLDER)
     if out is None:
         click.echo(content, nl=False)
         return

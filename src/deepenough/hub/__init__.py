@@ -2,5 +2,5 @@
 
 from __future__ import annotations
 
-PREFIX = "hf:"
+HUB_PREFIX = "hf:"
 """The beginning of what is on the hub, a model or a data set: `hf:user/name`."""

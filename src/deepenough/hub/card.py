@@ -15,7 +15,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from deepenough.errors import DeepenoughError
-from deepenough.hub import PREFIX
+from deepenough.hub import HUB_PREFIX
 from deepenough.model import FOLDER, NETWORK, PREPROCESS, check_model
 from deepenough.nets import Network, depth, loads, macs, parameters
 from deepenough.preprocessing import Preprocessing
@@ -26,14 +26,14 @@ from deepenough.report import text as words
 
 CARD, CONFIG = "README.md", "config.json"
 LIBRARY = "deepenough"
-LISTED_CLASSES = 100
+CLASSES_ON_CARD = 100
 """Classes that the card names; `config.json` has all of them."""
 PLACEHOLDER = "user/name"
 """The repository that a card names before it is pushed."""
 
 
 @dataclass(frozen=True)
-class Described:
+class FinishedModel:
     """A finished run with the model that it keeps."""
 
     record: Record
@@ -43,7 +43,7 @@ class Described:
     folder: Path
 
 
-def described(run: Path) -> Described:
+def read_finished(run: Path) -> FinishedModel:
     """Read a finished run; its model is checked."""
     record = load_record(run)
     folder = run / FOLDER
@@ -51,10 +51,10 @@ def described(run: Path) -> Described:
         raise DeepenoughError(f"run {str(run)!r}: it has no model yet; finish it with `deepenough fit --resume {run}`")
     check_model(folder)
     preprocess = Preprocessing.from_json(json.loads((folder / PREPROCESS).read_text(encoding="utf-8")))
-    return Described(record, record.decision, loads((folder / NETWORK).read_bytes()), preprocess, folder)
+    return FinishedModel(record, record.decision, loads((folder / NETWORK).read_bytes()), preprocess, folder)
 
 
-def config_text(run: Described) -> str:
+def config_text(run: FinishedModel) -> str:
     """`config.json`: classes, input and architecture, by the names that other libraries of the hub use."""
     classes, network = run.record.data.classes, run.network
     content = {
@@ -73,7 +73,7 @@ def config_text(run: Described) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def card_text(run: Described, repository: str = PLACEHOLDER) -> str:
+def card_text(run: FinishedModel, repository: str = PLACEHOLDER) -> str:
     """The model card in Markdown, with its metadata as YAML in front, for a repository `user/name`."""
     record, network = run.record, run.network
     environment = Environment(
@@ -84,7 +84,7 @@ def card_text(run: Described, repository: str = PLACEHOLDER) -> str:
     test = record.test
     return environment.get_template("card.md.jinja").render(
         metadata=_metadata(run, repository),
-        title=cell(f"{network.name} for {_named(classes_of(record), 5)}"),
+        title=cell(f"{network.name} for {_named(_class_names(record), 5)}"),
         headline=_line(words.headline(record)),
         decision=words.sentence(_line(run.decision.text).removesuffix(".")),
         repository=repository,
@@ -94,7 +94,7 @@ def card_text(run: Described, repository: str = PLACEHOLDER) -> str:
         },
         shape=" × ".join(map(str, network.input)),
         preprocess=cell(str(run.preprocess)),
-        classes=cell(_named(classes_of(record), LISTED_CLASSES)),
+        classes=cell(_named(_class_names(record), CLASSES_ON_CARD)),
         start=cell(chosen.start or ""),
         record=record,
         source=source_name(record.data.source).replace("`", "'"),
@@ -114,14 +114,14 @@ def card_text(run: Described, repository: str = PLACEHOLDER) -> str:
     )  # fmt: skip
 
 
-def classes_of(record: Record) -> list[str]:
+def _class_names(record: Record) -> list[str]:
     """The names of the classes, each on one line."""
     return [_line(name) for name in record.data.classes]
 
 
 def source_name(source: str) -> str:
     """The name of a data set without the folders that it lies in, which tell of the machine and its user."""
-    if source.startswith(PREFIX):
+    if source.startswith(HUB_PREFIX):
         return source
     return _line(PureWindowsPath(PurePath(source).name).name or "images")
 
@@ -153,7 +153,7 @@ def _row(record: Record, candidate: CandidateRecord) -> list[str]:
     ]
 
 
-def _metadata(run: Described, repository: str) -> str:
+def _metadata(run: FinishedModel, repository: str) -> str:
     """The metadata that the hub reads, as YAML."""
     record, source = run.record, run.record.data.source
     content: dict[str, Any] = {
@@ -162,12 +162,12 @@ def _metadata(run: Described, repository: str) -> str:
         "tags": [LIBRARY, "image-classification"],
         "metrics": ["accuracy"],
     }
-    on_hub = source.startswith(PREFIX)
+    on_hub = source.startswith(HUB_PREFIX)
     if on_hub:
-        content["datasets"] = [source.removeprefix(PREFIX)]
+        content["datasets"] = [source.removeprefix(HUB_PREFIX)]
     if record.test is not None and record.test.top1.count:
         name = source_name(source)
-        dataset = {"name": name, "type": name.removeprefix(PREFIX) if on_hub else "imagefolder", "split": "test"}
+        dataset = {"name": name, "type": name.removeprefix(HUB_PREFIX) if on_hub else "imagefolder", "split": "test"}
         measured = {"type": "accuracy", "name": "Test accuracy", "value": round(record.test.top1.value, 6)}
         task = {"type": "image-classification", "name": "Image classification"}
         result = {"task": task, "dataset": dataset, "metrics": [measured]}
@@ -176,7 +176,7 @@ def _metadata(run: Described, repository: str) -> str:
     return written.rstrip()
 
 
-def _limits(run: Described) -> Iterator[str]:
+def _limits(run: FinishedModel) -> Iterator[str]:
     """The claims that the run doesn't make, one a sentence."""
     record, decision = run.record, run.decision
     yield (

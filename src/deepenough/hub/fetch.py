@@ -6,16 +6,16 @@ from pathlib import Path
 
 from deepenough.errors import DeepenoughError
 from deepenough.files import SUMS
-from deepenough.hub import PREFIX
+from deepenough.hub import HUB_PREFIX
 from deepenough.hub.refusals import check_name, in_sentences, library
 
 
-def fetch(given: str, files: tuple[str, ...]) -> Path:
+def fetch_from_hub(given: str, files: tuple[str, ...]) -> Path:
     """The folder of the model `hf:user/name` or `hf:user/name@revision`, fetched unless the hub's cache has it.
 
     Only `files` and their SHA256SUMS are fetched: whatever else is there, pickles above all, stays there.
     """
-    name, _, revision = given.removeprefix(PREFIX).partition("@")
+    name, _, revision = given.removeprefix(HUB_PREFIX).partition("@")
     check_name(name)
     hub = library(given)
     wanted = [*files, SUMS]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from deepenough.errors import DeepenoughError
 from deepenough.files import SUMS
-from deepenough.hub.card import CARD, CONFIG, card_text, config_text, described
+from deepenough.hub.card import CARD, CONFIG, card_text, config_text, read_finished
 from deepenough.hub.refusals import check_name, in_sentences, library
 from deepenough.model import FILES
 
@@ -42,7 +42,7 @@ def push(
         card: a file in Markdown to push as the model card instead of `card_text`.
     """
     check_name(repository)
-    found = described(Path(run))
+    found = read_finished(Path(run))
     written = card_text(found, repository).encode() if card is None else _own_card(Path(card))
     contents: dict[str, bytes | Path] = {name: found.folder / name for name in (*FILES, SUMS)}
     contents |= {CONFIG: config_text(found).encode(), CARD: written}

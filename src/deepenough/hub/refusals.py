@@ -1,4 +1,4 @@
-"""What may go wrong with the hub, in sentences."""
+"""Errors of the hub and of its library, as sentences."""
 
 from __future__ import annotations
 

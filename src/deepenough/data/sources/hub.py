@@ -6,7 +6,7 @@ from deepenough.data.sources.hugging_face import HuggingFaceImages, labels_of, o
 from deepenough.data.sources.in_memory import InMemory
 from deepenough.data.sources.labels_in_python import label_names
 from deepenough.errors import DeepenoughError
-from deepenough.hub import PREFIX
+from deepenough.hub import HUB_PREFIX
 
 
 class Hub(InMemory):
@@ -14,11 +14,11 @@ class Hub(InMemory):
 
     @classmethod
     def is_named(cls, word: str) -> bool:
-        return word.startswith(PREFIX)
+        return word.startswith(HUB_PREFIX)
 
     @classmethod
     def open(cls, given: str) -> Hub:
-        return cls(given.removeprefix(PREFIX))
+        return cls(given.removeprefix(HUB_PREFIX))
 
     def __init__(self, name: str) -> None:
         try:
@@ -40,4 +40,4 @@ class Hub(InMemory):
         self.name = f"hf:{name}"
 
     def __reduce__(self) -> tuple[type[Hub], tuple[str]]:
-        return Hub, (self.name.removeprefix(PREFIX),)  # locks do not travel to other processes
+        return Hub, (self.name.removeprefix(HUB_PREFIX),)  # locks do not travel to other processes
