@@ -59,6 +59,13 @@ def runtimes() -> tuple[str, ...]:
     return tuple(RUNTIMES)
 
 
+def languages() -> tuple[str, ...]:
+    """The languages that a report can be written in."""
+    from deepenough.report.language import Language
+
+    return tuple(Language)
+
+
 def loggers() -> tuple[str, ...]:
     """The names of what curves can be written for."""
     from deepenough.training.loggers import LOGGERS
@@ -242,6 +249,10 @@ class Options:
     log: tuple[str, ...] = option(
         (), "Also write the curves of every training for TensorBoard, MLflow or Weights & Biases.", Section.OUTPUT,
         choices=loggers,
+    )  # fmt: skip
+    language: str | None = option(
+        None, "Language of the report: English or Chinese.", Section.OUTPUT, choices=languages,
+        otherwise="by the locale",
     )  # fmt: skip
     recipe: Mapping[str, Any] = field(default_factory=dict)
     switches: Mapping[str, Any] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from typing import Any
 from deepenough.record import Measure, Record
 from deepenough.record.schema import CandidateRecord
 from deepenough.report import text as words
+from deepenough.report.language import gettext as _
 from deepenough.units import latency_text
 
 Size = Callable[[CandidateRecord], float | None]
@@ -82,7 +83,7 @@ def _step(record: Record, small: CandidateRecord, large: CandidateRecord, resolv
     return StepUp(
         small=small.name,
         large=large.name,
-        accuracy=f"{words.signed_points(gain)} points",
+        accuracy=_("%(gain)s points", gain=words.signed_points(gain)),
         latency=latency,
         parameters=_change(large.parameters - small.parameters, words.amount),
         size=size,
