@@ -14,10 +14,7 @@ import pytest
 from jinja2 import Environment
 
 import deepenough
-from deepenough.record import Record
-from deepenough.record.schema import CandidateState
-from deepenough.report import write_report
-from deepenough.report.language import (
+from deepenough.language import (
     Language,
     catalogue,
     current_language,
@@ -26,6 +23,9 @@ from deepenough.report.language import (
     lookup_plural,
     speaking,
 )
+from deepenough.record import Record
+from deepenough.record.schema import CandidateState
+from deepenough.report import write_report
 from deepenough.search.question import Measure, Role
 
 Make = Callable[..., Record]

@@ -9,6 +9,7 @@ from typing import Any
 
 from deepenough.data.policy import STRENGTHS, Augment
 from deepenough.errors import DeepenoughError, unknown
+from deepenough.language import Language
 from deepenough.schema import Option, Section, check_options, exposed_options, option, options_of
 from deepenough.search.limits import SizeLimits
 from deepenough.search.question import Measure, Metric
@@ -57,13 +58,6 @@ def runtimes() -> tuple[str, ...]:
     from deepenough.runtimes.table import RUNTIMES
 
     return tuple(RUNTIMES)
-
-
-def languages() -> tuple[str, ...]:
-    """The languages that a report can be written in."""
-    from deepenough.report.language import Language
-
-    return tuple(Language)
 
 
 def loggers() -> tuple[str, ...]:
@@ -251,7 +245,7 @@ class Options:
         choices=loggers,
     )  # fmt: skip
     language: str | None = option(
-        None, "Language of the report: English or Chinese.", Section.OUTPUT, choices=languages,
+        None, "Language of the report: English or Chinese.", Section.OUTPUT, choices=tuple(Language),
         otherwise="by the locale",
     )  # fmt: skip
     recipe: Mapping[str, Any] = field(default_factory=dict)

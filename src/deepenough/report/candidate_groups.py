@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from deepenough.language import gettext as _
 from deepenough.record import Record
 from deepenough.record.schema import CandidateRecord
 from deepenough.report import text as words
-from deepenough.report.language import gettext as _
 from deepenough.report.plotting import safe
 
 

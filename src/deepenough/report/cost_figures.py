@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from deepenough.language import gettext as _
 from deepenough.record import DecisionKind, Measure, Record
 from deepenough.record.schema import CandidateRecord
 from deepenough.report import text as words
 from deepenough.report.candidate_groups import candidate_groups
-from deepenough.report.language import gettext as _
 from deepenough.report.pareto import front_by, size_by
 from deepenough.report.plotting import Plot, axes, error_bars, ring, safe, scatter, trace_style
 
@@ -102,9 +102,10 @@ def front_line(record: Record, measure: Measure) -> Plot:
 def answer_rings(record: Record, measure: Measure) -> list[Plot]:
     """Rings around what was chosen, and around the second answer."""
     rings = []
-    for candidate, label, *style in _answers(record):
+    for candidate, label, symbol, colour in _answers(record):
         if size_by(measure)(candidate) is not None:
-            rings.append(ring(label, _scaled(candidate, measure), words.value(record, candidate) or 0.0, *style))
+            accuracy = words.value(record, candidate) or 0.0
+            rings.append(ring(label, _scaled(candidate, measure), accuracy, symbol, colour))
     return rings
 
 
@@ -118,8 +119,8 @@ def _answers(record: Record) -> list[tuple[CandidateRecord, str, str, str]]:
     if decision.second and decision.second != decision.chosen:
         named.append((decision.second, _("second answer"), "diamond-open", "--c3"))
     return [
-        (candidate, *style)
-        for name, *style in named
+        (candidate, label, symbol, colour)
+        for name, label, symbol, colour in named
         for candidate in record.candidates
         if candidate.name == name and words.value(record, candidate) is not None
     ]

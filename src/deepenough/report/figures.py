@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from deepenough.language import gettext as _
+from deepenough.language import lookup
 from deepenough.record import Measure, Metric, Record
 from deepenough.record.schema import CandidateRecord, EpochRecord
 from deepenough.report import text as words
 from deepenough.report.candidate_groups import candidate_groups, comparable_groups
 from deepenough.report.cost_figures import answer_rings, cost_figures, front_line
 from deepenough.report.heatmaps import confusion, signal_maps
-from deepenough.report.language import gettext as _
-from deepenough.report.language import lookup
 from deepenough.report.plotting import (
     Plot,
     accuracy_bars,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from deepenough.language import gettext as _
 from deepenough.record import Record
 from deepenough.record.schema import CandidateRecord
-from deepenough.report.language import gettext as _
 from deepenough.report.plotting import Plot, axes, safe
 
 LABELLED_CLASSES = 20  # classes up to which the cells of the confusion matrix carry their numbers

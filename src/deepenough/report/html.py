@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from deepenough.report.language import language_tag, lookup, lookup_plural, sentence_space, translation
+from deepenough.language import language_tag, lookup, lookup_plural, sentence_space, translation
 
 _MIME_TYPES = {
     ".png": "image/png",

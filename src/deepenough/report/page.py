@@ -8,12 +8,12 @@ from typing import Any
 
 from deepenough.errors import DamagedError
 from deepenough.files import write_whole
+from deepenough.language import Language, language_of_locale, speaking
 from deepenough.record import Record, check_pictures, load
 from deepenough.report import restated
 from deepenough.report import text as words
 from deepenough.report.figures import report_figures
 from deepenough.report.html import data_address, fill_template
-from deepenough.report.language import Language, language_of_locale, speaking
 from deepenough.report.pareto import steps_up
 from deepenough.report.plain_files import write_plain_files
 

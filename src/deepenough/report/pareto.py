@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from deepenough.language import gettext as _
 from deepenough.record import Measure, Record
 from deepenough.record.schema import CandidateRecord
 from deepenough.report import text as words
-from deepenough.report.language import gettext as _
 from deepenough.units import latency_text
 
 Size = Callable[[CandidateRecord], float | None]

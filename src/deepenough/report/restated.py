@@ -5,21 +5,22 @@ Each function gives None where the figures don't tell enough: the page then show
 
 from __future__ import annotations
 
+from deepenough.language import gettext as _
+from deepenough.language import translation
 from deepenough.record import DecisionKind, Record
-from deepenough.record.schema import Baseline, ComparisonRecord, TargetCheckRecord
-from deepenough.report.language import gettext as _
-from deepenough.report.language import translation
-from deepenough.report.text import images, percent
+from deepenough.record.schema import Baseline, ComparisonRecord, EventRecord, TargetCheckRecord
+from deepenough.report.text import images, percent, value
 from deepenough.units import count_text, latency_text, size_text
 
 
-def answer(record: Record) -> str | None:
+def answer_text(record: Record) -> str | None:
     """The decision, and the comparison or check that it rests on."""
     decision = record.decision
     if decision is None:
         return None
     check = next((each for each in decision.target_checks if each.candidate == decision.chosen), None)
     pair = next((each for each in decision.comparisons if each.candidate == decision.chosen), None)
+    text: str | None
     if check is not None:
         text = _against_target(record, check)
     elif pair is not None:
@@ -43,15 +44,15 @@ def _against_target(record: Record, check: TargetCheckRecord) -> str:
             "bound)",
             network=check.candidate, count=count, target=target, bound=bound, confidence=confidence,
         )  # fmt: skip
-    value = percent(check.value)
+    accuracy = percent(check.value)
     if not check.seems:
         return _(
             "no network tried reached %(target)s; the best is %(network)s with %(accuracy)s",
-            target=target, network=check.candidate, accuracy=value,
+            target=target, network=check.candidate, accuracy=accuracy,
         )  # fmt: skip
     return _(
         "%(network)s seems to reach %(target)s: %(accuracy)s on %(count)s images, but that is not shown",
-        network=check.candidate, target=target, accuracy=value, count=count,
+        network=check.candidate, target=target, accuracy=accuracy, count=count,
     )  # fmt: skip
 
 
@@ -116,7 +117,7 @@ def target_check(check: TargetCheckRecord) -> str:
     )
 
 
-def latency(record: Record) -> str | None:
+def latency_conditions(record: Record) -> str | None:
     """The conditions under which latency was measured."""
     found = record.latency
     if found is None:
@@ -143,6 +144,33 @@ def limits(record: Record) -> str | None:
         return _("All networks keep the limits: %(limits)s.", limits=everything)
     names = _(", ").join(each.name for each in found.left_out)
     return _("Limits: %(limits)s. Left out as over them: %(networks)s.", limits=everything, networks=names)
+
+
+def step_title(record: Record, step: EventRecord) -> str | None:
+    """A step of the search: its deed and the network."""
+    names = {each.name for each in (*record.candidates, *record.search_space)}
+    deed, _space, name = step.what.rpartition(" ")
+    if name not in names:
+        return translation(step.what)
+    return {
+        "trained": _("trained %(network)s", network=name),
+        "skipped": _("skipped %(network)s", network=name),
+        "finishing": _("finishing %(network)s", network=name),
+        "trying": _("trying %(network)s", network=name),
+        "looked at": _("looked at %(network)s", network=name),
+        "looked ahead at": _("looked ahead at %(network)s", network=name),
+        "no look at": _("no look at %(network)s", network=name),
+        "another seed for": _("another seed for %(network)s", network=name),
+    }.get(deed)
+
+
+def step_reason(record: Record, step: EventRecord) -> str | None:
+    """The reason of a step, or for a training its accuracy."""
+    trained = next((each for each in record.candidates if step.what == f"trained {each.name}"), None)
+    measured = None if trained is None else value(record, trained)
+    if measured is not None and step.why == f"{percent(measured)} on the decision images":
+        return _("%(accuracy)s on the decision images", accuracy=percent(measured))
+    return translation(step.why)
 
 
 def baseline_note(baseline: Baseline) -> str | None:

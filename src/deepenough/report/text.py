@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from deepenough.language import Language, current_language, lookup
+from deepenough.language import gettext as _
 from deepenough.record import DecisionBasis, DecisionKind, Measure, Metric, Plan, Record
 from deepenough.record.networks import LatencyFields
 from deepenough.record.schema import Accuracy, CandidateRecord, Decision, ProbingRecord, RunStatus
-from deepenough.report.language import Language, current_language, lookup
-from deepenough.report.language import gettext as _
 from deepenough.units import latency_text
 
 _UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))

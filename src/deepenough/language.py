@@ -1,4 +1,4 @@
-"""The language of a page: English messages by themselves, Chinese ones by the catalogue `zh.json`.
+"""The language of a page: English messages by themselves, Chinese ones by the catalogue `report/zh.json`.
 
 Messages are those of gettext: English text with places as `%(name)s`, and `%%` for a percent sign. Templates have them
 through Jinja's extension for translations, Python through `gettext` here. Everything is English outside `speaking`, so
@@ -65,7 +65,7 @@ def language_tag() -> str:
 @cache
 def catalogue() -> Mapping[str, str]:
     """The Chinese message of every English one."""
-    found: dict[str, str] = json.loads(files(__package__).joinpath("zh.json").read_text(encoding="utf-8"))
+    found: dict[str, str] = json.loads(files("deepenough.report").joinpath("zh.json").read_text(encoding="utf-8"))
     return found
 
 
