@@ -244,3 +244,16 @@ def test_markup_of_a_message_stays_and_names_do_nothing(make: Make, save: Save) 
         text = write_report(save(record), language).read_text(encoding="utf-8")
         assert "<code>pip install 'deepenough[explain]'</code>" in text
         assert "<b>bold</b>" not in text.split("<script", maxsplit=1)[0]
+
+
+def test_the_command_writes_the_language_asked_for_and_speaks_english(
+    make: Make, save: Save, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    run = save(make())
+    said = [command("report", run, "--language", language)[:2] for language in Language]
+    assert said[0] == said[1]
+    assert said[0][0] == 0
+    assert Seen((run / "report.html").read_text(encoding="utf-8")).tag == "zh-Hans"
+    status, _, errors = command("report", run, "--language", "fr")
+    assert status == 2
+    assert "'en', 'zh'" in errors
