@@ -26,6 +26,7 @@ from deepenough.language import (
 from deepenough.record import Record
 from deepenough.record.schema import CandidateState
 from deepenough.report import write_report
+from deepenough.report.restated import answer_text, comparison
 from deepenough.search.question import Measure, Role
 
 Make = Callable[..., Record]
@@ -257,3 +258,15 @@ def test_the_command_writes_the_language_asked_for_and_speaks_english(
     status, _, errors = command("report", run, "--language", "fr")
     assert status == 2
     assert "'en', 'zh'" in errors
+
+
+def test_a_network_that_is_shown_better_is_not_said_to_be_worse(make: Make) -> None:
+    record = make()
+    assert record.decision
+    pair = next(each for each in record.decision.comparisons if each.candidate == record.decision.chosen)
+    pair.enough, pair.upper = True, -0.024
+    with speaking(Language.CHINESE):
+        for said in (comparison(record, pair), answer_text(record)):
+            assert said is not None
+            assert "至少好 2.4 个百分点" in said
+            assert "-" not in said.replace(pair.candidate, "")

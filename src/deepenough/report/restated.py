@@ -60,12 +60,20 @@ def _against_others(record: Record, pair: ComparisonRecord) -> str | None:
     assert record.decision is not None
     kind, network, upper = record.decision.kind, pair.candidate, _points(pair.upper)
     margin = _points(record.question.margin)
+    if kind is DecisionKind.SHOWN and pair.enough and pair.upper < 0:
+        return _(
+            "%(network)s is enough: shown on %(images)s to be at least %(lead)s points better than any other trained "
+            "in full",
+            network=network, images=images(record), lead=_points(-pair.upper),
+        )  # fmt: skip
     if kind is DecisionKind.SHOWN and pair.enough:
         return _(
             "%(network)s is enough: shown on %(images)s to be at most %(upper)s points worse than any other trained in "
             "full, below the margin of %(margin)s points",
             network=network, images=images(record), upper=upper, margin=margin,
         )  # fmt: skip
+    if kind is DecisionKind.AMONG and pair.enough and pair.upper < 0:
+        return None
     if kind is DecisionKind.AMONG and pair.enough:
         return _(
             "%(network)s is enough among the networks trained in full: shown to be at most %(upper)s points worse than "
@@ -82,6 +90,9 @@ def _against_others(record: Record, pair: ComparisonRecord) -> str | None:
 
 def comparison(record: Record, pair: ComparisonRecord) -> str:
     """The conclusion of a comparison."""
+    if pair.enough and pair.upper < 0:
+        lead = _points(-pair.upper)
+        return _("shown to be enough: at least %(lead)s points better than any other trained in full", lead=lead)
     if pair.enough:
         return _(
             "shown to be enough: at most %(upper)s points worse than any other trained in full, below the margin",
