@@ -9,6 +9,7 @@ from typing import Any
 
 from deepenough.data.policy import STRENGTHS, Augment
 from deepenough.errors import DeepenoughError, unknown
+from deepenough.language import Language
 from deepenough.schema import Option, Section, check_options, exposed_options, option, options_of
 from deepenough.search.limits import SizeLimits
 from deepenough.search.question import Measure, Metric
@@ -242,6 +243,10 @@ class Options:
     log: tuple[str, ...] = option(
         (), "Also write the curves of every training for TensorBoard, MLflow or Weights & Biases.", Section.OUTPUT,
         choices=loggers,
+    )  # fmt: skip
+    language: str | None = option(
+        None, "Language of the report: English or Chinese.", Section.OUTPUT, choices=tuple(Language),
+        otherwise="by the locale",
     )  # fmt: skip
     recipe: Mapping[str, Any] = field(default_factory=dict)
     switches: Mapping[str, Any] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deepenough.language import gettext as _
 from deepenough.record import Record
 from deepenough.record.schema import CandidateRecord
 from deepenough.report import text as words
@@ -14,9 +15,12 @@ def candidate_groups(record: Record) -> list[tuple[str, list[CandidateRecord]]]:
     for candidate in record.candidates:
         if words.value(record, candidate) is not None:
             groups.setdefault((candidate.family, candidate.width), []).append(candidate)
-    several = len({width for _, width in groups}) > 1
+    several = len({width for family, width in groups}) > 1
     return [
-        (safe(f"{family}, width {width:g}" if several else family), sorted(group, key=lambda c: (c.depth, c.seed)))
+        (
+            safe(_("%(family)s, width %(width)s", family=family, width=f"{width:g}") if several else family),
+            sorted(group, key=lambda c: (c.depth, c.seed)),
+        )
         for (family, width), group in groups.items()
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deepenough.language import gettext as _
 from deepenough.record import DecisionKind, Measure, Record
 from deepenough.record.schema import CandidateRecord
 from deepenough.report import text as words
@@ -34,7 +35,9 @@ def _against(record: Record, measure: Measure) -> Plot | None:
                 trace["error_x"] = error_bars([(1000 * s.median, 1000 * s.lower, 1000 * s.upper) for s in spreads])
             data.append(trace | {"mode": "lines+markers+text", "text": _depths(whole), "textposition": "bottom center"})
         if others:
-            trace = _points(record, others, f"{name}: not comparable", measure) | trace_style(number, "-open")
+            trace = _points(record, others, _("%(family)s: not comparable", family=name), measure) | trace_style(
+                number, "-open"
+            )
             data.append(trace | {"mode": "markers"})
     if not data:
         return None
@@ -49,7 +52,7 @@ def _points(record: Record, group: list[CandidateRecord], name: str, measure: Me
         name,
         [_scaled(candidate, measure) for candidate in group],
         [100 * (words.value(record, candidate) or 0.0) for candidate in group],
-        customdata=[safe(_described(candidate)) for candidate in group],
+        customdata=[_described(candidate) for candidate in group],
         hovertemplate="%{customdata}<br>%{y:.2f}%<extra></extra>",
     )
 
@@ -60,12 +63,16 @@ def _scaled(candidate: CandidateRecord, measure: Measure) -> float:
 
 
 def _described(candidate: CandidateRecord) -> str:
-    parts = [f"{words.amount(candidate.parameters)} parameters", f"{words.amount(candidate.macs)} multiply-accumulates"]
+    parts = [
+        _("%(count)s parameters", count=words.amount(candidate.parameters)),
+        _("%(count)s multiply-accumulates", count=words.amount(candidate.macs)),
+    ]
     if candidate.weight_bytes is not None:
         parts.insert(1, words.weight_size(candidate.weight_bytes))
     if candidate.latency is not None:
         parts.append(f"{words.latency(candidate.latency)} ({words.latency_spread(candidate.latency)})")
-    return f"{candidate.name}, depth {candidate.depth}<br>" + "<br>".join(parts)
+    head = _("%(network)s, depth %(depth)s", network=candidate.name, depth=candidate.depth)
+    return "<br>".join(map(safe, (head, *parts)))
 
 
 def _depths(group: list[CandidateRecord]) -> list[str]:
@@ -75,15 +82,15 @@ def _depths(group: list[CandidateRecord]) -> list[str]:
 
 def _title(record: Record, measure: Measure) -> str:
     if measure is Measure.LATENCY and record.latency is not None:
-        return f"ms in {safe(record.latency.version)}"
-    return "parameters" if measure is Measure.PARAMETERS else "multiply-accumulates"
+        return _("ms in %(runtime)s", runtime=safe(record.latency.version))
+    return _("parameters") if measure is Measure.PARAMETERS else _("multiply-accumulates")
 
 
 def front_line(record: Record, measure: Measure) -> Plot:
     """The Pareto front: from each of its networks level to the next larger one."""
     front = front_by(record, size_by(measure))
     return scatter(
-        "Pareto front",
+        _("Pareto front"),
         [_scaled(candidate, measure) for candidate in front],
         [100 * (words.value(record, candidate) or 0.0) for candidate in front],
         hoverinfo="skip",
@@ -95,23 +102,25 @@ def front_line(record: Record, measure: Measure) -> Plot:
 def answer_rings(record: Record, measure: Measure) -> list[Plot]:
     """Rings around what was chosen, and around the second answer."""
     rings = []
-    for candidate, label in _answers(record):
-        style = ("diamond-open", "--c3") if label == "second answer" else ("circle-open", "--c2")
+    for candidate, label, symbol, colour in _answers(record):
         if size_by(measure)(candidate) is not None:
-            rings.append(ring(label, _scaled(candidate, measure), words.value(record, candidate) or 0.0, *style))
+            accuracy = words.value(record, candidate) or 0.0
+            rings.append(ring(label, _scaled(candidate, measure), accuracy, symbol, colour))
     return rings
 
 
-def _answers(record: Record) -> list[tuple[CandidateRecord, str]]:
+def _answers(record: Record) -> list[tuple[CandidateRecord, str, str, str]]:
+    """The answers with the label, the symbol and the colour of their rings."""
     decision = record.decision
     if decision is None:
         return []
-    named = [(decision.chosen, "best, target not met" if decision.kind is DecisionKind.NOT_MET else "chosen")]
+    chosen = _("best, target not met") if decision.kind is DecisionKind.NOT_MET else _("chosen")
+    named = [(decision.chosen, chosen, "circle-open", "--c2")]
     if decision.second and decision.second != decision.chosen:
-        named.append((decision.second, "second answer"))
+        named.append((decision.second, _("second answer"), "diamond-open", "--c3"))
     return [
-        (candidate, label)
-        for name, label in named
+        (candidate, label, symbol, colour)
+        for name, label, symbol, colour in named
         for candidate in record.candidates
         if candidate.name == name and words.value(record, candidate) is not None
     ]

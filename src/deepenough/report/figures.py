@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from deepenough.language import gettext as _
+from deepenough.language import lookup
 from deepenough.record import Measure, Metric, Record
 from deepenough.record.schema import CandidateRecord, EpochRecord
 from deepenough.report import text as words
@@ -45,8 +47,13 @@ def _accuracy(record: Record) -> Plot | None:
         others = [c for c in everyone if not (words.comparable(c) or words.is_distilled(c))]
         for group, label, mode, drawn in (
             (whole, name, "lines+markers", trace_style(number)),
-            (distilled, f"{name}: distilled", "markers", trace_style(number, symbol="star")),
-            (others, f"{name}: stopped early, grown or another seed", "markers", trace_style(number, "-open")),
+            (distilled, _("%(family)s: distilled", family=name), "markers", trace_style(number, symbol="star")),
+            (
+                others,
+                _("%(family)s: stopped early, grown or another seed", family=name),
+                "markers",
+                trace_style(number, "-open"),
+            ),
         ):
             if group:
                 data.append(_points(record, group, label, mode) | drawn)
@@ -64,7 +71,7 @@ def _accuracy(record: Record) -> Plot | None:
             {"xref": "paper", "x": 0, "y": line, "text": label, "showarrow": False, "xanchor": "left",
              "yanchor": "bottom", "font": {"color": "--muted", "size": 12}}
         )  # fmt: skip
-    layout = axes("depth (weighted layers)", words.metric(record), shapes=shapes, annotations=notes)
+    layout = axes(_("depth (weighted layers)"), words.metric(record), shapes=shapes, annotations=notes)
     layout["xaxis"] |= _depths(record)
     return {"data": data, "layout": layout}
 
@@ -76,12 +83,17 @@ def _points(record: Record, group: list[CandidateRecord], name: str, mode: str) 
         [c.depth for c in group],
         [100 * (words.value(record, c) or 0.0) for c in group],
         mode,
-        text=[safe(f"{c.name}: {c.state}") for c in group],
-        hovertemplate="%{text}<br>depth %{x}: %{y:.2f}%<extra></extra>",
+        text=[safe(f"{c.name}: {lookup(c.state)}") for c in group],
+        hovertemplate=f"%{{text}}<br>{_at_depth()}<extra></extra>",
     )
     if record.question.metric is Metric.TOP1:
         trace["error_y"] = accuracy_bars([c.decision.top1 for c in group if c.decision])
     return trace
+
+
+def _at_depth() -> str:
+    """The depth and the accuracy of a point that is pointed at, as Plotly's template has them."""
+    return _("depth %(depth)s: %(accuracy)s", depth="%{x}", accuracy="%{y:.2f}%")
 
 
 def _depths(record: Record) -> Plot:
@@ -94,14 +106,14 @@ def _accuracy_to_reach(record: Record) -> tuple[float | None, str]:
     """The accuracy to reach: the target, or the best less the margin."""
     question = record.question
     if question.target is not None:
-        return 100 * question.target, f"target {words.percent(question.target)}"
+        return 100 * question.target, _("target %(target)s", target=words.percent(question.target))
     if record.decision is None:
         return None, ""
     best = next((c for c in record.candidates if c.name == record.decision.best), None)
     value = words.value(record, best) if best else None
     if value is None:
         return None, ""
-    return 100 * (value - question.margin), f"best less the margin, {words.percent(question.margin)}"
+    return 100 * (value - question.margin), _("best less the margin, %(margin)s", margin=words.percent(question.margin))
 
 
 def _probing(record: Record) -> Plot | None:
@@ -113,12 +125,16 @@ def _probing(record: Record) -> Plot | None:
         probes = probing.probes
         curves.append(
             scatter(
-                safe(f"linear probe{f' of {probing.title or probing.network}' if record.joined_probes else ''}"),
+                safe(
+                    _("linear probe of %(network)s", network=words.network_title(probing))
+                    if record.joined_probes
+                    else _("linear probe")
+                ),
                 [probe.depth for probe in probes],
                 [100 * probe.accuracy.value for probe in probes],
                 error_y=accuracy_bars([probe.accuracy for probe in probes]),
                 text=[safe(probe.place) for probe in probes],
-                hovertemplate="after %{text}<br>depth %{x}: %{y:.2f}%<extra></extra>",
+                hovertemplate=f"{_('after %(place)s', place='%{text}')}<br>{_at_depth()}<extra></extra>",
                 **trace_style(number),
             )
         )
@@ -130,12 +146,12 @@ def _probing(record: Record) -> Plot | None:
     marks = [
         ring(label, by_name[name].depth, by_name[name].accuracy.value, symbol, colour)
         for label, symbol, colour, name in (
-            ("proposed cut", "diamond-open", "--c3", proposed),
-            ("chosen after fine-tuning", "circle-open", "--c2", chosen),
+            (_("proposed cut"), "diamond-open", "--c3", proposed),
+            (_("chosen after fine-tuning"), "circle-open", "--c2", chosen),
         )
         if name in by_name
     ]
-    layout = axes("depth of the network cut there (weighted layers)", "accuracy of a linear probe")
+    layout = axes(_("depth of the network cut there (weighted layers)"), _("accuracy of a linear probe"))
     layout["xaxis"] |= {"tickmode": "array", "tickvals": [p.depth for p in probes]} if len(probes) <= 20 else {}
     return {"data": [*curves, *marks], "layout": layout}
 
@@ -146,10 +162,10 @@ def _gap(record: Record) -> Plot | None:
     groups = [(name, [c for c in group if c.train_top1 is not None]) for name, group in comparable_groups(record)]
     groups = [(name, group) for name, group in groups if group]
     for number, (name, group) in enumerate(groups):
-        prefix = f"{name}, " if len(groups) > 1 else ""
+        prefix = _("%(family)s, ", family=name) if len(groups) > 1 else ""
         rows: tuple[tuple[str, list[float | None], str, str, str], ...] = (
-            ("training images", [c.train_top1 for c in group], trace_colour(2 * number + 1), "dash", "square"),
-            ("held-out images", [c.decision.top1.value for c in group if c.decision], trace_colour(2 * number),
+            (_("training images"), [c.train_top1 for c in group], trace_colour(2 * number + 1), "dash", "square"),
+            (_("held-out images"), [c.decision.top1.value for c in group if c.decision], trace_colour(2 * number),
              "solid", "circle"),
         )  # fmt: skip
         for order, (label, values, colour, dash, symbol) in enumerate(rows):
@@ -158,14 +174,14 @@ def _gap(record: Record) -> Plot | None:
                     prefix + label,
                     [c.depth for c in group],
                     [100 * (v or 0.0) for v in values],
-                    text=[f"gap {words.signed_points(_overfitting(c))} points" for c in group],
-                    hovertemplate=f"{label}<br>depth %{{x}}: %{{y:.2f}}%<br>%{{text}}<extra></extra>",
+                    text=[_("gap %(gap)s points", gap=words.signed_points(_overfitting(c))) for c in group],
+                    hovertemplate=f"{label}<br>{_at_depth()}<br>%{{text}}<extra></extra>",
                     line={"color": colour, "dash": dash, "width": 2},
                     marker={"size": 8, "symbol": symbol},
                     **({"fill": "tonexty", "fillcolor": "--fill"} if order and len(group) > 1 else {}),
                 )
             )
-    layout = axes("depth (weighted layers)", "accuracy")
+    layout = axes(_("depth (weighted layers)"), _("accuracy"))
     layout["xaxis"] |= _depths(record)
     return {"data": data, "layout": layout} if data else None
 
@@ -205,7 +221,8 @@ def _curves(record: Record, key: str) -> Plot | None:
             data[-1]["mode"] = "markers"
     if not data:
         return None
-    layout = axes("epoch", "held-out accuracy" if key == "top1" else "held-out loss", hovermode="x unified")
+    measured = _("held-out accuracy") if key == "top1" else _("held-out loss")
+    layout = axes(_("epoch"), measured, hovermode="x unified")
     if key == "loss":
         layout["yaxis"] |= {"ticksuffix": "", "type": "log"}
     return {"data": data, "layout": layout}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from deepenough.language import gettext as _
 from deepenough.record import Record
 from deepenough.record.schema import CandidateRecord
 from deepenough.report.plotting import Plot, axes, safe
@@ -22,7 +23,7 @@ def signal_maps(record: Record) -> dict[str, Plot]:
     if deepest is not None and deepest.name != getattr(shown.get("chosen"), "name", None):
         shown["deepest"] = deepest
     made = {}
-    for key, title in (("gradients", "gradient norm"), ("activations", "activation scale")):
+    for key, title in (("gradients", _("gradient norm")), ("activations", _("activation scale"))):
         grids = {who: grid for who, candidate in shown.items() if (grid := _grid(candidate, key))}
         values = [v for grid in grids.values() for row in grid for v in row if v is not None]
         for who, grid in grids.items() if values else ():
@@ -51,7 +52,12 @@ def _signal(candidate: CandidateRecord, grid: list[list[float | None]], title: s
         "zmax": high if high > low else low + 1,
         "customdata": [
             [
-                f"{name}, epoch {epoch:g}: " + ("none" if power is None else f"{10**power:.2g}")
+                _(
+                    "%(layer)s, epoch %(epoch)s: %(value)s",
+                    layer=name,
+                    epoch=f"{epoch:g}",
+                    value=_("none") if power is None else f"{10**power:.2g}",
+                )
                 for epoch, power in zip(epochs, row, strict=True)
             ]
             for name, row in zip(names, grid, strict=True)
@@ -60,8 +66,9 @@ def _signal(candidate: CandidateRecord, grid: list[list[float | None]], title: s
         "colorscale": [[0, "--heat1"], [1, "--heat2"]],
         "showscale": False,
     }
-    span = f"{title}<br>from {10**low:.2g} (pale) to {10**high:.2g} (dark)"
-    layout = axes("epoch", "weighted layer", margin={"l": 52, "r": 14, "t": 44, "b": 48})
+    low_text, high_text = f"{10**low:.2g}", f"{10**high:.2g}"
+    span = title + "<br>" + _("from %(low)s (pale) to %(high)s (dark)", low=low_text, high=high_text)
+    layout = axes(_("epoch"), _("weighted layer"), margin={"l": 52, "r": 14, "t": 44, "b": 48})
     layout["yaxis"] |= {"ticksuffix": "", "autorange": "reversed", "tickvals": numbers[:: -(-len(names) // 12)]}
     # Plotly moves a title up by as much as its second line takes.
     place = {"x": 0.02, "y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 20}}
@@ -86,12 +93,18 @@ def confusion(record: Record) -> Plot | None:
         "zmin": 0,
         "zmax": 100,
         "customdata": [
-            [f"{safe(a)} taken for {safe(b)}: {n:,}" for b, n in zip(record.data.classes, row, strict=True)]
+            [
+                _("%(true)s taken for %(predicted)s: %(count)s", true=safe(a), predicted=safe(b), count=f"{n:,}")
+                for b, n in zip(record.data.classes, row, strict=True)
+            ]
             for a, row in zip(record.data.classes, counts, strict=True)
         ]
         if size <= 100
         else None,
-        "hovertemplate": ("%{customdata}" if size <= 100 else "row %{y}, column %{x}") + " (%{z}%)<extra></extra>",
+        "hovertemplate": (
+            "%{customdata}" if size <= 100 else _("row %(row)s, column %(column)s", row="%{y}", column="%{x}")
+        )
+        + " (%{z}%)<extra></extra>",
         "colorscale": [[0, "--panel"], [0.02, "--heat1"], [1, "--heat2"]],
         "colorbar": {"ticksuffix": "%", "thickness": 10, "outlinewidth": 0, "len": 0.6},
         "xgap": 1 if size <= NAMED_CLASSES else 0,
@@ -99,7 +112,7 @@ def confusion(record: Record) -> Plot | None:
     }
     if size <= LABELLED_CLASSES:
         trace |= {"text": [[str(n) if n else "" for n in row] for row in counts], "texttemplate": "%{text}"}
-    layout = axes("predicted", "true")
+    layout = axes(_("predicted"), _("true"))
     layout["xaxis"] |= {**ticks, "showgrid": False, "side": "bottom", "tickangle": 0 if size <= 10 and
                         max(map(len, names)) < 8 else -60}  # fmt: skip
     layout["yaxis"] |= {**ticks, "showgrid": False, "ticksuffix": "", "autorange": "reversed"}

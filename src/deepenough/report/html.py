@@ -9,6 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from deepenough.language import language_tag, lookup, lookup_plural, sentence_space, translation
+
 _MIME_TYPES = {
     ".png": "image/png",
     ".jpg": "image/jpeg",
@@ -27,6 +29,8 @@ def fill_template(
 ) -> str:
     """Fill a template, which may extend `base.html` of the reports, and add style, scripts and Plotly.
 
+    Its messages, in `_()` and `{% trans %}`, are in the current language.
+
     Args:
         room: the package of deepenough that the template lies in.
         name: its file's name.
@@ -44,9 +48,19 @@ def fill_template(
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
     )
+    environment.install_gettext_callables(lookup, lookup_plural, newstyle=True)  # type: ignore[attr-defined]
+    environment.globals |= {
+        "translation": translation,
+        "join_sentences": lambda sentences: Markup(sentence_space()).join(filter(None, sentences)),
+    }
     environment.filters |= filters or {}
-    common: dict[str, Any] = {"style": Markup(asset("report", "style.css")), "figures": figures}
+    common: dict[str, Any] = {
+        "style": Markup(asset("report", "style.css")),
+        "figures": figures,
+        "language_tag": language_tag(),
+    }
     if figures is not None:
         common |= {"script": Markup(asset("report", "page.js")), "figures_json": Markup(embedded(figures))}
     if figures:

@@ -8,7 +8,9 @@ from typing import Any
 
 from deepenough.errors import DamagedError
 from deepenough.files import write_whole
+from deepenough.language import Language, language_of_locale, speaking
 from deepenough.record import Record, check_pictures, load
+from deepenough.report import restated
 from deepenough.report import text as words
 from deepenough.report.figures import report_figures
 from deepenough.report.html import data_address, fill_template
@@ -20,10 +22,14 @@ _LISTED = 200  # findings that are listed by name
 _CONFUSIONS = 20
 
 
-def write_report(run: Path) -> Path:
+def write_report(run: Path, language: str | None = None) -> Path:
     """Write `run/report.html` from `run/record.json`, whole or not at all, and return its path.
 
-    Beside it are its numbers and pictures as plain files.
+    Beside it are its numbers and pictures as plain files, in English.
+
+    Args:
+        run: the folder of the run.
+        language: "en" or "zh"; by default the one that the run was asked for, or else that of the locale.
     """
     record = load(run)
     try:
@@ -32,12 +38,15 @@ def write_report(run: Path) -> Path:
         raise DamagedError(f"{error}; `deepenough fit --resume {run}` makes it anew") from None
     path = run / REPORT
     write_plain_files(record, run)
-    write_whole(path, render_report(record, run))
+    language = language or record.options.get("language")
+    with speaking(Language(language) if language else language_of_locale()):
+        page = render_report(record, run)
+    write_whole(path, page)
     return path
 
 
 def render_report(record: Record, run: Path) -> str:
-    """The page as text; pictures are read from the folder `run`."""
+    """The page as text, in the current language; pictures are read from the folder `run`."""
     filters: dict[str, Callable[..., Any]] = {
         "percent": words.percent,
         "points": words.signed_points,
@@ -49,6 +58,7 @@ def render_report(record: Record, run: Path) -> str:
     content = {
         "record": record,
         "words": words,
+        "again": restated,
         "candidates": sorted(record.candidates, key=lambda c: (c.depth, c.width, c.family, c.seed)),
         "comparisons": {pair.candidate: pair for pair in record.decision.comparisons} if record.decision else {},
         "steps": steps_up(record),

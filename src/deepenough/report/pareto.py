@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from deepenough.language import gettext as _
 from deepenough.record import Measure, Record
 from deepenough.record.schema import CandidateRecord
 from deepenough.report import text as words
@@ -82,7 +83,7 @@ def _step(record: Record, small: CandidateRecord, large: CandidateRecord, resolv
     return StepUp(
         small=small.name,
         large=large.name,
-        accuracy=f"{words.signed_points(gain)} points",
+        accuracy=_("%(gain)s points", gain=words.signed_points(gain)),
         latency=latency,
         parameters=_change(large.parameters - small.parameters, words.amount),
         size=size,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from deepenough.language import Language, current_language, lookup
+from deepenough.language import gettext as _
 from deepenough.record import DecisionBasis, DecisionKind, Measure, Metric, Plan, Record
 from deepenough.record.networks import LatencyFields
-from deepenough.record.schema import Accuracy, CandidateRecord, Decision, RunStatus
+from deepenough.record.schema import Accuracy, CandidateRecord, Decision, ProbingRecord, RunStatus
 from deepenough.units import latency_text
 
 _UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -22,6 +24,11 @@ def signed_points(difference: float) -> str:
 
 def sentence(words: str) -> str:
     """Words as a sentence of their own: with a capital letter and a full stop."""
+    return _("%(words)s.", words=f"{words[:1].upper()}{words[1:]}")
+
+
+def recorded_sentence(words: str) -> str:
+    """The record's English words as a sentence of their own."""
     return f"{words[:1].upper()}{words[1:]}."
 
 
@@ -40,7 +47,10 @@ def weight_size(count: int | None) -> str:
 
 def latency(found: LatencyFields | None) -> str:
     """The median: 1.23 ms."""
-    return "–" if found is None else ("" if found.measured else "about ") + latency_text(found.median)
+    if found is None:
+        return "–"
+    median = latency_text(found.median)
+    return median if found.measured else _("about %(latency)s", latency=median)
 
 
 def latency_spread(found: LatencyFields) -> str:
@@ -68,17 +78,23 @@ def interval_text(accuracy: Accuracy) -> str:
 def measured(accuracy: Accuracy) -> str:
     """An accuracy with its count and interval, or that there was nothing to measure."""
     if not accuracy.count:
-        return "no images"
+        return _("no images")
     right = round(accuracy.value * accuracy.count)
-    return f"{percent(accuracy.value)} ({right:,} of {accuracy.count:,}; 95% interval {interval_text(accuracy)})"
+    return _(
+        "%(accuracy)s (%(right)s of %(count)s; 95%% interval %(interval)s)",
+        accuracy=percent(accuracy.value),
+        right=f"{right:,}",
+        count=f"{accuracy.count:,}",
+        interval=interval_text(accuracy),
+    )
 
 
 def images(record: Record) -> str:
     """The images that decided."""
     decided = record.decision_images
     if decided.kind is DecisionBasis.OUT_OF_FOLD:
-        return f"{decided.count:,} out-of-fold images ({decided.folds} folds)"
-    return f"{decided.count:,} validation images"
+        return _("%(count)s out-of-fold images (%(folds)s folds)", count=f"{decided.count:,}", folds=decided.folds)
+    return _("%(count)s validation images", count=f"{decided.count:,}")
 
 
 def comparable(candidate: CandidateRecord) -> bool:
@@ -109,26 +125,32 @@ def headline(record: Record) -> str:
     decision = record.decision
     if decision is None:
         interrupted = record.status == RunStatus.INTERRUPTED
-        return "The run was interrupted before it could answer" if interrupted else "No answer yet"
-    distilled = f", distilled from {teacher(record)}," if teacher(record) else ""
-    depth, target = f"{_subject(decision)}{distilled}", record.question.target
+        return _("The run was interrupted before it could answer") if interrupted else _("No answer yet")
+    network, target = _subject(record, decision), record.question.target
     if decision.kind is not DecisionKind.NOT_MET and not learned(record):
-        return f"{depth} is the best found, but is not shown to have learned anything"
+        return _("%(network)s is the best found, but is not shown to have learned anything", network=network)
     if decision.kind is DecisionKind.AMONG:
-        among = "the networks trained" if decision.title else _depths(record)
-        return f"{depth} is enough among {among}"
+        among = _("the networks trained") if decision.title else _depths(record)
+        return _("%(network)s is enough among %(networks)s", network=network, networks=among)
     return {
-        DecisionKind.SHOWN: f"{depth} is enough",
-        DecisionKind.SEEMS: f"{depth} seems to be enough",
-        DecisionKind.NOT_MET: "No network tried reached the target" if target else "No network could be trained",
-        DecisionKind.BEST: f"{depth} is the best found",
+        DecisionKind.SHOWN: _("%(network)s is enough", network=network),
+        DecisionKind.SEEMS: _("%(network)s seems to be enough", network=network),
+        DecisionKind.NOT_MET: _("No network tried reached the target") if target else _("No network could be trained"),
+        DecisionKind.BEST: _("%(network)s is the best found", network=network),
     }[decision.kind]
 
 
-def _subject(decision: Decision) -> str:
+def _subject(record: Record, decision: Decision) -> str:
     """The chosen network at the beginning of a sentence: by its depth, or by its name where there are several kinds."""
     title = f"{decision.title[:1].upper()}{decision.title[1:]}"
-    return f"{title} (depth {decision.depth})" if title else f"Depth {decision.depth}"
+    if title and current_language() is not Language.ENGLISH:
+        title = decision.chosen  # titles are English words
+    subject = _("Depth %(depth)s", depth=decision.depth)
+    if title:
+        subject = _("%(network)s (depth %(depth)s)", network=title, depth=decision.depth)
+    if teacher(record):
+        return _("%(network)s, distilled from %(teacher)s,", network=subject, teacher=teacher(record))
+    return subject
 
 
 def teacher(record: Record) -> str | None:
@@ -141,8 +163,8 @@ def _depths(record: Record) -> str:
     """The depths of the networks that were trained to their end."""
     depths = sorted({each.depth for each in record.candidates if each.state == "finished" and each.role != "scout"})
     if len(depths) == 1 or len(depths) > 4:
-        return f"the {len(depths)} depths trained" if len(depths) > 1 else "the networks trained"
-    return f"depths {', '.join(map(str, depths[:-1]))} and {depths[-1]}"
+        return _("the %(count)s depths trained", count=len(depths)) if len(depths) > 1 else _("the networks trained")
+    return _("depths %(others)s and %(last)s", others=_(", ").join(map(str, depths[:-1])), last=depths[-1])
 
 
 def learned(record: Record) -> bool:
@@ -158,30 +180,86 @@ def claimed_of(record: Record) -> str | None:
     folds = record.decision_images.folds
     if record.cost is None or not record.cost.final or folds < 2:
         return None
-    return (
-        f"The answer was judged on networks of each kind that were trained on {folds - 1} of {folds} folds; the one in "
-        "model/ was trained once more, on all images but test, and the test accuracy is its own"
+    return _(
+        "The answer was judged on networks of each kind that were trained on %(others)s of %(folds)s folds; the one in "
+        "model/ was trained once more, on all images but test, and the test accuracy is its own",
+        others=folds - 1,
+        folds=folds,
+    )
+
+
+def network_title(probing: ProbingRecord) -> str:
+    """A pretrained network in words, which are English, or else by its name."""
+    english = current_language() is Language.ENGLISH
+    return probing.title if probing.title and english else probing.network
+
+
+def origin(record: Record, candidate: CandidateRecord) -> str:
+    """The reason for which a candidate was trained, and what it started and learned from."""
+    parts = [lookup(candidate.role)]
+    if candidate.seed != record.seed:
+        parts.append(_("seed %(seed)s", seed=candidate.seed))
+    if candidate.start:
+        grown = candidate.role == "scout"
+        start = candidate.start
+        parts.append(_("grown from %(start)s", start=start) if grown else _("started from %(start)s", start=start))
+    if candidate.teacher:
+        parts.append(_("taught by %(teacher)s", teacher=candidate.teacher))
+    return _(", ").join(parts)
+
+
+def test_figures(record: Record) -> str:
+    """The figures of the test images beside their accuracy, in a sentence."""
+    test = record.test
+    if test is None:
+        return ""
+    figures = [
+        _("Balanced accuracy %(share)s", share=percent(test.balanced)),
+        *([_("top-5 accuracy %(share)s", share=percent(test.top5))] if len(record.data.classes) > 5 else []),
+        _("loss %(loss)s", loss=f"{test.loss:.3f}"),
+        _("calibration error %(share)s", share=percent(test.calibration_error)),
+    ]
+    return _("%(words)s.", words=_(", ").join(figures))
+
+
+def data_shape(record: Record) -> str:
+    """The images of each split, their size and colour, in a sentence."""
+    splits = [
+        _("%(count)s %(split)s", count=f"{sum(counts):,}", split=lookup(name))
+        for name, counts in record.data.counts.items()
+    ]
+    return _(
+        "%(splits)s images of %(width)s × %(height)s pixels, %(colour)s.",
+        splits=_(", ").join(splits),
+        width=record.data.size[1],
+        height=record.data.size[0],
+        colour=_("grey") if record.data.channels == 1 else _("colour"),
     )
 
 
 def metric(record: Record) -> str:
     """The accuracy that decides."""
-    return "balanced accuracy" if record.question.metric is Metric.BALANCED else "accuracy"
+    return _("balanced accuracy") if record.question.metric is Metric.BALANCED else _("accuracy")
 
 
 def minimized(record: Record) -> str:
     """The size that the run keeps small."""
     measure = record.question.minimize
-    return "multiply-accumulates" if measure is Measure.MACS else str(measure)
+    return _("multiply-accumulates") if measure is Measure.MACS else lookup(measure)
 
 
 def goal(record: Record) -> str:
     """The goal of the run, in one sentence."""
     question = record.question
     if question.target is not None:
-        return f"Goal: {metric(record)} of at least {percent(question.target)}."
-    unit = "point" if question.margin == 0.01 else "points"
-    return f"Goal: {metric(record)} at most {100 * question.margin:g} percentage {unit} below the best network's."
+        return _("Goal: %(metric)s of at least %(target)s.", metric=metric(record), target=percent(question.target))
+    if question.margin == 0.01:
+        return _("Goal: %(metric)s at most 1 percentage point below the best network's.", metric=metric(record))
+    return _(
+        "Goal: %(metric)s at most %(margin)s percentage points below the best network's.",
+        metric=metric(record),
+        margin=f"{100 * question.margin:g}",
+    )
 
 
 def verdict(record: Record, candidate: CandidateRecord) -> str:
@@ -191,25 +269,26 @@ def verdict(record: Record, candidate: CandidateRecord) -> str:
         next((pair for pair in decision.comparisons if pair.candidate == candidate.name), None) if decision else None
     )
     if candidate.role == "scout":
-        return "looked at briefly"
+        return _("looked at briefly")
     if candidate.state == "pruned" and compared is not None and not compared.not_shown_worse:
-        return f"worse, on {compared.images:,} images"
+        return _("worse, on %(count)s images", count=f"{compared.images:,}")
     if candidate.state != "finished":
-        return {"pruned": "stopped early", "unfinished": "not trained to the end"}.get(candidate.state, candidate.state)
+        states = {"pruned": _("stopped early"), "unfinished": _("not trained to the end")}
+        return states.get(candidate.state, lookup(candidate.state))
     if decision is None:
-        return "not judged"
+        return _("not judged")
     if candidate.name == decision.chosen:
         return {
-            DecisionKind.SEEMS: "chosen: seems enough",
-            DecisionKind.AMONG: "chosen: enough among these",
-            DecisionKind.NOT_MET: "best, not enough",
-        }.get(decision.kind, "chosen")
+            DecisionKind.SEEMS: _("chosen: seems enough"),
+            DecisionKind.AMONG: _("chosen: enough among these"),
+            DecisionKind.NOT_MET: _("best, not enough"),
+        }.get(decision.kind, _("chosen"))
     check = next((check for check in decision.target_checks if check.candidate == candidate.name), None)
     if check is not None:
-        return "enough" if check.shown else "seems enough" if check.seems else "not enough"
+        return _("enough") if check.shown else _("seems enough") if check.seems else _("not enough")
     if compared is not None:
-        return "enough" if compared.enough else "not shown worse" if compared.not_shown_worse else "worse"
-    return "best" if candidate.name == decision.best else "not compared"
+        return _("enough") if compared.enough else _("not shown worse") if compared.not_shown_worse else _("worse")
+    return _("best") if candidate.name == decision.best else _("not compared")
 
 
 def savings(record: Record) -> str | None:
@@ -222,14 +301,17 @@ def savings(record: Record) -> str | None:
     if chosen.depth >= deepest.depth:
         return None
 
-    def change(before: int, after: int, what: str) -> str:
-        share = 1 - after / before
-        return f"{percent(abs(share), 0)} {'fewer' if share >= 0 else 'more'} {what}"
-
-    return (
-        f"{change(deepest.parameters, chosen.parameters, 'parameters')} and "
-        f"{change(deepest.macs, chosen.macs, 'multiply-accumulates')} than the deepest network trained "
-        f"(depth {deepest.depth})."
+    parameters = 1 - chosen.parameters / deepest.parameters
+    macs = 1 - chosen.macs / deepest.macs
+    return _(
+        "%(parameters)s and %(macs)s than the deepest network trained (depth %(depth)s).",
+        parameters=_("%(share)s fewer parameters", share=percent(parameters, 0))
+        if parameters >= 0
+        else _("%(share)s more parameters", share=percent(-parameters, 0)),
+        macs=_("%(share)s fewer multiply-accumulates", share=percent(macs, 0))
+        if macs >= 0
+        else _("%(share)s more multiply-accumulates", share=percent(-macs, 0)),
+        depth=deepest.depth,
     )
 
 
@@ -238,51 +320,63 @@ def cost(record: Record) -> str:
     if record.cost is None:
         seconds = sum(candidate.seconds for candidate in record.candidates)
         spent = sum(candidate.cost for candidate in record.candidates)
-        return f"so far {amount(spent)} multiply-accumulates in {duration(seconds)} of training"
+        return _(
+            "so far %(spent)s multiply-accumulates in %(time)s of training", spent=amount(spent), time=duration(seconds)
+        )
     cost = record.cost
-    text = (
-        f"{amount(cost.spent)} multiply-accumulates in {duration(cost.seconds)} of training{_side_by_side(record)}: "
-        f"{cost.times_chosen:.{2 if cost.times_chosen < 10 else 0}f} times training "
-        f"{'its teacher and ' if teacher(record) else ''}the chosen network alone"
-        f"{_why_so_much(record)}, "
-        f"{percent(cost.share_of_space, 0)} of training the whole search space"
+    text = _(
+        "%(spent)s multiply-accumulates in %(time)s of training%(jobs)s: %(times)s times training "
+        "%(networks)s%(reasons)s, %(share)s of training the whole search space",
+        spent=amount(cost.spent),
+        time=duration(cost.seconds),
+        jobs=_side_by_side(record),
+        times=f"{cost.times_chosen:.{2 if cost.times_chosen < 10 else 0}f}",
+        networks=_("its teacher and the chosen network alone") if teacher(record) else _("the chosen network alone"),
+        reasons=_why_so_much(record),
+        share=percent(cost.share_of_space, 0),
     )
-    text += f" (retraining on all images but test: {amount(cost.final)})" if cost.final else ""
+    if cost.final:
+        text += _(" (retraining on all images but test: %(cost)s)", cost=amount(cost.final))
     plan = record.plan
     if plan and plan.expected and plan.seconds:
-        text += f"; the estimate was {estimated(plan)}, and {duration(plan.expected)} for the networks trained"
+        text += _(
+            "; the estimate was %(estimate)s, and %(expected)s for the networks trained",
+            estimate=estimated(plan),
+            expected=duration(plan.expected),
+        )
     return text
 
 
 def _why_so_much(record: Record) -> str:
     """The reasons why a search costs many trainings of its answer, in brackets."""
     images = record.decision_images
-    reasons = [f"{images.folds} folds"] if images is not None and images.folds > 1 else []
+    reasons = [_("%(folds)s folds", folds=images.folds)] if images is not None and images.folds > 1 else []
     if record.decision is not None:
         chosen = record.candidate(record.decision.chosen)
         largest = max(record.candidates, key=lambda candidate: candidate.macs)
         if largest.macs >= 2 * chosen.macs:
-            reasons.append(f"{largest.name} costs {largest.macs / chosen.macs:.0f} times as much")
-    return f" ({'; '.join(reasons)})" if reasons else ""
+            times = f"{largest.macs / chosen.macs:.0f}"
+            reasons.append(_("%(network)s costs %(times)s times as much", network=largest.name, times=times))
+    return _(" (%(reasons)s)", reasons=_("; ").join(reasons)) if reasons else ""
 
 
 def _side_by_side(record: Record) -> str:
     jobs = int(record.environment.get("jobs", "1"))
-    return f" ({jobs} trainings side by side)" if jobs > 1 else ""
+    return _(" (%(jobs)s trainings side by side)", jobs=jobs) if jobs > 1 else ""
 
 
 def estimated(plan: Plan) -> str:
     """The estimated time of the search, before anything was trained."""
     few, many = duration(plan.least), duration(plan.most)
-    return few if few == many else f"{few} to {many}"
+    return few if few == many else _("%(low)s to %(high)s", low=few, high=many)
 
 
 def data_problems(record: Record) -> str:
     """The problems with the data, in one line."""
     kinds = finding_counts(record)
     if not kinds:
-        return "no problems with the images were found"
-    return ", ".join(f"{count:,} {kind}" for kind, count in kinds)
+        return _("no problems with the images were found")
+    return _(", ").join(_("%(count)s %(kind)s", count=f"{count:,}", kind=lookup(kind)) for kind, count in kinds)
 
 
 def finding_counts(record: Record) -> list[tuple[str, int]]:
