@@ -21,6 +21,9 @@ WRONG = 6  # every sixth picture shows the next class's shape, so that no networ
 # A search of two architectures in about a second: the validation split decides, the learning rate is given.
 QUICK = {"folds": 1, "epochs": 4, "batch": 16, "lr": 0.1, "max_depth": 7, "threads": 1, "augment": "none"}
 
+for variable in ("LC_ALL", "LC_MESSAGES", "LANG"):  # reports are written in the language that these name
+    os.environ.pop(variable, None)
+
 # TensorBoard imports TensorFlow to open files, where that is installed, unless there is a module of this name.
 sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
 
