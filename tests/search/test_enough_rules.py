@@ -68,6 +68,14 @@ def test_equal_predictions_are_enough_and_far_worse_ones_are_not(seeds: Any, arc
     assert "shown to be within 1.0 points of the best of depths 7 to 19" in verdict.text
 
 
+def test_one_that_is_better_than_all_others_is_not_called_worse(seeds: Any, architectures: Any) -> None:
+    found = weighed(architectures, *seeds(1, range(400)), *seeds(0, range(200)))
+    best = found.comparisons[0]
+    assert best.difference.upper < 0
+    assert best.text.startswith("shown to be enough: at least ")
+    assert best.text.endswith(" points better than any other trained in full")
+
+
 def test_what_was_not_looked_at_is_said_and_not_claimed(seeds: Any, architectures: Any) -> None:
     known = [*seeds(1, range(200)), *seeds(0, range(202))]
     found = assess(Question(), table(*known), architectures)

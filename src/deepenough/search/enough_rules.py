@@ -213,7 +213,9 @@ def compare(question: Question, table: EvidenceTable, each: Evidence) -> PairedC
     other, difference = others[number], differences[number]
     under = difference.upper < question.margin
     worse = shown_worse(question, table, each)
-    if under:
+    if under and difference.upper < 0:
+        text = f"shown to be enough: at least {points(-difference.upper)} better than any other trained in full"
+    elif under:
         text = (
             f"shown to be enough: at most {points(difference.upper)} worse than any other trained in full, below the "
         )
