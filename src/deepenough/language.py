@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import StrEnum
@@ -88,6 +88,11 @@ def lookup_plural(singular: str, plural: str, number: int) -> str:
 def gettext(message: str, **values: Any) -> str:
     """A message in the current language, with `values` in its places."""
     return lookup(message) % values
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words of one kind in a row, as names and numbers are; Chinese has a comma of its own for them."""
+    return ("、" if current_language() is Language.CHINESE else ", ").join(words)
 
 
 def sentence_space() -> str:

@@ -6,7 +6,7 @@ Each function gives None where the figures don't tell enough: the page then show
 from __future__ import annotations
 
 from deepenough.language import gettext as _
-from deepenough.language import translation
+from deepenough.language import listed, translation
 from deepenough.record import DecisionKind, Record
 from deepenough.record.schema import Baseline, ComparisonRecord, EventRecord, TargetCheckRecord
 from deepenough.report.text import images, percent, value
@@ -30,7 +30,7 @@ def answer_text(record: Record) -> str | None:
     if text is not None and len(decision.not_ruled_out) > 1:
         text += _(
             "; the smallest network that is enough is one of %(networks)s (95%% confidence)",
-            networks=_(", ").join(decision.not_ruled_out),
+            networks=listed(decision.not_ruled_out),
         )
     return None if text is None else _("%(words)s.", words=text)
 
@@ -153,7 +153,7 @@ def limits(record: Record) -> str | None:
     everything = _(", ").join(kept)
     if not found.left_out:
         return _("All networks keep the limits: %(limits)s.", limits=everything)
-    names = _(", ").join(each.name for each in found.left_out)
+    names = listed(each.name for each in found.left_out)
     return _("Limits: %(limits)s. Left out as over them: %(networks)s.", limits=everything, networks=names)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deepenough.language import Language, current_language, lookup
+from deepenough.language import Language, current_language, listed, lookup
 from deepenough.language import gettext as _
 from deepenough.record import DecisionBasis, DecisionKind, Measure, Metric, Plan, Record
 from deepenough.record.networks import LatencyFields
@@ -164,7 +164,7 @@ def _depths(record: Record) -> str:
     depths = sorted({each.depth for each in record.candidates if each.state == "finished" and each.role != "scout"})
     if len(depths) == 1 or len(depths) > 4:
         return _("the %(count)s depths trained", count=len(depths)) if len(depths) > 1 else _("the networks trained")
-    return _("depths %(others)s and %(last)s", others=_(", ").join(map(str, depths[:-1])), last=depths[-1])
+    return _("depths %(others)s and %(last)s", others=listed(map(str, depths[:-1])), last=depths[-1])
 
 
 def learned(record: Record) -> bool:
