@@ -7,6 +7,8 @@ import json
 import pydoc
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +50,11 @@ def test_the_models_of_the_record_are_public() -> None:
     for model in (deepenough.record.Record, deepenough.record.CandidateRecord, deepenough.record.Decision):
         assert set(deepenough.record.__all__) >= {model.__name__}
         assert model.model_fields
+
+
+def test_the_version_is_the_same_wherever_it_stands() -> None:
+    root = Path(__file__).resolve().parents[1]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert f"\nversion: {project}\n" in (root / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\n## {project} (" in (root / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert deepenough.__version__ == project

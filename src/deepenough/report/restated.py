@@ -73,7 +73,11 @@ def _against_others(record: Record, pair: ComparisonRecord) -> str | None:
             network=network, images=images(record), upper=upper, margin=margin,
         )  # fmt: skip
     if kind is DecisionKind.AMONG and pair.enough and pair.upper < 0:
-        return None
+        return _(
+            "%(network)s is enough among the networks trained in full: shown to be at least %(lead)s points better "
+            "than any other of them; too little is known of the others",
+            network=network, lead=_points(-pair.upper),
+        )  # fmt: skip
     if kind is DecisionKind.AMONG and pair.enough:
         return _(
             "%(network)s is enough among the networks trained in full: shown to be at most %(upper)s points worse than "
