@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from deepenough.data.images import Images, prepare
+from deepenough.data.converted import prepare_for_model
+from deepenough.data.images import Images
 from deepenough.data.mirroring import decide_mirroring
-from deepenough.data.sources import Source, from_anywhere, open_source
+from deepenough.data.sources import from_anywhere, open_source
 from deepenough.data.split import Index
 from deepenough.errors import DeepenoughError
 from deepenough.evaluation.metrics import metrics
 from deepenough.experiment.options import Options, fit_options
-from deepenough.explain.features import ConvertedSource
 from deepenough.model import Model
 from deepenough.nets import Network
 from deepenough.nets.build import build
@@ -60,13 +60,16 @@ def fine_tune(
     network: Network = model.network
     state: Mapping[str, torch.Tensor] = {name: each.cpu() for name, each in model.module.state_dict().items()}
     with reporting(progress) as reporter:
-        images = _images(model, source, asked, reporter)
+        images = prepare_for_model(
+            source, model.preprocess, reporter,
+            seed=asked.seed, limit=asked.limit, leave_out=asked.leaves_duplicates_out,
+        )  # fmt: skip
         device = choose_device(options.get("device") or str(model.device))
         if set(images.classes) <= set(model.classes):
             images = _by_model(images, model)
         else:
             reporter.say(f"the classes are others than the model's: it gets a new head for {len(images.classes)}")
-            network, state = _with_new_head(model, images, device, asked.seed)
+            network, state = _with_new_head(model, state, images, device, asked.seed)
         mirroring = decide_mirroring(images, asked.seed, strength=asked.augment, switches=asked.switches)
         images = replace(images, mirror=mirroring.on)
         recipe = finetune_recipe(len(images.split.train), images.mirror, strength=asked.augment)
@@ -90,17 +93,6 @@ def _asked(data: Any, options: dict[str, Any]) -> Options:
     return Options.of(data=from_anywhere(data), **options)
 
 
-def _images(model: Model, source: Source, asked: Options, reporter: Reporter) -> Images:
-    """The images as the model takes them, whatever colours they come in."""
-    reading: dict[str, Any] = {"seed": asked.seed, "limit": asked.limit, "leave_out": asked.leaves_duplicates_out}
-    with reporter.task("reading images") as advance:
-        images = prepare(source, size=model.preprocess, progress=advance, **reading)
-        if images.preprocess.channels != model.preprocess.channels:
-            converted = ConvertedSource(source, model.preprocess)
-            images = prepare(converted, size=model.preprocess, progress=advance, **reading)
-    return replace(images, preprocess=model.preprocess)
-
-
 def _by_model(images: Images, model: Model) -> Images:
     """The images with the classes of the model, in its order."""
     places = np.array([model.classes.index(name) for name in images.classes], np.int64)
@@ -110,18 +102,17 @@ def _by_model(images: Images, model: Model) -> Images:
 
 
 def _with_new_head(
-    model: Model, images: Images, device: torch.device, seed: int
+    model: Model, old: Mapping[str, torch.Tensor], images: Images, device: torch.device, seed: int
 ) -> tuple[Network, Mapping[str, torch.Tensor]]:
     """The network for the classes of the images. A dense layer at its end begins as a linear probe of what it reads;
     another one with random weights."""
     network = model.network.with_classes(len(images.classes))
     fresh = build(network, seed).state_dict()
-    old = {name: tensor.cpu() for name, tensor in model.module.state_dict().items()}
-    state = {name: old[name] if old[name].shape == each.shape else each for name, each in fresh.items()}
     *_, last = (visit for visit in visits(network) if isinstance(visit.layer, Weighted))
-    head = {f"{last.path}.{name}": fresh[f"{last.path}.{name}"] for name in ("weight", "bias")
-            if f"{last.path}.{name}" in fresh}  # fmt: skip
-    state |= head
+    state = {
+        name: each if name.startswith(f"{last.path}.") or old[name].shape != each.shape else old[name]
+        for name, each in fresh.items()
+    }
     if not isinstance(last.layer, Dense) or not last.layer.bias or len(last.input) != 1:
         return network, state
     rows = np.sort(np.random.default_rng(seed).permutation(images.split.train)[:PROBE_IMAGES])

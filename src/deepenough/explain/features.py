@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,19 +12,15 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from deepenough.data.decode import upright
-from deepenough.data.finding import ImageError
-from deepenough.data.images import Images, prepare
-from deepenough.data.sixteen_bits import FULL_RANGE
-from deepenough.data.sources import Source, open_source
-from deepenough.data.sources.base import Raw, stamp_of
+from deepenough.data.converted import prepare_for_model
+from deepenough.data.images import Images
+from deepenough.data.sources import open_source
 from deepenough.errors import DeepenoughError
 from deepenough.evaluation.evaluate import own_images
 from deepenough.files import sha256, write_whole
 from deepenough.model import FOLDER, WEIGHTS, Model, load
 from deepenough.nets.layers import Conv
 from deepenough.nets.shapes import visits
-from deepenough.preprocessing import Preprocessing
 from deepenough.probing.patches import patches
 from deepenough.probing.probe import probe_weights
 from deepenough.progress import Reporter
@@ -52,31 +47,6 @@ class FeaturesRecord(RecordModel):
     probing: ProbingRecord
     patches: list[Patches]
     filters: str
-
-
-class ConvertedSource(Source):
-    """The images of a source in the colours that a model takes, grey or RGB."""
-
-    def __init__(self, source: Source, preprocess: Preprocessing) -> None:
-        self.source, self.side, self.levels = source, preprocess.reading_side, preprocess.levels
-        self.mode = "L" if preprocess.channels == 1 else "RGB"
-        self.name, self.classes, self.names = source.name, source.classes, source.names
-        self.labels, self.splits, self.findings = source.labels, source.splits, source.findings
-        self.sequential, self.blocks = source.sequential, source.blocks
-        self.stamp = stamp_of([source.stamp, self.mode, self.side, self.levels])
-
-    def read(self, row: int) -> Raw:
-        return self.converted(self.source.read(row))
-
-    def read_many(self, rows: npt.NDArray[np.int64], pool: ThreadPoolExecutor) -> Iterable[Raw]:
-        return pool.map(self.converted, self.source.read_many(rows, pool))
-
-    def converted(self, raw: Raw) -> Raw:
-        """Upright pixels; bytes that can't be decoded stay as they are, for the audit to report."""
-        try:
-            return np.asarray(upright(raw, self.side, self.levels).convert(self.mode))
-        except ImageError:
-            return raw
 
 
 @dataclass(frozen=True)
@@ -133,13 +103,7 @@ def _images(folder: Path, model: Model, data: Any, limit: int | None, seed: int,
     source = open_source(wanted, model.preprocess.value_range)
     own = own_images(folder, model, source, wanted)
     if own is None or record is None:
-        framing = replace(model.preprocess, levels=model.preprocess.levels or FULL_RANGE)  # not what these images have
-        with reporter.task("reading images") as advance:
-            images = prepare(source, size=framing, seed=seed, progress=advance, limit=limit)
-            if images.preprocess.channels != model.preprocess.channels:
-                converted = ConvertedSource(source, model.preprocess)
-                images = prepare(converted, size=model.preprocess, seed=seed, progress=advance, limit=limit)
-        images = replace(images, preprocess=model.preprocess)
+        images = prepare_for_model(source, model.preprocess, reporter, seed=seed, limit=limit)
         every = np.sort(np.concatenate([images.split.train, images.split.validation, images.split.test]))
         return FeatureImages(images, every, every, f"{len(every):,} images of {source.name}")
     own = own if limit is None else own.subset(limit, seed)
