@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import io
-import itertools
 import os
 import statistics
 import struct
@@ -27,10 +26,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from PIL import Image
 
-from deepenough import load
-from deepenough.data.finding import PassedOver
-from deepenough.prediction import files
-from serve import load_of, start
+from serve import load_of, predicted_images, start
 
 QUIET = "none"
 SENDERS = 2
@@ -140,9 +136,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    paths = [path for path, _ in itertools.islice(files(given.images, PassedOver()), 200)]
-    best = load(given.run).predict(paths)
-    images = [(path.read_bytes(), b.label, b.confidence) for path, b in zip(paths, best, strict=True)]
+    images = predicted_images(given.run, given.images)
     contents = {name: make() for name, make in ATTACKS.items()}
     process, port = start([sys.executable, "-m", "deepenough", "serve", given.run, "--port", "0", "--no-access-log"])
     attacks: dict[str, list[Callable[[Counter[str]], object]]] = {QUIET: []}

@@ -26,9 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deepenough import load
-from deepenough.data.finding import PassedOver
-from deepenough.prediction import files
+from serve import predicted_images
 
 SETTLING = 5.0  # seconds from the last connection to the first request that counts
 
@@ -151,9 +149,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--polite", action="store_true", help="clients wait for as long as Retry-After says")
     given = parser.parse_args()
-    paths = [path for path, _ in itertools.islice(files(given.images, PassedOver()), 200)]
-    best = load(given.run).predict(paths)
-    images = [(path.read_bytes(), b.label, b.confidence) for path, b in zip(paths, best, strict=True)]
+    images = predicted_images(given.run, given.images)
     service, found = Service(given.run), dict[int, list[Seen]]()
     try:
         for _ in range(given.rounds):

@@ -60,6 +60,13 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def predicted_images(run: str, given: list[str]) -> list[tuple[bytes, str, float]]:
+    """At most 200 images as the bytes of their files, each with the label and probability that it has to get."""
+    paths = [path for path, _ in itertools.islice(files(given, PassedOver()), 200)]
+    best = load(run).predict(paths)
+    return [(path.read_bytes(), b.label, b.confidence) for path, b in zip(paths, best, strict=True)]
+
+
 def start(command: list[str]) -> tuple[subprocess.Popen[str], int]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -108,9 +115,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    paths = [path for path, _ in itertools.islice(files(given.images, PassedOver()), 200)]
-    best = load(given.run).predict(paths)
-    images = [(path.read_bytes(), b.label, b.confidence) for path, b in zip(paths, best, strict=True)]
+    images = predicted_images(given.run, given.images)
     serve = [sys.executable, "-m", "deepenough", "serve", given.run, "--port", "0", "--engine"]
     services = {f"serve --engine {engine}": start([*serve, engine]) for engine in given.engines}
     services[PLAINLY] = start([sys.executable, "-c", PLAIN, given.run])

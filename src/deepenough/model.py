@@ -316,6 +316,12 @@ def check_model(folder: Path) -> None:
     check_sums(folder, FILES)
 
 
+def read_description(folder: Path) -> tuple[Network, Preprocessing, list[str]]:
+    """Read what a model folder says beside its weights: its network, preprocessing and classes."""
+    content = json.loads((folder / PREPROCESS).read_text(encoding="utf-8"))
+    return loads((folder / NETWORK).read_bytes()), Preprocessing.from_json(content), content["classes"]
+
+
 def load(path: str | Path, device: str | torch.device = "cpu", engine: str = TORCH, *, measured: bool = False) -> Model:
     """Read the model of a run, or a model folder.
 
@@ -351,9 +357,8 @@ def load(path: str | Path, device: str | torch.device = "cpu", engine: str = TOR
         if not (folder.parent / "record.json").is_file():
             raise
         raise DamagedError(f"{error}; `deepenough fit --resume {folder.parent}` makes it anew") from None
-    content = json.loads((folder / PREPROCESS).read_text(encoding="utf-8"))
-    network, preprocess = loads((folder / NETWORK).read_bytes()), Preprocessing.from_json(content)
-    model = Model(network, partial(_tensors, folder, digest), preprocess, content["classes"], device)
+    network, preprocess, classes = read_description(folder)
+    model = Model(network, partial(_tensors, folder, digest), preprocess, classes, device)
     if engine == TORCH:
         model.torch.prepare()
     if engine != TORCH or measured:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -14,8 +13,7 @@ from deepenough.data.sources import Source
 from deepenough.errors import DeepenoughError, first_line, unknown
 from deepenough.experiment.options import HELD, Options
 from deepenough.files import SUMS, sha256
-from deepenough.model import NETWORK, PREPROCESS, WEIGHTS, check_model, save_model
-from deepenough.nets import loads
+from deepenough.model import WEIGHTS, check_model, read_description, save_model
 from deepenough.preprocessing import Preprocessing
 from deepenough.progress import Reporter
 from deepenough.weights import Weights
@@ -76,8 +74,7 @@ def kept_network(run: Path) -> Weights:
 
     folder = run / FOLDER
     check_model(folder)
-    net = loads((folder / NETWORK).read_bytes())
-    wanted = Preprocessing.from_json(json.loads((folder / PREPROCESS).read_text(encoding="utf-8")))
+    net, wanted, _ = read_description(folder)
     return Weights(net.name, SOURCE, net, load_file(folder / WEIGHTS), wanted, sha256(folder / SUMS))
 
 

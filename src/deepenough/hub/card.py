@@ -16,8 +16,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from deepenough.errors import DeepenoughError
 from deepenough.hub import HUB_PREFIX
-from deepenough.model import FOLDER, NETWORK, PREPROCESS, check_model
-from deepenough.nets import Network, depth, loads, macs, parameters
+from deepenough.model import FOLDER, check_model, read_description
+from deepenough.nets import Network, depth, macs, parameters
 from deepenough.preprocessing import Preprocessing
 from deepenough.record import DecisionKind, Record
 from deepenough.record import load as load_record
@@ -50,8 +50,8 @@ def read_finished(run: Path) -> FinishedModel:
     if record.decision is None or not folder.is_dir():
         raise DeepenoughError(f"run {str(run)!r}: it has no model yet; finish it with `deepenough fit --resume {run}`")
     check_model(folder)
-    preprocess = Preprocessing.from_json(json.loads((folder / PREPROCESS).read_text(encoding="utf-8")))
-    return FinishedModel(record, record.decision, loads((folder / NETWORK).read_bytes()), preprocess, folder)
+    network, preprocess, _ = read_description(folder)
+    return FinishedModel(record, record.decision, network, preprocess, folder)
 
 
 def config_text(run: FinishedModel) -> str:

@@ -19,6 +19,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from deepenough.ctrl_c import blocking_signals
 from deepenough.errors import DeepenoughError
+from deepenough.machine import cores
 from deepenough.serve.logs import logging_to
 from deepenough.serve.metrics import SHARED_FOLDER
 from deepenough.serve.server import GRACE, HANGING, ServerOptions, StartNotes, announce, listen, make_server
@@ -52,9 +53,8 @@ def serve_by_workers(runs: Mapping[str, Path], options: ServerOptions, say: Call
 @contextmanager
 def shared_by(workers: int, folder: str) -> Iterator[None]:
     """Give processes that start in this context their share of the cores, and a folder for their counts."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     before = {name: os.environ.get(name) for name in (_THREADS, SHARED_FOLDER)}
-    os.environ.setdefault(_THREADS, str(max(cores // workers, 1)))
+    os.environ.setdefault(_THREADS, str(max(cores() // workers, 1)))
     os.environ[SHARED_FOLDER] = folder
     try:
         yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -108,15 +109,14 @@ class Operators:
             return str(path)
         return f"{path}.{node.name}" if path else node.name
 
-    @property
+    @cached_property
     def last_joins(self) -> Mapping[str, Node]:
         """The last sum, product or concatenation that each module makes itself: where its branches end."""
-        if not hasattr(self, "_last_joins"):
-            self._last_joins: dict[str, Node] = {}
-            for node in self.program.graph.nodes:
-                if operator_of(node) in ("add", "mul", "cat") and (stack := node.meta.get("nn_module_stack")):
-                    self._last_joins[next(reversed(stack.values()))[0]] = node
-        return self._last_joins
+        found: dict[str, Node] = {}
+        for node in self.program.graph.nodes:
+            if operator_of(node) in ("add", "mul", "cat") and (stack := node.meta.get("nn_module_stack")):
+                found[next(reversed(stack.values()))[0]] = node
+        return found
 
 
 Writer = Callable[[Operators, Node], None]
