@@ -101,6 +101,14 @@ def test_partial_trainings_are_compared_on_the_images_that_both_have_seen(tried:
     assert (difference.images, difference.value) == (COUNT // 2, pytest.approx(100 / 2000))
 
 
+def test_mistakes_are_a_share_of_images_with_the_deviation_between_seeds(tried: Any) -> None:
+    found = table(tried(0, range(40)))
+    mistakes = found.mistakes(found.evidence[0])
+    assert mistakes.value == pytest.approx(40 / COUNT)
+    by_images = math.sqrt(0.01 * 0.99 / COUNT)  # of a binomial share
+    assert mistakes.standard_error == pytest.approx(math.sqrt(by_images**2 + PRIOR_SEED_DEVIATION**2), rel=0.01)
+
+
 def test_estimates_are_measured_from_the_most_accurate_finished_network(tried: Any) -> None:
     found = table(tried(0, range(400)), tried(1, range(200)), tried(2, range(100), role=Role.SCOUT))
     values, variances = found.estimates()

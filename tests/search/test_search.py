@@ -72,6 +72,27 @@ def test_goes_no_deeper_where_the_margin_is_not_left_to_gain(question, architect
     assert not any("not looked at" in advice for advice in verdict.advice)
 
 
+def test_no_look_is_spent_where_none_could_change_the_answer(question, architectures, trainer, approaching):
+    """The chosen network is wrong on half the margin, on too few images to show that nothing can be better by it."""
+    few = {1: 0.97, 2: 0.994, 4: 0.994, 8: 0.994, 16: 0.994}
+    job, verdict = search(EnoughSearch, question, architectures, trainer(approaching(few), images=400))
+    assert 1 - verdict.chosen.lower > question.margin
+    assert not names(job, "scout")
+    assert sum(event.what == "no short looks" for event in job.events) == 1
+    assert verdict.chosen.architecture.blocks == 2
+    assert verdict.kind == "shown among those tried"
+    assert {"residual-35", "residual-67"} <= set(verdict.not_ruled_out)
+
+
+def test_a_network_with_more_mistakes_than_the_margin_has_larger_ones_looked_at(
+    question, architectures, trainer, approaching
+):
+    several = {1: 0.97, 2: 0.985, 4: 0.985, 8: 0.985, 16: 0.985}
+    job, _ = search(EnoughSearch, question, architectures, trainer(approaching(several), images=1000))
+    assert names(job, "scout") == [16, 8]
+    assert not any(event.what == "no short looks" for event in job.events)
+
+
 def test_a_rise_after_a_plateau_is_found(question, architectures, trainer, approaching):
     """Three architectures gain nothing, a scout of the deepest does: what is chosen is deep."""
     late = {1: 0.80, 2: 0.801, 4: 0.802, 8: 0.85, 16: 0.852}

@@ -13,11 +13,13 @@ from deepenough.search.evidence import Evidence, EvidenceTable, gather
 from deepenough.search.question import Question, Role
 from deepenough.search.scouts import scout_epochs
 from deepenough.search.search import Search
+from deepenough.search.statistics import z_score
 from deepenough.search.verdict import Verdict, margin_text, most_accurate, nothing_finished, points
 from deepenough.training.callbacks import Ending
 
 SMALLEST = 3  # architectures of each family and width that are trained before anything deeper is looked at
 AT_LEAST = 2  # trained whatever the budget
+LIKELY = 0.7  # confidence at which a network that has fewer mistakes than the margin needs no look at larger ones
 MOST_OF_BUDGET = 0.5  # share of it that training one large architecture may take, while the rest is not known
 
 
@@ -117,7 +119,7 @@ class EnoughSearch(Search):
 
     def _look_at_the_rest(self) -> None:
         """Send a scout to every architecture that was not trained, from large to small; train it where none can go, or
-        where the budget holds all of them."""
+        where the budget holds all of them. Neither where no look could change the answer."""
         untried = self._untried()
         everything = sum(map(self.trainer.planned, untried)) + self._second_seeds()
         if untried and not self._nothing_to_gain() and self._holds(everything):
@@ -126,6 +128,8 @@ class EnoughSearch(Search):
                 if not self.in_time(architecture) or self._nothing_to_gain():
                     return
                 self.train(architecture)
+            return
+        if untried and self._no_look_would_tell():
             return
         self._scout_untried()
         for architecture in self._untried():
@@ -306,6 +310,21 @@ class EnoughSearch(Search):
         text = f"{best.accuracy:.1%} (at least {best.lower:.1%}) leaves less than the {margin} to gain"
         if all(past.why != text for past in self.events):
             self.note("stopped", text)
+        return True
+
+    def _no_look_would_tell(self) -> bool:
+        """Tell if the chosen network is likely to have fewer mistakes than the margin: whatever larger ones reach, it
+        would still be chosen, and a scout, which may lack all of its mistakes, can't show that."""
+        chosen = self.assessment().chosen
+        mistakes = self.evidence(self.tried).mistakes(chosen)
+        if mistakes.value + z_score(LIKELY) * mistakes.standard_error >= self.question.margin:
+            return False
+        self.note(
+            "no short looks",
+            f"{chosen.architecture.name} is wrong on {mistakes.value:.1%}, below the "
+            f"{margin_text(self.question.margin)}: no larger network is likely to change the answer, and a short look "
+            "could not show that",
+        )
         return True
 
     def _train_more_seeds(self) -> None:

@@ -141,6 +141,15 @@ class EvidenceTable:
             self._differences[names[::-1]] = self._differences[names].reversed()
         return self._differences[names]
 
+    def mistakes(self, each: Evidence) -> Difference:
+        """The share of images that a finished architecture gets wrong, as its difference from one that gets none."""
+        return paired_difference(
+            np.ones(int(each.seen.sum())),
+            each.hits[each.seen],
+            self.strata if each.seen.all() else Strata.of(self.labels[each.seen], self.metric),
+            self._training_variance(each),
+        )
+
     def _difference(self, other: Evidence, candidate: Evidence) -> Difference:
         both = other.seen & candidate.seen
         strata = self.strata if both.all() else Strata.of(self.labels[both], self.metric)
