@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ class Call:
         cluster: the Ray cluster that trains, if any.
         callbacks: the user's own, for every training.
         network: the torch module to start from, where Python holds one.
+        began: seconds of `time.monotonic` at its beginning, from which a time limit counts.
     """
 
     command: str = ""
@@ -36,9 +38,7 @@ class Call:
     cluster: RayCluster | None = None
     callbacks: GivenCallbacks = ()
     network: nn.Module | None = None
-
-
-PLAIN_CALL = Call()
+    began: float = field(default_factory=time.monotonic)
 
 
 def ray_cluster(ray: str | None, processes: int) -> RayCluster | None:

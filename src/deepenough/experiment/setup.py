@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -18,7 +17,7 @@ from deepenough.data.sources import Source
 from deepenough.distribution.ray_executor import RayCluster
 from deepenough.distribution.torchrun import share_of_threads
 from deepenough.errors import DeepenoughError
-from deepenough.experiment.call import PLAIN_CALL, Call
+from deepenough.experiment.call import Call
 from deepenough.experiment.measured_space import MeasuredSpace, measured_space
 from deepenough.experiment.options import Options
 from deepenough.experiment.recording import recorded_tuning
@@ -64,7 +63,7 @@ class RunRequest:
     reporter: Reporter
     before: Record | None = None
     group: ProcessGroup = ALONE
-    call: Call = PLAIN_CALL
+    call: Call = field(default_factory=Call)
 
     @property
     def ray(self) -> RayCluster | None:
@@ -161,7 +160,7 @@ def prepare_experiment(request: RunRequest) -> Experiment:
     asked, before = request.asked, request.before
     if asked.latency_runtime and not before:
         check_runtime(asked.latency_runtime)
-    deadline = None if asked.time_limit is None else time.monotonic() + asked.time_limit
+    deadline = None if asked.time_limit is None else request.call.began + asked.time_limit
     all_threads = _threads(request)
     torch.set_num_threads(all_threads)
     weights, images = _images(request)
