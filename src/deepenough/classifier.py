@@ -172,11 +172,15 @@ DeepenoughClassifier.__init__ = takes_options(DeepenoughClassifier.__init__, wit
 
 
 def _range_of(array: NDArray[Any]) -> ValueRange | None:
-    """The values of black and white of an array of images; None where its type says them: bytes, or floats in 0..1."""
+    """The values of black and white of an array of images; None where its type says them, as that of bytes does.
+
+    They are 0 and 1 for floats within, so that what a scaler lifts a little above 1 later is cut off there.
+    """
     low, high = float(array.min()), float(array.max())
-    whole = array.dtype.kind in "bu" or (array.dtype.kind == "i" and low >= 0 and high <= _BYTE)
-    if whole or (low >= 0 and high <= 1):
+    if array.dtype.kind in "bu" or (array.dtype.kind == "i" and low >= 0 and high <= _BYTE):
         return None
+    if low >= 0 and high <= 1:
+        return 0.0, 1.0
     return (low, high) if low < high else (low, low + 1)
 
 

@@ -159,6 +159,15 @@ def test_floats_lie_between_those_that_were_fitted(squares: Images) -> None:
     assert found._images(rows * 10).max() == found._value_range[1]  # type: ignore[index]
 
 
+def test_what_a_scaler_lifts_above_one_is_cut_off(squares: Images) -> None:
+    """`MinMaxScaler` maps the images that it was fitted on to 0..1, and later ones a little beyond."""
+    rows = squares[0].reshape(120, -1) / 255
+    scaler = MinMaxScaler().fit(rows[::2] * 0.9)
+    found = make_pipeline(scaler, DeepenoughClassifier(**SMALL, seed=1)).fit(rows[::2] * 0.9, squares[1][::2])
+    assert scaler.transform(rows).max() > 1
+    assert found.predict_proba(rows).shape == (120, 2)
+
+
 def test_runs_are_kept_where_it_is_asked(squares: Images, tmp_path: Path) -> None:
     options = {**SMALL, "epochs": 1, "target": "1%"}
     found = DeepenoughClassifier(runs=tmp_path / "runs", **options)

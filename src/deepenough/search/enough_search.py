@@ -121,15 +121,16 @@ class EnoughSearch(Search):
         """Send a scout to every architecture that was not trained, from large to small; train it where none can go, or
         where the budget holds all of them. Neither where no look could change the answer."""
         untried = self._untried()
-        everything = sum(map(self.trainer.planned, untried)) + self._second_seeds()
-        if untried and not self._nothing_to_gain() and self._holds(everything):
+        if not untried or self._nothing_to_gain():
+            return
+        if self._holds(sum(map(self.trainer.planned, untried)) + self._second_seeds()):
             for number, architecture in enumerate(untried):
                 self.trainer.expect(untried[number:], self.question.seed)
                 if not self.in_time(architecture) or self._nothing_to_gain():
                     return
                 self.train(architecture)
             return
-        if untried and self._no_look_would_tell():
+        if self._no_look_would_tell():
             return
         self._scout_untried()
         for architecture in self._untried():
