@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deepenough import download as module
 from deepenough.errors import DeepenoughError
 from deepenough.progress import Reporter
-from deepenough.weights import fetch as module
 from deepenough.weights.fetch import cached, fetch, weights_folder
 from deepenough.weights.names import NAMED, Named
 

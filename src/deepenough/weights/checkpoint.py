@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from deepenough.errors import DeepenoughError
-from deepenough.weights.pickles import StandIn
+from deepenough.pickles import StandIn
 from deepenough.weights.torch_file import AnyTensor, AnyTensors, StoredTensor, torch_content
 
 DEEPEST_CONTAINER = 40

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from deepenough.errors import DeepenoughError
-from deepenough.weights.pickles import PickleError, SafeUnpickler, StandIn
+from deepenough.pickles import PickleError, SafeUnpickler, StandIn
 
 DTYPES = {
     "Float": torch.float32, "Double": torch.float64, "Half": torch.float16, "BFloat16": torch.bfloat16,
