@@ -219,8 +219,10 @@ def _continue(wanted: Published, part: Path, start: int, advance: Advance) -> No
                     break
                 done += len(block)
                 if done > most:
+                    part.unlink()
                     raise DeepenoughError(
-                        f"{wanted.url} sends more than the {wanted.megabytes:.0f} MB of {wanted.name}"
+                        f"{wanted.url} sends more than twice the {wanted.megabytes:.0f} MB of {wanted.name}, so it is "
+                        "another file; it was removed"
                     )
                 file.write(block)
                 advance(done, max(total or 0, done), f"{done / 1e6:.0f} of {(total or done) / 1e6:.0f} MB")

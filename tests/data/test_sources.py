@@ -163,19 +163,6 @@ def test_idx_files_that_are_cut_off_or_alone(tmp_path: Path) -> None:
         open_source(tmp_path).read(0)
 
 
-def test_named_sets_are_found_or_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(idx.Path, "home", lambda: tmp_path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(idx, "user_cache_dir", lambda name: str(tmp_path / "nothing"))
-    with pytest.raises(DeepenoughError, match="mnist is not on this machine; put the four files"):
-        open_source("mnist")
-    raw = tmp_path / "data" / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    write_idx(raw / "train-images-idx3-ubyte", np.zeros((4, 28, 28), np.uint8))
-    write_idx(raw / "train-labels-idx1-ubyte", np.arange(4, dtype=np.uint8))
-    assert len(open_source("mnist")) == 4
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -43,9 +43,10 @@ def augment_command(data: str | None, out: Path | None, times: int | None, **opt
 
     options = given(options)
     strength, size, seed = options.pop("augment", "standard"), options.pop("size", None), options.pop("seed", 0)
-    source, console = open_source(data), Console()
-    out = _checked(out, source.name, times is not None)
+    console = Console()
     with console.bars() as bars:
+        source = open_source(data, reporter=bars)
+        out = _checked(out, source.name, times is not None)
         with bars.task("reading images") as advance:
             images = prepare(source, size=size, seed=seed, progress=advance)
         mirroring = decide_mirroring(images, seed, strength=strength, switches=options)

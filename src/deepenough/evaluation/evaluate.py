@@ -47,7 +47,7 @@ def evaluate(
     made from, the splits are the run's own, so that its training images are not taken for new ones.
     """
     net = model if isinstance(model, Model) else load(model)
-    source = open_source(data, value_range or net.preprocess.value_range, to_learn=False)
+    source = open_source(data, value_range or net.preprocess.value_range, to_learn=False, reporter=reporter)
     where = data if is_word(data) else source.name
     strangers = [name for name in source.classes if name not in net.classes]
     if strangers:

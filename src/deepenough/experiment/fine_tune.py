@@ -56,10 +56,10 @@ def fine_tune(
 ) -> Model:
     """Go on with the training of a model on labelled images, as `Model.fine_tune` says."""
     asked = _asked(data, options)
-    source = open_source(data, value_range or model.preprocess.value_range)
     network: Network = model.network
     state: Mapping[str, torch.Tensor] = {name: each.cpu() for name, each in model.module.state_dict().items()}
     with reporting(progress) as reporter:
+        source = open_source(data, value_range or model.preprocess.value_range, reporter=reporter)
         images = prepare_for_model(
             source, model.preprocess, reporter,
             seed=asked.seed, limit=asked.limit, leave_out=asked.leaves_duplicates_out,

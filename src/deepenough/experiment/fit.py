@@ -89,12 +89,12 @@ def begin(
 ) -> Run:
     """Do what `fit` was called for."""
 
-    def source() -> Source:
-        return open_source(data, value_range)
+    def source(reporter: Reporter | None = None) -> Source:
+        return open_source(data, value_range, reporter=reporter)
 
     def work(group: ProcessGroup) -> Run:
         with reporting(progress) as reporter:
-            return _begin(source(), asked, call, reporter, group)
+            return _begin(source(reporter), asked, call, reporter, group)
 
     return _in_group(asked.device, source, work)
 
@@ -114,8 +114,8 @@ def plan(
     """
     call = Call(network=module_of(options))
     asked = asked_of(data, options)
-    source = open_source(data, value_range)
     with tempfile.TemporaryDirectory() as folder, reporting(progress) as reporter:
+        source = open_source(data, value_range, reporter=reporter)
         weights = _chosen_weights(asked, source, Path(folder), call, reporter)
         request = RunRequest(asked, source, weights, Path(folder), reporter)
         return estimate_plan(request, prepare_experiment(request))
@@ -140,12 +140,12 @@ def resume(
     call = Call(cluster=ray_cluster(ray, processes), callbacks=callbacks)
     before = load_record(Path(run)).options
 
-    def source() -> Source:
-        return open_source(before["data"] if data is None else data, value_range)
+    def source(reporter: Reporter | None = None) -> Source:
+        return open_source(before["data"] if data is None else data, value_range, reporter=reporter)
 
     def work(group: ProcessGroup) -> Run:
         with reporting(progress) as reporter:
-            return _go_on(Path(run), source, call, reporter, group)
+            return _go_on(Path(run), lambda: source(reporter), call, reporter, group)
 
     return _in_group(before.get("device"), source, work)
 

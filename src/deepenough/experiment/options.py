@@ -90,8 +90,9 @@ class Options:
     data: str | None = _data(
         None,
         "The images: a folder of class folders (with or without train, validation and test folders), a CSV of path and "
-        "label, a Parquet file or folder, WebDataset tar shards, a folder of IDX files, digits, fashion-mnist, or "
-        "hf:NAME.",
+        "label, a Parquet file or folder, WebDataset tar shards, a folder of IDX files, hf:NAME, or a data set by its "
+        "name, which is fetched where it is not on this machine: digits, mnist, fashion-mnist, kmnist, cifar10, "
+        "cifar100, svhn, flowers102, imagenette.",
         otherwise="digits",
     )
     target: float | None = _question(

@@ -100,7 +100,7 @@ def _images(folder: Path, model: Model, data: Any, limit: int | None, seed: int,
     if data is None and record is None:
         raise DeepenoughError(f"{folder}: this is a model without a run; give the DATA to use")
     wanted: Any = record.options["data"] if data is None and record else data
-    source = open_source(wanted, model.preprocess.value_range)
+    source = open_source(wanted, model.preprocess.value_range, reporter=reporter)
     own = own_images(folder, model, source, wanted)
     if own is None or record is None:
         images = prepare_for_model(source, model.preprocess, reporter, seed=seed, limit=limit)

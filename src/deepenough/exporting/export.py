@@ -174,7 +174,7 @@ def _subject(
     run = Path(given) if isinstance(given, (str, Path)) and Path(given).is_dir() else None
     found = None
     if data is not None:
-        found = _of_data(model, data, seed)
+        found = _of_data(model, data, seed, reporter)
     elif run is not None and (run / FILE).is_file():
         found = _of_run(model, run, seed, reporter)
     if found is not None:
@@ -236,7 +236,7 @@ def _of_run(model: Model, run: Path, seed: int, reporter: Reporter) -> LabelledP
     made = load_record(run)
     data = made.options["data"]
     try:
-        images = own_images(run, model, open_source(data), data)
+        images = own_images(run, model, open_source(data, reporter=reporter), data)
     except DeepenoughError as error:
         reporter.say(f"the run's images can't be read ({error}); --data names others")
         return None
@@ -253,9 +253,9 @@ def _of_run(model: Model, run: Path, seed: int, reporter: Reporter) -> LabelledP
     return pixels, images.labels[seen], np.array(images.pixels[fixed]), source
 
 
-def _of_data(model: Model, data: Any, seed: int) -> LabelledPixels:
+def _of_data(model: Model, data: Any, seed: int, reporter: Reporter) -> LabelledPixels:
     """Images of labelled data, half of those to measure on for calibration where they are few."""
-    source = open_source(data, model.preprocess.value_range)
+    source = open_source(data, model.preprocess.value_range, reporter=reporter)
     data = data if is_word(data) else source.name
     strangers = [name for name in source.classes if name not in model.classes]
     if strangers:

@@ -112,7 +112,8 @@ def run_experiment(
         reporter.say(f"{damaged}; measuring anew")
     elif not (folder / "trainings").is_dir():
         check_new(folder)
-    source = open_source(data if data is not None else claim.quick_data if scale.quick else claim.data)
+    wanted = data if data is not None else claim.quick_data if scale.quick else claim.data
+    source = open_source(wanted, reporter=reporter)
     limit = claim.quick_limit if scale.quick and scale.limit is None else scale.limit
     began = time.perf_counter()
     with reporter.task("reading images") as advance:

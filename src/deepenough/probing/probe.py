@@ -95,7 +95,7 @@ def probe(
     """
     asked = Options.from_json({"weights": weights, "framing": framing, **options})
     reporter = reporter or Reporter()
-    source = open_source(data)
+    source = open_source(data, reporter=reporter)
     loaded = load_weights(
         weights, network=asked.network, preprocess=asked.preprocess, needs_head=False, reporter=reporter
     )

@@ -15,11 +15,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_cache_dir
 
 from deepenough.data.sources.base import Source, file_stamp, stamp_of, too_few_classes
 from deepenough.data.sources.names import NumberedNames
 from deepenough.data.sources.splits import split_of_file
+from deepenough.data.split import TEST, TRAIN
 from deepenough.errors import DeepenoughError, first_line
 
 FASHION = (
@@ -35,18 +35,13 @@ FASHION = (
     "Ankle boot",
 )
 
+KUZUSHIJI = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+
 _IMAGES = re.compile(r"images[-.]idx\d-ubyte(\.gz)?$|images(\.idx)?(\.gz)?$")
 _MOST_PACKED = 1_032
 """Bytes that one byte of a gzip file can stand for (zlib's documentation)."""
 
 _BLOCK = 1 << 20
-_HOW = {
-    "fashion-mnist": (
-        "on Debian and Ubuntu `apt install dataset-fashion-mnist` brings it; elsewhere put the four .gz files of "
-        "https://github.com/zalandoresearch/fashion-mnist into {folder}"
-    ),
-    "mnist": "put the four files train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz and t10k-... into {folder}",
-}
 
 
 class _File:
@@ -124,8 +119,6 @@ class _File:
 class Idx(Source):
     """All pairs of image and label files of a folder, or the pair that one file belongs to."""
 
-    known_as = tuple(_HOW)
-
     @classmethod
     def is_at(cls, path: Path) -> bool:
         if path.is_file():
@@ -134,7 +127,16 @@ class Idx(Source):
 
     @classmethod
     def open(cls, given: str) -> Idx:
-        return cls(_installed(given), given) if cls.is_named(given) else cls(Path(given))
+        return cls(Path(given))
+
+    @classmethod
+    def is_whole(cls, path: Path) -> bool:
+        """True if a folder holds images and labels of both splits."""
+        try:
+            pairs = _pairs(path) if path.is_dir() else []
+        except DeepenoughError:
+            return False
+        return {TRAIN, TEST} <= {split_of_file(images.name) for images, _ in pairs}
 
     def __init__(self, path: Path, name: str = "") -> None:
         pairs = _pairs(path)
@@ -175,33 +177,6 @@ class Idx(Source):
         return np.asarray(self._images[file].values()[row - int(self._starts[file])])
 
 
-def _installed(name: str) -> Path:
-    """The folder of `fashion-mnist` or `mnist` on this machine. Raises an error that says how to get it."""
-    torchvision = {"fashion-mnist": "FashionMNIST", "mnist": "MNIST"}[name]
-    try:
-        home, own = Path.home(), Path(user_cache_dir("deepenough")) / name
-    except RuntimeError:  # neither HOME nor an entry of the user
-        home = own = Path(tempfile.gettempdir()) / "deepenough" / name
-    places = [
-        own,
-        home / ".cache" / "deepenough" / name,
-        Path("/usr/share/datasets") / name,
-        *(
-            base / torchvision / "raw"
-            for base in (Path("data"), Path(), home / "data", home / ".cache" / "torchvision")
-        ),
-        home / ".keras" / "datasets" / name,
-        *(base / name for base in (Path("data"), Path(), home / "data", home / "datasets")),
-    ]
-    for place in places:
-        try:
-            if place.is_dir() and Idx.is_at(place):
-                return place
-        except OSError:
-            continue
-    raise DeepenoughError(f"{name} is not on this machine; {_HOW[name].format(folder=own)}")
-
-
 def _pairs(path: Path) -> list[tuple[Path, Path]]:
     folder = path if path.is_dir() else path.parent
     files = sorted(entry for entry in folder.iterdir() if entry.is_file()) if path.is_dir() else [path]
@@ -224,4 +199,6 @@ def _classes(labels: NDArray[Any], name: str) -> tuple[tuple[str, ...], NDArray[
     values, rows = np.unique(labels, return_inverse=True)
     if "fashion" in name.lower() and set(values) <= set(range(10)):
         return FASHION, labels
+    if name.lower() == "kmnist" and set(values) <= set(range(10)):
+        return KUZUSHIJI, labels
     return tuple(str(value) for value in values), rows.astype(np.int64)

@@ -8,24 +8,35 @@ from typing import Any
 
 from deepenough.data.links import kind_of
 from deepenough.data.sources.base import Source
+from deepenough.data.sources.by_name import is_set, open_set
+from deepenough.data.sources.cifar import Cifar
 from deepenough.data.sources.digits import Digits
+from deepenough.data.sources.flowers import Flowers
 from deepenough.data.sources.folder import Folder
 from deepenough.data.sources.hub import Hub
 from deepenough.data.sources.idx import Idx
 from deepenough.data.sources.in_memory import PREFIX, InMemory, from_python
 from deepenough.data.sources.metadata import Metadata
+from deepenough.data.sources.npz import Npz
 from deepenough.data.sources.parquet import Parquet
+from deepenough.data.sources.published_sets import SETS
 from deepenough.data.sources.python_images import ValueRange, described
+from deepenough.data.sources.svhn import Svhn
 from deepenough.data.sources.table import Table
 from deepenough.data.sources.tar import Tar
 from deepenough.errors import DeepenoughError, nearest
+from deepenough.progress import Reporter
 
-KINDS: tuple[type[Source], ...] = (Digits, Hub, InMemory, Idx, Metadata, Parquet, Tar, Table, Folder)
+KINDS: tuple[type[Source], ...] = (
+    *(Digits, Hub, InMemory),
+    *(Idx, Cifar, Svhn, Flowers, Npz, Metadata, Parquet, Tar, Table),
+    Folder,
+)
 """Every kind of source. The first that recognises a name or a path opens it, so any folder comes last."""
 
 _PACKED = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".txz", ".zst", ".7z", ".rar")
 
-_NAMES = tuple(name for kind in KINDS for name in kind.known_as)
+_NAMES = (*(name for kind in KINDS for name in kind.known_as), *SETS)
 
 
 def is_word(data: Any) -> bool:
@@ -41,34 +52,45 @@ def from_anywhere(data: Any) -> str:
     if not is_word(data):
         return PREFIX + described(data)
     word = str(data or Digits.known_as[0])
-    return word if any(kind.is_named(word) for kind in KINDS) else str(Path(word).expanduser().absolute())
+    named = is_set(word) or any(kind.is_named(word) for kind in KINDS)
+    return word if named else str(Path(word).expanduser().absolute())
 
 
-def open_source(data: Any = None, value_range: ValueRange | None = None, *, to_learn: bool = True) -> Source:
+def open_source(
+    data: Any = None,
+    value_range: ValueRange | None = None,
+    *,
+    to_learn: bool = True,
+    reporter: Reporter | None = None,
+) -> Source:
     """Open labelled images; nothing is decoded yet.
 
     Args:
-        data: nothing or `digits`: scikit-learn's. `fashion-mnist`, `mnist`: a copy on this machine. `hf:NAME`: the
-            Hugging Face hub. A path: a folder of class folders (in split folders or not), a folder of IDX, Parquet or
-            tar files, one such file, a CSV of path and label, or a folder of images with Hugging Face's
-            `metadata.csv`. Otherwise images and labels that Python holds, see `from_python`.
+        data: nothing or `digits`: scikit-learn's. `mnist`, `cifar10` and the other names of `SETS`: a copy on this
+            machine, or one that is fetched. `hf:NAME`: the Hugging Face hub. A path: a folder of class folders (in
+            split folders or not), a folder of IDX, Parquet or tar files, one such file, a CSV of path and label, or a
+            folder of images with Hugging Face's `metadata.csv`. Otherwise images and labels that Python holds, see
+            `from_python`.
         value_range: the values of black and white in arrays of floats, by default 0 and 1.
         to_learn: at least two classes are needed; to measure a network, one is enough.
+        reporter: is told how far fetching has come.
 
     Raises `DeepenoughError`, with near matches for a path or name that is not there.
     """
-    source = _opened(data, value_range)
+    source = _opened(data, value_range, reporter)
     if source.too_few and (to_learn or not len(source)):
         raise DeepenoughError(source.too_few)
     return source
 
 
-def _opened(data: Any, value_range: ValueRange | None) -> Source:
+def _opened(data: Any, value_range: ValueRange | None, reporter: Reporter | None) -> Source:
     if isinstance(data, Source):
         return data
     if not is_word(data):
         return from_python(data, value_range)
     word = str(data or Digits.known_as[0])
+    if is_set(word):
+        return open_set(word, reporter)
     for kind in KINDS:
         if kind.is_named(word):
             return kind.open(word)
@@ -97,7 +119,7 @@ def _opened(data: Any, value_range: ValueRange | None) -> Source:
 
 def _missing(word: str, path: Path) -> DeepenoughError:
     parent = path.parent
-    near = [str(parent / name) for name in nearest(path.name, _entries(parent))] + nearest(word, _NAMES)
+    near = [str(parent / name) for name in nearest(path.name, _entries(parent))] + nearest(word.lower(), _NAMES)
     if not parent.is_dir():
         while not parent.parent.is_dir():
             parent = parent.parent
