@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import os
 import pickle
 import struct
 import tarfile
@@ -20,6 +21,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from permissions import permissions_hold
 from PIL import Image
 from scipy.io import savemat
 
@@ -32,6 +34,7 @@ from deepenough.data.sources.unpack import Bounds
 from deepenough.data.split import TEST, TRAIN, VALIDATION
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.options import Options
+from deepenough.files import can_be_written
 from deepenough.progress import Advance, Reporter
 from deepenough.user_folders import cache_root
 
@@ -556,6 +559,32 @@ def test_a_damaged_file_of_the_cache_is_fetched_anew(server: Server) -> None:
     assert len(open_source("svhn", reporter=told)) == 50
     assert file.read_bytes() == whole
     assert "damaged" in told.lines[0]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions as POSIX has them")
+@pytest.mark.parametrize("name", ["svhn", "cifar10"])
+def test_a_whole_copy_in_a_read_only_cache_is_used(server: Server, name: str) -> None:
+    open_source(name)
+    folder = cache_root() / "datasets"
+    (folder / f".{name}.lock").unlink()
+    folder.chmod(0o555)
+    try:
+        with permissions_hold():
+            assert not can_be_written(folder)
+            assert len(open_source(name)) == sum(EXPECTED[name][1].values())
+    finally:
+        folder.chmod(0o755)
+
+
+def test_two_processes_fetch_once(server: Server) -> None:
+    sources: list[int] = []
+    threads = [threading.Thread(target=lambda: sources.append(len(open_source("cifar10")))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sources == [60] * 4
+    assert len(server.asked) == 1
 
 
 def test_a_server_that_sends_without_end_is_stopped(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

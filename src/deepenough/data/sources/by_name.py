@@ -11,7 +11,7 @@ from platformdirs import user_cache_dir
 
 from deepenough.data.sources.base import Source
 from deepenough.data.sources.published_sets import SETS, Layout, PublishedSet
-from deepenough.data.sources.unpack import unpack
+from deepenough.data.sources.unpack import Bounds, unpack
 from deepenough.download import Published, alone, download, kept_in
 from deepenough.errors import DamagedError
 from deepenough.progress import Reporter
@@ -87,17 +87,26 @@ def _folders() -> list[Path]:
 
 def _fetched(wanted: PublishedSet, name: str, folder: Path, reporter: Reporter) -> tuple[Layout, Path]:
     """The copy in the user's cache folder, made whole if it is not."""
-    ready = folder / wanted.folder
-    with kept_in(folder, "data sets", wanted.megabytes):
-        folder.mkdir(parents=True, exist_ok=True)
-        with alone(folder, reporter):
-            layout = _whole(wanted, ready) if wanted.bounds else None  # its files are gone, and can't be checked
-            if layout is None:
-                for file in _published(wanted, name, folder):
-                    download(file, folder / file.file, reporter)
-                if wanted.bounds:
-                    _unpack(wanted, name, folder, reporter)
-                layout = _whole(wanted, ready)
+    ready, files = folder / wanted.folder, _published(wanted, name, folder)
+
+    def whole() -> Layout | None:
+        """The layout of the copy, if nothing is missing and, where files are used as published, all are those."""
+        layout = _whole(wanted, ready)
+        checked = wanted.bounds or all(file.is_whole(folder / file.file) for file in files)
+        return layout if checked else None
+
+    layout = whole()
+    if layout is None:
+        with kept_in(folder, "data sets", wanted.megabytes):
+            folder.mkdir(parents=True, exist_ok=True)
+            with alone(folder, reporter):
+                layout = whole()  # another process may have been first
+                if layout is None:
+                    for file in files:
+                        download(file, folder / file.file, reporter)
+                    if wanted.bounds:
+                        _unpack(folder / files[0].file, wanted.bounds, name, reporter)
+                    layout = _whole(wanted, ready)
     if layout is None:
         raise DamagedError(f"{ready}: files of {name} are missing in it; remove {folder}, and try again")
     return layout, ready
@@ -120,15 +129,14 @@ def _published(wanted: PublishedSet, name: str, folder: Path) -> list[Published]
     ]
 
 
-def _unpack(wanted: PublishedSet, name: str, folder: Path, reporter: Reporter) -> None:
-    """Unpack the archive, whole or not at all, and remove it."""
-    archive, aside = folder / wanted.files[0].name, folder / ".unpacking"
+def _unpack(archive: Path, bounds: Bounds, name: str, reporter: Reporter) -> None:
+    """Unpack an archive into its folder, whole or not at all, and remove it."""
+    folder, aside = archive.parent, archive.parent / ".unpacking"
     shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed
     try:
         aside.mkdir()
-        assert wanted.bounds is not None
         with reporter.task(f"unpacking {name}") as advance:
-            unpack(archive, aside, wanted.bounds, advance)
+            unpack(archive, aside, bounds, advance)
         for made in aside.iterdir():
             target = folder / made.name
             if target.is_dir():
