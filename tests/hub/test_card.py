@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from deepenough.hub.card import card_text, cell, read_finished, source_name
 from deepenough.record import Record
 from deepenough.record import load as load_record
+from deepenough.record.schema import ProbingRecord
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -86,6 +88,21 @@ def test_it_names_no_folder_of_the_machine(card: str, shapes: Path, finished: Pa
 )
 def test_a_source_is_named_without_its_folders(source: str, name: str) -> None:
     assert source_name(source) == name
+
+
+def test_pretrained_weights_are_named_without_their_folder(finished: Path) -> None:
+    run = read_finished(finished)
+    chosen = run.decision.chosen.partition("-")[0]
+    given = ("/home/ann/secret/own.pth", chosen), ("resnet18.tv_in1k", "resnet18")
+    first, second = (
+        ProbingRecord.model_construct(weights=weights, source="torchvision", network=network)
+        for weights, network in given
+    )
+    both = run.record.model_copy(update={"probing": first, "further_probings": [second]})
+    card = card_text(replace(run, record=both))
+    assert "| Starts from | the pretrained weights own.pth (torchvision) |" in card
+    assert "secret" not in card
+    assert "Starts from" not in card_text(run)
 
 
 def test_a_class_name_is_text(finished: Path) -> None:

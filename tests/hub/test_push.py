@@ -19,6 +19,7 @@ import deepenough
 from deepenough.errors import DamagedError, DeepenoughError
 from deepenough.hub.card import card_text, read_finished
 from deepenough.hub.push import push
+from deepenough.hub.refusals import in_sentences
 
 pytestmark = pytest.mark.seconds(15)
 NAME = "ann/shapes"
@@ -36,7 +37,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubStandIn]
             constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
         )
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True, raising=False)  # later than 0.30
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setenv("HF_TOKEN", "hf_ann")
@@ -100,6 +101,55 @@ def test_a_model_that_was_fetched_loads_without_a_network(finished: Path, hub: H
     deepenough.load(f"hf:{NAME}")
     hub.broken = 503
     assert deepenough.load(f"hf:{NAME}").classes == deepenough.load(finished).classes
+
+
+def test_a_damaged_copy_is_fetched_anew(finished: Path, hub: HubStandIn, tmp_path: Path) -> None:
+    push(finished, NAME)
+    deepenough.load(f"hf:{NAME}")
+    (weights,) = (tmp_path / "hub").rglob("snapshots/*/weights.safetensors")
+    blob = weights.resolve()
+    whole = blob.read_bytes()
+    blob.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    hub.broken = 503
+    with pytest.raises(DamagedError, match=r"weights\.safetensors"):
+        deepenough.load(f"hf:{NAME}")
+    hub.broken = None
+    assert deepenough.load(f"hf:{NAME}").classes == deepenough.load(finished).classes
+    assert weights.read_bytes() == whole
+
+
+def test_offline_by_the_environment_is_named(finished: Path, hub: HubStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    push(finished, NAME)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(DeepenoughError, match="no copy of it was kept, and HF_HUB_OFFLINE is set"):
+        deepenough.load(f"hf:{NAME}")
+
+
+def test_an_error_without_an_answer_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before 1.0, the library's error for what it has no copy of was one of HTTP, without an answer."""
+    from huggingface_hub import errors
+
+    class Local(errors.HfHubHTTPError):
+        def __init__(self) -> None:
+            self.response = None
+
+    monkeypatch.setattr(errors, "LocalEntryNotFoundError", Local)
+    with pytest.raises(DeepenoughError, match="no copy of it was kept"), in_sentences("model", writing=False):
+        raise Local
+
+
+def test_export_and_evaluate_take_it_by_name(
+    finished: Path, hub: HubStandIn, shapes: Path, tmp_path: Path, command: Command
+) -> None:
+    push(finished, NAME)
+    status, _, err = command("export", f"hf:{NAME}", "--to", "torch", "--out", tmp_path / "out")
+    assert status == 0, err
+    assert (tmp_path / "out" / "README.md").is_file()
+    there, here = (command("evaluate", each, shapes, "--split", "all", "--json") for each in (f"hf:{NAME}", finished))
+    assert (there[0], here[0]) == (0, 0), there
+    assert json.loads(there[1])["top1"]["count"] > 0
 
 
 def test_explain_takes_it_by_name(

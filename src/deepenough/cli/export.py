@@ -27,8 +27,8 @@ def targets() -> tuple[str, ...]:
 @click.argument(
     "model",
     metavar="RUN|WEIGHTS|NETWORK",
-    help="Folder of a run; pretrained weights, by name or file; or a network or family of `deepenough nets`, with "
-    "random weights.",
+    help="Folder of a run; hf:USER/NAME; pretrained weights, by name or file; or a network or family of "
+    "`deepenough nets`, with random weights.",
 )
 @click.option("--to", required=True, type=OneOf(targets), help="Framework to write for.")
 @out_option("FOLDER", "Folder to write.  [default: RUN/exports/TO, or NAME-TO]")

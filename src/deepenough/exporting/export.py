@@ -24,6 +24,7 @@ from deepenough.frameworks.parity import Check
 from deepenough.frameworks.target import DIFFERENCE, Target, absent
 from deepenough.frameworks.targets import TARGETS, target_named
 from deepenough.frameworks.writer import run_writer
+from deepenough.hub import HUB_PREFIX
 from deepenough.model import FOLDER, Model, load
 from deepenough.nets import FAMILIES, NETWORKS, Network
 from deepenough.nets.build import build
@@ -207,6 +208,8 @@ def _model(
         return _untrained(network, seed), network.name, False
     if asked:
         raise DeepenoughError(f"{', '.join(asked)}: only a network by its name has a choice; leave it out for {name}")
+    if name.startswith(HUB_PREFIX):
+        return load(name), name.partition("@")[0].rpartition("/")[2], True
     if path.is_dir():
         return load(path), path.resolve().name, True
     if path.is_file() or name in (*NAMED, *ALIASES):

@@ -95,7 +95,7 @@ def card_text(run: FinishedModel, repository: str = PLACEHOLDER) -> str:
         shape=" × ".join(map(str, network.input)),
         preprocess=cell(str(run.preprocess)),
         classes=cell(_named(_class_names(record), CLASSES_ON_CARD)),
-        start=cell(chosen.start or ""),
+        start=cell(_start(record, chosen)),
         record=record,
         source=source_name(record.data.source).replace("`", "'"),
         counts=[(split, sum(count)) for split, count in record.data.counts.items()],
@@ -112,6 +112,13 @@ def card_text(run: FinishedModel, repository: str = PLACEHOLDER) -> str:
         calibration=words.percent(test.calibration_error) if test else "",
         limits=list(_limits(run)),
     )  # fmt: skip
+
+
+def _start(record: Record, chosen: CandidateRecord) -> str:
+    """The weights that its training started from, files without the folders that they lie in; empty for none."""
+    cut = [each for each in record.probings if chosen.name.startswith(f"{each.network}-")] or record.probings
+    pretrained = [f"the pretrained weights {source_name(each.weights)} ({each.source})" for each in cut]
+    return " and ".join([*([chosen.start] if chosen.start else []), *pretrained])
 
 
 def _class_names(record: Record) -> list[str]:

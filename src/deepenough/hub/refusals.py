@@ -48,10 +48,12 @@ def in_sentences(what: str, *, writing: bool) -> Iterator[None]:
         raise DeepenoughError(
             f"{what}: its owner grants access on request; ask for it at {constants.ENDPOINT}, then log in"
         ) from None
+    except errors.LocalEntryNotFoundError:  # before 1.0 of the library an HfHubHTTPError, without an answer
+        offline = constants.HF_HUB_OFFLINE
+        reason = "HF_HUB_OFFLINE is set; unset it to reach the hub" if offline else _unreachable(constants.ENDPOINT)
+        raise DeepenoughError(f"{what}: no copy of it was kept, and {reason}") from None
     except errors.HfHubHTTPError as error:
         raise DeepenoughError(f"{what}: {_refused(error, writing)}") from None
-    except errors.LocalEntryNotFoundError:
-        raise DeepenoughError(f"{what}: no copy of it was kept, and {_unreachable(constants.ENDPOINT)}") from None
     except Exception as error:  # httpx's, requests' or the system's, by the version of the library
         if _is_of_network(error):
             raise DeepenoughError(f"{what}: {_unreachable(constants.ENDPOINT)} ({first_line(error)})") from None
