@@ -29,5 +29,5 @@ def push_command(run: Path, repository: str, private: bool, message: str | None,
 
     done = push(run, repository, private=private, message=message or MESSAGE, card=card)
     console = Console()
-    console.line(f"pushed: {done.url} (commit {done.commit[:10]})")
+    console.line(f"pushed: {done.url} (commit {done.commit})")
     console.line(f"use it: deepenough predict hf:{done.repository} IMAGE")
