@@ -29,7 +29,7 @@ class Reweighted(nn.Module):
         self.conv, self.head = nn.Conv2d(3, 8, 3), nn.Linear(8, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(torch.tanh(self.conv(x)).mean((2, 3)))  # type: ignore[no-any-return]
+        return self.head(torch.sin(self.conv(x)).mean((2, 3)))  # type: ignore[no-any-return]
 
 
 def net(classes: int = 3) -> nn.Module:
@@ -63,9 +63,9 @@ def test_a_module_predicts_as_itself(make: Any, shapes: Path) -> None:
 
 def test_a_module_that_is_not_read_says_why_where_a_description_is_needed(tmp_path: Path) -> None:
     model = Model.from_module(Reweighted(), NAMES, input=(3, 16, 16))
-    assert "aten.tanh" in model.unread
+    assert "aten.sin" in model.unread
     for use in (lambda: model.save(tmp_path / "m"), lambda: model.network, lambda: model.fine_tune("digits")):
-        with pytest.raises(DeepenoughError, match=r"no description of its network: .*(\n.*)*aten\.tanh"):
+        with pytest.raises(DeepenoughError, match=r"no description of its network: .*(\n.*)*aten\.sin"):
             use()
 
 
@@ -90,6 +90,30 @@ def test_a_module_that_is_read_is_saved_and_loaded(tmp_path: Path) -> None:
 def test_what_is_missing_for_a_model_is_said(more: dict[str, Any], why: str) -> None:
     with pytest.raises(DeepenoughError, match=why):
         Model.from_module(net(), **more)
+
+
+class Normalising(nn.Module):
+    """Normalises its images itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.full((1, 3, 1, 1), 0.5))
+        self.net = net()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net((x - self.mean) / 0.25)  # type: ignore[no-any-return]
+
+
+def test_what_a_module_does_to_its_images_is_done_once() -> None:
+    module = Normalising().eval()
+    own = Preprocessing((16, 16), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+    with torch.no_grad():
+        wanted = module(torch.from_numpy(pictures()).permute(0, 3, 1, 2).float() / 255).softmax(1)
+    for more in ({"input": (3, 16, 16)}, {"preprocess": own}):
+        model = Model.from_module(module, NAMES, **more)
+        np.testing.assert_allclose(model.predict_proba(pictures()), wanted, rtol=1e-4, atol=1e-6)
+    with pytest.raises(DeepenoughError, match=r"it normalises its images itself, by mean \(0\.5, 0\.5, 0\.5\)"):
+        Model.from_module(module, NAMES, preprocess=Preprocessing((16, 16)))
 
 
 def test_what_is_no_module_is_refused() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +19,7 @@ from unfinished_run import make_unfinished
 import deepenough
 from deepenough import DeepenoughError
 from deepenough.experiment.given_network import imported_module, kept_network
+from deepenough.probing.probe import probe
 from deepenough.progress import Reporter
 
 pytestmark = pytest.mark.seconds(15)
@@ -50,6 +54,9 @@ def broken():
 def wrong():
     return "a word"
 
+def ends():
+    raise SystemExit(2)
+
 def needs(width):
     return Net()
 """
@@ -62,6 +69,7 @@ def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "own_nets.py").write_text(NETS)
     (tmp_path / "own_nets_that_fail.py").write_text("1 / 0")
     (tmp_path / "own_nets_that_need.py").write_text("import a_package_that_nobody_has")
+    (tmp_path / "own_nets_that_end.py").write_text("import sys\nsys.exit()")
     yield tmp_path
     for name in [name for name in sys.modules if name.startswith("own_nets")]:
         del sys.modules[name]
@@ -131,6 +139,8 @@ def test_a_function_or_a_module_is_imported_from_the_current_folder(nets: Path) 
         ("own_nets:mak", "in own_nets, the name 'mak' is not known; nearest"),
         ("own_nets:", "expected module:function"),
         ("own_nets:broken", "called without arguments, it failed: ValueError: not today"),
+        ("own_nets:ends", "called without arguments, it failed: SystemExit: 2"),
+        ("own_nets_that_end:make", "importing own_nets_that_end failed: SystemExit"),
         ("own_nets:needs", "called without arguments, it failed: TypeError"),
         ("own_nets:wrong", "what it returns is of the type str; expected a torch.nn.Module"),
         ("own_nets:number", "it is of the type int; expected a torch.nn.Module"),
@@ -157,3 +167,56 @@ def test_what_gives_no_network_is_said(nets: Path, given: str, why: str) -> None
 def test_options_that_do_not_go_with_a_network(options: dict[str, Any], why: str) -> None:
     with pytest.raises(DeepenoughError, match=why):
         deepenough.fit("digits", progress=False, **options)
+
+
+def test_a_network_of_ones_own_is_probed_by_name_and_from_python(nets: Path, shapes: Path) -> None:
+    said: list[str] = []
+    named = probe(shapes, network="own_nets:make", size=16, seed=0, reporter=Told(said))
+    held = probe(shapes, network=imported_module("own_nets:made"), size=16, seed=0)
+    assert (named.network, named.source) == ("Net", "torch module")
+    assert [each.place for each in named.probes] == ["conv1", "conv2", "conv3"]
+    assert [each.accuracy for each in named.probes] == [each.accuracy for each in held.probes]
+    assert any("doesn't say how its images are normalised" in line for line in said)
+
+
+def test_the_command_probes_a_network_of_ones_own(nets: Path, shapes: Path) -> None:
+    words = [sys.executable, "-m", "deepenough", "probe", str(shapes), "--network", "own_nets:make", "--size", "16"]
+    done = subprocess.run([*words, "--json"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [each["place"] for each in json.loads(done.stdout)["probes"]] == ["conv1", "conv2", "conv3"]
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({}, "give --weights NAME|FILE, or --network module:function"),
+        ({"network": "resnet18"}, "give those too"),
+        ({"network": "own_nets:make", "weights": "squeezenet1_1"}, "leave out --weights"),
+        ({"network": "own_nets:wrong"}, "expected a torch.nn.Module"),
+        ({"network": 3}, "network is of the type int; expected a torch.nn.Module"),
+    ],
+)
+def test_what_can_not_be_probed_is_said(nets: Path, options: dict[str, Any], why: str) -> None:
+    with pytest.raises(DeepenoughError, match=re.escape(why)):
+        probe("digits", **options)
+
+
+class Prepared(nn.Module):
+    """Normalises its images itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.full((1, 3, 1, 1), 0.5))
+        self.net = given()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net((x - self.mean) / 0.25)  # type: ignore[no-any-return]
+
+
+def test_a_module_is_not_normalised_otherwise_than_it_does_itself(shapes: Path) -> None:
+    said: list[str] = []
+    found = probe(shapes, network=Prepared(), size=16, seed=0, reporter=Told(said))
+    assert [each.place for each in found.probes] == ["net_0", "net_2"]
+    assert said
+    with pytest.raises(DeepenoughError, match=r"normalises its images itself, by mean \(0\.5, 0\.5, 0\.5\) and std"):
+        probe(shapes, network=Prepared(), size=16, seed=0, preprocess="torchvision")

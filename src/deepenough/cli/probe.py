@@ -23,10 +23,14 @@ from deepenough.cli.options import data_argument, from_schema, given, json_optio
     "threads",
     "seed",
     weights={
-        "required": True,
         "kind": "str | None",
         "unit": "NAME|FILE",
         "help": "Pretrained weights: a name (see `deepenough weights list`) or a file.",
+        "otherwise": "",
+    },
+    network={
+        "help": "The network that a file of --weights belongs to, where several fit; or, instead of --weights, a "
+        "network of your own: the function of a Python file that returns a torch module.",
     },
     framing={"otherwise": "source"},
     margin={"help": "How much worse than the best depth is still good enough."},
@@ -38,6 +42,7 @@ def probe_command(data: str | None, as_json: bool, threads: int | None, **option
     """Show how much of the task is solved at every depth of a pretrained network.
 
     One pass over the images, and a linear probe wherever the network can be cut. Test images stay unseen.
+    --network nets:make probes a network of your own.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Anyone's network: the torch module that `fit` is given, or the function that makes it, kept in the run's folder."""
+"""Anyone's network: the torch module, or the function that makes it, that `fit` or `probe` is given."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def module_of(options: dict[str, Any]) -> nn.Module | None:
 def given_network(
     asked: Options, source: Source, folder: Path, module: nn.Module | None, reporter: Reporter
 ) -> Weights:
-    """Read the torch module that was asked for, and keep it in the folder of the run."""
-    from deepenough.weights.graphs.torch_module import read_module
+    """Read the torch module that was asked for, and keep it in `folder`, that of the run."""
+    from deepenough.weights.graphs.torch_module import check_preparation, read_module
 
     assert asked.network is not None
     if module is None:
@@ -62,6 +62,7 @@ def given_network(
             f"{net.name}: it doesn't say how its images are normalised; {stated} is taken, --preprocess says otherwise"
         )
     wanted = described_input(Path(net.name), asked.preprocess, net, stated)
+    check_preparation(f"--network {asked.network}", found.input, wanted)
     for note in found.notes:
         reporter.say(f"{net.name}: {note}")
     save_model(folder / FOLDER, net, found.state, wanted, [str(number) for number in range(net.classes)])
@@ -97,7 +98,7 @@ def imported_module(given: str) -> nn.Module:
         raise DeepenoughError(
             f"{words}: there is no module {error.name} in {Path.cwd()}, nor among the installed packages"
         ) from None
-    except Exception as error:  # whatever the user's code raises
+    except (Exception, SystemExit) as error:  # whatever the user's code raises; a script may end the process
         raise DeepenoughError(f"{words}: importing {place} failed: {_said(error)}") from None
     finally:
         sys.path.remove(str(Path.cwd()))
@@ -108,7 +109,7 @@ def imported_module(given: str) -> nn.Module:
         return check_module(found, f"{words}: it")
     try:
         found = found()
-    except Exception as error:  # whatever the user's code raises
+    except (Exception, SystemExit) as error:  # whatever the user's code raises
         raise DeepenoughError(f"{words}: called without arguments, it failed: {_said(error)}") from None
     return check_module(found, f"{words}: what it returns")
 
@@ -119,7 +120,7 @@ def _is_module(found: Any) -> bool:
     return isinstance(found, nn.Module)
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {first_line(error)}"
 
 

@@ -289,7 +289,7 @@ class Options:
                       "--width": self.width, "--max-depth": self.max_depth}  # fmt: skip
             if more := [flag for flag, value in others.items() if value]:
                 raise DeepenoughError(
-                    f"--network {self.network}: the search starts from this network; leave out {', '.join(more)}"
+                    f"--network {self.network}: this network is where it starts; leave out {', '.join(more)}"
                 )
             return
         for name in ("network", "preprocess"):

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from deepenough.data.images import Images
 from deepenough.data.sources import open_source
 from deepenough.data.split import Index, make_folds, sample
+from deepenough.errors import DeepenoughError
 from deepenough.evaluation.metrics import accuracy
+from deepenough.experiment.given_network import given_network, module_of
 from deepenough.experiment.options import Options
 from deepenough.nets import Network, depth, macs, parameters
 from deepenough.nets.build import build
@@ -82,23 +87,39 @@ def initial_state(weights: Weights, network: Network, probe: LinearProbe) -> dic
 
 
 def probe(
-    data: Any, *, weights: str, framing: str = "source", reporter: Reporter | None = None, **options: Any
+    data: Any,
+    *,
+    weights: str | None = None,
+    network: nn.Module | str | None = None,
+    framing: str = "source",
+    reporter: Reporter | None = None,
+    **options: Any,
 ) -> ProbingRecord:
     """Measure how much of the task a linear probe solves at every depth of a pretrained network.
 
     Args:
         data: the images, as `deepenough probe` takes them.
         weights: a name or a file.
+        network: the network that a file of weights belongs to; or, instead of weights, a torch module of one's own or
+            the function that makes it, as "module:function".
         framing: "source", the centre that the weights' source cuts out, or "whole".
         reporter: is told how far it has come.
         options: the others of `deepenough probe`, see `Options`.
     """
-    asked = Options.from_json({"weights": weights, "framing": framing, **options})
+    given = {"weights": weights, "network": network, "framing": framing, **options}
+    module = module_of(given)
+    asked = Options.from_json({name: value for name, value in given.items() if value is not None})
+    if not (asked.weights or asked.gives_module):
+        raise DeepenoughError("there is nothing to probe: give --weights NAME|FILE, or --network module:function")
     reporter = reporter or Reporter()
     source = open_source(data, reporter=reporter)
-    loaded = load_weights(
-        weights, network=asked.network, preprocess=asked.preprocess, needs_head=False, reporter=reporter
-    )
+    if asked.gives_module:
+        with tempfile.TemporaryDirectory() as folder:
+            loaded = given_network(asked, source, Path(folder), module, reporter)
+    else:
+        loaded = load_weights(
+            asked.weights[0], network=asked.network, preprocess=asked.preprocess, needs_head=False, reporter=reporter
+        )
     loaded, images = images_for_weights(loaded, source, asked, reporter)
     question = Question(margin=asked.margin, seed=asked.seed)
     return probe_weights(loaded, images, question, choose_device(asked.device or "auto"), reporter).record

@@ -12,7 +12,7 @@ from deepenough.nets.network import Network
 from deepenough.preprocessing import Preprocessing
 from deepenough.weights.graphs.described import Described
 from deepenough.weights.graphs.graph import GraphError
-from deepenough.weights.graphs.torch_module import check_logits, check_module, read_module
+from deepenough.weights.graphs.torch_module import check_logits, check_module, check_preparation, read_module
 from deepenough.weights.inputs import described_input, timm_configuration
 
 
@@ -63,6 +63,8 @@ class GivenModule:
         if isinstance(preprocess, Preprocessing):
             stated = preprocess
         wanted = described_input(Path(placeholder.name), name, placeholder, stated)
+        if found is not None:
+            check_preparation(f"Model.from_module(): {placeholder.name}", found.input, wanted)
         if wanted.shape != sides:
             raise DeepenoughError(
                 f"Model.from_module(): the preprocessing gives images of {wanted.shape}, and the module takes {sides}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -76,7 +76,13 @@ def _logits(module: nn.Module, file: str, images: Tensor) -> Tensor:
             f"{file}: of {len(images)} images of {sides} it gives {' x '.join(map(str, first.shape))}; expected "
             f"logits, {len(images)} x classes"
         )
-    return first.detach().cpu().float().flatten(1)
+    logits = first.detach().cpu().float().flatten(1)
+    if not logits.isfinite().all():
+        raise GraphError(
+            f"{file}: of {len(images)} images of {sides} it gives NaN or infinite values; expected finite logits: look "
+            "for weights that are not finite, and for divisions by zero and roots or logarithms of negative values"
+        )
+    return logits
 
 
 def _check_same(found: Described, file: str, images: Tensor, given: Tensor) -> None:
@@ -88,7 +94,7 @@ def _check_same(found: Described, file: str, images: Tensor, given: Tensor) -> N
     # A softmax or sigmoid at the end is left out.
     forms = [form for ours in several for form in (ours, ours.softmax(1), ours.log_softmax(1), ours.sigmoid())]
     largest = given.abs().max().clamp_min(1e-12)
-    apart = min(float((form - given).abs().max() / largest) for form in forms) if given.isfinite().all() else 0.0
+    apart = min(float((form - given).abs().max() / largest) for form in forms)
     if not apart <= TOLERANCE:
         raise GraphError(
             f"{file}: as layers of ours it gives logits that differ from its own by {apart:.2g} of the largest; it is "
@@ -112,6 +118,21 @@ def _shared(module: nn.Module, found: Described) -> Iterator[str]:
     used = sum(each.numel() for each in found.state.values())
     if used > own:
         yield "weights that it uses in several places are separate ones here, which fine-tuning trains apart"
+
+
+def check_preparation(module: str, own: Preprocessing | None, wanted: Preprocessing) -> None:
+    """Raise where images would be normalised otherwise than a module does itself, whose network leaves that out."""
+    if own is None or (own.order == wanted.order and _close(own.mean, wanted.mean) and _close(own.std, wanted.std)):
+        return
+    raise GraphError(
+        f"{module}: it normalises its images itself, by mean {own.mean} and std {own.std} of values in 0..1 "
+        f"({own.order}); the preprocessing that was given has mean {wanted.mean} and std {wanted.std} "
+        f"({wanted.order}). Leave it out, or give the module's own"
+    )
+
+
+def _close(one: Sequence[float], other: Sequence[float]) -> bool:
+    return len(one) == len(other) and all(abs(a - b) <= 1e-6 for a, b in zip(one, other, strict=True))
 
 
 def _device(module: nn.Module) -> torch.device:
