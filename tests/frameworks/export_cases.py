@@ -36,6 +36,7 @@ from deepenough.nets import (
     GlobalAvgPool,
     GlobalMaxPool,
     Group,
+    GroupNorm,
     HardSigmoid,
     HardSwish,
     LayerNorm,
@@ -163,6 +164,30 @@ def gates() -> Network:
     return Network("gates", (3, 49, 40), stack)
 
 
+def spread() -> Network:
+    """Convolutions with dilation: plain, depthwise, in groups, and with lopsided padding."""
+    stack: Stack = (
+        Conv(6, 3, dilation=2), Relu(), Conv(6, 3, groups=6, dilation=3), Conv(9, 2, same=True, dilation=3, bias=False),
+        Conv(6, 3, padding=1, groups=3, dilation=2, bias=False), Relu(), MaxPool(2), GlobalAvgPool(), Dense(CLASSES),
+    )  # fmt: skip
+    return Network("spread", (3, 22, 19), stack)
+
+
+def spread_with_a_stride() -> Network:
+    """A convolution with a stride and a dilation."""
+    stack: Stack = (Conv(6, 3, 2, dilation=2), Relu(), GlobalAvgPool(), Dense(CLASSES))
+    return Network("spread_with_a_stride", (3, 19, 22), stack)
+
+
+def norms() -> Network:
+    """Norms of groups of channels, of all together, and of each by itself."""
+    stack: Stack = (
+        Conv(6), GroupNorm(3), Relu(), MaxPool(2), Sum(((Conv(6), GroupNorm(6, 1e-3)), ())), Relu(), Conv(8, 3, 2),
+        GroupNorm(1), Relu(), GlobalAvgPool(), Dense(CLASSES),
+    )  # fmt: skip
+    return Network("norms", (3, 20, 18), stack)
+
+
 def tokens() -> Network:
     """Tokens of an image that is not square, with positions for another, and what they allow beside transformers'."""
     attention = (
@@ -217,6 +242,9 @@ CASES: Mapping[str, Callable[[], Network]] = {
     "pools": pools,
     "gates": gates,
     "tokens": tokens,
+    "spread": spread,
+    "norms": norms,
+    "spread_with_a_stride": spread_with_a_stride,
     **{
         name.lower(): (lambda kind=kind: active(kind))
         for name, kind in LAYER_KINDS.items()
@@ -226,7 +254,8 @@ CASES: Mapping[str, Callable[[], Network]] = {
 """The networks by name."""
 
 REPRESENTATIVES = (
-    "odd", "pools", "gates", "tokens", "residual-1x28", "inception-1x28", "plain-1x28", "mobile-1x28",
+    "odd", "pools", "gates", "tokens", "spread", "norms", "tanh", "mish",
+    "residual-1x28", "inception-1x28", "plain-1x28", "mobile-1x28",
     "resnext50_32x4d", "efficientnet_lite0_tf", "convnext_atto", "silu", "vit_tiny_patch16_224-cut0", "alexnet",
     "googlenet_bn", "mobilenet_v3_small", "sigmoid", "relu6", "hardsigmoid",
 )  # fmt: skip
@@ -241,6 +270,7 @@ def features(name: str) -> set[object]:
         found.add((layer.kind, len(visit.input)))
         if isinstance(layer, Conv):
             depthwise, strided = layer.depthwise(visit.input), layer.stride > 1
+            found.add(("dilation", layer.dilation > 1, layer.depthwise(visit.input)))
             options = (layer.groups > 1, depthwise, layer.bias, layer.same, strided, layer.kernel == 1)
             found |= {("Conv", *options), ("lopsided", lopsided(visit))}
         elif isinstance(layer, Pool):

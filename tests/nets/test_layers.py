@@ -51,6 +51,9 @@ def test_paths_read_like_the_network() -> None:
     [
         ((Group((MaxPool(2), Conv(4, 5, padding=0)), name="level1"),), ["level1.conv", "(3, 4, 4)", "at least 5"]),
         ((Conv(8, groups=2),), ["conv", "(3, 8, 8)", "2 groups"]),
+        ((nets.GroupNorm(2),), ["norm", "(3, 8, 8)", "2 groups"]),
+        ((Flatten(), nets.GroupNorm(2)), ["norm", "(192,)", "before Flatten"]),
+        ((Conv(8, 5, padding=0, dilation=2),), ["conv", "(3, 8, 8)", "at least 9"]),
         ((Dense(2),), ["dense", "(3, 8, 8)", "Flatten()"]),
         ((Flatten(), Conv(2)), ["conv", "(192,)", "before Flatten"]),
         ((Sum(((Conv(4),), ()), name="block1"),), ["block1", "main (4, 8, 8)", "shortcut (3, 8, 8)"]),
@@ -75,6 +78,7 @@ def test_a_shape_error_names_layer_input_and_need(stack: nets.Stack, words: list
     [
         lambda: Conv(0),
         lambda: Conv(4, stride=0),
+        lambda: Conv(4, dilation=0),
         lambda: Conv(4, name="a.b"),
         lambda: MaxPool(2, padding=2),
         lambda: nets.Dropout(1.0),

@@ -140,6 +140,38 @@ class Shared(nn.Module):
         return self.head(x.mean(dim=(-2, -1)))
 
 
+class Dilated(nn.Module):
+    """Convolutions with dilation, padded by a number and by torch's "same"."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.deep = nn.Conv2d(3, 8, 3, 2, 2, dilation=2), nn.Conv2d(8, 8, 3, 1, 4, 4, groups=8)
+        self.even, self.head = nn.Conv2d(8, 8, 2, padding="same", dilation=3), nn.Linear(8, 7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.deep(F.relu(self.first(x))))
+        return self.head(F.relu(self.even(x)).mean((2, 3)))
+
+
+class Grouped(nn.Module):
+    """Norms of groups of channels and of single ones, by own statistics and by running ones; other activations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.head = nn.Conv2d(3, 8, 3, 2), nn.Conv2d(8, 8, 3), nn.Linear(8, 7)
+        self.norm, self.each = nn.GroupNorm(2, 8, eps=1e-4), nn.InstanceNorm2d(8, affine=True)
+        self.running, self.plain = nn.InstanceNorm2d(8, track_running_stats=True), nn.InstanceNorm2d(8)
+        self.mish = nn.Mish(inplace=True)
+        for norm in (self.norm, self.each):
+            nn.init.normal_(norm.weight)
+            nn.init.normal_(norm.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.tanh(self.norm(self.first(x)))
+        x = self.mish(self.each(self.second(x)))
+        return self.head(torch.tanh_(self.running(x)).mean((2, 3)) + self.plain(x).amax((2, 3)))
+
+
 class Squeezing(nn.Module):
     """Squeeze-and-excitation with dense layers, as most people write it."""
 
@@ -182,6 +214,8 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "branching": Branching,
     "shared": Shared,
     "squeezing": Squeezing,
+    "dilated": Dilated,
+    "grouped": Grouped,
     "attending": Attending,
     "a sequence": lambda: nn.Sequential(
         nn.Conv2d(3, 4, 3), nn.ReLU6(), nn.MaxPool2d(3, 2, 1, ceil_mode=True), nn.Flatten(), nn.LazyLinear(7)
@@ -292,14 +326,15 @@ class Masked(nn.Module):
 
 
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
-    "an activation": (lambda: Body(torch.tanh), "'tanh' of kind aten.tanh: there is no such activation"),
+    "an activation": (lambda: Body(F.elu), "'elu' of kind aten.elu: there is no such activation"),
     "an approximation": (lambda: Body(lambda x: F.gelu(x, approximate="tanh")), "exactly here"),
-    "a norm": (lambda: Body(nn.GroupNorm(2, 8)), "'apply_' of kind aten.group_norm: norms here"),
     "a norm of the batch": (lambda: Body(nn.BatchNorm2d(8, track_running_stats=False)), "batch's own statistics"),
     "dropout that stays": (lambda: Body(F.dropout), "drops values in evaluation"),
-    "a dilation": (lambda: Body(nn.Conv2d(8, 8, 3, dilation=2)), "dilation is 2 x 2"),
+    "a dilation": (lambda: Body(nn.Conv2d(8, 8, 3, dilation=(1, 2))), "dilation is 1 x 2"),
     "a view": (lambda: Body(changed_in_place), "under another shape"),
     "a mask": (Masked, "'attention' of kind aten."),
+    "numbers that are not finite": (lambda: Body(lambda x: x / 0), "it gives NaN or infinite values"),
+    "a root of what is negative": (lambda: Body(torch.sqrt), "it gives NaN or infinite values"),
     "a choice": (lambda: Body(lambda x: x if x.sum() > 0 else -x), "can't take its graph"),
     "random numbers": (lambda: Body(lambda x: x + torch.randn_like(x)), "random"),
     "maps": (lambda: nn.Conv2d(3, 7, 3), "it gives 3 x 7 x 30 x 30"),

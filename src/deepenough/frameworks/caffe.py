@@ -166,6 +166,7 @@ class _Net(Walk[_Top]):
         """A convolution; where it pads the end more, one that pads both ends as much, less the values too many."""
         stated: dict[str, Any] = {"num_output": layer.out, "kernel_size": [layer.kernel], "stride": [layer.stride]}
         stated |= {} if layer.groups == 1 else {"group": layer.groups}
+        stated |= {} if layer.dilation == 1 else {"dilation": [layer.dilation]}
         stated |= {} if layer.bias else {"bias_term": False}
         pads = layer.pads(visit.input)
         more = [-(-(after - before) // layer.stride) for before, after in pads]
@@ -174,7 +175,7 @@ class _Net(Walk[_Top]):
         blobs = tuple(self.export.tensors(visit.path))
         top = self.layer("Convolution", visit.path, [bottom], blobs=blobs, convolution_param=stated)
         for axis in (1, 2):
-            made = window_count(visit.input[axis], layer.kernel, layer.stride, wide[axis - 1])
+            made = window_count(visit.input[axis], layer.extent, layer.stride, wide[axis - 1])
             top = self._cut(visit, axis, top, more[axis - 1], made)
         return top
 

@@ -14,7 +14,7 @@ from deepenough.files import write_whole
 from deepenough.frameworks.export import Array, Export, layer_kinds, overhang
 from deepenough.frameworks.metadata import LABELS_FILE, ModelMetadata
 from deepenough.frameworks.nested import call
-from deepenough.frameworks.refusals import averages_beyond, unknown_layer
+from deepenough.frameworks.refusals import averages_beyond, strides_and_dilates, unknown_layer
 from deepenough.frameworks.source import imported, opening, rendered
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.nets.activation import Activation
@@ -29,6 +29,7 @@ from deepenough.nets.layers import (
     Flatten,
     GlobalAvgPool,
     GlobalPool,
+    GroupNorm,
     LayerNorm,
     LayerScale,
     Lrn,
@@ -118,7 +119,8 @@ class _Body(Walk[_Value]):
             case Conv(out=out, kernel=kernel, stride=stride, groups=groups, bias=bias):
                 depthwise = layer.depthwise(visit.input)
                 options: dict[str, Any] = {} if bias else {"use_bias": False}
-                if layer.same or (layer.pad and stride == 1 and 2 * layer.pad == kernel - 1):
+                options |= {"dilation_rate": layer.dilation} if layer.dilation > 1 else {}
+                if layer.same or (layer.pad and stride == 1 and 2 * layer.pad == layer.extent - 1):
                     options["padding"] = "same"
                 elif layer.pad:  # "same" is lopsided where there is a stride
                     self._call(call("layers.ZeroPadding2D", layer.pad, name=f"{name}-pad"), value)
@@ -134,6 +136,8 @@ class _Body(Walk[_Value]):
                 self._call(call("layers.BatchNormalization", **options, name=name), value)
             case LayerNorm(eps=eps):
                 self._call(call("layers.LayerNormalization", epsilon=eps, name=name), value)
+            case GroupNorm(groups=groups, eps=eps):
+                self._call(call("layers.GroupNormalization", groups, epsilon=eps, name=name), value)
             case LayerScale() if len(visit.input) == 3:
                 self._call(call("layers.DepthwiseConv2D", 1, use_bias=False, name=name), value)
             case LayerScale():
@@ -280,4 +284,4 @@ class KerasTarget(Target):
         _describe(folder / self.readable, ModelMetadata.of(export))
 
     def refuses(self, visit: Visit) -> str | None:
-        return averages_beyond(visit, self.title)
+        return averages_beyond(visit, self.title) or strides_and_dilates(visit)

@@ -12,7 +12,7 @@ from deepenough.frameworks import keras
 from deepenough.frameworks.export import Export
 from deepenough.frameworks.litert_metadata import with_metadata
 from deepenough.frameworks.metadata import ModelMetadata
-from deepenough.frameworks.refusals import averages_beyond
+from deepenough.frameworks.refusals import averages_beyond, strides_and_dilates
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.frameworks.tensorflow import serving, signature
 from deepenough.nets.layers import LayerScale
@@ -67,4 +67,4 @@ class LitertTarget(Target):
     def refuses(self, visit: Visit) -> str | None:
         if isinstance(visit.layer, LayerScale) and len(visit.input) < 3:
             return "LiteRT can't run what Keras has for a layer scale of tokens or features (EinsumDense)"
-        return averages_beyond(visit, self.title)
+        return averages_beyond(visit, self.title) or strides_and_dilates(visit)

@@ -25,6 +25,7 @@ from deepenough.nets.layers import (
     Flatten,
     GlobalAvgPool,
     GlobalPool,
+    GroupNorm,
     LayerNorm,
     LayerScale,
     Lrn,
@@ -112,6 +113,24 @@ class _Graph(Walk[str]):
         normed = self.node("LayerNormalization", given, f"{path}.norm" if image else path, axis=-1, epsilon=eps)
         return self.node("Transpose", [normed], path, perm=[0, 3, 1, 2]) if image else normed
 
+    def _group_norm(self, visit: Visit, layer: GroupNorm, value: str) -> str:
+        """Each group as one channel in one row, which an instance norm takes; then factors and shifts of channels."""
+        path, (channels, height, width) = visit.path, visit.input
+        rows = self.tensor(f"{path}.rows.shape", np.array([0, layer.groups, -1]))
+        ones, zeros = (
+            self.values(f"{path}.{word}", number * np.ones(layer.groups))
+            for word, number in (("ones", 1), ("zeros", 0))
+        )
+        given = [self.node("Reshape", [value, rows], f"{path}.rows"), ones, zeros]
+        normed = self.node("InstanceNormalization", given, f"{path}.normed", epsilon=layer.eps)
+        shape = self.tensor(f"{path}.map.shape", np.array([0, channels, height, width]))
+        back = self.node("Reshape", [normed, shape], f"{path}.map")
+        weight, bias = (
+            self.values(f"{path}.{word}", self.export.state[f"{path}.{word}"].reshape(-1, 1, 1))
+            for word in ("weight", "bias")
+        )
+        return self.node("Add", [self.node("Mul", [back, weight], f"{path}.scaled"), bias], path)
+
     def _each_token(self, path: str, bias: bool, value: str) -> str:
         weight = self.values(f"{path}.weight", self.export.state[f"{path}.weight"].T)
         product = self.node("MatMul", [value, weight], f"{path}.product" if bias else path)
@@ -151,6 +170,7 @@ class _Graph(Walk[str]):
                 inputs = [value, self.weight(f"{path}.weight"), *([self.weight(f"{path}.bias")] if bias else [])]
                 pads = [side[end] for end in (0, 1) for side in layer.pads(visit.input)]
                 sides = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": pads}
+                sides |= {"dilations": [layer.dilation] * 2} if layer.dilation > 1 else {}
                 return self.node("Conv", inputs, path, group=groups, **sides)
             case BatchNorm(eps=eps):
                 keys = ("weight", "bias", "running_mean", "running_var")
@@ -159,6 +179,8 @@ class _Graph(Walk[str]):
                 )
             case LayerNorm(eps=eps):
                 return self._layer_norm(visit, eps, value)
+            case GroupNorm():
+                return self._group_norm(visit, layer, value)
             case LayerScale():
                 scale = self.export.state[f"{path}.weight"]
                 scale = scale.reshape(-1, 1, 1) if len(visit.input) == 3 else scale

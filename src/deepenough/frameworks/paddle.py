@@ -26,6 +26,7 @@ from deepenough.nets.layers import (
     GlobalAvgPool,
     GlobalMaxPool,
     GlobalPool,
+    GroupNorm,
     LayerNorm,
     LayerScale,
     Lrn,
@@ -55,6 +56,7 @@ def _expression(visit: Visit) -> str:
     match visit.layer:
         case Conv(out=out, kernel=kernel, stride=stride, groups=groups, bias=bias) as conv:
             options: dict[str, Any] = {"groups": groups} if groups > 1 else {}
+            options |= {"dilation": conv.dilation} if conv.dilation > 1 else {}
             options |= {} if bias else {"bias_attr": False}
             pads = [pad for side in conv.pads(visit.input) for pad in side]
             return call(
@@ -65,6 +67,8 @@ def _expression(visit: Visit) -> str:
             return call(kind, visit.input[0], momentum=round(1 - momentum, 12), epsilon=eps)
         case LayerNorm(eps=eps):
             return call("ChannelNorm", channels(visit.input), epsilon=eps)
+        case GroupNorm(groups=groups, eps=eps):
+            return call("nn.GroupNorm", groups, visit.input[0], epsilon=eps)
         case LayerScale():
             return call("ChannelScale", channels(visit.input))
         case Activation():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deepenough.errors import DeepenoughError
 from deepenough.frameworks.export import overhang
-from deepenough.nets.layers import AvgPool, Lrn
+from deepenough.nets.layers import AvgPool, Conv, Lrn
 from deepenough.nets.shapes import Visit
 
 
@@ -23,6 +23,14 @@ def averages_beyond(visit: Visit, framework: str) -> str | None:
             f"{pool!r} on {visit.input} has windows that reach beyond the image, whose mean {framework} takes "
             "otherwise; choose a size that they fit into"
         )
+    return None
+
+
+def strides_and_dilates(visit: Visit) -> str | None:
+    """The reason against a convolution with a stride and a dilation, which TensorFlow and so Keras lack."""
+    layer = visit.layer
+    if isinstance(layer, Conv) and layer.stride > 1 and layer.dilation > 1:
+        return f"{layer!r} has a stride and a dilation; Keras takes one of them"
     return None
 
 

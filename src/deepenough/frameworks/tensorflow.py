@@ -10,7 +10,7 @@ from deepenough.files import write_whole
 from deepenough.frameworks import keras
 from deepenough.frameworks.export import Export
 from deepenough.frameworks.metadata import JSON_FILE, LABELS_FILE, ModelMetadata
-from deepenough.frameworks.refusals import averages_beyond
+from deepenough.frameworks.refusals import averages_beyond, strides_and_dilates
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.nets.shapes import Visit
 
@@ -66,4 +66,4 @@ class TensorflowTarget(Target):
         write_whole(extra / LABELS_FILE, metadata.labels())
 
     def refuses(self, visit: Visit) -> str | None:
-        return averages_beyond(visit, self.title)
+        return averages_beyond(visit, self.title) or strides_and_dilates(visit)

@@ -23,6 +23,7 @@ from deepenough.nets.layers import (
     GlobalAvgPool,
     GlobalMaxPool,
     GlobalPool,
+    GroupNorm,
     LayerNorm,
     LayerScale,
     Lrn,
@@ -52,6 +53,7 @@ def _expression(visit: Visit) -> str:
     match visit.layer:
         case Conv(out=out, kernel=kernel, stride=stride, groups=groups, bias=bias) as conv:
             options: dict[str, Any] = {"groups": groups} if groups > 1 else {}
+            options |= {"dilation": conv.dilation} if conv.dilation > 1 else {}
             options |= {} if bias else {"bias": False}
             if lopsided(visit):
                 return call("PaddedConv2d", visit.input[0], out, kernel, stride, conv.pads(visit.input), **options)
@@ -60,6 +62,8 @@ def _expression(visit: Visit) -> str:
             return call(f"nn.BatchNorm{len(visit.input) - 1 or 1}d", visit.input[0], eps=eps, momentum=momentum)
         case LayerNorm(eps=eps):
             return call("ChannelNorm", channels(visit.input), eps=eps)
+        case GroupNorm(groups=groups, eps=eps):
+            return call("nn.GroupNorm", groups, visit.input[0], eps=eps)
         case LayerScale():
             return call("ChannelScale", channels(visit.input))
         case Activation():

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from deepenough.nets.layer import Layer
 
-__all__ = ["Activation", "Gelu", "HardSigmoid", "HardSwish", "Relu", "Relu6", "Sigmoid", "Silu"]
+__all__ = ["Activation", "Gelu", "HardSigmoid", "HardSwish", "Mish", "Relu", "Relu6", "Sigmoid", "Silu", "Tanh"]
 
 
 class Node(NamedTuple):
@@ -165,3 +165,31 @@ class Gelu(Activation):
     @staticmethod
     def of(x: float) -> float:
         return x * 0.5 * (1 + math.erf(x / math.sqrt(2)))
+
+
+@dataclass(frozen=True, repr=False)
+class Tanh(Activation):
+    """The hyperbolic tangent."""
+
+    torch = paddle = "Tanh"
+    keras = "tanh"
+    onnx = (Node("Tanh"),)
+    caffe = (Node("TanH"),)
+
+    @staticmethod
+    def of(x: float) -> float:
+        return math.tanh(x)
+
+
+@dataclass(frozen=True, repr=False)
+class Mish(Activation):
+    """x * tanh(log(1 + exp(x))) (Misra 2019, arXiv 1908.08681)."""
+
+    torch = paddle = "Mish"
+    keras = "mish"
+    onnx = (Node("Mish"),)
+    caffe = (Node("BNLL"), Node("TanH", (1,)), Node("Eltwise", (0, 2), _CAFFE_PRODUCT))
+
+    @staticmethod
+    def of(x: float) -> float:
+        return x * math.tanh(math.log1p(math.exp(x)))

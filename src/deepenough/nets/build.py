@@ -22,6 +22,7 @@ from deepenough.nets.layers import (
     Flatten,
     GlobalAvgPool,
     GlobalMaxPool,
+    GroupNorm,
     LayerNorm,
     LayerScale,
     Lrn,
@@ -222,13 +223,15 @@ def _module(layer: Layer, path: str, shapes: dict[str, Shape]) -> nn.Module:
     match layer:
         case Conv(same=True):
             return PaddedConv2d(layer, shapes[path])
-        case Conv(out=out, kernel=kernel, stride=stride, groups=groups, bias=bias):
-            return nn.Conv2d(shapes[path][0], out, kernel, stride, layer.pad, groups=groups, bias=bias)
+        case Conv(out=out, kernel=kernel, stride=stride, dilation=dilation, groups=groups, bias=bias):
+            return nn.Conv2d(shapes[path][0], out, kernel, stride, layer.pad, dilation, groups, bias)
         case BatchNorm(eps=eps, momentum=momentum):
             kind: type[nn.Module] = nn.BatchNorm2d if len(shapes[path]) == 3 else nn.BatchNorm1d
             return kind(shapes[path][0], eps=eps, momentum=momentum)
         case LayerNorm(eps=eps):
             return ChannelNorm(channels(shapes[path]), eps=eps)
+        case GroupNorm(groups=groups, eps=eps):
+            return nn.GroupNorm(groups, shapes[path][0], eps)
         case LayerScale():
             return ChannelScale(channels(shapes[path]))
         case Activation():
@@ -278,7 +281,7 @@ def _start(module: nn.Module, network: Network, seed: int) -> None:
                 case BatchNorm(zero_init=zero):
                     part.reset_running_stats()
                     part.weight.fill_(0.0 if zero else 1.0)
-                case LayerNorm():
+                case LayerNorm() | GroupNorm():
                     part.weight.fill_(1.0)
                 case LayerScale(start=start):
                     part.weight.fill_(start)

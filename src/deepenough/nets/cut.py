@@ -9,7 +9,7 @@ from deepenough.errors import unknown
 from deepenough.nets.activation import Activation
 from deepenough.nets.combinators import Auxiliary, Branches, Concat, Group
 from deepenough.nets.layer import Stack, named
-from deepenough.nets.layers import BatchNorm, Dense, Dropout, GlobalAvgPool, GlobalMaxPool, Weighted
+from deepenough.nets.layers import BatchNorm, Dense, Dropout, GlobalAvgPool, GlobalMaxPool, GroupNorm, Weighted
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
 
@@ -97,7 +97,7 @@ def _places(stack: Stack, prefix: str, above: tuple[tuple[Group, Stack], ...], c
 def _activation(stack: Stack, number: int) -> int | None:
     """The place of the activation behind a layer, with nothing but norms between, if there is one."""
     for place in range(number + 1, len(stack)):
-        if not isinstance(stack[place], BatchNorm):
+        if not isinstance(stack[place], (BatchNorm, GroupNorm)):
             return place if isinstance(stack[place], Activation) else None
     return None
 

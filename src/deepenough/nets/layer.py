@@ -29,7 +29,7 @@ LAYER_KINDS: dict[str, type[Layer]] = {}
 STATISTICS = ("running_mean", "running_var")
 """Tensors that are measured, not trained."""
 
-_AT_LEAST = dict.fromkeys(("out", "kernel", "stride", "groups", "size", "heads", "rows", "columns"), 1)
+_AT_LEAST = dict.fromkeys(("out", "kernel", "stride", "dilation", "groups", "size", "heads", "rows", "columns"), 1)
 _AT_LEAST |= dict.fromkeys(("padding", "eps", "k", "weight", "start"), 0)
 
 
@@ -38,7 +38,7 @@ class ShapeError(DeepenoughError):
 
 
 class Window(NamedTuple):
-    """A square that slides over an image. `padding` is in pixels on each side."""
+    """A square that slides over an image. `padding` is in pixels on each side, `kernel` the pixels that it covers."""
 
     kernel: int
     stride: int

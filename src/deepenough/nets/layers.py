@@ -20,6 +20,7 @@ __all__ = [
     "GlobalAvgPool",
     "GlobalMaxPool",
     "GlobalPool",
+    "GroupNorm",
     "LayerNorm",
     "LayerScale",
     "Lrn",
@@ -46,10 +47,11 @@ class Weighted(Layer, base=True):
 
 @dataclass(frozen=True, repr=False)
 class Conv(Weighted):
-    """Convolution with a square kernel. `padding` None is `kernel // 2`, which keeps the size at stride 1.
+    """Convolution with a square kernel. `padding` None is half its extent, which keeps the size at stride 1.
 
     With as many `groups` as channels it is depthwise. `same` pads as TensorFlow's "same" does: as little as gives
-    size / stride values, and where that is uneven, more at the end; `padding` is then left out.
+    size / stride values, and where that is uneven, more at the end; `padding` is then left out. With a `dilation` of d,
+    neighbours in the kernel are d pixels apart (Yu & Koltun 2015, arXiv 1511.07122).
     """
 
     kernel: int = 3
@@ -58,6 +60,7 @@ class Conv(Weighted):
     groups: int = 1
     bias: bool = True
     same: bool = False
+    dilation: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -65,17 +68,22 @@ class Conv(Weighted):
             raise DeepenoughError(f"{self!r}: same=True fixes the padding; leave out padding={self.padding}")
 
     @property
+    def extent(self) -> int:
+        """Pixels along a side that the kernel covers."""
+        return self.dilation * (self.kernel - 1) + 1
+
+    @property
     def pad(self) -> int:
         """Pixels of zeros on each side; with `same` those before an image that the stride divides."""
         if self.same:
-            return max(self.kernel - self.stride, 0) // 2
-        return self.kernel // 2 if self.padding is None else self.padding
+            return max(self.extent - self.stride, 0) // 2
+        return self.extent // 2 if self.padding is None else self.padding
 
     def pads(self, shape: Shape) -> tuple[tuple[int, int], tuple[int, int]]:
         """Pixels of zeros around an image (C, H, W): ((above, below), (left, right))."""
         if not self.same:
             return ((self.pad, self.pad),) * 2
-        height, width = (max((-(-side // self.stride) - 1) * self.stride + self.kernel - side, 0) for side in shape[1:])
+        height, width = (max((-(-side // self.stride) - 1) * self.stride + self.extent - side, 0) for side in shape[1:])
         return (height // 2, height - height // 2), (width // 2, width - width // 2)
 
     def depthwise(self, shape: Shape) -> bool:
@@ -84,7 +92,7 @@ class Conv(Weighted):
 
     @property
     def window(self) -> Window:
-        return Window(self.kernel, self.stride, self.pad)
+        return Window(self.extent, self.stride, self.pad)
 
     def output(self, shape: Shape) -> Shape:
         if _image(shape)[0] % self.groups or self.out % self.groups:
@@ -147,6 +155,29 @@ class LayerNorm(Layer):
 
     def tensors(self, shape: Shape) -> dict[str, Shape]:
         return dict.fromkeys(("weight", "bias"), (channels(shape),))
+
+
+@dataclass(frozen=True, repr=False)
+class GroupNorm(Layer):
+    """Normalisation of each image over the positions and channels of each of `groups` equal parts of the channels.
+
+    Wu & He 2018, arXiv 1803.08494. With as many groups as channels it is instance normalisation.
+    """
+
+    groups: int
+    eps: float = 1e-5
+
+    called = "norm"
+    keeps_sign = False
+    missing: ClassVar[Mapping[str, str]] = {"caffe": "Caffe 1.0 normalises whole maps (MVN), not groups of channels"}
+
+    def output(self, shape: Shape) -> Shape:
+        if _image(shape)[0] % self.groups:
+            raise ShapeError(f"channels that {self.groups} groups divide")
+        return shape
+
+    def tensors(self, shape: Shape) -> dict[str, Shape]:
+        return dict.fromkeys(("weight", "bias"), shape[:1])
 
 
 @dataclass(frozen=True, repr=False)

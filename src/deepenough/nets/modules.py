@@ -14,7 +14,7 @@ class PaddedConv2d(nn.Conv2d):
     """A convolution of images of `shape` (C, H, W) behind zeros that differ from side to side."""
 
     def __init__(self, layer: Conv, shape: Shape) -> None:
-        super().__init__(shape[0], layer.out, layer.kernel, layer.stride, groups=layer.groups, bias=layer.bias)
+        super().__init__(shape[0], layer.out, layer.kernel, layer.stride, 0, layer.dilation, layer.groups, layer.bias)
         (above, below), (left, right) = layer.pads(shape)
         self.pads = [left, right, above, below]
 

@@ -4,7 +4,8 @@ The field of a value is the extent, in input pixels along one side, that it can 
 image's border: padding counts, so a field can be larger than the image.
 
 Convolutions and pools widen it by their windows. The gates of a `Product` (squeeze-and-excitation) do not: a mean of
-the whole map only scales a channel, and the figures that are published for such networks leave it out. Attention does:
+the whole map only scales a channel, and the figures that are published for such networks leave it out; nor do group
+norms, for the same reason. Attention does:
 a token sees all of the image from the first attention on.
 """
 

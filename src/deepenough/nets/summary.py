@@ -64,7 +64,8 @@ def layer_table(network: Network) -> list[LayerRow]:
 
 def _window(layer: Layer) -> tuple[int | None, int | None, int | None, int | None]:
     """Kernel, stride, padding, groups."""
-    return *(layer.window or (None, None, None)), getattr(layer, "groups", None)
+    _, stride, padding = layer.window or (None, None, None)
+    return getattr(layer, "kernel", None), stride, padding, getattr(layer, "groups", None)
 
 
 def network_json(network: Network) -> dict[str, Any]:

@@ -182,7 +182,13 @@ def _differences(found: Iterable[CaffeLayer], layout: FileLayout) -> list[str]:
         assert parameters is not None
         match visit.layer:
             case Conv(kernel=kernel, stride=stride, groups=groups) as conv if defined.kind == "Convolution":
-                ours = {"kernel_size": kernel, "stride": stride, "pad": conv.pad, "group": groups, "dilation": 1}
+                ours = {
+                    "kernel_size": kernel,
+                    "stride": stride,
+                    "pad": conv.pad,
+                    "group": groups,
+                    "dilation": conv.dilation,
+                }
                 wrong += _unlike(name, {key: _sides(parameters, key) for key in ours}, ours)
             case BatchNorm(eps=eps) if defined.kind == "BatchNorm":
                 wrong += _unlike(name, {"eps": parameters.eps}, {"eps": eps})

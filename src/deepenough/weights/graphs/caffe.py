@@ -32,7 +32,6 @@ READ = ("BatchNorm", "Concat", "Convolution", "Dropout", "Eltwise", "Flatten", "
 REASONS = {
     "Deconvolution": "a transposed convolution makes maps larger, which no classifier here does",
     "PReLU": "no activation here has weights",
-    "TanH": "there is no such activation here",
     "Python": "it is a program, and nothing in a file is run",
 }
 """Reasons against kinds, where there is more to say than that they are not known."""

@@ -27,7 +27,7 @@ from deepenough.nets.layers import (
 from deepenough.weights.caffemodel import CaffeLayer
 from deepenough.weights.graphs.activations import Written
 from deepenough.weights.graphs.graph import Array, Graph, GraphError, Operation, decimal
-from deepenough.weights.graphs.windows import Pads, WindowError, conv_layer, count, no_dilation, one_side, pool_layer
+from deepenough.weights.graphs.windows import Pads, WindowError, conv_layer, count, one_side, pool_layer
 
 DIGITS = 6
 """Digits that two roundings to single precision leave."""
@@ -163,16 +163,16 @@ class NetBuilder:
     def _convolution(self, layer: CaffeLayer, value: Operation, more: int) -> _Window:
         stated = layer.stated.convolution_param
         self._check_axis(layer, stated.axis)
-        no_dilation(list(stated.dilation))
+        dilation = one_side(list(stated.dilation) or [1], "dilation")
         bias = stated.bias_term if stated.HasField("bias_term") else True
         kernel = one_side(_pair(stated, "kernel_size", "kernel", 0), "kernel")
         stride = one_side(_pair(stated, "stride", "stride", 1), "stride")
         height, width = (side + more for side in _pair(stated, "pad", "pad", 0))
-        made = Conv(stated.num_output, kernel, stride, 0, stated.group or 1, bias)
+        made = Conv(stated.num_output, kernel, stride, 0, stated.group or 1, bias, dilation=dilation)
         if len(value.shape) != 3:
             raise self.refused(layer, f"it is given {value.shape}; it needs (channels, height, width)")
         pads = ((height, height), (width, width))
-        sides = [count(side, kernel, stride, pad) for side, pad in zip(value.shape[1:], pads, strict=True)]
+        sides = [count(side, made.extent, stride, pad) for side, pad in zip(value.shape[1:], pads, strict=True)]
         return _Window(layer.name, layer.kind, value, made, (kernel, stride), pads, (sides[0], sides[1]),
                        self._tensors(layer, bias))  # fmt: skip
 

@@ -19,6 +19,7 @@ from deepenough.nets.layers import (
     Flatten,
     GlobalAvgPool,
     GlobalMaxPool,
+    GroupNorm,
     LayerNorm,
     LayerScale,
     StochasticDepth,
@@ -44,9 +45,9 @@ ARITHMETIC = ("Add", "Subtract", "Multiply", "Divide", "TrueDivide")
 READ = (
     *IN_TRAINING, "Activation", "Add", "AveragePooling2D", "BatchNormalization", "Concatenate", "Conv2D",
     "Dense", "DepthwiseConv2D", "Dropout", "EinsumDense", "Flatten", "Flip", "GlobalAveragePooling2D",
-    "GlobalAveragePooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling1D", "Identity", "InputLayer",
-    "LayerNormalization", "LayerScale", "MaxPooling2D", "Multiply", "Normalization", "Pad", "Permute", "ReLU",
-    "Rescaling", "Reshape", "SeparableConv2D", "Softmax", "StochasticDepth", "ZeroPadding2D",
+    "GlobalAveragePooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling1D", "GroupNormalization", "Identity",
+    "InputLayer", "LayerNormalization", "LayerScale", "MaxPooling2D", "Multiply", "Normalization", "Pad", "Permute",
+    "ReLU", "Rescaling", "Reshape", "SeparableConv2D", "Softmax", "StochasticDepth", "ZeroPadding2D",
     *ARITHMETIC, *KINDS_OF_PARTS,
 )  # fmt: skip
 """Kinds of layers that are read."""
@@ -134,6 +135,7 @@ class KerasBuilder(WindowReader):
         methods: dict[str, Callable[[Layer, Value], Value]] = {
             "Conv2D": self.convolution, "DepthwiseConv2D": self.depthwise, "SeparableConv2D": self.separable,
             "Dense": self._dense, "BatchNormalization": self._norm, "LayerNormalization": self._layer_norm,
+            "GroupNormalization": self._group_norm,
             "LayerScale": self._scale, "EinsumDense": self._scale, "Dropout": self._dropout,
             "StochasticDepth": self._dropout, "MaxPooling2D": self.pool, "AveragePooling2D": self.pool,
             "ZeroPadding2D": self.padded, "Pad": self.padded, "Rescaling": self._rescaled,
@@ -219,6 +221,17 @@ class KerasBuilder(WindowReader):
         return self.behind(
             layer, LayerNorm(stated["epsilon"]), value, weight=value.entries(weight), bias=value.entries(bias)
         )
+
+    def _group_norm(self, layer: Layer, value: Value) -> Value:
+        stated = layer.config
+        if len(value.shape) != 3 or not value.last or stated.get("axis", -1) not in (-1, 3):
+            raise self.refused(layer, "it normalises something else than groups of the channels of images")
+        channels = value.operation.shape[0]
+        groups = channels if stated["groups"] == -1 else stated["groups"]
+        arrays = list(self.arrays_of(layer, bool(stated.get("scale", True)) + bool(stated.get("center", True))))
+        weight = arrays.pop(0) if stated.get("scale", True) else np.ones(channels, np.float32)
+        bias = arrays.pop(0) if arrays else np.zeros(channels, np.float32)
+        return self.behind(layer, GroupNorm(groups, stated["epsilon"]), value, weight=weight, bias=bias)
 
     def _scale(self, layer: Layer, value: Value) -> Value:
         (weight,) = self.arrays_of(layer, 1)

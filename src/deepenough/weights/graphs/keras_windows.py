@@ -9,7 +9,7 @@ from deepenough.nets.layers import AvgPool, Conv, LayerScale, MaxPool, Pool
 from deepenough.weights.graphs.graph import Array, plain_name
 from deepenough.weights.graphs.keras_base import NO_ARGUMENTS, KerasBase, Layer
 from deepenough.weights.graphs.values import NO_PADS, Value
-from deepenough.weights.graphs.windows import Pads, conv_layer, no_dilation, one_side, pool_layer, same_pads
+from deepenough.weights.graphs.windows import Pads, conv_layer, one_side, pool_layer, same_pads
 
 
 class WindowReader(KerasBase):
@@ -20,8 +20,9 @@ class WindowReader(KerasBase):
         stated = layer.config
         if len(value.operation.shape) != 3 or not value.last:
             raise self.refused(layer, f"it is given {value.shape}; expected images with channels last")
-        no_dilation(stated.get("dilation_rate", (1, 1)))
         kernel, stride = one_side(stated[side], "kernel"), one_side(stated["strides"], "stride")
+        if (dilation := _dilation(layer)) < 1:
+            raise self.refused(layer, f"its dilation is {dilation}; it has to be 1 or more")
         if kernel < 1 or stride < 1:
             raise self.refused(layer, f"its kernel is {kernel} and its stride {stride}; both have to be 1 or more")
         if stated["padding"] not in ("same", "valid"):
@@ -30,7 +31,8 @@ class WindowReader(KerasBase):
             return kernel, stride, value.pads
         if value.pads != NO_PADS:
             raise self.refused(layer, "it pads what is padded before")
-        return kernel, stride, same_pads(value.operation.shape, kernel, stride)
+        extent = dilation * (kernel - 1) + 1
+        return kernel, stride, same_pads(value.operation.shape, extent, stride)
 
     def _convolved(
         self, layer: Layer, value: Value, weight: Array, bias: Array | None, *, groups: int = 1, name: str = ""
@@ -38,7 +40,7 @@ class WindowReader(KerasBase):
         if value.edge:
             raise self.refused(layer, "what is around its image is not zero")
         kernel, stride, pads = self._window(layer, value, "kernel_size")
-        made = Conv(weight.shape[0], kernel, stride, 0, groups, bias is not None)
+        made = Conv(weight.shape[0], kernel, stride, 0, groups, bias is not None, dilation=_dilation(layer))
         fitted = conv_layer(value.operation.shape, made, pads)
         tensors: dict[str, Any] = {"weight": weight} | ({} if bias is None else {"bias": bias})
         return self.behind(layer, fitted, replace(value, pads=NO_PADS), name, **tensors)
@@ -102,6 +104,10 @@ class WindowReader(KerasBase):
         if min(above, below, left, right) < 0:
             raise self.refused(layer, "it pads by less than nothing")
         return replace(value, pads=((a + above, b + below), (c + left, d + right)), edge=edge)
+
+
+def _dilation(layer: Layer) -> int:
+    return one_side(layer.config.get("dilation_rate", (1, 1)), "dilation")
 
 
 def _filters(weight: Array) -> Array:

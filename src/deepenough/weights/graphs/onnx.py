@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepenough.nets.activation import Gelu, HardSigmoid, HardSwish, Node
+from deepenough.nets.activation import Gelu, HardSigmoid, HardSwish, Mish, Node
 from deepenough.weights.graphs.activations import KINDS, Pattern, Written, match_pattern
 from deepenough.weights.graphs.described import Described, Stated, described
 from deepenough.weights.graphs.graph import Array, Graph, GraphError, check_kinds, plain_name
@@ -28,7 +28,6 @@ REASONS = {
     "PRelu": "no activation here has weights",
     "LeakyRelu": "there is no such activation here",
     "Elu": "there is no such activation here",
-    "Tanh": "there is no such activation here",
     "If": "which layers are computed depends on the image",
     "Loop": "which layers are computed depends on the image",
     "LSTM": "it is recurrent",
@@ -55,6 +54,7 @@ PATTERNS = (
         HardSigmoid,
         (Node("Add", constants=(3.0,)), Node("Clip", (1,), constants=(0.0, 6.0)), Node("Div", (2,), constants=(6.0,))),
     ),
+    Pattern(Mish, (Node("Softplus"), Node("Tanh", (1,)), Node("Mul", (0, 2)))),
     *(
         Pattern(
             Gelu,

@@ -25,6 +25,7 @@ class OnnxBase(GraphBuilder):
         self.values: dict[str, Value | Tokenised] = {name: images}
         self.softmaxes: set[str] = set()
         self.bare: set[Operation] = set()
+        self.plain_norms: set[Operation] = set()
 
     def value(self, name: str, reader: str) -> Value:
         """The value called `name`."""
@@ -87,11 +88,12 @@ class WindowReader(OnnxBase):
         weight, bias = self.weight(node, 1), self.constant(node, 2)
         if value.last or weight.ndim != 4 or value.edge or len(value.operation.shape) != 3:
             raise self.refused(node, f"it is given {value.shape} and weights of {weight.shape}; expected images")
-        no_dilation(node.attributes.get("dilations") or (1, 1))
+        dilation = one_side(node.attributes.get("dilations") or (1, 1), "dilation")
         kernel = one_side(weight.shape[2:], "kernel")
         stride = one_side(node.attributes.get("strides") or (1, 1), "stride")
-        made = Conv(weight.shape[0], kernel, stride, 0, node.attributes.get("group", 1), bias is not None)
-        layer = conv_layer(value.operation.shape, made, self._pads(node, value, kernel, stride))
+        groups = node.attributes.get("group", 1)
+        made = Conv(weight.shape[0], kernel, stride, 0, groups, bias is not None, dilation=dilation)
+        layer = conv_layer(value.operation.shape, made, self._pads(node, value, made.extent, stride))
         tensors = {"weight": weight} | ({} if bias is None else {"bias": bias})
         bare = replace(value, pads=NO_PADS)
         return self.made(node, layer, bare, layer_name(node), **tensors)

@@ -18,6 +18,7 @@ from deepenough.nets.layers import (
     Dropout,
     GlobalAvgPool,
     GlobalMaxPool,
+    GroupNorm,
     LayerNorm,
     LayerScale,
     Lrn,
@@ -30,9 +31,9 @@ from deepenough.weights.graphs.onnx_tokens import TokenReader
 from deepenough.weights.graphs.values import NO_PADS, Value
 
 READ = ("Add", "AveragePool", "BatchNormalization", "Cast", "Concat", "Conv", "Div", "Dropout", "Flatten", "Gather",
-        "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Identity", "LRN", "LayerNormalization", "LogSoftmax", "MatMul",
-        "MaxPool", "Mul", "Pad", "ReduceMax", "ReduceMean", "Reshape", "Softmax", "Split", "Squeeze", "Sub", "Sum",
-        "Transpose")  # fmt: skip
+        "Gemm", "GlobalAveragePool", "GlobalMaxPool", "GroupNormalization", "Identity", "InstanceNormalization", "LRN",
+        "LayerNormalization", "LogSoftmax", "MatMul", "MaxPool", "Mul", "Pad", "ReduceMax", "ReduceMean", "Reshape",
+        "Softmax", "Split", "Squeeze", "Sub", "Sum", "Transpose")  # fmt: skip
 """Kinds of nodes that are read where they are given what the images lead to."""
 
 FLOATS = (1, 10, 11)
@@ -94,6 +95,8 @@ class OnnxBuilder(WindowReader):
                 return self._dense(node, value)
             case "BatchNormalization" | "LayerNormalization" | "LRN":
                 return self._normalised(node, value)
+            case "GroupNormalization" | "InstanceNormalization":
+                return self._group_norm(node, value)
             case "GlobalAveragePool" | "GlobalMaxPool" | "ReduceMean" | "ReduceMax":
                 return self._global_pool(node, value)
             case "Add" | "Sub" | "Mul" | "Div" | "Sum":
@@ -175,6 +178,27 @@ class OnnxBuilder(WindowReader):
         bias = np.zeros_like(weight) if bias is None else bias
         return self.made(node, LayerNorm(eps), value, weight=value.entries(weight), bias=value.entries(bias))
 
+    def _group_norm(self, node: OnnxNode, value: Value) -> Value:
+        if len(value.operation.shape) != 3 or value.last:
+            raise self.refused(node, f"it is given {value.shape}; expected images")
+        channels = value.operation.shape[0]
+        groups = node.attributes["num_groups"] if node.kind == "GroupNormalization" else channels
+        weight, bias = (self.weight(node, place).reshape(-1) for place in (1, 2))
+        if weight.size == groups:  # before opset 21 there is one for each group
+            weight, bias = (np.repeat(each, channels // groups) for each in (weight, bias))
+        eps = decimal(node.attributes.get("epsilon", 1e-5))
+        return self.made(node, GroupNorm(groups, eps), value, weight=weight, bias=bias)
+
+    def _of_plain_norm(self, node: OnnxNode, value: Value, numbers: Array) -> Value:
+        """The norm before it, with the factors or shifts of its channels."""
+        before, key = value.operation, "weight" if node.kind == "Mul" else "bias"
+        assert before.layer is not None
+        tensors = {**before.tensors, key: np.broadcast_to(numbers.reshape(-1), before.shape[:1])}
+        made = self.graph.layer(node.name, node.kind, before.layer, before.inputs[0], tensors)
+        if node.kind == "Mul":
+            self.plain_norms.add(made)
+        return replace(value, operation=made)
+
     def _global_pool(self, node: OnnxNode, value: Value) -> Value:
         mean = node.kind in ("GlobalAveragePool", "ReduceMean")
         sides = value.shape
@@ -219,6 +243,8 @@ class OnnxBuilder(WindowReader):
         numbers = self.constants[node.inputs[place]]
         if value.operation is self.images:
             return self._prepared(node, value, place, numbers)
+        if value.operation in self.plain_norms and node.kind in ("Mul", "Add") and self._per_channel(value, numbers):
+            return self._of_plain_norm(node, value, numbers)
         if node.kind == "Add" and value.operation in self.bare:
             if numbers.size > 1 and not self._per_channel(value, numbers):
                 raise self.refused(node, f"it adds an array of {numbers.shape}; expected a number a channel")

@@ -1,4 +1,4 @@
-"""An image as tokens, and attention between them, as graphs of ONNX compute them step by step."""
+"""Tokens, attention between them, and norms of groups of channels, as graphs of ONNX compute them step by step."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deepenough.nets.layers import GroupNorm
 from deepenough.nets.tokens import FirstToken, SelfAttention, Tokens
-from deepenough.weights.graphs.graph import Array
+from deepenough.weights.graphs.graph import Array, decimal
 from deepenough.weights.graphs.onnx_file import OnnxNode
 from deepenough.weights.graphs.values import Value
 
@@ -26,7 +27,8 @@ class Tokenised:
     """A value on the way into tokens, or between queries, keys and values and what attention gives.
 
     `step` says how far it came. `value` is the map, or what the projections give; `factor` is what scores were
-    multiplied by, `first` the class token.
+    multiplied by, `first` the class token. Of groups of channels `heads` is their number, and `factor` what their norm
+    adds to the variance.
     """
 
     step: str
@@ -46,7 +48,7 @@ Given = Sequence[Value | Tokenised | None]
 
 
 class TokenReader:
-    """Reads the nodes that `Tokens`, `SelfAttention` and `FirstToken` are made of."""
+    """Reads the nodes that `Tokens`, `SelfAttention`, `FirstToken` and `GroupNorm` are made of."""
 
     def __init__(self, builder: OnnxBase) -> None:
         self._builder = builder
@@ -84,7 +86,9 @@ class TokenReader:
                 wanted = self._integers(node, 1)
                 flat = shape[1] * shape[2]
                 if len(wanted) == 3 and wanted[1] in (0, shape[0]) and wanted[2] in (-1, flat):
-                    return Tokenised("a map in one row", value)
+                    return Tokenised("a map in one row", value, shape[0])
+                if len(wanted) == 3 and wanted[1] > 0 and wanted[2] in (-1, shape[0] * flat // wanted[1]):
+                    return Tokenised("groups in rows", value, wanted[1])
             case "Reshape" if len(shape) == 2:
                 wanted = self._integers(node, 1)
                 if len(wanted) == 5 and wanted[2] == 3 and wanted[3] > 0:
@@ -107,6 +111,10 @@ class TokenReader:
         match given.step, node.kind:
             case "a map in one row", "Transpose" if perm == [0, 2, 1]:
                 return replace(given, step="patches")
+            case (("a map in one row" | "groups in rows"), "InstanceNormalization"):
+                return self._normed_groups(node, given)
+            case "normalised groups", "Reshape" if self._integers(node, 1)[1:] == list(given.value.operation.shape):
+                return self._group_norm(node, given)
             case "patches", "Pad" if self._integers(node, 1) == [0, 1, 0, 0, 0, 0]:
                 channels = given.value.operation.shape[0]
                 return replace(given, step="tokens", first=np.zeros((1, 1, channels), np.float32))
@@ -153,6 +161,19 @@ class TokenReader:
         tensors = {"class_token": given.first, "position": position.reshape(1, -1, position.shape[-1])}
         layer = Tokens(rows, columns)
         return Value(self._builder.graph.layer(node.name, node.kind, layer, given.value.operation, tensors))
+
+    def _normed_groups(self, node: OnnxNode, given: Tokenised) -> Tokenised | None:
+        """Groups of channels that are normalised, without factors and shifts of their own."""
+        scale, shift = self._builder.weight(node, 1), self._builder.weight(node, 2)
+        eps = decimal(node.attributes.get("epsilon", 1e-5))
+        return replace(given, step="normalised groups", factor=eps) if (scale == 1).all() and not shift.any() else None
+
+    def _group_norm(self, node: OnnxNode, given: Tokenised) -> Value:
+        value = given.value
+        weight = np.ones(value.operation.shape[0], np.float32)
+        made = self._builder.made(node, GroupNorm(given.heads, given.factor), value, weight=weight, bias=0 * weight)
+        self._builder.plain_norms.add(made.operation)
+        return made
 
     def _attention(self, node: OnnxNode, given: Tokenised) -> Value:
         _, wide = given.value.operation.shape

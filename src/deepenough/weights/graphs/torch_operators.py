@@ -15,12 +15,8 @@ TORCH_REASONS = {
     "aten.prelu": "no activation here has weights",
     "aten.leaky_relu": "there is no such activation here",
     "aten.elu": "there is no such activation here",
-    "aten.tanh": "there is no such activation here",
-    "aten.mish": "there is no such activation here",
     "aten.softplus": "there is no such activation here",
     "aten.gelu(tanh)": "GELU is computed exactly here, without its approximation by tanh",
-    "aten.group_norm": "norms here are over the batch or over the channels of a position, not over groups of channels",
-    "aten.instance_norm": "norms here are over the batch or over the channels of a position, not over a map",
     "aten.lstm": "it is recurrent",
     "aten.gru": "it is recurrent",
 }
@@ -83,11 +79,17 @@ def _batch_norm(writer: Operators, node: Node) -> None:
         raise writer.refusal(
             node, "it normalises by the batch's own statistics, in evaluation, too; known are norms with running ones"
         )
+    _normed_by(writer, node, (image, weight, bias, mean, variance), _args(node)[7])
+
+
+def _normed_by(writer: Operators, node: Node, given: tuple[Any, ...], eps: float) -> None:
+    """Write a norm by running statistics."""
+    image, weight, bias, mean, variance = given
     channels = shape_of(mean)[0]
     scale = _or_constant(writer, node, weight, "weight", np.ones(channels, np.float32))
     shift = _or_constant(writer, node, bias, "bias", np.zeros(channels, np.float32))
     inputs = [writer.value(node, image), scale, shift, writer.value(node, mean), writer.value(node, variance)]
-    writer.emit(node, "BatchNormalization", inputs, epsilon=_args(node)[7])
+    writer.emit(node, "BatchNormalization", inputs, epsilon=eps)
 
 
 @_writes("layer_norm")
@@ -100,6 +102,31 @@ def _layer_norm(writer: Operators, node: Node) -> None:
     shift = _or_constant(writer, node, bias, "bias", np.zeros(shape, np.float32))
     axis = -1 if len(sides) == 1 else len(shape_of(node)) - len(sides)
     writer.emit(node, "LayerNormalization", [writer.value(node, _args(node)[0]), scale, shift], axis=axis, epsilon=eps)
+
+
+@_writes("group_norm")
+def _group_norm(writer: Operators, node: Node) -> None:
+    image, groups = _args(node)[:2]
+    weight, bias = writer.given(node, 2, key="weight"), writer.given(node, 3, key="bias")
+    _normed_groups(writer, node, (image, weight, bias), groups, writer.given(node, 4, 1e-5, "eps"))
+
+
+@_writes("instance_norm")
+def _instance_norm(writer: Operators, node: Node) -> None:
+    image, weight, bias, mean, variance, of_image = _args(node)[:6]
+    if of_image:
+        _normed_groups(writer, node, (image, weight, bias), shape_of(image)[1], _args(node)[7])
+    else:  # by running statistics it is what a batch norm is
+        _normed_by(writer, node, (image, weight, bias, mean, variance), _args(node)[7])
+
+
+def _normed_groups(writer: Operators, node: Node, given: tuple[Any, ...], groups: int, eps: float) -> None:
+    image, weight, bias = given
+    channels = shape_of(image)[1]
+    scale = _or_constant(writer, node, weight, "weight", np.ones(channels, np.float32))
+    shift = _or_constant(writer, node, bias, "bias", np.zeros(channels, np.float32))
+    inputs = [writer.value(node, image), scale, shift]
+    writer.emit(node, "GroupNormalization", inputs, num_groups=groups, epsilon=eps)
 
 
 def _or_constant(writer: Operators, node: Node, given: Any, key: str, default: Any) -> str:
@@ -117,9 +144,9 @@ def _matmul(writer: Operators, node: Node) -> None:
     writer.emit(node, "MatMul", [writer.value(node, each) for each in _args(node)[:2]])
 
 
-@_writes("relu", "sigmoid", "hardswish")
+@_writes("relu", "sigmoid", "hardswish", "tanh", "mish")
 def _activation(writer: Operators, node: Node) -> None:
-    kind = {"relu": "Relu", "sigmoid": "Sigmoid", "hardswish": "HardSwish"}[operator_of(node)]
+    kind = {"hardswish": "HardSwish"}.get(operator_of(node), operator_of(node).capitalize())
     writer.emit(node, kind, [writer.value(node, _args(node)[0])])
 
 

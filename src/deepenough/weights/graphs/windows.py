@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from deepenough.errors import DeepenoughError
 from deepenough.nets.layer import Shape, ShapeError
@@ -26,7 +27,7 @@ def one_side(values: Sequence[int], word: str) -> int:
 def no_dilation(values: Sequence[int]) -> None:
     """Refuse a dilation other than 1."""
     if any(value != 1 for value in values):
-        raise WindowError(f"its dilation is {' x '.join(map(str, values))}; only 1 is known here")
+        raise WindowError(f"its dilation is {' x '.join(map(str, values))}; only 1 is known of a pool")
 
 
 def same_pads(shape: Shape, kernel: int, stride: int, *, more_at_end: bool = True) -> Pads:
@@ -47,10 +48,10 @@ def conv_layer(shape: Shape, made: Conv, pads: Pads, output: tuple[int, ...] | N
 
     `output` is the height and width that it gives, by default all windows that fit.
     """
-    sides = [count(side, made.kernel, made.stride, pad) for side, pad in zip(shape[1:], pads, strict=True)]
+    sides = [count(side, made.extent, made.stride, pad) for side, pad in zip(shape[1:], pads, strict=True)]
     wanted = tuple(sides) if output is None else output
     before = [pad[0] for pad in pads]
-    halves = made.kernel // 2
+    halves = made.extent // 2
     choices = []
     if before[0] == before[1]:
         choices.append(_with(made, None if before[0] == halves else before[0]))
@@ -70,11 +71,11 @@ def conv_layer(shape: Shape, made: Conv, pads: Pads, output: tuple[int, ...] | N
 
 
 def _with(made: Conv, padding: int | None) -> Conv:
-    return Conv(made.out, made.kernel, made.stride, padding, made.groups, made.bias)
+    return replace(made, padding=padding)
 
 
 def _same(made: Conv) -> Conv:
-    return Conv(made.out, made.kernel, made.stride, None, made.groups, made.bias, same=True)
+    return replace(made, padding=None, same=True)
 
 
 def pool_layer(shape: Shape, made: Pool, pads: Pads, output: tuple[int, ...] | None = None) -> Pool:
