@@ -324,6 +324,9 @@ def wanted_of(name: str, network: Network, pixels: np.ndarray) -> np.ndarray:
         return module(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).numpy()
 
 
+ANY_NETWORK = [name for name, target in TARGETS.items() if target.any_network]
+"""The targets that write every network of layers that they have; timm's is proven in tests/reference."""
+
 OPTIONAL = ("executorch",)
 """Targets that `make test-frameworks` does not install, since their packages bring many others of fixed versions."""
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from export_cases import skip_where_absent
+from export_cases import ANY_NETWORK, skip_where_absent
 from PIL import Image
 
 import deepenough
@@ -130,7 +130,7 @@ def exported(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
 
 
 @pytest.mark.frameworks
-@pytest.mark.parametrize("name", [pytest.param(name, marks=in_group(name)) for name in TARGETS if name != "caffe"])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=in_group(name)) for name in ANY_NETWORK if name != "caffe"])
 def test_a_run_in_every_framework(
     name: str, exported: Callable[[str], tuple[Path, Exported]], photos: list[Path]
 ) -> None:
@@ -146,6 +146,7 @@ def test_a_run_in_every_framework(
 LOWER = [
     pytest.param(name, option, marks=in_group(name))
     for name, each in TARGETS.items()
+    if each.any_network
     for option in ("half", "int8")
     if {"half": "float16"}.get(option, option) not in each.refused
 ]

@@ -51,6 +51,7 @@ class Target(ABC):
     layout: ClassVar[str] = "NCHW"  # the order of an image's axes that the model takes
     refused: ClassVar[Mapping[str, str]] = {}  # the reason for each precision that there is none of
     notes: ClassVar[tuple[str, ...]] = ()
+    any_network: ClassVar[bool] = True  # False: it has certain networks, and takes no others of the same layers
     snippets: ClassVar[tuple[str, ...]] = ()  # programs like predict.py in other languages, each from its template
     readable: ClassVar[str] = ""  # the file that deepenough reads back as weights, bit for bit
 

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from deepenough.frameworks.target import Target
     from deepenough.nets.network import Network
 
-TARGET_NAMES = ("torch", "onnx", "keras", "tensorflow", "litert", "paddle", "caffe", "openvino", "executorch")
+TARGET_NAMES = (
+    *("torch", "onnx", "keras", "tensorflow", "litert", "paddle", "caffe"),
+    *("openvino", "executorch", "timm"),
+)
 """Each is a module of this package with one class: `onnx.OnnxTarget`, `caffe.CaffeTarget`, ..."""
 
 

@@ -25,3 +25,15 @@ TIMM_MODELS: Mapping[str, str] = {
     },
 }
 """Networks of the zoo since 2016 by what timm calls its models."""
+
+TIMM_RESNETS: Mapping[str, str] = {
+    **{f"resnet{depth}": f"resnet{depth}_torchvision" for depth in (18, 34)},
+    **{f"resnet{depth}": f"resnet{depth}_v1_5" for depth in (50, 101, 152)},
+}
+"""Older networks of the zoo by what timm calls its models; they are torchvision's, with torchvision's names."""
+
+
+def timm_model(network: str) -> str | None:
+    """The name of timm's model that is a network of the zoo; None where timm has none. Of two names the last one."""
+    models = {ours: theirs for theirs, ours in (TIMM_RESNETS | TIMM_MODELS).items()}
+    return models.get(network)

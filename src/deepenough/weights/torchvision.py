@@ -14,9 +14,17 @@ from deepenough.weights.checkpoint import SavedState, checkpoint, plain, state_d
 from deepenough.weights.fit import Fitted
 from deepenough.weights.fitting import match, match_exactly
 from deepenough.weights.inputs import TIMM_FILE, json_beside
-from deepenough.weights.match import FileLayout, NameLayers, block_layers, own_layout, tensor_layers, zoo_layouts
+from deepenough.weights.match import (
+    FileLayout,
+    NameLayers,
+    block_layers,
+    file_layout,
+    own_layout,
+    tensor_layers,
+    zoo_layouts,
+)
 from deepenough.weights.timm import AUTHORS_NAMES, EFFICIENTNET_PYTORCH_NAMES, TIMM_NAMES
-from deepenough.weights.timm_models import TIMM_MODELS
+from deepenough.weights.timm_models import TIMM_MODELS, timm_model
 from deepenough.weights.torchvision_names import OLD_NAMES, SINCE_2016
 from deepenough.weights.transformers import TRANSFORMERS_NAMES
 
@@ -49,8 +57,23 @@ def read_safetensors(path: Path, network: str | None, own: Network | None = None
     found = list(state_dicts(content))
     if not found:
         raise DeepenoughError(f"{path} holds no tensors; expected a state dict, tensors by name")
-    source, fitted = _matched(found, network or _timms_network(path), f"{path} (a safetensors file)", own)
-    return ("deepenough" if own is not None else source), fitted
+    file = f"{path} (a safetensors file)"
+    if own is not None:
+        return "deepenough", match_exactly(found[0].tensors, _exported_layout(path, own), network, file)
+    return _matched(found, network or _timms_network(path), file, None)
+
+
+def _exported_layout(path: Path, own: Network) -> FileLayout:
+    """The names in a file that deepenough wrote: timm's where timm's configuration is beside it, else our own."""
+    model = json_beside(path, TIMM_FILE).get("architecture")
+    if model is None or model != timm_model(own.name):
+        return own_layout(own)
+    return replace(file_layout(own, name_for_timm(own)), pads_shapes=True)
+
+
+def name_for_timm(network: Network) -> Mapping[str, str]:
+    """The names in timm of the layers of a network that `timm_model` knows: its own, or those that torchvision has."""
+    return (TIMM_NAMES.get(network.name) or TORCHVISION_NAMES[network.name])(network)
 
 
 def _timms_network(path: Path) -> str | None:
