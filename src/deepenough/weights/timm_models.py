@@ -35,5 +35,5 @@ TIMM_RESNETS: Mapping[str, str] = {
 
 def timm_model(network: str) -> str | None:
     """The name of timm's model that is a network of the zoo; None where timm has none. Of two names the last one."""
-    models = {ours: theirs for theirs, ours in (TIMM_RESNETS | TIMM_MODELS).items()}
+    models = {ours: theirs for theirs, ours in {**TIMM_RESNETS, **TIMM_MODELS}.items()}
     return models.get(network)
