@@ -1,4 +1,4 @@
-"""timm: a folder as on Hugging Face's hub, for networks that timm builds itself. `transformers` loads it, too."""
+"""timm: a folder as on Hugging Face's hub, for networks that timm builds itself."""
 
 from __future__ import annotations
 
