@@ -35,6 +35,11 @@ def _wide(size: int) -> Font | None:
     return None
 
 
+def can_draw(text: str) -> bool:
+    """Tell if a font has the letters of a text: Pillow's own, or one of this machine's with Chinese letters."""
+    return all(ord(letter) < WESTERN for letter in text) or _wide(12) is not None
+
+
 def fitting(text: str, size: int, width: int) -> str:
     """The text, cut where it is wider than `width` pixels."""
     letters = font(text, size)

@@ -1,8 +1,8 @@
-"""The language of a page: English messages by themselves, Chinese ones by the catalogue `report/zh.json`.
+"""The language of a page: English messages by themselves, Chinese ones by the catalogues of the rooms that write pages.
 
 Messages are those of gettext: English text with places as `%(name)s`, and `%%` for a percent sign. Templates have them
 through Jinja's extension for translations, Python through `gettext` here. Everything is English outside `speaking`, so
-that the terminal, notebooks and the other pages are.
+that the terminal and notebooks are.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ class Language(StrEnum):
 TAGS = {Language.ENGLISH: "en", Language.CHINESE: "zh-Hans"}
 """The languages as HTML names them."""
 
+ROOMS = ("report", "lab", "explain", "compare")
+"""The packages with a catalogue, `zh.json`. A message that several use is in the first's."""
+
 _current: ContextVar[Language] = ContextVar("language", default=Language.ENGLISH)
 
 
@@ -43,9 +46,9 @@ def language_of_locale(environment: Mapping[str, str] | None = None) -> Language
 
 
 @contextmanager
-def speaking(language: Language) -> Iterator[None]:
-    """Let messages be in a language."""
-    before = _current.set(language)
+def speaking(language: Language | str | None) -> Iterator[None]:
+    """Let messages be in a language, "en" or "zh"; None for that of the locale."""
+    before = _current.set(Language(language) if language else language_of_locale())
     try:
         yield
     finally:
@@ -65,7 +68,12 @@ def language_tag() -> str:
 @cache
 def catalogue() -> Mapping[str, str]:
     """The Chinese message of every English one."""
-    found: dict[str, str] = json.loads(files("deepenough.report").joinpath("zh.json").read_text(encoding="utf-8"))
+    return {english: chinese for room in ROOMS for english, chinese in room_catalogue(room).items()}
+
+
+def room_catalogue(room: str) -> dict[str, str]:
+    """The messages of one room's catalogue."""
+    found: dict[str, str] = json.loads(files("deepenough").joinpath(room, "zh.json").read_text(encoding="utf-8"))
     return found
 
 

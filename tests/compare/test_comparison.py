@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from seen_page import Seen, english_left
 
 from deepenough import DeepenoughError
 from deepenough.compare import comparison, session
@@ -192,3 +193,14 @@ def test_the_page_shows_every_number_and_needs_nothing_else(tmp_path: Path) -> N
     assert drawn == json.loads(json.dumps(comparison_figures(result)))
     content = json.loads((tmp_path / "comparison.json").read_text())
     assert content == {"format": 2, **json.loads(json.dumps(asdict(result)))}
+
+
+def test_the_page_in_chinese(tmp_path: Path) -> None:
+    rows = [row("PyTorch"), row("Keras", 12.0), replace(row("JAX"), gradient_difference=0.5), row("Paddle")]
+    rows[3].failed = {"train, eager": "no such thing"}
+    page = Seen(write_comparison(found(*rows), tmp_path, "zh").read_text(encoding="utf-8"))
+    assert page.tag == "zh-Hans"
+    names = ["tiny", "a machine", "PyTorch Keras JAX Paddle", "eager train infer", "no such thing"]
+    assert english_left(page, names) == []
+    assert "</html>" in write_comparison(found(row("PyTorch")), tmp_path, "en").read_text(encoding="utf-8")
+    assert "Nothing could be measured" not in words.fastest(found(*rows))

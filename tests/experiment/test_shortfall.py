@@ -9,10 +9,10 @@ import pytest
 
 from deepenough import fit
 from deepenough import record as records
-from deepenough.experiment.shortfall import likely_causes, shortfalls
 from deepenough.record import Record
 from deepenough.record.images import MirroringRecord
 from deepenough.record.schema import Accuracy, RunStatus
+from deepenough.report.shortfall import likely_causes, shortfalls
 from deepenough.search.statistics import exact_interval
 
 

@@ -255,3 +255,28 @@ def test_what_is_wrong_is_said(patches_model: Model, folder: Path) -> None:
     assert "words.txt: not-an-image: it begins like no image" in result.output
     assert (folder / "seen.png").is_file()
     assert explain(patches_model, []) == []
+
+
+def test_a_picture_has_words_of_the_language(
+    patches_model: Model, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pixels, labels, _ = patched(1, 8)
+    (found,) = explain(patches_model, [pixels[0]], truth=list(COLOURS)[labels[0]])
+    said: list[str] = []
+    monkeypatch.setattr(
+        "deepenough.explain.explanation.draw", lambda panels, *more: said.extend(panel.caption for panel in panels)
+    )
+    monkeypatch.setattr("deepenough.fonts._wide", lambda size: object())
+    for language in ("zh", "en"):
+        found.picture(language)
+    assert said[:2] == ["图片", f"支持 {found.shown}"]
+    assert said[2:] == ["image", f"for {found.shown}"]
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    found.picture()
+    assert said[-2] == "图片"
+    monkeypatch.setattr("deepenough.fonts._wide", lambda size: None)
+    found.picture()
+    assert said[-2] == "image", "the locale alone is no reason to draw letters that this machine lacks"
+    photo = next((folder / "photos").rglob("*.png"))
+    with pytest.raises(DeepenoughError, match="--language zh: no font on this machine has Chinese letters"):
+        explain_images(folder / "model", [str(photo)], language="zh", out=tmp_path / "x.png")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from seen_page import Seen, english_left
 
 from deepenough import DeepenoughError, load, record
 from deepenough.cli.app import cli
@@ -146,3 +147,12 @@ def test_filters_are_the_weights(finished: Path) -> None:
     step = 44 / first.shape[-1]
     at = (np.arange(first.shape[-1]) * step + step / 2).astype(int)
     np.testing.assert_allclose(tile[np.ix_(at, at)], shown.transpose(1, 2, 0), atol=1 / 254)
+
+
+def test_the_page_in_chinese(finished: Path, tmp_path: Path) -> None:
+    found, page = show_features(finished, out=tmp_path, language="zh")
+    seen = Seen(page.read_text(encoding="utf-8"))
+    assert seen.tag == "zh-Hans"
+    names = [found.model, found.probing.network, *(probe.place for probe in found.probing.probes)]
+    assert english_left(seen, names) == []
+    assert "not trained on" in found.images, "the record is English"

@@ -64,7 +64,7 @@ def test_every_experiment_leaves_a_record(name: str, shapes: Path, tmp_path: Pat
 
 def test_pages_say_what_was_looked_at(shapes: Path, tmp_path: Path) -> None:
     record, page = run_experiment("vanishing-gradient", shapes, scale=SMALL, out=tmp_path / "v")
-    assert "images a seed, before any training" in record.data
+    assert "images a seed, before any training" in str(record.data)
     assert "Geometric mean of" in page.read_text()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deepenough.cli.exit_status import ExitStatus
-from deepenough.cli.options import network_options, out_option
+from deepenough.cli.options import from_schema, network_options, out_option
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -39,9 +39,10 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Only this framework: PyTorch, 'Keras, JAX', ... Can be repeated.",
 )
+@from_schema("language", language={"help": "Language of the page: English or Chinese."})
 @out_option("FOLDER", "Folder of the page.  [default: comparison-NETWORK]")
 @click.pass_context
-def compare_command(ctx: click.Context, /, name: str, out: Path | None, only: tuple[str, ...], **options: Any) -> None:
+def compare_command(ctx: click.Context, /, name: str, only: tuple[str, ...], **options: Any) -> None:
     """Compare the speed and memory of a network across the installed frameworks.
 
     The network is built natively in each. After a check that one training step gives the same result, they take turns;
@@ -54,6 +55,7 @@ def compare_command(ctx: click.Context, /, name: str, out: Path | None, only: tu
     from deepenough.compare.results import Timing
     from deepenough.nets.choose import choose_network
 
+    out, language = options.pop("out"), options.pop("language")
     network = choose_network(name, **{key: options.pop(key) for key in ("shape", "depth", "width")})
     console = Console()
     with console.bars() as bars:
@@ -61,7 +63,8 @@ def compare_command(ctx: click.Context, /, name: str, out: Path | None, only: tu
     console.out.print(comparison_table(found))
     for line in (words.fastest(found), words.gradient_check(found), *words.failures(found)):
         console.line(line, wrap=True)
-    console.line(f"page: {write_comparison(found, out or Path(f'comparison-{network.name}'))}")
+    page = write_comparison(found, out or Path(f"comparison-{network.name}"), language)
+    console.line(f"page: {page}")
     ctx.exit(ExitStatus.FAILED if any(result.differs for result in found.results) else ExitStatus.DONE)
 
 

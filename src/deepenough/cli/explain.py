@@ -10,7 +10,7 @@ import click
 
 from deepenough.attribution import METHODS
 from deepenough.cli.exit_status import ExitStatus
-from deepenough.cli.options import images_argument, out_option, run_argument, top_option
+from deepenough.cli.options import from_schema, images_argument, out_option, run_argument, top_option
 from deepenough.cli.types import PICTURE_SUFFIXES
 from deepenough.errors import DeepenoughError
 from deepenough.files import can_be_written
@@ -36,6 +36,7 @@ MOST_STACKED = 24  # explanations in one picture
 @click.option("--truth", metavar="CLASS", help="The right class.  [default: the images' folder, if it is a class]")
 @click.option("--class", "target", metavar="CLASS", help="Class whose heatmap to show.  [default: the predicted class]")
 @top_option
+@from_schema("language", language={"help": "Language of the words in the picture: English or Chinese."})
 @out_option("FILE", "Picture to write, or a folder for several.")
 @click.pass_context
 def explain_command(ctx: click.Context, /, run: Path, images: tuple[str, ...], **options: Any) -> None:
@@ -48,15 +49,23 @@ def explain_command(ctx: click.Context, /, run: Path, images: tuple[str, ...], *
 
 
 def explain_images(
-    run: Path, images: Sequence[str], *, out: Path | None = None, truth: str | None = None, **options: Any
+    run: Path,
+    images: Sequence[str],
+    *,
+    out: Path | None = None,
+    truth: str | None = None,
+    language: str | None = None,
+    **options: Any,
 ) -> int:
     """Explain the images, one by one, and write the picture, or a folder of them; the exit status."""
     from deepenough.cli.console import Console
     from deepenough.data.finding import ImageError, PassedOver
     from deepenough.explain import explanation
+    from deepenough.explain.picture import drawable
     from deepenough.model import load
     from deepenough.prediction import images_among, lines
 
+    language = drawable(language)
     model = load(run)
     console, passed = Console(), PassedOver()
     paths = images_among(images, passed)
@@ -79,10 +88,10 @@ def explain_images(
             continue
         console.line(answer_line(path, found))
         if stacked:
-            pictures.append(found.picture())
+            pictures.append(found.picture(language))
         else:
             out.mkdir(parents=True, exist_ok=True)
-            found.picture().save(written[number])
+            found.picture(language).save(written[number])
     if stacked and pictures:
         stack(pictures).save(out)
     if failed < len(paths):

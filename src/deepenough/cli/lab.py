@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,14 +17,14 @@ from deepenough.cli.options import from_schema, out_option
 @click.option("--seeds", type=click.IntRange(min=1), default=3, metavar="N", help="Trainings of each setting.")
 @click.option("--quick", is_flag=True, help="Use few images, few epochs and narrow networks.")
 @from_schema("limit")
+@from_schema("language", language={"help": "Language of the page: English or Chinese."})
 @out_option("FOLDER", "Folder of the page.  [default: lab/NAME]")
-def lab_command(
-    name: str | None, data: str | None, seeds: int, quick: bool, limit: int | None, out: Path | None
-) -> None:
+def lab_command(name: str | None, data: str | None, seeds: int, quick: bool, limit: int | None, **places: Any) -> None:
     """Test a common claim about depth on your images."""
     from deepenough.cli.console import Console
     from deepenough.lab.page import bounds, value_text
     from deepenough.lab.run import CLAIMS, Scale, run_experiment
+    from deepenough.lab.text import say
 
     console = Console()
     if name is None:
@@ -33,9 +33,9 @@ def lab_command(
             console.line(f"{each:{width}}  {claim.text}")
         return
     with console.bars() as bars:
-        record, page = run_experiment(name, data, scale=Scale(seeds, quick, limit), out=out, reporter=bars)
+        record, page = run_experiment(name, data, scale=Scale(seeds, quick, limit), reporter=bars, **places)
     lines = [f"{record.name}: {record.claim}"]
-    lines += [f"  {e.what}: {value_text(e, e.mean)} ({bounds(e)}), {e.verdict}" for e in record.result.effects]
+    lines += [f"  {say(e.what)}: {value_text(e, e.mean)} ({bounds(e)}), {e.verdict}" for e in record.result.effects]
     lines += record.cautions
-    for line in (*lines, f"{record.verdict}, on {record.data}", f"page: {page}"):
+    for line in (*lines, f"{record.verdict}, on {say(record.data)}", f"page: {page}"):
         console.line(line)

@@ -10,6 +10,8 @@ from pathlib import Path
 from deepenough.compare import text as words
 from deepenough.compare.results import FrameworkComparison
 from deepenough.files import write_whole
+from deepenough.language import gettext as _
+from deepenough.language import speaking
 from deepenough.report.html import fill_template
 from deepenough.report.plotting import Plot, trace_colour
 
@@ -17,12 +19,17 @@ PAGE, NUMBERS = "comparison.html", "comparison.json"
 _BAR = 34  # pixels of height for a bar
 
 
-def write_comparison(found: FrameworkComparison, folder: Path) -> Path:
-    """Write the numbers and the page into a folder; the page's path."""
+def write_comparison(found: FrameworkComparison, folder: Path, language: str | None = None) -> Path:
+    """Write the numbers and the page into a folder; the page's path.
+
+    `language` of the page is "en" or "zh", by default that of the locale.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / NUMBERS, json.dumps({"format": 2, **asdict(found)}, indent=1))
     content = {"found": found, "words": words}
-    write_whole(folder / PAGE, fill_template("compare", "page.html", content, comparison_figures(found)))
+    with speaking(language):
+        page = fill_template("compare", "page.html", content, comparison_figures(found))
+    write_whole(folder / PAGE, page)
     return folder / PAGE
 
 
@@ -40,7 +47,7 @@ def comparison_figures(found: FrameworkComparison) -> dict[str, Plot]:
 
 def _by_mode(found: FrameworkComparison, measure: str, task: str) -> Plot:
     """The `speed` of a task, or the seconds of its `first` step."""
-    text, unit = {"speed": (words.rate, "images a second"), "first": (words.first, "seconds")}[measure]
+    text, unit = {"speed": (words.rate, _("images a second")), "first": (words.first, _("seconds"))}[measure]
     bars = [
         (f"{each.framework}<br>{mode}", getattr(each, measure)[f"{task}, {mode}"], text(each, task, mode))
         for each in found.results
@@ -56,10 +63,10 @@ def _memory(found: FrameworkComparison) -> Plot:
     figure = _bars(
         [(each.framework, (each.peak_infer or 0) / 1e9, words.size(each.peak_infer)) for each in predicted], "GB"
     )
-    figure["data"][0]["name"] = "prediction"
+    figure["data"][0]["name"] = _("prediction")
     if trained:
         second = _bars([(each.framework, (each.peak or 0) / 1e9, words.size(each.peak)) for each in trained], "GB")
-        figure["data"].append(second["data"][0] | {"name": "with training", "marker": {"color": trace_colour(1)}})
+        figure["data"].append(second["data"][0] | {"name": _("with training"), "marker": {"color": trace_colour(1)}})
         figure["layout"] |= {"height": 2 * _BAR * len(predicted) + 90, "barmode": "group"}
     return figure
 

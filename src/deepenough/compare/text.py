@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from deepenough.compare.results import SAME, FrameworkComparison, FrameworkResult
+from deepenough.language import gettext as _
+from deepenough.language import sentence_space
 from deepenough.report.text import amount
 
 __all__ = ["amount", "failures", "fastest", "first", "gradient_check", "modes", "rate", "relative_difference", "size"]
@@ -18,7 +20,7 @@ def rate(result: FrameworkResult, task: str, mode: str) -> str:
     """Images a second."""
     value = result.speed.get(f"{task}, {mode}")
     if value is None:
-        return "failed" if f"{task}, {mode}" in result.failed else "–"
+        return _("failed") if f"{task}, {mode}" in result.failed else "–"
     return _speed(value)
 
 
@@ -49,7 +51,7 @@ def relative_difference(value: float | None) -> str:
 def fastest(found: FrameworkComparison) -> str:
     """The fastest framework at training and at prediction."""
     parts = []
-    for task, verb in (("train", "trains"), ("infer", "predicts")):
+    for task in ("train", "infer"):
         speeds = [
             (value, result.framework, key.partition(", ")[2])
             for result in found.results
@@ -58,8 +60,13 @@ def fastest(found: FrameworkComparison) -> str:
         ]
         if speeds:
             value, framework, mode = max(speeds)
-            parts.append(f"{framework} ({mode}) {verb} fastest here, {_speed(value)} images a second")
-    return "; ".join(parts) + "." if parts else "Nothing could be measured."
+            figures = {"framework": framework, "mode": mode, "speed": _speed(value)}
+            parts.append(
+                _("%(framework)s (%(mode)s) trains fastest here, %(speed)s images a second", **figures)
+                if task == "train"
+                else _("%(framework)s (%(mode)s) predicts fastest here, %(speed)s images a second", **figures)
+            )
+    return _("%(words)s.", words=_("; ").join(parts)) if parts else _("Nothing could be measured.")
 
 
 def gradient_check(found: FrameworkComparison) -> str:
@@ -67,22 +74,44 @@ def gradient_check(found: FrameworkComparison) -> str:
     checked = [(result, result.gradient_difference) for result in found.results]
     trained = [(result, difference) for result, difference in checked if difference is not None]
     if len(trained) < 2:
-        return "No second framework trained, so no step could be compared."
+        return _("No second framework trained, so no step could be compared.")
     wrong = [(result, difference) for result, difference in trained if result.differs]
     if wrong:
-        reasons = (f"{result.framework} by {by:.0e} ({result.allowed:.0e} is allowed)" for result, by in wrong)
-        return f"One training step differs: {'; '.join(reasons)}."
+        reasons = (
+            _(
+                "%(framework)s by %(difference)s (%(allowed)s is allowed)",
+                framework=result.framework,
+                difference=f"{by:.0e}",
+                allowed=f"{result.allowed:.0e}",
+            )
+            for result, by in wrong
+        )
+        return _("One training step differs: %(reasons)s.", reasons=_("; ").join(reasons))
     exact = [difference for _, difference in trained if difference <= SAME]
-    text = (
-        "One training step (in float64) from these weights gives the same loss and gradients in "
-        f"{len(exact)} frameworks: the largest relative difference is {max(exact):.0e}."
+    text = _(
+        "One training step (in float64) from these weights gives the same loss and gradients in %(count)s frameworks: "
+        "the largest relative difference is %(difference)s.",
+        count=len(exact),
+        difference=f"{max(exact):.0e}",
     )
-    rest = [f"{result.framework} differs by {by:.0e}" for result, by in trained if by > SAME]
+    rest = [
+        _("%(framework)s differs by %(difference)s", framework=result.framework, difference=f"{by:.0e}")
+        for result, by in trained
+        if by > SAME
+    ]
     if rest:
-        text += f" {'; '.join(rest)}: it computes norms in float32, whose rounding moves PyTorch as far."
+        reason = _(
+            "%(differences)s: it computes norms in float32, whose rounding moves PyTorch as far.",
+            differences=_("; ").join(rest),
+        )
+        text = sentence_space().join([text, reason])
     return text
 
 
 def failures(found: FrameworkComparison) -> list[str]:
     """The measurements that failed, with the reasons."""
-    return [f"{result.framework}, {key}: {reason}" for result in found.results for key, reason in result.failed.items()]
+    return [
+        _("%(framework)s, %(task)s: %(reason)s", framework=result.framework, task=key, reason=reason)
+        for result in found.results
+        for key, reason in result.failed.items()
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -179,19 +179,24 @@ class _Judge:
         across, conflict = self._ranks[row] < self._ranks[other], labels[row] != labels[other]
         again = self._source.names[row] == self._source.names[other]
         alike = "the same file, listed again," if again else f"{why} as {self._source.names[other]}"
+        like = self._source.names[other]
         said = f"labelled {classes[labels[row]]!r} here and {classes[labels[other]]!r} there"
         if across and (sure or not conflict):
-            self._leave(row, Finding("across-splits", self._source.names[row], f"{alike} in {there}", where))
+            self._leave(row, Finding("across-splits", self._source.names[row], f"{alike} in {there}", where, like))
         elif conflict and sure:
-            finding = Finding("conflicting-labels", self._source.names[row], f"{alike.rstrip(',')}, {said}", where)
+            finding = Finding(
+                "conflicting-labels", self._source.names[row], f"{alike.rstrip(',')}, {said}", where, like
+            )
             self._leave(row, finding, stays=splits[row] == TEST)
         elif row in self._found:
             return
         elif conflict:
             detail = f"{alike.replace('the same picture', 'nearly the same picture')}, {said}"
-            self._found[row] = Finding("near-duplicate", self._source.names[row], detail, "kept")
+            self._found[row] = Finding("near-duplicate", self._source.names[row], detail, "kept", like)
         elif row > other and self._groups[row] == self._groups[other]:
-            self._found[row] = Finding("duplicate", self._source.names[row], alike.rstrip(","), "kept on the same side")
+            self._found[row] = Finding(
+                "duplicate", self._source.names[row], alike.rstrip(","), "kept on the same side", like
+            )
 
     def _leave(self, row: int, finding: Finding, stays: bool = False) -> None:
         where = finding.action
@@ -201,4 +206,4 @@ class _Judge:
         else:
             action = f"left out of {where}"
             self.left_out.add(row)
-        self._found[row] = Finding(finding.kind, finding.name, finding.detail, action)
+        self._found[row] = replace(finding, action=action)

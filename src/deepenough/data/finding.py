@@ -20,7 +20,7 @@ _EXAMPLES = 3
 class Finding:
     """One thing that the user should know about one image (or folder, or class) of a source.
 
-    `action` says what was done. `kind` is one of
+    `action` says what was done, and `other` names the picture that it is like. `kind` is one of
 
     - damaged, missing, not-an-image, unsupported, animated, bomb, tiny: an image that can't be used;
     - imperfect, more-than-8-bits: an image that is used all the same;
@@ -42,6 +42,7 @@ class Finding:
     name: str
     detail: str
     action: str
+    other: str = ""
 
 
 @dataclass

@@ -211,7 +211,7 @@ def _make(
             "levels": filled.levels and list(filled.levels),
             "channels": channels,
             "fingerprint": fingerprint,
-            "findings": [[f.kind, f.name, f.detail, f.action] for f in findings],
+            "findings": [[f.kind, f.name, f.detail, f.action, f.other] for f in findings],
         }
         content = hashlib.sha256(repr((VERSION, sorted(meta.items()))).encode("utf-8", "surrogateescape"))
         for name in source.names:

@@ -59,6 +59,7 @@ def _fit(
         name=name,
         test=accuracy(correct, len(test)),
         trained_on=len(chosen),
+        averaged=step,
         note=sampled + pooled,
         seconds=time.perf_counter() - started,
     )

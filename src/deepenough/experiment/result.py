@@ -13,7 +13,6 @@ from deepenough.evaluation.metrics import metrics
 from deepenough.experiment import pictures
 from deepenough.experiment.baselines import baselines
 from deepenough.experiment.recording import plan_outcome, search_cost
-from deepenough.experiment.shortfall import shortfalls
 from deepenough.files import write_sums
 from deepenough.model import FOLDER, Model, save_model
 from deepenough.nets import dumps, layer_table
@@ -21,6 +20,7 @@ from deepenough.probing.patches import patches
 from deepenough.record import PICTURE_FOLDER, Record, save
 from deepenough.record.schema import Decision, LayerRecord, RunStatus
 from deepenough.report import write_report
+from deepenough.report.shortfall import shortfalls
 from deepenough.search.search import Search
 from deepenough.search.verdict import Verdict
 from deepenough.training.device import choose_device

@@ -15,7 +15,9 @@ from deepenough.attribution.methods import COMPLETE, heat, shortfall
 from deepenough.data.decode import framed, upright
 from deepenough.data.sources.unlabelled import images_of
 from deepenough.errors import unknown
-from deepenough.explain.picture import Panel, draw
+from deepenough.explain.picture import Panel, draw, drawable
+from deepenough.language import gettext as _
+from deepenough.language import speaking
 from deepenough.model import Model, Prediction, load
 
 WHOLE = 0.98  # of a picture that is seen but for a rounded edge
@@ -68,27 +70,39 @@ class Explanation:
             sums[self.truth] = self.truth_off
         return {label: off for label, off in sums.items() if off is not None and off > COMPLETE}
 
-    def picture(self) -> Image.Image:
+    def picture(self, language: str | None = None) -> Image.Image:
         """The image, the heat over it, the classes with their probabilities; for a wrong answer also the heat of the
-        right class. Where a class was asked for, nothing is said about what is right."""
-        panels = [Panel(self.image, self.name or "image"), self._panel(self.shown, "", self.heat)]
+        right class. Where a class was asked for, nothing is said about what is right.
+
+        Args:
+            language: "en" or "zh"; by default that of the locale, as far as this machine has letters for it.
+        """
+        with speaking(drawable(language)):
+            return self._drawn()
+
+    def _drawn(self) -> Image.Image:
+        panels = [
+            Panel(self.image, self.name or _("image")),
+            self._panel(self.shown, _("for %(name)s", name=self.shown), self.heat),
+        ]
         if self.truth_heat is not None and self.truth is not None:
-            panels.append(self._panel(self.truth, ", the right class", self.truth_heat))
+            caption = _("for %(name)s, the right class", name=self.truth)
+            panels.append(self._panel(self.truth, caption, self.truth_heat))
         bars = zip(self.prediction.classes, self.prediction.probabilities, strict=True)
         return draw(panels, list(bars), self.truth if self.target is None else None)
 
-    def _panel(self, label: str, remark: str, warm: npt.NDArray[np.float32]) -> Panel:
-        notes = [] if warm.max() > 0 else [f"nothing speaks for {label} here"]
+    def _panel(self, label: str, caption: str, warm: npt.NDArray[np.float32]) -> Panel:
+        notes = [] if warm.max() > 0 else [_("nothing speaks for %(name)s here", name=label)]
         if label in self.inexact:
-            notes.append(f"its sum is off by {share_text(self.inexact[label])}")
+            notes.append(_("its sum is off by %(share)s", share=share_text(self.inexact[label])))
         if self.seen < WHOLE:
-            notes.append("the pale part is cut off before the network sees it")
-        return Panel(self.image, f"for {label}{remark}", warm, self.box, tuple(notes))
+            notes.append(_("the pale part is cut off before the network sees it"))
+        return Panel(self.image, caption, warm, self.box, tuple(notes))
 
 
 def share_text(off: float) -> str:
     """The share that a sum is off by, as text: 0.0412 as 4.12%."""
-    return f"{off:.2%}" if off < 10 else "more than 1,000%"  # of a difference of next to nothing
+    return f"{off:.2%}" if off < 10 else _("more than 1,000%%")  # of a difference of next to nothing
 
 
 def explain(

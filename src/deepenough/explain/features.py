@@ -18,6 +18,8 @@ from deepenough.data.sources import open_source
 from deepenough.errors import DeepenoughError
 from deepenough.evaluation.evaluate import own_images
 from deepenough.files import sha256, write_whole
+from deepenough.language import gettext as _
+from deepenough.language import sentence_space, speaking
 from deepenough.model import FOLDER, WEIGHTS, Model, load
 from deepenough.nets.layers import Conv
 from deepenough.nets.shapes import visits
@@ -32,7 +34,6 @@ from deepenough.record.schema import Probe, ProbingRecord
 from deepenough.report import text as words
 from deepenough.report.html import data_address, fill_template
 from deepenough.search.question import DecisionBasis, Question
-from deepenough.search.verdict import points
 from deepenough.weights import Weights
 
 PAGE, NUMBERS, FILTERS = "features.html", "features.json", "filters.png"
@@ -51,12 +52,23 @@ class FeaturesRecord(RecordModel):
 
 @dataclass(frozen=True)
 class FeatureImages:
-    """The images: `probed` are those that the model was not trained on, from `shown` the patches are cut."""
+    """The images: `probed` are those that the model was not trained on, from `shown` the patches are cut.
+
+    `source` is named where they are not the run's own.
+    """
 
     images: Images
     probed: npt.NDArray[np.int64]
     shown: npt.NDArray[np.int64]
-    description: str
+    source: str | None = None
+
+    @property
+    def description(self) -> str:
+        """The probed images in words."""
+        count = f"{len(self.probed):,}"
+        if self.source is None:
+            return _("%(count)s images that the model was not trained on", count=count)
+        return _("%(count)s images of %(source)s", count=count, source=self.source)
 
 
 def show_features(
@@ -67,12 +79,13 @@ def show_features(
     limit: int | None = None,
     seed: int = 0,
     reporter: Reporter | None = None,
+    language: str | None = None,
 ) -> tuple[FeaturesRecord, Path]:
     """Show the filters, the exciting patches and the linear probes of a run's model on a page.
 
     `data` is by default what the run was made from; then the probes are fitted and judged, out of fold, on the images
     that the model was not trained on, since features that know an image by heart say too much about it. `limit`: at
-    most so many images of each split.
+    most so many images of each split. `language` of the page is "en" or "zh", by default that of the locale.
     """
     folder = Path(run)
     reporter, model = reporter or Reporter(), load(folder)
@@ -91,7 +104,9 @@ def show_features(
         filters=FILTERS,
     )
     write_whole(place / NUMBERS, found.model_dump_json(indent=1))
-    write_whole(place / PAGE, features_page(found, place))
+    with speaking(language):
+        page = features_page(found, place, chosen)
+    write_whole(place / PAGE, page)
     return found, place / PAGE
 
 
@@ -105,12 +120,12 @@ def _images(folder: Path, model: Model, data: Any, limit: int | None, seed: int,
     if own is None or record is None:
         images = prepare_for_model(source, model.preprocess, reporter, seed=seed, limit=limit)
         every = np.sort(np.concatenate([images.split.train, images.split.validation, images.split.test]))
-        return FeatureImages(images, every, every, f"{len(every):,} images of {source.name}")
+        return FeatureImages(images, every, every, source.name)
     own = own if limit is None else own.subset(limit, seed)
     folds = record.decision_images.kind is DecisionBasis.OUT_OF_FOLD
     probed = own.split.test if folds else np.sort(np.concatenate([own.split.validation, own.split.test]))
     images = replace(own, preprocess=model.preprocess)
-    return FeatureImages(images, probed, own.split.train, f"{len(probed):,} images that the model was not trained on")
+    return FeatureImages(images, probed, own.split.train)
 
 
 def _weights(folder: Path, model: Model) -> Weights:
@@ -144,31 +159,49 @@ def describe_probes(probes: Sequence[Probe]) -> str:
     """Describe how the probes' accuracy changes with depth, from the numbers alone."""
     first, last = probes[0], probes[-1]
     best = max(probes, key=lambda probe: probe.accuracy.value)  # the shallowest of equals
-    right = words.percent(best.accuracy.value)
-    told = f"A linear probe does best after {best.place} (depth {best.depth}): it is right on {right} of the images."
+    told = [
+        _(
+            "A linear probe does best after %(place)s (depth %(depth)s): it is right on %(share)s of the images.",
+            place=best.place, depth=best.depth, share=words.percent(best.accuracy.value),
+        )
+    ]  # fmt: skip
     if best is not first:
-        rise = points(best.accuracy.value - first.accuracy.value)
-        told += f" From the first place, {_at(first)}, to there it rises by {rise}."
-    if best is last:
-        return told
+        rise = f"{100 * (best.accuracy.value - first.accuracy.value):.1f}"
+        told.append(
+            _("From the first place, %(place)s, to there it rises by %(rise)s points.", place=_at(first), rise=rise)
+        )
+    if best is not last:
+        told.append(_at_the_end(best, last))
+    return sentence_space().join(told)
+
+
+def _at_the_end(best: Probe, last: Probe) -> str:
+    """Compare the last place with the best."""
     if best.difference == 0:
-        return f"{told} At the end, {_at(last)}, it is no better."
+        return _("At the end, %(place)s, it is no better.", place=_at(last))
     low, high = 100 * -best.high, 100 * -best.low
-    doubt = ", so perhaps by chance" if low <= 0 else ""
-    return (
-        f"{told} From there to the end, {_at(last)}, it falls by {points(-best.difference)} (95% interval {low:.1f} to "
-        f"{high:.1f}{doubt})."
+    figures = {"place": _at(last), "fall": f"{100 * -best.difference:.1f}", "low": f"{low:.1f}", "high": f"{high:.1f}"}
+    if low <= 0:
+        return _(
+            "From there to the end, %(place)s, it falls by %(fall)s points (95%% interval %(low)s to %(high)s, so "
+            "perhaps by chance).",
+            **figures,
+        )
+    return _(
+        "From there to the end, %(place)s, it falls by %(fall)s points (95%% interval %(low)s to %(high)s).", **figures
     )
 
 
 def _at(probe: Probe) -> str:
-    return f"{probe.place} (depth {probe.depth}, {words.percent(probe.accuracy.value)})"
+    share = words.percent(probe.accuracy.value)
+    return _("%(place)s (depth %(depth)s, %(share)s)", place=probe.place, depth=probe.depth, share=share)
 
 
-def features_page(found: FeaturesRecord, folder: Path) -> str:
+def features_page(found: FeaturesRecord, folder: Path, images: FeatureImages) -> str:
     """One HTML file that needs nothing else."""
     content = {
         "found": found,
+        "images": images.description,
         "course": describe_probes(found.probing.probes),
         "filters": data_address(folder, found.filters),
         "patches": [(each, data_address(folder, each.picture)) for each in found.patches],

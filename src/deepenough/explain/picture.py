@@ -10,12 +10,31 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from deepenough.attribution.overlay import overlay
-from deepenough.fonts import fitting, font
+from deepenough.errors import DeepenoughError
+from deepenough.fonts import can_draw, fitting, font
+from deepenough.language import Language, language_of_locale
 
 HEIGHT, WIDEST = 280, 420  # of a panel (pixels)
 GAP, LINE = 12, 22
 BARS = 300  # width of the bars' panel
+SAMPLES = {Language.ENGLISH: "a", Language.CHINESE: "中"}
 INK, PALE, BAR, RIGHT, WRONG = "#1c1e21", "#6b7280", "#4c78a8", "#2f855a", "#b83232"
+
+
+def drawable(language: str | None) -> Language:
+    """The language of a picture's words: that asked for, or that of the locale where this machine has its letters.
+
+    Raises DeepenoughError where it has none of those asked for.
+    """
+    if language is None:
+        by_locale = language_of_locale()
+        return by_locale if can_draw(SAMPLES[by_locale]) else Language.ENGLISH
+    if not can_draw(SAMPLES[Language(language)]):
+        raise DeepenoughError(
+            f"--language {language}: no font on this machine has Chinese letters for a picture; install one "
+            "(fonts-noto-cjk on Debian and Ubuntu), or take --language en"
+        )
+    return Language(language)
 
 
 @dataclass(frozen=True)

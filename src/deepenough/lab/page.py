@@ -6,7 +6,20 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from deepenough.lab.record import Effect, LabRecord, Line, Point, Quantity, Result, mean_interval
+from deepenough.lab.record import (
+    CONTRADICTED,
+    NOT_SHOWN,
+    SUPPORTED,
+    Effect,
+    LabRecord,
+    Line,
+    Point,
+    Quantity,
+    Result,
+    mean_interval,
+)
+from deepenough.lab.text import say
+from deepenough.language import gettext as _
 from deepenough.report.html import fill_template
 from deepenough.report.plotting import Plot, error_bars, scatter, trace_style
 from deepenough.report.text import duration, percent, signed_points
@@ -21,6 +34,8 @@ def render_experiment(record: LabRecord) -> str:
         "number": value_text,
         "bounds": bounds,
         "middle": middle,
+        "say": say,
+        "verdict": verdict,
     }
     return fill_template("lab", "page.html", {"record": record}, {"result": result_figure(record.result)}, filters)
 
@@ -31,15 +46,22 @@ def value_text(what: Quantity, value: float) -> str:
         return "–"
     if what.unit == "share":
         return percent(value)
-    return f"{signed_points(value)} points" if what.unit else f"{value:.3g}"
+    return _("%(points)s points", points=signed_points(value)) if what.unit else f"{value:.3g}"
 
 
 def bounds(what: Point | Effect, log: bool = False) -> str:
     """The interval, where there is one."""
     if what.kind != "measured":
-        return "exact" if what.kind == "counted" else "as published"
-    _, low, high = middle(what, log)
-    return f"{value_text(what, low)} to {value_text(what, high)}" if math.isfinite(high) else "none (one seed)"
+        return _("exact") if what.kind == "counted" else _("as published")
+    low, high = middle(what, log)[1:]
+    if not math.isfinite(high):
+        return _("none (one seed)")
+    return _("%(low)s to %(high)s", low=value_text(what, low), high=value_text(what, high))
+
+
+def verdict(word: str) -> str:
+    """A verdict in the current language."""
+    return {SUPPORTED: _("supported"), NOT_SHOWN: _("not shown"), CONTRADICTED: _("contradicted here")}.get(word, word)
 
 
 def middle(what: Point | Effect, log: bool = False) -> tuple[float, float, float]:
@@ -55,11 +77,11 @@ def result_figure(result: Result) -> Plot:
     """Lines with 95% intervals, as Plotly JSON; shares in percent, differences of shares in points."""
     places = sorted({p.x for line in result.lines for p in line.points if not isinstance(p.x, str)})
     layout: dict[str, Any] = {
-        "xaxis": {"title": {"text": result.x}, "type": "log" if result.log_x else None},
-        "yaxis": {"title": {"text": result.y}, "type": "log" if result.log_y else None, "exponentformat": "power"},
+        "xaxis": {"title": {"text": say(result.x)}, "type": "log" if result.log_x else None},
+        "yaxis": {"title": {"text": say(result.y)}, "type": "log" if result.log_y else None, "exponentformat": "power"},
     }
     if unit := _unit(result):
-        layout["yaxis"]["ticksuffix"] = "%" if unit == "share" else " points"
+        layout["yaxis"]["ticksuffix"] = "%" if unit == "share" else _(" points")
     if result.log_x:
         layout["xaxis"] |= {"tickvals": places, "ticktext": [f"{place:g}" for place in places]}
     return {"data": [_trace(result, line, number) for number, line in enumerate(result.lines)], "layout": layout}
@@ -75,11 +97,11 @@ def _trace(result: Result, line: Line, number: int) -> Plot:
     middles = [(scale * mean, scale * low, scale * high) for mean, low, high in found]
     several = all(len(p.values) > 1 and p.kind == "measured" for p in line.points)
     return scatter(
-        line.name,
+        say(line.name),
         [p.x for p in line.points],
         [mean for mean, _, _ in middles],
         error_y=error_bars(middles if several else []),
-        text=[p.note for p in line.points],
-        hovertemplate=f"{result.x} %{{x}}: %{{y:.4g}}<br>%{{text}}<extra></extra>",
+        text=[say(p.note) for p in line.points],
+        hovertemplate=f"{say(result.x)} %{{x}}: %{{y:.4g}}<br>%{{text}}<extra></extra>",
         **trace_style(number),
     )

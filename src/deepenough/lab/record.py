@@ -15,6 +15,8 @@ from scipy.special import stdtrit
 
 from deepenough.errors import DeepenoughError
 from deepenough.files import read_checked_json, write_checked_json
+from deepenough.lab.text import Text
+from deepenough.language import gettext as _
 
 RECORD = "record.json"
 SUPPORTED, NOT_SHOWN, CONTRADICTED = "supported", "not shown", "contradicted here"
@@ -74,17 +76,17 @@ class Point(Quantity):
     """One setting: where it stands on the axis, and what was measured there."""
 
     x: float | str
-    note: str = ""
+    note: Text = ""
 
 
 class Line(_Part):
     """Settings that a plot joins."""
 
-    name: str
+    name: Text
     points: list[Point]
 
     @classmethod
-    def from_hits(cls, name: str, places: Sequence[float], hits: Sequence[SeedHits]) -> Line:
+    def from_hits(cls, name: Text, places: Sequence[float], hits: Sequence[SeedHits]) -> Line:
         """A line with the mean accuracies of `hits` at these places on the axis."""
         return cls(name=name, points=[Point.from_hits(each, x=x) for x, each in zip(places, hits, strict=True)])
 
@@ -92,7 +94,7 @@ class Line(_Part):
 class Effect(Quantity):
     """A number that is above `bound` if a claim holds."""
 
-    what: str
+    what: Text
     bound: float = 0.0
 
     @property
@@ -105,23 +107,26 @@ class Effect(Quantity):
 class Result(_Part):
     """The measurements of an experiment."""
 
-    x: str = Field(description="what the axis is")
-    y: str = Field(description="what was measured")
+    x: Text = Field(description="what the axis is")
+    y: Text = Field(description="what was measured")
     lines: list[Line]
     effects: list[Effect] = Field(description="the claim holds if all of them are above their bounds")
-    on: str = Field(default="", description="what it was measured on, where not on images to train and to judge")
+    on: Text = Field(default="", description="what it was measured on, where not on images to train and to judge")
     log_x: bool = False
     log_y: bool = False
-    notes: list[str] = []
+    notes: list[Text] = []
 
 
 class LabRecord(_Part):
-    """`record.json` of an experiment."""
+    """`record.json` of an experiment.
 
-    schema_version: Literal[2] = 2
+    In schema 3 a text with figures in it is a message and its values; 2, which is read too, has the English text.
+    """
+
+    schema_version: Literal[2, 3] = 3
     name: str
     claim: str
-    data: str
+    data: Text
     quick: bool
     seeds: list[int]
     result: Result
@@ -143,7 +148,7 @@ class LabRecord(_Part):
         except ValidationError as error:
             version = content.get("schema_version")
             raise DeepenoughError(
-                f"{path}: this is no record of an experiment of schema 2 (its schema_version is {version!r}; "
+                f"{path}: this is no record of an experiment of schema 2 or 3 (its schema_version is {version!r}; "
                 f"{len(error.errors())} fields are not as expected); read it with the version that wrote it"
             ) from None
 
@@ -159,8 +164,12 @@ class LabRecord(_Part):
             return []
         points = 100 / math.sqrt(self.judged_images)  # two standard errors of an accuracy of a half
         return [
-            f"Only {self.judged_images} images are judged, so an accuracy can be off by {points:.0f} points by chance "
-            "alone. Give more images before you believe a verdict."
+            _(
+                "Only %(count)s images are judged, so an accuracy can be off by %(points)s points by chance alone. "
+                "Give more images before you believe a verdict.",
+                count=self.judged_images,
+                points=f"{points:.0f}",
+            )
         ]
 
 

@@ -18,7 +18,9 @@ from deepenough.experiment.recording import environment
 from deepenough.files import check_new, read_checked_json, write_whole
 from deepenough.lab.page import PAGE, render_experiment
 from deepenough.lab.record import RECORD, LabRecord, Result, overall_verdict
+from deepenough.lab.text import said
 from deepenough.lab.trials import Trials
+from deepenough.language import speaking
 from deepenough.progress import Reporter
 from deepenough.training.interrupt import Interrupted, Stop
 
@@ -99,9 +101,11 @@ def run_experiment(
     scale: Scale | None = None,
     out: str | Path | None = None,
     reporter: Reporter | None = None,
+    language: str | None = None,
 ) -> tuple[LabRecord, Path]:
     """Measure one claim, and write `record.json` and a page into `out`, by default `lab/NAME`.
 
+    `language` of the page is "en" or "zh", by default that of the locale.
     A run that was stopped goes on where it was: its trainings are kept. So does one whose record is damaged.
     """
     measure, claim = measurement(name), CLAIMS[name]
@@ -130,7 +134,12 @@ def run_experiment(
         name=name,
         claim=claim.text,
         data=result.on
-        or f"{source.name}, {len(images.split.train):,} images to train, {len(images.split.validation):,} to judge",
+        or said(
+            "%(source)s, %(train)s images to train, %(judge)s to judge",
+            source=source.name,
+            train=f"{len(images.split.train):,}",
+            judge=f"{len(images.split.validation):,}",
+        ),
         quick=scale.quick,
         seeds=list(range(scale.seeds)),
         result=result,
@@ -140,7 +149,9 @@ def run_experiment(
     )
     folder.mkdir(parents=True, exist_ok=True)
     record.save(folder)
-    write_whole(folder / PAGE, render_experiment(record))
+    with speaking(language):
+        page = render_experiment(record)
+    write_whole(folder / PAGE, page)
     return record, folder / PAGE
 
 

@@ -33,7 +33,7 @@ from deepenough.progress import Reporter
 from deepenough.record.schema import Probe, ProbingRecord
 from deepenough.search.folds import DecisionFolds, Fold
 from deepenough.search.question import DecisionBasis, Question
-from deepenough.search.statistics import HitShares, Strata, paired_difference, resolved_difference
+from deepenough.search.statistics import Difference, HitShares, Strata, paired_difference, resolved_difference
 from deepenough.search.verdict import points
 from deepenough.training.device import choose_device
 from deepenough.weights import Weights, load_weights
@@ -209,7 +209,8 @@ def _probe(weights: Weights, images: Images, judging: _Judging, device: torch.de
     strata = Strata.of(labels, question.metric)
     probes = _probes(probed, seen, strata, question.margin)
     resolves = resolved_difference([each.hits for each in probed], strata)
-    proposed, reason = _proposal(probes, probed, strata, question)
+    proposed, reason, behind = _proposal(probes, probed, strata, question)
+    most_frequent = float(np.bincount(labels).max() / len(judged))
     record = ProbingRecord(
         weights=weights.name,
         source=weights.source,
@@ -225,8 +226,11 @@ def _probe(weights: Weights, images: Images, judging: _Judging, device: torch.de
         resolves=resolves,
         probes=probes,
         proposed=proposed.place,
-        text=_text(probes, proposed, reason, resolves, float(np.bincount(labels).max() / len(judged))),
+        text=_text(probes, proposed, reason, resolves, most_frequent),
         seconds=time.perf_counter() - began,
+        most_frequent=most_frequent,
+        behind=behind.value if behind else None,
+        behind_lower=behind.lower if behind else None,
     )
     return Probing(weights, images, seen, tuple(probed), strata, record)
 
@@ -294,17 +298,19 @@ def _probes(probed: Sequence[ProbedCut], seen: PooledFeatures, strata: Strata, m
 
 def _proposal(
     probes: Sequence[Probe], probed: Sequence[ProbedCut], strata: Strata, question: Question
-) -> tuple[Probe, str]:
-    """The place to cut that the probes propose, and the reason."""
+) -> tuple[Probe, str, Difference | None]:
+    """The place to cut that the probes propose, the reason, and how far the place before it is behind the best."""
     if question.target is not None:
         proposed = next((row for row in probes if row.accuracy.value >= question.target), probes[-1])
         reached = proposed.accuracy.value >= question.target
-        return proposed, (
+        reason = (
             f"the shallowest whose probe reaches {question.target:.1%}"
             if reached
             else f"as no probe reaches {question.target:.1%}, which fine-tuning may"
         )
+        return proposed, reason, None
     number, proposed = next((number, row) for number, row in enumerate(probes) if not row.ruled_out)
+    worse = None
     reason = f"the shallowest not ruled out as more than {points(question.margin)} worse than the best place"
     if number:
         best = max(probed, key=lambda each: strata.accuracy(each.hits))
@@ -313,7 +319,7 @@ def _proposal(
             f" ({probes[number - 1].place} is {points(worse.value)} worse than {best.cut.place}, at least "
             f"{points(worse.lower)})"
         )
-    return proposed, reason
+    return proposed, reason, worse
 
 
 def _text(probes: Sequence[Probe], proposed: Probe, reason: str, resolves: float, most_frequent: float) -> str:

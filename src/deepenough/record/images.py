@@ -14,6 +14,7 @@ class FindingRecord(RecordModel):
     name: FileName
     detail: FileName = ""
     action: str
+    other: FileName = Field(default="", description="the picture that it is like")
 
 
 class DataRecord(RecordModel):

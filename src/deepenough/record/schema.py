@@ -246,6 +246,11 @@ class ProbingRecord(RecordModel):
     proposed: str = Field(description="the shallowest place that is not ruled out: it proposes, it never decides")
     text: str
     seconds: float
+    behind: float | None = Field(
+        default=None, description="accuracy by which the place before the proposed one is worse than the best"
+    )
+    behind_lower: float | None = Field(default=None, description="one-sided 95% lower bound of that")
+    most_frequent: float | None = Field(default=None, description="share of the most frequent class of those images")
 
 
 class JoinedProbes(RecordModel):
@@ -261,6 +266,26 @@ class EventRecord(RecordModel):
 
     what: str
     why: str
+    figures: dict[str, float | str | list[str]] = Field(
+        default={}, description="the figures and names in `why`, so that a page can say it in another language"
+    )
+
+
+class AnswerFacts(RecordModel):
+    """The facts of the decision's words that its comparisons don't hold; networks are architectures, by their names."""
+
+    shown: Name | None = Field(default=None, description="the smallest shown to be enough against the search space")
+    short_look: list[Name] = Field(default=[], description="a scout can't rule them out")
+    unseen: list[Name] = Field(default=[], description="not looked at, or not tried, and named for that")
+    left_out: list[Name] = Field(default=[], description="left out, since by the probes none would be the answer")
+    diverged: list[Name] = Field(default=[], description="whose loss became NaN or infinite")
+    cut_short: list[Name] = Field(default=[], description="whose training the time limit ended")
+    not_proposed: list[Name] = Field(default=[], description="cuts that the probes don't propose")
+    others: bool = Field(default=False, description="whether the probes propose others, and not only deeper cuts")
+    ruled_out: list[Name] = Field(default=[], description="that can't be expected to reach the target")
+    highest: float = Field(default=0.0, description="what a short training leaves those at most")
+    option: str = Field(default="", description="the option that lets the search try more")
+    another_family: str = Field(default="", description="that may do better where none reached the target")
 
 
 class Decision(RecordModel):
@@ -284,6 +309,7 @@ class Decision(RecordModel):
         description="architectures that can't be ruled out as the smallest that is enough, small to large; "
         "holds that one in 95% of questions",
     )
+    facts: AnswerFacts | None = Field(default=None, description="null in records of version 0.2.0 and before")
 
 
 class Cost(RecordModel):
@@ -304,6 +330,7 @@ class Baseline(RecordModel):
     name: str
     test: Accuracy
     trained_on: int
+    averaged: int = Field(default=1, description="side of the squares of pixels that became one point")
     note: str
     seconds: float
 

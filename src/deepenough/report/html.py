@@ -53,6 +53,7 @@ def fill_template(
     environment.install_gettext_callables(lookup, lookup_plural, newstyle=True)  # type: ignore[attr-defined]
     environment.globals |= {
         "translation": translation,
+        "lookup": lookup,
         "join_sentences": lambda sentences: Markup(sentence_space()).join(filter(None, sentences)),
     }
     environment.filters |= filters or {}

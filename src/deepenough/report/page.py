@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from deepenough.errors import DamagedError
 from deepenough.files import write_whole
-from deepenough.language import Language, language_of_locale, speaking
+from deepenough.language import Language, current_language, speaking
+from deepenough.language import gettext as _
 from deepenough.record import Record, check_pictures, load
-from deepenough.report import restated
+from deepenough.report import restated, restated_probes, restated_steps
 from deepenough.report import text as words
 from deepenough.report.figures import report_figures
 from deepenough.report.html import data_address, fill_template
 from deepenough.report.pareto import steps_up
 from deepenough.report.plain_files import write_plain_files
+from deepenough.report.plotting import Plot
+from deepenough.report.restated_advice import advice
 
 REPORT = "report.html"
 _LISTED = 200  # findings that are listed by name
@@ -37,16 +40,20 @@ def write_report(run: Path, language: str | None = None) -> Path:
     except DamagedError as error:
         raise DamagedError(f"{error}; `deepenough fit --resume {run}` makes it anew") from None
     path = run / REPORT
-    write_plain_files(record, run)
-    language = language or record.options.get("language")
-    with speaking(Language(language) if language else language_of_locale()):
-        page = render_report(record, run)
+    with speaking(Language.ENGLISH):
+        figures = report_figures(record)
+        write_plain_files(record, run, figures)
+    with speaking(language or record.options.get("language")):
+        page = render_report(record, run, figures if current_language() is Language.ENGLISH else None)
     write_whole(path, page)
     return path
 
 
-def render_report(record: Record, run: Path) -> str:
-    """The page as text, in the current language; pictures are read from the folder `run`."""
+def render_report(record: Record, run: Path, figures: Mapping[str, Plot] | None = None) -> str:
+    """The page as text, in the current language; pictures are read from the folder `run`.
+
+    `figures` are those of the record in that language, where they are there already.
+    """
     filters: dict[str, Callable[..., Any]] = {
         "percent": words.percent,
         "points": words.signed_points,
@@ -59,6 +66,9 @@ def render_report(record: Record, run: Path) -> str:
         "record": record,
         "words": words,
         "again": restated,
+        "probes": restated_probes,
+        "steps_again": restated_steps,
+        "advice": _advice(record),
         "candidates": sorted(record.candidates, key=lambda c: (c.depth, c.width, c.family, c.seed)),
         "comparisons": {pair.candidate: pair for pair in record.decision.comparisons} if record.decision else {},
         "steps": steps_up(record),
@@ -74,7 +84,14 @@ def render_report(record: Record, run: Path) -> str:
         "listed": _LISTED,
         "totals": {name: sum(counts) for name, counts in record.data.counts.items()},
     }
-    return fill_template("report", "page.html", content, report_figures(record), filters)
+    return fill_template("report", "page.html", content, figures or report_figures(record), filters)
+
+
+def _advice(record: Record) -> list[str]:
+    """The advice in the current language; in English as the record has it."""
+    if current_language() is Language.ENGLISH:
+        return record.decision.advice if record.decision else []
+    return [_("%(words)s.", words=each) for each in advice(record)]
 
 
 def _confusions(record: Record) -> list[tuple[str, str, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from deepenough.files import write_whole
 from deepenough.record import Record
 from deepenough.record.schema import CandidateRecord
-from deepenough.report.figures import report_figures
+from deepenough.report.plotting import Plot
 from deepenough.report.raster import draw_lines
 from deepenough.report.raster_heatmap import draw_heatmap
 
@@ -23,11 +23,13 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
-def write_plain_files(record: Record, run: Path) -> None:
-    """Write `results.csv`, `args.yaml`, `curve.png` and `confusion.png`, each where there is something to say."""
+def write_plain_files(record: Record, run: Path, figures: Mapping[str, Plot]) -> None:
+    """Write `results.csv`, `args.yaml`, `curve.png` and `confusion.png`, each where there is something to say.
+
+    `figures` are those of the report, in English.
+    """
     write_whole(run / ARGUMENTS, arguments_yaml(record))
     write_whole(run / RESULTS, results_csv(record))
-    figures = report_figures(record)
     for name, figure, draw in ((CURVE, "accuracy", draw_lines), (CONFUSION, "confusion", draw_heatmap)):
         if figure in figures:
             held = io.BytesIO()

@@ -60,6 +60,9 @@ class CutSearch(EnoughSearch):
         self.note(
             f"left out {depths_text(hopeless)}",
             f"as much as fine-tuning has gained over a probe so far ({gained}) would not make them the answer",
+            networks=[each.name for each in hopeless],
+            families=list(families),
+            gained=[f"{100 * self._most_gained(family):.1f}" for family in families],
         )
         return replace(found, left_out=hopeless)
 
@@ -153,6 +156,11 @@ class CutSearch(EnoughSearch):
             f"the cut is {points(abs(loss.value))} {'less' if loss.value > 0 else 'more'} accurate on the same images "
             f"(between {100 * -loss.upper:+.1f} and {100 * -loss.lower:+.1f}), and saves "
             f"{whole.architecture.depth - chosen.architecture.depth} layers, {' and '.join(saved)}",
+            chosen=chosen.name,
+            whole=whole.name,
+            loss=loss.value,
+            lower=loss.lower,
+            upper=loss.upper,
         )
 
 

@@ -22,6 +22,7 @@ from deepenough.search.evidence import Evidence, EvidenceTable
 from deepenough.search.question import DecisionKind, Measure, Question
 from deepenough.search.statistics import Difference, z_score
 from deepenough.search.verdict import (
+    AnswerFacts,
     PairedComparison,
     Verdict,
     depth_text,
@@ -281,6 +282,13 @@ def enough(question: Question, found: Assessment, resolved: float) -> Verdict:
         advice=tuple(advice),
         comparisons=found.comparisons,
         not_ruled_out=tuple(architecture.name for architecture in found.not_ruled_out),
+        facts=AnswerFacts(
+            shown=found.shown[0].architecture if found.shown else None,
+            short_look=_short_look(found),
+            unseen=_unseen(found),
+            left_out=found.left_out,
+            diverged=found.diverged,
+        ),
     )
 
 
@@ -336,9 +344,7 @@ def _text(question: Question, found: Assessment, kind: DecisionKind, pair: Paire
 
 def _open(found: Assessment) -> str:
     """Name the architectures of which too little is known to rule them out, and why."""
-    blockers = (each.architecture for each in found.blockers[found.chosen.architecture.name])
-    short = [each for each in blockers if each not in found.diverged]
-    unseen = [each for each in found.unknown if each not in found.diverged and each not in found.left_out]
+    short, unseen = _short_look(found), _unseen(found)
     parts = [f"{depths_text(short)} only had a short look, which can't rule {_them(short)} out"] if short else []
     if unseen:
         parts.append(f"{depths_text(unseen)} {_were(unseen)} not looked at")
@@ -347,6 +353,15 @@ def _open(found: Assessment) -> str:
     if found.diverged:
         parts.append(_diverged(found))
     return " and ".join(parts)
+
+
+def _short_look(found: Assessment) -> tuple[Architecture, ...]:
+    blockers = (each.architecture for each in found.blockers[found.chosen.architecture.name])
+    return tuple(each for each in blockers if each not in found.diverged)
+
+
+def _unseen(found: Assessment) -> tuple[Architecture, ...]:
+    return tuple(each for each in found.unknown if each not in found.diverged and each not in found.left_out)
 
 
 def _left_out(found: Assessment) -> str:

@@ -225,6 +225,9 @@ class EnoughSearch(Search):
             f"looked at {architecture.name}",
             f"grown from {parent.name} and trained for {epochs} epoch{'s' * (epochs > 1)}, it is {points(abs(gain))} "
             f"{'above' if gain >= 0 else 'below'} the best",
+            parent=parent.name,
+            epochs=epochs,
+            gain=gain,
         )
 
     def _finish_likeliest(self) -> bool:
@@ -287,6 +290,8 @@ class EnoughSearch(Search):
                 f"skipped {architecture.name}",
                 f"the search would then cost {share:.0%} of training the whole search space, "
                 f"{'students taken in, ' * bool(later)}over its budget of {self.question.budget:.0%}",
+                share=share,
+                students=bool(later),
             )
         return False
 
@@ -310,7 +315,7 @@ class EnoughSearch(Search):
         margin = margin_text(self.question.margin)
         text = f"{best.accuracy:.1%} (at least {best.lower:.1%}) leaves less than the {margin} to gain"
         if all(past.why != text for past in self.events):
-            self.note("stopped", text)
+            self.note("stopped", text, accuracy=best.accuracy, lower=best.lower)
         return True
 
     def _no_look_would_tell(self) -> bool:

@@ -7,7 +7,7 @@ The answer is a pure function of the candidates tried (`enough_rules` and `targe
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from deepenough.search.architectures import Architecture, between
@@ -17,13 +17,16 @@ from deepenough.search.question import Metric, Question, Role
 from deepenough.search.verdict import Verdict, most_accurate, resolves
 from deepenough.training.callbacks import Ending
 
+Figure = float | str | list[str]
+
 
 @dataclass(frozen=True)
 class Event:
-    """One step of the search, and its reason."""
+    """One step of the search, its reason in words, and the figures and names in those."""
 
     what: str
     why: str
+    figures: Mapping[str, Figure] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -97,20 +100,28 @@ class Search(ABC):
         self.tried.append(candidate)
         ended = f", {candidate.why}" if candidate.why else ""
         self.events.append(
-            Event(f"trained {candidate.name}", f"{candidate.accuracy:.1%} on the decision images{ended}")
+            Event(
+                f"trained {candidate.name}",
+                f"{candidate.accuracy:.1%} on the decision images{ended}",
+                {"trained": candidate.accuracy, "folds": len(candidate.trainings), "ended": candidate.why},
+            )
         )
         self.changed(self)
         return candidate
 
-    def note(self, what: str, why: str) -> None:
-        """Record a step of the search, and tell the user."""
-        self.events.append(Event(what, why))
+    def note(self, what: str, why: str, **figures: Figure) -> None:
+        """Record a step of the search with the figures of its reason, and tell the user."""
+        self.events.append(Event(what, why, figures))
         self.trainer.reporter.say(f"{what}: {why}")
 
     def distill(self, student: Architecture, give_up: Callable[[Candidate], str] | None = None) -> Candidate:
         """Train an architecture that has a teacher: it learns from that one's logits beside the labels."""
         if student.teacher is not None:
-            self.note(f"trying {student.name}", f"it learns from the logits of {student.teacher.name}, too")
+            self.note(
+                f"trying {student.name}",
+                f"it learns from the logits of {student.teacher.name}, too",
+                teacher=student.teacher.name,
+            )
         return self.train(student, role=Role.DISTILLED, give_up=give_up)
 
     def distilled(self) -> list[Candidate]:

@@ -12,6 +12,7 @@ from deepenough.search.candidates import Candidate
 from deepenough.search.question import DecisionKind, Measure, Question
 from deepenough.search.statistics import images_for_target
 from deepenough.search.verdict import (
+    AnswerFacts,
     TargetCheck,
     Verdict,
     depth_text,
@@ -100,6 +101,30 @@ def against_target(
         text=text,
         advice=advice,
         target_checks=tuple(checks),
+        facts=_facts(question, answer, checks, untrained),
+    )
+
+
+def _facts(
+    question: Question, answer: TargetCheck | None, checks: Sequence[TargetCheck], untrained: Untrained
+) -> AnswerFacts:
+    """The facts that `_met` or `_not_met` put into words."""
+    unknown, tried = untrained.unknown, checks
+    if answer:
+        size = answer.candidate.architecture.measure(question.minimize)
+        tried = [c for c in checks if c.candidate.architecture.measure(question.minimize) < size]
+        unknown = tuple(each for each in unknown if not answer.shown or each.measure(question.minimize) < size)
+    diverged, cut_short = _ended(tried)
+    return AnswerFacts(
+        unseen=unknown,
+        diverged=tuple(diverged),
+        cut_short=tuple(cut_short),
+        not_proposed=untrained.not_proposed,
+        others=untrained.others,
+        ruled_out=() if answer else untrained.ruled_out,
+        highest=untrained.highest,
+        option=untrained.option,
+        another_family="" if answer or question.weights else next(iter(_other_families(question)), ""),
     )
 
 
@@ -131,10 +156,7 @@ def _met(
 
 def _gaps(checks: Sequence[TargetCheck], untrained: Untrained) -> str:
     """Name the networks whose training diverged or was cut short, and the cuts that were not looked at."""
-    diverged, cut_short = (
-        [c.candidate.architecture for c in checks if c.candidate.state is state]
-        for state in (Ending.NOT_FINITE, Ending.OUT_OF_TIME)
-    )
+    diverged, cut_short = _ended(checks)
     text = f"; the training of {depths_text(diverged)} diverged" if diverged else ""
     if cut_short:
         text += f"; the training of {depths_text(cut_short)} was ended by the time limit"
@@ -143,6 +165,15 @@ def _gaps(checks: Sequence[TargetCheck], untrained: Untrained) -> str:
         instead = "others" if untrained.others else "deeper cuts"
         text += f"; {depths_text(skipped)} {_was(skipped)} not looked at, since the probes propose {instead}"
     return text
+
+
+def _ended(checks: Sequence[TargetCheck]) -> tuple[list[Architecture], list[Architecture]]:
+    """The networks whose training diverged, and those whose training the time limit ended."""
+    diverged, cut_short = (
+        [c.candidate.architecture for c in checks if c.candidate.state is state]
+        for state in (Ending.NOT_FINITE, Ending.OUT_OF_TIME)
+    )
+    return diverged, cut_short
 
 
 def _claimed_of(folds: int, shown: bool) -> str:
@@ -192,6 +223,10 @@ def _settled(images: int | None) -> str:
     return f"{'more' if images is None else f'about {images:,}'} decision images would settle it"
 
 
+def _other_families(question: Question) -> list[str]:
+    return [name for name in FAMILIES if name not in question.families]
+
+
 def _what_would_help(question: Question) -> tuple[str, ...]:
     if question.weights:
         return (
@@ -200,7 +235,7 @@ def _what_would_help(question: Question) -> tuple[str, ...]:
             "weights of a larger network: `deepenough weights list`",
         )
     wider = 2 * max(question.widths)
-    others = [name for name in FAMILIES if name not in question.families]
+    others = _other_families(question)
     return (
         MORE_IMAGES,
         "stronger augmentation: --augment strong, and longer training: --epochs",

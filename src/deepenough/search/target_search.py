@@ -146,6 +146,10 @@ class TargetSearch(Search):
             f"looked ahead at {deepest.name}",
             f"grown from {parent.name} and trained for {epochs} epoch{'s' * (epochs > 1)}, it may reach at most "
             f"{highest:.1%} in full: {'deeper networks are ruled out' if out else 'going deeper may help'}",
+            parent=parent.name,
+            epochs=epochs,
+            highest=highest,
+            ruled_out=out,
         )
 
     def _needed(self) -> float:
@@ -162,7 +166,12 @@ class TargetSearch(Search):
         reasons = [f"{depths_text(ruled_out)} can't be expected to reach the target"] if ruled_out else []
         if left:
             reasons.append(f"training {depths_text(left)} in full would exceed the budget")
-        self.note("stopped", " and ".join(reasons))
+        self.note(
+            "stopped",
+            " and ".join(reasons),
+            ruled_out=[each.name for each in ruled_out],
+            too_dear=[each.name for each in left],
+        )
 
     def _affords(self, architecture: Architecture, before: int = 0) -> bool:
         """Tell if the budget holds where `before` more is spent first and this architecture is then the chosen one."""

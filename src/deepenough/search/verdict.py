@@ -43,6 +43,28 @@ class TargetCheck:
 
 
 @dataclass(frozen=True)
+class AnswerFacts:
+    """The facts of an answer's words that its comparisons don't hold, so that a page can say them in another language.
+
+    Of the architectures in `short_look` to `not_proposed` too little is known; `option` lets the search try more.
+    Those in `ruled_out` can't be expected to reach the target: a look at the deepest leaves at most `highest`.
+    """
+
+    shown: Architecture | None = None  # the smallest that is shown to be enough against the whole search space
+    short_look: tuple[Architecture, ...] = ()
+    unseen: tuple[Architecture, ...] = ()
+    left_out: tuple[Architecture, ...] = ()  # since they can't win by the probes
+    diverged: tuple[Architecture, ...] = ()
+    cut_short: tuple[Architecture, ...] = ()  # by the time limit
+    not_proposed: tuple[Architecture, ...] = ()  # by the probes, which propose deeper cuts, or others
+    others: bool = False
+    ruled_out: tuple[Architecture, ...] = ()
+    highest: float = 0.0
+    option: str = ""
+    another_family: str = ""  # that may do better where no network reached the target
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The answer, and the comparisons that it rests on.
 
@@ -61,6 +83,7 @@ class Verdict:
     not_ruled_out: tuple[str, ...] = ()
     comparisons: tuple[PairedComparison, ...] = ()
     target_checks: tuple[TargetCheck, ...] = ()
+    facts: AnswerFacts = AnswerFacts()
 
 
 def points(share: float) -> str:

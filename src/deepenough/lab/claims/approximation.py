@@ -10,11 +10,14 @@ import torch
 from torch import nn
 
 from deepenough.lab.record import Effect, Line, Point, Result
+from deepenough.lab.text import said
 from deepenough.lab.trials import Trials
 
 UNITS = (2, 4, 8, 16, 32)
 DEEP = ((4, 4), (4, 4, 4), (6, 6))  # from few parameters to many
 POINTS = 256
+FALLS = "powers of ten by which the error falls from %(few)s to %(many)s units"
+MINUS = "error of one layer with %(many)s parameters minus that of %(layers)s with %(few)s"
 STEEP = 20.0  # of the first weights: a sigmoid then rises within a tenth of the interval
 
 
@@ -66,24 +69,28 @@ def measure(trials: Trials) -> Result:
     best = min(deep, key=lambda point: point.mean)
     rival = max((p for p in wide if float(p.x) >= float(best.x)), key=lambda p: -p.mean, default=wide[-1])
     return Result(
-        x="parameters",
-        y="root mean square error",
-        on=f"a sawtooth at {POINTS} points, no images",
+        x=said("parameters"),
+        y=said("root mean square error"),
+        on=said("a sawtooth at %(count)s points, no images", count=POINTS),
         log_x=True,
         log_y=True,
-        lines=[Line(name="one hidden layer", points=wide), Line(name="deep and narrow", points=deep)],
+        lines=[Line(name=said("one hidden layer"), points=wide), Line(name=said("deep and narrow"), points=deep)],
         effects=[
             *(
                 Effect(
-                    what=f"powers of ten by which the error falls from {few.note} to {many.note} units",
+                    what=said(FALLS, few=few.note, many=many.note),
                     values=[math.log10(a / b) for a, b in zip(few.values, many.values, strict=True)],
                 )
                 for few, many in pairwise(wide)
             ),
             Effect(
-                what=f"error of one layer with {rival.x:g} parameters minus that of {best.note} with {best.x:g}",
+                what=said(MINUS, many=f"{rival.x:g}", layers=best.note, few=f"{best.x:g}"),
                 values=[a - b for a, b in zip(rival.values, best.values, strict=True)],
             ),
         ],
-        notes=["Every step from one size to the next is judged, by what L-BFGS finds, which need not be the best fit."],
+        notes=[
+            said(
+                "Every step from one size to the next is judged, by what L-BFGS finds, which need not be the best fit."
+            )
+        ],
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from deepenough.data.augment import Augment
 from deepenough.lab.record import Effect, Line, Result, SeedHits
+from deepenough.lab.text import said
 from deepenough.lab.trials import Trials
 
 ONE_AT_A_TIME = {
@@ -32,13 +33,14 @@ def measure(trials: Trials) -> Result:
             gains[name].append(trials.hits(network, recipe=replace(recipe, augment=policy), count=size) - plain)
     all_of_them = gains["all together"]
     return Result(
-        x="training images",
-        y="accuracy gained over no augmentation",
+        x=said("training images"),
+        y=said("accuracy gained over no augmentation"),
         log_x=True,
-        lines=[Line.from_hits(name, sizes, found) for name, found in gains.items()],
+        lines=[Line.from_hits(said(name), sizes, found) for name, found in gains.items()],
         effects=[
             Effect.from_hits(
-                all_of_them[0] - all_of_them[-1], what=f"gain on {sizes[0]:,} images minus that on {sizes[-1]:,}"
+                all_of_them[0] - all_of_them[-1],
+                what=said("gain on %(few)s images minus that on %(many)s", few=f"{sizes[0]:,}", many=f"{sizes[-1]:,}"),
             )
         ],
     )

@@ -15,6 +15,7 @@ from deepenough.distribution.ray_workers import RayWorkers, free_port, set_torch
 from deepenough.distribution.torchrun import join_group
 from deepenough.errors import DeepenoughError
 from deepenough.lab.record import Effect, Line, Point, Result
+from deepenough.lab.text import said
 from deepenough.lab.trials import Rows, Trials
 from deepenough.lab.workers import call_in_parallel
 from deepenough.nets import Network
@@ -40,12 +41,19 @@ def measure(trials: Trials) -> Result:
             values.append(largest_difference(train_on_two(network, recipe, trials, rows, seed), one))
         points.append(Point(x=steps, values=values))
     return Result(
-        x="steps",
-        y="largest relative difference of weights",
+        x=said("steps"),
+        y=said("largest relative difference of weights"),
         log_y=True,
-        lines=[Line(name="two processes against one", points=points)],
-        on=f"{trials.images.source}, {recipe.batch * STEPS[-1]:,} images to train",
-        effects=[Effect(what=f"room under a difference of {CLOSE:g}", values=[CLOSE - v for v in points[-1].values])],
+        lines=[Line(name=said("two processes against one"), points=points)],
+        on=said(
+            "%(source)s, %(count)s images to train", source=trials.images.source, count=f"{recipe.batch * STEPS[-1]:,}"
+        ),
+        effects=[
+            Effect(
+                what=said("room under a difference of %(most)s", most=f"{CLOSE:g}"),
+                values=[CLOSE - v for v in points[-1].values],
+            )
+        ],
     )
 
 

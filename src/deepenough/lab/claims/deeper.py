@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deepenough.lab.record import Effect, Line, Point, Result
+from deepenough.lab.text import said
 from deepenough.lab.trials import Trials
 from deepenough.nets import depth, parameters
 from deepenough.nets.summary import eight_json
@@ -21,28 +22,37 @@ def measure(trials: Trials) -> Result:
     for blocks in BLOCKS[: 4 if trials.quick else None]:
         network = trials.residual(blocks)
         found.append(trials.hits(network))
-        points.append(Point.from_hits(found[-1], x=depth(network), note=f"{parameters(network):,} parameters"))
+        points.append(
+            Point.from_hits(
+                found[-1], x=depth(network), note=said("%(count)s parameters", count=f"{parameters(network):,}")
+            )
+        )
     published = [
         Point(
             x=row["depth"],
             values=[1 - ERRORS[row["name"]] / 100],
-            note=f"{row['name']}: {row['parameters']:,} parameters",
+            note=said("%(network)s: %(count)s parameters", network=row["name"], count=f"{row['parameters']:,}"),
             kind="published",
             unit="share",
         )
         for row in eight_json()
     ]
     return Result(
-        x="depth",
-        y="accuracy (top-1 here, top-5 on ImageNet)",
+        x=said("depth"),
+        y=said("accuracy (top-1 here, top-5 on ImageNet)"),
         log_x=True,
         lines=[
-            Line(name="here, top-1", points=points),
-            Line(name="ImageNet, published, top-5, one crop", points=published),
+            Line(name=said("here, top-1"), points=points),
+            Line(name=said("ImageNet, published, top-5, one crop"), points=published),
         ],
         effects=[
             Effect.from_hits(
-                found[-1] - found[0], what=f"accuracy at depth {points[-1].x:g} minus that at depth {points[0].x:g}"
+                found[-1] - found[0],
+                what=said(
+                    "accuracy at depth %(deep)s minus that at depth %(shallow)s",
+                    deep=f"{points[-1].x:g}",
+                    shallow=f"{points[0].x:g}",
+                ),
             )
         ],
     )

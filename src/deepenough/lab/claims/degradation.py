@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deepenough.lab.record import Effect, Line, Point, Result
+from deepenough.lab.text import said
 from deepenough.lab.trials import Trials
 from deepenough.nets import FAMILIES
 
@@ -18,19 +19,28 @@ def measure(trials: Trials) -> Result:
         made = [FAMILIES[name].network(trials.input, trials.classes, depth=depth, width=width) for depth in DEPTHS]
         found = [trials.hits(network, training=True) for network in made]
         points = [Point.from_hits(hits, x=depth) for depth, hits in zip(DEPTHS, found, strict=True)]
-        lines.append(Line(name=name, points=points))
+        lines.append(Line(name=said(name), points=points))
         lost[name] = found[-2] - found[-1]
-    step = f"from depth {DEPTHS[-2]} to {DEPTHS[-1]}"
+    ends = {"shallow": DEPTHS[-2], "deep": DEPTHS[-1]}
     return Result(
-        x="depth",
-        y="accuracy on the training images, not augmented",
+        x=said("depth"),
+        y=said("accuracy on the training images, not augmented"),
         log_x=True,
         lines=lines,
         effects=[
-            Effect.from_hits(lost["plain"], what=f"training accuracy that the plain network loses {step}"),
             Effect.from_hits(
-                -lost["residual"], what=f"training accuracy that the residual one gains {step}", bound=-MARGIN
+                lost["plain"],
+                what=said("training accuracy that the plain network loses from depth %(shallow)s to %(deep)s", **ends),
+            ),
+            Effect.from_hits(
+                -lost["residual"],
+                what=said("training accuracy that the residual one gains from depth %(shallow)s to %(deep)s", **ends),
+                bound=-MARGIN,
             ),
         ],
-        on=f"{trials.images.source}, {len(trials.images.split.train):,} images to train and to judge",
+        on=said(
+            "%(source)s, %(count)s images to train and to judge",
+            source=trials.images.source,
+            count=f"{len(trials.images.split.train):,}",
+        ),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deepenough.lab.record import Effect, Line, Point, Result
+from deepenough.lab.text import said
 from deepenough.lab.trials import Trials
 from deepenough.nets import Network, parameters
 
@@ -21,13 +22,20 @@ def measure(trials: Trials) -> Result:
     found, points = [], []
     for layers in LAYERS[: 3 if trials.quick else None]:
         net = with_parameters(trials, layers, wanted)
-        note = f"{net.name}: {parameters(net):,} parameters"
+        note = said("%(network)s: %(count)s parameters", network=net.name, count=f"{parameters(net):,}")
         found.append(trials.hits(net))
         points.append(Point.from_hits(found[-1], x=layers + 2, note=note))
     effect = Effect.from_hits(
         found[-1] - found[0],
-        what=f"accuracy at depth {points[-1].x:g} minus that at depth {points[0].x:g}, with equally many parameters",
+        what=said(
+            "accuracy at depth %(deep)s minus that at depth %(shallow)s, with equally many parameters",
+            deep=f"{points[-1].x:g}",
+            shallow=f"{points[0].x:g}",
+        ),
     )
     return Result(
-        x="depth", y="accuracy", lines=[Line(name="equally many parameters", points=points)], effects=[effect]
+        x=said("depth"),
+        y=said("accuracy"),
+        lines=[Line(name=said("equally many parameters"), points=points)],
+        effects=[effect],
     )

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from deepenough.lab.record import Effect, Line, Point, Result, SeedHits
+from deepenough.lab.text import said
 from deepenough.lab.trials import StoppableReporter, Trials
 from deepenough.model import Model
 from deepenough.probing.probe import probe_weights
@@ -31,13 +32,15 @@ def measure(trials: Trials) -> Result:
             depths[row.place] = row.depth
     hits = {name: np.stack(each) for name, each in found.items()}
     first, *_, last = hits.values()
-    points = [Point.from_hits(each, x=depths[name], note=f"after {name}") for name, each in hits.items()]
+    points = [
+        Point.from_hits(each, x=depths[name], note=said("after %(place)s", place=name)) for name, each in hits.items()
+    ]
     return Result(
-        x="depth of the probe",
-        y="accuracy",
-        lines=[Line(name="linear probe", points=points)],
+        x=said("depth of the probe"),
+        y=said("accuracy"),
+        lines=[Line(name=said("linear probe"), points=points)],
         effects=[
-            Effect.from_hits(last - first, what="accuracy at the end minus that after the first layer"),
+            Effect.from_hits(last - first, what=said("accuracy at the end minus that after the first layer")),
         ],
-        notes=["`deepenough features RUN` shows the patches that excite each depth."],
+        notes=[said("`deepenough features RUN` shows the patches that excite each depth.")],
     )

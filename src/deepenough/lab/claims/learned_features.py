@@ -10,6 +10,7 @@ import numpy as np
 
 from deepenough.errors import DeepenoughError
 from deepenough.lab.record import Effect, Line, Result, SeedHits
+from deepenough.lab.text import said
 from deepenough.lab.trials import Trials, leave_one_seed_out
 
 SIZES = (200, 1_000, 5_000, 20_000)
@@ -69,12 +70,16 @@ def measure(trials: Trials) -> Result:
     learned, *rivals = found.values()
     ahead = [learned[end] - leave_one_seed_out([hits[end] for hits in rivals], np.argmax) for end in (0, -1)]
     return Result(
-        x="training images",
-        y="accuracy",
+        x=said("training images"),
+        y=said("accuracy"),
         log_x=True,
-        lines=[Line.from_hits(name, sizes, hits) for name, hits in found.items()],
+        lines=[Line.from_hits(said(name), sizes, hits) for name, hits in found.items()],
         effects=[
-            Effect.from_hits(ahead[1], what=f"learned minus the best classical one, on {sizes[-1]:,} images"),
-            Effect.from_hits(ahead[1] - ahead[0], what=f"that lead minus the one on {sizes[0]:,} images"),
+            Effect.from_hits(
+                ahead[1], what=said("learned minus the best classical one, on %(many)s images", many=f"{sizes[-1]:,}")
+            ),
+            Effect.from_hits(
+                ahead[1] - ahead[0], what=said("that lead minus the one on %(few)s images", few=f"{sizes[0]:,}")
+            ),
         ],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deepenough.lab.record import Effect, Line, Result
+from deepenough.lab.text import said
 from deepenough.lab.trials import Trials
 from deepenough.nets import BatchNorm, Dense, Flatten, Network, Relu
 
@@ -27,14 +28,14 @@ def measure(trials: Trials) -> Result:
     hits = {relu: [trials.hits(network(trials, layers, relu, width)) for layers in DEPTHS] for relu in (True, False)}
     gains = {relu: found[-1] - found[0] for relu, found in hits.items()}
     return Result(
-        x="depth",
-        y="accuracy",
+        x=said("depth"),
+        y=said("accuracy"),
         lines=[
-            Line.from_hits(name, [layers + 1 for layers in DEPTHS], hits[relu])
+            Line.from_hits(said(name), [layers + 1 for layers in DEPTHS], hits[relu])
             for relu, name in ((True, "with ReLU"), (False, "without activation"))
         ],
         effects=[
-            Effect.from_hits(-gains[False], what="loss with depth without activation", bound=-MARGIN),
-            Effect.from_hits(gains[True] - gains[False], what="gain with depth with ReLU minus that without"),
+            Effect.from_hits(-gains[False], what=said("loss with depth without activation"), bound=-MARGIN),
+            Effect.from_hits(gains[True] - gains[False], what=said("gain with depth with ReLU minus that without")),
         ],
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from deepenough.data.augment import Augment
 from deepenough.lab.record import Effect, Line, Point, Result, SeedHits
+from deepenough.lab.text import said
 from deepenough.lab.trials import Trials
 from deepenough.nets import depth
 
@@ -28,19 +29,24 @@ def measure(trials: Trials) -> Result:
             network = trials.residual(blocks)
             long = trials.with_equal_steps(recipe, count)
             gap = [sign * trials.hits(network, recipe=long, count=count, training=sign > 0) for sign in (1, -1)]
-            points.append(Point.from_hits(*gap, x=depth(network), note=f"{count:,} images"))
+            points.append(Point.from_hits(*gap, x=depth(network), note=said("%(count)s images", count=f"{count:,}")))
             few += [gap] if not lines else []
-        lines.append(Line(name=f"{count:,} images", points=points))
+        lines.append(Line(name=said("%(count)s images", count=f"{count:,}"), points=points))
     ends, grown = lines[0].points, [deep - shallow for deep, shallow in zip(few[-1], few[0], strict=True)]
     return Result(
-        x="depth",
-        y="training minus validation accuracy",
+        x=said("depth"),
+        y=said("training minus validation accuracy"),
         log_x=True,
         lines=lines,
         effects=[
             Effect.from_hits(
                 *grown,
-                what=f"gap at depth {ends[-1].x:g} minus that at depth {ends[0].x:g}, on {min(FEW, most):,} images",
+                what=said(
+                    "gap at depth %(deep)s minus that at depth %(shallow)s, on %(count)s images",
+                    deep=f"{ends[-1].x:g}",
+                    shallow=f"{ends[0].x:g}",
+                    count=f"{min(FEW, most):,}",
+                ),
             )
         ],
     )

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from deepenough.lab.record import Effect, Line, Point, Result, SeedHits
+from deepenough.lab.text import said
 from deepenough.lab.trials import Trials
 from deepenough.nets import Network
 from deepenough.training.device import choose_device
@@ -56,19 +57,26 @@ def measure(trials: Trials) -> Result:
         sizes[precision] = saved_bytes(trials, network, recipe)
     others = ("float64", *halves)
     return Result(
-        x="precision",
-        y="accuracy",
-        lines=[Line(name="accuracy", points=[Point.from_hits(found, x=name) for name, found in hits.items()])],
+        x=said("precision"),
+        y=said("accuracy"),
+        lines=[Line(name=said("accuracy"), points=[Point.from_hits(found, x=name) for name, found in hits.items()])],
         effects=[
             Effect.from_hits(
-                hits[name] - hits["float32"], what=f"accuracy in {name} minus that in float32", bound=-MARGIN
+                hits[name] - hits["float32"],
+                what=said("accuracy in %(precision)s minus that in float32", precision=name),
+                bound=-MARGIN,
             )
             for name in others
         ],
         notes=[
-            f"In {name} training took {times[name] / times['float32']:.2f} times as long as in float32, and a step "
-            f"keeps {sizes[name] / MIB:.1f} MiB for its backward pass, "
-            f"{sizes[name] / sizes['float32']:.2f} times as much."
+            said(
+                "In %(precision)s training took %(time)s times as long as in float32, and a step keeps %(size)s MiB "
+                "for its backward pass, %(times)s times as much.",
+                precision=name,
+                time=f"{times[name] / times['float32']:.2f}",
+                size=f"{sizes[name] / MIB:.1f}",
+                times=f"{sizes[name] / sizes['float32']:.2f}",
+            )
             for name in others
         ],
     )

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from deepenough.lab.record import Effect, Line, Point, Result
+from deepenough.lab.text import said
 from deepenough.lab.trials import Trials
 from deepenough.nets import BatchNorm, Conv, Dense, GlobalAvgPool, Layer, Network, Relu, Sigmoid, Sum
 from deepenough.nets.build import build
@@ -58,21 +59,28 @@ def measure(trials: Trials) -> Result:
             )
             for layers in DEPTHS
         ]
-        lines.append(Line(name=kind, points=points))
-    logs = {line.name: np.log10([np.maximum(line.points[end].values, 1e-30) for end in (0, -1)]) for line in lines}
+        lines.append(Line(name=said(kind), points=points))
+    logs = {
+        kind: np.log10([np.maximum(line.points[end].values, 1e-30) for end in (0, -1)])
+        for kind, line in zip(KINDS, lines, strict=True)
+    }
     lost = {name: shallow - deep for name, (shallow, deep) in logs.items()}
     return Result(
-        x="depth",
-        y="gradient of the first layer over that of the last",
-        on=f"{trials.images.source}, {min(IMAGES, len(trials.images.split.train))} images a seed, before any training",
+        x=said("depth"),
+        y=said("gradient of the first layer over that of the last"),
+        on=said(
+            "%(source)s, %(count)s images a seed, before any training",
+            source=trials.images.source,
+            count=min(IMAGES, len(trials.images.split.train)),
+        ),
         log_x=True,
         log_y=True,
         lines=lines,
         effects=[
-            Effect(what="powers of ten that the gradient loses with sigmoids", values=lost["sigmoid"].tolist()),
+            Effect(what=said("powers of ten that the gradient loses with sigmoids"), values=lost["sigmoid"].tolist()),
             *(
                 Effect(
-                    what=f"powers of ten lost with sigmoids minus those with {kind}",
+                    what=said("powers of ten lost with sigmoids minus those with %(kind)s", kind=said(kind)),
                     values=(lost["sigmoid"] - lost[kind]).tolist(),
                 )
                 for kind in KINDS[1:]

@@ -1,0 +1,137 @@
+"""Every kind of answer that the searches give, on a Chinese report: no English is left, and no advice is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_records import candidate, made, score
+from seen_page import Seen, english_left
+
+from deepenough.language import Language, speaking
+from deepenough.record import Record
+from deepenough.record import schema as r
+from deepenough.record.networks import ArchitectureRecord
+from deepenough.report.page import render_report
+from deepenough.report.shortfall import shortfalls
+from deepenough.search.enough_search import EnoughSearch
+from deepenough.search.question import Question
+from deepenough.search.search import Search
+from deepenough.search.target_search import TargetSearch
+from deepenough.training.callbacks import Ending
+
+RISING = {1: 0.80, 2: 0.85, 3: 0.87, 4: 0.88, 8: 0.882, 16: 0.88}
+FLAT = dict.fromkeys(RISING, 0.9)
+LATE = {1: 0.70, 2: 0.71, 3: 0.9, 4: 0.90, 8: 0.90, 16: 0.90}
+
+
+def record_of(search: Search, verdict: Any, question: Question) -> Record:
+    """The record of a search, with what is beside it made up."""
+    record = made(question.target, classes=["bag", "boot", "coat"], folds=len(search.trainer.folds.folds))
+    record.question = r.QuestionRecord.of(question, confidence=0.95, time_limit=None)
+    record.search_space = [ArchitectureRecord.of(each, planned_cost=1) for each in search.search_space]
+    record.candidates = []
+    for each in search.tried:
+        architecture = each.architecture
+        row = candidate(
+            architecture.depth, each.accuracy, 3, name=each.name, family=architecture.family, role=each.role,
+            seed=each.seed, parameters=architecture.parameters, macs=architecture.macs, start=each.start,
+            state="unfinished" if each.state is Ending.PAUSED else each.state, why=each.why, epochs=1,
+            folds=len(each.trainings), teacher=each.teacher and each.teacher.name,
+        )  # fmt: skip
+        assert row.decision
+        row.decision.top1 = score(each.accuracy, int(each.seen.sum()))
+        record.candidates.append(row)
+    record.steps = [r.EventRecord.model_validate(event) for event in search.events]
+    record.decision = r.Decision.model_validate(verdict)
+    record.decision.advice += shortfalls(record)
+    return record
+
+
+def left_on(record: Record, folder: Path) -> list[str]:
+    """The English that is left on the Chinese page, and on the search's own sentences in any case."""
+    with speaking(Language.CHINESE):
+        page = render_report(record, folder)
+    names = [
+        record.data.source, record.command, record.version, record.created, *record.data.classes, *record.recipe,
+        *(name for value in record.recipe.values() if isinstance(value, dict) for name in value),
+        *(each.name for each in (*record.candidates, *record.search_space)), *record.environment,
+        *(str(value) for value in (*record.recipe.values(), *record.environment.values())),
+        *(each.name for each in (*record.mistakes, *record.data.findings)), *(each.kind for each in record.layers),
+        *(each.path for each in record.layers), *(each.family for each in record.candidates), "mobile",
+        *(each.weights for each in record.probings),
+    ]  # fmt: skip
+    assert record.decision
+    advice = page.partition('<h2 class="minor">')[2].partition("</ul>")[0].split("<li>")[1:]
+    assert len(advice) == len(record.decision.advice), (advice, record.decision.advice)
+    return english_left(Seen(page), names)
+
+
+CASES: dict[str, tuple[dict[int, float], dict[str, Any], dict[str, Any]]] = {
+    "shown": (RISING, {}, {"noise": 0.001}),
+    "among": (RISING, {"budget": 0.12}, {"noise": 0.001}),
+    "seems": (LATE | {4: 0.895, 8: 0.9}, {}, {"images": 800}),
+    "flat": (FLAT, {}, {"images": 400, "folds": 4}),
+    "best": (dict.fromkeys(RISING, 0.8), {"margin": 0.002}, {"images": 400, "noise": 0.05}),
+    "all of them": (RISING, {"budget": 1.0}, {"noise": 0.001}),
+    "nearly perfect": (dict.fromkeys(RISING, 0.9995), {}, {"noise": 0.0001}),
+    "one": (RISING, {"budget": 0.001}, {}),
+    "target": (RISING, {"target": 0.86, "budget": 2.0}, {}),
+    "closing in": (LATE, {"target": 0.88, "budget": 10.0}, {}),
+    "seems to meet": (RISING, {"target": 0.84, "budget": 2.0}, {"images": 400}),
+    "not met": (RISING, {"target": 0.95, "budget": 2.0}, {}),
+    "ruled out": (FLAT, {"target": 0.99, "budget": 4.0}, {"folds": 4}),
+    "not tried": (RISING, {"target": 0.99, "budget": 1.0}, {"images": 300}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_kind_of_answer_is_chinese(
+    case: str, architectures: Any, question: Question, trainer: Any, approaching: Any, tmp_path: Path
+) -> None:
+    truth, asked, simulated = CASES[case]
+    asked_of = replace(question, **asked)
+    kind: Callable[..., Any] = TargetSearch if asked_of.target else EnoughSearch
+    search = kind(asked_of, architectures, trainer(approaching(truth), **simulated), lambda s: None)
+    record = record_of(search, search.run(), asked_of)
+    assert left_on(record, tmp_path) == []
+
+
+def test_the_cases_give_every_kind_of_answer(
+    architectures: Any, question: Question, trainer: Any, approaching: Any
+) -> None:
+    kinds = set()
+    for truth, asked, simulated in CASES.values():
+        asked_of = replace(question, **asked)
+        kind: Callable[..., Any] = TargetSearch if asked_of.target else EnoughSearch
+        kinds.add(kind(asked_of, architectures, trainer(approaching(truth), **simulated), lambda s: None).run().kind)
+    assert kinds == {"shown", "shown among those tried", "seems", "best", "not met"}
+
+
+@pytest.mark.parametrize("target", [None, 0.95])
+@pytest.mark.parametrize("where", ["largest", "all"])
+def test_what_diverged_is_said_in_chinese(
+    target: float | None, where: str, architectures: Any, question: Question, trainer: Any, diverging: Any,
+    approaching: Any, tmp_path: Path,
+) -> None:  # fmt: skip
+    paper = diverging(trainer(approaching(RISING)), lambda attempt: where == "all" or attempt.architecture.blocks > 2)
+    asked = replace(question, target=target, budget=2.0 if target else question.budget)
+    kind: Callable[..., Any] = TargetSearch if target else EnoughSearch
+    search = kind(asked, architectures, paper, lambda s: None)
+    verdict = search.run()
+    assert left_on(record_of(search, verdict, asked), tmp_path) == []
+
+
+def test_students_are_said_in_chinese(
+    architectures: Sequence[Any], question: Question, trainer: Any, approaching: Any, tmp_path: Path
+) -> None:
+    asked = replace(question, budget=2.0, distill=True)
+    truth = {1: 0.80, 2: 0.86, 3: 0.88, 4: 0.90, 8: 0.90, 16: 0.90}
+    paper = trainer(approaching(truth), images=20_000, gains={1: 0.01, 2: 0.04, 3: 0.02})
+    search = EnoughSearch(asked, architectures, paper, lambda s: None)
+    record = record_of(search, search.run(), asked)
+    assert any("logits" in step.why for step in record.steps)
+    assert left_on(record, tmp_path) == []
