@@ -55,7 +55,7 @@ def _table(heading: str, rows: Iterable[tuple[str, str]]) -> Iterator[str]:
         if not first.endswith("--help")  # click keeps the help option as the first context wanted it
     ]
     if lines:
-        yield from (f"| {heading} | |", "|---|---|", *lines, "")
+        yield from (f"| {heading} | Meaning |", "|---|---|", *lines, "")
 
 
 if __name__ == "__main__":
