@@ -78,6 +78,7 @@ CASES: dict[str, tuple[dict[int, float], dict[str, Any], dict[str, Any]]] = {
     "best": (dict.fromkeys(RISING, 0.8), {"margin": 0.002}, {"images": 400, "noise": 0.05}),
     "all of them": (RISING, {"budget": 1.0}, {"noise": 0.001}),
     "nearly perfect": (dict.fromkeys(RISING, 0.9995), {}, {"noise": 0.0001}),
+    "no short looks": ({1: 0.97, 2: 0.985, 3: 0.994, 4: 0.996, 8: 0.997, 16: 0.997}, {}, {"images": 1500}),
     "one": (RISING, {"budget": 0.001}, {}),
     "target": (RISING, {"target": 0.86, "budget": 2.0}, {}),
     "closing in": (LATE, {"target": 0.88, "budget": 10.0}, {}),

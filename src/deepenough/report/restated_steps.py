@@ -77,6 +77,14 @@ def _by_figures(record: Record, step: EventRecord) -> str | None:
             lower=percent(_number(step, "lower")),
             margin=f"{100 * record.question.margin:.1f}",
         )
+    if "mistakes" in figures:
+        return _(
+            "%(network)s is wrong on %(share)s, below the margin of %(margin)s points: no larger network is likely to "
+            "change the answer, and a short look could not show that",
+            network=figures["network"],
+            share=percent(_number(step, "mistakes")),
+            margin=f"{100 * record.question.margin:.1f}",
+        )
     if "too_dear" in figures:
         return _end_of_climb(step)
     if "teacher" in figures:

@@ -330,6 +330,8 @@ class EnoughSearch(Search):
             f"{chosen.architecture.name} is wrong on {mistakes.value:.1%}, below the "
             f"{margin_text(self.question.margin)}: no larger network is likely to change the answer, and a short look "
             "could not show that",
+            network=chosen.architecture.name,
+            mistakes=mistakes.value,
         )
         return True
 
