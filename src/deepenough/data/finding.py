@@ -42,7 +42,7 @@ class Finding:
     name: str
     detail: str
     action: str
-    other: str = ""
+    other: str = field(default="", compare=False)  # `detail` says it, too
 
 
 @dataclass
