@@ -266,9 +266,7 @@ class EventRecord(RecordModel):
 
     what: str
     why: str
-    figures: dict[str, float | str | list[str]] = Field(
-        default={}, description="the figures and names in `why`, so that a page can say it in another language"
-    )
+    figures: dict[str, float | str | list[str]] = Field(default={}, description="the figures and names in `why`")
 
 
 class AnswerFacts(RecordModel):
