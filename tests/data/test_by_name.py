@@ -13,12 +13,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from file_server import FileServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from permissions import permissions_hold
@@ -175,52 +175,6 @@ def published() -> dict[str, dict[str, bytes]]:
     }
 
 
-class Server(ThreadingHTTPServer):
-    """Serves `files` by path; `breaks` says after how many bytes the next answers end."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files: dict[str, bytes] = {}
-        self.breaks: list[int] = []
-        self.asked: list[str] = []
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        pass
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        server, asked = self.server, self.headers.get("Range")
-        server.asked.append(f"{self.path} {asked}")
-        content = server.files.get(self.path.lstrip("/"))
-        if content is None:
-            self.send_error(404)
-            return
-        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
-        if start >= len(content):
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{len(content)}")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        self.send_header("Content-Length", str(len(content) - start))
-        self.end_headers()
-        end = start + server.breaks.pop(0) if server.breaks else len(content)
-        self.wfile.write(content[start:end])
-
-    def log_message(self, *words: object) -> None:
-        pass
-
-
 @pytest.fixture(autouse=True)
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home, a working folder and a cache of their own, with nothing in them; gives the home."""
@@ -242,19 +196,15 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    running = Server()
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
+    server = FileServer()
     for name, files in published().items():
-        publish(monkeypatch, running, name, files)
-    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield running
-    running.shutdown()
-    thread.join()
-    running.server_close()
+        publish(monkeypatch, server, name, files)
+    with server.running():
+        yield server
 
 
-def publish(monkeypatch: pytest.MonkeyPatch, server: Server, name: str, files: dict[str, bytes]) -> None:
+def publish(monkeypatch: pytest.MonkeyPatch, server: FileServer, name: str, files: dict[str, bytes]) -> None:
     """Have the server publish these files, and the table know their checksums."""
     assert [file.name for file in SETS[name].files] == list(files)
     known = tuple(SetFile(f, hashlib.md5(c).hexdigest(), len(c) / 1e6) for f, c in files.items())
@@ -298,7 +248,7 @@ def test_every_set_is_in_these_tests() -> None:
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_set_is_fetched_once_with_its_splits(server: Server, name: str) -> None:
+def test_a_set_is_fetched_once_with_its_splits(server: FileServer, name: str) -> None:
     source = open_source(name)
     classes, splits = EXPECTED[name]
     assert source.name == name == from_anywhere(name)
@@ -320,7 +270,7 @@ def test_a_set_is_fetched_once_with_its_splits(server: Server, name: str) -> Non
     assert left == []
 
 
-def test_a_run_takes_a_name_and_resumes_by_it(server: Server, tmp_path: Path) -> None:
+def test_a_run_takes_a_name_and_resumes_by_it(server: FileServer, tmp_path: Path) -> None:
     told = Told()
     run = deepenough.fit("cifar10", out=tmp_path / "run", progress=told, **QUICK)
     assert "fetching cifar10" in told.tasks
@@ -331,7 +281,7 @@ def test_a_run_takes_a_name_and_resumes_by_it(server: Server, tmp_path: Path) ->
     assert deepenough.resume(tmp_path / "run", progress=False).record.decision == run.record.decision
 
 
-def test_pixels_labels_and_names_are_the_published_ones(server: Server) -> None:
+def test_pixels_labels_and_names_are_the_published_ones(server: FileServer) -> None:
     ten = open_source("cifar10")
     assert ten.classes == TEN
     np.testing.assert_array_equal(ten.labels[:10], range(10))
@@ -422,7 +372,7 @@ PLACES = {
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_copy_of_another_tool_is_the_same_set(
-    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, place: str
+    tmp_path: Path, server: FileServer, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     name, folder, files = PLACES[place]
     fetched = open_source(name)
@@ -453,7 +403,7 @@ def test_the_environment_names_other_folders(
     assert len(open_source("cifar10")) == 60
 
 
-def test_a_part_of_a_copy_is_none(server: Server, tmp_path: Path) -> None:
+def test_a_part_of_a_copy_is_none(server: FileServer, tmp_path: Path) -> None:
     files = cifar10_binary()
     del files["data_batch_4.bin"]
     write(tmp_path / "work/data/cifar-10-batches-bin", files)
@@ -463,7 +413,7 @@ def test_a_part_of_a_copy_is_none(server: Server, tmp_path: Path) -> None:
     assert len(server.asked) == 5
 
 
-def test_a_folder_of_that_name_is_that_folder(server: Server, tmp_path: Path) -> None:
+def test_a_folder_of_that_name_is_that_folder(server: FileServer, tmp_path: Path) -> None:
     for label in ("day", "night"):
         write(tmp_path / "work/cifar10" / label, {f"{n}.jpg": encoded(n) for n in range(3)})
     source = open_source("cifar10")
@@ -506,7 +456,7 @@ def test_a_misspelt_name_gets_near_matches(word: str, near: str) -> None:
 
 @pytest.mark.parametrize("name", ["svhn", "cifar10"])
 def test_without_a_network_a_sentence_says_what_to_put_where(
-    name: str, server: Server, monkeypatch: pytest.MonkeyPatch
+    name: str, server: FileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     online = SETS[name]
     monkeypatch.setitem(published_sets.SETS, name, replace(online, url="http://127.0.0.1:9/"))
@@ -520,8 +470,8 @@ def test_without_a_network_a_sentence_says_what_to_put_where(
     assert len(open_source(name)) == sum(EXPECTED[name][1].values())
 
 
-def test_a_broken_download_goes_on_and_a_wrong_one_is_refused(server: Server) -> None:
-    server.breaks = [1000, 2000]
+def test_a_broken_download_goes_on_and_a_wrong_one_is_refused(server: FileServer) -> None:
+    server.script = [1000, 2000]
     content = server.files["cifar10/cifar-10-binary.tar.gz"]
     assert len(open_source("cifar10")) == 60
     assert [asked.partition(" ")[2] for asked in server.asked] == ["None", "bytes=1000-", "bytes=3000-"]
@@ -535,22 +485,24 @@ def test_a_broken_download_goes_on_and_a_wrong_one_is_refused(server: Server) ->
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(breaks=st.lists(st.integers(1, 40_000), max_size=6), kept=st.integers(0, 60_000))
-def test_whatever_breaks_the_bytes_are_the_same(server: Server, tmp_path: Path, breaks: list[int], kept: int) -> None:
+def test_whatever_breaks_the_bytes_are_the_same(
+    server: FileServer, tmp_path: Path, breaks: list[int], kept: int
+) -> None:
     content = server.files["svhn/test_32x32.mat"]
     path = tmp_path / "resumed" / "test_32x32.mat"
     path.parent.mkdir(exist_ok=True)
     path.unlink(missing_ok=True)
     path.with_name(f"{path.name}.part").write_bytes(content[:kept])
-    server.breaks = list(breaks)
+    server.script = list(breaks)
     file = SETS["svhn"].files[1]
     wanted = download.Published("svhn", f"{SETS['svhn'].url}{file.name}", file.md5, file.megabytes, "md5")
     try:
         assert download.download(wanted, path).read_bytes() == content
     finally:
-        server.breaks = []
+        server.script = []
 
 
-def test_a_damaged_file_of_the_cache_is_fetched_anew(server: Server) -> None:
+def test_a_damaged_file_of_the_cache_is_fetched_anew(server: FileServer) -> None:
     open_source("svhn")
     file = cache_root() / "datasets/svhn/train_32x32.mat"
     whole = file.read_bytes()
@@ -563,7 +515,7 @@ def test_a_damaged_file_of_the_cache_is_fetched_anew(server: Server) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions as POSIX has them")
 @pytest.mark.parametrize("name", ["svhn", "cifar10"])
-def test_a_whole_copy_in_a_read_only_cache_is_used(server: Server, name: str) -> None:
+def test_a_whole_copy_in_a_read_only_cache_is_used(server: FileServer, name: str) -> None:
     open_source(name)
     folder = cache_root() / "datasets"
     (folder / f".{name}.lock").unlink()
@@ -576,7 +528,7 @@ def test_a_whole_copy_in_a_read_only_cache_is_used(server: Server, name: str) ->
         folder.chmod(0o755)
 
 
-def test_two_processes_fetch_once(server: Server) -> None:
+def test_two_processes_fetch_once(server: FileServer) -> None:
     sources: list[int] = []
     threads = [threading.Thread(target=lambda: sources.append(len(open_source("cifar10")))) for _ in range(4)]
     for thread in threads:
@@ -587,7 +539,7 @@ def test_two_processes_fetch_once(server: Server) -> None:
     assert len(server.asked) == 1
 
 
-def test_a_server_that_sends_without_end_is_stopped(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_sends_without_end_is_stopped(server: FileServer, monkeypatch: pytest.MonkeyPatch) -> None:
     server.files["svhn/train_32x32.mat"] = bytes(4 << 20)
     with pytest.raises(DeepenoughError, match="sends more than twice"):
         open_source("svhn")
@@ -619,7 +571,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_archives_do_no_harm(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_archives_do_no_harm(server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     content, message = HOSTILE[kind]
     publish(monkeypatch, server, "cifar10", {"cifar-10-binary.tar.gz": content})
     monkeypatch.setitem(published_sets.SETS, "cifar10", replace(SETS["cifar10"], bounds=Bounds(1, 100)))

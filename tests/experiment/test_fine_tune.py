@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from normalising import Normalising
 from torch import nn
 
 import deepenough
@@ -92,20 +93,8 @@ def test_what_is_missing_for_a_model_is_said(more: dict[str, Any], why: str) -> 
         Model.from_module(net(), **more)
 
 
-class Normalising(nn.Module):
-    """Normalises its images itself."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.full((1, 3, 1, 1), 0.5))
-        self.net = net()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.net((x - self.mean) / 0.25)  # type: ignore[no-any-return]
-
-
 def test_what_a_module_does_to_its_images_is_done_once() -> None:
-    module = Normalising().eval()
+    module = Normalising(net()).eval()
     own = Preprocessing((16, 16), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
     with torch.no_grad():
         wanted = module(torch.from_numpy(pictures()).permute(0, 3, 1, 2).float() / 255).softmax(1)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from normalising import Normalising
 from torch import nn
 from unfinished_run import make_unfinished
 
@@ -201,22 +202,10 @@ def test_what_can_not_be_probed_is_said(nets: Path, options: dict[str, Any], why
         probe("digits", **options)
 
 
-class Prepared(nn.Module):
-    """Normalises its images itself."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.full((1, 3, 1, 1), 0.5))
-        self.net = given()
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.net((x - self.mean) / 0.25)  # type: ignore[no-any-return]
-
-
 def test_a_module_is_not_normalised_otherwise_than_it_does_itself(shapes: Path) -> None:
     said: list[str] = []
-    found = probe(shapes, network=Prepared(), size=16, seed=0, reporter=Told(said))
+    found = probe(shapes, network=Normalising(given()), size=16, seed=0, reporter=Told(said))
     assert [each.place for each in found.probes] == ["net_0", "net_2"]
     assert said
     with pytest.raises(DeepenoughError, match=r"normalises its images itself, by mean \(0\.5, 0\.5, 0\.5\) and std"):
-        probe(shapes, network=Prepared(), size=16, seed=0, preprocess="torchvision")
+        probe(shapes, network=Normalising(given()), size=16, seed=0, preprocess="torchvision")

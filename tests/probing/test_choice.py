@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deepenough import DeepenoughError
+from deepenough import DeepenoughError, download
 from deepenough.experiment.options import Options
 from deepenough.nets import NETWORKS, depth, macs, parameters
 from deepenough.probing import choice
@@ -50,7 +50,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(choice, "named_apart", tuple)
     monkeypatch.setattr(choice, "are_photos", lambda _: True)
     monkeypatch.setattr(fetch, "cached", lambda named: named.name in state.here)
-    monkeypatch.setattr(fetch, "answers", answers)
+    monkeypatch.setattr(download, "answers", answers)
     return state
 
 
@@ -153,11 +153,11 @@ def test_a_server_answers_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("urllib.request.getproxies", dict)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        named = SimpleNamespace(url=f"http://127.0.0.1:{port}/weights.pth")
-        assert fetch.answers(named)  # type: ignore[arg-type]
-    assert not fetch.answers(named)  # type: ignore[arg-type]
+        url = f"http://127.0.0.1:{port}/weights.pth"
+        assert download.answers(url)
+    assert not download.answers(url)
     monkeypatch.setattr("urllib.request.getproxies", lambda: {"http": "http://proxy"})
-    assert fetch.answers(named), "only fetching tells"  # type: ignore[arg-type]
+    assert download.answers(url), "only fetching tells"
 
 
 def test_a_record_of_one_name_is_read_as_a_list(tmp_path: Path) -> None:

@@ -222,7 +222,7 @@ def test_photos_without_a_network_are_trained_from_scratch_and_it_says_so(
 
     monkeypatch.setattr(choice, "are_photos", lambda _: True)
     monkeypatch.setattr(choice, "load_weights", unreachable)
-    monkeypatch.setattr("deepenough.weights.fetch.answers", lambda _: True)
+    monkeypatch.setattr("deepenough.download.answers", lambda _: True)
     words = Words()
     options = {name: value for name, value in quick.items() if name != "max_depth"}
     run = fit(shapes, out=tmp_path / "run", progress=words, time_limit=0.1, **{**options, "epochs": 1})

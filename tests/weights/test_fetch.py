@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+from file_server import FileServer
 
 from deepenough import download as module
 from deepenough.errors import DeepenoughError
@@ -24,79 +24,25 @@ from deepenough.weights.names import NAMED, Named
 
 CONTENT = np.random.default_rng(0).bytes(600_000)
 HALF = 300_000
-
-
-class Server(ThreadingHTTPServer):
-    """Answers by the next of `script`, then whole: a number of bytes to break off after, or a kind of answer."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.script: list[int | str] = []
-        self.ranges: list[str | None] = []
-        self.sent = 0
-        self.content = CONTENT
-        self.slow = threading.Event()
-        self.slow.set()
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        pass  # clients that hang up are part of the tests
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/models/thing-1234.pth"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        server = self.server
-        asked = self.headers.get("Range")
-        server.ranges.append(asked)
-        answer = server.script.pop(0) if server.script else "whole"
-        server.slow.wait(10)
-        if isinstance(answer, str) and answer.isdigit():
-            self.send_error(int(answer))
-            return
-        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and answer != "ignore" else 0
-        if start >= len(server.content):
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{len(server.content)}")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-            return
-        body = server.content[start:]
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(server.content) - 1}/{len(server.content)}")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if isinstance(answer, int):
-            body = body[:answer]
-        self.wfile.write(body)
-        server.sent += len(body)
-
-    def log_message(self, *words: object) -> None:
-        pass
+FILE = "models/thing-1234.pth"
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FileServer]:
     monkeypatch.setenv("DEEPENOUGH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(module, "PAUSE", 0.0)
-    running = Server()
-    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield running
-    running.shutdown()
-    thread.join()
-    running.server_close()
+    server = FileServer()
+    server.files[FILE] = CONTENT
+    with server.running():
+        yield server
 
 
 @pytest.fixture
-def thing(server: Server) -> Named:
-    return replace(NAMED["resnet18.tv_in1k"], name="thing", url=server.url, sha256=hashlib.sha256(CONTENT).hexdigest())
+def thing(server: FileServer) -> Named:
+    return replace(
+        NAMED["resnet18.tv_in1k"], name="thing", url=server.url + FILE, sha256=hashlib.sha256(CONTENT).hexdigest()
+    )
 
 
 class Told(Reporter):
@@ -107,7 +53,7 @@ class Told(Reporter):
         self.lines.append(text)
 
 
-def test_a_whole_download_is_kept(server: Server, thing: Named) -> None:
+def test_a_whole_download_is_kept(server: FileServer, thing: Named) -> None:
     assert cached(thing) is None
     path = fetch(thing)
     assert path == weights_folder() / "thing-1234.pth" == cached(thing)
@@ -117,14 +63,14 @@ def test_a_whole_download_is_kept(server: Server, thing: Named) -> None:
     assert not path.with_name(f"{path.name}.part").exists()
 
 
-def test_a_broken_download_goes_on(server: Server, thing: Named) -> None:
+def test_a_broken_download_goes_on(server: FileServer, thing: Named) -> None:
     server.script = [HALF]
     assert fetch(thing).read_bytes() == CONTENT
     assert server.ranges == [None, f"bytes={HALF}-"]
     assert server.sent == len(CONTENT)  # no byte twice
 
 
-def test_a_later_run_goes_on_too(server: Server, thing: Named) -> None:
+def test_a_later_run_goes_on_too(server: FileServer, thing: Named) -> None:
     server.script = [HALF, "503", "503", "503", "503"]
     with pytest.raises(DeepenoughError, match="503"):
         fetch(thing)
@@ -132,49 +78,49 @@ def test_a_later_run_goes_on_too(server: Server, thing: Named) -> None:
     assert server.sent == len(CONTENT)
 
 
-def test_many_breaks_are_no_failure_while_bytes_come(server: Server, thing: Named) -> None:
+def test_many_breaks_are_no_failure_while_bytes_come(server: FileServer, thing: Named) -> None:
     server.script = [100_000] * 5
     assert fetch(thing).read_bytes() == CONTENT
     assert server.sent == len(CONTENT)
 
 
-def test_a_server_that_ignores_range(server: Server, thing: Named) -> None:
+def test_a_server_that_ignores_range(server: FileServer, thing: Named) -> None:
     server.script = [HALF, "ignore"]
     assert fetch(thing).read_bytes() == CONTENT
     assert server.ranges[1] == f"bytes={HALF}-"
 
 
 @pytest.mark.parametrize("begun", [CONTENT, CONTENT + b"more", b"other" * 1000, b"x" * len(CONTENT)])
-def test_whatever_an_earlier_run_left(server: Server, thing: Named, begun: bytes) -> None:
+def test_whatever_an_earlier_run_left(server: FileServer, thing: Named, begun: bytes) -> None:
     weights_folder().mkdir(parents=True)
     (weights_folder() / "thing-1234.pth.part").write_bytes(begun)
     assert fetch(thing).read_bytes() == CONTENT
 
 
-def test_a_wrong_hash_is_an_error_and_leaves_nothing(server: Server, thing: Named) -> None:
-    server.content = b"<html>log in</html>"
+def test_a_wrong_hash_is_an_error_and_leaves_nothing(server: FileServer, thing: Named) -> None:
+    server.files[FILE] = b"<html>log in</html>"
     with pytest.raises(DeepenoughError) as error:
         fetch(thing)
     assert thing.sha256 in str(error.value)
-    assert hashlib.sha256(server.content).hexdigest() in str(error.value)
+    assert hashlib.sha256(server.files[FILE]).hexdigest() in str(error.value)
     assert [path.name for path in weights_folder().iterdir() if not path.name.startswith(".")] == []
     assert server.ranges == [None]  # a fresh download is not tried again
 
 
-def test_only_the_publishers_digits_are_known(server: Server, thing: Named) -> None:
+def test_only_the_publishers_digits_are_known(server: FileServer, thing: Named) -> None:
     assert fetch(replace(thing, sha256=thing.sha256[:8])).read_bytes() == CONTENT
     with pytest.raises(DeepenoughError, match=r"00000000 \(first 8 digits\)"):
         fetch(replace(thing, sha256="00000000"))
 
 
-def test_a_file_that_is_gone_is_not_asked_for_again(server: Server, thing: Named) -> None:
+def test_a_file_that_is_gone_is_not_asked_for_again(server: FileServer, thing: Named) -> None:
     server.script = ["404"]
     with pytest.raises(DeepenoughError, match="404"):
         fetch(thing)
     assert server.ranges == [None]
 
 
-def test_without_a_network_the_error_says_what_to_put_where(server: Server, thing: Named) -> None:
+def test_without_a_network_the_error_says_what_to_put_where(server: FileServer, thing: Named) -> None:
     offline = replace(thing, url="http://127.0.0.1:9/models/thing-1234.pth")
     with pytest.raises(DeepenoughError) as error:
         fetch(offline)
@@ -185,7 +131,7 @@ def test_without_a_network_the_error_says_what_to_put_where(server: Server, thin
     assert fetch(offline).read_bytes() == CONTENT
 
 
-def test_a_damaged_file_is_fetched_anew(server: Server, thing: Named) -> None:
+def test_a_damaged_file_is_fetched_anew(server: FileServer, thing: Named) -> None:
     path = fetch(thing)
     path.write_bytes(CONTENT[:-1] + b"?")
     told = Told()
@@ -193,7 +139,7 @@ def test_a_damaged_file_is_fetched_anew(server: Server, thing: Named) -> None:
     assert "damaged" in told.lines[0]
 
 
-def test_two_at_once_ask_once(server: Server, thing: Named) -> None:
+def test_two_at_once_ask_once(server: FileServer, thing: Named) -> None:
     server.slow.clear()
     told, paths = [Told(), Told()], []
     threads = [threading.Thread(target=lambda t=t: paths.append(fetch(thing, t))) for t in told]
@@ -211,7 +157,7 @@ def test_two_at_once_ask_once(server: Server, thing: Named) -> None:
     assert sum("waiting" in line for t in told for line in t.lines) == 1
 
 
-def asked(server: Server, times: int) -> None:
+def asked(server: FileServer, times: int) -> None:
     """Wait until the server was asked so many times."""
     end = time.monotonic() + 20
     while len(server.ranges) < times:
@@ -220,7 +166,7 @@ def asked(server: Server, times: int) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="another process is forked")
-def test_the_lock_of_a_killed_process_is_free(server: Server, thing: Named) -> None:
+def test_the_lock_of_a_killed_process_is_free(server: FileServer, thing: Named) -> None:
     server.slow.clear()
     holder = os.fork()
     if not holder:
@@ -244,7 +190,7 @@ def test_the_lock_of_a_killed_process_is_free(server: Server, thing: Named) -> N
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="a timer stands in for Ctrl-C")
 @pytest.mark.parametrize("held", [False, True], ids=["while it fetches", "while it waits for another"])
-def test_ctrl_c_leaves_no_lock(server: Server, thing: Named, held: bool) -> None:
+def test_ctrl_c_leaves_no_lock(server: FileServer, thing: Named, held: bool) -> None:
     def interrupt(*words: object) -> None:
         raise KeyboardInterrupt
 
@@ -269,7 +215,7 @@ def test_ctrl_c_leaves_no_lock(server: Server, thing: Named, held: bool) -> None
     assert told.lines == []
 
 
-def test_a_silent_server_is_given_up(server: Server, thing: Named, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_server_is_given_up(server: FileServer, thing: Named, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TIMEOUT", 0.05)
     server.slow.clear()
     with pytest.raises(DeepenoughError, match="timed out"):

@@ -67,11 +67,12 @@ def _had(names: Sequence[Sequence[str]], reporter: Reporter) -> tuple[list[Weigh
 
     Nothing is waited for long: where no server answers at once, or one download fails, only what is here is taken.
     """
-    from deepenough.weights.fetch import answers, cached
+    from deepenough.download import answers
+    from deepenough.weights.fetch import cached
     from deepenough.weights.names import NAMED
 
     here = [next((name for name in several if cached(NAMED[name])), None) for several in names]
-    online = all(here) or answers(NAMED[names[here.index(None)][0]])
+    online = all(here) or answers(NAMED[names[here.index(None)][0]].url)
     found, missing = [], []
     for several, own in zip(names, here, strict=True):
         name = own or several[0]

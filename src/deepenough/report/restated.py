@@ -12,7 +12,7 @@ from deepenough.record.images import FindingRecord
 from deepenough.record.schema import AnswerFacts, Baseline, CandidateRecord, ComparisonRecord, TargetCheckRecord
 from deepenough.report.restated_advice import open_questions, ruled_out
 from deepenough.report.restated_steps import candidate_reason
-from deepenough.report.text import images, percent
+from deepenough.report.text import images, percent, unsigned_points
 from deepenough.units import count_text, latency_text, size_text
 
 _SWAPS = 3  # classes that are named
@@ -126,11 +126,11 @@ def _not_tried(record: Record, facts: AnswerFacts, check: TargetCheckRecord) -> 
 def _against_others(record: Record, pair: ComparisonRecord, facts: AnswerFacts) -> str:
     assert record.decision is not None
     kind, network = record.decision.kind, pair.candidate
-    margin = _points(record.question.margin)
+    margin = unsigned_points(record.question.margin)
     looked = [each.name for each in record.search_space if each.name in _looked_at(record)]
     figures = {
-        "network": network, "images": images(record), "upper": _points(pair.upper), "lead": _points(-pair.upper),
-        "margin": margin, "best": pair.best, "networks": listed(looked),
+        "network": network, "images": images(record), "upper": unsigned_points(pair.upper),
+        "lead": unsigned_points(-pair.upper), "margin": margin, "best": pair.best, "networks": listed(looked),
     }  # fmt: skip
     if kind is DecisionKind.SHOWN and open_questions(facts):
         return _(
@@ -180,18 +180,20 @@ def _looked_at(record: Record) -> set[str]:
 def comparison(record: Record, pair: ComparisonRecord) -> str:
     """The conclusion of a comparison."""
     if pair.enough and pair.upper < 0:
-        lead = _points(-pair.upper)
+        lead = unsigned_points(-pair.upper)
         return _("shown to be enough: at least %(lead)s points better than any other trained in full", lead=lead)
     if pair.enough:
         return _(
             "shown to be enough: at most %(upper)s points worse than any other trained in full, below the margin",
-            upper=_points(pair.upper),
+            upper=unsigned_points(pair.upper),
         )
     if not pair.not_shown_worse:
-        margin = _points(record.question.margin)
+        margin = unsigned_points(record.question.margin)
         return _("shown to be more than %(margin)s points worse than %(best)s", margin=margin, best=pair.best)
     return _(
-        "not shown: it may be up to %(upper)s points worse than %(best)s", upper=_points(pair.upper), best=pair.best
+        "not shown: it may be up to %(upper)s points worse than %(best)s",
+        upper=unsigned_points(pair.upper),
+        best=pair.best,
     )
 
 
@@ -317,7 +319,7 @@ def finding_action(finding: FindingRecord) -> str | None:
 
 
 def finding_detail(finding: FindingRecord) -> str:
-    """What is the matter with an image, by the kind of the finding; the record has more of it, in English."""
+    """The fault of an image, by the kind of the finding; the record has more of it, in English."""
     if finding.other:
         known = {
             "duplicate": _("the same picture as %(other)s", other=finding.other),
@@ -354,7 +356,3 @@ def finding_detail(finding: FindingRecord) -> str:
         "mixed-labels": _("some labels are numbers, some are words"),
         "other-column": _("another column could be meant as well"),
     }.get(finding.kind, lookup(finding.kind))
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:.1f}"

@@ -7,7 +7,7 @@ from deepenough.language import listed, translation
 from deepenough.record import DecisionKind, Record
 from deepenough.record.schema import AnswerFacts, ComparisonRecord, Decision, TargetCheckRecord
 from deepenough.report.shortfall import shortfalls
-from deepenough.report.text import percent
+from deepenough.report.text import percent, unsigned_points
 
 
 def advice(record: Record) -> list[str]:
@@ -70,11 +70,11 @@ def _doubt(record: Record, pair: ComparisonRecord) -> str:
     figures = {
         "network": pair.candidate,
         "best": pair.best,
-        "points": f"{100 * abs(pair.difference):.1f}",
-        "low": f"{100 * pair.lower:.1f}",
-        "high": f"{100 * pair.upper:.1f}",
+        "points": unsigned_points(abs(pair.difference)),
+        "low": unsigned_points(pair.lower),
+        "high": unsigned_points(pair.upper),
         "images": f"{pair.images:,}",
-        "margin": f"{100 * record.question.margin:.1f}",
+        "margin": unsigned_points(record.question.margin),
     }
     below = pair.difference >= 0
     place = (

@@ -1,4 +1,4 @@
-"""What linear probes propose, made anew from the record's figures for a page in another language."""
+"""The proposals of linear probes, made anew from the record's figures for a page in another language."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from deepenough.language import gettext as _
 from deepenough.language import sentence_space
 from deepenough.record import Record
 from deepenough.record.schema import ProbingRecord
-from deepenough.report.text import percent
+from deepenough.report.text import percent, unsigned_points
 
 
 def probing_text(record: Record, probing: ProbingRecord) -> str:
@@ -15,7 +15,7 @@ def probing_text(record: Record, probing: ProbingRecord) -> str:
     whole = probing.probes[-1]
     figures = {
         "images": f"{probing.images:,}",
-        "points": _points(probing.resolves),
+        "points": unsigned_points(probing.resolves),
         "place": proposed.place,
         "depth": proposed.depth,
         "whole": whole.depth,
@@ -50,15 +50,15 @@ def _reason(record: Record, probing: ProbingRecord) -> str:
         if probing.probes[number].accuracy.value >= target:
             return _("the shallowest whose probe reaches %(target)s", target=percent(target))
         return _("as no probe reaches %(target)s, which fine-tuning may", target=percent(target))
-    margin = _points(probing.margin)
+    margin = unsigned_points(probing.margin)
     if probing.behind is None or probing.behind_lower is None:
         return _("the shallowest not ruled out as more than %(margin)s points worse than the best place", margin=margin)
     best = max(probing.probes, key=lambda probe: probe.accuracy.value)
     return _(
         "the shallowest not ruled out as more than %(margin)s points worse than the best place (%(place)s is "
         "%(points)s points worse than %(best)s, at least %(lower)s points)",
-        margin=margin, place=places[number - 1], best=best.place, points=_points(probing.behind),
-        lower=_points(probing.behind_lower),
+        margin=margin, place=places[number - 1], best=best.place, points=unsigned_points(probing.behind),
+        lower=unsigned_points(probing.behind_lower),
     )  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def joined_text(record: Record) -> str | None:
     if target is None:
         reason = _(
             "the smallest that is not ruled out as more than %(margin)s points worse",
-            margin=_points(record.question.margin),
+            margin=unsigned_points(record.question.margin),
         )
     elif proposed.accuracy.value >= target:
         reason = _("the smallest whose probe reaches %(target)s", target=percent(target))
@@ -106,7 +106,3 @@ def input_text(probing: ProbingRecord) -> str | None:
         shorter=given["shorter"],
         **figures,
     )
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:.1f}"

@@ -9,7 +9,7 @@ from deepenough.language import gettext as _
 from deepenough.language import listed, translation
 from deepenough.record import Record
 from deepenough.record.schema import CandidateRecord, EventRecord
-from deepenough.report.text import percent, signed_points, value
+from deepenough.report.text import percent, signed_points, unsigned_points, value
 
 
 def step_title(record: Record, step: EventRecord) -> str | None:
@@ -75,7 +75,7 @@ def _by_figures(record: Record, step: EventRecord) -> str | None:
             "%(accuracy)s (at least %(lower)s) leaves less than the margin of %(margin)s points to gain",
             accuracy=percent(_number(step, "accuracy")),
             lower=percent(_number(step, "lower")),
-            margin=f"{100 * record.question.margin:.1f}",
+            margin=unsigned_points(record.question.margin),
         )
     if "mistakes" in figures:
         return _(
@@ -83,7 +83,7 @@ def _by_figures(record: Record, step: EventRecord) -> str | None:
             "change the answer, and a short look could not show that",
             network=figures["network"],
             share=percent(_number(step, "mistakes")),
-            margin=f"{100 * record.question.margin:.1f}",
+            margin=unsigned_points(record.question.margin),
         )
     if "too_dear" in figures:
         return _end_of_climb(step)
@@ -108,7 +108,7 @@ def _short_training(step: EventRecord) -> str:
     )
     if "gain" in step.figures:
         gain = _number(step, "gain")
-        figures = {"grown": grown, "points": f"{100 * abs(gain):.1f}"}
+        figures = {"grown": grown, "points": unsigned_points(abs(gain))}
         if gain >= 0:
             return _("%(grown)s, it is %(points)s points above the best", **figures)
         return _("%(grown)s, it is %(points)s points below the best", **figures)
@@ -127,14 +127,14 @@ def _end_of_climb(step: EventRecord) -> str:
 
 
 def _saved(record: Record, step: EventRecord) -> str | None:
-    """How a cut that was chosen compares with the whole network."""
+    """The comparison of the cut that was chosen with the whole network."""
     known = {each.name: each for each in record.candidates}
     chosen, whole = (known.get(str(step.figures[name])) for name in ("chosen", "whole"))
     if chosen is None or whole is None:
         return None
     loss = _number(step, "loss")
     figures = {
-        "points": f"{100 * abs(loss):.1f}",
+        "points": unsigned_points(abs(loss)),
         "low": signed_points(-_number(step, "upper")),
         "high": signed_points(-_number(step, "lower")),
         "layers": whole.depth - chosen.depth,
@@ -165,7 +165,7 @@ def _ending(record: Record, why: str, done_folds: int) -> str | None:
         return ""
     done = f"ended after {done_folds} of {record.decision_images.folds} folds"
     figures = {"done": done_folds, "folds": record.decision_images.folds}
-    margin = f"{100 * record.question.margin:.1f}"
+    margin = unsigned_points(record.question.margin)
     return {
         f"{done}: shown to miss the target": _(
             "ended after %(done)s of %(folds)s folds: shown to miss the target", **figures

@@ -37,10 +37,8 @@ def shortfalls(record: Record) -> list[str]:
 
 def _beaten(record: Record, test: Metrics, better: Baseline) -> str:
     """Name the model without depth that does better, and why that may be, the likeliest cause first."""
-    trees, figures = (
-        "trees" in better.name,
-        {"baseline": percent(better.test.value), "network": percent(test.top1.value)},
-    )
+    trees = "trees" in better.name
+    figures = {"baseline": percent(better.test.value), "network": percent(test.top1.value)}
     if better.test.low <= test.top1.value:
         return (
             _(

@@ -17,6 +17,11 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{100 * share:.{digits}f}%"
 
 
+def unsigned_points(share: float) -> str:
+    """A share, or the size of a difference of two, in percentage points: 0.012 as 1.2."""
+    return f"{100 * share:.1f}"
+
+
 def signed_points(difference: float) -> str:
     """A difference of two shares, signed, in percentage points: 0.012 as +1.2."""
     return f"{100 * difference:+.1f}".replace("-", "−")

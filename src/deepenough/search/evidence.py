@@ -146,16 +146,19 @@ class EvidenceTable:
         return paired_difference(
             np.ones(int(each.seen.sum())),
             each.hits[each.seen],
-            self.strata if each.seen.all() else Strata.of(self.labels[each.seen], self.metric),
+            self._strata_of(each.seen),
             self._training_variance(each),
         )
 
     def _difference(self, other: Evidence, candidate: Evidence) -> Difference:
         both = other.seen & candidate.seen
-        strata = self.strata if both.all() else Strata.of(self.labels[both], self.metric)
         variance = self._training_variance(other) + self._training_variance(candidate)
         shift = _understated(other)[0] - _understated(candidate)[0]
-        return paired_difference(other.hits[both], candidate.hits[both], strata, variance, shift)
+        return paired_difference(other.hits[both], candidate.hits[both], self._strata_of(both), variance, shift)
+
+    def _strata_of(self, seen: npt.NDArray[np.bool_]) -> Strata:
+        """The strata of those decision images that were seen."""
+        return self.strata if seen.all() else Strata.of(self.labels[seen], self.metric)
 
     def _training_variance(self, each: Evidence) -> float:
         """Variance of its accuracy that comes from its trainings, not from the images."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from deepenough.download import Published, download
-from deepenough.download import answers as server_answers
 from deepenough.progress import Reporter
 from deepenough.user_folders import cache_root
 from deepenough.weights.names import Named
@@ -20,11 +19,6 @@ def cached(named: Named) -> Path | None:
     """The file where it lies, if it is there; its content is checked when it is used."""
     path = weights_folder() / named.file
     return path if path.is_file() else None
-
-
-def answers(named: Named) -> bool:
-    """Tell within a moment if the server of a file can be reached; behind a proxy only fetching tells."""
-    return server_answers(named.url)
 
 
 def fetch(named: Named, reporter: Reporter | None = None) -> Path:
