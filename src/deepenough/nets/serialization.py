@@ -31,14 +31,23 @@ def dumps(network: Network) -> str:
 
 def loads(text: str | bytes) -> Network:
     """The network of JSON text that `dumps` wrote. Anything else is a `DeepenoughError` that says where it is wrong."""
+    return network_of(parsed(text))
+
+
+def parsed(text: str | bytes) -> Any:
+    """Parse the JSON text of a network, within bounds."""
     if len(text) > LONGEST_TEXT:
         raise DeepenoughError(f"the network has {len(text):,} characters; at most {LONGEST_TEXT:,} are read")
     try:
-        document = json.loads(text)
+        return json.loads(text)
     except ValueError as error:  # no JSON, no UTF-8, or a number of thousands of digits
         raise DeepenoughError(f"the network is not JSON: {error}") from error
     except RecursionError as error:
         raise DeepenoughError("the network is nested too deeply to be read") from error
+
+
+def network_of(document: Any) -> Network:
+    """The network that parsed JSON describes, as `dumps` writes it."""
     try:
         return _network(document)
     except RecursionError as error:

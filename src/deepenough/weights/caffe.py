@@ -32,12 +32,13 @@ from deepenough.weights.match import (
     zoo_layouts,
 )
 from deepenough.weights.misfit import MisfitError
+from deepenough.weights.stated import StatedNetwork
 
 DEFINED = 1e-3
 """Relative difference up to which a float in a definition counts as the same."""
 
 
-def read_caffe(path: Path, network: str | None, own: Network | None = None) -> tuple[str, Fitted]:
+def read_caffe(path: Path, network: str | None, own: StatedNetwork | None = None) -> tuple[str, Fitted]:
     """Source and network of a `.caffemodel`. Its layer definitions, where it has them, have to agree."""
     file = f"{path} (Caffe)"
     found_layers = layers(path)
@@ -45,7 +46,8 @@ def read_caffe(path: Path, network: str | None, own: Network | None = None) -> t
     if not tensors:
         raise DeepenoughError(f"{path} holds no weights of Caffe; a .caffemodel has layers with blobs")
     if own is not None:
-        return "caffe", match_exactly(tensors, own_layout(own, _NORM), network, file)
+        layout = own_layout(own.network, _NORM)
+        return "caffe", match_exactly(own.as_ours(tensors, layout), layout, network, file)
     layouts = caffe_layouts()
     asked = [layout for layout in layouts if network in (None, layout.network.name) and _fits(tensors, layout)]
     against = [(_differences(found_layers, layout), layout) for layout in asked]

@@ -34,6 +34,7 @@ from deepenough.weights.match import (
     square_input,
     tensor_layers,
 )
+from deepenough.weights.stated import StatedNetwork
 
 WEIGHTS_MEMBER = "model.weights.h5"
 """The weights' place in a `.keras` archive."""
@@ -57,15 +58,20 @@ TOP = ("fc1", "fc2", "predictions")
 """The dense layers, which come last."""
 
 
-def read_keras(path: Path, network: str | None, own: Network | None = None) -> tuple[str, Fitted]:
+def read_keras(path: Path, network: str | None, own: StatedNetwork | None = None) -> tuple[str, Fitted]:
     """Source and network of `.weights.h5`, `.keras` or `.h5`. Its layers' names fix the network, wherever it is in a
     model."""
     tensors = _tensors(path)
     file = f"{path} (Keras)"
     if not tensors:
         raise DeepenoughError(f"{path} is a Keras file without weights; expected is a model, or its weights")
-    if own is not None:  # whose dense layers read (C, H, W), as ours do
-        return "keras", match_exactly(_in_our_shapes(tensors, own), _own_names(own), network, file)
+    if own is not None:
+        layout = _own_names(own.network)
+        found = _in_our_shapes(own.as_ours(tensors, layout), own.network)
+        fitted = match_exactly(found, layout, network, file)
+        if not own.is_foreign:  # dense layers read (C, H, W), as ours do
+            return "keras", fitted
+        return "keras", replace(fitted, state=_channels_first(fitted.network, dict(fitted.state)))
     fitted = match(tensors, keras_layouts(_features(tensors)), network, file)
     return "keras", replace(fitted, state=_channels_first(fitted.network, dict(fitted.state)))
 

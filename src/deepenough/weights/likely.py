@@ -52,6 +52,6 @@ def no_network(file: str, found: AnyTensors, asked: str | None) -> MisfitError:
     looks = f"by its names it is {known}" if known else f"its {len(found)} tensors begin with {name} ({shape})"
     start = "fits no network known here" if asked is None else f"does not fit {asked}"
     return MisfitError(
-        f"{file} {start}; {looks}. Give weights of a network that `deepenough weights list` shows, or train one with "
-        "`deepenough fit DATA --scratch`"
+        f"{file} {start}; {looks}. Give weights of a network that `deepenough weights list` shows, say in a "
+        "network.json beside it what its layers are called, or train one with `deepenough fit DATA --scratch`"
     )

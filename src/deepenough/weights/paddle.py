@@ -15,6 +15,7 @@ from deepenough.pickled_arrays import array_of, load_pickled_arrays
 from deepenough.weights.fit import Fitted
 from deepenough.weights.fitting import match, match_exactly
 from deepenough.weights.match import NameLayers, own_layout, tensor_layers, zoo_layouts
+from deepenough.weights.stated import StatedNetwork
 from deepenough.weights.torchvision import name_numbered, name_resnet
 
 _NORM = ("weight", "bias", "_mean", "_variance")
@@ -26,7 +27,7 @@ HALVED = {"alexnet_torchvision": ("dense1", "dense2"), "squeezenet1_1_paddle": (
 alone in training, where ours doubles what it keeps. Half the weight makes both the same."""
 
 
-def read_paddle(path: Path, network: str | None, own: Network | None = None) -> tuple[str, Fitted]:
+def read_paddle(path: Path, network: str | None, own: StatedNetwork | None = None) -> tuple[str, Fitted]:
     """Source and network. Nothing but arrays is unpickled; anything else in the file is an error."""
     found = _arrays(path)
     if any(name.startswith("_ince3a.") for name in found):
@@ -40,7 +41,8 @@ def read_paddle(path: Path, network: str | None, own: Network | None = None) -> 
     }
     file = f"{path} (PaddlePaddle)"
     if own is not None:
-        return "paddle", match_exactly(tensors, own_layout(own, _NORM), network, file)
+        layout = own_layout(own.network, _NORM)
+        return "paddle", match_exactly(own.as_ours(tensors, layout), layout, network, file)
     fitted = match(tensors, zoo_layouts(PADDLE_NAMES, _NORM), network, file)
     for layer in HALVED.get(fitted.network.name, ()):
         if f"{layer}.weight" in fitted.state:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from deepenough.errors import DeepenoughError, nearest, unknown
 from deepenough.files import sha256
 from deepenough.nets.network import Network
-from deepenough.nets.serialization import loads
 from deepenough.weights.graphs.graph import GraphError
 from deepenough.weights.inputs import INPUT_FILE, described_input, for_images, image_input, json_beside, small_file
 from deepenough.weights.misfit import MisfitError
@@ -20,6 +19,7 @@ from deepenough.weights.weights import Weights
 if TYPE_CHECKING:
     from deepenough.weights.fit import Fitted
     from deepenough.weights.graphs.described import Described
+    from deepenough.weights.stated import StatedNetwork
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 TORCH_LEGACY = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"  # the number that torch.save began files with until 1.6
@@ -37,7 +37,7 @@ GRAPH_READERS = {"caffe": "read_caffe_graph", "keras": "read_keras_graph", "onnx
 """The functions that read the network which a file describes, by the module of its format."""
 
 NETWORK_FILE = "network.json"
-"""Beside a file of weights, it says that deepenough wrote them, and of which network."""
+"""Beside a file of weights, it says of which network they are: deepenough's, or by a table of names anyone's."""
 
 
 def read_weights(
@@ -53,7 +53,8 @@ def read_weights(
     A file without a classifier, or with one of another kind, is an error, too, unless `needs_head` is False: the state
     then lacks the classifier's tensors.
 
-    Of what `deepenough export` and `fit` wrote, the `network.json` beside the file says all that. Files of Caffe, ONNX
+    Of what `deepenough export` and `fit` wrote, the `network.json` beside the file says all that; with a table of names
+    one does so for anyone's file (`stated.py`), whose preprocessing then has to be stated, too. Files of Caffe, ONNX
     and Keras describe their networks: what fits none of the zoo is read as its file says, if it is made of layers that
     are known here.
     """
@@ -62,9 +63,9 @@ def read_weights(
     if preprocess is not None and preprocess not in PRESETS:
         raise unknown("preprocessing", preprocess, PRESETS)
     own = _own(path)
-    if own is not None and network not in (None, own.name):
+    if own is not None and network not in (None, own.network.name):
         raise DeepenoughError(
-            f"{path} is of the network {own.name}, as {path.with_name(NETWORK_FILE)} says, not of {network}"
+            f"{path} is of the network {own.network.name}, as {path.with_name(NETWORK_FILE)} says, not of {network}"
         )
     reader = _reader(path)
     known: Known | None = None
@@ -95,10 +96,13 @@ Known = tuple[str, "Fitted"]
 """A source, and the network of the zoo that a file's tensors fit."""
 
 
-def _of_zoo(path: Path, preprocess: str | None, known: Known, own: Network | None) -> Weights:
+def _of_zoo(path: Path, preprocess: str | None, known: Known, own: StatedNetwork | None) -> Weights:
     """The weights of a network that is known here."""
     source, fitted = known
-    source, wanted = image_input(path, preprocess, source, fitted.network)
+    if own is not None and own.is_foreign:
+        wanted = described_input(path, preprocess, fitted.network, None)
+    else:
+        source, wanted = image_input(path, preprocess, source, fitted.network)
     return Weights(
         path.name,
         source,
@@ -121,7 +125,7 @@ def _headless(path: Path, fitted: Fitted) -> DeepenoughError:
 
 
 def _described(
-    path: Path, form: str, network: str | None, own: Network | None, trouble: DeepenoughError | None
+    path: Path, form: str, network: str | None, own: StatedNetwork | None, trouble: DeepenoughError | None
 ) -> Described | None:
     """The network that a file describes itself; None where its format has no description.
 
@@ -141,10 +145,13 @@ def _described(
     return found
 
 
-def _own(path: Path) -> Network | None:
+def _own(path: Path) -> StatedNetwork | None:
     """Read the network that is described beside a file of weights."""
     beside = path.with_name(NETWORK_FILE)
-    return loads(small_file(beside)) if beside.is_file() else None
+    if not beside.is_file():
+        return None
+    stated: StatedNetwork = import_module("deepenough.weights.stated").stated_network(beside, small_file(beside))
+    return stated
 
 
 def _classes(path: Path, net: Network) -> tuple[str, ...] | None:
@@ -165,8 +172,8 @@ def _check_exists(path: Path) -> None:
     raise DeepenoughError(f"there is no file {path}{hint}")
 
 
-def _open(path: Path, reader: tuple[str, str], network: str | None, own: Network | None) -> Known:
-    """Read source and network by a reader, which takes `own`, the network that deepenough wrote the file of."""
+def _open(path: Path, reader: tuple[str, str], network: str | None, own: StatedNetwork | None) -> Known:
+    """Read source and network by a reader, which takes `own`, the network that is stated beside the file."""
     # Readers come with torch, which takes seconds: they are imported when there is something to read.
     module, function = reader
     opened: Known = getattr(import_module(f"deepenough.weights.{module}"), function)(path, network, own)

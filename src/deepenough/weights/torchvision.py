@@ -18,11 +18,13 @@ from deepenough.weights.match import (
     FileLayout,
     NameLayers,
     block_layers,
+    count_fitting,
     file_layout,
     own_layout,
     tensor_layers,
     zoo_layouts,
 )
+from deepenough.weights.stated import StatedNetwork
 from deepenough.weights.timm import AUTHORS_NAMES, EFFICIENTNET_PYTORCH_NAMES, TIMM_NAMES
 from deepenough.weights.timm_models import TIMM_MODELS, timm_model
 from deepenough.weights.torchvision_names import OLD_NAMES, SINCE_2016
@@ -38,12 +40,12 @@ DENSE_AS_CONVOLUTIONS = ("convnext", "mobilenetv3")
 """What networks are called of which some have dense layers where others have 1x1 convolutions."""
 
 
-def read_torch(path: Path, network: str | None, own: Network | None = None) -> tuple[str, Fitted]:
+def read_torch(path: Path, network: str | None, own: StatedNetwork | None = None) -> tuple[str, Fitted]:
     """Source and network of a file that `torch.save` or TorchScript wrote. Nothing in it is executed."""
     return _matched(checkpoint(path), network or _timms_network(path), f"{path} (a torch file)", own)
 
 
-def read_safetensors(path: Path, network: str | None, own: Network | None = None) -> tuple[str, Fitted]:
+def read_safetensors(path: Path, network: str | None, own: StatedNetwork | None = None) -> tuple[str, Fitted]:
     """Source and network of a safetensors file."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -58,9 +60,9 @@ def read_safetensors(path: Path, network: str | None, own: Network | None = None
     if not found:
         raise DeepenoughError(f"{path} holds no tensors; expected a state dict, tensors by name")
     file = f"{path} (a safetensors file)"
-    if own is not None:
-        return "deepenough", match_exactly(found[0].tensors, _exported_layout(path, own), network, file)
-    return _matched(found, network or _timms_network(path), file, None)
+    if own is not None and not own.is_foreign:
+        return "deepenough", match_exactly(found[0].tensors, _exported_layout(path, own.network), network, file)
+    return _matched(found, network or _timms_network(path), file, own)
 
 
 def _exported_layout(path: Path, own: Network) -> FileLayout:
@@ -82,9 +84,12 @@ def _timms_network(path: Path) -> str | None:
     return TIMM_MODELS.get(model) if isinstance(model, str) else None
 
 
-def _matched(found: list[SavedState], network: str | None, file: str, own: Network | None) -> tuple[str, Fitted]:
+def _matched(found: list[SavedState], network: str | None, file: str, own: StatedNetwork | None) -> tuple[str, Fitted]:
     if own is not None:
-        return "torchvision", match_exactly(found[0].tensors, own_layout(own), network, file)
+        layout = own_layout(own.network)
+        renamed = [own.as_ours(each.tensors, layout) for each in found]
+        tensors = max(renamed, key=lambda each: count_fitting(each, layout))
+        return "torchvision", match_exactly(tensors, layout, network, file)
     fitted = match([_without_side_heads(each) for each in found], torch_layouts(), network, file)
     return fitted.source, fitted
 

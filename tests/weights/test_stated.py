@@ -1,0 +1,197 @@
+"""Files of weights whose layers are called as nobody knows, with a `network.json` beside them that says how."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import h5py
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from deepenough.errors import DeepenoughError
+from deepenough.nets import FAMILIES, Conv, Dense, Flatten, Network, Relu, dumps
+from deepenough.nets.build import build
+from deepenough.nets.zoo import NETWORKS
+from deepenough.weights.match import own_layout
+from deepenough.weights.read import read_weights
+from deepenough.weights.stated import stated_network
+
+RESIDUAL = FAMILIES["residual"].network(input=(3, 32, 32), classes=4, depth=7, width=0.25)
+TABLE = {
+    "backbone.first": "stem.conv",
+    "backbone.first_norm.gamma": "stem.norm.weight",
+    "backbone.first_norm.beta": "stem.norm.bias",
+    "backbone.first_norm.mean": "stem.norm.running_mean",
+    "backbone.first_norm.var": "stem.norm.running_var",
+    "backbone.stages.0": "level1",
+    "backbone.stages.1": "level2",
+    "predict": "classifier",
+    "projector": None,
+}
+
+
+def a_state(network: Network) -> dict[str, Tensor]:
+    torch.manual_seed(0)
+    state = build(network).state_dict()
+    return {key: torch.rand(tensor.shape) + 0.1 for key, tensor in state.items() if tensor.ndim}
+
+
+def renamed(state: dict[str, Tensor], table: dict[str, str | None]) -> dict[str, Tensor]:
+    """The state as the author of the table would have it, by the longest of our names."""
+    theirs = {ours: name for name, ours in table.items() if ours is not None}
+
+    def name_of(key: str) -> str:
+        parts = key.split(".")
+        starts = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+        return next((theirs[start] + key[len(start) :] for start in starts if start in theirs), key)
+
+    return {name_of(key): tensor for key, tensor in state.items()}
+
+
+def stated(folder: Path, content: dict[str, Any], size: tuple[int, int] = (32, 32)) -> None:
+    (folder / "network.json").write_text(json.dumps(content), encoding="utf-8")
+    preprocess = {"size": list(size), "channels": 3, "mean": [0.5] * 3, "std": [0.5] * 3}
+    (folder / "preprocess.json").write_text(json.dumps(preprocess), encoding="utf-8")
+
+
+def test_a_checkpoint_of_a_private_framework_computes_as_before(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    module = build(RESIDUAL).eval()
+    state = {key: tensor for key, tensor in module.state_dict().items() if tensor.ndim}
+    theirs = renamed(state, TABLE) | {"projector.0.weight": torch.zeros(3, 4)}
+    torch.save({"epoch": 3, "optimizer": {"momentum": torch.ones(5)}, "net": theirs}, tmp_path / "theirs.ckpt")
+    stated(tmp_path, json.loads(dumps(RESIDUAL)) | {"names": TABLE})
+    weights = read_weights(tmp_path / "theirs.ckpt")
+    again = build(weights.network).eval()
+    again.load_state_dict(dict(weights.state), strict=False)
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.equal(again(images), module(images))
+    assert weights.input.mean == (0.5, 0.5, 0.5)
+
+
+def test_a_network_of_the_zoo_is_stated_by_its_name(tmp_path: Path) -> None:
+    network = NETWORKS["squeezenet1_1"]().with_classes(3)
+    state = a_state(network)
+    save_file({f"encoder/{key}".replace(".", "-"): tensor for key, tensor in state.items()}, tmp_path / "w.safetensors")
+    names = {f"encoder/{key}".replace(".", "-"): key for key in state}
+    stated(tmp_path, {"format": 1, "name": "squeezenet1_1", "classes": 3, "names": names}, (227, 227))
+    weights = read_weights(tmp_path / "w.safetensors")
+    assert weights.network.stack == network.stack
+    assert all(torch.equal(weights.state[key], tensor) for key, tensor in state.items())
+
+
+def test_a_member_of_a_family_is_stated_by_depth_and_width(tmp_path: Path) -> None:
+    paddles = {"running_mean": "_mean", "running_var": "_variance"}  # where the table names no tensor but the layer
+    arrays = {}
+    for name, tensor in renamed(a_state(RESIDUAL), TABLE).items():
+        layer, _, kind = name.rpartition(".")
+        arrays[f"{layer}.{paddles.get(kind, kind)}"] = tensor.numpy()
+    arrays["predict.weight"] = arrays["predict.weight"].T  # as Paddle has dense layers
+    (tmp_path / "w.pdparams").write_bytes(pickle.dumps(arrays))
+    family = {"name": "residual", "depth": 7, "width": 0.25, "classes": 4, "input": [3, 32, 32]}
+    stated(tmp_path, {"format": 1, **family, "names": TABLE})
+    weights = read_weights(tmp_path / "w.pdparams")
+    assert weights.network.stack == RESIDUAL.stack
+    assert all(torch.equal(weights.state[key], tensor) for key, tensor in a_state(RESIDUAL).items())
+
+
+def test_a_foreign_keras_file_has_its_channels_last(tmp_path: Path) -> None:
+    """A dense layer behind a flattened map reads it as (H, W, C) there."""
+    network = Network("small", (3, 4, 4), (Conv(5, 3, padding=1, name="conv"), Relu(), Flatten(), Dense(2, name="out")))
+    torch.manual_seed(1)
+    convolution, dense = nn.Conv2d(3, 5, 3, padding=1), nn.Linear(80, 2)
+    with h5py.File(tmp_path / "w.weights.h5", "w") as file:
+        for name, layer in (("their_conv", convolution), ("their_dense", dense)):
+            weight = layer.weight.detach()
+            theirs = weight.permute(2, 3, 1, 0) if weight.ndim == 4 else weight.T
+            group = file.create_group(f"layers/{name}/vars")
+            group.attrs["name"] = name
+            group["0"], group["1"] = theirs.numpy(), layer.bias.detach().numpy()
+    stated(tmp_path, json.loads(dumps(network)) | {"names": {"their_conv": "conv", "their_dense": "out"}}, (4, 4))
+    weights = read_weights(tmp_path / "w.weights.h5")
+    module = build(weights.network).eval()
+    module.load_state_dict(dict(weights.state))
+    images = torch.rand(2, 3, 4, 4)
+    last = convolution(images).relu().permute(0, 2, 3, 1).flatten(1)
+    assert torch.allclose(module(images), dense(last), atol=1e-6)
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.data())
+def test_any_renaming_is_undone(data: st.DataObject) -> None:
+    """Of layers, of what holds them, and of single tensors; names may be swapped."""
+    layout = own_layout(RESIDUAL)
+    state = a_state(RESIDUAL)
+    parts = sorted({".".join(key.split(".")[:n]) for key in layout.names for n in range(1, key.count(".") + 2)})
+    ours = data.draw(st.lists(st.sampled_from(parts), min_size=1, max_size=8, unique=True))
+    theirs = data.draw(st.permutations([f"x{n}.y" for n in range(len(ours) - 1)] + ["stem"]))
+    table: dict[str, str | None] = dict(zip(theirs, ours, strict=True))
+    file = renamed(state, table)
+    if len(file) < len(state):  # "stem" is something else, and the stem is still called so
+        return
+    content = json.loads(dumps(RESIDUAL)) | {"names": table}
+    found = stated_network(Path("network.json"), json.dumps(content).encode()).as_ours(file, layout)
+    assert found.keys() == state.keys()
+    assert all(torch.equal(found[key], state[key]) for key in state)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"names": ["a"]}, "names.* has to be an object"),
+        ({"names": {"a": 1}}, "has to be an object"),
+        ({"names": {"first": "stem.conw"}}, "'first', 'stem.conw' is not known; nearest .*stem.conv"),
+        ({"names": {"a": "stem.conv", "b": "stem.conv"}}, "both 'a' and 'b' are said to be stem.conv"),
+        ({"names": TABLE | {"predict": "level1.block1"}}, "level1.block1.main.conv1.weight: missing"),
+        ({"names": TABLE | {"projector": None, "predict": None}}, "classifier.weight: missing"),
+        ({"stack": None, "names": {}, "name": "resnet19"}, "has to be"),
+    ],
+    ids=("a list", "a number", "not a layer", "one layer twice", "another layer", "left out", "no stack"),
+)
+def test_tables_that_are_wrong(tmp_path: Path, change: dict[str, Any], match: str) -> None:
+    torch.save(renamed(a_state(RESIDUAL), TABLE), tmp_path / "w.pth")
+    stated(tmp_path, json.loads(dumps(RESIDUAL)) | change)
+    with pytest.raises(DeepenoughError, match=match):
+        read_weights(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"name": "resnet19"}, "nearest .*resnet"),
+        ({"clases": 3}, "nearest is classes"),
+        ({"classes": 0}, "classes is 0; expected a whole number"),
+        ({"input": [3, 32]}, r"input is \[3, 32\]"),
+        ({"width": "wide"}, "width is 'wide'"),
+    ],
+    ids=str,
+)
+def test_networks_by_name_that_are_wrong(tmp_path: Path, change: dict[str, Any], match: str) -> None:
+    torch.save(a_state(RESIDUAL), tmp_path / "w.pth")
+    stated(tmp_path, {"format": 1, "name": "residual", "names": {}} | change)
+    with pytest.raises(DeepenoughError, match=match):
+        read_weights(tmp_path / "w.pth")
+
+
+def test_what_it_expects_of_an_image_has_to_be_stated(tmp_path: Path) -> None:
+    torch.save(renamed(a_state(RESIDUAL), TABLE), tmp_path / "w.pth")
+    stated(tmp_path, json.loads(dumps(RESIDUAL)) | {"names": TABLE})
+    (tmp_path / "preprocess.json").unlink()
+    with pytest.raises(DeepenoughError, match="preprocess"):
+        read_weights(tmp_path / "w.pth")
+    assert read_weights(tmp_path / "w.pth", preprocess="torchvision").input.size == (32, 32)
+
+
+def test_a_tensor_of_the_file_that_is_called_as_one_of_ours(tmp_path: Path) -> None:
+    state = renamed(a_state(RESIDUAL), TABLE) | {"stem.conv.weight": torch.zeros(3)}
+    torch.save(state, tmp_path / "w.pth")
+    stated(tmp_path, json.loads(dumps(RESIDUAL)) | {"names": TABLE})
+    with pytest.raises(DeepenoughError, match=r"both 'backbone.first.weight' and 'stem.conv.weight' .* null"):
+        read_weights(tmp_path / "w.pth")
