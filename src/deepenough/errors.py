@@ -41,15 +41,20 @@ def nearest(word: object, choices: Iterable[object], count: int = 3) -> list[str
     return difflib.get_close_matches(str(word), [str(option) for option in options], n=count, cutoff=0.5)
 
 
+MOST_CHOICES = 12
+"""The most choices that an error lists where none is near."""
+
+
 def unknown(what: str, given: object, choices: Iterable[object]) -> DeepenoughError:
-    """The error for a `given` that is none of `choices`, with the nearest of them.
+    """The error for a `given` that is none of `choices`, with the nearest of them, else the first few.
 
     >>> str(unknown("network", "resnet51", ["resnet50", "resnet101", "vgg16"]))
     "network 'resnet51' is not known; nearest are resnet50, resnet101"
     """
     options = [str(option) for option in choices]
     near = nearest(given, options)
-    hint = f"known: {', '.join(options)}"
+    more = f" and {len(options) - MOST_CHOICES} more" if len(options) > MOST_CHOICES else ""
+    hint = f"known: {', '.join(options[:MOST_CHOICES])}{more}"
     if near:
         hint = f"nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}"
     return DeepenoughError(f"{what} {given!r} is not known; {hint}")
