@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import pytest
 
@@ -44,6 +45,17 @@ def test_paths_read_like_the_network() -> None:
         "pool",
         "dense",
     ]
+
+
+def test_a_copy_of_a_network_takes_no_walks_along() -> None:
+    """What was found in a walk stays with the network, and out of what is sent to other processes."""
+    net = Network("n", (3, 8, 8), (Conv(4), GlobalAvgPool(), Dense(2)))
+    untouched = pickle.dumps(net)
+    assert net.classes == 2
+    assert len(nets.layer_table(net)) == 3
+    assert pickle.dumps(net) == untouched
+    assert pickle.loads(untouched) == net
+    assert net.with_classes(5).classes == 5
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from deepenough.errors import DeepenoughError
 from deepenough.nets.combinators import Auxiliary, Branches, Group
 from deepenough.nets.layer import Layer, Shape, Stack
 from deepenough.nets.layers import Weighted
+
+if TYPE_CHECKING:
+    from deepenough.nets.shapes import ShapeWalk
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,6 +42,15 @@ class Network:
     def __repr__(self) -> str:
         shown = [f"{e.name}={getattr(self, e.name)!r}" for e in fields(self) if getattr(self, e.name) != ""]
         return f"Network({', '.join(shown)})"
+
+    @cached_property
+    def walks(self) -> dict[bool, ShapeWalk]:
+        """The walks over it that were made, for prediction and for training: `nets.shapes` keeps them here."""
+        return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What describes it, without the walks."""
+        return {entry.name: getattr(self, entry.name) for entry in fields(self)}
 
     @property
     def classes(self) -> int:

@@ -11,7 +11,7 @@ from deepenough.nets.network import Network
 from deepenough.nets.walk import Walk
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Visit:
     """One layer of a walk: its module path, the shapes it gets and gives. Groups are not visited, their layers are."""
 
@@ -26,15 +26,24 @@ def visits(network: Network, *, training: bool = False) -> Iterator[Visit]:
 
     Layers of `Auxiliary` branches come only with `training`. A shape that does not fit is a `ShapeError`.
     """
-    return iter(_Shapes(network, training).visits)
+    return iter(_walked(network, training).visits)
 
 
 def output_shape(network: Network) -> Shape:
     """The shape that comes out, without the batch: `(classes,)`."""
-    return _Shapes(network, False).output
+    return _walked(network, False).output
 
 
-class _Shapes(Walk[Shape]):
+def _walked(network: Network, training: bool) -> ShapeWalk:
+    """Walk a network, once: it never changes, and reading weights asks hundreds of networks for their shapes."""
+    if training not in network.walks:
+        network.walks[training] = ShapeWalk(network, training)
+    return network.walks[training]
+
+
+class ShapeWalk(Walk[Shape]):
+    """The layers that a network's images go through, and the shape that comes out."""
+
     def __init__(self, network: Network, training: bool) -> None:
         self.training = training
         self.visits: list[Visit] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deepenough.weights.match import FileLayout, last_layer, shapes
+from deepenough.weights.match import FileLayout, last_layer
 from deepenough.weights.torch_file import AnyTensors
 
 HEAD_TENSORS = ("weight", "bias")
@@ -19,7 +19,7 @@ def in_order(layout: FileLayout, found: AnyTensors) -> Iterator[tuple[AnyTensors
     """
     if len(found) < len(layout.names) - len(HEAD_TENSORS):
         return
-    wanted = shapes(layout.network)
+    wanted = layout.shapes
     head = f"{last_layer(layout.network)}."
     body = [(name, wanted[key]) for key, name in layout.names.items() if not key.startswith(head)]
     names = list(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +102,13 @@ def _tensor(array: np.ndarray[Any, Any]) -> Tensor:
 
 def caffe_layouts() -> list[FileLayout]:
     """Make the layouts of every network of the zoo that was released for Caffe."""
+    return [_two_layer_norms(layout) for layout in (*zoo_layouts(CAFFE_NAMES, _NORM), _bare_googlenet())]
+
+
+@cache
+def _bare_googlenet() -> FileLayout:
     bare = without_auxiliary(googlenet())
-    layouts = [*zoo_layouts(CAFFE_NAMES, _NORM), file_layout(bare, _name_googlenet(bare), _NORM)]
-    return [_two_layer_norms(layout) for layout in layouts]
+    return file_layout(bare, _name_googlenet(bare), _NORM)
 
 
 def _two_layer_norms(layout: FileLayout) -> FileLayout:

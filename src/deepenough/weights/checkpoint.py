@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,15 +55,19 @@ def checkpoint(path: Path) -> list[SavedState]:
 
 def state_dicts(content: Any) -> Iterator[SavedState]:
     """The state dicts in what was saved, outermost first. A module is one with its children's tensors."""
-    waiting: list[tuple[str, Any, int]] = [("", content, 0)]
+    waiting: deque[tuple[str, Any, int]] = deque([("", content, 0)])
     places = 0
+    empty: set[int] = set()  # what holds neither: a small file can name a large dict in many places
     while waiting:
-        place, value, depth = waiting.pop(0)
-        entries = _entries(value)
+        place, value, depth = waiting.popleft()
+        same = id(value.content if isinstance(value, StandIn) else value)
+        entries = _entries(value) if same not in empty else []
         places += 1 + len(entries)
         if places > MOST_PLACES or depth > DEEPEST_CONTAINER:
             raise DeepenoughError("the file has too many containers in one another; save the state dict alone")
-        tensors = dict(_tensors(value, ""))
+        tensors = dict(_tensors(value, "")) if same not in empty else {}
+        if not entries and not tensors:
+            empty.add(same)
         if tensors:
             yield SavedState(place, normalised(tensors))
         if not (isinstance(value, StandIn) and tensors):

@@ -10,7 +10,7 @@ import torch
 
 from deepenough.nets.layers import Dense, Flatten, GlobalAvgPool
 from deepenough.nets.network import Network
-from deepenough.weights.match import FileLayout, last_layer, shapes, tensor_layers
+from deepenough.weights.match import FileLayout, last_layer, tensor_layers
 from deepenough.weights.torch_file import AnyTensors
 
 
@@ -43,7 +43,7 @@ def with_head(layout: FileLayout, inside: AnyTensors, outside: AnyTensors) -> It
     network = layout.network
     path = last_layer(network)
     place = layout.names[f"{path}.weight"]
-    expected, found = shapes(network)[f"{path}.weight"], inside.get(place)
+    expected, found = layout.shapes[f"{path}.weight"], inside.get(place)
     if found is not None and found.ndim == len(expected) and tuple(found.shape[1:]) == expected[1:]:
         yield WithHead(_for_classes(layout, found.shape[0]), inside)
         if not _has_more_beside(place, inside, layout):

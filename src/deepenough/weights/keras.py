@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -83,9 +84,13 @@ def keras_layouts(features: int = 0) -> list[FileLayout]:
     """
     vggs = [NETWORKS[name]() for name in ("vgg16", "vgg19")]
     vggs = [square_input(net, features, 512, 32) if features else net for net in vggs]
+    return [*(_kernels(file_layout(net, _name_vgg(net), _NORM)) for net in vggs), *_resnet_layouts()]
+
+
+@cache
+def _resnet_layouts() -> tuple[FileLayout, ...]:
     resnets = [NETWORKS[f"resnet{depth}_keras"]() for depth in (50, 101, 152)]
-    layers = [*((net, _name_vgg(net)) for net in vggs), *((net, _name_resnet(net)) for net in resnets)]
-    return [_kernels(file_layout(net, names, _NORM)) for net, names in layers]
+    return tuple(_kernels(file_layout(net, _name_resnet(net), _NORM)) for net in resnets)
 
 
 def _own_names(network: Network) -> FileLayout:

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -43,6 +43,11 @@ class FileLayout:
     source: str = ""
     evident: bool = True
     pads_shapes: bool = False
+
+    @cached_property
+    def shapes(self) -> Mapping[str, Shape]:
+        """The shape of every tensor of the network, by its key in our state."""
+        return shapes(self.network)
 
     def is_shape(self, found: Sequence[int], wanted: Shape) -> bool:
         """Tell whether a tensor of the shape `found` is one of ours of the shape `wanted`."""
@@ -161,7 +166,7 @@ def misfit(file: str, network: Network, wrong: Sequence[str], *, asked: bool) ->
 def problems(found: AnyTensors, layout: FileLayout) -> list[str]:
     """List what is missing, misshapen, not finite or left over, a line each."""
     wrong = []
-    wanted = shapes(layout.network)
+    wanted = layout.shapes
     for key, name in layout.names.items():
         shape = wanted[key]
         if name not in found:
@@ -178,7 +183,7 @@ def problems(found: AnyTensors, layout: FileLayout) -> list[str]:
 
 def count_fitting(found: AnyTensors, layout: FileLayout) -> int:
     """Count the tensors that fit."""
-    wanted = shapes(layout.network)
+    wanted = layout.shapes
     return sum(name in found and layout.is_shape(found[name].shape, wanted[key]) for key, name in layout.names.items())
 
 
@@ -206,7 +211,7 @@ def last_layer(network: Network) -> str:
 
 def state_of(found: AnyTensors, layout: FileLayout) -> dict[str, Tensor]:
     """The state of the layout's network, in float32."""
-    wanted = shapes(layout.network)
+    wanted = layout.shapes
     return {key: _float(loaded(found[name]).reshape(wanted[key])) for key, name in layout.names.items()}
 
 
