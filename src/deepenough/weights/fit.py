@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
 from deepenough.nets.network import Network
 from deepenough.weights.checkpoint import is_average
 from deepenough.weights.heads import WithHead
+from deepenough.weights.match import problems
 from deepenough.weights.torch_file import AnyTensors
 
 
@@ -25,6 +27,11 @@ class Fit:
     @property
     def network(self) -> Network:
         return self.taken.layout.network
+
+    @cached_property
+    def wrong(self) -> list[str]:
+        """The tensors that do not fit, a line each. Where all shapes are right, finding out reads the file."""
+        return problems(self.tensors, self.taken.layout)
 
     @property
     def merit(self) -> tuple[bool, bool, int]:

@@ -64,14 +64,13 @@ def match(
     asked = [layout for layout in everything if network in (None, layout.network.name)]
     named = _named_alike(asked, dicts)
     tried = [fit for layout in named for state_dict in dicts for fit in _by_name(layout, state_dict)]
-    judged = [(problems(fit.tensors, fit.taken.layout), fit) for fit in tried]
-    fits = [fit for wrong, fit in judged if not wrong]
+    fits = [fit for fit in tried if not fit.wrong]
     if not fits and not any(_is_complete(fit) for fit in tried):  # whose names are known needs no guess
         fits = [fit for layout in asked for state_dict in dicts for fit in _by_order(layout, state_dict)]
     if needs_head:
         fits = [fit for fit in fits if not fit.taken.headless]
     if not fits:
-        raise _misfit(dicts, judged, file, asked=network is not None)
+        raise _misfit(dicts, tried, file, asked=network is not None)
     return _chosen(fits, file)
 
 
@@ -103,7 +102,7 @@ def _by_order(layout: FileLayout, saved: SavedState) -> Iterator[Fit]:
     for inside, outside in in_order(layout, saved.tensors):
         evident = layout.evident and are_alike(inside, saved.tensors)
         for fit in _with_head(replace(layout, evident=evident), inside, outside, saved.place):
-            if not problems(fit.tensors, fit.taken.layout):
+            if not fit.wrong:
                 yield replace(fit, ordered=not evident)
 
 
@@ -115,7 +114,7 @@ def _with_head(layout: FileLayout, inside: AnyTensors, outside: AnyTensors, plac
     for taken in with_head(layout, inside, outside):
         fit = Fit(taken, fold_biases(taken.tensors, taken.layout), place)
         yield fit
-        if not problems(fit.tensors, taken.layout):
+        if not fit.wrong:
             return
 
 
@@ -151,14 +150,12 @@ def _chosen(fits: Sequence[Fit], file: str) -> Fitted:
     return Fitted(layout.network, state_of(best.tensors, layout), layout.source, best.taken.headless, notes)
 
 
-def _misfit(
-    dicts: Sequence[SavedState], tried: Sequence[tuple[list[str], Fit]], file: str, *, asked: bool
-) -> DeepenoughError:
+def _misfit(dicts: Sequence[SavedState], tried: Sequence[Fit], file: str, *, asked: bool) -> DeepenoughError:
     """The error for tensors that fit nothing: what is wrong with the nearest network, where one is near."""
     found = max((each.tensors for each in dicts), key=len)
-    counts = [count_fitting(fit.tensors, fit.taken.layout) for _, fit in tried]
-    near = min(range(len(tried)), key=lambda n: (-counts[n], tried[n][1].taken.headless, len(tried[n][0])))
-    wrong, nearest = tried[near]
+    counts = [count_fitting(fit.tensors, fit.taken.layout) for fit in tried]
+    near = min(range(len(tried)), key=lambda n: (-counts[n], tried[n].taken.headless, len(tried[n].wrong)))
+    nearest = tried[near]
     if 2 * counts[near] >= min(len(found), len(nearest.taken.layout.names)):
-        return misfit(file, nearest.network, wrong, asked=asked)
+        return misfit(file, nearest.network, nearest.wrong, asked=asked)
     return no_network(file, found, nearest.network.name if asked else None)
