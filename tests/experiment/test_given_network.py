@@ -20,7 +20,7 @@ from unfinished_run import make_unfinished
 import deepenough
 from deepenough import DeepenoughError
 from deepenough.experiment.given_network import imported_module, kept_network
-from deepenough.probing.probe import probe
+from deepenough.experiment.probe import probe
 from deepenough.progress import Reporter
 
 pytestmark = pytest.mark.seconds(15)

@@ -20,13 +20,13 @@ from safetensors.torch import load_file
 
 from deepenough import DeepenoughError, Run, evaluate, fit, load, record, resume
 from deepenough.data.sources import open_source
+from deepenough.experiment.probe import probe
 from deepenough.nets import NETWORKS, loads
 from deepenough.nets.build import build
 from deepenough.nets.cut import cuts
 from deepenough.probing import choice
 from deepenough.probing.choice import are_photos
 from deepenough.probing.pretrained import Pretrained
-from deepenough.probing.probe import probe
 from deepenough.progress import Reporter
 from deepenough.report.tables import probing_table
 from deepenough.search.architectures import cut_architectures

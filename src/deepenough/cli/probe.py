@@ -47,7 +47,7 @@ def probe_command(data: str | None, as_json: bool, threads: int | None, **option
     import torch
 
     from deepenough.cli.console import Console
-    from deepenough.probing.probe import probe
+    from deepenough.experiment.probe import probe
     from deepenough.report.tables import probing_table
     from deepenough.training.memory import keep_freed_memory
 

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
 
 from deepenough.data.images import Images
-from deepenough.data.sources import open_source
 from deepenough.data.split import Index, make_folds, sample
-from deepenough.errors import DeepenoughError
 from deepenough.evaluation.metrics import accuracy
-from deepenough.experiment.given_network import given_network, module_of
-from deepenough.experiment.options import Options
 from deepenough.nets import Network, depth, macs, parameters
 from deepenough.nets.build import build
 from deepenough.nets.cut import HEAD, SCALE, Cut, cut_at
 from deepenough.nets.shapes import visits
 from deepenough.nets.zoo.catalogue import title
 from deepenough.probing.features import PooledFeatures, body, fitting_cuts, pooled_features
-from deepenough.probing.images import images_for_weights
 from deepenough.probing.linear_probe import LinearProbe, fit_probe, out_of_fold, predict
 from deepenough.progress import Reporter
 from deepenough.record.schema import Probe, ProbingRecord
@@ -35,8 +27,7 @@ from deepenough.search.folds import DecisionFolds, Fold
 from deepenough.search.question import DecisionBasis, Question
 from deepenough.search.statistics import Difference, HitShares, Strata, paired_difference, resolved_difference
 from deepenough.search.verdict import points
-from deepenough.training.device import choose_device
-from deepenough.weights import Weights, load_weights
+from deepenough.weights import Weights
 
 PROBE_FOLDS = 5
 PROBE_IMAGES = 20_000  # more are not needed to tell half a point
@@ -84,45 +75,6 @@ def initial_state(weights: Weights, network: Network, probe: LinearProbe) -> dic
     scale: Any = module.get_submodule(SCALE)
     state[f"{SCALE}.running_mean"], state[f"{SCALE}.running_var"] = probe.mean, probe.std**2 - scale.eps
     return state | {f"{HEAD}.weight": probe.weight, f"{HEAD}.bias": probe.bias}
-
-
-def probe(
-    data: Any,
-    *,
-    weights: str | None = None,
-    network: nn.Module | str | None = None,
-    framing: str = "source",
-    reporter: Reporter | None = None,
-    **options: Any,
-) -> ProbingRecord:
-    """Measure how much of the task a linear probe solves at every depth of a pretrained network.
-
-    Args:
-        data: the images, as `deepenough probe` takes them.
-        weights: a name or a file.
-        network: the network that a file of weights belongs to; or, instead of weights, a torch module of one's own or
-            the function that makes it, as "module:function".
-        framing: "source", the centre that the weights' source cuts out, or "whole".
-        reporter: is told how far it has come.
-        options: the others of `deepenough probe`, see `Options`.
-    """
-    given = {"weights": weights, "network": network, "framing": framing, **options}
-    module = module_of(given)
-    asked = Options.from_json({name: value for name, value in given.items() if value is not None})
-    if not (asked.weights or asked.gives_module):
-        raise DeepenoughError("there is nothing to probe: give --weights NAME|FILE, or --network module:function")
-    reporter = reporter or Reporter()
-    source = open_source(data, reporter=reporter)
-    if asked.gives_module:
-        with tempfile.TemporaryDirectory() as folder:
-            loaded = given_network(asked, source, Path(folder), module, reporter)
-    else:
-        loaded = load_weights(
-            asked.weights[0], network=asked.network, preprocess=asked.preprocess, needs_head=False, reporter=reporter
-        )
-    loaded, images = images_for_weights(loaded, source, asked, reporter)
-    question = Question(margin=asked.margin, seed=asked.seed)
-    return probe_weights(loaded, images, question, choose_device(asked.device or "auto"), reporter).record
 
 
 def folds_of(images: Images, rows: Index, seed: int, k: int = PROBE_FOLDS) -> list[Index]:
