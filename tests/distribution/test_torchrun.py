@@ -233,7 +233,17 @@ def test_two_hosts_come_to_the_answer_of_one(start: Start, alone: Path, hosts: t
     same_answer(tmp_path / "run", alone)
 
 
-def test_when_the_wire_is_cut_both_hosts_end(start: Start, hosts: tuple[str, str], tmp_path: Path) -> None:
+IMPATIENT = """
+from deepenough.distribution import torchrun
+torchrun.SILENCE_TIMEOUT = 10.0
+"""
+
+
+def test_when_the_wire_is_cut_both_hosts_end(
+    start: Start, hosts: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(IMPATIENT)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     run = tmp_path / "run"
     processes = [start(on(rank), run, host, epochs=400) for rank, host in enumerate(hosts)]
     wait_for(lambda: list(run.glob("candidates/residual-3/fold0/step-*")), processes[0])

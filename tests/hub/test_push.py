@@ -144,7 +144,7 @@ def test_export_and_evaluate_take_it_by_name(
     finished: Path, hub: HubStandIn, shapes: Path, tmp_path: Path, command: Command
 ) -> None:
     push(finished, NAME)
-    status, _, err = command("export", f"hf:{NAME}", "--to", "torch", "--out", tmp_path / "out")
+    status, _, err = command("export", f"hf:{NAME}", "--to", "onnx", "--out", tmp_path / "out")
     assert status == 0, err
     assert (tmp_path / "out" / "README.md").is_file()
     there, here = (command("evaluate", each, shapes, "--split", "all", "--json") for each in (f"hf:{NAME}", finished))
