@@ -142,10 +142,11 @@ def test_every_tensor_of_timms_model_is_there(timm: Any, tmp_path: Path, name: s
 
 def test_half_precision_is_written(timm: Any, tmp_path: Path) -> None:
     network = NETWORKS["mobilenetv3_small_100"]().with_classes(5).with_input((3, 64, 64))
-    full, half = (deepenough.export(model_of(network), "timm", out=tmp_path / str(h), half=h) for h in (False, True))
+    made = model_of(network)
+    half = deepenough.export(made, "timm", out=tmp_path / "half", half=True)
     assert half.passed is True
     assert 0 < half.checks[0].difference < 0.05
-    assert half.model.stat().st_size < 0.6 * full.model.stat().st_size
+    assert half.model.stat().st_size < 0.6 * sum(4 * tensor.numel() for tensor in made.module.state_dict().values())
 
 
 @pytest.mark.parametrize("shorter", [None, 80])
@@ -154,7 +155,7 @@ def test_the_configuration_says_names_and_images(timm: Any, tmp_path: Path, shor
     network = NETWORKS["resnet18_torchvision"]().with_classes(3).with_input((3, 64, 64))
     numbers = {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.3, 0.25), "interpolation": "bicubic", "shorter": shorter}
     made = model_of(network, **numbers)
-    deepenough.export(made, "timm", out=tmp_path / "out")
+    deepenough.export(made, "timm", out=tmp_path / "out", verify=False)
     theirs = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True).eval()
     assert theirs.pretrained_cfg["label_names"] == ["naïve 0", "naïve 1", "naïve 2"]
     config = timm.data.resolve_model_data_config(theirs)
