@@ -327,8 +327,12 @@ def wanted_of(name: str, network: Network, pixels: np.ndarray) -> np.ndarray:
 ANY_NETWORK = [name for name, target in TARGETS.items() if target.any_network]
 """The targets that write every network of layers that they have; timm's is proven in tests/reference."""
 
-OPTIONAL = ("executorch",)
-"""Targets that `make test-frameworks` does not install, since their packages bring many others of fixed versions."""
+OPTIONAL = ("executorch", "coreml")
+"""Targets that `make test-frameworks` does not install: ExecuTorch's packages bring many others of fixed versions,
+coremltools is not there for every system."""
+
+RUN_HERE = [name for name in ANY_NETWORK if any(runtime.exists_here for runtime in TARGETS[name].runtimes)]
+"""Those whose runtime exists for this system: Core ML's does on macOS."""
 
 
 def skip_where_absent(target: str) -> None:

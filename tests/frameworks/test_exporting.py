@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from export_cases import ANY_NETWORK, skip_where_absent
+from export_cases import RUN_HERE, skip_where_absent
 from PIL import Image
 
 import deepenough
@@ -130,7 +130,7 @@ def exported(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
 
 
 @pytest.mark.frameworks
-@pytest.mark.parametrize("name", [pytest.param(name, marks=in_group(name)) for name in ANY_NETWORK if name != "caffe"])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=in_group(name)) for name in RUN_HERE if name != "caffe"])
 def test_a_run_in_every_framework(
     name: str, exported: Callable[[str], tuple[Path, Exported]], photos: list[Path]
 ) -> None:
@@ -141,6 +141,26 @@ def test_a_run_in_every_framework(
     assert done.folder == run / "exports" / name
     assert all((done.folder / file).exists() for file in TARGETS[name].files)
     check_script(done.folder, run, photos)
+
+
+@pytest.mark.frameworks
+@pytest.mark.skipif("coreml" in RUN_HERE, reason="Core ML runs what is written here")
+def test_what_no_runtime_here_can_run_is_compared_and_says_so(run: Path, command: Command, tmp_path: Path) -> None:
+    skip_where_absent("coreml")
+    status, out, errors = command("export", run, "--to", "coreml")
+    said = " ".join(out.split())
+    assert status == 0, errors
+    assert "Core ML: not run, since it exists on macOS only" in said
+    assert "written but not run; read back, its operations and shapes are the network's" in said
+    folder = run / "exports" / "coreml"
+    proof = json.loads((folder / "parity.json").read_text())
+    assert (proof["passed"], proof["checks"]) == (None, [])
+    assert proof["read_back"] == TARGETS["coreml"].read_back
+    assert proof["not_checked"] == ["Core ML: not run, since it exists on macOS only"]
+    assert "not run: Core ML does not exist where it was written" in (folder / "README.md").read_text()
+    status, _, errors = script(folder, tmp_path / "photo.jpg")
+    assert status == 1
+    assert errors.splitlines()[-1] == "Core ML exists on Apple's systems only: run this on macOS 12 or later"
 
 
 LOWER = [
@@ -167,7 +187,7 @@ def test_lower_precision_is_measured(name: str, option: str, exported: Callable[
     proof = json.loads((done.folder / "parity.json").read_text())
     assert proof["accuracy"]["after"] == done.cost.after
 
-    model = TARGETS[name].files[-1 if name in ("torch", "openvino") else 0]
+    model = TARGETS[name].files[{"torch": -1, "openvino": -1, "ncnn": 1}.get(name, 0)]
     assert size(done.folder / model) < size(full.folder / model)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from export_cases import ANY_NETWORK, CASES, REPRESENTATIVES, export_of, pixels_of, skip_where_absent, wanted_of
+from export_cases import CASES, REPRESENTATIVES, RUN_HERE, export_of, pixels_of, skip_where_absent, wanted_of
 from google.protobuf import text_format
 from PIL import Image
 
@@ -139,6 +139,30 @@ assert program.method_names == {"forward", "description"}
 (text,) = program.load_method("description").execute([])
 tell(json.loads(bytes(text.tolist())))
 """,
+    "coreml": """
+from coremltools.models.utils import load_spec
+model = load_spec("model.mlpackage")
+about = model.description
+found = {key: value for key, value in about.metadata.userDefined.items() if not key.startswith("com.github")}
+found |= {key: json.loads(found[key]) for key in ("classes", "preprocessing")}
+assert about.metadata.shortDescription == found["description"]
+assert (about.metadata.author, about.metadata.versionString) == ("deepenough", found["version"])
+assert about.metadata.license == "That of the weights of run7"
+assert all(end.shortDescription for end in (*about.input, *about.output))
+(block,) = model.mlProgram.functions["main"].block_specializations.values()
+(classify,) = (each for each in block.operations if each.type == "classify")
+(names,) = (each.value for each in classify.inputs["classes"].arguments)
+labels = [" ".join(each.immediateValue.tensor.strings.values[0].split()) for each in names.immediateValue.list.values]
+image = about.input[0].type.imageType
+assert [image.height, image.width] == found["preprocessing"]["size"]
+tell(found, labels=labels, ends=[about.input[0].name, about.output[2].name])
+""",
+    "ncnn": """
+import ncnn
+net = ncnn.Net()
+assert net.load_param("model.param") == net.load_model("model.bin") == 0
+tell(json.load(open("metadata.json", encoding="utf-8")), ends=[*net.input_names(), *net.output_names()])
+""",
 }  # fmt: skip
 """Programs that tell what their library finds in a folder."""
 
@@ -151,7 +175,8 @@ def tell(*found, **more):
 """
 
 
-LOWER = [("onnx", "int8"), ("onnx", "float16"), ("litert", "float16"), ("openvino", "int8"), ("openvino", "float16")]
+LOWER = [("onnx", "int8"), ("onnx", "float16"), ("litert", "float16"), ("openvino", "int8"), ("openvino", "float16"),
+         ("ncnn", "float16")]  # fmt: skip
 
 
 def described(precision: str = "float32") -> Export:
@@ -202,7 +227,7 @@ def test_lower_precisions_are_described_too(target: str, precision: str, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "target", [name if name == "caffe" else pytest.param(name, marks=pytest.mark.frameworks) for name in ANY_NETWORK]
+    "target", [name if name == "caffe" else pytest.param(name, marks=pytest.mark.frameworks) for name in RUN_HERE]
 )
 def test_the_script_and_the_model_are_enough(target: str, tmp_path: Path) -> None:
     """Nothing but `predict.py` and the files that it names is there; folders are searched through."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from canonical import canonical
-from export_cases import ANY_NETWORK, CASES, REPRESENTATIVES, export_of, pixels_of, skip_where_absent, wanted_of
+from export_cases import CASES, REPRESENTATIVES, RUN_HERE, export_of, pixels_of, skip_where_absent, wanted_of
 
 from deepenough.frameworks import parity
 from deepenough.frameworks.export import Export
@@ -137,7 +137,7 @@ def checked(
     monkeypatch.undo()
 
 
-@pytest.mark.parametrize(("target", "name"), grouped(ANY_NETWORK))
+@pytest.mark.parametrize(("target", "name"), grouped(RUN_HERE))
 def test_it_predicts_the_same(checked: Callable[[str, str], list[Check]], target: str, name: str) -> None:
     if reason := TARGETS[target].refusal(CASES[name]()):
         pytest.skip(reason)

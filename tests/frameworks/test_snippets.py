@@ -15,6 +15,7 @@ from PIL import Image
 from deepenough.data.decode import framed
 from deepenough.frameworks.export import Export
 from deepenough.frameworks.folder import write_folder
+from deepenough.frameworks.source import rendered
 from deepenough.frameworks.target import absent
 from deepenough.frameworks.targets import TARGETS
 from deepenough.nets import Conv, Flatten, GlobalAvgPool, Network
@@ -66,3 +67,17 @@ def test_javascript_sees_the_same_pixels(framing: str, tmp_path: Path) -> None:
         ours = framed(tmp_path / f"{job['width']}.png", wanted)
         # Pillow 13 begins with the columns of some upright pictures, and rounds between the two passes.
         assert np.abs(seen.reshape(ours.shape).astype(int) - ours).max() <= (job["height"] > job["width"])
+
+
+@pytest.mark.parametrize("framing", list(FRAMINGS))
+def test_swift_is_given_the_sizes(framing: str) -> None:
+    """No compiler of Swift is here: what is filled in, and that brackets close."""
+    wanted = FRAMINGS[framing]
+    network = Network("tiny", (wanted.channels, *wanted.size), (Conv(3, 1), GlobalAvgPool(), Flatten()))
+    values = TARGETS["coreml"].predict_values(Export.of(network, {}, wanted, NAMES))
+    height, width = wanted.size
+    text = rendered("predict.swift", title="Core ML", version="1", height=height, width=width, **values)
+    assert f"let shorterSide: Double = {wanted.shorter or 0} //" in text
+    assert f"max({width} / width, {height} / height)" in text
+    code = "\n".join(line.partition("//")[0] for line in text.splitlines())
+    assert all(code.count(opening) == code.count(closing) > 0 for opening, closing in ("()", "[]", "{}"))

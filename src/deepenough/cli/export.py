@@ -101,9 +101,11 @@ def cost_sentence(cost: PrecisionCost, precision: str) -> str:
 def parity_verdict(done: Exported) -> str:
     """The outcome of the comparison, in a sentence."""
     from deepenough.frameworks.target import DIFFERENCE
+    from deepenough.frameworks.targets import TARGETS
 
     if done.passed is None:
-        return "written but not checked"
+        read_back = TARGETS[done.target].read_back
+        return f"written but not run; {read_back}" if read_back else "written but not checked"
     if done.precision != "float32":
         return "it runs" if done.passed else "FAILED: it does not predict as well; the model is renamed .failed"
     if done.passed:

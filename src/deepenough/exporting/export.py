@@ -115,7 +115,8 @@ def export(
 
     What was written is run by its own runtime in another process on the run's validation images, on those of `data`,
     or, where there are neither, on random ones: float32 has to agree to 1e-4 of the largest logit and on every top-1
-    answer. Where it does not, the model is renamed `.failed`. `parity.json` keeps what was seen.
+    answer. Where it does not, the model is renamed `.failed`. `parity.json` keeps what was seen. A runtime that
+    does not exist for this system (Core ML's) is left out; its files are read back and compared with the network.
     """
     reporter = reporter or Reporter()
     goal = target_named(to)
@@ -124,13 +125,14 @@ def export(
     precision = "float16" if half else "int8" if int8 else "float32"
     goal.check(precision)
     ready, missing = _runtimes(goal)
-    if verify and not ready:
+    if verify and not ready and any(runtime.exists_here for runtime in goal.runtimes):
         raise DeepenoughError(
             f"--to {goal.name}: what is written is checked with {goal.runtimes[0].name}, which is not installed here: "
             f"pip install 'deepenough[{goal.extra}]' (or --no-verify)"
         )
     options = {"shape": shape, "classes": classes, "depth": depth, "width": width}
     of_file = {"network": network, "preprocess": preprocess}
+    verify = verify and bool(ready)
     subject = _subject(model, data, options, of_file, seed, reporter)
     folder = Path(out) if out is not None else _folder(model, subject, goal, precision)
     with _replacing(folder, goal) as draft:
@@ -156,7 +158,9 @@ def _runtimes(goal: Target) -> tuple[list[Any], list[str]]:
     ready, missing = [], []
     for runtime in goal.runtimes:
         lacking = absent(runtime.packages)
-        if lacking:
+        if not runtime.exists_here:
+            missing.append(f"{runtime.name}: not run, since it exists on {runtime.system} only")
+        elif lacking:
             missing.append(f"{runtime.name}: not checked, since {', '.join(lacking)} is not installed here")
         else:
             ready.append(runtime)
@@ -368,6 +372,8 @@ def parity_json(result: Exported) -> dict[str, Any]:
         "checks": [check.to_json() for check in result.checks],
         "not_checked": list(result.skipped),
     }
+    if read_back := TARGETS[result.target].read_back:
+        content["read_back"] = read_back
     if result.cost is not None:
         content["accuracy"] = {
             "images": result.cost.images,

@@ -51,6 +51,9 @@ def write_folder(export: Export, target: Target, folder: Path, *, trained: bool,
         "notes": target.notes,
         "readable": target.readable if export.precision == "float32" else "",
         "prepared": target.preparation(export),
+        "takes": "",
+        "runs_here": any(runtime.exists_here for runtime in target.runtimes),
+        "read_back": target.read_back,
         "shape": f"(N, {height}, {width}, {channels})"
         if target.layout == "NHWC"
         else f"(N, {channels}, {height}, {width})",

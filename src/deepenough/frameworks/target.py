@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,12 +26,19 @@ class Runtime:
     """One way to run what was written, in a process of its own.
 
     `predict.py`'s `load` is called with `arguments`, under `environment`, where all `packages` can be imported.
+    `system` is the only one that it exists on, where there is one.
     """
 
     name: str
     packages: tuple[str, ...]
     arguments: Mapping[str, object] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    system: str = ""
+
+    @property
+    def exists_here(self) -> bool:
+        """Tell whether there is such a runtime for this system, installed or not."""
+        return self.system in ("", "macOS" if platform.system() == "Darwin" else platform.system())
 
 
 class Target(ABC):
@@ -53,6 +61,7 @@ class Target(ABC):
     notes: ClassVar[tuple[str, ...]] = ()
     any_network: ClassVar[bool] = True  # False: it has certain networks, and takes no others of the same layers
     snippets: ClassVar[tuple[str, ...]] = ()  # programs like predict.py in other languages, each from its template
+    read_back: ClassVar[str] = ""  # said of what `write` reads back and compares, where its runtime may not exist
     readable: ClassVar[str] = ""  # the file that deepenough reads back as weights, bit for bit
 
     @abstractmethod

@@ -41,6 +41,8 @@ class Activation(Layer, base=True):
     keras: ClassVar[str] = ""  # what keras.layers.Activation takes; TensorFlow and LiteRT are written by way of Keras
     onnx: ClassVar[tuple[Node, ...]] = ()
     caffe: ClassVar[tuple[Node, ...]] = ()
+    coreml: ClassVar[tuple[Node, ...]] = ()
+    ncnn: ClassVar[tuple[Node, ...]] = ()  # one layer; attributes are parameters by their numbers
     inplace: ClassVar[bool] = False  # torch's module has `inplace`, and its backward pass needs only the output
     idempotent: ClassVar[bool] = False  # applying it twice is applying it once
 
@@ -58,6 +60,8 @@ class Relu(Activation):
     keras = "relu"
     onnx = (Node("Relu"),)
     caffe = (Node("ReLU"),)
+    coreml = (Node("relu"),)
+    ncnn = (Node("ReLU"),)
     inplace = idempotent = nonnegative = True
 
     @staticmethod
@@ -73,6 +77,8 @@ class Sigmoid(Activation):
     keras = "sigmoid"
     onnx = (Node("Sigmoid"),)
     caffe = (Node("Sigmoid"),)
+    coreml = (Node("sigmoid"),)
+    ncnn = (Node("Sigmoid"),)
     nonnegative = True
 
     @staticmethod
@@ -102,6 +108,8 @@ class Relu6(Activation):
     keras = "relu6"
     onnx = (Node("Clip", constants=(0.0, 6.0)),)
     caffe = _caffe_clipped(0.0, 1.0, 6.0)
+    coreml = (Node("relu6"),)
+    ncnn = (Node("Clip", attributes={"0": 0.0, "1": 6.0}),)
     inplace = idempotent = nonnegative = True
 
     @staticmethod
@@ -118,6 +126,8 @@ class Silu(Activation):
     keras = "silu"
     onnx = (Node("Sigmoid"), Node("Mul", (0, 1)))
     caffe = (Node("Sigmoid"), Node("Eltwise", (0, 1), _CAFFE_PRODUCT))
+    coreml = (Node("silu"),)
+    ncnn = (Node("Swish"),)
 
     @staticmethod
     def of(x: float) -> float:
@@ -132,6 +142,8 @@ class HardSigmoid(Activation):
     keras = "hard_sigmoid"
     onnx = (Node("HardSigmoid", attributes={"alpha": 1 / 6, "beta": 0.5}),)
     caffe = _caffe_clipped(0.5, 1 / 6, 1.0)
+    coreml = (Node("sigmoid_hard", attributes={"alpha": 1 / 6, "beta": 0.5}),)
+    ncnn = (Node("HardSigmoid", attributes={"0": 1 / 6, "1": 0.5}),)
     nonnegative = True
 
     @staticmethod
@@ -147,6 +159,8 @@ class HardSwish(Activation):
     keras = "hard_silu"
     onnx = (Node("HardSwish"),)
     caffe = (*_caffe_clipped(0.5, 1 / 6, 1.0), Node("Eltwise", (0, 5), _CAFFE_PRODUCT))
+    coreml = (Node("sigmoid_hard", attributes={"alpha": 1 / 6, "beta": 0.5}), Node("mul", (0, 1)))
+    ncnn = (Node("HardSwish", attributes={"0": 1 / 6, "1": 0.5}),)
 
     @staticmethod
     def of(x: float) -> float:
@@ -160,6 +174,8 @@ class Gelu(Activation):
     torch = paddle = "GELU"
     keras = "gelu"
     onnx = (Node("Gelu"),)
+    coreml = (Node("gelu", attributes={"mode": "EXACT"}),)
+    ncnn = (Node("GELU", attributes={"0": 0}),)
     missing: ClassVar[Mapping[str, str]] = {"caffe": "Caffe 1.0 has no error function, which GELU is made of"}
 
     @staticmethod
@@ -175,6 +191,8 @@ class Tanh(Activation):
     keras = "tanh"
     onnx = (Node("Tanh"),)
     caffe = (Node("TanH"),)
+    coreml = (Node("tanh"),)
+    ncnn = (Node("TanH"),)
 
     @staticmethod
     def of(x: float) -> float:
@@ -189,6 +207,8 @@ class Mish(Activation):
     keras = "mish"
     onnx = (Node("Mish"),)
     caffe = (Node("BNLL"), Node("TanH", (1,)), Node("Eltwise", (0, 2), _CAFFE_PRODUCT))
+    coreml = (Node("softplus"), Node("tanh", (1,)), Node("mul", (0, 2)))
+    ncnn = (Node("Mish"),)
 
     @staticmethod
     def of(x: float) -> float:

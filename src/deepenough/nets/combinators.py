@@ -102,6 +102,8 @@ class Elementwise(Branches, base=True):
     keras: ClassVar[str]  # the layer
     onnx: ClassVar[str]  # the operator of two tensors
     caffe: ClassVar[str]  # the operation of the layer Eltwise
+    coreml: ClassVar[str]  # the operation of two tensors
+    ncnn: ClassVar[int]  # that of the layer BinaryOp
 
     def joined(self, shapes: Sequence[Shape]) -> Shape:
         if len(set(shapes)) > 1:
@@ -118,6 +120,8 @@ class Sum(Elementwise):
     torch = paddle = "add"
     keras = onnx = "Add"
     caffe = "SUM"
+    coreml = "add"
+    ncnn = 0
 
     @property
     def starts_as_identity(self) -> bool:
@@ -141,6 +145,8 @@ class Product(Elementwise):
     keras = "Multiply"
     onnx = "Mul"
     caffe = "PROD"
+    coreml = "mul"
+    ncnn = 2
 
     def leading(self, ends: Sequence[End]) -> Sequence[End]:
         return ends[:1]
