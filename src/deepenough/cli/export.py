@@ -13,7 +13,8 @@ from deepenough.cli.options import OneOf, from_schema, given, json_option, netwo
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from deepenough.exporting.export import Exported, PrecisionCost
+    from deepenough.exporting.cost import PrecisionCost
+    from deepenough.exporting.export import Exported
 
 
 def targets() -> tuple[str, ...]:
@@ -70,8 +71,10 @@ def export_command(ctx: click.Context, /, model: str, as_json: bool, **options: 
             console.out.print(parity_table(done))
         for line in done.skipped:
             console.line(line, wrap=True, style="yellow")
-        if done.cost is not None:
-            console.line(cost_sentence(done.cost, done.precision), wrap=True)
+        for cost in done.costs:
+            console.line(cost_sentence(cost, done.precision), wrap=True)
+        if done.cost is not None and done.cost.large:
+            console.line(loss_warning(done), wrap=True, style="yellow")
         console.line(parity_verdict(done), wrap=True, style="red" if done.passed is False else "")
         for label, path in (("model", done.model), ("use it", done.folder / "README.md")):
             console.line(f"{label}: {path}")
@@ -92,9 +95,24 @@ def parity_table(done: Exported) -> Table:
 
 def cost_sentence(cost: PrecisionCost, precision: str) -> str:
     """The accuracy that a lower precision loses, in a sentence."""
+    before, after = (
+        f"{share:.1%} ({low:.1%} to {high:.1%})"
+        for share, (low, high) in ((cost.before, cost.before_bounds), (cost.after, cost.after_bounds))
+    )
     return (
-        f"{precision}: {cost.after:.1%} of {cost.images:,} images right, {cost.before:.1%} before: a loss of "
-        f"{100 * cost.difference:+.1f} points (95% bounds {100 * cost.lower:+.1f} to {100 * cost.upper:+.1f})"
+        f"{precision}, {cost.runtime}: right on {after} of {cost.images:,} images, {before} before: a loss of "
+        f"{100 * cost.difference:+.1f} points (95% bounds {100 * cost.lower:+.1f} to {100 * cost.upper:+.1f}); "
+        f"{cost.disagreement:.1%} of the answers are others"
+    )
+
+
+def loss_warning(done: Exported) -> str:
+    """The advice where more than a point is lost, in a sentence."""
+    lost = f"{done.precision} loses more than 1 point of accuracy"
+    return (
+        f"{lost}; --half loses less, where the target has it"
+        if done.precision == "int8"
+        else f"{lost}; leave out --half"
     )
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from deepenough.data.sources import is_word, open_source
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.evaluation.evaluate import decoded, own_images
+from deepenough.exporting.cost import PrecisionCost, will_do
 from deepenough.files import write_whole
 from deepenough.frameworks import parity
 from deepenough.frameworks.export import Export
@@ -33,8 +34,7 @@ from deepenough.preprocessing import Preprocessing
 from deepenough.progress import Reporter
 from deepenough.record import FILE
 from deepenough.record import load as load_record
-from deepenough.search.question import DecisionBasis, Metric
-from deepenough.search.statistics import Strata, paired_difference
+from deepenough.search.question import DecisionBasis
 from deepenough.weights import load_weights
 from deepenough.weights.names import ALIASES, NAMED
 
@@ -45,20 +45,6 @@ MEASURED = 1_000
 """The most images that show what half precision or int8 costs."""
 CALIBRATION = 128
 """The number of images that fix the ranges of int8."""
-LOSS = 0.05
-"""A lower precision fails where it is shown to lose more accuracy than this."""
-
-
-@dataclass(frozen=True)
-class PrecisionCost:
-    """Top-1 before and after a lower precision, on the same labelled images; the difference with its 95% bounds."""
-
-    images: int
-    before: float
-    after: float
-    difference: float
-    lower: float
-    upper: float
 
 
 @dataclass(frozen=True)
@@ -72,8 +58,13 @@ class Exported:
     source: str
     checks: tuple[Check, ...]
     skipped: tuple[str, ...]
-    cost: PrecisionCost | None
+    costs: tuple[PrecisionCost, ...]
     passed: bool | None
+
+    @property
+    def cost(self) -> PrecisionCost | None:
+        """The loss of a lower precision; the largest where several runtimes were asked."""
+        return max(self.costs, key=lambda cost: cost.difference, default=None)
 
 
 @dataclass(frozen=True)
@@ -124,7 +115,7 @@ def export(
         raise DeepenoughError("--half and --int8: give one of them")
     precision = "float16" if half else "int8" if int8 else "float32"
     goal.check(precision)
-    ready, missing = _runtimes(goal)
+    ready, missing = _runtimes(goal, precision)
     if verify and not ready and any(runtime.exists_here for runtime in goal.runtimes):
         raise DeepenoughError(
             f"--to {goal.name}: what is written is checked with {goal.runtimes[0].name}, which is not installed here: "
@@ -136,27 +127,27 @@ def export(
     subject = _subject(model, data, options, of_file, seed, reporter)
     folder = Path(out) if out is not None else _folder(model, subject, goal, precision)
     with _replacing(folder, goal) as draft:
-        exported = _written(subject, goal, precision)
+        exported = _written(subject, precision)
         with reporter.task(f"writing for {goal.title}"):
             side = subject.model.preprocess.reading_side
             run_writer([exported], goal, [draft], trained=subject.trained, reading_side=[side])
-        checks, cost, passed = _proven(subject, goal, draft, precision, reporter) if verify else ((), None, None)
+        checks, costs, passed = _proven(subject, goal, draft, precision, reporter) if verify else ((), (), None)
         result = Exported(
             folder, folder / goal.files[0], goal.name, precision, subject.source if verify else "", checks,
-            tuple(missing), cost, passed,
+            tuple(missing), costs, passed,
         )  # fmt: skip
         if passed is False:
-            failed = draft / f"{goal.files[0]}.failed"
-            (draft / goal.files[0]).rename(failed)
-            result = replace(result, model=folder / failed.name)
+            for file in (goal.files[0], *goal.more_files(precision)):
+                (draft / file).rename(draft / f"{file}.failed")
+            result = replace(result, model=folder / f"{goal.files[0]}.failed")
         write_whole(draft / PROOF, json.dumps(parity_json(result), indent=1, ensure_ascii=False))
     return result
 
 
-def _runtimes(goal: Target) -> tuple[list[Any], list[str]]:
+def _runtimes(goal: Target, precision: str) -> tuple[list[Any], list[str]]:
     """The runtimes that can check it here, and a line on each of the others."""
     ready, missing = [], []
-    for runtime in goal.runtimes:
+    for runtime in goal.runtimes_for(precision):
         lacking = absent(runtime.packages)
         if not runtime.exists_here:
             missing.append(f"{runtime.name}: not run, since it exists on {runtime.system} only")
@@ -183,8 +174,7 @@ def _subject(
     elif run is not None and (run / FILE).is_file():
         found = _of_run(model, run, seed, reporter)
     if found is not None:
-        pixels, labels, calibration, source = found
-        return _Subject(model, name, trained, pixels, labels, calibration, source)
+        return _Subject(model, name, trained, *found)
     shape = (PARITY_IMAGES, *model.preprocess.size, model.preprocess.channels)
     noise = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
     return _Subject(model, name, trained, noise, None, noise, f"{PARITY_IMAGES} random images")
@@ -312,7 +302,7 @@ def _replacing(folder: Path, goal: Target) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _written(subject: _Subject, goal: Target, precision: str) -> Export:
+def _written(subject: _Subject, precision: str) -> Export:
     model = subject.model
     network = model.network.with_input(model.preprocess.shape)
     state = {key: value.cpu().float().numpy() for key, value in model.module.state_dict().items()}
@@ -323,41 +313,36 @@ def _written(subject: _Subject, goal: Target, precision: str) -> Export:
 
 def _proven(
     subject: _Subject, goal: Target, folder: Path, precision: str, reporter: Reporter
-) -> tuple[tuple[Check, ...], PrecisionCost | None, bool]:
-    """Run every runtime: its checks, the cost of a lower precision, and whether that will do."""
-    pixels = subject.pixels[:PARITY_IMAGES] if precision == "float32" else subject.pixels
+) -> tuple[tuple[Check, ...], tuple[PrecisionCost, ...], bool]:
+    """Run every runtime: its checks, the costs of a lower precision, and whether that will do."""
+    exact = precision == "float32"
+    pixels = subject.pixels[:PARITY_IMAGES] if exact else subject.pixels
     pixels = np.resize(pixels, (max(len(pixels), parity.BATCHES[-1]), *pixels.shape[1:]))  # repeated where too few
     wanted = subject.model.logits(pixels)
     checks: list[Check] = []
-    cost = None
-    for runtime in _runtimes(goal)[0]:
+    costs: list[PrecisionCost] = []
+    passed = True
+    for runtime in _runtimes(goal, precision)[0]:
         with reporter.task(f"checking with {runtime.name}"):
-            ((name, answers),) = parity.run_exports([folder], [pixels], runtime)
-        checks += parity.compare_logits(
-            name if len(goal.runtimes) == 1 else f"{name}{_form(runtime.name)}", answers, wanted
-        )
-        if precision != "float32" and subject.labels is not None and cost is None:
+            ((version, answers),) = parity.run_exports([folder], [pixels], runtime)
+        name = f"{version}{_form(runtime.name)}"
+        found = parity.compare_logits(name, answers, wanted)
+        checks += found
+        if exact:
+            passed &= all(check.difference < DIFFERENCE and check.same_top1 == check.images for check in found)
+            continue
+        after, cost = answers[parity.BATCHES[-1]], None
+        if subject.labels is not None:
             count = len(subject.labels)
-            cost = _cost(wanted[:count], answers[parity.BATCHES[-1]][:count], subject.labels)
-    if precision == "float32":
-        passed = all(check.difference < DIFFERENCE and check.same_top1 == check.images for check in checks)
-    else:
-        passed = all(np.isfinite(check.difference) for check in checks) and (cost is None or cost.lower <= LOSS)
-    return tuple(checks), cost, passed
+            cost = PrecisionCost.of(name, wanted[:count], after[:count], subject.labels)
+            costs.append(cost)
+        passed &= will_do(wanted, after, cost)
+    return tuple(checks), tuple(costs), passed
 
 
 def _form(name: str) -> str:
     """Return what sets a runtime apart from others of the same framework."""
     return f",{name.partition(',')[2]}" if "," in name else ""
-
-
-def _cost(before: Any, after: Any, labels: npt.NDArray[np.int64]) -> PrecisionCost:
-    hits = [(logits.argmax(1) == labels).astype(np.float64) for logits in (before, after)]
-    strata = Strata.of(labels, Metric.TOP1)
-    difference = paired_difference(hits[0], hits[1], strata)
-    return PrecisionCost(
-        len(labels), float(hits[0].mean()), float(hits[1].mean()), difference.value, difference.lower, difference.upper
-    )
 
 
 def parity_json(result: Exported) -> dict[str, Any]:
@@ -375,11 +360,7 @@ def parity_json(result: Exported) -> dict[str, Any]:
     if read_back := TARGETS[result.target].read_back:
         content["read_back"] = read_back
     if result.cost is not None:
-        content["accuracy"] = {
-            "images": result.cost.images,
-            "before": result.cost.before,
-            "after": result.cost.after,
-            "loss": result.cost.difference,
-            "loss_bounds_95_one_sided": [result.cost.lower, result.cost.upper],
-        }
+        content["accuracy"] = result.cost.to_json()
+    if len(result.costs) > 1:
+        content["accuracy_by_runtime"] = [cost.to_json() for cost in result.costs]
     return content

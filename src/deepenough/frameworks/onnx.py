@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Export, overhang
 from deepenough.frameworks.metadata import PRODUCER, ModelMetadata
+from deepenough.frameworks.onnx_int8 import quantised
 from deepenough.frameworks.refusals import averages_beyond, has_no_centre, unknown_layer
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.nets.activation import Activation
@@ -248,40 +248,7 @@ def onnx_model(export: Export) -> Any:
 def onnx_bytes(export: Export) -> bytes:
     """Write the graph in the precision of the export, as the content of its file."""
     made = onnx_model(export)
-    return _quantised(made, export) if export.precision == "int8" else bytes(made.SerializeToString())
-
-
-def _quantised(made: Any, export: Export) -> bytes:
-    """Weights and activations of all layers in int8, ranges from the calibration images; normalisation in float32."""
-    import logging
-
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-
-    pixels: Any = export.calibration
-
-    class Images(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.rest = iter(pixels)
-
-        def get_next(self) -> dict[str, Any] | None:
-            image = next(self.rest, None)
-            return None if image is None else {"images": np.ascontiguousarray(image[None].transpose(0, 3, 1, 2))}
-
-    logging.getLogger().setLevel(logging.ERROR)  # it advises of preprocessing that our graph does not need
-    with tempfile.TemporaryDirectory() as temporary:
-        file = Path(temporary) / "model.onnx"
-        quantize_static(
-            made,
-            str(file),
-            Images(),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            nodes_to_exclude=[node.name for node in made.graph.node if node.name.startswith("normalise.")],
-            extra_options={"ActivationSymmetric": False},
-        )
-        return file.read_bytes()
+    return quantised(made, export) if export.precision == "int8" else bytes(made.SerializeToString())
 
 
 class OnnxTarget(Target):

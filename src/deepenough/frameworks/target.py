@@ -68,6 +68,14 @@ class Target(ABC):
     def write(self, export: Export, folder: Path) -> None:
         """Write the model and what belongs to it."""
 
+    def more_files(self, precision: str) -> tuple[str, ...]:
+        """Return the names of other models that `write` makes in a precision, for the same images."""
+        return ()
+
+    def runtimes_for(self, precision: str) -> tuple[Runtime, ...]:
+        """Return the ways to run what is written in a precision: those of all, and those of its other models."""
+        return self.runtimes
+
     def refuses(self, visit: Visit) -> str | None:
         """Return the reason why a layer can't be written, or None."""
         return None
