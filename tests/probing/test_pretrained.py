@@ -31,6 +31,7 @@ from deepenough.progress import Reporter
 from deepenough.report.tables import probing_table
 from deepenough.search.architectures import cut_architectures
 from deepenough.search.question import Question
+from deepenough.search.statistics import z_score
 from deepenough.training.interrupt import Interrupted
 
 pytestmark = pytest.mark.seconds(45)
@@ -260,6 +261,8 @@ def test_probe_prints_the_table_and_json(
     assert "\n proposed" in shown
     assert [probe.depth for probe in found.probes] == [2, 4, 6, 8, 10, 12, 14, 16, 18]
     assert np.isclose(found.probes[0].difference, found.probes[-1].accuracy.value - found.probes[0].accuracy.value)
+    widest = z_score(0.975) * np.sqrt(1 / found.images)  # of paired shares that differ on every image
+    assert all(-1 <= each.low <= each.high <= 1 and each.high - each.low <= 2 * widest for each in found.probes)
 
 
 def test_a_misspelt_framing_or_missing_file_is_said(

@@ -54,6 +54,8 @@ def test_paired_bounds_are_bonett_and_prices(both, b, c, neither):
     assert difference.standard_error == pytest.approx(error)
     assert difference.upper == pytest.approx(p12 - p21 + norm.ppf(0.95) * error)
     assert difference.lower == pytest.approx(p12 - p21 - norm.ppf(0.95) * error)
+    two_sided = p12 - p21 - norm.ppf(0.975) * error, p12 - p21 + norm.ppf(0.975) * error
+    assert difference.interval() == pytest.approx(tuple(np.clip(two_sided, -1, 1)))
 
 
 @pytest.mark.parametrize(
@@ -95,13 +97,15 @@ def test_images_settle_only_what_comes_from_images(deviation, lead):
     alone leave that much doubt."""
     margin, count = 0.01, 1000
     shares = 900 - lead, 40 + lead, 40, 20
-    difference = paired_difference(*pair(*shares), one_stratum(count), deviation**2)
+    difference = paired_difference(*pair(*shares), one_stratum(count), added_variance=deviation**2)
     needed = difference.settled_by(margin)
     room = margin - lead / count
     assert (needed is None) == (room <= z_score() * deviation)
     if needed and 4 * count < needed < 400 * count:
         times = round(needed / count)
-        again = paired_difference(*pair(*(times * each for each in shares)), one_stratum(times * count), deviation**2)
+        again = paired_difference(
+            *pair(*(times * each for each in shares)), one_stratum(times * count), added_variance=deviation**2
+        )
         assert again.upper == pytest.approx(margin, abs=0.35 * room)
 
 

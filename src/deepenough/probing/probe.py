@@ -32,7 +32,6 @@ from deepenough.weights import Weights
 PROBE_FOLDS = 5
 PROBE_IMAGES = 20_000  # more are not needed to tell half a point
 MOST_FEATURES = 10**9  # of all images at all places, float32: ResNet-152 has 95,744 an image
-TWO_SIDED = 0.975
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,7 +229,8 @@ def _probes(probed: Sequence[ProbedCut], seen: PooledFeatures, strata: Strata, m
     best = max(probed, key=lambda each: strata.accuracy(each.hits))
     rows = []
     for each in probed:
-        pair = paired_difference(probed[-1].hits, each.hits, strata, TWO_SIDED)
+        pair = paired_difference(probed[-1].hits, each.hits, strata)
+        low, high = pair.interval()
         rows.append(
             Probe(
                 place=each.cut.place,
@@ -240,8 +240,8 @@ def _probes(probed: Sequence[ProbedCut], seen: PooledFeatures, strata: Strata, m
                 milliseconds=1000 * seen.seconds[each.cut.place],
                 accuracy=accuracy(round(float(each.hits.sum())), len(each.hits)),
                 difference=pair.value,
-                low=pair.lower,
-                high=pair.upper,
+                low=low,
+                high=high,
                 ruled_out=each is not best and paired_difference(best.hits, each.hits, strata).lower > margin,
             )
         )

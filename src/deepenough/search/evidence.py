@@ -147,14 +147,15 @@ class EvidenceTable:
             np.ones(int(each.seen.sum())),
             each.hits[each.seen],
             self._strata_of(each.seen),
-            self._training_variance(each),
+            added_variance=self._training_variance(each),
         )
 
     def _difference(self, other: Evidence, candidate: Evidence) -> Difference:
         both = other.seen & candidate.seen
         variance = self._training_variance(other) + self._training_variance(candidate)
         shift = _understated(other)[0] - _understated(candidate)[0]
-        return paired_difference(other.hits[both], candidate.hits[both], self._strata_of(both), variance, shift)
+        strata = self._strata_of(both)
+        return paired_difference(other.hits[both], candidate.hits[both], strata, added_variance=variance, shift=shift)
 
     def _strata_of(self, seen: npt.NDArray[np.bool_]) -> Strata:
         """The strata of those decision images that were seen."""

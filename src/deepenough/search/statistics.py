@@ -101,6 +101,11 @@ class Difference:
         """The one-sided lower bound at another confidence than `CONFIDENCE`."""
         return (self.lower + self.upper) / 2 - z_score(confidence) * self.standard_error
 
+    def interval(self) -> tuple[float, float]:
+        """The two-sided interval at `CONFIDENCE`, within -1..1."""
+        centre, half = (self.lower + self.upper) / 2, z_score((1 + CONFIDENCE) / 2) * self.standard_error
+        return max(-1.0, centre - half), min(1.0, centre + half)
+
     def reversed(self) -> Difference:
         """The difference the other way about."""
         return replace(self, value=-self.value, lower=-self.upper, upper=-self.lower)
@@ -120,6 +125,7 @@ def paired_difference(
     best: HitShares,
     candidate: HitShares,
     strata: Strata,
+    *,
     added_variance: float = 0.0,
     shift: float = 0.0,
 ) -> Difference:
