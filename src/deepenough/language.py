@@ -28,7 +28,7 @@ class Language(StrEnum):
 TAGS = {Language.ENGLISH: "en", Language.CHINESE: "zh-Hans"}
 """The languages as HTML names them."""
 
-ROOMS = ("report", "lab", "explain", "compare")
+ROOMS = ("report", "lab", "explain", "compare", "hub")
 """The packages with a catalogue, `zh.json`. A message that several use is in the first's."""
 
 _current: ContextVar[Language] = ContextVar("language", default=Language.ENGLISH)

@@ -24,6 +24,11 @@ def card(finished: Path) -> str:
 
 
 @pytest.fixture(scope="module")
+def chinese(finished: Path) -> str:
+    return card_text(read_finished(finished), "ann/shapes", "zh")
+
+
+@pytest.fixture(scope="module")
 def record(finished: Path) -> Record:
     return load_record(finished)
 
@@ -60,9 +65,27 @@ def test_it_has_a_section_for_each_question(card: str) -> None:
     assert 'deepenough.load("hf:ann/shapes")' in card
 
 
-def test_every_table_is_whole(card: str) -> None:
+def test_in_chinese_it_says_the_same(card: str, chinese: str, record: Record) -> None:
+    """The same metadata, code and figures, and no English word but names and terms."""
+
+    def figures(text: str) -> list[str]:
+        return sorted(re.findall(r"\d[\d.,]*\d|\d", text))
+
+    metadata = card.split("---")[1]
+    assert chinese.split("---")[1] == metadata
+    assert figures(chinese) == figures(card)
+    assert re.findall("^## (.*)$", chinese, re.MULTILINE) == ["用法", "网络", "数据", "判定", "测试图片", "局限"]
+    prose = re.sub(r"```.*?```", "", chinese.replace(metadata, ""), flags=re.DOTALL)
+    names = [record.data.source, *record.data.classes, *(each.name for each in record.candidates)]
+    terms = {"deepenough", "JSON", "safetensors", "SHA", "bilinear", "RGB", "model"}
+    known = terms | {word for name in names for word in re.findall("[A-Za-z]{2,}", name)}
+    assert set(re.findall("[A-Za-z]{2,}", prose)) <= known
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_table_is_whole(card: str, chinese: str, language: str) -> None:
     """Each row has as many cells as the one above it, so that nothing of a name reads as Markdown."""
-    lines = card.splitlines()
+    lines = {"en": card, "zh": chinese}[language].splitlines()
     for above, below in pairwise(lines):
         if above.startswith("|") and below.startswith("|"):
             assert len(re.findall(r"(?<!\\)\|", above)) == len(re.findall(r"(?<!\\)\|", below)), below
@@ -114,10 +137,13 @@ def test_a_run_of_an_older_version_has_a_card() -> None:
     assert "95% interval 42.8–94.5%" in card_text(found)
 
 
-def test_the_command_prints_or_writes_it(finished: Path, card: str, command: Command, tmp_path: Path) -> None:
+def test_the_command_prints_or_writes_it(
+    finished: Path, card: str, chinese: str, command: Command, tmp_path: Path
+) -> None:
     assert command("card", finished, "ann/shapes") == (0, card, "")
     assert command("card", finished, "ann/shapes", "--out", tmp_path / "card.md")[0] == 0
     assert (tmp_path / "card.md").read_text(encoding="utf-8") == card
+    assert command("card", finished, "ann/shapes", "--language", "zh") == (0, chinese, "")
     status, _, err = command("card", finished, "--out", tmp_path / "card.md")
     assert (status, "it exists already; name a new file" in err) == (2, True)
     status, _, err = command("card", tmp_path)

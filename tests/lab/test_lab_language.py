@@ -7,13 +7,14 @@ import json
 from pathlib import Path
 
 import pytest
+from made_lab_record import lab_record
 from seen_page import Seen, english_left
 
 from deepenough.files import write_checked_json
 from deepenough.lab import CLAIMS, claims
 from deepenough.lab.claims import augmentation, hyperparameters, learned_features, vanishing_gradient
 from deepenough.lab.page import render_experiment
-from deepenough.lab.record import Effect, LabRecord, Line, Point, Result, overall_verdict
+from deepenough.lab.record import LabRecord
 from deepenough.lab.text import Message, said, say
 from deepenough.language import Language, catalogue, speaking
 
@@ -22,33 +23,9 @@ SHOWN = {"x", "y", "on", "what", "name", "note"}
 """Keywords of `Result`, `Line`, `Point` and `Effect` whose texts a page shows."""
 
 
-def record(**changes: object) -> LabRecord:
-    points = [Point(x=x, values=[0.5, 0.6 + x / 100], unit="share", images=40, error=0.01) for x in (3.0, 7.0)]
-    effects = [
-        Effect(what=said("accuracy at depth %(deep)s minus that at depth %(shallow)s", deep="7", shallow="3"),
-               values=values, unit="difference of shares", images=40)
-        for values in ([0.2, 0.21], [0.0, 0.1], [-0.2, -0.21])
-    ]  # fmt: skip
-    effects.append(Effect(what=said("pixels that %(small)s sees further", small="3x3-3x3"), values=[1], kind="counted"))
-    lines = [
-        Line(name=said("%(count)s images", count="200"), points=points),
-        Line(name=said("residual"), points=[Point(x=3.0, values=[0.4], note=said("%(count)s images", count="9"))]),
-    ]
-    result = Result(x=said("depth"), y=said("accuracy"), lines=lines, effects=effects, notes=[
-        said("`deepenough features RUN` shows the patches that excite each depth."),
-    ])  # fmt: skip
-    made = {
-        "name": "deeper", "claim": CLAIMS["deeper"].text, "quick": True, "seeds": [0, 1], "result": result,
-        "data": said("%(source)s, %(train)s images to train, %(judge)s to judge", source="digits", train="9",
-                     judge="40"),
-        "verdict": overall_verdict(effects), "seconds": 75.0, "environment": {"deepenough": "0.2.0", "device": "cpu"},
-    }  # fmt: skip
-    return LabRecord.model_validate(made | changes)
-
-
 @pytest.mark.parametrize("log", [False, True])
 def test_a_page_is_chinese(log: bool) -> None:
-    made = record()
+    made = lab_record()
     made.result.log_y = log
     for verdict in ("supported", "not shown", "contradicted here"):
         made.verdict = verdict
@@ -79,7 +56,7 @@ def test_claims_show_only_what_is_said() -> None:
 
 
 def test_a_text_is_said_in_any_language_and_kept_in_the_record(tmp_path: Path) -> None:
-    made = record()
+    made = lab_record()
     made.save(tmp_path)
     assert LabRecord.load(tmp_path) == made
     what = made.result.effects[0].what
@@ -93,7 +70,7 @@ def test_a_text_is_said_in_any_language_and_kept_in_the_record(tmp_path: Path) -
 
 
 def test_records_of_schema_2_are_read(tmp_path: Path) -> None:
-    made = record()
+    made = lab_record()
     content = json.loads(made.model_dump_json())
     content["schema_version"] = 2
     for effect in content["result"]["effects"]:

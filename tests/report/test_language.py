@@ -42,7 +42,9 @@ def messages() -> set[str]:
     """Every message of the rooms' templates and of their Python."""
     environment = Environment(extensions=["jinja2.ext.i18n"], autoescape=True)
     found = set()
-    for path in (path for room in ROOMS for path in (PACKAGE / room).rglob("*.html")):
+    for path in (
+        path for room in ROOMS for ending in ("html", "jinja") for path in (PACKAGE / room).rglob(f"*.{ending}")
+    ):
         for _, _, message in environment.extract_translations(path.read_text(encoding="utf-8")):  # type: ignore[attr-defined]
             # Of one and several: Chinese has one form, that of several.
             found.add([each for each in message if each][-1] if isinstance(message, tuple) else message)

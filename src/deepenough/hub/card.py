@@ -16,6 +16,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from deepenough.errors import DeepenoughError
 from deepenough.hub import HUB_PREFIX
+from deepenough.language import Language, current_language, listed, lookup, lookup_plural, sentence_space, speaking
+from deepenough.language import gettext as _
 from deepenough.model import FOLDER, check_model, read_description
 from deepenough.nets import Network, depth, macs, parameters
 from deepenough.preprocessing import Preprocessing
@@ -23,6 +25,9 @@ from deepenough.record import DecisionKind, Record
 from deepenough.record import load as load_record
 from deepenough.record.schema import CandidateRecord, Decision
 from deepenough.report import text as words
+from deepenough.report.restated import answer_text
+from deepenough.report.restated_advice import advice
+from deepenough.report.restated_probes import preprocessing_text
 
 CARD, CONFIG = "README.md", "config.json"
 LIBRARY = "deepenough"
@@ -73,38 +78,51 @@ def config_text(run: FinishedModel) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def card_text(run: FinishedModel, repository: str = PLACEHOLDER) -> str:
-    """The model card in Markdown, with its metadata as YAML in front, for a repository `user/name`."""
+def card_text(run: FinishedModel, repository: str = PLACEHOLDER, language: str | None = None) -> str:
+    """The model card in Markdown, with its metadata as YAML in front, for a repository `user/name`.
+
+    `language` is "en" or "zh"; by default the one that the run was asked for, or else that of the locale.
+    """
+    with speaking(language or run.record.options.get("language")):
+        return _card_text(run, repository)
+
+
+def _card_text(run: FinishedModel, repository: str) -> str:
     record, network = run.record, run.network
     environment = Environment(
-        loader=PackageLoader("deepenough.hub", "."), undefined=StrictUndefined, keep_trailing_newline=True
+        loader=PackageLoader("deepenough.hub", "."),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        extensions=["jinja2.ext.i18n"],
     )
+    environment.install_gettext_callables(lookup, lookup_plural, newstyle=True)  # type: ignore[attr-defined]
+    environment.globals["lookup"] = lookup
     environment.filters.update(cell=cell, measured=words.measured)
-    chosen = record.candidate(run.decision.chosen)
-    test = record.test
+    classes, test = _class_names(record), record.test
     return environment.get_template("card.md.jinja").render(
         metadata=_metadata(run, repository),
-        title=cell(f"{network.name} for {_named(_class_names(record), 5)}"),
-        headline=_line(words.headline(record)),
-        decision=words.sentence(_line(run.decision.text).removesuffix(".")),
+        title=cell(_("%(network)s for %(classes)s", network=network.name, classes=_named(classes, 5))),
+        headline=_("%(words)s.", words=_line(words.headline(record))),
+        decision=_answer(run),
         repository=repository,
         network={
             "name": cell(network.name), "depth": depth(network),
             "parameters": parameters(network), "macs": macs(network),
         },
         shape=" × ".join(map(str, network.input)),
-        preprocess=cell(str(run.preprocess)),
-        classes=cell(_named(_class_names(record), CLASSES_ON_CARD)),
-        start=cell(_start(record, chosen)),
+        preprocess=cell(_preprocessing(run.preprocess)),
+        classes=cell(_named(classes, CLASSES_ON_CARD)),
+        start=cell(_start(record, record.candidate(run.decision.chosen))),
         record=record,
         source=source_name(record.data.source).replace("`", "'"),
         counts=[(split, sum(count)) for split, count in record.data.counts.items()],
         problems=words.data_problems(record),
         goal=words.goal(record),
+        space=sentence_space(),
         decided_on=words.images(record),
         metric=words.metric(record),
         rows=[_row(record, each) for each in sorted(record.candidates, key=lambda c: (c.depth, c.width, c.seed))],
-        not_ruled_out=run.decision.not_ruled_out,
+        not_ruled_out=listed(run.decision.not_ruled_out),
         claimed_of=words.sentence(claimed) if (claimed := words.claimed_of(record)) else "",
         test=test,
         accuracy=words.measured(test.top1) if test else "",
@@ -114,11 +132,24 @@ def card_text(run: FinishedModel, repository: str = PLACEHOLDER) -> str:
     )  # fmt: skip
 
 
+def _answer(run: FinishedModel) -> str:
+    """The decision in a sentence: as the record has it, or said anew in another language."""
+    again = None if current_language() is Language.ENGLISH else answer_text(run.record)
+    return again or words.recorded_sentence(_line(run.decision.text).removesuffix("."))
+
+
+def _preprocessing(preprocess: Preprocessing) -> str:
+    return str(preprocess) if current_language() is Language.ENGLISH else preprocessing_text(preprocess.to_json())
+
+
 def _start(record: Record, chosen: CandidateRecord) -> str:
     """The weights that its training started from, files without the folders that they lie in; empty for none."""
     cut = [each for each in record.probings if chosen.name.startswith(f"{each.network}-")] or record.probings
-    pretrained = [f"the pretrained weights {source_name(each.weights)} ({each.source})" for each in cut]
-    return " and ".join([*([chosen.start] if chosen.start else []), *pretrained])
+    pretrained = [
+        _("the pretrained weights %(weights)s (%(source)s)", weights=source_name(each.weights), source=each.source)
+        for each in cut
+    ]
+    return _(" and ").join([*([chosen.start] if chosen.start else []), *pretrained])
 
 
 def _class_names(record: Record) -> list[str]:
@@ -143,8 +174,8 @@ def _line(text: str) -> str:
 
 
 def _named(names: list[str], most: int) -> str:
-    more = f", … ({len(names)} in all)" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    more = _(", … (%(count)s in all)", count=len(names)) if len(names) > most else ""
+    return listed(names[:most]) + more
 
 
 def _row(record: Record, candidate: CandidateRecord) -> list[str]:
@@ -186,19 +217,27 @@ def _metadata(run: FinishedModel, repository: str) -> str:
 def _limits(run: FinishedModel) -> Iterator[str]:
     """The claims that the run doesn't make, one a sentence."""
     record, decision = run.record, run.decision
-    yield (
+    yield _(
         "The figures hold for images drawn like those of this data set. Nothing is claimed about other cameras, "
         "places, times or groups of people."
     )
-    yield "The network always names one of its classes, also for a picture that shows none of them."
-    yield f"Differences below {100 * decision.resolves:.1f} percentage points can't be told on the decision images."
+    yield _("The network always names one of its classes, also for a picture that shows none of them.")
+    yield _(
+        "Differences below %(points)s percentage points can't be told on the decision images.",
+        points=words.unsigned_points(decision.resolves),
+    )
     if decision.kind is not DecisionKind.SHOWN:
-        yield f"The answer is of the kind “{decision.kind}”: it isn't shown against the whole search space."
+        yield _(
+            "The answer is of the kind “%(kind)s”: it isn't shown against the whole search space.",
+            kind=lookup(decision.kind),
+        )
     if not words.learned(record):
-        yield "The test images don't show that it does better than always naming the most frequent class."
+        yield _("The test images don't show that it does better than always naming the most frequent class.")
     if record.test is None or not record.test.top1.count:
-        yield "There were no test images, so its accuracy on unseen images was not measured."
-    yield "Calibration was measured on the same kind of images only; probabilities are not guarantees."
-    yield "No licence is stated here. Before you publish the model, state one that the images and weights allow."
-    for advice in decision.advice:
-        yield _line(advice)
+        yield _("There were no test images, so its accuracy on unseen images was not measured.")
+    yield _("Calibration was measured on the same kind of images only; probabilities are not guarantees.")
+    yield _("No licence is stated here. Before you publish the model, state one that the images and weights allow.")
+    if current_language() is Language.ENGLISH:
+        yield from map(_line, decision.advice)
+    else:
+        yield from (words.sentence(each) for each in advice(record))

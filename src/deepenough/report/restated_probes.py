@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from deepenough.language import gettext as _
 from deepenough.language import sentence_space
 from deepenough.record import Record
@@ -89,9 +92,11 @@ def joined_text(record: Record) -> str | None:
 
 def input_text(probing: ProbingRecord) -> str | None:
     """The preparation of the images for a pretrained network."""
-    given = probing.preprocess
-    if given is None:
-        return None
+    return None if probing.preprocess is None else preprocessing_text(probing.preprocess)
+
+
+def preprocessing_text(given: Mapping[str, Any]) -> str:
+    """The preparation of images that `Preprocessing.to_json` describes."""
     height, width = given["size"]
     mean, std = (", ".join(f"{255 * each:.4g}" for each in given[name]) for name in ("mean", "std"))
     figures = {
