@@ -20,6 +20,7 @@ from deepenough import DeepenoughError
 from deepenough.distribution import process_executor
 from deepenough.distribution.process_executor import ProcessExecutor
 from deepenough.errors import DamageWarning, ProcessEndedWarning
+from deepenough.nets.build import build
 from deepenough.training.callbacks import Callback, Ending, Interrupt, Moment
 from deepenough.training.checkpoint import checkpoint_files
 from deepenough.training.executor import Job, LocalExecutor
@@ -76,6 +77,16 @@ def test_students_learn_in_workers_as_here(two_workers: ProcessExecutor, tmp_pat
     found = list(two_workers.run_all(taught, threads=1))
     local = [replace(job, folder=tmp_path / "here" / job.folder.name) for job in taught]
     for one, other in zip(found, LocalExecutor(IMAGES).run_all(local, threads=1), strict=True):
+        assert_same(one, other)
+
+
+def test_frozen_layers_stay_in_workers_as_here(two_workers: ProcessExecutor, tmp_path: Path) -> None:
+    recipe = replace(RECIPE, freeze=0.7)
+    found = list(two_workers.run_all(jobs(tmp_path / "workers", recipe=recipe), threads=1))
+    start = build(make_network(), seed=0).state_dict()
+    assert torch.equal(found[0].state["conv1.weight"], start["conv1.weight"])
+    assert not torch.equal(found[0].state["conv2.weight"], start["conv2.weight"])
+    for one, other in zip(found, here(tmp_path / "here", recipe=recipe), strict=True):
         assert_same(one, other)
 
 

@@ -14,6 +14,7 @@ from torch import nn
 import deepenough
 from deepenough import DeepenoughError, Model
 from deepenough.attribution.methods import heat
+from deepenough.nets.prefix import prefix
 from deepenough.preprocessing import Preprocessing
 from deepenough.progress import Reporter
 
@@ -149,6 +150,17 @@ def test_the_new_head_begins_as_a_probe(shapes: Path) -> None:
     for name, tensor in old.items():
         if not name.startswith("dense"):
             torch.testing.assert_close(new[name], tensor)
+
+
+def test_the_first_layers_can_be_left_as_they_are(shapes: Path) -> None:
+    model = Model.from_module(net(7), list("abcdefg"), input=(3, 16, 16))
+    tuned = model.fine_tune(shapes, epochs=1, lr=0.01, freeze=0.7, progress=False)
+    old, new = model.module.state_dict(), tuned.module.state_dict()
+    kept = {name.partition(".")[0] for name in prefix(tuned.network, 0.7).paths}
+    assert kept
+    same = {name for name, tensor in new.items() if name in old and torch.equal(tensor, old[name])}
+    assert {name for name in new if name.partition(".")[0] in kept} <= same
+    assert any(name not in same for name in new if not name.startswith("dense"))
 
 
 def test_known_classes_keep_their_head_and_order(shapes: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from deepenough.data.sources import open_source
+from deepenough.errors import DeepenoughError
 from deepenough.experiment.call import Call
 from deepenough.experiment.options import Options
 from deepenough.experiment.setup import RunRequest, prepare_experiment
@@ -23,3 +24,9 @@ def test_a_time_limit_counts_from_the_call_so_that_what_fetching_weights_took_is
     request = RunRequest(asked, open_source(asked.data), (), tmp_path, Reporter(), call=Call(began=1000.0))
     deadline = prepare_experiment(request).trainer.deadline
     assert deadline == (None if limit is None else 1300.0)
+
+
+def test_layers_are_frozen_only_where_there_are_weights(shapes: Path, tmp_path: Path) -> None:
+    asked = Options.of(data=str(shapes), scratch=True, freeze="40%")
+    with pytest.raises(DeepenoughError, match=r"--freeze 0\.4: .* give --weights, too"):
+        prepare_experiment(RunRequest(asked, open_source(asked.data), (), tmp_path, Reporter()))

@@ -127,7 +127,7 @@ def estimate(
 
 def _retraining(pace: StepPaces, trainer: CandidateTrainer, architecture: Architecture) -> float:
     """Seconds of training it once more on all images, where folds make that necessary."""
-    images = trainer.retraining(architecture) / (3 * architecture.macs)
+    images = trainer.retraining(architecture) / trainer.step_macs(architecture)
     return pace.seconds(architecture, images) if images else 0.0
 
 

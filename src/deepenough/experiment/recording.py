@@ -54,8 +54,9 @@ def data_record(images: Images) -> DataRecord:
     return DataRecord.of(images, counts=counts)
 
 
-def candidate_record(candidate: Candidate, tuned: TuningResult) -> CandidateRecord:
-    """Record a candidate, with its metrics so far and the configurations of a step that were tried for it."""
+def candidate_record(candidate: Candidate, tuned: TuningResult, step_macs: int) -> CandidateRecord:
+    """Record a candidate, with its metrics so far and the configurations of a step that were tried for it, which takes
+    `step_macs` an image."""
     seen, network = candidate.seen, candidate.architecture.network
     return CandidateRecord.of(
         candidate,
@@ -63,7 +64,7 @@ def candidate_record(candidate: Candidate, tuned: TuningResult) -> CandidateReco
         decision=metrics(candidate.probabilities[seen], candidate.labels[seen]),
         ways=tuned.tried,
         way=str(tuned.chosen),
-        expected=tuned.chosen.total(candidate.cost / (3 * candidate.architecture.macs)),
+        expected=tuned.chosen.total(candidate.cost / step_macs),
         layers=[visit.path for visit in visits(network) if isinstance(visit.layer, Weighted)],
     )
 

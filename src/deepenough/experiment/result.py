@@ -53,7 +53,7 @@ def write_result(record: Record, search: Search, verdict: Verdict, final: tuple[
     record.decision.advice += shortfalls(record)
     record.cost = search_cost(search, chosen, final)
     if record.plan:
-        retrained = record.cost.final / (3 * chosen.architecture.macs)
+        retrained = record.cost.final / trainer.step_macs(chosen.architecture)
         again = trainer.configuration(chosen.architecture).total(retrained) if retrained else 0.0
         record.plan = plan_outcome(record.plan, record.candidates, record.cost, again, model.device.type)
     record.network = json.loads(dumps(network))

@@ -63,7 +63,10 @@ def _perform_run(request: RunRequest) -> Record:
     record = _new_record(request, experiment)
 
     def changed(search: Search) -> None:
-        record.candidates = [candidate_record(each, trainer.tuned(each.architecture)) for each in search.tried]
+        record.candidates = [
+            candidate_record(each, trainer.tuned(each.architecture), trainer.step_macs(each.architecture))
+            for each in search.tried
+        ]
         record.steps = [EventRecord.model_validate(event) for event in search.events]
         save(record, request.folder)
 

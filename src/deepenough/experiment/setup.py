@@ -160,6 +160,8 @@ def prepare_experiment(request: RunRequest) -> Experiment:
     asked, before = request.asked, request.before
     if asked.latency_runtime and not before:
         check_runtime(asked.latency_runtime)
+    if (share := asked.recipe.get("freeze")) and not request.weights:
+        raise DeepenoughError(f"--freeze {share:g}: it keeps what pretrained layers know; give --weights, too")
     deadline = None if asked.time_limit is None else request.call.began + asked.time_limit
     all_threads = _threads(request)
     torch.set_num_threads(all_threads)

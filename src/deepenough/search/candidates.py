@@ -34,6 +34,7 @@ from deepenough.training.curve import Epoch
 from deepenough.training.device import choose_device
 from deepenough.training.evaluate import accuracy_on
 from deepenough.training.executor import Executor, Job
+from deepenough.training.freezing import training_macs
 from deepenough.training.loggers import CallbackMaker, no_callbacks
 from deepenough.training.lr_range_test import range_images
 from deepenough.training.recipe import Recipe
@@ -190,7 +191,17 @@ class CandidateTrainer:
 
     def _cost(self, folds: DecisionFolds, architecture: Architecture, epochs: int | None = None) -> int:
         teacher = architecture.teacher.macs if architecture.teacher else 0
-        return folds.cost(architecture.macs, epochs or self.recipe.epochs, range_images(self.recipe), teacher)
+        return folds.cost(
+            architecture.macs,
+            epochs or self.recipe.epochs,
+            range_images(self.recipe),
+            teacher,
+            self.step_macs(architecture),
+        )
+
+    def step_macs(self, architecture: Architecture) -> int:
+        """The multiply-accumulates of a training step for each image, but those of a teacher."""
+        return training_macs(architecture.network, self.recipe.freeze)
 
     def retraining(self, architecture: Architecture) -> int:
         """The multiply-accumulates of training it once more on all images but test, which folds make necessary."""
@@ -221,7 +232,7 @@ class CandidateTrainer:
 
     def steps_images(self, architecture: Architecture, epochs: int | None = None) -> float:
         """Images of training steps that cost as much as training an architecture on every fold, all included."""
-        return self.planned(architecture, epochs) / (3 * architecture.macs)
+        return self.planned(architecture, epochs) / self.step_macs(architecture)
 
     def configuration(self, architecture: Architecture) -> StepConfiguration:
         """The configuration in which a step of an architecture is computed, and its speed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import nn
 
@@ -31,9 +33,12 @@ def place(model: nn.Module, device: torch.device, memory_format: str = "channels
     return model.to(device)
 
 
-def training_mode(model: nn.Module, freeze_norms: bool) -> nn.Module:
-    """The model in training mode; with `freeze_norms` its batch norms go on using the statistics that they have."""
+def training_mode(model: nn.Module, freeze_norms: bool, frozen: Iterable[str] = ()) -> nn.Module:
+    """The model in training mode, but the layers at the `frozen` module paths as in prediction; with `freeze_norms` all
+    its batch norms go on using the statistics that they have."""
     model.train()
+    for path in frozen:
+        model.get_submodule(path).eval()
     if freeze_norms:
         for part in model.modules():
             if isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d)):

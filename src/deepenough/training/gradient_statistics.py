@@ -54,14 +54,19 @@ def gradient_statistics(
 
     hooks = [layer.register_forward_hook(look) for layer in layers]
     modes = {module: module.training for module in model.modules()}
+    frozen = [layer.weight for layer in layers if not layer.weight.requires_grad]
     model.eval()
     try:
+        for weight in frozen:
+            weight.requires_grad_(True)
         with torch.enable_grad(), autocast():
             loss = nn.functional.cross_entropy(model(images).float(), labels)
         gradients = torch.autograd.grad(loss, [layer.weight for layer in layers])
     finally:
         for hook in hooks:
             hook.remove()
+        for weight in frozen:
+            weight.requires_grad_(False)
         for module, mode in modes.items():
             module.training = mode
     norms = torch.stack([gradient.detach().float().norm() for gradient in gradients])

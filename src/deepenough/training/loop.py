@@ -70,7 +70,7 @@ class TrainingLoop:
     def train_epoch(self, state: State) -> None:
         """Take the steps that the running epoch still lacks."""
         epoch = len(state.curve)
-        training_mode(state.model, self.spec.recipe.freeze_norms)
+        training_mode(state.model, self.spec.recipe.freeze_norms, self.step.frozen)
         rate = self.rate(state)
         clock = time.perf_counter()
         for batch in self.feed.epoch(epoch, skip=state.step - epoch * self.feed.steps):

@@ -59,7 +59,7 @@ def range_test(make: Callable[[], Step], feed: Feed, recipe: Recipe) -> Range:
     """
     clock = time.perf_counter()
     learn = make()
-    training_mode(learn.model, recipe.freeze_norms)
+    training_mode(learn.model, recipe.freeze_norms, learn.frozen)
     low, high = LIMITS[recipe.optimizer]
     lrs: list[float] = []
     smoothed: list[float] = []

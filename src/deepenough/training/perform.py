@@ -13,6 +13,7 @@ import torch
 
 from deepenough.data.images import Images
 from deepenough.nets.build import build
+from deepenough.nets.prefix import prefix
 from deepenough.training.callbacks import Callback, CallbackList, Ending
 from deepenough.training.checkpoint import (
     Checkpoints,
@@ -25,6 +26,7 @@ from deepenough.training.device import choose_device, place
 from deepenough.training.distillation import teacher_of
 from deepenough.training.ema import Ema
 from deepenough.training.feed import Feed, Loader
+from deepenough.training.freezing import freeze_layers
 from deepenough.training.inplace_activations import use_inplace_activations
 from deepenough.training.interrupt import Interrupted
 from deepenough.training.loop import TrainingLoop
@@ -122,8 +124,10 @@ def new_state(
     if recipe.precision == "float64":
         model = model.double()
     model = place(model, device, recipe.memory_format)
+    frozen = prefix(spec.network, recipe.freeze).paths
+    freeze_layers(model, frozen)
     average = Ema(model, recipe.ema)
-    step = make_step(model, recipe, objective, device, group)
+    step = replace(make_step(model, recipe, objective, device, group), frozen=frozen)
     state = State(
         model=model,
         ema=average,
@@ -185,7 +189,7 @@ def set_peak(state: State, loop: TrainingLoop) -> None:
     def spoiled() -> Step:
         copied = copy.deepcopy(state.model)
         made = make_step(copied, eager, step.objective, feed.loader.device, step.group)
-        return replace(made, teacher=step.teacher, cuda_graphs=None)
+        return replace(made, teacher=step.teacher, frozen=step.frozen, cuda_graphs=None)
 
     while True:
         try:

@@ -139,6 +139,14 @@ class Recipe:
         least=0,
         most=1,
     )
+    freeze: float = option(
+        0.0,
+        "The first blocks of a pretrained network with at most this share of its multiply-accumulates are not trained; "
+        "0 to train all.",
+        unit="SHARE",
+        least=0,
+        most=0.99,
+    )
     patience: int = option(
         0, "End a training after this many epochs without a better held-out accuracy, 0 for never.", least=0
     )

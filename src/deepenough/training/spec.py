@@ -15,6 +15,7 @@ from deepenough.data.images import Images
 from deepenough.data.split import Index
 from deepenough.nets import Network, macs
 from deepenough.preprocessing import Preprocessing
+from deepenough.training.freezing import training_macs
 from deepenough.training.recipe import DISTILLATION, Recipe
 
 StateDict = Mapping[str, torch.Tensor]
@@ -54,15 +55,17 @@ class TrainingSpec:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of training on one image: a pass forward and one backward, which costs two, and the
-        teacher's pass forward."""
-        return 3 * macs(self.network) + (macs(self.teacher.network) if self.teacher else 0)
+        """Multiply-accumulates of training on one image: a pass forward, one backward through all but the frozen
+        layers, which costs two, and the teacher's pass forward."""
+        return training_macs(self.network, self.recipe.freeze) + (macs(self.teacher.network) if self.teacher else 0)
 
     def fingerprint(self, images: Images) -> str:
         """A SHA-256 of all that decides the result on these images."""
         start, recipe = self.initial_weights, self.recipe.to_json()
         if self.teacher is None:
             recipe = {name: value for name, value in recipe.items() if name not in DISTILLATION}
+        if not self.recipe.freeze:
+            del recipe["freeze"]  # which recipes of before 0.3 did not have
         words: list[Any] = [repr(self.network), recipe, images.fingerprint, self.seed]
         words += [sorted(start) if start else None]
         words += ["in blocks"] if images.in_blocks else []  # which is another order

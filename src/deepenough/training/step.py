@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -25,7 +25,8 @@ class Step:
 
     `forward` computes the outputs of `model`, by its own code or a compiled one. The gradient is that of the whole
     batch, whatever goes through at once; batch norms take their statistics over what does, on all processes.
-    `teacher` gives the logits of the network that the model learns from, for the same augmented images.
+    `teacher` gives the logits of the network that the model learns from, for the same augmented images. `frozen` are
+    the module paths of layers that stay as they are.
     """
 
     model: nn.Module
@@ -35,6 +36,7 @@ class Step:
     objective: Objective
     clip: Callable[[], object]
     teacher: Callable[[torch.Tensor], torch.Tensor] | None = None
+    frozen: Sequence[str] = ()
     group: ProcessGroup = ALONE
     position: BatchPosition = field(default_factory=BatchPosition)
     cuda_graphs: CudaGraphs | None = None
