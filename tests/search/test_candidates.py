@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from deepenough.data.images import Images
 from deepenough.data.split import Split
 from deepenough.errors import DamageWarning
 from deepenough.nets.build import build
+from deepenough.nets.prefix import prefix
 from deepenough.preprocessing import Preprocessing
 from deepenough.progress import Reporter
 from deepenough.search.architectures import Architecture, architecture
@@ -227,6 +229,20 @@ def test_no_teacher_has_seen_what_its_student_is_judged_on(make: Any, small: Arc
     plain = trainer.train_candidate(Attempt(small, 0))
     assert recorder.specs[small.name, "fold0"].teacher is None
     assert not np.array_equal(plain.probabilities, tried.probabilities)
+
+
+def test_frozen_layers_are_planned_and_counted_without_their_backward_pass(make: Any, small: Architecture) -> None:
+    plain = make(2)
+    trainer = make(2, recipe=replace(plain.recipe, freeze=0.6))
+    frozen = prefix(small.network, 0.6).macs
+    assert 0 < frozen <= 0.6 * small.macs
+    tried = trainer.train_candidate(Attempt(small, 0))
+    saved = EPOCHS * sum(len(fold.train) for fold in trainer.folds.folds) * 2 * frozen
+    assert tried.cost == trainer.planned(small) == plain.planned(small) - saved
+    assert trainer.steps_images(small) == tried.cost / (3 * small.macs - 2 * frozen)
+    assert trainer.retraining(small) == trainer.alone(small)
+    (final,) = trainer.retrain(tried, seed=0)
+    assert final.macs == trainer.alone(small)
 
 
 def test_a_teacher_s_passes_are_counted_as_planned(make: Any, small: Architecture) -> None:

@@ -142,6 +142,19 @@ def test_a_killed_training_goes_on_to_the_same_weights(
         train(network, RECIPE, images, TRAIN, HELD_OUT, tmp_path / "killed", seed=0, start=start)
 
 
+def test_a_training_of_all_layers_is_the_one_that_it_was_before_there_was_freezing(
+    images: Any, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fingerprint(share: float) -> str:
+        return TrainingSpec(network, replace(RECIPE, freeze=share), TRAIN, HELD_OUT, 0).fingerprint(images)
+
+    now, frozen = fingerprint(0.0), fingerprint(SHARE)
+    before = {name: value for name, value in RECIPE.to_json().items() if name != "freeze"}
+    assert Recipe.from_json(before) == RECIPE
+    monkeypatch.setattr(Recipe, "to_json", lambda self: dict(before))
+    assert fingerprint(0.0) == now != frozen
+
+
 def test_frozen_layers_cost_a_forward_pass(images: Any, network: Network, start: Any, tmp_path: Path) -> None:
     recipe = replace(RECIPE, freeze=SHARE)
     trained = train(network, recipe, images, TRAIN, HELD_OUT, tmp_path, seed=0, start=start)

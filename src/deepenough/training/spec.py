@@ -65,7 +65,7 @@ class TrainingSpec:
         if self.teacher is None:
             recipe = {name: value for name, value in recipe.items() if name not in DISTILLATION}
         if not self.recipe.freeze:
-            del recipe["freeze"]  # which recipes of before 0.3 did not have
+            recipe.pop("freeze", None)  # which earlier recipes did not have: what they began goes on
         words: list[Any] = [repr(self.network), recipe, images.fingerprint, self.seed]
         words += [sorted(start) if start else None]
         words += ["in blocks"] if images.in_blocks else []  # which is another order
