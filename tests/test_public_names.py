@@ -15,8 +15,9 @@ import pytest
 import deepenough
 
 
-def test_dir_shows_every_public_name() -> None:
-    assert set(deepenough.__all__) <= set(dir(deepenough))
+def test_dir_shows_the_public_names_and_no_others() -> None:
+    assert {name for name in dir(deepenough) if not name.startswith("__")} == set(deepenough.__all__)
+    assert "__version__" in dir(deepenough)
 
 
 @pytest.mark.parametrize("name", deepenough.__all__)

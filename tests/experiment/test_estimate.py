@@ -30,8 +30,8 @@ class CandidateTrainer:
     recipe = SimpleNamespace(batch=64, device="cpu", epochs=8)
     paper = StepConfiguration()
 
-    def __init__(self, folds: int = 1, jobs: int = 1) -> None:
-        self.folds, self.jobs = SimpleNamespace(folds=[None] * folds), jobs
+    def __init__(self, folds: int = 1, jobs: int = 1, time_left: float = math.inf) -> None:
+        self.folds, self.jobs, self.time_left = SimpleNamespace(folds=[None] * folds), jobs, time_left
         self.timed: list[str] = []
 
     def configuration(self, architecture: Any) -> StepConfiguration:
@@ -47,6 +47,9 @@ class CandidateTrainer:
     def planned_scout(self, architecture: Any, epochs: int) -> float:
         return self.planned(architecture) * epochs / self.recipe.epochs
 
+    def step_macs(self, architecture: Any) -> int:
+        return 3 * int(architecture.macs)
+
     def retraining(self, architecture: Any) -> float:
         return 3.0 * 300 * architecture.macs if len(self.folds.folds) > 1 else 0.0
 
@@ -61,15 +64,15 @@ def asked(target: float | None) -> Question:
 ARCHITECTURES = search_space(("residual",), (1.0,), (3, 32, 32), 10, max_depth=None, minimize=Measure.DEPTH)
 
 
-def estimated(question: Question, trainer: Any, limit: float | None = None) -> Plan:
+def estimated(question: Question, trainer: Any) -> Plan:
     first = ARCHITECTURES[:2] if question.target is None else ARCHITECTURES[:1]
-    return estimate(question, ARCHITECTURES, trainer, limit, first)
+    return estimate(question, ARCHITECTURES, trainer, first)
 
 
 @pytest.mark.parametrize("target", [None, 0.9])
 def test_what_is_not_measured_follows_from_its_multiply_accumulates(target: float | None) -> None:
     trainer = CandidateTrainer()
-    found = estimated(asked(target), trainer, None)  # type: ignore[arg-type]
+    found = estimated(asked(target), trainer)  # type: ignore[arg-type]
     assert len(set(trainer.timed)) == 3 < len(ARCHITECTURES)
     for architecture, planned in zip(ARCHITECTURES, found.architectures, strict=True):
         assert planned.seconds == pytest.approx(1000 * architecture.macs / 1e7)
@@ -85,7 +88,7 @@ def test_what_is_not_measured_follows_from_its_multiply_accumulates(target: floa
 @pytest.mark.parametrize(("jobs", "share"), [(1, 1.0), (2, 0.5), (3, 0.5), (4, 0.25)])
 def test_folds_side_by_side_take_the_time_of_their_rounds(jobs: int, share: float) -> None:
     alone, beside = (
-        estimate(asked(None), ARCHITECTURES, CandidateTrainer(4, count), None, ARCHITECTURES[:2])  # type: ignore[arg-type]
+        estimate(asked(None), ARCHITECTURES, CandidateTrainer(4, count), ARCHITECTURES[:2])  # type: ignore[arg-type]
         for count in (1, jobs)
     )
     for one, other in zip(alone.architectures, beside.architectures, strict=True):
@@ -93,7 +96,7 @@ def test_folds_side_by_side_take_the_time_of_their_rounds(jobs: int, share: floa
 
 
 def test_with_folds_the_answer_is_trained_once_more() -> None:
-    found = estimated(asked(None), CandidateTrainer(folds=4), None)  # type: ignore[arg-type]
+    found = estimated(asked(None), CandidateTrainer(folds=4))  # type: ignore[arg-type]
     first, second, *_, last = (architecture.seconds for architecture in found.architectures)
     assert found.least == pytest.approx(1.3 * first + second)
     assert found.most == pytest.approx(
@@ -115,26 +118,26 @@ def test_students_are_in_the_estimate() -> None:
 def test_a_budget_that_does_not_reach_all_networks_is_told() -> None:
     """A tenth of the ladder pays for the first three and a short look at the fourth."""
     question = replace(asked(None), budget=0.1)
-    found = estimated(question, CandidateTrainer(), None)  # type: ignore[arg-type]
+    found = estimated(question, CandidateTrainer())  # type: ignore[arg-type]
     whole = sum(each.macs for each in ARCHITECTURES)
     assert sum(each.macs for each in ARCHITECTURES[:3]) > whole / 10  # so the third is only looked at
     reached = [each.name for each in ARCHITECTURES if each.name in found.within_reach]
     assert reached == found.within_reach
     assert f"look at {len(reached)} of {len(ARCHITECTURES)} networks" in estimate_text(found)
-    enough = estimated(replace(question, budget=0.5), CandidateTrainer(), None)  # type: ignore[arg-type]
+    enough = estimated(replace(question, budget=0.5), CandidateTrainer())  # type: ignore[arg-type]
     assert "the budget lets" not in estimate_text(enough)
 
 
 def test_what_compiling_takes_is_estimated() -> None:
     trainer = CandidateTrainer()
     trainer.paper = StepConfiguration(compiled=True, first=40.0)
-    for architecture, planned in zip(ARCHITECTURES, estimated(asked(0.9), trainer, None).architectures, strict=True):  # type: ignore[arg-type]
+    for architecture, planned in zip(ARCHITECTURES, estimated(asked(0.9), trainer).architectures, strict=True):  # type: ignore[arg-type]
         assert planned.seconds >= 40.0 + 1000 * architecture.macs / 1e7 - 1e-6
 
 
 def test_memory_is_that_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     def memory() -> float:
-        return estimated(asked(0.9), trainer, None).memory  # type: ignore[arg-type]
+        return estimated(asked(0.9), trainer).memory  # type: ignore[arg-type]
 
     trainer = CandidateTrainer()
     monkeypatch.setattr(plans, "peak_memory", lambda: 10**12)
@@ -156,13 +159,25 @@ def test_memory_that_measuring_takes_is_not_counted_twice(monkeypatch: pytest.Mo
             return super().configuration(architecture)
 
     monkeypatch.setattr(plans, "peak_memory", lambda: taken)
-    found = estimated(asked(0.9), Measuring(), None)  # type: ignore[arg-type]
+    found = estimated(asked(0.9), Measuring())  # type: ignore[arg-type]
     assert found.memory == 10**9 + step_bytes(ARCHITECTURES[-1].network, 64)
 
 
 def test_a_time_limit_is_the_most_that_it_takes() -> None:
-    found = estimated(asked(None), CandidateTrainer(), 30.0)  # type: ignore[arg-type]
-    assert found.least <= found.most == 30.0
+    found = estimated(asked(None), CandidateTrainer(time_left=12_000.0))
+    assert found.least < found.most == 12_000
+    assert "time limit" not in estimate_text(found)
+
+
+@pytest.mark.parametrize("left", [30.0, -1.0])
+def test_a_time_limit_that_is_too_short_is_told_before_the_first_training(left: float) -> None:
+    whole = estimated(asked(None), CandidateTrainer())
+    found = estimated(asked(None), CandidateTrainer(time_left=left))
+    assert found.least == found.most == found.time_left == max(left, 0)
+    assert found.least_without_limit == whole.least
+    assert whole.time_left is whole.least_without_limit is None
+    said = estimate_text(found).splitlines()[-1]
+    assert said.startswith(f"the time limit leaves {'30 s' if left > 0 else '0.0 s'} for trainings")
 
 
 def test_what_was_measured_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

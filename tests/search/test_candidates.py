@@ -167,6 +167,15 @@ def test_time_is_judged_by_measured_steps(make: Any, small: Architecture) -> Non
     assert not make(deadline=time.monotonic()).in_time(small)
 
 
+def test_where_folds_decide_the_training_after_them_has_to_be_in_time_too(make: Any, small: Architecture) -> None:
+    trainer = make(folds=2)
+    on_folds, afterwards = trainer.seconds(small), trainer.retraining_seconds(small)
+    assert make().retraining_seconds(small) == 0 < afterwards < on_folds
+    for seconds, fits in ((on_folds + afterwards + 60, True), (on_folds + afterwards / 2, False)):
+        trainer.deadline = time.monotonic() + seconds
+        assert trainer.in_time(small) is fits
+
+
 def test_seeds_and_grown_networks_have_names_and_folders_of_their_own(
     make: Any, small: Architecture, tmp_path: Path
 ) -> None:

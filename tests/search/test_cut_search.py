@@ -232,7 +232,7 @@ def test_the_estimate_is_what_a_search_spends(search, timed, best_probe, budget,
     paper = timed(lambda place, epochs, seed: 0.9 if place == best_probe else 0.3, images=2000, train=1500, folds=folds)
     job = search(paper, proposed=best_probe, best_probe=best_probe, budget=budget, weights=("squeezenet1_1",))
     paper.probing_cost = int(probing * job.whole_space)
-    plan = estimate(job.question, job.search_space, paper, None, begins_with(job))
+    plan = estimate(job.question, job.search_space, paper, begins_with(job))
     verdict = job.run()
     tried, beginning = {c.architecture.name for c in job.tried}, {each.name for each in begins_with(job)}
     assert tried & beginning == set(plan.within_reach) & beginning
@@ -258,7 +258,7 @@ def test_every_cut_is_tried_or_ruled_out_or_named(search, timed, accuracies, bud
     paper = timed(lambda place, epochs, seed: accuracies[place], images=2000, train=1500, folds=folds)
     proposed = min(proposed, best_probe)
     job = search(paper, proposed=proposed, best_probe=best_probe, budget=budget, weights=("squeezenet1_1",))
-    plan = estimate(job.question, job.search_space, paper, None, begins_with(job))
+    plan = estimate(job.question, job.search_space, paper, begins_with(job))
     verdict = job.run()
     assert job.tried[0].architecture is job.search_space[best_probe]
     final = max(paper.retraining(c.architecture) for c in job.tried)

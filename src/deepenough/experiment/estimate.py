@@ -71,7 +71,6 @@ def estimate(
     question: Question,
     search_space: Sequence[Architecture],
     trainer: CandidateTrainer,
-    time_limit: float | None,
     first: Sequence[Architecture],
 ) -> Plan:
     """Estimate the time and memory of a search from a few steps of some architectures.
@@ -83,7 +82,6 @@ def estimate(
         question: that the search answers.
         search_space: all architectures of it, small to large.
         trainer: what the search trains with.
-        time_limit: seconds, or None.
         first: the architectures that the search begins with, in their order.
     """
     device = choose_device(trainer.recipe.device).type
@@ -114,12 +112,13 @@ def estimate(
         most += pace.seconds(student, trainer.steps_images(student)) * side_by_side
     finals = [_retraining(pace, trainer, each) for each in (*search_space, student) if each is not None]
     least, most = least + min(finals), max(most, least) + max(finals)
-    if time_limit is not None:
-        least, most = min(least, time_limit), min(most, time_limit)
+    left = max(trainer.time_left, 0.0)
     return Plan(
         architectures=rows,
-        least=least,
-        most=most,
+        least=min(least, left),
+        most=min(most, left),
+        time_left=left if left < least else None,
+        least_without_limit=least if left < least else None,
         memory=already + max(row.memory for row in rows) + (trainer.jobs * PROCESS_BYTES if trainer.jobs > 1 else 0),
         within_reach=[each.name for each in reach],
     )
@@ -171,6 +170,17 @@ def estimate_text(plan: Plan | None) -> str:
     return (
         f"estimate: {estimated(plan)} of training "
         f"(depth {first.depth}: {duration(first.seconds)}), {plan.memory / 1e9:.1f} GB of memory{_reach_text(plan)}"
+        f"{_limit_text(plan)}"
+    )
+
+
+def _limit_text(plan: Plan) -> str:
+    """The warning that the time limit is too short, where it is."""
+    if plan.time_left is None or plan.least_without_limit is None:
+        return ""
+    return (
+        f"\nthe time limit leaves {duration(plan.time_left)} for trainings, and the fewest that can answer take about "
+        f"{duration(plan.least_without_limit)}: the answer will speak of fewer networks, or rest on an unfinished one"
     )
 
 

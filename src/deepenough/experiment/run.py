@@ -122,7 +122,6 @@ def estimate_plan(request: RunRequest, experiment: Experiment) -> Plan:
             experiment.question,
             experiment.search_space,
             experiment.trainer,
-            request.asked.time_limit,
             experiment.first_trained,
         )
         advance(1, 1)

@@ -144,6 +144,10 @@ class Plan(RecordModel):
         default_factory=list,
         description="architectures that the budget lets a search without a target train or look at",
     )
+    time_left: float | None = Field(
+        default=None, description="seconds that the time limit leaves for trainings, where these are too few"
+    )
+    least_without_limit: float | None = Field(default=None, description="`least` without that limit")
     memory: int = Field(description="bytes (on a GPU, its own) at most, training the largest architecture")
     expected: float | None = Field(default=None, description="seconds that the trainings done were expected to take")
     seconds: float | None = Field(default=None, description="seconds that they took")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -217,10 +218,19 @@ class CandidateTrainer:
         folds, also the retraining that follows."""
         if self.deadline is None:
             return True
-        return (
-            sum(self.seconds(architecture, epochs) for architecture in architectures)
-            <= self.deadline - time.monotonic()
-        )
+        trainings = sum(self.seconds(architecture, epochs) for architecture in architectures)
+        last = max((self.retraining_seconds(architecture) for architecture in architectures), default=0.0)
+        return trainings + last <= self.time_left
+
+    @property
+    def time_left(self) -> float:
+        """Seconds until the deadline."""
+        return math.inf if self.deadline is None else self.deadline - time.monotonic()
+
+    def retraining_seconds(self, architecture: Architecture) -> float:
+        """Seconds that training it once more on all images but test is expected to take, where folds decide."""
+        images = self.retraining(architecture) / self.step_macs(architecture)
+        return self.configuration(architecture).total(images) if images else 0.0
 
     def seconds(self, architecture: Architecture, epochs: int | None = None) -> float:
         """Seconds that training an architecture on every fold is expected to take, by the pace of a few steps; judging
