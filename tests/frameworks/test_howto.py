@@ -17,7 +17,7 @@ from export_cases import skip_where_absent
 import deepenough
 from deepenough.weights.read import read_weights
 
-pytestmark = [pytest.mark.frameworks, pytest.mark.xdist_group("export howto")]
+pytestmark = pytest.mark.xdist_group("export howto")
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "frameworks.md"
 SECTIONS = dict(
     re.findall(r"^## (\w+).*?\n(.*?)(?=^## |\Z)", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
@@ -72,6 +72,7 @@ def check_comes_back(folder: Path, before: str, after: str) -> None:
     assert any("conv" in key for key in moved)
 
 
+@pytest.mark.frameworks
 @for_target("keras")
 def test_keras_goes_on_training(exported: tuple[Path, list[int]]) -> None:
     folder, _ = exported
@@ -79,6 +80,7 @@ def test_keras_goes_on_training(exported: tuple[Path, list[int]]) -> None:
     check_comes_back(folder, "model.keras", "fine-tuned.keras")
 
 
+@pytest.mark.frameworks
 @for_target("paddle")
 def test_paddle_dynamically_and_statically(exported: tuple[Path, list[int]]) -> None:
     folder, answers = exported
@@ -88,6 +90,7 @@ def test_paddle_dynamically_and_statically(exported: tuple[Path, list[int]]) -> 
     assert (folder / "fine-tuned.pdiparams").is_file()
 
 
+@pytest.mark.frameworks
 @for_target("tensorflow")
 def test_a_saved_model_in_its_own_tools(exported: tuple[Path, list[int]]) -> None:
     folder, answers = exported
@@ -99,12 +102,14 @@ def test_a_saved_model_in_its_own_tools(exported: tuple[Path, list[int]]) -> Non
     assert np.load(folder / "out" / "logits.npy").argmax(1).tolist() == answers
 
 
+@pytest.mark.frameworks
 @for_target("litert")
 def test_a_phones_interpreter(exported: tuple[Path, list[int]]) -> None:
     folder, answers = exported
     assert numbers(run_program(folder, "LiteRT")) == answers[:3]
 
 
+@pytest.mark.frameworks
 @for_target("torch")
 def test_a_module_in_a_debugger(exported: tuple[Path, list[int]]) -> None:
     folder, _ = exported
@@ -115,12 +120,21 @@ def test_a_module_in_a_debugger(exported: tuple[Path, list[int]]) -> None:
     check_comes_back(folder, "weights.safetensors", "fine-tuned.safetensors")
 
 
+@pytest.mark.frameworks
 @for_target("caffe")
 def test_caffe_finds_what_the_command_names(exported: tuple[Path, list[int]]) -> None:
     """The files themselves are parsed in test_metadata.py."""
     folder, _ = exported
     words = shlex.split(program("Caffe", 0, "sh"))
     assert all((folder / word).is_file() for word in words if word.endswith((".prototxt", ".caffemodel")))
+
+
+def test_the_programs_are_the_same_in_chinese() -> None:
+    blocks = [
+        re.findall(r"^```.*?^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        for page in (PAGE, PAGE.with_name("frameworks.zh.md"))
+    ]
+    assert blocks[0] == blocks[1]
 
 
 def numbers(text: str) -> list[int]:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from export_cases import CASES, export_of, pixels_of, wanted_of
+from export_cases import CASES, export_of, pixels_of, skip_where_absent, wanted_of
 
 from deepenough.cli.export import cost_sentence, loss_warning
+from deepenough.exporting import export as exporting
 from deepenough.exporting.cost import PrecisionCost, logit_scale, will_do
 from deepenough.exporting.export import Exported
 from deepenough.frameworks.export import Export
@@ -153,3 +154,20 @@ def broken(file: Path) -> None:
     builder.Finish(made.Pack(builder), b"TFL3")
     archive = content[content.index(b"PK\x03\x04") :]
     file.write_bytes(bytes(builder.Output()) + archive)
+
+
+@pytest.mark.frameworks
+@pytest.mark.parametrize("batch", exporting.parity.BATCHES)
+def test_an_answer_that_is_no_number_fails_at_every_batch(
+    batch: int, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skip_where_absent("onnx")
+    honest = exporting.parity.run_exports
+
+    def spoiled(*given: Any) -> Any:
+        ((version, logits),) = honest(*given)
+        logits[batch][0] = np.nan
+        return [(version, logits)]
+
+    monkeypatch.setattr(exporting.parity, "run_exports", spoiled)
+    assert exporting.export(finished, "onnx", out=tmp_path / "onnx", int8=True).passed is False

@@ -82,7 +82,7 @@ def test_the_preparation_of_images_is_the_data_layers(tmp_path: Path) -> None:
 def test_where_nothing_says_how_images_are_normalised_it_is_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "w.caffemodel"
     path.write_bytes(current())
-    with pytest.raises(DeepenoughError, match=r"describes its network, tiny, but not how .* --preprocess"):
+    with pytest.raises(DeepenoughError, match=r"is of tiny, but nothing says how .* --preprocess"):
         load_weights(path)
     (tmp_path / "preprocess.json").write_text(json.dumps({"size": [9, 9], "mean": [0.5] * 3, "std": [0.25] * 3}))
     assert load_weights(path).input.mean == (0.5,) * 3

@@ -96,7 +96,8 @@ def test_a_member_of_a_family_is_stated_by_depth_and_width(tmp_path: Path) -> No
     arrays["predict.weight"] = arrays["predict.weight"].T  # as Paddle has dense layers
     (tmp_path / "w.pdparams").write_bytes(pickle.dumps(arrays))
     family = {"name": "residual", "depth": 7, "width": 0.25, "classes": 4, "input": [3, 32, 32]}
-    stated(tmp_path, {"format": 1, **family, "names": TABLE})
+    table = {theirs: ours for theirs, ours in TABLE.items() if ours is not None}
+    stated(tmp_path, {"format": 1, **family, "names": table})
     weights = read_weights(tmp_path / "w.pdparams")
     assert weights.network.stack == RESIDUAL.stack
     assert all(torch.equal(weights.state[key], tensor) for key, tensor in a_state(RESIDUAL).items())
@@ -136,7 +137,11 @@ def test_any_renaming_is_undone(data: st.DataObject) -> None:
     file = renamed(state, table)
     if len(file) < len(state):  # "stem" is something else, and the stem is still called so
         return
-    content = json.loads(dumps(RESIDUAL)) | {"names": table}
+    # A layer all of whose tensors have names of their own is not in the file under its name.
+    there = {
+        theirs: ours for theirs, ours in table.items() if any(f"{name}.".startswith(f"{theirs}.") for name in file)
+    }
+    content = json.loads(dumps(RESIDUAL)) | {"names": there}
     found = stated_network(Path("network.json"), json.dumps(content).encode()).as_ours(file, layout)
     assert found.keys() == state.keys()
     assert all(torch.equal(found[key], state[key]) for key in state)
@@ -150,13 +155,14 @@ def test_any_renaming_is_undone(data: st.DataObject) -> None:
         ({"names": {"first": "stem.conw"}}, "'first', 'stem.conw' is not known; nearest .*stem.conv"),
         ({"names": {"a": "stem.conv", "b": "stem.conv"}}, "both 'a' and 'b' are said to be stem.conv"),
         ({"names": TABLE | {"predict": "level1.block1"}}, "level1.block1.main.conv1.weight: missing"),
-        ({"names": TABLE | {"projector": None, "predict": None}}, "classifier.weight: missing"),
+        ({"names": TABLE | {"bakbone.first": None}}, "'bakbone.first' is not known; nearest .*backbone.first"),
+        ({"names": TABLE | {"backbone.stages.1": None}}, "level2.conv.weight: missing|level2.*: missing"),
         ({"stack": None, "names": {}, "name": "resnet19"}, "has to be"),
     ],
-    ids=("a list", "a number", "not a layer", "one layer twice", "another layer", "left out", "no stack"),
+    ids=("a list", "a number", "not a layer", "one layer twice", "another layer", "misspelt", "left out", "no stack"),
 )
 def test_tables_that_are_wrong(tmp_path: Path, change: dict[str, Any], match: str) -> None:
-    torch.save(renamed(a_state(RESIDUAL), TABLE), tmp_path / "w.pth")
+    torch.save(renamed(a_state(RESIDUAL), TABLE) | {"projector.weight": torch.zeros(2)}, tmp_path / "w.pth")
     stated(tmp_path, json.loads(dumps(RESIDUAL)) | change)
     with pytest.raises(DeepenoughError, match=match):
         read_weights(tmp_path / "w.pth")
@@ -170,6 +176,8 @@ def test_tables_that_are_wrong(tmp_path: Path, change: dict[str, Any], match: st
         ({"classes": 0}, "classes is 0; expected a whole number"),
         ({"input": [3, 32]}, r"input is \[3, 32\]"),
         ({"width": "wide"}, "width is 'wide'"),
+        ({"format": 99}, "format is 99; this version reads 1"),
+        ({"name": None}, 'it needs a "stack" of layers, or the "name"'),
     ],
     ids=str,
 )
@@ -181,8 +189,9 @@ def test_networks_by_name_that_are_wrong(tmp_path: Path, change: dict[str, Any],
 
 
 def test_what_it_expects_of_an_image_has_to_be_stated(tmp_path: Path) -> None:
-    torch.save(renamed(a_state(RESIDUAL), TABLE), tmp_path / "w.pth")
-    stated(tmp_path, json.loads(dumps(RESIDUAL)) | {"names": TABLE})
+    table = {theirs: ours for theirs, ours in TABLE.items() if ours is not None}
+    torch.save(renamed(a_state(RESIDUAL), table), tmp_path / "w.pth")
+    stated(tmp_path, json.loads(dumps(RESIDUAL)) | {"names": table})
     (tmp_path / "preprocess.json").unlink()
     with pytest.raises(DeepenoughError, match="preprocess"):
         read_weights(tmp_path / "w.pth")
@@ -190,8 +199,48 @@ def test_what_it_expects_of_an_image_has_to_be_stated(tmp_path: Path) -> None:
 
 
 def test_a_tensor_of_the_file_that_is_called_as_one_of_ours(tmp_path: Path) -> None:
-    state = renamed(a_state(RESIDUAL), TABLE) | {"stem.conv.weight": torch.zeros(3)}
+    """Also where it is a layer that another one stands for."""
+    table = {"first": "stem.conv", "first_norm": "stem.norm"}
+    state = renamed(a_state(RESIDUAL), table) | {"stem.norm.weight": torch.zeros(3)}
     torch.save(state, tmp_path / "w.pth")
-    stated(tmp_path, json.loads(dumps(RESIDUAL)) | {"names": TABLE})
-    with pytest.raises(DeepenoughError, match=r"both 'backbone.first.weight' and 'stem.conv.weight' .* null"):
+    stated(tmp_path, json.loads(dumps(RESIDUAL)) | {"names": table})
+    with pytest.raises(DeepenoughError, match=r"both 'first_norm.weight' and 'stem.norm.weight' .* null"):
         read_weights(tmp_path / "w.pth")
+
+
+def test_what_is_left_out_may_hold_layers_that_are_not(tmp_path: Path) -> None:
+    state = a_state(RESIDUAL)
+    names = {"net": None, **{f"net.{layer}": layer for layer in ("stem", "level1", "level2", "classifier")}}
+    file = {f"net.{key}": tensor for key, tensor in state.items()} | {"net.momentum.weight": torch.zeros(4)}
+    torch.save(file, tmp_path / "w.pth")
+    stated(tmp_path, json.loads(dumps(RESIDUAL)) | {"names": names})
+    found = read_weights(tmp_path / "w.pth").state
+    assert all(torch.equal(found[key], state[key]) for key in state)
+
+
+def test_a_table_without_names_still_says_that_the_file_is_somebody_elses(tmp_path: Path) -> None:
+    torch.save(a_state(RESIDUAL), tmp_path / "w.pth")
+    stated(tmp_path, json.loads(dumps(RESIDUAL)) | {"names": {}})
+    assert read_weights(tmp_path / "w.pth").network == RESIDUAL
+    (tmp_path / "preprocess.json").unlink()
+    with pytest.raises(DeepenoughError, match="nothing says how its images are normalised"):
+        read_weights(tmp_path / "w.pth")
+
+
+def test_a_body_without_head_is_what_fit_can_start_from(tmp_path: Path) -> None:
+    state = renamed(a_state(RESIDUAL), TABLE)
+    torch.save({key: tensor for key, tensor in state.items() if not key.startswith("predict")}, tmp_path / "w.pth")
+    table = {theirs: ours for theirs, ours in TABLE.items() if theirs not in ("predict", "projector")}
+    stated(tmp_path, json.loads(dumps(RESIDUAL)) | {"names": table})
+    weights = read_weights(tmp_path / "w.pth", needs_head=False)
+    assert weights.headless
+    assert "classifier.weight" not in weights.state
+    with pytest.raises(DeepenoughError, match="without its head"):
+        read_weights(tmp_path / "w.pth")
+
+
+def test_names_beside_a_file_that_describes_its_network(tmp_path: Path) -> None:
+    (tmp_path / "w.onnx").write_bytes(b"\x08\x07")
+    stated(tmp_path, json.loads(dumps(RESIDUAL)) | {"names": TABLE})
+    with pytest.raises(DeepenoughError, match="no use for the names"):
+        read_weights(tmp_path / "w.onnx")

@@ -42,7 +42,7 @@ class PrecisionCost:
 
     @property
     def large(self) -> bool:
-        """Whether so much is lost that the user should know."""
+        """Tell whether so much is lost that the user should know."""
         return self.difference > LARGE_LOSS
 
     @classmethod
@@ -54,9 +54,17 @@ class PrecisionCost:
         count = len(labels)
         bounds = [exact_interval(round(hit.sum()), count) for hit in hits]
         return cls(
-            runtime, count, float(hits[0].mean()), bounds[0], float(hits[1].mean()), bounds[1],
-            difference.value, difference.lower, difference.upper, float((answers[0] != answers[1]).mean()),
-        )  # fmt: skip
+            runtime=runtime,
+            images=count,
+            before=float(hits[0].mean()),
+            before_bounds=bounds[0],
+            after=float(hits[1].mean()),
+            after_bounds=bounds[1],
+            difference=difference.value,
+            lower=difference.lower,
+            upper=difference.upper,
+            disagreement=float((answers[0] != answers[1]).mean()),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry of `parity.json`."""

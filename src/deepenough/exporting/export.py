@@ -336,7 +336,7 @@ def _proven(
             count = len(subject.labels)
             cost = PrecisionCost.of(name, wanted[:count], after[:count], subject.labels)
             costs.append(cost)
-        passed &= will_do(wanted, after, cost)
+        passed &= all(np.isfinite(check.difference) for check in found) and will_do(wanted, after, cost)
     return tuple(checks), tuple(costs), passed
 
 

@@ -48,7 +48,7 @@ def read_caffe(path: Path, network: str | None, own: StatedNetwork | None = None
         raise DeepenoughError(f"{path} holds no weights of Caffe; a .caffemodel has layers with blobs")
     if own is not None:
         layout = own_layout(own.network, _NORM)
-        return "caffe", match_exactly(own.as_ours(tensors, layout), layout, network, file)
+        return "caffe", match_exactly(own.as_ours(tensors, layout), layout, network, file, may_lack_head=own.is_foreign)
     layouts = caffe_layouts()
     asked = [layout for layout in layouts if network in (None, layout.network.name) and _fits(tensors, layout)]
     against = [(_differences(found_layers, layout), layout) for layout in asked]

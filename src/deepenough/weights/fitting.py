@@ -19,6 +19,7 @@ from deepenough.weights.match import (
     ambiguous,
     count_fitting,
     fold_biases,
+    last_layer,
     misfit,
     problems,
     state_of,
@@ -31,11 +32,20 @@ DEEPEST_PREFIX = 12
 """Parts of a name before a network's own names that are looked for."""
 
 
-def match_exactly(found: AnyTensors, layout: FileLayout, network: str | None, file: str) -> Fitted:
-    """The state of the only network that a file can hold, one that deepenough wrote."""
+def match_exactly(
+    found: AnyTensors, layout: FileLayout, network: str | None, file: str, *, may_lack_head: bool = False
+) -> Fitted:
+    """The state of the only network that a file can hold, the one that is stated beside it."""
     if network not in (None, layout.network.name):
         raise DeepenoughError(f"{file} can't hold {network}; it holds {layout.network.name}")
     folded = fold_biases(found, layout)
+    head = f"{last_layer(layout.network)}."
+    body = {key: name for key, name in layout.names.items() if not key.startswith(head)}
+    if may_lack_head and not any(layout.names[key] in folded for key in layout.names.keys() - body.keys()):
+        layout = replace(layout, names=body)
+        if wrong := problems(folded, layout):
+            raise misfit(file, layout.network, wrong, asked=True)
+        return Fitted(layout.network, state_of(folded, layout), headless=True, notes=("it has no head",))
     if wrong := problems(folded, layout):
         raise misfit(file, layout.network, wrong, asked=True)
     return Fitted(layout.network, state_of(folded, layout))

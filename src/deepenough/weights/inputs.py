@@ -65,7 +65,7 @@ def image_input(path: Path, preprocess: str | None, source: str, net: Network) -
 
 
 def described_input(path: Path, preprocess: str | None, net: Network, stated: Preprocessing | None) -> Preprocessing:
-    """The input of a network that a file describes: `preprocess`, a file beside it, or what it `stated`.
+    """The input of a network that a file, or one beside it, describes: `preprocess`, a file beside it, or `stated`.
 
     Where nothing says so, that is an error: weights that are given images of another scale give wrong answers.
     """
@@ -78,7 +78,7 @@ def described_input(path: Path, preprocess: str | None, net: Network, stated: Pr
         return image_input(path, None, "", net)[1]
     if stated is None:
         raise DeepenoughError(
-            f"{path} describes its network, {net.name}, but not how its images are normalised; say so with "
+            f"{path} is of {net.name}, but nothing says how its images are normalised; say so with "
             f"--preprocess ({', '.join(PRESETS)}), or by a {INPUT_FILE} beside it with size, mean, std and order"
         )
     return stated

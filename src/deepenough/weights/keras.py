@@ -69,7 +69,7 @@ def read_keras(path: Path, network: str | None, own: StatedNetwork | None = None
     if own is not None:
         layout = _own_names(own.network)
         found = _in_our_shapes(own.as_ours(tensors, layout), own.network)
-        fitted = match_exactly(found, layout, network, file)
+        fitted = match_exactly(found, layout, network, file, may_lack_head=own.is_foreign)
         if not own.is_foreign:  # dense layers read (C, H, W), as ours do
             return "keras", fitted
         return "keras", replace(fitted, state=_channels_first(fitted.network, dict(fitted.state)))

@@ -29,20 +29,22 @@ alone in training, where ours doubles what it keeps. Half the weight makes both 
 
 def read_paddle(path: Path, network: str | None, own: StatedNetwork | None = None) -> tuple[str, Fitted]:
     """Source and network. Nothing but arrays is unpickled; anything else in the file is an error."""
-    found = _arrays(path)
-    if any(name.startswith("_ince3a.") for name in found):
+    arrays = _arrays(path)
+    if any(name.startswith("_ince3a.") for name in arrays):
         raise DeepenoughError(
             f"{path} holds paddle.vision's GoogLeNet: no biases, no LRN and no ReLU between convolutions, so it is "
             "another network than the paper's. Take Caffe's bvlc_googlenet or torchvision's googlenet"
         )
     tensors = {
         name: tensor.T if tensor.ndim == 2 else tensor  # dense weights are (in, out)
-        for name, tensor in found.items()
+        for name, tensor in arrays.items()
     }
     file = f"{path} (PaddlePaddle)"
     if own is not None:
         layout = own_layout(own.network, _NORM)
-        return "paddle", match_exactly(own.as_ours(tensors, layout), layout, network, file)
+        return "paddle", match_exactly(
+            own.as_ours(tensors, layout), layout, network, file, may_lack_head=own.is_foreign
+        )
     fitted = match(tensors, zoo_layouts(PADDLE_NAMES, _NORM), network, file)
     for layer in HALVED.get(fitted.network.name, ()):
         if f"{layer}.weight" in fitted.state:

@@ -68,6 +68,11 @@ def read_weights(
             f"{path} is of the network {own.network.name}, as {path.with_name(NETWORK_FILE)} says, not of {network}"
         )
     reader = _reader(path)
+    if reader[0] == "onnx" and own is not None and own.is_foreign:
+        raise DeepenoughError(
+            f"{path} describes its own network, so there is no use for the names in {path.with_name(NETWORK_FILE)}; "
+            "take it away"
+        )
     known: Known | None = None
     trouble: DeepenoughError | None = None
     if reader[0] != "onnx":

@@ -6,21 +6,21 @@ have a table of names, and stand for a network of the zoo or a family by its nam
     {"format": 1, "name": "resnet18", "classes": 7,
      "names": {"backbone.c1": "stem.conv", "backbone.stage1": "level1", "ema_decay": null, ...}}
 
-A name on the left is the file's, of a tensor, a layer or all layers that begin so; ours is on the right, the most exact
-one counts. What has `null` is left out.
+A name on the left is the file's, of a tensor, a layer or all layers that begin so; ours is on the right, or `null` for
+what is left out. The longest name that fits counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.nets.choose import choose_network
 from deepenough.nets.network import Network
-from deepenough.nets.serialization import network_of, parsed
+from deepenough.nets.serialization import NETWORK_FORMAT, network_of, parsed
 from deepenough.weights.match import FileLayout, own_layout
 
 T = TypeVar("T")
@@ -31,47 +31,64 @@ OF_A_NAME = ("format", "name", "input", "classes", "depth", "width")
 
 @dataclass(frozen=True)
 class StatedNetwork:
-    """A network, and the file's names of its layers: `names` has theirs by ours, `left_out` those that are none of it.
+    """A network, and what a file calls its layers.
 
-    Both are empty beside what deepenough wrote.
+    `names` maps the file's names to ours, None for what is left out. Without a table it is None: deepenough wrote the
+    file, and calls its layers as ours.
     """
 
     network: Network
-    names: Mapping[str, str] = field(default_factory=dict)
-    left_out: tuple[str, ...] = ()
+    names: Mapping[str, str | None] | None = None
 
     @property
     def is_foreign(self) -> bool:
-        """Whether the file is somebody else's."""
-        return bool(self.names or self.left_out)
+        """Tell whether the file is somebody else's."""
+        return self.names is not None
 
     def as_ours(self, tensors: Mapping[str, T], layout: FileLayout) -> dict[str, T]:
         """Return a file's tensors by the names that our own file of this layout would have, less those left out."""
-        kept = {
-            name: tensor for name, tensor in tensors.items() if not any(_begins(name, out) for out in self.left_out)
-        }
-        if not self.names:
-            return kept
+        if self.names is None:
+            return dict(tensors)
+        self._check_there(tensors)
         ours = {self._theirs(key, name): name for key, name in layout.names.items()}
-        found = {ours.get(name, name): tensor for name, tensor in kept.items()}
-        if len(found) < len(kept):
-            double = next(name for name in kept if name not in ours and name in ours.values())
-            theirs = next(name for name in ours if ours[name] == double and name in kept)
-            raise DeepenoughError(
-                f"both {theirs!r:.80} and {double!r:.80} of the file are {double}; give the second null in the names"
-            )
-        return found
+        taken: dict[str, str] = {}
+        for theirs in tensors:
+            if self._is_left_out(theirs):
+                continue
+            name = ours.get(theirs, theirs)
+            if name in taken:
+                raise DeepenoughError(
+                    f"both {taken[name]!r:.80} and {theirs!r:.80} of the file are {name}; give one of them null in the "
+                    "names"
+                )
+            taken[name] = theirs
+        return {name: tensors[theirs] for name, theirs in taken.items()}
+
+    def count_named(self, tensors: Iterable[str]) -> int:
+        """Count the names of the table that tensors have."""
+        return len({part for name in tensors for part in _starts(name)}.intersection(self.names or ()))
+
+    def _check_there(self, tensors: Iterable[str]) -> None:
+        """Refuse names of the table that nothing in the file has."""
+        parts = {part for name in tensors for part in _starts(name)}
+        for theirs in self.names or ():
+            if theirs not in parts:
+                raise unknown("the names: tensor or layer of the file", theirs, sorted(parts))
+
+    def _is_left_out(self, name: str) -> bool:
+        """Tell whether the longest name of the table that a tensor of the file begins with stands for nothing."""
+        names = self.names or {}
+        begun = [start for start in _starts(name) if start in names]
+        return bool(begun) and names[begun[-1]] is None
 
     def _theirs(self, key: str, name: str) -> str:
         """The file's name for a tensor of ours, which our own file would call `name`."""
-        if key in self.names:
-            return self.names[key]
+        theirs = {ours: each for each, ours in (self.names or {}).items() if ours is not None}
+        if key in theirs:
+            return theirs[key]
         layer = key.rpartition(".")[0]
-        begun = [ours for ours in self.names if _begins(layer, ours)]
-        if not begun:
-            return name
-        ours = max(begun, key=len)
-        return self.names[ours] + layer[len(ours) :] + name[len(layer) :]
+        begun = [ours for ours in _starts(layer) if ours in theirs]
+        return theirs[begun[-1]] + layer[len(begun[-1]) :] + name[len(layer) :] if begun else name
 
 
 def stated_network(file: Path, content: bytes) -> StatedNetwork:
@@ -83,13 +100,8 @@ def stated_network(file: Path, content: bytes) -> StatedNetwork:
     network = network_of(document) if "stack" in document else _named_network(file, document)
     if not isinstance(table, dict) or not all(isinstance(ours, str | None) for ours in table.values()):
         raise DeepenoughError(f'{file}: "names" has to be an object: the file\'s names, each with ours or null')
-    stated = StatedNetwork(
-        network,
-        {ours: theirs for theirs, ours in table.items() if ours is not None},
-        tuple(theirs for theirs, ours in table.items() if ours is None),
-    )
     _check(file, table, network)
-    return stated
+    return StatedNetwork(network, table)
 
 
 def _named_network(file: Path, document: dict[str, Any]) -> Network:
@@ -97,6 +109,10 @@ def _named_network(file: Path, document: dict[str, Any]) -> Network:
     for key in document:
         if key not in OF_A_NAME:
             raise unknown(f"field of {file}", key, OF_A_NAME)
+    if document.get("format") != NETWORK_FORMAT:
+        raise DeepenoughError(f"{file}: format is {document.get('format')!r:.80}; this version reads {NETWORK_FORMAT}")
+    if not isinstance(document.get("name"), str):
+        raise DeepenoughError(f'{file}: it needs a "stack" of layers, or the "name" of a network or family')
     shape = document.get("input")
     if shape is not None and not (isinstance(shape, list) and len(shape) == 3 and all(_is_count(n) for n in shape)):
         raise DeepenoughError(f"{file}: input is {shape!r:.80}; expected [channels, height, width]")
@@ -107,7 +123,7 @@ def _named_network(file: Path, document: dict[str, Any]) -> Network:
     if width is not None and (not isinstance(width, int | float) or isinstance(width, bool) or not width > 0):
         raise DeepenoughError(f"{file}: width is {width!r:.80}; expected a number above 0")
     chosen = {key: document.get(key) for key in ("classes", "depth", "width")}
-    return choose_network(str(document.get("name")), shape=None if shape is None else tuple(shape), **chosen)
+    return choose_network(document["name"], shape=None if shape is None else tuple(shape), **chosen)
 
 
 def _is_count(value: object) -> bool:
@@ -117,7 +133,7 @@ def _is_count(value: object) -> bool:
 def _check(file: Path, table: Mapping[str, str | None], network: Network) -> None:
     """Refuse names that are not ours, and those that two of the file's names stand for."""
     keys = list(own_layout(network).names)
-    parts = {".".join(key.split(".")[:length]) for key in keys for length in range(1, key.count(".") + 2)}
+    parts = {part for key in keys for part in _starts(key)}
     seen: dict[str, str] = {}
     for theirs, ours in table.items():
         if ours is None:
@@ -129,5 +145,7 @@ def _check(file: Path, table: Mapping[str, str | None], network: Network) -> Non
         seen[ours] = theirs
 
 
-def _begins(name: str, start: str) -> bool:
-    return name == start or name.startswith(f"{start}.")
+def _starts(name: str) -> list[str]:
+    """List what a name begins with, part by part, itself last."""
+    parts = name.split(".")
+    return [".".join(parts[:length]) for length in range(1, len(parts) + 1)]

@@ -87,9 +87,9 @@ def _timms_network(path: Path) -> str | None:
 def _matched(found: list[SavedState], network: str | None, file: str, own: StatedNetwork | None) -> tuple[str, Fitted]:
     if own is not None:
         layout = own_layout(own.network)
-        renamed = [own.as_ours(each.tensors, layout) for each in found]
-        tensors = max(renamed, key=lambda each: count_fitting(each, layout))
-        return "torchvision", match_exactly(tensors, layout, network, file)
+        meant = max(found, key=lambda each: (own.count_named(each.tensors), count_fitting(each.tensors, layout)))
+        tensors = own.as_ours(meant.tensors, layout)
+        return "torchvision", match_exactly(tensors, layout, network, file, may_lack_head=own.is_foreign)
     fitted = match([_without_side_heads(each) for each in found], torch_layouts(), network, file)
     return fitted.source, fitted
 
