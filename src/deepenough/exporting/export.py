@@ -115,12 +115,7 @@ def export(
         raise DeepenoughError("--half and --int8: give one of them")
     precision = "float16" if half else "int8" if int8 else "float32"
     goal.check(precision)
-    ready, missing = _runtimes(goal, precision)
-    if verify and not ready and any(runtime.exists_here for runtime in goal.runtimes):
-        raise DeepenoughError(
-            f"--to {goal.name}: what is written is checked with {goal.runtimes[0].name}, which is not installed here: "
-            f"pip install 'deepenough[{goal.extra}]' (or --no-verify)"
-        )
+    ready, missing = _runtimes(goal, precision, verify)
     options = {"shape": shape, "classes": classes, "depth": depth, "width": width}
     of_file = {"network": network, "preprocess": preprocess}
     verify = verify and bool(ready)
@@ -144,8 +139,9 @@ def export(
     return result
 
 
-def _runtimes(goal: Target, precision: str) -> tuple[list[Any], list[str]]:
-    """The runtimes that can check it here, and a line on each of the others."""
+def _runtimes(goal: Target, precision: str, needed: bool) -> tuple[list[Any], list[str]]:
+    """The runtimes that can check it here, and a line on each of the others; an error where one is needed and could be
+    there."""
     ready, missing = [], []
     for runtime in goal.runtimes_for(precision):
         lacking = absent(runtime.packages)
@@ -155,6 +151,11 @@ def _runtimes(goal: Target, precision: str) -> tuple[list[Any], list[str]]:
             missing.append(f"{runtime.name}: not checked, since {', '.join(lacking)} is not installed here")
         else:
             ready.append(runtime)
+    if needed and not ready and any(runtime.exists_here for runtime in goal.runtimes):
+        raise DeepenoughError(
+            f"--to {goal.name}: what is written is checked with {goal.runtimes[0].name}, which is not installed here: "
+            f"pip install 'deepenough[{goal.extra}]' (or --no-verify)"
+        )
     return ready, missing
 
 
@@ -322,7 +323,7 @@ def _proven(
     checks: list[Check] = []
     costs: list[PrecisionCost] = []
     passed = True
-    for runtime in _runtimes(goal, precision)[0]:
+    for runtime in _runtimes(goal, precision, needed=True)[0]:
         with reporter.task(f"checking with {runtime.name}"):
             ((version, answers),) = parity.run_exports([folder], [pixels], runtime)
         name = f"{version}{_form(runtime.name)}"
