@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -23,8 +21,9 @@ from deepenough.nets.grow import grow
 from deepenough.progress import Reporter
 from deepenough.record import fold_folder
 from deepenough.search.architectures import Architecture
+from deepenough.search.cost_model import CostModel
 from deepenough.search.early_stopping import Curve
-from deepenough.search.folds import DecisionFolds, Fold, share_of_rounds
+from deepenough.search.folds import Fold
 from deepenough.search.folds_progress import FoldsProgress
 from deepenough.search.kept_tuning import kept_tuning
 from deepenough.search.question import Metric, Role
@@ -35,9 +34,7 @@ from deepenough.training.curve import Epoch
 from deepenough.training.device import choose_device
 from deepenough.training.evaluate import accuracy_on
 from deepenough.training.executor import Executor, Job
-from deepenough.training.freezing import training_macs
 from deepenough.training.loggers import CallbackMaker, no_callbacks
-from deepenough.training.lr_range_test import range_images
 from deepenough.training.recipe import Recipe
 from deepenough.training.result import Trained, is_known
 from deepenough.training.spec import TrainingSpec
@@ -150,24 +147,20 @@ class Attempt:
             raise ValueError(f"{self.architecture.name} learns from another candidate than the given one")
 
 
-@dataclass
-class CandidateTrainer:
+@dataclass(kw_only=True)
+class CandidateTrainer(CostModel):
     """Trains candidates for one question on one set of images."""
 
     images: Images
-    folds: DecisionFolds
-    recipe: Recipe
     folder: Path
     metric: Metric
     reporter: Reporter
     executor: Executor
-    deadline: float | None = None  # of time.monotonic()
     watchers: CallbackMaker = no_callbacks
     stop: Callable[[], bool] = lambda: False
     start: InitialWeights | None = None  # of pretrained candidates
     probing_cost: int = 0  # multiply-accumulates of the probing before the search
-    jobs: int = 1  # folds that are trained side by side
-    all_threads: int = 1  # of this process, which those share; as many as were there before the trainings
+    all_threads: int = 1  # of this process, which folds side by side share; as many as were there before the trainings
     tunable: frozenset[str] = TUNABLE  # what of a step's computation is left open
     recorded: Mapping[str, TuningResult] = field(default_factory=dict)  # of a run that goes on, by architecture
     _tuned: dict[str, TuningResult] = field(default_factory=dict)
@@ -176,73 +169,6 @@ class CandidateTrainer:
         self.decision = self.folds.images
         self.labels = self.images.labels[self.decision]
         self.strata = Strata.of(self.labels, self.metric)
-
-    def planned(self, architecture: Architecture, epochs: int | None = None) -> int:
-        """The multiply-accumulates of training an architecture in full, with the passes of its teacher, if any."""
-        return self._cost(self.folds, architecture, epochs)
-
-    def planned_scout(self, architecture: Architecture, epochs: int) -> int:
-        """The multiply-accumulates of a scout of so many epochs, which takes its learning rate from its parent's."""
-        return self.folds.cost(architecture.macs, epochs)
-
-    def alone(self, architecture: Architecture) -> int:
-        """The multiply-accumulates of training it once, without folds, and before that its teacher, if any."""
-        before = self.alone(architecture.teacher) if architecture.teacher else 0
-        return before + self._cost(self.folds.merged, architecture)
-
-    def _cost(self, folds: DecisionFolds, architecture: Architecture, epochs: int | None = None) -> int:
-        teacher = architecture.teacher.macs if architecture.teacher else 0
-        return folds.cost(
-            architecture.macs,
-            epochs or self.recipe.epochs,
-            range_images(self.recipe),
-            teacher,
-            self.step_macs(architecture),
-        )
-
-    def step_macs(self, architecture: Architecture) -> int:
-        """The multiply-accumulates of a training step for each image, but those of a teacher."""
-        return training_macs(architecture.network, self.recipe.freeze)
-
-    def retraining(self, architecture: Architecture) -> int:
-        """The multiply-accumulates of training it once more on all images but test, which folds make necessary."""
-        return self.alone(architecture) if self.folds.kind == "out-of-fold" else 0
-
-    @property
-    def is_late(self) -> bool:
-        """True if the deadline is over."""
-        return self.deadline is not None and Deadline(self.deadline).is_over
-
-    def in_time(self, *architectures: Architecture, epochs: int | None = None) -> bool:
-        """True if these are expected to be trained before the deadline, by the pace of a few steps of each; with
-        folds, also the retraining that follows."""
-        if self.deadline is None:
-            return True
-        trainings = sum(self.seconds(architecture, epochs) for architecture in architectures)
-        last = max((self.retraining_seconds(architecture) for architecture in architectures), default=0.0)
-        return trainings + last <= self.time_left
-
-    @property
-    def time_left(self) -> float:
-        """Seconds until the deadline."""
-        return math.inf if self.deadline is None else self.deadline - time.monotonic()
-
-    def retraining_seconds(self, architecture: Architecture) -> float:
-        """Seconds that training it once more on all images but test is expected to take, where folds decide."""
-        images = self.retraining(architecture) / self.step_macs(architecture)
-        return self.configuration(architecture).total(images) if images else 0.0
-
-    def seconds(self, architecture: Architecture, epochs: int | None = None) -> float:
-        """Seconds that training an architecture on every fold is expected to take, by the pace of a few steps; judging
-        an image takes a third of a training step."""
-        images, folds = self.steps_images(architecture, epochs), len(self.folds.folds)
-        if folds > 1:
-            images += len(self.decision) * (epochs or self.recipe.epochs)
-        return self.configuration(architecture).total(images) * share_of_rounds(folds, self.jobs)
-
-    def steps_images(self, architecture: Architecture, epochs: int | None = None) -> float:
-        """Images of training steps that cost as much as training an architecture on every fold, all included."""
-        return self.planned(architecture, epochs) / self.step_macs(architecture)
 
     def configuration(self, architecture: Architecture) -> StepConfiguration:
         """The configuration in which a step of an architecture is computed, and its speed."""
