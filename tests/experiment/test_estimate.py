@@ -85,6 +85,24 @@ def test_what_is_not_measured_follows_from_its_multiply_accumulates(target: floa
     assert "GB of memory" in estimate_text(found)
 
 
+def test_with_frozen_layers_the_pace_follows_what_steps_cost() -> None:
+    """The frozen share jumps from cut to cut: seconds go with a step's multiply-accumulates, not with a pass's."""
+    frozen = [0, 0.35, 0.05, 0.3, 0.2, 0.4]
+
+    class Freezing(CandidateTrainer):
+        def step_macs(self, architecture: Any) -> int:
+            share = frozen[ARCHITECTURES.index(architecture)]
+            return int((3 - 2 * share) * architecture.macs)
+
+        def configuration(self, architecture: Any) -> StepConfiguration:
+            return replace(super().configuration(architecture), seconds=self.step_macs(architecture) / 3e7)
+
+    trainer = Freezing()
+    for architecture, planned in zip(ARCHITECTURES, estimated(asked(0.9), trainer).architectures, strict=True):
+        assert planned.seconds == pytest.approx(1000 * trainer.step_macs(architecture) / 3e7)
+    assert len(set(trainer.timed)) == 3 < len(ARCHITECTURES) == len(frozen)
+
+
 @pytest.mark.parametrize(("jobs", "share"), [(1, 1.0), (2, 0.5), (3, 0.5), (4, 0.25)])
 def test_folds_side_by_side_take_the_time_of_their_rounds(jobs: int, share: float) -> None:
     alone, beside = (

@@ -49,7 +49,9 @@ class PaperTrainer:
 
     def planned(self, architecture, epochs=None):
         teacher = architecture.teacher.macs if architecture.teacher else 0
-        return self.folds.cost(architecture.macs, epochs or self.recipe.epochs, teacher_macs=teacher)
+        return self.folds.cost(
+            architecture.macs, self.step_macs(architecture), epochs or self.recipe.epochs, teacher_macs=teacher
+        )
 
     def planned_scout(self, architecture, epochs):
         return self.planned(architecture, epochs)

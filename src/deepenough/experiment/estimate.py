@@ -21,15 +21,15 @@ from deepenough.search.question import Question
 from deepenough.training.device import choose_device
 from deepenough.training.memory import available_memory, peak_memory
 
-MEASURED_ARCHITECTURES = 3  # what others take follows from their multiply-accumulates
+MEASURED_ARCHITECTURES = 3  # what others take follows from the multiply-accumulates of their steps
 MEASURED_CUTS = 2  # of each of several pretrained networks, whose multiply-accumulates take different times
 
 
 @dataclass(frozen=True)
 class StepPace:
-    """The pace of training steps, measured of some architectures, whose multiply-accumulates are `macs`."""
+    """The pace of training steps, measured of some architectures, which take `step_macs` for an image."""
 
-    macs: Sequence[int]
+    step_macs: Sequence[int]
     measured: Sequence[StepConfiguration]
 
     @classmethod
@@ -39,12 +39,12 @@ class StepPace:
         """Measure at most so many of the architectures, from the smallest on in even steps."""
         step = max((len(search_space) - 1) // (most - 1), 1)
         known = search_space[: step * most : step]
-        return cls([each.macs for each in known], [trainer.configuration(each) for each in known])
+        return cls([trainer.step_macs(each) for each in known], [trainer.configuration(each) for each in known])
 
-    def seconds(self, architecture: Architecture, images: float) -> float:
-        """Of training steps on so many images, and the first one."""
-        pace = _interpolated(architecture.macs, self.macs, [each.seconds for each in self.measured])
-        return _interpolated(architecture.macs, self.macs, [each.first for each in self.measured]) + images * pace
+    def seconds(self, step_macs: int, images: float) -> float:
+        """Of training steps on so many images that take `step_macs` each, and the first one."""
+        pace = _interpolated(step_macs, self.step_macs, [each.seconds for each in self.measured])
+        return _interpolated(step_macs, self.step_macs, [each.first for each in self.measured]) + images * pace
 
 
 class StepPaces:
@@ -54,6 +54,7 @@ class StepPaces:
         groups: dict[str, list[Architecture]] = {}
         for each in search_space:
             groups.setdefault(each.family if each.place else "", []).append(each)
+        self._step_macs = trainer.step_macs
         most = MEASURED_ARCHITECTURES if len(groups) == 1 else MEASURED_CUTS
         self._paces = {name: StepPace.measure(group, trainer, most) for name, group in groups.items()}
 
@@ -64,7 +65,8 @@ class StepPaces:
 
     def seconds(self, architecture: Architecture, images: float) -> float:
         """Of an architecture's training steps on so many images, and the first one."""
-        return self._paces[architecture.family if architecture.place else ""].seconds(architecture, images)
+        pace = self._paces[architecture.family if architecture.place else ""]
+        return pace.seconds(self._step_macs(architecture), images)
 
 
 def estimate(
@@ -107,7 +109,7 @@ def estimate(
     least, most = _least_and_most(
         question, search_space, trainer, first, reach, {row.name: row.seconds for row in rows}
     )
-    student = costliest_student(search_space, question.minimize) if question.distill else None
+    student = costliest_student(search_space, question.minimize, trainer.planned) if question.distill else None
     if student and question.target is not None:  # without one the budget holds the students
         most += pace.seconds(student, trainer.steps_images(student)) * side_by_side
     finals = [_retraining(pace, trainer, each) for each in (*search_space, student) if each is not None]

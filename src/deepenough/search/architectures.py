@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import permutations
 
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.nets import FAMILIES, Network, depth, macs, parameters, receptive_field, weight_bytes
@@ -198,14 +197,18 @@ def cut_architectures(
     return tuple(found)
 
 
-def costliest_student(search_space: Sequence[Architecture], minimize: Measure) -> Architecture | None:
-    """The network that costs most to train with a larger one as its teacher; None where none can learn from another."""
-    students = (
-        student.distilled_from(teacher)
-        for student, teacher in permutations(search_space, 2)
-        if student.measure(minimize) < teacher.measure(minimize) and student.can_learn_from(teacher)
-    )
-    return max(students, key=lambda each: 3 * each.macs + (each.teacher.macs if each.teacher else 0), default=None)
+def costliest_student(
+    search_space: Sequence[Architecture], minimize: Measure, planned: Callable[[Architecture], int]
+) -> Architecture | None:
+    """The network that costs most to train with a larger one as its teacher, by what is `planned` for a student; None
+    where none can learn from another."""
+    students = []
+    for student in search_space:
+        larger = (each for each in search_space if student.measure(minimize) < each.measure(minimize))
+        teacher = max(filter(student.can_learn_from, larger), key=lambda each: each.macs, default=None)
+        if teacher is not None:
+            students.append(student.distilled_from(teacher))
+    return max(students, key=planned, default=None)
 
 
 def between(failed: Architecture, passed: Architecture) -> Architecture | None:

@@ -35,7 +35,7 @@ class CostModel(ABC):
 
     def planned_scout(self, architecture: Architecture, epochs: int) -> int:
         """The multiply-accumulates of a scout of so many epochs, which takes its learning rate from its parent's."""
-        return self.folds.cost(architecture.macs, epochs)
+        return self.folds.cost(architecture.macs, self.step_macs(architecture), epochs)
 
     def alone(self, architecture: Architecture) -> int:
         """The multiply-accumulates of training it once, without folds, and before that its teacher, if any."""
@@ -44,13 +44,8 @@ class CostModel(ABC):
 
     def _cost(self, folds: DecisionFolds, architecture: Architecture, epochs: int | None = None) -> int:
         teacher = architecture.teacher.macs if architecture.teacher else 0
-        return folds.cost(
-            architecture.macs,
-            epochs or self.recipe.epochs,
-            range_images(self.recipe),
-            teacher,
-            self.step_macs(architecture),
-        )
+        epochs = epochs or self.recipe.epochs
+        return folds.cost(architecture.macs, self.step_macs(architecture), epochs, range_images(self.recipe), teacher)
 
     def step_macs(self, architecture: Architecture) -> int:
         """The multiply-accumulates of a training step for each image, but those of a teacher."""

@@ -176,7 +176,7 @@ def cuts_within_reach(
     final = trainer.retraining(beginning)
     budget = question.budget * (sum(trainer.planned(each) for each in search_space) + final)
     found, spent = [beginning], trainer.probing_cost + trainer.planned(beginning) + final
-    student = costliest_student(search_space, question.minimize) if question.distill else None
+    student = costliest_student(search_space, question.minimize, trainer.planned) if question.distill else None
     spent += trainer.planned(student) if student else 0
     for each in others:
         cost = trainer.planned(each) // len(trainer.folds.folds)

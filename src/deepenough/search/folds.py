@@ -44,16 +44,13 @@ class DecisionFolds:
             return self
         return replace(self, folds=(Fold(self.images, np.empty(0, np.int64)),))
 
-    def cost(
-        self, macs: int, epochs: int, range_images: int = 0, teacher_macs: int = 0, step_macs: int | None = None
-    ) -> int:
-        """Multiply-accumulates of training a network on every fold: `step_macs` for an image, which without frozen
-        layers are three forward passes, every epoch ends with an evaluation of the held-out images and gradient
-        statistics, and the range test trains on `range_images`. A teacher takes a forward pass of every image that is
-        trained on."""
+    def cost(self, macs: int, step_macs: int, epochs: int, range_images: int = 0, teacher_macs: int = 0) -> int:
+        """Multiply-accumulates of training a network on every fold: `step_macs` for an image (`training_macs`), every
+        epoch ends with an evaluation of the held-out images and gradient statistics, with `macs` for each, and the
+        range test trains on `range_images`. A teacher takes a forward pass of every image that is trained on."""
         trained = sum(epochs * len(fold.train) + range_images for fold in self.folds)
         looks = epochs * sum(len(fold.held_out) + statistics_images(len(fold.train)) for fold in self.folds)
-        return ((3 * macs if step_macs is None else step_macs) + teacher_macs) * trained + macs * looks
+        return (step_macs + teacher_macs) * trained + macs * looks
 
 
 def share_of_rounds(folds: int, jobs: int) -> float:
