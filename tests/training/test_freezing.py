@@ -21,6 +21,7 @@ from deepenough.nets.prefix import Prefix, prefix
 from deepenough.training import optimizer as optimizers
 from deepenough.training import perform as performing
 from deepenough.training.device import training_mode
+from deepenough.training.freezing import frozen_text
 from deepenough.training.gradient_statistics import STATISTICS_IMAGES, weighted_layers
 from deepenough.training.loss import Objective
 from deepenough.training.process_group import ALONE
@@ -49,6 +50,19 @@ def test_the_prefix_ends_with_the_last_block_within_the_share() -> None:
     assert {path.partition(".")[0] for path in found.paths} == {"conv1", "relu1", "pool1", "fire2", "fire3"}
     assert prefix(network, 0) == Prefix()
     assert prefix(network, 0.01) == Prefix()  # the first convolution alone has 8%
+
+
+def test_a_line_says_what_is_frozen_and_why_nothing_is() -> None:
+    network = cut_at(NETWORKS["squeezenet1_1"](), "fire9", 10)
+    first, until = (macs(replace(network, stack=_stack(network, place))) for place in ("conv1", "fire3"))
+    whole = macs(network)
+    assert frozen_text(network, 0.4) == f"frozen: up to fire3, {until / whole:.1%} of the multiply-accumulates"
+    assert frozen_text(network, 0.05) == (
+        f"nothing is frozen: the first block, conv1, has {first / whole:.1%} of the multiply-accumulates, and "
+        "--freeze is 5.0%"
+    )
+    classifier = Network("linear", (1, 8, 8), (GlobalAvgPool(), Dense(4)))
+    assert frozen_text(classifier, 0.9) == "nothing is frozen: there is no block before the classifier"
 
 
 def _stack(network: Network, place: str) -> Any:

@@ -33,6 +33,7 @@ from deepenough.search.folds_progress import FoldsProgress
 from deepenough.training.callbacks import Callback, ReportProgress
 from deepenough.training.device import choose_device
 from deepenough.training.evaluate import predict_probabilities
+from deepenough.training.freezing import frozen_text
 from deepenough.training.recipe import finetune_recipe
 from deepenough.training.spec import TrainingSpec
 from deepenough.training.train import train
@@ -75,6 +76,8 @@ def fine_tune(
         recipe = finetune_recipe(len(images.split.train), images.mirror, strength=asked.augment)
         recipe = replace(recipe, augment=replace(recipe.augment, **asked.switches), **asked.recipe)
         recipe = replace(recipe, device=str(device))
+        if recipe.freeze:
+            reporter.say(f"{network.name}: {frozen_text(network, recipe.freeze)}")
         spec = TrainingSpec(network, recipe, images.split.train, images.split.validation, asked.seed, state)
         with tempfile.TemporaryDirectory() as folder, reporter.task(f"fine-tuning {network.name}") as advance:
             watcher = ReportProgress(partial(FoldsProgress(advance, 1).report, 0))

@@ -23,7 +23,7 @@ from deepenough.experiment.options import Options
 from deepenough.experiment.recording import recorded_tuning
 from deepenough.probing.images import images_for_weights, read_images, with_levels
 from deepenough.probing.pretrained import Pretrained, all_cuts
-from deepenough.probing.probe import probe_networks
+from deepenough.probing.probe import Probing, probe_networks
 from deepenough.progress import Reporter
 from deepenough.record import CANDIDATES, Record
 from deepenough.record.images import MirroringRecord
@@ -40,6 +40,7 @@ from deepenough.search.target_search import TargetSearch
 from deepenough.training.device import choose_device
 from deepenough.training.executor import LocalExecutor
 from deepenough.training.feed import steps_per_epoch
+from deepenough.training.freezing import frozen_text
 from deepenough.training.interrupt import Interrupted
 from deepenough.training.loggers import callback_maker
 from deepenough.training.memory import available_memory
@@ -192,6 +193,8 @@ def prepare_experiment(request: RunRequest) -> Experiment:
         networks = [(each, images.read_as(each.input)) for each in weights]
         device = choose_device(recipe.device)
         probings = probe_networks(networks, question, device, request.reporter, trainer.folds)
+        if recipe.freeze:
+            _say_frozen(probings, recipe.freeze, request.reporter)
         space = measured_space(all_cuts(probings), asked, before, request.reporter)
         pretrained = Pretrained.of(probings, space.architectures, question)
         trainer.start, trainer.probing_cost = pretrained.start, pretrained.cost
@@ -204,6 +207,12 @@ def prepare_experiment(request: RunRequest) -> Experiment:
     return Experiment(
         images, recipe, question, architectures, trainer, pretrained, mirroring, space.limits, space.latency
     )
+
+
+def _say_frozen(probings: Sequence[Probing], freeze: float, reporter: Reporter) -> None:
+    """Say which layers of each whole network are frozen; of each of its cuts it is the same share, so maybe fewer."""
+    for each in probings:
+        reporter.say(f"{each.weights.name}, whole network: {frozen_text(each.cuts[-1].network, freeze)}")
 
 
 def _space_from_scratch(request: RunRequest, images: Images) -> MeasuredSpace:

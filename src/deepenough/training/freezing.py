@@ -7,13 +7,27 @@ from collections.abc import Iterable
 from torch import nn
 
 from deepenough.nets import Network, macs
-from deepenough.nets.prefix import prefix
+from deepenough.nets.prefix import prefix, prefixes
 
 
 def training_macs(network: Network, freeze: float) -> int:
     """Multiply-accumulates of training on one image: a pass forward and one backward, which costs two, but in the
     frozen layers; `freeze` as in `Recipe.freeze`."""
     return 3 * macs(network) - 2 * prefix(network, freeze).macs
+
+
+def frozen_text(network: Network, freeze: float) -> str:
+    """Say in a line which layers a share freezes, or why it freezes none."""
+    found, whole = prefix(network, freeze), macs(network)
+    if found.paths:
+        return f"frozen: up to {found.place}, {found.macs / whole:.1%} of the multiply-accumulates"
+    blocks = prefixes(network)
+    if not blocks:
+        return "nothing is frozen: there is no block before the classifier"
+    return (
+        f"nothing is frozen: the first block, {blocks[0].place}, has {blocks[0].macs / whole:.1%} of the "
+        f"multiply-accumulates, and --freeze is {freeze:.1%}"
+    )
 
 
 def freeze_layers(model: nn.Module, paths: Iterable[str]) -> None:
