@@ -106,6 +106,14 @@ def test_where_none_can_be_had_photos_are_trained_from_scratch_unless_weights_we
         chosen(weights="auto")
 
 
+def test_layers_can_t_be_frozen_where_no_weights_can_be_had(world: Any) -> None:
+    """`--weights auto` is not told to give weights, which it did, nor to train from scratch with frozen layers."""
+    with pytest.raises(DeepenoughError, match=r"^--freeze 0\.4: .*none .* can be had .*; leave it out, or give a file"):
+        chosen(freeze=0.4)
+    with pytest.raises(DeepenoughError, match=r"can be had .*; give a file of weights, or leave out --freeze and give"):
+        chosen(weights="auto", freeze=0.4)
+
+
 def test_other_images_take_none_unless_asked_to(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "are_photos", lambda _: False)
     world.here = set(SMALL)

@@ -32,9 +32,16 @@ def choose_weights(asked: Options, source: Source, reporter: Reporter) -> tuple[
     found, missing = _had(names, reporter)
     if not found:
         nothing = f"none of the networks that were considered can be had ({missing[0]})"
+        freeze = asked.recipe.get("freeze")
         if asked.is_auto:
+            without = "leave out --freeze and give --scratch" if freeze else "--scratch"
             raise DeepenoughError(
-                f"--weights {AUTO}: {nothing}; give a file of weights, or --scratch to train without any"
+                f"--weights {AUTO}: {nothing}; give a file of weights, or {without} to train without any"
+            )
+        if freeze:
+            raise DeepenoughError(
+                f"--freeze {freeze:g}: it keeps what pretrained layers know, and {nothing}; leave it out, or give a "
+                "file of weights with --weights"
             )
         reporter.say(f"training from scratch, although these are photos: {nothing}")
         return ()
