@@ -153,21 +153,11 @@ def test_the_new_head_begins_as_a_probe(shapes: Path) -> None:
             torch.testing.assert_close(new[name], tensor)
 
 
-class Lines(Reporter):
-    """Remembers what was said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
-
 def test_the_first_layers_can_be_left_as_they_are(shapes: Path) -> None:
     model = Model.from_module(net(7), list("abcdefg"), input=(3, 16, 16))
-    lines = Lines()
-    tuned = model.fine_tune(shapes, epochs=1, lr=0.01, freeze=0.7, progress=lines)
-    assert f"{tuned.network.name}: {frozen_text(tuned.network, 0.7)}" in lines.said
+    told = Told()
+    tuned = model.fine_tune(shapes, epochs=1, lr=0.01, freeze=0.7, progress=told)
+    assert f"{tuned.network.name}: {frozen_text(tuned.network, 0.7)}" in told.lines
     old, new = model.module.state_dict(), tuned.module.state_dict()
     kept = {name.partition(".")[0] for name in prefix(tuned.network, 0.7).paths}
     assert kept

@@ -55,8 +55,7 @@ def data_record(images: Images) -> DataRecord:
 
 
 def candidate_record(candidate: Candidate, tuned: TuningResult, step_macs: int) -> CandidateRecord:
-    """Record a candidate, with its metrics so far and the configurations of a step that were tried for it, which takes
-    `step_macs` an image."""
+    """Record a candidate, its metrics so far and the configurations tried for a step of `step_macs` an image."""
     seen, network = candidate.seen, candidate.architecture.network
     return CandidateRecord.of(
         candidate,

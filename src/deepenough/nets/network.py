@@ -49,7 +49,7 @@ class Network:
         return {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """What describes it, without the walks."""
+        """The description alone, without the walks."""
         return {entry.name: getattr(self, entry.name) for entry in fields(self)}
 
     @property

@@ -200,8 +200,7 @@ def cut_architectures(
 def costliest_student(
     search_space: Sequence[Architecture], minimize: Measure, planned: Callable[[Architecture], int]
 ) -> Architecture | None:
-    """The network that costs most to train with a larger one as its teacher, by what is `planned` for a student; None
-    where none can learn from another."""
+    """The network whose training with a larger teacher is `planned` to cost most; None where none can have one."""
     students = []
     for student in search_space:
         larger = (each for each in search_space if student.measure(minimize) < each.measure(minimize))
