@@ -18,6 +18,7 @@ import numpy.typing as npt
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Array, Export, overhang
 from deepenough.frameworks.metadata import JSON_FILE, ModelMetadata
+from deepenough.frameworks.names import renamed
 from deepenough.frameworks.ncnn_tokens import attention, class_token_and_positions
 from deepenough.frameworks.refusals import averages_beyond, has_no_centre, unknown_layer
 from deepenough.frameworks.target import Runtime, Target
@@ -80,7 +81,8 @@ class NcnnGraph(Walk[str]):
     """The layers of a network in ncnn's words. A walk's value is the name of a blob."""
 
     def __init__(self, export: Export) -> None:
-        self.export = export
+        self.export, _ = renamed(export)
+        export = self.export
         self.at = {visit.path: visit for visit in export.walk}
         self.half = export.precision == "float16"
         self.layers: list[NcnnLayer] = []
@@ -269,9 +271,10 @@ class NcnnTarget(Target):
     }
     notes = (
         "`model.param` and `model.bin` run on phones with ncnn, one image at a time; the input is `images`, which "
-        "`ncnn::Mat::from_pixels` makes of RGB pixels, the output `logits`. To compute in float32 set "
-        "`use_fp16_packed`, `use_fp16_storage` and `use_fp16_arithmetic` of `ncnn::Option` to false, as `predict.py` "
-        "does.",
+        "`ncnn::Mat::from_pixels` makes of RGB pixels (`PIXEL_RGB`) or, for grey models, of grey ones (`PIXEL_GRAY`); "
+        "the output is `logits`. To compute in float32 set `use_fp16_packed`, `use_fp16_storage`, "
+        "`use_fp16_arithmetic`, `use_bf16_packed` and `use_bf16_storage` of `ncnn::Option` to false, as far as your "
+        "version has them; `predict.py` does so.",
         f"ncnn's own files have no place for text: `{JSON_FILE}` has class names, preprocessing, source and version.",
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Export, overhang
 from deepenough.frameworks.metadata import PRODUCER, ModelMetadata
+from deepenough.frameworks.names import renamed
 from deepenough.frameworks.onnx_int8 import quantised
 from deepenough.frameworks.refusals import averages_beyond, has_no_centre, unknown_layer
 from deepenough.frameworks.target import Runtime, Target
@@ -45,7 +46,8 @@ class _Graph(Walk[str]):
     """Nodes and tensors, layer by layer."""
 
     def __init__(self, export: Export) -> None:
-        self.export = export
+        self.export, self.keys = renamed(export)
+        export = self.export
         self.at = {visit.path: visit for visit in export.walk}
         self.half = export.precision == "float16"
         self.nodes: list[Any] = []
@@ -62,6 +64,7 @@ class _Graph(Walk[str]):
     def tensor(self, name: str, values: Any) -> str:
         from onnx import numpy_helper
 
+        name = self.keys.get(name, name)  # weights keep the names that `network.json` has
         self.tensors.append(numpy_helper.from_array(np.asarray(values, order="C"), name))
         return name
 
@@ -266,7 +269,8 @@ class OnnxTarget(Target):
     notes = (
         f"`model.onnx` has opset {OPSET} and any batch size; its input is `images`, its output `logits`. "
         "Its metadata have class names and preprocessing.",
-        "`predict.mjs` does what `predict.py` does in JavaScript: in a browser or in Node, with `onnxruntime-web`.",
+        "`predict.mjs` does what `predict.py` does in JavaScript: in a browser or in Node, with `onnxruntime-web`. "
+        "Models in int8 were not measured in a browser, where sums may saturate on processors without VNNI.",
     )
 
     def write(self, export: Export, folder: Path) -> None:
