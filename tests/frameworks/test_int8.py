@@ -20,6 +20,7 @@ from deepenough.frameworks.litert import INTEGER_ENDS
 from deepenough.frameworks.parity import run_exports
 from deepenough.frameworks.targets import TARGETS
 from deepenough.frameworks.writer import run_writer
+from deepenough.nets import BatchNorm, Conv, Dense, GlobalAvgPool, Network
 
 NAMES = ("mobilenet_v3_small", "mobile-1x28")
 
@@ -102,6 +103,23 @@ def test_folded_norms_change_no_logit(name: str) -> None:
     (found,) = session.run(None, {"images": np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))})
     wanted = wanted_of(name, export.network, pixels)
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-4 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_norms_in_a_row_are_folded_one_into_another(bias: bool) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    from deepenough.frameworks.onnx import onnx_model
+    from deepenough.frameworks.onnx_int8 import fold_batch_norms
+
+    stack = (Conv(4, bias=bias), BatchNorm(), BatchNorm(eps=1e-3), GlobalAvgPool(), Dense(3))
+    network = Network("rows", (3, 9, 8), stack)
+    made = onnx_model(export_of("odd", network))
+    fold_batch_norms(made)
+    assert "BatchNormalization" not in [node.op_type for node in made.graph.node]
+    session = onnxruntime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    pixels = pixels_of(network, 3)
+    (found,) = session.run(None, {"images": np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))})
+    np.testing.assert_allclose(found, wanted_of("odd", network, pixels), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.frameworks

@@ -70,6 +70,7 @@ def fold_batch_norms(made: Any) -> None:
             tensors[name].CopyFrom(made_tensor)
         else:
             graph.initializer.append(made_tensor)
+            tensors[name] = graph.initializer[-1]  # a second norm folds into it
         return name
 
     for norm in [node for node in graph.node if node.op_type == "BatchNormalization"]:
@@ -78,13 +79,15 @@ def fold_batch_norms(made: Any) -> None:
             continue
         weight = values(before.input[1])
         scale, shift, mean, variance = (values(name) for name in norm.input[1:])
-        factor = scale / np.sqrt(variance + norm.attribute[0].f)
+        (epsilon,) = (each.f for each in norm.attribute if each.name == "epsilon")
+        factor = scale / np.sqrt(variance + epsilon)
         bias = values(before.input[2]) if len(before.input) > 2 else np.zeros(len(factor))
         store(before.input[1], weight * factor.reshape(-1, *[1] * (weight.ndim - 1)))
         name = store(f"{before.output[0]}.bias", (bias - mean) * factor + shift)
         del before.input[2:]
         before.input.append(name)
         before.output[0] = norm.output[0]
+        makers[norm.output[0]] = before
         graph.node.remove(norm)
     used = {name for node in graph.node for name in node.input}
     for each in [each for each in graph.initializer if each.name not in used]:
