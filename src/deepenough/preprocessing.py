@@ -100,7 +100,7 @@ class Preprocessing:
     def box(self, width: float, height: float) -> tuple[float, float, float, float]:
         """Find the part of a picture of this size that is seen: left, top, right and bottom, in its pixels."""
         across, down = self.size[::-1]
-        if self._covers():
+        if self.covers():
             scale = max(down / height, across / width)
         else:
             assert self.shorter is not None
@@ -108,7 +108,8 @@ class Preprocessing:
         left, top = (width - across / scale) / 2, (height - down / scale) / 2
         return max(left, 0.0), max(top, 0.0), min(left + across / scale, width), min(top + down / scale, height)
 
-    def _covers(self) -> bool:
+    def covers(self) -> bool:
+        """Tell whether a picture is scaled until it just covers the size, without regard to `shorter`."""
         return self.shorter is None or self.shorter < max(self.size)
 
     def frame(self, picture: Image.Image, channels: int | None = None) -> NDArray[np.uint8]:
@@ -121,7 +122,7 @@ class Preprocessing:
         mode = "L" if channels == 1 else "RGB"
         if picture.mode != mode:
             picture = picture.convert(mode)
-        return self._covered(picture) if self._covers() else self._cut(picture)
+        return self._covered(picture) if self.covers() else self._cut(picture)
 
     def _covered(self, picture: Image.Image) -> Image.Image:
         """Scaled until it covers the size, the rest cut off."""

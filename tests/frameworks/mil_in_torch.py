@@ -25,9 +25,9 @@ def padded(x: Tensor, pad: Any, value: float = 0.0) -> Tensor:
     return F.pad(x, (left, right, above, below), value=value)
 
 
-def conv(x: Tensor, weight: Tensor, pad: Any, strides: Any, dilations: Any, groups: Any, bias: Any = None) -> Tensor:
-    sides = [int(each) for each in strides], 0, [int(each) for each in dilations]
-    return F.conv2d(padded(x, pad), weight, bias, *sides, int(groups))
+def conv(x: Tensor, weight: Tensor, pad: Any, bias: Any = None, **sides: Any) -> Tensor:
+    strides, dilations = ([int(each) for each in sides[name]] for name in ("strides", "dilations"))
+    return F.conv2d(padded(x, pad), weight, bias, strides, 0, dilations, int(sides["groups"]))
 
 
 def pooled(pool: Callable[..., Tensor], outside: float) -> Callable[..., Tensor]:

@@ -15,11 +15,11 @@ import pytest
 from export_cases import CASES, REPRESENTATIVES, export_of, pixels_of, skip_where_absent, wanted_of
 
 from deepenough.errors import DeepenoughError
-from deepenough.frameworks.coreml_read_back import layer_names
+from deepenough.frameworks.names import coreml_names
 from deepenough.frameworks.target import DIFFERENCE
 from deepenough.frameworks.targets import TARGETS
 from deepenough.frameworks.writer import run_writer
-from deepenough.nets import Conv, Flatten, GlobalAvgPool, Group, Lrn, Network, Relu
+from deepenough.nets import BatchNorm, Conv, Dense, Flatten, GlobalAvgPool, Group, Lrn, Network, Relu
 from deepenough.nets.shapes import visits
 
 COREML = TARGETS["coreml"]
@@ -96,6 +96,16 @@ SPOILINGS = {
     "a shape": r".*gives \(1, .*\), not \(1, ",
     "a layer left out": r".*there is no operation for .*norm",
     "statistics exchanged": r".*\.(weight|bias|running_mean|running_var) is not the network's own",
+    "another activation": ".*relu.* is sigmoid, not relu;",
+    "another eps": r".*epsilon of .*norm.* is 2.*e-05, not 1e-05;",
+    "another stride": r".*strides of pool is \[3 3\], not \[2, 2\];",
+    "other padding": r".*pad of .*conv.* is \[2 0 1 1\], not \[1, 1, 1, 1\];",
+    "no normalisation": ".*there is no operation normalise__unit;",
+    "another mean": ".*y of normalise__mean is .*0.15.*, not .*0.3",
+    "another operand": ".*y of level1_block1 is level1_block1_main_norm2, not stem_pool;",
+    "one more operation": ".*x of .* is surplus, not normalise__std;",
+    "another order of colours": r".*it takes .*'(RGB|BGR)'.*, not .*'(RGB|BGR)'.*;",
+    "other classes": ".*classes of classify_0 is .*class 9.*, not .*class 0",
 }
 
 
@@ -115,13 +125,24 @@ def test_what_is_not_the_network_is_seen(tmp_path: Path) -> None:
 def test_layers_have_names_of_their_own() -> None:
     inner = Group((Conv(3, 1), Relu(name="logits")), name="a")
     network = Network("n", (3, 8, 8), (inner, Conv(3, 1, name="a_conv"), Relu(name="logits"), GlobalAvgPool()))
-    names = layer_names(network)
+    names = coreml_names(network)
     assert names["a.conv"] == "a_conv"
     assert names["a_conv"] == "a_conv_2"
     assert names["logits"] == "logits_2"
     assert list(names) == [visit.path for visit in visits(network)]
     assert len(set(names.values())) == len(names)
     assert not any("__" in name for name in names.values())
+
+
+@pytest.mark.frameworks
+def test_names_may_begin_and_end_with_an_underscore(tmp_path: Path) -> None:
+    skip_where_absent("coreml")
+    block = Group((Conv(4, name="_conv"), BatchNorm(name="norm_"), Relu(name="_")), name="_blocks")
+    network = Network("n", (3, 8, 8), (block, Conv(3, 1, name="images"), GlobalAvgPool(), Dense(2, name="logits")))
+    assert coreml_names(network)["_blocks._conv"] == "_blocks_conv"
+    export = export_of("odd", network)
+    run_writer([export], COREML, [tmp_path / "out"], trained=True, reading_side=[64])
+    assert (tmp_path / "out" / "model.mlpackage").is_dir()
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_what_no_runtime_here_can_run_is_compared_and_says_so(run: Path, command
     said = " ".join(out.split())
     assert status == 0, errors
     assert "Core ML: not run, since it exists on macOS only" in said
-    assert "written but not run; read back, its operations and shapes are the network's" in said
+    assert "written but not run; read back, its operations, their arguments and shapes are the network's" in said
     folder = run / "exports" / "coreml"
     proof = json.loads((folder / "parity.json").read_text())
     assert (proof["passed"], proof["checks"]) == (None, [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -34,6 +35,7 @@ COLOUR = Preprocessing((24, 20), mean=(0.5,) * 3, std=(0.2,) * 3)
 FRAMINGS = {
     "covering": COLOUR,
     "cut": replace(COLOUR, shorter=31, interpolation="bicubic"),
+    "covering with less": replace(COLOUR, shorter=22),
     "grey": Preprocessing((28, 28), mean=(0.5,), std=(0.2,)),
 }
 NAMES = ("naïve", 'two "words"', "line\nbreak")
@@ -71,13 +73,23 @@ def test_javascript_sees_the_same_pixels(framing: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("framing", list(FRAMINGS))
 def test_swift_is_given_the_sizes(framing: str) -> None:
-    """No compiler of Swift is here: what is filled in, and that brackets close."""
+    """No compiler of Swift is here: that brackets close, and that the formula, in Python, gives our frame."""
     wanted = FRAMINGS[framing]
     network = Network("tiny", (wanted.channels, *wanted.size), (Conv(3, 1), GlobalAvgPool(), Flatten()))
     values = TARGETS["coreml"].predict_values(Export.of(network, {}, wanted, NAMES))
     height, width = wanted.size
     text = rendered("predict.swift", title="Core ML", version="1", height=height, width=width, **values)
-    assert f"let shorterSide: Double = {wanted.shorter or 0} //" in text
-    assert f"max({width} / width, {height} / height)" in text
     code = "\n".join(line.partition("//")[0] for line in text.splitlines())
     assert all(code.count(opening) == code.count(closing) > 0 for opening, closing in ("()", "[]", "{}"))
+    for sides in ((400, 100), (100, 400), (130, 90), wanted.size[::-1]):
+        assert swift_box(text, *sides) == pytest.approx(wanted.box(*sides)), sides
+
+
+def swift_box(text: str, width: float, height: float) -> tuple[float, ...]:
+    """The frame by the lines of the program that compute it, which Python reads as Swift does."""
+    known = {"width": width, "height": height, "min": min, "max": max}
+    for name in ("shorterSide", "covering", "scale", "share"):
+        (formula,) = re.findall(rf"^ *let {name}(?:: Double)? = (.*?)(?: //.*)?$", text, re.MULTILINE)
+        known[name] = eval(formula, {"__builtins__": {}}, known)
+    across, down = known["share"]
+    return (1 - across) / 2 * width, (1 - down) / 2 * height, (1 + across) / 2 * width, (1 + down) / 2 * height

@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from deepenough.frameworks.coreml_read_back import compare_with_network, layer_names
+from deepenough.frameworks.coreml_read_back import compare_with_network
 from deepenough.frameworks.coreml_tokens import attention, class_token_and_positions
 from deepenough.frameworks.export import Export, overhang
 from deepenough.frameworks.metadata import PRODUCER, ModelMetadata
+from deepenough.frameworks.names import coreml_names
 from deepenough.frameworks.refusals import averages_beyond, has_no_centre, unknown_layer
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.nets.activation import Activation
@@ -52,7 +53,7 @@ class CoremlGraph(Walk[Any]):
         self.mb = Builder
         self.export = export
         self.at = {visit.path: visit for visit in export.walk}
-        self.names = layer_names(export.network)
+        self.names = coreml_names(export.network)
         self.logits = self.through(export.network.stack, self._normalised(images))
 
     def weight(self, key: str) -> Any:
@@ -248,7 +249,7 @@ class CoremlTarget(Target):
     snippets = ("predict.swift",)
     needs = "macOS, coremltools"
     runtimes = (Runtime("Core ML", ("coremltools",), system="macOS"),)
-    read_back = "read back, its operations and shapes are the network's, and its weights bit for bit"
+    read_back = "read back, its operations, their arguments and shapes are the network's, and its weights bit for bit"
     refused: ClassVar[Mapping[str, str]] = {
         "float16": "ML Programs are written in float32 only; Core ML Tools convert them, or take --to litert",
         "int8": "ML Programs are written in float32 only; Core ML Tools quantise them, or take --to litert",
@@ -280,4 +281,5 @@ class CoremlTarget(Target):
         channels, height, width = export.network.input
         colours = "A grey" if channels == 1 else "An RGB"
         takes = f"{colours} image of {width}x{height} pixels, one at a time. Normalisation is inside"
-        return {"takes": f"{takes}, and the order of the channels", "shorter": export.input.shorter or 0}
+        shorter = 0 if export.input.covers() else export.input.shorter
+        return {"takes": f"{takes}, and the order of the channels", "shorter": shorter}

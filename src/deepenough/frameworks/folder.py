@@ -67,6 +67,6 @@ def write_folder(export: Export, target: Target, folder: Path, *, trained: bool,
 
 def _framing(export: Export) -> str:
     height, width = export.input.size
-    if export.input.shorter is None:
+    if export.input.covers():
         return f"scaled until it covers {width}x{height} pixels, and the rest cut off evenly"
     return f"scaled to a shorter side of {export.input.shorter} pixels, and the centre of {width}x{height} cut out"
