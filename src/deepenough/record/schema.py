@@ -140,13 +140,8 @@ class Plan(RecordModel):
     architectures: list[Planned]
     least: float = Field(description="seconds of the fewest trainings that can give an answer")
     most: float = Field(description="seconds of all trainings that the budget allows")
-    within_reach: list[Name] = Field(
-        default_factory=list,
-        description="architectures that the budget lets a search without a target train or look at",
-    )
-    time_left: float | None = Field(
-        default=None, description="seconds that the time limit leaves for trainings, where these are too few"
-    )
+    within_reach: list[Name] = Field(default_factory=list, description="architectures that the budget lets it look at")
+    time_left: float | None = Field(default=None, description="seconds left for trainings by too short a time limit")
     least_without_limit: float | None = Field(default=None, description="`least` without that limit")
     memory: int = Field(description="bytes (on a GPU, its own) at most, training the largest architecture")
     expected: float | None = Field(default=None, description="seconds that the trainings done were expected to take")
