@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from published_sets_server import alone, server  # noqa: F401 (fixtures)
 
 Photo = Callable[..., Image.Image]
 
