@@ -332,9 +332,8 @@ def test_ranks() -> None:
 
 def measured(name: str, network: str, source: str = "torchvision") -> ImageNetResult:
     errors = Errors(1000, 300, 100)
-    return ImageNetResult(
-        name, source, network, 50, Preprocessing((224, 224), 256), "ab" * 32, 1000, 1000, errors, errors, ()
-    )
+    wanted = Preprocessing((224, 224), 256)
+    return ImageNetResult(name, source, network, 50, wanted, "ab" * 32, 1000, 1000, errors, errors, ())
 
 
 TORCHVISION = [measured(f"{name}.tv_in1k", NAMED[f"{name}.tv_in1k"].network) for name in PUBLISHED]
