@@ -16,13 +16,13 @@ import numpy as np
 from deepenough.frameworks.coreml_read_back import compare_with_network
 from deepenough.frameworks.coreml_tokens import attention, class_token_and_positions
 from deepenough.frameworks.export import Export, overhang
+from deepenough.frameworks.graph_walk import GraphWalk
 from deepenough.frameworks.metadata import PRODUCER, ModelMetadata
 from deepenough.frameworks.names import coreml_names
 from deepenough.frameworks.refusals import averages_beyond, has_no_centre, unknown_layer
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.nets.activation import Activation
-from deepenough.nets.combinators import Branches, Elementwise
-from deepenough.nets.layer import Layer
+from deepenough.nets.combinators import Elementwise
 from deepenough.nets.layers import (
     BatchNorm,
     Conv,
@@ -41,18 +41,16 @@ from deepenough.nets.layers import (
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import Visit
 from deepenough.nets.tokens import FirstToken, SelfAttention, Tokens
-from deepenough.nets.walk import Walk
 
 
-class CoremlGraph(Walk[Any]):
+class CoremlGraph(GraphWalk[Any]):
     """The network's operations, added to the program that is being built. A walk's value is a variable of it."""
 
     def __init__(self, export: Export, images: Any) -> None:
         from coremltools.converters.mil import Builder
 
+        super().__init__(export)
         self.mb = Builder
-        self.export = export
-        self.at = {visit.path: visit for visit in export.walk}
         self.names = coreml_names(export.network)
         self.logits = self.through(export.network.stack, self._normalised(images))
 
@@ -61,7 +59,6 @@ class CoremlGraph(Walk[Any]):
         return self.export.state[key]
 
     def name(self, path: str, part: str = "") -> str:
-        """Return the name of a layer's operation, or of a part before its last."""
         return f"{self.names[path]}__{part}" if part else self.names[path]
 
     def _normalised(self, images: Any) -> Any:
@@ -73,16 +70,11 @@ class CoremlGraph(Walk[Any]):
         unit = self.mb.real_div(x=images, y=np.float32(255), name="normalise__unit")
         return self.mb.real_div(x=self.mb.sub(x=unit, y=mean, name="normalise__mean"), y=std, name="normalise__std")
 
-    def joined(self, layer: Branches, value: Any, ends: Sequence[Any], path: str) -> Any:
-        if not isinstance(layer, Elementwise):
-            return self.mb.concat(values=list(ends), axis=1, name=self.name(path))
-        join, total, last = getattr(self.mb, layer.coreml), ends[0], len(ends) - 1
-        for number, end in enumerate(ends[1:], 1):
-            total = join(x=total, y=end, name=self.name(path, "" if number == last else str(number)))
-        return total
+    def concatenated(self, ends: Sequence[Any], name: str) -> Any:
+        return self.mb.concat(values=list(ends), axis=1, name=name)
 
-    def single(self, layer: Layer, value: Any, path: str) -> Any:
-        return self._single(self.at[path], value)
+    def combined(self, layer: Elementwise, first: Any, second: Any, name: str) -> Any:
+        return getattr(self.mb, layer.coreml)(x=first, y=second, name=name)
 
     def _activation(self, layer: Activation, path: str, value: Any) -> Any:
         values = [value]
@@ -150,7 +142,7 @@ class CoremlGraph(Walk[Any]):
         axes = [1] if len(visit.input) == 2 else [2, 3]
         return reduce(x=value, axes=axes, keep_dims=len(visit.output) == 3, name=self.name(visit.path))
 
-    def _single(self, visit: Visit, value: Any) -> Any:
+    def written(self, visit: Visit, value: Any) -> Any:
         layer, path, mb = visit.layer, visit.path, self.mb
         match layer:
             case Conv():

@@ -17,14 +17,14 @@ import numpy.typing as npt
 
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Array, Export, overhang
+from deepenough.frameworks.graph_walk import GraphWalk
 from deepenough.frameworks.metadata import JSON_FILE, ModelMetadata
 from deepenough.frameworks.names import renamed
 from deepenough.frameworks.ncnn_tokens import attention, class_token_and_positions
 from deepenough.frameworks.refusals import averages_beyond, has_no_centre, unknown_layer
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.nets.activation import Activation
-from deepenough.nets.combinators import Branches, Elementwise
-from deepenough.nets.layer import Layer
+from deepenough.nets.combinators import Elementwise
 from deepenough.nets.layers import (
     BatchNorm,
     Conv,
@@ -42,7 +42,6 @@ from deepenough.nets.layers import (
 )
 from deepenough.nets.shapes import Visit
 from deepenough.nets.tokens import FirstToken, SelfAttention, Tokens
-from deepenough.nets.walk import Walk
 
 MAGIC = 7767517
 """The first line of a `.param`."""
@@ -77,13 +76,12 @@ def _parameter(key: int, value: Any) -> str:
     return f"{key}={value:.9e}" if isinstance(value, float) else f"{key}={int(value)}"
 
 
-class NcnnGraph(Walk[str]):
+class NcnnGraph(GraphWalk[str]):
     """The layers of a network in ncnn's words. A walk's value is the name of a blob."""
 
     def __init__(self, export: Export) -> None:
-        self.export, _ = renamed(export)
-        export = self.export
-        self.at = {visit.path: visit for visit in export.walk}
+        export, _ = renamed(export)
+        super().__init__(export)
         self.half = export.precision == "float16"
         self.layers: list[NcnnLayer] = []
         channels, height, width = export.network.input
@@ -130,17 +128,11 @@ class NcnnGraph(Walk[str]):
         weights = plain(factors) + plain(shifts)
         return self.layer("Scale", "normalise", [value], {0: len(factors), 1: 1}, weights)
 
-    def joined(self, layer: Branches, value: str, ends: Sequence[str], path: str) -> str:
-        if not isinstance(layer, Elementwise):
-            return self.layer("Concat", path, ends, {0: 0})
-        total, last = ends[0], len(ends) - 1
-        for number, end in enumerate(ends[1:], 1):
-            name = path if number == last else f"{path}.{number}"
-            total = self.layer("BinaryOp", name, [total, end], {0: layer.ncnn})
-        return total
+    def concatenated(self, ends: Sequence[str], name: str) -> str:
+        return self.layer("Concat", name, ends, {0: 0})
 
-    def single(self, layer: Layer, value: str, path: str) -> str:
-        return self._single(self.at[path], value)
+    def combined(self, layer: Elementwise, first: str, second: str, name: str) -> str:
+        return self.layer("BinaryOp", name, [first, second], {0: layer.ncnn})
 
     def _activation(self, layer: Activation, path: str, value: str) -> str:
         (node,) = layer.ncnn
@@ -186,7 +178,7 @@ class NcnnGraph(Walk[str]):
             return self.layer("BinaryOp", visit.path, [value, given], {0: 2})
         return self.layer("Scale", visit.path, [value], {0: factors.size, 1: 0}, plain(factors))
 
-    def _single(self, visit: Visit, value: str) -> str:
+    def written(self, visit: Visit, value: str) -> str:
         layer, path, tensors = visit.layer, visit.path, self.export.tensors(visit.path)
         match layer:
             case Conv():

@@ -10,14 +10,14 @@ import numpy as np
 
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Export, overhang
+from deepenough.frameworks.graph_walk import GraphWalk
 from deepenough.frameworks.metadata import PRODUCER, ModelMetadata
 from deepenough.frameworks.names import renamed
 from deepenough.frameworks.onnx_int8 import quantised
 from deepenough.frameworks.refusals import averages_beyond, has_no_centre, unknown_layer
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.nets.activation import Activation
-from deepenough.nets.combinators import Branches, Elementwise
-from deepenough.nets.layer import Layer
+from deepenough.nets.combinators import Elementwise
 from deepenough.nets.layers import (
     BatchNorm,
     Conv,
@@ -35,20 +35,18 @@ from deepenough.nets.layers import (
 )
 from deepenough.nets.shapes import Visit
 from deepenough.nets.tokens import FirstToken, SelfAttention, Tokens
-from deepenough.nets.walk import Walk
 
 OPSET = 20
 IR_VERSION = 9
 """Of ONNX 1.15, the first with opset 20."""
 
 
-class _Graph(Walk[str]):
+class _Graph(GraphWalk[str]):
     """Nodes and tensors, layer by layer."""
 
     def __init__(self, export: Export) -> None:
-        self.export, self.keys = renamed(export)
-        export = self.export
-        self.at = {visit.path: visit for visit in export.walk}
+        export, self.keys = renamed(export)
+        super().__init__(export)
         self.half = export.precision == "float16"
         self.nodes: list[Any] = []
         self.tensors: list[Any] = []
@@ -88,16 +86,11 @@ class _Graph(Walk[str]):
             value = self.node(kind, [value, given], f"normalise.{name}")
         return self.node("Cast", [value], "normalise.half", to=10) if self.half else value
 
-    def joined(self, layer: Branches, value: str, ends: Sequence[str], path: str) -> str:
-        if not isinstance(layer, Elementwise):
-            return self.node("Concat", ends, path, axis=1)
-        total, last = ends[0], len(ends) - 1
-        for number, end in enumerate(ends[1:], 1):
-            total = self.node(layer.onnx, [total, end], path if number == last else f"{path}.{number}")
-        return total
+    def concatenated(self, ends: Sequence[str], name: str) -> str:
+        return self.node("Concat", ends, name, axis=1)
 
-    def single(self, layer: Layer, value: str, path: str) -> str:
-        return self._single(self.at[path], value)
+    def combined(self, layer: Elementwise, first: str, second: str, name: str) -> str:
+        return self.node(layer.onnx, [first, second], name)
 
     def _activation(self, layer: Activation, path: str, value: str) -> str:
         values = [value]
@@ -166,7 +159,7 @@ class _Graph(Walk[str]):
                           perm=[0, 2, 1, 3])  # fmt: skip
         return self.node("Reshape", [found, self.tensor(f"{path}.joined", np.array([0, 0, heads * width]))], path)
 
-    def _single(self, visit: Visit, value: str) -> str:
+    def written(self, visit: Visit, value: str) -> str:
         layer, path = visit.layer, visit.path
         match layer:
             case Conv(kernel=kernel, stride=stride, groups=groups, bias=bias):
