@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -22,7 +22,7 @@ from deepenough.files import write_whole
 from deepenough.frameworks import parity
 from deepenough.frameworks.export import Export
 from deepenough.frameworks.parity import Check
-from deepenough.frameworks.target import DIFFERENCE, Target, absent
+from deepenough.frameworks.target import DIFFERENCE, Runtime, Target, absent
 from deepenough.frameworks.targets import TARGETS, target_named
 from deepenough.frameworks.writer import run_writer
 from deepenough.hub import HUB_PREFIX
@@ -126,7 +126,7 @@ def export(
         with reporter.task(f"writing for {goal.title}"):
             side = subject.model.preprocess.reading_side
             run_writer([exported], goal, [draft], trained=subject.trained, reading_side=[side])
-        checks, costs, passed = _proven(subject, goal, draft, precision, reporter) if verify else ((), (), None)
+        checks, costs, passed = _proven(subject, ready, draft, precision, reporter) if verify else ((), (), None)
         result = Exported(
             folder, folder / goal.files[0], goal.name, precision, subject.source if verify else "", checks,
             tuple(missing), costs, passed,
@@ -139,7 +139,7 @@ def export(
     return result
 
 
-def _runtimes(goal: Target, precision: str, needed: bool) -> tuple[list[Any], list[str]]:
+def _runtimes(goal: Target, precision: str, needed: bool) -> tuple[list[Runtime], list[str]]:
     """The runtimes that can check it here, and a line on each of the others; an error where one is needed and could be
     there."""
     ready, missing = [], []
@@ -313,9 +313,9 @@ def _written(subject: _Subject, precision: str) -> Export:
 
 
 def _proven(
-    subject: _Subject, goal: Target, folder: Path, precision: str, reporter: Reporter
+    subject: _Subject, runtimes: Sequence[Runtime], folder: Path, precision: str, reporter: Reporter
 ) -> tuple[tuple[Check, ...], tuple[PrecisionCost, ...], bool]:
-    """Run every runtime: its checks, the costs of a lower precision, and whether that will do."""
+    """Run all runtimes: their checks, the costs of a lower precision, and whether that will do."""
     exact = precision == "float32"
     pixels = subject.pixels[:PARITY_IMAGES] if exact else subject.pixels
     pixels = np.resize(pixels, (max(len(pixels), parity.BATCHES[-1]), *pixels.shape[1:]))  # repeated where too few
@@ -323,7 +323,7 @@ def _proven(
     checks: list[Check] = []
     costs: list[PrecisionCost] = []
     passed = True
-    for runtime in _runtimes(goal, precision, needed=True)[0]:
+    for runtime in runtimes:
         with reporter.task(f"checking with {runtime.name}"):
             ((version, answers),) = parity.run_exports([folder], [pixels], runtime)
         name = f"{version}{_form(runtime.name)}"

@@ -41,14 +41,13 @@ def match_exactly(
     folded = fold_biases(found, layout)
     head = f"{last_layer(layout.network)}."
     body = {key: name for key, name in layout.names.items() if not key.startswith(head)}
-    if may_lack_head and not any(layout.names[key] in folded for key in layout.names.keys() - body.keys()):
+    headless = may_lack_head and folded.keys().isdisjoint(set(layout.names.values()) - set(body.values()))
+    if headless:
         layout = replace(layout, names=body)
-        if wrong := problems(folded, layout):
-            raise misfit(file, layout.network, wrong, asked=True)
-        return Fitted(layout.network, state_of(folded, layout), headless=True, notes=("it has no head",))
     if wrong := problems(folded, layout):
         raise misfit(file, layout.network, wrong, asked=True)
-    return Fitted(layout.network, state_of(folded, layout))
+    notes = ("it has no head",) if headless else ()
+    return Fitted(layout.network, state_of(folded, layout), headless=headless, notes=notes)
 
 
 def match(

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,11 +67,11 @@ class StatedNetwork:
 
     def count_named(self, tensors: Iterable[str]) -> int:
         """Count the names of the table that tensors have."""
-        return len({part for name in tensors for part in _starts(name)}.intersection(self.names or ()))
+        return len(_all_starts(tensors).intersection(self.names or ()))
 
     def _check_there(self, tensors: Iterable[str]) -> None:
         """Refuse names of the table that nothing in the file has."""
-        parts = {part for name in tensors for part in _starts(name)}
+        parts = _all_starts(tensors)
         for theirs in self.names or ():
             if theirs not in parts:
                 raise unknown("the names: tensor or layer of the file", theirs, sorted(parts))
@@ -81,9 +82,14 @@ class StatedNetwork:
         begun = [start for start in _starts(name) if start in names]
         return bool(begun) and names[begun[-1]] is None
 
+    @cached_property
+    def _by_ours(self) -> Mapping[str, str]:
+        """The file's names by ours."""
+        return {ours: theirs for theirs, ours in (self.names or {}).items() if ours is not None}
+
     def _theirs(self, key: str, name: str) -> str:
         """The file's name for a tensor of ours, which our own file would call `name`."""
-        theirs = {ours: each for each, ours in (self.names or {}).items() if ours is not None}
+        theirs = self._by_ours
         if key in theirs:
             return theirs[key]
         layer = key.rpartition(".")[0]
@@ -132,8 +138,7 @@ def _is_count(value: object) -> bool:
 
 def _check(file: Path, table: Mapping[str, str | None], network: Network) -> None:
     """Refuse names that are not ours, and those that two of the file's names stand for."""
-    keys = list(own_layout(network).names)
-    parts = {part for key in keys for part in _starts(key)}
+    parts = _all_starts(own_layout(network).names)
     seen: dict[str, str] = {}
     for theirs, ours in table.items():
         if ours is None:
@@ -149,3 +154,8 @@ def _starts(name: str) -> list[str]:
     """List what a name begins with, part by part, itself last."""
     parts = name.split(".")
     return [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
+
+
+def _all_starts(names: Iterable[str]) -> set[str]:
+    """Return what any of the names begins with."""
+    return {start for name in names for start in _starts(name)}
