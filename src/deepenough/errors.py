@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class DeepenoughError(Exception):
@@ -41,6 +41,16 @@ def nearest(word: object, choices: Iterable[object], count: int = 3) -> list[str
     return difflib.get_close_matches(str(word), [str(option) for option in options], n=count, cutoff=0.5)
 
 
+def first_few(words: Sequence[str], most: int) -> str:
+    """List at most so many of the words, and how many more there are.
+
+    >>> first_few(["a", "b", "c", "d"], 2)
+    'a, b and 2 more'
+    """
+    more = f" and {len(words) - most:,} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more
+
+
 MOST_CHOICES = 12
 """The most choices that an error lists where none is near."""
 
@@ -53,8 +63,7 @@ def unknown(what: str, given: object, choices: Iterable[object]) -> DeepenoughEr
     """
     options = [str(option) for option in choices]
     near = nearest(given, options)
-    more = f" and {len(options) - MOST_CHOICES} more" if len(options) > MOST_CHOICES else ""
-    hint = f"known: {', '.join(options[:MOST_CHOICES])}{more}"
+    hint = f"known: {first_few(options, MOST_CHOICES)}"
     if near:
         hint = f"nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}"
     return DeepenoughError(f"{what} {given!r} is not known; {hint}")

@@ -12,6 +12,7 @@ from typing import Any
 from deepenough.data.images import Images
 from deepenough.data.mirror_test import Group, MirrorTest, Swap, run_mirror_test
 from deepenough.data.sources.labels import is_number
+from deepenough.errors import first_few
 
 LISTED = 3  # classes that a sentence names
 CHARACTERS_NAMED = "the classes are named like digits or letters"
@@ -159,5 +160,4 @@ def _comparison(group: Group) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
-    return ", ".join(map(repr, names[:LISTED])) + more
+    return first_few([repr(name) for name in names], LISTED)

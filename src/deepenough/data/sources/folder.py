@@ -21,7 +21,7 @@ from deepenough.data.sources.names import Names
 from deepenough.data.sources.splits import split_named, splits_among
 from deepenough.data.split import TEST, TRAIN, UNASSIGNED, VALIDATION
 from deepenough.data.walk import below, files_below, files_in, subfolders
-from deepenough.errors import DeepenoughError
+from deepenough.errors import DeepenoughError, first_few
 from deepenough.files import printable
 
 _EXAMPLES = 5
@@ -157,8 +157,7 @@ def _note_same_folders(runs: list[_Run], passed: PassedOver) -> None:
 
 def _some(names: list[str]) -> str:
     """The first names, and how many more there are."""
-    more = f" and {len(names) - _EXAMPLES:,} more" if len(names) > _EXAMPLES else ""
-    return ", ".join(map(printable, names[:_EXAMPLES])) + more
+    return first_few([printable(name) for name in names], _EXAMPLES)
 
 
 def _note_spellings(places: list[Place], passed: PassedOver) -> None:
