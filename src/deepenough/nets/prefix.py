@@ -22,12 +22,14 @@ class Prefix:
     place: str = ""
 
 
-@lru_cache(maxsize=256)
 def prefix(network: Network, share: float) -> Prefix:
     """The longest prefix of whole blocks with at most this share of the network's multiply-accumulates; empty where the
     first block has more."""
-    if share <= 0:
-        return Prefix()
+    return _longest(network, share) if share > 0 else Prefix()  # a network's hash takes as long as a walk over it
+
+
+@lru_cache(maxsize=256)
+def _longest(network: Network, share: float) -> Prefix:
     most = share * macs(network)
     return next((each for each in reversed(prefixes(network)) if each.macs <= most), Prefix())
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from deepenough.autotuning.configuration import StepConfiguration
 from deepenough.search.architectures import Architecture
 from deepenough.search.folds import DecisionFolds, share_of_rounds
-from deepenough.training.callbacks import Deadline
 from deepenough.training.freezing import training_macs
 from deepenough.training.lr_range_test import range_images
 from deepenough.training.recipe import Recipe
@@ -58,7 +57,7 @@ class CostModel(ABC):
     @property
     def is_late(self) -> bool:
         """True if the deadline is over."""
-        return self.deadline is not None and Deadline(self.deadline).is_over
+        return self.time_left < 0
 
     def in_time(self, *architectures: Architecture, epochs: int | None = None) -> bool:
         """True if these are expected to be trained before the deadline, by the pace of a few steps of each; with
