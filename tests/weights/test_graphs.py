@@ -65,6 +65,18 @@ def wholes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return {"w.onnx": content, "w.caffemodel": current(), "w.keras": config, "deploy.prototxt": text}
 
 
+def test_names_that_are_no_text(tmp_path: Path, wholes: dict[str, bytes]) -> None:
+    """A byte that no UTF-8 begins with, at every place of the file in turn."""
+    whole, path, refused = wholes["w.onnx"], tmp_path / "w.onnx", []
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + b"\x80" + whole[place + 1 :])
+        try:
+            read_weights(path, preprocess="caffe-bgr")
+        except DeepenoughError as error:
+            refused.append(str(error))
+    assert any("is not UTF-8" in error for error in refused)
+
+
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_damaged_files_end_in_a_sentence(tmp_path: Path, wholes: dict[str, bytes], data: st.DataObject) -> None:

@@ -105,7 +105,20 @@ def _file(path: Path, model: Any, onnx: Any, helper: Any) -> OnnxFile:
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     outputs = tuple(entry.name for entry in graph.output)
     whole_bytes = kind.elem_type == onnx.TensorProto.UINT8
-    return OnnxFile(graph.name, opset, tuple(nodes), constants, (given[0].name, shape), whole_bytes, outputs, metadata)
+    images = (given[0].name, shape)
+    found = OnnxFile(graph.name, opset, tuple(nodes), constants, images, whole_bytes, outputs, metadata)
+    _check_names(found)
+    return found
+
+
+def _check_names(found: OnnxFile) -> None:
+    """Raise where a name is no text: the parser gives bytes for those that are not UTF-8."""
+    names = [found.name, found.images[0], *found.constants, *found.outputs, *found.metadata, *found.metadata.values()]
+    for node in found.nodes:
+        names += [node.name, node.kind, *node.inputs, *node.outputs, *node.attributes]
+    for name in names:
+        if not isinstance(name, str):
+            raise ValueError(f"the name {name!r:.80} is not UTF-8")
 
 
 def _array(path: Path, tensor: Any, helper: Any) -> Array:
