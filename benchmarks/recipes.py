@@ -40,12 +40,20 @@ def literal(text: str) -> Any:
         return text
 
 
+def given_fields(words: str) -> dict[str, Any]:
+    """The fields of a recipe that `words` give: none for `default`."""
+    pairs = [] if words == "default" else [each.split("=") for each in words.split(",")]
+    return {name: literal(value) for name, value in pairs}
+
+
+def changed_recipe(recipe: Recipe, words: str) -> Recipe:
+    """The recipe with the fields that `words` give, for training on the processor."""
+    return replace(recipe, **{"device": "cpu"} | given_fields(words))
+
+
 def recipe_of(words: str, count: int, shape: tuple[int, ...], mirror: bool) -> Recipe:
     """The default recipe with the fields that `words` give."""
-    pairs = [] if words == "default" else [each.split("=") for each in words.split(",")]
-    given = {name: literal(value) for name, value in pairs}
-    recipe = default_recipe(count, shape, mirror, optimizer=given.get("optimizer"))
-    return replace(recipe, **{"device": "cpu"} | given)
+    return changed_recipe(default_recipe(count, shape, mirror, optimizer=given_fields(words).get("optimizer")), words)
 
 
 def main() -> None:

@@ -223,6 +223,11 @@ def test_a_time_limit_still_gets_an_answer(
     assert found.decision is not None
     assert found.decision.chosen == found.candidates[0].name
     assert deepenough.load(tmp_path / "run").classes == ("circle", "cross", "square")
+    assert found.test is not None
+    assert not found.baselines  # the limit is over by then, and the page says so
+    assert "the time limit is over: baselines on the pixels are left out" in err
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Models without depth were not fitted for comparison: the time limit was over." in page
 
 
 def test_a_run_is_never_written_over(command: Command, finished: Path, shapes: Path) -> None:

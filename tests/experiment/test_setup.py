@@ -23,14 +23,14 @@ from deepenough.weights import Weights
 pytestmark = pytest.mark.seconds(10)
 
 
-@pytest.mark.parametrize("limit", [None, 300.0])
+@pytest.mark.parametrize(("limit", "kept"), [(None, 0.0), (20.0, 2.0), (300.0, 30.0), (4000.0, 30.0)])
 def test_a_time_limit_counts_from_the_call_so_that_what_fetching_weights_took_is_taken_in(
-    shapes: Path, tmp_path: Path, limit: float | None
+    shapes: Path, tmp_path: Path, limit: float | None, kept: float
 ) -> None:
     asked = Options.of(data=str(shapes), scratch=True, epochs=1, time_limit=limit)
     request = RunRequest(asked, open_source(asked.data), (), tmp_path, Reporter(), call=Call(began=1000.0))
     deadline = prepare_experiment(request).trainer.deadline
-    assert deadline == (None if limit is None else 1300.0)
+    assert deadline == (None if limit is None else 1000.0 + limit - kept)  # for the test images and the report
 
 
 @pytest.mark.parametrize(

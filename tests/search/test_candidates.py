@@ -27,6 +27,8 @@ from deepenough.search.question import Role
 from deepenough.training.callbacks import Action, Callback, Moment
 from deepenough.training.evaluate import predict_probabilities
 from deepenough.training.executor import LocalExecutor
+from deepenough.training.gradient_statistics import statistics_images
+from deepenough.training.lr_range_test import range_images
 from deepenough.training.recipe import Recipe
 from deepenough.training.spec import TrainingSpec
 
@@ -171,6 +173,10 @@ def test_where_folds_decide_the_training_after_them_has_to_be_in_time_too(make: 
     trainer = make(folds=2)
     on_folds, afterwards = trainer.seconds(small), trainer.retraining_seconds(small)
     assert make().retraining_seconds(small) == 0 < afterwards < on_folds
+    step, epochs = trainer.configuration(small), trainer.recipe.epochs
+    trained = sum(epochs * len(fold.train) + range_images(trainer.recipe) for fold in trainer.folds.folds)
+    judged = sum(epochs * (len(fold.held_out) + statistics_images(len(fold.train))) for fold in trainer.folds.folds)
+    assert on_folds == pytest.approx(step.first + step.seconds * (trained + judged / 3))
     for seconds, fits in ((on_folds + afterwards + 60, True), (on_folds + afterwards / 2, False)):
         trainer.deadline = time.monotonic() + seconds
         assert trainer.in_time(small) is fits

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from deepenough.data.images import Images
 from deepenough.evaluation.metrics import metrics
 from deepenough.experiment import pictures
 from deepenough.experiment.baselines import baselines
 from deepenough.experiment.recording import plan_outcome, search_cost
+from deepenough.experiment.time_limit import TimeLimit
 from deepenough.files import write_sums
 from deepenough.model import FOLDER, Model, save_model
 from deepenough.nets import dumps, layer_table
@@ -30,7 +32,14 @@ from deepenough.training.result import Trained
 TRAIN_IMAGES = 10_000  # that the training accuracy is measured on
 
 
-def write_result(record: Record, search: Search, verdict: Verdict, final: tuple[Trained, ...], folder: Path) -> None:
+def write_result(
+    record: Record,
+    search: Search,
+    verdict: Verdict,
+    final: tuple[Trained, ...],
+    folder: Path,
+    limit: TimeLimit | None = None,
+) -> None:
     """Save the model, look at the test images once, and write the record and the report.
 
     Args:
@@ -40,6 +49,7 @@ def write_result(record: Record, search: Search, verdict: Verdict, final: tuple[
         final: where folds decided, the trainings on all images but test: of its teacher, if it has one, and last of
             the chosen network.
         folder: of the run.
+        limit: of time; where it is over, baselines are left out.
     """
     chosen, trainer = verdict.chosen, search.trainer
     images = trainer.images.read_as(chosen.architecture.preprocess)
@@ -49,6 +59,10 @@ def write_result(record: Record, search: Search, verdict: Verdict, final: tuple[
     model = Model(network, state, images.preprocess, images.classes, choose_device(trainer.recipe.device))
     train = trainer.decision if final else trainer.folds.folds[0].train
     _look_at_test(record, search, model, train, folder)
+    if limit and limit.is_over:
+        trainer.reporter.say("the time limit is over: baselines on the pixels are left out")
+    else:
+        _fit_baselines(record, search, images, train)
     record.decision = Decision.model_validate(verdict)
     record.decision.advice += shortfalls(record)
     record.cost = search_cost(search, chosen, final)
@@ -64,25 +78,30 @@ def write_result(record: Record, search: Search, verdict: Verdict, final: tuple[
 
 
 def _look_at_test(record: Record, search: Search, model: Model, train: npt.NDArray[np.int64], folder: Path) -> None:
-    """Measure the model and the baselines on the test images, and save pictures of them."""
+    """Measure the model on the test images, and save pictures of them."""
     images, seed = search.trainer.images.read_as(model.preprocess), search.question.seed
     test, labels = images.split.test, images.labels
 
     def probabilities_of(index: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         return predictions(model.module, images, index, images.preprocess, model.device)
 
-    with search.trainer.reporter.task("test images and baselines") as advance:
+    with search.trainer.reporter.task("test images") as advance:
         probabilities = probabilities_of(test)
         record.test = metrics(probabilities, labels[test])
-        advance(1, 3)
+        advance(1, 2)
         sample = np.sort(np.random.default_rng(seed).permutation(train)[:TRAIN_IMAGES])
         record.train = metrics(probabilities_of(sample), labels[sample])
-        advance(2, 3)
-        record.baselines = baselines(images, train, test, seed)
-        advance(3, 3)
+        advance(2, 2)
     if record.probing:
         record.patches = patches(model, images, train, folder)
     record.mistakes = pictures.mistakes(images, test, probabilities, folder, model)
     record.examples = pictures.examples(images, test, probabilities, folder, model)
     if (drawn := folder / PICTURE_FOLDER).is_dir():
         write_sums(drawn, sorted(path.name for path in drawn.iterdir() if path.suffix in (".png", ".jpg")))
+
+
+def _fit_baselines(record: Record, search: Search, images: Images, train: npt.NDArray[np.int64]) -> None:
+    """Measure models without depth on the test images, for comparison."""
+    with search.trainer.reporter.task("baselines") as advance:
+        record.baselines = baselines(images, train, images.split.test, search.question.seed)
+        advance(1, 1)

@@ -73,7 +73,7 @@ def _perform_run(request: RunRequest) -> Record:
     search = experiment.search(changed)
     verdict, final = _search(request, experiment, search, record)
     changed(search)
-    write_result(record, search, verdict, final, request.folder)
+    write_result(record, search, verdict, final, request.folder, experiment.time_limit)
     return record
 
 

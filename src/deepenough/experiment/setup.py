@@ -21,6 +21,7 @@ from deepenough.experiment.call import Call
 from deepenough.experiment.measured_space import MeasuredSpace, measured_space
 from deepenough.experiment.options import Options
 from deepenough.experiment.recording import recorded_tuning
+from deepenough.experiment.time_limit import TimeLimit
 from deepenough.probing.images import images_for_weights, read_images, with_levels
 from deepenough.probing.pretrained import Pretrained, all_cuts
 from deepenough.probing.probe import Probing, probe_networks
@@ -84,6 +85,7 @@ class Experiment:
     mirroring: MirroringRecord | None
     limits: LimitsRecord | None
     latency: LatencyRecord | None
+    time_limit: TimeLimit | None
 
     def search(self, changed: Callable[[Search], None]) -> Search:
         """The search that the question asks for."""
@@ -163,7 +165,7 @@ def prepare_experiment(request: RunRequest) -> Experiment:
         check_runtime(asked.latency_runtime)
     if (share := asked.recipe.get("freeze")) and not request.weights:
         raise DeepenoughError(f"--freeze {share:g}: it keeps what pretrained layers know; give --weights, too")
-    deadline = None if asked.time_limit is None else request.call.began + asked.time_limit
+    limit = None if asked.time_limit is None else TimeLimit(asked.time_limit, request.call.began)
     all_threads = _threads(request)
     torch.set_num_threads(all_threads)
     weights, images = _images(request)
@@ -186,7 +188,7 @@ def prepare_experiment(request: RunRequest) -> Experiment:
         tunable=TUNABLE - asked.fixed,
         recorded=recorded_tuning(before) if before else {},
         all_threads=all_threads,
-        deadline=deadline,
+        deadline=limit.of_trainings if limit else None,
         watchers=callback_maker(request.folder, asked.log, request.call.callbacks),
     )
     if weights:
@@ -205,7 +207,7 @@ def prepare_experiment(request: RunRequest) -> Experiment:
         architectures = space.architectures
     _share_threads(request, trainer, pretrained.largest if pretrained else architectures[-1])
     return Experiment(
-        images, recipe, question, architectures, trainer, pretrained, mirroring, space.limits, space.latency
+        images, recipe, question, architectures, trainer, pretrained, mirroring, space.limits, space.latency, limit
     )
 
 

@@ -21,7 +21,7 @@ class CostModel(ABC):
 
     folds: DecisionFolds
     recipe: Recipe
-    deadline: float | None = None  # of time.monotonic()
+    deadline: float | None = None  # of trainings, by time.monotonic()
     jobs: int = 1  # folds that are trained side by side
 
     @abstractmethod
@@ -81,10 +81,8 @@ class CostModel(ABC):
     def seconds(self, architecture: Architecture, epochs: int | None = None) -> float:
         """Seconds that training an architecture on every fold is expected to take, by the pace of a few steps; judging
         an image takes a third of a training step."""
-        images, folds = self.steps_images(architecture, epochs), len(self.folds.folds)
-        if folds > 1:
-            images += sum(len(fold.held_out) for fold in self.folds.folds) * (epochs or self.recipe.epochs)
-        return self.configuration(architecture).total(images) * share_of_rounds(folds, self.jobs)
+        images = self.steps_images(architecture, epochs)
+        return self.configuration(architecture).total(images) * share_of_rounds(len(self.folds.folds), self.jobs)
 
     def steps_images(self, architecture: Architecture, epochs: int | None = None) -> float:
         """Images of training steps that cost as much as training an architecture on every fold, all included."""
