@@ -163,6 +163,20 @@ net = ncnn.Net()
 assert net.load_param("model.param") == net.load_model("model.bin") == 0
 tell(json.load(open("metadata.json", encoding="utf-8")), ends=[*net.input_names(), *net.output_names()])
 """,
+    "tfjs": """
+from google.protobuf import json_format
+from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
+from tensorflow.core.framework.graph_pb2 import GraphDef
+model = json.load(open("web_model/model.json", encoding="utf-8"))
+assert model["format"] == "graph-model"
+graph = json_format.ParseDict(model["modelTopology"], GraphDef())
+signature = json_format.ParseDict(model["signature"], SignatureDef())
+ends = [signature.inputs["images"], signature.outputs["logits"]]
+known = {node.name: node.op for node in graph.node}
+assert [known[end.name.removesuffix(":0")] for end in ends] == ["Placeholder", "Identity"]
+batches = [end.tensor_shape.dim[0].size for end in ends]
+tell(model["userDefinedMetadata"], ends=[end.name.removesuffix(":0") for end in ends], batches=batches)
+""",
 }  # fmt: skip
 """Programs that tell what their library finds in a folder."""
 
@@ -176,7 +190,7 @@ def tell(*found, **more):
 
 
 LOWER = [("onnx", "int8"), ("onnx", "float16"), ("litert", "float16"), ("openvino", "int8"), ("openvino", "float16"),
-         ("ncnn", "float16")]  # fmt: skip
+         ("ncnn", "float16"), ("tfjs", "float16")]  # fmt: skip
 
 
 def described(precision: str = "float32") -> Export:

@@ -142,7 +142,7 @@ def network_with(*layers: Layer) -> Network:
 def test_what_a_framework_computes_otherwise_is_an_error(tmp_path: Path) -> None:
     even = network_with(Conv(4), Lrn(4))
     beyond = network_with(Conv(4), Relu(), AvgPool(3, 2, ceil=True))
-    graphs = {"onnx", "openvino", "coreml", "ncnn"}
+    graphs = {"onnx", "openvino", "coreml", "ncnn", "tfjs"}
     for network, refusing, words in (
         (even, {*graphs, "caffe"}, "lrn: Lrn.4. has no centre"),
         (beyond, {*graphs, "keras", "tensorflow", "litert", "paddle"}, "pool: AvgPool.* reach beyond the image"),
@@ -231,7 +231,7 @@ def test_every_refused_precision_has_a_reason() -> None:
     assert refused == {
         ("torch", "int8"), ("keras", "int8"), ("tensorflow", "int8"), ("paddle", "float16"), ("paddle", "int8"),
         ("caffe", "float16"), ("caffe", "int8"), ("executorch", "float16"), ("executorch", "int8"),
-        ("coreml", "float16"), ("coreml", "int8"), ("ncnn", "int8"), ("timm", "int8"),
+        ("coreml", "float16"), ("coreml", "int8"), ("ncnn", "int8"), ("tfjs", "int8"), ("timm", "int8"),
     }  # fmt: skip
     for name, precision in refused:
         with pytest.raises(DeepenoughError, match=rf"--(half|int8) --to {name}: .{{20}}"):

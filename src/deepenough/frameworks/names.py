@@ -12,7 +12,7 @@ from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
 
 ENDS = ("images", "logits", "normalise")
-"""Names that a graph of ONNX or ncnn has for itself: its input, its output, and the start of those of normalisation."""
+"""Names that a graph of ONNX, ncnn or TensorFlow.js has for itself: input, output, the start of normalisation's."""
 COREML_ENDS = ("images", "logits", "probabilities", "classLabel", "classLabel_probs")
 """Names that a program of Core ML has for itself. Those of normalisation have `__`, as no layer's has."""
 

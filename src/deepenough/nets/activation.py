@@ -20,7 +20,7 @@ class Node(NamedTuple):
     """A layer or operator of a framework whose networks are graphs.
 
     `inputs` counts: 0 is what the activation is given, 1 what its first node gives, and so on. The last node's output
-    is the activation's. `constants` are inputs behind them (ONNX).
+    is the activation's. `constants` are inputs behind them (ONNX, TensorFlow.js).
     """
 
     kind: str
@@ -43,6 +43,7 @@ class Activation(Layer, base=True):
     caffe: ClassVar[tuple[Node, ...]] = ()
     coreml: ClassVar[tuple[Node, ...]] = ()
     ncnn: ClassVar[tuple[Node, ...]] = ()  # one layer; attributes are parameters by their numbers
+    tfjs: ClassVar[tuple[Node, ...]] = ()
     inplace: ClassVar[bool] = False  # torch's module has `inplace`, and its backward pass needs only the output
     idempotent: ClassVar[bool] = False  # applying it twice is applying it once
 
@@ -62,6 +63,7 @@ class Relu(Activation):
     caffe = (Node("ReLU"),)
     coreml = (Node("relu"),)
     ncnn = (Node("ReLU"),)
+    tfjs = (Node("Relu"),)
     inplace = idempotent = nonnegative = True
 
     @staticmethod
@@ -79,6 +81,7 @@ class Sigmoid(Activation):
     caffe = (Node("Sigmoid"),)
     coreml = (Node("sigmoid"),)
     ncnn = (Node("Sigmoid"),)
+    tfjs = (Node("Sigmoid"),)
     nonnegative = True
 
     @staticmethod
@@ -98,6 +101,9 @@ def _caffe_clipped(shift: float, scale: float, top: float) -> tuple[Node, ...]:
 
 
 _CAFFE_PRODUCT = {"eltwise_param": {"operation": "PROD"}}
+_TFJS_HARD_SIGMOID = (
+    Node("AddV2", constants=(3.0,)), Node("Relu6", (1,)), Node("Mul", (2,), constants=(1 / 6,)),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, repr=False)
@@ -110,6 +116,7 @@ class Relu6(Activation):
     caffe = _caffe_clipped(0.0, 1.0, 6.0)
     coreml = (Node("relu6"),)
     ncnn = (Node("Clip", attributes={"0": 0.0, "1": 6.0}),)
+    tfjs = (Node("Relu6"),)
     inplace = idempotent = nonnegative = True
 
     @staticmethod
@@ -128,6 +135,7 @@ class Silu(Activation):
     caffe = (Node("Sigmoid"), Node("Eltwise", (0, 1), _CAFFE_PRODUCT))
     coreml = (Node("silu"),)
     ncnn = (Node("Swish"),)
+    tfjs = (Node("Sigmoid"), Node("Mul", (0, 1)))
 
     @staticmethod
     def of(x: float) -> float:
@@ -144,6 +152,7 @@ class HardSigmoid(Activation):
     caffe = _caffe_clipped(0.5, 1 / 6, 1.0)
     coreml = (Node("sigmoid_hard", attributes={"alpha": 1 / 6, "beta": 0.5}),)
     ncnn = (Node("HardSigmoid", attributes={"0": 1 / 6, "1": 0.5}),)
+    tfjs = _TFJS_HARD_SIGMOID
     nonnegative = True
 
     @staticmethod
@@ -161,6 +170,7 @@ class HardSwish(Activation):
     caffe = (*_caffe_clipped(0.5, 1 / 6, 1.0), Node("Eltwise", (0, 5), _CAFFE_PRODUCT))
     coreml = (Node("sigmoid_hard", attributes={"alpha": 1 / 6, "beta": 0.5}), Node("mul", (0, 1)))
     ncnn = (Node("HardSwish", attributes={"0": 1 / 6, "1": 0.5}),)
+    tfjs = (*_TFJS_HARD_SIGMOID, Node("Mul", (0, 3)))
 
     @staticmethod
     def of(x: float) -> float:
@@ -176,6 +186,10 @@ class Gelu(Activation):
     onnx = (Node("Gelu"),)
     coreml = (Node("gelu", attributes={"mode": "EXACT"}),)
     ncnn = (Node("GELU", attributes={"0": 0}),)
+    tfjs = (
+        Node("Mul", constants=(math.sqrt(0.5),)), Node("Erf", (1,)), Node("AddV2", (2,), constants=(1.0,)),
+        Node("Mul", (0, 3)), Node("Mul", (4,), constants=(0.5,)),
+    )  # fmt: skip
     missing: ClassVar[Mapping[str, str]] = {"caffe": "Caffe 1.0 has no error function, which GELU is made of"}
 
     @staticmethod
@@ -193,6 +207,7 @@ class Tanh(Activation):
     caffe = (Node("TanH"),)
     coreml = (Node("tanh"),)
     ncnn = (Node("TanH"),)
+    tfjs = (Node("Tanh"),)
 
     @staticmethod
     def of(x: float) -> float:
@@ -209,6 +224,7 @@ class Mish(Activation):
     caffe = (Node("BNLL"), Node("TanH", (1,)), Node("Eltwise", (0, 2), _CAFFE_PRODUCT))
     coreml = (Node("softplus"), Node("tanh", (1,)), Node("mul", (0, 2)))
     ncnn = (Node("Mish"),)
+    tfjs = (Node("Softplus"), Node("Tanh", (1,)), Node("Mul", (0, 2)))
 
     @staticmethod
     def of(x: float) -> float:

@@ -104,6 +104,7 @@ class Elementwise(Branches, base=True):
     caffe: ClassVar[str]  # the operation of the layer Eltwise
     coreml: ClassVar[str]  # the operation of two tensors
     ncnn: ClassVar[int]  # that of the layer BinaryOp
+    tfjs: ClassVar[str]  # the operator of two tensors
 
     def joined(self, shapes: Sequence[Shape]) -> Shape:
         if len(set(shapes)) > 1:
@@ -122,6 +123,7 @@ class Sum(Elementwise):
     caffe = "SUM"
     coreml = "add"
     ncnn = 0
+    tfjs = "AddV2"
 
     @property
     def starts_as_identity(self) -> bool:
@@ -147,6 +149,7 @@ class Product(Elementwise):
     caffe = "PROD"
     coreml = "mul"
     ncnn = 2
+    tfjs = "Mul"
 
     def leading(self, ends: Sequence[End]) -> Sequence[End]:
         return ends[:1]
