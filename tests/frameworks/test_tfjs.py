@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import http.server
 import json
+import re
 import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -192,29 +194,54 @@ def served(tmp_path: Path) -> Iterator[str]:
     server.server_close()
 
 
-@pytest.mark.frameworks
-@pytest.mark.xdist_group("tfjs in node")
-def test_the_page_classifies_a_picture(node_modules: Path, served: str, tmp_path: Path) -> None:
+@contextmanager
+def opened(address: str) -> Iterator[Any]:
+    """A page in a browser; an error of a program in it is one here."""
     if BROWSER is None:
         pytest.skip("no Chromium is installed")
     playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--enable-unsafe-swiftshader"])
+        page = browser.new_page()
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(address)
+        yield page
+        browser.close()
+    assert not errors
+
+
+@pytest.mark.frameworks
+@pytest.mark.xdist_group("tfjs in node")
+def test_the_page_of_the_documentation(node_modules: Path, served: str, tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "howto" / "frameworks.md").read_text(encoding="utf-8")
+    (page_text,) = re.findall(r"^```html\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    name = "gates"
+    network = CASES[name]()
+    written(export_of(name, network), tmp_path)
+    (tmp_path / "node_modules").symlink_to(node_modules)
+    (tmp_path / "page.html").write_text(page_text)
+    pixels = pixels_of(network, 1)
+    Image.fromarray(pixels[0]).save(tmp_path / "photo.png")
+    with opened(f"{served}/page.html") as page:
+        page.wait_for_selector("img[alt]", timeout=60_000)
+        answer = page.get_attribute("img", "alt")
+    assert answer == f"class {wanted_of(name, network, pixels)[0].argmax()}"
+
+
+@pytest.mark.frameworks
+@pytest.mark.xdist_group("tfjs in node")
+def test_the_page_classifies_a_picture(node_modules: Path, served: str, tmp_path: Path) -> None:
     name = "gates"
     network = CASES[name]()
     written(export_of(name, network), tmp_path)
     (tmp_path / "node_modules").symlink_to(node_modules)
     pixels = pixels_of(network, 1)
     Image.fromarray(pixels[0]).save(tmp_path / "picture.png")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--enable-unsafe-swiftshader"])
-        page = browser.new_page()
-        errors: list[str] = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(f"{served}/predict.html")
+    with opened(f"{served}/predict.html") as page:
         page.set_input_files("input", tmp_path / "picture.png")
         page.wait_for_selector("li", timeout=60_000)
         lines, backend = page.locator("li").all_text_contents(), page.evaluate("tf.getBackend()")
-        browser.close()
-    assert not errors
     assert backend in ("webgl", "cpu")
     (row,) = wanted_of(name, network, pixels)
     shares = np.exp(row - row.max()) / np.exp(row - row.max()).sum()
