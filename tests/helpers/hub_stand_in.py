@@ -7,10 +7,16 @@ import hashlib
 import json
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    import pytest
 
 TOKENS = {"hf_ann": "ann", "hf_bob": "bob", "hf_reader": "reader"}
 READ_ONLY = "reader"
@@ -235,3 +241,21 @@ _ROUTES = (
     ("POST", f"/api/models/{_REPOSITORY}/commit/([^/]+)", _Handler.commit),
     ("GET", f"/{_REPOSITORY}/resolve/([^/]+)/(.+)", _Handler.resolve),
 )
+
+
+@contextmanager
+def hub_of(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubStandIn]:
+    """A hub where this process is logged in as ann, with an empty cache."""
+    from huggingface_hub import constants
+
+    with HubStandIn() as server:
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        )
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache / "hub"))
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True, raising=False)  # later than 0.30
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(cache / "no-token"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setenv("HF_TOKEN", "hf_ann")
+        yield server

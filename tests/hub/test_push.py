@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hub_stand_in import HubStandIn, Repository
+from hub_stand_in import HubStandIn, Repository, hub_of
 from PIL import Image
 
 import deepenough
@@ -28,19 +28,7 @@ Command = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubStandIn]:
-    """A hub where this process is logged in as ann, with an empty cache."""
-    from huggingface_hub import constants
-
-    with HubStandIn() as server:
-        monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        monkeypatch.setattr(
-            constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        )
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True, raising=False)  # later than 0.30
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setenv("HF_TOKEN", "hf_ann")
+    with hub_of(tmp_path, monkeypatch) as server:
         yield server
 
 

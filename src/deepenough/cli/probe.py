@@ -25,7 +25,8 @@ from deepenough.cli.options import data_argument, from_schema, given, json_optio
     weights={
         "kind": "str | None",
         "unit": "NAME|FILE",
-        "help": "Pretrained weights: a name (see `deepenough weights list`) or a file.",
+        "help": "Pretrained weights: a name (see `deepenough weights list`), hf:USER/NAME on the Hugging Face hub, or "
+        "a file.",
         "otherwise": "",
     },
     network={

@@ -10,6 +10,7 @@ import click
 
 from deepenough.cli.options import from_schema, json_option, out_option
 from deepenough.files import check_new
+from deepenough.hub import HUB_PREFIX
 
 if TYPE_CHECKING:
     from deepenough.weights import Weights
@@ -85,7 +86,12 @@ def _rows() -> list[dict[str, Any]]:
 
 
 @weights_command.command("get")
-@click.argument("given", metavar="NAME|FILE", help="A name of `deepenough weights list`, or a file of weights.")
+@click.argument(
+    "given",
+    metavar="NAME|FILE",
+    help="A name of `deepenough weights list`; hf:USER/NAME, a network of timm, transformers or deepenough on the "
+    "Hugging Face hub; or a file of weights.",
+)
 @out_option("FOLDER", "Also write a model folder, for `deepenough predict`.")
 @from_schema("network", "preprocess")
 def weights_get(given: str, out: Path | None, network: str | None, preprocess: str | None) -> None:
@@ -111,7 +117,7 @@ def weights_get(given: str, out: Path | None, network: str | None, preprocess: s
         "variant": found.network.variant,
         "input": str(found.input),
         "sha256": found.sha256,
-        "file": str(file),
+        **({} if given.startswith(HUB_PREFIX) else {"file": str(file)}),
     }
     if out is not None:
         write_model(out, found)

@@ -144,8 +144,9 @@ class Options:
     )
     weights: tuple[str, ...] = _search(
         (),
-        "Pretrained weights to start from: a name (see `deepenough weights list`) or a file; of several networks the "
-        "smallest that does the task is found. auto stands for all of --among that can be had.",
+        "Pretrained weights to start from: a name (see `deepenough weights list`), hf:USER/NAME for those of timm, "
+        "transformers or deepenough on the Hugging Face hub, or a file; of several networks the smallest that does the "
+        "task is found. auto stands for all of --among that can be had.",
         common=True,
         unit="NAME|FILE|auto",
         otherwise="auto for photos where some can be had; else none",

@@ -35,7 +35,7 @@ from deepenough.progress import Reporter
 from deepenough.record import FILE
 from deepenough.record import load as load_record
 from deepenough.search.question import DecisionBasis
-from deepenough.weights import load_weights
+from deepenough.weights import Weights, load_weights
 from deepenough.weights.names import ALIASES, NAMED
 
 PROOF = "parity.json"
@@ -204,16 +204,30 @@ def _model(
     if asked:
         raise DeepenoughError(f"{', '.join(asked)}: only a network by its name has a choice; leave it out for {name}")
     if name.startswith(HUB_PREFIX):
-        return load(name), name.partition("@")[0].rpartition("/")[2], True
+        return _on_hub(name, reporter), name.partition("@")[0].rpartition("/")[2], True
     if path.is_dir():
         return load(path), path.resolve().name, True
     if path.is_file() or name in (*NAMED, *ALIASES):
         weights = load_weights(
             name, network=of_file.get("network"), preprocess=of_file.get("preprocess"), reporter=reporter
         )
-        names = weights.classes or [str(number) for number in range(weights.network.classes)]
-        return Model(weights.network, weights.state, weights.input, names), weights.name, True
+        return _of_weights(weights), weights.name, True
     raise unknown("RUN, weights or network", name, [*NETWORKS, *FAMILIES, *NAMED, *_folders(path)])
+
+
+def _on_hub(name: str, reporter: Reporter) -> Model:
+    """The model of a repository of the hub: one of ours, or a network of timm or transformers."""
+    from deepenough.hub.fetch import NotOurModelError
+
+    try:
+        return load(name)
+    except NotOurModelError:
+        return _of_weights(load_weights(name, reporter=reporter))
+
+
+def _of_weights(weights: Weights) -> Model:
+    names = weights.classes or [str(number) for number in range(weights.network.classes)]
+    return Model(weights.network, weights.state, weights.input, names)
 
 
 def _folders(path: Path) -> list[str]:

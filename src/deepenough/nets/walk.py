@@ -1,11 +1,12 @@
-"""The base of walks: it goes through a network in the order of computation."""
+"""The base of walks: it goes through a network in the order of computation. And stacks with each layer changed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Generic, TypeVar
 
-from deepenough.nets.combinators import Branches, Group
+from deepenough.nets.combinators import Auxiliary, Branches, Group
 from deepenough.nets.layer import Layer, Stack, named
 
 Value = TypeVar("Value")
@@ -49,3 +50,17 @@ class Walk(Generic[Value]):
     def group(self, layer: Group, value: Value, path: str) -> Value:
         """The value behind a group."""
         return self.through(layer.stack, value, path)
+
+
+def with_each(stack: Stack, change: Callable[[Layer], Layer]) -> Stack:
+    """The stack with each layer that is not made of stacks as `change` gives it."""
+    found: list[Layer] = []
+    for layer in stack:
+        match layer:
+            case Group() | Auxiliary():
+                found.append(replace(layer, stack=with_each(layer.stack, change)))
+            case Branches():
+                found.append(replace(layer, branches=tuple(with_each(branch, change) for branch in layer.branches)))
+            case _:
+                found.append(change(layer))
+    return tuple(found)

@@ -12,15 +12,12 @@ from deepenough.errors import DeepenoughError
 from deepenough.nets.layer import ShapeError
 from deepenough.nets.network import Network
 from deepenough.nets.serialization import LONGEST_TEXT
-from deepenough.preprocessing import RESAMPLING, Preprocessing
+from deepenough.preprocessing import Preprocessing
 from deepenough.weights.preset_names import PRESETS
 from deepenough.weights.presets import preset
 
 INPUT_FILE = "preprocess.json"
 """Beside a file of weights, it says what they expect of an image (`Preprocessing.to_json`)."""
-
-TIMM_FILE = "config.json"
-"""Beside a file of weights, it is timm's where it has a `pretrained_cfg`."""
 
 PRESET_OF = {"caffe": "caffe-bgr", "efficientnet_pytorch": "timm"}
 """The presets of sources that are called otherwise; `efficientnet_pytorch` has the weights that timm has, too."""
@@ -46,22 +43,21 @@ def json_beside(path: Path, name: str) -> dict[str, Any]:
     return content
 
 
-def image_input(path: Path, preprocess: str | None, source: str, net: Network) -> tuple[str, Preprocessing]:
-    """The source of a file, and what its weights expect of an image: `preprocess` goes before what lies beside it."""
-    config = json_beside(path, TIMM_FILE).get("pretrained_cfg") if source in ("torchvision", "timm") else None
-    if isinstance(config, dict):
-        source = "timm"
+def image_input(
+    path: Path, preprocess: str | None, source: str, net: Network, stated: Preprocessing | None = None
+) -> Preprocessing:
+    """The images that a file's weights expect: `preprocess` goes before what lies beside it, that before what its
+    publisher's configuration has `stated`, and that before what its source usually has."""
     if preprocess is not None:
-        return source, _preset(preprocess, net)
+        return _preset(preprocess, net)
     beside = path.with_name(INPUT_FILE)
     if beside.is_file():
         content = json_beside(path, INPUT_FILE)
         size = content.get("size")
         if not (isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size)):
             raise DeepenoughError(f"{beside}: size is {size!r:.80}; expected [height, width] in pixels")
-        return source, Preprocessing.from_json(content)
-    known = _preset(PRESET_OF.get(source, source), net)
-    return source, known if config is None else _as_timm(path.with_name(TIMM_FILE), config, known)
+        return Preprocessing.from_json(content)
+    return _preset(PRESET_OF.get(source, source), net) if stated is None else _in_colours(stated, net)
 
 
 def described_input(path: Path, preprocess: str | None, net: Network, stated: Preprocessing | None) -> Preprocessing:
@@ -75,7 +71,7 @@ def described_input(path: Path, preprocess: str | None, net: Network, stated: Pr
         shorter = None if known.shorter is None else max(round(known.shorter * min(size) / min(known.size)), *size)
         return _in_colours(replace(known, size=size, shorter=shorter), net)
     if path.with_name(INPUT_FILE).is_file():
-        return image_input(path, None, "", net)[1]
+        return image_input(path, None, "", net)
     if stated is None:
         raise DeepenoughError(
             f"{path} is of {net.name}, but nothing says how its images are normalised; say so with "
@@ -89,33 +85,16 @@ def timm_configuration(module: Any) -> Preprocessing | None:
     config = getattr(module, "pretrained_cfg", None)
     if not isinstance(config, dict) or "input_size" not in config:
         return None
-    return _as_timm(Path("pretrained_cfg"), config, Preprocessing((1, 1)))
+    from deepenough.weights.timm_config import as_timm
+
+    return as_timm(Path("pretrained_cfg"), config, Preprocessing((1, 1)))
 
 
 def _in_colours(known: Preprocessing, net: Network) -> Preprocessing:
     """The same for grey images, where the network takes them."""
-    if net.input[0] != 1:
+    if net.input[0] != 1 or known.channels == 1:
         return known
     return replace(known, order="RGB", mean=(fmean(known.mean),), std=(fmean(known.std),))
-
-
-def _as_timm(file: Path, config: dict[str, Any], known: Preprocessing) -> Preprocessing:
-    """The input that timm's configuration describes; what it leaves out is that of `known`."""
-    try:
-        _, height, width = map(int, config.get("input_size", (3, *known.size)))
-        shorter = int(min(height, width) / float(config.get("crop_pct", 0.95)))
-        mean, std = (tuple(map(float, config.get(key, getattr(known, key)))) for key in ("mean", "std"))
-        asked = config.get("interpolation")
-        return replace(
-            known,
-            size=(height, width),
-            shorter=shorter,
-            interpolation=asked if asked in RESAMPLING else known.interpolation,
-            mean=mean,
-            std=std,
-        )
-    except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
-        raise DeepenoughError(f"{file}: its pretrained_cfg can't be read ({error}); mend it, or move it away") from None
 
 
 def _preset(name: str, net: Network) -> Preprocessing:

@@ -1,4 +1,4 @@
-"""Pretrained weights by a name of the table, or from a file."""
+"""Pretrained weights by a name of the table, from the Hugging Face hub, or from a file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from deepenough.errors import DeepenoughError, nearest, unknown
 from deepenough.files import sha256
+from deepenough.hub import HUB_PREFIX
 from deepenough.progress import Reporter
 from deepenough.weights.fetch import fetch
 from deepenough.weights.imagenet import class_names
@@ -18,6 +19,9 @@ from deepenough.weights.weights import Weights
 WEIGHT_SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".h5", ".hdf5", ".keras", ".caffemodel", ".pdparams",
                    ".onnx")  # fmt: skip
 
+OUR_FILES = ("weights.safetensors", "network.json", "preprocess.json")
+"""The files of a model folder, the weights first."""
+
 
 def load_weights(
     given: str | Path,
@@ -27,7 +31,8 @@ def load_weights(
     needs_head: bool = True,
     reporter: Reporter | None = None,
 ) -> Weights:
-    """The weights called `given`: a file where there is one, else a name of the table, fetched if need be.
+    """The weights called `given`: a file where there is one, else a name of the table, fetched if need be; or those of
+    a repository of the Hugging Face hub, `hf:user/name`, of timm, transformers or deepenough.
 
     A file of the table needs no `network`, whatever it is called: its SHA-256 tells. `preprocess`, one of `PRESETS`,
     goes before what is known of the weights. Class names are ImageNet's for the table's weights. What `needs_head` asks
@@ -35,6 +40,8 @@ def load_weights(
     """
     if preprocess is not None and preprocess not in PRESETS:
         raise unknown("preprocessing", preprocess, PRESETS)
+    if (repository := Path(given).as_posix()).startswith(HUB_PREFIX):
+        return _of_hub(repository, network, preprocess, reporter, needs_head=needs_head)
     path = Path(given)
     name = _whole_name(str(given))
     if path.is_file():
@@ -49,9 +56,7 @@ def load_weights(
         raise _nowhere(str(given))
     if known is None:
         weights = read_weights(given, network=network, preprocess=preprocess, needs_head=needs_head)
-        if reporter is not None:
-            for note in weights.notes:
-                reporter.say(f"{weights.name}: {note}")
+        _say_notes(weights, reporter)
         return weights
     _check(known, network)
     weights = read_weights(path, network=known.network, preprocess=preprocess)
@@ -59,6 +64,37 @@ def load_weights(
     wanted = known.input if preprocess is None else weights.input
     fitted = weights.network.with_input((weights.network.input[0], *wanted.size))
     return replace(weights, name=known.name, source=known.publisher, network=fitted, input=wanted, classes=classes)
+
+
+def _of_hub(
+    given: str, network: str | None, preprocess: str | None, reporter: Reporter | None, *, needs_head: bool
+) -> Weights:
+    """The weights of a repository of the hub. What is unknown here is told before they are fetched."""
+    from deepenough.hub.fetch import commit_of, fetch_weights_from_hub
+    from deepenough.weights.published import CONFIG, published_as
+    from deepenough.weights.transformers_config import PROCESSOR
+
+    def check(path: Path) -> None:
+        if published_as(path, network) is None and network is None:
+            raise DeepenoughError(
+                f"weights {given!r}: nothing in that repository says which network it is ({CONFIG} of timm or of "
+                "transformers does); fetch its file and give that, with --network where it is asked for"
+            )
+
+    path = fetch_weights_from_hub(given, (CONFIG, PROCESSOR), OUR_FILES, check)
+    found = read_weights(path, network=network, preprocess=preprocess, needs_head=needs_head)
+    commit = commit_of(path)
+    name, _, revision = given.partition("@")
+    notes = [f"it is of commit {commit}; {name}@{commit} stays this one"] if commit and revision != commit else []
+    found = replace(found, name=given, notes=(*found.notes, *notes))
+    _say_notes(found, reporter)
+    return found
+
+
+def _say_notes(weights: Weights, reporter: Reporter | None) -> None:
+    if reporter is not None:
+        for note in weights.notes:
+            reporter.say(f"{weights.name}: {note}")
 
 
 def _whole_name(given: str) -> str:

@@ -65,9 +65,9 @@ def preset(name: str, network: str) -> Preprocessing:
 
     torchvision: shorter side 256 (its V2 weights 232), bilinear, or as in `TORCHVISION_INPUTS`; its GoogLeNet came from
     TensorFlow and brings ImageNet's mean and standard deviation to 0.5 in its forward pass (`transform_input`), which
-    is done here. timm: a crop of 0.95, bicubic, or as in `TIMM_INPUTS`. transformers: as torchvision, bicubic.
-    caffe-bgr: BGR in 0..255 less the mean of BVLC's release. keras: `keras.applications`' caffe mode. paddle: as
-    torchvision.
+    is done here. timm: a crop of 0.95, bicubic, or as in `TIMM_INPUTS`. transformers: as torchvision, bicubic;
+    of its ViTs the whole image, which it squeezes into a square. caffe-bgr: BGR in 0..255 less the mean of BVLC's
+    release. keras: `keras.applications`' caffe mode. paddle: as torchvision.
     """
     match name:
         case "torchvision" | "torchvision-v2" if network == "googlenet_bn":
@@ -83,6 +83,8 @@ def preset(name: str, network: str) -> Preprocessing:
             return Preprocessing((224, 224), 232)
         case "timm":
             return timm_input(*TIMM_INPUTS.get(network, (224, 0.95)), halves=network.startswith(TIMM_HALVES))
+        case "transformers" if network.startswith("vit"):
+            return Preprocessing((224, 224), None, mean=HALVES, std=HALVES)
         case "transformers":
             return Preprocessing((224, 224), 256, "bicubic")
         case "caffe-bgr":

@@ -14,6 +14,7 @@ from deepenough.weights.graphs.graph import GraphError
 from deepenough.weights.inputs import INPUT_FILE, described_input, for_images, image_input, json_beside, small_file
 from deepenough.weights.misfit import MisfitError
 from deepenough.weights.preset_names import PRESETS
+from deepenough.weights.published import published_as
 from deepenough.weights.weights import Weights
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ WEIGHT_FORMATS = (
 
 GRAPH_READERS = {"caffe": "read_caffe_graph", "keras": "read_keras_graph", "onnx": "read_onnx_graph"}
 """The functions that read the network which a file describes, by the module of its format."""
+
+PUBLISHERS = ("torchvision", "timm", "transformers")
+"""Sources of files beside which a publisher's configuration counts."""
 
 NETWORK_FILE = "network.json"
 """Beside a file of weights, it says of which network they are: deepenough's, or by a table of names anyone's."""
@@ -83,7 +87,7 @@ def read_weights(
         else:
             trouble = _headless(path, known[1]) if known[1].headless and needs_head else None
     if known is not None and trouble is None:
-        return _of_zoo(path, preprocess, known, own)
+        return _of_zoo(path, preprocess, known, own, network)
     described = _described(path, reader[0], network, own, trouble)
     if described is None:
         assert trouble is not None
@@ -101,13 +105,19 @@ Known = tuple[str, "Fitted"]
 """A source, and the network of the zoo that a file's tensors fit."""
 
 
-def _of_zoo(path: Path, preprocess: str | None, known: Known, own: StatedNetwork | None) -> Weights:
+def _of_zoo(
+    path: Path, preprocess: str | None, known: Known, own: StatedNetwork | None, network: str | None
+) -> Weights:
     """The weights of a network that is known here."""
     source, fitted = known
+    stated = published_as(path, network) if own is None and source in PUBLISHERS else None
+    if stated is not None:
+        source = stated.source
     if own is not None and own.is_foreign:
         wanted = described_input(path, preprocess, fitted.network, None)
     else:
-        source, wanted = image_input(path, preprocess, source, fitted.network)
+        wanted = image_input(path, preprocess, source, fitted.network, stated.input if stated else None)
+    classes = stated.classes if stated is not None else None
     return Weights(
         path.name,
         source,
@@ -115,10 +125,16 @@ def _of_zoo(path: Path, preprocess: str | None, known: Known, own: StatedNetwork
         fitted.state,
         wanted,
         sha256(path),
-        _classes(path, fitted.network) if own is not None else None,
+        _classes(path, fitted.network) if own is not None else _as_many(classes, fitted),
         headless=fitted.headless,
-        notes=fitted.notes,
+        notes=fitted.notes if stated is None else (*fitted.notes, *stated.notes),
     )
+
+
+def _as_many(classes: tuple[str, ...] | None, fitted: Fitted) -> tuple[str, ...] | None:
+    """The names of classes, where they are those of the file's head."""
+    whole = classes is not None and not fitted.headless and len(classes) == fitted.network.classes
+    return classes if whole else None
 
 
 def _headless(path: Path, fitted: Fitted) -> DeepenoughError:

@@ -13,7 +13,7 @@ from deepenough.nets.shapes import visits
 from deepenough.weights.checkpoint import SavedState, checkpoint, plain, state_dicts
 from deepenough.weights.fit import Fitted
 from deepenough.weights.fitting import match, match_exactly
-from deepenough.weights.inputs import TIMM_FILE, json_beside
+from deepenough.weights.inputs import json_beside
 from deepenough.weights.match import (
     FileLayout,
     NameLayers,
@@ -24,11 +24,13 @@ from deepenough.weights.match import (
     tensor_layers,
     zoo_layouts,
 )
+from deepenough.weights.published import CONFIG, Published, published_as
 from deepenough.weights.stated import StatedNetwork
 from deepenough.weights.timm import AUTHORS_NAMES, EFFICIENTNET_PYTORCH_NAMES, TIMM_NAMES
-from deepenough.weights.timm_models import TIMM_MODELS, timm_model
+from deepenough.weights.timm_config import is_timms
+from deepenough.weights.timm_models import timm_model
 from deepenough.weights.torchvision_names import OLD_NAMES, SINCE_2016
-from deepenough.weights.transformers import TRANSFORMERS_NAMES
+from deepenough.weights.transformers import TRANSFORMERS_NAMES, as_in_transformers, with_joined_projections
 
 DROPPED = re.compile(r"aux[12]\.")
 """GoogLeNet's side heads: they serve in training only, and `googlenet_bn` has none."""
@@ -42,7 +44,8 @@ DENSE_AS_CONVOLUTIONS = ("convnext", "mobilenetv3")
 
 def read_torch(path: Path, network: str | None, own: StatedNetwork | None = None) -> tuple[str, Fitted]:
     """Source and network of a file that `torch.save` or TorchScript wrote. Nothing in it is executed."""
-    return _matched(checkpoint(path), network or _timms_network(path), f"{path} (a torch file)", own)
+    file = f"{path} (a torch file)"
+    return _matched(checkpoint(path), network, file, own) if own else _published(checkpoint(path), path, network, file)
 
 
 def read_safetensors(path: Path, network: str | None, own: StatedNetwork | None = None) -> tuple[str, Fitted]:
@@ -62,13 +65,13 @@ def read_safetensors(path: Path, network: str | None, own: StatedNetwork | None 
     file = f"{path} (a safetensors file)"
     if own is not None and not own.is_foreign:
         return "deepenough", match_exactly(found[0].tensors, _exported_layout(path, own.network), network, file)
-    return _matched(found, network or _timms_network(path), file, own)
+    return _matched(found, network, file, own) if own else _published(found, path, network, file)
 
 
 def _exported_layout(path: Path, own: Network) -> FileLayout:
     """The names in a file that deepenough wrote: timm's where timm's configuration is beside it, else our own."""
-    model = json_beside(path, TIMM_FILE).get("architecture")
-    if model is None or model != timm_model(own.name):
+    config = json_beside(path, CONFIG)
+    if not is_timms(config) or config["architecture"] != timm_model(own.name):
         return own_layout(own)
     return replace(file_layout(own, name_for_timm(own)), pads_shapes=True)
 
@@ -78,20 +81,26 @@ def name_for_timm(network: Network) -> Mapping[str, str]:
     return (TIMM_NAMES.get(network.name) or TORCHVISION_NAMES[network.name])(network)
 
 
-def _timms_network(path: Path) -> str | None:
-    """The network of the zoo that timm's configuration beside a file names, if it is one."""
-    model = json_beside(path, TIMM_FILE).get("architecture")
-    return TIMM_MODELS.get(model) if isinstance(model, str) else None
-
-
-def _matched(found: list[SavedState], network: str | None, file: str, own: StatedNetwork | None) -> tuple[str, Fitted]:
-    if own is not None:
-        layout = own_layout(own.network)
-        meant = max(found, key=lambda each: (own.count_named(each.tensors), count_fitting(each.tensors, layout)))
-        tensors = own.as_ours(meant.tensors, layout)
-        return "torchvision", match_exactly(tensors, layout, network, file, may_lack_head=own.is_foreign)
-    fitted = match([_without_side_heads(each) for each in found], torch_layouts(), network, file)
+def _published(found: list[SavedState], path: Path, network: str | None, file: str) -> tuple[str, Fitted]:
+    """Source and network of somebody's tensors: the network that a publisher's configuration beside them states."""
+    stated = published_as(path, network)
+    tensors = [with_joined_projections(_without_side_heads(each)) for each in found]
+    fitted = match(tensors, torch_layouts(), network, file) if stated is None else _of_stated(tensors, stated, file)
     return fitted.source, fitted
+
+
+def _of_stated(tensors: list[SavedState], stated: Published, file: str) -> Fitted:
+    name = stated.network.name
+    layouts = [replace(each, network=stated.network) for each in torch_layouts() if each.network.name == name]
+    return match(tensors, layouts, name, file)
+
+
+def _matched(found: list[SavedState], network: str | None, file: str, own: StatedNetwork) -> tuple[str, Fitted]:
+    """Source and network of tensors whose network a `network.json` states."""
+    layout = own_layout(own.network)
+    meant = max(found, key=lambda each: (own.count_named(each.tensors), count_fitting(each.tensors, layout)))
+    tensors = own.as_ours(meant.tensors, layout)
+    return "torchvision", match_exactly(tensors, layout, network, file, may_lack_head=own.is_foreign)
 
 
 def torch_layouts() -> list[FileLayout]:
@@ -102,6 +111,7 @@ def torch_layouts() -> list[FileLayout]:
             source=source,
             evident=layout.network.name not in OTHER_PUBLISHERS,
             pads_shapes=layout.network.name.startswith(DENSE_AS_CONVOLUTIONS),
+            network=as_in_transformers(layout.network) if source == "transformers" else layout.network,
         )
         for source, names in PUBLISHERS
         for layout in zoo_layouts(names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from deepenough.nets.activation import Gelu
@@ -46,6 +47,15 @@ def vit(size: str) -> Network:
         f"vit_{size}_patch16_224 and deit_{size}_patch16_224" + (", torchvision vit_b_16" if size == "base" else ""),
         "class token, norms before attention and MLP",
     )
+
+
+def with_positions(network: Network, size: tuple[int, int]) -> Network:
+    """A vision transformer with positions for images of this size (height, width) instead of 224 x 224."""
+    rows, columns = (side // PATCH for side in size)
+    stack = (
+        replace(layer, rows=rows, columns=columns) if isinstance(layer, Tokens) else layer for layer in network.stack
+    )
+    return replace(network, input=(network.input[0], *size), stack=tuple(stack))
 
 
 VIT_NETWORKS: Mapping[str, Callable[[], Network]] = {f"vit_{size}_patch16_224": partial(vit, size) for size in VITS}
