@@ -18,7 +18,7 @@ from deepenough.data.sixteen_bits import FULL_RANGE
 from deepenough.data.sources import Source, from_anywhere, is_word, open_source
 from deepenough.data.sources.in_memory import InMemory
 from deepenough.data.split import TEST, TRAIN, VALIDATION
-from deepenough.errors import DeepenoughError, unknown
+from deepenough.errors import DeepenoughError, first_few, unknown
 from deepenough.evaluation.metrics import metrics
 from deepenough.model import Model, load
 from deepenough.preprocessing import Preprocessing
@@ -72,8 +72,7 @@ def evaluate(
     if not len(index):
         raise DeepenoughError(f"{where}: it has no {wanted} images; give --split all or another split")
     if absent := [name for name in net.classes if name not in source.classes]:
-        some = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
-        reporter.say(f"the data has no images of {some}: the accuracy is that of the other classes")
+        reporter.say(f"the data has no images of {first_few(absent, 5)}: the accuracy is that of the other classes")
     to_model = np.array([net.classes.index(name) for name in source.classes])
     found, labels, unread = [], [], []
     with reporter.task(f"evaluating {wanted} images") as advance:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from deepenough.errors import first_few
 from deepenough.nets.network import Network
 from deepenough.weights.checkpoint import is_average
 from deepenough.weights.fit import Fit
@@ -50,6 +51,4 @@ def fit_notes(fit: Fit, others: Sequence[Network], places: Sequence[str]) -> Ite
 
 def listed(names: Iterable[str]) -> str:
     """The first few names, and how many more there are."""
-    everything = list(names)
-    more = f" and {len(everything) - MOST_NAMES} more" if len(everything) > MOST_NAMES else ""
-    return ", ".join(everything[:MOST_NAMES]) + more
+    return first_few(list(names), MOST_NAMES)

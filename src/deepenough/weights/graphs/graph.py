@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deepenough.errors import DeepenoughError
+from deepenough.errors import DeepenoughError, first_few
 from deepenough.nets.activation import Activation
 from deepenough.nets.combinators import Branches, Concat, Product
 from deepenough.nets.layer import Layer, Shape, ShapeError
@@ -201,10 +201,9 @@ def check_kinds(file: str, layers: Iterable[tuple[str, str]], known: Iterable[st
         return
     lines = []
     for kind, names in strangers.items():
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        shown = ", ".join(repr(plain_name(name)) for name in names[:SHOWN])
+        shown = first_few([repr(plain_name(name)) for name in names], SHOWN)
         reason = why.get(kind, "no layer here does what it does")
-        lines.append(f"\n  layer {shown}{more} of kind {plain_name(kind)}: {reason}")
+        lines.append(f"\n  layer {shown} of kind {plain_name(kind)}: {reason}")
         if len(lines) == 10 and len(strangers) > 10:
             lines.append(f"\n  and {len(strangers) - 10} more kinds")
             break
