@@ -61,7 +61,7 @@ class Preprocessing:
 
     def __str__(self) -> str:
         height, width = self.size
-        scaled = "scaled to cover" if self.shorter is None else f"shorter side {self.shorter}, centre"
+        scaled = "scaled to cover" if self.covers() else f"shorter side {self.shorter}, centre"
         mean, std = (", ".join(f"{255 * v:.4g}" for v in values) for values in (self.mean, self.std))
         return f"{scaled} {width}x{height}, {self.interpolation}, {self.order} 0..255 minus ({mean}) over ({std})"
 

@@ -15,7 +15,9 @@ from PIL import Image
 from deepenough.data.images import prepare
 from deepenough.data.sources import open_source
 from deepenough.errors import DeepenoughError
+from deepenough.language import speaking
 from deepenough.preprocessing import Preprocessing
+from deepenough.report.restated_probes import preprocessing_text
 from deepenough.training.feed import normalise
 from deepenough.weights import PRESETS, preset
 
@@ -75,6 +77,24 @@ def test_any_picture_gives_the_size(
     assert seen.shape == (*size, 3)
     assert seen.dtype == np.uint8
     assert framing.reading_side >= 2 * max(size)
+
+
+@pytest.mark.parametrize(
+    ("shorter", "english", "chinese"),
+    [
+        (None, "scaled to cover 48x32", "缩放至覆盖 48x32"),
+        (40, "scaled to cover 48x32", "缩放至覆盖 48x32"),  # a shorter side of 40 pixels would not fill the width
+        (50, "shorter side 50, centre 48x32", "短边缩放到 50，取中央 48x32"),
+    ],
+)
+def test_its_words_are_what_is_done(shorter: int | None, english: str, chinese: str) -> None:
+    said = Preprocessing((32, 48), shorter=shorter)
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 100, 3), np.uint8))
+    covered = np.array_equal(said.frame(picture), Preprocessing((32, 48)).frame(picture))
+    assert covered == ("cover" in english)
+    assert str(said).startswith(f"{english}, bilinear, RGB")
+    with speaking("zh"):
+        assert preprocessing_text(said).startswith(chinese)
 
 
 def test_another_side_keeps_the_share_that_is_seen() -> None:

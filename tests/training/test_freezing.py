@@ -21,7 +21,7 @@ from deepenough.nets.prefix import Prefix, prefix
 from deepenough.training import optimizer as optimizers
 from deepenough.training import perform as performing
 from deepenough.training.device import training_mode
-from deepenough.training.freezing import frozen_text
+from deepenough.training.freezing import frozen_layers, frozen_text
 from deepenough.training.gradient_statistics import STATISTICS_IMAGES, weighted_layers
 from deepenough.training.loss import Objective
 from deepenough.training.process_group import ALONE
@@ -56,6 +56,8 @@ def test_a_line_says_what_is_frozen_and_why_nothing_is() -> None:
     network = cut_at(NETWORKS["squeezenet1_1"](), "fire9", 10)
     first, until = (macs(replace(network, stack=_stack(network, place))) for place in ("conv1", "fire3"))
     whole = macs(network)
+    assert frozen_layers(network, 0.4) == 1 + 2 * 3  # conv1, and three convolutions in each of fire2 and fire3
+    assert frozen_layers(network, 0.05) == frozen_layers(network, 0) == 0
     assert frozen_text(network, 0.4) == f"frozen: up to fire3, {until / whole:.1%} of the multiply-accumulates"
     assert frozen_text(network, 0.05) == (
         f"nothing is frozen: the first block, conv1, has {first / whole:.1%} of the multiply-accumulates, and "

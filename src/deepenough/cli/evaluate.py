@@ -23,7 +23,11 @@ def evaluate_command(run: Path, data: str, split: str | None, as_json: bool) -> 
     from deepenough.cli.console import Console
     from deepenough.evaluation.evaluate import evaluate
     from deepenough.model import load
+    from deepenough.record import FILE
+    from deepenough.record import load as load_record
+    from deepenough.report.frozen import frozen
     from deepenough.report.tables import metrics_table
+    from deepenough.report.text import sentence
 
     console = Console()
     with console.bars() as bars:
@@ -34,3 +38,5 @@ def evaluate_command(run: Path, data: str, split: str | None, as_json: bool) -> 
         click.echo(metrics.model_dump_json(indent=1))
     else:
         console.out.print(metrics_table(metrics, load(run).classes))
+        if (run / FILE).is_file() and (said := frozen(load_record(run))):
+            console.line(sentence(said), wrap=True)

@@ -9,8 +9,7 @@ import numpy as np
 
 from deepenough.autotuning.configuration import StepConfiguration
 from deepenough.autotuning.memory_estimate import PROCESS_BYTES, fitting_micro_batch, step_bytes
-from deepenough.record import Plan
-from deepenough.record.schema import Planned
+from deepenough.record import Plan, Planned
 from deepenough.report.text import duration, estimated
 from deepenough.search.architectures import Architecture, costliest_student
 from deepenough.search.candidates import CandidateTrainer

@@ -17,10 +17,12 @@ from deepenough.evaluation.metrics import metrics
 from deepenough.nets import Weighted
 from deepenough.nets.shapes import visits
 from deepenough.record.images import DataRecord
-from deepenough.record.schema import CandidateRecord, Cost, Plan, Record
+from deepenough.record.plan import Plan
+from deepenough.record.schema import CandidateRecord, Cost, Record
 from deepenough.search.candidates import Candidate
 from deepenough.search.search import Search
 from deepenough.training.callbacks import Ending
+from deepenough.training.freezing import frozen_layers
 from deepenough.training.memory import peak_memory
 from deepenough.training.result import Trained
 
@@ -54,8 +56,9 @@ def data_record(images: Images) -> DataRecord:
     return DataRecord.of(images, counts=counts)
 
 
-def candidate_record(candidate: Candidate, tuned: TuningResult, step_macs: int) -> CandidateRecord:
-    """Record a candidate, its metrics so far and the configurations tried for a step of `step_macs` an image."""
+def candidate_record(candidate: Candidate, tuned: TuningResult, step_macs: int, freeze: float) -> CandidateRecord:
+    """Record a candidate, its metrics so far and the configurations tried for a step of `step_macs` an image; `freeze`
+    as in `Recipe.freeze`."""
     seen, network = candidate.seen, candidate.architecture.network
     return CandidateRecord.of(
         candidate,
@@ -65,6 +68,7 @@ def candidate_record(candidate: Candidate, tuned: TuningResult, step_macs: int) 
         way=str(tuned.chosen),
         expected=tuned.chosen.total(candidate.cost / step_macs),
         layers=[visit.path for visit in visits(network) if isinstance(visit.layer, Weighted)],
+        frozen=frozen_layers(network, freeze) if freeze else None,
     )
 
 

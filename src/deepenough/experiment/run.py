@@ -64,7 +64,9 @@ def _perform_run(request: RunRequest) -> Record:
 
     def changed(search: Search) -> None:
         record.candidates = [
-            candidate_record(each, trainer.tuned(each.architecture), trainer.step_macs(each.architecture))
+            candidate_record(
+                each, trainer.tuned(each.architecture), trainer.step_macs(each.architecture), trainer.recipe.freeze
+            )
             for each in search.tried
         ]
         record.steps = [EventRecord.model_validate(event) for event in search.events]

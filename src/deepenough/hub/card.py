@@ -25,6 +25,7 @@ from deepenough.record import DecisionKind, Record
 from deepenough.record import load as load_record
 from deepenough.record.schema import CandidateRecord, Decision
 from deepenough.report import text as words
+from deepenough.report.frozen import frozen
 from deepenough.report.restated import answer_text
 from deepenough.report.restated_advice import advice
 from deepenough.report.restated_probes import preprocessing_text
@@ -124,6 +125,7 @@ def _card_text(run: FinishedModel, repository: str) -> str:
         rows=[_row(record, each) for each in sorted(record.candidates, key=lambda c: (c.depth, c.width, c.seed))],
         not_ruled_out=listed(run.decision.not_ruled_out),
         claimed_of=words.sentence(claimed) if (claimed := words.claimed_of(record)) else "",
+        frozen=words.sentence(said) if (said := frozen(record)) else "",
         test=test,
         accuracy=words.measured(test.top1) if test else "",
         balanced=words.percent(test.balanced) if test else "",
@@ -139,7 +141,7 @@ def _answer(run: FinishedModel) -> str:
 
 
 def _preprocessing(preprocess: Preprocessing) -> str:
-    return str(preprocess) if current_language() is Language.ENGLISH else preprocessing_text(preprocess.to_json())
+    return str(preprocess) if current_language() is Language.ENGLISH else preprocessing_text(preprocess)
 
 
 def _start(record: Record, chosen: CandidateRecord) -> str:

@@ -15,6 +15,7 @@ from deepenough.record.networks import (
     NetworkFields,
 )
 from deepenough.record.pictures import Example, Mistake, Patches
+from deepenough.record.plan import Plan, Planned
 from deepenough.record.schema import (
     Accuracy,
     Baseline,
@@ -27,8 +28,6 @@ from deepenough.record.schema import (
     EventRecord,
     LayerRecord,
     Metrics,
-    Plan,
-    Planned,
     Probe,
     ProbingRecord,
     QuestionRecord,

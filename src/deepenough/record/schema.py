@@ -14,8 +14,9 @@ from pydantic import Field
 
 from deepenough.record.base import Finite, Name, RecordModel, inside
 from deepenough.record.images import DataRecord, MirroringRecord
-from deepenough.record.networks import ArchitectureRecord, LatencyFields, LatencyRecord, LimitsRecord, NetworkFields
+from deepenough.record.networks import ArchitectureRecord, LatencyRecord, LimitsRecord, NetworkFields
 from deepenough.record.pictures import Example, Mistake, Patches
+from deepenough.record.plan import Plan
 from deepenough.search.question import DecisionBasis, DecisionKind, Measure, Metric, Role
 
 SCHEMA = 2
@@ -123,32 +124,6 @@ class StepConfigurationRecord(RecordModel):
     first: float = Field(description="seconds that the first step takes longer")
 
 
-class Planned(RecordModel):
-    """One architecture of the search space, before anything is trained."""
-
-    name: str
-    depth: int
-    images: float = Field(description="training steps' images that training it on every fold comes to")
-    seconds: float = Field(description="of training it on every fold")
-    memory: int = Field(description="bytes of a training step")
-    latency: LatencyFields | None = None
-
-
-class Plan(RecordModel):
-    """The estimated time and memory of a search, and what the trainings done really took."""
-
-    architectures: list[Planned]
-    least: float = Field(description="seconds of the fewest trainings that can give an answer")
-    most: float = Field(description="seconds of all trainings that the budget allows")
-    within_reach: list[Name] = Field(default_factory=list, description="architectures that the budget lets it look at")
-    time_left: float | None = Field(default=None, description="seconds left for trainings by too short a time limit")
-    least_without_limit: float | None = Field(default=None, description="`least` without that limit")
-    memory: int = Field(description="bytes (on a GPU, its own) at most, training the largest architecture")
-    expected: float | None = Field(default=None, description="seconds that the trainings done were expected to take")
-    seconds: float | None = Field(default=None, description="seconds that they took")
-    peak: int | None = Field(default=None, description="bytes (on a GPU, its own) that it took at most")
-
-
 class CandidateRecord(NetworkFields):
     """One network tried for the task, with everything measured about it."""
 
@@ -170,6 +145,9 @@ class CandidateRecord(NetworkFields):
     way: str | None = Field(default=None, description="the one it was trained in")
     expected: float | None = Field(default=None, description="seconds that what was done was expected to take")
     layers: list[str] = Field(default=[], description="the weighted layers, in the order of computation")
+    frozen: int | None = Field(
+        default=None, description="the first of `layers` that kept their pretrained weights; null without `--freeze`"
+    )
 
 
 class ComparisonRecord(RecordModel):

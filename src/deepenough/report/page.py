@@ -14,6 +14,7 @@ from deepenough.record import Record, check_pictures, load
 from deepenough.report import restated, restated_probes, restated_steps
 from deepenough.report import text as words
 from deepenough.report.figures import report_figures
+from deepenough.report.frozen import frozen
 from deepenough.report.html import data_address, fill_template
 from deepenough.report.pareto import steps_up
 from deepenough.report.plain_files import write_plain_files
@@ -69,6 +70,7 @@ def render_report(record: Record, run: Path, figures: Mapping[str, Plot] | None 
         "probes": restated_probes,
         "steps_again": restated_steps,
         "advice": _advice(record),
+        "frozen": frozen(record),
         "candidates": sorted(record.candidates, key=lambda c: (c.depth, c.width, c.family, c.seed)),
         "comparisons": {pair.candidate: pair for pair in record.decision.comparisons} if record.decision else {},
         "steps": steps_up(record),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from deepenough.language import gettext as _
 from deepenough.language import sentence_space
+from deepenough.preprocessing import Preprocessing
 from deepenough.record import Record
 from deepenough.record.schema import ProbingRecord
 from deepenough.report.text import percent, unsigned_points
@@ -92,22 +90,22 @@ def joined_text(record: Record) -> str | None:
 
 def input_text(probing: ProbingRecord) -> str | None:
     """The preparation of the images for a pretrained network."""
-    return None if probing.preprocess is None else preprocessing_text(probing.preprocess)
+    return None if probing.preprocess is None else preprocessing_text(Preprocessing.from_json(probing.preprocess))
 
 
-def preprocessing_text(given: Mapping[str, Any]) -> str:
-    """The preparation of images that `Preprocessing.to_json` describes."""
-    height, width = given["size"]
-    mean, std = (", ".join(f"{255 * each:.4g}" for each in given[name]) for name in ("mean", "std"))
+def preprocessing_text(given: Preprocessing) -> str:
+    """The preparation of images, as `Preprocessing` says it in English."""
+    height, width = given.size
+    mean, std = (", ".join(f"{255 * each:.4g}" for each in values) for values in (given.mean, given.std))
     figures = {
         "size": f"{width}x{height}",
-        "interpolation": given["interpolation"],
-        "values": f"{given['order']} 0..255, ({mean}), ({std})",
+        "interpolation": given.interpolation,
+        "values": f"{given.order} 0..255, ({mean}), ({std})",
     }
-    if given.get("shorter") is None:
+    if given.covers():
         return _("scaled to cover %(size)s (%(interpolation)s); values, mean and spread: %(values)s", **figures)
     return _(
         "shorter side %(shorter)s, centre %(size)s (%(interpolation)s); values, mean and spread: %(values)s",
-        shorter=given["shorter"],
+        shorter=given.shorter,
         **figures,
     )

@@ -6,14 +6,21 @@ from collections.abc import Iterable
 
 from torch import nn
 
-from deepenough.nets import Network, macs
+from deepenough.nets import Network, Weighted, macs
 from deepenough.nets.prefix import prefix, prefixes
+from deepenough.nets.shapes import visits
 
 
 def training_macs(network: Network, freeze: float) -> int:
     """Multiply-accumulates of training on one image: a pass forward and one backward, which costs two, but in the
     frozen layers; `freeze` as in `Recipe.freeze`."""
     return 3 * macs(network) - 2 * prefix(network, freeze).macs
+
+
+def frozen_layers(network: Network, freeze: float) -> int:
+    """The number of weighted layers that a share freezes: the first ones, in the order of computation."""
+    paths = set(prefix(network, freeze).paths)
+    return sum(isinstance(visit.layer, Weighted) for visit in visits(network) if visit.path in paths)
 
 
 def frozen_text(network: Network, freeze: float) -> str:
