@@ -16,7 +16,7 @@ from PIL import Image
 from deepenough.data.decode import framed
 from deepenough.frameworks.export import Export
 from deepenough.frameworks.folder import write_folder
-from deepenough.frameworks.source import rendered
+from deepenough.frameworks.source import cpp_literal, rendered
 from deepenough.frameworks.target import absent
 from deepenough.frameworks.targets import TARGETS
 from deepenough.nets import Conv, Flatten, GlobalAvgPool, Network
@@ -93,3 +93,12 @@ def swift_box(text: str, width: float, height: float) -> tuple[float, ...]:
         known[name] = eval(formula, {"__builtins__": {}}, known)
     across, down = known["share"]
     return (1 - across) / 2 * width, (1 - down) / 2 * height, (1 + across) / 2 * width, (1 + down) / 2 * height
+
+
+@pytest.mark.parametrize("name", [*NAMES, "??=1", "%s\x01", "\\u0041"])
+def test_a_literal_of_cpp_is_the_name_on_one_line(name: str) -> None:
+    literal = cpp_literal(name)
+    assert literal.isascii()
+    assert literal.isprintable()
+    read = literal[1:-1].encode().decode("unicode_escape").encode("latin-1").decode()  # octal escapes mean the same
+    assert read == " ".join(name.split())

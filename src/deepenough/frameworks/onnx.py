@@ -15,6 +15,7 @@ from deepenough.frameworks.metadata import PRODUCER, ModelMetadata
 from deepenough.frameworks.names import renamed
 from deepenough.frameworks.onnx_int8 import quantised
 from deepenough.frameworks.refusals import averages_beyond, has_no_centre, unknown_layer
+from deepenough.frameworks.source import cpp_literal
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.nets.activation import Activation
 from deepenough.nets.combinators import Elementwise
@@ -256,7 +257,7 @@ class OnnxTarget(Target):
     packages = ("onnx", "onnxruntime")
     files = ("model.onnx",)
     needed_files = ("model.onnx",)
-    snippets = ("predict.mjs",)
+    snippets = ("predict.mjs", "predict.cpp")
     needs = "onnxruntime"
     runtimes = (Runtime("ONNX Runtime", ("onnxruntime",)),)
     notes = (
@@ -264,6 +265,8 @@ class OnnxTarget(Target):
         "Its metadata have class names and preprocessing.",
         "`predict.mjs` does what `predict.py` does in JavaScript: in a browser or in Node, with `onnxruntime-web`. "
         "Models in int8 were not measured in a browser, where sums may saturate on processors without VNNI.",
+        "`predict.cpp` does it in C++ with ONNX Runtime's own API, for PPM and PGM pictures; its first lines say how "
+        "to compile it.",
     )
 
     def write(self, export: Export, folder: Path) -> None:
@@ -272,3 +275,6 @@ class OnnxTarget(Target):
 
     def refuses(self, visit: Visit) -> str | None:
         return has_no_centre(visit, self.title) or averages_beyond(visit, self.title)
+
+    def predict_values(self, export: Export) -> dict[str, Any]:
+        return {"class_literals": [cpp_literal(name) for name in export.classes], "shorter": export.input.shorter or 0}

@@ -48,6 +48,13 @@ def docstring_text(text: str) -> str:
     return text.replace("\\", "/").replace('"', "'")
 
 
+def cpp_literal(text: str) -> str:
+    """Return text on one line as a string literal of C++, in UTF-8 whatever the compiler takes its source for."""
+    data = " ".join(text.split()).encode("utf-8", "replace")
+    plain = (chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\' else f"\\{byte:03o}" for byte in data)
+    return f'"{"".join(plain)}"'
+
+
 def imported(path: Path) -> ModuleType:
     """Import a module that was written from its file, under a name of its own, and leave nothing behind."""
     spec = importlib.util.spec_from_file_location(f"exported_{path.stem}", path)
