@@ -27,6 +27,7 @@ from deepenough.frameworks.targets import TARGETS
 from deepenough.frameworks.tfjs import TfjsGraph
 from deepenough.nets import Conv, Dense, GlobalAvgPool, Group, Network, Relu, Sum
 
+pytestmark = pytest.mark.timeout(900)
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 VERSION = "4.22.0"
 PACKAGES = [f"@tensorflow/{name}@{VERSION}" for name in ("tfjs", "tfjs-backend-wasm")]
@@ -250,6 +251,35 @@ def test_the_page_classifies_a_picture(node_modules: Path, served: str, tmp_path
         class_name, _, share = line.rpartition(" ")
         assert class_name == f"class {place}"
         assert float(share.rstrip("%")) == pytest.approx(100 * shares[place], abs=0.11)
+
+
+IN_WEBGL = ("odd", "pools", "gates", "tokens", "spread", "norms", "mish", "gelu")
+"""Networks with each operator; compiling shaders without a GPU takes seconds for each."""
+PREDICT = """async ([name, shape, pixels]) => {
+  await tf.setBackend("webgl");
+  const model = await tf.loadGraphModel(`${name}/web_model/model.json`);
+  const logits = await model.predict(tf.tensor(pixels, shape, "int32")).data();
+  return [tf.getBackend(), Array.from(logits)];
+}"""
+
+
+@pytest.mark.frameworks
+@pytest.mark.xdist_group("tfjs in node")
+def test_webgl_computes_the_same(node_modules: Path, served: str, tmp_path: Path) -> None:
+    (tmp_path / "node_modules").symlink_to(node_modules)
+    (tmp_path / "page.html").write_text('<script src="node_modules/@tensorflow/tfjs/dist/tf.min.js"></script>')
+    with opened(f"{served}/page.html") as page:
+        if not page.evaluate('tf.setBackend("webgl")'):
+            pytest.skip("this browser has no WebGL")
+        for name in IN_WEBGL:
+            network = CASES[name]()
+            written(export_of(name, network), tmp_path / name)
+            pixels = pixels_of(network, 2)
+            wanted = wanted_of(name, network, pixels)
+            backend, logits = page.evaluate(PREDICT, [name, list(pixels.shape), pixels.ravel().tolist()])
+            assert backend == "webgl"
+            found = np.array(logits).reshape(wanted.shape)
+            assert np.abs(found - wanted).max() < DIFFERENCE * np.abs(wanted).max(), name
 
 
 def test_names_are_tensorflow_s(tmp_path: Path) -> None:
