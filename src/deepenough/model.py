@@ -150,7 +150,7 @@ class Model:
         if given.described is not None:
             return cls(given.described.network, given.described.state, given.preprocess, given.classes, device)
         model = cls(given.placeholder, dict, given.preprocess, given.classes, device)
-        model.torch = TorchEngine.of_module(module, given.placeholder, given.preprocess, str(device))
+        model.torch = TorchEngine.of_module(given.module, given.placeholder, given.preprocess, str(device))
         model.engine, model.unread = model.torch, given.unread
         return model
 

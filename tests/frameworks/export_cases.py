@@ -26,10 +26,12 @@ from deepenough.nets import (
     AvgPool,
     BatchNorm,
     Branches,
+    ChannelShuffle,
     Concat,
     Conv,
     Dense,
     Dropout,
+    Elu,
     FirstToken,
     Flatten,
     Gelu,
@@ -41,6 +43,7 @@ from deepenough.nets import (
     HardSwish,
     LayerNorm,
     LayerScale,
+    LeakyRelu,
     Lrn,
     MaxPool,
     Network,
@@ -188,6 +191,31 @@ def norms() -> Network:
     return Network("norms", (3, 20, 18), stack)
 
 
+def shuffled() -> Network:
+    """Channel shuffles: of images, between grouped convolutions, in a branch."""
+    branch = (Conv(12, 1, groups=3), Relu(), ChannelShuffle(3), Conv(12, 3, groups=12), BatchNorm())
+    stack: Stack = (
+        ChannelShuffle(3), Conv(12, 3, 2), Relu(), ChannelShuffle(4), Sum((branch, ())), Relu(), MaxPool(2),
+        ChannelShuffle(2), Conv(8, 1, groups=2), Relu(), GlobalAvgPool(), Dense(CLASSES),
+    )  # fmt: skip
+    return Network("shuffled", (3, 21, 18), stack)
+
+
+def slopes() -> Network:
+    """Activations with numbers other than the usual ones."""
+    stack: Stack = (
+        Conv(6),
+        LeakyRelu(0.2),
+        Conv(6),
+        Elu(0.7),
+        GlobalAvgPool(),
+        Dense(8),
+        LeakyRelu(1.5),
+        Dense(CLASSES),
+    )
+    return Network("slopes", (3, 9, 8), stack)
+
+
 def tokens() -> Network:
     """Tokens of an image that is not square, with positions for another, and what they allow beside transformers'."""
     attention = (
@@ -242,6 +270,8 @@ CASES: Mapping[str, Callable[[], Network]] = {
     "pools": pools,
     "gates": gates,
     "tokens": tokens,
+    "shuffled": shuffled,
+    "slopes": slopes,
     "spread": spread,
     "norms": norms,
     "spread_with_a_stride": spread_with_a_stride,
@@ -254,7 +284,7 @@ CASES: Mapping[str, Callable[[], Network]] = {
 """The networks by name."""
 
 REPRESENTATIVES = (
-    "odd", "pools", "gates", "tokens", "spread", "norms", "tanh", "mish",
+    "odd", "pools", "gates", "tokens", "shuffled", "slopes", "spread", "norms", "tanh", "mish",
     "residual-1x28", "inception-1x28", "plain-1x28", "mobile-1x28",
     "resnext50_32x4d", "efficientnet_lite0_tf", "convnext_atto", "silu", "vit_tiny_patch16_224-cut0", "alexnet",
     "googlenet_bn", "mobilenet_v3_small", "sigmoid", "relu6", "hardsigmoid",

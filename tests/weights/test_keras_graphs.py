@@ -35,7 +35,7 @@ STRANGE = {
         "of kind Lambda: it is a program, and nothing in a file",
     ),
     "a class of somebody's": ("Mine>Special", {}, "of kind Mine>Special: no layer here does what it does"),
-    "an activation": ("Activation", {"activation": "elu"}, "its activation is elu, which is not known here"),
+    "an activation": ("Activation", {"activation": "celu"}, "its activation is celu, which is not known here"),
     "another order": ("MaxPooling2D", {"data_format": "channels_first"}, "its channels come first"),
     "no window": (
         "MaxPooling2D",

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepenough.errors import DeepenoughError
+from deepenough.experiment.options import Options
+from deepenough.model import Model
 from deepenough.nets.build import build
 from deepenough.nets.cut import cuts
-from deepenough.weights.graphs.torch_module import read_module
+from deepenough.weights.graphs.torch_module import check_module, read_module
 from deepenough.weights.read import read_weights
 
 SHAPE = (3, 32, 32)
@@ -172,6 +176,28 @@ class Grouped(nn.Module):
         return self.head(torch.tanh_(self.running(x)).mean((2, 3)) + self.plain(x).amax((2, 3)))
 
 
+class Shuffling(nn.Module):
+    """Channel shuffles as ShuffleNet's authors and torchvision write them and as torch has them; leaky activations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 12, 3, 2), nn.Conv2d(12, 12, 1, groups=3)
+        self.third, self.head = nn.Conv2d(12, 12, 3, groups=12), nn.Linear(12, 7)
+        self.shuffle, self.elu = nn.ChannelShuffle(2), nn.ELU(0.7, inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = shuffled(F.leaky_relu(self.first(x)), 3)
+        x = self.shuffle(self.elu(self.second(x)))
+        x = F.leaky_relu_(x + F.channel_shuffle(x, 4), 0.2)
+        return self.head(F.elu(self.third(shuffled(x, 6))).mean((2, 3)))
+
+
+def shuffled(x: Tensor, groups: int) -> Tensor:
+    images, channels, height, width = x.size()
+    x = x.view(images, groups, channels // groups, height, width)
+    return torch.transpose(x, 1, 2).contiguous().view(images, -1, height, width)
+
+
 class Squeezing(nn.Module):
     """Squeeze-and-excitation with dense layers, as most people write it."""
 
@@ -213,6 +239,7 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "normalised": Normalised,
     "branching": Branching,
     "shared": Shared,
+    "shuffling": Shuffling,
     "squeezing": Squeezing,
     "dilated": Dilated,
     "grouped": Grouped,
@@ -326,7 +353,14 @@ class Masked(nn.Module):
 
 
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
-    "an activation": (lambda: Body(F.elu), "'elu' of kind aten.elu: there is no such activation"),
+    "an activation": (lambda: Body(F.softplus), "'softplus' of kind aten.softplus: there is no such activation"),
+    "an activation with weights": (lambda: Body(nn.PReLU()), "of kind aten.prelu: no activation here has weights"),
+    "a scaled activation": (lambda: Body(F.selu), "of kind aten.selu"),
+    "half of the channels": (
+        lambda: Body(lambda x: torch.cat(x.chunk(2, dim=1)[::-1], 1)),
+        "of kind aten.chunk: no layer here takes a part of the channels",
+    ),
+    "groups side by side": (lambda: Body(lambda x: x.view(3, 2, 4, 30, 30).flatten(1, 2) * x), "layer"),
     "an approximation": (lambda: Body(lambda x: F.gelu(x, approximate="tanh")), "exactly here"),
     "a norm of the batch": (lambda: Body(nn.BatchNorm2d(8, track_running_stats=False)), "batch's own statistics"),
     "dropout that stays": (lambda: Body(F.dropout), "drops values in evaluation"),
@@ -357,3 +391,52 @@ def test_a_program_of_torch_export_is_refused_since_torch_unpickles_it(tmp_path:
     torch.export.save(torch.export.export(made(Residual).eval(), (torch.zeros(2, *SHAPE),)), file)
     with pytest.raises(DeepenoughError, match=r"torch\.export \(\.pt2\), .*unpickling.*--network module:function"):
         read_weights(file)
+
+
+def test_a_program_that_the_user_has_loaded_is_read(tmp_path: Path) -> None:
+    """Its module can't be put into evaluation; it is in the mode in which it was exported."""
+    module, file = made(Residual).eval(), tmp_path / "net.pt2"
+    images = torch.export.Dim("images", min=1, max=64)
+    torch.export.save(torch.export.export(module, (torch.zeros(2, *SHAPE),), dynamic_shapes=({0: images},)), file)
+    program = torch.export.load(file)
+    found = read_module(check_module(program, "network"), SHAPE)
+    given = torch.rand(5, *SHAPE, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        wanted = module(given)
+    assert (logits(found, given) - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+
+
+@pytest.mark.parametrize("network", ["net.pt2", "C:/networks/NET.PT2"])
+def test_a_program_given_as_a_network_is_refused_before_anything_is_read(network: str) -> None:
+    with pytest.raises(DeepenoughError, match=r"--network .*: this is a program of torch\.export .*module:function"):
+        Options.from_json({"network": network})
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_other_precision_are_taken_as_float32(dtype: torch.dtype) -> None:
+    module = made(Branching).to(dtype)
+    before = {key: value.clone() for key, value in module.state_dict().items()}
+    found = read_module(module, SHAPE)
+    assert all(value.dtype == dtype and torch.equal(before[key], value) for key, value in module.state_dict().items())
+    name = str(dtype).removeprefix("torch.")
+    assert found.notes == (f"its weights are {name}; they are taken as float32",)
+    images = torch.rand(5, *SHAPE, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        wanted = module.eval().float()(images)
+    assert (logits(found, images) - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+
+
+def test_a_model_of_a_module_in_half_precision_that_is_not_read_computes_in_float32() -> None:
+    module = Body(F.softplus).half()
+    model = Model.from_module(module, [str(n) for n in range(7)], input=SHAPE)
+    assert "softplus" in model.unread
+    images = np.random.default_rng(0).integers(0, 256, (2, *SHAPE[1:], SHAPE[0]), dtype=np.uint8)
+    assert np.isfinite(model.logits(images)).all()
+    assert module.conv.weight.dtype == torch.float16
+
+
+def test_half_precision_that_cannot_be_copied_is_a_sentence() -> None:
+    module = Body(F.relu).half()
+    module.lock = threading.Lock()
+    with pytest.raises(DeepenoughError, match=r"its weights are float16, and can.t be copied.*give module\.float"):
+        read_module(module, SHAPE)

@@ -14,6 +14,7 @@ from deepenough.schema import Option, Section, check_options, exposed_options, o
 from deepenough.search.limits import SizeLimits
 from deepenough.search.question import Measure, Metric
 from deepenough.training.recipe import DISTILLATION, Recipe
+from deepenough.weights.exported_program import PROGRAM_SUFFIX, program_refused
 
 MOST_THREADS = 1024  # PyTorch fails where the system refuses so many
 HELD = "python:"
@@ -285,6 +286,8 @@ class Options:
                     f"--{name.replace('_', '-')} {getattr(self, name)}: latency is not measured; give --runtime, "
                     "--minimize latency or --max-latency too"
                 )
+        if self.network is not None and self.network.lower().endswith(PROGRAM_SUFFIX):
+            raise program_refused(f"--network {self.network}: this")
         if self.gives_module:
             others = {"--weights": given, "--among": self.among, "--scratch": self.scratch, "--family": self.family,
                       "--width": self.width, "--max-depth": self.max_depth}  # fmt: skip

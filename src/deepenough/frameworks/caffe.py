@@ -116,7 +116,7 @@ class _Net(Walk[_Top]):
 
     def _activation(self, layer: Activation, path: str, bottom: str, top: str) -> str:
         tops = [bottom]
-        for number, node in enumerate(layer.caffe, 1):
+        for number, node in enumerate(layer.nodes("caffe"), 1):
             name, above = (path, top) if number == len(layer.caffe) else (f"{path}.{number}", "")
             bottoms = [tops[place] for place in node.inputs]
             tops.append(self.layer(node.kind, name, bottoms, above, **node.attributes))

@@ -25,6 +25,7 @@ from deepenough.nets.activation import Activation
 from deepenough.nets.combinators import Elementwise
 from deepenough.nets.layers import (
     BatchNorm,
+    ChannelShuffle,
     Conv,
     Dense,
     Dropout,
@@ -78,7 +79,7 @@ class CoremlGraph(GraphWalk[Any]):
 
     def _activation(self, layer: Activation, path: str, value: Any) -> Any:
         values = [value]
-        for number, node in enumerate(layer.coreml, 1):
+        for number, node in enumerate(layer.nodes("coreml"), 1):
             given = dict(zip("xy", (values[place] for place in node.inputs), strict=False))
             name = self.name(path, "" if number == len(layer.coreml) else str(number))
             values.append(getattr(self.mb, node.kind)(**given, **node.attributes, name=name))
@@ -168,6 +169,10 @@ class CoremlGraph(GraphWalk[Any]):
                 return self._global_pool(visit, layer, value)
             case Dropout():
                 return value  # it does nothing in inference
+            case ChannelShuffle():
+                apart = mb.reshape(x=value, shape=[1, *layer.apart(visit.input)], name=self.name(path, "apart"))
+                across = mb.transpose(x=apart, perm=[0, 2, 1, 3, 4], name=self.name(path, "across"))
+                return mb.reshape(x=across, shape=[1, *visit.output], name=self.name(path))
             case Flatten():
                 return mb.reshape(x=value, shape=[1, *visit.output], name=self.name(path))
             case Dense(bias=bias):

@@ -17,6 +17,7 @@ from deepenough.nets.combinators import Branches, Elementwise
 from deepenough.nets.layer import Layer
 from deepenough.nets.layers import (
     BatchNorm,
+    ChannelShuffle,
     Conv,
     Dense,
     Dropout,
@@ -94,6 +95,10 @@ class ExpectedOperations(Walk[Variable]):
                 return self._activation(layer, name, value)
             case BatchNorm() | LayerNorm() | GroupNorm():
                 return self._norm(visit, layer, name, value)
+            case ChannelShuffle():
+                apart = self._add(f"{name}__apart", "reshape", x=value, shape=[1, *layer.apart(visit.input)])
+                across = self._add(f"{name}__across", "transpose", x=apart, perm=[0, 2, 1, 3, 4])
+                return self._add(name, "reshape", x=across, shape=[1, *visit.output])
             case Tokens():
                 return self._tokens(visit, name, value)
             case SelfAttention(heads=heads):
@@ -104,7 +109,7 @@ class ExpectedOperations(Walk[Variable]):
 
     def _activation(self, layer: Activation, name: str, value: Variable) -> Variable:
         values = [value]
-        for number, node in enumerate(layer.coreml, 1):
+        for number, node in enumerate(layer.nodes("coreml"), 1):
             given = {argument: values[place] for argument, place in zip("xy", node.inputs, strict=False)}
             here = name if number == len(layer.coreml) else f"{name}__{number}"
             values.append(self._add(here, node.kind, **given, **node.attributes))

@@ -23,6 +23,7 @@ from deepenough.nets.layer import Layer, Shape
 from deepenough.nets.layers import (
     AvgPool,
     BatchNorm,
+    ChannelShuffle,
     Conv,
     Dense,
     Dropout,
@@ -144,6 +145,8 @@ class _Body(Walk[_Value]):
                 options = {"output_shape": visit.output, "name": name}
                 axes = "abc"[: len(visit.input) + 1]
                 self._call(call("layers.EinsumDense", f"{axes},{axes[-1]}->{axes}", **options), value)
+            case Activation() if layer.parameter:
+                self._call(call(f"layers.{layer.keras}", *layer.arguments, name=name), value)
             case Activation():
                 self._call(call("layers.Activation", layer.keras, name=name), value)
             case Lrn(size=size, alpha=alpha, beta=beta, k=k):
@@ -160,6 +163,11 @@ class _Body(Walk[_Value]):
                 self._call(call("layers.Dropout", p, noise_shape=shape, name=name), value)
             case Dropout(p=p):
                 self._call(call("layers.Dropout", p, name=name), value)
+            case ChannelShuffle():
+                groups, each, height, width = layer.apart(visit.input)
+                self._call(call("layers.Reshape", (height, width, groups, each), name=f"{name}-apart"), value)
+                self._call(call("layers.Permute", (1, 2, 4, 3), name=f"{name}-across"), value)
+                self._call(call("layers.Reshape", (height, width, groups * each), name=name), value)
             case Flatten():
                 if len(visit.input) == 3:  # our weights read (C, H, W)
                     self._call(call("layers.Permute", (3, 1, 2), name=f"{name}-order"), value)

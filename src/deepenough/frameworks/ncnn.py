@@ -27,6 +27,7 @@ from deepenough.nets.activation import Activation
 from deepenough.nets.combinators import Elementwise
 from deepenough.nets.layers import (
     BatchNorm,
+    ChannelShuffle,
     Conv,
     Dense,
     Dropout,
@@ -135,7 +136,7 @@ class NcnnGraph(GraphWalk[str]):
         return self.layer("BinaryOp", name, [first, second], {0: layer.ncnn})
 
     def _activation(self, layer: Activation, path: str, value: str) -> str:
-        (node,) = layer.ncnn
+        (node,) = layer.nodes("ncnn")
         return self.layer(node.kind, path, [value], {int(key): number for key, number in node.attributes.items()})
 
     def _convolution(self, visit: Visit, layer: Conv, value: str) -> str:
@@ -204,6 +205,8 @@ class NcnnGraph(GraphWalk[str]):
                 return self._global_pool(visit, layer, value)
             case Dropout():
                 return value  # it does nothing in inference
+            case ChannelShuffle(groups=groups):
+                return self.layer("ShuffleChannel", path, [value], {0: groups})
             case Flatten():
                 return self.layer("Flatten", path, [value])
             case Dense(out=out, bias=bias):

@@ -21,6 +21,7 @@ from deepenough.nets.activation import Activation
 from deepenough.nets.combinators import Elementwise
 from deepenough.nets.layers import (
     BatchNorm,
+    ChannelShuffle,
     Conv,
     Dense,
     Dropout,
@@ -95,7 +96,7 @@ class _Graph(GraphWalk[str]):
 
     def _activation(self, layer: Activation, path: str, value: str) -> str:
         values = [value]
-        for number, node in enumerate(layer.onnx, 1):
+        for number, node in enumerate(layer.nodes("onnx"), 1):
             name = path if number == len(layer.onnx) else f"{path}.{number}"
             given = [values[place] for place in node.inputs]
             given += [self.values(f"{name}.{count}", number) for count, number in enumerate(node.constants)]
@@ -202,6 +203,12 @@ class _Graph(GraphWalk[str]):
                 return self.node("Flatten", [self.node(kind, [value], f"{path}.map")], path)
             case Dropout():
                 return value  # it does nothing in inference
+            case ChannelShuffle():
+                shape = self.tensor(f"{path}.groups", np.array([0, *layer.apart(visit.input)]))
+                apart = self.node("Reshape", [value, shape], f"{path}.apart")
+                across = self.node("Transpose", [apart], f"{path}.across", perm=[0, 2, 1, 3, 4])
+                shape = self.tensor(f"{path}.shape", np.array([0, *visit.output]))
+                return self.node("Reshape", [across, shape], path)
             case Flatten():
                 return self.node("Flatten", [value], path)
             case Dense() if len(visit.input) == 2:

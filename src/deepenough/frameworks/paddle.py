@@ -15,10 +15,11 @@ from deepenough.frameworks.nested import call, joins, nested
 from deepenough.frameworks.refusals import averages_beyond, unknown_layer
 from deepenough.frameworks.source import imported, opening, rendered
 from deepenough.frameworks.target import Runtime, Target
-from deepenough.nets.activation import Activation
+from deepenough.nets.activation import Activation, LeakyRelu
 from deepenough.nets.layers import (
     AvgPool,
     BatchNorm,
+    ChannelShuffle,
     Conv,
     Dense,
     Dropout,
@@ -71,8 +72,10 @@ def _expression(visit: Visit) -> str:
             return call("nn.GroupNorm", groups, visit.input[0], epsilon=eps)
         case LayerScale():
             return call("ChannelScale", channels(visit.input))
+        case LeakyRelu(slope=slope):
+            return call("LeakyReLU", slope)
         case Activation():
-            return f"nn.{visit.layer.paddle}()"
+            return call(f"nn.{visit.layer.paddle}", *visit.layer.arguments)
         case Lrn(size=size, alpha=alpha, beta=beta, k=k):
             return call("nn.LocalResponseNorm", size, alpha, beta, k)
         case MaxPool(kernel=kernel):
@@ -91,6 +94,8 @@ def _expression(visit: Visit) -> str:
             return call("nn.Dropout", p, axis=0)
         case Dropout(p=p):
             return call("nn.Dropout", p)
+        case ChannelShuffle(groups=groups):
+            return call("nn.ChannelShuffle", groups)
         case Flatten():
             return "nn.Flatten()"
         case Dense(out=out, bias=bias):

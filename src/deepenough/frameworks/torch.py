@@ -16,6 +16,7 @@ from deepenough.frameworks.target import Runtime, Target
 from deepenough.nets.activation import Activation
 from deepenough.nets.layers import (
     BatchNorm,
+    ChannelShuffle,
     Conv,
     Dense,
     Dropout,
@@ -67,7 +68,7 @@ def _expression(visit: Visit) -> str:
         case LayerScale():
             return call("ChannelScale", channels(visit.input))
         case Activation():
-            return f"nn.{visit.layer.torch}()"
+            return call(f"nn.{visit.layer.torch}", *visit.layer.arguments)
         case Lrn(size=size, alpha=alpha, beta=beta, k=k):
             return call("nn.LocalResponseNorm", size, alpha, beta, k)
         case Pool(kernel=kernel, padding=padding, ceil=ceil):
@@ -85,6 +86,8 @@ def _expression(visit: Visit) -> str:
             return call("StochasticDepth", p)
         case Dropout(p=p):
             return call("nn.Dropout", p)
+        case ChannelShuffle(groups=groups):
+            return call("nn.ChannelShuffle", groups)
         case Flatten():
             return "nn.Flatten()"
         case Dense(out=out, bias=bias):

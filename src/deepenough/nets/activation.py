@@ -13,7 +13,15 @@ from typing import Any, ClassVar, NamedTuple
 
 from deepenough.nets.layer import Layer
 
-__all__ = ["Activation", "Gelu", "HardSigmoid", "HardSwish", "Mish", "Relu", "Relu6", "Sigmoid", "Silu", "Tanh"]
+__all__ = ["Activation", "Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "Relu", "Relu6", "Sigmoid",
+           "Silu", "Tanh"]  # fmt: skip
+
+
+class Own:
+    """The activation's own number, in the table of an activation that has one."""
+
+
+OWN = Own()
 
 
 class Node(NamedTuple):
@@ -33,11 +41,14 @@ class Node(NamedTuple):
 class Activation(Layer, base=True):
     """A function of each value by itself.
 
-    Where a framework lacks it, its line is left out and `missing` has the reason.
+    Where a framework lacks it, its line is left out and `missing` has the reason. One that has a number, `parameter`
+    being its name, is in torch, Paddle and Keras a layer that takes it as its only argument, and `OWN` stands for it in
+    graphs.
     """
 
-    torch: ClassVar[str] = ""  # the module in torch.nn, made without arguments
-    paddle: ClassVar[str] = ""  # the layer in paddle.nn, made without arguments
+    parameter: ClassVar[str] = ""
+    torch: ClassVar[str] = ""  # the module in torch.nn
+    paddle: ClassVar[str] = ""  # the layer in paddle.nn
     keras: ClassVar[str] = ""  # what keras.layers.Activation takes; TensorFlow and LiteRT are written by way of Keras
     onnx: ClassVar[tuple[Node, ...]] = ()
     caffe: ClassVar[tuple[Node, ...]] = ()
@@ -47,10 +58,27 @@ class Activation(Layer, base=True):
     inplace: ClassVar[bool] = False  # torch's module has `inplace`, and its backward pass needs only the output
     idempotent: ClassVar[bool] = False  # applying it twice is applying it once
 
+    @property
+    def arguments(self) -> tuple[float, ...]:
+        """The number that it has, if it has one."""
+        return (getattr(self, self.parameter),) if self.parameter else ()
+
+    def nodes(self, framework: str) -> tuple[Node, ...]:
+        """The nodes in a framework whose networks are graphs, with its own number."""
+        table: tuple[Node, ...] = getattr(self, framework)
+        return tuple(node._replace(attributes=self._filled(node.attributes)) for node in table)
+
+    def _filled(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        (number,) = self.arguments or (None,)
+        return {
+            key: self._filled(value) if isinstance(value, Mapping) else number if value is OWN else value
+            for key, value in attributes.items()
+        }
+
     @staticmethod
     @abstractmethod
     def of(x: float) -> float:
-        """The function itself, which every framework's is compared with."""
+        """The function itself, which every framework's is compared with; a number of its own is the default one."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -69,6 +97,42 @@ class Relu(Activation):
     @staticmethod
     def of(x: float) -> float:
         return max(x, 0.0)
+
+
+@dataclass(frozen=True, repr=False)
+class LeakyRelu(Activation):
+    """x, and `slope` times x where it is negative (Maas et al. 2013, section 2)."""
+
+    slope: float = 0.01
+
+    parameter = "slope"
+    torch = paddle = keras = "LeakyReLU"
+    onnx = (Node("LeakyRelu", attributes={"alpha": OWN}),)
+    caffe = (Node("ReLU", attributes={"relu_param": {"negative_slope": OWN}}),)
+    coreml = (Node("leaky_relu", attributes={"alpha": OWN}),)
+    ncnn = (Node("ReLU", attributes={"0": OWN}),)
+
+    @staticmethod
+    def of(x: float, slope: float = 0.01) -> float:
+        return x if x >= 0 else slope * x
+
+
+@dataclass(frozen=True, repr=False)
+class Elu(Activation):
+    """x, and `alpha` * (exp(x) - 1) where it is negative (Clevert et al. 2015, arXiv 1511.07289)."""
+
+    alpha: float = 1.0
+
+    parameter = "alpha"
+    torch = paddle = keras = "ELU"
+    onnx = (Node("Elu", attributes={"alpha": OWN}),)
+    caffe = (Node("ELU", attributes={"elu_param": {"alpha": OWN}}),)
+    coreml = (Node("elu", attributes={"alpha": OWN}),)
+    ncnn = (Node("ELU", attributes={"0": OWN}),)
+
+    @staticmethod
+    def of(x: float, alpha: float = 1.0) -> float:
+        return x if x >= 0 else alpha * math.expm1(x)
 
 
 @dataclass(frozen=True, repr=False)

@@ -16,6 +16,7 @@ from deepenough.nets.layer import Layer, Shape, Stack, named
 from deepenough.nets.layers import (
     AvgPool,
     BatchNorm,
+    ChannelShuffle,
     Conv,
     Dense,
     Dropout,
@@ -235,7 +236,7 @@ def _module(layer: Layer, path: str, shapes: dict[str, Shape]) -> nn.Module:
         case LayerScale():
             return ChannelScale(channels(shapes[path]))
         case Activation():
-            made: nn.Module = getattr(nn, layer.torch)()
+            made: nn.Module = getattr(nn, layer.torch)(*layer.arguments)
             return made
         case Lrn(size=size, alpha=alpha, beta=beta, k=k):
             return LocalResponseNorm(size, alpha, beta, k)
@@ -251,6 +252,8 @@ def _module(layer: Layer, path: str, shapes: dict[str, Shape]) -> nn.Module:
             return DropPath(p)
         case Dropout(p=p):
             return nn.Dropout(p)
+        case ChannelShuffle(groups=groups):
+            return nn.ChannelShuffle(groups)
         case Flatten():
             return nn.Flatten()
         case Dense(out=out, bias=bias):

@@ -13,6 +13,7 @@ from deepenough.nets.layer import Layer, Shape, ShapeError, Window
 __all__ = [
     "AvgPool",
     "BatchNorm",
+    "ChannelShuffle",
     "Conv",
     "Dense",
     "Dropout",
@@ -178,6 +179,30 @@ class GroupNorm(Layer):
 
     def tensors(self, shape: Shape) -> dict[str, Shape]:
         return dict.fromkeys(("weight", "bias"), shape[:1])
+
+
+@dataclass(frozen=True, repr=False)
+class ChannelShuffle(Layer):
+    """The first channel of each of `groups` equal parts of the channels, then the second of each, and so on.
+
+    It mixes what grouped convolutions keep apart (Zhang et al. 2017, arXiv 1707.01083, section 3.1).
+    """
+
+    groups: int
+
+    called = "shuffle"
+    missing: ClassVar[Mapping[str, str]] = {
+        "caffe": "Caffe 1.0 has no layer that changes the order of channels, as a channel shuffle does"
+    }
+
+    def output(self, shape: Shape) -> Shape:
+        if _image(shape)[0] % self.groups:
+            raise ShapeError(f"channels that {self.groups} groups divide")
+        return shape
+
+    def apart(self, shape: Shape) -> tuple[int, int, int, int]:
+        """The shape of a map (C, H, W) with its groups apart: (groups, channels of each, height, width)."""
+        return self.groups, shape[0] // self.groups, shape[1], shape[2]
 
 
 @dataclass(frozen=True, repr=False)

@@ -49,6 +49,7 @@ CAFFE_MESSAGES: Mapping[str, Fields] = {
     },
     "DropoutParameter": {"dropout_ratio": (1, "float", "0.5")},
     "PowerParameter": {"power": (1, "float", "1"), "scale": (2, "float", "1"), "shift": (3, "float")},
+    "ELUParameter": {"alpha": (1, "float", "1")},
     "ReLUParameter": {"negative_slope": (1, "float")},
     "SliceParameter": {"slice_dim": (1, "uint32"), "slice_point": (2, "repeated uint32"), "axis": (3, "int32", "1")},
     "EltwiseParameter": {"operation": (1, "enum PROD SUM MAX", "SUM"), "coeff": (2, "repeated float")},
@@ -76,7 +77,8 @@ CAFFE_MESSAGES: Mapping[str, Fields] = {
         "power_param": (122, "PowerParameter"), "relu_param": (123, "ReLUParameter"),
         "slice_param": (126, "SliceParameter"), "reshape_param": (133, "ReshapeParameter"),
         "flatten_param": (135, "FlattenParameter"), "batch_norm_param": (139, "BatchNormParameter"),
-        "scale_param": (142, "ScaleParameter"), "input_param": (143, "InputParameter"),
+        "elu_param": (140, "ELUParameter"), "scale_param": (142, "ScaleParameter"),
+        "input_param": (143, "InputParameter"),
         "image_data_param": (115, "ImageDataParameter"),
     },
     "SolverParameter": {

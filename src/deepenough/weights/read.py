@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from deepenough.errors import DeepenoughError, nearest, unknown
 from deepenough.files import sha256
 from deepenough.nets.network import Network
+from deepenough.weights.exported_program import program_refused
 from deepenough.weights.graphs.graph import GraphError
 from deepenough.weights.inputs import INPUT_FILE, described_input, for_images, image_input, json_beside, small_file
 from deepenough.weights.misfit import MisfitError
@@ -217,11 +218,7 @@ def _reader_of(path: Path, start: bytes) -> tuple[str, str] | None:
         if any(member.endswith("data.pkl") for member in members):
             return "torchvision", "read_torch"
         if any(member.endswith("models/model.json") for member in members):
-            raise DeepenoughError(
-                f"{path} is a program of torch.export (.pt2), which torch reads by unpickling, so that code in it may "
-                "run; give the module that it was made of (`deepenough fit --network module:function`), or write it "
-                "as ONNX"
-            )
+            raise program_refused(str(path))
         return ("keras", "read_keras") if "model.weights.h5" in members else None
     if start.startswith(HDF5):
         return "keras", "read_keras"

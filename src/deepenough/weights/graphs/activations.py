@@ -10,9 +10,11 @@ from deepenough.nets.activation import Activation, Node
 from deepenough.nets.layer import LAYER_KINDS
 
 KINDS: tuple[type[Activation], ...] = tuple(
-    kind for kind in LAYER_KINDS.values() if issubclass(kind, Activation) and kind is not Activation
+    kind
+    for kind in LAYER_KINDS.values()
+    if issubclass(kind, Activation) and kind is not Activation and not kind.parameter
 )
-"""Every activation that there is."""
+"""Every activation that has no number of its own."""
 
 
 @dataclass(frozen=True, eq=False)

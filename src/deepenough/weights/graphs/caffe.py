@@ -25,7 +25,7 @@ ENDS = ("Accuracy", "Silence", "SoftmaxWithLoss", "EuclideanLoss", "HingeLoss", 
         "MultinomialLogisticLoss", "SigmoidCrossEntropyLoss", "ArgMax", "Argmax")  # fmt: skip
 """Kinds of layers whose outputs are no part of the network: losses, and what is measured."""
 
-READ = ("BatchNorm", "Concat", "Convolution", "Dropout", "Eltwise", "Flatten", "InnerProduct", "LRN", "Padding",
+READ = ("BatchNorm", "Concat", "Convolution", "Dropout", "ELU", "Eltwise", "Flatten", "InnerProduct", "LRN", "Padding",
         "Pooling", "Power", "ReLU", "Reshape", "Scale", "Sigmoid", "Slice", "Softmax", "Split")  # fmt: skip
 """Kinds of layers that are read."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets.activation import Activation
+from deepenough.nets.activation import Activation, Elu, LeakyRelu
 from deepenough.nets.combinators import Concat, Product, Sum
 from deepenough.nets.layers import (
     AvgPool,
@@ -129,6 +129,11 @@ class NetBuilder:
                 return self._elementwise(layer, values)
             case "Power":
                 return self._power(layer, value)
+            case "ReLU":  # one without a slope is in the table of activations
+                slope = decimal(stated.relu_param.negative_slope)
+                return self.graph.layer(name, layer.kind, LeakyRelu(slope), value)
+            case "ELU":
+                return self.graph.layer(name, layer.kind, Elu(decimal(stated.elu_param.alpha)), value)
             case "Softmax":
                 self._softmaxes.add(node.output)
                 return value

@@ -12,7 +12,13 @@ from deepenough.nets.network import Network
 from deepenough.preprocessing import Preprocessing
 from deepenough.weights.graphs.described import Described
 from deepenough.weights.graphs.graph import GraphError
-from deepenough.weights.graphs.torch_module import check_logits, check_module, check_preparation, read_module
+from deepenough.weights.graphs.torch_module import (
+    check_logits,
+    check_module,
+    check_preparation,
+    in_float32,
+    read_module,
+)
 from deepenough.weights.inputs import described_input, timm_configuration
 
 
@@ -20,9 +26,11 @@ from deepenough.weights.inputs import described_input, timm_configuration
 class GivenModule:
     """A module of the user's: `described` is None where it can't be read as layers of ours, for the reason `unread`.
 
+    `module` is the module itself, in float32.
     `placeholder` is a network with its name and input, and no layers.
     """
 
+    module: nn.Module
     placeholder: Network
     classes: tuple[str, ...]
     preprocess: Preprocessing
@@ -38,8 +46,9 @@ class GivenModule:
         preprocess: Preprocessing | str | None,
     ) -> GivenModule:
         """Read a module, and check that it gives a logit for each of the classes."""
-        check_module(module, "Model.from_module(): it")
+        module = check_module(module, "Model.from_module(): it")
         config = timm_configuration(module)
+        module, _ = in_float32(module)
         known = preprocess if isinstance(preprocess, Preprocessing) else config
         sides = shape or (None if known is None else known.shape)
         if sides is None:
@@ -69,4 +78,4 @@ class GivenModule:
             raise DeepenoughError(
                 f"Model.from_module(): the preprocessing gives images of {wanted.shape}, and the module takes {sides}"
             )
-        return cls(placeholder, classes, wanted, found, why)
+        return cls(module, placeholder, classes, wanted, found, why)

@@ -23,7 +23,6 @@ REASONS = {
     "TFOpLambda": "it is an operation of TensorFlow, of which the file says only the name",
     "Conv2DTranspose": "a transposed convolution makes maps larger, which no classifier here does",
     "UpSampling2D": "it makes maps larger, which no classifier here does",
-    "LeakyReLU": "there is no such activation here",
     "PReLU": "no activation here has weights",
     "LSTM": "it is recurrent",
     "GRU": "it is recurrent",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets.activation import Activation, HardSigmoid, Relu, Relu6, Silu
+from deepenough.nets.activation import Activation, Elu, HardSigmoid, LeakyRelu, Relu, Relu6, Silu
 from deepenough.nets.combinators import Branches, Concat, Product, Sum
 from deepenough.nets.layers import (
     BatchNorm,
@@ -25,7 +25,7 @@ from deepenough.nets.layers import (
     StochasticDepth,
 )
 from deepenough.weights.graphs.activations import KINDS
-from deepenough.weights.graphs.graph import GraphError, Operation, plain_name
+from deepenough.weights.graphs.graph import GraphError, Operation, decimal, plain_name
 from deepenough.weights.graphs.keras_base import NO_ARGUMENTS, Layer
 from deepenough.weights.graphs.keras_parts import KINDS as KINDS_OF_PARTS
 from deepenough.weights.graphs.keras_parts import Call, Part, read_part
@@ -44,10 +44,10 @@ ARITHMETIC = ("Add", "Subtract", "Multiply", "Divide", "TrueDivide")
 
 READ = (
     *IN_TRAINING, "Activation", "Add", "AveragePooling2D", "BatchNormalization", "Concatenate", "Conv2D",
-    "Dense", "DepthwiseConv2D", "Dropout", "EinsumDense", "Flatten", "Flip", "GlobalAveragePooling2D",
+    "Dense", "DepthwiseConv2D", "Dropout", "ELU", "EinsumDense", "Flatten", "Flip", "GlobalAveragePooling2D",
     "GlobalAveragePooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling1D", "GroupNormalization", "Identity",
-    "InputLayer", "LayerNormalization", "LayerScale", "MaxPooling2D", "Multiply", "Normalization", "Pad", "Permute",
-    "ReLU", "Rescaling", "Reshape", "SeparableConv2D", "Softmax", "StochasticDepth", "ZeroPadding2D",
+    "InputLayer", "LayerNormalization", "LayerScale", "LeakyReLU", "MaxPooling2D", "Multiply", "Normalization", "Pad",
+    "Permute", "ReLU", "Rescaling", "Reshape", "SeparableConv2D", "Softmax", "StochasticDepth", "ZeroPadding2D",
     *ARITHMETIC, *KINDS_OF_PARTS,
 )  # fmt: skip
 """Kinds of layers that are read."""
@@ -55,9 +55,11 @@ READ = (
 SIXTH = 1e-6
 """Difference up to which a number is a sixth."""
 
-ACTIVATIONS: dict[str, type[Activation]] = {kind.keras: kind for kind in KINDS if kind.keras} | {
-    "swish": Silu,
-    "hard_swish": next(kind for kind in KINDS if kind.keras == "hard_silu"),
+ACTIVATIONS: dict[str, Activation] = {kind.keras: kind() for kind in KINDS if kind.keras} | {
+    "swish": Silu(),
+    "hard_swish": next(kind() for kind in KINDS if kind.keras == "hard_silu"),
+    "leaky_relu": LeakyRelu(0.2),
+    "elu": Elu(),
 }
 """Our activations by Keras' names."""
 
@@ -139,7 +141,8 @@ class KerasBuilder(WindowReader):
             "LayerScale": self._scale, "EinsumDense": self._scale, "Dropout": self._dropout,
             "StochasticDepth": self._dropout, "MaxPooling2D": self.pool, "AveragePooling2D": self.pool,
             "ZeroPadding2D": self.padded, "Pad": self.padded, "Rescaling": self._rescaled,
-            "Normalization": self._normalised, "ReLU": self._relu,
+            "Normalization": self._normalised, "ReLU": self._relu, "LeakyReLU": self._with_slope,
+            "ELU": self._with_slope,
         }  # fmt: skip
         if layer.kind in methods:
             return methods[layer.kind](layer, value)
@@ -167,13 +170,23 @@ class KerasBuilder(WindowReader):
         if stated not in ACTIVATIONS or (self.old and stated == "hard_sigmoid"):
             raise self.refused(layer, f"its activation is {plain_name(str(stated))}, which is not known here")
         name = layer.path if layer.kind == "Activation" else f"{layer.path}/activation"
-        return self.behind(layer, ACTIVATIONS[stated](), value, name)
+        return self.behind(layer, ACTIVATIONS[stated], value, name)
 
     def _relu(self, layer: Layer, value: Value) -> Value:
         stated = layer.config
-        if stated.get("negative_slope") or stated.get("threshold") or stated.get("max_value") not in (None, 6, 6.0):
-            raise self.refused(layer, "it is no plain ReLU, nor one that ends at 6")
+        slope, most = stated.get("negative_slope"), stated.get("max_value")
+        if stated.get("threshold") or most not in (None, 6, 6.0) or (slope and most is not None):
+            raise self.refused(layer, "it is no plain or leaky ReLU, nor one that ends at 6")
+        if slope:
+            return self.behind(layer, LeakyRelu(decimal(slope)), value)
         return self.behind(layer, Relu() if stated.get("max_value") is None else Relu6(), value)
+
+    def _with_slope(self, layer: Layer, value: Value) -> Value:
+        """An activation with a number of its own; Keras 2 has `alpha` for the slope."""
+        stated = layer.config
+        if layer.kind == "ELU":
+            return self.behind(layer, Elu(decimal(stated.get("alpha", 1.0))), value)
+        return self.behind(layer, LeakyRelu(decimal(stated.get("negative_slope", stated.get("alpha", 0.3)))), value)
 
     def _dense(self, layer: Layer, value: Value) -> Value:
         weight, *bias = self.arrays_of(layer, 2 if layer.config["use_bias"] else 1)

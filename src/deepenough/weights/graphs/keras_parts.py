@@ -1,4 +1,4 @@
-"""Computations of deepenough's Keras networks in steps: response normalisation, tokens, attention between them."""
+"""Computations of Keras networks in steps: response normalisation, channel shuffle, tokens, attention between them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepenough.nets.layer import Layer as OurLayer
-from deepenough.nets.layers import Lrn
+from deepenough.nets.layers import ChannelShuffle, Lrn
 from deepenough.nets.tokens import FirstToken, SelfAttention, Tokens
 from deepenough.weights.graphs.graph import Array, Graph, Operation
 from deepenough.weights.graphs.values import Value
@@ -85,6 +85,9 @@ def _begun(graph: Graph, call: Call, value: Value) -> Value | Part | None:
         case "Reshape" if len(shape) == 3 and value.last:
             if list(call.config.get("target_shape", ())) == [shape[0] * shape[1], shape[2]]:
                 return Part("patches", value)
+            wanted = list(call.config.get("target_shape", ()))
+            if len(wanted) == 4 and wanted[:2] == list(shape[:2]) and wanted[2] > 0:
+                return Part("groups apart", value, heads=wanted[2])
         case "Split" if len(shape) == 2 and call.config.get("indices_or_sections") == 3:
             if call.config.get("axis") in (-1, 2):
                 return Part("projections", value)
@@ -133,6 +136,10 @@ def _of_one(call: Call, part: Part, layer: Callable[..., Value]) -> Value | Part
         case (("places" | "first place"), "Embedding") if len(call.arrays) == 1:
             step = "positions" if part.step == "places" else "class token"
             return replace(part, step=step, array=call.arrays[0], name=call.name)
+        case "groups apart", "Permute" if list(call.config.get("dims", ())) == [1, 2, 4, 3]:
+            return replace(part, step="groups across")
+        case "groups across", "Reshape" if list(call.config.get("target_shape", ())) == list(part.value.shape):
+            return layer(ChannelShuffle(part.heads), part.value)
         case (("queries" | "keys" | "values"), "Reshape") if len(shape) == 4:
             return replace(part, heads=int(shape[2]))
         case (("queries" | "keys" | "values"), "Transpose") if axes == [0, 2, 1, 3] and part.heads:

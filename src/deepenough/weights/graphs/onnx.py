@@ -26,8 +26,6 @@ MOST_COMPUTED = 2**26
 REASONS = {
     "ConvTranspose": "a transposed convolution makes maps larger, which no classifier here does",
     "PRelu": "no activation here has weights",
-    "LeakyRelu": "there is no such activation here",
-    "Elu": "there is no such activation here",
     "If": "which layers are computed depends on the image",
     "Loop": "which layers are computed depends on the image",
     "LSTM": "it is recurrent",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets.activation import Activation
+from deepenough.nets.activation import Activation, Elu, LeakyRelu
 from deepenough.nets.combinators import Concat, Product, Sum
 from deepenough.nets.layers import (
     BatchNorm,
@@ -30,10 +30,11 @@ from deepenough.weights.graphs.onnx_names import layer_name
 from deepenough.weights.graphs.onnx_tokens import TokenReader
 from deepenough.weights.graphs.values import NO_PADS, Value
 
-READ = ("Add", "AveragePool", "BatchNormalization", "Cast", "Concat", "Conv", "Div", "Dropout", "Flatten", "Gather",
-        "Gemm", "GlobalAveragePool", "GlobalMaxPool", "GroupNormalization", "Identity", "InstanceNormalization", "LRN",
-        "LayerNormalization", "LogSoftmax", "MatMul", "MaxPool", "Mul", "Pad", "ReduceMax", "ReduceMean", "Reshape",
-        "Softmax", "Split", "Squeeze", "Sub", "Sum", "Transpose")  # fmt: skip
+READ = ("Add", "AveragePool", "BatchNormalization", "Cast", "Concat", "Conv", "Div", "Dropout", "Elu", "Flatten",
+        "Gather", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "GroupNormalization", "Identity",
+        "InstanceNormalization", "LRN", "LayerNormalization", "LeakyRelu", "LogSoftmax", "MatMul", "MaxPool", "Mul",
+        "Pad", "ReduceMax", "ReduceMean", "Reshape", "Softmax", "Split", "Squeeze", "Sub", "Sum",
+        "Transpose")  # fmt: skip
 """Kinds of nodes that are read where they are given what the images lead to."""
 
 FLOATS = (1, 10, 11)
@@ -116,6 +117,10 @@ class OnnxBuilder(WindowReader):
                 found = self.constant(node, 1)
                 ratio = ratio if found is None else found.reshape(-1)[0]
                 return self.made(node, Dropout(decimal(ratio)), value)
+            case "LeakyRelu":
+                return self.made(node, LeakyRelu(decimal(node.attributes.get("alpha", 0.01))), value)
+            case "Elu":
+                return self.made(node, Elu(decimal(node.attributes.get("alpha", 1.0))), value)
             case "Softmax" | "LogSoftmax":
                 self.softmaxes.add(node.outputs[0])
                 return value

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepenough.nets.layers import GroupNorm
+from deepenough.nets.layers import ChannelShuffle, GroupNorm
 from deepenough.nets.tokens import FirstToken, SelfAttention, Tokens
 from deepenough.weights.graphs.graph import Array, decimal
 from deepenough.weights.graphs.onnx_file import OnnxNode
@@ -48,7 +48,7 @@ Given = Sequence[Value | Tokenised | None]
 
 
 class TokenReader:
-    """Reads the nodes that `Tokens`, `SelfAttention`, `FirstToken` and `GroupNorm` are made of."""
+    """Reads the nodes that `Tokens`, `SelfAttention`, `FirstToken`, `GroupNorm` and `ChannelShuffle` are made of."""
 
     def __init__(self, builder: OnnxBase) -> None:
         self._builder = builder
@@ -89,6 +89,8 @@ class TokenReader:
                     return Tokenised("a map in one row", value, shape[0])
                 if len(wanted) == 3 and wanted[1] > 0 and wanted[2] in (-1, shape[0] * flat // wanted[1]):
                     return Tokenised("groups in rows", value, wanted[1])
+                if len(wanted) == 5 and wanted[1] > 0 and wanted[3:] == list(shape[1:]):
+                    return Tokenised("groups apart", value, wanted[1])
             case "Reshape" if len(shape) == 2:
                 wanted = self._integers(node, 1)
                 if len(wanted) == 5 and wanted[2] == 3 and wanted[3] > 0:
@@ -123,6 +125,13 @@ class TokenReader:
                     return replace(given, step="tokens", first=constant.reshape(1, 1, -1))
             case "tokens", "Add" if constant is not None and given.first is not None:
                 return self._tokens(node, given, constant)
+            case "groups apart", "Transpose" if perm == [0, 2, 1, 3, 4]:
+                return replace(given, step="groups across")
+            case "groups across", "Reshape":
+                channels, *sides = given.value.operation.shape
+                if self._integers(node, 1)[1:] in ([channels, *sides], [-1, *sides]):
+                    before = self._builder.consumed(given.value)
+                    return Value(self._builder.graph.layer(node.name, node.kind, ChannelShuffle(given.heads), before))
             case "projections apart", "Transpose" if perm == [2, 0, 3, 1, 4]:
                 return replace(given, step="projections of heads")
             case "projections of heads", "Gather" if node.attributes.get("axis", 0) == 0:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import torch
@@ -35,6 +36,7 @@ def read_module(module: nn.Module, shape: tuple[int, int, int]) -> Described:
     """
     name = type(module).__name__
     file = f"{name} (torch module)"
+    module, notes = in_float32(module)
     images = torch.randn(BATCH, *shape, generator=torch.Generator().manual_seed(0))
     with _evaluated(module):
         given = _logits(module, file, images)
@@ -48,7 +50,7 @@ def read_module(module: nn.Module, shape: tuple[int, int, int]) -> Described:
             ) from None
         content = program_content(program, module, file, BATCH)
         found = described_content(content, file, name, TORCH_REASONS, block_paths(module))
-    found = replace(found, notes=(*found.notes, *_shared(module, found)))
+    found = replace(found, notes=(*notes, *found.notes, *_shared(module, found)))
     _check_same(found, file, images, given)
     return found
 
@@ -57,6 +59,22 @@ def check_logits(module: nn.Module, shape: tuple[int, int, int]) -> int:
     """The number of logits that a module gives of images (C, H, W). A module that gives none is an error."""
     with _evaluated(module):
         return _logits(module, f"{type(module).__name__} (torch module)", torch.zeros(BATCH, *shape)).shape[1]
+
+
+def in_float32(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
+    """The module itself where its weights are float32, else a copy with such weights; and a line that says so."""
+    values = [each for each in [*module.parameters(), *module.buffers()] if each.is_floating_point()]
+    others = dict.fromkeys(str(each.dtype).removeprefix("torch.") for each in values if each.dtype != torch.float32)
+    if not others:
+        return module, ()
+    try:
+        taken = copy.deepcopy(module).float()
+    except Exception as error:  # whatever the module's own code raises
+        raise GraphError(
+            f"{type(module).__name__} (torch module): its weights are {' and '.join(others)}, and can't be copied to "
+            f"be taken as float32 ({plain_name(first_line(error))}); give module.float()"
+        ) from None
+    return taken, (f"its weights are {' and '.join(others)}; they are taken as float32",)
 
 
 def _logits(module: nn.Module, file: str, images: Tensor) -> Tensor:
@@ -141,9 +159,13 @@ def _device(module: nn.Module) -> torch.device:
 
 @contextmanager
 def _evaluated(module: nn.Module) -> Iterator[None]:
-    """Put a module into evaluation, and afterwards each part of it back into the mode that it was in."""
+    """Put a module into evaluation, and afterwards each part of it back into the mode that it was in.
+
+    That of a program of `torch.export` has no modes: it stays as it was exported.
+    """
     training = {part: part.training for part in module.modules()}
-    module.eval()
+    with suppress(NotImplementedError):
+        module.eval()
     try:
         yield
     finally:
@@ -166,7 +188,9 @@ def _quiet() -> Iterator[None]:
 
 
 def check_module(module: object, given: str) -> nn.Module:
-    """The module itself; anything else is an error."""
+    """The module itself, or that of a program of `torch.export`; anything else is an error."""
+    if isinstance(module, torch.export.ExportedProgram):
+        return module.module()
     if not isinstance(module, nn.Module):
         raise DeepenoughError(f"{given} is of the type {type(module).__name__}; expected a torch.nn.Module")
     return module

@@ -10,11 +10,12 @@ from torch.fx import Node
 
 from deepenough.weights.graphs.torch_program import Operators, Writer, operator_of, shape_of
 
+_NO_PART = "no layer here takes a part of the channels, as ShuffleNetV2's blocks do"
+
 TORCH_REASONS = {
+    **dict.fromkeys(("aten.chunk", "aten.slice", "aten.split", "aten.split_with_sizes"), _NO_PART),
     "aten.conv_transpose2d": "a transposed convolution makes maps larger, which no classifier here does",
     "aten.prelu": "no activation here has weights",
-    "aten.leaky_relu": "there is no such activation here",
-    "aten.elu": "there is no such activation here",
     "aten.softplus": "there is no such activation here",
     "aten.gelu(tanh)": "GELU is computed exactly here, without its approximation by tanh",
     "aten.lstm": "it is recurrent",
@@ -155,6 +156,16 @@ def _hard_sigmoid(writer: Operators, node: Node) -> None:
     writer.emit(node, "HardSigmoid", [writer.value(node, _args(node)[0])], alpha=1 / 6, beta=0.5)
 
 
+@_writes("leaky_relu", "elu")
+def _with_number(writer: Operators, node: Node) -> None:
+    """Write an activation with a number of its own; ELU's other two are 1 in its module."""
+    leaky = operator_of(node) == "leaky_relu"
+    number = writer.given(node, 1, 0.01 if leaky else 1.0, "negative_slope" if leaky else "alpha")
+    if not leaky and {writer.given(node, 2, 1, "scale"), writer.given(node, 3, 1, "input_scale")} != {1}:
+        raise writer.refusal(node, "it scales what it computes, as SELU does; known is ELU itself")
+    writer.emit(node, "LeakyRelu" if leaky else "Elu", [writer.value(node, _args(node)[0])], alpha=float(number))
+
+
 @_writes("silu")
 def _silu(writer: Operators, node: Node) -> None:
     given = writer.value(node, _args(node)[0])
@@ -272,6 +283,19 @@ def _reshaped(writer: Operators, node: Node) -> None:
         raise writer.refusal(node, f"it makes {first} rows of {writer.batch} images; known is a row for an image")
     shape = writer.constant(f"{node.name}.shape", np.array([0, *others]))
     writer.emit(node, "Reshape", [writer.value(node, _args(node)[0]), shape])
+
+
+@_writes("channel_shuffle", "native_channel_shuffle")
+def _shuffled(writer: Operators, node: Node) -> None:
+    """Put the groups of channels apart, turn them round, and join them again."""
+    image, groups = _args(node)[:2]
+    _, channels, height, width = shape_of(node)
+    sides = np.array([0, groups, channels // groups, height, width])
+    given = [writer.value(node, image), writer.constant(f"{node.name}.groups", sides)]
+    apart = writer.emit(node, "Reshape", given, f"{node.name}.apart")
+    across = writer.emit(node, "Transpose", [apart], f"{node.name}.across", perm=[0, 2, 1, 3, 4])
+    shape = writer.constant(f"{node.name}.shape", np.array([0, channels, height, width]))
+    writer.emit(node, "Reshape", [across, shape])
 
 
 @_writes("permute", "transpose", "t")
