@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -20,7 +21,7 @@ from deepenough.weights.read import read_weights
 pytestmark = pytest.mark.xdist_group("export howto")
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "frameworks.md"
 SECTIONS = dict(
-    re.findall(r"^## (\w+).*?\n(.*?)(?=^## |\Z)", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    re.findall(r"^## ([^:\n]+).*?\n(.*?)(?=^## |\Z)", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 )
 
 
@@ -107,6 +108,44 @@ def test_a_saved_model_in_its_own_tools(exported: tuple[Path, list[int]]) -> Non
 def test_a_phones_interpreter(exported: tuple[Path, list[int]]) -> None:
     folder, answers = exported
     assert numbers(run_program(folder, "LiteRT")) == answers[:3]
+
+
+@pytest.mark.frameworks
+@for_target("ncnn")
+def test_ncnn_answers_and_shows_what_is_inside(exported: tuple[Path, list[int]]) -> None:
+    folder, answers = exported
+    assert numbers(run_program(folder, "ncnn")) == answers[:3]
+    *_, last = inside = run_program(folder, "ncnn", 1).splitlines()
+    written = (folder / "model.param").read_text(encoding="utf-8").splitlines()[2:]
+    assert len(inside) >= len(written) > 5
+    assert any(line.startswith("Convolution ") for line in inside)
+    classes = len(json.loads((folder / "metadata.json").read_text(encoding="utf-8"))["classes"])
+    assert last.endswith(f"logits ({classes},)")
+
+
+@pytest.mark.frameworks
+@for_target("coreml")
+def test_core_ml_packages_become_smaller(exported: tuple[Path, list[int]]) -> None:
+    """The lines for macOS are not run: they have to name what is there."""
+    import coremltools
+
+    folder, _ = exported
+    run_program(folder, "Core ML")
+    small, whole = (weights_of(folder / f"model{kind}.mlpackage") for kind in ("-int8", ""))
+    assert small < 0.6 * whole
+    description = coremltools.utils.load_spec(str(folder / "model.mlpackage")).description
+    on_mac = program("Core ML", 1)
+    assert [each.name for each in description.input] == ["images"]
+    assert description.predictedFeatureName == "classLabel"
+    assert 'predict({"images": ' in on_mac
+    assert on_mac.rstrip().endswith('["classLabel"])')
+    assert "func classify(_ image: CGImage, " in (folder / "predict.swift").read_text(encoding="utf-8")
+    assert "model file: URL" in (folder / "predict.swift").read_text(encoding="utf-8")
+    assert "classify(image, model: file)" in program("Core ML", 0, "swift")
+
+
+def weights_of(package: Path) -> int:
+    return sum(path.stat().st_size for path in package.rglob("weight.bin"))
 
 
 @pytest.mark.frameworks
