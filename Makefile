@@ -2,11 +2,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := src tests benchmarks
+SOURCES := src tests benchmarks docs_hooks.py docs_check.py
 # Two workers, to each of which go whole files, in the order that tests/conftest.py gives them.
 WORKERS := -n 2 --dist loadgroup --no-loadscope-reorder
 # What of the fault matrix a change has to pass, in a minute; `make faults FAULTS=--short` is all of the short form.
 FAULTS ?= --short --share 0.05 --without torchrun --without Ray
+# What a cell prints comes in one piece, also where a busy machine has taken it down in two.
+COALESCED := --MarkdownExporter.preprocessors=nbconvert.preprocessors.CoalesceStreamsPreprocessor
 # Of the networks that are exported, those that together have all kinds of layers; `EXPORTS=all` is every one of them.
 EXPORTS ?=
 
@@ -24,9 +26,10 @@ test-frameworks: $(VENV)/.installed-frameworks  ## export every kind of layer to
 faults: $(VENV)/.installed-test  ## a twentieth of the fault matrix's short form: kills, full disks, damaged files, hostile images
 	$(BIN)/python benchmarks/faults $(FAULTS)
 
-docs: $(VENV)/.installed-docs  ## run the notebooks, and build the documentation into build/site, where every link has to lead somewhere
-	$(BIN)/python -m nbconvert --execute --to markdown docs/tutorials/*.ipynb --log-level WARN
+docs: $(VENV)/.installed-docs  ## run the notebooks, build the documentation into build/site, where every link has to lead somewhere, and look at its pages
+	$(BIN)/python -m nbconvert --execute --to markdown docs/tutorials/*.ipynb $(COALESCED) --log-level WARN
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	$(BIN)/python docs_check.py build/site
 
 lint: $(VENV)/.installed-test  ## linter, formatter and type checker
 	$(BIN)/ruff check $(SOURCES)

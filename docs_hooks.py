@@ -1,4 +1,4 @@
-"""What MkDocs does to a page of the documentation before it reads it."""
+"""What MkDocs does to a page of the documentation before it reads it, and to what it makes of it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 from typing import Any
 
 NOTEBOOK = re.compile(r"(\]\([^)\s]*?)(?:\.zh)?\.ipynb([)#])")
+CODE = re.compile(r"<code>[^<]+</code>")
+OPTION = re.compile(r"(?<![\w-])--?\w[\w-]*")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -14,3 +16,8 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     The page in the reader's language is found by its name without a language.
     """
     return NOTEBOOK.sub(r"\1.md\2", markdown)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Keep an option such as `--data` on one line: browsers break lines behind its hyphens."""
+    return CODE.sub(lambda code: OPTION.sub(r'<span class="option">\g<0></span>', code[0]), html)

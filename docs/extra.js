@@ -11,3 +11,9 @@ const reachWideTables = () => document.querySelectorAll(".md-typeset__scrollwrap
 });
 addEventListener("load", reachWideTables);
 addEventListener("resize", reachWideTables);
+
+// The theme's search is a dialog without a name; its field has one, in the page's language.
+document.addEventListener("DOMContentLoaded", () => {
+  const name = document.querySelector(".md-search__input")?.getAttribute("aria-label");
+  if (name) document.querySelector(".md-search").setAttribute("aria-label", name);
+});

@@ -1,0 +1,124 @@
+"""Look at every page of the built documentation in headless Chromium: axe-core's rules, and its width on a phone.
+
+    python docs_check.py build/site
+
+Each page is looked at on a desktop and on a phone, in the light and in the dark. The exit status is 1 where a page
+breaks a rule or is wider than a phone; a line on each names the page, the rule and the selector. Where there is no
+Chromium, or no axe-core, a line says so, and nothing is looked at.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+WIDTHS = 1280, 390
+COLOURS = "light", "dark"
+COLOUR_RULES = ["color-contrast", "link-in-text-block"]
+"""The rules of axe-core that a change of colours can break."""
+
+WIDER = """() => {
+  const room = document.documentElement.clientWidth;
+  const scrolls = (each) => {
+    for (let box = each.parentElement; box && box !== document.body; box = box.parentElement)
+      if (["auto", "scroll", "hidden"].includes(getComputedStyle(box).overflowX)) return true;
+    return false;
+  };
+  const classes = (each) => [...each.classList].map((one) => "." + one).join("");
+  const name = (each) => each.localName + (each.id ? "#" + each.id : "") + classes(each);
+  const sticksOut = (each) => each.getBoundingClientRect().right > room + 1 && each.checkVisibility() && !scrolls(each);
+  const found = [...document.querySelectorAll("body *")].filter(sticksOut);
+  const outermost = found.filter((each) => !found.includes(each.parentElement));
+  const width = document.scrollingElement.scrollWidth;
+  const wide = width > room ? [`html is ${width} px`] : [];
+  return [...wide, ...outermost.map((each) => `${name(each.parentElement)} > ${name(each)}`)];
+}"""
+"""The elements that stick out at the right and that nothing lets scroll: the theme hides what is too wide."""
+
+
+def check_site(site: Path, browser: Any) -> Iterator[str]:
+    """Yield a line on each fault of each page of a built site."""
+    with served(site) as address:
+        for colours, width in product(COLOURS, WIDTHS):  # the theme remembers colours: each has a context of its own
+            context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=colours)
+            tab = context.new_page()
+            for path in sorted(each.relative_to(site).as_posix() for each in site.rglob("*.html")):
+                tab.goto(f"{address}/{path}", wait_until="load")
+                for fault in faults(tab, phone=width == min(WIDTHS), all_rules=colours == COLOURS[0]):
+                    yield f"{path} at {width} px, {colours}: {fault}"
+            context.close()
+
+
+def faults(tab: Any, *, phone: bool, all_rules: bool) -> Iterator[str]:
+    """Yield the rules that an open page breaks, each with the selector of what breaks it, and on a phone what is too
+    wide; without `all_rules` only those that colours decide."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    options: dict[str, Any] = {"resultTypes": ["violations"]}  # what passes takes long to list
+    if not all_rules:
+        options["runOnly"] = {"type": "rule", "values": COLOUR_RULES}
+    for rule in Axe().run(tab, options=options).response["violations"]:
+        for node in rule["nodes"]:
+            selector = " ".join(str(part) for part in node["target"])
+            yield f"{rule['id']} ({rule['help']}): {selector}"
+    if phone:
+        for selector in tab.evaluate(WIDER):
+            yield f"wider than the page: {selector}"
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """Serve a folder on this machine while the block runs, and give its address: the page for a wrong address has
+    addresses that begin at the root."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def main(site: Path) -> int:
+    """Check a site, print what was found, and return the exit status."""
+    count = len(list(site.rglob("*.html")))
+    if not count:
+        print(f"{site}: it has no pages; build them with `make docs`")
+        return 2
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        browser = None
+    if browser is None:
+        print(f"{site}: its pages were not looked at: that needs Chromium, and `pip install axe-playwright-python`")
+        return 0
+    began, found = time.monotonic(), list[str]()
+    with sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        for fault in check_site(site, opened):
+            found.append(fault)
+            print(fault, flush=True)
+        opened.close()
+    looks = f"{count} pages at {' and '.join(map(str, WIDTHS))} px, {' and '.join(COLOURS)}"
+    print(f"{site}: {len(found)} faults on {looks} ({time.monotonic() - began:.0f} s)")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
