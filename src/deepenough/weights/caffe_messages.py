@@ -13,8 +13,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-Fields = Mapping[str, tuple[Any, ...]]
-"""The fields of a message by name: number and type, where it matters here also the default. Others are skipped."""
+from deepenough.weights.messages import Fields, message_class, messages_of
 
 CAFFE_MESSAGES: Mapping[str, Fields] = {
     "BlobShape": {"dim": (1, "repeated int64 packed")},
@@ -148,39 +147,9 @@ CAFFE_TEXTS: Mapping[str, Fields] = {
 
 def message(name: str) -> Any:
     """Return the class of a message."""
-    from google.protobuf import message_factory
-
-    return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"caffe.{name}"))
+    return message_class(_pool(), f"caffe.{name}")
 
 
 @lru_cache
 def _pool() -> Any:
-    """Make the descriptors when they are first asked for: no compiler is needed, and starting up costs nothing."""
-    from google.protobuf import descriptor_pb2, descriptor_pool
-
-    file = descriptor_pb2.FileDescriptorProto(name="caffe.proto", package="caffe", syntax="proto2")
-    for title, fields in {**CAFFE_MESSAGES, **CAFFE_TEXTS}.items():
-        made = file.message_type.add(name=title)
-        for field, (number, kind, *default) in fields.items():
-            _add_field(made, field, number, kind.split(), *default)
-    pool = descriptor_pool.DescriptorPool()  # of its own: others know a caffe.proto too
-    pool.Add(file)
-    return pool
-
-
-def _add_field(made: Any, name: str, number: int, words: list[str], default: str | None = None) -> None:
-    repeated = words[0] == "repeated"
-    kind, *rest = words[repeated:]
-    field = made.field.add(name=name, number=number, default_value=default)
-    field.label = field.LABEL_REPEATED if repeated else field.LABEL_OPTIONAL
-    if kind == "enum":
-        words_of = made.enum_type.add(name=name.capitalize())
-        for value, word in enumerate(rest):
-            words_of.value.add(name=word, number=value)
-        field.type, field.type_name = field.TYPE_ENUM, f".caffe.{made.name}.{words_of.name}"
-    elif kind in CAFFE_MESSAGES or kind in CAFFE_TEXTS:
-        field.type, field.type_name = field.TYPE_MESSAGE, f".caffe.{kind}"
-    else:
-        field.type = getattr(field, f"TYPE_{kind.upper()}")
-    if "packed" in rest:
-        field.options.packed = True
+    return messages_of("caffe", {**CAFFE_MESSAGES, **CAFFE_TEXTS})
