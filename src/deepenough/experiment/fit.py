@@ -35,6 +35,7 @@ from deepenough.training.process_group import ALONE, ProcessGroup
 from deepenough.training.result import RESULT_FILE, check_result
 from deepenough.user_folders import RUNS, runs_root
 from deepenough.weights import Weights
+from deepenough.weights.saved_model import is_saved_model
 
 
 @takes_options
@@ -157,9 +158,9 @@ def asked_of(data: Any, options: dict[str, Any]) -> Options:
 
 
 def _whole_path(given: str) -> str:
-    """The path of a file of weights; names stay as they are."""
+    """The path of a file of weights, or SavedModel; names stay as they are."""
     path = Path(given).expanduser()
-    return str(path.absolute()) if path.is_file() else given
+    return str(path.absolute()) if path.is_file() or is_saved_model(path) else given
 
 
 def _in_group(device: str | None, source: Callable[[], Source], work: Callable[[ProcessGroup], Run]) -> Run:

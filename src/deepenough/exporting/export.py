@@ -37,6 +37,7 @@ from deepenough.record import load as load_record
 from deepenough.search.question import DecisionBasis
 from deepenough.weights import Weights, load_weights
 from deepenough.weights.names import ALIASES, NAMED
+from deepenough.weights.saved_model import is_saved_model
 
 PROOF = "parity.json"
 PARITY_IMAGES = 28
@@ -196,7 +197,7 @@ def _model(
     if isinstance(given, Network):
         return _untrained(given, seed), given.name, False
     name, path = str(given), Path(given)
-    if said and not path.is_file():
+    if said and not path.is_file() and not is_saved_model(path):
         raise DeepenoughError(f"{', '.join(said)}: this says what a file of weights is; leave it out for {name}")
     if name in (*NETWORKS, *FAMILIES) and not path.exists():
         network = choose_network(name, **options)
@@ -205,9 +206,9 @@ def _model(
         raise DeepenoughError(f"{', '.join(asked)}: only a network by its name has a choice; leave it out for {name}")
     if name.startswith(HUB_PREFIX):
         return _on_hub(name, reporter), name.partition("@")[0].rpartition("/")[2], True
-    if path.is_dir():
+    if path.is_dir() and not is_saved_model(path):
         return load(path), path.resolve().name, True
-    if path.is_file() or name in (*NAMED, *ALIASES):
+    if path.exists() or name in (*NAMED, *ALIASES):
         weights = load_weights(
             name, network=of_file.get("network"), preprocess=of_file.get("preprocess"), reporter=reporter
         )

@@ -35,6 +35,7 @@ from deepenough.weights.match import (
     square_input,
     tensor_layers,
 )
+from deepenough.weights.saved_model import is_saved_model, read_saved_model
 from deepenough.weights.stated import StatedNetwork
 
 WEIGHTS_MEMBER = "model.weights.h5"
@@ -60,8 +61,8 @@ TOP = ("fc1", "fc2", "predictions")
 
 
 def read_keras(path: Path, network: str | None, own: StatedNetwork | None = None) -> tuple[str, Fitted]:
-    """Source and network of `.weights.h5`, `.keras` or `.h5`. Its layers' names fix the network, wherever it is in a
-    model."""
+    """Source and network of `.weights.h5`, `.keras`, `.h5` or a SavedModel. Its layers' names fix the network, wherever
+    it is in a model."""
     tensors = _tensors(path)
     file = f"{path} (Keras)"
     if not tensors:
@@ -167,6 +168,8 @@ def _channels_first(network: Network, state: dict[str, Tensor]) -> dict[str, Ten
 
 def _tensors(path: Path) -> dict[str, Tensor]:
     """The tensors as `layer.kernel` and so on, kernels in our order."""
+    if is_saved_model(path):
+        return _in_our_order(_of_saved_model(path))
     h5py = needed_h5py(path)
     try:
         with h5py.File(unpacked(path), "r") as file:
@@ -174,6 +177,19 @@ def _tensors(path: Path) -> dict[str, Tensor]:
             found = dict(_legacy(file, arrays) if is_legacy(file) else _modern(file, arrays))
     except (OSError, KeyError, RuntimeError, MemoryError, OverflowError, ValueError, RecursionError) as error:
         raise DeepenoughError(f"{path} is not a whole Keras file: {plain(first_line(error))}; fetch it again") from None
+    return _in_our_order(found)
+
+
+def _of_saved_model(path: Path) -> dict[str, Any]:
+    _, layers, _ = read_saved_model(path)
+    return {
+        ".".join((*where, part)): array
+        for where, arrays in layers.items()
+        for part, array in zip(_parts(arrays), arrays, strict=True)
+    }
+
+
+def _in_our_order(found: Mapping[str, Any]) -> dict[str, Tensor]:
     return {plain(name): torch.from_numpy(_ours(array)) for name, array in found.items() if array.dtype.kind == "f"}
 
 

@@ -14,6 +14,7 @@ from deepenough.weights.imagenet import class_names
 from deepenough.weights.names import ALIASES, GROUPS, NAMED, Named, of_hash
 from deepenough.weights.preset_names import PRESETS
 from deepenough.weights.read import read_weights
+from deepenough.weights.saved_model import is_saved_model
 from deepenough.weights.weights import Weights
 
 WEIGHT_SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".h5", ".hdf5", ".keras", ".caffemodel", ".pdparams",
@@ -31,8 +32,8 @@ def load_weights(
     needs_head: bool = True,
     reporter: Reporter | None = None,
 ) -> Weights:
-    """The weights called `given`: a file where there is one, else a name of the table, fetched if need be; or those of
-    a repository of the Hugging Face hub, `hf:user/name`, of timm, transformers or deepenough.
+    """The weights called `given`: a file or SavedModel where there is one, else a name of the table, fetched if need
+    be; or those of a repository of the Hugging Face hub, `hf:user/name`, of timm, transformers or deepenough.
 
     A file of the table needs no `network`, whatever it is called: its SHA-256 tells. `preprocess`, one of `PRESETS`,
     goes before what is known of the weights. Class names are ImageNet's for the table's weights. What `needs_head` asks
@@ -44,7 +45,9 @@ def load_weights(
         return _of_hub(repository, network, preprocess, reporter, needs_head=needs_head)
     path = Path(given)
     name = _whole_name(str(given))
-    if path.is_file():
+    if is_saved_model(path):
+        known: Named | None = None
+    elif path.is_file():
         known = of_hash(sha256(path))
     elif name in NAMED:
         known = NAMED[name]

@@ -16,6 +16,7 @@ from deepenough.weights.inputs import INPUT_FILE, described_input, for_images, i
 from deepenough.weights.misfit import MisfitError
 from deepenough.weights.preset_names import PRESETS
 from deepenough.weights.published import published_as
+from deepenough.weights.saved_model import SAVED_MODEL, check_is_no_checkpoint, digest, file_of
 from deepenough.weights.weights import Weights
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ LFS = b"version https://git-lfs"
 ONNX_START = b"\x08"  # ModelProto's ir_version
 
 WEIGHT_FORMATS = (
-    "torch (.pth, .pt), safetensors, Keras (.weights.h5, .keras, .h5), Caffe (.caffemodel), PaddlePaddle (.pdparams) "
-    "and ONNX (.onnx)"
+    "torch (.pth, .pt), safetensors, Keras (.weights.h5, .keras, .h5, a SavedModel's folder of Keras 2), Caffe "
+    "(.caffemodel), PaddlePaddle (.pdparams) and ONNX (.onnx)"
 )
 
 GRAPH_READERS = {"caffe": "read_caffe_graph", "keras": "read_keras_graph", "onnx": "read_onnx_graph"}
@@ -50,10 +51,11 @@ def read_weights(
 ) -> Weights:
     """Read the weights in a file, in the network of the zoo that they were trained as, or in the one it describes.
 
-    `network` is needed where the file's tensors fit several networks and its source is not evident, and may be given
-    always. The preprocessing is `preprocess` (one of `PRESETS`), else that of a `preprocess.json` beside the file, else
-    what the file's source is known to use. A tensor of the network that is missing or of another shape is an error; one
-    that is not of it is an error too where it lies among those that are, else named in the notes.
+    A folder has to be a SavedModel. `network` is needed where the file's tensors fit several networks and its source is
+    not evident, and may be given always. The preprocessing is `preprocess` (one of `PRESETS`), else that of a
+    `preprocess.json` beside the file, else what the file's source is known to use. A tensor of the network that is
+    missing or of another shape is an error; one that is not of it is an error too where it lies among those that are,
+    else named in the notes.
 
     A file without a classifier, or with one of another kind, is an error, too, unless `needs_head` is False: the state
     then lacks the classifier's tensors.
@@ -63,7 +65,7 @@ def read_weights(
     and Keras describe their networks: what fits none of the zoo is read as its file says, if it is made of layers that
     are known here.
     """
-    path = Path(path)
+    path = file_of(Path(path))
     _check_exists(path)
     if preprocess is not None and preprocess not in PRESETS:
         raise unknown("preprocessing", preprocess, PRESETS)
@@ -98,7 +100,14 @@ def read_weights(
     names = described.classes or _classes(path, net)
     state = described.state
     return Weights(
-        path.name, reader[0], for_images(net, wanted, path), state, wanted, sha256(path), names, notes=described.notes
+        _name(path),
+        reader[0],
+        for_images(net, wanted, path),
+        state,
+        wanted,
+        _digest(path),
+        names,
+        notes=described.notes,
     )
 
 
@@ -120,12 +129,12 @@ def _of_zoo(
         wanted = image_input(path, preprocess, source, fitted.network, stated.input if stated else None)
     classes = stated.classes if stated is not None else None
     return Weights(
-        path.name,
+        _name(path),
         source,
         for_images(fitted.network, wanted, path),
         fitted.state,
         wanted,
-        sha256(path),
+        _digest(path),
         _classes(path, fitted.network) if own is not None else _as_many(classes, fitted),
         headless=fitted.headless,
         notes=fitted.notes if stated is None else (*fitted.notes, *stated.notes),
@@ -181,11 +190,21 @@ def _classes(path: Path, net: Network) -> tuple[str, ...] | None:
     return tuple(map(str, names)) if isinstance(names, list) and len(names) == net.classes else None
 
 
+def _name(path: Path) -> str:
+    """The name of the weights in a file, which for a SavedModel is the folder's."""
+    return path.resolve().parent.name if path.name == SAVED_MODEL else path.name
+
+
+def _digest(path: Path) -> str:
+    return digest(path) if path.name == SAVED_MODEL else sha256(path)
+
+
 def _check_exists(path: Path) -> None:
+    check_is_no_checkpoint(path)
     if path.is_file():
         return
     if path.is_dir():
-        raise DeepenoughError(f"{path} is a folder; expected a file of weights: {WEIGHT_FORMATS}")
+        raise DeepenoughError(f"{path} is a folder; expected weights: {WEIGHT_FORMATS}")
     siblings = [entry.name for entry in path.parent.iterdir() if entry.is_file()] if path.parent.is_dir() else []
     near = nearest(path.name, siblings)
     hint = f"; nearest there {'is' if len(near) == 1 else 'are'} {', '.join(near)}" if near else ""
@@ -204,6 +223,8 @@ def _open(path: Path, reader: tuple[str, str], network: str | None, own: StatedN
 
 def _reader(path: Path) -> tuple[str, str]:
     """Return module and function that read the format of a file, which its first bytes tell."""
+    if path.name == SAVED_MODEL:  # which begins as ONNX does
+        return "keras", "read_keras"
     with path.open("rb") as file:
         start = file.read(512)
     found = _reader_of(path, start)

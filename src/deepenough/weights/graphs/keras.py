@@ -18,9 +18,16 @@ from deepenough.weights.graphs.keras_layers import READ, KerasBuilder
 MODELS = ("Functional", "Model", "Sequential")
 """Kinds of layers that hold others."""
 
+FUNCTIONS = {
+    "math.truediv": "TrueDivide", "math.divide": "Divide", "math.subtract": "Subtract", "math.multiply": "Multiply",
+    "math.add": "Add", "__operators__.add": "Add",
+}  # fmt: skip
+"""TensorFlow's functions, which Keras 2 has in a network where it adds or scales values, by our readers' kinds."""
+
 REASONS = {
     "Lambda": "it is a program, and nothing in a file is run",
-    "TFOpLambda": "it is an operation of TensorFlow, of which the file says only the name",
+    "TFOpLambda": "it is a function of TensorFlow; known are sums, differences, products and quotients",
+    "SlicingOpLambda": "it takes a part of values, as TensorFlow does by `[...]`",
     "Conv2DTranspose": "a transposed convolution makes maps larger, which no classifier here does",
     "UpSampling2D": "it makes maps larger, which no classifier here does",
     "PReLU": "no activation here has weights",
@@ -137,6 +144,8 @@ class _Wiring:
                 f"{self.file}: layer {plain_name(name)!r} is of a class that is not Keras' own "
                 f"({plain_name(str(kind))}): it is a program, and nothing in a file is run"
             )
+        if kind == "TFOpLambda":
+            kind = FUNCTIONS.get(str(config.get("function")), kind)
         where = (*inside, name)
         place: Reference = (*where, call)
         if kind in MODELS:
@@ -182,13 +191,14 @@ class _Wiring:
                 )
             places = {_Place(name, 0): value for name, value in zip(inputs, given, strict=True)}
         calls = []
+        first = _first_calls(entries, config["output_layers"])
         for entry in entries:
             name = str(entry.get("name") or entry["config"]["name"])
             if entry["class_name"] == "InputLayer" and not entry.get("inbound_nodes"):
                 if _Place(name, 0) not in places:
                     places[_Place(name, 0)] = self._add(entry, inside, 0, (), (), depth)
                 continue
-            for call, node in enumerate(entry["inbound_nodes"]):
+            for call, node in enumerate(entry["inbound_nodes"], first.get(name, 0)):
                 places_read, arguments = _arguments(node)
                 read = [place for place, _ in places_read]
                 calls.append((_Place(name, call), entry, read, (arguments, [output for _, output in places_read])))
@@ -204,7 +214,8 @@ class _Wiring:
             if place not in by_place:
                 raise GraphError(f"{self.file}: it reads {plain_name(place.name)!r}, which no layer gives")
             entry, read, arguments = by_place[place]
-            places[place] = self._add(entry, inside, place.call, [places[each] for each in read], arguments, depth)
+            call = place.call - first.get(place.name, 0)
+            places[place] = self._add(entry, inside, call, [places[each] for each in read], arguments, depth)
         (name, call), *others = _ends(config["output_layers"])
         if not inside:
             self.notes += [f"of its outputs, {plain_name(other)!r} is left out" for other, _ in others]
@@ -228,6 +239,25 @@ def _ends(stated: Any) -> list[tuple[str, int]]:
     return [(str(name), int(call)) for name, call, *_ in ends]
 
 
+def _first_calls(entries: list[Any], output_layers: Any) -> dict[str, int]:
+    """The number of the first call of each model in a model: Keras 2 often counts from 1, since making one is a call.
+
+    It is that of the first call that anything reads.
+    """
+    models = {str(entry.get("name") or entry["config"]["name"]) for entry in entries if entry["class_name"] in MODELS}
+    if not models:
+        return {}
+    read = [_Place(name, call) for name, call in _ends(output_layers)]
+    for entry in entries:
+        for node in entry.get("inbound_nodes") or ():
+            read += [place for place, _ in _arguments(node)[0]]
+    first: dict[str, int] = {}
+    for place in read:
+        if place.name in models:
+            first[place.name] = min(first.get(place.name, place.call), place.call)
+    return first
+
+
 def _arguments(node: Any) -> tuple[_Read, tuple[Any, ...]]:
     """The values that a call reads, and all its arguments by place, then by name; values are `None` there."""
     if isinstance(node, dict):
@@ -235,10 +265,14 @@ def _arguments(node: Any) -> tuple[_Read, tuple[Any, ...]]:
         positional = [_argument(part, read) for part in node["args"]]
         named = {key: _argument(part, read) for key, part in node.get("kwargs", {}).items()}
         return read, (positional, named)
-    places = [(_Place(str(part[0]), int(part[1])), 0) for part in node]  # Keras 2
+    of_function = bool(node) and isinstance(node[0], str)  # Keras 2 from here on
+    node = [node] if of_function else node
+    places = [(_Place(str(part[0]), int(part[1])), 0) for part in node]
     more = [value for part in node if len(part) > 3 and isinstance(part[3], dict) for value in part[3].values()]
     others = [value for value in more if isinstance(value, list) and len(value) == 3 and isinstance(value[0], str)]
-    return [*places, *((_Place(value[0], int(value[1])), 0) for value in others)], ([], {})
+    numbers = {str(at): value for at, value in enumerate(more) if of_function and isinstance(value, (int, float))}
+    arguments = ([None] if of_function else [], numbers)
+    return [*places, *((_Place(value[0], int(value[1])), 0) for value in others)], arguments
 
 
 def _argument(part: Any, read: _Read) -> Any:

@@ -1,4 +1,5 @@
-"""The content of a Keras model file: its configuration, and the arrays of each layer. Nothing in it is run."""
+"""The content of a Keras model file, or SavedModel: its configuration, and the arrays of each layer. Nothing in it is
+run."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from deepenough.errors import DeepenoughError, first_line
 from deepenough.nets.serialization import LONGEST_TEXT
 from deepenough.weights.graphs.graph import Array, GraphError, plain_name
 from deepenough.weights.keras import Arrays, check_size, is_legacy, listed_names, member_of, needed_h5py, unpacked
+from deepenough.weights.saved_model import is_saved_model, read_saved_model
 
 CONFIG_MEMBER, METADATA_MEMBER = "config.json", "metadata.json"
 
@@ -29,6 +31,8 @@ def read_keras_file(path: Path) -> tuple[dict[str, Any], LayerArrays, str] | Non
 
     In a file of Keras 2's layout, the models that a layer is in are the outermost one alone.
     """
+    if is_saved_model(path):
+        return read_saved_model(path)
     h5py = needed_h5py(path)
     try:
         with h5py.File(unpacked(path), "r") as file:
