@@ -27,6 +27,7 @@ from deepenough.nets.activation import Activation
 from deepenough.nets.combinators import Elementwise
 from deepenough.nets.layers import (
     BatchNorm,
+    ChannelShuffle,
     Conv,
     Dense,
     Dropout,
@@ -111,11 +112,12 @@ class TfjsGraph(GraphWalk[str]):
 
     def _activation(self, layer: Activation, path: str, value: str) -> str:
         values = [value]
-        for number, node in enumerate(layer.tfjs, 1):
-            part = "" if number == len(layer.tfjs) else str(number)
+        nodes = layer.nodes("tfjs")
+        for number, node in enumerate(nodes, 1):
+            part = "" if number == len(nodes) else str(number)
             given = [values[place] for place in node.inputs]
             given += [self.constant(path, f"{number}.constant", constant) for constant in node.constants]
-            values.append(self.node(node.kind, path, part, given))
+            values.append(self.node(node.kind, path, part, given, **node.attributes))
         return values[-1]
 
     def _convolution(self, visit: Visit, layer: Conv, value: str) -> str:
@@ -164,6 +166,12 @@ class TfjsGraph(GraphWalk[str]):
         sides = {"ksize": [1, layer.kernel, layer.kernel, 1], "strides": [1, layer.step, layer.step, 1]}
         return self.node(kind, path, "", [value], **sides, padding="VALID")
 
+    def _shuffled(self, visit: Visit, layer: ChannelShuffle, value: str) -> str:
+        path, (groups, each, height, width) = visit.path, layer.apart(visit.input)
+        apart = self.reshaped(path, "apart", value, [-1, height * width, groups, each])
+        turned = self.node("Transpose", path, "turned", [apart, self.constant(path, "order", [0, 1, 3, 2])])
+        return self.reshaped(path, "", turned, [-1, height, width, groups * each])
+
     def _global_pool(self, visit: Visit, layer: GlobalPool, value: str) -> str:
         axes = self.constant(visit.path, "axes", [1] if len(visit.input) == 2 else [1, 2])
         kind = "Mean" if isinstance(layer, GlobalAvgPool) else "Max"
@@ -192,6 +200,8 @@ class TfjsGraph(GraphWalk[str]):
                 return layer_norm(self, visit, eps, value)
             case GroupNorm():
                 return group_norm(self, visit, layer, value)
+            case ChannelShuffle():
+                return self._shuffled(visit, layer, value)
             case LayerScale():
                 return self.node("Mul", path, "", [value, self.tensor(path, "weight")])
             case Activation():

@@ -34,7 +34,7 @@ class Node(NamedTuple):
     kind: str
     inputs: tuple[int, ...] = (0,)
     attributes: Mapping[str, Any] = {}
-    constants: tuple[float, ...] = ()
+    constants: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,14 +66,15 @@ class Activation(Layer, base=True):
     def nodes(self, framework: str) -> tuple[Node, ...]:
         """The nodes in a framework whose networks are graphs, with its own number."""
         table: tuple[Node, ...] = getattr(self, framework)
-        return tuple(node._replace(attributes=self._filled(node.attributes)) for node in table)
+        return tuple(
+            node._replace(attributes=self._filled(node.attributes), constants=tuple(map(self._filled, node.constants)))
+            for node in table
+        )
 
-    def _filled(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
-        (number,) = self.arguments or (None,)
-        return {
-            key: self._filled(value) if isinstance(value, Mapping) else number if value is OWN else value
-            for key, value in attributes.items()
-        }
+    def _filled(self, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: self._filled(each) for key, each in value.items()}
+        return self.arguments[0] if value is OWN else value
 
     @staticmethod
     @abstractmethod
@@ -111,6 +112,7 @@ class LeakyRelu(Activation):
     caffe = (Node("ReLU", attributes={"relu_param": {"negative_slope": OWN}}),)
     coreml = (Node("leaky_relu", attributes={"alpha": OWN}),)
     ncnn = (Node("ReLU", attributes={"0": OWN}),)
+    tfjs = (Node("LeakyRelu", attributes={"alpha": OWN}),)
 
     @staticmethod
     def of(x: float, slope: float = 0.01) -> float:
@@ -129,6 +131,10 @@ class Elu(Activation):
     caffe = (Node("ELU", attributes={"elu_param": {"alpha": OWN}}),)
     coreml = (Node("elu", attributes={"alpha": OWN}),)
     ncnn = (Node("ELU", attributes={"0": OWN}),)
+    tfjs = (
+        Node("Relu"), Node("Minimum", constants=(0.0,)), Node("Expm1", (2,)), Node("Mul", (3,), constants=(OWN,)),
+        Node("AddV2", (1, 4)),
+    )  # fmt: skip
 
     @staticmethod
     def of(x: float, alpha: float = 1.0) -> float:
