@@ -55,6 +55,8 @@ $(VENV)/.installed-test: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.installed-frameworks: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,reference,frameworks]'
+	@# Keras 2, for the SavedModels that it writes: it asks for tensorflow, which tensorflow-cpu is under another name.
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps tf_keras
 	touch $@
 
 $(VENV)/.installed-docs: pyproject.toml constraints.txt | $(VENV)/bin/python
