@@ -204,15 +204,9 @@ def shuffled() -> Network:
 def slopes() -> Network:
     """Activations with numbers other than the usual ones."""
     stack: Stack = (
-        Conv(6),
-        LeakyRelu(0.2),
-        Conv(6),
-        Elu(0.7),
-        GlobalAvgPool(),
-        Dense(8),
-        LeakyRelu(1.5),
+        Conv(6), LeakyRelu(0.2), Conv(6), Elu(0.7), GlobalAvgPool(), Dense(8), LeakyRelu(1.5), Dense(8), Elu(0.4),
         Dense(CLASSES),
-    )
+    )  # fmt: skip
     return Network("slopes", (3, 9, 8), stack)
 
 

@@ -84,6 +84,8 @@ IN_TORCH: Mapping[str, Callable[..., Any]] = {
     "silu": lambda x: F.silu(x),
     "gelu": gelu,
     "tanh": lambda x: torch.tanh(x),
+    "leaky_relu": lambda x, alpha: F.leaky_relu(x, float(alpha)),
+    "elu": lambda x, alpha: F.elu(x, float(alpha)),
     "softplus": lambda x: F.softplus(x),
     "softmax": lambda x, axis: x.softmax(int(axis)),
     "reshape": lambda x, shape: x.reshape([int(side) for side in shape]),

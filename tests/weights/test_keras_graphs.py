@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from graph_files import (
 )
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets import Conv, Dense, GlobalAvgPool, Network, Relu
+from deepenough.nets import Conv, Dense, Elu, GlobalAvgPool, LeakyRelu, Network, Relu
 from deepenough.weights.read import read_weights
 
 
@@ -26,6 +27,24 @@ def test_a_keras_model_is_read_by_its_configuration(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.state["one.weight"].numpy(), FIRST)
     np.testing.assert_array_equal(found.state["two.weight"].numpy(), SECOND)
     np.testing.assert_allclose(found.input.mean + found.input.std, 0.5)
+
+
+WITH_NUMBERS = {
+    "Keras 3": ("LeakyReLU", {"negative_slope": 0.2}, LeakyRelu(0.2)),
+    "Keras 2": ("LeakyReLU", {"alpha": 0.3}, LeakyRelu(0.3)),
+    "a ReLU with a slope": ("ReLU", {"negative_slope": 0.1, "max_value": None, "threshold": 0.0}, LeakyRelu(0.1)),
+    "by its function": ("Activation", {"activation": "leaky_relu"}, LeakyRelu(0.2)),
+    "ELU": ("ELU", {"alpha": 0.5}, Elu(0.5)),
+    "ELU by its function": ("Activation", {"activation": "elu"}, Elu()),
+}
+
+
+@pytest.mark.parametrize("case", WITH_NUMBERS)
+def test_activations_with_a_number_of_their_own(tmp_path: Path, case: str) -> None:
+    kind, config, wanted = WITH_NUMBERS[case]
+    odd, mean = keras_layer(kind, "odd", "one", **config), keras_layer("GlobalAveragePooling2D", "mean", "odd")
+    found = read_weights(keras_file(tmp_path / "w.keras", [*KERAS[:3], odd, mean, KERAS[4]])).network
+    assert replace(found.stack[2], name="") == wanted
 
 
 STRANGE = {
