@@ -2,9 +2,9 @@
 
     python docs_check.py build/site
 
-Each page is looked at on a desktop and on a phone, in the light and in the dark. The exit status is 1 where a page
-breaks a rule or is wider than a phone; a line on each names the page, the rule and the selector. Where there is no
-Chromium, or no axe-core, a line says so, and nothing is looked at.
+Each page is looked at in the light on a desktop and on a phone, and for its colours in the dark. The exit status is 1
+where a page breaks a rule or is wider than a phone; a line on each names the page, the rule and the selector. Where
+there is no Chromium, or no axe-core, a line says so, and nothing is looked at.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from itertools import product
 from pathlib import Path
 from typing import Any
 
-WIDTHS = 1280, 390
-COLOURS = "light", "dark"
+PHONE = 390
+LOOKS = ("light", 1280), ("light", PHONE), ("dark", 1280)
 COLOUR_RULES = ["color-contrast", "link-in-text-block"]
 """The rules of axe-core that a change of colours can break."""
 
@@ -48,12 +47,12 @@ WIDER = """() => {
 def check_site(site: Path, browser: Any) -> Iterator[str]:
     """Yield a line on each fault of each page of a built site."""
     with served(site) as address:
-        for colours, width in product(COLOURS, WIDTHS):  # the theme remembers colours: each has a context of its own
+        for colours, width in LOOKS:  # the theme remembers colours: each has a context of its own
             context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=colours)
             tab = context.new_page()
             for path in sorted(each.relative_to(site).as_posix() for each in site.rglob("*.html")):
                 tab.goto(f"{address}/{path}", wait_until="load")
-                for fault in faults(tab, phone=width == min(WIDTHS), all_rules=colours == COLOURS[0]):
+                for fault in faults(tab, phone=width == PHONE, all_rules=colours == "light"):
                     yield f"{path} at {width} px, {colours}: {fault}"
             context.close()
 
@@ -115,7 +114,7 @@ def main(site: Path) -> int:
             found.append(fault)
             print(fault, flush=True)
         opened.close()
-    looks = f"{count} pages at {' and '.join(map(str, WIDTHS))} px, {' and '.join(COLOURS)}"
+    looks = f"{count} pages, " + ", ".join(f"{colours} at {width} px" for colours, width in LOOKS)
     print(f"{site}: {len(found)} faults on {looks} ({time.monotonic() - began:.0f} s)")
     return 1 if found else 0
 

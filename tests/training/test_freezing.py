@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small import train
+from small import Killed, kill_at, train
 
 from deepenough.data.augment import Augment
 from deepenough.errors import DeepenoughError
@@ -135,22 +135,14 @@ def test_it_is_a_training_with_a_rate_of_0_in_the_first_layers(
     assert (trained.probabilities == reference.probabilities).all()
 
 
-class Killed(BaseException):
-    """Stands in for a kill."""
-
-
 def test_a_killed_training_goes_on_to_the_same_weights(
     images: Any, network: Network, start: Any, tmp_path: Path
 ) -> None:
-    def progress(done: int, total: int, epoch: object) -> None:
-        if done == 6:
-            raise Killed
-
     recipe = replace(RECIPE, freeze=SHARE)
     given = (network, recipe, images, TRAIN, HELD_OUT)
     unbroken = train(*given, tmp_path / "unbroken", seed=0, start=start)
     with pytest.raises(Killed):
-        train(*given, tmp_path / "killed", seed=0, start=start, progress=progress, checkpoint_steps=1)
+        train(*given, tmp_path / "killed", seed=0, start=start, progress=kill_at(6), checkpoint_steps=1)
     resumed = train(*given, tmp_path / "killed", seed=0, start=start)
     assert all(torch.equal(resumed.state[name], tensor) for name, tensor in unbroken.state.items())
     assert (resumed.macs, resumed.steps) == (unbroken.macs, unbroken.steps)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small import train
+from small import Killed, kill_at, train
 
 from deepenough.data.augment import Augment
 from deepenough.errors import DeepenoughError
@@ -50,18 +50,6 @@ def same(one: Trained, other: Trained) -> bool:
         and drop(one) == drop(other)
         and (one.lr, one.steps, one.macs, one.ended) == (other.lr, other.steps, other.macs, other.ended)
     )
-
-
-class Killed(BaseException):
-    """Stands in for a kill where a new process would only cost time."""
-
-
-def kill_at(step: int) -> Callable[..., None]:
-    def progress(done: int, total: int, epoch: object) -> None:
-        if done == step:
-            raise Killed
-
-    return progress
 
 
 # Forks, so that the imports are paid for once; each child is a process of its own that is really killed.
