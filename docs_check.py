@@ -101,6 +101,7 @@ def main(site: Path) -> int:
         return 2
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
     try:
+        import axe_playwright_python.sync_playwright  # noqa: F401
         from playwright.sync_api import sync_playwright
     except ImportError:
         browser = None
@@ -120,4 +121,4 @@ def main(site: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1])) if len(sys.argv) == 2 else __doc__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from numbers import Real
@@ -51,7 +52,8 @@ class Preprocessing:
             raise unknown("interpolation", self.interpolation, RESAMPLING)
         if self.order not in ORDERS:
             raise unknown("channel order", self.order, ORDERS)
-        numbers = all(isinstance(value, Real) for value in (*self.mean, *self.std))
+        given = (*self.mean, *self.std)
+        numbers = all(isinstance(value, Real) for value in given) and all(map(math.isfinite, given))
         if not numbers or len(self.mean) != len(self.std) or not all(s > 0 for s in self.std):
             raise DeepenoughError(f"mean {self.mean}, std {self.std}: give as many numbers of each, every std above 0")
         if self.levels is not None and not 0 <= self.levels[0] < self.levels[1] <= 65535:

@@ -289,7 +289,7 @@ def test_names_are_tensorflow_s(tmp_path: Path) -> None:
     graph = TfjsGraph(export_of("odd", Network("taken", (3, 9, 8), stack))).graph
     names = [node["name"] for node in graph.nodes]
     assert len(set(names)) == len(names)
-    assert {"images", "logits", "normalise/bgr", "normalise_2/bgr", "layer_logits/main/_x"} <= set(names)
+    assert {"images", "logits", "normalise/bgr", "normalise_2/bgr", "layer._logits/main/_x"} <= set(names)
     known = set()
     for node in graph.nodes:
         assert {given.partition(":")[0] for given in node.get("input", [])} <= known

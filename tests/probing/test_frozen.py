@@ -77,7 +77,7 @@ def test_all_say_it_in_the_same_words(
     chinese = "所有层都参与了训练：没有一个完整的块能放进要冻结的比例之内（--freeze 0.6）。"
     if frozen_ones:
         frozen, layers = chosen.frozen, len(chosen.layers)
-        said = f"The first {frozen} of {layers} weighted layers kept their pretrained weights (--freeze 0.6)."
+        said = f"Weighted layers that kept their pretrained weights: the first {frozen} of {layers} (--freeze 0.6)."
         chinese = f"前 {frozen} 个带权重的层（共 {layers} 个）保持预训练权重不变（--freeze 0.6）。"
     shown = io.StringIO()
     Console(width=200, file=shown).print(evidence(record.load(run)))

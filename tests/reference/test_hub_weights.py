@@ -22,6 +22,7 @@ from deepenough.nets.layers import LayerNorm
 from deepenough.nets.shapes import visits
 from deepenough.weights import load_weights
 from deepenough.weights.imagenet import class_names
+from deepenough.weights.timm_config import as_timm
 from deepenough.weights.timm_models import TIMM_MODELS, TIMM_RESNETS
 
 pytestmark = pytest.mark.seconds(60)
@@ -92,6 +93,19 @@ def test_pictures_are_framed_as_timm_does(pushed: Any, model: str) -> None:
     assert float((ours - wanted).abs().max()) < 1e-5
 
 
+@pytest.mark.parametrize(
+    "left_out", [{}, {"crop_pct": None}, {"mean": None, "interpolation": ""}, {"input_size": [3, 96, 96]}]
+)
+def test_what_timms_configuration_leaves_out_is_as_timm_takes_it(models: Any, left_out: dict[str, Any]) -> None:
+    resolve = pytest.importorskip("timm.data").resolve_data_config
+    given = {"num_classes": 1000} | {key: value for key, value in left_out.items() if value}
+    wanted = resolve({}, pretrained_cfg=given)
+    found = as_timm(Path("config.json"), left_out)
+    assert (3, *found.size) == tuple(wanted["input_size"])
+    assert (found.interpolation, found.mean, found.std) == (wanted["interpolation"], wanted["mean"], wanted["std"])
+    assert found.shorter == int(found.size[0] / wanted["crop_pct"])
+
+
 def test_pickled_weights_are_read_without_running_anything(pushed: Any, hub: HubStandIn, same: Any) -> None:
     theirs, files = pushed("mobilenetv3_small_100", safe=False, num_classes=7)
     assert "pytorch_model.bin" in files
@@ -149,7 +163,7 @@ def test_grey_images(pushed: Any, same: Any) -> None:
 def test_a_network_that_is_not_known_is_refused_before_its_weights_are_fetched(pushed: Any, hub: HubStandIn) -> None:
     """The blur pools of ResNetBlur have no tensors: those of its file fit a ResNet-50, which computes otherwise."""
     pushed("resnetblur50")
-    with pytest.raises(DeepenoughError, match=r"architecture of timm 'resnetblur50' is not known; nearest.*resnet50"):
+    with pytest.raises(DeepenoughError, match=r"timm's architecture 'resnetblur50' is not known; nearest.*resnet50"):
         load_weights(f"hf:{NAME}")
     assert not [path for method, path in hub.requests if method == "GET" and path.endswith("model.safetensors")]
 
@@ -220,7 +234,7 @@ def test_a_repository_of_something_else_is_refused(hub: HubStandIn) -> None:
     with pytest.raises(DeepenoughError, match="nothing in that repository says which network it is"):
         load_weights(f"hf:{NAME}")
     found.commit("swin", {"config.json": b'{"model_type": "swin", "architectures": ["SwinForImageClassification"]}'})
-    with pytest.raises(DeepenoughError, match="model_type of transformers 'swin' is not known; known: resnet"):
+    with pytest.raises(DeepenoughError, match="transformers' model_type 'swin' is not known; known: resnet"):
         load_weights(f"hf:{NAME}")
     found.commit("onnx", {"config.json": b'{"architecture": "resnet18", "num_classes": 2, "pretrained_cfg": {}}'})
     found.commits[-1][2].pop("model.safetensors")

@@ -130,5 +130,4 @@ def write_model(folder: Path, found: Weights) -> None:
     """Write a model folder with these weights; classes whose names are not known are called by their numbers."""
     from deepenough.model import save_model
 
-    classes = found.classes or [str(number) for number in range(found.network.classes)]
-    save_model(folder, found.network, found.state, found.input, classes)
+    save_model(folder, found.network, found.state, found.input, found.class_names)

@@ -227,8 +227,7 @@ def _on_hub(name: str, reporter: Reporter) -> Model:
 
 
 def _of_weights(weights: Weights) -> Model:
-    names = weights.classes or [str(number) for number in range(weights.network.classes)]
-    return Model(weights.network, weights.state, weights.input, names)
+    return Model(weights.network, weights.state, weights.input, weights.class_names)
 
 
 def _folders(path: Path) -> list[str]:

@@ -66,7 +66,7 @@ class TfjsGraph(GraphWalk[str]):
     def name(self, path: str, part: str = "") -> str:
         """Return the name of a node; groups are scopes, whose names may not begin with `_` in TensorFlow."""
         scoped = super().name(path, part).replace(".", "/")
-        return f"layer{scoped}" if scoped.startswith("_") else scoped
+        return f"layer.{scoped}" if scoped.startswith("_") else scoped
 
     def node(self, kind: str, path: str, part: str, inputs: Sequence[str], **attributes: Any) -> str:
         """Add an operator: a layer's last one where `part` is empty, otherwise one before it."""

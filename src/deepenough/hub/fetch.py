@@ -55,6 +55,8 @@ def fetch_weights_from_hub(
         check: is given the path of the weights before they are fetched, and raises where they can't be read.
     """
     folder = _snapshot(given, [*beside, *ours[1:], SUMS])
+    if commit := commit_of(folder / SUMS):  # the weights are of the same one, whatever is pushed meanwhile
+        given = f"{given.partition('@')[0]}@{commit}"
     if all((folder / each).is_file() for each in (*ours[1:], SUMS)):
         folder = fetch_from_hub(given, ours)
         check_sums(folder, ours)

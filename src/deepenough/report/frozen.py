@@ -19,7 +19,7 @@ def frozen(record: Record) -> str | None:
             "All layers were trained: no whole block fits in the share to freeze (--freeze %(share)s)", share=share
         )
     return _(
-        "The first %(frozen)s of %(layers)s weighted layers kept their pretrained weights (--freeze %(share)s)",
+        "Weighted layers that kept their pretrained weights: the first %(frozen)s of %(layers)s (--freeze %(share)s)",
         frozen=chosen.frozen,
         layers=len(chosen.layers),
         share=share,

@@ -12,6 +12,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.nets.layer import ShapeError
 from deepenough.nets.network import Network
 from deepenough.nets.serialization import LONGEST_TEXT
+from deepenough.nets.tokens import Tokens
 from deepenough.preprocessing import Preprocessing
 from deepenough.weights.preset_names import PRESETS
 from deepenough.weights.presets import preset
@@ -39,7 +40,7 @@ def json_beside(path: Path, name: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DeepenoughError(f"{beside} is not JSON: {error}") from None
     if not isinstance(content, dict):
-        raise DeepenoughError(f"{beside} holds a {type(content).__name__}; expected an object with size, mean, ...")
+        raise DeepenoughError(f"{beside} holds a {type(content).__name__}; expected a JSON object")
     return content
 
 
@@ -67,9 +68,7 @@ def described_input(path: Path, preprocess: str | None, net: Network, stated: Pr
     """
     size = (net.input[1], net.input[2])
     if preprocess is not None:
-        known = preset(preprocess, net.name)
-        shorter = None if known.shorter is None else max(round(known.shorter * min(size) / min(known.size)), *size)
-        return _in_colours(replace(known, size=size, shorter=shorter), net)
+        return _in_colours(_scaled(preset(preprocess, net.name), size), net)
     if path.with_name(INPUT_FILE).is_file():
         return image_input(path, None, "", net)
     if stated is None:
@@ -87,7 +86,7 @@ def timm_configuration(module: Any) -> Preprocessing | None:
         return None
     from deepenough.weights.timm_config import as_timm
 
-    return as_timm(Path("pretrained_cfg"), config, Preprocessing((1, 1)))
+    return as_timm(Path("pretrained_cfg"), config)
 
 
 def _in_colours(known: Preprocessing, net: Network) -> Preprocessing:
@@ -103,11 +102,18 @@ def _preset(name: str, net: Network) -> Preprocessing:
 
     known = preset(name, net.name)
     size = (net.input[1], net.input[2])
+    positions = any(isinstance(layer, Tokens) for layer in net.stack)  # interpolated ones would cost accuracy
     if has_small_stem(net):
         known = replace(known, size=size, shorter=None)
-    elif known.size != size and not takes_size(net, known.size):
-        known = replace(known, size=size, shorter=None if known.shorter is None else max(known.shorter, *size))
+    elif known.size != size and (positions or not takes_size(net, known.size)):
+        known = _scaled(known, size)
     return _in_colours(known, net)
+
+
+def _scaled(known: Preprocessing, size: tuple[int, int]) -> Preprocessing:
+    """The same for images of another size, of which as much is cut off."""
+    shorter = None if known.shorter is None else max(round(known.shorter * min(size) / min(known.size)), *size)
+    return replace(known, size=size, shorter=shorter)
 
 
 def takes_size(net: Network, size: tuple[int, int]) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from deepenough.errors import DeepenoughError, nearest, unknown
 from deepenough.files import sha256
 from deepenough.hub import HUB_PREFIX
+from deepenough.nets.zoo import NETWORKS
 from deepenough.progress import Reporter
 from deepenough.weights.fetch import fetch
 from deepenough.weights.imagenet import class_names
@@ -78,6 +79,8 @@ def _of_hub(
     from deepenough.weights.transformers_config import PROCESSOR
 
     def check(path: Path) -> None:
+        if network is not None and network not in NETWORKS:
+            raise unknown("network", network, NETWORKS)
         if published_as(path, network) is None and network is None:
             raise DeepenoughError(
                 f"weights {given!r}: nothing in that repository says which network it is ({CONFIG} of timm or of "

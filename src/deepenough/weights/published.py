@@ -14,6 +14,10 @@ from deepenough.preprocessing import Preprocessing
 CONFIG = "config.json"
 
 
+class UnknownNetworkError(DeepenoughError):
+    """A configuration of a network that is not known here."""
+
+
 @dataclass(frozen=True, eq=False)
 class Published:
     """A network of the zoo, as a publisher's configuration states it.
@@ -52,7 +56,7 @@ def published_as(path: Path, network: str | None) -> Published | None:
     and another one is."""
     try:
         stated = published(path)
-    except DeepenoughError:
+    except UnknownNetworkError:
         if network is None:
             raise
         return None
@@ -68,5 +72,8 @@ def distinct(names: Mapping[int, Any]) -> tuple[str, ...] | None:
     if sorted(names) != list(range(len(names))) or not names:
         return None
     ordered = [str(names[number]) for number in range(len(names))]
-    found = tuple(f"{name} ({n})" if ordered.index(name) < n else name for n, name in enumerate(ordered))
+    first: dict[str, int] = {}
+    for number, name in enumerate(ordered):
+        first.setdefault(name, number)
+    found = tuple(f"{name} ({n})" if first[name] < n else name for n, name in enumerate(ordered))
     return found if len(set(found)) == len(found) else None

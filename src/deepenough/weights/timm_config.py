@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,22 @@ from deepenough.nets.network import Network
 from deepenough.nets.tokens import Tokens
 from deepenough.nets.zoo import NETWORKS
 from deepenough.nets.zoo.vit import with_positions
-from deepenough.preprocessing import RESAMPLING, Preprocessing
+from deepenough.preprocessing import IMAGENET_MEAN, IMAGENET_STD, RESAMPLING, Preprocessing
 from deepenough.weights.imagenet import class_names, wordnet_ids
 from deepenough.weights.presets import preset
-from deepenough.weights.published import Published, distinct
+from deepenough.weights.published import Published, UnknownNetworkError, distinct
 from deepenough.weights.timm_models import TIMM_MODELS, TIMM_RESNETS
 
 KNOWN_ARGUMENTS = frozenset({"num_classes", "in_chans", "img_size", "global_pool", "drop_rate", "drop_path_rate"})
-"""Arguments of a model that leave its layers as they are in prediction, or whose effect is seen elsewhere."""
+"""Arguments of a model that leave its layers as they are in prediction, are looked at, or show in the tensors."""
+
+CROP_SHARE = 0.875
+"""The share of the shorter side that timm's centre crop has where nothing says so."""
+
+MOST_PIXELS = 10_000
+"""A side of images that no network takes."""
+
+OTHERWISE = "A function that returns timm's own module can be given instead: deepenough fit --network module:function"
 
 
 def is_timms(document: Mapping[str, Any]) -> bool:
@@ -39,14 +47,16 @@ def timms_network(document: Mapping[str, Any], file: Path) -> Published:
     model = document["architecture"]
     known = {**TIMM_RESNETS, **TIMM_MODELS}
     if model not in known:
-        raise DeepenoughError(
-            f"{file}: {unknown('the architecture of timm', model, known)}. A function that returns timm's own module "
-            "can be given instead: --network module:function"
-        )
+        reason = unknown("timm's architecture", model, known)
+        raise UnknownNetworkError(f"{file}: {reason}. {OTHERWISE}")
     network, images = NETWORKS[known[model]](), timms_images(document)
     _check_arguments(document, network, file)
-    wanted = as_timm(file, images, preset("timm", network.name))
-    if any(isinstance(layer, Tokens) for layer in network.stack):
+    tokens = any(isinstance(layer, Tokens) for layer in network.stack)
+    side = (document.get("model_args") or {}).get("img_size")
+    if tokens and side is not None:
+        images["input_size"] = [3, *(side if isinstance(side, list) else (side, side))]
+    wanted = as_timm(file, images, preset("timm", network.name).size)
+    if tokens:
         network = with_positions(network, wanted.size)
     return Published("timm", network, wanted, _classes(document, images), tuple(_notes(images, wanted)))
 
@@ -59,34 +69,29 @@ def _check_arguments(document: Mapping[str, Any], network: Network, file: Path) 
     if others := sorted(set(arguments) - KNOWN_ARGUMENTS):
         raise DeepenoughError(
             f"{file}: its {document['architecture']} was made with {first_few(others, 3)} as model_args, which the "
-            f"network {network.name} here doesn't have. A function that returns timm's own module can be given "
-            "instead: --network module:function"
+            f"network {network.name} here doesn't have. {OTHERWISE}"
         )
     usual = "token" if network.name.startswith("vit") else "avg"
-    pools = {pool for pool in (document.get("global_pool"), arguments.get("global_pool")) if pool is not None}
+    pools = {str(pool) for pool in (document.get("global_pool"), arguments.get("global_pool")) if pool is not None}
     if pools - {usual}:
         raise DeepenoughError(
-            f"{file}: its {document['architecture']} pools by {', '.join(sorted(map(repr, pools)))}; {network.name} "
-            f"here by {usual!r}. A function that returns timm's own module can be given instead: "
-            "--network module:function"
+            f"{file}: its {document['architecture']} pools by {', '.join(f'{pool!r:.40}' for pool in sorted(pools))}; "
+            f"{network.name} here by {usual!r}. {OTHERWISE}"
         )
 
 
-def as_timm(file: Path, config: Mapping[str, Any], known: Preprocessing) -> Preprocessing:
-    """The input that timm's configuration describes; what it leaves out is that of `known`."""
+def as_timm(file: Path, config: Mapping[str, Any], size: tuple[int, int] = (224, 224)) -> Preprocessing:
+    """The input that timm's configuration describes; what it leaves out is as timm takes it, of images of `size`."""
     try:
-        _, height, width = map(int, config.get("input_size", (3, *known.size)))
-        shorter = int(min(height, width) / float(config.get("crop_pct", 0.95)))
-        mean, std = (tuple(map(float, config.get(key, getattr(known, key)))) for key in ("mean", "std"))
+        _, height, width = map(int, config.get("input_size") or (3, *size))
+        shorter = int(min(height, width) / float(config.get("crop_pct") or CROP_SHARE))
+        if not all(0 < side < MOST_PIXELS for side in (height, width, shorter)):
+            raise ValueError(f"images of {width}x{height} from a shorter side of {shorter}")
+        usual = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+        mean, std = (tuple(map(float, config.get(key) or values)) for key, values in usual.items())
         asked = config.get("interpolation")
-        return replace(
-            known,
-            size=(height, width),
-            shorter=shorter,
-            interpolation=asked if asked in RESAMPLING else known.interpolation,
-            mean=mean,
-            std=std,
-        )
+        interpolation = asked if asked in RESAMPLING else "bicubic"
+        return Preprocessing((height, width), shorter, interpolation, mean=mean, std=std)
     except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
         raise DeepenoughError(f"{file}: its pretrained_cfg can't be read ({error}); mend it, or move it away") from None
 
@@ -111,5 +116,5 @@ def _classes(document: Mapping[str, Any], images: Mapping[str, Any]) -> tuple[st
         texts = [told.get(str(name), name) if isinstance(told, dict) else name for name in names]
         return distinct(dict(enumerate(texts)))
     count = document.get("num_classes", images.get("num_classes"))
-    in1k = str(images.get("tag", "")).endswith("in1k")
+    in1k = re.search(r"in1k(_\d+)?$", str(images.get("tag", ""))) is not None
     return class_names() if in1k and count == len(class_names()) else None

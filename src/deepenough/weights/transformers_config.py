@@ -13,7 +13,7 @@ from deepenough.errors import DeepenoughError, first_few, unknown
 from deepenough.nets.zoo import NETWORKS
 from deepenough.nets.zoo.convnext import CONVNEXTS
 from deepenough.nets.zoo.vit import BLOCKS, PATCH, VITS, with_positions
-from deepenough.weights.published import Published, distinct
+from deepenough.weights.published import Published, UnknownNetworkError, distinct
 from deepenough.weights.transformers import EPSILON, as_in_transformers
 from deepenough.weights.transformers_images import images_of
 
@@ -24,7 +24,8 @@ UNNAMED = re.compile(r"LABEL_\d+")
 """The name of a class that nobody has named."""
 
 OTHERWISE = (
-    "A function that returns a module which gives its logits alone can be given instead: --network module:function"
+    "A function that returns a module which gives its logits alone can be given instead: "
+    "deepenough fit --network module:function"
 )
 
 
@@ -104,7 +105,8 @@ def transformers_network(document: Mapping[str, Any], processor: Mapping[str, An
     """
     kind = document["model_type"]
     if kind not in KINDS:
-        raise DeepenoughError(f"{file}: {unknown('model_type of transformers', kind, KINDS)}. {OTHERWISE}")
+        reason = unknown("transformers' model_type", kind, KINDS)
+        raise UnknownNetworkError(f"{file}: {reason}. {OTHERWISE}")
     network = as_in_transformers(NETWORKS[_name(document, file)](), _number(document, "layer_norm_eps", EPSILON, file))
     if kind == "vit":
         side = int(_number(document, "image_size", 224, file))
@@ -121,7 +123,7 @@ def _name(document: Mapping[str, Any], file: Path) -> str:
     found = next((name for sizes, name in kind.sizes.items() if sizes == key), None)
     if found is None:
         stated = ", ".join(f"{name} {value!r:.60}" for name, value in values.items())
-        raise DeepenoughError(
+        raise UnknownNetworkError(
             f"{file}: a {model} of {stated} is not among the networks known here: "
             f"{first_few(list(kind.sizes.values()), 5)}. {OTHERWISE}"
         )

@@ -29,7 +29,9 @@ def images_of(
         return None, ()
     try:
         return _images_of(document, processor, network)
-    except (TypeError, ValueError, OverflowError, ZeroDivisionError, LookupError) as error:
+    except LookupError as error:
+        raise DeepenoughError(f"{file} lacks {error}; mend it, or move it away") from None
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
         raise DeepenoughError(f"{file} can't be read ({error}); mend it, or move it away") from None
 
 
@@ -46,7 +48,10 @@ def _images_of(
     channels = network.input[0]
     mean, std = [0.0] * channels, [1.0] * channels
     if processor.get("do_normalize", True):
-        mean, std = ([float(each) for each in processor[key]] for key in ("image_mean", "image_std"))
+        mean, std = (
+            [float(each) for each in (value if isinstance(value, list) else [value] * channels)]
+            for value in (processor[key] for key in ("image_mean", "image_std"))
+        )
     factor = 1.0
     if processor.get("do_rescale", True):
         factor = float(processor.get("rescale_factor", 1 / 255))
@@ -72,7 +77,7 @@ def _framing(
         side = _whole(size if isinstance(size, int) else size["shortest_edge"])
         if side >= WARPED_FROM:
             return (side, side), None, True
-        return (side, side), int(side / float(processor.get("crop_pct", 224 / 256))), False
+        return (side, side), _whole(int(side / float(processor.get("crop_pct", 224 / 256)))), False
     shortest = isinstance(size, dict) and "shortest_edge" in size
     before = _sides(size)
     if processor.get("do_center_crop"):

@@ -34,3 +34,8 @@ class Weights:
     classes: tuple[str, ...] | None = None
     headless: bool = False
     notes: tuple[str, ...] = ()
+
+    @property
+    def class_names(self) -> list[str]:
+        """The names of the classes; their numbers where nothing tells."""
+        return list(self.classes or map(str, range(self.network.classes)))

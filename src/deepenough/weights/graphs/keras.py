@@ -54,7 +54,7 @@ def read_keras_graph(path: Path) -> Described | None:
         return _read(path, file, config, arrays, version)
     except GraphError:
         raise
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError, ArithmeticError) as error:
         raise GraphError(
             f"{file}: its configuration can't be read as that of a model: {type(error).__name__} "
             f"({plain_name(str(error))})"

@@ -85,7 +85,7 @@ class KerasBuilder(WindowReader):
             self.values[layer.place] = self._activated(layer, made)
         except GraphError:
             raise
-        except (DeepenoughError, ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
+        except (DeepenoughError, ValueError, KeyError, IndexError, TypeError, AttributeError, ArithmeticError) as error:
             why = str(error) if isinstance(error, DeepenoughError) else f"it can't be read ({plain_name(str(error))})"
             raise self.refused(layer, why) from None
 
@@ -127,7 +127,9 @@ class KerasBuilder(WindowReader):
         value = values[0]
         if layer.kind in ("Add", "Multiply", "Concatenate") and len(values) > 1:
             return self._joined(layer, values)
-        if len(values) != 1 or layer.kind in ARITHMETIC:
+        if layer.kind in ARITHMETIC:
+            raise self.refused(layer, "known are sums and products of values, and of the images with one number")
+        if len(values) != 1:
             raise self.refused(layer, f"it reads {len(values)} values; expected one")
         if value.pads != NO_PADS and not layer.kind.endswith(("Conv2D", "Pooling2D", "ZeroPadding2D")):
             raise self.refused(layer, "it reads padded values, which is known of convolutions and pools")
