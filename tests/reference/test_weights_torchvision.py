@@ -97,7 +97,8 @@ def test_safetensors_are_timms_where_they_say_so(models: Any, filled: Any, same:
     timms = read_weights(tmp_path / "r.bin")
     assert (timms.source, timms.input.interpolation, timms.input.size) == ("timm", "bicubic", (160, 160))
     assert (timms.input.shorter, timms.input.mean, timms.input.std) == (168, (0.5,) * 3, plain.input.std)
-    (tmp_path / "config.json").write_text(json.dumps({"pretrained_cfg": {"crop_pct": "wide"}}))
+    wide = {"architecture": "resnet18", "pretrained_cfg": {"crop_pct": "wide"}}
+    (tmp_path / "config.json").write_text(json.dumps(wide))
     with pytest.raises(DeepenoughError, match=r"pretrained_cfg can't be read"):
         read_weights(tmp_path / "r.bin")
 

@@ -234,7 +234,7 @@ def test_preprocessing_by_precedence(saved: Any, squeezenet: Any) -> None:
     ("text", "match"),
     [
         ("{", "is not JSON"),
-        ("[1]", "expected an object"),
+        ("[1]", "expected a JSON object"),
         ("{}", "size is None"),
         ('{"size": 3}', "size is 3; expected"),
         ('{"size": [32, 32], "mean": ["a"], "std": [1]}', "mean .*: give as many numbers of each"),
@@ -254,7 +254,7 @@ def test_a_preprocess_file_that_says_nothing(saved: Any, squeezenet: Any, text: 
     [
         ("preprocess.json", b"{", "preprocess.json is not JSON"),
         ("preprocess.json", b"\xff", "preprocess.json is not JSON"),
-        ("preprocess.json", b"[1]", "expected an object"),
+        ("preprocess.json", b"[1]", "expected a JSON object"),
         ("network.json", b"\xff", "the network is not JSON"),
     ],
 )
