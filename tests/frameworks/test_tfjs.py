@@ -241,7 +241,7 @@ def test_the_page_classifies_a_picture(node_modules: Path, served: str, tmp_path
     Image.fromarray(pixels[0]).save(tmp_path / "picture.png")
     with opened(f"{served}/predict.html") as page:
         page.set_input_files("input", tmp_path / "picture.png")
-        page.wait_for_selector("li", timeout=60_000)
+        page.wait_for_selector("li:nth-child(5)", timeout=60_000)
         lines, backend = page.locator("li").all_text_contents(), page.evaluate("tf.getBackend()")
     assert backend in ("webgl", "cpu")
     (row,) = wanted_of(name, network, pixels)
