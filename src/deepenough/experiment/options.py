@@ -14,7 +14,7 @@ from deepenough.schema import Option, Section, check_options, exposed_options, o
 from deepenough.search.limits import SizeLimits
 from deepenough.search.question import Measure, Metric
 from deepenough.training.recipe import DISTILLATION, Recipe
-from deepenough.weights.exported_program import PROGRAM_SUFFIX, program_refused
+from deepenough.weights.exported_program import check_is_no_program
 
 MOST_THREADS = 1024  # PyTorch fails where the system refuses so many
 HELD = "python:"
@@ -286,8 +286,7 @@ class Options:
                     f"--{name.replace('_', '-')} {getattr(self, name)}: latency is not measured; give --runtime, "
                     "--minimize latency or --max-latency too"
                 )
-        if self.network is not None and self.network.lower().endswith(PROGRAM_SUFFIX):
-            raise program_refused(f"--network {self.network}: this")
+        check_is_no_program(self.network)
         if self.gives_module:
             others = {"--weights": given, "--among": self.among, "--scratch": self.scratch, "--family": self.family,
                       "--width": self.width, "--max-depth": self.max_depth}  # fmt: skip
@@ -387,9 +386,8 @@ class Options:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values: the options of the recipe by their names, single parts of the augmentation under `switches`."""
-        content = asdict(self)
-        recipe = content.pop("recipe")
-        return content | {name: recipe.get(name) for name in exposed_options(Recipe)}
+        own = {name: value for name, value in asdict(self).items() if name != "recipe"}
+        return own | {name: self.recipe.get(name) for name in exposed_options(Recipe)}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Options:

@@ -164,10 +164,7 @@ class _Body(Walk[_Value]):
             case Dropout(p=p):
                 self._call(call("layers.Dropout", p, name=name), value)
             case ChannelShuffle():
-                groups, each, height, width = layer.apart(visit.input)
-                self._call(call("layers.Reshape", (height, width, groups, each), name=f"{name}-apart"), value)
-                self._call(call("layers.Permute", (1, 2, 4, 3), name=f"{name}-across"), value)
-                self._call(call("layers.Reshape", (height, width, groups * each), name=name), value)
+                self._shuffle(visit, layer, name, value)
             case Flatten():
                 if len(visit.input) == 3:  # our weights read (C, H, W)
                     self._call(call("layers.Permute", (3, 1, 2), name=f"{name}-order"), value)
@@ -179,6 +176,12 @@ class _Body(Walk[_Value]):
                 self._of_tokens(visit, name, value)
             case _:
                 raise unknown_layer(visit, "Keras")
+
+    def _shuffle(self, visit: Visit, layer: ChannelShuffle, name: str, value: str) -> None:
+        groups, each, height, width = layer.apart(visit.input)
+        self._call(call("layers.Reshape", (height, width, groups, each), name=f"{name}-apart"), value)
+        self._call(call("layers.Permute", (1, 2, 4, 3), name=f"{name}-across"), value)
+        self._call(call("layers.Reshape", (height, width, groups * each), name=name), value)
 
     def _of_tokens(self, visit: Visit, name: str, value: str) -> None:
         given = self._read(value)

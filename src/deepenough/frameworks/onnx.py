@@ -161,6 +161,14 @@ class _Graph(GraphWalk[str]):
                           perm=[0, 2, 1, 3])  # fmt: skip
         return self.node("Reshape", [found, self.tensor(f"{path}.joined", np.array([0, 0, heads * width]))], path)
 
+    def _shuffled(self, visit: Visit, layer: ChannelShuffle, value: str) -> str:
+        path = visit.path
+        shape = self.tensor(f"{path}.groups", np.array([0, *layer.apart(visit.input)]))
+        apart = self.node("Reshape", [value, shape], f"{path}.apart")
+        across = self.node("Transpose", [apart], f"{path}.across", perm=[0, 2, 1, 3, 4])
+        shape = self.tensor(f"{path}.shape", np.array([0, *visit.output]))
+        return self.node("Reshape", [across, shape], path)
+
     def written(self, visit: Visit, value: str) -> str:
         layer, path = visit.layer, visit.path
         match layer:
@@ -204,11 +212,7 @@ class _Graph(GraphWalk[str]):
             case Dropout():
                 return value  # it does nothing in inference
             case ChannelShuffle():
-                shape = self.tensor(f"{path}.groups", np.array([0, *layer.apart(visit.input)]))
-                apart = self.node("Reshape", [value, shape], f"{path}.apart")
-                across = self.node("Transpose", [apart], f"{path}.across", perm=[0, 2, 1, 3, 4])
-                shape = self.tensor(f"{path}.shape", np.array([0, *visit.output]))
-                return self.node("Reshape", [across, shape], path)
+                return self._shuffled(visit, layer, value)
             case Flatten():
                 return self.node("Flatten", [value], path)
             case Dense() if len(visit.input) == 2:

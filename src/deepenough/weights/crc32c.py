@@ -60,7 +60,7 @@ def _joined(registers: Words, length: int) -> int:
 
 
 def _after_zeros(length: int) -> Words:
-    """What each bit of a register becomes after `length` zero bytes, a linear operator."""
+    """The linear operator of `length` zero bytes: each bit of a register, and its value behind them."""
     bits: Words = np.left_shift(np.uint32(1), _BITS)
     found, power = bits, _table(8)[bits & 0xFF] ^ (bits >> 8)
     while length:
@@ -78,7 +78,7 @@ def _applied(operator: Words, registers: Words) -> Words:
 
 @lru_cache
 def _table(bits: int) -> Words:
-    """What the lowest bits of a register become when they are shifted out."""
+    """The values that the lowest bits of a register become when they are shifted out."""
     table: Words = np.arange(1 << bits, dtype=np.uint32)
     for _ in range(bits):
         table = np.where(table & 1, (table >> 1) ^ np.uint32(POLYNOMIAL), table >> 1)

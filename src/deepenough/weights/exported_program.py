@@ -15,3 +15,9 @@ def program_refused(given: str) -> DeepenoughError:
         "module:function`), or write it as ONNX; if you trust the file, the function may return "
         "torch.export.load(FILE), exported for any number of images"
     )
+
+
+def check_is_no_program(network: str | None) -> None:
+    """Raise the error where what `--network` names is such a file."""
+    if network is not None and network.lower().endswith(PROGRAM_SUFFIX):
+        raise program_refused(f"--network {network}: this")

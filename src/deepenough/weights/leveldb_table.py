@@ -87,7 +87,7 @@ def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _handle(content: bytes, place: int) -> tuple[tuple[int, int], int]:
-    """Where a block is: its first byte and its size."""
+    """Read the place of a block: its first byte and its size."""
     start, place = varint(content, place)
     size, place = varint(content, place)
     return (start, size), place

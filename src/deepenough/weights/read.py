@@ -97,16 +97,14 @@ def read_weights(
         raise trouble
     net = described.network
     wanted = described_input(path, preprocess, net, described.input)
-    names = described.classes or _classes(path, net)
-    state = described.state
     return Weights(
         _name(path),
         reader[0],
         for_images(net, wanted, path),
-        state,
+        described.state,
         wanted,
         _digest(path),
-        names,
+        described.classes or _classes(path, net),
         notes=described.notes,
     )
 

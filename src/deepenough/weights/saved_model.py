@@ -157,7 +157,7 @@ def _ends_as_table(file: Path) -> bool:
 
 
 def _configurations(file: Path) -> dict[str, Any]:
-    """What Keras says of each object, by its place: `root.layer_with_weights-0`."""
+    """Keras' description of each object, by its place: `root.layer_with_weights-0`."""
     size = file.stat().st_size
     if size > LARGEST_METADATA:
         raise DamageError(f"{file.name} has {size:,} bytes; at most {LARGEST_METADATA:,} are read")

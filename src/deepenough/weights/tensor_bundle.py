@@ -49,7 +49,7 @@ LARGEST = 2 * 2**30
 
 @dataclass(frozen=True)
 class _Entry:
-    """Where an array is: its type by TensorFlow's number, its sides, the file, the first byte and how many."""
+    """The place of an array: its type by TensorFlow's number, its sides, the file, the first byte and how many."""
 
     kind: int
     sides: tuple[int, ...]
