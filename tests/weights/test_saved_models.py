@@ -192,8 +192,8 @@ TABLES = {
     "a block alone": (lambda: made.ended(b"", {b"a": made.varint(0) + made.varint(1 << 40)}), "a block beyond its end"),
     "many files": (lambda: made.table({b"": made.number(1, 1 << 30)}), "lie in 1,073,741,824 files"),
     "another order of bytes": (lambda: made.table({b"": made.number(1, 1) + made.number(2, 1)}), "highest byte first"),
-    "a header of nothing": (lambda: made.table({b"": b"\xff"}), "is described by what is no message"),
-    "an entry of nothing": (lambda: made.table({b"": made.number(1, 1), b"a": b"\xff"}), "what is no message"),
+    "a header of nothing": (lambda: made.table({b"": b"\xff"}), "is no message of protocol buffers"),
+    "an entry of nothing": (lambda: made.table({b"": made.number(1, 1), b"a": b"\xff"}), "the entry of .* is no message"),
     "no graph of objects": (lambda: made.table({b"": made.number(1, 1)}), "_OBJECT_GRAPH is not in its index"),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from deepenough.weights.crc32c import crc32c, masked
+from deepenough.weights.malformed import MalformedError
 
 TABLE_END = (0xDB4775248B80FB57).to_bytes(8, "little")
 """A table's last bytes."""
@@ -25,16 +26,12 @@ LARGEST_TABLE = 1 << 26
 """Bytes of a table that are read."""
 
 
-class DamageError(ValueError):
-    """A file that is damaged, or asks for too much, with the reason."""
-
-
 def read_table(content: bytes) -> dict[bytes, bytes]:
     """Read all entries of a table."""
     if len(content) < FOOTER or not content.endswith(TABLE_END):
-        raise DamageError("its index does not end as a table of LevelDB does")
+        raise MalformedError("its index does not end as a table of LevelDB does")
     if len(content) > LARGEST_TABLE:
-        raise DamageError(f"its index has {len(content):,} bytes; at most {LARGEST_TABLE:,} are read")
+        raise MalformedError(f"its index has {len(content):,} bytes; at most {LARGEST_TABLE:,} are read")
     footer = content[-FOOTER:]
     _, place = _handle(footer, 0)  # of a block that describes the table, which TensorFlow leaves empty
     where, _ = _handle(footer, place)
@@ -45,12 +42,12 @@ def read_table(content: bytes) -> dict[bytes, bytes]:
         block = _block(content, _handle(handle, 0)[0])
         left -= len(block) + TRAILER  # blocks that lie in one another, or stand for several
         if left < 0:
-            raise DamageError("its index has blocks with more bytes than it has itself")
+            raise MalformedError("its index has blocks with more bytes than it has itself")
         for key, value in _entries(block):
             if last is not None and key <= last:
-                raise DamageError("its index has keys that are not in order, or that come twice")
+                raise MalformedError("its index has keys that are not in order, or that come twice")
             if len(found) == MOST_ENTRIES:
-                raise DamageError(f"its index has more than {MOST_ENTRIES:,} entries")
+                raise MalformedError(f"its index has more than {MOST_ENTRIES:,} entries")
             found[key] = value
             last = key
     return found
@@ -60,11 +57,11 @@ def _block(content: bytes, where: tuple[int, int]) -> bytes:
     start, size = where
     end = start + size
     if end + TRAILER > len(content) - FOOTER:
-        raise DamageError("its index has a block beyond its end; it is cut off or damaged")
+        raise MalformedError("its index has a block beyond its end; it is cut off or damaged")
     if content[end]:
-        raise DamageError("its index is compressed, which TensorFlow's are not")
+        raise MalformedError("its index is compressed, which TensorFlow's are not")
     if masked(crc32c(content[start : end + 1])) != int.from_bytes(content[end + 1 : end + TRAILER], "little"):
-        raise DamageError("its index does not have the checksum that it states")
+        raise MalformedError("its index does not have the checksum that it states")
     return content[start:end]
 
 
@@ -73,14 +70,14 @@ def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
     restarts = int.from_bytes(block[-4:], "little")
     end = len(block) - 4 * (restarts + 1)
     if len(block) < 4 or end < 0:
-        raise DamageError("its index has a block without its end")
+        raise MalformedError("its index has a block without its end")
     place, key = 0, b""
     while place < end:
         shared, place = varint(block, place)
         rest, place = varint(block, place)
         size, place = varint(block, place)
         if shared > len(key) or shared + rest > LONGEST_KEY or place + rest + size > end:
-            raise DamageError("its index has an entry beyond its block, or a key that is too long")
+            raise MalformedError("its index has an entry beyond its block, or a key that is too long")
         key = key[:shared] + block[place : place + rest]
         place += rest + size
         yield key, block[place - size : place]
@@ -104,4 +101,4 @@ def varint(content: bytes | bytearray, place: int) -> tuple[int, int]:
         number |= (byte & 0x7F) << shift
         if byte < 0x80:
             return number, place
-    raise DamageError("it has a number without an end")
+    raise MalformedError("it has a number without an end")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from deepenough.weights.malformed import MalformedError
+
 Fields = Mapping[str, tuple[Any, ...]]
 """The fields of a message by name: number and type, where it matters here also the default. Others are skipped."""
 
@@ -28,6 +30,16 @@ def message_class(pool: Any, name: str) -> Any:
     from google.protobuf import message_factory
 
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(name))
+
+
+def parsed(pool: Any, name: str, content: bytes, where: str) -> Any:
+    """Read a message of a pool; MalformedError says `where` bytes are that are none."""
+    from google.protobuf.message import DecodeError
+
+    try:
+        return message_class(pool, name).FromString(content)
+    except DecodeError:
+        raise MalformedError(f"{where} is no message of protocol buffers") from None
 
 
 def _add_field(made: Any, package: str, tables: Mapping[str, Fields], name: str, row: tuple[Any, ...]) -> None:

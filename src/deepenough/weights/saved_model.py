@@ -14,8 +14,9 @@ from deepenough.errors import DeepenoughError, first_line
 from deepenough.files import sha256
 from deepenough.nets.serialization import LONGEST_TEXT
 from deepenough.weights.graphs.graph import Array, GraphError, plain_name
-from deepenough.weights.leveldb_table import TABLE_END, DamageError
-from deepenough.weights.messages import Fields, message_class, messages_of
+from deepenough.weights.leveldb_table import TABLE_END
+from deepenough.weights.malformed import MalformedError
+from deepenough.weights.messages import Fields, messages_of, parsed
 from deepenough.weights.tensor_bundle import TensorBundle
 
 SAVED_MODEL = "saved_model.pb"
@@ -96,7 +97,7 @@ def read_saved_model(path: Path) -> tuple[dict[str, Any], dict[Path_, list[Array
         configurations = _configurations(folder / METADATA)
         root = configurations.get("root")
         if not isinstance(root, dict):
-            raise DamageError(f"{METADATA} does not describe the model")
+            raise MalformedError(f"{METADATA} does not describe the model")
         bundle = TensorBundle(folder / INDEX)
         objects = _Objects(bundle.text(OBJECTS))
         names = {}
@@ -106,7 +107,7 @@ def read_saved_model(path: Path) -> tuple[dict[str, Any], dict[Path_, list[Array
                 names[node] = str(stated.get("name", ""))
         found = _Collected(bundle, objects, names)
         found.model(0, (), 0)
-    except DamageError as error:
+    except MalformedError as error:
         raise GraphError(f"{folder} is not a whole SavedModel: {error}; fetch it again") from None
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, OverflowError,
             MemoryError) as error:  # fmt: skip
@@ -160,17 +161,17 @@ def _configurations(file: Path) -> dict[str, Any]:
     """Keras' description of each object, by its place: `root.layer_with_weights-0`."""
     size = file.stat().st_size
     if size > LARGEST_METADATA:
-        raise DamageError(f"{file.name} has {size:,} bytes; at most {LARGEST_METADATA:,} are read")
-    nodes = _parsed("SavedMetadata", file.read_bytes(), file.name).nodes
+        raise MalformedError(f"{file.name} has {size:,} bytes; at most {LARGEST_METADATA:,} are read")
+    nodes = parsed(_pool(), "saved.SavedMetadata", file.read_bytes(), file.name).nodes
     if len(nodes) > MOST_LAYERS:
-        raise DamageError(f"{file.name} describes {len(nodes):,} objects; at most {MOST_LAYERS:,} are read")
+        raise MalformedError(f"{file.name} describes {len(nodes):,} objects; at most {MOST_LAYERS:,} are read")
     found = {}
     for node in nodes:
-        stated = _parsed("SavedObject", node, file.name)
+        stated = parsed(_pool(), "saved.SavedObject", node, file.name)
         if not stated.identifier.startswith(b"_tf_keras_") or stated.identifier == b"_tf_keras_metric":
             continue
         if len(stated.metadata) > LONGEST_TEXT:
-            raise DamageError(
+            raise MalformedError(
                 f"its configuration has {len(stated.metadata):,} bytes; at most {LONGEST_TEXT:,} are read"
             )
         described = json.loads(stated.metadata)
@@ -185,17 +186,17 @@ class _Objects:
 
     def __init__(self, content: bytes) -> None:
         if len(content) > LONGEST_TEXT:
-            raise DamageError(f"its graph of objects has {len(content):,} bytes; at most {LONGEST_TEXT:,} are read")
-        self.nodes = _parsed("ObjectGraph", content, OBJECTS).nodes
+            raise MalformedError(f"its graph of objects has {len(content):,} bytes; at most {LONGEST_TEXT:,} are read")
+        self.nodes = parsed(_pool(), "saved.ObjectGraph", content, OBJECTS).nodes
         self.object = lru_cache(MOST_LAYERS)(self._object)
 
     def _object(self, number: int) -> tuple[dict[str, int], str | None]:
         """The children of an object by their names, and the key of its array, if it is one."""
         if not 0 <= number < len(self.nodes):
-            raise DamageError(f"its graph of objects has no object {number}")
+            raise MalformedError(f"its graph of objects has no object {number}")
         if len(self.nodes[number]) > LARGEST_OBJECT:
-            raise DamageError(f"object {number} of its graph has {len(self.nodes[number]):,} bytes")
-        found = _parsed("Object", self.nodes[number], OBJECTS)
+            raise MalformedError(f"object {number} of its graph has {len(self.nodes[number]):,} bytes")
+        found = parsed(_pool(), "saved.Object", self.nodes[number], OBJECTS)
         keys = [each.checkpoint_key for each in found.attributes if each.name == VALUE]
         children = {each.local_name.decode("utf-8", "replace"): each.node_id for each in found.children}
         return children, keys[0].decode("utf-8", "backslashreplace") if keys else None
@@ -225,13 +226,13 @@ class _Collected:
     def model(self, node: int, inside: Path_, depth: int) -> None:
         """Collect the arrays of the layers in a model."""
         if depth > DEEPEST:
-            raise DamageError(f"its models are nested more than {DEEPEST} deep, which is not read")
+            raise MalformedError(f"its models are nested more than {DEEPEST} deep, which is not read")
         for layer in self._layers(node):
             if layer not in self.names:
                 continue
             where = (*inside, self.names[layer])
             if where in self.arrays:
-                raise DamageError(f"two of its layers are called {plain_name('/'.join(where))}")
+                raise MalformedError(f"two of its layers are called {plain_name('/'.join(where))}")
             if arrays := [self._array(key) for key in self._keys(layer)]:
                 self.arrays[where] = arrays
             self.model(layer, where, depth + 1)
@@ -256,7 +257,7 @@ class _Collected:
         children, _ = self.objects.object(node)
         self._seen += 1 + len(children)
         if self._seen > MOST_CHILDREN:
-            raise DamageError(f"its graph of objects has more than {MOST_CHILDREN:,} children of layers")
+            raise MalformedError(f"its graph of objects has more than {MOST_CHILDREN:,} children of layers")
         return children
 
     def _array(self, key: str) -> Array:
@@ -272,15 +273,6 @@ def _listed(value: Any) -> Any:
             return [_listed(each) for each in value["items"]]
         return {key: _listed(each) for key, each in value.items()}
     return [_listed(each) for each in value] if isinstance(value, list) else value
-
-
-def _parsed(name: str, content: bytes, where: str) -> Any:
-    from google.protobuf.message import DecodeError
-
-    try:
-        return message_class(_pool(), f"saved.{name}").FromString(content)
-    except DecodeError:
-        raise DamageError(f"{where} is no message of protocol buffers") from None
 
 
 @lru_cache

@@ -12,8 +12,9 @@ import numpy as np
 
 from deepenough.weights.crc32c import crc32c, masked
 from deepenough.weights.graphs.graph import plain_name
-from deepenough.weights.leveldb_table import LARGEST_TABLE, DamageError, read_table, varint
-from deepenough.weights.messages import Fields, message_class, messages_of
+from deepenough.weights.leveldb_table import LARGEST_TABLE, read_table, varint
+from deepenough.weights.malformed import MalformedError
+from deepenough.weights.messages import Fields, messages_of, parsed
 
 MESSAGES: dict[str, Fields] = {
     "Header": {"num_shards": (1, "int32"), "endianness": (2, "int32")},
@@ -65,9 +66,9 @@ class TensorBundle:
 
     def __init__(self, index: Path) -> None:
         if not index.is_file():
-            raise DamageError(f"{index.name} is missing")
+            raise MalformedError(f"{index.name} is missing")
         if index.stat().st_size > LARGEST_TABLE:
-            raise DamageError(f"{index.name} has {index.stat().st_size:,} bytes; at most {LARGEST_TABLE:,} are read")
+            raise MalformedError(f"{index.name} has {index.stat().st_size:,} bytes; at most {LARGEST_TABLE:,} are read")
         table = read_table(index.read_bytes())
         self.shards = _shards(index, table.pop(b"", None))
         self.entries = {_text(key): _entry(key, value) for key, value in table.items()}
@@ -78,11 +79,11 @@ class TensorBundle:
         """Read the numbers of an array."""
         entry = self._entry(key)
         if entry.kind not in TYPES:
-            raise DamageError(f"{_shown(key)} has numbers of a type that is not known here ({entry.kind})")
+            raise MalformedError(f"{_shown(key)} has numbers of a type that is not known here ({entry.kind})")
         dtype = np.dtype(TYPES[entry.kind])
         if entry.size != prod(entry.sides) * dtype.itemsize:
             sides = " x ".join(map(str, entry.sides)) or "one number"
-            raise DamageError(f"{_shown(key)} has {entry.size:,} bytes, which is not its shape, {sides}")
+            raise MalformedError(f"{_shown(key)} has {entry.size:,} bytes, which is not its shape, {sides}")
         content = self._bytes(key, entry)
         self._check(key, entry, crc32c(content))
         found = np.frombuffer(content, dtype).reshape(entry.sides)
@@ -94,36 +95,36 @@ class TensorBundle:
         """Read an array that is one string: its length, a checksum of that, and its bytes."""
         entry = self._entry(key)
         if entry.kind != STRING or entry.sides:
-            raise DamageError(f"{_shown(key)} is not one string")
+            raise MalformedError(f"{_shown(key)} is not one string")
         content = self._bytes(key, entry)
         length, place = varint(content, 0)
         if place + 4 + length != len(content):
-            raise DamageError(f"{_shown(key)} has another length than it states")
+            raise MalformedError(f"{_shown(key)} has another length than it states")
         self._check(key, entry, crc32c(length.to_bytes(4 if length < 1 << 32 else 8, "little") + content[place:]))
         return bytes(content[place + 4 :])
 
     def _entry(self, key: str) -> _Entry:
         if key not in self.entries:
-            raise DamageError(f"{_shown(key)} is not in its index")
+            raise MalformedError(f"{_shown(key)} is not in its index")
         if self.entries[key].sliced:
-            raise DamageError(f"{_shown(key)} is saved in slices, which are not read; save the model on one machine")
+            raise MalformedError(f"{_shown(key)} is saved in slices, which are not read; save the model on one machine")
         return self.entries[key]
 
     def _bytes(self, key: str, entry: _Entry) -> bytearray:
         self._left -= entry.size
         if self._left < 0:
-            raise DamageError(f"its arrays have more than {LARGEST / 2**30:.0f} GiB, which are not read")
+            raise MalformedError(f"its arrays have more than {LARGEST / 2**30:.0f} GiB, which are not read")
         content = bytearray(entry.size)  # which arrays can be changed in
         with self.shards[entry.shard].open("rb") as file:
             file.seek(entry.start)
             read = file.readinto(content)
         if read != entry.size:
-            raise DamageError(f"{_shown(key)} lies beyond the end of {self.shards[entry.shard].name}")
+            raise MalformedError(f"{_shown(key)} lies beyond the end of {self.shards[entry.shard].name}")
         return content
 
     def _check(self, key: str, entry: _Entry, checksum: int) -> None:
         if masked(checksum) != entry.checksum:
-            raise DamageError(f"{_shown(key)} does not have the checksum that its index states")
+            raise MalformedError(f"{_shown(key)} does not have the checksum that its index states")
 
     def _check_places(self) -> None:
         """Check that each array lies in its file, and that no two of them are in the same place."""
@@ -133,38 +134,38 @@ class TensorBundle:
             if entry.sliced:
                 continue  # its parts are entries of their own
             if not 0 <= entry.shard < len(sizes):
-                raise DamageError(f"{_shown(key)} lies in file {entry.shard} of {len(sizes)}")
+                raise MalformedError(f"{_shown(key)} lies in file {entry.shard} of {len(sizes)}")
             file, end = self.shards[entry.shard], entry.start + entry.size
             if entry.start < 0 or entry.size < 0 or end > sizes[entry.shard]:
-                raise DamageError(
+                raise MalformedError(
                     f"{_shown(key)} lies beyond the end of {file.name}, which has {sizes[entry.shard]:,} bytes"
                 )
             if entry.size and entry.start < ends[entry.shard]:
-                raise DamageError(f"{_shown(key)} lies where another array is in {file.name}")
+                raise MalformedError(f"{_shown(key)} lies where another array is in {file.name}")
             ends[entry.shard] = max(end, ends[entry.shard])
 
 
 def _shards(index: Path, content: bytes | None) -> list[Path]:
     if content is None:
-        raise DamageError(f"{index.name} does not say which files its arrays are in")
-    header = _parsed("Header", content, index.name)
+        raise MalformedError(f"{index.name} does not say which files its arrays are in")
+    header = parsed(_pool(), "bundle.Header", content, index.name)
     if header.endianness:
-        raise DamageError("its numbers have the highest byte first, which are not read")
+        raise MalformedError("its numbers have the highest byte first, which are not read")
     if not 1 <= header.num_shards <= MOST_SHARDS:
-        raise DamageError(f"its arrays lie in {header.num_shards:,} files; read are 1 to {MOST_SHARDS:,}")
+        raise MalformedError(f"its arrays lie in {header.num_shards:,} files; read are 1 to {MOST_SHARDS:,}")
     count = header.num_shards
     files = [index.with_name(f"{index.stem}.data-{number:05d}-of-{count:05d}") for number in range(count)]
     for file in files:
         if not file.is_file():  # nor what would have to be waited for
-            raise DamageError(f"{file.name} is missing")
+            raise MalformedError(f"{file.name} is missing")
     return files
 
 
 def _entry(key: bytes, content: bytes) -> _Entry:
-    found = _parsed("Entry", content, _shown(_text(key)))
+    found = parsed(_pool(), "bundle.Entry", content, f"the entry of {_shown(_text(key))}")
     sides = tuple(dim.size for dim in found.shape.dim)
     if len(sides) > MOST_SIDES or found.shape.unknown_rank or any(side < 0 for side in sides):
-        raise DamageError(
+        raise MalformedError(
             f"{_shown(_text(key))} has the shape {' x '.join(map(str, sides[:MOST_SIDES]))}, which no array has"
         )
     return _Entry(found.dtype, sides, found.shard_id, found.offset, found.size, found.crc32c, sliced=bool(found.slices))
@@ -177,15 +178,6 @@ def _text(key: bytes) -> str:
 def _shown(key: str) -> str:
     """A key for a message: without what the keys of all arrays end with."""
     return plain_name(key.removesuffix(VALUE_END))
-
-
-def _parsed(name: str, content: bytes, where: str) -> Any:
-    from google.protobuf.message import DecodeError
-
-    try:
-        return message_class(_pool(), f"bundle.{name}").FromString(content)
-    except DecodeError:
-        raise DamageError(f"{where} is described by what is no message") from None
 
 
 @lru_cache
