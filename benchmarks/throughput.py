@@ -2,12 +2,12 @@
 
     python benchmarks/throughput.py [NETWORK ...] [--batch 16] [--rounds 5] [--seconds 3] [--only ours,keras,...]
 
-A NETWORK is one of the zoo, at 224x224, or one of a family as `residual-19`, at 32x32; without any, the eight.
-Every contender is a process of its own that stays while the others have their turns; figures are medians over the
-steps of all rounds. torchvision, timm and the same module as ours (`plain`) in a plain loop, with and without
-channels-last and compilation; Keras and
-Paddle as in `deepenough compare`. Contenders that are not installed are left out. A last column says what share of the
-float32 matrix-product rate of the same run a step of ours reaches (6 operations a multiply-accumulate and image).
+A NETWORK is one of the zoo, at 224x224, or one of a family as `residual-19`, at 32x32; without any, the eight of
+before 2016. Every contender is a process of its own that stays while the others have their turns; figures are medians
+over the steps of all rounds. torchvision, timm and the same module as ours (`plain`) in a plain loop, with and without
+channels-last and compilation; Keras and Paddle as in `deepenough compare`. Contenders that are not installed are left
+out. A last column says what share of the float32 matrix-product rate of the same run a step of ours reaches (6
+operations a multiply-accumulate and image).
 """
 
 from __future__ import annotations
@@ -32,8 +32,12 @@ from product import product
 
 EIGHT = ("alexnet", "vgg16", "vgg19", "googlenet", "resnet34", "resnet50", "resnet101", "resnet152")
 WORKER = str(Path(__file__).with_name("throughput_worker.py").resolve())
-TORCHVISION = {"alexnet", "vgg16", "vgg19", "googlenet", "resnet34", "resnet50", "resnet101", "resnet152"}
-TIMM = {"vgg16", "vgg19", "resnet34", "resnet50", "resnet101", "resnet152"}
+SINCE_2016 = ("mobilenetv3_large_100", "efficientnet_b0", "convnext_tiny")
+THEIRS = {
+    "torchvision": {**{name: name for name in (*EIGHT, *SINCE_2016)}, "mobilenetv3_large_100": "mobilenet_v3_large"},
+    "timm": {name: name for name in (*EIGHT[1:3], *EIGHT[4:], *SINCE_2016)},
+}
+"""Networks by our names, with those of the other libraries."""
 ELSEWHERE = ("Keras, TensorFlow", "PaddlePaddle")
 
 
@@ -47,8 +51,7 @@ def own(name: str) -> list[str]:
     there = {
         "ours": True,
         "plain": True,
-        "torchvision": find_spec("torchvision") is not None and name in TORCHVISION,
-        "timm": find_spec("timm") is not None and name in TIMM,
+        **{library: find_spec(library) is not None and name in names for library, names in THEIRS.items()},
     }
     return [kind for kind, is_there in there.items() if is_there]
 
@@ -63,8 +66,10 @@ def measure(name: str, batch: int, rounds: int, seconds: float, only: set[str], 
         write_exports(network, sides, root, {side.name: FrameworkResult(side.name) for side in sides}, 0, Reporter())
         pixels = random_batch(network, batch, 0, root / "batch.npz")
         (root / "network.json").write_text(dumps(network))
-        asked = json.dumps([name, str(root / "network.json"), batch])
-        workers = {kind: Worker([WORKER, kind, asked], root / kind, root / f"{kind}.log", {}) for kind in chosen}
+        workers = {}
+        for kind in chosen:
+            asked = json.dumps([THEIRS.get(kind, {}).get(name, name), str(root / "network.json"), batch])
+            workers[kind] = Worker([WORKER, kind, asked], root / kind, root / f"{kind}.log", {})
         workers |= {side.name: side.start(root / side.target, root / f"{side.name}.log") for side in sides}
         taken: dict[tuple[str, str], list[float]] = {}
         products = []
