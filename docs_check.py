@@ -9,14 +9,17 @@ there is no Chromium, or no axe-core, a line says so, and nothing is looked at.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -44,17 +47,32 @@ WIDER = """() => {
 """The elements that stick out at the right and that nothing lets scroll: the theme hides what is too wide."""
 
 
-def check_site(site: Path, browser: Any) -> Iterator[str]:
-    """Yield a line on each fault of each page of a built site."""
-    with served(site) as address:
-        for colours, width in LOOKS:  # the theme remembers colours: each has a context of its own
-            context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=colours)
-            tab = context.new_page()
-            for path in sorted(each.relative_to(site).as_posix() for each in site.rglob("*.html")):
-                tab.goto(f"{address}/{path}", wait_until="load")
-                for fault in faults(tab, phone=width == PHONE, all_rules=colours == "light"):
-                    yield f"{path} at {width} px, {colours}: {fault}"
-            context.close()
+def check_site(site: Path, browser: str) -> Iterator[str]:
+    """Yield a line on each fault of each page of a built site, which a browser for every processor looks at."""
+    at_once = os.cpu_count() or 1
+    pages = sorted(each.relative_to(site).as_posix() for each in site.rglob("*.html"))
+    shares = [pages[first::at_once] for first in range(min(at_once, len(pages)))]
+    with served(site) as address, ThreadPoolExecutor(at_once) as pool:
+        looks = [partial(look, browser, address, share, *each) for each in LOOKS for share in shares]
+        for found in pool.map(lambda each: each(), looks):
+            yield from found
+
+
+def look(browser: str, address: str, pages: Sequence[str], colours: str, width: int) -> list[str]:
+    """Give the faults of some pages in one look."""
+    from playwright.sync_api import sync_playwright
+
+    found = []
+    with sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        # The theme remembers colours: each look has a context of its own.
+        tab = opened.new_page(viewport={"width": width, "height": 900}, color_scheme=colours)  # type: ignore[arg-type]
+        for path in pages:
+            tab.goto(f"{address}/{path}", wait_until="load")
+            seen = faults(tab, phone=width == PHONE, all_rules=colours == "light")
+            found += [f"{path} at {width} px, {colours}: {fault}" for fault in seen]
+        opened.close()
+    return found
 
 
 def faults(tab: Any, *, phone: bool, all_rules: bool) -> Iterator[str]:
@@ -100,21 +118,13 @@ def main(site: Path) -> int:
         print(f"{site}: it has no pages; build them with `make docs`")
         return 2
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-    try:
-        import axe_playwright_python.sync_playwright  # noqa: F401
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        browser = None
-    if browser is None:
+    if browser is None or not (find_spec("axe_playwright_python") and find_spec("playwright")):
         print(f"{site}: its pages were not looked at: that needs Chromium, and `pip install axe-playwright-python`")
         return 0
     began, found = time.monotonic(), list[str]()
-    with sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-        for fault in check_site(site, opened):
-            found.append(fault)
-            print(fault, flush=True)
-        opened.close()
+    for fault in check_site(site, browser):
+        found.append(fault)
+        print(fault, flush=True)
     looks = f"{count} pages, " + ", ".join(f"{colours} at {width} px" for colours, width in LOOKS)
     print(f"{site}: {len(found)} faults on {looks} ({time.monotonic() - began:.0f} s)")
     return 1 if found else 0
