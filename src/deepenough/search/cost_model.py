@@ -64,6 +64,8 @@ class CostModel(ABC):
         folds, also the retraining that follows."""
         if self.deadline is None:
             return True
+        if self.is_late:  # nothing is measured any more
+            return False
         trainings = sum(self.seconds(architecture, epochs) for architecture in architectures)
         last = max((self.retraining_seconds(architecture) for architecture in architectures), default=0.0)
         return trainings + last <= self.time_left
