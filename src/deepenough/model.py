@@ -7,6 +7,7 @@ class names in order) and `SHA256SUMS` of the three, since safetensors does not 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from deepenough.data.decode import framed
+from deepenough.data.decode import ImageLike, framed
+from deepenough.data.finding import ImageError
 from deepenough.engines import TORCH
 from deepenough.engines.engine import Engine
 from deepenough.engines.torch import TorchEngine
@@ -280,6 +282,8 @@ class Model:
             top: how many classes each prediction lists.
             value_range: the values of black and white in floats, by default those of the training images.
         """
+        if not hasattr(top, "__index__") or top < 1:
+            raise DeepenoughError(f"top={top!r}: expected a whole number of at least 1")
         return [self.rank(row, top) for row in self._probabilities_of(images, value_range)]
 
     def predict_proba(self, images: Any, *, value_range: tuple[float, float] | None = None) -> npt.NDArray[np.float32]:
@@ -294,7 +298,7 @@ class Model:
 
         preprocess = self.preprocess
         given = images_of(images, preprocess.channels == 1, value_range or preprocess.value_range)
-        pictures = (framed(image, preprocess) for image in given)
+        pictures = (_picture(image, row, preprocess) for row, image in enumerate(given))
         while batch := list(islice(pictures, _BATCH)):
             yield from self.probabilities(np.stack(batch))
 
@@ -302,6 +306,15 @@ class Model:
         """One row of probabilities as a prediction with the `top` classes."""
         order = np.argsort(-probabilities, kind="stable")[:top]
         return Prediction(tuple(self.classes[i] for i in order), tuple(float(probabilities[i]) for i in order))
+
+
+def _picture(image: ImageLike, row: int, preprocess: Preprocessing) -> npt.NDArray[np.uint8]:
+    """The preprocessed pixels of an image; of one that can't be used, the error has its name."""
+    try:
+        return framed(image, preprocess)
+    except ImageError as error:
+        name = str(image) if isinstance(image, Path) else f"image {row}"
+        raise DeepenoughError(f"{name}: {error.detail}") from None
 
 
 def _missing(folder: Path) -> str:
@@ -332,6 +345,8 @@ def load(path: str | Path, device: str | torch.device = "cpu", engine: str = TOR
             and "openvino" that is installed and gives torch's logits. What needs more than logits stays torch's.
         measured: have "auto" take the fastest instead, by a short measurement, which also tells the best batch.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise DeepenoughError(f"model {path!r}: expected the path of a RUN or of a model folder, or hf:user/name")
     if (named := Path(path).as_posix()).startswith(HUB_PREFIX):
         from deepenough.hub.fetch import fetch_from_hub
 

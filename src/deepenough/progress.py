@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
+from deepenough.errors import DeepenoughError
+
 
 class Advance(Protocol):
     """Reports how far a task has come; `note` is a short word beside the bar."""
@@ -31,6 +33,8 @@ class Reporter:
 
 def reporting(progress: bool | Reporter) -> AbstractContextManager[Reporter]:
     """The reporter of a call from Python: bars, none with False, or one that was given, which draws by itself."""
+    if not isinstance(progress, Reporter) and progress not in (True, False, None):
+        raise DeepenoughError(f"progress={progress!r}: expected True, False or a `Reporter`")
     if isinstance(progress, Reporter) or not progress:
         return nullcontext(progress or Reporter())
     from deepenough.progress_bars import bars_in_python  # slow to import

@@ -139,6 +139,40 @@ def test_arguments_of_a_wrong_type_are_errors_of_the_package(wrong: dict[str, An
         deepenough.fit("digits", **wrong)
 
 
+@pytest.mark.parametrize("progress", ["yes", 2, []])
+def test_a_progress_that_is_none_is_an_error(progress: Any) -> None:
+    with pytest.raises(DeepenoughError, match="expected True, False or a `Reporter`"):
+        deepenough.fit("digits", progress=progress)
+
+
+@pytest.mark.parametrize("value_range", [3, (0, 1, 2), (1, 0), ("a", "b"), (0, float("nan"))])
+def test_a_value_range_is_two_numbers_whatever_the_images_are(value_range: Any) -> None:
+    with pytest.raises(DeepenoughError, match="give the value of black and a larger one of white"):
+        deepenough.fit("digits", value_range=value_range)
+
+
+def test_what_a_model_is_asked_wrongly_is_an_error_of_the_package(run: Run) -> None:
+    model, picture = run.model(), np.zeros((8, 8), np.uint8)
+    for top in (0, "x", None, 1.5):
+        with pytest.raises(DeepenoughError, match=r"^top=.*: expected a whole number of at least 1"):
+            model.predict(picture, top=top)
+    with pytest.raises(DeepenoughError, match="value of black"):
+        model.predict(picture, value_range=3)
+    with pytest.raises(DeepenoughError, match=r"^no\.jpg: there is no such file"):
+        model.predict(["no.jpg"])
+    with pytest.raises(DeepenoughError, match=r"^image 1: "):
+        model.predict([picture, b"no image"])
+    for device in ("tpu", 3.5, "hpu"):
+        with pytest.raises(DeepenoughError, match=r"torch finds none on this machine; it has .*cpu"):
+            deepenough.load(run.folder, device=device)
+
+
+def test_what_is_no_path_is_no_run() -> None:
+    for call in (deepenough.load, deepenough.resume, lambda given: deepenough.evaluate(given, "digits")):
+        with pytest.raises(DeepenoughError, match=r"(model|run) 3: expected the path"):
+            call(3)
+
+
 def test_progress_is_silent_where_it_is_asked_to_be(
     shapes: Path, tmp_path: Path, quick: dict[str, Any], capfd: pytest.CaptureFixture[str]
 ) -> None:

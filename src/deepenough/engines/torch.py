@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepenough.engines import TORCH
+from deepenough.errors import DeepenoughError
 from deepenough.nets import Network
 from deepenough.preprocessing import Preprocessing
 
@@ -59,7 +61,17 @@ class TorchEngine:
         """The device that computes."""
         import torch
 
-        return torch.device(self._device)
+        from deepenough.training.device import available_devices
+
+        there = [kind for kind, found in available_devices().items() if found]
+        device: torch.device | None = None
+        with suppress(RuntimeError, TypeError):  # it is no name of a device
+            device = torch.device(self._device)
+        if device is None or device.type not in there:
+            raise DeepenoughError(
+                f"device {self._device!r}: torch finds none on this machine; it has {', '.join(there)}"
+            )
+        return device
 
     @property
     def on_cpu(self) -> bool:

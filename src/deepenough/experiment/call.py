@@ -52,12 +52,12 @@ def ray_cluster(ray: str | None, processes: int) -> RayCluster | None:
     return None if ray is None else RayCluster(ray, processes)
 
 
-def as_folder(out: Any) -> Path | None:
+def as_folder(given: Any, name: str = "--out") -> Path | None:
     """The folder that a user names. Raises the error for what is no path."""
     try:
-        return None if out is None else Path(out)
+        return None if given is None else Path(given)
     except TypeError:
-        raise DeepenoughError(f"--out {out!r}: expected the path of a folder") from None
+        raise DeepenoughError(f"{name} {given!r}: expected the path of a folder") from None
 
 
 def python_lines(data: Any, asked: Options, **more: Any) -> str:

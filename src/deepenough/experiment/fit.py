@@ -139,14 +139,15 @@ def resume(
     """
     check_callbacks(callbacks)
     call = Call(cluster=ray_cluster(ray, processes), callbacks=callbacks)
-    before = load_record(Path(run)).options
+    folder = as_folder(run, "run") or Path()
+    before = load_record(folder).options
 
     def source(reporter: Reporter | None = None) -> Source:
         return open_source(before["data"] if data is None else data, value_range, reporter=reporter)
 
     def work(group: ProcessGroup) -> Run:
         with reporting(progress) as reporter:
-            return _go_on(Path(run), lambda: source(reporter), call, reporter, group)
+            return _go_on(folder, lambda: source(reporter), call, reporter, group)
 
     return _in_group(before.get("device"), source, work)
 

@@ -20,7 +20,7 @@ from deepenough.data.sources.metadata import Metadata
 from deepenough.data.sources.npz import Npz
 from deepenough.data.sources.parquet import Parquet
 from deepenough.data.sources.published_sets import SETS
-from deepenough.data.sources.python_images import ValueRange, described
+from deepenough.data.sources.python_images import ValueRange, check_value_range, described
 from deepenough.data.sources.svhn import Svhn
 from deepenough.data.sources.table import Table
 from deepenough.data.sources.tar import Tar
@@ -77,6 +77,7 @@ def open_source(
 
     Raises `DeepenoughError`, with near matches for a path or name that is not there.
     """
+    check_value_range(value_range)
     source = _opened(data, value_range, reporter)
     if source.too_few and (to_learn or not len(source)):
         raise DeepenoughError(source.too_few)

@@ -222,6 +222,16 @@ def channels_last(array: NDArray[Any], what: str) -> NDArray[Any]:
     )
 
 
+def check_value_range(given: Any) -> None:
+    """Raise the error for what is no pair of numbers, the values of black and white."""
+    try:
+        black, white = map(float, given if given is not None else UNIT)
+    except (TypeError, ValueError):
+        black = white = float("nan")
+    if not white > black:
+        raise DeepenoughError(f"value_range {given!r}: give the value of black and a larger one of white, as (-1, 1)")
+
+
 def conversion(
     array: NDArray[Any], what: str, value_range: ValueRange | None
 ) -> Callable[[NDArray[Any]], NDArray[Any]]:

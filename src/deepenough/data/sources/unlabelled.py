@@ -20,6 +20,7 @@ from deepenough.data.sources.python_images import (
     ImageArray,
     ValueRange,
     as_numpy,
+    check_value_range,
     described,
     is_pixels,
     item_of,
@@ -40,6 +41,7 @@ def images_of(data: Any, grey: bool, value_range: ValueRange | None = None) -> I
         grey: true for a model of grey images, for which a tensor (3, H, W) is three of them, and not one in colour.
         value_range: the values of black and white in floats, by default 0 and 1.
     """
+    check_value_range(value_range)
     if (key := key_of(data, IMAGE_HEADINGS)) is not None and "bytes" not in data:
         data = data[key]  # of a row of a table or a data set
     if isinstance(data, tuple) and len(data) == 2 and _are_labels(data[1], data[0]):
