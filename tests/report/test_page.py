@@ -122,6 +122,16 @@ def test_names_are_shown_and_do_nothing(make: Make, save: Save) -> None:
     assert page.figures["confusion"]["layout"]["xaxis"]["ticktext"][1].startswith("&lt;img")  # type: ignore[index, call-overload]
 
 
+def test_options_in_the_advice_are_not_broken_behind_their_hyphens(make: Make, save: Save) -> None:
+    record = make()
+    assert record.decision
+    record.decision.advice = [f"another: --family inception, or --max-depth {EVIL}"]
+    page = page_of(record, save)
+    assert [a["class"] for tag, a in page.tags if tag == "span" and a.get("class") == "whole"] == ["whole", "whole"]
+    assert f"another: --family inception, or --max-depth {EVIL}" in page.text
+    assert len(page.scripts) == 3
+
+
 def test_heat_stands_beside_mistakes_and_right_answers(make: Make, save: Save, looked: Looked) -> None:
     record = looked(make())
     record.examples[0].name = EVIL

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -56,7 +57,7 @@ def fill_template(
         "lookup": lookup,
         "join_sentences": lambda sentences: Markup(sentence_space()).join(filter(None, sentences)),
     }
-    environment.filters |= filters or {}
+    environment.filters |= {"whole_options": whole_options, **(filters or {})}
     common: dict[str, Any] = {
         "style": Markup(asset("report", "style.css")),
         "figures": figures,
@@ -69,6 +70,13 @@ def fill_template(
 
         common["plotly"] = Markup(get_plotlyjs())
     return environment.from_string(asset(room, name)).render({**common, **words})
+
+
+def whole_options(text: str) -> str:
+    """Text whose options, such as `--family`, a browser does not break behind their hyphens."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"--[a-z][a-z-]*", r'<span class="whole">\g<0></span>', str(escape(text))))
 
 
 def asset(room: str, name: str) -> str:
