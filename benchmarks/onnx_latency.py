@@ -1,4 +1,4 @@
-"""Milliseconds of processor time of a single image by ONNX Runtime: our export of a network against timm's module by `torch.onnx`.
+"""Processor milliseconds of a single image by ONNX Runtime: our export of a network against timm's by `torch.onnx`.
 
     OMP_NUM_THREADS=1 python benchmarks/onnx_latency.py [NETWORK ...] [--rounds 15]
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,9 @@ SPLIT = 2
 KERAS = ("keras", "tensorflow", "litert")
 """Targets that are written from one Keras model, by one process."""
 
+SAVED = {"odd", "tokens", "googlenet_bn", "efficientnet_lite0_tf", "residual-1x28"}
+"""Networks that are written as a SavedModel of TensorFlow, too, unless all are: it is Keras' model with a signature."""
+
 KERAS_ONCE = Path(__file__).with_name("keras_once.py")
 SINGLES = 2
 """How many images are run one by one: a second after the first. More run so in test_exporting.py."""
@@ -46,7 +50,8 @@ def grouped(names: list[str]) -> list:
     def marks(target: str, number: int, name: str) -> list[pytest.MarkDecorator]:
         together = "keras" if target in KERAS else target
         seconds = {"keras": 200, "torch": 60}.get(together, 20)
-        chosen = pytest.mark.frameworks if name in REPRESENTATIVES else pytest.mark.exhaustive
+        representative = name in (SAVED if target == "tensorflow" else REPRESENTATIVES)
+        chosen = pytest.mark.frameworks if representative else pytest.mark.exhaustive
         return [chosen, pytest.mark.xdist_group(f"{together}{number % SPLIT}"), pytest.mark.seconds(seconds)]
 
     return [
@@ -61,19 +66,27 @@ def accepts(target: str, name: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def half(request: pytest.FixtureRequest) -> Callable[[str], list[str]]:
-    """The networks that are written in the process that writes this one: those of its half that tests ask for."""
-    asked = {item.callspec.params["name"] for item in request.session.items if item.path == Path(__file__)}
+def asked(request: pytest.FixtureRequest) -> Callable[[str, str], bool]:
+    """Tells if a test asks for a network in a target that takes it."""
+    items = [item.callspec.params for item in request.session.items if item.path == Path(__file__)]
+    pairs = {(each["target"], each["name"]) for each in items}
+    return lambda target, name: (target, name) in pairs and accepts(target, name)
 
-    def names(name: str) -> list[str]:
-        together = list(CASES)[list(CASES).index(name) % SPLIT :: SPLIT]
-        return [each for each in together if each in asked]
+
+@pytest.fixture(scope="session")
+def half(asked: Callable[[str, str], bool]) -> Callable[[str, str], list[str]]:
+    """The networks that are written for a target in the process that writes this one."""
+
+    def names(target: str, name: str) -> list[str]:
+        return [each for each in list(CASES)[list(CASES).index(name) % SPLIT :: SPLIT] if asked(target, each)]
 
     return names
 
 
 @pytest.fixture(scope="session")
-def written(tmp_path_factory: pytest.TempPathFactory, half: Callable[[str], list[str]]) -> Callable[[str, str], Path]:
+def written(
+    tmp_path_factory: pytest.TempPathFactory, half: Callable[[str, str], list[str]]
+) -> Callable[[str, str], Path]:
     """The folder of a network for a target. Half of all are written at once, when the first of them is asked for."""
     made: dict[tuple[str, int], Path] = {}
 
@@ -81,29 +94,31 @@ def written(tmp_path_factory: pytest.TempPathFactory, half: Callable[[str], list
         number = list(CASES).index(name) % SPLIT
         if (target, number) not in made:
             targets = KERAS if target in KERAS else (target,)
-            names = [each for each in half(name) if any(map(accepts, targets, [each] * len(targets)))]
-            exports = [export_of(each, CASES[each]()) for each in names]
+            names = {each: half(each, name) for each in targets}
+            exports = {each: export_of(each, CASES[each]()) for each in dict.fromkeys(chain(*names.values()))}
             roots = {each: tmp_path_factory.mktemp(f"{each}{number}") for each in targets}
             if len(targets) > 1:
                 write_together(exports, names, roots, tmp_path_factory.mktemp("staged"))
             else:
-                folders = [roots[target] / each for each in names]
-                run_writer(exports, TARGETS[target], folders, trained=True, reading_side=[64] * len(names))
+                folders = [roots[target] / each for each in exports]
+                given = list(exports.values())
+                run_writer(given, TARGETS[target], folders, trained=True, reading_side=[64] * len(given))
             made.update({(each, number): root for each, root in roots.items()})
         return made[target, number] / name
 
     return folder
 
 
-def write_together(exports: list[Export], names: list[str], roots: dict[str, Path], temporary: Path) -> None:
+def write_together(
+    exports: dict[str, Export], names: dict[str, list[str]], roots: dict[str, Path], temporary: Path
+) -> None:
     """Do what `write` does, for several targets in one process."""
     jobs = []
-    for export, name in zip(exports, names, strict=True):
+    for name, export in exports.items():
         _stage(export, temporary / name)
-        for target, root in roots.items():
-            if not accepts(target, name):
-                continue
-            job = {"target": target, "staged": temporary / name, "folder": root / name, "trained": True, "side": 64}
+        for target in (each for each in roots if name in names[each]):
+            folder = roots[target] / name
+            job = {"target": target, "staged": temporary / name, "folder": folder, "trained": True, "side": 64}
             jobs.append(json.dumps(job, default=str))
     words = [sys.executable, "-P", str(KERAS_ONCE)]
     done = subprocess.run(words, input="\n".join(jobs), capture_output=True, text=True, check=False)
@@ -112,7 +127,7 @@ def write_together(exports: list[Export], names: list[str], roots: dict[str, Pat
 
 @pytest.fixture(scope="session")
 def checked(
-    written: Callable[[str, str], Path], half: Callable[[str], list[str]]
+    written: Callable[[str, str], Path], half: Callable[[str, str], list[str]]
 ) -> Iterator[Callable[[str, str], list[Check]]]:
     """How each runtime's logits compare with ours."""
     made: dict[tuple[str, str], list[Check]] = {}
@@ -122,7 +137,7 @@ def checked(
 
     def checks(target: str, name: str) -> list[Check]:
         if (target, name) not in made:
-            names = [each for each in half(name) if accepts(target, each)]
+            names = half(target, name)
             networks = [CASES[each]() for each in names]
             pixels = [pixels_of(network, COUNT) for network in networks]
             made.update({(target, each): [] for each in names})

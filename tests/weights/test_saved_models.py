@@ -193,7 +193,10 @@ TABLES = {
     "many files": (lambda: made.table({b"": made.number(1, 1 << 30)}), "lie in 1,073,741,824 files"),
     "another order of bytes": (lambda: made.table({b"": made.number(1, 1) + made.number(2, 1)}), "highest byte first"),
     "a header of nothing": (lambda: made.table({b"": b"\xff"}), "is no message of protocol buffers"),
-    "an entry of nothing": (lambda: made.table({b"": made.number(1, 1), b"a": b"\xff"}), "the entry of .* is no message"),
+    "an entry of nothing": (
+        lambda: made.table({b"": made.number(1, 1), b"a": b"\xff"}),
+        "the entry of .* is no message",
+    ),
     "no graph of objects": (lambda: made.table({b"": made.number(1, 1)}), "_OBJECT_GRAPH is not in its index"),
 }
 
