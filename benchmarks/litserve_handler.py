@@ -66,5 +66,5 @@ if __name__ == "__main__":
     port = free_port()
     threading.Thread(target=tell_when_ready, args=(port,), daemon=True).start()
     api = Classifier(max_batch_size=BATCH, batch_timeout=WAIT)
-    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=os.cpu_count() or 1)
+    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=os.cpu_count() or 1, timeout=False)
     server.run(host="127.0.0.1", port=port, log_level="warning", generate_client_file=False)
