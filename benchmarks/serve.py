@@ -107,10 +107,11 @@ def request_for(content: bytes, as_json: bool) -> bytes:
 
 @dataclass
 class Load:
-    """Seconds that each answer took, the number of refusals, and the seconds until the last answer came."""
+    """Seconds that each answer took, the number of refusals, when the last answer came, and how long that took."""
 
     times: list[float] = field(default_factory=list)
     refused: int = 0
+    last: float = 0.0
     seconds: float = 0.0
 
 
@@ -136,7 +137,8 @@ async def client(port: int, asked: Iterable[Asked], until: float, load: Load) ->
             load.refused += answer is None
         if answer is None:
             break
-        load.times.append(time.perf_counter() - began)
+        load.last = time.perf_counter()
+        load.times.append(load.last - began)
         (found,) = answer["predictions"]
         if found["label"] != label or abs(found["probabilities"][0] - probability) > 1e-4:
             raise SystemExit(f"another image's answer: {found}, not {label} {probability}")
@@ -150,7 +152,7 @@ async def load_of(port: int, clients: int, images: list[Asked], seconds: float) 
         itertools.cycle(images[number % len(images) :] + images[: number % len(images)]) for number in range(clients)
     ]
     await asyncio.gather(*(client(port, each, until, load) for each in asked))
-    load.seconds = time.perf_counter() - began
+    load.seconds = load.last - began
     return load
 
 
