@@ -137,7 +137,7 @@ def test_a_run_in_every_framework(
     skip_where_absent(name)
     run, done = exported(name)
     assert done.passed is True
-    assert done.skipped == ()
+    assert len(done.skipped) == sum(not runtime.exists_here for runtime in TARGETS[name].runtimes)
     assert done.folder == run / "exports" / name
     assert all((done.folder / file).exists() for file in TARGETS[name].files)
     check_script(done.folder, run, photos)

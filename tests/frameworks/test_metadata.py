@@ -178,6 +178,7 @@ batches = [end.tensor_shape.dim[0].size for end in ends]
 tell(model["userDefinedMetadata"], ends=[end.name.removesuffix(":0") for end in ends], batches=batches)
 """,
 }  # fmt: skip
+READERS["tensorrt"] = READERS["onnx"]
 """Programs that tell what their library finds in a folder."""
 
 TELL = """
@@ -190,7 +191,7 @@ def tell(*found, **more):
 
 
 LOWER = [("onnx", "int8"), ("onnx", "float16"), ("litert", "float16"), ("openvino", "int8"), ("openvino", "float16"),
-         ("ncnn", "float16"), ("tfjs", "float16")]  # fmt: skip
+         ("ncnn", "float16"), ("tfjs", "float16"), ("tensorrt", "int8"), ("tensorrt", "float16")]  # fmt: skip
 
 
 def described(precision: str = "float32") -> Export:

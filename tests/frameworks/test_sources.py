@@ -142,7 +142,7 @@ def network_with(*layers: Layer) -> Network:
 def test_what_a_framework_computes_otherwise_is_an_error(tmp_path: Path) -> None:
     even = network_with(Conv(4), Lrn(4))
     beyond = network_with(Conv(4), Relu(), AvgPool(3, 2, ceil=True))
-    graphs = {"onnx", "openvino", "coreml", "ncnn", "tfjs"}
+    graphs = {"onnx", "openvino", "coreml", "ncnn", "tfjs", "tensorrt"}
     for network, refusing, words in (
         (even, {*graphs, "caffe"}, "lrn: Lrn.4. has no centre"),
         (beyond, {*graphs, "keras", "tensorflow", "litert", "paddle"}, "pool: AvgPool.* reach beyond the image"),
@@ -209,7 +209,7 @@ def test_a_stranger_s_name_runs_no_code(framework: Callable[[Export], str], tmp_
 
 
 def test_a_misspelt_target_is_matched() -> None:
-    with pytest.raises(DeepenoughError, match="target 'tensorflw' is not known; nearest is tensorflow"):
+    with pytest.raises(DeepenoughError, match="target 'tensorflw' is not known; nearest are tensorflow, tensorrt"):
         target_named("tensorflw")
 
 

@@ -40,7 +40,8 @@ def test_what_it_says_of_itself_is_so(kind: type[Activation]) -> None:
 
 @pytest.mark.parametrize("kind", KINDS_OF_ACTIVATION)
 def test_every_framework_has_it_or_the_reason_why_not(kind: type[Activation]) -> None:
-    written_by = {"tensorflow": "keras", "litert": "keras", "openvino": "onnx", "executorch": "torch", "timm": "torch"}
+    written_by = {"tensorflow": "keras", "litert": "keras", "executorch": "torch", "timm": "torch"}
+    written_by |= {"openvino": "onnx", "tensorrt": "onnx"}
     for name in TARGETS:
         row = getattr(kind, written_by.get(name, name))
         assert bool(row) != bool(kind.missing.get(name)), name

@@ -146,8 +146,8 @@ def _runtimes(goal: Target, precision: str, needed: bool) -> tuple[list[Runtime]
     ready, missing = [], []
     for runtime in goal.runtimes_for(precision):
         lacking = absent(runtime.packages)
-        if not runtime.exists_here:
-            missing.append(f"{runtime.name}: not run, since it exists on {runtime.system} only")
+        if reason := runtime.absence:
+            missing.append(f"{runtime.name}: not run, since {reason}")
         elif lacking:
             missing.append(f"{runtime.name}: not checked, since {', '.join(lacking)} is not installed here")
         else:

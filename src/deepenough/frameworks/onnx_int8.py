@@ -13,12 +13,18 @@ import numpy.typing as npt
 
 from deepenough.frameworks.export import Export
 
+WEIGHTED = ("Conv", "Gemm", "MatMul")
+"""The operators of weighted layers."""
 FOLDABLE = ("Conv", "Gemm")
 """Operators whose first axis of weights is the channels of what they give, as our graphs write them."""
 
 
-def quantised(made: Any, export: Export) -> bytes:
-    """Weights and activations in int8, the weights' ranges by output channel; normalisation stays in float32."""
+def quantised(made: Any, export: Export, *, symmetric: bool = False) -> bytes:
+    """Weights and activations in int8, the weights' ranges by output channel; normalisation stays in float32.
+
+    `symmetric` is what TensorRT takes: zero points are 0, only what weighted layers are given is rounded, so that a
+    layer can be fused with what follows it, and biases stay in float32.
+    """
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     pixels: Any = export.calibration
@@ -33,6 +39,13 @@ def quantised(made: Any, export: Export) -> bytes:
 
     logging.getLogger().setLevel(logging.ERROR)  # it advises of preprocessing that our graph does not need
     fold_batch_norms(made)
+    kept = [node.name for node in made.graph.node if node.name.startswith("normalise.")]
+    kinds: list[str] | None = None
+    more: dict[str, Any] = {"ActivationSymmetric": symmetric}
+    if symmetric:
+        kept += _products_of_activations(made)
+        kinds = list(WEIGHTED)
+        more |= {"WeightSymmetric": True, "QuantizeBias": False, "OpTypesToExcludeOutputQuantization": kinds}
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary) / "model.onnx"
         quantize_static(
@@ -41,12 +54,19 @@ def quantised(made: Any, export: Export) -> bytes:
             Images(),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
-            activation_type=QuantType.QUInt8,
+            op_types_to_quantize=kinds,
+            activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=[node.name for node in made.graph.node if node.name.startswith("normalise.")],
-            extra_options={"ActivationSymmetric": False},
+            nodes_to_exclude=kept,
+            extra_options=more,
         )
         return file.read_bytes()
+
+
+def _products_of_activations(made: Any) -> list[str]:
+    """The names of the products without weights, those of attention."""
+    weights = {each.name for each in made.graph.initializer}
+    return [node.name for node in made.graph.node if node.op_type == "MatMul" and not weights & set(node.input)]
 
 
 def fold_batch_norms(made: Any) -> None:

@@ -26,7 +26,7 @@ class Runtime:
     """One way to run what was written, in a process of its own.
 
     `predict.py`'s `load` is called with `arguments`, under `environment`, where all `packages` can be imported.
-    `system` is the only one that it exists on, where there is one.
+    `system` is the only one that it exists on, where there is one. `gpu`: it computes on graphics cards of NVIDIA only.
     """
 
     name: str
@@ -34,11 +34,23 @@ class Runtime:
     arguments: Mapping[str, object] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     system: str = ""
+    gpu: bool = False
+
+    @property
+    def absence(self) -> str:
+        """Return why there is no such runtime here, installed or not; "" where there is one."""
+        if self.system not in ("", "macOS" if platform.system() == "Darwin" else platform.system()):
+            return f"it exists on {self.system} only"
+        if self.gpu:
+            import torch
+
+            return "" if torch.cuda.is_available() else "there is no NVIDIA GPU here"
+        return ""
 
     @property
     def exists_here(self) -> bool:
         """Tell whether there is such a runtime for this system, installed or not."""
-        return self.system in ("", "macOS" if platform.system() == "Darwin" else platform.system())
+        return not self.absence
 
 
 class Target(ABC):

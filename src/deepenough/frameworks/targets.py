@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 TARGET_NAMES = (
     *("torch", "onnx", "keras", "tensorflow", "litert", "paddle", "caffe"),
-    *("openvino", "executorch", "coreml", "ncnn", "tfjs", "timm"),
+    *("openvino", "executorch", "coreml", "ncnn", "tfjs", "tensorrt", "timm"),
 )
 """Each is a module of this package with one class: `onnx.OnnxTarget`, `caffe.CaffeTarget`, ..."""
 
