@@ -229,7 +229,7 @@ def test_a_framework_that_is_missing_is_named_with_the_command(name: str, monkey
 def test_every_refused_precision_has_a_reason() -> None:
     refused = {(name, precision) for name, each in TARGETS.items() for precision in each.refused}
     assert refused == {
-        ("torch", "int8"), ("keras", "int8"), ("tensorflow", "int8"), ("paddle", "float16"), ("paddle", "int8"),
+        ("keras", "int8"), ("tensorflow", "int8"), ("paddle", "float16"), ("paddle", "int8"),
         ("caffe", "float16"), ("caffe", "int8"), ("executorch", "float16"), ("executorch", "int8"),
         ("coreml", "float16"), ("coreml", "int8"), ("ncnn", "int8"), ("tfjs", "int8"), ("timm", "int8"),
     }  # fmt: skip

@@ -160,7 +160,9 @@ class PaddleTarget(Target):
     runtimes = (Runtime("PaddlePaddle", ("paddle",)),)
     refused: ClassVar[Mapping[str, str]] = {
         "float16": "Paddle's CPU kernels have no half precision, so it could not be checked; take --to onnx or litert",
-        "int8": "PaddleSlim, which quantises for Paddle, is no longer kept up; take --to onnx or litert",
+        "int8": "what paddle.quantization gives keeps its weights in float32, and no saved program of it runs for any "
+        "batch size; Paddle's other way takes programs of before version 3 only (.pdmodel); take --to onnx, litert or "
+        "torch",
     }
     notes = (
         "`model.json` and `model.pdiparams` are a static graph for `paddle.inference`, for any batch size. "

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from tempfile import TemporaryDirectory
+from typing import Any
 
+from deepenough.errors import DeepenoughError
 from deepenough.files import write_whole
 from deepenough.frameworks.export import Export, layer_kinds, lopsided
 from deepenough.frameworks.metadata import JSON_FILE, PRODUCER, ModelMetadata
 from deepenough.frameworks.nested import call, joins, nested
 from deepenough.frameworks.refusals import unknown_layer
 from deepenough.frameworks.source import imported, opening, rendered
-from deepenough.frameworks.target import Runtime, Target
+from deepenough.frameworks.target import Runtime, Target, absent
+from deepenough.frameworks.torch_int8 import QUANTISER, quantised
 from deepenough.nets.activation import Activation
 from deepenough.nets.layers import (
     BatchNorm,
@@ -101,6 +103,19 @@ def _expression(visit: Visit) -> str:
     raise unknown_layer(visit, "PyTorch")
 
 
+PROGRAM_NOTE = (
+    "`model.pt2` is a `torch.export` program, for any batch size: `torch.export.load('model.pt2').module()`. "
+    "Its extra file `metadata.json` has class names and preprocessing"
+)
+INT8_NOTE = (
+    "Weights are int8, and what layers are given is rounded to uint8, by torchao's quantization of exported programs; "
+    "it is read without torchao. As it is, it computes in float32 between its roundings, slower than float32 alone. "
+    "On x86 processors `torch.compile` with `torch._inductor.config.freezing = True`, as in "
+    "`predict.load(compiled=True)`, puts integer kernels in their place, which takes a C++ compiler and a minute "
+    "in each process for each batch size. Without VNNI instructions their sums may saturate."
+)
+
+
 class TorchTarget(Target):
     """A module in plain torch, its weights, and a `torch.export` program."""
 
@@ -116,29 +131,45 @@ class TorchTarget(Target):
         Runtime("PyTorch, the exported program", ("torch",)),
         Runtime("PyTorch, the plain module", ("torch", "safetensors"), {"plain": True}),
     )
-    refused: ClassVar[Mapping[str, str]] = {
-        "int8": "PyTorch's quantisation depends on the backend that will run the program; take --to onnx or litert"
-    }
     notes = (
-        "`model.pt2` is a `torch.export` program, for any batch size: `torch.export.load('model.pt2').module()`. "
-        "Its extra file `metadata.json`, and the header of `weights.safetensors`, have class names and preprocessing.",
+        f"{PROGRAM_NOTE}, as has the header of `weights.safetensors`.",
         "`network.py` is the same network in plain PyTorch, to read, to change and to train on; "
         "`network.load()` gives it with the weights of `weights.safetensors`.",
     )
 
+    def check(self, precision: str) -> None:
+        super().check(precision)
+        if precision == "int8" and absent((QUANTISER,)):
+            raise DeepenoughError(
+                f"--int8 --to torch needs {QUANTISER}, not installed here: pip install 'deepenough[{QUANTISER}]'"
+            )
+
+    def runtimes_for(self, precision: str) -> tuple[Runtime, ...]:
+        return self.runtimes[:1] if precision == "int8" else self.runtimes
+
+    def predict_values(self, export: Export) -> dict[str, Any]:
+        return {"notes": (f"{PROGRAM_NOTE}.", INT8_NOTE)} if export.precision == "int8" else {}
+
     def write(self, export: Export, folder: Path) -> None:
-        """The module's source, its weights, and the exported program with any batch size."""
+        """The module's source, its weights, and the exported program with any batch size; of int8 the program alone."""
+        with TemporaryDirectory() as temporary:
+            self._write(export, folder, Path(temporary) if export.precision == "int8" else folder)
+
+    def _write(self, export: Export, folder: Path, sources: Path) -> None:
         import torch
         from safetensors.torch import save
 
         dtype = torch.float16 if export.precision == "float16" else torch.float32
         state = {key: torch.from_numpy(value).to(dtype) for key, value in export.state.items()}
-        program_file, source_file, weights_file = (folder / name for name in self.files)
+        program_file, source_file, weights_file = folder / self.files[0], *(sources / name for name in self.files[1:])
         metadata = ModelMetadata.of(export)
         write_whole(weights_file, save(state, {PRODUCER: metadata.dumps()}))
         write_whole(source_file, torch_source(export))
-        module = imported(source_file).load(folder)
+        module = imported(source_file).load(sources)
         images = torch.zeros((2, *export.network.input), dtype=torch.uint8)
+        batches = ({0: torch.export.Dim("batch", min=1)},)
         with torch.no_grad():
-            program = torch.export.export(module, (images,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
+            program = torch.export.export(module, (images,), dynamic_shapes=batches)
+            if export.precision == "int8":
+                program = torch.export.export(quantised(program, export), (images,), dynamic_shapes=batches)
         torch.export.save(program, program_file, extra_files={JSON_FILE: metadata.dumps()})
