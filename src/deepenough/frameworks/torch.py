@@ -112,7 +112,7 @@ INT8_NOTE = (
     "it is read without torchao. As it is, it computes in float32 between its roundings, slower than float32 alone. "
     "On x86 processors `torch.compile` with `torch._inductor.config.freezing = True`, as in "
     "`predict.load(compiled=True)`, puts integer kernels in their place, which takes a C++ compiler and a minute "
-    "in each process for each batch size. Without VNNI instructions their sums may saturate."
+    "in each process for each batch size. Without VNNI instructions sums saturate, which costs accuracy."
 )
 
 
