@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
+from deepenough.nets.summary import layer_table, network_table, zoo_table
+from deepenough.nets.zoo import NETWORKS
+from deepenough.nets.zoo.catalogue import CATALOGUE
 from deepenough.record import Record
 from deepenough.report import tables
 
@@ -79,3 +82,29 @@ def test_a_narrow_terminal_loses_nothing(width: int, no_wrap: bool) -> None:
     assert max(map(len, text.splitlines())) <= width
     wanted = "".join(word for cells in (*headings, *rows) for word in cells)
     assert Counter(text) - Counter(" \n─" * len(text)) == Counter(wanted.replace(" ", ""))
+
+
+@pytest.mark.parametrize("name", ["residual-100", "residual-100-w2", "residual-8-seed1"])
+def test_a_narrow_terminal_keeps_names_in_one_piece(make: Make, name: str) -> None:
+    """At 80 columns, where the name is by far the longest word and every other column gives way."""
+    record = make(0.92)
+    record.candidates[-1].name = name
+    lines = printed(tables.evidence(record), 80).splitlines()
+    assert any(line.split()[:1] == [name] for line in lines)
+    assert max(map(len, lines)) <= 80
+    assert all(any(amount in line.split() for line in lines) for amount in ("6.08M", "107M", "88.7–92.3%"))
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_names_of_networks_and_of_their_layers_are_in_one_piece(width: int) -> None:
+    words = printed(zoo_table(), width).split()
+    assert set(CATALOGUE) <= set(words)
+    network = NETWORKS["resnet18"]()
+    assert {row.path for row in layer_table(network)} <= set(printed(network_table(network), width).split())
+
+
+def test_a_table_is_printed_wide_again_after_a_narrow_one() -> None:
+    table = zoo_table()
+    wide = printed(table, 120)
+    printed(table, 40)
+    assert printed(table, 120) == wide

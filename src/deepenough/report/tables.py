@@ -86,7 +86,7 @@ def _candidates(record: Record) -> Table:
     measured = ["latency\n(quartiles)"] if record.latency else []
     for header in ("depth", "params", "MACs", *measured, f"{name}\n(95% interval)", "behind\n(bounds), points"):
         table.add_column(header, justify="right")
-    table.add_column("verdict")
+    table.add_column("verdict", min_width=len("not enough"))
     table.add_column("cost", justify="right")
     compared = {pair.candidate: pair for pair in record.decision.comparisons} if record.decision else {}
     for candidate in sorted(record.candidates, key=lambda c: (c.depth, c.width, c.family, c.seed)):
@@ -130,7 +130,8 @@ def _steps(record: Record, steps: Sequence[StepUp]) -> Table:
     """The gain of each step along the Pareto front."""
     right = ("accuracy", *(["latency"] if record.latency else []), "params", "weights", "MACs", "depth")
     title = f"What each step up buys, by {words.minimized(record)}"
-    table = plain_table(title, left=("from", "to"), right=right, padding=(0, 1, 0, 0), collapse_padding=True)
+    style: dict[str, Any] = {"names": (0, 1), "padding": (0, 1, 0, 0), "collapse_padding": True}
+    table = plain_table(title, left=("from", "to"), right=right, **style)
     for step in steps:
         latency = [step.latency] if record.latency else []
         accuracy = step.accuracy + ("" if step.told else "\n(can't be told)")
