@@ -14,6 +14,7 @@ from deepenough.report.plotting import (
     Plot,
     accuracy_bars,
     axes,
+    epoch_ticks,
     ring,
     safe,
     scatter,
@@ -223,6 +224,7 @@ def _curves(record: Record, key: str) -> Plot | None:
         return None
     measured = _("held-out accuracy") if key == "top1" else _("held-out loss")
     layout = axes(_("epoch"), measured, hovermode="x unified")
+    layout["xaxis"] |= epoch_ticks(epoch for trace in data for epoch in trace["x"])
     if key == "loss":
         layout["yaxis"] |= {"ticksuffix": "", "type": "log"}
     return {"data": data, "layout": layout}

@@ -7,7 +7,7 @@ import math
 from deepenough.language import gettext as _
 from deepenough.record import Record
 from deepenough.record.schema import CandidateRecord
-from deepenough.report.plotting import Plot, axes, safe
+from deepenough.report.plotting import Plot, axes, epoch_ticks, safe
 
 LABELLED_CLASSES = 20  # classes up to which the cells of the confusion matrix carry their numbers
 NAMED_CLASSES = 40  # classes up to which all of them are named on the axes
@@ -69,6 +69,7 @@ def _signal(candidate: CandidateRecord, grid: list[list[float | None]], title: s
     low_text, high_text = f"{10**low:.2g}", f"{10**high:.2g}"
     span = title + "<br>" + _("from %(low)s (pale) to %(high)s (dark)", low=low_text, high=high_text)
     layout = axes(_("epoch"), _("weighted layer"), margin={"l": 52, "r": 14, "t": 44, "b": 48})
+    layout["xaxis"] |= epoch_ticks(epochs)
     layout["yaxis"] |= {"ticksuffix": "", "autorange": "reversed", "tickvals": numbers[:: -(-len(names) // 12)]}
     # Plotly moves a title up by as much as its second line takes.
     place = {"x": 0.02, "y": 1, "yref": "container", "yanchor": "top", "pad": {"t": 20}}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
+from itertools import count
 from typing import Any
 
 from deepenough.record.schema import Accuracy
@@ -12,6 +14,7 @@ Plot = dict[str, Any]
 _COLOURS = ("--c1", "--c2", "--c3", "--c4", "--c5", "--c6", "--c7")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 _DASHES = ("solid", "dash", "dot", "dashdot")
+_MOST_TICKS = 8
 
 
 def trace_colour(number: int) -> str:
@@ -39,6 +42,18 @@ def safe(text: str) -> str:
 def axes(x: str, y: str, **more: Any) -> Plot:
     """A layout with titles of the axes, the vertical one in percent."""
     return {"xaxis": {"title": {"text": x}}, "yaxis": {"title": {"text": y}, "ticksuffix": "%"}, **more}
+
+
+def epoch_ticks(epochs: Iterable[float]) -> Plot:
+    """Ticks of an axis of epochs, at whole numbers and at most eight; Plotly's own where no whole number is among them.
+
+    Plotly would divide two epochs into tenths and fifths.
+    """
+    ends = list(epochs)
+    whole = range(math.ceil(min(ends)), math.floor(max(ends)) + 1)
+    steps = (factor * 10**power for power in count() for factor in (1, 2, 5))
+    ticks = next(found for step in steps if len(found := [each for each in whole if each % step == 0]) <= _MOST_TICKS)
+    return {"tickmode": "array", "tickvals": ticks} if ticks else {}
 
 
 def error_bars(intervals: Sequence[tuple[float, float, float]]) -> Plot:
