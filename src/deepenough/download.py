@@ -1,4 +1,4 @@
-"""Published files from the network: fetched once, whole, checked against their published checksum, and kept."""
+"""Published files from the network: fetched once, whole, checked against their known SHA-256, and kept."""
 
 from __future__ import annotations
 
@@ -48,16 +48,15 @@ class _NoHostError(Exception):
 class Published:
     """A file that is published at `url` with a checksum.
 
-    `name` is what messages call it, `kind` what such files are called. `digest` is in hexadecimal, whole or the first
-    digits where only those are known. `megabytes` is about what the file has. `by_hand` says what to do without a
-    network; by default, to download this file on another machine.
+    `name` is what messages call it, `kind` what such files are called. `digest` is its SHA-256 in hexadecimal, whole or
+    the first digits where only those are known. `megabytes` is about what the file has. `by_hand` says what to do
+    without a network; by default, to download this file on another machine.
     """
 
     name: str
     url: str
     digest: str
     megabytes: float
-    algorithm: str = "sha256"
     kind: str = "files"
     by_hand: str = ""
 
@@ -66,22 +65,17 @@ class Published:
         """The file's name, as the publisher gave it."""
         return self.url.rpartition("/")[2]
 
-    @property
-    def checksum(self) -> str:
-        """The name of the kind of checksum, as users know it."""
-        return {"sha256": "SHA-256", "md5": "MD5"}[self.algorithm]
-
     def is_whole(self, path: Path) -> bool:
         """True if there is a file at `path` with the published content."""
         return path.is_file() and self.is_digest(self.digest_of(path))
 
     def digest_of(self, path: Path) -> str:
-        """The checksum of a file, in hexadecimal."""
+        """The SHA-256 of a file, in hexadecimal."""
         with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.new(self.algorithm, usedforsecurity=False)).hexdigest()
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def is_digest(self, found: str) -> bool:
-        """True if a file with this whole checksum is the published one, as far as its digits are known."""
+        """True if a file with this whole SHA-256 is the published one, as far as its digits are known."""
         return bool(self.digest) and found.lower().startswith(self.digest.lower())
 
 
@@ -112,9 +106,7 @@ def download(wanted: Published, path: Path, reporter: Reporter | None = None) ->
         with alone(path, reporter):
             if not wanted.is_whole(path):  # another process may have been first
                 if path.exists():
-                    reporter.say(
-                        f"{path} is damaged or another file (its {wanted.checksum} is wrong); fetching it anew"
-                    )
+                    reporter.say(f"{path} is damaged or another file (its SHA-256 is wrong); fetching it anew")
                 part = path.with_name(f"{path.name}.part")
                 _fetch_checked(wanted, part, path, reporter)
                 part.replace(path)
@@ -148,7 +140,7 @@ def _fetch_checked(wanted: Published, part: Path, path: Path, reporter: Reporter
         part.unlink()
         digits = "" if len(wanted.digest) == len(found) else f" (first {len(wanted.digest)} digits)"
         raise DeepenoughError(
-            f"{wanted.url} gave a file that is not {wanted.name}: {wanted.checksum} expected {wanted.digest}{digits}, "
+            f"{wanted.url} gave a file that is not {wanted.name}: SHA-256 expected {wanted.digest}{digits}, "
             f"found {found} ({size:,} bytes). It was removed; a proxy or a login page may have answered. Try again, "
             f"{_by_hand(wanted, path)}"
         )

@@ -51,8 +51,9 @@ def test_every_set_is_in_these_tests() -> None:
     assert set(EXPECTED) == set(published()) == set(SETS)
     help_text = next(field for field in fields(Options) if field.name == "data").metadata
     assert all(name in str(help_text) for name in SETS)
-    for wanted in SETS.values():
-        assert all(len(file.md5) == 32 and set(file.md5) <= set("0123456789abcdef") for file in wanted.files)
+    digests = [file.sha256 for wanted in SETS.values() for file in wanted.files]
+    assert all(len(digest) == 64 and set(digest) <= set("0123456789abcdef") for digest in digests)
+    assert len(set(digests)) == len(digests) == 20
 
 
 @pytest.mark.parametrize("name", EXPECTED)

@@ -49,9 +49,9 @@ def test_a_broken_download_goes_on_and_a_wrong_one_is_refused(server: FileServer
     assert len(open_source("cifar10")) == 60
     assert [asked.partition(" ")[2] for asked in server.asked] == ["None", "bytes=1000-", "bytes=3000-"]
     server.files["cifar100/cifar-100-binary.tar.gz"] = content
-    with pytest.raises(DeepenoughError, match="MD5 expected") as error:
+    with pytest.raises(DeepenoughError, match="SHA-256 expected") as error:
         open_source("cifar100")
-    assert hashlib.md5(content).hexdigest() in str(error.value)
+    assert hashlib.sha256(content).hexdigest() in str(error.value)
     folder = cache_root() / "datasets/cifar100"
     assert [path.name for path in folder.iterdir() if not path.name.startswith(".")] == []
 
@@ -68,7 +68,7 @@ def test_whatever_breaks_the_bytes_are_the_same(
     path.with_name(f"{path.name}.part").write_bytes(content[:kept])
     server.script = list(breaks)
     file = SETS["svhn"].files[1]
-    wanted = download.Published("svhn", f"{SETS['svhn'].url}{file.name}", file.md5, file.megabytes, "md5")
+    wanted = download.Published("svhn", f"{SETS['svhn'].url}{file.name}", file.sha256, file.megabytes)
     try:
         assert download.download(wanted, path).read_bytes() == content
     finally:

@@ -50,7 +50,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
 def publish(monkeypatch: pytest.MonkeyPatch, server: FileServer, name: str, files: dict[str, bytes]) -> None:
     """Have the server publish these files, and the table know their checksums."""
     assert [file.name for file in SETS[name].files] == list(files)
-    known = tuple(SetFile(f, hashlib.md5(c).hexdigest(), len(c) / 1e6) for f, c in files.items())
+    known = tuple(SetFile(f, hashlib.sha256(c).hexdigest(), len(c) / 1e6) for f, c in files.items())
     monkeypatch.setitem(published_sets.SETS, name, replace(SETS[name], url=f"{server.url}{name}/", files=known))
     server.files |= {f"{name}/{file}": content for file, content in files.items()}
 

@@ -124,7 +124,7 @@ def _published(wanted: PublishedSet, name: str, folder: Path) -> list[Published]
         by_hand += f"; {wanted.otherwise}"
     title = {file.name: name if len(names) == 1 else f"{name} ({file.name})" for file in wanted.files}
     return [
-        Published(title[file.name], wanted.url + file.name, file.md5, file.megabytes, "md5", "data sets", by_hand)
+        Published(title[file.name], wanted.url + file.name, file.sha256, file.megabytes, "data sets", by_hand)
         for file in wanted.files
     ]
 
