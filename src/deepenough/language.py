@@ -2,7 +2,7 @@
 
 Messages are those of gettext: English text with places as `%(name)s`, and `%%` for a percent sign. Templates have them
 through Jinja's extension for translations, Python through `gettext` here. Everything is English outside `speaking`, so
-that the terminal and notebooks are.
+that the terminal is.
 """
 
 from __future__ import annotations

@@ -17,8 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageColor
+from seen_page import Seen, english_left
 
 from deepenough.errors import DeepenoughError
+from deepenough.language import Language, current_language
 from deepenough.record import Record
 from deepenough.report import write_report
 from deepenough.report.figures import report_figures
@@ -106,6 +108,51 @@ def test_the_summary_has_the_answer_the_table_and_the_curve(make: Make, tmp_path
     (picture,) = re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]+)", text)
     assert Image.open(io.BytesIO(b64decode(picture))).size == (1440, 840)
     assert f'href="{tmp_path}/report.html"' in text
+
+
+@pytest.mark.parametrize("target", [None, 0.92])
+@pytest.mark.parametrize("folds", [1, 5])
+def test_the_summary_in_chinese_has_the_same_numbers_and_no_english(
+    make: Make, tmp_path: Path, target: float | None, folds: int
+) -> None:
+    record = make(target, folds=folds)
+    assert record.decision
+    english, chinese = (Seen(summary_html(record, tmp_path, language)) for language in ("en", "zh"))
+    assert {language for language, _ in english.texts} == {"en"}
+    assert {language for language, _ in chinese.texts} == {"zh-Hans"}
+    names = [str(tmp_path / "report.html"), *(candidate.name for candidate in record.candidates)]
+    assert english_left(chinese, names) == []
+    tables = [
+        [text for _, text in seen.texts if re.fullmatch(r"[\d.,%–]+[kMGT]?", text)] for seen in (english, chinese)
+    ]
+    assert len(tables[0]) == 5 * len(record.candidates)
+    assert tables[0] == tables[1]
+
+
+def test_the_summary_is_in_the_language_of_the_run_or_else_of_the_locale(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tag(asked: str | None) -> str:
+        record = make()
+        record.options = {"language": asked}
+        (found,) = re.findall(r'<div lang="([\w-]+)"', summary_html(record, tmp_path))
+        return str(found)
+
+    assert [tag(None), tag("zh"), tag("en")] == ["en", "zh-Hans", "en"]
+    monkeypatch.setenv("LANG", "zh_CN.UTF-8")
+    assert [tag(None), tag("zh"), tag("en")] == ["zh-Hans", "zh-Hans", "en"]
+    assert current_language() is Language.ENGLISH
+
+
+def test_the_curve_of_a_summary_is_in_english_where_no_font_has_chinese(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def curve(language: str) -> str:
+        (found,) = re.findall(r"base64,([A-Za-z0-9+/=]+)", summary_html(make(), tmp_path, language))
+        return str(found)
+
+    monkeypatch.setattr("deepenough.report.shown.can_draw", lambda text: text.isascii())
+    assert curve("zh") == curve("en")
 
 
 def test_the_summary_shows_names_as_they_are(make: Make, tmp_path: Path) -> None:

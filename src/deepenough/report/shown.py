@@ -13,13 +13,18 @@ from pathlib import Path
 from PIL import Image
 
 from deepenough.errors import DeepenoughError
+from deepenough.fonts import can_draw
+from deepenough.language import Language, current_language, speaking
+from deepenough.language import gettext as _
 from deepenough.notebook import in_notebook
 from deepenough.record import Record
+from deepenough.report import restated
 from deepenough.report import text as words
 from deepenough.report.figures import report_figures
 from deepenough.report.html import fill_template
 from deepenough.report.page import REPORT
 from deepenough.report.raster import draw_lines
+from deepenough.report.restated_advice import advice
 
 
 @dataclass(frozen=True, repr=False)
@@ -51,20 +56,39 @@ class Report(os.PathLike[str]):
         display(HTML(f"<div>{frame}</div>"))
 
 
-def summary_html(record: Record, run: Path) -> str:
-    """The answer, the networks that were tried and their accuracy against depth, as HTML for a notebook."""
-    figure = report_figures(record)["accuracy"] if record.candidates else None
-    return fill_template(
-        "report",
-        "summary.html",
-        {
-            "record": record,
-            "words": words,
-            "candidates": sorted(record.candidates, key=lambda c: (c.depth, c.width, c.family, c.seed)),
-            "curve": None if figure is None else picture_address(draw_lines(figure, (720, 420))),
-            "report": os.path.relpath(run / REPORT) if run.is_relative_to(Path.cwd()) else str(run / REPORT),
-        },
-    )
+def summary_html(record: Record, run: Path, language: str | None = None) -> str:
+    """The answer, the networks that were tried and their accuracy against depth, as HTML for a notebook.
+
+    `language` is "en" or "zh"; by default the one that the run was asked for, or else that of the locale.
+    """
+    with speaking(language or record.options.get("language")):
+        return fill_template(
+            "report",
+            "summary.html",
+            {
+                "record": record,
+                "words": words,
+                "again": restated,
+                "advice": _advice(record),
+                "candidates": sorted(record.candidates, key=lambda c: (c.depth, c.width, c.family, c.seed)),
+                "curve": _curve(record) if record.candidates else None,
+                "report": os.path.relpath(run / REPORT) if run.is_relative_to(Path.cwd()) else str(run / REPORT),
+            },
+        )
+
+
+def _advice(record: Record) -> list[str]:
+    """The advice in the current language, a sentence each."""
+    if current_language() is Language.ENGLISH:
+        return list(map(words.recorded_sentence, record.decision.advice)) if record.decision else []
+    return [_("%(words)s.", words=each) for each in advice(record)]
+
+
+def _curve(record: Record) -> str | None:
+    """Accuracy against depth as a data address, in English where this machine has no font for the current language."""
+    with speaking(current_language() if can_draw(words.metric(record)) else Language.ENGLISH):
+        figure = report_figures(record).get("accuracy")
+        return None if figure is None else picture_address(draw_lines(figure, (720, 420)))
 
 
 def picture_address(picture: Image.Image) -> str:
