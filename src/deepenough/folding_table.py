@@ -42,12 +42,16 @@ class FoldingTable(Table):
             column.overflow = "fold"
         measured = [_measure(console, wide, column) for column in self.columns]
         widest, words = [each.maximum for each in measured], [each.minimum for each in measured]
-        if self.__rich_measure__(console, wide).maximum <= room:
+        free = room - (self.__rich_measure__(console, wide).maximum - sum(widest))
+        if sum(widest) <= free:
             return
-        paddings = [(self.padding, self.collapse_padding), *((each, True) for each in _PADDINGS)]
+        paddings = [(self.padding, self.collapse_padding, free)]
+        for self.padding in _PADDINGS:
+            self.collapse_padding = True
+            free = room - (self.__rich_measure__(console, wide).maximum - sum(widest))
+            paddings.append((self.padding, True, free))
         for floors, wrapped in self._floors(widest, words):
-            for self.padding, self.collapse_padding in paddings:
-                free = room - (self.__rich_measure__(console, wide).maximum - sum(widest))
+            for self.padding, self.collapse_padding, free in paddings:
                 if sum(floors) <= free:
                     for column, width in zip(self.columns, _shrunk(widest, floors, free), strict=True):
                         column.width, column.no_wrap = width, column.no_wrap and not wrapped
