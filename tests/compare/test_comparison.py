@@ -65,9 +65,16 @@ def test_pytorch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.parameters == 4 * 27 + 4 + 8 + 25
 
 
-@pytest.mark.frameworks
+ALIKE = ("googlenet_bn", "plain")
+"""Networks of layers that the others have."""
+ONE_STEP = [
+    *(pytest.param(name, marks=pytest.mark.frameworks) for name in ("resnet18", "alexnet", "inception")),
+    *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ALIKE),
+]
+
+
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", ["resnet18", "googlenet_bn", "alexnet", "plain", "inception"])
+@pytest.mark.parametrize("name", ONE_STEP)
 def test_one_step_is_the_same_in_every_framework(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from export_cases import small
 
@@ -75,6 +82,7 @@ def test_one_step_is_the_same_in_every_framework(name: str, monkeypatch: pytest.
         input=(3, 32, 32), classes=10, depth=9, width=0.5
     )  # fmt: skip
     monkeypatch.setattr(Session, "measure_speed", lambda *given: None)  # minutes of compiling
+    monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")  # JAX compiles for longer than it runs
     result = compare_frameworks(
         network, Timing(batch=4), only=["PyTorch", "Keras, TensorFlow", "Keras, JAX", "PaddlePaddle"]
     )
