@@ -17,6 +17,10 @@ TERMS = {
 }  # fmt: skip
 
 
+WHOLE = "whole"
+"""The class of options that a browser does not break behind their hyphens."""
+
+
 class Seen(HTMLParser):
     """The texts of a page that a reader sees or hears, by the language that they are marked as; and its table cells."""
 
@@ -26,6 +30,7 @@ class Seen(HTMLParser):
         self.texts: list[tuple[str, str]] = []
         self.figures = ""
         self.tag = ""
+        self.goes_on = False  # an option that is kept in one piece does not end a text
         self.feed(text)
 
     @property
@@ -34,13 +39,16 @@ class Seen(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
+        self.goes_on = given.get("class") == WHOLE
         if tag == "html":
             self.tag = given["lang"] or ""
         self.texts += [(self.language, text) for key in ("alt", "title", "aria-label") if (text := given.get(key))]
         if tag not in VOID:
-            self.open.append((tag if tag != "script" else f"script {given.get('id', '')}", given.get("lang") or ""))
+            kind = f"script {given.get('id', '')}" if tag == "script" else f"{tag} {WHOLE}" if self.goes_on else tag
+            self.open.append((kind, given.get("lang") or ""))
 
     def handle_endtag(self, tag: str) -> None:
+        self.goes_on = bool(self.open) and self.open[-1][0] == f"{tag} {WHOLE}"
         while self.open and self.open.pop()[0].split()[0] != tag:
             pass
 
@@ -49,7 +57,9 @@ class Seen(HTMLParser):
         if "script figures" in inside:
             self.figures += data
         elif data.strip() and not any(tag.startswith(("style", "script")) or tag == "code" for tag in inside):
-            self.texts.append((self.language, data.strip()))
+            before = self.texts.pop()[1] + " " if self.goes_on and self.texts else ""
+            self.texts.append((self.language, before + data.strip()))
+            self.goes_on = False
 
 
 def labels(node: Any, key: str = "") -> Iterator[str]:
