@@ -9,7 +9,6 @@ from typing import Any
 from deepenough.errors import DamagedError
 from deepenough.files import write_whole
 from deepenough.language import Language, current_language, speaking
-from deepenough.language import gettext as _
 from deepenough.record import Record, check_pictures, load
 from deepenough.report import restated, restated_probes, restated_steps
 from deepenough.report import text as words
@@ -19,7 +18,7 @@ from deepenough.report.html import data_address, fill_template
 from deepenough.report.pareto import steps_up
 from deepenough.report.plain_files import write_plain_files
 from deepenough.report.plotting import Plot
-from deepenough.report.restated_advice import advice
+from deepenough.report.restated_advice import spoken_advice
 
 REPORT = "report.html"
 _LISTED = 200  # findings that are listed by name
@@ -69,7 +68,7 @@ def render_report(record: Record, run: Path, figures: Mapping[str, Plot] | None 
         "again": restated,
         "probes": restated_probes,
         "steps_again": restated_steps,
-        "advice": _advice(record),
+        "advice": spoken_advice(record),
         "frozen": frozen(record),
         "candidates": sorted(record.candidates, key=lambda c: (c.depth, c.width, c.family, c.seed)),
         "comparisons": {pair.candidate: pair for pair in record.decision.comparisons} if record.decision else {},
@@ -87,13 +86,6 @@ def render_report(record: Record, run: Path, figures: Mapping[str, Plot] | None 
         "totals": {name: sum(counts) for name, counts in record.data.counts.items()},
     }
     return fill_template("report", "page.html", content, figures or report_figures(record), filters)
-
-
-def _advice(record: Record) -> list[str]:
-    """The advice in the current language; in English as the record has it."""
-    if current_language() is Language.ENGLISH:
-        return record.decision.advice if record.decision else []
-    return [_("%(words)s.", words=each) for each in advice(record)]
 
 
 def _confusions(record: Record) -> list[tuple[str, str, int]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from deepenough.language import Language, current_language, listed, translation
 from deepenough.language import gettext as _
-from deepenough.language import listed, translation
 from deepenough.record import DecisionKind, Record
 from deepenough.record.schema import AnswerFacts, ComparisonRecord, Decision, TargetCheckRecord
 from deepenough.report.shortfall import shortfalls
@@ -23,6 +23,13 @@ def advice(record: Record) -> list[str]:
     else:
         found = _on_enough(record, decision)
     return [*found, *shortfalls(record)]
+
+
+def spoken_advice(record: Record) -> list[str]:
+    """The advice in the current language: in English as the record has it, else a sentence each."""
+    if current_language() is Language.ENGLISH:
+        return record.decision.advice if record.decision else []
+    return [_("%(words)s.", words=each) for each in advice(record)]
 
 
 def _on_enough(record: Record, decision: Decision) -> list[str]:

@@ -15,7 +15,6 @@ from PIL import Image
 from deepenough.errors import DeepenoughError
 from deepenough.fonts import can_draw
 from deepenough.language import Language, current_language, speaking
-from deepenough.language import gettext as _
 from deepenough.notebook import in_notebook
 from deepenough.record import Record
 from deepenough.report import restated
@@ -24,7 +23,7 @@ from deepenough.report.figures import report_figures
 from deepenough.report.html import fill_template
 from deepenough.report.page import REPORT
 from deepenough.report.raster import draw_lines
-from deepenough.report.restated_advice import advice
+from deepenough.report.restated_advice import spoken_advice
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,9 +78,8 @@ def summary_html(record: Record, run: Path, language: str | None = None) -> str:
 
 def _advice(record: Record) -> list[str]:
     """The advice in the current language, a sentence each."""
-    if current_language() is Language.ENGLISH:
-        return list(map(words.recorded_sentence, record.decision.advice)) if record.decision else []
-    return [_("%(words)s.", words=each) for each in advice(record)]
+    given = spoken_advice(record)
+    return list(map(words.recorded_sentence, given)) if current_language() is Language.ENGLISH else given
 
 
 def _curve(record: Record) -> str | None:
