@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from deepenough.engines import TORCH
-from deepenough.errors import DeepenoughError
 from deepenough.nets import Network
 from deepenough.preprocessing import Preprocessing
 
@@ -61,16 +60,13 @@ class TorchEngine:
         """The device that computes."""
         import torch
 
-        from deepenough.training.device import available_devices
+        from deepenough.training.device import absent_device, available_devices
 
-        there = [kind for kind, found in available_devices().items() if found]
         device: torch.device | None = None
         with suppress(RuntimeError, TypeError):  # it is no name of a device
             device = torch.device(self._device)
-        if device is None or device.type not in there:
-            raise DeepenoughError(
-                f"device {self._device!r}: torch finds none on this machine; it has {', '.join(there)}"
-            )
+        if device is None or not available_devices().get(device.type, False):
+            raise absent_device(self._device)
         return device
 
     @property

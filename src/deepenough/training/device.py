@@ -21,9 +21,14 @@ def choose_device(name: str = "auto") -> torch.device:
     if name == "auto":
         return torch.device(next(kind for kind, there in found.items() if there))
     if not found.get(name, False):
-        there = ", ".join(kind for kind, there in found.items() if there)
-        raise DeepenoughError(f"device {name!r}: torch finds none on this machine; it has {there}")
+        raise absent_device(name)
     return torch.device(name)
+
+
+def absent_device(name: object) -> DeepenoughError:
+    """Return the error for a device that this machine has not, with those that it has."""
+    there = ", ".join(kind for kind, found in available_devices().items() if found)
+    return DeepenoughError(f"device {name!r}: torch finds none on this machine; it has {there}")
 
 
 def place(model: nn.Module, device: torch.device, memory_format: str = "channels_last") -> nn.Module:
