@@ -241,9 +241,8 @@ def conversion(
         return lambda values: values
     if kind not in "iuf":
         raise DeepenoughError(f"{what}: {described(array)}; uint8, bool, uint16 or floats can be read")
+    check_value_range(value_range)
     low, high = (value_range or UNIT) if kind == "f" or value_range else (0, 255)
-    if not high > low:
-        raise DeepenoughError(f"value_range ({low:g}, {high:g}): give the value of black and a larger one of white")
     least, most = (float(array.min()), float(array.max())) if array.size else (low, high)
     if not (np.isfinite(least) and np.isfinite(most)):  # NaN is the least and the most where there is one
         raise DeepenoughError(
