@@ -9,14 +9,17 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
 from deepenough.frameworks.export import Export, lopsided, overhang
 from deepenough.frameworks.target import absent
 from deepenough.frameworks.targets import TARGETS
+from deepenough.frameworks.writer import run_writer
 from deepenough.nets import (
     FAMILIES,
     LAYER_KINDS,
@@ -335,6 +338,20 @@ def export_of(name: str, network: Network) -> Export:
 def pixels_of(network: Network, count: int = 15) -> np.ndarray:
     channels, height, width = network.input
     return np.random.default_rng(0).integers(0, 256, (count, height, width, channels), dtype=np.uint8)
+
+
+def write_case(
+    target: str, name: str, folder: Path, precision: str = "float32"
+) -> tuple[Network, npt.NDArray[np.uint8]]:
+    """Write a network of the cases, and return it with pixels, which calibrate int8.
+
+    The export's own network has positions that were interpolated, and other weights.
+    """
+    network = CASES[name]()
+    pixels = pixels_of(network, 21)
+    export = replace(export_of(name, network), precision=precision, calibration=pixels if precision == "int8" else None)
+    run_writer([export], TARGETS[target], [folder], trained=True, reading_side=[64])
+    return network, pixels
 
 
 def wanted_of(name: str, network: Network, pixels: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from export_cases import CASES, REPRESENTATIVES, export_of, input_of, pixels_of, state_of, wanted_of
+from export_cases import CASES, REPRESENTATIVES, export_of, input_of, pixels_of, state_of, wanted_of, write_case
 
 from deepenough import DeepenoughError
 from deepenough.exporting.cost import logit_scale
@@ -52,12 +52,7 @@ PARSED = {
 
 
 def written(name: str, folder: Path, precision: str = "float32") -> tuple[Network, npt.NDArray[np.uint8]]:
-    """The network and pixels. The export's own network has positions that were interpolated, and other weights."""
-    network = CASES[name]()
-    pixels = pixels_of(network, 21)
-    export = replace(export_of(name, network), precision=precision, calibration=pixels if precision == "int8" else None)
-    run_writer([export], TARGET, [folder], trained=True, reading_side=[64])
-    return network, pixels
+    return write_case("tensorrt", name, folder, precision)
 
 
 @pytest.mark.parametrize("name", REPRESENTATIVES)

@@ -6,20 +6,18 @@ import platform
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from export_cases import CASES, export_of, pixels_of, wanted_of
+from export_cases import export_of, wanted_of, write_case
 
 from deepenough import DeepenoughError
 from deepenough.exporting.cost import logit_scale
 from deepenough.frameworks import torch as framework
 from deepenough.frameworks.parity import run_exports
 from deepenough.frameworks.targets import TARGETS
-from deepenough.frameworks.writer import run_writer
 from deepenough.nets import Network
 
 TARGET = TARGETS["torch"]
@@ -28,11 +26,7 @@ NETWORKS = ("mobile-1x28", "residual-1x28", "mobilenet_v3_small", "odd", "norms"
 
 def written(name: str, folder: Path) -> tuple[Network, npt.NDArray[np.uint8]]:
     pytest.importorskip("torchao")
-    network = CASES[name]()
-    pixels = pixels_of(network, 21)
-    export = replace(export_of(name, network), precision="int8", calibration=pixels)
-    run_writer([export], TARGET, [folder], trained=True, reading_side=[64])
-    return network, pixels
+    return write_case("torch", name, folder, "int8")
 
 
 def test_without_torchao_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
