@@ -107,12 +107,16 @@ def request_for(content: bytes, as_json: bool) -> bytes:
 
 @dataclass
 class Load:
-    """Seconds that each answer took, the number of refusals, when the last answer came, and how long that took."""
+    """Seconds that each answer took, the number of refusals, and when it began and the last answer came."""
 
+    began: float
     times: list[float] = field(default_factory=list)
     refused: int = 0
     last: float = 0.0
-    seconds: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return self.last - self.began
 
 
 async def answered(reader: asyncio.StreamReader) -> dict[str, Any] | None:
@@ -146,13 +150,12 @@ async def client(port: int, asked: Iterable[Asked], until: float, load: Load) ->
 
 
 async def load_of(port: int, clients: int, images: list[Asked], seconds: float) -> Load:
-    load, began = Load(), time.perf_counter()
-    until = began + seconds
+    load = Load(time.perf_counter())
+    until = load.began + seconds
     asked = [
         itertools.cycle(images[number % len(images) :] + images[: number % len(images)]) for number in range(clients)
     ]
     await asyncio.gather(*(client(port, each, until, load) for each in asked))
-    load.seconds = load.last - began
     return load
 
 
