@@ -206,6 +206,33 @@ def test_the_commands_name_options_that_each_version_has(precision: str, tmp_pat
         options(8601)
 
 
+def test_a_missing_or_broken_trtexec_is_named(tmp_path: Path) -> None:
+    written("residual-1x28", tmp_path / "export")
+    trtexec = tmp_path / "bin" / "trtexec"
+    trtexec.parent.mkdir()
+
+    def build(**more: str) -> subprocess.CompletedProcess[str]:
+        environment = {"PATH": "/usr/bin:/bin", **more}
+        return subprocess.run(
+            ["sh", "export/build.sh"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+
+    done = build()
+    assert done.returncode == 1
+    assert done.stderr.startswith("trtexec: no such program; TRTEXEC=PATH names it")
+    trtexec.write_text("#!/bin/sh\necho libnvinfer.so.10: cannot open shared object file >&2\nexit 127\n")
+    trtexec.chmod(0o755)
+    done = build(TRTEXEC="bin/trtexec")
+    assert done.returncode == 1
+    assert "libnvinfer.so.10: cannot open" in done.stderr
+    trtexec.write_text('#!/bin/sh\necho "[TensorRT v101300] $PWD"\n')
+    done = build(TRTEXEC="bin/trtexec")
+    assert done.stdout == f"[TensorRT v101300] {tmp_path / 'export'}\n", done.stderr
+    (tmp_path / "elsewhere" / "export").mkdir(parents=True)
+    done = build(TRTEXEC="bin/trtexec", CDPATH=str(tmp_path / "elsewhere"))
+    assert done.stdout == f"[TensorRT v101300] {tmp_path / 'export'}\n", done.stderr
+
+
 def test_no_name_of_a_network_becomes_a_command(tmp_path: Path) -> None:
     export = export_of("residual-1x28", CASES["residual-1x28"]())
     named = replace(export, network=replace(export.network, name="a\ntouch spoiled\n"))
