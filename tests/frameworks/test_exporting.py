@@ -222,6 +222,19 @@ def test_what_is_not_the_same_is_renamed_and_fails(
     assert json.loads((folder / "parity.json").read_text())["passed"] is False
 
 
+def test_an_engine_of_a_model_that_fails_is_deleted(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime")
+
+    def failing(_subject: object, _runtimes: object, folder: Path, *_: object) -> tuple[tuple[()], tuple[()], bool]:
+        (folder / "model.plan").write_bytes(b"which predict.py built, and would run")
+        return (), (), False
+
+    monkeypatch.setattr(exporting, "_proven", failing)
+    done = deepenough.export(run, "tensorrt")
+    assert done.model.name == "model.onnx.failed"
+    assert not (done.folder / "model.plan").exists()
+
+
 def test_a_model_that_can_not_be_run_is_an_error(run: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exporting.parity, "RUNNER", "raise SystemExit('no such engine')")
     status, _, errors = command("export", run, "--to", "caffe")

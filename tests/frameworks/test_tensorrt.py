@@ -377,6 +377,7 @@ def test_what_is_written_says_that_tensorrt_was_not_at_hand(tmp_path: Path) -> N
     assert "**TensorRT itself did not run this** unless `parity.json` names it" in about
     assert "explicit quantization" in about
     assert BATCHES in about
+    assert "0..255, N up to 64." in about
     assert json.loads((tmp_path / "export" / "preprocess.json").read_text())["classes"]
     done = subprocess.run(
         [sys.executable, "-c", "import predict; predict.load(); print(predict.RUNTIME)"],

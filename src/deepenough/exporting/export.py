@@ -135,6 +135,8 @@ def export(
         if passed is False:
             for file in (goal.files[0], *goal.more_files(precision)):
                 (draft / file).rename(draft / f"{file}.failed")
+            for file in goal.built:
+                (draft / file).unlink(missing_ok=True)
             result = replace(result, model=folder / f"{goal.files[0]}.failed")
         write_whole(draft / PROOF, json.dumps(parity_json(result), indent=1, ensure_ascii=False))
     return result

@@ -85,6 +85,7 @@ class ExecutorchTarget(Target):
         "float16": "programs are written in float32 only; take --to litert",
         "int8": "programs are written in float32 only; take --to litert",
     }
+    largest_batch = LARGEST_BATCH
     notes = (
         f"`model.pte` runs on phones and small devices with ExecuTorch's XNNPACK backend, for up to {LARGEST_BATCH} "
         "images at once. "

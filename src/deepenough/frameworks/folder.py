@@ -52,6 +52,7 @@ def write_folder(export: Export, target: Target, folder: Path, *, trained: bool,
         "readable": target.readable if export.precision == "float32" else "",
         "prepared": target.preparation(export),
         "takes": "",
+        "largest_batch": target.largest_batch,
         "runs_here": any(runtime.exists_here for runtime in target.runtimes),
         "read_back": target.read_back,
         "shape": f"(N, {height}, {width}, {channels})"

@@ -68,6 +68,8 @@ class Target(ABC):
     runtimes: ClassVar[tuple[Runtime, ...]]
     needed_files: ClassVar[tuple[str, ...]]  # that `predict.py` reads: it and these can be passed on alone
     needs: ClassVar[str]  # to install to run it, besides Pillow
+    built: ClassVar[tuple[str, ...]] = ()  # files that `predict.py` makes of the model when it is run
+    largest_batch: ClassVar[int | None] = None  # None: any
     layout: ClassVar[str] = "NCHW"  # the order of an image's axes that the model takes
     refused: ClassVar[Mapping[str, str]] = {}  # the reason for each precision that there is none of
     notes: ClassVar[tuple[str, ...]] = ()

@@ -23,12 +23,12 @@ USUAL_BATCH, LARGEST_BATCH = 8, 64
 """The batch that an engine is tuned for, and the largest that it takes."""
 WIDEST_LRN = 15
 """The most channels that TensorRT's response normalisation looks at."""
-FLOAT_GRAPH, CACHE = "float32.onnx", "calibration.cache"
+FLOAT_GRAPH, CACHE, ENGINE = "float32.onnx", "calibration.cache", "model.plan"
 BATCHES = f"any batch up to {LARGEST_BATCH} (`build.sh` has the numbers)"
 UNTRIED = (
-    "**TensorRT itself did not run this** unless `parity.json` names it: ONNX Runtime ran `model.onnx`. Deepenough's "
-    "authors had no GPU at hand, and wrote `build.sh` and `predict.py` by TensorRT's documentation and the source of "
-    "its parser (10.1)."
+    "**TensorRT itself did not run this** unless `parity.json` names it, as it names ONNX Runtime where that ran "
+    "`model.onnx`. Deepenough's authors had no GPU at hand, and wrote `build.sh` and `predict.py` by TensorRT's "
+    "documentation and the source of its parser (10.1) and of `trtexec` (10.0, 10.13, 11.1)."
 )
 INT8_NOTE = (
     "`model.onnx` has its roundings inside (QuantizeLinear and DequantizeLinear, zero points of 0), which TensorRT "
@@ -49,12 +49,14 @@ class TensorrtTarget(Target):
     needed_files = ("model.onnx", "preprocess.json")
     snippets = ("build.sh",)
     needs = "tensorrt, cuda-python"
+    built = (ENGINE,)
+    largest_batch = LARGEST_BATCH
     runtimes = (
         Runtime("ONNX Runtime, the graph", ("onnxruntime",), {"graph": True}),
         Runtime("TensorRT", ("tensorrt", "cuda"), gpu=True),
     )
     notes = (
-        f"`build.sh` makes the engine `model.plan` of `model.onnx` with `trtexec`, for {BATCHES}, on the GPU that will "
+        f"`build.sh` makes the engine `{ENGINE}` of `model.onnx` with `trtexec`, for {BATCHES}, on the GPU that will "
         "run it. It is for TensorRT 10 and 11, whose options differ. The input is `images`, the output `logits`.",
         "`predict.py` runs the engine, and builds it first where there is none. Without TensorRT it lets ONNX Runtime "
         "compute, and says so.",
@@ -76,7 +78,6 @@ class TensorrtTarget(Target):
     def predict_values(self, export: Export) -> dict[str, Any]:
         words: dict[str, Any] = {
             "usual_batch": USUAL_BATCH,
-            "largest_batch": LARGEST_BATCH,
             "float_graph": FLOAT_GRAPH,
             "cache": CACHE,
         }

@@ -111,8 +111,8 @@ INT8_NOTE = (
     "Weights are int8, and what layers are given is rounded to 7 bits, by torchao's quantization of exported programs; "
     "it is read without torchao. As it is, it computes in float32 between its roundings, slower than float32 alone. "
     "On x86 processors `torch.compile` with `torch._inductor.config.freezing = True`, as in "
-    "`predict.load(compiled=True)`, puts integer kernels in their place, which takes a C++ compiler and a minute "
-    "in each process for each batch size."
+    "`predict.load(compiled=True)`, puts integer kernels in their place, which takes a C++ compiler and half "
+    "a minute in each process for each batch size."
 )
 
 
