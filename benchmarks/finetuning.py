@@ -1,9 +1,9 @@
 """Compare recipes for fine-tuning a whole pretrained network: accuracy, log loss and processor seconds, fold by fold.
 
-    python benchmarks/finetuning.py DATA --weights FILE [--preprocess caffe-bgr] [--size 96] [--folds 2] RECIPE ...
+    python benchmarks/finetuning.py DATA --weights FILE [--preprocess caffe-bgr] [--size 96] [--folds 0 1] -- RECIPE ...
 
 RECIPE is as in `benchmarks/recipes.py`. Each begins with the same probe of the fold and is judged on the images that
-the fold holds out, of the --folds first of those that `fit` decides on. Seconds are of the process on one thread.
+the fold holds out; --folds numbers those that `fit` decides on from 0. Seconds are of the process on one thread.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--weights", required=True)
     parser.add_argument("--preprocess")
     parser.add_argument("--size", type=int)
-    parser.add_argument("--folds", type=int, default=2, help="how many of the folds that `fit` decides on")
+    parser.add_argument("--folds", type=int, nargs="+", default=[0, 1], help="numbers of folds that `fit` decides on")
     given = parser.parse_args()
     keep_freed_memory()
     torch.set_num_threads(1)
@@ -48,7 +48,8 @@ def main() -> None:
         experiment = prepare_experiment(RunRequest(asked, source, weights, Path(folder), reporter))
         assert experiment.pretrained is not None
         whole, images = experiment.search_space[-1], experiment.images
-        for number, fold in enumerate(experiment.trainer.folds.folds[: given.folds]):
+        for number in given.folds:
+            fold = experiment.trainer.folds.folds[number]
             initial = experiment.pretrained.start(whole, fold.train, Path(folder) / f"fold{number}")
             print(f"fold {number}: {len(fold.train)} images to train on, {len(fold.held_out)} to judge", flush=True)
             for words in given.recipes:

@@ -1,12 +1,13 @@
 """One process against two on the same batch, each with one thread: how much of the second one's work is gained?
 
     python benchmarks/scaling.py [DATA] [--depth 19] [--width 1] [--batch 128] [--epochs 1] [--limit 4000]
-                                 [--rounds 5]
+                                 [--rounds 5] [--ddp]
 
 Trains the same residual network to the same weights with one process and with two (gloo, as torchrun starts them), in
 turns, and prints the median images a second of its training steps and the efficiency: the rate of two over twice the
 rate of one. Where the system can, each process is kept on a core of its own, or one alone would prepare its batches
-on the core that two have to share.
+on the core that two have to share. `--ddp`: the same network in torch's DistributedDataParallel and a plain loop beside
+it, in the same turns.
 """
 
 from __future__ import annotations
@@ -21,52 +22,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-WORK = """
-import json, os, sys
-import numpy as np, torch
-from deepenough.data.images import prepare
-from deepenough.data.sources import open_source
-from deepenough.nets import FAMILIES
-from deepenough.training.memory import keep_freed_memory
-from deepenough.training.process_group import ALONE
-from deepenough.training.recipe import Recipe
-from deepenough.training.spec import TrainingSpec
-from deepenough.training.train import train
-from deepenough.training.perform import perform
-from deepenough.distribution.torchrun import join_group, launched
-
-keep_freed_memory()
-torch.set_num_threads(1)
-if hasattr(os, "sched_setaffinity"):
-    cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cores[int(os.environ.get("RANK", "0")) % len(cores)]})
-data, depth, width, batch, epochs, limit, folder = json.loads(sys.argv[1])
-images = prepare(open_source(data))
-rule = FAMILIES["residual"]
-shape = images.preprocess.shape
-network = rule.network(input=shape, classes=len(images.classes), depth=depth, width=width)
-recipe = Recipe(epochs=epochs, batch=batch, lr=0.1, device="cpu")
-rows = images.split.train[:limit]
-
-def lead(group):
-    made = train(TrainingSpec(network, recipe, rows, np.empty(0, np.int64), seed=0), images, folder, group=group)
-    print(json.dumps(made.epochs * len(rows) / made.seconds))
-
-from pathlib import Path
-folder = Path(folder)
-if launched():
-    with join_group(torch.device("cpu")) as group:
-        if group.is_leader:
-            lead(group)
-        else:
-            perform(group.broadcast_task(None), images, group)
-else:
-    lead(ALONE)
-"""
+WORKER = Path(__file__).with_name("scaling_worker.py")
 
 
-def rate(size: int, given: list[object]) -> float:
-    """Training images a second with so many processes."""
+def rate(kind: str, size: int, given: dict[str, object]) -> float:
+    """Training images a second with so many processes of the worker's kind, `ours` or `ddp`."""
     with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -74,7 +34,7 @@ def rate(size: int, given: list[object]) -> float:
         common = {**os.environ, "OMP_NUM_THREADS": "1"}
         if size > 1:
             common |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(size)}
-        command = [sys.executable, "-c", WORK, json.dumps([*given, str(Path(folder) / "run")])]
+        command = [sys.executable, str(WORKER), kind, json.dumps(given), str(Path(folder) / "run")]
         processes = [
             subprocess.Popen(command, env={**common, "RANK": str(rank)}, stdout=subprocess.PIPE, text=True)
             for rank in range(size)
@@ -92,15 +52,17 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--limit", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=5)
-    given = parser.parse_args()
-    asked = [given.data, given.depth, given.width, given.batch, given.epochs, given.limit]
-    seen: dict[int, list[float]] = {1: [], 2: []}
-    for _ in range(given.rounds):
-        for size, rates in seen.items():
-            rates.append(rate(size, asked))
-            print(f"{size} processes: {rates[-1]:,.0f} images/s", flush=True)
-    one, two = (statistics.median(rates) for rates in seen.values())
-    print(f"efficiency {100 * two / (2 * one):.0f}%: {one:,.0f} and {two:,.0f} images/s")
+    parser.add_argument("--ddp", action="store_true")
+    asked = vars(parser.parse_args())
+    rounds, kinds = asked.pop("rounds"), ("ours", "ddp") if asked.pop("ddp") else ("ours",)
+    seen: dict[tuple[str, int], list[float]] = {(kind, size): [] for kind in kinds for size in (1, 2)}
+    for _ in range(rounds):
+        for (kind, size), rates in seen.items():
+            rates.append(rate(kind, size, asked))
+            print(f"{kind}, {size} processes: {rates[-1]:,.0f} images/s", flush=True)
+    for kind in kinds:
+        one, two = (statistics.median(seen[kind, size]) for size in (1, 2))
+        print(f"{kind}: efficiency {100 * two / (2 * one):.0f}%, {one:,.0f} and {two:,.0f} images/s")
 
 
 if __name__ == "__main__":

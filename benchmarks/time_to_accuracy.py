@@ -2,22 +2,28 @@
 
     python benchmarks/time_to_accuracy.py fashion-mnist --targets 0.90 0.92 [--seeds 3] [--cap 600]
     python benchmarks/time_to_accuracy.py ../shared/data/cifar10 --targets 0.80
+    python benchmarks/time_to_accuracy.py fashion-mnist --targets 0.92 --against --ours residual-7-1-4
+        --previous OLD/src --theirs residual-7-1-7
 
 Ours: the networks and epochs given as `--ours FAMILY-DEPTH-WIDTH-EPOCHS`, by the recipe that `fit` would take, with all
-that a training does. Against Keras' own MNIST convnet example, fastai's `xresnet18` in one cycle of five epochs, and
-Ultralytics' `yolo11n-cls` from scratch, each where it is installed. The training images are all but the test images;
-accuracy is that of the test images after each epoch. Seconds are those of the epochs; what judging takes is left out
-for the others, and counted for ours. A contender is stopped at the last target, or after `--cap` seconds of epochs.
+that a training does; `--theirs` the same by an earlier version of this package, whose sources `--previous` names.
+Against Keras' own MNIST convnet example, fastai's `xresnet18` in one cycle of five epochs, and Ultralytics'
+`yolo11n-cls` from scratch, each where it is installed. The training images are all but the test images; accuracy is
+that of the test images after each epoch. Seconds are those of the epochs; what judging takes is left out for the
+others, and counted for ours. A contender is stopped at the last target, or after `--cap` seconds of epochs. The
+contenders take turns, seed by seed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,12 +36,23 @@ WORKER = Path(__file__).with_name("time_to_accuracy_worker.py")
 NEEDS = {"keras": "keras", "fastai": "fastai", "ultralytics": "ultralytics"}
 
 
-def reached(contender: str, arrays: Path, seed: int, targets: list[float], cap: float) -> tuple[list[float], float]:
-    """Seconds until each target, infinite where it was not reached, and the best accuracy seen."""
-    seconds = [float("inf")] * len(targets)
+@dataclass(frozen=True)
+class Reached:
+    """Seconds until each target, infinite where it was not reached, and the best accuracy that was seen."""
+
+    seconds: list[float]
+    best: float
+
+
+def reached(contender: str, arrays: Path, seed: int, given: argparse.Namespace) -> Reached:
+    """One training of one contender, in a process of its own."""
+    seconds = [float("inf")] * len(given.targets)
     best = 0.0
     words = [sys.executable, str(WORKER), contender, str(arrays), str(seed)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    surroundings = os.environ | ({"PYTHONPATH": given.previous} if contender.startswith("previous:") else {})
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=surroundings
+    ) as process:
         for line in process.stdout or ():
             if not line.startswith('{"seconds"'):
                 continue
@@ -43,11 +60,24 @@ def reached(contender: str, arrays: Path, seed: int, targets: list[float], cap: 
             best = max(best, point["top1"])
             seconds = [
                 min(s, point["seconds"]) if point["top1"] >= target else s
-                for s, target in zip(seconds, targets, strict=True)
+                for s, target in zip(seconds, given.targets, strict=True)
             ]
-            if max(seconds) < float("inf") or point["seconds"] > cap:
+            if max(seconds) < float("inf") or point["seconds"] > given.cap:
                 process.kill()
-    return seconds, best
+    taken = ", ".join(f"{each:.0f}" for each in seconds)
+    print(f"{contender}, seed {seed}: {taken} s, best {best:.2%}", file=sys.stderr, flush=True)
+    return Reached(seconds, best)
+
+
+def row(contender: str, runs: list[Reached], targets: int) -> str:
+    """A line of the table: the median of the seeds' seconds to each target, with the least and the most."""
+    cells = []
+    for which in range(targets):
+        taken = [run.seconds[which] for run in runs]
+        spread = f" ({min(taken):.0f} to {max(taken):.0f})" if len(taken) > 1 else ""
+        cells.append(f"{statistics.median(taken):.0f} s{spread}")
+    tops = statistics.median(run.best for run in runs)
+    return f"| {contender} | {' | '.join(cells)} | {tops:.1%} |"
 
 
 def main() -> None:
@@ -55,13 +85,16 @@ def main() -> None:
     parser.add_argument("data")
     parser.add_argument("--targets", type=float, nargs="+", required=True)
     parser.add_argument("--ours", nargs="*", default=[])
+    parser.add_argument("--previous", help="the folder `src` of an earlier version")
+    parser.add_argument("--theirs", nargs="*", default=[], help="as --ours, trained by --previous")
     parser.add_argument("--against", nargs="*", default=list(NEEDS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cap", type=float, default=600.0)
     given = parser.parse_args()
-    others = [kind for kind in given.against if find_spec(NEEDS[kind])]
-    heads = " | ".join(f"{target:.0%}" for target in given.targets)
-    print(f"| contender | {heads} | best seen |\n|{'---|' * (len(given.targets) + 2)}", flush=True)
+    if given.theirs and not given.previous:
+        parser.error("--theirs needs --previous FOLDER, the sources that train them")
+    contenders = [f"ours:{each}" for each in given.ours] + [f"previous:{each}" for each in given.theirs]
+    contenders += [kind for kind in given.against if find_spec(NEEDS[kind])]
     with tempfile.TemporaryDirectory() as folder:
         images = prepare(open_source(given.data))
         train = np.concatenate([images.split.train, images.split.validation])
@@ -69,17 +102,16 @@ def main() -> None:
         arrays = Path(folder) / "arrays.npz"
         np.savez(
             arrays, data=given.data, x=images.pixels[train], y=images.labels[train], tx=images.pixels[test],
-            ty=images.labels[test], train=train, test=test,
+            ty=images.labels[test],
         )  # fmt: skip
-        for contender in [*(f"ours:{each}" for each in given.ours), *others]:
-            runs = [reached(contender, arrays, seed, given.targets, given.cap) for seed in range(given.seeds)]
-            cells = []
-            for which in range(len(given.targets)):
-                taken = [seconds[which] for seconds, _ in runs]
-                spread = f" ({min(taken):.0f} to {max(taken):.0f})" if len(taken) > 1 else ""
-                cells.append(f"{statistics.median(taken):.0f} s{spread}")
-            tops = statistics.median(best for _, best in runs)
-            print(f"| {contender} | {' | '.join(cells)} | {tops:.1%} |", flush=True)
+        runs: dict[str, list[Reached]] = {contender: [] for contender in contenders}
+        for seed in range(given.seeds):
+            for contender in contenders:
+                runs[contender].append(reached(contender, arrays, seed, given))
+    heads = " | ".join(f"{target:.0%}" for target in given.targets)
+    print(f"| contender | {heads} | best seen |\n|{'---|' * (len(given.targets) + 2)}")
+    for contender in contenders:
+        print(row(contender, runs[contender], len(given.targets)))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """One contender of `time_to_accuracy.py`: after every epoch it prints the seconds trained and the test accuracy.
 
-python time_to_accuracy_worker.py ours:residual-7-1-3|keras|fastai|ultralytics arrays.npz SEED
+python time_to_accuracy_worker.py ours:residual-7-1-3|previous:residual-7-1-3|keras|fastai|ultralytics arrays.npz SEED
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def ours(arrays: Any, seed: int, what: str) -> None:
     images = prepare(open_source(str(arrays["data"])))
     shape = images.preprocess.shape
     network = FAMILIES[family].network(input=shape, classes=len(images.classes), depth=int(depth), width=float(width))
-    recipe = replace(default_recipe(len(arrays["train"]), shape, images.mirror), epochs=int(epochs), device="cpu")
+    # An earlier version may number the images otherwise: it has left out other duplicates.
+    train_rows = np.concatenate([images.split.train, images.split.validation])
+    recipe = replace(default_recipe(len(train_rows), shape, images.mirror), epochs=int(epochs), device="cpu")
     told: list[int] = []
 
     def progress(done: int, total: int, epoch: Epoch | None) -> None:
@@ -62,7 +64,7 @@ def ours(arrays: Any, seed: int, what: str) -> None:
 
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        spec = TrainingSpec(network, recipe, arrays["train"], arrays["test"], seed)
+        spec = TrainingSpec(network, recipe, train_rows, images.split.test, seed)
         train(spec, images, Path(folder), [ReportProgress(progress)])
 
 
@@ -181,7 +183,7 @@ def main(words: Sequence[str]) -> None:
     with np.load(path) as found:
         arrays = dict(found)
     kind, _, what = contender.partition(":")
-    if kind == "ours":
+    if kind in ("ours", "previous"):
         ours(arrays, int(seed), what)
     else:
         {"keras": keras, "fastai": fastai, "ultralytics": ultralytics}[kind](arrays, int(seed))
