@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.measure import Measurement
-from rich.table import Column, Table
+from rich.padding import Padding
+from rich.table import Column, Row, Table
+from rich.text import Text
 
 _PADDINGS = ((0, 1, 0, 0), (0, 0, 0, 0))
 """Narrower paddings for a table that doesn't fit by its own; the box keeps a space between columns."""
+
+_INDENT = 2
+"""The columns of a terminal by which the rest of a row stands further in than its names above it."""
 
 _CUT = 4
 """The columns of a terminal that a column keeps where its words are cut."""
@@ -19,9 +25,10 @@ _CUT = 4
 class FoldingTable(Table):
     """A table that loses nothing in a narrow terminal: where it doesn't fit, its cells go on in the next line.
 
-    The padding and cells with spaces give way first, then words of other text, then numbers. Names, which are in the
-    columns numbered `names`, are cut only where nothing else is left. Rich would end numbers and names with an
-    ellipsis, and cut the widest column first, which is often that of the names.
+    The padding and cells with spaces give way first, those of numbers after those of text. Where that isn't enough,
+    names, which are in the columns numbered `names`, get a line of their own above the rest of their row. Then words of
+    the rest are cut, and numbers at last. Rich would end numbers and names with an ellipsis, and cut the widest column
+    first, which is often that of the names.
     """
 
     def __init__(self, *headings: Column | str, names: Sequence[int] = (0,), **style: Any) -> None:
@@ -30,21 +37,59 @@ class FoldingTable(Table):
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         before = self.padding, self.collapse_padding, [(each.width, each.no_wrap) for each in self.columns]
-        self._fit(console, options.update(max_width=10_000), options.max_width)
-        yield from super().__rich_console__(console, options)
+        wide = options.update(max_width=10_000)
+        if self._fit(console, wide, options.max_width) or not self.names:
+            yield from super().__rich_console__(console, options)
+        else:
+            yield self._names_above(console, wide, options.max_width)
         self.padding, self.collapse_padding = before[:2]
         for column, (width, no_wrap) in zip(self.columns, before[2], strict=True):
             column.width, column.no_wrap = width, no_wrap
 
-    def _fit(self, console: Console, wide: ConsoleOptions, room: int) -> None:
-        """Set padding and widths for a terminal of `room` columns; rich has the rest where not even names fit."""
+    def _names_above(self, console: Console, wide: ConsoleOptions, room: int) -> Group:
+        """Every row as a line of its names and, below and further in, a line of its other cells."""
+        rest = self._columns_of([number for number in range(len(self.columns)) if number not in self.names])
+        rest._fit(console, wide, room - _INDENT)
+        for column in rest.columns:
+            column.width = column.width or _measure(console, wide, column).maximum
+        names = [self.columns[number] for number in self.names]
+        lines: list[RenderableType] = [] if self.title is None else [self._title(console)]
+        lines += ["", _line([column.header for column in names], "table.header"), rest._part(None)]
+        for row, cells in enumerate(zip(*(column.cells for column in names), strict=True)):
+            lines += [_line(cells, ""), rest._part(row)]
+        return Group(*lines, "")
+
+    def _title(self, console: Console) -> Text:
+        """The title as rich would print it above the table, at the left."""
+        style = "table.title" if self.title_style is None else self.title_style
+        return console.render_str(self.title, style=style) if isinstance(self.title, str) else Text(str(self.title))
+
+    def _columns_of(self, numbers: Sequence[int]) -> FoldingTable:
+        """A table of some of the columns, without names."""
+        table = FoldingTable(names=(), box=self.box, show_edge=False, pad_edge=False)
+        table.columns = [replace(self.columns[number], _index=index) for index, number in enumerate(numbers)]
+        table.rows = self.rows
+        return table
+
+    def _part(self, row: int | None) -> Padding:
+        """The header, or one row in the columns' widths, further in than the names above."""
+        part = Table(box=self.box, show_edge=False, pad_edge=False, show_header=row is None)
+        part.padding, part.collapse_padding = self.padding, self.collapse_padding
+        for column in self.columns:
+            cells = [] if row is None else [list(column.cells)[row]]
+            part.columns.append(replace(column, _cells=cells))
+        part.rows = [] if row is None else [Row()]
+        return Padding(part, (0, 0, 0, _INDENT))
+
+    def _fit(self, console: Console, wide: ConsoleOptions, room: int) -> bool:
+        """Set padding and widths for a terminal of `room` columns; False where there are names and words don't fit."""
         for column in self.columns:
             column.overflow = "fold"
         measured = [_measure(console, wide, column) for column in self.columns]
         widest, words = [each.maximum for each in measured], [each.minimum for each in measured]
         free = room - (self.__rich_measure__(console, wide).maximum - sum(widest))
         if sum(widest) <= free:
-            return
+            return True
         paddings = [(self.padding, self.collapse_padding, free)]
         for self.padding in _PADDINGS:
             self.collapse_padding = True
@@ -55,25 +100,28 @@ class FoldingTable(Table):
                 if sum(floors) <= free:
                     for column, width in zip(self.columns, _shrunk(widest, floors, free), strict=True):
                         column.width, column.no_wrap = width, column.no_wrap and not wrapped
-                    return
+                    return True
         for column in self.columns:
             column.no_wrap = False
+        return False
 
     def _floors(self, widest: Sequence[int], words: Sequence[int]) -> list[tuple[list[int], bool]]:
         """The least widths of the columns, kindest first, and whether cells of one line are wrapped for them."""
-        cut = [min(each, _CUT) for each in words]
-        names = [number in self.names for number in range(len(words))]
-        numbers = [column.justify == "right" for column in self.columns]
-        lines = [
-            most if column.no_wrap else least for column, most, least in zip(self.columns, widest, words, strict=True)
-        ]
-        return [
-            (lines, False),
-            (list(words), True),
-            ([words[i] if names[i] or numbers[i] else cut[i] for i in range(len(words))], True),
-            ([words[i] if names[i] else cut[i] for i in range(len(words))], True),
-            ([1] * len(words), True),
-        ]
+        columns = list(zip(self.columns, widest, words, strict=True))
+        numbers = [most if column.no_wrap or column.justify == "right" else least for column, most, least in columns]
+        lines = [most if column.no_wrap else least for column, most, least in columns]
+        kindest = [(numbers, False), (lines, False), (list(words), True)]
+        if self.names:
+            return kindest
+        cut = [least if column.justify == "right" else min(least, _CUT) for column, _, least in columns]
+        return [*kindest, (cut, True), ([min(each, _CUT) for each in words], True), ([1] * len(words), True)]
+
+
+def _line(cells: Iterable[RenderableType], style: str) -> Text:
+    """Names side by side."""
+    return Text("  ").join(
+        each if isinstance(each, Text) else Text.from_markup(str(each), style=style) for each in cells
+    )
 
 
 def _measure(console: Console, options: ConsoleOptions, column: Column) -> Measurement:

@@ -100,7 +100,30 @@ def test_names_of_networks_and_of_their_layers_are_in_one_piece(width: int) -> N
     words = printed(zoo_table(), width).split()
     assert set(CATALOGUE) <= set(words)
     network = NETWORKS["resnet18"]()
-    assert {row.path for row in layer_table(network)} <= set(printed(network_table(network), width).split())
+    words = printed(network_table(network), width).split()
+    for row in layer_table(network):
+        assert {
+            row.path,
+            row.kind,
+            "x".join(map(str, row.output_shape)),
+            f"{row.macs or row.receptive_field:,}",
+        } <= set(words)
+
+
+def test_a_row_that_does_not_fit_has_its_name_above_it() -> None:
+    """At 72 columns, weights and what is known of them: nothing is cut, and numbers are below their headings."""
+    table = tables.plain_table("Weights", left=("name", "network"), right=("params", "top-1 / top-5", "MB"))
+    table.add_column("input")
+    names = ("mobilenetv3_large_100.ra_in1k", "efficientnet_lite0.ra_in1k")
+    table.add_row(names[0], "mobilenetv3_large_100", "5,483,032", "24.23 / 7.46", "22", "224x224 of 256, bicubic")
+    table.add_row(names[1], "efficientnet_lite0", "4,652,008", "24.52 / 7.49", "19", "224x224 of 256, bicubic")
+    lines = [line.rstrip() for line in printed(table, 72).splitlines()]
+    assert lines[0] == "Weights"
+    assert max(map(len, lines)) <= 72
+    assert set(names) <= set(lines)
+    heading, first = (next(line for line in lines if word in line) for word in ("MB", "5,483,032"))
+    assert first.split()[:5] == ["mobilenetv3_large_100", "5,483,032", "24.23", "/", "7.46"]
+    assert first.index("22 ") + len("22") == heading.index("MB") + len("MB")
 
 
 def test_a_table_is_printed_wide_again_after_a_narrow_one() -> None:
