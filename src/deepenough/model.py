@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from deepenough.arguments import check_arguments
 from deepenough.data.decode import ImageLike, framed
 from deepenough.data.finding import ImageError
 from deepenough.engines import TORCH
@@ -239,6 +240,7 @@ class Model:
         state = {name: tensor.cpu() for name, tensor in self.module.state_dict().items()}
         return Model, (self.network, state, self.preprocess, self.classes, str(self.device))
 
+    @check_arguments
     def save(self, folder: str | Path) -> Path:
         """Write it as a folder that `load` and the commands take, and return its path.
 
@@ -247,9 +249,7 @@ class Model:
         place = Path(folder)
         others = sorted({each.name for each in place.iterdir()} - {*FILES, SUMS}) if place.is_dir() else []
         if others or (place.exists() and not place.is_dir()):
-            raise DeepenoughError(
-                f"model.save({str(folder)!r}): there is something else; name a folder that is new or empty"
-            )
+            raise DeepenoughError(f"model.save({str(folder)!r}): there is something else; name a new or empty folder")
         save_model(place, self.network, self.module.state_dict(), self.preprocess, self.classes)
         return place
 

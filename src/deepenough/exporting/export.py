@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deepenough.arguments import check_arguments
 from deepenough.data.sources import is_word, open_source
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.evaluation.evaluate import decoded, own_images
@@ -81,6 +82,7 @@ class _Subject:
     source: str
 
 
+@check_arguments
 def export(
     model: str | Path | Model | Network,
     to: str,
