@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from forkserver import ForkServer
+from hypothesis import HealthCheck, settings
 from PIL import Image, ImageDraw
 
 CLASSES = ("circle", "cross", "square")
@@ -23,6 +24,10 @@ QUICK = {"folds": 1, "epochs": 4, "batch": 16, "lr": 0.1, "max_depth": 7, "threa
 
 for variable in ("LC_ALL", "LC_MESSAGES", "LANG"):  # reports are written in the language that these name
     os.environ.pop(variable, None)
+
+# A property holds however long a busy machine takes to draw examples and to try them.
+settings.register_profile("untimed", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 # TensorBoard imports TensorFlow to open files, where that is installed, unless there is a module of this name.
 sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))

@@ -26,7 +26,7 @@ plain = st.recursive(
 objects = st.dictionaries(st.text(max_size=6).filter(lambda key: key != "content_sha256"), plain, max_size=5)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(content=objects)
 def test_an_object_comes_back_and_its_checksum_is_the_one_described(
     content: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
@@ -40,7 +40,7 @@ def test_an_object_comes_back_and_its_checksum_is_the_one_described(
     assert digest == hashlib.sha256(compact.encode()).hexdigest()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(content=objects, harm=st.data())
 def test_a_file_with_a_changed_byte_is_damaged_or_says_the_same(
     content: dict[str, Any], harm: st.DataObject, tmp_path_factory: pytest.TempPathFactory
@@ -84,7 +84,7 @@ def test_a_file_of_before_has_no_checksum_and_line_ends_do_not_count(tmp_path: P
     assert read_checked_json(file) == {"name": "café \udcff", "b": [1.5, None]}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 @example(place=0.1, bit=0)  # in the name of the checksum
 def test_a_flipped_bit_in_checked_tensors_is_noticed(place: float, bit: int) -> None:

@@ -163,7 +163,7 @@ def test_the_option_is_one_of_two_and_kept_in_the_record() -> None:
         Options.of(duplicates="drop")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 1000), st.integers(40, 95), st.sampled_from(["4:4:4", "4:2:0"]), st.booleans())
 def test_a_jpeg_of_a_picture_is_the_same_picture(seed: int, quality: int, sampling: str, turned: bool) -> None:
     picture = part(seed, True)
@@ -173,7 +173,7 @@ def test_a_jpeg_of_a_picture_is_the_same_picture(seed: int, quality: int, sampli
     assert not is_same_picture(encoded(part(seed, False)), both[1])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 1000), st.integers(30, 200), st.integers(30, 200), st.sampled_from(["PNG", "JPEG"]))
 def test_a_spot_of_six_pixels_is_seen_at_full_resolution(seed: int, x: int, y: int, kind: str) -> None:
     picture = part(seed, False, noise=0)

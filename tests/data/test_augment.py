@@ -41,7 +41,7 @@ def run(policy, images, index=None, **kinds):
     return apply(policy, images, one_hot(len(images)), seed=1, epoch=2, index=index, **kinds)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SIZES, st.sampled_from(sorted(STRENGTHS)), st.booleans())
 def test_range_shape_and_targets_hold(shape, name, channels_last):
     images = batch(shape)
@@ -55,7 +55,7 @@ def test_range_shape_and_targets_hold(shape, name, channels_last):
     assert torch.allclose(targets.sum(dim=1), torch.ones(len(images)))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(SIZES, st.permutations(range(6)))
 def test_an_image_is_changed_alike_in_every_batch(shape, order):
     policy = replace(STRENGTHS["strong"], mixup=0, cutmix=0)
@@ -146,7 +146,7 @@ def test_colours_are_pillows(enhancer, place, factor):
     assert np.abs(out[0].permute(1, 2, 0).numpy() - expected).max() < 2 / 255
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.integers(2, 30), st.integers(2, 30))
 def test_boxes_are_whole_and_inside(width, height, x, y, rows, columns):
     images = torch.zeros(1, 1, rows, columns)

@@ -144,7 +144,7 @@ def test_scans_count_by_the_pixels_that_they_go_over() -> None:
             check_scans(scans, pixels)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     width=st.integers(8, 90),
     height=st.integers(8, 90),
@@ -210,7 +210,7 @@ def test_a_tiff_whose_directory_leads_to_itself_is_one_picture(photo: Any) -> No
         upright(bytes(whole))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(kind=st.sampled_from(list(IMAGE_FORMATS)), place=st.floats(0, 1), junk=st.binary(max_size=40), cut=st.booleans())
 def test_checks_of_broken_files_raise_nothing_but_image_errors(kind: str, place: float, junk: bytes, cut: bool) -> None:
     content = encode(picture(40, 40), kind) if kind in ("JPEG", "PNG", "GIF", "TIFF") else b""

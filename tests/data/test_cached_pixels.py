@@ -52,7 +52,7 @@ def test_the_checksums_are_those_of_zlib_over_each_block(tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("_small_blocks")
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(harm=st.data())
 def test_whatever_is_flipped_or_zeroed_what_is_read_is_what_was_written(
     harm: st.DataObject, tmp_path_factory: pytest.TempPathFactory

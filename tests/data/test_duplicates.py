@@ -126,7 +126,7 @@ def test_another_picture_or_a_large_crop_is_no_duplicate() -> None:
     assert not is_flat(thumbnail(picture))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(0, 2**32), st.sampled_from([20, 300, 2500]), st.integers(1, 5))
 def test_neighbours_are_those_of_comparing_all_with_all(seed: int, count: int, most: int) -> None:
     random = np.random.default_rng(seed)
@@ -161,7 +161,7 @@ def test_tangents_are_orthonormal() -> None:
     np.testing.assert_allclose(basis @ basis.transpose(0, 2, 1), np.tile(np.eye(5), (10, 1, 1)), atol=1e-4)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.integers(0, 10**6), st.floats(1.0, 1.1), st.floats(-0.04, 0.04), st.floats(-0.04, 0.04), st.floats(0.85, 1.15)
 )
@@ -226,7 +226,6 @@ def test_copies_of_copies_join_where_they_are_like_the_representative() -> None:
     assert parent[len(COPIES) + 1 :].tolist() == list(range(len(COPIES) + 1, len(pictures)))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 30).flatmap(lambda n: st.tuples(st.just(n), st.lists(st.tuples(*[st.integers(0, n - 1)] * 2)))))
 def test_connected_rows_are_those_that_scipy_connects(drawn: tuple[int, list[tuple[int, int]]]) -> None:
     count, pairs = drawn

@@ -40,7 +40,7 @@ def test_the_centre_of_the_scaled_picture_is_cut_out() -> None:
     assert seen[:, -1, 1].mean() == pytest.approx(last_column, abs=1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     height=st.integers(20, 200),
     width=st.integers(20, 200),
@@ -61,7 +61,7 @@ def test_it_sees_what_scaling_and_then_cutting_gives(height: int, width: int, ex
     np.testing.assert_array_equal(got, wanted)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     height=st.integers(9, 200),
     width=st.integers(9, 200),

@@ -144,7 +144,7 @@ def test_rows_are_views_of_the_array_that_was_given() -> None:
         assert np.shares_memory(row, array)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.floats(-1e4, 1e4), st.floats(1e-3, 1e4), st.integers(0, 2**32))
 def test_floats_of_a_stated_range_come_back_within_half_a_level(black: float, width: float, seed: int) -> None:
     levels = np.random.default_rng(seed).random((3, 8, 8))

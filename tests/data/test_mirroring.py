@@ -58,7 +58,7 @@ def dark_and_light(count: int) -> tuple[Pixels, NDArray[np.int64]]:
     return pixels, labels
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(3, 70), st.integers(3, 70), st.sampled_from([1, 3]), st.integers(0, 99))
 def test_a_mirror_image_keeps_one_part_of_the_features_and_turns_the_other(
     height: int, width: int, channels: int, seed: int

@@ -159,7 +159,7 @@ def test_several_columns_with_class_names_and_none_called_label(tmp_path: Path) 
         assert others(source) == ["style"]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(pairs=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=8))
 def test_agreement_is_that_of_a_plain_reading(pairs: list[tuple[int, int]]) -> None:
     """Two columns agree where each class of one goes with exactly one of the other."""

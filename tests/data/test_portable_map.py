@@ -18,7 +18,7 @@ from deepenough.data.portable_map import PortableMap
 NOTE = st.sampled_from([b" ", b"\n", b"\t \n", b"\n# a note, 1 2 3\n", b" #\n#\r\n"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     kind=st.integers(1, 6),
     width=st.integers(8, 20),

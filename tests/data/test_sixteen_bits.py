@@ -170,7 +170,7 @@ def test_grey_with_transparency_keeps_its_lower_bytes(levels: tuple[int, int]) -
     np.testing.assert_array_equal(got[15:], scaled(values[15:, :, 0], *levels))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     height=st.integers(8, 30),
     width=st.integers(8, 30),

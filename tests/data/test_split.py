@@ -32,7 +32,7 @@ def labelled(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, int]:
     return np.array(labels)[order], np.array(groups)[order], seed
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(labelled())
 def test_split_is_disjoint_exhaustive_grouped_stratified_and_repeatable(
     data: tuple[np.ndarray, np.ndarray, int],
@@ -54,7 +54,7 @@ def test_split_is_disjoint_exhaustive_grouped_stratified_and_repeatable(
     assert all(np.array_equal(a, b) for a, b in zip(parts, (again.train, again.validation, again.test), strict=True))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(labelled(), st.integers(2, 6))
 def test_folds_hold_out_every_image_once(data: tuple[np.ndarray, np.ndarray, int], k: int) -> None:
     labels, groups, seed = data

@@ -52,7 +52,7 @@ def together(size: int, work: Callable[[Any], Any]) -> list[Any]:
         return list(pool.map(work, [talk.member(rank) for rank in range(size)]))
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(size=st.integers(2, 4), length=st.integers(1, 1000), dtype=st.sampled_from([torch.float32, torch.float64]))
 def test_everyone_sees_what_everyone_sent(size: int, length: int, dtype: torch.dtype) -> None:
     given = torch.randn(size, length, dtype=dtype)

@@ -124,7 +124,7 @@ def test_odd_pictures_are_classified_as_by_torch(runtime: str, small: Path) -> N
 
 
 @given(arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(1, 6)), elements=st.floats(-1e4, 1e4, width=32)))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_probabilities_are_torchs_softmax(logits: np.ndarray) -> None:
     model = Model.__new__(Model)
     model.logits = lambda pixels: logits  # type: ignore[method-assign]

@@ -26,7 +26,7 @@ def learn(layer: Callable[[Tensor], Tensor], pixels: Tensor, wanted: Tensor) -> 
     return found.detach(), images.grad
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     shape=st.tuples(*[st.integers(1, 9)] * 4),
     memory_format=st.sampled_from(FORMATS),
@@ -61,7 +61,7 @@ def test_its_gradient_is_spread_without_a_copy(memory_format: torch.memory_forma
 
 @pytest.mark.parametrize("memory_format", FORMATS)
 @given(size=st.integers(1, 7), channels=st.integers(1, 9), beta=st.sampled_from([0.75, 0.5, 1.3]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_local_responses_are_normed_as_torchs(
     memory_format: torch.memory_format, size: int, channels: int, beta: float
 ) -> None:
@@ -95,7 +95,7 @@ def test_local_responses_of_half_precision_are_computed_in_float32() -> None:
 
 @pytest.mark.parametrize("memory_format", FORMATS)
 @given(shape=st.tuples(*[st.integers(1, 6)] * 4), seed=st.integers(0, 99))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_channels_are_normed_at_each_position(
     memory_format: torch.memory_format, shape: tuple[int, int, int, int], seed: int
 ) -> None:
@@ -126,7 +126,7 @@ def test_stochastic_depth_drops_whole_images_and_keeps_the_mean() -> None:
 @given(
     tokens=st.integers(1, 6), heads=st.integers(1, 4), width=st.integers(1, 5), seed=st.integers(0, 99)
 )  # fmt: skip
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_attention_is_the_formula_of_its_paper(tokens: int, heads: int, width: int, seed: int) -> None:
     size = heads * width
     x = torch.randn(2, tokens, 3 * size, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
@@ -139,7 +139,7 @@ def test_attention_is_the_formula_of_its_paper(tokens: int, heads: int, width: i
 
 
 @given(side=st.integers(1, 12), kernel=st.integers(1, 5), stride=st.integers(1, 4))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_same_padding_is_tensorflows(side: int, kernel: int, stride: int) -> None:
     """As its documentation has it: ceil(size / stride) values, and the odd pixel at the end."""
     layer = nets.Conv(2, kernel, stride, same=True, bias=False)

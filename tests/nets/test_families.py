@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -20,11 +20,11 @@ from deepenough.nets.shapes import visits
 SIDES = st.integers(8, 56) | st.sampled_from([64, 97])
 SMALL = st.integers(8, 28) | st.just(48)
 INPUTS = st.tuples(st.integers(1, 5), SIDES, SIDES)
-FEW = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=8)
 
 
 @given(st.sampled_from(sorted(FAMILIES)), INPUTS, st.integers(0, 40), st.floats(0.1, 2), st.integers(2, 20))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_family_has_every_depth_from_its_shallowest(
     name: str, shape: tuple[int, int, int], more: int, width: float, classes: int
 ) -> None:
@@ -37,7 +37,7 @@ def test_a_family_has_every_depth_from_its_shallowest(
 
 
 @given(st.sampled_from(sorted(FAMILIES)), INPUTS, st.integers(1, 5))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_whole_blocks_are_spread_evenly(name: str, shape: tuple[int, int, int], blocks: int) -> None:
     family = FAMILIES[name]
     assert set(family.layers_of(family.depth_of(blocks, shape), shape)) == {family.block * blocks}
@@ -87,7 +87,7 @@ def compare_with_torch(net: nets.Network) -> None:
     st.lists(st.tuples(st.sampled_from(["conv", "pool", "sum", "concat"]), st.integers(1, 5), st.integers(1, 2)),
              min_size=1, max_size=5)
 )  # fmt: skip
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_the_receptive_field_is_where_gradients_arrive(parts: list[tuple[str, int, int]]) -> None:
     stack: list[nets.Layer] = []
     for kind, kernel, stride in parts:

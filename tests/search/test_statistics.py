@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest, norm
 
@@ -18,7 +18,6 @@ from deepenough.search.statistics import (
 )
 
 
-@settings(deadline=None)  # binomtest searches, and a busy machine is slow
 @given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_bounds_are_scipys_exact_ones(pair):
     correct, count = pair

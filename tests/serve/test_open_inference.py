@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import uvicorn
 from fastapi.testclient import TestClient
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -277,7 +277,7 @@ tensors = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(
     tensors=st.lists(tensors, max_size=3),
     binary=st.one_of(
@@ -299,14 +299,14 @@ def test_no_tensor_ends_in_an_error_of_ours(
         refused(answer)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(content=st.binary(max_size=300), length=st.integers(0, 400))
 def test_no_bytes_end_in_an_error_of_ours(client: TestClient, content: bytes, length: int) -> None:
     answer = client.post(INFER, content=content, headers={"Inference-Header-Content-Length": str(length)})
     assert refused(answer)[0] == 400
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     count=st.integers(1, 5),
     sizes=st.lists(st.one_of(st.integers(0, 40), st.sampled_from([2**31, 2**32 - 1])), min_size=1, max_size=6),

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deepenough.serve.refusal_pace import BURST, LEAST, LONGEST, SHARE, RefusalPace
@@ -62,7 +62,6 @@ def test_nobody_waits_for_long_nor_for_nothing() -> None:
     asyncio.run(ask())
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 3), st.booleans()), max_size=25))
 def test_room_is_never_overdrawn_and_all_of_it_comes_back(guests: Sequence[tuple[int, int, bool]]) -> None:
     async def ask() -> None:

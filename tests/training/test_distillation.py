@@ -43,7 +43,7 @@ def logits_of_both(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     return student, teacher
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=seeds, temperature=temperatures)
 def test_the_loss_is_the_sum_over_classes_of_p_log_p_over_q(seed: int, temperature: float) -> None:
     student, teacher = logits_of_both(seed)
@@ -55,7 +55,7 @@ def test_the_loss_is_the_sum_over_classes_of_p_log_p_over_q(seed: int, temperatu
     assert expected == pytest.approx(temperature**2 * by_torch.item() / len(student), rel=1e-9, abs=1e-12)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=seeds, temperature=temperatures)
 def test_its_gradient_is_the_difference_of_the_soft_probabilities(seed: int, temperature: float) -> None:
     """Hinton et al. 2015, equation 2: (q - p) / T for the logits, here times T squared and a mean over the batch."""

@@ -19,7 +19,7 @@ def draw(seed: int, count: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
     return probabilities, labels.astype(np.int64)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), count=st.integers(20, 200), classes=st.integers(6, 12))
 def test_scores_are_sklearns(seed: int, count: int, classes: int) -> None:
     probabilities, labels = draw(seed, count, classes)

@@ -35,7 +35,7 @@ def curve(values: torch.Tensor) -> torch.Tensor:
     return values
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(rows=SIDES, columns=SIDES, scale=st.floats(1e-6, 1e6), seed=st.integers(0, 1000))
 def test_it_changes_the_singular_values_alone(rows: int, columns: int, scale: float, seed: int) -> None:
     matrices = scale * random(2, rows, columns, seed=seed)
@@ -60,7 +60,7 @@ def test_directions_that_hardly_count_move_like_those_that_do() -> None:
     assert (skewed * (u @ vh)).sum() / skewed.norm() / (u @ vh).norm() < 0.8
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(angle=st.floats(0, 0.5), of_weights=st.floats(1e-3, 1e3), of_directions=st.floats(1e-3, 1e3))
 def test_a_turn_keeps_the_norm_and_knows_no_scale(angle: float, of_weights: float, of_directions: float) -> None:
     start, direction = random(6, 3, 3, 3), random(6, 3, 3, 3, seed=1)

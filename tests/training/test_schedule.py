@@ -25,7 +25,7 @@ def torch_rates(make: object, steps: int) -> list[float]:
     return rates
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(steps=st.integers(8, 200), warmup=st.floats(0.15, 0.9))
 def test_onecycle_is_torchs(steps: int, warmup: float) -> None:
     ours = schedule("onecycle", lr=0.3, steps=steps, warmup=warmup)
@@ -36,7 +36,7 @@ def test_onecycle_is_torchs(steps: int, warmup: float) -> None:
     assert [ours(step) for step in range(steps - 1)] == pytest.approx(theirs, rel=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(steps=st.integers(8, 200), warmup=st.floats(0.1, 0.8))
 def test_cosine_is_torchs(steps: int, warmup: float) -> None:
     rise = int(warmup * steps)
@@ -51,7 +51,7 @@ def test_constant_rises_and_stays() -> None:
     assert [ours(step) for step in range(10)] == pytest.approx([0.5, 1.0, 1.5] + [2.0] * 7)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(name=st.sampled_from(["onecycle", "cosine", "constant"]), steps=st.integers(1, 60), warmup=st.floats(0, 1))
 def test_rates_are_in_range_whatever_the_length(name: str, steps: int, warmup: float) -> None:
     rates = [schedule(name, lr=0.7, steps=steps, warmup=warmup)(step) for step in range(steps)]

@@ -124,7 +124,7 @@ def test_a_foreign_keras_file_has_its_channels_last(tmp_path: Path) -> None:
     assert torch.allclose(module(images), dense(last), atol=1e-6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_any_renaming_is_undone(data: st.DataObject) -> None:
     """Of layers, of what holds them, and of single tensors; names may be swapped."""
