@@ -153,7 +153,7 @@ def test_class_weights_let_each_class_count_alike() -> None:
     assert np.bincount(labels, minlength=4) * weights == pytest.approx([10 / 3, 10 / 3, 0, 10 / 3], rel=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(count=st.integers(1, 500), batch=st.integers(1, 130), seed=st.integers(0, 99), epoch=st.integers(0, 99))
 def test_every_epoch_has_every_image_once(count: int, batch: int, seed: int, epoch: int) -> None:
     index = np.arange(count, dtype=np.int64) * 3
@@ -272,7 +272,7 @@ def test_recipes_check_their_values() -> None:
         Recipe.from_json({**recipe.to_json(), "momentun": 0.8})
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(few=st.integers(1, 10**6), more=st.integers(1, 10**6))
 def test_more_images_want_no_more_epochs(few: int, more: int) -> None:
     few, more = sorted((few, more))
@@ -280,14 +280,22 @@ def test_more_images_want_no_more_epochs(few: int, more: int) -> None:
     assert default_recipe(few, shape, True).epochs >= default_recipe(more, shape, True).epochs >= 1
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(count=st.integers(1, 10**6), side=st.integers(8, 64))
 def test_muon_is_the_default_and_wants_no_more_epochs_than_others(count: int, side: int) -> None:
     shape = (3, side, side)
     chosen, other = default_recipe(count, shape, True), default_recipe(count, shape, True, optimizer="sgd")
     assert (chosen.optimizer, other.optimizer) == ("muon", "sgd")
-    assert replace(chosen, optimizer="sgd", epochs=other.epochs) == other
+    assert replace(chosen, optimizer="sgd", epochs=other.epochs, lr=None, warmup=other.warmup) == other
     assert other.epochs / 2 - 1 <= chosen.epochs <= other.epochs
+
+
+@pytest.mark.parametrize(("count", "batch", "lr", "warmup"), [(4_999, 64, 0.07, 0.25), (5_000, 128, 0.05, 0.1)])
+def test_muon_takes_smaller_steps_where_they_are_many(count: int, batch: int, lr: float, warmup: float) -> None:
+    recipe = default_recipe(count, (3, 32, 32), True)
+    assert (recipe.batch, recipe.known_lr, recipe.warmup) == (batch, lr, warmup)
+    other = default_recipe(count, (3, 32, 32), True, optimizer="sgd")
+    assert (other.known_lr, other.warmup) == (None, 0.25)
 
 
 @pytest.mark.parametrize(("optimizer", "lr"), [("sgd", None), ("adamw", None), ("muon", KNOWN_RATES["muon"])])
