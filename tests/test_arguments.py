@@ -15,7 +15,7 @@ from deepenough.arguments import check_arguments
 @check_arguments
 def ask(
     name: str | Path, count: int = 1, share: float | None = None, *, shape: tuple[int, int] = (1, 1), yes: bool = True,
-    more: Any = None,
+    more: Any = None, names: list[str] | None = None,
 ) -> str:  # fmt: skip
     """Ask."""
     return f"{name} {count} {share} {shape} {yes} {more}"
@@ -26,6 +26,7 @@ def ask(
     [
         {"count": np.int64(3)}, {"share": 1}, {"share": np.float32(0.5)}, {"shape": [2, np.int32(3)]}, {"share": None},
         {"yes": np.bool_(False)}, {"more": object()},
+        {"names": ["a"]},
     ],
 )  # fmt: skip
 def test_what_can_be_used_is_taken(given: dict[str, Any]) -> None:
@@ -43,6 +44,7 @@ def test_what_can_be_used_is_taken(given: dict[str, Any]) -> None:
         ({"shape": "3x4"}, "shape='3x4': expected (a whole number, a whole number)"),
         ({"shape": (1, 2, 3)}, "shape=(1, 2, 3): expected (a whole number, a whole number)"),
         ({"yes": "no"}, "yes='no': expected True or False"),
+        ({"names": "a"}, "names='a': expected a list or None"),
     ],
 )
 def test_anything_else_is_said(given: dict[str, Any], message: str) -> None:

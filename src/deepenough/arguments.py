@@ -54,7 +54,7 @@ def _is_of(value: Any, hint: Any) -> bool:
     truth = isinstance(value, (bool, np.bool_))
     if hint in (int, float):
         return not truth and (hasattr(value, "__index__") if hint is int else isinstance(value, Real))
-    return truth if hint is bool else isinstance(value, os.PathLike if hint is Path else hint)
+    return truth if hint is bool else isinstance(value, os.PathLike if hint is Path else get_origin(hint) or hint)
 
 
 def _expected(hint: Any) -> str:

@@ -56,7 +56,8 @@ class FoldingTable(Table):
         lines: list[RenderableType] = [] if self.title is None else [self._title(console)]
         lines += ["", _line([column.header for column in names], "table.header"), rest._part(None)]
         for row, cells in enumerate(zip(*(column.cells for column in names), strict=True)):
-            lines += [_line(cells, ""), rest._part(row)]
+            name = _line(cells, "")
+            lines += [name, rest._part(row)] if name.plain.strip() else [rest._part(row)]
         return Group(*lines, "")
 
     def _title(self, console: Console) -> Text:

@@ -117,7 +117,9 @@ def test_a_row_that_does_not_fit_has_its_name_above_it() -> None:
     names = ("mobilenetv3_large_100.ra_in1k", "efficientnet_lite0.ra_in1k")
     table.add_row(names[0], "mobilenetv3_large_100", "5,483,032", "24.23 / 7.46", "22", "224x224 of 256, bicubic")
     table.add_row(names[1], "efficientnet_lite0", "4,652,008", "24.52 / 7.49", "19", "224x224 of 256, bicubic")
+    table.add_row("", "", "", "24.60 / 7.50", "", "a second measurement")
     lines = [line.rstrip() for line in printed(table, 72).splitlines()]
+    assert "" not in lines[2:-1]
     assert lines[0] == "Weights"
     assert max(map(len, lines)) <= 72
     assert set(names) <= set(lines)
