@@ -6,7 +6,7 @@ import inspect
 import os
 from collections.abc import Callable
 from functools import wraps
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -18,6 +18,9 @@ from deepenough.errors import DeepenoughError
 _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
 
+LONGEST = 60
+"""The most characters of a value in a message."""
+
 _WORDS = {
     bool: "True or False", int: "a whole number", float: "a number", str: "text", Path: "a path", NoneType: "None"
 }  # fmt: skip
@@ -26,18 +29,24 @@ _WORDS = {
 def check_arguments(function: Callable[_Given, _Result]) -> Callable[_Given, _Result]:
     """Have the arguments of each call checked: for one that is not of its annotation, the error says what is expected.
 
-    A number is whatever can be used as one, and a path whatever names one; NumPy's numbers are taken.
+    NumPy's numbers are taken for Python's, which the function gets, and whatever names a path for a `Path`.
     """
     signature = inspect.signature(function)
 
     @wraps(function)
     def checked(*args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
+        try:
+            given = signature.bind(*args, **kwargs)
+        except TypeError:
+            return function(*args, **kwargs)  # Python's own error names the function
         hints = get_type_hints(function)
-        for name, value in signature.bind(*args, **kwargs).arguments.items():
+        for name, value in given.arguments.items():
             hint = hints.get(name, Any)
             if not _is_of(value, hint):
-                raise DeepenoughError(f"{name}={value!r}: expected {_expected(hint)}")
-        return function(*args, **kwargs)
+                raise DeepenoughError(f"{name}={_shown(value)}: expected {_expected(hint)}")
+            if hint is not Any:
+                given.arguments[name] = _plain(value)
+        return function(*given.args, **given.kwargs)
 
     return checked
 
@@ -53,8 +62,23 @@ def _is_of(value: Any, hint: Any) -> bool:
         return isinstance(value, (tuple, list)) and len(value) == len(kinds) and all(map(_is_of, value, kinds))
     truth = isinstance(value, (bool, np.bool_))
     if hint in (int, float):
-        return not truth and (hasattr(value, "__index__") if hint is int else isinstance(value, Real))
+        return not truth and isinstance(value, Integral if hint is int else Real)
     return truth if hint is bool else isinstance(value, os.PathLike if hint is Path else get_origin(hint) or hint)
+
+
+def _plain(value: Any) -> Any:
+    """A value with Python's own numbers, truth values and paths, also within a tuple."""
+    if isinstance(value, (tuple, list)):
+        return list(map(_plain, value)) if isinstance(value, list) else tuple(map(_plain, value))
+    if isinstance(value, os.PathLike):
+        return Path(os.fspath(value))
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _shown(value: Any) -> str:
+    """A value in a message: its repr, or its type where that is long."""
+    text = repr(value)
+    return text if len(text) <= LONGEST and "\n" not in text else f"<{type(value).__name__}>"
 
 
 def _expected(hint: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.padding import Padding
+from rich.style import StyleType
 from rich.table import Column, Row, Table
 from rich.text import Text
 
@@ -54,32 +55,35 @@ class FoldingTable(Table):
             column.width = column.width or _measure(console, wide, column).maximum
         names = [self.columns[number] for number in self.names]
         lines: list[RenderableType] = [] if self.title is None else [self._title(console)]
-        lines += ["", _line([column.header for column in names], "table.header"), rest._part(None)]
-        for row, cells in enumerate(zip(*(column.cells for column in names), strict=True)):
-            name = _line(cells, "")
-            lines += [name, rest._part(row)] if name.plain.strip() else [rest._part(row)]
+        lines += ["", _line([column.header for column in names], "table.header"), rest._part(())]
+        named = zip(*(column.cells for column in names), strict=True)
+        others = zip(*(column.cells for column in rest.columns), strict=True)
+        for row, name, cells in zip(self.rows, named, others, strict=True):
+            line = _line(name, row.style or "")
+            lines += [line] if line.plain else []
+            lines.append(rest._part([(cells, row)]))
         return Group(*lines, "")
 
     def _title(self, console: Console) -> Text:
         """The title as rich would print it above the table, at the left."""
         style = "table.title" if self.title_style is None else self.title_style
-        return console.render_str(self.title, style=style) if isinstance(self.title, str) else Text(str(self.title))
+        if isinstance(self.title, str):
+            return console.render_str(self.title, style=style, highlight=False)
+        return Text(str(self.title), style=style)
 
     def _columns_of(self, numbers: Sequence[int]) -> FoldingTable:
         """A table of some of the columns, without names."""
         table = FoldingTable(names=(), box=self.box, show_edge=False, pad_edge=False)
         table.columns = [replace(self.columns[number], _index=index) for index, number in enumerate(numbers)]
-        table.rows = self.rows
         return table
 
-    def _part(self, row: int | None) -> Padding:
-        """The header, or one row in the columns' widths, further in than the names above."""
-        part = Table(box=self.box, show_edge=False, pad_edge=False, show_header=row is None)
+    def _part(self, rows: Sequence[tuple[Sequence[RenderableType], Row]]) -> Padding:
+        """Some rows in the columns' widths, further in than the names above; the header where there are none."""
+        part = Table(box=self.box, show_edge=False, pad_edge=False, show_header=not rows)
         part.padding, part.collapse_padding = self.padding, self.collapse_padding
-        for column in self.columns:
-            cells = [] if row is None else [list(column.cells)[row]]
-            part.columns.append(replace(column, _cells=cells))
-        part.rows = [] if row is None else [Row()]
+        for number, column in enumerate(self.columns):
+            part.columns.append(replace(column, _cells=[cells[number] for cells, _ in rows]))
+        part.rows = [row for _, row in rows]
         return Padding(part, (0, 0, 0, _INDENT))
 
     def _fit(self, console: Console, wide: ConsoleOptions, room: int) -> bool:
@@ -97,7 +101,8 @@ class FoldingTable(Table):
             free = room - (self.__rich_measure__(console, wide).maximum - sum(widest))
             paddings.append((self.padding, True, free))
         for floors, wrapped in self._floors(widest, words):
-            for self.padding, self.collapse_padding, free in paddings:
+            # Before a word is cut, the padding is as narrow as it gets.
+            for self.padding, self.collapse_padding, free in paddings if sum(floors) >= sum(words) else paddings[-1:]:
                 if sum(floors) <= free:
                     for column, width in zip(self.columns, _shrunk(widest, floors, free), strict=True):
                         column.width, column.no_wrap = width, column.no_wrap and not wrapped
@@ -118,11 +123,12 @@ class FoldingTable(Table):
         return [*kindest, (cut, True), ([min(each, _CUT) for each in words], True), ([1] * len(words), True)]
 
 
-def _line(cells: Iterable[RenderableType], style: str) -> Text:
-    """Names side by side."""
-    return Text("  ").join(
-        each if isinstance(each, Text) else Text.from_markup(str(each), style=style) for each in cells
-    )
+def _line(cells: Iterable[RenderableType], style: StyleType) -> Text:
+    """Names side by side, without empty ones."""
+    names = [each if isinstance(each, Text) else Text.from_markup(str(each)) for each in cells]
+    line = Text("  ").join(name for name in names if name.plain)
+    line.style = style
+    return line
 
 
 def _measure(console: Console, options: ConsoleOptions, column: Column) -> Measurement:

@@ -56,7 +56,7 @@ def test_a_broken_download_goes_on_and_a_wrong_one_is_refused(server: FileServer
     assert [path.name for path in folder.iterdir() if not path.name.startswith(".")] == []
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(breaks=st.lists(st.integers(1, 40_000), max_size=6), kept=st.integers(0, 60_000))
 def test_whatever_breaks_the_bytes_are_the_same(
     server: FileServer, tmp_path: Path, breaks: list[int], kept: int

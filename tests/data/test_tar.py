@@ -73,7 +73,7 @@ def test_names_with_dots_and_fields(tmp_path: Path) -> None:
     assert source.findings == ()
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.permutations([("png", "image"), ("cls", "1"), ("txt", "a caption"), ("json", '{"label": "0"}')]))
 def test_the_class_decides_before_captions_in_any_order(
     tmp_path_factory: pytest.TempPathFactory, order: list[Member]

@@ -29,7 +29,7 @@ def make(root: Path, *paths: str) -> None:
 NAMES = st.text(st.sampled_from("abC.ä1 "), min_size=1, max_size=4).filter(lambda name: name.strip(". ") != "")
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.lists(NAMES, min_size=1, max_size=5), max_size=12))
 def test_the_walk_finds_what_rglob_finds(tmp_path_factory: pytest.TempPathFactory, paths: list[list[str]]) -> None:
     root = tmp_path_factory.mktemp("tree")

@@ -128,6 +128,22 @@ def test_a_row_that_does_not_fit_has_its_name_above_it() -> None:
     assert first.index("22 ") + len("22") == heading.index("MB") + len("MB")
 
 
+def test_a_row_is_as_bold_or_dim_in_a_narrow_terminal() -> None:
+    """So are its name above it and the title, whose numbers rich would colour."""
+    table = tables.plain_table(
+        "Decided on 1,438 images", left=("name",), right=("parameters", "accuracy of all images")
+    )
+    table.add_row("residual-7-of-a-long-name", "112,000", "99.1%", style="bold")
+    table.add_row("residual-11", "205,000", "99.2%", style="dim")
+    for width in (30, 120):
+        out = io.StringIO()
+        Console(file=out, width=width, force_terminal=True, color_system="truecolor").print(table)
+        lines = out.getvalue().splitlines()
+        assert lines[0].startswith("\x1b[2mDecided on 1,438 images")
+        for word, code in (("residual-7", 1), ("112", 1), ("residual-11", 2), ("205", 2)):
+            assert any(f"\x1b[{code}m" in line and word in line for line in lines)
+
+
 def test_a_table_is_printed_wide_again_after_a_narrow_one() -> None:
     table = zoo_table()
     wide = printed(table, 120)

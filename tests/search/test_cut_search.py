@@ -245,7 +245,9 @@ def test_the_estimate_is_what_a_search_spends(search, timed, best_probe, budget,
     assert trained <= max(plan.most, 1e-9 * only_the_first) * (1 + 1e-9)
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(
+    max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], derandomize=True
+)
 @given(
     st.lists(st.floats(0.80, 0.95), min_size=9, max_size=9),
     st.floats(0.05, 1.0),

@@ -163,7 +163,9 @@ def named_depths(parts, architectures):
     return found
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(
+    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], derandomize=True
+)
 @given(
     st.lists(st.floats(0.80, 0.95), min_size=5, max_size=5),
     st.floats(0.82, 0.93),

@@ -81,7 +81,7 @@ def test_bytes_that_are_no_message(tmp_path: Path, data: bytes) -> None:
         layers(tmp_path / "x")
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.one_of(st.binary(max_size=200), st.binary(max_size=60).map(lambda b: b"\xa2\x06" + bytes([len(b)]) + b)))
 def test_any_bytes_are_layers_or_an_error(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x").write_bytes(data)

@@ -77,7 +77,7 @@ def test_names_that_are_no_text(tmp_path: Path, wholes: dict[str, bytes]) -> Non
     assert any("is not UTF-8" in error for error in refused)
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
 def test_damaged_files_end_in_a_sentence(tmp_path: Path, wholes: dict[str, bytes], data: st.DataObject) -> None:
     """Bytes changed, taken out or repeated: a network or an error of ours comes of it, never another."""
@@ -109,7 +109,7 @@ def test_damaged_files_end_in_a_sentence(tmp_path: Path, wholes: dict[str, bytes
     assert found.network.classes
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
 def test_configurations_of_anything_end_in_a_sentence(tmp_path: Path, data: st.DataObject) -> None:
     layers = json.loads(json.dumps(KERAS))

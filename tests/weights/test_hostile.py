@@ -302,7 +302,7 @@ def test_a_file_with_groups_in_one_another(tmp_path: Path, monkeypatch: pytest.M
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_any_bytes_as_a_pickle_end_in_one_sentence(tmp_path: Path, content: bytes) -> None:
     torch_archive(tmp_path / "w.pth", b"\x80\x02" + content)
     with pytest.raises(DeepenoughError):

@@ -97,7 +97,7 @@ def zoo_table() -> Table:
 
     from deepenough.folding_table import FoldingTable
 
-    table = FoldingTable(box=box.SIMPLE_HEAD, title="All networks", title_justify="left", names=(2,))
+    table = FoldingTable(box=box.SIMPLE_HEAD, title="All networks", title_justify="left", names=(0, 1, 2))
     for heading in ("family", "year", "network"):
         table.add_column(heading, no_wrap=True)
     for heading in ("depth", "parameters", "MACs", "top-1 / top-5", "pixels"):
