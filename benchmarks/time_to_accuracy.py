@@ -9,9 +9,9 @@ Ours: the networks and epochs given as `--ours FAMILY-DEPTH-WIDTH-EPOCHS`, by th
 that a training does; `--theirs` the same by an earlier version of this package, whose sources `--previous` names.
 Against Keras' own MNIST convnet example, fastai's `xresnet18` in one cycle of five epochs, and Ultralytics'
 `yolo11n-cls` from scratch, each where it is installed. The training images are all but the test images; accuracy is
-that of the test images after each epoch. Seconds are those of the epochs; what judging takes is left out for the
-others, and counted for ours. A contender is stopped at the last target, or after `--cap` seconds of epochs. The
-contenders take turns, seed by seed.
+that of the test images after each epoch. Seconds are those of the epochs; what judging takes is left out for other
+tools, and counted for ours and theirs. A contender is stopped at the last target, or after `--cap` seconds of epochs.
+The contenders take turns, seed by seed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
+import signal
 import statistics
 import subprocess
 import sys
@@ -64,6 +66,9 @@ def reached(contender: str, arrays: Path, seed: int, given: argparse.Namespace) 
             ]
             if max(seconds) < float("inf") or point["seconds"] > given.cap:
                 process.kill()
+    if process.returncode not in (0, -signal.SIGKILL):
+        again = shlex.join(words)
+        sys.exit(f"{contender}, seed {seed}, ended with status {process.returncode}; run this to see why: {again}")
     taken = ", ".join(f"{each:.0f}" for each in seconds)
     print(f"{contender}, seed {seed}: {taken} s, best {best:.2%}", file=sys.stderr, flush=True)
     return Reached(seconds, best)

@@ -290,7 +290,9 @@ def test_muon_is_the_default_and_wants_no_more_epochs_than_others(count: int, si
     assert other.epochs / 2 - 1 <= chosen.epochs <= other.epochs
 
 
-@pytest.mark.parametrize(("count", "batch", "lr", "warmup"), [(4_999, 64, 0.07, 0.25), (5_000, 128, 0.05, 0.1)])
+@pytest.mark.parametrize(
+    ("count", "batch", "lr", "warmup"), [(4_999, 64, 0.07, 0.25), (29_999, 128, 0.07, 0.25), (30_000, 128, 0.05, 0.1)]
+)
 def test_muon_takes_smaller_steps_where_they_are_many(count: int, batch: int, lr: float, warmup: float) -> None:
     recipe = default_recipe(count, (3, 32, 32), True)
     assert (recipe.batch, recipe.known_lr, recipe.warmup) == (batch, lr, warmup)

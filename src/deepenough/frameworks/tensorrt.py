@@ -26,7 +26,7 @@ WIDEST_LRN = 15
 FLOAT_GRAPH, CACHE, ENGINE = "float32.onnx", "calibration.cache", "model.plan"
 BATCHES = f"any batch up to {LARGEST_BATCH} (`build.sh` has the numbers)"
 UNTRIED = (
-    "**TensorRT itself did not run this** unless `parity.json` names it, as it names ONNX Runtime where that ran "
+    "**TensorRT itself did not run this** unless `parity.json` names it. Where it names ONNX Runtime, that ran "
     "`model.onnx`. Deepenough's authors had no GPU at hand, and wrote `build.sh` and `predict.py` by TensorRT's "
     "documentation and the source of its parser (10.1) and of `trtexec` (10.0, 10.13, 11.1)."
 )

@@ -63,11 +63,11 @@ KNOWN_RATES: Mapping[str, float] = MappingProxyType({"muon": 0.07})
 """Peak learning rates of optimizers that need no range test. Muon's is the share of its norm that a convolution moves
 by in a step, which means the same in networks of all depths and widths."""
 
-MANY_IMAGES = 5000
-"""The training images from which on `default_recipe` has larger batches, and Muon `RATE_OF_MANY`, reached early."""
+LARGE_BATCHES_FROM, GENTLE_FROM = 5_000, 30_000
+"""The training images from which on `default_recipe` has batches of 128, and Muon its gentle rate, reached early."""
 
-RATE_OF_MANY = 0.05
-"""Muon's peak learning rate for the thousands of steps that many images make: 0.07 is for hundreds."""
+GENTLE_RATE = 0.05
+"""Muon's peak learning rate for the 1,400 steps and more of so many images; 0.07 is better for a few hundred."""
 
 DISTILLATION = ("distill_temperature", "distill_weight")
 """Fields of a recipe that count only where there is a teacher."""
@@ -85,7 +85,7 @@ class Recipe:
         15, "Passes over the training images.", common=True, least=1, otherwise="by the number of images, 3 to 60"
     )
     batch: int = option(
-        128, "Images per step.", least=1, otherwise=f"64, or 128 from {MANY_IMAGES:,} images on; 32 to fine-tune"
+        128, "Images per step.", least=1, otherwise=f"64, or 128 from {LARGE_BATCHES_FROM:,} images on; 32 to fine-tune"
     )
     optimizer: str = option(
         "sgd",
@@ -99,7 +99,7 @@ class Recipe:
         unit="RATE",
         above=0,
         below=math.inf,
-        otherwise=f"{KNOWN_RATES['muon']:g} for muon, {RATE_OF_MANY:g} from {MANY_IMAGES:,} images on; else measured "
+        otherwise=f"{KNOWN_RATES['muon']:g} for muon, {GENTLE_RATE:g} from {GENTLE_FROM:,} images on; else measured "
         "for each candidate by a range test; 8e-4 to fine-tune",
         hint="leave it out for the default",
     )
@@ -122,7 +122,7 @@ class Recipe:
         unit="SHARE",
         least=0,
         most=1,
-        otherwise=f"0.25; 0.1 for muon from {MANY_IMAGES:,} images on, and to fine-tune",
+        otherwise=f"0.25; 0.1 for muon from {GENTLE_FROM:,} images on, and to fine-tune",
     )
     label_smoothing: float = option(
         0.0, "Share of each label that is spread over all classes.", unit="SHARE", least=0, most=0.9999
@@ -240,8 +240,8 @@ def default_recipe(
 
     Time is the price, so the epochs fall with the number of images: with Muon from 27 at 1,000 to 5 at 50,000, with SGD
     and AdamW, which take longer to be as accurate (benchmarks/LOG.md), from 45 to 8. Pictures under 28 pixels a side,
-    which have less to learn from, take as much less; never under 5 or over 60. Many images make so many steps that Muon
-    is better at a lower rate that rises sooner.
+    which have less to learn from, take as much less; never under 5 or over 60. From 30,000
+    images on, which make 1,400 steps and more, Muon is better at a lower rate that rises sooner.
 
     Args:
         images_count: The training images.
@@ -253,13 +253,12 @@ def default_recipe(
     chosen = optimizer or Optimizer.MUON.value
     small = min(min(input_shape[1:]) / 28, 1.0)
     epochs = round(EPOCHS_AT_1000.get(chosen, 45) * (1000 / max(images_count, 1)) ** 0.44 * small)
-    many = images_count >= MANY_IMAGES
-    soon = many and chosen == Optimizer.MUON
+    gentle = images_count >= GENTLE_FROM and chosen == Optimizer.MUON
     return Recipe(
         epochs=min(max(epochs, 5), 60),
-        batch=128 if many else 64,
+        batch=128 if images_count >= LARGE_BATCHES_FROM else 64,
         optimizer=chosen,
-        lr=RATE_OF_MANY if soon else None,
-        warmup=0.1 if soon else 0.25,
+        lr=GENTLE_RATE if gentle else None,
+        warmup=0.1 if gentle else 0.25,
         augment=Augment.named(strength or "light", mirror),
     )
