@@ -78,7 +78,7 @@ def photos(shapes: Path, tmp_path: Path) -> list[Path]:
 def check_script(folder: Path, run: Path, photos: list[Path]) -> None:
     status, out, errors = script(folder, *photos)
     assert status == 0, errors
-    assert "UserWarning" not in errors
+    assert "not writable" not in errors  # as torch says of pixels that are read-only
     found = answers(out)
     wanted = load(run).predict(photos)
     for photo, prediction in zip(photos, wanted, strict=True):
