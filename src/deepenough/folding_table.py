@@ -39,7 +39,7 @@ class FoldingTable(Table):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         before = self.padding, self.collapse_padding, [(each.width, each.no_wrap) for each in self.columns]
         wide = options.update(max_width=10_000)
-        if self._fit(console, wide, options.max_width) or not self.names:
+        if self._fit(console, wide, options.max_width) or not 0 < len(self.names) < len(self.columns):
             yield from super().__rich_console__(console, options)
         else:
             yield self._names_above(console, wide, options.max_width)

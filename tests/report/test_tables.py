@@ -128,6 +128,14 @@ def test_a_row_that_does_not_fit_has_its_name_above_it() -> None:
     assert first.index("22 ") + len("22") == heading.index("MB") + len("MB")
 
 
+def test_a_table_of_names_alone_is_folded() -> None:
+    table = tables.plain_table(left=("name",))
+    table.add_row("residual-7-of-a-long-name")
+    text = printed(table, 10)
+    assert max(map(len, text.splitlines())) <= 10
+    assert "".join(text.split()).endswith("residual-7-of-a-long-name")
+
+
 def test_a_row_is_as_bold_or_dim_in_a_narrow_terminal() -> None:
     """So are its name above it and the title, whose numbers rich would colour."""
     table = tables.plain_table(
