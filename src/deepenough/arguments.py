@@ -13,13 +13,10 @@ from typing import Any, ParamSpec, TypeVar, Union, get_args, get_origin, get_typ
 
 import numpy as np
 
-from deepenough.errors import DeepenoughError
+from deepenough.errors import DeepenoughError, fits_a_message
 
 _Given = ParamSpec("_Given")
 _Result = TypeVar("_Result")
-
-LONGEST = 60
-"""The most characters of a value in a message."""
 
 _WORDS = {
     bool: "True or False", int: "a whole number", float: "a number", str: "text", Path: "a path", NoneType: "None"
@@ -78,7 +75,7 @@ def _plain(value: Any) -> Any:
 def _shown(value: Any) -> str:
     """A value in a message: its repr, or its type where that is long."""
     text = repr(value)
-    return text if len(text) <= LONGEST and "\n" not in text else f"<{type(value).__name__}>"
+    return text if fits_a_message(text) else f"<{type(value).__name__}>"
 
 
 def _expected(hint: Any) -> str:

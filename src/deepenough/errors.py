@@ -32,6 +32,11 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
+def fits_a_message(text: str) -> bool:
+    """True for the text of a value that is short enough to be shown in a sentence."""
+    return len(text) <= 60 and "\n" not in text
+
+
 def nearest(word: object, choices: Iterable[object], count: int = 3) -> list[str]:
     """The `count` choices most like `word`, best first: numbers by distance, names by spelling."""
     options = list(choices)

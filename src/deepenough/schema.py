@@ -15,7 +15,7 @@ from enum import StrEnum
 from types import FunctionType
 from typing import Any
 
-from deepenough.errors import DeepenoughError, unknown
+from deepenough.errors import DeepenoughError, fits_a_message, unknown
 from deepenough.units import UNITS, comma_advice
 
 METADATA = "option"
@@ -217,7 +217,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, str):
         return value if value.strip() else repr(value)
     text = repr(value)
-    return text if len(text) <= 60 and "\n" not in text else f"of type {type(value).__name__}"
+    return text if fits_a_message(text) else f"of type {type(value).__name__}"
 
 
 def option(default: Any, text: str, section: Section = Section.TRAINING, **more: Any) -> Any:

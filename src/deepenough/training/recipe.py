@@ -240,8 +240,8 @@ def default_recipe(
 
     Time is the price, so the epochs fall with the number of images: with Muon from 27 at 1,000 to 5 at 50,000, with SGD
     and AdamW, which take longer to be as accurate (benchmarks/LOG.md), from 45 to 8. Pictures under 28 pixels a side,
-    which have less to learn from, take as much less; never under 5 or over 60. From 30,000
-    images on, which make 1,400 steps and more, Muon is better at a lower rate that rises sooner.
+    which have less to learn from, take as much less; never under 5 or over 60. From 30,000 images on, which make 1,400
+    steps and more, Muon is better at a lower rate that rises sooner.
 
     Args:
         images_count: The training images.
