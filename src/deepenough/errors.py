@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copyreg
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 class DeepenoughError(Exception):
@@ -13,6 +15,10 @@ class DeepenoughError(Exception):
     """
 
     exit_status = 2
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle it as it is, whatever its `__init__` takes, since errors come back from worker processes."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class DamagedError(DeepenoughError):

@@ -76,6 +76,26 @@ def test_a_heavy_picture_has_the_answer_of_predict(client: TestClient, finished:
         assert max(Image.open(io.BytesIO(drawn.content)).size) <= 2000
 
 
+def damaged(kind: str) -> bytes:
+    content = picture(1300, kind)
+    return content[: len(content) // 2]
+
+
+@pytest.mark.parametrize("content", [damaged("PNG"), damaged("JPEG"), damaged("TIFF")], ids=["PNG", "JPEG", "TIFF"])
+@pytest.mark.parametrize("path", ["/predict", "/explain"])
+def test_a_damaged_heavy_picture_is_its_client_s_mistake_alone(client: TestClient, content: bytes, path: str) -> None:
+    """It is named, and the processes and the others that wait for them go on."""
+    assert client.post("/predict", content=picture(1300), headers=RAW).status_code == 200
+    before = workers()
+    with ThreadPoolExecutor(4) as clients:
+        given = [content, picture(1300), content, picture(1300)]
+        answers = list(clients.map(lambda each: client.post(path, content=each, headers=RAW), given))
+    assert [answer.status_code for answer in answers] == [422, 200, 422, 200]
+    assert answers[0].json()["code"] == "damaged"
+    assert before
+    assert set(before) <= set(workers())
+
+
 def test_what_takes_too_long_is_refused_and_named(finished: Path) -> None:
     with TestClient(make_app(finished, Limits(decoding=0.01))) as client:
         answer = client.post("/predict", files=[("file", ("slow.png", picture(6000)))])
