@@ -16,6 +16,7 @@ from deepenough.errors import DeepenoughError, unknown
 
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 ORDERS = ("RGB", "BGR")
+THIN = 16  # from this ratio of its sides on, only the part of a picture that is seen is scaled
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # RGB, 0..1; torchvision's and timm's
 
@@ -140,9 +141,13 @@ class Preprocessing:
         height, width = self.size
         longer = int(self.shorter * max(picture.size) / min(picture.size))
         size = (self.shorter, longer) if picture.width <= picture.height else (longer, self.shorter)
-        scaled = picture.resize(size, RESAMPLING[self.interpolation])
-        left, top = round((scaled.width - width) / 2), round((scaled.height - height) / 2)
-        return scaled.crop((left, top, left + width, top + height))
+        left, top = round((size[0] - width) / 2), round((size[1] - height) / 2)
+        seen = (left, top, left + width, top + height)
+        if longer <= THIN * self.shorter:
+            return picture.resize(size, RESAMPLING[self.interpolation]).crop(seen)
+        # The whole of a thin picture, scaled, could be gigabytes; of this part alone some pixels are a level off.
+        box = [at * own / scaled for at, own, scaled in zip(seen, 2 * picture.size, 2 * size, strict=True)]
+        return picture.resize((width, height), RESAMPLING[self.interpolation], box=(box[0], box[1], box[2], box[3]))
 
     def to_json(self) -> dict[str, Any]:
         """Return what `preprocess.json` holds beside the class names."""

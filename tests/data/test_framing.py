@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,6 +60,35 @@ def test_it_sees_what_scaling_and_then_cutting_gives(height: int, width: int, ex
     wanted = np.asarray(scaled.crop((left, top, left + 32, top + 32)))
     got = Preprocessing((32, 32), shorter, interpolation).frame(picture, 3)
     np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(9, 640), (640, 9), (40, 700)])
+def test_of_a_thin_picture_the_same_is_seen(size: tuple[int, int], interpolation: str) -> None:
+    draws = np.random.default_rng(0).integers(0, 256, (*(side // 4 + 2 for side in size), 3), dtype=np.uint8)
+    picture = Image.fromarray(draws).resize(size[::-1], Image.Resampling.BICUBIC)
+    far = int(32 * max(size) / min(size))
+    scaled = picture.resize(
+        (32, far) if size[1] <= size[0] else (far, 32), getattr(Image.Resampling, interpolation.upper())
+    )
+    left, top = round((scaled.width - 30) / 2), round((scaled.height - 24) / 2)
+    wanted = np.asarray(scaled.crop((left, top, left + 30, top + 24)), int)
+    got = Preprocessing((24, 30), 32, interpolation).frame(picture, 3)
+    assert np.abs(got - wanted).max() <= 1
+
+
+def test_a_thin_picture_is_never_scaled_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """150,000 x 8 pixels are 3 KB as a file, and 3.5 GB with a shorter side of 256."""
+    sizes, resize = [], Image.Image.resize
+
+    def watched(picture: Image.Image, size: tuple[int, int], *more: Any, **options: Any) -> Image.Image:
+        sizes.append(size)
+        return resize(picture, size, *more, **options)
+
+    monkeypatch.setattr(Image.Image, "resize", watched)
+    for size in ((150_000, 8), (8, 150_000)):
+        assert Preprocessing((224, 224), 256).frame(Image.new("L", size), 1).shape == (224, 224, 1)
+    assert max(width * height for width, height in sizes) <= 16 * 256**2
 
 
 @settings(max_examples=60)

@@ -33,7 +33,7 @@ FRAMINGS = {
     "grey": Preprocessing((28, 28), mean=(0.5,), std=(0.2,)),
 }
 NAMES = ("naïve 😀", 'two "words" \\', "line\nbreak")
-SIZES = ((130, 90), (41, 77), (20, 24), (9, 8), (64, 64))
+SIZES = ((130, 90), (41, 77), (20, 24), (9, 8), (64, 64), (640, 9))
 FRAMED = r"""
 #define main predict
 #include "predict.cpp"

@@ -384,6 +384,7 @@ def pictures() -> dict[str, bytes]:
         "sixteen": (Image.fromarray(np.asarray(grey).astype(np.uint16) * 257), "PNG", {}),
         "float": (Image.fromarray(np.asarray(grey).astype(np.float32) / 255), "TIFF", {}),
         "cmyk": (base.convert("CMYK"), "JPEG", {"quality": 90}),
+        "thin": (base.resize((1300, 9)), "PNG", {}),
         "large": (base.resize((1300, 900)), "JPEG", {"quality": 80}),
     }
     for turn in range(1, 9):

@@ -53,7 +53,7 @@ def test_javascript_sees_the_same_pixels(framing: str, tmp_path: Path) -> None:
     (tmp_path / "program.mjs").write_text(PROGRAM)
     random = np.random.default_rng(0)
     jobs = []
-    for width, height in ((130, 90), (41, 77), (20, 24), (9, 8), (64, 64)):
+    for width, height in ((130, 90), (41, 77), (20, 24), (9, 8), (64, 64), (640, 9)):
         picture = Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8))
         picture.save(tmp_path / f"{width}.png")
         file = tmp_path / f"{width}.rgba"

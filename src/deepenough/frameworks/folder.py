@@ -15,6 +15,7 @@ from deepenough.frameworks.target import Target
 from deepenough.nets.cost import parameters
 from deepenough.nets.longest_path import depth
 from deepenough.nets.serialization import dumps
+from deepenough.preprocessing import THIN
 
 
 def write_folder(export: Export, target: Target, folder: Path, *, trained: bool, reading_side: int) -> None:
@@ -38,6 +39,7 @@ def write_folder(export: Export, target: Target, folder: Path, *, trained: bool,
         "resampling": wanted.interpolation.upper(),
         "reading_side": reading_side,
         "smallest_side": SMALLEST_SIDE,
+        "thin": THIN,
         "model_files": ", ".join(f"`{file}`" for file in target.needed_files),
         "formats": tuple(IMAGE_FORMATS),
         "classes": export.classes,
