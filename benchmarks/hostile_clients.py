@@ -72,6 +72,12 @@ def sixteen_bits() -> bytes:
     return encoded(Image.fromarray(np.zeros((7_000, 7_000), np.uint16)), "PNG")
 
 
+def damaged() -> bytes:
+    """Half of a large JPEG."""
+    whole = encoded(grey(2_000), "JPEG")
+    return whole[: len(whole) // 2]
+
+
 ATTACKS: Mapping[str, Callable[[], bytes]] = {
     "JPEG, 7000x7000, 5,000 empty scans": lambda: scans(5_000),
     "PNG, 1.2 million chunks": lambda: chunks(1_200_000),
@@ -79,6 +85,8 @@ ATTACKS: Mapping[str, Callable[[], bytes]] = {
     "JPEG 2000, 50 megapixels": lambda: encoded(grey(7_000), "JPEG2000"),
     "PNG, 49 megapixels of 16 bits": sixteen_bits,
     "JPEG, 49 megapixels": lambda: encoded(grey(7_000), "JPEG"),
+    "JPEG, 4 megapixels, damaged": damaged,
+    "PNG, 150,000x8": lambda: encoded(Image.new("L", (150_000, 8)), "PNG"),
 }
 
 

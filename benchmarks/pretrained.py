@@ -1,12 +1,12 @@
 """One question to several pretrained networks, against fine-tuning each of them whole by a plain loop.
 
     python benchmarks/pretrained.py --weights squeezenet.pth --weights efficientnet-lite0.pth [DATA ...]
-        [--size 96] [--limit 300] [--epochs 3] [--folds 2]
+        [--size 96] [--limit 300] [--epochs 3] [--folds 2] [--time-limit 10m]
 
 DATA are by default clothing and CIFAR-10 of ../shared/data, the latter enlarged to the size. The plain loop is what
 people write: AdamW with a cosine schedule, mirrored images, all layers from the first step, a new dense layer on pooled
-features, trained on all images but test for as many epochs. Latency is the median of single images through torch, and
-size that of the parameters in float32.
+features, trained on all images but test for as many epochs. Latency is the median of single images through torch, the
+networks turn by turn once all are trained, and size that of the parameters in float32.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,29 +52,32 @@ class Lines(Reporter):
 
 @dataclass(frozen=True)
 class Row:
-    """One network for the task: its accuracy on the test images (0..1), milliseconds an image, bytes, and the seconds
-    that getting it took."""
+    """One network for the task: its module and the shape (C, H, W) that it takes, its accuracy on the test images
+    (0..1), bytes, and the seconds that getting it took."""
 
     name: str
+    module: nn.Module
+    shape: tuple[int, ...]
     accuracy: float
-    latency: float
     size: int
     seconds: float
 
-    def __str__(self) -> str:
-        figures = f"{self.accuracy:>7.1%}{self.latency:>8.2f} ms{self.size / 1e6:>8.2f} MB{self.seconds:>7.0f} s"
-        return f"{self.name:<52}{figures}"
+    def line(self, latency: float) -> str:
+        figures = f"{self.accuracy:>7.1%}{latency:>8.2f} ms{self.size / 1e6:>8.2f} MB{self.seconds:>7.0f} s"
+        return f"{self.name:<62}{figures}"
 
 
 @torch.inference_mode()
-def latency(module: nn.Module, shape: tuple[int, ...]) -> float:
-    """Milliseconds of one image through a network, the median of some."""
-    image, times = torch.zeros(1, *shape).contiguous(memory_format=torch.channels_last), []
+def latencies(rows: Sequence[Row]) -> list[float]:
+    """Milliseconds of one image through each network, the medians of as many turns."""
+    images = [torch.zeros(1, *row.shape).contiguous(memory_format=torch.channels_last) for row in rows]
+    times: list[list[float]] = [[] for _ in rows]
     for _ in range(WARM + TIMED):
-        began = time.perf_counter()
-        module(image)
-        times.append(1000 * (time.perf_counter() - began))
-    return statistics.median(times[WARM:])
+        for row, image, taken in zip(rows, images, times, strict=True):
+            began = time.perf_counter()
+            row.module(image)
+            taken.append(1000 * (time.perf_counter() - began))
+    return [statistics.median(taken[WARM:]) for taken in times]
 
 
 def plain(given: str, asked: Options, source: Any) -> Row:
@@ -93,7 +97,7 @@ def plain(given: str, asked: Options, source: Any) -> Row:
     probabilities = predict_probabilities(module, images, images.split.test, images.preprocess, CPU)
     right = float((probabilities.argmax(axis=1) == images.labels[images.split.test]).mean())
     name = f"{loaded.network.name}, whole, plain loop"
-    return Row(name, right, latency(module, images.preprocess.shape), 4 * parameters(whole), seconds)
+    return Row(name, module, images.preprocess.shape, right, 4 * parameters(whole), seconds)
 
 
 def train(module: nn.Module, images: Images, rows: np.ndarray[Any, Any], epochs: int) -> None:
@@ -118,15 +122,14 @@ def searched(asked: dict[str, Any], data: str) -> Row:
     """Ask all networks at once, and measure the one that comes out."""
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        run = fit(data, out=Path(folder) / "run", reporter=Lines(), **asked)
+        run = fit(data, out=Path(folder) / "run", progress=Lines(), **asked)
         seconds, model, test = time.perf_counter() - began, run.model(), run.record.test
         assert run.record.decision is not None
         assert test is not None
         print(f"\n{run.record.decision.text}")
         name = f"fit: {run.record.decision.title or run.record.decision.chosen}"
-        return Row(
-            name, test.top1.value, latency(model.module, model.preprocess.shape), 4 * parameters(model.network), seconds
-        )
+        size = 4 * parameters(model.network)
+        return Row(name, model.module, model.preprocess.shape, test.top1.value, size, seconds)
 
 
 def main() -> None:
@@ -135,6 +138,7 @@ def main() -> None:
     parser.add_argument("--weights", action="append", required=True)
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--time-limit", help="of the search; the plain loops take what they take")
     for name in ("limit", "folds", "threads"):
         parser.add_argument(f"--{name}", type=int)
     given = vars(parser.parse_args())
@@ -142,7 +146,8 @@ def main() -> None:
     for data in given.pop("data"):
         asked = Options.of(data=data, **given)
         rows = [searched(given, data), *(plain(each, asked, open_source(data)) for each in given["weights"])]
-        print(f"\n{data}\n{'':<52}{'test':>7}{'latency':>11}{'size':>11}{'time':>9}", *rows, sep="\n", flush=True)
+        lines = [row.line(latency) for row, latency in zip(rows, latencies(rows), strict=True)]
+        print(f"\n{data}\n{'':<62}{'test':>7}{'latency':>11}{'size':>11}{'time':>9}", *lines, sep="\n", flush=True)
 
 
 if __name__ == "__main__":
