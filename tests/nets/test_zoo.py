@@ -9,6 +9,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.nets.zoo import NETWORKS, network
 from deepenough.nets.zoo.catalogue import CATALOGUE
 from deepenough.nets.zoo.published import PUBLISHED
+from deepenough.weights.names import NAMED
 
 # name: depth, parameters (papers, FACTS, torchvision's documentation), receptive field of the last feature map.
 # Fields: VGG-16 212 and the ResNets v1 483, 1027, 1507 are in Araujo et al. 2019, "Computing Receptive Fields".
@@ -104,6 +105,18 @@ def test_every_network_is_listed_by_family_and_year() -> None:
                 assert CATALOGUE[figure.network].single_crop is not None
                 top1, top5, _ = CATALOGUE[figure.network].single_crop or (0, 0, 0)
                 assert (top1, top5) == pytest.approx((figure.top1, figure.top5), abs=0.01)
+
+
+def test_the_errors_of_a_network_are_those_of_its_weights() -> None:
+    """Of weights that were trained on ILSVRC-2012 alone; those of torchvision's first, where it has any."""
+    stated = {name: entry.single_crop[:2] for name, entry in CATALOGUE.items() if entry.single_crop is not None}
+    for entry in NAMED.values():
+        if entry.network in stated and entry.name.endswith(".tv_in1k"):
+            assert (entry.top1, entry.top5) == stated[entry.network]
+    timms = [entry for entry in NAMED.values() if entry.publisher == "timm"]
+    assert all(entry.top1 and entry.top5 and entry.top5 < entry.top1 for entry in timms)
+    for name in ("mobilenetv3_small_100", "mobilenetv3_large_100", "efficientnet_lite0", "convnext_atto"):
+        assert stated[name] in [(entry.top1, entry.top5) for entry in timms if entry.network == name]
 
 
 def test_receptive_fields_of_vgg16_row_by_row() -> None:

@@ -92,7 +92,7 @@ def eight_json() -> list[dict[str, Any]]:
 
 
 def zoo_table() -> Table:
-    """All networks for the terminal, by family and year, with torchvision's single-crop errors."""
+    """All networks for the terminal, by family and year, with published single-crop errors."""
     from rich import box
 
     from deepenough.folding_table import FoldingTable
@@ -171,7 +171,7 @@ def eight_table() -> Group:
     notes = (
         "Depth: weighted layers on the longest path. MACs: of one image. Receptive field: of the last feature map.",
         "Errors: ILSVRC-2012 validation unless stated. Protocols are mixed: compare only figures of one protocol.",
-        "Errors of all networks: single-crop, from the tables of torchvision's first weights; - where it has none.",
+        "Errors of all networks: single-crop, of torchvision's first weights, or else timm's; - where neither has any.",
     )
     return Group(networks, errors, zoo_table(), *(Text(note) for note in notes))
 
