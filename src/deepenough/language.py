@@ -29,7 +29,10 @@ TAGS = {Language.ENGLISH: "en", Language.CHINESE: "zh-Hans"}
 """The languages as HTML names them."""
 
 ROOMS = ("report", "lab", "explain", "compare", "hub")
-"""The packages with a catalogue, `zh.json`. A message that several use is in the first's."""
+"""The packages with a catalogue, `zh.json`. A message that several use is in the first's.
+
+`cli/zh.json` is none of them: only `docs/options.zh.md` is made of it.
+"""
 
 _current: ContextVar[Language] = ContextVar("language", default=Language.ENGLISH)
 

@@ -1,4 +1,4 @@
-"""The command takes what the rooms know, every option is told and reachable, and the page of options is current."""
+"""The command takes what the rooms know, and every option is told and reachable."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import pytest
 import deepenough
 from deepenough.attribution import METHODS
 from deepenough.cli.app import COMMANDS, cli
-from deepenough.cli.document import options_page
 from deepenough.data.policy import STRENGTHS, Augment
 from deepenough.experiment.options import Options, fit_options
 from deepenough.frameworks.targets import TARGETS
@@ -30,7 +29,6 @@ from deepenough.weights.names import NAMED
 from deepenough.weights.preset_names import PRESETS
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "options.md"
 SCHEMAS = (Options, Recipe, Augment)
 HELD = {"recipe", "switches"}  # what the user sets of the two others
 PRECISIONS = {*NumberFormat, *HALF_PRECISION}
@@ -175,12 +173,6 @@ def test_the_examples_of_the_documentation_are_understood(page: Path) -> None:
         name, *words = shlex.split(line)
         names = (name, words.pop(0)) if name == "weights" else (name,)
         found(*names).make_context(names[-1], words)
-
-
-def test_the_page_of_options_is_current() -> None:
-    assert PAGE.read_text(encoding="utf-8") == options_page(), (
-        "docs/options.md is not what the code says; write it anew: python -m deepenough.cli.document > docs/options.md"
-    )
 
 
 def code_of(page: Path) -> list[list[str]]:
