@@ -75,3 +75,10 @@ def test_measuring_a_file(command: Command, squeezenet: Path, tmp_path: Path) ->
     assert (row["network"], row["images"], row["depth"]) == ("squeezenet1_1", 1, 18)
     assert "2 images of 1 classes" in command(*words, "--weights", squeezenet)[1]
     assert "--evaluate needs --weights" in command(*words)[2]
+
+
+@pytest.mark.parametrize("words", [("--seed", "0"), ("--limit", "5"), ("--weights", "resnet18.tv_in1k")])
+def test_what_measures_needs_images(command: Command, words: tuple[str, str]) -> None:
+    status, _, said = command("nets", *words)
+    assert status == 2
+    assert f"{words[0]} is an option of --evaluate" in said

@@ -378,12 +378,13 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_not_known_here_is_refused_by_name(name: str) -> None:
+def test_what_is_not_known_here_is_refused_by_name(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     make, why = REFUSED[name]
     with pytest.raises(DeepenoughError) as caught:
         read_module(make(), SHAPE)
     assert why in str(caught.value)
     assert "(torch module)" in str(caught.value)
+    assert capfd.readouterr().err == ""  # torch prints the graph that it can't go on with
 
 
 def test_a_program_of_torch_export_is_refused_since_torch_unpickles_it(tmp_path: Path) -> None:

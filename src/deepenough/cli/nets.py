@@ -12,7 +12,7 @@ from deepenough.cli.options import from_schema, json_option, network_options
 from deepenough.errors import DeepenoughError
 
 OF_A_NETWORK = {"depth": "--depth", "width": "--width", "classes": "--classes", "shape": "--input"}
-OF_A_MEASUREMENT = ("weights", "network", "preprocess", "limit", "device")
+OF_A_MEASUREMENT = ("weights", "network", "preprocess", "limit", "seed", "device")
 
 
 @click.command()
@@ -58,7 +58,7 @@ def nets_command(name: str | None, images: Path | None, as_json: bool, **options
         _evaluate(images, as_json, **options)
         return
     for option in OF_A_MEASUREMENT:
-        if options[option]:
+        if options[option] not in (None, ()):
             raise DeepenoughError(f"--{option} is an option of --evaluate; give --evaluate IMAGENET_VAL too")
     _show(name, as_json, of_a_network)
 
