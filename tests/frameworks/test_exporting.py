@@ -23,6 +23,7 @@ from PIL import Image
 import deepenough
 from deepenough import DeepenoughError, load
 from deepenough.data.decode import framed
+from deepenough.data.finding import ImageError
 from deepenough.exporting import export as exporting
 from deepenough.exporting.export import Exported
 from deepenough.frameworks.folder import write_folder
@@ -245,25 +246,6 @@ def test_a_model_that_can_not_be_run_is_an_error(run: Path, command: Command, mo
     assert list((run / "exports").iterdir()) == []
 
 
-def test_an_earlier_export_is_replaced_and_nothing_else(run: Path, command: Command, tmp_path: Path) -> None:
-    out = tmp_path / "there"
-    assert command("export", run, "--to", "caffe", "--out", out, "--no-verify")[0] == 0
-    (out / "old").write_text("")
-    assert command("export", run, "--to", "caffe", "--out", out)[0] == 0
-    assert not (out / "old").exists()
-    mine = tmp_path / "mine"
-    mine.mkdir()
-    (mine / "thesis.txt").write_text("x")
-    status, _, errors = command("export", run, "--to", "caffe", "--out", mine)
-    assert status == 2
-    assert "holds something else" in errors
-    assert (mine / "thesis.txt").is_file()
-    assert "this is a file" in command("export", run, "--to", "caffe", "--out", mine / "thesis.txt")[2]
-    status, _, errors = command("export", run, "--to", "caffe", "--out", tmp_path / "model.caffemodel")
-    assert status == 2
-    assert "an export is a folder" in errors
-
-
 def test_a_network_has_random_weights_and_says_so(command: Command, tmp_path: Path) -> None:
     out = tmp_path / "net"
     words = ("export", "residual", "--to", "caffe", "--depth", 9, "--input", "1x28x28", "--classes", 4, "--out", out)
@@ -408,11 +390,37 @@ def test_the_script_sees_the_same_pixels(framing: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(module.pixels(path), framed(path, FRAMINGS[framing]), err_msg=name, strict=True)
 
 
+def with_several_pictures(folder: Path) -> list[Path]:
+    """Two pictures in each of the formats that hold more than one."""
+    first, second = (Image.new("RGB", (64, 48), colour) for colour in ("red", "blue"))
+    files = [folder / f"several.{ending}" for ending in ("gif", "webp", "png", "tiff")]
+    for file in files:
+        first.save(file, save_all=True, append_images=[second])
+    return files
+
+
+def test_the_script_sees_the_first_picture_of_a_jpeg_with_a_preview(tmp_path: Path) -> None:
+    module = scripted(FRAMINGS["covering"], tmp_path / "export")
+    file = tmp_path / "photo.mpo"
+    first = Image.linear_gradient("L").convert("RGB")
+    first.save(file, "MPO", save_all=True, append_images=[first.rotate(90)])
+    np.testing.assert_array_equal(module.pixels(file), framed(file, FRAMINGS["covering"]), strict=True)
+
+
 def test_the_script_goes_on_after_a_bad_file(run: Path, tmp_path: Path, photos: list[Path]) -> None:
     folder = deepenough.export(run, "caffe", verify=False).folder
     (tmp_path / "bad.jpg").write_text("no picture")
-    status, out, errors = script(folder, tmp_path / "bad.jpg", photos[0])
+    tiny = tmp_path / "tiny.png"
+    Image.new("RGB", (300, 2)).save(tiny)
+    several = with_several_pictures(tmp_path)
+    status, out, errors = script(folder, tmp_path / "bad.jpg", tiny, *several, photos[0])
     assert status == 1
     assert "bad.jpg: " in errors
     assert "turned.jpg: " in out
+    refused = dict(line.split(": ", 1) for line in errors.splitlines())
+    for file in (tiny, *several):
+        with pytest.raises(ImageError) as caught:
+            framed(file, load(run).preprocess)
+        assert caught.value.kind == ("tiny" if file == tiny else "animated")
+        assert refused[str(file)] == str(caught.value)
     assert "python predict.py IMAGE_OR_FOLDER" in script(folder)[2]

@@ -267,7 +267,7 @@ def test_the_script_and_the_model_are_enough(target: str, tmp_path: Path) -> Non
     assert [line.partition(": ")[0] for line in lines] == [str(pictures / "a.png"), str(pictures / "deeper" / "b.png")]
     assert lines[0].partition(": ")[2] == lines[1].partition(": ")[2]
     assert any(lines[0].partition(": ")[2].startswith(name) for name in NAMES)
-    assert f"{pictures / 'tiny.png'}: 7 x 30 is under 8 pixels a side" in done.stderr
+    assert f"{pictures / 'tiny.png'}: tiny: 7 x 30 is under 8 pixels a side" in done.stderr
     assert "passed over: 1 file that is no image" in done.stderr
     assert done.returncode == 1
 

@@ -16,7 +16,7 @@ from PIL import Image
 from deepenough.data.decode import framed
 from deepenough.frameworks.export import Export
 from deepenough.frameworks.folder import write_folder
-from deepenough.frameworks.source import cpp_literal, rendered
+from deepenough.frameworks.source import cpp_literal, kotlin_literal, rendered, swift_literal
 from deepenough.frameworks.target import absent
 from deepenough.frameworks.targets import TARGETS
 from deepenough.nets import Conv, Flatten, GlobalAvgPool, Network
@@ -78,11 +78,48 @@ def test_swift_is_given_the_sizes(framing: str) -> None:
     network = Network("tiny", (wanted.channels, *wanted.size), (Conv(3, 1), GlobalAvgPool(), Flatten()))
     values = TARGETS["coreml"].predict_values(Export.of(network, {}, wanted, NAMES))
     height, width = wanted.size
-    text = rendered("predict.swift", title="Core ML", version="1", height=height, width=width, **values)
+    text = rendered(
+        "predict.swift", target="coreml", title="Core ML", version="1", height=height, width=width, **values
+    )
     code = "\n".join(line.partition("//")[0] for line in text.splitlines())
     assert all(code.count(opening) == code.count(closing) > 0 for opening, closing in ("()", "[]", "{}"))
     for sides in ((400, 100), (100, 400), (130, 90), wanted.size[::-1]):
         assert swift_box(text, *sides) == pytest.approx(wanted.box(*sides)), sides
+
+
+SNIPPETS = ("predict.kt", "predict.swift")
+
+
+@pytest.mark.parametrize("framing", list(FRAMINGS))
+@pytest.mark.parametrize("file", SNIPPETS)
+def test_what_is_for_phones_has_the_models_own_numbers(file: str, framing: str) -> None:
+    """No compiler of Kotlin or Swift is here: that brackets close, and that every number is this model's."""
+    wanted = FRAMINGS[framing]
+    network = Network("tiny", (wanted.channels, *wanted.size), (Conv(3, 1), GlobalAvgPool(), Flatten()))
+    target, export = TARGETS["litert"], Export.of(network, {}, wanted, NAMES)
+    values = target.predict_values(export)
+    (height, width), channels = wanted.size, wanted.channels
+    shape = {"height": height, "width": width, "channels": channels}
+    text = rendered(file, target="litert", title=target.title, version="1", **shape, **values)
+    code = "\n".join(line.partition("//")[0] for line in text.splitlines())
+    assert all(
+        code.count(opening) == code.count(closing) > 0 for opening, closing in ("()", "[]", "{}") if opening in code
+    )
+    found = dict(re.findall(r"\b(height|width|channels|shorter)(?:side)?(?:: double)? = (\d+)", code.lower()))
+    assert found == {key: str(value) for key, value in {**shape, "shorter": values["shorter"]}.items()}
+    assert values["shorter"] == (31 if framing == "cut" else 0)
+    assert f"{list(wanted.mean)}) / {list(wanted.std)}" in text
+    assert ("channels in RGB" in text, "19595" in text) == (channels == 3, channels == 1)
+    assert all(f"    {name},\n" in text for name in ('"naïve"', r'"two \"words\""', '"line break"'))
+    assert "model.tflite" in text
+    assert "neither compiled nor run" in text
+    assert file in target.snippets
+    assert any(f"`{file}`" in note and "no compiler" in note for note in values.get("notes", target.notes))
+
+
+def test_names_are_literals_of_kotlin_and_swift() -> None:
+    assert kotlin_literal('a $b\\ "c"\n\x01') == r'"a \$b\\ \"c\" \u0001"'
+    assert swift_literal('a $b\\ "c"\n\x01') == r'"a $b\\ \"c\" \u{1}"'
 
 
 def swift_box(text: str, width: float, height: float) -> tuple[float, ...]:

@@ -13,6 +13,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from deepenough.engines import GRAPH_ENGINES
+from deepenough.engines.choose import PACKAGES
+
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "docs" / "serving" / "Dockerfile"
 
@@ -42,12 +45,12 @@ from deepenough.cli.console import Console
 from deepenough.serve.access import Access
 from deepenough.serve.app import make_app
 
-app = make_app({"photos": Path(%r)}, access=Access(()))
+app = make_app({"photos": Path(%r)}, access=Access(()), engine="onnx")
 photo = Path(%r).read_bytes()
 
 
 async def ask(method, path, body=b"", query=b""):
-    told = {}
+    told, bodies = {}, []
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive():
@@ -57,11 +60,13 @@ async def ask(method, path, body=b"", query=b""):
 
     async def send(message):
         told.update(message)
+        bodies.append(message.get("body", b""))
 
     headers = [(b"host", b"localhost"), (b"content-type", b"application/octet-stream")]
     await app({"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": query,
                "headers": headers, "client": ("127.0.0.1", 5)}, receive, send)
     assert told["status"] == 200, (path, told)
+    return b"".join(bodies)
 
 
 async def main():
@@ -72,6 +77,8 @@ async def main():
                             ("/explain", b"method=integrated-gradients&view=heat")):
             await ask("POST", path, photo, query)
         await ask("POST", "/reload")
+        described = await ask("GET", "/v2/models/photos")
+        assert '"platform":"deepenough_onnx"' in described.decode().replace(" ", ""), described
 
 
 asyncio.run(main())
@@ -110,7 +117,7 @@ def test_the_image_has_what_the_service_imports(finished: Path, shapes: Path, tm
     shutil.copytree(finished / "model", run / "model")
     shutil.copy(finished / "record.json", run)
     packages = closure(installed())
-    assert {"torch", "fastapi", "uvicorn"} <= packages
+    assert {"torch", "fastapi", "uvicorn", *PACKAGES[GRAPH_ENGINES[0]]} <= packages
     assert not {"scikit-learn", "scipy", "pyarrow", "tensorboard"} & packages
     known = packages_distributions()
     allowed = {top for top, names in known.items() if {canonicalize_name(name) for name in names} & packages}

@@ -79,7 +79,8 @@ def explain_images(
     pictures = []
     failed = 0
     for number, path in enumerate(paths):
-        known = truth if truth is not None else path.parent.name if path.parent.name in model.classes else None
+        above = path.absolute().parent.name
+        known = truth if truth is not None else above if above in model.classes else None
         try:
             (found,) = explanation.explain(model, path, truth=known, **options)
         except ImageError as error:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -19,12 +17,13 @@ from deepenough.data.sources import is_word, open_source
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.evaluation.evaluate import decoded, own_images
 from deepenough.exporting.cost import PrecisionCost, will_do
+from deepenough.exporting.folder import PROOF, replacing
 from deepenough.files import write_whole
 from deepenough.frameworks import parity
 from deepenough.frameworks.export import Export
 from deepenough.frameworks.parity import Check
 from deepenough.frameworks.target import DIFFERENCE, Runtime, Target, absent
-from deepenough.frameworks.targets import TARGETS, target_named
+from deepenough.frameworks.targets import target_named
 from deepenough.frameworks.writer import run_writer
 from deepenough.hub import HUB_PREFIX
 from deepenough.model import FOLDER, Model, load
@@ -40,7 +39,6 @@ from deepenough.weights import Weights, load_weights
 from deepenough.weights.names import ALIASES, NAMED
 from deepenough.weights.saved_model import is_saved_model
 
-PROOF = "parity.json"
 PARITY_IMAGES = 28
 """The number of images that float32 parity is checked on: four batches of seven."""
 MEASURED = 1_000
@@ -124,7 +122,7 @@ def export(
     verify = verify and bool(ready)
     subject = _subject(model, data, options, of_file, seed, reporter)
     folder = Path(out) if out is not None else _folder(model, subject, goal, precision)
-    with _replacing(folder, goal) as draft:
+    with replacing(folder, goal) as draft:
         exported = _written(subject, precision)
         with reporter.task(f"writing for {goal.title}"):
             side = subject.model.preprocess.reading_side
@@ -265,7 +263,7 @@ def _of_run(model: Model, run: Path, seed: int, reporter: Reporter) -> LabelledP
     pixels = np.array(images.pixels[seen])
     # With folds the model was retrained on all but the test images.
     known = made.decision_images.kind is DecisionBasis.OUT_OF_FOLD
-    source = f"validation images of {run.name}{', which it was trained on too' if known else ''}"
+    source = f"validation images of {run.resolve().name}{', which it was trained on too' if known else ''}"
     return pixels, images.labels[seen], np.array(images.pixels[fixed]), source
 
 
@@ -295,30 +293,6 @@ def _folder(given: str | Path | Model | Network, subject: _Subject, goal: Target
     if isinstance(given, (str, Path)) and (Path(given) / FOLDER).is_dir():
         return Path(given) / "exports" / kind
     return Path(f"{subject.name}-{kind}")
-
-
-@contextmanager
-def _replacing(folder: Path, goal: Target) -> Iterator[Path]:
-    """A draft that takes the folder's place when all is done. Nothing but an earlier export is replaced."""
-    if folder.exists() and not folder.is_dir():
-        raise DeepenoughError(f"--out {folder}: this is a file; name a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / PROOF).is_file():
-        raise DeepenoughError(f"--out {folder}: this folder holds something else; name one that is new or empty")
-    if folder.suffix and folder.suffix in {Path(file).suffix for each in TARGETS.values() for file in each.files}:
-        raise DeepenoughError(
-            f"--out {folder}: an export is a folder, with the model and what is needed to use it; "
-            f"its model will be {folder.with_suffix('') / goal.files[0]} with --out {folder.with_suffix('')}"
-        )
-    draft = folder.with_name(f".{folder.name}.draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    draft.mkdir(parents=True)
-    try:
-        yield draft
-        if folder.is_dir():
-            shutil.rmtree(folder)
-        draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _written(subject: _Subject, precision: str) -> Export:
@@ -376,7 +350,7 @@ def parity_json(result: Exported) -> dict[str, Any]:
         "checks": [check.to_json() for check in result.checks],
         "not_checked": list(result.skipped),
     }
-    if read_back := TARGETS[result.target].read_back:
+    if read_back := target_named(result.target).read_back:
         content["read_back"] = read_back
     if result.cost is not None:
         content["accuracy"] = result.cost.to_json()

@@ -15,6 +15,7 @@ from deepenough.frameworks.export import Export
 from deepenough.frameworks.litert_metadata import with_metadata
 from deepenough.frameworks.metadata import ModelMetadata
 from deepenough.frameworks.refusals import averages_beyond, strides_and_dilates
+from deepenough.frameworks.source import kotlin_literal, swift_literal
 from deepenough.frameworks.target import Runtime, Target
 from deepenough.frameworks.tensorflow import serving, signature
 from deepenough.nets.layers import LayerScale
@@ -89,12 +90,15 @@ class LitertTarget(Target):
     needed_files = ("model.tflite",)
     needs = "ai-edge-litert"
     runtimes = (Runtime("LiteRT", ("ai_edge_litert",)),)
+    snippets = ("predict.kt", "predict.swift")
     layout = "NHWC"
     notes = (
         "`model.tflite` runs on phones and small devices with LiteRT (once TensorFlow Lite). Its batch is 1; "
         "`resize_tensor_input` changes it. Its signature `serving_default` takes `images` and gives `logits`. "
         "TensorFlow Lite's metadata name both; `labels.txt` and `metadata.json` are packed into the file.",
         "`network.py` is the source that it was made from, in `keras.layers`.",
+        "`predict.kt` classifies a bitmap on Android, in Kotlin, `predict.swift` an image on iOS, in Swift. Both are "
+        "text for an app: no compiler of either was at hand where they were written.",
     )
 
     def write(self, export: Export, folder: Path) -> None:
@@ -122,7 +126,17 @@ class LitertTarget(Target):
             self._store(folder / file, converter, export)
 
     def predict_values(self, export: Export) -> dict[str, Any]:
-        return {"notes": (*self.notes, INTEGER_NOTE)} if self.more_files(export.precision) else {}
+        wanted, channels = export.input, export.network.input[0]
+        order = f", channels in {wanted.order}" if channels == 3 else ""
+        values = {
+            "model_file": self.files[0],
+            "kotlin_literals": [kotlin_literal(name) for name in export.classes],
+            "swift_literals": [swift_literal(name) for name in export.classes],
+            "shorter": 0 if wanted.covers() else wanted.shorter,
+            "colours": {1: "grey", 3: "red, green, blue"}.get(channels, "which no picture has"),
+            "normalised": f"(value / 255 - {list(wanted.mean)}) / {list(wanted.std)}{order}",
+        }
+        return {**values, "notes": (*self.notes, INTEGER_NOTE)} if self.more_files(export.precision) else values
 
     def _store(self, file: Path, converter: Any, export: Export) -> None:
         write_whole(file, with_metadata(converter.convert(), ModelMetadata.of(export)))

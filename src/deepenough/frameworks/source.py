@@ -55,6 +55,25 @@ def cpp_literal(text: str) -> str:
     return f'"{"".join(plain)}"'
 
 
+def kotlin_literal(text: str) -> str:
+    """Return text on one line as a string literal of Kotlin, where a dollar begins a template."""
+    return _quoted(text, '"\\$', "\\u{:04x}")
+
+
+def swift_literal(text: str) -> str:
+    """Return text on one line as a string literal of Swift."""
+    return _quoted(text, '"\\', "\\u{{{:x}}}")
+
+
+def _quoted(text: str, escaped: str, code: str) -> str:
+    """Return text in quotes, with a backslash before what is escaped, and what can't be printed by its code."""
+    shown = " ".join(text.split()).encode("utf-8", "replace").decode()
+    plain = (
+        f"\\{each}" if each in escaped else each if each.isprintable() else code.format(ord(each)) for each in shown
+    )
+    return f'"{"".join(plain)}"'
+
+
 def imported(path: Path) -> ModuleType:
     """Import a module that was written from its file, under a name of its own, and leave nothing behind."""
     spec = importlib.util.spec_from_file_location(f"exported_{path.stem}", path)
