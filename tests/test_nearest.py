@@ -39,9 +39,11 @@ def test_names_that_are_likely_meant(word: str, expected: list[str]) -> None:
         ("VGG", "vgg"),
         ("ViT", "vit"),
         ("resnet5", "resnet50"),
-    ]
-        ("resnet5", "resnet50"), ("mobilnet", "mobile"), ("effnet", "efficientnet"), ("efficentnet", "efficientnet"), ("MobileNetV9", "mobile"),
-    ],  # fmt: skip
+        ("mobilnet", "mobile"),
+        ("effnet", "efficientnet"),
+        ("efficentnet", "efficientnet"),
+        ("MobileNetV9", "mobile"),
+    ],
 )
 def test_a_family_is_named_by_its_members_alone(word: str, family: str) -> None:
     found = nearest(word, NAMES)
