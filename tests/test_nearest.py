@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepenough.errors import DeepenoughError, nearest, unknown
-from deepenough.nets.zoo import NETWORKS
 from deepenough.nets import FAMILIES
+from deepenough.nets.zoo import NETWORKS
 from deepenough.weights.load import load_weights
 from deepenough.weights.names import NAMED
 
