@@ -88,6 +88,16 @@ def _misspelt(given: str, names: Mapping[str, str]) -> list[str]:
     return sorted(likeness, key=lambda name: likeness[name], reverse=True)
 
 
+def nearest_in_words(word: object, choices: Iterable[object]) -> str:
+    """What is nearest, as an error says it; empty where nothing is.
+
+    >>> nearest_in_words("mlflw", ["tensorboard", "mlflow"])
+    'nearest is mlflow'
+    """
+    near = nearest(word, choices)
+    return f"nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}" if near else ""
+
+
 def first_few(words: Sequence[str], most: int) -> str:
     """List at most so many of the words, and how many more there are.
 
@@ -109,8 +119,5 @@ def unknown(what: str, given: object, choices: Iterable[object]) -> DeepenoughEr
     "network 'resnet51' is not known; nearest are resnet50, resnet101"
     """
     options = [str(option) for option in choices]
-    near = nearest(given, options)
-    hint = f"known: {first_few(options, MOST_CHOICES)}"
-    if near:
-        hint = f"nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}"
+    hint = nearest_in_words(given, options) or f"known: {first_few(options, MOST_CHOICES)}"
     return DeepenoughError(f"{what} {given!r} is not known; {hint}")
