@@ -177,6 +177,12 @@ def test_the_examples_of_the_documentation_are_understood(page: Path) -> None:
         found(*names).make_context(names[-1], words)
 
 
+@pytest.mark.parametrize("page", READMES, ids=lambda page: page.name)
+def test_the_lines_of_the_readme_are_short_enough_to_edit(page: Path) -> None:
+    """Chinese lines break only where there is a space: a browser shows a line's end as one."""
+    assert [line for line in page.read_text(encoding="utf-8").splitlines() if len(line) > 120] == []
+
+
 def test_the_page_of_options_is_current() -> None:
     assert PAGE.read_text(encoding="utf-8") == options_page(), (
         "docs/options.md is not what the code says; write it anew: python -m deepenough.cli.document > docs/options.md"
