@@ -10,7 +10,7 @@ import numpy as np
 from deepenough.autotuning.configuration import StepConfiguration
 from deepenough.autotuning.memory_estimate import PROCESS_BYTES, fitting_micro_batch, step_bytes
 from deepenough.record import Plan, Planned
-from deepenough.report.text import duration, estimated, no_time
+from deepenough.report.text import duration, estimated
 from deepenough.search.architectures import Architecture, costliest_student
 from deepenough.search.candidates import CandidateTrainer
 from deepenough.search.cut_search import cuts_within_reach
@@ -176,7 +176,7 @@ def estimate_text(plan: Plan | None) -> str:
     if plan is None:
         return ""
     first = plan.architectures[0]
-    time = "nothing more can be trained within the time limit" if no_time(plan) else f"{estimated(plan)} of training"
+    time = "nothing more can be trained within the time limit" if plan.no_time else f"{estimated(plan)} of training"
     return (
         f"estimate: {time} "
         f"(depth {first.depth}: {duration(first.seconds)}), {plan.memory / 1e9:.1f} GB of memory{_reach_text(plan)}"
@@ -188,7 +188,7 @@ def _limit_text(plan: Plan) -> str:
     """The warning that the time limit is too short, where it is."""
     if plan.time_left is None or plan.least_without_limit is None:
         return ""
-    if no_time(plan):
+    if plan.no_time:
         return (
             f"\nthe fewest trainings that can answer take about {duration(plan.least_without_limit)}: the answer will "
             "rest on an unfinished one"

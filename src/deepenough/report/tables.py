@@ -236,7 +236,7 @@ def plan_table(plan: Plan) -> Group:
             f"{architecture.memory / 1e9:.2g} GB",
         )
     time = "nothing more can be trained within the time limit"
-    time = time if words.no_time(plan) else f"{words.estimated(plan)} of training"
+    time = time if plan.no_time else f"{words.estimated(plan)} of training"
     total = Text(f"the search: {time}", style="bold")
     total.append(
         f", at most {plan.memory / 1e9:.1f} GB of memory; only what the answer needs is trained", style="not bold"

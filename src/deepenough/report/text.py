@@ -343,7 +343,7 @@ def cost(record: Record) -> str:
     if cost.final:
         text += _(" (retraining on all images but test: %(cost)s)", cost=amount(cost.final))
     plan = record.plan
-    if plan and plan.expected and plan.seconds and no_time(plan):
+    if plan and plan.expected and plan.seconds and plan.no_time:
         text += _(
             "; by the estimate nothing more could be trained within the time limit, and the networks trained take "
             "%(expected)s",
@@ -374,11 +374,6 @@ def _why_so_much(record: Record) -> str:
 def _side_by_side(record: Record) -> str:
     jobs = int(record.environment.get("jobs", "1"))
     return _(" (%(jobs)s trainings side by side)", jobs=jobs) if jobs > 1 else ""
-
-
-def no_time(plan: Plan) -> bool:
-    """True if the time limit leaves nothing for trainings, as far as `duration` tells."""
-    return plan.time_left is not None and plan.time_left < 0.05
 
 
 def estimated(plan: Plan) -> str:
