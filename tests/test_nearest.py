@@ -74,3 +74,7 @@ def test_a_choice_that_is_not_like_any_lists_them() -> None:
 def test_weights_are_named_by_their_family(word: str, name: str) -> None:
     with pytest.raises(DeepenoughError, match=rf"nearest (is|are) {name}"):
         load_weights(word)
+
+
+def test_among_names_that_are_as_like_the_one_with_the_same_beginning_is_first() -> None:
+    assert nearest("resnet51", ["resnet18", "resnet50"]) == ["resnet50", "resnet18"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from os.path import commonprefix
 
 
 class DeepenoughError(Exception):
@@ -79,12 +80,12 @@ def nearest(word: object, choices: Iterable[object], count: int = 3) -> list[str
 
 def _misspelt(given: str, names: Mapping[str, str]) -> list[str]:
     """The names, by their folded spelling, that `given` is likely a misspelling of, best first."""
-    likeness: dict[str, tuple[bool, float]] = {}
+    likeness: dict[str, tuple[bool, float, int]] = {}
     for name, key in names.items():
         same_letters = sorted(key) == sorted(given)
         least = _LIKELY_SO if same_letters or key[:2] == given[:2] else _LIKELY
         if (ratio := difflib.SequenceMatcher(None, key, given, autojunk=False).ratio()) >= least:
-            likeness[name] = same_letters, ratio
+            likeness[name] = same_letters, ratio, len(commonprefix([key, given]))
     return sorted(likeness, key=lambda name: likeness[name], reverse=True)
 
 
