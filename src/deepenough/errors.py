@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from os.path import commonprefix
+from itertools import takewhile
 
 
 class DeepenoughError(Exception):
@@ -85,7 +85,8 @@ def _misspelt(given: str, names: Mapping[str, str]) -> list[str]:
         same_letters = sorted(key) == sorted(given)
         least = _LIKELY_SO if same_letters or key[:2] == given[:2] else _LIKELY
         if (ratio := difflib.SequenceMatcher(None, key, given, autojunk=False).ratio()) >= least:
-            likeness[name] = same_letters, ratio, len(commonprefix([key, given]))
+            alike = takewhile(lambda pair: pair[0] == pair[1], zip(key, given, strict=False))
+            likeness[name] = same_letters, ratio, len(list(alike))
     return sorted(likeness, key=lambda name: likeness[name], reverse=True)
 
 
