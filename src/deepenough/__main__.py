@@ -8,6 +8,7 @@ import warnings
 from deepenough.ctrl_c import end_quietly, stop_quietly, stopping
 from deepenough.exit import leave
 from deepenough.plain_output import escape_what_cannot_be_shown
+from deepenough.process_start import command_starts
 
 _plain_warning = warnings.formatwarning
 
@@ -15,6 +16,7 @@ _plain_warning = warnings.formatwarning
 def main() -> None:
     """Run the command line as a process of its own."""
     stop_quietly()
+    command_starts()
     escape_what_cannot_be_shown()
     warnings.formatwarning = _warning
     status = run()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copyreg
 import difflib
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 
@@ -43,13 +45,65 @@ def fits_a_message(text: str) -> bool:
     return len(text) <= 60 and "\n" not in text
 
 
+_LIKELY = 0.75
+"""The likeness, by `difflib`, from which a word is taken for a misspelling of a name."""
+_LIKELY_SO = 0.6
+"""The same for a word with the same two first letters, or with all letters of the name in another order."""
+
+
+def folded(name: object) -> str:
+    """A name without what people write differently: case, hyphens, underscores and spaces.
+
+    >>> folded("MobileNet-V2") == folded("mobilenet_v2")
+    True
+    """
+    return re.sub(r"[-_\s]+", "", str(name).casefold())
+
+
 def nearest(word: object, choices: Iterable[object], count: int = 3) -> list[str]:
-    """The `count` choices most like `word`, best first: numbers by distance, names by spelling."""
+    """The `count` choices that were most likely meant by `word`, best first: numbers by distance, names by spelling.
+
+    Names that differ from the word by case, hyphens, underscores and spaces alone come alone; so do, where there are
+    none, those that begin with the word, as those of a family do. Others are near where the word is likely a
+    misspelling of them, or begins with them.
+
+    >>> nearest("MobileNet", ["googlenet", "mobile", "mobilenet_v2"])
+    ['mobilenet_v2', 'mobile']
+    """
     options = list(choices)
     if isinstance(word, (int, float)) and options and all(isinstance(o, (int, float)) for o in options):
         numbers = sorted(options, key=lambda option: abs(option - word))  # type: ignore[operator]
         return [str(number) for number in sorted(numbers[:count])]  # type: ignore[type-var]
-    return difflib.get_close_matches(str(word), [str(option) for option in options], n=count, cutoff=0.5)
+    given, names = folded(word), {name: folded(name) for name in map(str, options)}
+    if equal := [name for name, key in names.items() if key == given]:
+        return equal[:count]
+    begun = [name for name, key in names.items() if len(key) > 1 and given.startswith(key)]
+    family = [name for name, key in names.items() if len(given) > 1 and key.startswith(given)]
+    if not family:
+        family = _misspelt(given, names)
+    return list(dict.fromkeys([*family, *sorted(begun, key=len, reverse=True)]))[:count]
+
+
+def _misspelt(given: str, names: Mapping[str, str]) -> list[str]:
+    """The names, by their folded spelling, that `given` is likely a misspelling of, best first."""
+    likeness: dict[str, tuple[bool, float, int]] = {}
+    for name, key in names.items():
+        same_letters = sorted(key) == sorted(given)
+        least = _LIKELY_SO if same_letters or key[:2] == given[:2] else _LIKELY
+        if (ratio := difflib.SequenceMatcher(None, key, given, autojunk=False).ratio()) >= least:
+            alike = takewhile(lambda pair: pair[0] == pair[1], zip(key, given, strict=False))
+            likeness[name] = same_letters, ratio, len(list(alike))
+    return sorted(likeness, key=lambda name: likeness[name], reverse=True)
+
+
+def nearest_in_words(word: object, choices: Iterable[object]) -> str:
+    """What is nearest, as an error says it; empty where nothing is.
+
+    >>> nearest_in_words("mlflw", ["tensorboard", "mlflow"])
+    'nearest is mlflow'
+    """
+    near = nearest(word, choices)
+    return f"nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}" if near else ""
 
 
 def first_few(words: Sequence[str], most: int) -> str:
@@ -73,8 +127,5 @@ def unknown(what: str, given: object, choices: Iterable[object]) -> DeepenoughEr
     "network 'resnet51' is not known; nearest are resnet50, resnet101"
     """
     options = [str(option) for option in choices]
-    near = nearest(given, options)
-    hint = f"known: {first_few(options, MOST_CHOICES)}"
-    if near:
-        hint = f"nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}"
+    hint = nearest_in_words(given, options) or f"known: {first_few(options, MOST_CHOICES)}"
     return DeepenoughError(f"{what} {given!r} is not known; {hint}")

@@ -175,6 +175,12 @@ def test_the_examples_of_the_documentation_are_understood(page: Path) -> None:
         found(*names).make_context(names[-1], words)
 
 
+@pytest.mark.parametrize("page", READMES, ids=lambda page: page.name)
+def test_the_lines_of_the_readme_are_short_enough_to_edit(page: Path) -> None:
+    """Chinese lines break only where there is a space: a browser shows a line's end as one."""
+    assert [line for line in page.read_text(encoding="utf-8").splitlines() if len(line) > 120] == []
+
+
 def code_of(page: Path) -> list[list[str]]:
     """The lines of each block of code on a page without their comments, which are in the page's language."""
     blocks = re.findall(

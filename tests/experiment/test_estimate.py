@@ -17,7 +17,7 @@ from deepenough import Record
 from deepenough.autotuning.configuration import StepConfiguration
 from deepenough.autotuning.memory_estimate import step_bytes
 from deepenough.experiment import estimate as plans
-from deepenough.experiment.estimate import estimate, estimate_text
+from deepenough.experiment.estimate import estimate, estimate_text, seconds_of_epoch
 from deepenough.progress import Reporter
 from deepenough.record import Plan
 from deepenough.search.architectures import search_space
@@ -194,8 +194,20 @@ def test_a_time_limit_that_is_too_short_is_told_before_the_first_training(left: 
     assert found.least == found.most == found.time_left == max(left, 0)
     assert found.least_without_limit == whole.least
     assert whole.time_left is whole.least_without_limit is None
-    said = estimate_text(found).splitlines()[-1]
-    assert said.startswith(f"the time limit leaves {'30 s' if left > 0 else '0.0 s'} for trainings")
+    first, said = estimate_text(found).splitlines()
+    if left > 0:
+        assert said.startswith("the time limit leaves 30 s for trainings")
+    else:
+        assert first.startswith("estimate: nothing more can be trained within the time limit (depth 3: ")
+        assert said.endswith("the answer will rest on an unfinished one")
+        assert "0.0 s" not in first + said
+
+
+def test_an_epoch_is_one_of_the_folds_that_are_trained_first() -> None:
+    trainer = CandidateTrainer(folds=4, jobs=2)
+    found = estimated(asked(None), trainer)
+    first = found.architectures[0]
+    assert seconds_of_epoch(found, first.name, trainer) == pytest.approx(first.seconds / 2 / 8)  # type: ignore[arg-type]
 
 
 def test_what_was_measured_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -226,7 +226,11 @@ def test_a_time_limit_still_gets_an_answer(
     assert found.test is not None
     assert not found.baselines  # the limit is over by then, and the page says so
     assert "the time limit is over: baselines on the pixels are left out" in err
+    assert "estimate: nothing more can be trained within the time limit" in err
+    assert "the time limit of 0.0 s is too short for one epoch of " in " ".join(err.split())
+    assert "the time limit of 0.0 s was overrun by " in " ".join(err.split())
     page = (tmp_path / "run" / "report.html").read_text()
+    assert "by the estimate nothing more could be trained within the time limit" in page
     assert "Models without depth were not fitted for comparison: the time limit was over." in page
 
 

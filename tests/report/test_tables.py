@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
+from deepenough.nets import FAMILIES
 from deepenough.nets.summary import layer_table, network_table, zoo_table
 from deepenough.nets.zoo import NETWORKS
 from deepenough.nets.zoo.catalogue import CATALOGUE
@@ -108,6 +109,12 @@ def test_names_of_networks_and_of_their_layers_are_in_one_piece(width: int) -> N
             "x".join(map(str, row.output_shape)),
             f"{row.macs or row.receptive_field:,}",
         } <= set(words)
+
+
+def test_the_kinds_of_layers_are_in_one_piece_in_a_narrow_terminal() -> None:
+    network = FAMILIES["inception"].network(input=(3, 32, 32), classes=10, depth=8, width=1.0)
+    lines = printed(network_table(network), 60).splitlines()
+    assert {f"{row.path}  {row.kind}" for row in layer_table(network)} <= {line.rstrip() for line in lines}
 
 
 def test_a_row_that_does_not_fit_has_its_name_above_it() -> None:

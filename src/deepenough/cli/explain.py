@@ -10,7 +10,7 @@ import click
 
 from deepenough.attribution import METHODS
 from deepenough.cli.exit_status import ExitStatus
-from deepenough.cli.options import from_schema, images_argument, out_option, run_argument, top_option
+from deepenough.cli.options import OneOf, from_schema, images_argument, out_option, run_argument, top_option
 from deepenough.cli.types import PICTURE_SUFFIXES
 from deepenough.errors import DeepenoughError
 from deepenough.files import can_be_written
@@ -28,7 +28,7 @@ MOST_STACKED = 24  # explanations in one picture
 @images_argument
 @click.option(
     "--method",
-    type=click.Choice(METHODS),
+    type=OneOf(lambda: METHODS),
     default="gradcam",
     help="How to compute the heatmap.",
 )

@@ -12,6 +12,7 @@ import click
 
 from deepenough.cli.types import InputShape, OptionValue
 from deepenough.engines import AUTO, ENGINES
+from deepenough.errors import nearest_in_words
 from deepenough.experiment.options import fit_options
 from deepenough.schema import Option, Section
 from deepenough.units import UNITS
@@ -22,7 +23,7 @@ COLUMN = 30  # of the help texts
 
 
 class OneOf(click.Choice[str]):
-    """A choice whose values are looked up when they are needed: some take long to import."""
+    """A choice whose values are looked up when they are needed: some take long to import. Errors name the nearest."""
 
     def __init__(self, names: Callable[[], Iterable[str]]) -> None:
         self.names = names
@@ -31,6 +32,10 @@ class OneOf(click.Choice[str]):
     @cached_property
     def choices(self) -> tuple[str, ...]:  # type: ignore[override]
         return tuple(self.names())
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        message, near = super().get_invalid_choice_message(value, ctx), nearest_in_words(value, self.choices)
+        return f"{message.removesuffix('.')}; {near}." if near else message
 
 
 class InSection(click.Option):
@@ -165,7 +170,7 @@ def out_option(metavar: str, text: str) -> Callable[[_Function], _Function]:
 def engine_option(otherwise: str) -> Callable[[_Function], _Function]:
     """--engine, with what "auto" takes."""
     text = f"What computes the answers; auto: {otherwise}, else torch."
-    return click.option("--engine", type=click.Choice(ENGINES), default=AUTO, help=text)
+    return click.option("--engine", type=OneOf(lambda: ENGINES), default=AUTO, help=text)
 
 
 def json_option(text: str) -> Callable[[_Function], _Function]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from deepenough.cli.options import engine_option
+from deepenough.cli.options import OneOf, engine_option
 from deepenough.errors import DeepenoughError
 from deepenough.training.recipe import Device
 
@@ -39,7 +39,7 @@ _PACKAGES = ("captum", "fastapi", "pebble", "prometheus_client", "python_multipa
 )
 @click.option(
     "--device",
-    type=click.Choice([str(each) for each in Device if each is not Device.AUTO]),
+    type=OneOf(lambda: (str(each) for each in Device if each is not Device.AUTO)),
     default="cpu",
     help="Where to compute.",
 )
@@ -69,7 +69,7 @@ _PACKAGES = ("captum", "fastapi", "pebble", "prometheus_client", "python_multipa
 @click.option("--token", envvar="DEEPENOUGH_TOKEN", metavar="TEXT", help="Secret that clients send as a bearer token.")
 @click.option("--certfile", type=click.Path(path_type=Path), metavar="FILE", help="Certificate, for HTTPS.")
 @click.option("--keyfile", type=click.Path(path_type=Path), metavar="FILE", help="Its private key.")
-@click.option("--log-format", type=click.Choice(("text", "json")), default="text", help="Form of the log's lines.")
+@click.option("--log-format", type=OneOf(lambda: ("text", "json")), default="text", help="Form of the log's lines.")
 @click.option(
     "--access-log/--no-access-log", default=True, help="Log every request, except those for health and metrics."
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from deepenough.data.sources import is_word
 from deepenough.distribution.ray_executor import RayCluster
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.options import HELD, Options, fit_options
+from deepenough.process_start import began
 from deepenough.schema import options_of
 from deepenough.training.loggers import GivenCallbacks
 
@@ -30,7 +30,8 @@ class Call:
         cluster: the Ray cluster that trains, if any.
         callbacks: the user's own, for every training.
         network: the torch module to start from, where Python holds one.
-        began: seconds of `time.monotonic` at its beginning, from which a time limit counts.
+        began: seconds of `time.monotonic` at its beginning, from which a time limit counts; on the command line that is
+            the start of the process.
     """
 
     command: str = ""
@@ -38,7 +39,7 @@ class Call:
     cluster: RayCluster | None = None
     callbacks: GivenCallbacks = ()
     network: nn.Module | None = None
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=began)
 
 
 def ray_cluster(ray: str | None, processes: int) -> RayCluster | None:

@@ -19,7 +19,11 @@ def read_config(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        node = loader.get_single_node()
+        if twice := _given_twice(node):
+            raise DeepenoughError(f"--config {path}: {twice}; leave one of them")
+        content = None if node is None else loader.construct_document(node)
     except OSError as error:
         raise DeepenoughError(f"--config {path}: it cannot be read: {error.strerror or error}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -33,6 +37,33 @@ def read_config(path: Path) -> dict[str, Any]:
         if name not in known and name != "tensorboard":  # as records of before call `log`, which `Options.of` knows
             raise unknown(f"--config {path}: option", name, known)
     return {name: value for name, value in content.items() if value is not None}
+
+
+def _given_twice(node: Any) -> str:
+    """The first key that a mapping of a YAML document has twice, and the lines; empty where none has.
+
+    YAML forbids it, and PyYAML would silently take the last.
+    """
+    from yaml import MappingNode, Node
+
+    nodes: list[Any] = [node]
+    seen: set[int] = set()
+    while nodes:
+        node = nodes.pop()
+        if id(node) in seen or not isinstance(node, Node):
+            continue
+        seen.add(id(node))
+        if not isinstance(node, MappingNode):
+            nodes += node.value if isinstance(node.value, list) else []
+            continue
+        lines: dict[tuple[str, str], int] = {}
+        for key, value in node.value:
+            name, line = (key.tag, str(key.value)), key.start_mark.line + 1
+            if name in lines:
+                return f"{key.value!r} is given twice, in lines {lines[name]} and {line}"
+            lines[name] = line
+            nodes.append(value)
+    return ""
 
 
 def override(config: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

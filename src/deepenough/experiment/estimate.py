@@ -125,6 +125,14 @@ def estimate(
     )
 
 
+def seconds_of_epoch(plan: Plan, name: str, trainer: CandidateTrainer) -> float:
+    """Seconds of one epoch of an architecture's first trainings, which a deadline lets go on to its end."""
+    folds = len(trainer.folds.folds)
+    rounds = folds * share_of_rounds(folds, trainer.jobs)
+    (row,) = (row for row in plan.architectures if row.name == name)
+    return row.seconds / rounds / trainer.recipe.epochs
+
+
 def _retraining(pace: StepPaces, trainer: CandidateTrainer, architecture: Architecture) -> float:
     """Seconds of training it once more on all images, where folds make that necessary."""
     images = trainer.retraining(architecture) / trainer.step_macs(architecture)
@@ -168,8 +176,9 @@ def estimate_text(plan: Plan | None) -> str:
     if plan is None:
         return ""
     first = plan.architectures[0]
+    time = "nothing more can be trained within the time limit" if plan.no_time else f"{estimated(plan)} of training"
     return (
-        f"estimate: {estimated(plan)} of training "
+        f"estimate: {time} "
         f"(depth {first.depth}: {duration(first.seconds)}), {plan.memory / 1e9:.1f} GB of memory{_reach_text(plan)}"
         f"{_limit_text(plan)}"
     )
@@ -179,6 +188,11 @@ def _limit_text(plan: Plan) -> str:
     """The warning that the time limit is too short, where it is."""
     if plan.time_left is None or plan.least_without_limit is None:
         return ""
+    if plan.no_time:
+        return (
+            f"\nthe fewest trainings that can answer take about {duration(plan.least_without_limit)}: the answer will "
+            "rest on an unfinished one"
+        )
     return (
         f"\nthe time limit leaves {duration(plan.time_left)} for trainings, and the fewest that can answer take about "
         f"{duration(plan.least_without_limit)}: the answer will speak of fewer networks, or rest on an unfinished one"

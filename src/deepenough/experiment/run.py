@@ -13,7 +13,7 @@ from deepenough.distribution.follower import share_images
 from deepenough.distribution.process_executor import ProcessExecutor
 from deepenough.distribution.ray_executor import ray_executor
 from deepenough.errors import DeepenoughError
-from deepenough.experiment.estimate import estimate, estimate_text
+from deepenough.experiment.estimate import estimate, estimate_text, seconds_of_epoch
 from deepenough.experiment.recording import candidate_record, data_record, environment
 from deepenough.experiment.result import write_result
 from deepenough.experiment.setup import Experiment, RunRequest, prepare_experiment
@@ -76,6 +76,8 @@ def _perform_run(request: RunRequest) -> Record:
     verdict, final = _search(request, experiment, search, record)
     changed(search)
     write_result(record, search, verdict, final, request.folder, experiment.time_limit)
+    if experiment.time_limit and (overrun := experiment.time_limit.overrun):
+        request.reporter.say(overrun)
     return record
 
 
@@ -118,7 +120,8 @@ def _search(
 
 
 def estimate_plan(request: RunRequest, experiment: Experiment) -> Plan:
-    """Estimate the time and memory of a search from a few training steps."""
+    """Estimate the time and memory of a search from a few training steps; say it where even the least takes longer
+    than the time limit."""
     with request.reporter.task("measuring") as advance:
         plan = estimate(
             experiment.question,
@@ -127,6 +130,11 @@ def estimate_plan(request: RunRequest, experiment: Experiment) -> Plan:
             experiment.first_trained,
         )
         advance(1, 1)
+    if experiment.time_limit:
+        first = experiment.first_trained[0].name
+        epoch = seconds_of_epoch(plan, first, experiment.trainer)
+        if foreseen := experiment.time_limit.foreseen(first, epoch):
+            request.reporter.say(foreseen)
     return plan
 
 

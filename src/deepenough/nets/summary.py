@@ -122,7 +122,11 @@ def network_table(network: Network) -> Group:
     from deepenough.folding_table import FoldingTable
 
     table = FoldingTable(
-        box=box.SIMPLE_HEAD, pad_edge=False, title=f"{network.name}: {_size(network.input)}", title_justify="left"
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        title=f"{network.name}: {_size(network.input)}",
+        title_justify="left",
+        names=(0, 1),
     )
     for heading in ("path", "kind"):
         table.add_column(heading, no_wrap=True)

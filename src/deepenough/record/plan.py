@@ -32,3 +32,8 @@ class Plan(RecordModel):
     expected: float | None = Field(default=None, description="seconds that the trainings done were expected to take")
     seconds: float | None = Field(default=None, description="seconds that they took")
     peak: int | None = Field(default=None, description="bytes (on a GPU, its own) that it took at most")
+
+    @property
+    def no_time(self) -> bool:
+        """True if the time limit leaves nothing for trainings, to a tenth of a second."""
+        return self.time_left is not None and self.time_left < 0.05

@@ -235,7 +235,9 @@ def plan_table(plan: Plan) -> Group:
             words.duration(architecture.seconds),
             f"{architecture.memory / 1e9:.2g} GB",
         )
-    total = Text(f"the search: {words.estimated(plan)} of training", style="bold")
+    time = "nothing more can be trained within the time limit"
+    time = time if plan.no_time else f"{words.estimated(plan)} of training"
+    total = Text(f"the search: {time}", style="bold")
     total.append(
         f", at most {plan.memory / 1e9:.1f} GB of memory; only what the answer needs is trained", style="not bold"
     )

@@ -343,7 +343,13 @@ def cost(record: Record) -> str:
     if cost.final:
         text += _(" (retraining on all images but test: %(cost)s)", cost=amount(cost.final))
     plan = record.plan
-    if plan and plan.expected and plan.seconds:
+    if plan and plan.expected and plan.seconds and plan.no_time:
+        text += _(
+            "; by the estimate nothing more could be trained within the time limit, and the networks trained take "
+            "%(expected)s",
+            expected=duration(plan.expected),
+        )
+    elif plan and plan.expected and plan.seconds:
         text += _(
             "; the estimate was %(estimate)s, and %(expected)s for the networks trained",
             estimate=estimated(plan),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from deepenough.errors import DeepenoughError, nearest, unknown
+from deepenough.errors import DeepenoughError, nearest_in_words, unknown
 from deepenough.files import sha256
 from deepenough.hub import HUB_PREFIX
 from deepenough.nets.zoo import NETWORKS
@@ -131,8 +131,8 @@ def _nowhere(given: str) -> DeepenoughError:
     if of_network:
         return DeepenoughError(f"weights {given!r}: there are several; give one of them: {', '.join(of_network)}")
     files = [entry.name for entry in Path().iterdir() if entry.is_file()]
-    near = nearest(given, [*NAMED, *ALIASES, *files])
-    hint = f"nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}; " if near else ""
+    near = nearest_in_words(given, [*NAMED, *ALIASES, *files])
+    hint = f"{near}; " if near else ""
     return DeepenoughError(
         f"weights {given!r}: neither a file nor a name of the table; {hint}`deepenough weights list` shows the names"
     )
