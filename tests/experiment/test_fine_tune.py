@@ -184,3 +184,12 @@ def test_options_of_the_search_are_none_of_fine_tuning(shapes: Path) -> None:
         model.fine_tune(shapes, max_depth=5)
     with pytest.raises(DeepenoughError, match="epochs"):
         model.fine_tune(shapes, epochs="many")
+
+
+@pytest.mark.parametrize("given", [None, ""])
+def test_images_that_are_not_given_are_not_taken_from_elsewhere(given: Any) -> None:
+    """Only `fit` and `plan` have images of their own, scikit-learn's digits."""
+    model = Model.from_module(net(10), list("0123456789"), input=(3, 16, 16))
+    for use in (lambda: model.fine_tune(given, epochs=1, progress=False), lambda: deepenough.evaluate(model, given)):
+        with pytest.raises(DeepenoughError, match=r"data.* give a (path|folder)"):
+            use()

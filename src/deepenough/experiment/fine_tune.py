@@ -15,7 +15,7 @@ import torch
 from deepenough.data.converted import prepare_for_model
 from deepenough.data.images import Images
 from deepenough.data.mirroring import decide_mirroring
-from deepenough.data.sources import from_anywhere, open_source
+from deepenough.data.sources import check_data_is_given, from_anywhere, open_source
 from deepenough.data.split import Index
 from deepenough.errors import DeepenoughError
 from deepenough.evaluation.metrics import metrics
@@ -56,6 +56,7 @@ def fine_tune(
     **options: Any,
 ) -> Model:
     """Go on with the training of a model on labelled images, as `Model.fine_tune` says."""
+    check_data_is_given(data, "model.fine_tune()")
     asked = _asked(data, options)
     network: Network = model.network
     state: Mapping[str, torch.Tensor] = {name: each.cpu() for name, each in model.module.state_dict().items()}
