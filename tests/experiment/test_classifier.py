@@ -141,6 +141,10 @@ def test_rows_of_other_images_need_their_shape(squares: Images) -> None:
     [
         (np.zeros(120, int), {}, "of one class"),
         (np.arange(119), {}, "120 images, and 119 labels"),
+        (np.repeat([0, 1], 60), {"image_shape": 3}, r"image_shape=3: expected \(height, width\)"),
+        (np.repeat([0, 1], 60), {"image_shape": (3,)}, r"image_shape=\(3,\): expected \(height, width\)"),
+        (np.repeat([0, 1], 60), {"value_range": 3}, "value_range 3: give the value of black"),
+        (np.repeat([0, 1], 60), {"runs": 3}, "runs=3: expected the path of a folder"),
         (np.repeat([0, 1], 60), {"target": "0,9"}, "write a point for the comma"),
     ],
 )
