@@ -6,9 +6,10 @@ import inspect
 import math
 import os
 import tempfile
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +18,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from deepenough.data.decode import SMALLEST_SIDE
 from deepenough.data.sources.labels_in_python import label_names
 from deepenough.data.sources.python_images import ValueRange, check_value_range
 from deepenough.errors import DeepenoughError
@@ -27,6 +29,34 @@ from deepenough.model import Model
 from deepenough.record import Record
 
 _BYTE = 255
+
+_ROWS: Mapping[int, Sequence[str]] = {
+    1: ("fit2d_1feature",),
+    2: (
+        "classifier_data_not_an_array", "classifiers_classes", "classifiers_train", "estimators_fit_returns_self",
+        "estimators_overwrite_params", "fit_check_is_fitted", "fit_idempotent", "n_features_in",
+        "readonly_memmap_input",
+    ),
+    3: (
+        "dict_unchanged", "dont_overwrite_parameters", "estimators_nan_inf", "estimators_pickle",
+        "f_contiguous_array_estimator", "fit2d_predict1d", "fit_score_takes_y", "methods_sample_order_invariance",
+        "methods_subset_invariance", "pipeline_consistency", "supervised_y_2d",
+    ),
+    4: ("n_features_in_after_fitting",),
+    5: ("estimators_dtypes",),
+    10: ("dtype_object", "positive_only_tag_during_fit"),
+}  # fmt: skip
+
+CHECKS_ON_TABLES: Mapping[str, str] = MappingProxyType(
+    {
+        f"check_{name}": f"it fits rows of {numbers} number{'s' * (numbers > 1)}, and images have sides of "
+        f"{SMALLEST_SIDE} pixels or more"
+        for numbers, names in _ROWS.items()
+        for name in names
+    }
+)
+"""The checks of `sklearn.utils.estimator_checks.check_estimator` that a classifier of images can't pass, by name, each
+with its reason. They are its `expected_failed_checks`; all others pass."""
 
 
 class UnfitError(DeepenoughError, ValueError):
@@ -195,7 +225,7 @@ DeepenoughClassifier.__init__ = takes_options(DeepenoughClassifier.__init__, wit
 
 
 def _is_side(given: Any) -> bool:
-    return isinstance(given, Integral) and not isinstance(given, bool) and int(given) > 0
+    return isinstance(given, Integral) and int(given) > 0
 
 
 def _count_of(images: Any) -> int | None:
