@@ -25,6 +25,18 @@ def test_every_public_name_is_there_and_documented(name: str) -> None:
     assert getattr(deepenough, name).__doc__
 
 
+def test_what_signatures_and_messages_name_is_public() -> None:
+    assert {"Ending", "Preprocessing", "Reporter"} <= set(deepenough.__all__)
+    assert deepenough.Reporter.__module__ == "deepenough.progress"
+
+
+@pytest.mark.parametrize("page", ["python.md", "python.zh.md"])
+def test_the_reference_has_every_public_name(page: str) -> None:
+    text = (Path(__file__).resolve().parents[1] / "docs/reference" / page).read_text(encoding="utf-8")
+    undocumented = {"DeepenoughError", "Record", "record"}  # the record has a page of its own
+    assert [name for name in deepenough.__all__ if name not in undocumented and name not in text] == []
+
+
 def test_help_shows_every_public_name() -> None:
     text = pydoc.plain(pydoc.render_doc(deepenough))
     for name in set(deepenough.__all__) - {"record"}:  # modules are listed by their place

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from deepenough.experiment.options import Options
     from deepenough.exporting.export import Exported, export
     from deepenough.model import Model, Prediction, load
+    from deepenough.preprocessing import Preprocessing
+    from deepenough.progress import Reporter
     from deepenough.record import Record
-    from deepenough.training.callbacks import Action, Callback, Moment
+    from deepenough.training.callbacks import Action, Callback, Ending, Moment
 
     __version__: str
 
@@ -31,12 +33,15 @@ __all__ = [
     "Callback",
     "DeepenoughClassifier",
     "DeepenoughError",
+    "Ending",
     "Exported",
     "Model",
     "Moment",
     "Options",
     "Prediction",
+    "Preprocessing",
     "Record",
+    "Reporter",
     "Run",
     "evaluate",
     "export",
@@ -51,11 +56,13 @@ __all__ = [
 _PLACES = {
     "deepenough.classifier": ("DeepenoughClassifier",),
     "deepenough.model": ("Model", "Prediction", "load"),
+    "deepenough.preprocessing": ("Preprocessing",),
+    "deepenough.progress": ("Reporter",),
     "deepenough.record": ("Record",),
     "deepenough.experiment.finished_run": ("Run",),
     "deepenough.experiment.fit": ("fit", "plan", "resume"),
     "deepenough.experiment.options": ("Options",),
-    "deepenough.training.callbacks": ("Action", "Callback", "Moment"),
+    "deepenough.training.callbacks": ("Action", "Callback", "Ending", "Moment"),
     "deepenough.evaluation.evaluate": ("evaluate",),
     "deepenough.exporting.export": ("Exported", "export"),
 }

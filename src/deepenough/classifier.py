@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 import tempfile
+from collections.abc import Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
+from types import MappingProxyType, NoneType
 from typing import Any, Self
 
 import numpy as np
@@ -14,8 +18,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from deepenough.data.decode import SMALLEST_SIDE
 from deepenough.data.sources.labels_in_python import label_names
-from deepenough.data.sources.python_images import ValueRange
+from deepenough.data.sources.python_images import ValueRange, check_value_range
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.finished_run import Run
 from deepenough.experiment.fit import fit, new_folder
@@ -24,6 +29,34 @@ from deepenough.model import Model
 from deepenough.record import Record
 
 _BYTE = 255
+
+_ROWS: Mapping[int, Sequence[str]] = {
+    1: ("fit2d_1feature",),
+    2: (
+        "classifier_data_not_an_array", "classifiers_classes", "classifiers_train", "estimators_fit_returns_self",
+        "estimators_overwrite_params", "fit_check_is_fitted", "fit_idempotent", "n_features_in",
+        "readonly_memmap_input",
+    ),
+    3: (
+        "dict_unchanged", "dont_overwrite_parameters", "estimators_nan_inf", "estimators_pickle",
+        "f_contiguous_array_estimator", "fit2d_predict1d", "fit_score_takes_y", "methods_sample_order_invariance",
+        "methods_subset_invariance", "pipeline_consistency", "supervised_y_2d",
+    ),
+    4: ("n_features_in_after_fitting",),
+    5: ("estimators_dtypes",),
+    10: ("dtype_object", "positive_only_tag_during_fit"),
+}  # fmt: skip
+
+CHECKS_ON_TABLES: Mapping[str, str] = MappingProxyType(
+    {
+        f"check_{name}": f"it fits rows of {numbers} number{'s' * (numbers > 1)}, and images have sides of "
+        f"{SMALLEST_SIDE} pixels or more"
+        for numbers, names in _ROWS.items()
+        for name in names
+    }
+)
+"""The checks of `sklearn.utils.estimator_checks.check_estimator` that a classifier of images can't pass, by name, each
+with its reason. They are its `expected_failed_checks`; all others pass."""
 
 
 class UnfitError(DeepenoughError, ValueError):
@@ -93,14 +126,17 @@ class DeepenoughClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         """Find the shallowest network that does the task on images `X` with the labels `y` (N,)."""
         if y is None:
             raise ValueError("DeepenoughClassifier requires y to be passed, but the target y is None")
-        images = self._images(X, fitting=True)
+        self._check_parameters()
         labels = column_or_1d(y, warn=True)
         check_classification_targets(labels)
-        if len(labels) != len(images):
-            raise ValueError(f"{len(images)} images, and {len(labels)} labels: give one label for each image")
-        self.classes_, which = np.unique(labels, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise UnfitError(f"all {len(images)} images are of one class; there is nothing to tell apart")
+        count = _count_of(X)
+        if count is not None and len(labels) != count:
+            raise ValueError(f"{count} images, and {len(labels)} labels: give one label for each image")
+        classes, which = np.unique(labels, return_inverse=True)
+        if len(classes) == 1:
+            raise UnfitError(f"all {len(labels)} images are of one class; there is nothing to tell apart")
+        images = self._images(X, fitting=True)  # behind the labels, which need no images to be wrong
+        self.classes_ = classes
         try:
             self._names = _names_of(self.classes_)
             self._search(images, [self._names[number] for number in which])
@@ -109,6 +145,23 @@ class DeepenoughClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         except DeepenoughError as error:
             raise UnfitError(str(error)) from error
         return self
+
+    def _check_parameters(self) -> None:
+        """Raise the error for a parameter of its own, not of `fit`, that has a wrong type."""
+        shape, runs = self.image_shape, self.runs
+        if shape is not None and not (
+            isinstance(shape, (tuple, list)) and len(shape) in (2, 3) and all(map(_is_side, shape))
+        ):
+            raise UnfitError(
+                f"image_shape={shape!r:.60}: expected (height, width), (height, width, channels) or (channels, height, "
+                "width), as (28, 28)"
+            )
+        if not isinstance(runs, (NoneType, str, os.PathLike)):
+            raise UnfitError(f"runs={runs!r:.60}: expected the path of a folder")
+        try:
+            check_value_range(self.value_range)
+        except DeepenoughError as error:
+            raise UnfitError(str(error)) from None
 
     def _search(self, images: Any, labels: list[str]) -> None:
         """Answer the question for images and the names of their classes."""
@@ -169,6 +222,18 @@ class DeepenoughClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
 
 DeepenoughClassifier.__init__ = takes_options(DeepenoughClassifier.__init__, without=("data",))  # type: ignore[method-assign]
+
+
+def _is_side(given: Any) -> bool:
+    return isinstance(given, Integral) and int(given) > 0
+
+
+def _count_of(images: Any) -> int | None:
+    """The number of images that a user gives; None where it can't be told before they are looked at."""
+    shape = getattr(images, "shape", None)
+    if shape:
+        return int(shape[0])
+    return len(images) if shape is None and hasattr(images, "__len__") else None
 
 
 def _range_of(array: NDArray[Any]) -> ValueRange | None:

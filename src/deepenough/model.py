@@ -37,7 +37,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and an engine may do without
 
     from deepenough.progress import Reporter
     from deepenough.record import Metrics
-    from deepenough.training.callbacks import Callback
+    from deepenough.training.loggers import GivenCallbacks
 
     State = Mapping[str, torch.Tensor]
 
@@ -149,7 +149,7 @@ class Model:
         """
         from deepenough.weights.graphs.given_module import GivenModule
 
-        given = GivenModule.of(module, tuple(classes), input, preprocess)
+        given = GivenModule.of(module, classes, input, preprocess)
         if given.described is not None:
             return cls(given.described.network, given.described.state, given.preprocess, given.classes, device)
         model = cls(given.placeholder, dict, given.preprocess, given.classes, device)
@@ -169,7 +169,7 @@ class Model:
         data: Any,
         *,
         progress: bool | Reporter = True,
-        callbacks: Sequence[Callback] = (),
+        callbacks: GivenCallbacks = (),
         value_range: tuple[float, float] | None = None,
         **options: Any,
     ) -> Model:
@@ -182,7 +182,7 @@ class Model:
         Args:
             data: labelled images, as `fit` takes them.
             progress: bars, as of `fit`; with False nothing is printed.
-            callbacks: accompany the training.
+            callbacks: accompany the training, as of `fit`.
             value_range: the values of black and white in arrays of floats, by default those that it was trained with.
             options: those of `fit` that are about training and augmentation (epochs, lr, batch, patience, rotation,
                 ...), seed, limit and device; by default the recipe of a pretrained network.
@@ -282,7 +282,7 @@ class Model:
             top: how many classes each prediction lists.
             value_range: the values of black and white in floats, by default those of the training images.
         """
-        if not hasattr(top, "__index__") or top < 1:
+        if isinstance(top, bool) or not hasattr(top, "__index__") or top < 1:
             raise DeepenoughError(f"top={top!r}: expected a whole number of at least 1")
         return [self.rank(row, top) for row in self._probabilities_of(images, value_range)]
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
-from types import FunctionType
+from types import FunctionType, NoneType
 from typing import Any
 
 from deepenough.errors import DeepenoughError, fits_a_message, unknown
@@ -248,3 +248,10 @@ def check_options(instance: Any) -> None:
     """Raise the error for the first field whose value its option can't have."""
     for name, each in options_of(type(instance)).items():
         each.check(getattr(instance, name))
+
+
+def parts_of(name: str, given: Any) -> dict[str, Any]:
+    """The options that a user gives together, by their names; none for None. Anything else is an error."""
+    if not isinstance(given, (Mapping, NoneType)):
+        raise DeepenoughError(f"{name}={given!r:.60}: expected a dict of options by their names, as {{'rotation': 10}}")
+    return dict(given or {})

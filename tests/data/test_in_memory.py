@@ -176,7 +176,7 @@ def test_floats_of_a_stated_range_come_back_within_half_a_level(black: float, wi
         (RandomlyFlipped(), "gives another image each time that it is read; give it without random transforms"),
         ([("a.png", 0), ("b.png", 1, 2)], r"\[1\]: \(image, label\) is expected"),
         (([3.5, X[0]], [0, 1]), r"\[0\]: float 3.5 is no image"),
-        ("python:an array", "can't be opened by a name.*deepenough.resume"),
+        ("python:an array", "can't be opened by a name.*deepenough.resume.*`deepenough fit DATA --config args.yaml`"),
     ],
     ids=range(20),
 )  # fmt: skip

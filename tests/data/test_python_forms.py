@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -209,3 +211,27 @@ def test_what_cannot_be_meant_is_refused_in_a_sentence(data: Any, words: str) ->
 def test_a_data_loader_is_asked_for_its_data_set() -> None:
     with pytest.raises(DeepenoughError, match="of a DataLoader give its dataset"):
         list(images_of(torch.utils.data.DataLoader(_pairs()), grey=False))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0, 16, "(0, 16)"),
+        (0, 200, "(0, 255)"),
+        (-0.9, 0.7, "(-1, 1)"),
+        (0, 3000, "(0, 4095)"),
+        (-3, -3, "(-3, 0)"),
+        (7, 7, "(7, 14)"),
+        (1e20, 1e20, "(1e+20, 2e+20)"),
+        (-2.1179039, 2.6400001, "(-2.118, 2.641)"),
+        (-1e-7, 1, "(-1e-07, 1)"),
+        (-123456.7, 0.3, "(-1.235e+05, 0.3)"),
+    ],
+)
+def test_the_range_that_is_advised_can_be_followed(low: float, high: float, expected: str) -> None:
+    images = np.linspace(low, high, 4 * 64).reshape(4, 8, 8)
+    with pytest.raises(DeepenoughError, match=re.escape(f"as value_range={expected}")):
+        open_source((images, [0, 1, 0, 1]))
+    source = open_source((images, [0, 1, 0, 1]), ast.literal_eval(expected))
+    pixels = np.stack([source.read(row) for row in range(4)])
+    assert low == high or int(pixels.max()) - int(pixels.min()) > 60

@@ -71,3 +71,13 @@ def test_a_folder_that_can_not_be_read_is_named_where_nothing_is_left_to_train_o
     source = open_source(tmp_path / "set")
     with pytest.raises(DeepenoughError, match=r"all 8 images belong to the test split.*1 unreadable \(train: "):
         prepare(source, cache=tmp_path / "cache")
+
+
+def test_arrays_that_are_too_small_say_so(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (60, 4, 5), np.uint8)
+    source = open_source((images, np.arange(60) % 2))
+    expected = (
+        r"images: none of its 60 images can be read: 60 tiny \(images\[0\]: 5 x 4 is under 8 .*\); resize them first"
+    )
+    with pytest.raises(DeepenoughError, match=expected):
+        prepare(source, cache=tmp_path / "cache")

@@ -15,10 +15,11 @@ from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
 import deepenough
 from deepenough import DeepenoughClassifier
+from deepenough.classifier import CHECKS_ON_TABLES
 from deepenough.experiment.options import fit_options
 from deepenough.model import Model
 from deepenough.nets import Dense, Flatten, Network
@@ -59,13 +60,26 @@ class OnTables(DeepenoughClassifier):
         self.run_, self.model_ = None, Model(network, state, preprocess, named)
 
 
-EXCEPTIONS: dict[str, str] = {}
-"""Checks that images can't pass, by name, each with its reason: there is none."""
+STATUSES = ("failed", "xfail", "passed", "skipped")
 
 
-@parametrize_with_checks([OnTables()], expected_failed_checks=lambda _: EXCEPTIONS)
+@parametrize_with_checks([OnTables()])
 def test_the_checks_of_scikit_learn(estimator: Any, check: Callable[[Any], None]) -> None:
     check(estimator)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_classifier_itself_fails_the_checks_that_fit_tables_and_no_others() -> None:
+    found = check_estimator(
+        DeepenoughClassifier(max_depth=3, epochs=1), on_fail=None, expected_failed_checks=dict(CHECKS_ON_TABLES)
+    )
+    by_status = {status: {each["check_name"] for each in found if each["status"] == status} for status in STATUSES}
+    assert by_status["failed"] == set()
+    assert by_status["xfail"] == set(CHECKS_ON_TABLES)
+    assert not by_status["passed"] & set(CHECKS_ON_TABLES)
+    assert by_status["passed"] > {
+        "check_classifiers_regression_target", "check_classifiers_one_label", "check_fit2d_1sample"
+    }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +155,10 @@ def test_rows_of_other_images_need_their_shape(squares: Images) -> None:
     [
         (np.zeros(120, int), {}, "of one class"),
         (np.arange(119), {}, "120 images, and 119 labels"),
+        (np.repeat([0, 1], 60), {"image_shape": 3}, r"image_shape=3: expected \(height, width\)"),
+        (np.repeat([0, 1], 60), {"image_shape": (3,)}, r"image_shape=\(3,\): expected \(height, width\)"),
+        (np.repeat([0, 1], 60), {"value_range": 3}, "value_range 3: give the value of black"),
+        (np.repeat([0, 1], 60), {"runs": 3}, "runs=3: expected the path of a folder"),
         (np.repeat([0, 1], 60), {"target": "0,9"}, "write a point for the comma"),
     ],
 )

@@ -12,7 +12,7 @@ from normalising import Normalising
 from torch import nn
 
 import deepenough
-from deepenough import DeepenoughError, Model
+from deepenough import Callback, DeepenoughError, Model
 from deepenough.attribution.methods import heat
 from deepenough.nets.prefix import prefix
 from deepenough.preprocessing import Preprocessing
@@ -85,6 +85,11 @@ def test_a_module_that_is_read_is_saved_and_loaded(tmp_path: Path) -> None:
         ({"classes": NAMES}, r"give input=\(channels, height, width\)"),
         ({"classes": ("a", "b"), "input": (3, 16, 16)}, "gives 3 logits, and there are 2 different classes in 2"),
         ({"classes": ("a", "b", "a"), "input": (3, 16, 16)}, "2 different classes in 3"),
+        ({"classes": NAMES, "input": 16}, r"input=16; expected \(channels, height, width\)"),
+        ({"classes": NAMES, "input": (3, "a", 16)}, r"expected \(channels, height, width\)"),
+        ({"classes": 3, "input": (3, 16, 16)}, "classes=3; expected a list of the names"),
+        ({"classes": "abc", "input": (3, 16, 16)}, "classes='abc'; expected a list of the names"),
+        ({"classes": NAMES, "input": (3, 16, 16), "preprocess": 3}, "preprocess=3; expected"),
         ({"classes": NAMES, "input": (1, 16, 16)}, "can't take images of 1 x 16 x 16"),
         ({"classes": NAMES, "input": (3, 16, 16), "preprocess": Preprocessing((8, 8))}, r"\(3, 8, 8\)"),
         ({"classes": NAMES, "input": (3, 16, 16), "preprocess": "torchvisionn"}, "torchvisionn"),
@@ -184,3 +189,43 @@ def test_options_of_the_search_are_none_of_fine_tuning(shapes: Path) -> None:
         model.fine_tune(shapes, max_depth=5)
     with pytest.raises(DeepenoughError, match="epochs"):
         model.fine_tune(shapes, epochs="many")
+
+
+@pytest.mark.parametrize("given", [None, ""])
+def test_images_that_are_not_given_are_not_taken_from_elsewhere(given: Any) -> None:
+    """Only `fit` and `plan` have images of their own, scikit-learn's digits."""
+    model = Model.from_module(net(10), list("0123456789"), input=(3, 16, 16))
+    for use in (lambda: model.fine_tune(given, epochs=1, progress=False), lambda: deepenough.evaluate(model, given)):
+        with pytest.raises(DeepenoughError, match=r"data.* give a (path|folder)"):
+            use()
+
+
+def test_classes_that_are_numbers_are_named_by_them() -> None:
+    model = Model.from_module(net(), np.arange(3), input=(3, 16, 16))  # type: ignore[arg-type]
+    assert model.classes == ("0", "1", "2")
+    assert "3: 0, 1, 2" in model._repr_html_()
+
+
+@pytest.mark.parametrize("wrong", [3, [3], Callback, list])
+def test_callbacks_of_fine_tuning_are_checked_first(wrong: Any) -> None:
+    model = Model.from_module(net(), NAMES, input=(3, 16, 16))
+    with pytest.raises(DeepenoughError, match=r"callbacks: .*expected a list of `deepenough\.Callback`, or a function"):
+        model.fine_tune("nowhere", callbacks=wrong)
+
+
+def test_a_function_gives_the_callbacks_of_fine_tuning(shapes: Path) -> None:
+    heard: list[str] = []
+
+    def given(training: str) -> Callback:
+        heard.append(training)
+        return Callback()
+
+    model = Model.from_module(net(), NAMES, input=(3, 16, 16))
+    model.fine_tune(shapes, epochs=1, limit=60, progress=False, callbacks=given)
+    assert heard == [model.network.name]
+
+
+@pytest.mark.parametrize("top", [True, 0, 1.5, "2"])
+def test_as_many_classes_as_a_whole_number_says(top: Any) -> None:
+    with pytest.raises(DeepenoughError, match=r"top=.*: expected a whole number of at least 1"):
+        Model.from_module(net(), NAMES, input=(3, 16, 16)).predict(pictures(), top=top)

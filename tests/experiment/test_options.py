@@ -66,6 +66,8 @@ def test_an_unknown_option_names_the_nearest() -> None:
         ({"target": float("nan")}, "--target nan"),
         ({"width": (float("nan"),)}, "--width nan"),
         ({"lr": float("nan")}, "--lr nan"),
+        ({"switches": 3}, r"switches=3: expected a dict of options"),
+        ({"switches": "ab"}, r"switches='ab': expected a dict of options"),
         ({"time_limit": 0}, "--time-limit 0: expected more than 0"),
     ],
 )

@@ -7,14 +7,18 @@ import io
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import yaml
 from PIL import Image
 
+from deepenough.data.sources.in_memory import PREFIX
+from deepenough.experiment.options import HELD
 from deepenough.record import Record
 from deepenough.report import write_report
-from deepenough.report.plain_files import results_csv
+from deepenough.report.plain_files import arguments_yaml, results_csv
 
 Make = Callable[..., Record]
 
@@ -53,6 +57,25 @@ def test_the_files_stand_beside_the_page(make: Make, save: Callable[[Record], Pa
     text = (run / "args.yaml").read_text(encoding="utf-8")
     assert "фото" in text
     assert yaml.safe_load(text) == {"data": "фото", "target": 0.92, "epochs": None, "width": [1.0], "rotation": 8.0}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"data": "photos"}, "# `deepenough fit --config args.yaml` asks it again.\n"),
+        (
+            {"data": f"{PREFIX}an array"},
+            "# `deepenough fit DATA --config args.yaml` asks it of images in files; of",
+        ),
+        ({"data": "photos", "network": f"{HELD}Net"}, "# Python held its network: the lines of Python in report.html"),
+    ],
+)
+def test_the_options_say_how_they_are_asked_again(make: Make, options: dict[str, Any], expected: str) -> None:
+    record = make(0.92)
+    record.options = options
+    text = arguments_yaml(record)
+    assert f"\n{expected}" in text
+    assert yaml.safe_load(text) == options
 
 
 def test_a_run_that_has_tried_nothing_yet_has_no_pictures(make: Make, save: Callable[[Record], Path]) -> None:

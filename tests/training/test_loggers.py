@@ -126,9 +126,16 @@ def test_a_user_gives_a_list_or_a_function_for_each_training(tmp_path: Path) -> 
     maker = callback_maker(tmp_path, ("tensorboard",), mine)
     assert [len(list(maker(name))) for name in ("a/fold0", "b/fold0")] == [2, 2]
     assert heard == ["a/fold0", "b/fold0"]
+    assert callback_maker(tmp_path, (), lambda _: shared)("a/fold0") == [shared]
 
 
-@pytest.mark.parametrize("wrong", [5, [5], "tensorboard", [Callback]])
+@pytest.mark.parametrize("given", [None, 3, [3], [Callback]])
+def test_what_a_function_gives_has_to_be_callbacks(given: Any, tmp_path: Path) -> None:
+    with pytest.raises(DeepenoughError, match=r"for 'a/fold0' the function gave .*; expected a list of"):
+        callback_maker(tmp_path, (), lambda _: given)("a/fold0")
+
+
+@pytest.mark.parametrize("wrong", [5, [5], "tensorboard", [Callback], Callback, list])
 def test_what_is_no_callback_is_an_error(wrong: Any) -> None:
     with pytest.raises(DeepenoughError, match=r"callbacks: .*; expected a list of `deepenough\.Callback`"):
         check_callbacks(wrong)

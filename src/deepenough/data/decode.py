@@ -66,6 +66,8 @@ def header(image: ImageLike) -> tuple[int, int, bool]:
     """
     if isinstance(image, np.ndarray):
         _check_shape(image)
+        check_pixels(image.shape[1], image.shape[0])
+        _check_sides(image.shape[1], image.shape[0])
         return image.shape[0], image.shape[1], image.ndim == 2 or image.shape[2] == 1
     source = _source(image)
     with collected(), _opened(source) as opened:
@@ -163,8 +165,12 @@ def _check(image: Image.Image) -> None:
     # a preview or another eye, not motion.
     if image.format not in ("GIF", "TIFF", "MPO") and getattr(image, "is_animated", False):
         raise ImageError("animated", "it holds more than one picture, and one is needed")
-    if min(image.size) < SMALLEST_SIDE:
-        raise ImageError("tiny", f"{image.width} x {image.height} is under {SMALLEST_SIDE} pixels a side")
+    _check_sides(*image.size)
+
+
+def _check_sides(width: int, height: int) -> None:
+    if min(width, height) < SMALLEST_SIDE:
+        raise ImageError("tiny", f"{width} x {height} is under {SMALLEST_SIDE} pixels a side")
 
 
 def _upright_size(image: Image.Image) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from deepenough.data.decode import header
 from deepenough.data.finding import Finding, ImageError
 from deepenough.data.sources.base import Source
+from deepenough.data.sources.in_memory import InMemory
 from deepenough.errors import DeepenoughError
 
 _LOOKED_AT = 1_000
@@ -42,9 +43,8 @@ def none_usable(source: Source) -> DeepenoughError:
     among = f" of the first {_LOOKED_AT:,}" if len(source) > _LOOKED_AT else ""
     told = "; ".join(f"{count:,}{among} {kind} ({examples[kind]})" for kind, count in reasons.most_common(3))
     todo = next((f"; {_TO_DO[kind]}" for kind, _ in reasons.most_common(1) if kind in _TO_DO), "")
-    return DeepenoughError(
-        f"{source.name}: none of its {len(source):,} files is an image that can be read: {told}{todo}"
-    )
+    said = "images can be read" if isinstance(source, InMemory) else "files is an image that can be read"
+    return DeepenoughError(f"{source.name}: none of its {len(source):,} {said}: {told}{todo}")
 
 
 def why_too_few(source: Source, findings: Sequence[Finding], few: Sequence[int]) -> str:

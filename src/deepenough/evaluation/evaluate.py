@@ -15,7 +15,7 @@ from deepenough.data.decode import framed
 from deepenough.data.finding import Finding, ImageError
 from deepenough.data.images import Images, prepare
 from deepenough.data.sixteen_bits import FULL_RANGE
-from deepenough.data.sources import Source, from_anywhere, is_word, open_source
+from deepenough.data.sources import Source, check_data_is_given, from_anywhere, is_word, open_source
 from deepenough.data.sources.in_memory import InMemory
 from deepenough.data.split import TEST, TRAIN, VALIDATION
 from deepenough.errors import DeepenoughError, first_few, unknown
@@ -46,6 +46,7 @@ def evaluate(
     Classes are matched by name; a class that the model does not know is an error. Where `data` is what the run was
     made from, the splits are the run's own, so that its training images are not taken for new ones.
     """
+    check_data_is_given(data, "deepenough.evaluate()")
     net = model if isinstance(model, Model) else load(model)
     source = open_source(data, value_range or net.preprocess.value_range, to_learn=False, reporter=reporter)
     where = data if is_word(data) else source.name

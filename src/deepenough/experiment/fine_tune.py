@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ import torch
 from deepenough.data.converted import prepare_for_model
 from deepenough.data.images import Images
 from deepenough.data.mirroring import decide_mirroring
-from deepenough.data.sources import from_anywhere, open_source
+from deepenough.data.sources import check_data_is_given, from_anywhere, open_source
 from deepenough.data.split import Index
 from deepenough.errors import DeepenoughError
 from deepenough.evaluation.metrics import metrics
@@ -30,10 +30,11 @@ from deepenough.probing.probe import folds_of
 from deepenough.progress import Reporter, reporting
 from deepenough.schema import Section
 from deepenough.search.folds_progress import FoldsProgress
-from deepenough.training.callbacks import Callback, ReportProgress
+from deepenough.training.callbacks import ReportProgress
 from deepenough.training.device import choose_device
 from deepenough.training.evaluate import predict_probabilities
 from deepenough.training.freezing import frozen_text
+from deepenough.training.loggers import GivenCallbacks, callbacks_of, check_callbacks
 from deepenough.training.recipe import finetune_recipe
 from deepenough.training.spec import TrainingSpec
 from deepenough.training.train import train
@@ -51,11 +52,13 @@ def fine_tune(
     data: Any,
     *,
     progress: bool | Reporter = True,
-    callbacks: Sequence[Callback] = (),
+    callbacks: GivenCallbacks = (),
     value_range: tuple[float, float] | None = None,
     **options: Any,
 ) -> Model:
     """Go on with the training of a model on labelled images, as `Model.fine_tune` says."""
+    check_data_is_given(data, "model.fine_tune()")
+    check_callbacks(callbacks)
     asked = _asked(data, options)
     network: Network = model.network
     state: Mapping[str, torch.Tensor] = {name: each.cpu() for name, each in model.module.state_dict().items()}
@@ -81,7 +84,7 @@ def fine_tune(
         spec = TrainingSpec(network, recipe, images.split.train, images.split.validation, asked.seed, state)
         with tempfile.TemporaryDirectory() as folder, reporter.task(f"fine-tuning {network.name}") as advance:
             watcher = ReportProgress(partial(FoldsProgress(advance, 1).report, 0))
-            trained = train(spec, images, Path(folder), [watcher, *callbacks])
+            trained = train(spec, images, Path(folder), [watcher, *callbacks_of(callbacks, network.name)])
         tuned = Model(network, trained.state, model.preprocess, images.classes, model.device)
         _judge(tuned, images, reporter)
     return tuned

@@ -63,7 +63,7 @@ def fit(
         progress: bars on stderr, or in the output of a notebook's cell; with False nothing is printed. A `Reporter`
             draws in its own way.
         callbacks: accompany every training: a list of `Callback`, or a function that is given the name of a training,
-            as "residual-7/fold0", and gives its callbacks.
+            as "residual-7/fold0", and gives its callback or several.
         ray: the address of a Ray cluster that trains candidates side by side, or "local" for one that is started here.
         processes: with `ray`, the number of processes that train each candidate together.
         value_range: the values of black and white in arrays of floats, by default 0 and 1.

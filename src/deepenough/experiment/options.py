@@ -10,7 +10,7 @@ from typing import Any
 from deepenough.data.policy import STRENGTHS, Augment
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.language import Language
-from deepenough.schema import Option, Section, check_options, exposed_options, option, options_of
+from deepenough.schema import Option, Section, check_options, exposed_options, option, options_of, parts_of
 from deepenough.search.limits import SizeLimits
 from deepenough.search.question import Measure, Metric
 from deepenough.training.recipe import DISTILLATION, Recipe
@@ -316,7 +316,7 @@ class Options:
         known, own = fit_options(), options_of(cls)
         if given.pop("tensorboard", False):  # its name before there were other loggers
             given["log"] = given.get("log") or ("tensorboard",)
-        values: dict[str, Any] = {"recipe": {}, "switches": dict(given.pop("switches", None) or {})}
+        values: dict[str, Any] = {"recipe": {}, "switches": parts_of("switches", given.pop("switches", None))}
         for name, written in given.items():
             if name not in known:
                 raise unknown("option", name, known)

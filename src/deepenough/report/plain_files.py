@@ -17,6 +17,9 @@ from deepenough.report.raster import draw_lines
 from deepenough.report.raster_heatmap import draw_heatmap
 
 RESULTS, ARGUMENTS, CURVE, CONFUSION = "results.csv", "args.yaml", "curve.png", "confusion.png"
+_HELD = "python:"
+"""In a record's options, before the description of images or a network that Python held."""
+
 CSV_COLUMNS = (
     "candidate", "depth", "fold", "epoch", "time", "lr", "train/loss", "train/accuracy_top1", "val/loss",
     "metrics/accuracy_top1", "metrics/accuracy_top5", "metrics/accuracy_balanced",
@@ -66,8 +69,17 @@ def arguments_yaml(record: Record) -> str:
 
     options = {name: value for name, value in record.options.items() if name != "switches"}
     options |= record.options.get("switches") or {}
-    head = (
-        f"# What deepenough {record.version} was asked; null was left to it.\n"
-        f"# `deepenough fit --config {ARGUMENTS}` asks it again.\n"
-    )
+    head = f"# What deepenough {record.version} was asked; null was left to it.\n# {_again(record.options)}\n"
     return head + str(yaml.safe_dump(options, sort_keys=False, allow_unicode=True))
+
+
+def _again(options: Mapping[str, Any]) -> str:
+    """A sentence that tells how to ask the same of a run again, whose images or network Python may have held."""
+    if str(options.get("network") or "").startswith(_HELD):
+        return "Python held its network: the lines of Python in report.html ask it again."
+    if str(options.get("data") or "").startswith(_HELD):
+        return (
+            f"`deepenough fit DATA --config {ARGUMENTS}` asks it of images in files; of those that Python held, the "
+            "lines of Python in report.html do."
+        )
+    return f"`deepenough fit --config {ARGUMENTS}` asks it again."

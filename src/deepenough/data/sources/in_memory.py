@@ -64,7 +64,8 @@ class InMemory(Source):
     def open(cls, given: str) -> Source:
         raise DeepenoughError(
             f"these images were given in Python ({given.removeprefix(PREFIX)}) and can't be opened by a name; give "
-            "them again, as in deepenough.resume(RUN, images)"
+            "them again in Python, as in deepenough.resume(RUN, images), or the same images as files, as in "
+            "`deepenough fit DATA --config args.yaml`"
         )
 
     def __init__(

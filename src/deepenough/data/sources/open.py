@@ -15,7 +15,7 @@ from deepenough.data.sources.flowers import Flowers
 from deepenough.data.sources.folder import Folder
 from deepenough.data.sources.hub import Hub
 from deepenough.data.sources.idx import Idx
-from deepenough.data.sources.in_memory import PREFIX, InMemory, from_python
+from deepenough.data.sources.in_memory import FORMS, PREFIX, InMemory, from_python
 from deepenough.data.sources.metadata import Metadata
 from deepenough.data.sources.npz import Npz
 from deepenough.data.sources.parquet import Parquet
@@ -42,6 +42,14 @@ _NAMES = (*(name for kind in KINDS for name in kind.known_as), *SETS)
 def is_word(data: Any) -> bool:
     """True for the name or path of a source, or nothing; false for images that Python holds."""
     return data is None or isinstance(data, (str, Path))
+
+
+def check_data_is_given(data: Any, caller: str) -> None:
+    """Raise the error for None where images have to be given; `caller` is the function as a user wrote it."""
+    if data is None:
+        raise DeepenoughError(
+            f"{caller}: data=None, and it has no images of its own; give a path or a name, or {FORMS}"
+        )
 
 
 def from_anywhere(data: Any) -> str:
@@ -89,6 +97,8 @@ def _opened(data: Any, value_range: ValueRange | None, reporter: Reporter | None
         return data
     if not is_word(data):
         return from_python(data, value_range)
+    if data == "":
+        raise DeepenoughError(f"data is empty text; give a folder, a file, hf:NAME, {', '.join(_NAMES)}")
     word = str(data or Digits.known_as[0])
     if is_set(word):
         return open_set(word, reporter)

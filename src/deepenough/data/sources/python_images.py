@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -261,10 +262,20 @@ def conversion(
 
 
 def _likely_range(least: float, most: float) -> str:
-    for low, high in ((0, 1), (0, 255), (-1, 1), (0, 4095), (0, 65535)):
-        if low <= least and most <= high:
+    """The range that is likeliest for values from `least` to `most`: a usual one of which they go at least a quarter of
+    the way to each end, else their own."""
+    for low, high in ((0, 1), (0, 255), (-1, 1), (-128, 127), (0, 4095), (0, 65535)):
+        if low <= least <= (low / 4 or most) and high / 4 <= most <= high:
             return f"({low}, {high})"
-    return f"({least:g}, {most:g})"
+    white = most if most > least else least + max(1, abs(least))
+    return f"({_rounded(least, math.floor)}, {_rounded(white, math.ceil)})"
+
+
+def _rounded(value: float, whole: Callable[[float], int]) -> str:
+    """A number with four digits, floored or ceiled, so that it still bounds what it did."""
+    unit = 10.0 ** (math.floor(math.log10(abs(value))) - 3) if value else 1.0
+    text = f"{whole(value / unit) * unit:.4g}"
+    return text if whole(float(text) - value) == 0 or (float(text) > value) == (whole is math.ceil) else repr(value)
 
 
 def _of_pillow(image: Image.Image, what: str, value_range: ValueRange | None) -> ImageLike:

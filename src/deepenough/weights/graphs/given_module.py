@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
+from types import NoneType
+from typing import Any
 
 from torch import nn
 
@@ -41,12 +45,18 @@ class GivenModule:
     def of(
         cls,
         module: nn.Module,
-        classes: tuple[str, ...],
+        given: Iterable[Any],
         shape: tuple[int, int, int] | None,
         preprocess: Preprocessing | str | None,
     ) -> GivenModule:
-        """Read a module, and check that it gives a logit for each of the classes."""
+        """Read a module, and check that it gives a logit for each of the classes that are `given`."""
         module = check_module(module, "Model.from_module(): it")
+        classes, shape = _names(given), _sides(shape)
+        if not isinstance(preprocess, (Preprocessing, str, NoneType)):
+            raise DeepenoughError(
+                f"Model.from_module(): preprocess={preprocess!r:.60}; expected a `deepenough.Preprocessing` or "
+                'a name, as "torchvision"'
+            )
         config = timm_configuration(module)
         module, _ = in_float32(module)
         known = preprocess if isinstance(preprocess, Preprocessing) else config
@@ -79,3 +89,26 @@ class GivenModule:
                 f"Model.from_module(): the preprocessing gives images of {wanted.shape}, and the module takes {sides}"
             )
         return cls(module, placeholder, classes, wanted, found, why)
+
+
+def _names(classes: Any) -> tuple[str, ...]:
+    """The names of classes that a user gives in a list; numbers as they are written."""
+    if isinstance(classes, (str, bytes, Mapping, Set)) or not isinstance(classes, Iterable):
+        raise DeepenoughError(
+            f"Model.from_module(): classes={classes!r:.60}; expected a list of the names of the classes, in "
+            'the order of the logits, as ["cat", "dog"]'
+        )
+    return tuple(str(name) for name in classes)
+
+
+def _sides(shape: Any) -> tuple[int, int, int] | None:
+    """Channels, height and width that a user gives; None where nothing is given."""
+    if shape is None:
+        return None
+    sides = list(shape) if isinstance(shape, Iterable) and not isinstance(shape, (str, bytes)) else []
+    if len(sides) != 3 or not all(isinstance(side, Integral) and int(side) > 0 for side in sides):
+        raise DeepenoughError(
+            f"Model.from_module(): input={shape!r:.60}; expected (channels, height, width), as (3, 224, 224)"
+        )
+    channels, height, width = map(int, sides)
+    return channels, height, width

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from torch.fx import Node
 
+from deepenough.weights.graphs.torch_averages import is_average
 from deepenough.weights.graphs.torch_program import Operators, Writer, operator_of, shape_of
 
 _NO_PART = "no layer here takes a part of the channels, as ShuffleNetV2's blocks do"
@@ -243,14 +244,17 @@ def _adaptive_pool(writer: Operators, node: Node) -> None:
     writer.parts[node] = (found,)
 
 
-@_writes("mean", "amax")
+@_writes("mean", "amax", "sum")
 def _reduced(writer: Operators, node: Node) -> None:
+    if operator_of(node) == "sum" and not is_average(node):
+        writer.emit(node, "aten.sum", [writer.value(node, _args(node)[0])])
+        return
     image, axes = _args(node)[0], writer.given(node, 1, None, "dim")
     if not isinstance(axes, (list, tuple, int)):
         raise writer.refusal(node, "it goes over all values, the images of a batch, too")
     sides, over = len(shape_of(image)), [axes] if isinstance(axes, int) else list(axes)
     axes = [int(axis) % sides for axis in over]
-    kind = "ReduceMean" if operator_of(node) == "mean" else "ReduceMax"
+    kind = "ReduceMax" if operator_of(node) == "amax" else "ReduceMean"
     keeps = int(writer.given(node, 2, False, "keepdim"))
     if sides == 4 and axes == [3] and not keeps:  # of rows, and then of what is left
         users = list(node.users)
@@ -262,6 +266,9 @@ def _reduced(writer: Operators, node: Node) -> None:
 
 @_writes("add", "sub", "mul", "div")
 def _arithmetic(writer: Operators, node: Node) -> None:
+    if operator_of(node) == "div" and is_average(_args(node)[0]):  # it is one already
+        _same(writer, node)
+        return
     kind = operator_of(node).capitalize()
     if writer.given(node, 2, 1, "alpha") != 1 or node.kwargs.get("rounding_mode"):
         raise writer.refusal(node, "it scales or rounds what it computes")
@@ -278,6 +285,9 @@ def _concatenated(writer: Operators, node: Node) -> None:
 @_writes("flatten", "reshape", "squeeze", "unflatten", "unsqueeze", "view", "_unsafe_view", "view_as")
 def _reshaped(writer: Operators, node: Node) -> None:
     """Reshape to the shape that the graph was traced with, for any number of images."""
+    if node.users and {operator_of(each) for each in (node, *node.users)} == {"unsqueeze"}:
+        _same(writer, node)  # as in x[:, :, None, None], where the last makes the whole shape
+        return
     first, *others = shape_of(node)
     if first != writer.batch:
         raise writer.refusal(node, f"it makes {first} rows of {writer.batch} images; known is a row for an image")
