@@ -13,6 +13,7 @@ from fastapi import Request
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from deepenough.data.decoder_remarks import collected
 from deepenough.data.finding import ImageError
 from deepenough.data.image_file import open_content
 from deepenough.serve.refusals import FullError, RefusedError
@@ -223,7 +224,7 @@ class Header(NamedTuple):
 def check_picture(content: bytes, limits: Limits) -> Header:
     """Raise RefusedError or ImageError unless this is a picture of a known format and size, by its header alone."""
     try:
-        with open_content(content) as image:
+        with collected(), open_content(content) as image:  # remarks are no errors, and the log has a form of its own
             header = Header(image.format, image.mode, *image.size)
     except ImageError as error:
         if error.kind in ("animated", "bomb"):
