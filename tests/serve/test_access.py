@@ -8,8 +8,9 @@ import pytest
 from fastapi.testclient import TestClient
 from starlette.datastructures import Headers
 
-from deepenough.serve.access import Access
+from deepenough.serve.access import OPEN_PATHS, Access, is_at
 from deepenough.serve.app import make_app
+from deepenough.serve.refusals import RefusedError
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +28,11 @@ def open_to_all(finished: Path) -> TestClient:
     [
         ("localhost:8000", 200),
         ("LOCALHOST", 200),
+        ("localhost.", 200),
+        ("localhost.:8000", 200),
+        ("photos.example.", 200),
+        ("localhost..", 421),
+        (".", 421),
         ("127.0.0.1:8000", 200),
         ("192.168.1.7:8000", 200),
         ("[::1]:8000", 200),
@@ -46,6 +52,29 @@ def test_only_names_that_it_has_reach_it(open_to_all: TestClient, host: str, sta
     if status != 200:
         assert answer.json()["code"] == "unknown-host"
         assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("host", ["", "[::1", "evil.example", "."])
+def test_what_watches_over_services_asks_by_any_name(open_to_all: TestClient, host: str) -> None:
+    """Probes speak HTTP/1.0 without `Host`, or call by a name of the cluster."""
+    for path in OPEN_PATHS:
+        assert open_to_all.get(path, headers={"Host": host}).status_code != 421
+
+
+@pytest.mark.parametrize(
+    ("host", "told"),
+    [
+        ("", "the request has no Host header; send the name or address by which the service is called"),
+        ("[::1", "in the Host header '[::1' there is no name; send the name or address"),
+        ("evil.example:80", "not known as 'evil.example:80'; start it with --allowed-host evil.example"),
+    ],
+)
+def test_a_refused_host_is_told_what_to_do(open_to_all: TestClient, host: str, told: str) -> None:
+    assert told in open_to_all.get("/model", headers={"Host": host}).json()["detail"]
+
+
+def test_the_name_that_is_allowed_may_end_with_a_dot() -> None:
+    assert Access(("Photos.example.",)).knows("photos.example")
 
 
 def test_any_name_may_be_allowed(finished: Path) -> None:
@@ -72,6 +101,43 @@ def test_pages_of_other_sites_may_not_post(open_to_all: TestClient, headers: dic
     assert answer.status_code == status
 
 
+@pytest.mark.parametrize(
+    ("origin", "host", "same"),
+    [
+        ("http://a.com", "a.com:80", True),
+        ("http://a.com:80", "a.com", True),
+        ("https://a.com", "a.com:443", True),
+        ("https://a.com", "a.com", True),  # a proxy has the TLS
+        ("http://A.com", "a.com.", True),
+        ("http://[::1]:8000", "[::1]:8000", True),
+        ("https://a.com", "a.com:80", False),
+        ("http://a.com:8000", "a.com", False),
+        ("http://a.com:x", "a.com", False),
+        ("chrome-extension://a.com", "a.com", False),
+        ("null", "null", False),
+        ("", "", False),
+        ("http://", "", False),
+    ],
+)
+def test_an_origin_is_the_host_s_own_by_its_name_and_port(origin: str, host: str, same: bool) -> None:
+    assert is_at(origin, host) is same
+
+
+@pytest.mark.parametrize("sent", ["Bearer sécret", "bearer sécret", "BEARER  sécret "])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_token_beyond_ascii_comes_as_utf_8_or_latin_1(sent: str, encoding: str) -> None:
+    headers = Headers(raw=[(b"host", b"localhost"), (b"authorization", sent.encode(encoding))])
+    Access((), "sécret").check("/predict", "GET", headers)
+    with pytest.raises(RefusedError, match="401"):
+        Access((), "secret").check("/predict", "GET", headers)
+
+
+def test_a_token_may_be_any_text() -> None:
+    for token, sent in (("照片", "照片".encode()), ("\udcff", b"\xff")):
+        headers = Headers(raw=[(b"host", b"localhost"), (b"authorization", b"Bearer " + sent)])
+        Access((), token).check("/predict", "GET", headers)
+
+
 def test_a_token_from_a_file_may_end_with_a_line() -> None:
     Access((), "abc\n").check("/predict", "GET", Headers({"host": "localhost", "authorization": "Bearer abc"}))
 
@@ -89,6 +155,11 @@ def test_an_empty_token_is_no_token(token: str) -> None:
         ("/model", "Bearer wrong", 401),
         ("/model", "Bearer sécret", 401),
         ("/model", "Bearer secret", 200),
+        ("/model", "bearer secret", 200),
+        ("/model", "secret", 401),
+        ("/model", "Basic secret", 401),
+        ("/model", "Bearersecret", 401),
+        ("/model", "Bearer", 401),
         ("/", None, 401),
         ("/health/live", None, 200),
         ("/metrics", None, 401),

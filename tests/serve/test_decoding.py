@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -25,7 +26,7 @@ from deepenough import load
 from deepenough.preprocessing import Preprocessing
 from deepenough.serve.app import make_app
 from deepenough.serve.decoding import DecodingProcesses, Heavy, Pixels, decode, decode_light
-from deepenough.serve.limits import Limits
+from deepenough.serve.limits import Limits, check_picture
 
 pytestmark = pytest.mark.seconds(20)
 
@@ -169,6 +170,18 @@ def test_one_request_leaves_places_to_others(finished: Path) -> None:
         files = [("file", (f"{at}.png", content)) for at in range(10)]
         assert len(client.post("/predict", files=files).json()["predictions"]) == 10
     assert (len(seen), max(seen)) == (10, 2)
+
+
+def test_remarks_of_decoders_are_not_printed() -> None:
+    """Pillow warns of broken EXIF; the log may be lines of JSON, which a warning on standard error is not."""
+    content = io.BytesIO()
+    broken = b"Exif\0\0MM\0*\0\0\0\x08\0\xff"
+    Image.new("RGB", (16, 16)).save(content, "JPEG", exif=broken)
+    with pytest.warns(UserWarning, match="Corrupt EXIF data"):
+        Image.open(content)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # it would make the picture a damaged one
+        assert check_picture(content.getvalue(), Limits()).kind == "JPEG"
 
 
 def test_hanging_up_frees_the_places(finished: Path) -> None:

@@ -21,6 +21,7 @@ from PIL import Image
 
 from deepenough.serve.app import make_app
 from deepenough.serve.batcher import Batcher, FullError
+from deepenough.serve.connections import bounded_protocol
 from deepenough.serve.limits import PIECE, Limits
 from deepenough.serve.refusals import RefusedError
 from deepenough.serve.server import listen
@@ -38,7 +39,8 @@ def picture(side: int = 16) -> bytes:
 def serving(run: Path, limits: Limits) -> Iterator[tuple[str, int]]:
     """A service on a socket: its address, and its port."""
     listening = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(make_app(run, limits), log_level="warning", access_log=False))
+    app, protocol = make_app(run, limits), bounded_protocol(1_000)
+    server = uvicorn.Server(uvicorn.Config(app, http=protocol, log_level="warning", access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     port = listening.getsockname()[1]
@@ -140,7 +142,8 @@ def test_a_client_that_hangs_up_is_no_error_of_ours(finished: Path, caplog: pyte
     assert told == []
 
 
-def test_work_whose_client_has_gone_is_not_done(finished: Path) -> None:
+def test_work_whose_client_has_gone_is_not_done(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deepenough.serve.half_closed.FIRST_LOOK", 0.0)
     with serving(finished, Limits()) as (url, port):
         path = "/explain?method=occlusion"
         content = picture()

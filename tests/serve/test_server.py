@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import ssl
 import subprocess
 import sys
@@ -134,6 +135,28 @@ def test_the_process_outlives_a_server_that_ended(finished: Path, monkeypatch: p
     (timer,) = timers
     timer.join(20)
     assert not timer.is_alive()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no SIGHUP there")
+@pytest.mark.parametrize("moment", ["make_app", "listen", "announce"])
+def test_a_reload_that_is_asked_for_at_the_start_is_done(
+    finished: Path, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, reloaded = getattr(server, moment), []
+
+    def with_signal(*given: Any) -> Any:
+        signal.raise_signal(signal.SIGHUP)
+        return work(*given)
+
+    async def reload(self: BoundedServer) -> None:
+        reloaded.append(self.started)
+        self.should_exit = True
+
+    monkeypatch.setattr(server, moment, with_signal)
+    monkeypatch.setattr(server, "end_within", lambda seconds: threading.Timer(0, lambda: None))
+    monkeypatch.setattr(BoundedServer, "reload", reload)
+    serve({"shapes": finished}, ServerOptions(**OPTIONS), lambda line: None)
+    assert reloaded == [True]
 
 
 def test_the_process_ends_whatever_hangs(finished: Path) -> None:

@@ -135,3 +135,22 @@ def test_a_run_that_can_t_be_read_is_told_once(forks: ForkServer, model: Path) -
     assert process.returncode == 2
     assert complaint.count("weights.safetensors") == 1
     assert "Traceback" not in complaint
+
+
+def test_workers_that_start_survive_a_reload(forks: ForkServer, finished: Path) -> None:
+    process = forks.popen(
+        ["-m", "deepenough", "serve", f"x={finished}", "--port", "0", "--workers", "2", "--engine", "torch"],
+        stdout=PIPE, stderr=PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        for number in (1, 2):  # the first starts alone
+            wait_until(lambda number=number: len(workers_of(process.pid)) == number or process.poll() is not None)
+            for each in workers_of(process.pid):
+                os.kill(each, signal.SIGHUP)
+        assert "in 2 processes" in process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        _, complaint = process.communicate(timeout=90)
+        assert (process.returncode, "ended" in complaint, "Traceback" in complaint) == (0, False, False), complaint
+    finally:
+        process.kill()

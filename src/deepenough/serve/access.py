@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -15,8 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from deepenough.serve.refusals import RefusedError, error_response
 
 OPEN_PATHS = frozenset({"/health", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"})
-"""Paths that need no token: whatever watches over services asks there."""
+"""Paths that need no token, and answer by any name: whatever watches over services asks there."""
 ANY = "*"
+_PORTS = {"http": 80, "https": 443}
 _FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")  # headers that proxies add
 
 
@@ -37,22 +39,18 @@ class Access:
     def check(self, path: str, method: str, headers: Headers) -> None:
         """Raise RefusedError for a request that may not be made."""
         host = headers.get("host", "")
-        if not self.knows(host):
-            raise RefusedError(
-                421, "unknown-host", f"this service is not known as {host!r}; start it with --allowed-host {name(host)}"
-            )
+        if path not in OPEN_PATHS and not self.knows(host):
+            raise RefusedError(421, "unknown-host", unknown(host))
         if method not in ("GET", "HEAD", "OPTIONS"):
             check_site(headers, host)
-        if self.token is not None and path not in OPEN_PATHS:
-            sent = headers.get("authorization", "").removeprefix("Bearer ").strip()
-            if not hmac.compare_digest(sent.encode(), self.token.strip().encode()):
-                asks = {"WWW-Authenticate": "Bearer"}
-                raise RefusedError(401, "no-token", "send the token of this service: Authorization: Bearer TOKEN", asks)
+        if self.token is not None and path not in OPEN_PATHS and not is_token(self.token, headers):
+            asks = {"WWW-Authenticate": "Bearer"}
+            raise RefusedError(401, "no-token", "send the token of this service: Authorization: Bearer TOKEN", asks)
 
     def knows(self, host: str) -> bool:
         """Tell if the service may be called by a `Host` header."""
         called = name(host)
-        if ANY in self.hosts or called == "localhost" or called in {each.lower() for each in self.hosts}:
+        if ANY in self.hosts or called == "localhost" or called in map(plain, self.hosts):
             return True
         try:
             ipaddress.ip_address(called)
@@ -62,11 +60,37 @@ class Access:
 
 
 def name(host: str) -> str:
-    """The name in a `Host` header, without its port, in lower case; empty where there is none."""
+    """The name in a `Host` header, without its port, as `plain` has it; empty where there is none."""
     try:
-        return (urlsplit(f"//{host}").hostname or "").lower()
+        return plain(urlsplit(f"//{host}").hostname or "")
     except ValueError:
         return ""
+
+
+def plain(host: str) -> str:
+    """A name in lower case, without the dot that may end it: `localhost.` is `localhost`."""
+    return host.lower().removesuffix(".")
+
+
+def unknown(host: str) -> str:
+    """The sentence for a `Host` header by which the service is not known."""
+    if called := name(host):
+        return f"this service is not known as {host!r}; start it with --allowed-host {called}"
+    given = f"in the Host header {host!r} there is no name" if host else "the request has no Host header"
+    return f"{given}; send the name or address by which the service is called, as in Host: localhost"
+
+
+def is_token(token: str, headers: Headers) -> bool:
+    """Tell if a request has a token: `Bearer` in any case, and then the token as UTF-8, or as Latin-1, which are the
+    bytes that clients send for letters beyond ASCII."""
+    scheme, _, sent = headers.get("authorization", "").strip().partition(" ")
+    given = sent.strip().encode("latin-1", "replace")  # the bytes that came, which Starlette reads as Latin-1
+    wanted = token.strip()
+    forms = [wanted.encode("utf-8", "surrogateescape")]  # a variable's bytes that are no UTF-8 are themselves
+    with suppress(UnicodeEncodeError):
+        forms.append(wanted.encode("latin-1"))
+    same = [hmac.compare_digest(given, form) for form in forms]
+    return scheme.lower() == "bearer" and any(same)
 
 
 def check_site(headers: Headers, host: str) -> None:
@@ -97,11 +121,19 @@ def is_loopback(host: str) -> bool:
 
 
 def is_at(origin: str | None, host: str) -> bool:
-    """Tell if an `Origin` is the host's own; programs that are no browser send none."""
+    """Tell if an `Origin` is the host's own; programs that are no browser send none.
+
+    The port that goes without saying is that of the origin's scheme: behind a proxy with TLS the service sees HTTP.
+    """
+    if origin is None:
+        return True
     try:
-        return origin is None or urlsplit(origin).netloc == host
+        site, here = urlsplit(origin), urlsplit(f"//{host}")
+        default = _PORTS.get(site.scheme)
+        ports = [default if each.port is None else each.port for each in (site, here)]
     except ValueError:
         return False
+    return default is not None and ports[0] == ports[1] and name(site.netloc) == name(host) != ""
 
 
 class AccessMiddleware:

@@ -10,6 +10,8 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from deepenough.serve.half_closed import HalfClosingProtocol
+
 HEAD_SECONDS = 10.0
 """Seconds within which the head of a request has to be here, from its first byte or the start of the connection.
 
@@ -46,7 +48,7 @@ def bounded_protocol(most: int, seconds: float = HEAD_SECONDS) -> type[H11Protoc
     """
     heads: MutableMapping[Any, asyncio.TimerHandle] = {}  # connections whose head is not whole, the oldest first
 
-    class BoundedProtocol(H11Protocol):
+    class BoundedProtocol(HalfClosingProtocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             if len(self.connections) > most:

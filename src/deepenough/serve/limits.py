@@ -13,6 +13,7 @@ from fastapi import Request
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from deepenough.data.decoder_remarks import collected
 from deepenough.data.finding import ImageError
 from deepenough.data.image_file import open_content
 from deepenough.serve.refusals import FullError, RefusedError
@@ -67,9 +68,20 @@ class Upload:
 
 
 class InMemoryParser(MultiPartParser):
-    """Starlette's parser without its temporary files; the body is bounded before it comes here."""
+    """Starlette's parser without its temporary files; the body is bounded before it comes here.
+
+    Texts are taken byte by byte, as Latin-1, whatever `charset` the request names: some of Python's encodings fail, and
+    others make texts that can't be encoded again.
+    """
 
     spool_max_size = 2**40
+
+    @property
+    def _charset(self) -> str:
+        return "latin-1"
+
+    @_charset.setter
+    def _charset(self, named: str) -> None: ...
 
 
 class Received:
@@ -90,7 +102,7 @@ class UploadReader:
         """The files of a multipart body, or the whole body as one. Raises RefusedError."""
 
         async def read(chunks: AsyncGenerator[bytes, None]) -> list[Upload]:
-            if request.headers.get("content-type", "").startswith("multipart/form-data"):
+            if is_form(request.headers):
                 return await _parsed(request.headers, chunks, self.limits.files)
             return [Upload("", await _joined(chunks))]
 
@@ -104,7 +116,7 @@ class UploadReader:
     async def body(self, request: Request) -> AsyncIterator[bytes]:
         """The whole body as it came. Raises RefusedError."""
         encoding = request.headers.get("content-encoding", "identity")
-        if encoding != "identity":
+        if encoding.strip().lower() != "identity":
             raise RefusedError(
                 415, "bad-request", f"bodies in the encoding {encoding[:20]!r} are not read; send it as it is"
             )
@@ -172,6 +184,12 @@ class UploadReader:
                 yield chunk
 
 
+def is_form(headers: Headers) -> bool:
+    """Tell if a body is multipart/form-data. Media types are written in any case, with parameters or without."""
+    kind, _, _ = headers.get("content-type", "").partition(";")
+    return kind.strip().lower() == "multipart/form-data"
+
+
 async def _joined(chunks: AsyncGenerator[bytes, None]) -> bytes:
     return b"".join([chunk async for chunk in chunks])
 
@@ -186,7 +204,12 @@ async def _parsed(headers: Headers, chunks: AsyncGenerator[bytes, None], most: i
                 413, "too-many-files", f"too many files or fields were sent; send at most {most} files"
             ) from None
         raise RefusedError(400, "bad-request", error.message.rstrip(".")) from None
-    return [Upload(f.filename or "", await f.read()) for _, f in form.multi_items() if isinstance(f, UploadFile)]
+    return [Upload(_name(f), await f.read()) for _, f in form.multi_items() if isinstance(f, UploadFile)]
+
+
+def _name(file: UploadFile) -> str:
+    """The name of a file, which is UTF-8 in a form (RFC 7578); bytes that are none are replaced."""
+    return (file.filename or "").encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 class Header(NamedTuple):
@@ -201,7 +224,7 @@ class Header(NamedTuple):
 def check_picture(content: bytes, limits: Limits) -> Header:
     """Raise RefusedError or ImageError unless this is a picture of a known format and size, by its header alone."""
     try:
-        with open_content(content) as image:
+        with collected(), open_content(content) as image:  # remarks are no errors, and the log has a form of its own
             header = Header(image.format, image.mode, *image.size)
     except ImageError as error:
         if error.kind in ("animated", "bomb"):

@@ -24,6 +24,7 @@ from deepenough.serve.connections import HEAD_SECONDS, bounded_protocol, connect
 from deepenough.serve.limits import Limits
 from deepenough.serve.logs import LogFormat, logging_to
 from deepenough.serve.models import Models
+from deepenough.serve.reload_signal import RELOAD_SIGNAL, EarlyReload, is_terminal
 
 BACKLOG = 1024  # clients that wait to be connected
 GRACE = 30  # seconds that requests have to end once the service is asked to
@@ -68,10 +69,11 @@ class ServerOptions:
 
 def serve(runs: Mapping[str, Path], options: ServerOptions, say: Callable[[str], object]) -> None:
     """Serve models by their name until SIGINT or SIGTERM, once what was accepted until then is answered."""
-    server = make_server(runs, options)
-    listening = listen(options.host, options.port)
-    announce(runs, options, listening, server.start_notes(), say)
-    server.answer(listening)
+    with EarlyReload() as early:
+        server = make_server(runs, options)
+        listening = listen(options.host, options.port)
+        announce(runs, options, listening, server.start_notes(), say)
+        server.answer(listening, early)
 
 
 def make_server(runs: Mapping[str, Path], options: ServerOptions) -> BoundedServer:
@@ -130,6 +132,7 @@ class BoundedServer(uvicorn.Server):
     anew on SIGHUP."""
 
     timer: threading.Timer | None = None
+    early: EarlyReload | None = None
 
     def __init__(self, config: uvicorn.Config, models: Models, options: ServerOptions) -> None:
         super().__init__(config)
@@ -145,8 +148,9 @@ class BoundedServer(uvicorn.Server):
         ]
         return StartNotes(tuple(dict.fromkeys(model.engine.title for model in models.values())), tuple(notes))
 
-    def answer(self, listening: socket.socket) -> None:
-        """Answer at a socket until SIGINT or SIGTERM."""
+    def answer(self, listening: socket.socket, early: EarlyReload) -> None:
+        """Answer at a socket until SIGINT or SIGTERM. The models are read anew if that was asked for `early`."""
+        self.early = early
         with logging_to(self.options.log_format, self.options.access_log), long_lived_objects():
             self.run(sockets=[listening])
 
@@ -160,9 +164,11 @@ class BoundedServer(uvicorn.Server):
                 self.timer.cancel()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
+        await super().startup(sockets)  # models that are read anew before it started them would be started twice
+        if hasattr(signal, RELOAD_SIGNAL) and threading.current_thread() is threading.main_thread():
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self.hang_up)
-        await super().startup(sockets)
+        if self.early is not None and self.early.take():
+            self.hang_up()
 
     def hang_up(self) -> None:
         """Read the models anew, or end where the signal means that the terminal is gone."""
@@ -204,14 +210,6 @@ def long_lived_objects() -> Iterator[None]:
     finally:
         gc.set_threshold(*thresholds)
         gc.unfreeze()
-
-
-def is_terminal() -> bool:
-    """Tell if standard input is a terminal that is still there."""
-    try:
-        return os.isatty(0)
-    except OSError:
-        return False
 
 
 def end_within(seconds: float) -> threading.Timer:

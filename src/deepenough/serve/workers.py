@@ -22,6 +22,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.machine import cores
 from deepenough.serve.logs import logging_to
 from deepenough.serve.metrics import SHARED_FOLDER
+from deepenough.serve.reload_signal import RELOAD_SIGNAL, EarlyReload
 from deepenough.serve.server import GRACE, HANGING, ServerOptions, StartNotes, announce, listen, make_server
 
 SHORT_LIFE = 10.0
@@ -29,7 +30,7 @@ SHORT_LIFE = 10.0
 RELOADED = 1
 """Message of a worker that was asked to read its models anew; texts are the reasons that one can't start."""
 _THREADS = "OMP_NUM_THREADS"
-_FORWARDED = ("SIGINT", "SIGTERM", "SIGHUP")
+_FORWARDED = ("SIGINT", "SIGTERM", RELOAD_SIGNAL)
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,8 @@ class ServiceWorker:
         spawn = multiprocessing.get_context("spawn")
         self.messages, theirs = spawn.Pipe(duplex=False)
         self.process = spawn.Process(target=run_worker, args=(dict(runs), options, listening, theirs))
-        with blocking_signals("SIGINT"):  # a terminal's Ctrl-C comes to all of its processes
+        # A terminal's Ctrl-C comes to all of its processes; what asks for a reload waits until the worker can take it.
+        with blocking_signals(*(each for each in ("SIGINT", RELOAD_SIGNAL) if hasattr(signal, each))):
             self.process.start()
         theirs.close()  # so that its end is heard
         self.since = time.monotonic()
@@ -128,9 +130,9 @@ class ServiceWorkers:
         """
         first: StartNotes | None = None
         for number in (1, self.count - 1):
-            started = [self.make() for _ in range(number)]
-            self.all += started
-            for worker in started:
+            for _ in range(number):
+                self.all.append(self.make())  # each is told of signals from now on
+            for worker in self.all[len(self.all) - number :]:
                 notes = worker.start_notes()
                 if self.ending.is_set():
                     return None
@@ -191,14 +193,15 @@ def told(worker: ServiceWorker) -> tuple[int | None, int | None]:
 def run_worker(runs: dict[str, Path], options: ServerOptions, listening: socket.socket, messages: Connection) -> None:
     """Answer at a socket, as one process of a service, until SIGTERM or the end of the process that started this."""
     threading.Thread(target=end_with_parent, daemon=True).start()
-    try:
-        server = make_server(runs, options)
-    except DeepenoughError as error:
-        messages.send(str(error))
-        return
-    server.models.tell_others = lambda: messages.send(RELOADED)
-    messages.send(server.start_notes())
-    server.answer(listening)
+    with EarlyReload() as early:
+        try:
+            server = make_server(runs, options)
+        except DeepenoughError as error:
+            messages.send(str(error))
+            return
+        server.models.tell_others = lambda: messages.send(RELOADED)
+        messages.send(server.start_notes())
+        server.answer(listening, early)
 
 
 def end_with_parent() -> None:
