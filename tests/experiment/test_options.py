@@ -66,6 +66,9 @@ def test_an_unknown_option_names_the_nearest() -> None:
         ({"target": float("nan")}, "--target nan"),
         ({"width": (float("nan"),)}, "--width nan"),
         ({"lr": float("nan")}, "--lr nan"),
+        ({"max_size": "4MB", "max_size_as": "int9"}, "--max-size-as 'int9' is not known; nearest is int8"),
+        ({"max_size": "4MB", "max_size_as": 8}, "--max-size-as 8 is not known; known: float32, half, int8"),
+        ({"max_size_as": "int8"}, "it says how the weights of --max-size are stored; give that, too"),
         ({"time_limit": 0}, "--time-limit 0: expected more than 0"),
     ],
 )
