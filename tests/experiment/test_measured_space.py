@@ -12,9 +12,11 @@ from unfinished_run import make_unfinished
 from deepenough import DeepenoughError, fit, plan, record, resume
 from deepenough.experiment.measured_space import measured_space
 from deepenough.experiment.options import Options
+from deepenough.language import Language, speaking
 from deepenough.nets import NETWORKS, Network, depth, parameters
 from deepenough.nets.cut import cut_at, cuts
 from deepenough.progress import Reporter
+from deepenough.report.page import render_report
 from deepenough.runtimes import latency, table
 from deepenough.runtimes.latency import PredictionTimes
 from deepenough.runtimes.table import Conditions
@@ -100,6 +102,20 @@ def test_cuts_of_a_pretrained_network_keep_limits_too(timed: list[Any]) -> None:
     assert all(each.latency for each in found.architectures)
 
 
+def test_a_limit_of_int8_keeps_more_and_is_in_the_record(timed: list[Any]) -> None:
+    most = min(each.weight_bytes for each in SPACE) - 1
+    reporter = Told()
+    found = measured_space(SPACE, Options.of(max_size=most, max_size_as="int8"), None, reporter)
+    assert [each.name for each in found.architectures] == [e.name for e in SPACE if e.bytes_as("int8") <= most]
+    with pytest.raises(DeepenoughError, match="bytes of weights; the nearest is"):
+        measured_space(SPACE, Options.of(max_size=most), None, Reporter())
+    assert found.limits is not None
+    assert (found.limits.size, found.limits.size_as) == (most, "int8")
+    assert " of weights as int8; left out: " in found.limits.text
+    assert all(each.why.endswith(" of weights as int8") for each in found.limits.left_out)
+    assert found.limits.text in reporter.lines
+
+
 @pytest.fixture
 def options(quick: dict[str, Any]) -> dict[str, Any]:
     """Two networks of each width, of which the deeper narrow one is over the limit of latency."""
@@ -136,6 +152,28 @@ def test_a_run_goes_on_with_the_latencies_that_it_began_with(
     assert record.load(tmp_path / "run").status == "finished"
 
 
+def test_the_answer_names_the_export_that_a_limit_is_of(
+    shapes: Path, tmp_path: Path, quick: dict[str, Any], command: Callable[..., tuple[int, str, str]]
+) -> None:
+    run = tmp_path / "run"
+    more = {"max_depth": 3, "epochs": 1, "max_size": "4MB", "max_size_as": "int8"}
+    found = fit(shapes, out=run, **{**quick, **more}).record
+    assert found.options["max_size_as"] == "int8"
+    assert "max_size_as: int8" in (run / "args.yaml").read_text(encoding="utf-8")
+    assert found.limits is not None
+    assert found.limits.text.endswith(" within 4 MB of weights as int8")
+    assert found.decision is not None
+    advice = found.decision.advice[-1]
+    assert "`deepenough export RUN --to onnx --int8`" in advice
+    assert "deepenough export RUN" in (run / "report.html").read_text(encoding="utf-8")
+    with speaking(Language.CHINESE):
+        page = render_report(found, run)
+    assert "以 int8 存储的权重不超过 4 MB" in page
+    assert "4 MB 的上限针对以 int8 存储的权重" in page
+    _, out, _ = command("report", run)
+    assert "within 4 MB of weights as int8" in out
+
+
 def test_the_plan_tells_of_limits(shapes: Path, options: dict[str, Any], timed: list[Any]) -> None:
     reporter = Told()
     found = plan(shapes, progress=reporter, **{**options, "max_latency": "6ms"})
@@ -168,6 +206,11 @@ def test_a_user_mistake_on_the_command_line_is_a_sentence(command: Callable[...,
         (("--max-latency", "5 parsecs"), "--max-latency '5 parsecs': expected a latency with its unit, such as 5ms"),
         (("--max-parameters", "0"), "--max-parameters 0: expected at least 1"),
         (("--max-size", "0MB"), "--max-size 0: expected more than 0"),
+        (
+            ("--max-size", "4MB", "--max-size-as", "int4"),
+            "'--max-size-as': 'int4' is not one of 'float32', 'half', 'int8'",
+        ),
+        (("--max-size-as", "half"), "--max-size-as half: it says how the weights of --max-size are stored; give that"),
     ):
         status, _, err = command("plan", "digits", *words)
         assert status == 2

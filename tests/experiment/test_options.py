@@ -68,6 +68,9 @@ def test_an_unknown_option_names_the_nearest() -> None:
         ({"lr": float("nan")}, "--lr nan"),
         ({"switches": 3}, r"switches=3: expected a dict of options"),
         ({"switches": "ab"}, r"switches='ab': expected a dict of options"),
+        ({"max_size": "4MB", "max_size_as": "int9"}, "--max-size-as 'int9' is not known; nearest is int8"),
+        ({"max_size": "4MB", "max_size_as": 8}, "--max-size-as 8 is not known; known: float32, half, int8"),
+        ({"max_size_as": "int8"}, "it says how the weights of --max-size are stored; give that, too"),
         ({"time_limit": 0}, "--time-limit 0: expected more than 0"),
     ],
 )

@@ -12,9 +12,10 @@ from safetensors.torch import save
 from deepenough.errors import DeepenoughError
 from deepenough.nets import FAMILIES, NETWORKS, weight_bytes
 from deepenough.nets.build import build
-from deepenough.search.architectures import search_space
+from deepenough.nets.exported_size import half_bytes, int8_bytes
+from deepenough.search.architectures import Architecture, search_space
 from deepenough.search.latency import Latency
-from deepenough.search.limits import SizeLimits, check_any_left, limits_text
+from deepenough.search.limits import SizeLimits, StoredAs, check_any_left, limits_text
 
 SPACE = tuple(
     replace(each, latency=Latency.of([0.001 * number]))
@@ -25,7 +26,12 @@ limits = st.builds(
     latency=st.none() | st.floats(1e-4, 0.02),
     parameters=st.none() | st.integers(1, 10**6),
     size=st.none() | st.floats(1, 4e6),
+    size_as=st.sampled_from(list(map(str, StoredAs))),
 )
+
+
+def stored_bytes(each: Architecture, stored: str) -> int:
+    return {"float32": weight_bytes, "half": half_bytes, "int8": int8_bytes}[stored](each.network)
 
 
 @given(limits)
@@ -35,7 +41,7 @@ def test_what_is_over_a_limit_is_said(given: SizeLimits) -> None:
         over = {
             "ms": given.latency is not None and each.latency.median > given.latency,
             "parameters": given.parameters is not None and each.parameters > given.parameters,
-            "weights": given.size is not None and each.weight_bytes > given.size,
+            "weights": given.size is not None and stored_bytes(each, given.size_as) > given.size,
         }
         said = given.exceeded(each)
         assert {word for word in over if word in said} == {word for word in over if over[word]}
@@ -51,7 +57,8 @@ def test_the_error_names_the_nearest(given: SizeLimits) -> None:
     with pytest.raises(DeepenoughError) as caught:
         check_any_left(given, SPACE, kept)
     nearest = min(SPACE, key=lambda each: max(
-        each.parameters / (given.parameters or float("inf")), each.weight_bytes / (given.size or float("inf")),
+        each.parameters / (given.parameters or float("inf")),
+        stored_bytes(each, given.size_as) / (given.size or float("inf")),
         each.latency.median / (given.latency or float("inf")) if each.latency else 0.0,
     ))  # fmt: skip
     assert f"within {given}; the nearest is {nearest.name} with " in str(caught.value)
@@ -67,6 +74,16 @@ def test_how_many_are_within_the_limits() -> None:
     assert limits_text(SizeLimits(latency=0.02, size=4e6), SPACE, []) == (
         f"{len(SPACE)} of {len(SPACE)} networks are within 20 ms and 4 MB of weights"
     )
+
+
+@pytest.mark.parametrize(("stored", "said"), [("float32", ""), ("half", " as half"), ("int8", " as int8")])
+def test_a_limit_says_how_weights_are_stored(stored: str, said: str) -> None:
+    small, large = (extreme(SPACE, key=lambda each: each.parameters) for extreme in (min, max))
+    limits = SizeLimits(size=stored_bytes(large, stored) - 1, size_as=stored)
+    assert limits.exceeded(small) == ""
+    assert limits.exceeded(large) == f"{stored_bytes(large, stored):,} bytes of weights{said}"
+    assert str(SizeLimits(size=4e6, size_as=stored)) == f"4 MB of weights{said}"
+    assert stored_bytes(large, "int8") < stored_bytes(large, "half") < stored_bytes(large, "float32")
 
 
 @pytest.mark.parametrize("name", ["squeezenet1_1", "mobilenet_v2", "residual", "inception"])

@@ -9,9 +9,10 @@ from typing import Any
 
 from deepenough.data.policy import STRENGTHS, Augment
 from deepenough.errors import DeepenoughError, unknown
+from deepenough.experiment.choices import families, loggers, presets, runtimes
 from deepenough.language import Language
 from deepenough.schema import Option, Section, check_options, exposed_options, option, options_of, parts_of
-from deepenough.search.limits import SizeLimits
+from deepenough.search.limits import SizeLimits, StoredAs
 from deepenough.search.question import Measure, Metric
 from deepenough.training.recipe import DISTILLATION, Recipe
 from deepenough.weights.exported_program import check_is_no_program
@@ -38,34 +39,6 @@ class Duplicates(StrEnum):
 
     LEAVE_OUT = "leave-out"
     KEEP = "keep"
-
-
-def families() -> tuple[str, ...]:
-    """The names of the families."""
-    from deepenough.nets.families import FAMILIES
-
-    return tuple(FAMILIES)
-
-
-def presets() -> tuple[str, ...]:
-    """The names of what pretrained weights may expect of an image."""
-    from deepenough.weights.preset_names import PRESETS
-
-    return tuple(PRESETS)
-
-
-def runtimes() -> tuple[str, ...]:
-    """The names of the runtimes that latency can be measured in."""
-    from deepenough.runtimes.table import RUNTIMES
-
-    return tuple(RUNTIMES)
-
-
-def loggers() -> tuple[str, ...]:
-    """The names of what curves can be written for."""
-    from deepenough.training.loggers import LOGGERS
-
-    return tuple(LOGGERS)
 
 
 def _data(default: Any, text: str, **more: Any) -> Any:
@@ -122,9 +95,15 @@ class Options:
     )
     max_size: float | None = _question(
         None,
-        "Consider only networks whose weights take at most this much room in float32, as in the run's model folder.",
+        "Consider only networks whose weights take at most this much room: in float32, as in the run's model folder, "
+        "or as --max-size-as says.",
         unit="SIZE",
         above=0,
+    )
+    max_size_as: str = _question(
+        "float32",
+        "How the weights of --max-size are stored: half and int8 as `deepenough export --half` and --int8 write them.",
+        choices=StoredAs,
     )
     runtime: str | None = _question(
         None,
@@ -286,6 +265,10 @@ class Options:
                     f"--{name.replace('_', '-')} {getattr(self, name)}: latency is not measured; give --runtime, "
                     "--minimize latency or --max-latency too"
                 )
+        if self.max_size_as != StoredAs.FLOAT32 and self.max_size is None:
+            raise DeepenoughError(
+                f"--max-size-as {self.max_size_as}: it says how the weights of --max-size are stored; give that, too"
+            )
         check_is_no_program(self.network)
         if self.gives_module:
             others = {"--weights": given, "--among": self.among, "--scratch": self.scratch, "--family": self.family,
@@ -365,7 +348,7 @@ class Options:
     @property
     def limits(self) -> SizeLimits:
         """The limits that networks have to keep to be considered."""
-        return SizeLimits(latency=self.max_latency, parameters=self.max_parameters, size=self.max_size)
+        return SizeLimits(self.max_latency, self.max_parameters, self.max_size, self.max_size_as)
 
     @property
     def families(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from deepenough.probing.patches import patches
 from deepenough.record import PICTURE_FOLDER, Record, save
 from deepenough.record.schema import Decision, LayerRecord, RunStatus
 from deepenough.report import write_report
+from deepenough.report.export_advice import export_advice
 from deepenough.report.shortfall import shortfalls
 from deepenough.search.search import Search
 from deepenough.search.verdict import Verdict
@@ -64,7 +65,7 @@ def write_result(
     else:
         _fit_baselines(record, search, images, train)
     record.decision = Decision.model_validate(verdict)
-    record.decision.advice += shortfalls(record)
+    record.decision.advice += [*shortfalls(record), *export_advice(record)]
     record.cost = search_cost(search, chosen, final)
     if record.plan:
         retrained = record.cost.final / trainer.step_macs(chosen.architecture)

@@ -45,7 +45,8 @@ class LimitsRecord(RecordModel):
 
     latency: float | None = Field(description="seconds, which the median keeps")
     parameters: int | None
-    size: float | None = Field(description="bytes of the weights in float32")
+    size: float | None = Field(description="bytes of the weights, stored as `size_as`")
+    size_as: str = Field(default="float32", description="as `--max-size-as` has it: float32, half or int8")
     text: str
     left_out: list[LeftOutRecord]
 

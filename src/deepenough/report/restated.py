@@ -13,6 +13,7 @@ from deepenough.record.schema import AnswerFacts, Baseline, CandidateRecord, Com
 from deepenough.report.restated_advice import open_questions, ruled_out
 from deepenough.report.restated_steps import candidate_reason
 from deepenough.report.text import images, percent, unsigned_points
+from deepenough.search.limits import StoredAs
 from deepenough.units import count_text, latency_text, size_text
 
 _SWAPS = 3  # classes that are named
@@ -242,13 +243,20 @@ def limits(record: Record) -> str | None:
     kept = [
         *([_("latency at most %(limit)s", limit=latency_text(found.latency))] if found.latency is not None else []),
         *([_("at most %(limit)s parameters", limit=count_text(found.parameters))] if found.parameters else []),
-        *([_("weights of at most %(limit)s", limit=size_text(found.size))] if found.size is not None else []),
+        *([_size_limit(found.size, found.size_as)] if found.size is not None else []),
     ]
     everything = _(", ").join(kept)
     if not found.left_out:
         return _("All networks keep the limits: %(limits)s.", limits=everything)
     names = listed(each.name for each in found.left_out)
     return _("Limits: %(limits)s. Left out as over them: %(networks)s.", limits=everything, networks=names)
+
+
+def _size_limit(size: float, stored: str) -> str:
+    """The most bytes of weights, and as what they are stored where that is not float32."""
+    if stored == StoredAs.FLOAT32:
+        return _("weights of at most %(limit)s", limit=size_text(size))
+    return _("weights of at most %(limit)s as %(stored)s", limit=size_text(size), stored=stored)
 
 
 def baseline_note(baseline: Baseline) -> str | None:

@@ -6,6 +6,7 @@ from deepenough.language import Language, current_language, listed, translation
 from deepenough.language import gettext as _
 from deepenough.record import DecisionKind, Record
 from deepenough.record.schema import AnswerFacts, ComparisonRecord, Decision, TargetCheckRecord
+from deepenough.report.export_advice import export_advice
 from deepenough.report.shortfall import shortfalls
 from deepenough.report.text import percent, unsigned_points
 
@@ -22,7 +23,7 @@ def advice(record: Record) -> list[str]:
         found = _on_target(record, decision)
     else:
         found = _on_enough(record, decision)
-    return [*found, *shortfalls(record)]
+    return [*found, *shortfalls(record), *export_advice(record)]
 
 
 def spoken_advice(record: Record) -> list[str]:

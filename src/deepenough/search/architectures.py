@@ -8,9 +8,11 @@ from functools import cached_property
 
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.nets import FAMILIES, Network, depth, macs, parameters, receptive_field, weight_bytes
+from deepenough.nets.exported_size import half_bytes, int8_bytes
 from deepenough.nets.zoo.catalogue import title
 from deepenough.preprocessing import Preprocessing
 from deepenough.search.latency import Latency, interpolated_latency
+from deepenough.search.limits import StoredAs
 from deepenough.search.question import Measure
 
 MOST_BLOCKS = 16  # blocks a level of the deepest architecture, unless a largest depth is given
@@ -112,6 +114,15 @@ class Architecture:
     def weight_bytes(self) -> int:
         """Of its weights and its norms' statistics in float32."""
         return weight_bytes(self.network)
+
+    def bytes_as(self, stored: str) -> int:
+        """The bytes of its weights in the numbers of a `StoredAs`."""
+        match stored:
+            case StoredAs.HALF:
+                return half_bytes(self.network)
+            case StoredAs.INT8:
+                return int8_bytes(self.network)
+        return self.weight_bytes
 
     @cached_property
     def receptive_field(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from deepenough.errors import DeepenoughError
@@ -13,13 +14,25 @@ if TYPE_CHECKING:
     from deepenough.search.architectures import Architecture
 
 
+class StoredAs(StrEnum):
+    """The numbers that weights are stored in, in the words of `export`: as they are, with --half or with --int8."""
+
+    FLOAT32 = "float32"
+    HALF = "half"
+    INT8 = "int8"
+
+
 @dataclass(frozen=True)
 class SizeLimits:
-    """The most seconds of a prediction (by its median), parameters, and bytes of weights in float32; None for any."""
+    """The most seconds of a prediction (by its median), parameters, and bytes of weights; None for any.
+
+    The bytes are those of weights stored as `size_as`, a `StoredAs`.
+    """
 
     latency: float | None = None
     parameters: int | None = None
     size: float | None = None
+    size_as: str = StoredAs.FLOAT32
 
     def exceeded(self, architecture: Architecture) -> str:
         """Name what of an architecture is over a limit: "2.8M parameters"; empty where nothing is."""
@@ -32,10 +45,10 @@ class SizeLimits:
 
     def _values(self, architecture: Architecture) -> list[tuple[str, float, float]]:
         """Every quantity that has a limit and is known: in words, its value, and the limit."""
-        latency = architecture.latency
+        latency, size = architecture.latency, architecture.bytes_as(self.size_as)
         values: list[tuple[str, float, float | None]] = [
             (f"{count_text(architecture.parameters)} parameters", architecture.parameters, self.parameters),
-            (f"{size_text(architecture.weight_bytes)} of weights", architecture.weight_bytes, self.size),
+            (self._weights_text(size), size, self.size),
         ]
         if latency is not None:
             values.append((latency_text(latency.median), latency.median, self.latency))
@@ -48,8 +61,13 @@ class SizeLimits:
         if self.parameters is not None:
             parts.append(f"{count_text(self.parameters)} parameters")
         if self.size is not None:
-            parts.append(f"{size_text(self.size)} of weights")
+            parts.append(self._weights_text(self.size))
         return " and ".join(parts)
+
+    def _weights_text(self, size: float) -> str:
+        """Bytes of weights, "4 MB of weights as int8"."""
+        stored = "" if self.size_as == StoredAs.FLOAT32 else f" as {self.size_as}"
+        return f"{size_text(size)} of weights{stored}"
 
 
 def check_any_left(limits: SizeLimits, architectures: Sequence[Architecture], kept: Sequence[Architecture]) -> None:
