@@ -52,7 +52,7 @@ _GROUPS: tuple[tuple[str, int, Mapping[str, tuple[float, float, int] | None]], .
         "MobileNetV3", 2019,
         {
             "mobilenet_v3_small": (32.332, 12.598, 224), "mobilenet_v3_large": (25.958, 8.66, 224),
-            "mobilenetv3_small_100": None, "mobilenetv3_large_100": None,
+            **dict.fromkeys(f"mobilenetv3_{size}_100{whose}" for whose in ("", "_tf") for size in ("small", "large")),
         },
     ),
     (
@@ -102,6 +102,9 @@ def title(name: str) -> str:
     if rest is None:
         return name
     size, *details = re.sub(r"(?<!\d)1_(\d)", r"1.\1", rest).split("_")
+    details = (
+        details[1:] if details[:1] == ["100"] and details[1:] == ["tf"] else details
+    )  # timm's too, and TensorFlow's
     if size in _DETAILS:
         size, details = "", [size, *details]
     joint = "" if not size or family.endswith("Lite") else " " if re.fullmatch(r"\d\.\d", size) else "-"
