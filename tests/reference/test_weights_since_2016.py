@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from deepenough.errors import DeepenoughError
 from deepenough.nets.zoo import NETWORKS
+from deepenough.nets.zoo.timm_models import TIMM_MODELS
 from deepenough.weights.imagenet import class_names
 from deepenough.weights.read import read_weights
 from deepenough.weights.timm import AUTHORS_NAMES, EFFICIENTNET_PYTORCH_NAMES, TIMM_NAMES
-from deepenough.weights.timm_models import TIMM_MODELS
 from deepenough.weights.torchvision_names import OLD_NAMES, SINCE_2016
 
 pytestmark = pytest.mark.seconds(120)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from deepenough.nets.network import Network
+from deepenough.nets.zoo.timm_models import EFFICIENTNET_NAMES
 from deepenough.weights.match import NameLayers
 from deepenough.weights.patterns import InvertedBlock, name_by_patterns, name_inverted_blocks
-from deepenough.weights.timm_models import EFFICIENTNET_NAMES
 
 
 def _name_inverted(network: Network) -> dict[str, str]:
