@@ -331,6 +331,26 @@ class Encoder(nn.Module):
         return self.fc(self.norm(tokens)[:, 0])  # type: ignore[no-any-return]
 
 
+class WithoutToken(nn.Module):
+    """Attention between patches alone, whose mean is classified."""
+
+    def __init__(self, *, positions: bool) -> None:
+        super().__init__()
+        self.patches, self.fc = nn.Conv2d(3, 16, 16, 16), nn.Linear(16, 7)
+        self.pos = nn.Parameter(torch.randn(1, 4, 16)) if positions else None
+        self.block = nn.TransformerEncoderLayer(16, 2, 32, activation="gelu", batch_first=True, norm_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.patches(x).flatten(2).transpose(1, 2)
+        return self.fc(self.block(tokens if self.pos is None else tokens + self.pos).mean(1))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("positions", [True, False])
+def test_attention_without_a_class_token_is_refused_with_what_is_missing(*, positions: bool) -> None:
+    with pytest.raises(DeepenoughError, match=r"with a class token before the patches and a learnt position for each"):
+        read_module(WithoutToken(positions=positions), SHAPE)
+
+
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("listed", [True, False])
 def test_torchs_own_transformer_layers_are_blocks(layers: int, *, listed: bool) -> None:
