@@ -26,8 +26,8 @@ from deepenough.frameworks.export import Export
 from deepenough.frameworks.onnx import onnx_bytes
 from deepenough.nets.build import build
 from deepenough.nets.choose import choose_network
+from deepenough.nets.zoo.timm_models import timm_model
 from deepenough.preprocessing import Preprocessing
-from deepenough.weights.timm_models import timm_model
 from torchvision_stub import without_operators
 
 NETWORKS = (

@@ -10,6 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from deepenough.nets import zoo
+from deepenough.nets.choose import choose_network
+from deepenough.nets.zoo.catalogue import CATALOGUE
+
 Command = Callable[..., tuple[int, str, str]]
 EIGHT = {"alexnet": 8, "vgg16": 16, "vgg19": 19, "googlenet": 22, "resnet34": 34, "resnet50": 50, "resnet101": 101,
          "resnet152": 152}  # fmt: skip
@@ -81,15 +85,34 @@ def test_a_mistake_gets_one_clear_word_and_no_traceback(
     assert not (tmp_path / "run").exists()
 
 
-def test_the_eight_in_json(command: Command) -> None:
+def test_all_networks_in_json(command: Command) -> None:
     status, out, _ = command("nets", "--json")
-    found = json.loads(out)
+    found = {network["name"]: network for network in json.loads(out)}
     assert status == 0
-    assert {network["name"]: network["depth"] for network in found} == EIGHT
-    for network in found:
-        assert set(network) >= NETWORK_KEYS
-        assert all(set(layer) >= LAYER_KEYS for layer in network["layers"])
-    assert {n["name"]: n["parameters"] for n in found}["vgg16"] == 138_357_544
+    assert list(found) == list(CATALOGUE)
+    assert {name: found[name]["depth"] for name in EIGHT} == EIGHT
+    for name, network in found.items():
+        assert set(network) >= NETWORK_KEYS - {"layers"} | {"family", "year", "published"}
+        assert (network["family"], network["year"]) == (CATALOGUE[name].family, CATALOGUE[name].year)
+        assert network["published"] is None or {"top1", "top5", "protocol"} <= set(network["published"][0])
+    for name in EIGHT:
+        assert set(found[name]) >= NETWORK_KEYS
+        assert all(set(layer) >= LAYER_KEYS for layer in found[name]["layers"])
+    assert found["vgg16"]["parameters"] == 138_357_544
+    assert (found["mobilenet_v2"]["published"][0]["top1"], found["convnext_atto"]["published"]) == (28.122, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("deit_tiny_patch16_224", "vit_tiny_patch16_224"), ("regnety_004", "regnet_y_400mf"),
+        ("mobilenetv2_100", "mobilenet_v2"), ("EfficientNet_B0", "efficientnet_b0"),
+        ("vit_b_16", "vit_base_patch16_224"),
+        ("tf_efficientnet_lite0", "efficientnet_lite0_tf"), ("resnet50", "resnet50"),
+    ],
+)  # fmt: skip
+def test_a_network_by_the_names_that_others_have_for_it(given: str, name: str) -> None:
+    assert choose_network(given).name == zoo.network(given).name == name
 
 
 def test_the_table_has_a_row_for_each_of_the_eight(command: Command) -> None:

@@ -19,6 +19,7 @@ from deepenough.nets import (
     Conv,
     Dense,
     Dropout,
+    Flatten,
     GlobalAvgPool,
     Group,
     Layer,
@@ -157,6 +158,36 @@ def test_a_block_without_an_activation_behind_it_ends_where_it_ends() -> None:
     ]  # fmt: skip
     assert [depth(cut_at(whole, c.place, 5)) for c in found] == [2, 4, 7, 10, 13, 16, 17, 18]
     _check_cuts(whole)
+
+
+@pytest.mark.parametrize(
+    ("end", "last"),
+    [
+        ((GlobalAvgPool(), Dropout()), "norm"),
+        ((Flatten(),), "flatten"),
+        ((Group((GlobalAvgPool(), Dropout()), name="pools"),), "pools.dropout"),
+    ],
+)
+@pytest.mark.parametrize("before", [(), (Conv(6), Relu())])
+def test_a_layer_without_an_activation_is_the_end_of_the_whole_network(
+    before: tuple[Layer, ...], end: tuple[Layer, ...], last: str
+) -> None:
+    whole = Network("plain", (3, 8, 8), (*before, Conv(4, name="late"), BatchNorm(name="norm"), *end, Dense(5)))
+    found = cuts(whole)
+    assert [(c.place, c.path) for c in found] == [("conv", "relu")] * bool(before) + [("late", last)]
+    _check_cuts(whole)
+
+
+def test_the_end_before_a_classifier_in_a_group_needs_no_activation() -> None:
+    head = Group((Dropout(), Dense(5)), name="classifier")
+    whole = Network("grouped", (3, 8, 8), (Conv(4), BatchNorm(), GlobalAvgPool(), head))
+    assert [(c.place, c.path) for c in cuts(whole)] == [("conv", "norm")]
+    _check_cuts(whole)
+
+
+@pytest.mark.parametrize("stack", [(Flatten(), Dense(5)), (GlobalAvgPool(),), ()])
+def test_a_network_with_no_weights_before_its_classifier_has_no_places(stack: tuple[Layer, ...]) -> None:
+    assert cuts(Network("none", (3, 8, 8), stack)) == []
 
 
 def test_a_misspelt_place_is_answered_with_the_nearest() -> None:

@@ -11,8 +11,9 @@ import torch
 
 from deepenough.data.images import Images
 from deepenough.data.sources import open_source
+from deepenough.errors import DeepenoughError
 from deepenough.experiment.options import Options
-from deepenough.nets import NETWORKS
+from deepenough.nets import NETWORKS, Dense, Flatten, Network, Relu
 from deepenough.nets.build import build
 from deepenough.preprocessing import Preprocessing
 from deepenough.probing import features as module
@@ -98,6 +99,17 @@ def test_places_behind_a_flatten_fall_away_at_another_size(prepared: tuple[Weigh
     same = replace(images, preprocess=replace(images.preprocess, size=(64, 64), shorter=None))
     assert [c.place for c in fitting_cuts(fits, small)[1]] == [f"conv{n}" for n in range(1, 6)]
     assert [c.place for c in fitting_cuts(fits, same)[1]][-2:] == ["dense1", "dense2"]
+
+
+def test_a_network_without_features_is_a_sentence(prepared: tuple[Weights, Images]) -> None:
+    _, images = prepared
+    network = Network("Flat", (3, 8, 8), (Flatten(), Dense(5)))
+    flat = Weights("flat", "nobody", network, build(network).state_dict(), replace(UNEVEN, size=(8, 8)), "flat")
+    with pytest.raises(DeepenoughError, match=r"Flat: no layer with weights .*--scratch"):
+        fitting_cuts(flat, images)
+    behind = replace(flat, network=replace(network, stack=(Flatten(), Dense(7), Relu(), Dense(5))))
+    with pytest.raises(DeepenoughError, match=r"images of 8 x 8 only, and the images are 48 x 48; give --size 8"):
+        fitting_cuts(behind, images)
 
 
 def test_a_started_network_predicts_as_its_probe(prepared: tuple[Weights, Images]) -> None:

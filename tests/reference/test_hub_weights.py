@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from deepenough.errors import DeepenoughError
 from deepenough.nets.layers import LayerNorm
 from deepenough.nets.shapes import visits
+from deepenough.nets.zoo.timm_models import TIMM_MODELS, TIMM_RESNETS
 from deepenough.weights import load_weights
 from deepenough.weights.imagenet import class_names
 from deepenough.weights.timm_config import as_timm
-from deepenough.weights.timm_models import TIMM_MODELS, TIMM_RESNETS
 
 pytestmark = pytest.mark.seconds(60)
 

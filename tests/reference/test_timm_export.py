@@ -32,10 +32,10 @@ from deepenough.nets.cut import cut_at, cuts
 from deepenough.nets.families import FAMILIES
 from deepenough.nets.network import Network
 from deepenough.nets.zoo import NETWORKS
+from deepenough.nets.zoo.timm_models import TIMM_MODELS, TIMM_RESNETS, timm_model
 from deepenough.preprocessing import Preprocessing
 from deepenough.weights.match import shapes
 from deepenough.weights.read import read_weights
-from deepenough.weights.timm_models import TIMM_MODELS, TIMM_RESNETS, timm_model
 
 pytestmark = pytest.mark.seconds(120)
 

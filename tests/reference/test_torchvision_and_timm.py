@@ -14,10 +14,10 @@ from deepenough.nets import Group, Network, Tokens
 from deepenough.nets.build import build
 from deepenough.nets.modules import ChannelScale, TokensOf, interpolated
 from deepenough.nets.zoo import NETWORKS, network
+from deepenough.nets.zoo.timm_models import TIMM_MODELS
 from deepenough.weights import timm as timm_names
 from deepenough.weights import torchvision_names
 from deepenough.weights.match import NameLayers, file_layout
-from deepenough.weights.timm_models import TIMM_MODELS
 
 pytestmark = [pytest.mark.seconds(120), pytest.mark.usefixtures("models")]  # timm needs torchvision's operators
 

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from deepenough.errors import DeepenoughError
 from deepenough.nets.zoo import NETWORKS
+from deepenough.nets.zoo.timm_models import TIMM_MODELS
 from deepenough.weights.imagenet import class_names
 from deepenough.weights.read import read_weights
 from deepenough.weights.timm import AUTHORS_NAMES, EFFICIENTNET_PYTORCH_NAMES, TIMM_NAMES
-from deepenough.weights.timm_models import TIMM_MODELS
 from deepenough.weights.torchvision_names import OLD_NAMES, SINCE_2016
 
 pytestmark = pytest.mark.seconds(120)
@@ -37,7 +37,8 @@ def image() -> Tensor:
 def compare(same: Any, path: Path, theirs: nn.Module, image: Tensor, network: str, source: str) -> None:
     """Save and read a state dict; it is told from the tensors, where no other network has the same."""
     torch.save(theirs.state_dict(), path)
-    weights = read_weights(path, network=network if network.startswith("efficientnet") and source == "timm" else None)
+    several = source == "timm" and network.startswith(("efficientnet", "mobilenetv3"))
+    weights = read_weights(path, network=network if several else None)
     assert (weights.source, weights.network.name, weights.network.classes) == (source, network, CLASSES)
     with torch.no_grad():
         same(weights, image, theirs(image))
@@ -82,6 +83,9 @@ def test_timms_configuration_tells_what_tensors_do_not(models: Any, filled: Any,
     with pytest.raises(DeepenoughError, match=r"(?s)say which one.*efficientnet_lite0: .*efficientnet_lite0_tf: "):
         read_weights(path)
     config = {"input_size": [3, 224, 224], "crop_pct": 0.875, "interpolation": "bicubic", "mean": [0.5] * 3}
+    torch.save(filled(lambda: timm.create_model("tf_mobilenetv3_small_100")).state_dict(), tmp_path / "v3.pth")
+    with pytest.raises(DeepenoughError, match=r"(?s)which one.*mobilenetv3_small_100: .*mobilenetv3_small_100_tf: "):
+        read_weights(tmp_path / "v3.pth")
     for model, network in (("tf_efficientnet_lite0", "efficientnet_lite0_tf"), ("efficientnet_lite0",) * 2):
         (tmp_path / "config.json").write_text(json.dumps({"architecture": model, "pretrained_cfg": config}))
         weights = read_weights(path)
@@ -207,7 +211,7 @@ def test_other_heads(models: Any, filled: Any, tmp_path: Path, name: str, head: 
         assert torch.equal(weights.state["classifier.weight"], model.state_dict()["classifier.weight"])
 
 
-@pytest.mark.parametrize("model", ["mobilenetv3_small_100", "convnext_atto", "vit_tiny_patch16_224", "regnety_004"])
+@pytest.mark.parametrize("model", ["mobilenetv2_100", "convnext_atto", "vit_tiny_patch16_224", "regnety_004"])
 def test_timms_features_have_no_head(models: Any, filled: Any, tmp_path: Path, model: str) -> None:
     timm = pytest.importorskip("timm")
     state = filled(lambda: timm.create_model(model, num_classes=0)).state_dict()

@@ -18,10 +18,12 @@ from deepenough.errors import DeepenoughError
 from deepenough.nets import Conv, Dense, GlobalAvgPool, Network, dumps
 from deepenough.nets.build import build
 from deepenough.nets.zoo import NETWORKS, network
+from deepenough.nets.zoo.vit import with_positions
 from deepenough.weights import PRESETS
 from deepenough.weights import match as matching
-from deepenough.weights.match import shapes, zoo_layouts
+from deepenough.weights.match import file_layout, shapes, zoo_layouts
 from deepenough.weights.read import read_weights
+from deepenough.weights.timm import TIMM_NAMES
 from deepenough.weights.torchvision import TORCHVISION_NAMES
 
 
@@ -52,6 +54,31 @@ def test_shapes_are_those_of_the_built_network(name: str) -> None:
     net = net if "vgg" not in name else net.with_input((3, 32, 32))
     built = {key: tuple(tensor.shape) for key, tensor in build(net).state_dict().items()}
     assert shapes(net) == {key: shape for key, shape in built.items() if not key.endswith("num_batches_tracked")}
+
+
+@pytest.fixture(scope="module")
+def vit() -> dict[str, Tensor]:
+    """timm's ViT-Tiny for 384 pixels."""
+    net = with_positions(network("vit_tiny_patch16_224"), (384, 384))
+    layout = file_layout(net, TIMM_NAMES[net.name](net))
+    return {theirs: torch.full(layout.shapes[ours], 0.01) for ours, theirs in layout.names.items()}
+
+
+def test_a_transformer_has_the_size_of_its_positions(vit: dict[str, Tensor], saved: Any) -> None:
+    weights = read_weights(saved(vit))
+    assert (weights.network.name, weights.network.input) == ("vit_tiny_patch16_224", (3, 384, 384))
+    assert weights.input.size == (384, 384)
+    assert build(weights.network.with_input((3, 64, 64)))(torch.zeros(1, 3, 64, 64)).shape == (1, 1000)
+    with pytest.raises(DeepenoughError, match=r"pos_embed: 1 x 500 x 192; expected 1 x 197 x 192"):
+        read_weights(saved(vit | {"pos_embed": torch.zeros(1, 500, 192)}))
+
+
+def test_what_a_vit_wants_is_said_to_be_another_for_a_deit(vit: dict[str, Tensor], saved: Any) -> None:
+    weights = read_weights(saved(vit))
+    assert weights.input.mean == (0.5, 0.5, 0.5)
+    assert any("DeiT" in note and "--preprocess torchvision" in note for note in weights.notes)
+    told = read_weights(saved(vit), preprocess="torchvision")
+    assert (told.notes, told.input.mean[0], told.input.size) == ((), 0.485, (384, 384))
 
 
 def test_a_file_of_another_number_of_classes(squeezenet: Any, saved: Any) -> None:

@@ -74,7 +74,7 @@ def _show(name: str | None, as_json: bool, options: dict[str, Any]) -> None:
             if options[key] is not None:
                 raise DeepenoughError(f"{option} needs a network: deepenough nets NAME {option} ...")
         if as_json:
-            click.echo(json.dumps(summary.eight_json(), indent=1))
+            click.echo(json.dumps(summary.zoo_json(), indent=1))
         else:
             Console().out.print(summary.eight_table())
         return

@@ -22,8 +22,8 @@ from deepenough.nets.layers import BatchNorm, Dropout, StochasticDepth
 from deepenough.nets.network import Network
 from deepenough.nets.tokens import Tokens
 from deepenough.nets.zoo import NETWORKS
+from deepenough.nets.zoo.timm_models import timm_model
 from deepenough.preprocessing import Preprocessing
-from deepenough.weights.timm_models import timm_model
 
 DENSE_POSITIONS = ("convnext_tiny", "convnext_small")
 """Networks whose 1x1 convolutions inside blocks are dense layers for each position in timm."""

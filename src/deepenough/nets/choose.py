@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deepenough.errors import DeepenoughError, unknown
 from deepenough.nets import FAMILIES, NETWORKS, Network
+from deepenough.nets.zoo import zoo_name
 
 FAMILY_INPUT = (3, 32, 32)
 FAMILY_CLASSES = 10
@@ -17,7 +18,10 @@ def choose_network(
     depth: int | None = None,
     width: float | None = None,
 ) -> Network:
-    """The network `name` for images of `shape` (C, H, W). A family's depth is its shallowest unless given."""
+    """The network `name` for images of `shape` (C, H, W). A family's depth is its shallowest unless given.
+
+    timm's and torchvision's names of networks are taken, too (`zoo_name`).
+    """
     if name in FAMILIES:
         family = FAMILIES[name]
         size = shape or FAMILY_INPUT
@@ -27,8 +31,9 @@ def choose_network(
             depth=family.depth_of(family.fewest, size) if depth is None else depth,
             width=1.0 if width is None else width,
         )
+    given, name = name, zoo_name(name)
     if name not in NETWORKS:
-        raise unknown("network", name, [*NETWORKS, *FAMILIES])
+        raise unknown("network", given, [*NETWORKS, *FAMILIES])
     for option, value in (("--depth", depth), ("--width", width)):
         if value is not None:
             raise DeepenoughError(

@@ -22,7 +22,8 @@ class Cut:
     """A place where a network can end.
 
     `place` names it: the module path of the layer, block or module whose output is the last that is kept. `path` is
-    that of the last kept layer: itself, or the activation behind it. `stack` is what is kept.
+    that of the last kept layer: itself, or the activation (at a network's end: whatever layer) behind it. `stack` is
+    what is kept.
     """
 
     place: str
@@ -36,11 +37,23 @@ def cuts(network: Network) -> list[Cut]:
     A block is branches that are joined, a group that is one (`Group.is_block`), or a weighted layer with an activation
     behind it. An activation behind a block belongs to it. Other groups only name layers, so a stack goes through them.
     There is no place inside a block, after a pool (which the head brings itself), or behind the last weighted layer,
-    the classifier. The last place is the whole network.
+    the classifier. The last place is the whole network: where weighted layers without an activation stand between the
+    last block and the classifier, all that stands before the classifier. A network that has no weighted layer but its
+    classifier has no place.
     """
     stack = _named(tuple(layer for layer in network.stack if not isinstance(layer, Auxiliary)))
-    *_, classifier = (visit.path for visit in visits(network) if isinstance(visit.layer, Weighted))
-    return [cut for cut in _places(stack, "", (), classifier) if cut.place != classifier]
+    weighted = _weighted(network, network.stack)
+    if not weighted:
+        return []
+    classifier = weighted[-1]
+    found = [cut for cut in _places(stack, "", (), classifier) if cut.place != classifier]
+    whole = _before(stack, "", classifier)
+    covered = set(_weighted(network, found[-1].stack)) if found else set()
+    beyond = [path for path in _weighted(network, whole) if path not in covered]
+    if beyond:
+        *_, last = visits(replace(network, stack=whole))
+        found.append(Cut(beyond[-1], last.path, whole))
+    return found
 
 
 def cut_at(network: Network, place: str, classes: int) -> Network:
@@ -92,6 +105,26 @@ def _places(stack: Stack, prefix: str, above: tuple[tuple[Group, Stack], ...], c
                 yield Cut(path, end, _wrapped(stack[: last + 1], above))
             elif not isinstance(layer, Weighted):
                 yield Cut(path, path, _wrapped(stack[: number + 1], above))
+
+
+def _weighted(network: Network, stack: Stack) -> list[str]:
+    """The paths of the weighted layers of a stack that takes what `network` takes, in the order of computation."""
+    return [visit.path for visit in visits(replace(network, stack=stack)) if isinstance(visit.layer, Weighted)]
+
+
+def _before(stack: Stack, prefix: str, classifier: str) -> Stack:
+    """All that a stack has before the classifier, less the pools and dropouts at its end, which the head brings."""
+    for number, layer in enumerate(stack):
+        path = f"{prefix}.{layer.name}" if prefix else layer.name
+        if path != classifier and not classifier.startswith(f"{path}."):
+            continue
+        inside = _before(layer.stack, path, classifier) if isinstance(layer, Group) else ()
+        if inside and isinstance(layer, Group):
+            return (*stack[:number], replace(layer, stack=inside))
+        while number and isinstance(stack[number - 1], (GlobalAvgPool, GlobalMaxPool, Dropout)):
+            number -= 1
+        return stack[:number]
+    return stack
 
 
 def _activation(stack: Stack, number: int) -> int | None:

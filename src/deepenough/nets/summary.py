@@ -12,8 +12,8 @@ from deepenough.nets.network import Network
 from deepenough.nets.receptive_field import fields, receptive_field
 from deepenough.nets.shapes import visits
 from deepenough.nets.zoo import NETWORKS
-from deepenough.nets.zoo.catalogue import CATALOGUE
-from deepenough.nets.zoo.published import PUBLISHED
+from deepenough.nets.zoo.catalogue import CATALOGUE, CatalogueEntry
+from deepenough.nets.zoo.published import PUBLISHED, PublishedFigure
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -84,11 +84,36 @@ def network_json(network: Network) -> dict[str, Any]:
 
 
 def eight_json() -> list[dict[str, Any]]:
-    """Return what `deepenough nets --json` prints: the eight, each with its layers and published errors."""
+    """The eight, each with its layers and published errors."""
     return [
         network_json(NETWORKS[name]()) | {"year": entry.year, "published": [asdict(f) for f in entry.figures]}
         for name, entry in PUBLISHED.items()
     ]
+
+
+def zoo_json() -> list[dict[str, Any]]:
+    """Return what `deepenough nets --json` prints: all networks by family and year, each with its published errors.
+
+    The eight have their layers, too, and the errors of every source; the others torchvision's, or null. What the eight
+    have is as in `eight_json`.
+    """
+    eight = {row["name"]: row for row in eight_json()}
+    return [
+        (eight[name] if name in eight else _zoo_row(name, entry)) | {"family": entry.family}
+        for name, entry in CATALOGUE.items()
+    ]
+
+
+def _zoo_row(name: str, entry: CatalogueEntry) -> dict[str, Any]:
+    figures = None
+    if entry.single_crop is not None:
+        top1, top5, pixels = entry.single_crop
+        protocol = f"single crop of {pixels} pixels"
+        figure = PublishedFigure(top1, top5, protocol, "torchvision", network=name, crops=1, weights="IMAGENET1K_V1")
+        figures = [asdict(figure)]
+    row = network_json(NETWORKS[name]())
+    del row["layers"]
+    return row | {"year": entry.year, "published": figures}
 
 
 def zoo_table() -> Table:

@@ -52,13 +52,28 @@ class PooledFeatures:
 def fitting_cuts(weights: Weights, images: Images) -> tuple[Network, list[Cut]]:
     """The network for images of this size, and the places where it can end.
 
-    Dense layers behind a `Flatten` fit one size of images only; for another, the places behind it fall away.
+    Dense layers behind a `Flatten` fit one size of images only; for another, the places behind it fall away. A network
+    without any place is an error.
     """
     preprocess = images.preprocess
     network = weights.network.with_input(preprocess.shape)
     same = network.input == weights.network.input
     fixed = {visit.path for visit in visits(weights.network) if len(visit.output) == 1}
-    return network, [c for c in cuts(network) if same or c.path not in fixed]
+    places = cuts(network)
+    if not places:
+        raise DeepenoughError(
+            f"{network.name}: no layer with weights stands before its classifier, so it has no features to start from; "
+            "expected a network with such layers. Give another one, or none and train from scratch: deepenough fit "
+            "--scratch (scratch=True)"
+        )
+    fitting = [c for c in places if same or c.path not in fixed]
+    if not fitting:
+        wanted, given = (" x ".join(map(str, shape[1:])) for shape in (weights.network.input, network.input))
+        raise DeepenoughError(
+            f"{network.name}: all its features stand behind a layer that takes images of {wanted} only, and the images "
+            f"are {given}; give --size {weights.network.input[1]}"
+        )
+    return network, fitting
 
 
 def body(weights: Weights, module: nn.Module) -> dict[str, torch.Tensor]:
@@ -73,7 +88,8 @@ def pooled_features(
 ) -> PooledFeatures:
     """Compute the features of `rows`, or read them from the cache where they have been made before."""
     network, places = fitting_cuts(weights, images)
-    stamp = (FEATURES_VERSION, weights.sha256, repr(network), images.preprocess.to_json(), images.fingerprint)
+    where = [c.path for c in places]
+    stamp = (FEATURES_VERSION, weights.sha256, repr(network), where, images.preprocess.to_json(), images.fingerprint)
     digest = hashlib.sha256(repr(stamp).encode())
     digest.update(rows.tobytes())
     key = digest.hexdigest()[:32]

@@ -49,6 +49,15 @@ def fit_notes(fit: Fit, others: Sequence[Network], places: Sequence[str]) -> Ite
         yield f"left out, as not of the network: {listed(taken.aside)}"
 
 
+def rival_inputs(source: str, network: Network) -> Iterator[str]:
+    """Say where a file's tensors leave open which images it wants, since another network has the same."""
+    if source == "timm" and network.name.startswith("vit_"):
+        yield (
+            "its tensors are those of ViT and of DeiT; images of ViT's mean and standard deviation, 0.5, are taken. "
+            "If it is a DeiT, it wants ImageNet's: say so with --preprocess torchvision"
+        )
+
+
 def listed(names: Iterable[str]) -> str:
     """The first few names, and how many more there are."""
     return first_few(list(names), MOST_NAMES)

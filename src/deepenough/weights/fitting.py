@@ -25,7 +25,7 @@ from deepenough.weights.match import (
     state_of,
     tensor_layers,
 )
-from deepenough.weights.stems import with_stem
+from deepenough.weights.stems import POSITIONS, with_positions_of, with_stem
 from deepenough.weights.torch_file import AnyTensors
 
 DEEPEST_PREFIX = 12
@@ -120,6 +120,9 @@ def _with_head(layout: FileLayout, inside: AnyTensors, outside: AnyTensors, plac
     first = inside.get(layout.names[f"{tensor_layers(layout.network)[0].path}.weight"])
     if first is not None:
         layout = replace(layout, network=with_stem(layout.network, tuple(first.shape)))
+    positions = inside.get(layout.names.get(POSITIONS, ""))
+    if positions is not None:
+        layout = replace(layout, network=with_positions_of(layout.network, tuple(positions.shape)))
     for taken in with_head(layout, inside, outside):
         fit = Fit(taken, fold_biases(taken.tensors, taken.layout), place)
         yield fit

@@ -18,9 +18,9 @@ from types import MappingProxyType
 from urllib.parse import urljoin
 
 from deepenough.errors import unknown
+from deepenough.nets.zoo.timm_models import TIMM_MODELS
 from deepenough.preprocessing import Preprocessing
 from deepenough.weights.presets import preset, timm_input
-from deepenough.weights.timm_models import TIMM_MODELS
 
 TORCHVISION_URL = "https://download.pytorch.org/models/"
 TIMM_RELEASES = "https://github.com/huggingface/pytorch-image-models/releases/download/"

@@ -30,7 +30,7 @@ TORCHVISION_INPUTS: Mapping[str, tuple[int, int, str]] = {
 
 TIMM_INPUTS: Mapping[str, tuple[int, float]] = {
     "mobilenet_v2": (224, 0.875),
-    **{f"mobilenetv3_{size}_100": (224, 0.875) for size in ("small", "large")},
+    **{f"mobilenetv3_{size}_100{whose}": (224, 0.875) for size in ("small", "large") for whose in ("", "_tf")},
     "efficientnet_b0": (224, 0.875),
     "efficientnet_b1": (224, 0.875),
     "efficientnet_b2": (256, 0.875),
@@ -50,8 +50,14 @@ TIMM_INPUTS: Mapping[str, tuple[int, float]] = {
 }
 """Side of the crop (pixels) and its part of the shorter side, by timm's configurations; for others 224 and 0.95."""
 
-TIMM_HALVES = ("vit_", "efficientnet_lite0_tf", "efficientnet_lite1_tf", "efficientnet_lite2_tf")
+TIMM_HALVES = (
+    *("vit_", "efficientnet_lite0_tf", "efficientnet_lite1_tf", "efficientnet_lite2_tf"),
+    *("mobilenetv3_small_100_tf", "mobilenetv3_large_100_tf"),
+)
 """Networks, by how their names begin, whose weights in timm want a mean and standard deviation of 0.5."""
+
+TIMM_BILINEAR = ("mobilenetv3_small_100_tf", "mobilenetv3_large_100_tf")
+"""Networks whose weights in timm want images scaled bilinearly."""
 
 
 def timm_input(side: int, crop: float, *, halves: bool = False, interpolation: str = "bicubic") -> Preprocessing:
@@ -82,7 +88,9 @@ def preset(name: str, network: str) -> Preprocessing:
         case "torchvision-v2":
             return Preprocessing((224, 224), 232)
         case "timm":
-            return timm_input(*TIMM_INPUTS.get(network, (224, 0.95)), halves=network.startswith(TIMM_HALVES))
+            scaled = "bilinear" if network in TIMM_BILINEAR else "bicubic"
+            side, part = TIMM_INPUTS.get(network, (224, 0.95))
+            return timm_input(side, part, halves=network.startswith(TIMM_HALVES), interpolation=scaled)
         case "transformers" if network.startswith("vit"):
             return Preprocessing((224, 224), None, mean=HALVES, std=HALVES)
         case "transformers":

@@ -117,6 +117,8 @@ def _of_zoo(
     path: Path, preprocess: str | None, known: Known, own: StatedNetwork | None, network: str | None
 ) -> Weights:
     """The weights of a network that is known here."""
+    from deepenough.weights.described import rival_inputs
+
     source, fitted = known
     stated = published_as(path, network) if own is None and source in PUBLISHERS else None
     if stated is not None:
@@ -126,6 +128,8 @@ def _of_zoo(
     else:
         wanted = image_input(path, preprocess, source, fitted.network, stated.input if stated else None)
     classes = stated.classes if stated is not None else None
+    guessed = preprocess is None and stated is None and own is None and not path.with_name(INPUT_FILE).is_file()
+    notes = (*fitted.notes, *(rival_inputs(source, fitted.network) if guessed else stated.notes if stated else ()))
     return Weights(
         _name(path),
         source,
@@ -135,7 +139,7 @@ def _of_zoo(
         _digest(path),
         _classes(path, fitted.network) if own is not None else _as_many(classes, fitted),
         headless=fitted.headless,
-        notes=fitted.notes if stated is None else (*fitted.notes, *stated.notes),
+        notes=notes,
     )
 
 

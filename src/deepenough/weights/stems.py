@@ -1,18 +1,23 @@
-"""The first layers of a network as files have them: for grey images, or for small ones."""
+"""The first layers of a network as files have them: for grey images, for small ones, or with other positions."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from deepenough.nets.combinators import Group
 from deepenough.nets.layers import Conv, MaxPool
 from deepenough.nets.network import Network
 from deepenough.nets.zoo import NETWORKS
+from deepenough.nets.zoo.vit import PATCH, with_positions
 
 SMALL_IMAGE = 32
 """Side (pixels) of the images that a stem of 3x3 without pooling is for, those of CIFAR-10."""
 
 SMALL_STEM = "3x3 stem without pooling, for small images"
+
+POSITIONS = "tokens.position"
+"""The key of the position embedding of the zoo's vision transformers."""
 
 
 def with_stem(network: Network, kernel: tuple[int, ...]) -> Network:
@@ -39,6 +44,18 @@ def with_stem(network: Network, kernel: tuple[int, ...]) -> Network:
         input=(network.input[0], SMALL_IMAGE, SMALL_IMAGE),
         stack=(small, *network.stack[1:]),
         variant=f"{network.variant}; {SMALL_STEM}",
+    )
+
+
+def with_positions_of(network: Network, shape: tuple[int, ...]) -> Network:
+    """The vision transformer for images of the size that as many positions, (1, 1 + rows * columns, C), are for.
+
+    That is a square; other numbers of positions leave the network as it is.
+    """
+    side = math.isqrt(shape[1] - 1) if len(shape) == 3 and shape[1] > 1 else 0
+    size = (side * PATCH, side * PATCH)
+    return (
+        with_positions(network, size) if side and 1 + side * side == shape[1] and size != network.input[1:] else network
     )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from deepenough.nets.network import Network
+from deepenough.nets.zoo.timm_models import EFFICIENTNET_NAMES
 from deepenough.weights.match import NameLayers
 from deepenough.weights.patterns import InvertedBlock, name_by_patterns, name_inverted_blocks
-from deepenough.weights.timm_models import EFFICIENTNET_NAMES
 
 
 def _name_inverted(network: Network) -> dict[str, str]:
@@ -134,7 +134,9 @@ def name_efficientnet_pytorch(network: Network) -> dict[str, str]:
 
 TIMM_NAMES: Mapping[str, NameLayers] = {
     "mobilenet_v2": name_timm_efficientnet,
-    **{f"mobilenetv3_{size}_100": name_timm_mobilenet_v3 for size in ("small", "large")},
+    **{
+        f"mobilenetv3_{size}_100{whose}": name_timm_mobilenet_v3 for size in ("small", "large") for whose in ("", "_tf")
+    },
     **dict.fromkeys(EFFICIENTNET_NAMES, name_timm_efficientnet),
     **{f"{name}_tf": name_timm_efficientnet for name in EFFICIENTNET_NAMES},
     **{f"regnet_y_{size}": name_timm_regnet for size in ("400mf", "1_6gf")},

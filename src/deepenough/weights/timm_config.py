@@ -11,12 +11,12 @@ from deepenough.errors import DeepenoughError, first_few, unknown
 from deepenough.nets.network import Network
 from deepenough.nets.tokens import Tokens
 from deepenough.nets.zoo import NETWORKS
+from deepenough.nets.zoo.timm_models import TIMM_MODELS, TIMM_RESNETS
 from deepenough.nets.zoo.vit import with_positions
 from deepenough.preprocessing import IMAGENET_MEAN, IMAGENET_STD, RESAMPLING, Preprocessing
 from deepenough.weights.imagenet import class_names, wordnet_ids
 from deepenough.weights.presets import preset
 from deepenough.weights.published import Published, UnknownNetworkError, distinct
-from deepenough.weights.timm_models import TIMM_MODELS, TIMM_RESNETS
 
 KNOWN_ARGUMENTS = frozenset({"num_classes", "in_chans", "img_size", "global_pool", "drop_rate", "drop_path_rate"})
 """Arguments of a model that leave its layers as they are in prediction, are looked at, or show in the tensors."""

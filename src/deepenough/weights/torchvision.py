@@ -10,6 +10,7 @@ from pathlib import Path
 from deepenough.errors import DeepenoughError, first_line
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
+from deepenough.nets.zoo.timm_models import timm_model
 from deepenough.weights.checkpoint import SavedState, checkpoint, plain, state_dicts
 from deepenough.weights.fit import Fitted
 from deepenough.weights.fitting import match, match_exactly
@@ -28,7 +29,6 @@ from deepenough.weights.published import CONFIG, Published, published_as
 from deepenough.weights.stated import StatedNetwork
 from deepenough.weights.timm import AUTHORS_NAMES, EFFICIENTNET_PYTORCH_NAMES, TIMM_NAMES
 from deepenough.weights.timm_config import is_timms
-from deepenough.weights.timm_models import timm_model
 from deepenough.weights.torchvision_names import OLD_NAMES, SINCE_2016
 from deepenough.weights.transformers import TRANSFORMERS_NAMES, as_in_transformers, with_joined_projections
 

@@ -17,6 +17,7 @@ from deepenough.nets.zoo.regnet import REGNET_NETWORKS
 from deepenough.nets.zoo.resnet import RESNET_NETWORKS
 from deepenough.nets.zoo.resnext import RESNEXTS
 from deepenough.nets.zoo.squeezenet import squeezenet1_1, squeezenet1_1_paddle
+from deepenough.nets.zoo.timm_models import TIMM_MODELS
 from deepenough.nets.zoo.vgg import VGG_NETWORKS
 from deepenough.nets.zoo.vit import VIT_NETWORKS
 
@@ -43,8 +44,27 @@ NETWORKS: Mapping[str, Callable[[], Network]] = MappingProxyType(
 """The functions that give the networks, by name."""
 
 
+_ALIASES = {
+    **{theirs.casefold(): ours for theirs, ours in TIMM_MODELS.items()},
+    "vit_b_16": "vit_base_patch16_224",  # torchvision's
+    **{ours.casefold(): ours for ours in NETWORKS},
+}
+
+
+def zoo_name(name: str) -> str:
+    """The name here of a network that timm or torchvision calls otherwise, or in another case; else the name itself.
+
+    A name that the zoo has itself is that one, whatever others call so.
+
+    >>> zoo_name("regnety_004"), zoo_name("EfficientNet_B0"), zoo_name("resnet51")
+    ('regnet_y_400mf', 'efficientnet_b0', 'resnet51')
+    """
+    return name if name in NETWORKS else _ALIASES.get(name.casefold(), name)
+
+
 def network(name: str) -> Network:
-    """The published network of that name; another name is an error with the nearest."""
-    if name not in NETWORKS:
+    """The published network of that name (`zoo_name`); another name is an error with the nearest."""
+    known = zoo_name(name)
+    if known not in NETWORKS:
         raise unknown("network", name, NETWORKS)
-    return NETWORKS[name]()
+    return NETWORKS[known]()

@@ -54,6 +54,7 @@ _GROUPS: tuple[tuple[str, int, Mapping[str, tuple[float, float, int] | None]], .
         {
             "mobilenet_v3_small": (32.332, 12.598, 224), "mobilenet_v3_large": (25.958, 8.66, 224),
             "mobilenetv3_small_100": (32.364, 12.362, 224), "mobilenetv3_large_100": (24.216, 7.472, 224),
+            "mobilenetv3_small_100_tf": (32.078, 12.314, 224), "mobilenetv3_large_100_tf": (24.49, 7.4, 224),
         },
     ),
     (
@@ -114,6 +115,9 @@ def title(name: str) -> str:
     if rest is None:
         return name
     size, *details = re.sub(r"(?<!\d)1_(\d)", r"1.\1", rest).split("_")
+    details = (
+        details[1:] if details[:1] == ["100"] and details[1:] == ["tf"] else details
+    )  # timm's too, and TensorFlow's
     if size in _DETAILS:
         size, details = "", [size, *details]
     joint = "" if not size or family.endswith("Lite") else " " if re.fullmatch(r"\d\.\d", size) else "-"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 from deepenough.nets.activation import HardSwish, Relu, Relu6
@@ -67,8 +68,23 @@ def mobilenet_v2() -> Network:
     )
 
 
-def mobilenet_v3(table: tuple[tuple[V3Row, ...], ...], hidden: int, name: str, norm: BatchNorm) -> Network:
+@dataclass(frozen=True)
+class Publisher:
+    """The conventions of one publisher: its norms, and if it pads as TensorFlow does."""
+
+    names: str
+    norm: BatchNorm
+    same: bool = False
+
+
+TORCHVISION = Publisher("torchvision {}", BatchNorm(eps=1e-3, momentum=0.01))
+TIMM = Publisher("timm {}", BatchNorm())
+TENSORFLOW = Publisher("the authors' MobileNetV3, timm tf_{}", BatchNorm(eps=1e-3, momentum=0.01), same=True)
+
+
+def mobilenet_v3(table: tuple[tuple[V3Row, ...], ...], hidden: int, name: str, publisher: Publisher) -> Network:
     """MobileNetV3 at width 1 by one of its tables, with `hidden` features before the classifier."""
+    norm, same = publisher.norm, publisher.same
     levels: list[Layer] = []
     into = 16
     for number, rows in enumerate(table, 1):
@@ -76,37 +92,38 @@ def mobilenet_v3(table: tuple[tuple[V3Row, ...], ...], hidden: int, name: str, n
         for place, (kernel, expanded, out, gated, hard, stride) in enumerate(rows, 1):
             squeezed = round_to_eight(expanded / 4) if gated else 0
             active = HardSwish() if hard else Relu()
-            block = InvertedResidual(into, expanded, out, kernel, stride, squeezed, active, norm=norm)
+            block = InvertedResidual(into, expanded, out, kernel, stride, squeezed, active, norm=norm, same=same)
             blocks.append(block.layer(f"block{place}"))
             into = out
         levels.append(Group(tuple(blocks), name=f"level{number}"))
-    publisher = "torchvision" if norm == TORCHVISION_NORM else "timm"
+    whose = "TensorFlow: padded more at the end where it strides" if same else publisher.names.partition(" ")[0]
     return Network(
         name,
         (3, 224, 224),
         (
-            Group((Conv(16, 3, 2, bias=False), norm, HardSwish()), name="stem"),
+            Group((Conv(16, 3, 2, bias=False, same=same), norm, HardSwish()), name="stem"),
             *levels,
             Group((Conv(6 * into, 1, bias=False), norm, HardSwish()), name="last"),
             *(GlobalAvgPool(name="pool"), Dense(hidden, name="hidden"), HardSwish(name="active"), Dropout(0.2)),
             Dense(1000, name="classifier"),
         ),
-        f"Howard et al. 2019, arXiv 1905.02244, table {1 if table is V3_LARGE else 2}; {publisher} {name}",
-        f"width 1; {publisher}: batch norms with eps {norm.eps:g}",
+        f"Howard et al. 2019, arXiv 1905.02244, table {1 if table is V3_LARGE else 2}; "
+        + publisher.names.format(name.removesuffix("_tf")),
+        f"width 1; {whose}{', ' if same else ': '}batch norms with eps {norm.eps:g}",
     )
 
-
-TORCHVISION_NORM, TIMM_NORM = BatchNorm(eps=1e-3, momentum=0.01), BatchNorm()
 
 MOBILENETS: Mapping[str, Callable[[], Network]] = {
     "mobilenet_v2": mobilenet_v2,
     **{
-        name: partial(mobilenet_v3, table, hidden, name, norm)
-        for name, table, hidden, norm in (
-            ("mobilenet_v3_small", V3_SMALL, 1024, TORCHVISION_NORM),
-            ("mobilenet_v3_large", V3_LARGE, 1280, TORCHVISION_NORM),
-            ("mobilenetv3_small_100", V3_SMALL, 1024, TIMM_NORM),
-            ("mobilenetv3_large_100", V3_LARGE, 1280, TIMM_NORM),
+        name: partial(mobilenet_v3, table, hidden, name, publisher)
+        for name, table, hidden, publisher in (
+            ("mobilenet_v3_small", V3_SMALL, 1024, TORCHVISION),
+            ("mobilenet_v3_large", V3_LARGE, 1280, TORCHVISION),
+            ("mobilenetv3_small_100", V3_SMALL, 1024, TIMM),
+            ("mobilenetv3_large_100", V3_LARGE, 1280, TIMM),
+            ("mobilenetv3_small_100_tf", V3_SMALL, 1024, TENSORFLOW),
+            ("mobilenetv3_large_100_tf", V3_LARGE, 1280, TENSORFLOW),
         )
     },
 }

@@ -71,6 +71,12 @@ class TokenReader:
         if many is not None:
             return many
         one = self._of_two(node, parts) if len(parts) == 2 else self._of_one(node, parts[0])
+        if one is None and parts[0].step == "patches":
+            raise self._builder.refused(
+                node,
+                "attention is read with a class token before the patches and a learnt position for each, as ViT has "
+                "them, and here the patches go on without; the same network with both can be read",
+            )
         if one is None:
             raise self._builder.refused(node, f"what it does to {parts[0].step} is not known here")
         return [one]

@@ -13,6 +13,7 @@ TIMM_MODELS: Mapping[str, str] = {
     "regnety_004": "regnet_y_400mf",
     "regnety_016": "regnet_y_1_6gf",
     **{f"tf_{name}": f"{name}_tf" for name in EFFICIENTNET_NAMES},
+    **{f"tf_mobilenetv3_{size}_100": f"mobilenetv3_{size}_100_tf" for size in ("small", "large")},
     **{f"deit_{size}_patch16_224": f"vit_{size}_patch16_224" for size in ("tiny", "small", "base")},
     **{
         name: name
