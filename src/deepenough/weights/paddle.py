@@ -81,12 +81,17 @@ def _name_mobilenet_v3(network: Network) -> dict[str, str]:
         return f"blocks.{block.number - 1}.mid_se.fc1", f"blocks.{block.number - 1}.mid_se.fc2"
 
     stem = {"stem.conv": "conv.0", "stem.norm": "conv.1"}
-    ends = {"last.conv": "lastconv.0", "last.norm": "lastconv.1", "hidden": "classifier.0", "classifier": "classifier.3"}
+    ends = {
+        "last.conv": "lastconv.0",
+        "last.norm": "lastconv.1",
+        "hidden": "classifier.0",
+        "classifier": "classifier.3",
+    }
     return name_inverted_blocks(network, convolution, gate) | stem | ends
 
 
 def _name_densenet(network: Network) -> dict[str, str]:
-    """`db_conv_L.convL_N.bn_ac_funcI`, where L counts from 2, and `tr_convL_blk`; each holds a norm and what follows."""
+    """`db_conv_L.convL_N.bn_ac_funcI`, where L counts from 2, and `tr_convL_blk`: a norm and what follows."""
     parts = {"conv": "_conv", "norm": "_batch_norm"}
     patterns = {"level4.norm": "batch_norm", "classifier": "out"}
     for ours, theirs in parts.items():
@@ -113,7 +118,8 @@ PADDLE_NAMES: Mapping[str, NameLayers] = {
     "mobilenet_v2": name_mobilenet_v2,
     **{f"mobilenet_v3_{size}": _name_mobilenet_v3 for size in ("small", "large")},
 }
-"""The layers' names in `paddle.vision.models`, by network of the zoo; its ResNets and later ones compute what torchvision's do."""
+"""The layers' names in `paddle.vision.models`, by network of the zoo; those of one name with torchvision's compute the
+same."""
 
 
 def _arrays(path: Path) -> dict[str, Tensor]:

@@ -47,12 +47,13 @@ _GROUPS: tuple[tuple[str, int, Mapping[str, tuple[float, float, int] | None]], .
     ("ResNeXt", 2016, {"resnext50_32x4d": (22.382, 6.302, 224)}),
     ("Wide ResNet", 2016, {"wide_resnet50_2": (21.532, 5.914, 224)}),
     ("DenseNet", 2016, {"densenet121": (25.566, 8.028, 224)}),
-    ("MobileNetV2", 2018, {"mobilenet_v2": (28.122, 9.714, 224)}),
+    ("MobileNetV2", 2018, {"mobilenet_v2": (28.122, 9.714, 224), "mobilenet_v2_keras": None}),
     (
         "MobileNetV3", 2019,
         {
             "mobilenet_v3_small": (32.332, 12.598, 224), "mobilenet_v3_large": (25.958, 8.66, 224),
             "mobilenetv3_small_100": None, "mobilenetv3_large_100": None,
+            "mobilenet_v3_small_keras": None, "mobilenet_v3_large_keras": None,
         },
     ),
     (
