@@ -294,7 +294,8 @@ def test_its_preset_is_what_preprocess_input_does(keras: Any, name: str) -> None
     height, width = wanted.size
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     theirs = getattr(keras.applications, APPLICATIONS[name][0]).preprocess_input(pixels.astype(np.float32))
-    ours = (wanted.frame(Image.fromarray(pixels)) / 255 - np.array(wanted.mean)) / np.array(wanted.std)
+    framed = wanted.frame(Image.fromarray(pixels))[..., :: -1 if wanted.order == "BGR" else 1]
+    ours = (framed / 255 - np.array(wanted.mean)) / np.array(wanted.std)
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
