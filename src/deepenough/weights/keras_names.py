@@ -34,12 +34,13 @@ _RENAMED = (
 def in_layouts_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of one of Keras' models by the names and in the shapes of the layouts here.
 
-    Depthwise filters have their channels first, 1x1 convolutions behind the last pool are dense layers, and the
-    normalisation of images, which is no layer of the network, is left out.
+    Depthwise filters have their channels first, 1x1 convolutions behind the last pool are dense layers, and
+    EfficientNet's normalisation of images, which `keras_images` reads, is left out.
     """
     found = {}
+    normalises = any("block1a_dwconv." in name for name in tensors)
     for name, tensor in tensors.items():
-        if NORMALIZATION.fullmatch(name):
+        if normalises and NORMALIZATION.fullmatch(name):
             continue
         theirs = name
         for pattern, by in _RENAMED:
