@@ -71,6 +71,7 @@ CLASSES = 10
 ALIKE = {
     "wide_resnet50_2", "mobilenet_v3_large", "mobilenetv3_small_100", "mobilenetv3_large_100",
     "mobilenetv3_small_100_tf", "mobilenetv3_large_100_tf",
+    "mobilenet_v2_keras",
     *(f"efficientnet_{scale}{publisher}" for scale in ("b1", "b2", "b3", "b4") for publisher in ("", "_tf")),
     "efficientnet_b0_tf", "efficientnet_lite1", "efficientnet_lite2", "efficientnet_lite1_tf", "regnet_y_1_6gf",
     "convnext_tiny", "convnext_small", "vit_small_patch16_224", "vit_base_patch16_224",

@@ -46,7 +46,7 @@ COUNTS = {
     "resnext50_32x4d": (50, 25_028_904, 427),
     "wide_resnet50_2": (50, 68_883_240, 427),
     "densenet121": (121, 7_978_856, 2071),
-    "mobilenet_v2": (53, 3_504_872, 491),
+    **dict.fromkeys(("mobilenet_v2", "mobilenet_v2_keras"), (53, 3_504_872, 491)),
     "mobilenet_v3_small": (36, 2_542_856, 639),
     "mobilenet_v3_large": (48, 5_483_032, 595),
     **dict.fromkeys(("mobilenetv3_small_100", "mobilenetv3_small_100_tf"), (36, 2_542_856, 639)),

@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from deepenough.errors import DeepenoughError
+from deepenough.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from deepenough.weights import keras as reader
+from deepenough.weights import preset
 from deepenough.weights.read import read_weights
 
 pytest.importorskip("h5py", reason="h5py is not installed")
@@ -20,6 +23,15 @@ pytest.importorskip("h5py", reason="h5py is not installed")
 CLASSES = 7
 SIDES = {"VGG16": 32, "VGG19": 64, "ResNet50": 40, "ResNet101": 40, "ResNet152": 33}
 NAMES = {"VGG16": "vgg16", "VGG19": "vgg19"} | {f"ResNet{d}": f"resnet{d}_keras" for d in (50, 101, 152)}
+NEWER = {
+    "DenseNet121": "densenet121",
+    "MobileNetV2": "mobilenet_v2_keras",
+    "MobileNetV3Small": "mobilenetv3_small_100_tf",
+    "MobileNetV3Large": "mobilenetv3_large_100_tf",
+    **{f"EfficientNetB{scale}": f"efficientnet_b{scale}_tf" for scale in range(5)},
+    "ConvNeXtTiny": "convnext_tiny",
+    "ConvNeXtSmall": "convnext_small",
+}
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +61,46 @@ def model_of(keras: Any, values: Callable[..., torch.Tensor]) -> Callable[[str],
         return made[name]
 
     return once
+
+
+@pytest.fixture(scope="module")
+def newer(keras: Any, values: Callable[..., torch.Tensor]) -> Callable[[str], Any]:
+    """A network since 2016 with random weights, which takes images as `preprocess_input` would give it them.
+
+    Its normalisation of images, where it has one inside, is left as it is made: none, or ImageNet's.
+    """
+    made: dict[str, Any] = {}
+
+    def make(name: str) -> Any:
+        model = getattr(keras.applications, name)(
+            weights=None, input_shape=(64, 64, 3), classifier_activation=None, classes=CLASSES
+        )
+        model.set_weights([
+            v.numpy() if "normalization/" in v.path and not v.path.startswith("batch") and "layer_n" not in v.path
+            else values(v.path, tuple(v.shape), int(np.prod(v.shape[:2] if "depthwise" in v.path else v.shape[:-1])))
+            .numpy()
+            for v in model.weights
+        ])  # fmt: skip
+        return model
+
+    def once(name: str) -> Any:
+        if name not in made:
+            made[name] = make(name)
+        return made[name]
+
+    return once
+
+
+def same_as_theirs(same: Any, model: Any, path: Path, name: str) -> None:
+    """The same logits for pixels of 0 to 255, which ours are given normalised as `weights.input` says."""
+    weights = read_weights(path)
+    assert (weights.source, weights.network.name) == ("keras", NEWER[name])
+    pixels = torch.rand((2, 64, 64, 3), generator=torch.Generator().manual_seed(1)) * 255
+    inside = name.startswith(("MobileNetV3", "EfficientNet", "ConvNeXt"))
+    mean, std = torch.tensor(weights.input.mean), torch.tensor(weights.input.std)
+    ours = (pixels / 255 - mean) / std
+    theirs = model.predict((pixels if inside else ours).numpy(), verbose=0)
+    same(weights, ours.permute(0, 3, 1, 2).contiguous(), theirs)
 
 
 def compare(same: Any, model: Any, path: Path, name: str, layout: Callable[[Any, Path], None]) -> None:
@@ -134,6 +186,19 @@ def test_the_others(same: Any, model_of: Any, tmp_path: Path, name: str, layout:
     compare(same, model_of(name), tmp_path / "weights", name, layout)
 
 
+@pytest.mark.parametrize("name", NEWER)
+def test_networks_since_2016(same: Any, newer: Any, tmp_path: Path, name: str) -> None:
+    save_weights(newer(name), tmp_path / "w")
+    same_as_theirs(same, newer(name), tmp_path / "w", name)
+
+
+@pytest.mark.parametrize("layout", [save_archive, save_legacy, save_keras_2])
+@pytest.mark.parametrize("name", ["DenseNet121", "MobileNetV2", "MobileNetV3Small", "EfficientNetB0", "ConvNeXtTiny"])
+def test_every_layout_since_2016(same: Any, newer: Any, tmp_path: Path, name: str, layout: Any) -> None:
+    layout(newer(name), tmp_path / "w")
+    same_as_theirs(same, newer(name), tmp_path / "w", name)
+
+
 @pytest.mark.parametrize("name", ["VGG16", "ResNet50"])
 def test_without_its_top_a_model_is_a_body(keras: Any, model_of: Any, tmp_path: Path, name: str) -> None:
     model = getattr(keras.applications, name)(weights=None, input_shape=(32, 32, 3), include_top=False)
@@ -206,5 +271,78 @@ def test_h5py_missing(monkeypatch: pytest.MonkeyPatch, model_of: Any, tmp_path: 
         read_weights(tmp_path / "w")
 
 
+APPLICATIONS = {
+    "vgg16": ("vgg16", "vgg16"),
+    "vgg19": ("vgg19", "VGG19"),
+    "resnet50_keras": ("resnet", "ResNet50"),
+    "resnet50v2": ("resnet_v2", "ResNet50V2"),
+    "densenet121": ("densenet", "DenseNet121"),
+    "mobilenet_1.00_224": ("mobilenet", "MobileNet"),
+    "mobilenetv2_1.00_224": ("mobilenet_v2", "MobileNetV2"),
+    "mobilenet_v2_keras": ("mobilenet_v2", "MobileNetV2"),
+    "inception_v3": ("inception_v3", "InceptionV3"),
+    "inception_resnet_v2": ("inception_resnet_v2", "InceptionResNetV2"),
+    "xception": ("xception", "Xception"),
+    "NASNet": ("nasnet", "NASNetMobile"),
+}
+"""Modules of `keras.applications` that normalise images outside of their networks, by our name or theirs."""
+
+
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_its_preset_is_what_preprocess_input_does(keras: Any, name: str) -> None:
+    wanted = preset("keras", name)
+    height, width = wanted.size
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    theirs = getattr(keras.applications, APPLICATIONS[name][0]).preprocess_input(pixels.astype(np.float32))
+    framed = wanted.frame(Image.fromarray(pixels))[..., :: -1 if wanted.order == "BGR" else 1]
+    ours = (framed / 255 - np.array(wanted.mean)) / np.array(wanted.std)
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+INSIDE = {
+    "MobileNetV3Small": "mobilenetv3_small_100_tf",
+    "ConvNeXtTiny": "convnext_tiny",
+    "EfficientNetV2B0": "efficientnetv2-b0",
+    "EfficientNetV2S": "efficientnetv2-s",
+}
+"""Networks whose `preprocess_input` does nothing, since their first layers normalise images: theirs and our names."""
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_its_preset_is_what_the_first_layers_do(keras: Any, name: str) -> None:
+    wanted = preset("keras", INSIDE[name])
+    model = getattr(keras.applications, name)(weights=None, input_shape=(32, 32, 3))
+    first = next(number for number, layer in enumerate(model.layers) if not layer.name.startswith(PREPARING))
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3)).astype(np.float32)
+    theirs = keras.Model(model.input, model.layers[first - 1].output).predict(pixels, verbose=0)
+    np.testing.assert_allclose((pixels / 255 - np.array(wanted.mean)) / np.array(wanted.std), theirs, atol=1e-4)
+
+
+PREPARING = ("input", "rescaling", "normalization", "convnext_tiny_prestem")
+
+
+def test_efficientnets_file_says_how_it_normalises(keras: Any, newer: Any, tmp_path: Path) -> None:
+    """The published files have ImageNet's standard deviation where the variance stands; a constant mends it."""
+    model = keras.models.clone_model(newer("EfficientNetB0"))
+    layer = next(layer for layer in model.layers if layer.name.startswith("normalization"))
+    values = [np.array(IMAGENET_MEAN), np.array(IMAGENET_STD), *[np.array(0)] * (len(layer.get_weights()) - 2)]
+    layer.set_weights(values)
+    save_weights(model, tmp_path / "w")
+    found = read_weights(tmp_path / "w").input
+    np.testing.assert_allclose((found.mean, found.std), (IMAGENET_MEAN, IMAGENET_STD), rtol=1e-6)
+
+
+def test_a_model_for_images_of_any_size(same: Any, keras: Any, values: Any, tmp_path: Path) -> None:
+    """Keras' MobileNetV3 has no size by itself; of another width it is none of the zoo, and read as its file says."""
+    model = keras.applications.MobileNetV3Small(weights=None, classes=CLASSES, alpha=0.75, classifier_activation=None)
+    model.set_weights([values(v.path, tuple(v.shape), int(np.prod(v.shape[:-1]))).numpy() for v in model.weights])
+    save_archive(model, tmp_path / "w")
+    weights = read_weights(tmp_path / "w")
+    assert weights.network.input == (3, 224, 224)
+    assert any("images of any size" in note for note in weights.notes)
+    pixels = torch.rand((2, 3, 224, 224), generator=torch.Generator().manual_seed(1)) * 255
+    same(weights, pixels / 127.5 - 1, model.predict(pixels.permute(0, 2, 3, 1).numpy(), verbose=0))
+
+
 def test_every_network_that_keras_has_is_compared() -> None:
-    assert {layout.network.name for layout in reader.keras_layouts()} == set(NAMES.values())
+    assert {layout.network.name for layout in reader.keras_layouts()} == {*NAMES.values(), *NEWER.values()}

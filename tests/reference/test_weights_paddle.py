@@ -18,6 +18,15 @@ from deepenough.weights.read import read_weights
 CLASSES = 7
 VGGS = [f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn")]
 RESNETS = ["resnet18_torchvision", "resnet34_torchvision", "resnet50_v1_5", "resnet101_v1_5", "resnet152_v1_5"]
+NEWER = [
+    "resnext50_32x4d",
+    "wide_resnet50_2",
+    "densenet121",
+    "mobilenet_v2",
+    "mobilenet_v3_small",
+    "mobilenet_v3_large",
+]
+"""Networks that Paddle and the zoo call alike."""
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +95,13 @@ def test_resnets(paddle: Any, same: Any, values: Any, tmp_path: Path, name: str)
     compare(paddle, same, fill(paddle, model, values), tmp_path / "w", name, 40)
 
 
+@pytest.mark.parametrize("name", NEWER)
+def test_networks_since_2016(paddle: Any, same: Any, values: Any, tmp_path: Path, name: str) -> None:
+    """224 pixels: all paddings count."""
+    model = getattr(paddle.vision.models, name)(num_classes=CLASSES)
+    compare(paddle, same, fill(paddle, model, values), tmp_path / "w", name, 224)
+
+
 @pytest.mark.parametrize("protocol", [2, 3])
 def test_every_protocol_of_pickle(paddle: Any, same: Any, values: Any, tmp_path: Path, protocol: int) -> None:
     model = fill(paddle, paddle.vision.models.resnet18(num_classes=CLASSES), values)
@@ -107,5 +123,5 @@ def test_arrays_of_a_plain_pickle(tmp_path: Path) -> None:
 
 
 def test_every_network_that_paddle_has_is_compared() -> None:
-    compared = {"alexnet_torchvision", "squeezenet1_1_paddle", *VGGS, *RESNETS}
+    compared = {"alexnet_torchvision", "squeezenet1_1_paddle", *VGGS, *RESNETS, *NEWER}
     assert set(reader.PADDLE_NAMES) == compared

@@ -29,6 +29,26 @@ def test_a_keras_model_is_read_by_its_configuration(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.input.mean + found.input.std, 0.5)
 
 
+def test_a_model_for_images_of_any_size_is_read_at_the_usual_one(tmp_path: Path) -> None:
+    anything = keras_layer("InputLayer", "x", "", batch_shape=[None, None, None, 3], dtype="float32")
+    found = read_weights(keras_file(tmp_path / "w.keras", [anything, *KERAS[1:]]))
+    assert (found.network.input, found.input.size) == ((3, 224, 224), (224, 224))
+    assert "it takes images of any size, and is read for 224x224 pixels" in found.notes
+    lines = '{"size": [32, 48], "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}'
+    (tmp_path / "preprocess.json").write_text(lines)
+    assert read_weights(tmp_path / "w.keras").network.input == (3, 32, 48)
+
+
+def test_keras_own_preprocessing_is_offered_to_keras_own_networks_alone(tmp_path: Path) -> None:
+    """Its modules want different images, so that for another network the word says nothing."""
+    one = {**KERAS[2], "inbound_nodes": KERAS[1]["inbound_nodes"]}
+    path = keras_file(tmp_path / "w.keras", [KERAS[0], one, *KERAS[3:]])
+    with pytest.raises(DeepenoughError, match=r"--preprocess \((?!.*keras).*paddle\)"):
+        read_weights(path)
+    with pytest.raises(DeepenoughError, match=r"'keras' depends on the network, and tiny is none of keras"):
+        read_weights(path, preprocess="keras")
+
+
 WITH_NUMBERS = {
     "Keras 3": ("LeakyReLU", {"negative_slope": 0.2}, LeakyRelu(0.2)),
     "Keras 2": ("LeakyReLU", {"alpha": 0.3}, LeakyRelu(0.3)),

@@ -253,8 +253,10 @@ def test_preprocessing_by_precedence(saved: Any, squeezenet: Any) -> None:
     assert read_weights(path, preprocess="timm").input.interpolation == "bicubic"
     with pytest.raises(DeepenoughError, match=r"nearest .*torchvision"):
         read_weights(path, preprocess="torchvison")
-    for preset in PRESETS:
+    for preset in set(PRESETS) - {"keras"}:
         assert read_weights(path, preprocess=preset).network.classes == 5
+    with pytest.raises(DeepenoughError, match=r"squeezenet1_1\w* is none of keras.applications; give another"):
+        read_weights(path, preprocess="keras")
 
 
 @pytest.mark.parametrize(

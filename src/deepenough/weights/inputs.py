@@ -14,8 +14,7 @@ from deepenough.nets.network import Network
 from deepenough.nets.serialization import LONGEST_TEXT
 from deepenough.nets.tokens import Tokens
 from deepenough.preprocessing import Preprocessing
-from deepenough.weights.preset_names import PRESETS
-from deepenough.weights.presets import preset
+from deepenough.weights.presets import preset, presets_for
 
 INPUT_FILE = "preprocess.json"
 """Beside a file of weights, it says what they expect of an image (`Preprocessing.to_json`)."""
@@ -74,7 +73,8 @@ def described_input(path: Path, preprocess: str | None, net: Network, stated: Pr
     if stated is None:
         raise DeepenoughError(
             f"{path} is of {net.name}, but nothing says how its images are normalised; say so with "
-            f"--preprocess ({', '.join(PRESETS)}), or by a {INPUT_FILE} beside it with size, mean, std and order"
+            f"--preprocess ({', '.join(presets_for(net.name))}), or by a {INPUT_FILE} beside it with size, "
+            "mean, std and order"
         )
     return stated
 

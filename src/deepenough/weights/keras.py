@@ -1,4 +1,4 @@
-"""Keras' files: VGG and ResNet of `keras.applications`, from Keras 2 and 3, weights alone or whole models."""
+"""Keras' files: networks of `keras.applications`, from Keras 2 and 3, weights alone or whole models."""
 
 from __future__ import annotations
 
@@ -27,13 +27,22 @@ from deepenough.nets.zoo import NETWORKS
 from deepenough.weights.checkpoint import plain
 from deepenough.weights.fit import Fitted
 from deepenough.weights.fitting import match, match_exactly
+from deepenough.weights.keras_names import (
+    NAMES_SINCE_2016,
+    NORMALIZATION,
+    TOP,
+    in_layouts_names,
+    name_resnet,
+    name_vgg,
+    with_eps_of_keras,
+)
 from deepenough.weights.match import (
     FileLayout,
-    block_layers,
     file_layout,
     own_layout,
     square_input,
     tensor_layers,
+    zoo_layouts,
 )
 from deepenough.weights.saved_model import is_saved_model, read_saved_model
 from deepenough.weights.stated import StatedNetwork
@@ -56,9 +65,6 @@ MOST_GROUPS = 20_000
 _NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 PLAIN = ("kernel", "bias")
 
-TOP = ("fc1", "fc2", "predictions")
-"""The dense layers, which come last."""
-
 
 def read_keras(path: Path, network: str | None, own: StatedNetwork | None = None) -> tuple[str, Fitted]:
     """Source and network of `.weights.h5`, `.keras`, `.h5` or a SavedModel. Its layers' names fix the network, wherever
@@ -74,8 +80,18 @@ def read_keras(path: Path, network: str | None, own: StatedNetwork | None = None
         if not own.is_foreign:  # dense layers read (C, H, W), as ours do
             return "keras", fitted
         return "keras", replace(fitted, state=_channels_first(fitted.network, dict(fitted.state)))
-    fitted = match(tensors, keras_layouts(_features(tensors)), network, file)
-    return "keras", replace(fitted, state=_channels_first(fitted.network, dict(fitted.state)))
+    fitted = match(in_layouts_names(tensors), keras_layouts(_features(tensors)), network, file)
+    state = with_eps_of_keras(fitted.network.name, fitted.state)
+    return "keras", replace(fitted, state=_channels_first(fitted.network, state))
+
+
+def image_statistics(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """The mean and variance of a layer in a file that normalises images; None where there is none."""
+    found: dict[str, tuple[float, ...]] = {}
+    for name, tensor in _tensors(path).items():
+        if (part := NORMALIZATION.fullmatch(name)) and tensor.numel() == 3:
+            found[{"0": "mean", "1": "variance"}.get(part[1], part[1])] = tuple(tensor.flatten().tolist())
+    return (found["mean"], found["variance"]) if found.keys() >= {"mean", "variance"} else None
 
 
 def keras_layouts(features: int = 0) -> list[FileLayout]:
@@ -83,15 +99,26 @@ def keras_layouts(features: int = 0) -> list[FileLayout]:
 
     `features` go into VGG's first dense layer, if known.
     """
+    return [*_first_layouts(features), *_later_layouts()]
+
+
+def _first_layouts(features: int = 0) -> list[FileLayout]:
+    """The layouts of VGGs and ResNets."""
     vggs = [NETWORKS[name]() for name in ("vgg16", "vgg19")]
     vggs = [square_input(net, features, 512, 32) if features else net for net in vggs]
-    return [*(_kernels(file_layout(net, _name_vgg(net), _NORM)) for net in vggs), *_resnet_layouts()]
+    return [*(_kernels(file_layout(net, name_vgg(net), _NORM)) for net in vggs), *_resnet_layouts()]
 
 
 @cache
 def _resnet_layouts() -> tuple[FileLayout, ...]:
     resnets = [NETWORKS[f"resnet{depth}_keras"]() for depth in (50, 101, 152)]
-    return tuple(_kernels(file_layout(net, _name_resnet(net), _NORM)) for net in resnets)
+    return tuple(_kernels(file_layout(net, name_resnet(net), _NORM)) for net in resnets)
+
+
+@cache
+def _later_layouts() -> tuple[FileLayout, ...]:
+    made = zoo_layouts(NAMES_SINCE_2016, _NORM)
+    return tuple(replace(_kernels(layout), pads_shapes=True) for layout in made)
 
 
 def _own_names(network: Network) -> FileLayout:
@@ -127,26 +154,6 @@ def _in_our_shapes(tensors: dict[str, Tensor], network: Network) -> dict[str, Te
 def _kernels(layout: FileLayout) -> FileLayout:
     """Give the layout Keras' word for weights."""
     return replace(layout, names={key: re.sub(r"\.weight$", ".kernel", name) for key, name in layout.names.items()})
-
-
-def _name_vgg(network: Network) -> dict[str, str]:
-    dense = iter(TOP)
-    places = {}
-    for visit in tensor_layers(network):
-        if isinstance(visit.layer, Conv):
-            level, name = visit.path.removeprefix("level").split(".")
-            places[visit.path] = f"block{level}_conv{name.removeprefix('conv')}"
-        else:
-            places[visit.path] = next(dense)
-    return places
-
-
-def _name_resnet(network: Network) -> dict[str, str]:
-    """`conv2_block1_1_conv`; 0 is the shortcut."""
-    places = {"stem.conv": "conv1_conv", "stem.norm": "conv1_bn", "classifier": "predictions"}
-    for path, level, block, kind, number in block_layers(network):
-        places[path] = f"conv{level + 1}_block{block}_{number}_{'bn' if kind == 'norm' else 'conv'}"
-    return places
 
 
 def _features(tensors: Mapping[str, Tensor]) -> int:
@@ -328,7 +335,7 @@ def _by_count(keys: list[str]) -> dict[str, str]:
     the network, and where it doesn't the keys stay as they are.
     """
     convolutions = sum(re.fullmatch(r"conv2d(_\d+)?", key) is not None for key in keys)
-    for layout in keras_layouts():
+    for layout in _first_layouts():
         places = list(dict.fromkeys(name.partition(".")[0] for name in layout.names.values()))
         lists: dict[str, list[str]] = {"conv2d": [], "batch_normalization": [], "dense": []}
         for place in sorted(places, key=_turn(places)):

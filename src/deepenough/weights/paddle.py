@@ -15,8 +15,10 @@ from deepenough.pickled_arrays import array_of, load_pickled_arrays
 from deepenough.weights.fit import Fitted
 from deepenough.weights.fitting import match, match_exactly
 from deepenough.weights.match import NameLayers, own_layout, tensor_layers, zoo_layouts
+from deepenough.weights.patterns import InvertedBlock, name_by_patterns, name_inverted_blocks
 from deepenough.weights.stated import StatedNetwork
 from deepenough.weights.torchvision import name_numbered, name_resnet
+from deepenough.weights.torchvision_names import name_mobilenet_v2
 
 _NORM = ("weight", "bias", "_mean", "_variance")
 NAME_LIST = "StructuredToParameterName@@"
@@ -67,14 +69,57 @@ def _name_squeezenet(network: Network) -> dict[str, str]:
     return places
 
 
+def _name_mobilenet_v3(network: Network) -> dict[str, str]:
+    """`blocks.N` with `expand_conv`, `bottleneck_conv`, `mid_se` and `linear_conv`; N counts from 0."""
+
+    def convolution(block: InvertedBlock, place: int) -> tuple[str, str]:
+        parts = ("expand_conv", "bottleneck_conv", "linear_conv")[-len(block.convolutions) :]
+        inside = f"blocks.{block.number - 1}.{parts[place]}"
+        return f"{inside}.0", f"{inside}.1"
+
+    def gate(block: InvertedBlock) -> tuple[str, str]:
+        return f"blocks.{block.number - 1}.mid_se.fc1", f"blocks.{block.number - 1}.mid_se.fc2"
+
+    stem = {"stem.conv": "conv.0", "stem.norm": "conv.1"}
+    ends = {
+        "last.conv": "lastconv.0",
+        "last.norm": "lastconv.1",
+        "hidden": "classifier.0",
+        "classifier": "classifier.3",
+    }
+    return name_inverted_blocks(network, convolution, gate) | stem | ends
+
+
+def _name_densenet(network: Network) -> dict[str, str]:
+    """`db_conv_L.convL_N.bn_ac_funcI`, where L counts from 2, and `tr_convL_blk`: a norm and what follows."""
+    parts = {"conv": "_conv", "norm": "_batch_norm"}
+    patterns = {"level4.norm": "batch_norm", "classifier": "out"}
+    for ours, theirs in parts.items():
+        patterns[f"stem.{ours}"] = f"conv1_func.{theirs}"
+        for level in range(1, 5):
+            patterns[f"transition{level}.{ours}"] = f"tr_conv{level + 1}_blk.conv_ac_func.{theirs}"
+            patterns |= {
+                f"level{level}.layer#.new.{ours}{number}": (
+                    f"db_conv_{level + 1}.conv{level + 1}_{{}}.bn_ac_func{number}.{theirs}"
+                )
+                for number in (1, 2)
+            }
+    return name_by_patterns(network, patterns, first=1)
+
+
 PADDLE_NAMES: Mapping[str, NameLayers] = {
     "alexnet_torchvision": _name_alexnet,
     **{f"vgg{depth}{norm}": name_numbered for depth in (11, 13, 16, 19) for norm in ("", "_bn")},
     **{f"resnet{depth}_torchvision": name_resnet for depth in (18, 34)},
     **{f"resnet{depth}_v1_5": name_resnet for depth in (50, 101, 152)},
+    **dict.fromkeys(("resnext50_32x4d", "wide_resnet50_2"), name_resnet),
     "squeezenet1_1_paddle": _name_squeezenet,
+    "densenet121": _name_densenet,
+    "mobilenet_v2": name_mobilenet_v2,
+    **{f"mobilenet_v3_{size}": _name_mobilenet_v3 for size in ("small", "large")},
 }
-"""The layers' names in `paddle.vision.models`, by network of the zoo; its ResNets compute what torchvision's do."""
+"""The layers' names in `paddle.vision.models`, by network of the zoo; those of one name with torchvision's compute the
+same."""
 
 
 def _arrays(path: Path) -> dict[str, Tensor]:

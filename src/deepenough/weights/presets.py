@@ -6,11 +6,10 @@ from collections.abc import Mapping
 
 from deepenough.errors import unknown
 from deepenough.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from deepenough.weights.keras_images import HALVES, is_application, keras_preset
 from deepenough.weights.preset_names import PRESETS
 
 CAFFE_MEAN = (104 / 255, 117 / 255, 123 / 255)  # BGR; BVLC's ImageNet mean, rounded
-KERAS_MEAN = (103.939 / 255, 116.779 / 255, 123.68 / 255)  # BGR; VGG's and the authors' ResNets', as Keras has them
-HALVES = (0.5, 0.5, 0.5)
 ONE = (1 / 255,) * 3  # std of images that stay in 0..255
 
 CAFFE_SIDES = {"alexnet": 227, "alexnet_bvlc": 227, "squeezenet1_1": 227}
@@ -66,6 +65,11 @@ def timm_input(side: int, crop: float, *, halves: bool = False, interpolation: s
     return Preprocessing((side, side), int(side / crop), interpolation, mean=mean, std=std)
 
 
+def presets_for(network: str) -> tuple[str, ...]:
+    """List the presets that a network can have: all, but for Keras' where Keras has no such network."""
+    return tuple(name for name in PRESETS if name != "keras" or is_application(network))
+
+
 def preset(name: str, network: str) -> Preprocessing:
     """Return what the source `name` feeds the network `network`.
 
@@ -73,7 +77,8 @@ def preset(name: str, network: str) -> Preprocessing:
     TensorFlow and brings ImageNet's mean and standard deviation to 0.5 in its forward pass (`transform_input`), which
     is done here. timm: a crop of 0.95, bicubic, or as in `TIMM_INPUTS`. transformers: as torchvision, bicubic;
     of its ViTs the whole image, which it squeezes into a square. caffe-bgr: BGR in 0..255 less the mean of BVLC's
-    release. keras: `keras.applications`' caffe mode. paddle: as torchvision.
+    release. keras: as `preprocess_input` of the network's module in `keras.applications` does (`keras_images`).
+    paddle: as torchvision.
     """
     match name:
         case "torchvision" | "torchvision-v2" if network == "googlenet_bn":
@@ -99,5 +104,5 @@ def preset(name: str, network: str) -> Preprocessing:
             side = CAFFE_SIDES.get(network, 224)
             return Preprocessing((side, side), 256, order="BGR", mean=CAFFE_MEAN, std=ONE)
         case "keras":
-            return Preprocessing((224, 224), None, order="BGR", mean=KERAS_MEAN, std=ONE)
+            return keras_preset(network)
     raise unknown("preprocessing", name, PRESETS)

@@ -13,6 +13,7 @@ from deepenough.nets.network import Network
 from deepenough.weights.exported_program import program_refused
 from deepenough.weights.graphs.graph import GraphError
 from deepenough.weights.inputs import INPUT_FILE, described_input, for_images, image_input, json_beside, small_file
+from deepenough.weights.keras_images import stated_images
 from deepenough.weights.misfit import MisfitError
 from deepenough.weights.preset_names import PRESETS
 from deepenough.weights.published import published_as
@@ -126,7 +127,10 @@ def _of_zoo(
     if own is not None and own.is_foreign:
         wanted = described_input(path, preprocess, fitted.network, None)
     else:
-        wanted = image_input(path, preprocess, source, fitted.network, stated.input if stated else None)
+        images = stated.input if stated else None
+        if own is None and source == "keras" and preprocess is None:
+            images = stated_images(path, fitted.network)
+        wanted = image_input(path, preprocess, source, fitted.network, images)
     classes = stated.classes if stated is not None else None
     guessed = preprocess is None and stated is None and own is None and not path.with_name(INPUT_FILE).is_file()
     notes = (*fitted.notes, *(rival_inputs(source, fitted.network) if guessed else stated.notes if stated else ()))

@@ -48,7 +48,7 @@ _GROUPS: tuple[tuple[str, int, Mapping[str, tuple[float, float, int] | None]], .
     ("ResNeXt", 2016, {"resnext50_32x4d": (22.382, 6.302, 224)}),
     ("Wide ResNet", 2016, {"wide_resnet50_2": (21.532, 5.914, 224)}),
     ("DenseNet", 2016, {"densenet121": (25.566, 8.028, 224)}),
-    ("MobileNetV2", 2018, {"mobilenet_v2": (28.122, 9.714, 224)}),
+    ("MobileNetV2", 2018, {"mobilenet_v2": (28.122, 9.714, 224), "mobilenet_v2_keras": None}),
     (
         "MobileNetV3", 2019,
         {

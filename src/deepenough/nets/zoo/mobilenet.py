@@ -43,43 +43,54 @@ V3_SMALL: tuple[tuple[V3Row, ...], ...] = (
 """Table 2, likewise."""
 
 
-def mobilenet_v2() -> Network:
-    """MobileNetV2 at width 1, as torchvision and timm have it."""
+@dataclass(frozen=True)
+class Publisher:
+    """What implementations differ in: norms and, with `same`, paddings as TensorFlow's."""
+
+    title: str
+    norm: BatchNorm
+    same: bool = False
+
+    @property
+    def variant(self) -> str:
+        """The differences in words."""
+        padded = ", padded more at the end where it strides" if self.same else ""
+        return f"width 1; {self.title}: batch norms with eps {self.norm.eps:g}{padded}"
+
+
+TORCHVISION = Publisher("torchvision", BatchNorm(eps=1e-3, momentum=0.01))
+TIMM = Publisher("timm", BatchNorm())
+# Keras itself has momentum 0.001, with which running statistics need thousands of steps
+KERAS = Publisher("Keras", BatchNorm(eps=1e-3, momentum=0.01), same=True)
+TENSORFLOW = Publisher("TensorFlow", KERAS.norm, same=True)
+
+
+def mobilenet_v2(publisher: Publisher | None = None) -> Network:
+    """MobileNetV2 at width 1, as torchvision and timm have it, or another publisher."""
+    norm, same = (publisher.norm, publisher.same) if publisher else (BatchNorm(), False)
     levels: list[Layer] = []
     into = 32
     for number, (expansion, out, count, stride) in enumerate(V2, 1):
         blocks = []
         for place in range(1, count + 1):
-            block = InvertedResidual(into, expansion * into, out, stride=stride if place == 1 else 1)
+            first = stride if place == 1 else 1
+            block = InvertedResidual(into, expansion * into, out, stride=first, norm=norm, same=same)
             blocks.append(block.layer(f"block{place}"))
             into = out
         levels.append(Group(tuple(blocks), name=f"level{number}"))
+    implementations = "Keras' MobileNetV2" if publisher else "torchvision mobilenet_v2, timm mobilenetv2_100"
     return Network(
-        "mobilenet_v2",
+        "mobilenet_v2_keras" if publisher else "mobilenet_v2",
         (3, 224, 224),
         (
-            Group((Conv(32, 3, 2, bias=False), BatchNorm(), Relu6()), name="stem"),
+            Group((Conv(32, 3, 2, bias=False, same=same), norm, Relu6()), name="stem"),
             *levels,
-            Group((Conv(1280, 1, bias=False), BatchNorm(), Relu6()), name="last"),
+            Group((Conv(1280, 1, bias=False), norm, Relu6()), name="last"),
             *(GlobalAvgPool(name="pool"), Dropout(0.2), Dense(1000, name="classifier")),
         ),
-        "Sandler et al. 2018, arXiv 1801.04381, table 2; torchvision mobilenet_v2, timm mobilenetv2_100",
-        "width 1",
+        f"Sandler et al. 2018, arXiv 1801.04381, table 2; {implementations}",
+        publisher.variant if publisher else "width 1",
     )
-
-
-@dataclass(frozen=True)
-class Publisher:
-    """The conventions of one publisher: its norms, and if it pads as TensorFlow does."""
-
-    names: str
-    norm: BatchNorm
-    same: bool = False
-
-
-TORCHVISION = Publisher("torchvision {}", BatchNorm(eps=1e-3, momentum=0.01))
-TIMM = Publisher("timm {}", BatchNorm())
-TENSORFLOW = Publisher("the authors' MobileNetV3, timm tf_{}", BatchNorm(eps=1e-3, momentum=0.01), same=True)
 
 
 def mobilenet_v3(table: tuple[tuple[V3Row, ...], ...], hidden: int, name: str, publisher: Publisher) -> Network:
@@ -96,7 +107,9 @@ def mobilenet_v3(table: tuple[tuple[V3Row, ...], ...], hidden: int, name: str, p
             blocks.append(block.layer(f"block{place}"))
             into = out
         levels.append(Group(tuple(blocks), name=f"level{number}"))
-    whose = "TensorFlow: padded more at the end where it strides" if same else publisher.names.partition(" ")[0]
+    implementations = f"{publisher.title} {name}"
+    if publisher is TENSORFLOW:
+        implementations = f"the authors' and Keras', timm tf_{name.removesuffix('_tf')}"
     return Network(
         name,
         (3, 224, 224),
@@ -107,14 +120,14 @@ def mobilenet_v3(table: tuple[tuple[V3Row, ...], ...], hidden: int, name: str, p
             *(GlobalAvgPool(name="pool"), Dense(hidden, name="hidden"), HardSwish(name="active"), Dropout(0.2)),
             Dense(1000, name="classifier"),
         ),
-        f"Howard et al. 2019, arXiv 1905.02244, table {1 if table is V3_LARGE else 2}; "
-        + publisher.names.format(name.removesuffix("_tf")),
-        f"width 1; {whose}{', ' if same else ': '}batch norms with eps {norm.eps:g}",
+        f"Howard et al. 2019, arXiv 1905.02244, table {1 if table is V3_LARGE else 2}; {implementations}",
+        publisher.variant,
     )
 
 
 MOBILENETS: Mapping[str, Callable[[], Network]] = {
     "mobilenet_v2": mobilenet_v2,
+    "mobilenet_v2_keras": partial(mobilenet_v2, KERAS),
     **{
         name: partial(mobilenet_v3, table, hidden, name, publisher)
         for name, table, hidden, publisher in (

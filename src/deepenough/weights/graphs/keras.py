@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from deepenough.weights.graphs.images import stated_input
 from deepenough.weights.graphs.keras_base import Layer, Reference
 from deepenough.weights.graphs.keras_file import LayerArrays, Path_, read_keras_file
 from deepenough.weights.graphs.keras_layers import READ, KerasBuilder
+from deepenough.weights.keras_images import usual_side
 
 MODELS = ("Functional", "Model", "Sequential")
 """Kinds of layers that hold others."""
@@ -73,14 +74,28 @@ def _read(path: Path, file: str, config: dict[str, Any], arrays: LayerArrays, ve
     images = [each for each in layers if each.kind == "InputLayer"]
     if len(images) != 1:
         raise GraphError(f"{file}: it has {len(images)} inputs; expected one, the images")
-    builder = KerasBuilder(graph, images[0], old=version.startswith(("1.", "2.")))
+    name = plain_name(str(model.get("name", "") if isinstance(model, dict) else "") or path.stem)
+    sized = _with_size(images[0], name)
+    builder = KerasBuilder(graph, sized, old=version.startswith(("1.", "2.")))
     for layer in layers:
-        builder.add(layer)
+        builder.add(sized if layer is images[0] else layer)
     found = builder.value(output)
     wanted, notes = stated_input(graph, builder.given, whole_bytes=builder.whole_bytes)
-    name = plain_name(str(model.get("name", "") if isinstance(model, dict) else "") or path.stem)
+    if sized is not images[0]:
+        height, width = builder.images.shape[1:]
+        notes = (f"it takes images of any size, and is read for {height}x{width} pixels", *notes)
     notes = (*wiring.notes, *notes, *builder.notes)
     return described(graph, builder.images, builder.consumed(found), Stated(name, wanted, notes))
+
+
+def _with_size(images: Layer, network: str) -> Layer:
+    """The input with the size that Keras' network of that name has, or 224 pixels, where it takes images of any."""
+    for key in ("batch_shape", "batch_input_shape"):
+        shape = images.config.get(key)
+        if isinstance(shape, (list, tuple)) and len(shape) == 4 and shape[1] is None and shape[2] is None:
+            side = usual_side(network)
+            return replace(images, config={**images.config, key: [shape[0], side, side, shape[3]]})
+    return images
 
 
 def _nested(arrays: LayerArrays) -> LayerArrays:
