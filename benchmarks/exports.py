@@ -61,8 +61,9 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 try:
                     done = exporting.export(net, target, out=f"{folder}/{target}")
-                    largest = max(check.difference for check in done.checks)
-                    cells.append(f"{largest:.1e}" if done.passed else f"**{largest:.1e}**")
+                    largest = max((check.difference for check in done.checks), default=None)
+                    seen = "not run here" if largest is None else f"{largest:.1e}"
+                    cells.append(seen if done.passed else f"**{seen}**")
                 except DeepenoughError as error:
                     cells.append(f"**{first_line(error):.80}**")
         print(f"| {name} | " + " | ".join(cells) + f" | {time.perf_counter() - begun:.0f} |", flush=True)
