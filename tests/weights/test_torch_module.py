@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +15,9 @@ from torch import Tensor, nn
 
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.options import Options
-from deepenough.model import Model, load
-from deepenough.nets import (
-    FAMILIES,
-    NETWORKS,
-    BatchNorm,
-    Conv,
-    Dense,
-    GlobalAvgPool,
-    MaxPool,
-    Network,
-    Relu,
-    depth,
-)
+from deepenough.model import Model
 from deepenough.nets.build import build
 from deepenough.nets.cut import cuts
-from deepenough.nets.inverted_residual import RELU_GATE, squeeze_excitation
 from deepenough.weights.graphs.torch_module import check_module, read_module
 from deepenough.weights.read import read_weights
 
@@ -247,16 +232,6 @@ class Attending(nn.Module):
         return self.head((x + self.attention(x, x, x)[0])[:, 0])
 
 
-class Averaging(nn.Module):
-    def __init__(self, apply: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.conv, self.head, self.apply_ = nn.Conv2d(3, 8, 3), nn.Linear(8, 7), apply
-
-    def forward(self, x: Tensor) -> Tensor:
-        found = self.apply_(self.conv(x))
-        return self.head(found.mean((2, 3)) if found.dim() == 4 else found)  # type: ignore[no-any-return]
-
-
 MODULES: dict[str, Callable[[], nn.Module]] = {
     "plain": Plain,
     "residual": Residual,
@@ -311,56 +286,6 @@ def test_it_gives_the_modules_own_logits_for_any_number_of_images(name: str) -> 
     assert (logits(found, given) - wanted).abs().max() <= 1e-5 * wanted.abs().max()
 
 
-GATE = squeeze_excitation(8, 4, RELU_GATE)
-SMALL_CNN = (Conv(6, 3), BatchNorm(), Relu(), MaxPool(2), Conv(8, 3), Relu(), GlobalAvgPool(), Dense(7))
-OWN: dict[str, Callable[[], Network]] = {
-    "a small CNN": lambda: Network("small", SHAPE, SMALL_CNN),
-    **{
-        name: partial(each.network, SHAPE, 7, depth=each.depth_of(each.fewest, SHAPE), width=0.5)
-        for name, each in FAMILIES.items()
-    },
-    "a gate": lambda: Network("gate", SHAPE, (Conv(8, 3), GATE, GlobalAvgPool(), Dense(7))),
-    "squeezenet1_1": lambda: replace(NETWORKS["squeezenet1_1"](), input=(3, 64, 64)),
-}
-
-
-@pytest.mark.parametrize("name", OWN)
-def test_a_network_of_ours_comes_back_from_its_module(name: str, tmp_path: Path) -> None:
-    network = OWN[name]()
-    module = build(network, 0)
-    module(torch.rand(4, *network.input))  # for statistics that are not those of a new one
-    model = Model.from_module(module, [str(n) for n in range(network.classes)], input=network.input)
-    assert model.unread == ""
-    assert (model.network.input, depth(model.network)) == (network.input, depth(network))
-    images = torch.rand(2, *network.input, generator=torch.Generator().manual_seed(1))
-    with torch.no_grad():
-        torch.testing.assert_close(model.module(images), module.eval()(images), rtol=1e-4, atol=1e-5)
-    assert load(model.save(tmp_path / "model")).classes == model.classes
-
-
-AVERAGES: dict[str, tuple[Callable[[Tensor], Tensor], bool]] = {
-    "of all positions": (lambda x: x.sum((2, 3)) / (x.shape[2] * x.shape[3]), True),
-    "with its axes": (lambda x: (x.sum((-1, -2), keepdim=True) / (x.shape[2] * x.shape[3])).flatten(1), True),
-    "of another number": (lambda x: x.sum((2, 3)) / 100, False),
-    "of rows": (lambda x: x.sum((2,)).sum(2) / (x.shape[2] * x.shape[3]), False),
-    "of channels": (lambda x: x + x.sum((1,), keepdim=True) / (x.shape[2] * x.shape[3]), False),
-    "rounded": (lambda x: torch.div(x.sum((2, 3)), x.shape[2] * x.shape[3], rounding_mode="floor"), False),
-    "read as a sum, too": (lambda x: x.sum((2, 3)) / (x.shape[2] * x.shape[3]) + x.sum((2, 3)).relu(), False),
-    "whose sum is read": (lambda x: (lambda s: s / (x.shape[2] * x.shape[3]) + s)(x.sum((2, 3))), False),
-}
-
-
-@pytest.mark.parametrize("name", AVERAGES)
-def test_a_sum_is_read_where_it_is_an_average(name: str) -> None:
-    apply, known = AVERAGES[name]
-    module = Averaging(apply)
-    if known:
-        assert any(isinstance(each, GlobalAvgPool) for each in read_module(module, SHAPE).network.stack)
-        return
-    with pytest.raises(DeepenoughError, match=r"of kind aten\.(sum|div)"):
-        read_module(module, SHAPE)
-
-
 def test_it_can_be_cut_behind_each_of_its_blocks_and_keeps_their_names() -> None:
     network = read_module(made(Residual), SHAPE).network
     places = [cut.place for cut in cuts(network)]
@@ -383,55 +308,6 @@ def test_there_is_no_cut_inside_a_block_of_the_modules_own() -> None:
     )
     places = [cut.place for cut in cuts(read_module(module, SHAPE).network)]
     assert places == ["conv_0", "block_2_0", "block_2_1", "block_2_2"]
-
-
-class Encoder(nn.Module):
-    """A transformer of torch's own layers, in a `nn.TransformerEncoder` or a list."""
-
-    def __init__(self, layers: int, *, listed: bool) -> None:
-        super().__init__()
-        self.patches, self.norm, self.fc = nn.Conv2d(3, 16, 16, 16), nn.LayerNorm(16), nn.Linear(16, 7)
-        self.cls, self.pos = nn.Parameter(torch.zeros(1, 1, 16)), nn.Parameter(torch.randn(1, 5, 16))
-        layer = nn.TransformerEncoderLayer(16, 2, 32, activation="gelu", batch_first=True, norm_first=True)
-        self.encoder = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
-        self.blocks = self.encoder.layers if listed else nn.ModuleList([self.encoder])
-        if listed:
-            del self.encoder
-
-    def forward(self, x: Tensor) -> Tensor:
-        tokens = self.patches(x).flatten(2).transpose(1, 2)
-        tokens = torch.cat([self.cls.expand(len(tokens), -1, -1), tokens], 1) + self.pos
-        for block in self.blocks:
-            tokens = block(tokens)
-        return self.fc(self.norm(tokens)[:, 0])  # type: ignore[no-any-return]
-
-
-class WithoutToken(nn.Module):
-    """Attention between patches alone, whose mean is classified."""
-
-    def __init__(self, *, positions: bool) -> None:
-        super().__init__()
-        self.patches, self.fc = nn.Conv2d(3, 16, 16, 16), nn.Linear(16, 7)
-        self.pos = nn.Parameter(torch.randn(1, 4, 16)) if positions else None
-        self.block = nn.TransformerEncoderLayer(16, 2, 32, activation="gelu", batch_first=True, norm_first=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        tokens = self.patches(x).flatten(2).transpose(1, 2)
-        return self.fc(self.block(tokens if self.pos is None else tokens + self.pos).mean(1))  # type: ignore[no-any-return]
-
-
-@pytest.mark.parametrize("positions", [True, False])
-def test_attention_without_a_class_token_is_refused_with_what_is_missing(*, positions: bool) -> None:
-    with pytest.raises(DeepenoughError, match=r"with a class token before the patches and a learnt position for each"):
-        read_module(WithoutToken(positions=positions), SHAPE)
-
-
-@pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("listed", [True, False])
-def test_torchs_own_transformer_layers_are_blocks(layers: int, *, listed: bool) -> None:
-    network = read_module(Encoder(layers, listed=listed), SHAPE).network
-    place = "blocks_{}" if listed else "blocks_0_layers_{}"
-    assert [cut.place for cut in cuts(network)] == [place.format(number) for number in range(layers)]
 
 
 def test_weights_in_several_places_are_named() -> None:
