@@ -62,6 +62,14 @@ def test_the_page_of_options_is_current(language: Language) -> None:
     )
 
 
+def test_no_bar_ends_a_cell_and_no_backslash_is_shown() -> None:
+    """Python-Markdown shows the backslash before a bar in code, too."""
+    for language in Language:
+        page = options_page(language)
+        assert "\\|" not in page
+        assert {line.count(" | ") for line in page.splitlines() if line.startswith("| ")} == {1}
+
+
 def test_every_text_of_the_page_has_a_chinese_message_and_none_is_stale() -> None:
     asked = messages()
     assert len(asked) > 200
@@ -88,7 +96,7 @@ def test_no_english_is_left_on_the_chinese_page() -> None:
         assert HAN.search(CODE.sub("", chinese)) or chinese == f"`{message}`" or not words, message
     for line in options_page(Language.CHINESE).splitlines():
         if not line.startswith("## "):  # a command
-            own, _, told = line.rpartition(" | ") if line.startswith("| `") else ("", "", line)
+            own, _, told = line.rpartition(" | ") if line.startswith(("| `", "| <code>")) else ("", "", line)
             left = english(told, values | set(WORD.findall(own)))
             assert left == set(), f"English on the Chinese page (a default of one word is taken for a value): {line}"
 

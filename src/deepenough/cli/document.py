@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from html import escape
 from inspect import cleandoc
 
 import click
@@ -98,12 +99,17 @@ def _paragraph(text: str, say: _Say) -> str:
 
 def _table(heading: str, rows: Iterable[tuple[str, str]], say: _Say) -> Iterator[str]:
     lines = [
-        " | ".join(["", *(cell.replace("|", r"\|") for cell in (f"`{first}`", _meaning(text, say))), ""]).strip()
+        f"| {_code(first)} | {_meaning(text, say).replace('|', '&#124;')} |"
         for first, text in rows
         if not first.endswith("--help")  # click keeps the help option as the first context wanted it
     ]
     if lines:
         yield from (f"| {say(heading)} | {say('Meaning')} |", "|---|---|", *lines, "")
+
+
+def _code(text: str) -> str:
+    """Code in a table. A bar would end the cell, and behind a backslash Python-Markdown shows that, too."""
+    return f"`{text}`" if "|" not in text else f"<code>{escape(text, quote=False).replace('|', '&#124;')}</code>"
 
 
 def _meaning(text: str, say: _Say) -> str:
