@@ -74,20 +74,7 @@ def _plain(network: str) -> str:
     return "".join(letter for letter in network.lower() if letter.isalnum())
 
 
-def stated_images(path: Path, network: Network) -> Preprocessing | None:
-    """The images that a Keras file states by the layers before the network's first; None where it has none."""
-    from deepenough.weights.graphs.keras import read_keras_graph
-
-    try:
-        described = read_keras_graph(path)
-    except DeepenoughError:  # of a layer that is not known there, such as one's own
-        described = None
-    if described is not None and described.input is not None:
-        return described.input
-    return _of_normalization(path, network) if network.name.startswith("efficientnet") else None
-
-
-def _of_normalization(path: Path, network: Network) -> Preprocessing | None:
+def images_of_normalization(path: Path, network: Network) -> Preprocessing | None:
     """The images by the tensors of EfficientNet's own normalisation, of images in 0..1."""
     from deepenough.weights.keras import image_statistics
 

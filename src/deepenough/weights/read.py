@@ -13,7 +13,6 @@ from deepenough.nets.network import Network
 from deepenough.weights.exported_program import program_refused
 from deepenough.weights.graphs.graph import GraphError
 from deepenough.weights.inputs import INPUT_FILE, described_input, for_images, image_input, json_beside, small_file
-from deepenough.weights.keras_images import stated_images
 from deepenough.weights.misfit import MisfitError
 from deepenough.weights.preset_names import PRESETS
 from deepenough.weights.published import published_as
@@ -81,18 +80,11 @@ def read_weights(
             f"{path} describes its own network, so there is no use for the names in {path.with_name(NETWORK_FILE)}; "
             "take it away"
         )
-    known: Known | None = None
-    trouble: DeepenoughError | None = None
-    if reader[0] != "onnx":
-        try:
-            known = _open(path, reader, network, own)
-        except MisfitError as error:
-            trouble = error
-        else:
-            trouble = _headless(path, known[1]) if known[1].headless and needs_head else None
-    if known is not None and trouble is None:
-        return _of_zoo(path, preprocess, known, own, network)
-    described = _described(path, reader[0], network, own, trouble)
+    known, trouble = _zoo_network(path, reader, network, own, needs_head=needs_head)
+    described = _keras_description(path, known) if own is None else None
+    if known is not None and (described is None or _agree(path, known, described, network)):
+        return _of_zoo(path, preprocess, known, own, network, described)
+    described = described or _described(path, reader[0], network, own, trouble)
     if described is None:
         assert trouble is not None
         raise trouble
@@ -114,10 +106,51 @@ Known = tuple[str, "Fitted"]
 """A source, and the network of the zoo that a file's tensors fit."""
 
 
+def _zoo_network(
+    path: Path, reader: tuple[str, str], network: str | None, own: StatedNetwork | None, *, needs_head: bool
+) -> tuple[Known | None, DeepenoughError | None]:
+    """The network of the zoo that a file's tensors fit, or what keeps it from being one."""
+    if reader[0] == "onnx":
+        return None, None
+    try:
+        known = _open(path, reader, network, own)
+    except MisfitError as error:
+        return None, error
+    return (None, _headless(path, known[1])) if known[1].headless and needs_head else (known, None)
+
+
+def _keras_description(path: Path, known: Known | None) -> Described | None:
+    """The network that a Keras file describes beside the one of the zoo that it fits, if it describes any."""
+    if known is None or known[0] != "keras":
+        return None
+    from deepenough.weights.keras_description import own_description
+
+    return own_description(path)
+
+
+def _agree(path: Path, known: Known, described: Described, network: str | None) -> bool:
+    """Tell whether the network of the zoo is the one that the file describes; an error where the user named it."""
+    from deepenough.weights.keras_description import computes_the_same
+
+    if computes_the_same(known[1], described):
+        return True
+    if network is not None:
+        raise DeepenoughError(
+            f"{path} has the tensors of {network}, but describes a network with other strides, activations or pooling; "
+            "without --network it is read as it describes itself"
+        )
+    return False
+
+
 def _of_zoo(
-    path: Path, preprocess: str | None, known: Known, own: StatedNetwork | None, network: str | None
+    path: Path,
+    preprocess: str | None,
+    known: Known,
+    own: StatedNetwork | None,
+    network: str | None,
+    described: Described | None,
 ) -> Weights:
-    """The weights of a network that is known here."""
+    """The weights of a network that is known here; Keras' files may have `described` it, too."""
     from deepenough.weights.described import rival_inputs
 
     source, fitted = known
@@ -129,11 +162,14 @@ def _of_zoo(
     else:
         images = stated.input if stated else None
         if own is None and source == "keras" and preprocess is None:
-            images = stated_images(path, fitted.network)
+            from deepenough.weights.keras_description import keras_images
+
+            images = keras_images(path, fitted.network, described)
         wanted = image_input(path, preprocess, source, fitted.network, images)
     classes = stated.classes if stated is not None else None
     guessed = preprocess is None and stated is None and own is None and not path.with_name(INPUT_FILE).is_file()
     notes = (*fitted.notes, *(rival_inputs(source, fitted.network) if guessed else stated.notes if stated else ()))
+    notes += described.notes if described is not None else ()
     return Weights(
         _name(path),
         source,

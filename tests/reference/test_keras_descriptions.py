@@ -1,0 +1,83 @@
+"""Keras' models that somebody changed compute what their files describe, whichever network their tensors fit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from deepenough.errors import DeepenoughError
+from deepenough.weights.read import read_weights
+
+pytest.importorskip("h5py", reason="h5py is not installed")
+
+
+@pytest.fixture(scope="module")
+def keras() -> Any:
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    return pytest.importorskip("keras", reason="keras is not installed")
+
+
+@pytest.fixture
+def saved(keras: Any, values: Callable[..., torch.Tensor], tmp_path: Path) -> Callable[..., tuple[Any, Path]]:
+    """A MobileNetV2 with random weights and its file; `change` changes the configuration of its layers."""
+
+    def save(side: int, change: Callable[[dict[str, Any]], None] = lambda layer: None) -> tuple[Any, Path]:
+        model = keras.applications.MobileNetV2(
+            weights=None, input_shape=(side, side, 3), classifier_activation=None, classes=7
+        )
+        config = model.get_config()
+        for layer in config["layers"]:
+            change(layer)
+        model = type(model).from_config(config)
+        model.set_weights([
+            values(v.path, tuple(v.shape), int(np.prod(v.shape[:2] if "depthwise" in v.path else v.shape[:-1]))).numpy()
+            for v in model.weights
+        ])  # fmt: skip
+        model.save(tmp_path / "net.keras")
+        return model, tmp_path / "net.keras"
+
+    return save
+
+
+def without_stride(layer: dict[str, Any]) -> None:
+    if layer["config"]["name"] == "Conv1":
+        layer["config"]["strides"] = (1, 1)
+
+
+def with_largest_values(layer: dict[str, Any]) -> None:
+    if layer["class_name"] == "GlobalAveragePooling2D":
+        layer["class_name"] = "GlobalMaxPooling2D"
+
+
+def without_bound(layer: dict[str, Any]) -> None:
+    if layer["class_name"] == "ReLU":
+        layer["config"]["max_value"] = None
+
+
+@pytest.mark.parametrize("change", [without_stride, with_largest_values, without_bound])
+def test_a_changed_model_is_read_as_its_file_says(same: Any, saved: Any, change: Any) -> None:
+    model, path = saved(64, change)
+    weights = read_weights(path, preprocess="torchvision")
+    assert weights.network.name != "mobilenet_v2_keras"
+    pictures = torch.randn((2, 3, 64, 64), generator=torch.Generator().manual_seed(1))
+    same(weights, pictures, model.predict(pictures.permute(0, 2, 3, 1).numpy(), verbose=0))
+    with pytest.raises(DeepenoughError, match="but describes a network with other strides, activations or pooling"):
+        read_weights(path, network="mobilenet_v2_keras")
+    with pytest.raises(DeepenoughError, match="nothing says how its images are normalised"):
+        read_weights(path)
+
+
+def test_the_size_of_the_images_is_the_models_own(same: Any, saved: Any) -> None:
+    model, path = saved(64)
+    weights = read_weights(path)
+    assert (weights.network.name, weights.network.input, weights.input.size) == (
+        "mobilenet_v2_keras", (3, 64, 64), (64, 64),
+    )  # fmt: skip
+    pictures = torch.randn((2, 3, 64, 64), generator=torch.Generator().manual_seed(1))
+    same(weights, pictures, model.predict(pictures.permute(0, 2, 3, 1).numpy(), verbose=0))
