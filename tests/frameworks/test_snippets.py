@@ -119,6 +119,8 @@ def test_what_is_for_phones_has_the_models_own_numbers(file: str, framing: str) 
 
 def test_names_are_literals_of_kotlin_and_swift() -> None:
     assert kotlin_literal('a $b\\ "c"\n\x01') == r'"a \$b\\ \"c\" \u0001"'
+    assert kotlin_literal("\U000e0067") == r'"\udb40\udc67"'  # it takes four digits only
+    assert swift_literal("\U000e0067") == r'"\u{e0067}"'
     assert swift_literal('a $b\\ "c"\n\x01') == r'"a $b\\ \"c\" \u{1}"'
 
 
