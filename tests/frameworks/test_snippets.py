@@ -115,6 +115,7 @@ def test_what_is_for_phones_has_the_models_own_numbers(file: str, framing: str) 
     assert ("channels in RGB" in text, "19595" in text) == (channels == 3, channels == 1)
     assert all(f"    {name},\n" in text for name in ('"naïve"', r'"two \"words\""', '"line break"'))
     assert "model.tflite" in text
+    assert text.rstrip() + "\n" == text
     assert "neither compiled nor run" in text
     assert file in target.snippets
     assert any(f"`{file}`" in note and "no compiler" in note for note in values.get("notes", target.notes))
