@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
-from pathlib import Path
 
+MOST = 1.0
+"""Seconds: the interpreter and the few imports before a command take a tenth of it; what computed before it became this
+command, as a script that ends with `exec`, could have taken any time."""
 _commands: list[float] = []  # the start of this process, once it is known to be a command's
 
 
@@ -21,12 +21,9 @@ def began() -> float:
 
 
 def process_age() -> float:
-    """Seconds since this process began; 0 where the system doesn't tell."""
-    if sys.platform != "linux":
-        return 0.0
-    try:
-        fields = Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError):  # no /proc, or one of another kind
-        return 0.0
-    return max(age, 0.0)
+    """Seconds that this process took to come here, as a command does first of all.
+
+    By the clock, as in /proc/self/stat, it began with its fork, even where it is a shell that waited for hours and then
+    became this command (`exec`). Processor time leaves waiting out, and is known on every system.
+    """
+    return min(time.process_time(), MOST)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -49,5 +52,27 @@ def test_a_command_begins_with_its_process(monkeypatch: pytest.MonkeyPatch) -> N
     assert Call().began <= time.monotonic() - 1000.0
 
 
-def test_the_age_of_a_process_is_at_most_that_of_the_machine() -> None:
-    assert 0 <= process_start.process_age() < time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+def test_what_waited_before_it_became_a_command_does_not_count() -> None:
+    """The start of a process that the system tells is that of the shell, which `exec` leaves as it is."""
+    shell = shutil.which("sh")
+    if shell is None:
+        pytest.skip("no shell is here")
+    assert age_in([shell, "-c", 'sleep 1; exec "$@"', "sh", sys.executable], AGE) < 0.9
+
+
+def test_what_a_process_computed_counts() -> None:
+    least = 0.3
+    assert age_in([sys.executable], f"import time\nwhile time.process_time() < {least}: pass\n{AGE}") >= least
+
+
+def test_a_long_age_is_not_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "process_time", lambda: 1000.0)
+    assert process_start.process_age() == process_start.MOST
+
+
+AGE = "from deepenough.process_start import process_age; print(process_age())"
+
+
+def age_in(python: list[str], program: str) -> float:
+    """The age that a program prints."""
+    return float(subprocess.run([*python, "-c", program], capture_output=True, text=True, check=True).stdout)

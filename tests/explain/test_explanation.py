@@ -190,12 +190,15 @@ def test_the_command_fills_a_folder_and_knows_the_truth(folder: Path) -> None:
     assert lied.width > told.width
 
 
-def test_the_truth_is_known_inside_the_folder_of_a_class(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder / "photos" / "red").mkdir(exist_ok=True)
+@pytest.mark.parametrize(("inside", "image"), [("", "lie.png"), ("worse", "../lie.png")])
+def test_the_truth_is_known_inside_the_folder_of_a_class(
+    folder: Path, inside: str, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "photos" / "red" / inside).mkdir(parents=True, exist_ok=True)
     blue = next((folder / "photos" / "blue").iterdir())
     (folder / "photos" / "red" / "lie.png").write_bytes(blue.read_bytes())
-    monkeypatch.chdir(folder / "photos" / "red")
-    words = ["explain", str(folder / "model"), "lie.png", "--out", str(folder / "lie-seen.png")]
+    monkeypatch.chdir(folder / "photos" / "red" / inside)
+    words = ["explain", str(folder / "model"), image, "--out", str(folder / "lie-seen.png")]
     assert ", but it is red" in CliRunner().invoke(cli, words, catch_exceptions=False).output
 
 

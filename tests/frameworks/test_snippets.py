@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,13 +115,38 @@ def test_what_is_for_phones_has_the_models_own_numbers(file: str, framing: str) 
     assert ("channels in RGB" in text, "19595" in text) == (channels == 3, channels == 1)
     assert all(f"    {name},\n" in text for name in ('"naïve"', r'"two \"words\""', '"line break"'))
     assert "model.tflite" in text
+    assert text.rstrip() + "\n" == text
     assert "neither compiled nor run" in text
     assert file in target.snippets
     assert any(f"`{file}`" in note and "no compiler" in note for note in values.get("notes", target.notes))
 
 
+@pytest.mark.parametrize("framing", list(FRAMINGS))
+def test_kotlin_scales_no_more_than_is_seen(framing: str) -> None:
+    """The part of an image that is drawn, and its place, by the lines that compute them."""
+    wanted = FRAMINGS[framing]
+    network = Network("tiny", (wanted.channels, *wanted.size), (Conv(3, 1), GlobalAvgPool(), Flatten()))
+    export, (high, wide) = Export.of(network, {}, wanted, NAMES), wanted.size
+    values = {"version": "1", "height": high, "width": wide, "channels": wanted.channels}
+    text = rendered("predict.kt", target="litert", title="LiteRT", **values, **TARGETS["litert"].predict_values(export))
+    assert "createScaledBitmap" not in text
+    for sides in ((400, 100), (100, 400), (130, 90), (9, 8), (150_000, 8), (8, 150_000), wanted.size[::-1]):
+        part, place = kotlin_part(text, *sides)
+        seen = wanted.box(*sides)
+        for axis, (side, shown) in enumerate(zip(sides, (wide, high), strict=True)):
+            start, end = part[axis], part[axis + 2]
+            scale = (place[axis + 2] - place[axis]) / (end - start)
+            assert 0 <= start < end <= side
+            # The centre is cut out at whole pixels of the scaled image, whose sides are rounded.
+            assert place[axis] <= 0 < shown <= place[axis + 2] + 1e-9, sides
+            assert start - place[axis] / scale == pytest.approx(seen[axis], abs=1.1 / scale), sides
+            assert end - start <= seen[axis + 2] - seen[axis] + 6 + 2 / scale, sides
+
+
 def test_names_are_literals_of_kotlin_and_swift() -> None:
     assert kotlin_literal('a $b\\ "c"\n\x01') == r'"a \$b\\ \"c\" \u0001"'
+    assert kotlin_literal("\U000e0067") == r'"\udb40\udc67"'  # it takes four digits only
+    assert swift_literal("\U000e0067") == r'"\u{e0067}"'
     assert swift_literal('a $b\\ "c"\n\x01') == r'"a $b\\ \"c\" \u{1}"'
 
 
@@ -130,6 +158,28 @@ def swift_box(text: str, width: float, height: float) -> tuple[float, ...]:
         known[name] = eval(formula, {"__builtins__": {}}, known)
     across, down = known["share"]
     return (1 - across) / 2 * width, (1 - down) / 2 * height, (1 + across) / 2 * width, (1 + down) / 2 * height
+
+
+def kotlin_part(text: str, width: int, height: int) -> tuple[list[int], list[float]]:
+    """The part of an image that a program draws, and its place, by its lines, which Python reads as Kotlin does."""
+    known: dict[str, Any] = {"image": SimpleNamespace(width=width, height=height), "width": width, "height": height}
+    known |= {
+        "max": max,
+        "minOf": min,
+        "floor": math.floor,
+        "ceil": math.ceil,
+        "rounded": lambda x: math.floor(x + 0.5),
+    }
+    lines = re.findall(r"^(?:const|   ) val (\w+) = ([^/\n]+(?:/ [^/\n]+)*?)(?: //.*)?$", text, re.MULTILINE)
+    formulas = {name: re.sub(r"\((\w+ \* scale)\)\.roundToInt\(\)", r"rounded(\1)", line) for name, line in lines}
+    names = ("HEIGHT", "WIDTH", "SHORTER", "covering", "scale", "wide", "high", "across", "down", "x", "y")
+    edges = ("left", "top", "right", "bottom")
+    for name in (*names, *edges):
+        formula = formulas[name].replace(".toInt()", "")
+        known[name] = eval(formula.replace(" / 2", " // 2"), {"__builtins__": {}}, known)
+    (place,) = re.findall(r"RectF\((.*?),\n    \)", text, re.DOTALL)
+    found = eval(f"[{place.replace('.toFloat()', '')}]", {"__builtins__": {}}, known)
+    return [known[name] for name in edges], found
 
 
 @pytest.mark.parametrize("name", [*NAMES, "??=1", "%s\x01", "\\u0041"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,7 +80,7 @@ def explain_images(
     pictures = []
     failed = 0
     for number, path in enumerate(paths):
-        above = path.absolute().parent.name
+        above = Path(os.path.abspath(path)).parent.name  # noqa: PTH100  `absolute` would leave `..` in it
         known = truth if truth is not None else above if above in model.classes else None
         try:
             (found,) = explanation.explain(model, path, truth=known, **options)

@@ -11,6 +11,7 @@ import click
 
 from deepenough.cli.options import OneOf, engine_option
 from deepenough.errors import DeepenoughError
+from deepenough.reload_signal import EarlyReload
 from deepenough.training.recipe import Device
 
 _PACKAGES = ("captum", "fastapi", "pebble", "prometheus_client", "python_multipart", "uvicorn")
@@ -75,6 +76,12 @@ _PACKAGES = ("captum", "fastapi", "pebble", "prometheus_client", "python_multipa
 )
 def serve_command(runs: tuple[str, ...], **options: Any) -> None:
     """Serve the models of runs over HTTP, with a page to try them."""
+    with EarlyReload():  # until the server takes the signal; what is imported takes seconds, and has read no model yet
+        _serve(runs, options)
+
+
+def _serve(runs: tuple[str, ...], options: dict[str, Any]) -> None:
+    """Import the server, and serve."""
     missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
         raise DeepenoughError(f"serving needs {', '.join(missing)}: pip install 'deepenough[serve]'")

@@ -31,7 +31,7 @@ class Call:
         callbacks: the user's own, for every training.
         network: the torch module to start from, where Python holds one.
         began: seconds of `time.monotonic` at its beginning, from which a time limit counts; on the command line that is
-            the start of the process.
+            the start of the process, as far as processor time tells it, so that what waited before doesn't count.
     """
 
     command: str = ""

@@ -60,7 +60,8 @@ def _given_twice(node: Any) -> str:
         for key, value in node.value:
             name, line = (key.tag, str(key.value)), key.start_mark.line + 1
             if name in lines:
-                return f"{key.value!r} is given twice, in lines {lines[name]} and {line}"
+                where = f"line {line}" if line == lines[name] else f"lines {lines[name]} and {line}"
+                return f"{key.value!r} is given twice, in {where}"
             lines[name] = line
             nodes.append(value)
     return ""

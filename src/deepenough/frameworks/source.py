@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -57,20 +58,24 @@ def cpp_literal(text: str) -> str:
 
 def kotlin_literal(text: str) -> str:
     """Return text on one line as a string literal of Kotlin, where a dollar begins a template."""
-    return _quoted(text, '"\\$', "\\u{:04x}")
+    return _quoted(text, '"\\$', _utf16)
 
 
 def swift_literal(text: str) -> str:
     """Return text on one line as a string literal of Swift."""
-    return _quoted(text, '"\\', "\\u{{{:x}}}")
+    return _quoted(text, '"\\', lambda each: f"\\u{{{ord(each):x}}}")
 
 
-def _quoted(text: str, escaped: str, code: str) -> str:
+def _utf16(character: str) -> str:
+    """Return a character by its code: four digits, or a pair of such codes beyond U+FFFF."""
+    units = character.encode("utf-16-be")
+    return "".join(f"\\u{units[start : start + 2].hex()}" for start in range(0, len(units), 2))
+
+
+def _quoted(text: str, escaped: str, code: Callable[[str], str]) -> str:
     """Return text in quotes, with a backslash before what is escaped, and what can't be printed by its code."""
     shown = " ".join(text.split()).encode("utf-8", "replace").decode()
-    plain = (
-        f"\\{each}" if each in escaped else each if each.isprintable() else code.format(ord(each)) for each in shown
-    )
+    plain = (f"\\{each}" if each in escaped else each if each.isprintable() else code(each) for each in shown)
     return f'"{"".join(plain)}"'
 
 

@@ -18,13 +18,13 @@ import uvicorn
 
 from deepenough.engines import AUTO
 from deepenough.errors import DeepenoughError
+from deepenough.reload_signal import RELOAD_SIGNAL, EarlyReload, is_terminal
 from deepenough.serve.access import Access
 from deepenough.serve.app import make_app
 from deepenough.serve.connections import HEAD_SECONDS, bounded_protocol, connection_limit
 from deepenough.serve.limits import Limits
 from deepenough.serve.logs import LogFormat, logging_to
 from deepenough.serve.models import Models
-from deepenough.serve.reload_signal import RELOAD_SIGNAL, EarlyReload, is_terminal
 
 BACKLOG = 1024  # clients that wait to be connected
 GRACE = 30  # seconds that requests have to end once the service is asked to

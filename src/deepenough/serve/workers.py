@@ -20,9 +20,9 @@ from prometheus_client.multiprocess import mark_process_dead
 from deepenough.ctrl_c import blocking_signals
 from deepenough.errors import DeepenoughError
 from deepenough.machine import cores
+from deepenough.reload_signal import RELOAD_SIGNAL, EarlyReload
 from deepenough.serve.logs import logging_to
 from deepenough.serve.metrics import SHARED_FOLDER
-from deepenough.serve.reload_signal import RELOAD_SIGNAL, EarlyReload
 from deepenough.serve.server import GRACE, HANGING, ServerOptions, StartNotes, announce, listen, make_server
 
 SHORT_LIFE = 10.0
