@@ -16,7 +16,7 @@ TOP = ("fc1", "fc2", "predictions")
 """The dense layers of VGG and ResNet, which come last."""
 
 DENSENET_EPS = 1e-8
-"""What Keras' DenseNet, with 1.001e-5, adds to the variances of its norms beyond our 1e-5."""
+"""The part of 1.001e-5, the eps of Keras' DenseNet, by which it exceeds our 1e-5."""
 
 NORMALIZATION = re.compile(r"(?:.+\.)?normalization(?:_\d+)?\.(mean|variance|count|[012])")
 """The tensors of the layer that normalises images, in the order of an unnamed layer: mean, variance, count."""
