@@ -97,7 +97,7 @@ def _misspelt(given: str, names: Mapping[str, str]) -> list[str]:
 
 
 def nearest_in_words(word: object, choices: Iterable[object]) -> str:
-    """What is nearest, as an error says it; empty where nothing is.
+    """Name the nearest in the words of an error; empty where nothing is near.
 
     >>> nearest_in_words("mlflw", ["tensorboard", "mlflow"])
     'nearest is mlflow'

@@ -89,6 +89,9 @@ def test_a_module_that_is_read_is_saved_and_loaded(tmp_path: Path) -> None:
         ({"classes": NAMES, "input": (3, "a", 16)}, r"expected \(channels, height, width\)"),
         ({"classes": 3, "input": (3, 16, 16)}, "classes=3; expected a list of the names"),
         ({"classes": "abc", "input": (3, 16, 16)}, "classes='abc'; expected a list of the names"),
+        ({"classes": set(NAMES), "input": (3, 16, 16)}, "expected a list of the names"),
+        ({"classes": dict.fromkeys(NAMES, 1), "input": (3, 16, 16)}, "or their indices by name"),
+        ({"classes": dict(enumerate(NAMES)).items(), "input": (3, 16, 16)}, "expected a list of the names"),
         ({"classes": NAMES, "input": (3, 16, 16), "preprocess": 3}, "preprocess=3; expected"),
         ({"classes": NAMES, "input": (1, 16, 16)}, "can't take images of 1 x 16 x 16"),
         ({"classes": NAMES, "input": (3, 16, 16), "preprocess": Preprocessing((8, 8))}, r"\(3, 8, 8\)"),
@@ -98,6 +101,13 @@ def test_a_module_that_is_read_is_saved_and_loaded(tmp_path: Path) -> None:
 def test_what_is_missing_for_a_model_is_said(more: dict[str, Any], why: str) -> None:
     with pytest.raises(DeepenoughError, match=why):
         Model.from_module(net(), **more)
+
+
+def test_classes_by_their_indices() -> None:
+    index = {name: number for number, name in reversed(list(enumerate(NAMES)))}
+    assert Model.from_module(net(), index, input=(3, 16, 16)).classes == tuple(NAMES)
+    views = (dict.fromkeys(NAMES).keys(), dict(enumerate(NAMES)).values())
+    assert {Model.from_module(net(), view, input=(3, 16, 16)).classes for view in views} == {tuple(NAMES)}
 
 
 def test_what_a_module_does_to_its_images_is_done_once() -> None:

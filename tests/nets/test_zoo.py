@@ -119,6 +119,17 @@ def test_the_errors_of_a_network_are_those_of_its_weights() -> None:
         assert stated[name] in [(entry.top1, entry.top5) for entry in timms if entry.network == name]
 
 
+def test_an_error_names_the_weights_that_have_it() -> None:
+    torchvisions = {entry.network for entry in NAMED.values() if entry.name.endswith(".tv_in1k")}
+    for name, entry in CATALOGUE.items():
+        if entry.single_crop is not None:
+            assert entry.source == ("torchvision" if name in torchvisions else "timm"), name
+            if entry.weights in NAMED:
+                assert NAMED[entry.weights].network == name
+                assert (NAMED[entry.weights].top1, NAMED[entry.weights].top5) == entry.single_crop[:2]
+    assert CATALOGUE["efficientnet_b0_tf"].weights == "tf_efficientnet_b0.in1k"
+
+
 def test_receptive_fields_of_vgg16_row_by_row() -> None:
     rows = [row for row in nets.layer_table(network("vgg16")) if row.kind in ("Conv", "MaxPool")]
     fields = [row.receptive_field for row in rows]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,40 @@ def save_keras_2(model: Any, path: Path) -> None:
                 group[f"{layer}/{name}:0"] = group[f"moved/{name}"]
 
 
+NAMES_OF_KERAS_2 = {
+    r"^(expanded_conv(?:_\d+)?)_(expand|depthwise|project)": r"\1/\2",
+    r"^(expanded_conv(?:_\d+)?)_squeeze_excite_conv": r"\1/squeeze_excite/Conv",
+    "^conv(?=_|$)": "Conv", "^logits": "Logits", "_bn$": "/BatchNorm", r"^variable(_\d+)?$": "Variable",
+}  # fmt: skip
+"""Its names of layers in MobileNetV3, and of arrays in ConvNeXt, by patterns of Keras 3's."""
+
+
+def save_by_names_of_keras_2(model: Any, path: Path) -> None:
+    """Weights alone as Keras 2 wrote them, with its own names of layers, some in the groups of others."""
+    h5py = pytest.importorskip("h5py")
+    whole = path.with_name("whole.h5")
+    model.save(whole)
+
+    def old(name: str) -> str:
+        for pattern, theirs in NAMES_OF_KERAS_2.items():
+            name = re.sub(pattern, theirs, name)
+        return name
+
+    with h5py.File(whole) as source, h5py.File(path, "w") as file:
+        root = source["model_weights"]
+        layers = [layer for layer in root if root[layer].attrs["weight_names"].size]
+        file.attrs["layer_names"] = [old(layer).encode() for layer in layers]
+        for layer in layers:
+            group = file.require_group(old(layer))
+            names = {}
+            for name in root[layer].attrs["weight_names"]:
+                *inner, part = (name if isinstance(name, str) else name.decode()).split("/")
+                names[f"{old((inner or [layer])[-1])}/{old(part)}:0"] = root[layer][name]
+            group.attrs["weight_names"] = [name.encode() for name in names]
+            for name, values in names.items():
+                group[name] = values[()]
+
+
 LAYOUTS = [save_weights, save_archive, save_whole, save_legacy, save_keras_2, save_counted]
 
 
@@ -196,6 +231,18 @@ def test_networks_since_2016(same: Any, newer: Any, tmp_path: Path, name: str) -
 @pytest.mark.parametrize("name", ["DenseNet121", "MobileNetV2", "MobileNetV3Small", "EfficientNetB0", "ConvNeXtTiny"])
 def test_every_layout_since_2016(same: Any, newer: Any, tmp_path: Path, name: str, layout: Any) -> None:
     layout(newer(name), tmp_path / "w")
+    same_as_theirs(same, newer(name), tmp_path / "w", name)
+
+
+@pytest.mark.parametrize("name", ["MobileNetV3Small", "MobileNetV3Large", "ConvNeXtTiny"])
+def test_the_names_that_keras_2_had(same: Any, newer: Any, tmp_path: Path, name: str) -> None:
+    h5py = pytest.importorskip("h5py")
+    save_by_names_of_keras_2(newer(name), tmp_path / "w")
+    with h5py.File(tmp_path / "w") as file:
+        found: list[str] = []
+        file.visit(found.append)
+    theirs = "layer_scale/Variable:0" if name == "ConvNeXtTiny" else "/squeeze_excite/Conv_1/kernel:0"
+    assert any(each.endswith(theirs) for each in found)
     same_as_theirs(same, newer(name), tmp_path / "w", name)
 
 

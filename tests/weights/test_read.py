@@ -73,6 +73,18 @@ def test_a_transformer_has_the_size_of_its_positions(vit: dict[str, Tensor], sav
         read_weights(saved(vit | {"pos_embed": torch.zeros(1, 500, 192)}))
 
 
+def test_positions_of_another_size_than_the_configuration_says_are_refused(
+    vit: dict[str, Tensor], saved: Any, tmp_path: Path
+) -> None:
+    for side in (384, 224):
+        config = {"architecture": "vit_tiny_patch16_224", "pretrained_cfg": {"input_size": [3, side, side]}}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        if side == 384:
+            assert read_weights(saved(vit)).input.size == (384, 384)
+    with pytest.raises(DeepenoughError, match=r"pos_embed: 1 x 577 x 192; expected 1 x 197 x 192"):
+        read_weights(saved(vit))
+
+
 def test_what_a_vit_wants_is_said_to_be_another_for_a_deit(vit: dict[str, Tensor], saved: Any) -> None:
     weights = read_weights(saved(vit))
     assert weights.input.mean == (0.5, 0.5, 0.5)

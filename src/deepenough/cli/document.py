@@ -26,7 +26,7 @@ COMMANDS = {
     Language.ENGLISH: "python -m deepenough.cli.document > docs/options.md",
     Language.CHINESE: "python -m deepenough.cli.document --language zh > docs/options.zh.md",
 }
-"""What writes the page in a language."""
+"""The commands that write the page, by language."""
 
 CATALOGUE = "src/deepenough/cli/zh.json"
 _LIMIT = re.compile(r"(\d+<=?)?x([<>]=?\d+)?|required")  # as click tells what may be given

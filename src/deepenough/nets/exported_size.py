@@ -52,7 +52,7 @@ def _int8_bytes(visit: Visit) -> int:
 
 
 def _numbers(visit: Visit) -> int:
-    """How many numbers an export keeps of a layer: position embeddings for the size of the network's images."""
+    """Count the numbers that an export keeps of a layer: position embeddings for the size of the network's images."""
     if isinstance(visit.layer, Tokens):
         return prod(visit.output)
     return sum(map(prod, visit.layer.tensors(visit.input).values()))

@@ -94,8 +94,8 @@ def eight_json() -> list[dict[str, Any]]:
 def zoo_json() -> list[dict[str, Any]]:
     """Return what `deepenough nets --json` prints: all networks by family and year, each with its published errors.
 
-    The eight have their layers, too, and the errors of every source; the others torchvision's, or null. What the eight
-    have is as in `eight_json`.
+    The eight have their layers, too, and the errors of every source; the others have torchvision's or timm's, or null.
+    What the eight have is as in `eight_json`.
     """
     eight = {row["name"]: row for row in eight_json()}
     return [
@@ -105,11 +105,12 @@ def zoo_json() -> list[dict[str, Any]]:
 
 
 def _zoo_row(name: str, entry: CatalogueEntry) -> dict[str, Any]:
+    """A network without its layers, with its single-crop error and whose weights have it."""
     figures = None
     if entry.single_crop is not None:
         top1, top5, pixels = entry.single_crop
         protocol = f"single crop of {pixels} pixels"
-        figure = PublishedFigure(top1, top5, protocol, "torchvision", network=name, crops=1, weights="IMAGENET1K_V1")
+        figure = PublishedFigure(top1, top5, protocol, entry.source, network=name, crops=1, weights=entry.weights)
         figures = [asdict(figure)]
     row = network_json(NETWORKS[name]())
     del row["layers"]

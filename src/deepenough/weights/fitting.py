@@ -121,7 +121,7 @@ def _with_head(layout: FileLayout, inside: AnyTensors, outside: AnyTensors, plac
     if first is not None:
         layout = replace(layout, network=with_stem(layout.network, tuple(first.shape)))
     positions = inside.get(layout.names.get(POSITIONS, ""))
-    if positions is not None:
+    if positions is not None and not layout.sized:
         layout = replace(layout, network=with_positions_of(layout.network, tuple(positions.shape)))
     for taken in with_head(layout, inside, outside):
         fit = Fit(taken, fold_biases(taken.tensors, taken.layout), place)

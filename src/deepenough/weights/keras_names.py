@@ -16,19 +16,22 @@ TOP = ("fc1", "fc2", "predictions")
 """The dense layers of VGG and ResNet, which come last."""
 
 DENSENET_EPS = 1e-8
-"""What Keras' DenseNet, with 1.001e-5, adds to the variances of its norms beyond our 1e-5."""
+"""The part of 1.001e-5, the eps of Keras' DenseNet, by which it exceeds our 1e-5."""
 
 NORMALIZATION = re.compile(r"(?:.+\.)?normalization(?:_\d+)?\.(mean|variance|count|[012])")
 """The tensors of the layer that normalises images, in the order of an unnamed layer: mean, variance, count."""
 
 _RENAMED = (
     (re.compile(r"\bdepthwise_kernel$"), "kernel"),
-    (re.compile(r"(convnext_\w+_layer_scale)\.(?:variable(?:_\d+)?|gamma)$"), r"\1.kernel"),
+    (re.compile(r"(convnext_\w+_layer_scale)\.(?:[Vv]ariable(?:_\d+)?|gamma)$"), r"\1.kernel"),
     (re.compile(r"(convnext_\w+_layernorm(?:_\d)?)\.gamma$"), r"\1.kernel"),
     (re.compile(r"(convnext_\w+_layernorm(?:_\d)?)\.beta$"), r"\1.bias"),
     (re.compile(r"[^.]+\.(convnext_\w+_(?:stem|downsampling)_(?:conv|layernorm)\w*\.)"), r"\1"),
 )
 """Names of which Keras has several, and models in ConvNeXt that hold a norm and a convolution each."""
+
+_SLASHED = re.compile(r"(?:^|(?<=\.))(?:expanded_conv|Conv|Logits)(?:_\d+)?(?:/[^.]+)?(?=\.)")
+"""Keras 2's names in MobileNetV3, as `expanded_conv_1/squeeze_excite/Conv` and `Conv/BatchNorm`."""
 
 
 def in_layouts_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -38,11 +41,12 @@ def in_layouts_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     EfficientNet's normalisation of images, which `keras_images` reads, is left out.
     """
     found = {}
+    slashed = any("/BatchNorm." in name for name in tensors)  # MobileNetV2 has a Conv_1, too, and keeps it
     normalises = any("block1a_dwconv." in name for name in tensors)
     for name, tensor in tensors.items():
         if normalises and NORMALIZATION.fullmatch(name):
             continue
-        theirs = name
+        theirs = _SLASHED.sub(_in_names_of_keras_3, name) if slashed else name
         for pattern, by in _RENAMED:
             theirs = pattern.sub(by, theirs)
         if tensor.ndim == 4 and tensor.shape[0] == 1 and re.search(r"(?:depthwise|dwconv)\.kernel$", theirs):
@@ -51,6 +55,10 @@ def in_layouts_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             tensor = tensor.flatten(1)
         found[theirs] = tensor
     return found
+
+
+def _in_names_of_keras_3(found: re.Match[str]) -> str:
+    return found[0].replace("/BatchNorm", "_bn").replace("/", "_").lower()
 
 
 def with_eps_of_keras(network: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -36,6 +36,7 @@ class FileLayout:
     `source` is whose names they are, where a format has those of several. `evident` is False for a network that such
     files hold too, but whose publisher is another: it is taken where it was asked for. With `pads_shapes` a tensor may
     have more sides of 1 at its end than ours, or fewer: what is a 1x1 convolution here is a dense layer elsewhere.
+    `sized` is a network whose size of images is stated beside the file, so that its positions are of that size.
     """
 
     network: Network
@@ -43,6 +44,7 @@ class FileLayout:
     source: str = ""
     evident: bool = True
     pads_shapes: bool = False
+    sized: bool = False
 
     @cached_property
     def shapes(self) -> Mapping[str, Shape]:

@@ -91,7 +91,8 @@ def _published(found: list[SavedState], path: Path, network: str | None, file: s
 
 def _of_stated(tensors: list[SavedState], stated: Published, file: str) -> Fitted:
     name = stated.network.name
-    layouts = [replace(each, network=stated.network) for each in torch_layouts() if each.network.name == name]
+    known = [layout for layout in torch_layouts() if layout.network.name == name]
+    layouts = [replace(layout, network=stated.network, sized=True) for layout in known]
     return match(tensors, layouts, name, file)
 
 

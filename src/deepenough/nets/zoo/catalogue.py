@@ -13,14 +13,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+FIRST_OF_TORCHVISION = "IMAGENET1K_V1"
+"""Torchvision's name of its first weights of every network."""
+
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """A network's family and year, and its error: top-1, top-5 and pixels of the crop, None where none is published."""
+    """A network's family and year, and its error: top-1, top-5 and pixels of the crop, None where none is published.
+
+    `weights` names the weights that have this error: `IMAGENET1K_V1` is torchvision's, every other name is timm's.
+    """
 
     family: str
     year: int
     single_crop: tuple[float, float, int] | None = None
+    weights: str = FIRST_OF_TORCHVISION
+
+    @property
+    def source(self) -> str:
+        """The library that publishes the error."""
+        return "torchvision" if self.weights == FIRST_OF_TORCHVISION else "timm"
 
 
 _GROUPS: tuple[tuple[str, int, Mapping[str, tuple[float, float, int] | None]], ...] = (
@@ -94,9 +106,23 @@ _GROUPS: tuple[tuple[str, int, Mapping[str, tuple[float, float, int] | None]], .
     ),
 )  # fmt: skip
 
+_WEIGHTS_OF_TIMM = {
+    "mobilenetv3_small_100": "mobilenetv3_small_100.lamb_in1k",
+    "mobilenetv3_large_100": "mobilenetv3_large_100.ra_in1k",
+    "mobilenetv3_small_100_tf": "tf_mobilenetv3_small_100.in1k",
+    "mobilenetv3_large_100_tf": "tf_mobilenetv3_large_100.in1k",
+    **{f"efficientnet_b{scale}_tf": f"tf_efficientnet_b{scale}.in1k" for scale in range(5)},
+    "efficientnet_lite0": "efficientnet_lite0.ra_in1k",
+    **{f"efficientnet_lite{scale}_tf": f"tf_efficientnet_lite{scale}.in1k" for scale in range(3)},
+    "vit_tiny_patch16_224": "deit_tiny_patch16_224.fb_in1k",
+    "vit_small_patch16_224": "deit_small_patch16_224.fb_in1k",
+    "convnext_atto": "convnext_atto.d2_in1k",
+}
+"""The weights whose errors stand above, of the networks that torchvision lacks."""
+
 CATALOGUE: Mapping[str, CatalogueEntry] = MappingProxyType(
     {
-        name: CatalogueEntry(family, year, figure)
+        name: CatalogueEntry(family, year, figure, _WEIGHTS_OF_TIMM.get(name, FIRST_OF_TORCHVISION))
         for family, year, networks in _GROUPS
         for name, figure in networks.items()
     }
@@ -115,9 +141,8 @@ def title(name: str) -> str:
     if rest is None:
         return name
     size, *details = re.sub(r"(?<!\d)1_(\d)", r"1.\1", rest).split("_")
-    details = (
-        details[1:] if details[:1] == ["100"] and details[1:] == ["tf"] else details
-    )  # timm's too, and TensorFlow's
+    if details == ["100", "tf"]:  # "100" says timm, and timm's copies of TensorFlow's networks are TensorFlow's
+        details = ["tf"]
     if size in _DETAILS:
         size, details = "", [size, *details]
     joint = "" if not size or family.endswith("Lite") else " " if re.fullmatch(r"\d\.\d", size) else "-"

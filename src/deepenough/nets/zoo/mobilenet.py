@@ -45,7 +45,7 @@ V3_SMALL: tuple[tuple[V3Row, ...], ...] = (
 
 @dataclass(frozen=True)
 class Publisher:
-    """What implementations differ in: norms and, with `same`, paddings as TensorFlow's."""
+    """One of those who differ in the norms and, with `same`, in paddings as TensorFlow's."""
 
     title: str
     norm: BatchNorm
@@ -60,13 +60,12 @@ class Publisher:
 
 TORCHVISION = Publisher("torchvision", BatchNorm(eps=1e-3, momentum=0.01))
 TIMM = Publisher("timm", BatchNorm())
-# Keras itself has momentum 0.001, with which running statistics need thousands of steps
-KERAS = Publisher("Keras", BatchNorm(eps=1e-3, momentum=0.01), same=True)
-TENSORFLOW = Publisher("TensorFlow", KERAS.norm, same=True)
+# TensorFlow itself has momentum 0.001, with which running statistics need thousands of steps
+TENSORFLOW = Publisher("TensorFlow", BatchNorm(eps=1e-3, momentum=0.01), same=True)
 
 
-def mobilenet_v2(publisher: Publisher | None = None) -> Network:
-    """MobileNetV2 at width 1, as torchvision and timm have it, or another publisher."""
+def mobilenet_v2(name: str, implementations: str, publisher: Publisher | None = None) -> Network:
+    """MobileNetV2 at width 1, with PyTorch's own norms and paddings, or those of a publisher."""
     norm, same = (publisher.norm, publisher.same) if publisher else (BatchNorm(), False)
     levels: list[Layer] = []
     into = 32
@@ -78,9 +77,8 @@ def mobilenet_v2(publisher: Publisher | None = None) -> Network:
             blocks.append(block.layer(f"block{place}"))
             into = out
         levels.append(Group(tuple(blocks), name=f"level{number}"))
-    implementations = "Keras' MobileNetV2" if publisher else "torchvision mobilenet_v2, timm mobilenetv2_100"
     return Network(
-        "mobilenet_v2_keras" if publisher else "mobilenet_v2",
+        name,
         (3, 224, 224),
         (
             Group((Conv(32, 3, 2, bias=False, same=same), norm, Relu6()), name="stem"),
@@ -93,7 +91,9 @@ def mobilenet_v2(publisher: Publisher | None = None) -> Network:
     )
 
 
-def mobilenet_v3(table: tuple[tuple[V3Row, ...], ...], hidden: int, name: str, publisher: Publisher) -> Network:
+def mobilenet_v3(
+    table: tuple[tuple[V3Row, ...], ...], hidden: int, name: str, implementations: str, publisher: Publisher
+) -> Network:
     """MobileNetV3 at width 1 by one of its tables, with `hidden` features before the classifier."""
     norm, same = publisher.norm, publisher.same
     levels: list[Layer] = []
@@ -107,9 +107,6 @@ def mobilenet_v3(table: tuple[tuple[V3Row, ...], ...], hidden: int, name: str, p
             blocks.append(block.layer(f"block{place}"))
             into = out
         levels.append(Group(tuple(blocks), name=f"level{number}"))
-    implementations = f"{publisher.title} {name}"
-    if publisher is TENSORFLOW:
-        implementations = f"the authors' and Keras', timm tf_{name.removesuffix('_tf')}"
     return Network(
         name,
         (3, 224, 224),
@@ -126,18 +123,18 @@ def mobilenet_v3(table: tuple[tuple[V3Row, ...], ...], hidden: int, name: str, p
 
 
 MOBILENETS: Mapping[str, Callable[[], Network]] = {
-    "mobilenet_v2": mobilenet_v2,
-    "mobilenet_v2_keras": partial(mobilenet_v2, KERAS),
+    "mobilenet_v2": partial(mobilenet_v2, "mobilenet_v2", "torchvision mobilenet_v2, timm mobilenetv2_100"),
+    "mobilenet_v2_keras": partial(mobilenet_v2, "mobilenet_v2_keras", "Keras' MobileNetV2", TENSORFLOW),
     **{
-        name: partial(mobilenet_v3, table, hidden, name, publisher)
-        for name, table, hidden, publisher in (
-            ("mobilenet_v3_small", V3_SMALL, 1024, TORCHVISION),
-            ("mobilenet_v3_large", V3_LARGE, 1280, TORCHVISION),
-            ("mobilenetv3_small_100", V3_SMALL, 1024, TIMM),
-            ("mobilenetv3_large_100", V3_LARGE, 1280, TIMM),
-            ("mobilenetv3_small_100_tf", V3_SMALL, 1024, TENSORFLOW),
-            ("mobilenetv3_large_100_tf", V3_LARGE, 1280, TENSORFLOW),
+        name.format(size): partial(
+            mobilenet_v3, table, hidden, name.format(size), implementations.format(size), publisher
         )
+        for name, implementations, publisher in (
+            ("mobilenet_v3_{}", "torchvision mobilenet_v3_{}", TORCHVISION),
+            ("mobilenetv3_{}_100", "timm mobilenetv3_{}_100", TIMM),
+            ("mobilenetv3_{}_100_tf", "the authors' and Keras', timm tf_mobilenetv3_{}_100", TENSORFLOW),
+        )
+        for size, table, hidden in (("small", V3_SMALL, 1024), ("large", V3_LARGE, 1280))
     },
 }
 """The functions that give the networks, by name."""

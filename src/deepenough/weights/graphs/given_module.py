@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import ItemsView, Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
@@ -92,11 +92,17 @@ class GivenModule:
 
 
 def _names(classes: Any) -> tuple[str, ...]:
-    """The names of classes that a user gives in a list; numbers as they are written."""
-    if isinstance(classes, (str, bytes, Mapping, Set)) or not isinstance(classes, Iterable):
+    """The names of classes that a user gives in a list, or in a dict with their indices; numbers as they are written.
+
+    A set has no order, though views of dicts, which are sets to Python, do.
+    """
+    if isinstance(classes, Mapping) and sorted(map(str, classes.values())) == sorted(map(str, range(len(classes)))):
+        classes = sorted(classes, key=lambda name: int(classes[name]))
+    no_list = (str, bytes, Mapping, set, frozenset, ItemsView)
+    if isinstance(classes, no_list) or not isinstance(classes, Iterable):
         raise DeepenoughError(
             f"Model.from_module(): classes={classes!r:.60}; expected a list of the names of the classes, in "
-            'the order of the logits, as ["cat", "dog"]'
+            'the order of the logits, as ["cat", "dog"], or their indices by name, as {"cat": 0, "dog": 1}'
         )
     return tuple(str(name) for name in classes)
 
