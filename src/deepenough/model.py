@@ -139,7 +139,7 @@ class Model:
 
         Args:
             module: in whatever mode; with a network that is read it stays as it is, otherwise it is the model's own.
-            classes: the names of the classes, in the order of the logits.
+            classes: names of the classes in the order of the logits, or a dict of their indices by name.
             input: (C, H, W) of its images; by default that of `preprocess`, or as timm's `pretrained_cfg` has it.
             preprocess: the way of an image into it, or one of "torchvision", "timm", "keras", ... as `--preprocess` has
                 them; by default what the module does itself or timm's configuration says, else ImageNet's mean and std.
