@@ -81,3 +81,20 @@ def test_the_size_of_the_images_is_the_models_own(same: Any, saved: Any) -> None
     )  # fmt: skip
     pictures = torch.randn((2, 3, 64, 64), generator=torch.Generator().manual_seed(1))
     same(weights, pictures, model.predict(pictures.permute(0, 2, 3, 1).numpy(), verbose=0))
+
+
+@pytest.mark.parametrize("own_head", [False, True])
+@pytest.mark.parametrize(("name", "ours"), [("VGG16", "vgg16"), ("MobileNetV2", "mobilenet_v2_keras")])
+def test_a_body_is_the_networks_with_whatever_head(
+    keras: Any, tmp_path: Path, name: str, ours: str, *, own_head: bool
+) -> None:
+    """Its head has activations of its own, or none."""
+    body = getattr(keras.applications, name)(weights=None, input_shape=(32, 32, 3), include_top=False)
+    found = keras.layers.GlobalAveragePooling2D()(body.output)
+    if own_head:
+        found = keras.layers.Dense(3)(keras.layers.Dense(5, activation="elu")(found))
+    keras.Model(body.input, found).save(tmp_path / "net.keras")
+    weights = read_weights(tmp_path / "net.keras", needs_head=False)
+    assert (weights.network.name, weights.headless, weights.input.order) == (
+        ours, True, "BGR" if name == "VGG16" else "RGB",
+    )  # fmt: skip
