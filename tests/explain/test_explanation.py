@@ -70,7 +70,7 @@ def test_the_heat_of_a_class_that_is_asked_for(patches_model: Model, monkeypatch
     (known,) = explain(patches_model, pixels[0], target=other, truth=other)
     assert (known.wrong, known.truth_heat) == (True, None)
     assert drawing(known, monkeypatch) == (captions, None)
-    with pytest.raises(DeepenoughError, match="class 'gren' is not known; nearest are green"):
+    with pytest.raises(DeepenoughError, match="class 'gren' is not known; nearest is green"):
         explain(patches_model, pixels[0], target="gren")
 
 

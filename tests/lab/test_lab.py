@@ -78,7 +78,7 @@ def test_claims_are_listed_and_misspelt() -> None:
     listed = CliRunner().invoke(cli, ["lab"], catch_exceptions=False).output
     assert all(name in listed for name in CLAIMS)
     assert len(CLAIMS) == 14
-    with pytest.raises(DeepenoughError, match="nearest are degradation"):
+    with pytest.raises(DeepenoughError, match="nearest is degradation"):
         run_experiment("degredation")
 
 
