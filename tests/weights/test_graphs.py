@@ -77,6 +77,15 @@ def test_names_that_are_no_text(tmp_path: Path, wholes: dict[str, bytes]) -> Non
     assert any("is not UTF-8" in error for error in refused)
 
 
+@pytest.mark.parametrize("kind", ["ReLU", "Power", "Eltwise"])
+def test_a_layer_of_caffe_that_gives_nothing(tmp_path: Path, wholes: dict[str, bytes], kind: str) -> None:
+    path = written(tmp_path / "w.caffemodel", wholes["w.caffemodel"])
+    layer = f'layer {{ name: "one" type: "{kind}" bottom: "data" }}'
+    (tmp_path / "deploy.prototxt").write_bytes(DEPLOY.encode() + layer.encode())
+    with pytest.raises(DeepenoughError):
+        read_weights(path, preprocess="caffe-bgr")
+
+
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
 def test_damaged_files_end_in_a_sentence(tmp_path: Path, wholes: dict[str, bytes], data: st.DataObject) -> None:

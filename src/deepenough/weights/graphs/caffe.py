@@ -109,7 +109,7 @@ def _written(file: str, net: CaffeNet) -> tuple[Nodes, str]:
             attributes = {**_attributes(layer), "top": place}
             nodes.append((Written(layer.name, kind, given, now[top], attributes), layer))
         if not layer.tops:
-            nodes.append((Written(layer.name, kind, given, f"@{number}"), layer))
+            nodes.append((Written(layer.name, kind, given, f"@{number}", _attributes(layer)), layer))
     if not images:
         raise GraphError(f"{file}: none of its layers gives images (Input, Data), and it states no input")
     return nodes, images
