@@ -21,7 +21,9 @@ def onnx(folder, threads=None):
 def openvino(folder, threads=None):
     from openvino import Core
 
-    config = {"PERFORMANCE_HINT": "LATENCY"} | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
+    config = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}  # some processors take bfloat16
+    if threads:
+        config["INFERENCE_NUM_THREADS"] = threads
     model = Core().compile_model(f"{folder}/model.onnx", "CPU", config)
     return lambda pixels: model(channels_first(pixels))[0]
 
