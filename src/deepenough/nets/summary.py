@@ -70,6 +70,11 @@ def _window(layer: Layer) -> tuple[int | None, int | None, int | None, int | Non
 
 def network_json(network: Network) -> dict[str, Any]:
     """Return what `deepenough nets NAME --json` prints."""
+    return _facts(network) | {"layers": [row.to_json() for row in layer_table(network)]}
+
+
+def _facts(network: Network) -> dict[str, Any]:
+    """The same without its layers."""
     return {
         "name": network.name,
         "source": network.source,
@@ -79,7 +84,6 @@ def network_json(network: Network) -> dict[str, Any]:
         "parameters": parameters(network),
         "macs": macs(network),
         "receptive_field": receptive_field(network),
-        "layers": [row.to_json() for row in layer_table(network)],
     }
 
 
@@ -112,9 +116,7 @@ def _zoo_row(name: str, entry: CatalogueEntry) -> dict[str, Any]:
         protocol = f"single crop of {pixels} pixels"
         figure = PublishedFigure(top1, top5, protocol, entry.source, network=name, crops=1, weights=entry.weights)
         figures = [asdict(figure)]
-    row = network_json(NETWORKS[name]())
-    del row["layers"]
-    return row | {"year": entry.year, "published": figures}
+    return _facts(NETWORKS[name]()) | {"year": entry.year, "published": figures}
 
 
 def zoo_table() -> Table:

@@ -21,13 +21,10 @@ from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
 from deepenough.preprocessing import Preprocessing
 from deepenough.weights.fit import Fitted
-from deepenough.weights.graphs.described import Described
+from deepenough.weights.graphs.described import TOLERANCE, Described
 from deepenough.weights.graphs.keras import read_keras_graph
 from deepenough.weights.inputs import takes_size
 from deepenough.weights.keras_images import images_of_normalization, keras_preset
-
-TOLERANCE = 1e-3
-"""Difference of logits, as a share of the largest, up to which two networks are the same."""
 
 
 def own_description(path: Path) -> Described | None:

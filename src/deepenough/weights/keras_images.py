@@ -49,15 +49,14 @@ def keras_preset(network: str) -> Preprocessing:
     An error where the network is none of theirs: their modules want different images, and the wrong ones give wrong
     answers without a word.
     """
-    name = _plain(network)
-    for pattern, normalised in APPLICATIONS:
-        if re.fullmatch(pattern, name):
-            side = usual_side(network)
-            return Preprocessing((side, side), None, **normalised)
-    raise DeepenoughError(
-        f"the preprocessing 'keras' depends on the network, and {network} is none of keras.applications; give another "
-        "one, or a preprocess.json beside the weights with size, mean, std and order"
-    )
+    normalised = _normalised(network)
+    if normalised is None:
+        raise DeepenoughError(
+            f"the preprocessing 'keras' depends on the network, and {network} is none of keras.applications; give "
+            "another one, or a preprocess.json beside the weights with size, mean, std and order"
+        )
+    side = usual_side(network)
+    return Preprocessing((side, side), None, **normalised)
 
 
 def usual_side(network: str) -> int:
@@ -67,7 +66,13 @@ def usual_side(network: str) -> int:
 
 def is_application(network: str) -> bool:
     """Tell whether `keras_preset` knows a network."""
-    return any(re.fullmatch(pattern, _plain(network)) for pattern, _ in APPLICATIONS)
+    return _normalised(network) is not None
+
+
+def _normalised(network: str) -> dict[str, Any] | None:
+    """The order, mean and standard deviation of its images; None for a network that is none of Keras'."""
+    name = _plain(network)
+    return next((found for pattern, found in APPLICATIONS if re.fullmatch(pattern, name)), None)
 
 
 def _plain(network: str) -> str:

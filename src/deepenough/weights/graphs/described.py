@@ -19,6 +19,9 @@ from deepenough.weights.graphs.branches import steps
 from deepenough.weights.graphs.graph import Graph, GraphError, Operation
 from deepenough.weights.graphs.naming import Paths, named_stack
 
+TOLERANCE = 1e-3
+"""Difference of logits, as a share of the largest, up to which a network is taken to be the one that is described."""
+
 LARGEST_MAP = 2**31
 """Values of the largest map of a described network, for one image."""
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from deepenough.errors import DeepenoughError, first_line
 from deepenough.nets.build import build
 from deepenough.preprocessing import Preprocessing
-from deepenough.weights.graphs.described import Described
+from deepenough.weights.graphs.described import TOLERANCE, Described
 from deepenough.weights.graphs.graph import GraphError, plain_name
 from deepenough.weights.graphs.onnx import described_content
 from deepenough.weights.graphs.torch_blocks import block_paths
@@ -24,9 +24,6 @@ from deepenough.weights.graphs.torch_program import program_content
 
 BATCH = 3
 """Images that a graph is traced with: what depends on their number then shows."""
-
-TOLERANCE = 1e-3
-"""Difference of logits, as a share of the largest, up to which a network is taken to be the module."""
 
 
 def read_module(module: nn.Module, shape: tuple[int, int, int]) -> Described:
