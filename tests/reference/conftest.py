@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import math
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -63,6 +65,28 @@ def filled(values: Callable[..., Tensor]) -> Callable[[Callable[[], nn.Module]],
                 tensor.copy_(values(name, tuple(tensor.shape), tensor[0].numel()))
             else:
                 tensor.zero_()
+        return model
+
+    return fill
+
+
+@pytest.fixture(scope="session")
+def keras() -> Any:
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    return pytest.importorskip("keras", reason="keras is not installed")
+
+
+@pytest.fixture(scope="session")
+def filled_keras(values: Callable[..., Tensor]) -> Callable[[Any], Any]:
+    """A Keras model with random weights; its normalisation of images, where it has one, is left as it is made."""
+
+    def fill(model: Any) -> Any:
+        model.set_weights([
+            v.numpy() if "normalization/" in v.path and not v.path.startswith("batch") and "layer_n" not in v.path
+            else values(v.path, tuple(v.shape), math.prod(v.shape[:2] if "depthwise" in v.path else v.shape[:-1]))
+            .numpy()
+            for v in model.weights
+        ])  # fmt: skip
         return model
 
     return fill

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -17,14 +15,8 @@ from deepenough.weights.read import read_weights
 pytest.importorskip("h5py", reason="h5py is not installed")
 
 
-@pytest.fixture(scope="module")
-def keras() -> Any:
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    return pytest.importorskip("keras", reason="keras is not installed")
-
-
 @pytest.fixture
-def saved(keras: Any, values: Callable[..., torch.Tensor], tmp_path: Path) -> Callable[..., tuple[Any, Path]]:
+def saved(keras: Any, filled_keras: Callable[[Any], Any], tmp_path: Path) -> Callable[..., tuple[Any, Path]]:
     """A MobileNetV2 with random weights and its file; `change` changes the configuration of its layers."""
 
     def save(side: int, change: Callable[[dict[str, Any]], None] = lambda layer: None) -> tuple[Any, Path]:
@@ -34,11 +26,7 @@ def saved(keras: Any, values: Callable[..., torch.Tensor], tmp_path: Path) -> Ca
         config = model.get_config()
         for layer in config["layers"]:
             change(layer)
-        model = type(model).from_config(config)
-        model.set_weights([
-            values(v.path, tuple(v.shape), int(np.prod(v.shape[:2] if "depthwise" in v.path else v.shape[:-1]))).numpy()
-            for v in model.weights
-        ])  # fmt: skip
+        model = filled_keras(type(model).from_config(config))
         model.save(tmp_path / "net.keras")
         return model, tmp_path / "net.keras"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,60 +36,26 @@ NEWER = {
 
 
 @pytest.fixture(scope="module")
-def keras() -> Any:
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    return pytest.importorskip("keras", reason="keras is not installed")
-
-
-@pytest.fixture(scope="module")
-def model_of(keras: Any, values: Callable[..., torch.Tensor]) -> Callable[[str], Any]:
+def model_of(keras: Any, filled_keras: Callable[[Any], Any]) -> Callable[[str], Any]:
     """A model by name with random weights, made once."""
-    made: dict[str, Any] = {}
-
-    def make(name: str, **options: Any) -> Any:
-        side = SIDES[name]
-        model = getattr(keras.applications, name)(
-            weights=None, input_shape=(side, side, 3), classifier_activation=None, classes=CLASSES, **options
-        )
-        model.set_weights([
-            values(v.path, tuple(v.shape), int(np.prod(v.shape[:-1]))).numpy() for v in model.weights
-        ])  # fmt: skip
-        return model
-
-    def once(name: str) -> Any:
-        if name not in made:
-            made[name] = make(name)
-        return made[name]
-
-    return once
-
-
-@pytest.fixture(scope="module")
-def newer(keras: Any, values: Callable[..., torch.Tensor]) -> Callable[[str], Any]:
-    """A network since 2016 with random weights, which takes images as `preprocess_input` would give it them.
-
-    Its normalisation of images, where it has one inside, is left as it is made: none, or ImageNet's.
-    """
-    made: dict[str, Any] = {}
 
     def make(name: str) -> Any:
-        model = getattr(keras.applications, name)(
-            weights=None, input_shape=(64, 64, 3), classifier_activation=None, classes=CLASSES
-        )
-        model.set_weights([
-            v.numpy() if "normalization/" in v.path and not v.path.startswith("batch") and "layer_n" not in v.path
-            else values(v.path, tuple(v.shape), int(np.prod(v.shape[:2] if "depthwise" in v.path else v.shape[:-1])))
-            .numpy()
-            for v in model.weights
-        ])  # fmt: skip
-        return model
+        shape = (SIDES[name], SIDES[name], 3)
+        made = getattr(keras.applications, name)
+        return filled_keras(made(weights=None, input_shape=shape, classifier_activation=None, classes=CLASSES))
 
-    def once(name: str) -> Any:
-        if name not in made:
-            made[name] = make(name)
-        return made[name]
+    return cache(make)
 
-    return once
+
+@pytest.fixture(scope="module")
+def newer(keras: Any, filled_keras: Callable[[Any], Any]) -> Callable[[str], Any]:
+    """A network since 2016 with random weights, which takes images as `preprocess_input` would give it them."""
+
+    def make(name: str) -> Any:
+        made = getattr(keras.applications, name)
+        return filled_keras(made(weights=None, input_shape=(64, 64, 3), classifier_activation=None, classes=CLASSES))
+
+    return cache(make)
 
 
 def same_as_theirs(same: Any, model: Any, path: Path, name: str) -> None:
