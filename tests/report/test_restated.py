@@ -98,6 +98,14 @@ def test_steps_of_cuts_are_said_by_their_figures(make: Make) -> None:
         assert "net 为 2.0 个百分点" in str(step_reason(record, left))
 
 
+def test_a_step_of_images_that_a_teacher_does_not_take_is_said_by_its_figures(make: Make) -> None:
+    figures: dict[str, float | str | list[str]] = {"other_images": "net-fire8", "most_accurate": "other-fire9"}
+    step = EventRecord(what="nothing distilled", why="y", figures=figures)
+    with speaking(Language.CHINESE):
+        assert step_title(make(), step) == "未做蒸馏"
+        assert step_reason(make(), step) == "net-fire8 使用的图片与最准确的 other-fire9 不同，无法向它学习"
+
+
 def test_the_test_of_mirroring_is_said_with_its_figures(make: Make) -> None:
     record = make()
     swaps = [SwapRecord(name="bag", taken_for="boot", share=0.4)]

@@ -137,3 +137,19 @@ def test_students_are_said_in_chinese(
     record = record_of(search, search.run(), asked)
     assert any("logits" in step.why for step in record.steps)
     assert left_on(record, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "truth"),
+    [(None, dict.fromkeys(RISING, 0.9)), (None, {**FLAT, 1: 0.95}), (0.85, FLAT), (0.99, RISING)],
+)
+def test_the_reason_why_nothing_is_distilled_is_said_in_chinese(
+    target: float | None, truth: dict[int, float],
+    architectures: Sequence[Any], question: Question, trainer: Any, approaching: Any, tmp_path: Path,
+) -> None:  # fmt: skip
+    asked = replace(question, target=target, budget=2.0, distill=True)
+    kind: Callable[..., Any] = TargetSearch if target else EnoughSearch
+    search = kind(asked, architectures, trainer(approaching(truth), images=20_000), lambda s: None)
+    record = record_of(search, search.run(), asked)
+    assert any(step.what == "nothing distilled" for step in record.steps)
+    assert left_on(record, tmp_path) == []

@@ -1,12 +1,15 @@
 """The searches with students: which networks learn from which, and that a student enters the answer as another one."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from deepenough.experiment.options import Options
 from deepenough.nets import NETWORKS
 from deepenough.nets.cut import cut_at, cuts
+from deepenough.preprocessing import Preprocessing
 from deepenough.search.architectures import between, cut_architectures
 from deepenough.search.candidates import Attempt
 from deepenough.search.cut_search import CutSearch
@@ -160,6 +163,82 @@ def test_with_a_target_what_is_smaller_than_the_network_that_meets_it_may_learn(
     )
     assert not students(refused)
     assert any(event.what == "skipped residual-11-distilled" for event in refused.events)
+
+
+FALLING = {1: 0.93, 2: 0.90, 4: 0.88, 8: 0.86, 16: 0.84}
+EVEN = {1: 0.899, 2: 0.90, 4: 0.90, 8: 0.90, 16: 0.90}
+
+
+def notes_of_none(job):
+    return [event.why for event in job.events if event.what == "nothing distilled"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "truth", "why"),
+    [
+        (
+            EnoughSearch,
+            None,
+            FALLING,
+            "there was no network smaller than residual-7 that could learn from residual-7, ",
+        ),
+        (EnoughSearch, None, EVEN, "residual-7 is enough without a teacher"),
+        (TargetSearch, 0.85, EVEN, "there was no network smaller than residual-7 that could learn from residual-7, "),
+        (TargetSearch, 0.95, EVEN, "no network is shown to meet the target"),
+    ],
+)
+def test_where_nothing_is_distilled_the_reason_is_told_once(
+    asked, architectures, trainer, approaching, kind, target, truth, why
+):
+    given = replace(asked, target=target, budget=3.0)
+    told = []
+    paper = trainer(approaching(truth), images=20000)
+    paper.reporter = SimpleNamespace(say=told.append)
+    job, _ = search(kind, given, architectures, paper)
+    assert not students(job)
+    (said,) = notes_of_none(job)
+    assert said.startswith(why)
+    assert told.count(f"nothing distilled: {said}") == 1
+    job, _ = search(kind, replace(given, distill=False), architectures, trainer(approaching(truth), images=20000))
+    assert not notes_of_none(job)
+
+
+@pytest.mark.parametrize("target", [None, 0.99])
+def test_where_all_trainings_diverge_it_says_that_nothing_is_distilled(
+    asked, architectures, trainer, approaching, diverging, target
+):
+    paper = diverging(trainer(approaching(EVEN)), lambda attempt: True)
+    job, _ = search(TargetSearch if target else EnoughSearch, replace(asked, target=target), architectures, paper)
+    assert len(notes_of_none(job)) == 1
+
+
+@pytest.mark.parametrize("budget", [0.3, 2.0])
+def test_where_something_is_distilled_or_too_dear_nothing_else_is_said(
+    asked, architectures, trainer, approaching, budget
+):
+    paper = trainer(approaching(ONE_SHORT), images=20000, gains=GAINS)
+    job, _ = search(EnoughSearch, replace(asked, budget=budget), architectures, paper)
+    skipped = any(event.what.startswith("skipped") and event.what.endswith("-distilled") for event in job.events)
+    assert bool(students(job)) != skipped
+    assert not notes_of_none(job)
+
+
+def test_cuts_that_take_other_images_than_the_best_can_not_learn_from_it(asked, trainer):
+    """Few images: the smaller one is chosen, and not shown to be enough."""
+    whole = NETWORKS["squeezenet1_1"]()
+    networks = [(cut.place, cut_at(whole, cut.place, 10)) for cut in cuts(whole)[-2:]]
+    small, large = (
+        cut_architectures(name, [cut], weights=name, preprocess=Preprocessing((side, side)))
+        for name, cut, side in zip("ab", networks, (224, 192), strict=True)
+    )
+    paper = trainer(lambda place, epochs, seed: 0.9, images=1000, noise=0.05)
+    job = CutSearch(asked, (*small, *large), paper, lambda _: None, proposed=1, best_probe=1)
+    images = np.arange(1000)
+    wrong = {"a": images < 101, "b": (images >= 60) & (images < 160)}
+    paper.hits = lambda each, epochs, seed: ~wrong[each.family]
+    job.run()
+    assert not students(job)
+    assert notes_of_none(job) == ["a-fire8 takes other images than b-fire9, the most accurate, and can't learn from it"]
 
 
 def test_looks_at_students_are_paid_for_before_anything_is_trained(asked, architectures, trainer, approaching):

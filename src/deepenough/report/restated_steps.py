@@ -89,6 +89,8 @@ def _by_figures(record: Record, step: EventRecord) -> str | None:
         return _end_of_climb(step)
     if "teacher" in figures:
         return _("it learns from the logits of %(teacher)s, too", teacher=figures["teacher"])
+    if reason := _not_distilled(step):
+        return reason
     if "gained" in figures:
         pairs = zip(_names(step, "families"), _names(step, "gained"), strict=True)
         gained = [_("%(points)s points of %(network)s", points=points, network=family) for family, points in pairs]
@@ -97,6 +99,24 @@ def _by_figures(record: Record, step: EventRecord) -> str | None:
             gained=listed(gained),
         )
     return _saved(record, step) if "loss" in figures else None
+
+
+def _not_distilled(step: EventRecord) -> str | None:
+    """The reason why no network learned from another one, where it names networks."""
+    figures = step.figures
+    if "smallest" in figures:
+        return _(
+            "there was no network smaller than %(network)s that could learn from %(teacher)s, the most accurate",
+            network=figures["smallest"],
+            teacher=figures["most_accurate"],
+        )
+    if "other_images" in figures:
+        return _(
+            "%(network)s takes other images than %(teacher)s, the most accurate, and can't learn from it",
+            network=figures["other_images"],
+            teacher=figures["most_accurate"],
+        )
+    return _("%(network)s is enough without a teacher", network=figures["enough"]) if "enough" in figures else None
 
 
 def _short_training(step: EventRecord) -> str:

@@ -37,6 +37,7 @@ class CutSearch(EnoughSearch):
             self.trainer.expect(first[place:], self.question.seed)
             self._look_at(architecture)
         if not finished(self.space_candidates()):
+            self.note_nothing_distilled("no network was trained to its end")
             return nothing_finished(most_accurate(self.tried), self.resolves())
         for architecture in self._others():
             self._look_at(architecture)

@@ -70,6 +70,7 @@ class EnoughSearch(Search):
     def run(self) -> Verdict:
         self._train_smallest()
         if not finished(self.space_candidates()):
+            self.note_nothing_distilled("no network was trained to its end")
             return nothing_finished(most_accurate(self.tried), self.resolves())
         self._look_at_the_rest()
         while self._train_next():
@@ -153,7 +154,24 @@ class EnoughSearch(Search):
             if student is not None and self._may_distill(student):
                 self.distill(student)
             elif not self._train_another_seed():
-                return
+                break
+        if student is None and not self.distilled():
+            self._note_no_need()
+
+    def _note_no_need(self) -> None:
+        """Note the reason why there was no student at all: the best is the smallest, or what is smaller needs none."""
+        found, teacher = self.assessment(), self.teacher()
+        chosen = found.chosen.architecture
+        if self.measure(found.chosen.candidate) >= self.measure(teacher):
+            self.note_no_student(teacher)
+        elif found.chosen in found.shown_among:
+            self.note_nothing_distilled(f"{chosen.name} is enough without a teacher", enough=chosen.name)
+        else:
+            self.note_nothing_distilled(
+                f"{chosen.name} takes other images than {teacher.name}, the most accurate, and can't learn from it",
+                other_images=chosen.name,
+                most_accurate=teacher.name,
+            )
 
     def _next_student(self) -> Architecture | None:
         """The architecture, with its teacher, that is to be distilled next, if any.

@@ -124,6 +124,20 @@ class Search(ABC):
             )
         return self.train(student, role=Role.DISTILLED, give_up=give_up)
 
+    def note_nothing_distilled(self, why: str, **figures: Figure) -> None:
+        """Record that no network learned from another one although the question has them do so, and tell the user."""
+        if self.question.distill:
+            self.note("nothing distilled", why, **figures)
+
+    def note_no_student(self, smallest: Candidate) -> None:
+        """Note that no network smaller than this one could learn from the most accurate."""
+        teacher = self.teacher().name
+        self.note_nothing_distilled(
+            f"there was no network smaller than {smallest.name} that could learn from {teacher}, the most accurate",
+            smallest=smallest.name,
+            most_accurate=teacher,
+        )
+
     def distilled(self) -> list[Candidate]:
         """The candidates that learned from a teacher, further seeds left out, in the order of their trainings."""
         return [candidate for candidate in self.tried if candidate.role is Role.DISTILLED]

@@ -60,6 +60,7 @@ class TargetSearch(Search):
                 break
         else:
             self._is_shown(self.finish(max(self._candidates(), key=lambda candidate: candidate.accuracy)))
+            self.note_nothing_distilled("no network is shown to meet the target")
         return against_target(
             self.question, self._checks(), self._untrained(), len(self.trainer.folds.folds), self.resolves()
         )
@@ -212,13 +213,14 @@ class TargetSearch(Search):
         """Have the networks that are smaller than the one that meets the target learn from the best, from large to
         small, each only once the one before is shown to meet the target."""
         best = self.teacher()
-        teacher = best.architecture
+        teacher, smallest = best.architecture, min(passed, best, key=self.measure)
         smaller = [
             each
             for each in self._candidates()
-            if self.measure(each) < min(self.measure(passed), self.measure(best))
-            and each.architecture.can_learn_from(teacher)
+            if self.measure(each) < self.measure(smallest) and each.architecture.can_learn_from(teacher)
         ]
+        if not smaller:
+            self.note_no_student(smallest)
         for candidate in sorted(smaller, key=self.measure, reverse=True)[: self._students_left()]:
             student = candidate.architecture.distilled_from(teacher)
             if self.spent + self.trainer.planned(student) > self.question.budget * self.trainer.planned(
