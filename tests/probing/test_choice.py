@@ -12,7 +12,7 @@ from deepenough import DeepenoughError, download
 from deepenough.experiment.options import Options
 from deepenough.nets import NETWORKS, depth, macs, parameters
 from deepenough.probing import choice
-from deepenough.probing.choice import choose_weights
+from deepenough.probing.choice import MOST_NAMES, choose_weights
 from deepenough.progress import Reporter
 from deepenough.weights import fetch
 from deepenough.weights.among import AMONG, WITH_GPU
@@ -104,6 +104,21 @@ def test_where_none_can_be_had_photos_are_trained_from_scratch_unless_weights_we
     assert "no network" in said[-1]
     with pytest.raises(DeepenoughError, match="can be had"):
         chosen(weights="auto")
+
+
+@pytest.mark.parametrize(("among", "more"), [("small", ""), ("mobile", ""), ("all", " and {} more")])
+@pytest.mark.parametrize("answers", [True, False])
+def test_where_none_can_be_had_all_are_named_or_the_first_few(world: Any, among: str, more: str, answers: bool) -> None:
+    """Where a server answers, the first download fails, and no other is tried."""
+    world.answers = answers
+    names = [several[0] for several in AMONG[among]]
+    tried, others = names[:answers], names[answers:]
+    with pytest.raises(DeepenoughError) as error:
+        chosen(weights="auto", among=among)
+    said = str(error.value)
+    assert all(f"({name}: {name} can't be fetched (no network); " in said for name in tried)
+    listed = ", ".join(others[:MOST_NAMES]) + more.format(len(others) - MOST_NAMES)
+    assert f"{listed}: not on this machine, and can't be fetched now); give a file of weights, or --scratch" in said
 
 
 def test_layers_can_t_be_frozen_where_no_weights_can_be_had(world: Any) -> None:

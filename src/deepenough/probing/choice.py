@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from deepenough.data.decode import header
 from deepenough.data.finding import ImageError
 from deepenough.data.sources import Source
-from deepenough.errors import DeepenoughError
+from deepenough.errors import DeepenoughError, first_few
 from deepenough.experiment.options import AUTO, Options
 from deepenough.progress import Reporter
 from deepenough.training.device import choose_device
@@ -16,6 +16,7 @@ from deepenough.weights import Weights, load_weights
 
 SMALLEST_PHOTO = 64  # pixels: from there on images are photos, which ImageNet's features are made for
 LOOKED_AT = 50
+MOST_NAMES = 8  # of weights that can't be had, in a message
 
 
 def choose_weights(asked: Options, source: Source, reporter: Reporter) -> tuple[Weights, ...]:
@@ -31,7 +32,7 @@ def choose_weights(asked: Options, source: Source, reporter: Reporter) -> tuple[
     names = weights_to_consider(asked)
     found, missing = _had(names, reporter)
     if not found:
-        nothing = f"none of the networks that were considered can be had ({missing[0]})"
+        nothing = f"none of the networks that were considered can be had ({_in_groups(missing)})"
         freeze = asked.recipe.get("freeze")
         if asked.is_auto:
             without = "leave out --freeze and give --scratch" if freeze else "--scratch"
@@ -50,8 +51,8 @@ def choose_weights(asked: Options, source: Source, reporter: Reporter) -> tuple[
         f"pretrained: {why}{', '.join(each.name for each in found)} "
         f"{'is' if len(found) == 1 else 'are'} considered (--weights for others, --scratch for none)"
     )
-    for line in missing:
-        reporter.say(f"left out: {line}")
+    for name, reason in missing.items():
+        reporter.say(f"left out: {name}: {reason}")
     return named_apart(found)
 
 
@@ -69,8 +70,16 @@ def _load(given: str, asked: Options, reporter: Reporter) -> Weights:
     return load_weights(given, network=asked.network, preprocess=asked.preprocess, needs_head=False, reporter=reporter)
 
 
-def _had(names: Sequence[Sequence[str]], reporter: Reporter) -> tuple[list[Weights], list[str]]:
-    """The weights of each network that are on this machine or can be fetched, and a line on each of the others.
+def _in_groups(missing: Mapping[str, str]) -> str:
+    """The names of weights, the first few of each reason why they are missing, and the reasons."""
+    groups: dict[str, list[str]] = {}
+    for name, reason in missing.items():
+        groups.setdefault(reason, []).append(name)
+    return "; ".join(f"{first_few(names, MOST_NAMES)}: {reason}" for reason, names in groups.items())
+
+
+def _had(names: Sequence[Sequence[str]], reporter: Reporter) -> tuple[list[Weights], dict[str, str]]:
+    """The weights of each network that are on this machine or can be fetched; the names of the others, and why not.
 
     Nothing is waited for long: where no server answers at once, or one download fails, only what is here is taken.
     """
@@ -80,16 +89,16 @@ def _had(names: Sequence[Sequence[str]], reporter: Reporter) -> tuple[list[Weigh
 
     here = [next((name for name in several if cached(NAMED[name])), None) for several in names]
     online = all(here) or answers(NAMED[names[here.index(None)][0]].url)
-    found, missing = [], []
+    found, missing = [], dict[str, str]()
     for several, own in zip(names, here, strict=True):
         name = own or several[0]
         if own is None and not online:
-            missing.append(f"{name}, which is not on this machine and can't be fetched now")
+            missing[name] = "not on this machine, and can't be fetched now"
             continue
         try:
             found.append(load_weights(name, reporter=reporter))
         except DeepenoughError as error:
-            missing.append(f"{name}: {error}")
+            missing[name] = str(error)
             online = online and own is not None
     return found, missing
 
