@@ -47,7 +47,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Any:
         return bool(state.answers)
 
     monkeypatch.setattr(choice, "load_weights", load)
-    monkeypatch.setattr(choice, "named_apart", tuple)
+    monkeypatch.setattr(choice, "named_apart", lambda found, *_: tuple(found))
     monkeypatch.setattr(choice, "are_photos", lambda _: True)
     monkeypatch.setattr(fetch, "cached", lambda named: named.name in state.here)
     monkeypatch.setattr(download, "answers", answers)

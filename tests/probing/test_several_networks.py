@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from unfinished_run import make_unfinished
 
 from deepenough import DeepenoughError, Run, evaluate, fit, load, plan, record, resume
 from deepenough.data.sources import open_source
@@ -22,11 +23,12 @@ from deepenough.model import save_model
 from deepenough.nets import FAMILIES
 from deepenough.nets.build import build
 from deepenough.preprocessing import Preprocessing
-from deepenough.probing.choice import choose_weights, named_apart
+from deepenough.probing.choice import choose_weights
+from deepenough.probing.naming import named_apart
 from deepenough.progress import Reporter
 from deepenough.serve.depths import open_run
 from deepenough.training.interrupt import Interrupted
-from deepenough.weights import load_weights
+from deepenough.weights import Weights, load_weights
 
 pytestmark = pytest.mark.seconds(45)
 
@@ -217,15 +219,104 @@ def test_the_plan_has_every_cut_of_every_network(shapes: Path, weights: list[str
     assert 0 < found.least <= found.most
 
 
-def test_weights_are_given_once_and_networks_of_one_name_are_told_apart(weights: list[str], tmp_path: Path) -> None:
-    shutil.copytree(Path(weights[0]).parent, tmp_path / "again")
-    first, same = load_weights(weights[0]), load_weights(tmp_path / "again" / "weights.safetensors")
+def test_weights_are_given_once(weights: list[str], tmp_path: Path) -> None:
+    again = tmp_path / "again" / "weights.safetensors"
+    shutil.copytree(Path(weights[0]).parent, again.parent)
     with pytest.raises(DeepenoughError, match="give each only once"):
-        named_apart([first, same])
-    other = replace(same, sha256="0" * 64)
-    third = replace(same, sha256="1" * 64)
-    names = [each.network.name for each in named_apart([first, other, third])]
-    assert names == ["small_residual", "small_residual-2", "small_residual-3"]
+        named_apart([load_weights(weights[0]), load_weights(again)], [weights[0], str(again)])
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        (["flowers.pth", "birds.pth"], ["net-flowers", "net-birds"]),
+        (["net.pth", "net_birds.onnx"], ["net", "net-birds"]),
+        (["nets.pth", "NET-1.pth"], ["net-nets", "net-1"]),
+        (["flowers/model/w.pth", "birds/model/w.pth"], ["net-flowers", "net-birds"]),
+        (["a/w.pth", "b/w.pth", "b/v.pth"], ["net-a-w", "net-b-w", "net-b-v"]),
+        (["my flowers (2).pth", "花.pth"], ["net-my-flowers-2", "net-花"]),
+        (["a.pth", "A.onnx", "up/b.pth"], None),  # a file system may take them for one
+        (["hf:me/flowers", "hf:me/birds@main"], ["net-flowers", "net-birds-main"]),
+        (["hf:me/net", "hf:you/net"], ["net-me", "net-you"]),
+        (["a" * 100 + ".pth", "b" * 100 + ".pth"], [f"net-{letter * 40}" for letter in "ab"]),
+    ],
+)
+def test_networks_of_one_name_have_the_names_of_their_files(
+    given: list[str], names: list[str] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for each in given:
+        if not each.startswith("hf:"):
+            Path(each).parent.mkdir(parents=True, exist_ok=True)
+            Path(each).touch()
+    absolute = [each if each.startswith("hf:") else str(tmp_path / each) for each in given]
+    for asked in (given, absolute, absolute[::-1]):
+        loaded = [made_up("net", asked.index(each), each) for each in asked]
+        found = [each.network.name for each in named_apart(loaded, asked)]
+        assert len({each.casefold() for each in found}) == len(given)
+        assert names is None or found == (names[::-1] if asked == absolute[::-1] else names)
+
+
+def test_networks_of_the_table_have_the_recipes_of_their_weights() -> None:
+    names = ["resnet50.a1_in1k", "resnet50.tv2_in1k"]
+    assert named(names, [made_up("resnet50", n, name) for n, name in enumerate(names)]) == [
+        "resnet50-a1_in1k", "resnet50-tv2_in1k",
+    ]  # fmt: skip
+
+
+def test_a_network_that_is_called_like_another_one_with_its_label_is_numbered() -> None:
+    given = ["hf:me/flowers", "hf:me/birds", "hf:me/x"]
+    loaded = [made_up(name, number) for number, name in enumerate(["net", "net", "net-birds"])]
+    assert named(given, loaded) == ["net-flowers", "net-birds", "net-birds-2"]
+
+
+def named(given: list[str], loaded: list[Weights]) -> list[str]:
+    return [each.network.name for each in named_apart(loaded, given)]
+
+
+def made_up(network: str, number: int, name: str = "") -> Weights:
+    """Weights that are nothing but names and a checksum."""
+    described = replace(FAMILIES["plain"].network(input=(3, 24, 24), classes=5, depth=4, width=0.25), name=network)
+    return Weights(name, "", described, {}, Preprocessing((24, 24)), str(number))
+
+
+def test_a_run_that_goes_on_keeps_the_names_that_its_networks_had(
+    weights: list[str], shapes: Path, tmp_path: Path
+) -> None:
+    """Older versions numbered them."""
+    other = tmp_path / "birds" / "weights.safetensors"
+    shutil.copytree(Path(weights[0]).parent, other.parent)
+    network = load_weights(weights[0]).network
+    save_model(other.parent, network, build(network, seed=7).state_dict(), INPUTS["residual"], tuple("abcde"))
+    asked = Options.of(data=str(shapes), weights=[weights[0], str(other)])
+    source = open_source(str(shapes))
+    kept = {load_weights(file).sha256: name for file, name in zip(asked.weights, ["net", "net-2"], strict=True)}
+    assert [each.network.name for each in choose_weights(asked, source, Reporter())] == [
+        "small_residual-residual", "small_residual-birds",
+    ]  # fmt: skip
+    assert [each.network.name for each in choose_weights(asked, source, Reporter(), kept)] == ["net", "net-2"]
+
+
+def test_resume_passes_the_names_that_are_recorded(
+    run: Run, weights: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(run.folder, folder)
+    found = record.load(folder)
+    found.further_probings[0].network = "small-2"
+    record.save(found, folder)
+    make_unfinished(folder)
+    passed: list[Any] = []
+
+    def choose(*given: Any) -> None:
+        passed.extend(given)
+        raise DeepenoughError("far enough")
+
+    monkeypatch.setattr("deepenough.experiment.fit.choose_weights", choose)
+    with pytest.raises(DeepenoughError, match="far enough"):
+        resume(folder)
+    digests = [load_weights(file).sha256 for file in weights]
+    assert passed[-1] == dict(zip(digests, ["small_residual", "small-2"], strict=True))
 
 
 def test_images_that_another_size_leaves_out_are_read_all_the_same(

@@ -226,7 +226,8 @@ def _go_on(folder: Path, open_images: Callable[[], Source], call: Call, reporter
         )
     asked = Options.from_json(before.options)
     source = open_images()
-    weights = (kept_network(folder),) if asked.gives_module else choose_weights(asked, source, reporter)
+    names = {each.sha256: each.network for each in before.probings}
+    weights = (kept_network(folder),) if asked.gives_module else choose_weights(asked, source, reporter, names)
     request = RunRequest(asked, source, weights, folder, reporter, before, group, call)
     return Run(folder, perform_run(request))
 

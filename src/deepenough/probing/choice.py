@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from deepenough.data.decode import header
 from deepenough.data.finding import ImageError
 from deepenough.data.sources import Source
 from deepenough.errors import DeepenoughError, first_few
 from deepenough.experiment.options import AUTO, Options
+from deepenough.probing.naming import named_apart
 from deepenough.progress import Reporter
 from deepenough.training.device import choose_device
 from deepenough.weights import Weights, load_weights
@@ -19,14 +19,18 @@ LOOKED_AT = 50
 MOST_NAMES = 8  # of weights that can't be had, in a message
 
 
-def choose_weights(asked: Options, source: Source, reporter: Reporter) -> tuple[Weights, ...]:
+def choose_weights(
+    asked: Options, source: Source, reporter: Reporter, kept_names: Mapping[str, str] | None = None
+) -> tuple[Weights, ...]:
     """Load the weights that were asked for; for photos, or where auto was asked for, those of several networks that
     are here or can be fetched; or none.
 
-    The user is told the choice and its reason.
+    The user is told the choice and its reason. `kept_names` are those of the networks in a run that goes on, by the
+    SHA-256 of their weights.
     """
     if asked.weights and not asked.is_auto:
-        return named_apart([_load(given, asked, reporter) for given in asked.weights])
+        found = [_load(given, asked, reporter) for given in asked.weights]
+        return named_apart(found, asked.weights, kept_names)
     if not asked.is_auto and (asked.scratch or asked.from_family or not are_photos(source)):
         return ()
     names = weights_to_consider(asked)
@@ -53,7 +57,7 @@ def choose_weights(asked: Options, source: Source, reporter: Reporter) -> tuple[
     )
     for name, reason in missing.items():
         reporter.say(f"left out: {name}: {reason}")
-    return named_apart(found)
+    return named_apart(found, [each.name for each in found], kept_names)
 
 
 def weights_to_consider(asked: Options) -> tuple[tuple[str, ...], ...]:
@@ -101,20 +105,6 @@ def _had(names: Sequence[Sequence[str]], reporter: Reporter) -> tuple[list[Weigh
             missing[name] = str(error)
             online = online and own is not None
     return found, missing
-
-
-def named_apart(weights: Sequence[Weights]) -> tuple[Weights, ...]:
-    """The weights with another name for each network: a second one of the same name is numbered, `resnet18-2`."""
-    found: list[Weights] = []
-    for each in weights:
-        same = next((other for other in found if other.sha256 == each.sha256), None)
-        if same is not None:
-            raise DeepenoughError(f"--weights {each.name}: the same weights as {same.name}; give each only once")
-        names, base, number = {other.network.name for other in found}, each.network.name, 1
-        while (name := base if number == 1 else f"{base}-{number}") in names:
-            number += 1
-        found.append(replace(each, network=replace(each.network, name=name)))
-    return tuple(found)
 
 
 def are_photos(source: Source) -> bool:
