@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
 import torch
+from rich.console import Console
 
 import deepenough
 from deepenough import Record
@@ -20,6 +22,8 @@ from deepenough.experiment import estimate as plans
 from deepenough.experiment.estimate import estimate, estimate_text, seconds_of_epoch
 from deepenough.progress import Reporter
 from deepenough.record import Plan
+from deepenough.report.tables import plan_table
+from deepenough.report.training_time import training_time
 from deepenough.search.architectures import search_space
 from deepenough.search.question import Measure, Metric, Question
 
@@ -201,6 +205,17 @@ def test_a_time_limit_that_is_too_short_is_told_before_the_first_training(left: 
         assert first.startswith("estimate: nothing more can be trained within the time limit (depth 3: ")
         assert said.endswith("the answer will rest on an unfinished one")
         assert "0.0 s" not in first + said
+
+
+@pytest.mark.parametrize("left", [math.inf, 30.0, -1.0])
+def test_the_line_and_the_table_have_the_same_words_for_the_time(left: float) -> None:
+    found = estimated(asked(None), CandidateTrainer(time_left=left))
+    time = training_time(found)
+    assert ("of training" in time) == (left != -1.0)
+    printed = StringIO()
+    Console(width=200, file=printed).print(plan_table(found))
+    assert estimate_text(found).startswith(f"estimate: {time} (depth 3: ")
+    assert f"the search: {time}, at most " in printed.getvalue()
 
 
 def test_an_epoch_is_one_of_the_folds_that_are_trained_first() -> None:

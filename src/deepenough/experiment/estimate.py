@@ -10,7 +10,8 @@ import numpy as np
 from deepenough.autotuning.configuration import StepConfiguration
 from deepenough.autotuning.memory_estimate import PROCESS_BYTES, fitting_micro_batch, step_bytes
 from deepenough.record import Plan, Planned
-from deepenough.report.text import duration, estimated
+from deepenough.report.text import duration
+from deepenough.report.training_time import training_time
 from deepenough.search.architectures import Architecture, costliest_student
 from deepenough.search.candidates import CandidateTrainer
 from deepenough.search.cut_search import cuts_within_reach
@@ -176,9 +177,8 @@ def estimate_text(plan: Plan | None) -> str:
     if plan is None:
         return ""
     first = plan.architectures[0]
-    time = "nothing more can be trained within the time limit" if plan.no_time else f"{estimated(plan)} of training"
     return (
-        f"estimate: {time} "
+        f"estimate: {training_time(plan)} "
         f"(depth {first.depth}: {duration(first.seconds)}), {plan.memory / 1e9:.1f} GB of memory{_reach_text(plan)}"
         f"{_limit_text(plan)}"
     )

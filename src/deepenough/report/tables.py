@@ -19,6 +19,7 @@ from deepenough.record.schema import CandidateRecord, ComparisonRecord, JoinedPr
 from deepenough.report import text as words
 from deepenough.report.frozen import frozen
 from deepenough.report.pareto import StepUp, steps_up
+from deepenough.report.training_time import training_time
 
 BARS_FROM = 120
 """Columns of a terminal from which the probes are drawn too; below, their numbers need the room."""
@@ -235,9 +236,7 @@ def plan_table(plan: Plan) -> Group:
             words.duration(architecture.seconds),
             f"{architecture.memory / 1e9:.2g} GB",
         )
-    time = "nothing more can be trained within the time limit"
-    time = time if plan.no_time else f"{words.estimated(plan)} of training"
-    total = Text(f"the search: {time}", style="bold")
+    total = Text(f"the search: {training_time(plan)}", style="bold")
     total.append(
         f", at most {plan.memory / 1e9:.1f} GB of memory; only what the answer needs is trained", style="not bold"
     )
