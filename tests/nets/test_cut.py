@@ -27,10 +27,11 @@ from deepenough.nets import (
     Relu,
     Sum,
     depth,
+    shapes,
 )
 from deepenough.nets.build import build
 from deepenough.nets.cut import cut_at, cuts
-from deepenough.nets.shapes import visits
+from deepenough.nets.shapes import ShapeWalk, visits
 
 pytestmark = pytest.mark.seconds(12)
 
@@ -112,6 +113,22 @@ def test_no_cut_lies_between_a_sum_and_its_activation_or_in_a_branch() -> None:
             assert not isinstance(last, Sum) or not isinstance(after[c.path], Activation)
             assert ".main" not in c.path
             assert ".shortcut" not in c.path
+
+
+@pytest.mark.parametrize("name", ["squeezenet1_1", "googlenet", "mobilenet_v2", "vit_tiny_patch16_224"])
+def test_a_network_is_walked_once_for_all_its_places(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    walked: list[Network] = []
+
+    class Counted(ShapeWalk):
+        def __init__(self, network: Network, training: bool) -> None:
+            walked.append(network)
+            super().__init__(network, training)
+
+    monkeypatch.setattr(shapes, "ShapeWalk", Counted)
+    network = NETWORKS[name]()
+    network.walks.clear()
+    assert cuts(network)
+    assert walked == [network]
 
 
 def test_auxiliary_heads_are_left_out() -> None:

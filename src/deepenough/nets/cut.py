@@ -11,7 +11,7 @@ from deepenough.nets.combinators import Auxiliary, Branches, Concat, Group
 from deepenough.nets.layer import Stack, named
 from deepenough.nets.layers import BatchNorm, Dense, Dropout, GlobalAvgPool, GlobalMaxPool, GroupNorm, Weighted
 from deepenough.nets.network import Network
-from deepenough.nets.shapes import visits
+from deepenough.nets.shapes import output_shape, visits
 
 POOLED, SCALE, HEAD = "pooled", "scale", "head"
 HEAD_DROPOUT = 0.3
@@ -42,17 +42,16 @@ def cuts(network: Network) -> list[Cut]:
     classifier has no place.
     """
     stack = _named(tuple(layer for layer in network.stack if not isinstance(layer, Auxiliary)))
-    weighted = _weighted(network, network.stack)
+    walk = list(visits(network))
+    weighted = [visit.path for visit in walk if isinstance(visit.layer, Weighted)]
     if not weighted:
         return []
     classifier = weighted[-1]
     found = [cut for cut in _places(stack, "", (), classifier) if cut.place != classifier]
     whole = _before(stack, "", classifier)
-    covered = set(_weighted(network, found[-1].stack)) if found else set()
-    beyond = [path for path in _weighted(network, whole) if path not in covered]
-    if beyond:
-        *_, last = visits(replace(network, stack=whole))
-        found.append(Cut(beyond[-1], last.path, whole))
+    beyond = walk[_visited(found[-1].stack) if found else 0 : _visited(whole)]
+    if late := [visit.path for visit in beyond if isinstance(visit.layer, Weighted)]:
+        found.append(Cut(late[-1], beyond[-1].path, whole))
     return found
 
 
@@ -68,10 +67,8 @@ def cut_at(network: Network, place: str, classes: int) -> Network:
     if place not in places:
         raise unknown(f"a cut of {network.name} after", place, places)
     kept = places[place].stack
-    body = replace(network, stack=kept)
-    *_, last = visits(body)
     pooled = Concat(((GlobalAvgPool(),), (GlobalMaxPool(),)), ("mean", "largest"), name=POOLED)
-    pools = (pooled,) if len(last.output) > 1 else ()
+    pools = (pooled,) if len(output_shape(replace(network, stack=kept))) > 1 else ()
     # Without the norm, features of hundreds (Caffe's, of images in 0..255) would need a learning rate of their own.
     taken = {name for name, _ in named(kept)}
     dropout = "dropout" if "dropout" not in taken else f"{HEAD}_dropout"
@@ -107,9 +104,18 @@ def _places(stack: Stack, prefix: str, above: tuple[tuple[Group, Stack], ...], c
                 yield Cut(path, path, _wrapped(stack[: number + 1], above))
 
 
-def _weighted(network: Network, stack: Stack) -> list[str]:
-    """The paths of the weighted layers of a stack that takes what `network` takes, in the order of computation."""
-    return [visit.path for visit in visits(replace(network, stack=stack)) if isinstance(visit.layer, Weighted)]
+def _visited(stack: Stack) -> int:
+    """The number of layers that a walk through a stack visits."""
+    count = 0
+    for layer in stack:
+        match layer:
+            case Group():
+                count += _visited(layer.stack)
+            case Branches():
+                count += 1 + sum(map(_visited, layer.branches))
+            case _:
+                count += 1
+    return count
 
 
 def _before(stack: Stack, prefix: str, classifier: str) -> Stack:
