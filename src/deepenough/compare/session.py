@@ -17,7 +17,7 @@ from deepenough.progress import Reporter
 from deepenough.runtimes.worker import Worker, WorkerError
 
 ROUNDING = 3.0
-"""How many times PyTorch's own rounding in float32 another framework's may be."""
+"""The most that another framework's rounding may be, as a multiple of PyTorch's own in float32."""
 
 CHECKED = 4
 """Images in the batch whose step is checked."""

@@ -30,7 +30,8 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _CHUNK = 1024
 
 MIRROR = np.tile(np.array([1, -1], np.float32), _FREQUENCIES * _FREQUENCIES // 2)[1:]
-"""What turns a descriptor into that of the mirrored picture, float32 (63,): odd horizontal frequencies change sign."""
+"""Factors that turn a descriptor into that of the mirrored picture, float32 (63,): odd horizontal frequencies change
+sign."""
 
 
 def luminance(thumbs: NDArray[np.uint8], share: float = 1.0) -> NDArray[np.float32]:

@@ -23,9 +23,9 @@ SMALLEST_COMPARED = 24
 """Pictures with a shorter side (pixels) are the same only when all their pixels are: they tell too little."""
 
 MOST_RESIDUAL, MOST_REGISTERED, SURE_RESIDUAL, NEAREST_SHARE = 0.2, 0.16, 0.05, 0.5
-"""What two thumbnails of one picture may differ by, as a share of their contrast: at most the first, or the second
-where they are laid over each other. Where the fourth nearest picture of the set is near as well, at most the fourth of
-its distance, but always the third."""
+"""The most that two thumbnails of one picture differ by, as a share of their contrast: the first, or the second
+where they are laid over each other. Where the fourth nearest picture of the set is near as well, the fourth of its
+distance, but always at least the third."""
 
 MOST_GAIN = 1.25
 """Ratio of contrasts above which pictures are two: of things that differ in nothing but their brightness, mostly."""

@@ -1,4 +1,4 @@
-"""Which images train, which decide, which judge: seeded, stratified, duplicates on one side."""
+"""The split of images into those that train, decide and judge: seeded, stratified, duplicates on one side."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deepenough.errors import DeepenoughError
 UNASSIGNED, TRAIN, VALIDATION, TEST = -1, 0, 1, 2
 
 TEST_SHARE, VALIDATION_SHARE, MOST = 0.20, 0.15, 10_000
-"""What is cut where a source has no such split: shares of what is there, and the most images that are taken."""
+"""The sizes of splits that a source does not have: shares of its images, and the most images that are taken."""
 
 _WORDS = {VALIDATION: "validation", TEST: "test"}
 

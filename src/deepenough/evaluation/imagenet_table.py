@@ -74,12 +74,12 @@ class ImageNetResult:
 
     @property
     def published_as(self) -> str | None:
-        """Which of the eight it is a variant of."""
+        """The name of the one of the eight that it is a variant of, if any."""
         return paper_name(self.network)
 
 
 def paper_name(network: str) -> str | None:
-    """Which of the eight a network of the zoo is, or is a variant of: resnet50_v1_5 is resnet50."""
+    """The name of the one of the eight that a network of the zoo is, or is a variant of: resnet50 for resnet50_v1_5."""
     names = [name for name in PUBLISHED if network == name or network.startswith(f"{name}_")]
     return names[0] if names else None
 

@@ -49,7 +49,7 @@ MAGIC = 7767517
 FLOAT32, FLOAT16 = 0, 0x01306B47
 """The numbers before the weights of a convolution or a dense layer, which say how they are stored."""
 CHANNELS_FIRST, CHANNELS_LAST = 4, 3
-"""How `Permute` brings the channels of a map back to the front, and to the end."""
+"""Orders of `Permute` that bring the channels of a map back to the front, and to the end."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from deepenough.frameworks.ncnn import NcnnGraph
 
 TRANSPOSED, ROWS_AND_CHANNELS = 1, 2
-"""How `Permute` swaps rows and columns, and rows and channels."""
+"""Orders of `Permute` that swap rows and columns, and rows and channels."""
 SUM, PRODUCT = 0, 2
 """Operations of `BinaryOp`."""
 

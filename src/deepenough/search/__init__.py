@@ -1,1 +1,1 @@
-"""Which architectures are tried, and the rules and statistics that choose among them."""
+"""The choice of the architectures that are tried, and the rules and statistics that decide among them."""

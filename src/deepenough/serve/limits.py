@@ -127,7 +127,7 @@ class UploadReader:
     async def _read(
         self, request: Request, read: Callable[[AsyncGenerator[bytes, None]], Awaitable[_Body]]
     ) -> AsyncIterator[_Body]:
-        """What `read` makes of a body; its bytes count as held while the context lasts."""
+        """Give the context the result of `read` on a body, whose bytes count as held while it lasts."""
         body = Received()
         try:
             yield await self._take_in(request, body, read)

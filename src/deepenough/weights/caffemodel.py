@@ -31,10 +31,10 @@ V1_KINDS = {number: _SHORT.get(word, word.title().replace("_", "")) for number, 
 PARAMETERS = {
     "Convolution": "convolution_param", "LRN": "lrn_param", "Pooling": "pooling_param", "BatchNorm": "batch_norm_param",
 }  # fmt: skip
-"""Where the kinds whose definitions are compared state them."""
+"""The fields with the definitions of the kinds of layers whose definitions are compared."""
 
 PARAMETERS_OF_WEIGHTED = {"Convolution": "convolution_param", "InnerProduct": "inner_product_param"}
-"""Where the kinds with weights state whether they have a bias."""
+"""The fields in which the kinds of layers with weights state whether they have a bias."""
 
 
 LARGEST_FILE = 2**31

@@ -22,7 +22,7 @@ MOST_PLACES = 1_000_000
 """Entries of containers that are looked at; one container may be in many places."""
 
 WRAPPERS = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
-"""What `torch.compile`, FSDP and activation checkpointing put into names, at any place."""
+"""Parts that `torch.compile`, FSDP and activation checkpointing put into names, at any place."""
 
 AVERAGED = re.compile(r"(?<![a-z])(ema|swa|averaged?|shadow)(?![a-z])", re.IGNORECASE)
 """Parts of the names under which scripts keep averages of the weights."""

@@ -308,7 +308,7 @@ TORCHVISION_CLASSES: Mapping[str, str] = {
     "convnext_small": "ConvNeXt_Small",
     "vit_b_16": "ViT_B_16",
 }
-"""What torchvision calls the classes of weights, less `_Weights`, by its names of models."""
+"""Torchvision's names of the classes of weights, less `_Weights`, by its names of models."""
 
 
 def _torchvisions_name(entry: Named) -> str:

@@ -30,7 +30,7 @@ DAMAGES = (
     OSError, EOFError, LookupError, ValueError, ArithmeticError, RuntimeError, AttributeError, TypeError,
     zipfile.BadZipFile, zlib.error, struct.error,
 )  # fmt: skip
-"""What reading a damaged file raises; an encrypted archive is a RuntimeError."""
+"""Exceptions that reading a damaged file raises; an encrypted archive is a RuntimeError."""
 
 LEGACY_PICKLES = 3
 """Pickles before the content in the format that torch wrote until 1.6: a number, the format, the machine."""

@@ -39,7 +39,7 @@ OTHER_PUBLISHERS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"
 """Networks of other publishers that may be under torchvision's names: taken where they are asked for."""
 
 DENSE_AS_CONVOLUTIONS = ("convnext", "mobilenetv3")
-"""What networks are called of which some have dense layers where others have 1x1 convolutions."""
+"""Beginnings of the names of networks that some write with dense layers, and others with 1x1 convolutions."""
 
 
 def read_torch(path: Path, network: str | None, own: StatedNetwork | None = None) -> tuple[str, Fitted]:

@@ -88,7 +88,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         },
     }
 )
-"""What transformers takes where a configuration leaves a field out."""
+"""The values that transformers takes for the fields that a configuration leaves out."""
 
 
 def is_transformers(document: Mapping[str, Any]) -> bool:
