@@ -20,7 +20,7 @@ class TimeLimit:
 
     @property
     def of_trainings(self) -> float:
-        """The time by which trainings end: a tenth of the limit is kept for the test images, baselines and the report."""
+        """The time by which trainings end: a tenth of the limit is left for test images, baselines and the report."""
         return self.began + self.seconds - min(CLOSING_SHARE * self.seconds, CLOSING_MOST)
 
     @property
