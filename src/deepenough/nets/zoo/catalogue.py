@@ -131,7 +131,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = MappingProxyType(
 
 
 def title(name: str) -> str:
-    """A network's name in words; of one that is not in the table, or of a second one of that name, what it is called.
+    """A network's name in words; of one that is not in the table, or of one of several of that name, its name.
 
     >>> title("mobilenet_v3_small"), title("squeezenet1_1"), title("resnet50_v1_5"), title("efficientnet_lite0_tf")
     ('MobileNetV3-Small', 'SqueezeNet 1.1', 'ResNet-50 v1.5', 'EfficientNet-Lite0 (TensorFlow)')
