@@ -2,9 +2,10 @@
 
     python docs_check.py build/site
 
-Each page is looked at in the light on a desktop and on a phone, and for its colours in the dark. The exit status is 1
-where a page breaks a rule or is wider than a phone; a line on each names the page, the rule and the selector. Where
-there is no Chromium, or no axe-core, a line says so, and nothing is looked at.
+Each page is looked at in the light on a desktop and on a phone, and for its colours in the dark. Opened from the
+folder, the first page of each language has to find a word of its language, and to ask no other machine for anything.
+The exit status is 1 where a page breaks a rule, is wider than a phone or finds nothing; a line on each names the page,
+the rule and the selector. Where there is no Chromium, or no axe-core, a line says so, and nothing is looked at.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,12 @@ PHONE = 390
 LOOKS = ("light", 1280), ("light", PHONE), ("dark", 1280)
 COLOUR_RULES = ["color-contrast", "link-in-text-block"]
 """The rules of axe-core that a change of colours can break."""
+
+SEARCHES = {"index.html": "network", "zh/index.html": "网络"}
+"""A word for each language's first page to find."""
+
+FOUND_WITHIN = 30.0
+"""Seconds until a search that finds nothing is a fault; the index is read in one or two."""
 
 WIDER = """() => {
   const room = document.documentElement.clientWidth;
@@ -92,6 +100,38 @@ def faults(tab: Any, *, phone: bool, all_rules: bool) -> Iterator[str]:
             yield f"wider than the page: {selector}"
 
 
+def search_faults(site: Path, browser: str, within: float = FOUND_WITHIN) -> Iterator[str]:
+    """Yield what keeps the search of a site that is opened from its folder from finding a page, and the addresses that
+    it asks elsewhere; nothing of a site without a search."""
+    from playwright.sync_api import Error, sync_playwright
+
+    with sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        for path, word in SEARCHES.items() if (site / "search").is_dir() else ():
+            tab = opened.new_page()
+            asked = addresses_asked(tab)
+            tab.goto((site / path).absolute().as_uri())
+            tab.set_default_timeout(1_000 * within)
+            try:
+                tab.fill(".md-search__input", word)
+                tab.press(".md-search__input", "End")  # the theme waits for a key
+                tab.wait_for_selector(".md-search-result__item a", state="attached")
+            except Error:
+                yield f"{path} from the folder: its search finds no {word!r}"
+            for url in asked:
+                if not url.startswith(("file:", "data:", "blob:", "about:")):
+                    yield f"{path} from the folder: it asks for {url}"
+            tab.close()
+        opened.close()
+
+
+def addresses_asked(tab: Any) -> list[str]:
+    """The addresses that a tab asks for from now on."""
+    asked = list[str]()
+    tab.on("request", lambda request: asked.append(request.url))
+    return asked
+
+
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Log nothing."""
@@ -122,7 +162,7 @@ def main(site: Path) -> int:
         print(f"{site}: its pages were not looked at: that needs Chromium, and `pip install axe-playwright-python`")
         return 0
     began, found = time.monotonic(), list[str]()
-    for fault in check_site(site, browser):
+    for fault in chain(check_site(site, browser), search_faults(site, browser)):
         found.append(fault)
         print(fault, flush=True)
     looks = f"{count} pages, " + ", ".join(f"{colours} at {width} px" for colours, width in LOOKS)

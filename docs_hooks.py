@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any
 
 NOTEBOOK = re.compile(r"(\]\([^)\s]*?)(?:\.zh)?\.ipynb([)#])")
 CODE = re.compile(r"<code>[^<]+</code>")
 OPTION = re.compile(r"(?<![\w-])--?\w[\w-]*")
+
+
+def on_startup(**_: Any) -> None:
+    """Let jieba, which the search finds Chinese words by, load its words without a report."""
+    logging.getLogger("jieba").setLevel(logging.WARNING)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

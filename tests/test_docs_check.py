@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -60,6 +63,51 @@ def test_each_fault_is_named_with_its_page_and_place(
     assert all(any(words in line for line in faults) for words in expected)
     assert bool(faults) == bool(expected)
     assert f"{len(faults)} faults on 2 pages" in summary
+
+
+@pytest.fixture(scope="module")
+def small_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page in two languages, made with the documentation's own settings."""
+    pytest.importorskip("material")
+    pytest.importorskip("mkdocs_static_i18n")
+    pytest.importorskip("mkdocstrings")
+    folder = tmp_path_factory.mktemp("small")
+    root, docs = Path(__file__).parents[1], folder / "docs"
+    shutil.copytree(root / "docs" / "vendor", docs / "vendor")
+    for name in ("extra.css", "extra.js"):
+        shutil.copy(root / "docs" / name, docs)
+    (docs / "index.md").write_text("# Start\n\nHow deep a network needs to be.\n", encoding="utf-8")
+    (docs / "index.zh.md").write_text("# 开始\n\n网络到底需要多深。\n", encoding="utf-8")
+    shutil.copy(root / "docs_hooks.py", folder)
+    settings = (root / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[0]
+    (folder / "mkdocs.yml").write_text(f"{settings}\nnav: [index.md]\n", encoding="utf-8")
+    silent = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    subprocess.run([sys.executable, "-m", "mkdocs", "build", "--quiet"], cwd=folder, env=silent, check=True)
+    return folder / "build" / "site"
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (None, None),
+        ("search/search_index.js", "index.html from the folder: its search finds no 'network'"),
+        ("vendor/iframe-worker.js", "zh/index.html from the folder: its search finds no '网络'"),
+        ("extra.js", "index.html from the folder: it asks for https://elsewhere.invalid/"),
+    ],
+)
+def test_the_search_works_from_a_folder_and_asks_nobody(
+    docs_check: ModuleType, small_site: Path, tmp_path: Path, change: str | None, fault: str | None
+) -> None:
+    site = shutil.copytree(small_site, tmp_path / "site")
+    browser = next(filter(None, map(shutil.which, BROWSERS)))
+    if change == "extra.js":
+        (site / change).write_text("fetch('https://elsewhere.invalid/').catch(() => {});", encoding="utf-8")
+    elif change:
+        (site / change).unlink()
+    within = docs_check.FOUND_WITHIN if change in (None, "extra.js") else 2
+    found = list(docs_check.search_faults(site, browser, within))
+    assert (fault in found) if fault else found == []
 
 
 def test_an_empty_site_and_a_machine_without_a_browser_are_said(

@@ -11,7 +11,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from html import escape
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,8 +43,6 @@ if TYPE_CHECKING:  # torch takes seconds to import, and an engine may do without
 NETWORK, WEIGHTS, PREPROCESS = "network.json", "weights.safetensors", "preprocess.json"
 FILES = (NETWORK, WEIGHTS, PREPROCESS)
 FOLDER = "model"  # of a run
-LISTED_CLASSES = 20
-"""Classes that a notebook names of a model."""
 
 _BATCH = 256
 
@@ -217,23 +214,21 @@ class Model:
         return f"on {self.device}" if self.engine is self.torch else f"by {self.engine.title}"
 
     def _repr_html_(self) -> str:
-        """The same as a table for a notebook, with preprocessing and classes."""
-        more = ", …" if len(self.classes) > LISTED_CLASSES else ""
-        named = ", ".join(self.classes[:LISTED_CLASSES]) + more
-        measures = {} if self.unread else {
-            "depth": f"{depth(self.network)} weighted layers",
-            "parameters": f"{parameters(self.network):,}",
-            "multiply-accumulates": f"{macs(self.network):,}",
-        }  # fmt: skip
-        rows = {
-            **measures,
-            "input": f"{' × '.join(map(str, self._network.input))}; {self.preprocess}",
-            "classes": f"{len(self.classes)}: {named}",
-            "computed": self._where,
-        }
-        left = ' style="text-align:left"'
-        lines = "".join(f"<tr><th{left}>{name}</th><td{left}>{escape(text)}</td></tr>" for name, text in rows.items())
-        return f"<p><strong>{escape(self._network.name)}</strong></p><table>{lines}</table>"
+        """The same as a table for a notebook, with preprocessing and classes, in the language of the locale."""
+        from deepenough.report.shown_model import ModelFacts, ModelSize, model_html
+
+        network = self._network
+        return model_html(
+            ModelFacts(
+                name=network.name,
+                shape=network.input,
+                preprocess=self.preprocess,
+                classes=self.classes,
+                engine=self.engine.title,
+                device=str(self.device) if self.engine is self.torch else None,
+                size=None if self.unread else ModelSize(depth(network), parameters(network), macs(network)),
+            )
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy it as its description and weights, which torch then computes with."""

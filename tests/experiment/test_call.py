@@ -20,6 +20,7 @@ from deepenough.experiment.call import python_lines
 from deepenough.experiment.finished_run import Run
 from deepenough.experiment.options import Options
 from deepenough.experiment.signature import takes_options
+from deepenough.nets import depth
 
 pytestmark = pytest.mark.seconds(10)
 
@@ -114,10 +115,15 @@ def test_the_candidates_come_as_a_data_frame(run: Run) -> None:
     assert (chosen["accuracy"], chosen["low"], chosen["images"]) == (mine.top1.value, mine.top1.low, mine.top1.count)
 
 
-def test_a_model_is_short_where_it_is_printed_and_saved_copied_and_pickled(run: Run, tmp_path: Path) -> None:
+def test_a_model_is_short_where_it_is_printed_and_saved_copied_and_pickled(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = run.model()
     assert repr(model).startswith(f"Model({model.network.name}: depth ")
-    assert "<table>" in model._repr_html_()
+    assert f"{depth(model.network)} weighted layers" in model._repr_html_()
+    with monkeypatch.context() as chinese:
+        chinese.setenv("LC_ALL", "zh_CN.UTF-8")
+        assert f"{depth(model.network)} 个加权层" in model._repr_html_()
     pixels = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8)
     for other in (
         deepenough.load(model.save(tmp_path / "mine")),

@@ -21,12 +21,14 @@ from seen_page import Seen, english_left
 
 from deepenough.errors import DeepenoughError
 from deepenough.language import Language, current_language
+from deepenough.preprocessing import Preprocessing
 from deepenough.record import Record
 from deepenough.report import write_report
 from deepenough.report.figures import report_figures
 from deepenough.report.raster import Axis, Canvas, colours, draw_lines
 from deepenough.report.raster_heatmap import draw_heatmap, shade
 from deepenough.report.shown import Report, summary_html
+from deepenough.report.shown_model import LISTED_CLASSES, ModelFacts, ModelSize, model_html
 
 EVIL = "</script><script>alert(1)</script>"
 Make = Callable[..., Record]
@@ -160,6 +162,39 @@ def test_the_summary_shows_names_as_they_are(make: Make, tmp_path: Path) -> None
     record.candidates[0].name = EVIL
     record.decision = None
     assert EVIL not in summary_html(record, tmp_path)
+
+
+@pytest.mark.parametrize("device", ["cpu", None])
+@pytest.mark.parametrize("shorter", [None, 36])
+def test_a_model_is_shown_in_the_language_of_the_locale(
+    monkeypatch: pytest.MonkeyPatch, device: str | None, shorter: int | None
+) -> None:
+    classes = ["<b>", *map(str, range(LISTED_CLASSES))]
+    model = ModelFacts(
+        name="residual-7",
+        shape=(3, 32, 32),
+        preprocess=Preprocessing((32, 32), shorter=shorter),
+        classes=classes,
+        engine="ONNX Runtime 1.18",
+        device=device,
+        size=ModelSize(7, 12_345, 678_901),
+    )
+    english = model_html(model)
+    monkeypatch.setenv("LANG", "zh_CN.UTF-8")
+    chinese = model_html(model)
+    assert (Seen(english).texts[0][0], Seen(chinese).texts[0][0]) == ("en", "zh-Hans")
+    names = ["residual-7", "cpu", "ONNX Runtime 1.18", "<b>"]
+    assert english_left(Seen(chinese), names) == []
+    assert "7 weighted layers" in english
+    assert "7 个加权层" in chinese
+    for text in (english, chinese):
+        assert "3 × 32 × 32" in text
+        assert "12,345" in text
+        assert "678,901" in text
+        assert "&lt;b&gt;" in text
+        assert "…" in text
+        assert str(LISTED_CLASSES - 1) not in text
+    assert current_language() is Language.ENGLISH
 
 
 def test_a_report_of_a_folder_below_is_linked_from_here(
