@@ -249,6 +249,20 @@ def test_a_changed_network_is_read_as_its_file_says(
         read_weights(path, network=name)
 
 
+@pytest.mark.parametrize("change", [without_a_relu, None])
+def test_a_body_with_another_head_is_the_networks_if_its_maps_are(tmp_path: Path, change: Any) -> None:
+    net = writer.Caffe(64)
+    if change is not None:
+        changed(net, change)
+    conv = net.conv
+    net.conv = lambda name, *given, **more: conv("first" if name == "conv10" else name, *given, **more)
+    writer.squeezenet(net)
+    net.dense("second", net.dense("more", "pool10", 9), 3)
+    (tmp_path / "net.caffemodel").write_bytes(net.binary)
+    weights = read_weights(tmp_path / "net.caffemodel", preprocess="caffe-bgr", needs_head=False)
+    assert (weights.headless, weights.network.name) == ((True, "squeezenet1_1") if change is None else (False, "net"))
+
+
 def test_a_definition_that_cannot_be_read_is_told(tmp_path: Path, squeezenet: Any) -> None:
     (tmp_path / "net.caffemodel").write_bytes(squeezenet.binary)
     assert read_weights(tmp_path / "net.caffemodel").notes == ()

@@ -6,24 +6,23 @@ of the published one.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets.activation import Activation
 from deepenough.nets.build import build
+from deepenough.nets.layers import Flatten, GlobalAvgPool
 from deepenough.nets.network import Network
-from deepenough.nets.shapes import visits
 from deepenough.preprocessing import Preprocessing
 from deepenough.weights.fit import Fitted
 from deepenough.weights.graphs.described import TOLERANCE, Described
 from deepenough.weights.inputs import scaled, takes_size
 from deepenough.weights.keras_images import keras_images
+from deepenough.weights.match import last_layer
 from deepenough.weights.presets import preset
 from deepenough.weights.torch_file import is_program
 
@@ -85,23 +84,51 @@ def _of_caffe(path: Path, network: Network) -> Described | None:
 
 
 def computes_the_same(fitted: Fitted, described: Described) -> bool:
-    """Tell whether a network of the zoo with a file's tensors gives the logits of the network that the file describes,
-    by as many activations of each kind: whether one has a bound, the logits of a few images needn't show.
+    """Tell whether a network of the zoo with a file's tensors gives the logits of the network that the file describes.
 
-    Without a head, or with one of the user's, there are no logits to compare, and the kinds of activations decide.
+    Without a head, or with one of the user's, there are no logits to compare, and what the head reads decides. Kinds of
+    activations don't: a file may have one in several steps.
     """
     ours, theirs = fitted.network, described.network
-    if fitted.headless:
-        return _activations(ours).keys() <= _activations(theirs).keys()
-    if _activations(ours) != _activations(theirs):
-        return False
-    if ours.input[0] != theirs.input[0] or ours.classes != theirs.classes or not takes_size(ours, theirs.input[1:]):
+    if ours.input[0] != theirs.input[0] or not takes_size(ours, theirs.input[1:]):
         return False
     images = torch.randn(2, *theirs.input, generator=torch.Generator().manual_seed(0))
     images[1] *= LOUD
-    found = _logits(ours.with_input(theirs.input), fitted.state, images)
-    wanted = _logits(theirs, described.state, images)
-    return bool(((found - wanted).abs().amax(1) <= TOLERANCE * wanted.abs().amax(1)).all())
+    ours = ours.with_input(theirs.input)
+    if fitted.headless:
+        return _has_its_maps(_module(theirs, described.state), ours, fitted.state, images)
+    if ours.classes != theirs.classes:
+        return False
+    found, wanted = (_given(_module(*each), images) for each in ((ours, fitted.state), (theirs, described.state)))
+    return _alike(found, wanted)
+
+
+def _has_its_maps(theirs: nn.Module, network: Network, state: Mapping[str, Tensor], images: Tensor) -> bool:
+    """Tell whether a layer of a module gives what the head of a network reads, or the pool or flattening before it."""
+    ours, maps, found = _module(network, state), list[Tensor](), list[bool]()
+    head = last_layer(network).partition(".")[0]
+    ends = (
+        child
+        for layer, (name, child) in zip(network.stack, ours.named_children(), strict=True)
+        if isinstance(layer, (Flatten, GlobalAvgPool)) or name == head
+    )
+    next(ends).register_forward_pre_hook(lambda _, given: maps.append(given[0].clone()))
+    _given(ours, images)
+
+    def compare(_module: nn.Module, _given: object, gives: object) -> None:
+        if isinstance(gives, Tensor) and gives.shape == maps[0].shape:
+            found.append(_alike(gives, maps[0]))
+
+    for layer in theirs.modules():
+        layer.register_forward_hook(compare)
+    _given(theirs, images)
+    return any(found)
+
+
+def _alike(found: Tensor, wanted: Tensor) -> bool:
+    """Tell whether values are the same, of each image within a share of its largest."""
+    difference, largest = (values.flatten(1).abs().amax(1) for values in (found - wanted, wanted))
+    return bool((difference <= TOLERANCE * largest).all())
 
 
 def images_of(path: Path, source: str, network: Network, described: Described | None) -> Preprocessing | None:
@@ -121,14 +148,15 @@ def _caffe_images(network: Network, described: Described | None) -> Preprocessin
     return framed if stated is None else replace(framed, order=stated.order, mean=stated.mean, std=stated.std)
 
 
-def _activations(network: Network) -> Counter[Activation]:
-    return Counter(replace(v.layer, name="") for v in visits(network) if isinstance(v.layer, Activation))
+def _module(network: Network, state: Mapping[str, Tensor]) -> nn.Module:
+    """A network with weights, in evaluation; a head that `state` lacks has any."""
+    module = build(network)
+    module.load_state_dict(dict(state), strict=False)
+    return module.eval()
 
 
 @torch.inference_mode()
-def _logits(network: Network, state: Mapping[str, Tensor], images: Tensor) -> Tensor:
-    module = build(network)
-    module.load_state_dict(dict(state))
-    found = module.eval()(images)
+def _given(module: nn.Module, images: Tensor) -> Tensor:
+    found = module(images)
     assert isinstance(found, Tensor)
     return found
