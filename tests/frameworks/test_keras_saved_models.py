@@ -74,6 +74,10 @@ def transfer():
     model.fit(np.zeros((2, 64, 64, 3)), np.zeros((2, 7)), verbose=0)
     return model
 
+def nested_mobilenet_v3():
+    inner = keras.applications.MobileNetV3Small(weights=None, input_shape=(64, 64, 3), include_top=False)
+    return keras.Sequential([keras.Input((64, 64, 3)), inner, L.GlobalAveragePooling2D(), L.Dense(7)])
+
 def two_bodies():
     images = keras.Input((16, 16, 3))
     def half(name):
@@ -101,7 +105,7 @@ for make in (%s):
     path = f"{folder}/{make.__name__}"
     model.save(path, save_format="tf")
     images = generator.uniform(0, 255, shape).astype("float32")
-    if make in (transfer, two_bodies):
+    if make in (transfer, two_bodies, nested_mobilenet_v3):
         model.save(path + ".h5")
     np.savez(path + ".npz", images=images, logits=model(images, training=False).numpy())
 
@@ -123,11 +127,11 @@ tf.train.Checkpoint(module=module).write(folder + "/model.ckpt")
 """
 NAMES = (
     "sequence", "sequence_built_by_its_first_call", "residual", "depthwise", "transfer",
-    "two_bodies", "normalised", "mobilenet",
+    "two_bodies", "normalised", "mobilenet", "nested_mobilenet_v3",
 )  # fmt: skip
 
 
-PREPARED = ("transfer", "normalised")
+PREPARED = ("transfer", "normalised", "nested_mobilenet_v3")
 """Networks whose first layers say what is done to images; others take them as they are."""
 
 
@@ -144,7 +148,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("file", [*NAMES, "transfer.h5", "two_bodies.h5"])
+@pytest.mark.parametrize("file", [*NAMES, "transfer.h5", "two_bodies.h5", "nested_mobilenet_v3.h5"])
 def test_logits_are_those_of_keras_2(written: Path, file: str) -> None:
     name = file.removesuffix(".h5")
     weights = read_weights(written / file, preprocess=None if name in PREPARED else "torchvision")

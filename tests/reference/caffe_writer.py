@@ -14,7 +14,8 @@ import numpy as np
 V1_TYPES = {"Concat": 3, "Convolution": 4, "Dropout": 6, "InnerProduct": 14, "LRN": 15, "Pooling": 17, "ReLU": 18}
 PARAMS = {"Convolution": ("convolution_param", 106, 10), "InnerProduct": ("inner_product_param", 117, 17),
           "LRN": ("lrn_param", 118, 18), "Pooling": ("pooling_param", 121, 19),
-          "BatchNorm": ("batch_norm_param", 139, 0), "Scale": ("scale_param", 142, 0)}  # fmt: skip
+          "BatchNorm": ("batch_norm_param", 139, 0), "Scale": ("scale_param", 142, 0),
+          "Eltwise": ("eltwise_param", 110, 24)}  # fmt: skip
 NUMBERS = {
     "Convolution": {"num_output": 1, "bias_term": 2, "pad": 3, "kernel_size": 4, "group": 5, "stride": 6},
     "InnerProduct": {"num_output": 1},
@@ -22,6 +23,7 @@ NUMBERS = {
     "Pooling": {"pool": 1, "kernel_size": 2, "stride": 3, "pad": 4, "global_pooling": 12},
     "BatchNorm": {"use_global_stats": 1, "eps": 3},
     "Scale": {"bias_term": 4},
+    "Eltwise": {"operation": 1},
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,6 +71,31 @@ def test_the_size_of_the_images_is_the_models_own(same: Any, saved: Any) -> None
     )  # fmt: skip
     pictures = torch.randn((2, 3, 64, 64), generator=torch.Generator().manual_seed(1))
     same(weights, pictures, model.predict(pictures.permute(0, 2, 3, 1).numpy(), verbose=0))
+
+
+def test_a_description_that_cannot_be_read_is_told(saved: Any, tmp_path: Path) -> None:
+    """Its tensors are those of a network of the zoo, and its images are taken to be that one's."""
+    _, path = saved(64)
+    assert not any("compared" in note for note in read_weights(path).notes)
+    other = tmp_path / "other.keras"
+    with zipfile.ZipFile(path) as archive, zipfile.ZipFile(other, "w") as written:
+        for name in archive.namelist():
+            content = archive.read(name)
+            if name == "config.json":
+                config = json.loads(content)
+                (layer,) = [each for each in config["config"]["layers"] if each["class_name"].startswith("GlobalAv")]
+                layer["registered_name"] = "mine>Pool"
+                content = json.dumps(config).encode()
+            written.writestr(name, content)
+    weights = read_weights(other)
+    assert (weights.network.name, weights.input.size) == ("mobilenet_v2_keras", (224, 224))
+    told = weights.notes[-1]
+    assert "activations and pooling was not compared, as it can't be read" in told
+    assert "is of a class that is not Keras' own" in told
+    assert told.endswith("; its images are taken to be those of keras.applications")
+    told = read_weights(other, preprocess="torchvision").notes[-1]
+    assert "was not compared" in told
+    assert "its images" not in told
 
 
 @pytest.mark.parametrize("own_head", [False, True])

@@ -181,3 +181,116 @@ def test_every_network_released_for_caffe_is_compared() -> None:
     compared: set[str] = {"alexnet", "alexnet_bvlc", "googlenet", "squeezenet1_1"}
     compared |= {f"vgg{depth}" for depth in VGGS} | {f"resnet{depth}" for depth in RESNETS}
     assert set(reader.CAFFE_NAMES) == compared
+
+
+def without_a_relu(kind: str, name: str, bottoms: list[str], params: dict[str, Any]) -> bool:
+    return name != "relu_fire2/squeeze1x1"
+
+
+def with_the_largest_value(kind: str, name: str, bottoms: list[str], params: dict[str, Any]) -> bool:
+    if "global_pooling" in params:
+        params["pool"] = 0
+    return True
+
+
+def with_branches_in_another_order(kind: str, name: str, bottoms: list[str], params: dict[str, Any]) -> bool:
+    if kind == "Concat":
+        bottoms.reverse()
+    return True
+
+
+def with_a_product(kind: str, name: str, bottoms: list[str], params: dict[str, Any]) -> bool:
+    if name == "res5c":
+        params["operation"] = 0
+    return True
+
+
+def changed(net: Any, change: Any) -> Any:
+    """The same writer of layers, where `change` may change what they read and state, or leave a layer out."""
+    write = net.layer
+
+    def layer(kind: str, name: str, bottoms: list[str], top: str, blobs: tuple[Any, ...] = (), **params: Any) -> str:
+        return write(kind, name, bottoms, top, blobs, **params) if change(kind, name, bottoms, params) else top
+
+    net.layer = layer
+    return net
+
+
+def resnet50(net: Any) -> None:
+    writer.resnet(net, writer.letters(*RESNETS[50]), stem_bias=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "change"),
+    [
+        ("squeezenet1_1", writer.squeezenet, without_a_relu),
+        ("squeezenet1_1", writer.squeezenet, with_the_largest_value),
+        ("squeezenet1_1", writer.squeezenet, with_branches_in_another_order),
+        ("resnet50", resnet50, with_a_product),
+    ],
+)
+def test_a_changed_network_is_read_as_its_file_says(
+    same: Any, tmp_path: Path, name: str, make: Any, change: Any
+) -> None:
+    """Its tensors are those of the published one."""
+    net = changed(writer.Caffe(64), change)
+    make(net)
+    sides = b"".join(writer.entry(4, side) for side in (1, 3, 64, 64))
+    path = tmp_path / "net.caffemodel"
+    path.write_bytes(net.binary + writer.entry(3, "data") + sides)
+    weights = read_weights(path, preprocess="caffe-bgr")
+    assert weights.network.name == "net"
+    assert f"has the tensors of {name}, but " in weights.notes[0]
+    assert "read as it describes itself" in weights.notes[0]
+    images = torch.randn((2, 3, 64, 64), generator=torch.Generator().manual_seed(1))
+    same(weights, images, run(net, tmp_path, images)[0])
+    (tmp_path / "net.prototxt").unlink()
+    with pytest.raises(DeepenoughError, match=f"has the tensors of {name}, but (describes|its layer def)"):
+        read_weights(path, network=name)
+
+
+@pytest.mark.parametrize("change", [without_a_relu, None])
+def test_a_body_with_another_head_is_the_networks_if_its_maps_are(tmp_path: Path, change: Any) -> None:
+    net = writer.Caffe(64)
+    if change is not None:
+        changed(net, change)
+    conv = net.conv
+    net.conv = lambda name, *given, **more: conv("first" if name == "conv10" else name, *given, **more)
+    writer.squeezenet(net)
+    net.dense("second", net.dense("more", "pool10", 9), 3)
+    (tmp_path / "net.caffemodel").write_bytes(net.binary)
+    weights = read_weights(tmp_path / "net.caffemodel", preprocess="caffe-bgr", needs_head=False)
+    assert (weights.headless, weights.network.name) == ((True, "squeezenet1_1") if change is None else (False, "net"))
+
+
+def test_a_definition_that_cannot_be_read_is_told(tmp_path: Path, squeezenet: Any) -> None:
+    (tmp_path / "net.caffemodel").write_bytes(squeezenet.binary)
+    assert read_weights(tmp_path / "net.caffemodel").notes == ()
+    squeezenet.layer("Threshold", "threshold", ["pool10"], "threshold")
+    (tmp_path / "net.caffemodel").write_bytes(squeezenet.binary)
+    (note,) = read_weights(tmp_path / "net.caffemodel").notes
+    assert "what it says of strides, activations and pooling was not compared" in note
+    assert "layer 'threshold' of kind Threshold" in note
+    assert note.endswith("; its images are taken to be those of Caffe's releases")
+
+
+def test_layers_of_training_do_not_matter(tmp_path: Path, squeezenet: Any) -> None:
+    """Nor does a data layer that states neither size nor mean; one that does says what its images are like."""
+    for kind, name, bottoms, top in (
+        ("Dropout", "drop", ["pool10"], "pool10"), ("Split", "split", ["pool10"], "split_0"),
+        ("SoftmaxWithLoss", "loss", ["split_0", "label"], "loss"), ("Accuracy", "top1", ["split_0", "label"], "top1"),
+    ):  # fmt: skip
+        squeezenet.layer(kind, name, bottoms, top)
+    data = writer.entry(1, "data") + writer.entry(2, "Data") + writer.entry(4, "data") + writer.entry(4, "label")
+    path = tmp_path / "net.caffemodel"
+    path.write_bytes(writer.entry(100, data) + squeezenet.binary)
+    weights = read_weights(path)
+    assert (weights.network.name, weights.notes, weights.input.size) == ("squeezenet1_1", (), (227, 227))
+    stated = (
+        writer.entry(1, 0.017) + writer.entry(3, 97) + b"".join(writer.entry(5, mean) for mean in (100.0, 110.0, 120.0))
+    )
+    path.write_bytes(writer.entry(100, data + writer.entry(100, stated)) + squeezenet.binary)
+    weights = read_weights(path)
+    assert (weights.network.name, weights.notes, weights.input.size) == ("squeezenet1_1", (), (97, 97))
+    np.testing.assert_allclose(weights.input.mean, np.array([100, 110, 120]) / 255)
+    np.testing.assert_allclose(weights.input.std, 1 / (255 * 0.017), rtol=1e-6)

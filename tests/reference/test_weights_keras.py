@@ -17,6 +17,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from deepenough.weights import keras as reader
 from deepenough.weights import preset
+from deepenough.weights.keras import owner_of
 from deepenough.weights.read import read_weights
 
 pytest.importorskip("h5py", reason="h5py is not installed")
@@ -171,6 +172,21 @@ def save_by_names_of_keras_2(model: Any, path: Path) -> None:
                 group[name] = values[()]
 
 
+def save_nested_by_names_of_keras_2(model: Any, path: Path) -> None:
+    """The same of a model that has this one for its only layer: its arrays lie together."""
+    h5py = pytest.importorskip("h5py")
+    whole = path.with_name("flat.h5")
+    save_by_names_of_keras_2(model, whole)
+    with h5py.File(whole) as source, h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [model.name.encode()]
+        group, names = file.create_group(model.name), []
+        for layer in source.attrs["layer_names"]:
+            for name in source[layer].attrs["weight_names"]:
+                names.append(name)
+                group[name] = source[layer][name][()]
+        group.attrs["weight_names"] = names
+
+
 LAYOUTS = [save_weights, save_archive, save_whole, save_legacy, save_keras_2, save_counted]
 
 
@@ -210,6 +226,27 @@ def test_the_names_that_keras_2_had(same: Any, newer: Any, tmp_path: Path, name:
     theirs = "layer_scale/Variable:0" if name == "ConvNeXtTiny" else "/squeeze_excite/Conv_1/kernel:0"
     assert any(each.endswith(theirs) for each in found)
     same_as_theirs(same, newer(name), tmp_path / "w", name)
+
+
+def test_the_names_that_keras_2_had_in_a_model_in_a_model(same: Any, newer: Any, tmp_path: Path) -> None:
+    """MobileNetV3's names have slashes, as scopes have."""
+    save_nested_by_names_of_keras_2(newer("MobileNetV3Small"), tmp_path / "w")
+    same_as_theirs(same, newer("MobileNetV3Small"), tmp_path / "w", "MobileNetV3Small")
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("Conv/BatchNorm/gamma:0", "Conv/BatchNorm"),
+        ("model/expanded_conv_1/squeeze_excite/Conv_1/bias:0", "expanded_conv_1/squeeze_excite/Conv_1"),
+        ("Conv_1/kernel:0", "Conv_1"),
+        ("model_1/Conv_1_bn/beta:0", "Conv_1_bn"),
+        ("block1/conv/kernel:0", "conv"),
+        ("variable:0", ""),
+    ],
+)
+def test_the_layer_of_an_array_of_keras_2(name: str, layer: str) -> None:
+    assert owner_of(name) == layer
 
 
 @pytest.mark.parametrize("name", ["VGG16", "ResNet50"])

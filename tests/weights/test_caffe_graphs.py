@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from canonical import canonical
+from export_cases import state_of
 from graph_files import (
     BIASES,
     DEPLOY,
@@ -23,9 +27,13 @@ from graph_files import (
 )
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets import Conv, Dense, GlobalAvgPool, Relu
+from deepenough.frameworks.export import Export
+from deepenough.frameworks.targets import TARGETS
+from deepenough.nets import AvgPool, Conv, Dense, GlobalAvgPool, MaxPool, Network, Relu
 from deepenough.nets.build import build
 from deepenough.nets.cut import cut_at, cuts
+from deepenough.nets.zoo import NETWORKS
+from deepenough.preprocessing import Preprocessing
 from deepenough.weights.caffe_messages import message
 from deepenough.weights.load import load_weights
 from deepenough.weights.read import read_weights
@@ -122,3 +130,48 @@ def test_layers_may_be_called_as_those_of_a_cuts_head(tmp_path: Path) -> None:
     assert [cut.place for cut in cuts(found)] == ["one", "head2"]
     for cut in cuts(found):
         assert build(cut_at(found, cut.place, 3)).eval()(torch.randn(2, 3, 9, 9)).shape == (2, 3)
+
+
+MEAN = (0.4, 0.5, 0.6)
+
+
+def squeezenet(change: Callable[[Any], Iterable[Any]] = lambda layer: (layer,)) -> Network:
+    """A small SqueezeNet 1.1; `change` gives what stands for a layer of its outermost stack."""
+    network = NETWORKS["squeezenet1_1"]().with_input((3, 64, 64)).with_classes(5)
+    return replace(network, stack=tuple(made for layer in network.stack for made in change(layer)))
+
+
+def exported(network: Network, folder: Path, *, definition: bool) -> Path:
+    """Our own file for Caffe, with or without its definition, and without the description of ours."""
+    export = Export.of(network, state_of(network), Preprocessing((64, 64), mean=MEAN), tuple("abcde"))
+    TARGETS["caffe"].write(export, folder)
+    (folder / "network.json").unlink(missing_ok=True)
+    for file in folder.glob("*.prototxt"):
+        if not definition or file.name != "model.prototxt":
+            file.unlink()
+    return folder / "model.caffemodel"
+
+
+def without_relu(layer: Any) -> tuple[Any, ...]:
+    return () if isinstance(layer, Relu) else (layer,)
+
+
+def with_means(layer: Any) -> tuple[Any, ...]:
+    return (AvgPool(layer.kernel, layer.step, ceil=layer.ceil),) if isinstance(layer, MaxPool) else (layer,)
+
+
+@pytest.mark.parametrize("definition", [False, True])
+@pytest.mark.parametrize("change", [without_relu, with_means])
+def test_a_changed_network_that_we_wrote_is_not_the_published_one(
+    tmp_path: Path, change: Callable[[Any], Iterable[Any]], definition: bool
+) -> None:
+    changed = squeezenet(change)
+    weights = read_weights(exported(changed, tmp_path, definition=definition), preprocess="caffe-bgr")
+    assert canonical(weights.network) == canonical(changed)
+
+
+def test_the_published_network_that_we_wrote_has_the_images_of_its_definition(tmp_path: Path) -> None:
+    weights = read_weights(exported(squeezenet(), tmp_path, definition=True))
+    assert weights.network.name == "squeezenet1_1"
+    assert (weights.input.order, weights.input.size) == ("RGB", (64, 64))
+    np.testing.assert_allclose(weights.input.mean, MEAN, rtol=1e-6)

@@ -32,7 +32,7 @@ from deepenough.weights.match import (
     without_auxiliary,
     zoo_layouts,
 )
-from deepenough.weights.misfit import MisfitError
+from deepenough.weights.misfit import RedefinedError
 from deepenough.weights.stated import StatedNetwork
 
 DEFINED = 1e-3
@@ -55,7 +55,7 @@ def read_caffe(path: Path, network: str | None, own: StatedNetwork | None = None
     agreeing = [layout for differences, layout in against if not differences]
     if asked and not agreeing:  # the tensors alone would have loaded
         differences, layout = min(against, key=lambda entry: len(entry[0]))
-        raise MisfitError(
+        raise RedefinedError(
             f"{file} has the tensors of {layout.network.name}, but its layer definitions make another network, "
             f"which is not known here: {'; '.join(differences[:3])}"
         )

@@ -67,7 +67,7 @@ def described_input(path: Path, preprocess: str | None, net: Network, stated: Pr
     """
     size = (net.input[1], net.input[2])
     if preprocess is not None:
-        return _in_colours(_scaled(preset(preprocess, net.name), size), net)
+        return _in_colours(scaled(preset(preprocess, net.name), size), net)
     if path.with_name(INPUT_FILE).is_file():
         return image_input(path, None, "", net)
     if stated is None:
@@ -106,11 +106,11 @@ def _preset(name: str, net: Network) -> Preprocessing:
     if has_small_stem(net):
         known = replace(known, size=size, shorter=None)
     elif known.size != size and (positions or not takes_size(net, known.size)):
-        known = _scaled(known, size)
+        known = scaled(known, size)
     return _in_colours(known, net)
 
 
-def _scaled(known: Preprocessing, size: tuple[int, int]) -> Preprocessing:
+def scaled(known: Preprocessing, size: tuple[int, int]) -> Preprocessing:
     """The same for images of another size, of which as much is cut off."""
     shorter = None if known.shorter is None else max(round(known.shorter * min(size) / min(known.size)), *size)
     return replace(known, size=size, shorter=shorter)

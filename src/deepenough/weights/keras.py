@@ -30,6 +30,7 @@ from deepenough.weights.fitting import match, match_exactly
 from deepenough.weights.keras_names import (
     NAMES_SINCE_2016,
     NORMALIZATION,
+    SLASHED,
     TOP,
     in_layouts_names,
     name_resnet,
@@ -287,11 +288,22 @@ def _legacy(file: Any, arrays: Arrays) -> Iterator[tuple[str, Any]]:
     for layer in listed_names(root, "layer_names"):
         group = member_of(root, layer)
         listed = listed_names(group, "weight_names")
-        inner = {name: name.split("/")[-2:-1] for name in listed}
-        nested = len({tuple(module) for module in inner.values()}) > 1
+        inner = {name: owner_of(name) for name in listed}
+        nested = len(set(inner.values())) > 1
         for name in listed:
             part = name.rpartition("/")[2].partition(":")[0]
-            yield ".".join((layer, *(inner[name] if nested else ()), part)), arrays.read(member_of(group, name))
+            places = (layer, *filter(None, [inner[name] if nested else ""]), part)
+            yield ".".join(places), arrays.read(member_of(group, name))
+
+
+def owner_of(name: str) -> str:
+    """The name of the layer that an array of Keras 2's is of, behind those of scopes; empty where there is none.
+
+    Those of MobileNetV3 have slashes in them.
+    """
+    scopes = name.rpartition("/")[0]
+    slashed = SLASHED.search(scopes)
+    return slashed[0] if slashed is not None else scopes.rpartition("/")[2]
 
 
 def listed_names(group: Any, name: str) -> list[str]:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deepenough.errors import DeepenoughError
 from deepenough.nets.network import Network
 from deepenough.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+
+if TYPE_CHECKING:
+    from deepenough.weights.graphs.described import Described
 
 HALVES = (0.5, 0.5, 0.5)
 CAFFE_MEAN = (103.939 / 255, 116.779 / 255, 123.68 / 255)  # BGR; VGG's and the authors' ResNets', as Keras has them
@@ -91,3 +95,13 @@ def images_of_normalization(path: Path, network: Network) -> Preprocessing | Non
     # Published files have ImageNet's standard deviation for the variance; a constant behind it divides by its root, too
     std = IMAGENET_STD if published else tuple(value**0.5 for value in variance)
     return Preprocessing((network.input[1], network.input[2]), None, mean=mean, std=std)
+
+
+def keras_images(path: Path, network: Network, described: Described | None) -> Preprocessing | None:
+    """The images that a file of one of Keras' own networks wants: by its first layers, else those of `preprocess_input`
+    in the size that the file states. None where it states neither."""
+    if described is None:
+        return images_of_normalization(path, network) if network.name.startswith("efficientnet") else None
+    if described.input is not None:
+        return described.input
+    return replace(keras_preset(network.name), size=described.network.input[1:])

@@ -30,8 +30,11 @@ _RENAMED = (
 )
 """Names of which Keras has several, and models in ConvNeXt that hold a norm and a convolution each."""
 
-_SLASHED = re.compile(r"(?:^|(?<=\.))(?:expanded_conv|Conv|Logits)(?:_\d+)?(?:/[^.]+)?(?=\.)")
-"""Keras 2's names in MobileNetV3, as `expanded_conv_1/squeeze_excite/Conv` and `Conv/BatchNorm`."""
+_SLASHED = r"(?:expanded_conv|Conv|Logits)(?:_\d+)?(?:/[^.]+)?"
+_SLASHED_LAYER = re.compile(rf"(?:^|(?<=\.)){_SLASHED}(?=\.)")
+
+SLASHED = re.compile(rf"(?:^|(?<=/)){_SLASHED}$")
+"""Keras 2's names of layers in MobileNetV3, as `expanded_conv_1/squeeze_excite/Conv` and `Conv/BatchNorm`."""
 
 
 def in_layouts_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -46,7 +49,7 @@ def in_layouts_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, tensor in tensors.items():
         if normalises and NORMALIZATION.fullmatch(name):
             continue
-        theirs = _SLASHED.sub(_in_names_of_keras_3, name) if slashed else name
+        theirs = _SLASHED_LAYER.sub(_in_names_of_keras_3, name) if slashed else name
         for pattern, by in _RENAMED:
             theirs = pattern.sub(by, theirs)
         if tensor.ndim == 4 and tensor.shape[0] == 1 and re.search(r"(?:depthwise|dwconv)\.kernel$", theirs):

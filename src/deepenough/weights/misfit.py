@@ -7,3 +7,7 @@ from deepenough.errors import DeepenoughError
 
 class MisfitError(DeepenoughError):
     """Tensors of a file that fit no network of the zoo, or not the one that was asked for."""
+
+
+class RedefinedError(MisfitError):
+    """Tensors of a network of the zoo in a file whose definitions make another one of them."""

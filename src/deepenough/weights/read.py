@@ -13,13 +13,14 @@ from deepenough.nets.network import Network
 from deepenough.weights.exported_program import program_refused
 from deepenough.weights.graphs.graph import GraphError
 from deepenough.weights.inputs import INPUT_FILE, described_input, for_images, image_input, json_beside, small_file
-from deepenough.weights.misfit import MisfitError
+from deepenough.weights.misfit import MisfitError, RedefinedError
 from deepenough.weights.preset_names import PRESETS
 from deepenough.weights.published import published_as
 from deepenough.weights.saved_model import SAVED_MODEL, check_is_no_checkpoint, digest, file_of
 from deepenough.weights.weights import Weights
 
 if TYPE_CHECKING:
+    from deepenough.weights.description import OwnDescription
     from deepenough.weights.fit import Fitted
     from deepenough.weights.graphs.described import Described
     from deepenough.weights.stated import StatedNetwork
@@ -81,10 +82,10 @@ def read_weights(
             "take it away"
         )
     known, trouble = _zoo_network(path, reader, network, own, needs_head=needs_head)
-    described = _keras_description(path, known) if own is None else None
-    if known is not None and (described is None or _agree(path, known, described, network)):
-        return _of_zoo(path, preprocess, known, own, network, described)
-    described = described or _described(path, reader[0], network, own, trouble)
+    stated = _description(path, known) if own is None else None
+    if known is not None and (stated is None or _agree(path, known, stated, network)):
+        return _of_zoo(path, preprocess, known, own, network, stated)
+    described = stated.described if stated is not None else _described(path, reader[0], network, own, trouble)
     if described is None:
         assert trouble is not None
         raise trouble
@@ -98,7 +99,7 @@ def read_weights(
         wanted,
         _digest(path),
         described.classes or _classes(path, net),
-        notes=described.notes,
+        notes=(*_changed(known, trouble), *described.notes),
     )
 
 
@@ -119,20 +120,21 @@ def _zoo_network(
     return (None, _headless(path, known[1])) if known[1].headless and needs_head else (known, None)
 
 
-def _keras_description(path: Path, known: Known | None) -> Described | None:
-    """The network that a Keras file describes beside the one of the zoo that it fits, if it describes any."""
-    if known is None or known[0] != "keras":
+def _description(path: Path, known: Known | None) -> OwnDescription | None:
+    """What a file says of its own network, beside the one of the zoo whose tensors it has."""
+    if known is None:
         return None
-    from deepenough.weights.keras_description import own_description
+    from deepenough.weights.description import own_description
 
-    return own_description(path)
+    return own_description(path, *known)
 
 
-def _agree(path: Path, known: Known, described: Described, network: str | None) -> bool:
-    """Tell whether the network of the zoo is the one that the file describes; an error where the user named it."""
-    from deepenough.weights.keras_description import computes_the_same
+def _agree(path: Path, known: Known, stated: OwnDescription, network: str | None) -> bool:
+    """Tell whether the network of the zoo is the one that the file describes, as far as it can be read; an error where
+    it isn't and the user named it."""
+    from deepenough.weights.description import computes_the_same
 
-    if computes_the_same(known[1], described):
+    if stated.described is None or computes_the_same(known[1], stated.described):
         return True
     if network is not None:
         raise DeepenoughError(
@@ -142,34 +144,43 @@ def _agree(path: Path, known: Known, described: Described, network: str | None) 
     return False
 
 
+def _changed(known: Known | None, trouble: DeepenoughError | None) -> tuple[str, ...]:
+    """Say that a file with the tensors of a network of the zoo is read as it describes itself."""
+    if known is not None:
+        name = known[1].network.name
+        return (f"it has the tensors of {name}, but is read as it describes itself, which computes something else",)
+    return (f"read as it describes itself: {trouble}",) if isinstance(trouble, RedefinedError) else ()
+
+
 def _of_zoo(
     path: Path,
     preprocess: str | None,
     known: Known,
     own: StatedNetwork | None,
     network: str | None,
-    described: Described | None,
+    described: OwnDescription | None,
 ) -> Weights:
-    """The weights of a network that is known here; Keras' files may have `described` it, too."""
+    """The weights of a network that is known here; files of Keras and Caffe may have `described` it, too."""
     from deepenough.weights.described import rival_inputs
 
     source, fitted = known
     stated = published_as(path, network) if own is None and source in PUBLISHERS else None
     if stated is not None:
         source = stated.source
+    images = stated.input if stated else None
     if own is not None and own.is_foreign:
         wanted = described_input(path, preprocess, fitted.network, None)
     else:
-        images = stated.input if stated else None
-        if own is None and source == "keras" and preprocess is None:
-            from deepenough.weights.keras_description import keras_images
+        if described is not None and preprocess is None:
+            from deepenough.weights.description import images_of
 
-            images = keras_images(path, fitted.network, described)
+            images = images_of(path, source, fitted.network, described.described) or images
         wanted = image_input(path, preprocess, source, fitted.network, images)
     classes = stated.classes if stated is not None else None
     guessed = preprocess is None and stated is None and own is None and not path.with_name(INPUT_FILE).is_file()
     notes = (*fitted.notes, *(rival_inputs(source, fitted.network) if guessed else stated.notes if stated else ()))
-    notes += described.notes if described is not None else ()
+    if described is not None:
+        notes += described.notes_of(fitted.network, source, guessed=guessed and images is None)
     return Weights(
         _name(path),
         source,

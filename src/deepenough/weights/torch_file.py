@@ -166,6 +166,14 @@ def torch_content(path: Path) -> tuple[Any, list[str]]:
         return _archive(path) if zipfile.is_zipfile(path) else _legacy(path)
 
 
+def is_program(path: Path) -> bool:
+    """Tell whether TorchScript wrote a file: it has the source of what its module computes beside the tensors."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with whole(path), zipfile.ZipFile(path) as archive:
+        return any("/code/" in name for name in archive.namelist())
+
+
 @contextmanager
 def whole(path: Path) -> Iterator[None]:
     """Raise the one error for all the ways in which a damaged torch file fails, while it or a tensor of it is read."""

@@ -42,18 +42,34 @@ OUR_GREY = re.compile(r"0\.\.255, less the mean \(([^()]*)\), times the scale \(
 """The words that deepenough writes at the head of a `.prototxt`."""
 
 
-def read_caffe_graph(path: Path) -> Described:
-    """The network that a `.caffemodel` describes, by its `.prototxt` where one lies beside it."""
+def states_layers(path: Path) -> bool:
+    """Tell whether a `.caffemodel` or a definition beside it says what its layers read and how they compute.
+
+    Some have weights alone: names, kinds and blobs.
+    """
+    return definition_beside(path) is not None or any(
+        layer.kind == "Convolution" and layer.bottoms and layer.parameters is not None
+        for layer in read_net(path).layers
+    )
+
+
+def read_caffe_graph(path: Path, usual: tuple[int, ...] = ()) -> Described:
+    """The network that a `.caffemodel` describes, by its `.prototxt` where one lies beside it.
+
+    `usual` is the shape (C, H, W) of its images where it states none.
+    """
     weights = read_net(path)
     beside = definition_beside(path)
     net = weights if beside is None else _with_arrays(read_definition(beside), weights, path)
     file = f"{path} (Caffe)" if beside is None else f"{path} (Caffe, defined by {beside.name})"
+    if usual:
+        net = _with_input(net)
     nodes, images = _written(file, net)
     output, left_out = _output(file, nodes, images)
     needed, activations = _needed(nodes, output)
     check_kinds(file, ((each.name, each.kind) for each, _ in needed), (*READ, *_single_kinds()), REASONS)
     graph = Graph(file)
-    builder = NetBuilder(graph, images, graph.images(_shape(file, net, images)))
+    builder = NetBuilder(graph, images, graph.images(_shape(file, net, usual)))
     for node, layer in needed:
         if node.output in activations:
             kind, given = activations[node.output]
@@ -80,6 +96,14 @@ def _with_arrays(defined: CaffeNet, weights: CaffeNet, path: Path) -> CaffeNet:
         )
     layers = tuple(replace(layer, arrays=arrays.get(layer.name, ())) for layer in defined.layers)
     return replace(defined, layers=layers, name=defined.name or weights.name)
+
+
+def _with_input(net: CaffeNet) -> CaffeNet:
+    """The net with what its first layer reads as its images, where it has no input and no layer of data."""
+    if net.inputs or any(layer.kind in DATA for layer in net.layers):
+        return net
+    first = net.layers[0].bottoms[:1] if net.layers else ()
+    return replace(net, inputs=first)
 
 
 Nodes = list[tuple[Written, CaffeLayer]]
@@ -205,8 +229,8 @@ def _activation(node: Written, makers: Mapping[str, Written]) -> tuple[Any, str]
     return None
 
 
-def _shape(file: str, net: CaffeNet, images: str) -> tuple[int, ...]:
-    """The shape of the images (C, H, W)."""
+def _shape(file: str, net: CaffeNet, usual: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of the images (C, H, W), `usual` where it is not stated."""
     inputs = (layer.stated for layer in net.layers if layer.kind == "Input")
     stated = (tuple(each.input_param.shape.dim) for each in inputs if each.HasField("input_param"))
     shapes = [*net.shapes, *stated]
@@ -216,6 +240,8 @@ def _shape(file: str, net: CaffeNet, images: str) -> tuple[int, ...]:
         raise GraphError(f"{file}: it is given values of the shape {' x '.join(map(str, shapes[0]))}; read are images")
     sides = [layer.stated.transform_param.crop_size for layer in net.layers if layer.kind in DATA]
     side = next(filter(None, sides), 0)
+    if not side and usual:
+        return usual
     if not side:
         raise GraphError(
             f"{file}: it doesn't say the size of its images; put the deploy .prototxt of the network beside it"

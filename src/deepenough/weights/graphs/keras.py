@@ -240,10 +240,11 @@ class _Wiring:
 
 
 def _is_keras_own(entry: Any) -> bool:
-    """Tell if a layer is of a class of Keras': since Keras 3 files say the module, and the package of users' own."""
+    """Tell if a layer is of a class of Keras': files say the module, which is Keras 2's own too, and the package of
+    users' own."""
     module, registered = entry.get("module"), str(entry.get("registered_name") or "")
     package, _, rest = registered.partition(">")
-    return (module is None or str(module).split(".")[0] == "keras") and (not rest or package == "keras")
+    return (module is None or str(module).split(".")[0] in ("keras", "tf_keras")) and (not rest or package == "keras")
 
 
 def _ends(stated: Any) -> list[tuple[str, int]]:

@@ -13,7 +13,16 @@ from typing import Any
 from deepenough.errors import DeepenoughError, first_line
 from deepenough.nets.serialization import LONGEST_TEXT
 from deepenough.weights.graphs.graph import Array, GraphError, plain_name
-from deepenough.weights.keras import Arrays, check_size, is_legacy, listed_names, member_of, needed_h5py, unpacked
+from deepenough.weights.keras import (
+    Arrays,
+    check_size,
+    is_legacy,
+    listed_names,
+    member_of,
+    needed_h5py,
+    owner_of,
+    unpacked,
+)
 from deepenough.weights.saved_model import is_saved_model, read_saved_model
 
 CONFIG_MEMBER, METADATA_MEMBER = "config.json", "metadata.json"
@@ -102,7 +111,7 @@ def _legacy(file: Any, arrays: Arrays) -> dict[Path_, list[Array]]:
     for layer in listed_names(root, "layer_names"):
         group = member_of(root, layer)
         names = listed_names(group, "weight_names")
-        owners = [name.split("/")[-2] if "/" in name else layer for name in names]
+        owners = [owner_of(name) or layer for name in names]
         whole = len(set(owners)) <= 1
         for name, owner in zip(names, owners, strict=True):
             array = arrays.read(member_of(group, name))
