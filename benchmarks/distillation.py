@@ -1,7 +1,7 @@
 """Does learning from a deeper network's logits make a shallower one more accurate, and by how much?
 
-    python benchmarks/distillation.py DATA [--limit N] [--epochs N] [--depths 3 7] [--teacher 19] [--seeds 0 1 2]
-        [--temperature T] [--weight W] [--folder FOLDER]
+    python benchmarks/distillation.py DATA [--limit N] [--size 64] [--epochs N] [--depths 3 7] [--teacher 19]
+        [--seeds 0 1 2] [--temperature T] [--weight W] [--folder FOLDER]
 
 For every seed it trains the teacher, each depth from the labels alone, and each depth from the teacher's logits as
 well, as `fit --distill` does, with one recipe and one split, and looks at the test images. A gain is the distilled
@@ -91,6 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data")
     parser.add_argument("--limit", type=int)
+    parser.add_argument("--size", type=int)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--depths", type=int, nargs="+", default=[3, 7])
     parser.add_argument("--teacher", type=int, default=19)
@@ -100,8 +101,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     given = parser.parse_args()
     asked = Options.of(
-        data=given.data, limit=given.limit, epochs=given.epochs, max_depth=given.teacher, folds=1, threads=1,
-        compiled=False, precision="float32", distill=True,
+        data=given.data, scratch=True, limit=given.limit, size=given.size, epochs=given.epochs,
+        max_depth=given.teacher, folds=1, threads=1, compiled=False, precision="float32", distill=True,
         distill_temperature=given.temperature, distill_weight=given.weight,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as temporary:

@@ -1,7 +1,7 @@
 """One question to several pretrained networks, against fine-tuning each of them whole by a plain loop.
 
     python benchmarks/pretrained.py --weights squeezenet.pth --weights efficientnet-lite0.pth [DATA ...]
-        [--size 96] [--limit 300] [--epochs 3] [--folds 2] [--time-limit 10m]
+        [--size 96] [--limit 300] [--epochs 3] [--folds 2] [--time-limit 10m] [--target 0.83] [--minimize latency]
 
 DATA are by default clothing and CIFAR-10 of ../shared/data, the latter enlarged to the size. The plain loop is what
 people write: AdamW with a cosine schedule, mirrored images, all layers from the first step, a new dense layer on pooled
@@ -139,6 +139,8 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--time-limit", help="of the search; the plain loops take what they take")
+    parser.add_argument("--target", type=float, help="of the search")
+    parser.add_argument("--minimize", default="depth", help="of the search")
     for name in ("limit", "folds", "threads"):
         parser.add_argument(f"--{name}", type=int)
     given = vars(parser.parse_args())

@@ -62,6 +62,18 @@ def test_classes_go_by_name_whatever_the_folders(finished: Path, held_out: Path)
     assert metrics.top1.value == pytest.approx(expected)
 
 
+def test_folders_named_by_wordnet_ids_are_imagenets_classes(finished: Path, held_out: Path) -> None:
+    model = load(finished)
+    expected, _ = evaluate(model, held_out)
+    model.classes = ("tench", "goldfish", "hammerhead")
+    for name, wordnet_id in zip(("circle", "cross", "square"), ("n01440764", "n01443537", "n01494475"), strict=True):
+        (held_out / name).rename(held_out / wordnet_id)
+    metrics, _ = evaluate(model, held_out)
+    assert metrics.confusion == expected.confusion
+    model.classes = ("tench", "goldfish", "n01494475")
+    assert evaluate(model, held_out)[0].confusion == expected.confusion
+
+
 def test_an_unknown_class_is_an_error(command: Command, finished: Path, held_out: Path) -> None:
     (held_out / "cross").rename(held_out / "star")
     status, _, err = command("evaluate", finished, held_out)

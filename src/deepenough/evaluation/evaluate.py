@@ -26,6 +26,7 @@ from deepenough.progress import Reporter
 from deepenough.record import FILE, Metrics, Record
 from deepenough.record import load as load_record
 from deepenough.training.evaluate import predict_probabilities as predictions
+from deepenough.weights.imagenet import names_for
 
 SPLITS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 _BLOCK = 1_024
@@ -43,14 +44,16 @@ def evaluate(
 
     `data` is a path or a name, or labelled images that Python holds, as `fit` takes them, with `value_range`.
     `split` is "train", "validation", "test" or "all"; by default the test split where there is one, else all.
-    Classes are matched by name; a class that the model does not know is an error. Where `data` is what the run was
-    made from, the splits are the run's own, so that its training images are not taken for new ones.
+    Classes are matched by name, ImageNet's by their WordNet ids, too; a class that the model does not know is an error.
+    Where `data` is what the run was made from, the splits are the run's own, so that its training images are not taken
+    for new ones.
     """
     check_data_is_given(data, "deepenough.evaluate()")
     net = model if isinstance(model, Model) else load(model)
     source = open_source(data, value_range or net.preprocess.value_range, to_learn=False, reporter=reporter)
     where = data if is_word(data) else source.name
-    strangers = [name for name in source.classes if name not in net.classes]
+    classes = names_for(source.classes, net.classes)
+    strangers = [name for name in classes if name not in net.classes]
     if strangers:
         raise DeepenoughError(
             f"{where}: the model does not know {'class' if len(strangers) == 1 else 'classes'} "
@@ -72,9 +75,9 @@ def evaluate(
     index = np.arange(len(source.labels)) if wanted == "all" else np.flatnonzero(source.splits == SPLITS[wanted])
     if not len(index):
         raise DeepenoughError(f"{where}: it has no {wanted} images; give --split all or another split")
-    if absent := [name for name in net.classes if name not in source.classes]:
+    if absent := [name for name in net.classes if name not in classes]:
         reporter.say(f"the data has no images of {first_few(absent, 5)}: the accuracy is that of the other classes")
-    to_model = np.array([net.classes.index(name) for name in source.classes])
+    to_model = np.array([net.classes.index(name) for name in classes])
     found, labels, unread = [], [], []
     with reporter.task(f"evaluating {wanted} images") as advance:
         for start in range(0, len(index), _BLOCK):

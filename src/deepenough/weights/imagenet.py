@@ -5,6 +5,7 @@ The names are torchvision's short ones. The devkit of ILSVRC-2012 numbers the cl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -24,3 +25,13 @@ def wordnet_ids() -> tuple[str, ...]:
 def class_names() -> tuple[str, ...]:
     """A short name for each class, no two alike."""
     return tuple(name for _, name in _classes())
+
+
+def names_for(ids: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """The names of classes that are given by WordNet ids, where they are among the `known`; other classes as they are.
+
+    ImageNet's folders are named by ids, models by names.
+    """
+    names = dict(zip(wordnet_ids(), class_names(), strict=True))
+    kept = set(known)
+    return tuple(names[each] if each not in kept and names.get(each) in kept else each for each in ids)
