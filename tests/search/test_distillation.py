@@ -17,6 +17,7 @@ from deepenough.search.enough_search import EnoughSearch
 from deepenough.search.question import Role
 from deepenough.search.target_search import MOST_DISTILLED, TargetSearch
 from deepenough.search.verdict import depth_text, depths_text
+from deepenough.training.callbacks import Ending
 
 ONE_SHORT = {1: 0.85, 2: 0.88, 4: 0.90, 8: 0.90, 16: 0.90}  # two blocks miss the best by more than the margin
 GAINS = {3: 0.011, 2: 0.021, 1: 0.01}
@@ -167,6 +168,7 @@ def test_with_a_target_what_is_smaller_than_the_network_that_meets_it_may_learn(
 
 FALLING = {1: 0.93, 2: 0.90, 4: 0.88, 8: 0.86, 16: 0.84}
 EVEN = {1: 0.899, 2: 0.90, 4: 0.90, 8: 0.90, 16: 0.90}
+NONE_SMALLER = "of the networks trained in full, none smaller than residual-7 can learn from residual-7, "
 
 
 def notes_of_none(job):
@@ -176,14 +178,9 @@ def notes_of_none(job):
 @pytest.mark.parametrize(
     ("kind", "target", "truth", "why"),
     [
-        (
-            EnoughSearch,
-            None,
-            FALLING,
-            "there was no network smaller than residual-7 that could learn from residual-7, ",
-        ),
+        (EnoughSearch, None, FALLING, NONE_SMALLER),
         (EnoughSearch, None, EVEN, "residual-7 is enough without a teacher"),
-        (TargetSearch, 0.85, EVEN, "there was no network smaller than residual-7 that could learn from residual-7, "),
+        (TargetSearch, 0.85, EVEN, NONE_SMALLER),
         (TargetSearch, 0.95, EVEN, "no network is shown to meet the target"),
     ],
 )
@@ -200,6 +197,22 @@ def test_where_nothing_is_distilled_the_reason_is_told_once(
     assert said.startswith(why)
     assert told.count(f"nothing distilled: {said}") == 1
     job, _ = search(kind, replace(given, distill=False), architectures, trainer(approaching(truth), images=20000))
+    assert not notes_of_none(job)
+
+
+def test_what_meets_the_target_only_once_it_is_finished_has_students_too(asked, architectures, trainer, approaching):
+    """Every training is ended early, as by a forecast that was wrong; the most accurate one is then finished."""
+    paper = trainer(approaching({**EVEN, 1: 0.7}), images=20000, gains={1: 0.16})
+    whole = paper.train_candidate
+
+    def ended_early(attempt, early_stopping=None, **options):
+        trained = whole(attempt, **options)
+        return trained if early_stopping is None else replace(trained, state=Ending.PRUNED, why="stopped early")
+
+    paper.train_candidate = ended_early
+    job, verdict = search(TargetSearch, replace(asked, target=0.85, budget=20), architectures, paper)
+    assert verdict.kind == "shown"
+    assert students(job) == [(1, 2)]
     assert not notes_of_none(job)
 
 

@@ -83,6 +83,17 @@ def test_a_training_that_the_time_limit_ended_is_no_failure(tried: Any, strata: 
     assert text.endswith("; the training of depth 11 was ended by the time limit")
 
 
+def test_where_no_training_finished_none_is_said_to_miss_the_target(tried: Any, strata: Strata) -> None:
+    """Its accuracy so far may be above the target."""
+    late = tried(0, range(100), state=Ending.OUT_OF_TIME, why="ended by the time limit")
+    checks = looked_at([late], 0.9, strata)
+    text = against_target(Question(target=0.9), checks, Untrained(), folds=1, resolved=0.01).text
+    assert text == (
+        "no training finished, so none is known to reach 90.0%; the best so far is residual-7 with 97.5%; "
+        "the training of depth 7 was ended by the time limit"
+    )
+
+
 def test_against_a_target(tried: Any, strata: Strata) -> None:
     shallow, middle, deep = tried(0, range(220)), tried(1, range(190)), tried(2, range(100))
 

@@ -106,7 +106,8 @@ def _not_distilled(step: EventRecord) -> str | None:
     figures = step.figures
     if "smallest" in figures:
         return _(
-            "there was no network smaller than %(network)s that could learn from %(teacher)s, the most accurate",
+            "of the networks trained in full, none smaller than %(network)s can learn from %(teacher)s, the most "
+            "accurate",
             network=figures["smallest"],
             teacher=figures["most_accurate"],
         )

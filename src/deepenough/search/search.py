@@ -130,10 +130,11 @@ class Search(ABC):
             self.note("nothing distilled", why, **figures)
 
     def note_no_student(self, smallest: Candidate) -> None:
-        """Note that no network smaller than this one could learn from the most accurate."""
+        """Note that no finished network smaller than this one can learn from the most accurate."""
         teacher = self.teacher().name
         self.note_nothing_distilled(
-            f"there was no network smaller than {smallest.name} that could learn from {teacher}, the most accurate",
+            f"of the networks trained in full, none smaller than {smallest.name} can learn from {teacher}, the most "
+            "accurate",
             smallest=smallest.name,
             most_accurate=teacher,
         )

@@ -192,8 +192,14 @@ def _not_met(
 ) -> tuple[str, tuple[str, ...]]:
     """Say that nothing reached the target, of which depths that is known, which were not tried, and what would help."""
     unknown, ruled_out, gaps = untrained.unknown, untrained.ruled_out, _gaps(checks, untrained)
-    nothing = "no network tried reached" if unknown or gaps else "no network reached"
-    text = f"{nothing} {question.target or 0.0:.1%}; the best is {top.name} with {top.accuracy:.1%}"
+    best = f"{top.name} with {top.accuracy:.1%}"
+    if top.finished:
+        nothing = "no network tried reached" if unknown or gaps else "no network reached"
+        text = f"{nothing} {question.target or 0.0:.1%}; the best is {best}"
+    else:  # which may be above the target so far
+        text = (
+            f"no training finished, so none is known to reach {question.target or 0.0:.1%}; the best so far is {best}"
+        )
     if ruled_out:
         text += (
             f"; {depths_text(ruled_out)} can't be expected to reach it: a short training of the deepest leaves at most "

@@ -56,10 +56,12 @@ class TargetSearch(Search):
         while (passed := self._climb()) is not None:
             passed = self.finish(self._close_in(passed))
             if self._is_shown(passed):
-                self._distill(passed)
                 break
         else:
-            self._is_shown(self.finish(max(self._candidates(), key=lambda candidate: candidate.accuracy)))
+            passed = self.finish(max(self._candidates(), key=lambda candidate: candidate.accuracy))
+        if self._is_shown(passed):
+            self._distill(passed)
+        else:
             self.note_nothing_distilled("no network is shown to meet the target")
         return against_target(
             self.question, self._checks(), self._untrained(), len(self.trainer.folds.folds), self.resolves()
