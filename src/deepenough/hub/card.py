@@ -146,10 +146,10 @@ def _preprocessing(preprocess: Preprocessing) -> str:
 
 def _start(record: Record, chosen: CandidateRecord) -> str:
     """The weights that its training started from, files without the folders that they lie in; empty for none."""
-    cut = [each for each in record.probings if chosen.name.startswith(f"{each.network}-")] or record.probings
     pretrained = [
         _("the pretrained weights %(weights)s (%(source)s)", weights=source_name(each.weights), source=each.source)
-        for each in cut
+        for each in record.probings
+        if each.network == chosen.family
     ]
     return _(" and ").join([*([chosen.start] if chosen.start else []), *pretrained])
 
