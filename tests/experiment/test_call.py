@@ -120,6 +120,7 @@ def test_a_model_is_short_where_it_is_printed_and_saved_copied_and_pickled(
 ) -> None:
     model = run.model()
     assert repr(model).startswith(f"Model({model.network.name}: depth ")
+    assert repr(model).endswith(f"3x16x16 to {len(model.classes)} classes, on cpu)")
     assert f"{depth(model.network)} weighted layers" in model._repr_html_()
     with monkeypatch.context() as chinese:
         chinese.setenv("LC_ALL", "zh_CN.UTF-8")

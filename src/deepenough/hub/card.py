@@ -111,7 +111,7 @@ def _card_text(run: FinishedModel, repository: str) -> str:
             "parameters": parameters(network), "macs": macs(network),
         },
         shape=" × ".join(map(str, network.input)),
-        preprocess=cell(_preprocessing(run.preprocess)),
+        preprocess=cell(preprocessing_text(run.preprocess)),
         classes=cell(_named(classes, CLASSES_ON_CARD)),
         start=cell(_start(record, record.candidate(run.decision.chosen))),
         record=record,
@@ -138,10 +138,6 @@ def _answer(run: FinishedModel) -> str:
     """The decision in a sentence: as the record has it, or said anew in another language."""
     again = None if current_language() is Language.ENGLISH else answer_text(run.record)
     return again or words.recorded_sentence(_line(run.decision.text).removesuffix("."))
-
-
-def _preprocessing(preprocess: Preprocessing) -> str:
-    return str(preprocess) if current_language() is Language.ENGLISH else preprocessing_text(preprocess)
 
 
 def _start(record: Record, chosen: CandidateRecord) -> str:
