@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and an engine may do without
 
     from deepenough.progress import Reporter
     from deepenough.record import Metrics
+    from deepenough.report.shown_model import ModelFacts
     from deepenough.training.loggers import GivenCallbacks
 
     State = Mapping[str, torch.Tensor]
@@ -201,33 +202,30 @@ class Model:
         return self.torch.module
 
     def __repr__(self) -> str:
-        size = "x".join(map(str, self._network.input))
-        if self.unread:
-            return f"Model({self._network.name}: a torch module, {size} to {len(self.classes)} classes, {self._where})"
-        return (
-            f"Model({self.network.name}: depth {depth(self.network)}, {parameters(self.network):,} parameters, "
-            f"{size} to {len(self.classes)} classes, {self._where})"
-        )
-
-    @property
-    def _where(self) -> str:
-        return f"on {self.device}" if self.engine is self.torch else f"by {self.engine.title}"
+        facts = self._facts
+        size = f"depth {facts.size.depth}, {facts.size.parameters:,} parameters" if facts.size else "a torch module"
+        images = "x".join(map(str, facts.shape))
+        return f"Model({facts.name}: {size}, {images} to {len(facts.classes)} classes, {facts.where})"
 
     def _repr_html_(self) -> str:
         """The same as a table for a notebook, with preprocessing and classes, in the language of the locale."""
-        from deepenough.report.shown_model import ModelFacts, ModelSize, model_html
+        from deepenough.report.shown_model import model_html
+
+        return model_html(self._facts)
+
+    @property
+    def _facts(self) -> ModelFacts:
+        from deepenough.report.shown_model import ModelFacts, ModelSize
 
         network = self._network
-        return model_html(
-            ModelFacts(
-                name=network.name,
-                shape=network.input,
-                preprocess=self.preprocess,
-                classes=self.classes,
-                engine=self.engine.title,
-                device=str(self.device) if self.engine is self.torch else None,
-                size=None if self.unread else ModelSize(depth(network), parameters(network), macs(network)),
-            )
+        return ModelFacts(
+            name=network.name,
+            shape=network.input,
+            preprocess=self.preprocess,
+            classes=self.classes,
+            engine=self.engine.title,
+            device=str(self.device) if self.engine is self.torch else None,
+            size=None if self.unread else ModelSize(depth(network), parameters(network), macs(network)),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -123,6 +123,7 @@ def test_its_words_are_what_is_done(shorter: int | None, english: str, chinese: 
     covered = np.array_equal(said.frame(picture), Preprocessing((32, 48)).frame(picture))
     assert covered == ("cover" in english)
     assert str(said).startswith(f"{english}, bilinear, RGB")
+    assert preprocessing_text(said) == str(said)
     with speaking("zh"):
         assert preprocessing_text(said).startswith(chinese)
 

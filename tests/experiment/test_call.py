@@ -120,10 +120,11 @@ def test_a_model_is_short_where_it_is_printed_and_saved_copied_and_pickled(
 ) -> None:
     model = run.model()
     assert repr(model).startswith(f"Model({model.network.name}: depth ")
+    assert repr(model).endswith(f"3x16x16 to {len(model.classes)} classes, on cpu)")
     assert f"{depth(model.network)} weighted layers" in model._repr_html_()
     with monkeypatch.context() as chinese:
         chinese.setenv("LC_ALL", "zh_CN.UTF-8")
-        assert f"{depth(model.network)} 个加权层" in model._repr_html_()
+        assert f"{depth(model.network)} 个带权重的层" in model._repr_html_()
     pixels = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8)
     for other in (
         deepenough.load(model.save(tmp_path / "mine")),

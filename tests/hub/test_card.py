@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deepenough.hub.card import card_text, cell, read_finished, source_name
+from deepenough.hub.card import FinishedModel, card_text, cell, read_finished, source_name
 from deepenough.record import Record
 from deepenough.record import load as load_record
 from deepenough.record.schema import ProbingRecord
@@ -113,19 +113,42 @@ def test_a_source_is_named_without_its_folders(source: str, name: str) -> None:
     assert source_name(source) == name
 
 
+def start_on_card(run: FinishedModel, weights: dict[str, str]) -> list[str]:
+    """The weights that the card names, where the run has these, by the names of their networks."""
+    first, *others = (
+        ProbingRecord.model_construct(weights=each, source="torchvision", network=network)
+        for network, each in weights.items()
+    )
+    record = run.record.model_copy(update={"probing": first, "further_probings": others})
+    return re.findall(r"^\| Starts from \| (.*) \|$", card_text(replace(run, record=record)), re.MULTILINE)
+
+
 def test_pretrained_weights_are_named_without_their_folder(finished: Path) -> None:
     run = read_finished(finished)
-    chosen = run.decision.chosen.partition("-")[0]
-    given = ("/home/ann/secret/own.pth", chosen), ("resnet18.tv_in1k", "resnet18")
-    first, second = (
-        ProbingRecord.model_construct(weights=weights, source="torchvision", network=network)
-        for weights, network in given
-    )
-    both = run.record.model_copy(update={"probing": first, "further_probings": [second]})
-    card = card_text(replace(run, record=both))
-    assert "| Starts from | the pretrained weights own.pth (torchvision) |" in card
-    assert "secret" not in card
+    family = run.record.candidate(run.decision.chosen).family
+    named = start_on_card(run, {family: "/home/ann/secret/own.pth", "resnet18": "resnet18.tv_in1k"})
+    assert named == ["the pretrained weights own.pth (torchvision)"]
     assert "Starts from" not in card_text(run)
+
+
+def test_only_the_weights_that_the_network_started_from_are_named(finished: Path) -> None:
+    """Of two files of one kind of network, the name of one network begins that of the other."""
+    run = read_finished(finished)
+    kind = run.record.candidate(run.decision.chosen).family
+    renamed = [
+        each.model_copy(
+            update={"family": f"{kind}-birds", "name": f"{kind}-birds-{each.name.removeprefix(f'{kind}-')}"}
+        )
+        for each in run.record.candidates
+    ]
+    decision = run.decision.model_copy(
+        update={"chosen": f"{kind}-birds-{run.decision.chosen.removeprefix(f'{kind}-')}"}
+    )
+    record = run.record.model_copy(update={"candidates": renamed, "decision": decision})
+    files = {kind: "plain.pth", f"{kind}-birds": "birds.pth"}
+    assert start_on_card(run, files) == ["the pretrained weights plain.pth (torchvision)"]
+    of_birds = replace(run, record=record, decision=decision)
+    assert start_on_card(of_birds, files) == ["the pretrained weights birds.pth (torchvision)"]
 
 
 def test_a_class_name_is_text(finished: Path) -> None:

@@ -40,15 +40,18 @@ PLACES = re.compile(r"%\(\w+\)s|%%")
 
 def messages() -> set[str]:
     """Every message of the rooms' templates and of their Python."""
+    return {message for room in ROOMS for message in messages_of(room)}
+
+
+def messages_of(room: str) -> set[str]:
+    """Every message of a room's templates and of its Python."""
     environment = Environment(extensions=["jinja2.ext.i18n"], autoescape=True)
     found = set()
-    for path in (
-        path for room in ROOMS for ending in ("html", "jinja") for path in (PACKAGE / room).rglob(f"*.{ending}")
-    ):
+    for path in (path for ending in ("html", "jinja") for path in (PACKAGE / room).rglob(f"*.{ending}")):
         for _, _, message in environment.extract_translations(path.read_text(encoding="utf-8")):  # type: ignore[attr-defined]
             # Of one and several: Chinese has one form, that of several.
             found.add([each for each in message if each][-1] if isinstance(message, tuple) else message)
-    for path in (path for room in ROOMS for path in (PACKAGE / room).rglob("*.py")):
+    for path in (PACKAGE / room).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("_", "said"):
                 if isinstance(node.args[0], ast.Constant):
@@ -84,6 +87,14 @@ def test_every_message_is_in_the_catalogue_and_none_is_stale() -> None:
 def test_a_message_is_in_one_room_alone() -> None:
     keys = [english for room in ROOMS for english in room_catalogue(room)]
     assert len(keys) == len(set(keys))
+
+
+def test_a_message_of_several_rooms_is_in_the_first_ones_catalogue() -> None:
+    first = {message: room for room in reversed(ROOMS) for message in messages_of(room)}
+    misplaced = {
+        message: room for room in ROOMS for message in room_catalogue(room) if first.get(message, room) != room
+    }
+    assert misplaced == {}
 
 
 def test_places_of_a_message_are_those_of_its_translation() -> None:

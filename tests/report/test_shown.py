@@ -186,7 +186,9 @@ def test_a_model_is_shown_in_the_language_of_the_locale(
     names = ["residual-7", "cpu", "ONNX Runtime 1.18", "<b>"]
     assert english_left(Seen(chinese), names) == []
     assert "7 weighted layers" in english
-    assert "7 个加权层" in chinese
+    assert "7 个带权重的层" in chinese
+    assert model.where == ("on cpu" if device else "by ONNX Runtime 1.18")
+    assert f">{model.where}</td>" in english
     for text in (english, chinese):
         assert "3 × 32 × 32" in text
         assert "12,345" in text

@@ -111,7 +111,7 @@ def _card_text(run: FinishedModel, repository: str) -> str:
             "parameters": parameters(network), "macs": macs(network),
         },
         shape=" × ".join(map(str, network.input)),
-        preprocess=cell(_preprocessing(run.preprocess)),
+        preprocess=cell(preprocessing_text(run.preprocess)),
         classes=cell(_named(classes, CLASSES_ON_CARD)),
         start=cell(_start(record, record.candidate(run.decision.chosen))),
         record=record,
@@ -140,16 +140,12 @@ def _answer(run: FinishedModel) -> str:
     return again or words.recorded_sentence(_line(run.decision.text).removesuffix("."))
 
 
-def _preprocessing(preprocess: Preprocessing) -> str:
-    return str(preprocess) if current_language() is Language.ENGLISH else preprocessing_text(preprocess)
-
-
 def _start(record: Record, chosen: CandidateRecord) -> str:
     """The weights that its training started from, files without the folders that they lie in; empty for none."""
-    cut = [each for each in record.probings if chosen.name.startswith(f"{each.network}-")] or record.probings
     pretrained = [
         _("the pretrained weights %(weights)s (%(source)s)", weights=source_name(each.weights), source=each.source)
-        for each in cut
+        for each in record.probings
+        if each.network == chosen.family
     ]
     return _(" and ").join([*([chosen.start] if chosen.start else []), *pretrained])
 

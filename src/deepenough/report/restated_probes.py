@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from deepenough.language import Language, current_language, sentence_space
 from deepenough.language import gettext as _
-from deepenough.language import sentence_space
 from deepenough.preprocessing import Preprocessing
 from deepenough.record import Record
 from deepenough.record.schema import ProbingRecord
@@ -94,7 +94,9 @@ def input_text(probing: ProbingRecord) -> str | None:
 
 
 def preprocessing_text(given: Preprocessing) -> str:
-    """The preparation of images, as `Preprocessing` says it in English."""
+    """The preparation of images, which `Preprocessing` itself says in English."""
+    if current_language() is Language.ENGLISH:
+        return str(given)
     height, width = given.size
     mean, std = (", ".join(f"{255 * each:.4g}" for each in values) for values in (given.mean, given.std))
     figures = {

@@ -36,6 +36,11 @@ class ModelFacts:
     device: str | None
     size: ModelSize | None
 
+    @property
+    def where(self) -> str:
+        """The device that computes it, or the engine where that is not torch, in the current language."""
+        return _("on %(device)s", device=self.device) if self.device else _("by %(engine)s", engine=self.engine)
+
 
 def model_html(model: ModelFacts, language: str | None = None) -> str:
     """A table of a model for a notebook. `language` is "en" or "zh", by default that of the locale."""
@@ -53,14 +58,12 @@ def _rows(model: ModelFacts) -> list[tuple[str, str]]:
             (_("parameters"), f"{size.parameters:,}"),
             (_("multiply-accumulates"), f"{size.macs:,}"),
         ]
-    english = current_language() is Language.ENGLISH
-    prepared = str(model.preprocess) if english else preprocessing_text(model.preprocess)
+    semicolon = "; " if current_language() is Language.ENGLISH else "；"
     more = ["…"] if len(model.classes) > LISTED_CLASSES else []
     named = listed([*model.classes[:LISTED_CLASSES], *more])
-    where = _("on %(device)s", device=model.device) if model.device else _("by %(engine)s", engine=model.engine)
     return [
         *measures,
-        (_("input"), " × ".join(map(str, model.shape)) + ("; " if english else "；") + prepared),
+        (_("input"), " × ".join(map(str, model.shape)) + semicolon + preprocessing_text(model.preprocess)),
         (_("classes"), f"{len(model.classes)}{_(': ')}{named}"),
-        (_("computed"), where),
+        (_("computed"), model.where),
     ]
