@@ -102,6 +102,8 @@ def test_googlenet_with_its_heads(tmp_path: Path) -> None:
     writer.googlenet(net, heads=True)
     (tmp_path / "net.caffemodel").write_bytes(net.binary)
     weights = read_weights(tmp_path / "net.caffemodel")
+    assert weights.notes == ()  # its heads are read, so that none of them is left out
+    assert "auxiliary1.conv.weight" in weights.state
     model = build(weights.network)
     model.load_state_dict(dict(weights.state))
     images = torch.randn((2, 3, 224, 224), generator=torch.Generator().manual_seed(1))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from deepenough.errors import DeepenoughError
 from deepenough.nets.build import build
+from deepenough.nets.combinators import Auxiliary
 from deepenough.nets.layers import Flatten, GlobalAvgPool
 from deepenough.nets.network import Network
 from deepenough.preprocessing import Preprocessing
@@ -51,7 +52,10 @@ class OwnDescription:
     def notes_of(self, network: Network, source: str, *, guessed: bool) -> tuple[str, ...]:
         """Notes on the description of what is read as a network of the zoo; `guessed` are images that nobody stated."""
         if self.described is not None:
-            return self.described.notes
+            # What the description leaves out are the network's own heads for training, where it has as many.
+            heads = sum(isinstance(layer, Auxiliary) for layer in network.stack)
+            has_all = len(self.described.left_out) <= heads
+            return self.described.notes if has_all else self.described.all_notes
         if not self.trouble:
             return ()
         told = guessed and source in PUBLISHERS

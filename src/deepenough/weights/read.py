@@ -99,7 +99,7 @@ def read_weights(
         wanted,
         _digest(path),
         described.classes or _classes(path, net),
-        notes=(*_changed(known, trouble), *described.notes),
+        notes=(*_changed(known, trouble), *described.all_notes),
     )
 
 

@@ -76,10 +76,9 @@ def read_caffe_graph(path: Path, usual: tuple[int, ...] = ()) -> Described:
             builder.activation(node, kind, given)
         else:
             builder.add(node, layer)
-    notes = [f"what {', '.join(map(repr, left_out[:3]))} gives is left out"] if left_out else []
     wanted = _input(net, beside, builder)
     name = net.name if net.name.strip() else path.stem
-    stated = Stated(plain_name(name), wanted, tuple(notes))
+    stated = Stated(plain_name(name), wanted, left_out=tuple(left_out))
     return described(graph, builder.images, builder.value(output, "output"), stated)
 
 

@@ -31,7 +31,8 @@ class Described:
     """A network of a file's own description.
 
     `state` holds float32 tensors by the module paths of `network`. `input` is None where the file says nothing of how
-    its images are normalised. `notes` say what was left out.
+    its images are normalised. `notes` say what was changed or taken for granted; `left_out` are the layers beside the
+    last one whose values nothing reads, such as heads for training.
     """
 
     network: Network
@@ -39,6 +40,13 @@ class Described:
     input: Preprocessing | None
     notes: tuple[str, ...] = ()
     classes: tuple[str, ...] | None = None
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def all_notes(self) -> tuple[str, ...]:
+        """The notes, and one on the layers that are left out."""
+        first = f"what {', '.join(map(repr, self.left_out[:3]))} gives is left out"
+        return (first, *self.notes) if self.left_out else self.notes
 
 
 @dataclass(frozen=True)
@@ -46,13 +54,15 @@ class Stated:
     """The facts that a file states of its network beside the layers.
 
     `name` is what it is called; `input` the preprocessing, where it is part of the graph; `blocks` the starts of the
-    names of layers that are one block each, where names have them.
+    names of layers that are one block each, where names have them; `left_out` the layers that the network lacks, as
+    `Described` has them.
     """
 
     name: str
     input: Preprocessing | None
     notes: tuple[str, ...] = ()
     blocks: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def described(graph: Graph, images: Operation, output: Operation, stated: Stated) -> Described:
@@ -79,7 +89,7 @@ def described(graph: Graph, images: Operation, output: Operation, stated: Stated
         for operation, path in paths.items()
         for key, array in operation.tensors.items()
     }
-    return Described(network, state, stated.input, notes)
+    return Described(network, state, stated.input, notes, left_out=stated.left_out)
 
 
 def _without_sigmoid(graph: Graph, output: Operation, notes: tuple[str, ...]) -> tuple[Operation, tuple[str, ...]]:
