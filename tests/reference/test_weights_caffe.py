@@ -240,6 +240,8 @@ def test_a_changed_network_is_read_as_its_file_says(
     sides = b"".join(writer.entry(4, side) for side in (1, 3, 64, 64))
     path = tmp_path / "net.caffemodel"
     path.write_bytes(net.binary + writer.entry(3, "data") + sides)
+    with pytest.raises(DeepenoughError, match=rf"has the tensors of {name}, but (.|\n)*of net, but nothing says how"):
+        read_weights(path)
     weights = read_weights(path, preprocess="caffe-bgr")
     assert weights.network.name == "net"
     assert f"has the tensors of {name}, but " in weights.notes[0]

@@ -89,8 +89,13 @@ def read_weights(
     if described is None:
         assert trouble is not None
         raise trouble
-    net = described.network
-    wanted = described_input(path, preprocess, net, described.input)
+    net, changed = described.network, _changed(known, trouble)
+    try:
+        wanted = described_input(path, preprocess, net, described.input)
+    except DeepenoughError as error:
+        if not changed:
+            raise
+        raise type(error)("\n".join((f"{path}: {changed[0]}", str(error)))) from None
     return Weights(
         _name(path),
         reader[0],
@@ -99,7 +104,7 @@ def read_weights(
         wanted,
         _digest(path),
         described.classes or _classes(path, net),
-        notes=(*_changed(known, trouble), *described.all_notes),
+        notes=(*changed, *described.all_notes),
     )
 
 
