@@ -253,6 +253,22 @@ def test_a_changed_network_is_read_as_its_file_says(
         read_weights(path, network=name)
 
 
+@pytest.mark.parametrize("defined", [True, False])
+def test_a_changed_file_that_states_no_input_has_the_usual_one(tmp_path: Path, defined: bool) -> None:
+    """Whether strides that its layers define were changed, or something without a definition."""
+    net = writer.Caffe(64)
+    if defined:
+        writer.resnet(net, writer.letters(*RESNETS[50]), stem_bias=True, late=True)
+    else:
+        writer.squeezenet(changed(net, without_a_relu))
+    (tmp_path / "net.caffemodel").write_bytes(net.binary)
+    weights = read_weights(tmp_path / "net.caffemodel", preprocess="caffe-bgr")
+    side = 224 if defined else 227
+    assert weights.input.size == (side, side)
+    assert "read as it describes itself" in weights.notes[0]
+    assert weights.notes[1:] == (f"it doesn't say the size of its images; the usual {side}x{side} is taken",)
+
+
 @pytest.mark.parametrize("change", [without_a_relu, None])
 def test_a_body_with_another_head_is_the_networks_if_its_maps_are(tmp_path: Path, change: Any) -> None:
     net = writer.Caffe(64)

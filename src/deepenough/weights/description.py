@@ -89,9 +89,14 @@ def _of_caffe(path: Path, network: Network) -> Described | None:
 
     if not states_layers(path):
         return None
+    return read_caffe_graph(path, usual_shape(network))
+
+
+def usual_shape(network: Network) -> tuple[int, int, int]:
+    """The shape (C, H, W) of the images that Caffe's release of a network of the zoo takes."""
     usual = preset("caffe-bgr", network.name).size
-    sides = usual if takes_size(network, usual) else network.input[1:]
-    return read_caffe_graph(path, (network.input[0], *sides))
+    height, width = usual if takes_size(network, usual) else network.input[1:]
+    return network.input[0], height, width
 
 
 def computes_the_same(fitted: Fitted, described: Described) -> bool:

@@ -224,7 +224,7 @@ def _described(
         return None
     module = import_module(f"deepenough.weights.graphs.{form}")
     try:
-        found: Described | None = getattr(module, GRAPH_READERS[form])(path)
+        found: Described | None = getattr(module, GRAPH_READERS[form])(path, *_usual(trouble))
     except GraphError as error:
         if trouble is None:
             raise
@@ -232,6 +232,15 @@ def _described(
     if found is not None and network not in (None, found.network.name):
         raise DeepenoughError(f"{path} describes the network {found.network.name}, not {network}")
     return found
+
+
+def _usual(trouble: DeepenoughError | None) -> tuple[tuple[int, int, int], ...]:
+    """The shape of the images of the network whose tensors a file has, which its definitions change; else nothing."""
+    if not isinstance(trouble, RedefinedError) or trouble.network is None:
+        return ()
+    from deepenough.weights.description import usual_shape
+
+    return (usual_shape(trouble.network),)
 
 
 def _own(path: Path) -> StatedNetwork | None:

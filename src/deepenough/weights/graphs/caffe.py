@@ -68,8 +68,9 @@ def read_caffe_graph(path: Path, usual: tuple[int, ...] = ()) -> Described:
     output, left_out = _output(file, nodes, images)
     needed, activations = _needed(nodes, output)
     check_kinds(file, ((each.name, each.kind) for each, _ in needed), (*READ, *_single_kinds()), REASONS)
+    shape = _shape(file, net, needed=not usual)
     graph = Graph(file)
-    builder = NetBuilder(graph, images, graph.images(_shape(file, net, usual)))
+    builder = NetBuilder(graph, images, graph.images(shape or usual))
     for node, layer in needed:
         if node.output in activations:
             kind, given = activations[node.output]
@@ -78,7 +79,9 @@ def read_caffe_graph(path: Path, usual: tuple[int, ...] = ()) -> Described:
             builder.add(node, layer)
     wanted = _input(net, beside, builder)
     name = net.name if net.name.strip() else path.stem
-    stated = Stated(plain_name(name), wanted, left_out=tuple(left_out))
+    size = f"{usual[2]}x{usual[1]}" if usual else ""
+    assumed = "" if shape else f"it doesn't say the size of its images; the usual {size} is taken"
+    stated = Stated(plain_name(name), wanted, left_out=tuple(left_out), assumed=assumed)
     return described(graph, builder.images, builder.value(output, "output"), stated)
 
 
@@ -228,8 +231,8 @@ def _activation(node: Written, makers: Mapping[str, Written]) -> tuple[Any, str]
     return None
 
 
-def _shape(file: str, net: CaffeNet, usual: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of the images (C, H, W), `usual` where it is not stated."""
+def _shape(file: str, net: CaffeNet, *, needed: bool) -> tuple[int, ...]:
+    """The shape of the images (C, H, W); where it is not stated and not `needed`, it is empty."""
     inputs = (layer.stated for layer in net.layers if layer.kind == "Input")
     stated = (tuple(each.input_param.shape.dim) for each in inputs if each.HasField("input_param"))
     shapes = [*net.shapes, *stated]
@@ -239,8 +242,8 @@ def _shape(file: str, net: CaffeNet, usual: tuple[int, ...]) -> tuple[int, ...]:
         raise GraphError(f"{file}: it is given values of the shape {' x '.join(map(str, shapes[0]))}; read are images")
     sides = [layer.stated.transform_param.crop_size for layer in net.layers if layer.kind in DATA]
     side = next(filter(None, sides), 0)
-    if not side and usual:
-        return usual
+    if not side and not needed:
+        return ()
     if not side:
         raise GraphError(
             f"{file}: it doesn't say the size of its images; put the deploy .prototxt of the network beside it"

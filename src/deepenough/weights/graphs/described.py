@@ -32,7 +32,7 @@ class Described:
 
     `state` holds float32 tensors by the module paths of `network`. `input` is None where the file says nothing of how
     its images are normalised. `notes` say what was changed or taken for granted; `left_out` are the layers beside the
-    last one whose values nothing reads, such as heads for training.
+    last one whose values nothing reads, such as heads for training; `assumed` is a note on the size of the images, where the file doesn't state it.
     """
 
     network: Network
@@ -41,12 +41,13 @@ class Described:
     notes: tuple[str, ...] = ()
     classes: tuple[str, ...] | None = None
     left_out: tuple[str, ...] = ()
+    assumed: str = ""
 
     @property
     def all_notes(self) -> tuple[str, ...]:
-        """The notes, and one on the layers that are left out."""
-        first = f"what {', '.join(map(repr, self.left_out[:3]))} gives is left out"
-        return (first, *self.notes) if self.left_out else self.notes
+        """The notes for who reads the network as it is described."""
+        left_out = f"what {', '.join(map(repr, self.left_out[:3]))} gives is left out" if self.left_out else ""
+        return (*filter(None, (left_out, self.assumed)), *self.notes)
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,7 @@ class Stated:
     """The facts that a file states of its network beside the layers.
 
     `name` is what it is called; `input` the preprocessing, where it is part of the graph; `blocks` the starts of the
-    names of layers that are one block each, where names have them; `left_out` the layers that the network lacks, as
-    `Described` has them.
+    names of layers that are one block each, where names have them; `left_out` and `assumed` are as in `Described`.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Stated:
     notes: tuple[str, ...] = ()
     blocks: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    assumed: str = ""
 
 
 def described(graph: Graph, images: Operation, output: Operation, stated: Stated) -> Described:
@@ -89,7 +90,7 @@ def described(graph: Graph, images: Operation, output: Operation, stated: Stated
         for operation, path in paths.items()
         for key, array in operation.tensors.items()
     }
-    return Described(network, state, stated.input, notes, left_out=stated.left_out)
+    return Described(network, state, stated.input, notes, left_out=stated.left_out, assumed=stated.assumed)
 
 
 def _without_sigmoid(graph: Graph, output: Operation, notes: tuple[str, ...]) -> tuple[Operation, tuple[str, ...]]:
