@@ -29,6 +29,9 @@ READ = ("BatchNorm", "Concat", "Convolution", "Dropout", "ELU", "Eltwise", "Flat
         "Pooling", "Power", "ReLU", "Reshape", "Scale", "Sigmoid", "Slice", "Softmax", "Split")  # fmt: skip
 """Kinds of layers that are read."""
 
+WEIGHTED = ("BatchNorm", "Convolution", "InnerProduct")
+"""Kinds of layers that always have blobs."""
+
 REASONS = {
     "Deconvolution": "a transposed convolution makes maps larger, which no classifier here does",
     "PReLU": "no activation here has weights",
@@ -47,21 +50,20 @@ def states_layers(path: Path) -> bool:
 
     Some have weights alone: names, kinds and blobs.
     """
-    return definition_beside(path) is not None or any(
-        layer.kind == "Convolution" and layer.bottoms and layer.parameters is not None
-        for layer in read_net(path).layers
-    )
+    return definition_beside(path) is not None or _describes_itself(read_net(path))
+
+
+def _describes_itself(net: CaffeNet) -> bool:
+    return any(layer.kind == "Convolution" and layer.bottoms and layer.parameters is not None for layer in net.layers)
 
 
 def read_caffe_graph(path: Path, usual: tuple[int, ...] = ()) -> Described:
-    """The network that a `.caffemodel` describes, by its `.prototxt` where one lies beside it.
+    """The network that a `.caffemodel` describes, by its `.prototxt` where one of the same layers lies beside it.
 
     `usual` is the shape (C, H, W) of its images where it states none.
     """
-    weights = read_net(path)
-    beside = definition_beside(path)
-    net = weights if beside is None else _with_arrays(read_definition(beside), weights, path)
-    file = f"{path} (Caffe)" if beside is None else f"{path} (Caffe, defined by {beside.name})"
+    net, beside, other = _defined(path, read_net(path))
+    file = f"{path} (Caffe{f', defined by {beside.name}' if beside else f'; {other}' if other else ''})"
     if usual:
         net = _with_input(net)
     nodes, images = _written(file, net)
@@ -81,12 +83,28 @@ def read_caffe_graph(path: Path, usual: tuple[int, ...] = ()) -> Described:
     name = net.name if net.name.strip() else path.stem
     size = f"{usual[2]}x{usual[1]}" if usual else ""
     assumed = "" if shape else f"it doesn't say the size of its images; the usual {size} is taken"
-    stated = Stated(plain_name(name), wanted, left_out=tuple(left_out), assumed=assumed)
+    stated = Stated(plain_name(name), wanted, (other,) if other else (), left_out=tuple(left_out), assumed=assumed)
     return described(graph, builder.images, builder.value(output, "output"), stated)
 
 
 def _single_kinds() -> set[str]:
     return {pattern.nodes[0].kind for pattern in PATTERNS if len(pattern.nodes) == 1}
+
+
+def _defined(path: Path, weights: CaffeNet) -> tuple[CaffeNet, Path | None, str]:
+    """The net by the definition beside a file, and which that is; or by the file's own, and what is wrong with the one
+    beside it: it may be another network's, which is no reason not to read a file that describes itself."""
+    beside = definition_beside(path)
+    if beside is None:
+        return weights, None, ""
+    defined = read_definition(beside)
+    arrays = {layer.name for layer in weights.layers if layer.arrays}
+    lacking = [layer.name for layer in defined.layers if layer.kind in WEIGHTED and layer.name not in arrays]
+    if lacking and _describes_itself(weights):
+        names = ", ".join(repr(plain_name(name)) for name in lacking[:3])
+        other = f"{plain_name(beside.name)} beside it is not its definition, as it has no weights of {names}"
+        return weights, None, f"{other}; it is read as it describes itself"
+    return _with_arrays(defined, weights, path), beside, ""
 
 
 def _with_arrays(defined: CaffeNet, weights: CaffeNet, path: Path) -> CaffeNet:

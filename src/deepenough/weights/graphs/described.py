@@ -32,7 +32,8 @@ class Described:
 
     `state` holds float32 tensors by the module paths of `network`. `input` is None where the file says nothing of how
     its images are normalised. `notes` say what was changed or taken for granted; `left_out` are the layers beside the
-    last one whose values nothing reads, such as heads for training; `assumed` is a note on the size of the images, where the file doesn't state it.
+    last one whose values nothing reads, such as heads for training; `assumed` is a note on the size of the images,
+    where the file doesn't state it.
     """
 
     network: Network
