@@ -200,6 +200,21 @@ def test_a_changed_network_that_we_wrote_is_not_the_published_one(
     assert canonical(weights.network) == canonical(changed)
 
 
+def test_a_file_is_read_once_for_its_tensors_and_once_for_its_description(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, read = exported(squeezenet(), tmp_path, definition=False), []
+    read_bytes = Path.read_bytes
+
+    def counted(self: Path) -> bytes:
+        read.append(self)
+        return read_bytes(self)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    read_weights(path)
+    assert read.count(path) == 2
+
+
 def test_the_published_network_that_we_wrote_has_the_images_of_its_definition(tmp_path: Path) -> None:
     weights = read_weights(exported(squeezenet(), tmp_path, definition=True))
     assert weights.network.name == "squeezenet1_1"

@@ -85,11 +85,11 @@ def own_description(path: Path, source: str, fitted: Fitted) -> OwnDescription:
 
 def _of_caffe(path: Path, network: Network) -> Described | None:
     """What a file of Caffe describes, for images of the network's usual size where it states none."""
+    from deepenough.weights.caffemodel import read_net
     from deepenough.weights.graphs.caffe import read_caffe_graph, states_layers
 
-    if not states_layers(path):
-        return None
-    return read_caffe_graph(path, usual_shape(network))
+    net = read_net(path)
+    return read_caffe_graph(path, usual_shape(network), net) if states_layers(path, net) else None
 
 
 def usual_shape(network: Network) -> tuple[int, int, int]:

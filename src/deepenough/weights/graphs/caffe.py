@@ -45,24 +45,24 @@ OUR_GREY = re.compile(r"0\.\.255, less the mean \(([^()]*)\), times the scale \(
 """The words that deepenough writes at the head of a `.prototxt`."""
 
 
-def states_layers(path: Path) -> bool:
-    """Tell whether a `.caffemodel` or a definition beside it says what its layers read and how they compute.
+def states_layers(path: Path, net: CaffeNet) -> bool:
+    """Tell whether the net in a `.caffemodel` or a definition beside it says what its layers read and how they compute.
 
     Some have weights alone: names, kinds and blobs.
     """
-    return definition_beside(path) is not None or _describes_itself(read_net(path))
+    return definition_beside(path) is not None or _describes_itself(net)
 
 
 def _describes_itself(net: CaffeNet) -> bool:
     return any(layer.kind == "Convolution" and layer.bottoms and layer.parameters is not None for layer in net.layers)
 
 
-def read_caffe_graph(path: Path, usual: tuple[int, ...] = ()) -> Described:
+def read_caffe_graph(path: Path, usual: tuple[int, ...] = (), read: CaffeNet | None = None) -> Described:
     """The network that a `.caffemodel` describes, by its `.prototxt` where one of the same layers lies beside it.
 
-    `usual` is the shape (C, H, W) of its images where it states none.
+    `usual` is the shape (C, H, W) of its images where it states none; `read` is the file's net, if it was read already.
     """
-    net, beside, other = _defined(path, read_net(path))
+    net, beside, other = _defined(path, read or read_net(path))
     file = f"{path} (Caffe{f', defined by {beside.name}' if beside else f'; {other}' if other else ''})"
     if usual:
         net = _with_input(net)
