@@ -255,7 +255,7 @@ def test_a_changed_network_is_read_as_its_file_says(
 
 @pytest.mark.parametrize("defined", [True, False])
 def test_a_changed_file_that_states_no_input_has_the_usual_one(tmp_path: Path, defined: bool) -> None:
-    """Whether strides that its layers define were changed, or something without a definition."""
+    """The strides that its layers define were changed, or an activation, which has no tensors to be known by."""
     net = writer.Caffe(64)
     if defined:
         writer.resnet(net, writer.letters(*RESNETS[50]), stem_bias=True, late=True)

@@ -84,7 +84,7 @@ def own_description(path: Path, source: str, fitted: Fitted) -> OwnDescription:
 
 
 def _of_caffe(path: Path, network: Network) -> Described | None:
-    """What a file of Caffe describes, for images of the network's usual size where it states none."""
+    """The network that a file of Caffe describes, for images of the network's usual size where it states none."""
     from deepenough.weights.caffemodel import read_net
     from deepenough.weights.graphs.caffe import read_caffe_graph, states_layers
 

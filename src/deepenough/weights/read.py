@@ -126,7 +126,7 @@ def _zoo_network(
 
 
 def _description(path: Path, known: Known | None) -> OwnDescription | None:
-    """What a file says of its own network, beside the one of the zoo whose tensors it has."""
+    """The description that a file has of its own network, beside the one of the zoo whose tensors it has."""
     if known is None:
         return None
     from deepenough.weights.description import own_description
