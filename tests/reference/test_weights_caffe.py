@@ -102,6 +102,8 @@ def test_googlenet_with_its_heads(tmp_path: Path) -> None:
     writer.googlenet(net, heads=True)
     (tmp_path / "net.caffemodel").write_bytes(net.binary)
     weights = read_weights(tmp_path / "net.caffemodel")
+    assert weights.notes == ()  # its heads are read, so that none of them is left out
+    assert "auxiliary1.conv.weight" in weights.state
     model = build(weights.network)
     model.load_state_dict(dict(weights.state))
     images = torch.randn((2, 3, 224, 224), generator=torch.Generator().manual_seed(1))
@@ -238,6 +240,8 @@ def test_a_changed_network_is_read_as_its_file_says(
     sides = b"".join(writer.entry(4, side) for side in (1, 3, 64, 64))
     path = tmp_path / "net.caffemodel"
     path.write_bytes(net.binary + writer.entry(3, "data") + sides)
+    with pytest.raises(DeepenoughError, match=rf"has the tensors of {name}, but (.|\n)*of net, but nothing says how"):
+        read_weights(path)
     weights = read_weights(path, preprocess="caffe-bgr")
     assert weights.network.name == "net"
     assert f"has the tensors of {name}, but " in weights.notes[0]
@@ -247,6 +251,22 @@ def test_a_changed_network_is_read_as_its_file_says(
     (tmp_path / "net.prototxt").unlink()
     with pytest.raises(DeepenoughError, match=f"has the tensors of {name}, but (describes|its layer def)"):
         read_weights(path, network=name)
+
+
+@pytest.mark.parametrize("defined", [True, False])
+def test_a_changed_file_that_states_no_input_has_the_usual_one(tmp_path: Path, defined: bool) -> None:
+    """The strides that its layers define were changed, or an activation, which has no tensors to be known by."""
+    net = writer.Caffe(64)
+    if defined:
+        writer.resnet(net, writer.letters(*RESNETS[50]), stem_bias=True, late=True)
+    else:
+        writer.squeezenet(changed(net, without_a_relu))
+    (tmp_path / "net.caffemodel").write_bytes(net.binary)
+    weights = read_weights(tmp_path / "net.caffemodel", preprocess="caffe-bgr")
+    side = 224 if defined else 227
+    assert weights.input.size == (side, side)
+    assert "read as it describes itself" in weights.notes[0]
+    assert weights.notes[1:] == (f"it doesn't say the size of its images; the usual {side}x{side} is taken",)
 
 
 @pytest.mark.parametrize("change", [without_a_relu, None])

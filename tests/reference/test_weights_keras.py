@@ -239,9 +239,10 @@ def test_the_names_that_keras_2_had_in_a_model_in_a_model(same: Any, newer: Any,
     [
         ("Conv/BatchNorm/gamma:0", "Conv/BatchNorm"),
         ("model/expanded_conv_1/squeeze_excite/Conv_1/bias:0", "expanded_conv_1/squeeze_excite/Conv_1"),
-        ("Conv_1/kernel:0", "Conv_1"),
         ("model_1/Conv_1_bn/beta:0", "Conv_1_bn"),
         ("block1/conv/kernel:0", "conv"),
+        ("Logits/out/kernel:0", "out"),
+        ("sequential/Conv/foo/kernel:0", "foo"),
         ("variable:0", ""),
     ],
 )

@@ -78,6 +78,36 @@ def test_a_definition_beside_it_says_what_a_net_in_training_does_not(tmp_path: P
     )  # fmt: skip
 
 
+OTHERS = (
+    DEPLOY
+    + """
+    layer { name: "%s" type: "Convolution" bottom: "data" top: "one"
+            convolution_param { num_output: 4 kernel_size: 3 } }
+    layer { name: "more" type: "Convolution" bottom: "one" top: "more"
+            convolution_param { num_output: 4 kernel_size: 3 } }
+    layer { name: "mean" type: "Pooling" bottom: "more" top: "mean" pooling_param { pool: AVE global_pooling: true } }
+    layer { name: "two" type: "InnerProduct" bottom: "mean" top: "two" inner_product_param { num_output: 5 } }
+"""
+)
+
+
+@pytest.mark.parametrize("first", ["one", "another"])
+def test_a_definition_of_another_network_does_not_hide_the_files_own(tmp_path: Path, first: str) -> None:
+    """It may have some layers of the same names. Where the file's own can't be read, its error tells of both."""
+    path = tmp_path / "w.caffemodel"
+    path.write_bytes(current())
+    wanted = read_weights(path, preprocess="caffe-bgr")
+    (tmp_path / "other.prototxt").write_text(OTHERS % first)
+    found = read_weights(path, preprocess="caffe-bgr")
+    assert (found.network, found.input) == (wanted.network, wanted.input)
+    (note,) = found.notes
+    lacking = "'more'" if first == "one" else "'another', 'more'"
+    assert note.startswith(f"other.prototxt beside it is not its definition, as it has no weights of {lacking}; ")
+    path.write_bytes(current(data={"transform_param": {"crop_size": 0}}))
+    with pytest.raises(DeepenoughError, match=r"other\.prototxt beside it is not.*doesn't say the size"):
+        read_weights(path)
+
+
 def test_the_preparation_of_images_is_the_data_layers(tmp_path: Path) -> None:
     data = {"transform_param": {"mean_value": [104, 117, 123], "scale": 0.017, "crop_size": 9}}
     (tmp_path / "w.caffemodel").write_bytes(current(data=data))
@@ -168,6 +198,21 @@ def test_a_changed_network_that_we_wrote_is_not_the_published_one(
     changed = squeezenet(change)
     weights = read_weights(exported(changed, tmp_path, definition=definition), preprocess="caffe-bgr")
     assert canonical(weights.network) == canonical(changed)
+
+
+def test_a_file_is_read_once_for_its_tensors_and_once_for_its_description(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, read = exported(squeezenet(), tmp_path, definition=False), []
+    read_bytes = Path.read_bytes
+
+    def counted(self: Path) -> bytes:
+        read.append(self)
+        return read_bytes(self)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    read_weights(path)
+    assert read.count(path) == 2
 
 
 def test_the_published_network_that_we_wrote_has_the_images_of_its_definition(tmp_path: Path) -> None:

@@ -57,7 +57,8 @@ def read_caffe(path: Path, network: str | None, own: StatedNetwork | None = None
         differences, layout = min(against, key=lambda entry: len(entry[0]))
         raise RedefinedError(
             f"{file} has the tensors of {layout.network.name}, but its layer definitions make another network, "
-            f"which is not known here: {'; '.join(differences[:3])}"
+            f"which is not known here: {'; '.join(differences[:3])}",
+            layout.network,
         )
     # Without its own head a file may fit as well, but only what its definitions don't speak against.
     others = [layout for layout in layouts if not _differences(found_layers, layout)]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from deepenough.errors import DeepenoughError
 from deepenough.nets.build import build
+from deepenough.nets.combinators import Auxiliary
 from deepenough.nets.layers import Flatten, GlobalAvgPool
 from deepenough.nets.network import Network
 from deepenough.preprocessing import Preprocessing
@@ -26,9 +27,16 @@ from deepenough.weights.match import last_layer
 from deepenough.weights.presets import preset
 from deepenough.weights.torch_file import is_program
 
-LOUD = 64.0
-"""The factor of the values of one of the images that are compared: some networks take 0..255, others -1..1, and what a
-response normalisation or a bound does shows in the right range alone."""
+NOISES = (1.0, 64.0)
+"""The factors of the noise that is compared: some networks take 0..255, others -1..1, and what a response normalisation
+or a bound does shows in the right range alone."""
+
+SMOOTH = tuple(2.0**power for power in range(8))
+"""The factors of the smooth image that is compared: noise has little contrast behind the first layers of a trained
+network, and doesn't reach the bounds of the later ones. Which of them an image reaches depends on its contrast."""
+
+BLOTCHES = 7
+"""Random numbers along a side of the smooth image, between which it is interpolated."""
 
 PUBLISHERS = {"keras": "keras.applications", "caffe": "Caffe's releases"}
 """Whose images are taken where a file says nothing of them."""
@@ -44,7 +52,10 @@ class OwnDescription:
     def notes_of(self, network: Network, source: str, *, guessed: bool) -> tuple[str, ...]:
         """Notes on the description of what is read as a network of the zoo; `guessed` are images that nobody stated."""
         if self.described is not None:
-            return self.described.notes
+            # What the description leaves out are the network's own heads for training, where it has as many.
+            heads = sum(isinstance(layer, Auxiliary) for layer in network.stack)
+            has_all = len(self.described.left_out) <= heads
+            return self.described.notes if has_all else self.described.all_notes
         if not self.trouble:
             return ()
         told = guessed and source in PUBLISHERS
@@ -73,14 +84,19 @@ def own_description(path: Path, source: str, fitted: Fitted) -> OwnDescription:
 
 
 def _of_caffe(path: Path, network: Network) -> Described | None:
-    """What a file of Caffe describes, for images of the network's usual size where it states none."""
+    """The network that a file of Caffe describes, for images of the network's usual size where it states none."""
+    from deepenough.weights.caffemodel import read_net
     from deepenough.weights.graphs.caffe import read_caffe_graph, states_layers
 
-    if not states_layers(path):
-        return None
+    net = read_net(path)
+    return read_caffe_graph(path, usual_shape(network), net) if states_layers(path, net) else None
+
+
+def usual_shape(network: Network) -> tuple[int, int, int]:
+    """The shape (C, H, W) of the images that Caffe's release of a network of the zoo takes."""
     usual = preset("caffe-bgr", network.name).size
-    sides = usual if takes_size(network, usual) else network.input[1:]
-    return read_caffe_graph(path, (network.input[0], *sides))
+    height, width = usual if takes_size(network, usual) else network.input[1:]
+    return network.input[0], height, width
 
 
 def computes_the_same(fitted: Fitted, described: Described) -> bool:
@@ -88,12 +104,15 @@ def computes_the_same(fitted: Fitted, described: Described) -> bool:
 
     Without a head, or with one of the user's, there are no logits to compare, and what the head reads decides. Kinds of
     activations don't: a file may have one in several steps.
+
+    Logits of a few images may miss a bound that none of them reaches, such as that of a ReLU6 where the weights keep
+    values small. So smooth images of growing contrast are compared beside noise: they show a ReLU in the place of any
+    ReLU6 of a trained EfficientNet-Lite0, where noise missed a third. A bound that no image reaches stays unseen.
     """
     ours, theirs = fitted.network, described.network
     if ours.input[0] != theirs.input[0] or not takes_size(ours, theirs.input[1:]):
         return False
-    images = torch.randn(2, *theirs.input, generator=torch.Generator().manual_seed(0))
-    images[1] *= LOUD
+    images = _compared_images(theirs.input)
     ours = ours.with_input(theirs.input)
     if fitted.headless:
         return _has_its_maps(_module(theirs, described.state), ours, fitted.state, images)
@@ -101,6 +120,16 @@ def computes_the_same(fitted: Fitted, described: Described) -> bool:
         return False
     found, wanted = (_given(_module(*each), images) for each in ((ours, fitted.state), (theirs, described.state)))
     return _alike(found, wanted)
+
+
+def _compared_images(shape: tuple[int, int, int]) -> Tensor:
+    """Noise and smooth images of a shape, of several contrasts each."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(1, *shape, generator=generator)
+    blotches = torch.randn(1, shape[0], BLOTCHES, BLOTCHES, generator=generator)
+    smooth = nn.functional.interpolate(blotches, shape[1:], mode="bilinear")
+    kinds = ((noise, NOISES), (smooth, SMOOTH))
+    return torch.cat([image * factor for image, factors in kinds for factor in factors])
 
 
 def _has_its_maps(theirs: nn.Module, network: Network, state: Mapping[str, Tensor], images: Tensor) -> bool:

@@ -30,11 +30,14 @@ _RENAMED = (
 )
 """Names of which Keras has several, and models in ConvNeXt that hold a norm and a convolution each."""
 
-_SLASHED = r"(?:expanded_conv|Conv|Logits)(?:_\d+)?(?:/[^.]+)?"
+_INSIDE = r"(?:(?:expand|depthwise|project)(?:/BatchNorm)?|squeeze_excite/Conv(?:_1)?)"
+_SLASHED = rf"(?:expanded_conv(?:_\d+)?/{_INSIDE}|Conv(?:_1)?/BatchNorm|Conv(?:_[12])?|Logits)"
 _SLASHED_LAYER = re.compile(rf"(?:^|(?<=\.)){_SLASHED}(?=\.)")
 
 SLASHED = re.compile(rf"(?:^|(?<=/)){_SLASHED}$")
-"""Keras 2's names of layers in MobileNetV3, as `expanded_conv_1/squeeze_excite/Conv` and `Conv/BatchNorm`."""
+"""Keras 2's names of layers in MobileNetV3, as `expanded_conv_1/squeeze_excite/Conv` and `Conv/BatchNorm`.
+
+No other ends: a scope of the user's may be called `Conv` or `Logits`, too."""
 
 
 def in_layouts_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from deepenough.errors import DeepenoughError
+
+if TYPE_CHECKING:
+    from deepenough.nets.network import Network
 
 
 class MisfitError(DeepenoughError):
@@ -10,4 +15,8 @@ class MisfitError(DeepenoughError):
 
 
 class RedefinedError(MisfitError):
-    """Tensors of a network of the zoo in a file whose definitions make another one of them."""
+    """Tensors of a `network` of the zoo in a file whose definitions make another one of them."""
+
+    def __init__(self, message: str, network: Network | None = None) -> None:
+        super().__init__(message)
+        self.network = network

@@ -89,8 +89,13 @@ def read_weights(
     if described is None:
         assert trouble is not None
         raise trouble
-    net = described.network
-    wanted = described_input(path, preprocess, net, described.input)
+    net, changed = described.network, _changed(known, trouble)
+    try:
+        wanted = described_input(path, preprocess, net, described.input)
+    except DeepenoughError as error:
+        if not changed:
+            raise
+        raise type(error)("\n".join((f"{path}: {changed[0]}", str(error)))) from None
     return Weights(
         _name(path),
         reader[0],
@@ -99,7 +104,7 @@ def read_weights(
         wanted,
         _digest(path),
         described.classes or _classes(path, net),
-        notes=(*_changed(known, trouble), *described.notes),
+        notes=(*changed, *described.all_notes),
     )
 
 
@@ -121,7 +126,7 @@ def _zoo_network(
 
 
 def _description(path: Path, known: Known | None) -> OwnDescription | None:
-    """What a file says of its own network, beside the one of the zoo whose tensors it has."""
+    """The description that a file has of its own network, beside the one of the zoo whose tensors it has."""
     if known is None:
         return None
     from deepenough.weights.description import own_description
@@ -219,7 +224,7 @@ def _described(
         return None
     module = import_module(f"deepenough.weights.graphs.{form}")
     try:
-        found: Described | None = getattr(module, GRAPH_READERS[form])(path)
+        found: Described | None = getattr(module, GRAPH_READERS[form])(path, *_usual(trouble))
     except GraphError as error:
         if trouble is None:
             raise
@@ -227,6 +232,15 @@ def _described(
     if found is not None and network not in (None, found.network.name):
         raise DeepenoughError(f"{path} describes the network {found.network.name}, not {network}")
     return found
+
+
+def _usual(trouble: DeepenoughError | None) -> tuple[tuple[int, int, int], ...]:
+    """The shape of the images of the network whose tensors a file has, which its definitions change; else nothing."""
+    if not isinstance(trouble, RedefinedError) or trouble.network is None:
+        return ()
+    from deepenough.weights.description import usual_shape
+
+    return (usual_shape(trouble.network),)
 
 
 def _own(path: Path) -> StatedNetwork | None:

@@ -29,6 +29,9 @@ READ = ("BatchNorm", "Concat", "Convolution", "Dropout", "ELU", "Eltwise", "Flat
         "Pooling", "Power", "ReLU", "Reshape", "Scale", "Sigmoid", "Slice", "Softmax", "Split")  # fmt: skip
 """Kinds of layers that are read."""
 
+WEIGHTED = ("BatchNorm", "Convolution", "InnerProduct")
+"""Kinds of layers that always have blobs."""
+
 REASONS = {
     "Deconvolution": "a transposed convolution makes maps larger, which no classifier here does",
     "PReLU": "no activation here has weights",
@@ -42,49 +45,66 @@ OUR_GREY = re.compile(r"0\.\.255, less the mean \(([^()]*)\), times the scale \(
 """The words that deepenough writes at the head of a `.prototxt`."""
 
 
-def states_layers(path: Path) -> bool:
-    """Tell whether a `.caffemodel` or a definition beside it says what its layers read and how they compute.
+def states_layers(path: Path, net: CaffeNet) -> bool:
+    """Tell whether the net in a `.caffemodel` or a definition beside it says what its layers read and how they compute.
 
     Some have weights alone: names, kinds and blobs.
     """
-    return definition_beside(path) is not None or any(
-        layer.kind == "Convolution" and layer.bottoms and layer.parameters is not None
-        for layer in read_net(path).layers
-    )
+    return definition_beside(path) is not None or _describes_itself(net)
 
 
-def read_caffe_graph(path: Path, usual: tuple[int, ...] = ()) -> Described:
-    """The network that a `.caffemodel` describes, by its `.prototxt` where one lies beside it.
+def _describes_itself(net: CaffeNet) -> bool:
+    return any(layer.kind == "Convolution" and layer.bottoms and layer.parameters is not None for layer in net.layers)
 
-    `usual` is the shape (C, H, W) of its images where it states none.
+
+def read_caffe_graph(path: Path, usual: tuple[int, ...] = (), read: CaffeNet | None = None) -> Described:
+    """The network that a `.caffemodel` describes, by its `.prototxt` where one of the same layers lies beside it.
+
+    `usual` is the shape (C, H, W) of its images where it states none; `read` is the file's net, if it was read already.
     """
-    weights = read_net(path)
-    beside = definition_beside(path)
-    net = weights if beside is None else _with_arrays(read_definition(beside), weights, path)
-    file = f"{path} (Caffe)" if beside is None else f"{path} (Caffe, defined by {beside.name})"
+    net, beside, other = _defined(path, read or read_net(path))
+    file = f"{path} (Caffe{f', defined by {beside.name}' if beside else f'; {other}' if other else ''})"
     if usual:
         net = _with_input(net)
     nodes, images = _written(file, net)
     output, left_out = _output(file, nodes, images)
     needed, activations = _needed(nodes, output)
     check_kinds(file, ((each.name, each.kind) for each, _ in needed), (*READ, *_single_kinds()), REASONS)
+    shape = _shape(file, net, needed=not usual)
     graph = Graph(file)
-    builder = NetBuilder(graph, images, graph.images(_shape(file, net, usual)))
+    builder = NetBuilder(graph, images, graph.images(shape or usual))
     for node, layer in needed:
         if node.output in activations:
             kind, given = activations[node.output]
             builder.activation(node, kind, given)
         else:
             builder.add(node, layer)
-    notes = [f"what {', '.join(map(repr, left_out[:3]))} gives is left out"] if left_out else []
     wanted = _input(net, beside, builder)
     name = net.name if net.name.strip() else path.stem
-    stated = Stated(plain_name(name), wanted, tuple(notes))
+    size = f"{usual[2]}x{usual[1]}" if usual else ""
+    assumed = "" if shape else f"it doesn't say the size of its images; the usual {size} is taken"
+    stated = Stated(plain_name(name), wanted, (other,) if other else (), left_out=tuple(left_out), assumed=assumed)
     return described(graph, builder.images, builder.value(output, "output"), stated)
 
 
 def _single_kinds() -> set[str]:
     return {pattern.nodes[0].kind for pattern in PATTERNS if len(pattern.nodes) == 1}
+
+
+def _defined(path: Path, weights: CaffeNet) -> tuple[CaffeNet, Path | None, str]:
+    """The net by the definition beside a file, and which that is; or by the file's own, and what is wrong with the one
+    beside it: it may be another network's, which is no reason not to read a file that describes itself."""
+    beside = definition_beside(path)
+    if beside is None:
+        return weights, None, ""
+    defined = read_definition(beside)
+    arrays = {layer.name for layer in weights.layers if layer.arrays}
+    lacking = [layer.name for layer in defined.layers if layer.kind in WEIGHTED and layer.name not in arrays]
+    if lacking and _describes_itself(weights):
+        names = ", ".join(repr(plain_name(name)) for name in lacking[:3])
+        other = f"{plain_name(beside.name)} beside it is not its definition, as it has no weights of {names}"
+        return weights, None, f"{other}; it is read as it describes itself"
+    return _with_arrays(defined, weights, path), beside, ""
 
 
 def _with_arrays(defined: CaffeNet, weights: CaffeNet, path: Path) -> CaffeNet:
@@ -229,8 +249,8 @@ def _activation(node: Written, makers: Mapping[str, Written]) -> tuple[Any, str]
     return None
 
 
-def _shape(file: str, net: CaffeNet, usual: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of the images (C, H, W), `usual` where it is not stated."""
+def _shape(file: str, net: CaffeNet, *, needed: bool) -> tuple[int, ...]:
+    """The shape of the images (C, H, W); where it is not stated and not `needed`, it is empty."""
     inputs = (layer.stated for layer in net.layers if layer.kind == "Input")
     stated = (tuple(each.input_param.shape.dim) for each in inputs if each.HasField("input_param"))
     shapes = [*net.shapes, *stated]
@@ -240,8 +260,8 @@ def _shape(file: str, net: CaffeNet, usual: tuple[int, ...]) -> tuple[int, ...]:
         raise GraphError(f"{file}: it is given values of the shape {' x '.join(map(str, shapes[0]))}; read are images")
     sides = [layer.stated.transform_param.crop_size for layer in net.layers if layer.kind in DATA]
     side = next(filter(None, sides), 0)
-    if not side and usual:
-        return usual
+    if not side and not needed:
+        return ()
     if not side:
         raise GraphError(
             f"{file}: it doesn't say the size of its images; put the deploy .prototxt of the network beside it"

@@ -31,7 +31,9 @@ class Described:
     """A network of a file's own description.
 
     `state` holds float32 tensors by the module paths of `network`. `input` is None where the file says nothing of how
-    its images are normalised. `notes` say what was left out.
+    its images are normalised. `notes` say what was changed or taken for granted; `left_out` are the layers beside the
+    last one whose values nothing reads, such as heads for training; `assumed` is a note on the size of the images,
+    where the file doesn't state it.
     """
 
     network: Network
@@ -39,6 +41,14 @@ class Described:
     input: Preprocessing | None
     notes: tuple[str, ...] = ()
     classes: tuple[str, ...] | None = None
+    left_out: tuple[str, ...] = ()
+    assumed: str = ""
+
+    @property
+    def all_notes(self) -> tuple[str, ...]:
+        """The notes for who reads the network as it is described."""
+        left_out = f"what {', '.join(map(repr, self.left_out[:3]))} gives is left out" if self.left_out else ""
+        return (*filter(None, (left_out, self.assumed)), *self.notes)
 
 
 @dataclass(frozen=True)
@@ -46,13 +56,15 @@ class Stated:
     """The facts that a file states of its network beside the layers.
 
     `name` is what it is called; `input` the preprocessing, where it is part of the graph; `blocks` the starts of the
-    names of layers that are one block each, where names have them.
+    names of layers that are one block each, where names have them; `left_out` and `assumed` are as in `Described`.
     """
 
     name: str
     input: Preprocessing | None
     notes: tuple[str, ...] = ()
     blocks: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    assumed: str = ""
 
 
 def described(graph: Graph, images: Operation, output: Operation, stated: Stated) -> Described:
@@ -79,7 +91,7 @@ def described(graph: Graph, images: Operation, output: Operation, stated: Stated
         for operation, path in paths.items()
         for key, array in operation.tensors.items()
     }
-    return Described(network, state, stated.input, notes)
+    return Described(network, state, stated.input, notes, left_out=stated.left_out, assumed=stated.assumed)
 
 
 def _without_sigmoid(graph: Graph, output: Operation, notes: tuple[str, ...]) -> tuple[Operation, tuple[str, ...]]:
