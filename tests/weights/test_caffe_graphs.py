@@ -29,7 +29,7 @@ from graph_files import (
 from deepenough.errors import DeepenoughError
 from deepenough.frameworks.export import Export
 from deepenough.frameworks.targets import TARGETS
-from deepenough.nets import AvgPool, Conv, Dense, GlobalAvgPool, MaxPool, Network, Relu
+from deepenough.nets import AvgPool, Conv, Dense, GlobalAvgPool, GlobalMaxPool, MaxPool, Network, Relu
 from deepenough.nets.build import build
 from deepenough.nets.cut import cut_at, cuts
 from deepenough.nets.zoo import NETWORKS
@@ -53,25 +53,24 @@ def test_layers_of_every_age_make_the_same_network(tmp_path: Path, written: Call
     torch.testing.assert_close(module.eval()(images), wanted)
 
 
+WHOLE = """
+    layer { name: "x" type: "Data" top: "data" include { phase: TRAIN } data_param { source: "x" } }
+    layer { name: "one" type: "Convolution" bottom: "data" top: "one" param { lr_mult: 1 }
+            convolution_param { num_output: 4 kernel_size: 3 pad: 1 weight_filler { type: "xavier" } } }
+    layer { name: "relu" type: "ReLU" bottom: "one" top: "one" }
+    layer { name: "mean" type: "Pooling" bottom: "one" top: "mean"
+            pooling_param { pool: AVE global_pooling: true } }
+    layer { name: "two" type: "InnerProduct" bottom: "mean" top: "two" inner_product_param { num_output: 5 } }
+    layer { name: "loss" type: "SoftmaxWithLoss" bottom: "two" top: "loss" }
+"""
+
+
 def test_a_definition_beside_it_says_what_a_net_in_training_does_not(tmp_path: Path) -> None:
     data = {"transform_param": {"mean_value": [104, 117, 123], "scale": 0.017, "crop_size": 0}}
     (tmp_path / "w.caffemodel").write_bytes(current(data=data))
     with pytest.raises(DeepenoughError, match=r"it doesn't say the size of its images; put the deploy \.prototxt"):
         read_weights(tmp_path / "w.caffemodel")
-    text = (
-        DEPLOY
-        + """
-        layer { name: "x" type: "Data" top: "data" include { phase: TRAIN } data_param { source: "x" } }
-        layer { name: "one" type: "Convolution" bottom: "data" top: "one" param { lr_mult: 1 }
-                convolution_param { num_output: 4 kernel_size: 3 pad: 1 weight_filler { type: "xavier" } } }
-        layer { name: "relu" type: "ReLU" bottom: "one" top: "one" }
-        layer { name: "mean" type: "Pooling" bottom: "one" top: "mean"
-                pooling_param { pool: AVE global_pooling: true } }
-        layer { name: "two" type: "InnerProduct" bottom: "mean" top: "two" inner_product_param { num_output: 5 } }
-        layer { name: "loss" type: "SoftmaxWithLoss" bottom: "two" top: "loss" }
-    """
-    )
-    (tmp_path / "deploy.prototxt").write_text(text)
+    (tmp_path / "deploy.prototxt").write_text(DEPLOY + WHOLE)
     weights = read_weights(tmp_path / "w.caffemodel", preprocess="caffe-bgr")
     assert weights.network.stack == (
         Conv(4, name="one"), Relu(name="relu"), GlobalAvgPool(name="mean"), Dense(5, name="two"),
@@ -91,21 +90,46 @@ OTHERS = (
 )
 
 
-@pytest.mark.parametrize("first", ["one", "another"])
-def test_a_definition_of_another_network_does_not_hide_the_files_own(tmp_path: Path, first: str) -> None:
+LABELS = 'item { name: "cat" id: 1 }'
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (OTHERS % "one", "layer 'more' of kind Convolution: it has 0 blobs"),
+        (OTHERS % "another", "the file has weights of 'one' between layers"),
+        (OTHERS.replace("more", "two") % "one", "the shape"),
+        (LABELS, "the file has none of the layers"),
+    ],
+    ids=["a layer more", "another first layer", "another shape", "labels"],
+)
+def test_a_definition_of_another_network_does_not_hide_the_files_own(tmp_path: Path, text: str, reason: str) -> None:
     """It may have some layers of the same names. Where the file's own can't be read, its error tells of both."""
     path = tmp_path / "w.caffemodel"
     path.write_bytes(current())
     wanted = read_weights(path, preprocess="caffe-bgr")
-    (tmp_path / "other.prototxt").write_text(OTHERS % first)
+    (tmp_path / "other.prototxt").write_text(text)
     found = read_weights(path, preprocess="caffe-bgr")
     assert (found.network, found.input) == (wanted.network, wanted.input)
     (note,) = found.notes
-    lacking = "'more'" if first == "one" else "'another', 'more'"
-    assert note.startswith(f"other.prototxt beside it is not its definition, as it has no weights of {lacking}; ")
+    assert note.startswith("other.prototxt beside it does not define it (")
+    assert reason in note
     path.write_bytes(current(data={"transform_param": {"crop_size": 0}}))
-    with pytest.raises(DeepenoughError, match=r"other\.prototxt beside it is not.*doesn't say the size"):
+    with pytest.raises(DeepenoughError, match=r"other\.prototxt beside it does not.*doesn't say the size"):
         read_weights(path)
+
+
+def test_a_head_for_training_that_the_file_lacks_does_not_speak_against_its_definition(tmp_path: Path) -> None:
+    (tmp_path / "w.caffemodel").write_bytes(current())
+    side = """
+        layer { name: "side" type: "InnerProduct" bottom: "one" top: "side" inner_product_param { num_output: 5 } }
+        layer { name: "less" type: "SoftmaxWithLoss" bottom: "side" top: "less" }
+        layer { name: "mean" """
+    text = DEPLOY + WHOLE.replace("pool: AVE", "pool: MAX").replace('layer { name: "mean" ', side)
+    (tmp_path / "train.prototxt").write_text(text)
+    found = read_weights(tmp_path / "w.caffemodel", preprocess="caffe-bgr")
+    assert GlobalMaxPool(name="mean") in found.network.stack
+    assert not any("does not define it" in note for note in found.notes)
 
 
 def test_the_preparation_of_images_is_the_data_layers(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from deepenough.record import FILE
 from deepenough.record import load as load_record
 from deepenough.search.question import DecisionBasis
 from deepenough.weights import Weights, load_weights
+from deepenough.weights.imagenet import names_for
 from deepenough.weights.names import ALIASES, NAMED
 from deepenough.weights.saved_model import is_saved_model
 
@@ -271,7 +272,8 @@ def _of_data(model: Model, data: Any, seed: int, reporter: Reporter) -> Labelled
     """Images of labelled data, half of those to measure on for calibration where they are few."""
     source = open_source(data, model.preprocess.value_range, reporter=reporter)
     data = data if is_word(data) else source.name
-    strangers = [name for name in source.classes if name not in model.classes]
+    classes = names_for(source.classes, model.classes)
+    strangers = [name for name in classes if name not in model.classes]
     if strangers:
         raise DeepenoughError(
             f"--data {data}: the model does not know {', '.join(map(repr, strangers[:5]))}; "
@@ -283,7 +285,7 @@ def _of_data(model: Model, data: Any, seed: int, reporter: Reporter) -> Labelled
     pixels, rows, left_out = decoded(source, np.sort(order[cut : cut + MEASURED]), model.preprocess)
     if not len(pixels) or not len(fixed):
         raise DeepenoughError(f"--data {data}: too few images can be read; {left_out[0] if left_out else 'give more'}")
-    to_model = np.array([model.classes.index(name) for name in source.classes])
+    to_model = np.array([model.classes.index(name) for name in classes])
     return pixels, to_model[source.labels[rows]], fixed, f"images of {data}"
 
 

@@ -137,6 +137,8 @@ def headline(record: Record) -> str:
     if decision.kind is DecisionKind.AMONG:
         among = _("the networks trained") if decision.title else _depths(record)
         return _("%(network)s is enough among %(networks)s", network=network, networks=among)
+    if decision.kind is DecisionKind.NOT_MET and target and record.candidate(decision.chosen).state != "finished":
+        return _("No training finished")
     return {
         DecisionKind.SHOWN: _("%(network)s is enough", network=network),
         DecisionKind.SEEMS: _("%(network)s seems to be enough", network=network),

@@ -9,6 +9,7 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
+from deepenough.errors import DeepenoughError
 from deepenough.nets.activation import Node
 from deepenough.preprocessing import Preprocessing
 from deepenough.weights.caffemodel import CaffeLayer, CaffeNet, read_net
@@ -28,9 +29,6 @@ ENDS = ("Accuracy", "Silence", "SoftmaxWithLoss", "EuclideanLoss", "HingeLoss", 
 READ = ("BatchNorm", "Concat", "Convolution", "Dropout", "ELU", "Eltwise", "Flatten", "InnerProduct", "LRN", "Padding",
         "Pooling", "Power", "ReLU", "Reshape", "Scale", "Sigmoid", "Slice", "Softmax", "Split")  # fmt: skip
 """Kinds of layers that are read."""
-
-WEIGHTED = ("BatchNorm", "Convolution", "InnerProduct")
-"""Kinds of layers that always have blobs."""
 
 REASONS = {
     "Deconvolution": "a transposed convolution makes maps larger, which no classifier here does",
@@ -60,10 +58,34 @@ def _describes_itself(net: CaffeNet) -> bool:
 def read_caffe_graph(path: Path, usual: tuple[int, ...] = (), read: CaffeNet | None = None) -> Described:
     """The network that a `.caffemodel` describes, by its `.prototxt` where one of the same layers lies beside it.
 
-    `usual` is the shape (C, H, W) of its images where it states none; `read` is the file's net, if it was read already.
+    One that doesn't fit may be another network's, which is no reason not to read a file that describes itself. `usual`
+    is the shape (C, H, W) of its images where it states none; `read` is the file's net, if it was read already.
     """
-    net, beside, other = _defined(path, read or read_net(path))
-    file = f"{path} (Caffe{f', defined by {beside.name}' if beside else f'; {other}' if other else ''})"
+    net, beside = read or read_net(path), definition_beside(path)
+    if beside is None:
+        return _read(path, "(Caffe)", net, usual)
+    words = f"(Caffe, defined by {beside.name})"
+    try:
+        return _read(path, words, _with_arrays(read_definition(beside), net, path), usual, beside=beside)
+    except DeepenoughError as error:
+        if not _describes_itself(net):
+            raise
+        reason = str(error).removeprefix(f"{path} {words}: ").replace(f"{path} has", "the file has")
+        other = f"{plain_name(beside.name)} beside it does not define it ({reason}); it is read as it describes itself"
+        return _read(path, f"(Caffe; {other})", net, usual, notes=(other,))
+
+
+def _read(
+    path: Path,
+    words: str,
+    net: CaffeNet,
+    usual: tuple[int, ...],
+    *,
+    beside: Path | None = None,
+    notes: tuple[str, ...] = (),
+) -> Described:
+    """The network that a net makes, which is of a definition `beside` the file, or of the file itself."""
+    file = f"{path} {words}"
     if usual:
         net = _with_input(net)
     nodes, images = _written(file, net)
@@ -83,28 +105,12 @@ def read_caffe_graph(path: Path, usual: tuple[int, ...] = (), read: CaffeNet | N
     name = net.name if net.name.strip() else path.stem
     size = f"{usual[2]}x{usual[1]}" if usual else ""
     assumed = "" if shape else f"it doesn't say the size of its images; the usual {size} is taken"
-    stated = Stated(plain_name(name), wanted, (other,) if other else (), left_out=tuple(left_out), assumed=assumed)
+    stated = Stated(plain_name(name), wanted, notes, left_out=tuple(left_out), assumed=assumed)
     return described(graph, builder.images, builder.value(output, "output"), stated)
 
 
 def _single_kinds() -> set[str]:
     return {pattern.nodes[0].kind for pattern in PATTERNS if len(pattern.nodes) == 1}
-
-
-def _defined(path: Path, weights: CaffeNet) -> tuple[CaffeNet, Path | None, str]:
-    """The net by the definition beside a file, and which that is; or by the file's own, and what is wrong with the one
-    beside it: it may be another network's, which is no reason not to read a file that describes itself."""
-    beside = definition_beside(path)
-    if beside is None:
-        return weights, None, ""
-    defined = read_definition(beside)
-    arrays = {layer.name for layer in weights.layers if layer.arrays}
-    lacking = [layer.name for layer in defined.layers if layer.kind in WEIGHTED and layer.name not in arrays]
-    if lacking and _describes_itself(weights):
-        names = ", ".join(repr(plain_name(name)) for name in lacking[:3])
-        other = f"{plain_name(beside.name)} beside it is not its definition, as it has no weights of {names}"
-        return weights, None, f"{other}; it is read as it describes itself"
-    return _with_arrays(defined, weights, path), beside, ""
 
 
 def _with_arrays(defined: CaffeNet, weights: CaffeNet, path: Path) -> CaffeNet:
@@ -114,8 +120,29 @@ def _with_arrays(defined: CaffeNet, weights: CaffeNet, path: Path) -> CaffeNet:
         raise GraphError(
             f"{path} has none of the layers that the .prototxt beside it defines; is it another network's?"
         )
+    if skipped := _skipped(defined, weights):
+        raise GraphError(
+            f"{path} has weights of {', '.join(repr(plain_name(name)) for name in skipped[:3])} between layers that "
+            "the .prototxt beside it defines; is it another network's?"
+        )
     layers = tuple(replace(layer, arrays=arrays.get(layer.name, ())) for layer in defined.layers)
     return replace(defined, layers=layers, name=defined.name or weights.name)
+
+
+def _skipped(defined: CaffeNet, weights: CaffeNet) -> list[str]:
+    """The layers with weights that a file's own output needs, and that a definition lacks before its last one of them:
+    VGG-19 has all layers of VGG-16, and more between them. A definition may end before the file's own does."""
+    if not _describes_itself(weights):
+        return []
+    try:
+        nodes, images = _written("", _with_input(weights))
+        needed, _ = _needed(nodes, _output("", nodes, images)[0])
+    except GraphError:
+        return []
+    names = {layer.name for layer in defined.layers}
+    order = [layer.name for _, layer in needed if layer.arrays]
+    last = max((place for place, name in enumerate(order) if name in names), default=0)
+    return [name for name in order[:last] if name not in names]
 
 
 def _with_input(net: CaffeNet) -> CaffeNet:
