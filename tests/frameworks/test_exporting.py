@@ -266,6 +266,11 @@ def test_images_of_ones_own(run: Path, shapes_in: Callable[..., Path], tmp_path:
     done = deepenough.export(run / "model", "caffe", out=tmp_path / "out", data=data)
     assert done.passed
     assert done.source == f"images of {data}"
+    model = deepenough.load(run)
+    model.classes = ("tench", *model.classes[1:])
+    (data / "circle").rename(data / "n01440764")
+    assert deepenough.export(model, "caffe", out=tmp_path / "named", data=data).passed
+    (data / "n01440764").rename(data / "circle")
     (data / "star").mkdir()
     shutil.copy(next(data.rglob("*.png")), data / "star" / "a.png")
     with pytest.raises(DeepenoughError, match="does not know 'star'"):

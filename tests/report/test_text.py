@@ -53,6 +53,19 @@ def test_one_network_alone_is_the_best_found(make: Callable[..., schema.Record])
     assert "best found" in text.headline(record)
 
 
+@pytest.mark.parametrize(
+    ("state", "wanted"), [("finished", "No network tried reached the target"), ("out of time", "No training finished")]
+)
+def test_a_target_that_no_finished_training_missed_is_not_said_to_be_missed(
+    make: Callable[..., schema.Record], state: schema.CandidateState, wanted: str
+) -> None:
+    record = make()
+    assert record.decision is not None
+    record.question.target, record.decision.kind = 0.9, DecisionKind.NOT_MET
+    record.candidate(record.decision.chosen).state = state
+    assert text.headline(record) == wanted
+
+
 def test_where_folds_decided_the_kept_network_is_said_to_be_another_one(
     make: Callable[..., schema.Record], tmp_path: Path
 ) -> None:
