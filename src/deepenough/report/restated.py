@@ -90,13 +90,13 @@ def _against_target(record: Record, check: TargetCheckRecord) -> str:
             "bound)",
             bound=bound, confidence=confidence, **figures,
         )  # fmt: skip
-    if not check.seems and record.candidate(check.candidate).state != "finished":
-        return _(
-            "no training finished, so none is known to reach %(target)s; the best so far is %(network)s with "
-            "%(accuracy)s",
-            **figures,
-        )
     if not check.seems:
+        if record.candidate(check.candidate).state != "finished":
+            return _(
+                "no training finished, so none is known to reach %(target)s; the best so far is %(network)s with "
+                "%(accuracy)s",
+                **figures,
+            )
         return _("no network tried reached %(target)s; the best is %(network)s with %(accuracy)s", **figures)
     if check.alpha == 0:
         return _(

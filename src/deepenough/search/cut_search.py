@@ -11,7 +11,7 @@ from deepenough.search.enough_rules import Assessment, enough, shown_worse
 from deepenough.search.enough_search import EnoughSearch
 from deepenough.search.question import Question
 from deepenough.search.statistics import paired_difference
-from deepenough.search.verdict import Verdict, depths_text, most_accurate, nothing_finished, points
+from deepenough.search.verdict import Verdict, depths_text, points
 
 
 @dataclass(eq=False)
@@ -37,8 +37,7 @@ class CutSearch(EnoughSearch):
             self.trainer.expect(first[place:], self.question.seed)
             self._look_at(architecture)
         if not finished(self.space_candidates()):
-            self.note_nothing_distilled("no network was trained to its end")
-            return nothing_finished(most_accurate(self.tried), self.resolves())
+            return self._without_answer()
         for architecture in self._others():
             self._look_at(architecture)
         self._train_more_seeds()

@@ -70,13 +70,17 @@ class EnoughSearch(Search):
     def run(self) -> Verdict:
         self._train_smallest()
         if not finished(self.space_candidates()):
-            self.note_nothing_distilled("no network was trained to its end")
-            return nothing_finished(most_accurate(self.tried), self.resolves())
+            return self._without_answer()
         self._look_at_the_rest()
         while self._train_next():
             pass
         self._distill()
         return enough(self.question, self.assessment(), self.resolves())
+
+    def _without_answer(self) -> Verdict:
+        """The verdict where no training finished, so that there was nothing to learn from either."""
+        self.note_nothing_distilled("no network was trained to its end")
+        return nothing_finished(most_accurate(self.tried), self.resolves())
 
     def _train_next(self) -> bool:
         """Train what tells most about the answer now; false where nothing does, or nothing more can be paid for.

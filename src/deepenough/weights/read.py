@@ -82,10 +82,10 @@ def read_weights(
             "take it away"
         )
     known, trouble = _zoo_network(path, reader, network, own, needs_head=needs_head)
-    stated = _description(path, known) if own is None else None
-    if known is not None and (stated is None or _agree(path, known, stated, network)):
-        return _of_zoo(path, preprocess, known, own, network, stated)
-    described = stated.described if stated is not None else _described(path, reader[0], network, own, trouble)
+    description = _description(path, known) if own is None else None
+    if known is not None and (description is None or _agree(path, known, description, network)):
+        return _of_zoo(path, preprocess, known, own, network, description)
+    described = description.described if description is not None else _described(path, reader[0], network, own, trouble)
     if described is None:
         assert trouble is not None
         raise trouble
@@ -134,12 +134,12 @@ def _description(path: Path, known: Known | None) -> OwnDescription | None:
     return own_description(path, *known)
 
 
-def _agree(path: Path, known: Known, stated: OwnDescription, network: str | None) -> bool:
+def _agree(path: Path, known: Known, description: OwnDescription, network: str | None) -> bool:
     """Tell whether the network of the zoo is the one that the file describes, as far as it can be read; an error where
     it isn't and the user named it."""
     from deepenough.weights.description import computes_the_same
 
-    if stated.described is None or computes_the_same(known[1], stated.described):
+    if description.described is None or computes_the_same(known[1], description.described):
         return True
     if network is not None:
         raise DeepenoughError(
@@ -163,9 +163,9 @@ def _of_zoo(
     known: Known,
     own: StatedNetwork | None,
     network: str | None,
-    described: OwnDescription | None,
+    description: OwnDescription | None,
 ) -> Weights:
-    """The weights of a network that is known here; files of Keras and Caffe may have `described` it, too."""
+    """The weights of a network that is known here; files of Keras and Caffe may have a `description` of it, too."""
     from deepenough.weights.described import rival_inputs
 
     source, fitted = known
@@ -176,16 +176,16 @@ def _of_zoo(
     if own is not None and own.is_foreign:
         wanted = described_input(path, preprocess, fitted.network, None)
     else:
-        if described is not None and preprocess is None:
+        if description is not None and preprocess is None:
             from deepenough.weights.description import images_of
 
-            images = images_of(path, source, fitted.network, described.described) or images
+            images = images_of(path, source, fitted.network, description.described) or images
         wanted = image_input(path, preprocess, source, fitted.network, images)
     classes = stated.classes if stated is not None else None
     guessed = preprocess is None and stated is None and own is None and not path.with_name(INPUT_FILE).is_file()
     notes = (*fitted.notes, *(rival_inputs(source, fitted.network) if guessed else stated.notes if stated else ()))
-    if described is not None:
-        notes += described.notes_of(fitted.network, source, guessed=guessed and images is None)
+    if description is not None:
+        notes += description.notes_of(fitted.network, source, guessed=guessed and images is None)
     return Weights(
         _name(path),
         source,
