@@ -2,8 +2,10 @@
 
     OMP_NUM_THREADS=1 python benchmarks/onnx_latency.py [NETWORK ...] [--rounds 15]
 
-Both files have the same network with random weights, and run on one thread. They take turns; what is printed is the
-median over the rounds of each, and of the rounds' ratios, with their quartiles.
+Both files have the same network with random weights, and run on one thread. Ours takes pixels and normalises them;
+timm's takes normalised images, so it is measured twice: of those, and of the same pixels, normalised by NumPy as its
+users do. They take turns; what is printed is the median over the rounds of each, and of the rounds' ratios, with their
+quartiles.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import statistics
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +30,7 @@ from deepenough.frameworks.onnx import onnx_bytes
 from deepenough.nets.build import build
 from deepenough.nets.choose import choose_network
 from deepenough.nets.zoo.timm_models import timm_model
-from deepenough.preprocessing import Preprocessing
+from deepenough.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from torchvision_stub import without_operators
 
 NETWORKS = (
@@ -40,24 +43,27 @@ NETWORKS = (
 ROUND = 0.5  # seconds, at least, of a file
 
 
-def write_ours(name: str, folder: Path) -> tuple[Path, Any]:
-    """Our export, and an image for it: pixels uint8 (1, C, H, W), since normalisation is in the file."""
+def write_ours(name: str, file: Path) -> None:
+    """Our export, of pixels uint8 (N, C, H, W)."""
     network = choose_network(name, shape=(3, 224, 224))
     state = {key: value.numpy() for key, value in build(network).state_dict().items()}
     classes = tuple(map(str, range(network.classes)))
-    write_whole(folder / "ours.onnx", onnx_bytes(Export.of(network, state, Preprocessing((224, 224)), classes)))
-    return folder / "ours.onnx", np.random.default_rng(0).integers(0, 256, (1, 3, 224, 224), dtype=np.uint8)
+    write_whole(file, onnx_bytes(Export.of(network, state, Preprocessing((224, 224)), classes)))
 
 
-def write_theirs(name: str, folder: Path) -> tuple[Path, Any]:
-    """timm's module by `torch.onnx`, and an image for it: float32 (1, C, H, W)."""
+def write_theirs(name: str, file: Path) -> None:
+    """timm's module by `torch.onnx`, of images float32 (1, C, H, W) that are normalised."""
     import timm
 
     module = timm.create_model(timm_model(name), exportable=True).eval()
-    images = torch.rand(1, 3, 224, 224)
     with warnings.catch_warnings(action="ignore"):
-        torch.onnx.export(module, (images,), str(folder / "timm.onnx"), dynamo=False)
-    return folder / "timm.onnx", images.numpy()
+        torch.onnx.export(module, (torch.rand(1, 3, 224, 224),), str(file), dynamo=False)
+
+
+def normalised(pixels: Any) -> Any:
+    """Pixels uint8 (N, C, H, W) as timm's networks want them."""
+    mean, std = (np.array(each, np.float32).reshape(1, -1, 1, 1) for each in (IMAGENET_MEAN, IMAGENET_STD))
+    return (pixels.astype(np.float32) / 255 - mean) / std
 
 
 def session_of(file: Path) -> onnxruntime.InferenceSession:
@@ -66,15 +72,32 @@ def session_of(file: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
 
-def milliseconds(session: onnxruntime.InferenceSession, image: Any) -> float:
+def milliseconds(run: Callable[[], Any]) -> float:
     """The median time of one image in a round."""
-    fed, taken = {session.get_inputs()[0].name: image}, []
+    taken = []
     until = time.perf_counter() + ROUND
     while time.perf_counter() < until:
         began = time.process_time()
-        session.run(None, fed)
+        run()
         taken.append(time.process_time() - began)
     return 1000 * statistics.median(taken)
+
+
+def sides(name: str, folder: Path) -> tuple[Callable[[], Any], ...]:
+    """Our file of pixels, timm's of the same pixels, and timm's of normalised images."""
+    made = []
+    for write in (write_ours, write_theirs):
+        write(name, folder / "network.onnx")
+        session = session_of(folder / "network.onnx")
+        made.append((session, session.get_inputs()[0].name))
+    (ours, images), (theirs, wanted) = made
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 3, 224, 224), dtype=np.uint8)
+    before = normalised(pixels)
+    return (
+        lambda: ours.run(None, {images: pixels}),
+        lambda: theirs.run(None, {wanted: normalised(pixels)}),
+        lambda: theirs.run(None, {wanted: before}),
+    )
 
 
 def main() -> None:
@@ -83,15 +106,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     given = parser.parse_args()
     without_operators()  # of torchvision, which timm imports
-    print("| network | ours | timm by torch.onnx | ratio (quartiles) |\n|---|---|---|---|")
+    print(
+        "| network | ours | timm of pixels | timm of normalised images | ratio of pixels | the other |\n|---"
+        + "|---" * 5
+        + "|"
+    )
     for name in given.networks:
         with tempfile.TemporaryDirectory() as folder:
-            files = [write(name, Path(folder)) for write in (write_ours, write_theirs)]
-            sides = [(session_of(file), image) for file, image in files]
-            turns = [[milliseconds(*side) for side in sides] for _ in range(given.rounds + 1)][1:]
-        ours, theirs = (statistics.median(times) for times in zip(*turns, strict=True))
-        low, middle, high = statistics.quantiles([a / b for a, b in turns], n=4)
-        print(f"| {name} | {ours:.2f} ms | {theirs:.2f} ms | {middle:.2f} ({low:.2f} to {high:.2f}) |", flush=True)
+            contenders = sides(name, Path(folder))
+            turns = [[milliseconds(run) for run in contenders] for _ in range(given.rounds + 1)][1:]
+        times = " | ".join(f"{statistics.median(each):.2f} ms" for each in zip(*turns, strict=True))
+        ratios = [statistics.quantiles([turn[0] / turn[side] for turn in turns], n=4) for side in (1, 2)]
+        print(
+            f"| {name} | {times} | " + " | ".join(f"{m:.2f} ({a:.2f} to {b:.2f})" for a, m, b in ratios) + " |",
+            flush=True,
+        )
     print(f"load {os.getloadavg()[0]:.1f}")
 
 
