@@ -31,7 +31,7 @@ TORCHVISION = [
 TIMM = {
     TIMM_MODELS[model]: model
     for model in TIMM_MODELS
-    if not model.startswith(("vit", "deit", "regnet", "efficientnet_b"))
+    if not model.startswith(("vit", "deit", "resnet", "regnet", "efficientnet_b"))
     and model not in ("convnext_small", "resnext50_32x4d", "wide_resnet50_2")
 } | {"efficientnet_b0": "efficientnet_b0"}
 """Networks of the zoo by what timm calls them, less those that torchvision has too and larger ones of a kind."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from deepenough.nets.network import Network
-from deepenough.nets.zoo.timm_models import EFFICIENTNET_NAMES
+from deepenough.nets.zoo.efficientnet import EFFICIENTNET, EFFICIENTNET_LITE
 from deepenough.weights.match import NameLayers
 from deepenough.weights.patterns import InvertedBlock, name_by_patterns, name_inverted_blocks
 
@@ -137,8 +137,7 @@ TIMM_NAMES: Mapping[str, NameLayers] = {
     **{
         f"mobilenetv3_{size}_100{whose}": name_timm_mobilenet_v3 for size in ("small", "large") for whose in ("", "_tf")
     },
-    **dict.fromkeys(EFFICIENTNET_NAMES, name_timm_efficientnet),
-    **{f"{name}_tf": name_timm_efficientnet for name in EFFICIENTNET_NAMES},
+    **dict.fromkeys((*EFFICIENTNET.networks, *EFFICIENTNET_LITE.networks), name_timm_efficientnet),
     **{f"regnet_y_{size}": name_timm_regnet for size in ("400mf", "1_6gf")},
     **{f"convnext_{size}": name_timm_convnext for size in ("atto", "tiny", "small")},
     **{f"vit_{size}_patch16_224": name_timm_vit for size in ("tiny", "small", "base")},
@@ -149,6 +148,8 @@ AUTHORS_NAMES: Mapping[str, NameLayers] = {f"convnext_{size}": name_authors_conv
 """The layers' names in the authors' own files, which timm takes too."""
 
 EFFICIENTNET_PYTORCH_NAMES: Mapping[str, NameLayers] = {
-    f"{name}_tf": name_efficientnet_pytorch for name in EFFICIENTNET_NAMES
+    name: name_efficientnet_pytorch
+    for name in (*EFFICIENTNET.networks, *EFFICIENTNET_LITE.networks)
+    if name.endswith("_tf")
 }
 """The layers' names in `efficientnet_pytorch` and `efficientnet_lite_pytorch`, which have TensorFlow's padding."""
