@@ -17,7 +17,7 @@ from deepenough.hub.push import push
 from deepenough.nets.build import build
 from deepenough.nets.zoo import NETWORKS
 from deepenough.weights import load_weights
-from deepenough.weights.torchvision import name_resnet
+from deepenough.weights.families.resnet import name_torchvision
 
 pytestmark = pytest.mark.seconds(60)
 
@@ -54,7 +54,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubStandIn]
 def resnet(hub: HubStandIn) -> str:
     """A ResNet-18 for three classes as timm would have pushed it."""
     network = NETWORKS["resnet18_torchvision"]().with_classes(3)
-    state, names = build(network, 0).state_dict(), name_resnet(network)
+    state, names = build(network, 0).state_dict(), name_torchvision(network)
     tensors = {f"{names[key.rpartition('.')[0]]}.{key.rpartition('.')[2]}": tensor for key, tensor in state.items()}
     hub.repositories["timm/resnet"] = Repository(private=False)
     hub.repositories["timm/resnet"].commit(

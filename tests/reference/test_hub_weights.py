@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from deepenough.errors import DeepenoughError
 from deepenough.nets.layers import LayerNorm
 from deepenough.nets.shapes import visits
-from deepenough.nets.zoo.timm_models import TIMM_MODELS, TIMM_RESNETS
+from deepenough.nets.zoo.timm_models import TIMM_MODELS
 from deepenough.weights import load_weights
 from deepenough.weights.imagenet import class_names
 from deepenough.weights.timm_config import as_timm
@@ -71,9 +71,8 @@ def image(side: int = 64) -> Tensor:
 def test_networks_of_timm(pushed: Any, same: Any, model: str) -> None:
     theirs, _ = pushed(model)
     found = load_weights(f"hf:{NAME}")
-    known = {**TIMM_RESNETS, **TIMM_MODELS}
     name = model.partition(".")[0]
-    assert (found.name, found.source, found.network.name) == (f"hf:{NAME}", "timm", known[name])
+    assert (found.name, found.source, found.network.name) == (f"hf:{NAME}", "timm", TIMM_MODELS[name])
     assert found.classes == class_names()
     same(found, image(224 if name.startswith("vit") else 64), logits(theirs, image(224 if "vit" in name else 64)))
 

@@ -32,7 +32,7 @@ from deepenough.nets.cut import cut_at, cuts
 from deepenough.nets.families import FAMILIES
 from deepenough.nets.network import Network
 from deepenough.nets.zoo import NETWORKS
-from deepenough.nets.zoo.timm_models import TIMM_MODELS, TIMM_RESNETS, timm_model
+from deepenough.nets.zoo.timm_models import TIMM_MODELS, timm_model
 from deepenough.preprocessing import Preprocessing
 from deepenough.weights.match import shapes
 from deepenough.weights.read import read_weights
@@ -53,7 +53,7 @@ LARGE = (
 )
 """Networks of the layers of others here, in other numbers and with other widths: their tensors are compared alone."""
 
-ALL = sorted({*TIMM_MODELS.values(), *TIMM_RESNETS.values()})
+ALL = sorted(set(TIMM_MODELS.values()))
 
 
 def small(name: str, *shape: int) -> Network:

@@ -15,8 +15,7 @@ from deepenough.nets.build import build
 from deepenough.nets.modules import ChannelScale, TokensOf, interpolated
 from deepenough.nets.zoo import NETWORKS, network
 from deepenough.nets.zoo.timm_models import TIMM_MODELS
-from deepenough.weights import timm as timm_names
-from deepenough.weights import torchvision_names
+from deepenough.weights.families import vit
 from deepenough.weights.match import NameLayers, file_layout
 
 pytestmark = [pytest.mark.seconds(120), pytest.mark.usefixtures("models")]  # timm needs torchvision's operators
@@ -31,7 +30,7 @@ TORCHVISION = [
 TIMM = {
     TIMM_MODELS[model]: model
     for model in TIMM_MODELS
-    if not model.startswith(("vit", "deit", "regnet", "efficientnet_b"))
+    if not model.startswith(("vit", "deit", "resnet", "regnet", "efficientnet_b"))
     and model not in ("convnext_small", "resnext50_32x4d", "wide_resnet50_2")
 } | {"efficientnet_b0": "efficientnet_b0"}
 """Networks of the zoo by what timm calls them, less those that torchvision has too and larger ones of a kind."""
@@ -157,7 +156,7 @@ def test_timms_vision_transformers(name: str) -> None:
     images = pixels(SIDE, SIDE)
     net = with_grid(network(name), SIDE // 16)
     ours = ours_for(net, images)
-    agree(list(by_name(ours, theirs, net, timm_names.name_timm_vit)), ours, theirs, images)
+    agree(list(by_name(ours, theirs, net, vit.name_timm)), ours, theirs, images)
 
 
 @pytest.mark.parametrize("size", ["tiny", "base"])
@@ -171,7 +170,7 @@ def test_torchvisions_vision_transformer(models: Any, size: str) -> None:
     theirs, images = theirs_for(make), pixels(SIDE, SIDE)
     net = with_grid(network(f"vit_{size}_patch16_224"), SIDE // 16)
     ours = ours_for(net, images)
-    agree(list(by_name(ours, theirs, net, torchvision_names.name_vit)), ours, theirs, images)
+    agree(list(by_name(ours, theirs, net, vit.name_torchvision)), ours, theirs, images)
 
 
 @pytest.mark.parametrize("wanted", [(4, 4), (7, 5), (3, 2)])

@@ -19,14 +19,16 @@ from deepenough.nets.zoo import NETWORKS
 from deepenough.nets.zoo.timm_models import TIMM_MODELS
 from deepenough.weights.imagenet import class_names
 from deepenough.weights.read import read_weights
-from deepenough.weights.timm import AUTHORS_NAMES, EFFICIENTNET_PYTORCH_NAMES, TIMM_NAMES
-from deepenough.weights.torchvision_names import OLD_NAMES, SINCE_2016
+from deepenough.weights.torchvision import PUBLISHERS, TIMM_NAMES, TORCHVISION_NAMES
 
 pytestmark = pytest.mark.seconds(120)
 
 CLASSES = 7
-TORCHVISION = [name for name in SINCE_2016 if not name.startswith("vit")]
-TIMM = [model for model in TIMM_MODELS if not re.search("deit|_small_patch|_base_patch|_b[234]|lite[12]", model)]
+RECENT = list(NETWORKS)[list(NETWORKS).index("resnext50_32x4d") :]
+TORCHVISION = [name for name in RECENT if name in TORCHVISION_NAMES and not name.startswith("vit")]
+TIMM = [
+    model for model in TIMM_MODELS if not re.search("^resnet|deit|_small_patch|_base_patch|_b[234]|lite[12]", model)
+]
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def compare(same: Any, path: Path, theirs: nn.Module, image: Tensor, network: st
         same(weights, image, theirs(image))
 
 
-@pytest.mark.parametrize("name", [*TORCHVISION, "resnext50_32x4d", "wide_resnet50_2"])
+@pytest.mark.parametrize("name", TORCHVISION)
 def test_torchvision(models: Any, filled: Any, same: Any, tmp_path: Path, image: Tensor, name: str) -> None:
     theirs = filled_in(filled, lambda: getattr(models, name)(num_classes=CLASSES), name)
     compare(same, tmp_path / "w.pth", theirs, image, name, "torchvision")
@@ -242,10 +244,8 @@ def test_real_weights_of_efficientnet_lite0(same: Any) -> None:
     assert coffee == "espresso"
 
 
-def test_every_network_since_2016_has_a_publishers_names() -> None:
-    named = {*SINCE_2016, *TIMM_NAMES, *OLD_NAMES, *AUTHORS_NAMES, *EFFICIENTNET_PYTORCH_NAMES, "mobilenet_v2_keras"}
-    names = list(NETWORKS)
-    recent = names[names.index("resnext50_32x4d") :]
-    assert named | {"resnext50_32x4d", "wide_resnet50_2"} == set(recent)
+def test_every_network_since_2016_has_names_in_a_format_of_torch() -> None:
+    named = {name for _, names in PUBLISHERS for name in names}
+    assert set(RECENT) - named == {"mobilenet_v2_keras"}
     alone = {"mobilenet_v3_small", "mobilenet_v3_large", "mobilenet_v2_keras"}  # torchvision's and Keras'
-    assert set(TIMM_MODELS.values()) | alone == set(recent)
+    assert set(RECENT) - set(TIMM_MODELS.values()) == alone

@@ -23,8 +23,7 @@ from deepenough.weights import PRESETS
 from deepenough.weights import match as matching
 from deepenough.weights.match import file_layout, shapes, zoo_layouts
 from deepenough.weights.read import read_weights
-from deepenough.weights.timm import TIMM_NAMES
-from deepenough.weights.torchvision import TORCHVISION_NAMES
+from deepenough.weights.torchvision import TIMM_NAMES, TORCHVISION_NAMES
 
 
 def state_of(name: str, classes: int = 5) -> dict[str, Tensor]:

@@ -25,9 +25,6 @@ from deepenough.nets.zoo import NETWORKS
 from deepenough.nets.zoo.timm_models import timm_model
 from deepenough.preprocessing import Preprocessing
 
-DENSE_POSITIONS = ("convnext_tiny", "convnext_small")
-"""Networks whose 1x1 convolutions inside blocks are dense layers for each position in timm."""
-
 
 class TimmTarget(Target):
     """A model of timm's own, with our weights."""
@@ -104,8 +101,10 @@ def _in_evaluation(stack: Stack) -> list[Layer]:
 
 def timm_state(export: Export) -> dict[str, Any]:
     """The tensors by timm's names, in the shapes that timm's layers have."""
+    from deepenough.weights.families import FAMILIES
+
     layout = _layout(export.network)
-    dense = export.network.name in DENSE_POSITIONS
+    dense = any(export.network.name in family.dense_in_timm for family in FAMILIES)
     state = {}
     for key, name in layout.items():
         value = export.state[key]
@@ -127,7 +126,8 @@ def _layout(network: Network) -> Mapping[str, str]:
 
 def timm_config(export: Export) -> dict[str, Any]:
     """Return what `config.json` holds: the model, its classes, and its images."""
-    from deepenough.weights.match import last_layer, tensor_layers
+    from deepenough.weights.match import last_layer
+    from deepenough.weights.patterns import tensor_layers
 
     network, wanted = export.network, export.input
     channels, height, width = network.input

@@ -19,24 +19,26 @@ from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
 from deepenough.nets.zoo.googlenet import googlenet
 from deepenough.weights.caffemodel import CaffeLayer, layers
+from deepenough.weights.families import of_all
 from deepenough.weights.fit import Fitted
 from deepenough.weights.fitting import match, match_exactly
 from deepenough.weights.match import (
     FileLayout,
-    NameLayers,
-    block_layers,
     file_layout,
     fold_biases,
     own_layout,
-    tensor_layers,
     without_auxiliary,
     zoo_layouts,
 )
 from deepenough.weights.misfit import RedefinedError
+from deepenough.weights.patterns import tensor_layers
 from deepenough.weights.stated import StatedNetwork
 
 DEFINED = 1e-3
 """Relative difference up to which a float in a definition counts as the same."""
+
+CAFFE_NAMES = of_all(lambda family: family.caffe)
+"""The layers' names in the releases, by network of the zoo."""
 
 
 def read_caffe(path: Path, network: str | None, own: StatedNetwork | None = None) -> tuple[str, Fitted]:
@@ -109,72 +111,13 @@ def caffe_layouts() -> list[FileLayout]:
 @cache
 def _bare_googlenet() -> FileLayout:
     bare = without_auxiliary(googlenet())
-    return file_layout(bare, _name_googlenet(bare), _NORM)
+    return file_layout(bare, CAFFE_NAMES["googlenet"](bare), _NORM)
 
 
 def _two_layer_norms(layout: FileLayout) -> FileLayout:
     """Name the two layers that a batch norm is in Caffe: `bnX` has mean and variance, `scaleX` scale and shift."""
     names = {key: re.sub(r"^bn(.*)\.scale\.", r"scale\1.", name) for key, name in layout.names.items()}
     return replace(layout, names=names)
-
-
-def _name_plain(network: Network) -> dict[str, str]:
-    """AlexNet and VGG: `convN` or `convL_N`, then `fc6` to `fc8`."""
-    places = {}
-    dense = iter(("fc6", "fc7", "fc8"))
-    for visit in tensor_layers(network):
-        *level, name = visit.path.split(".")
-        if not isinstance(visit.layer, Conv):
-            places[visit.path] = next(dense)
-        elif level:
-            places[visit.path] = f"conv{level[0].removeprefix('level')}_{name.removeprefix('conv') or 1}"
-        else:
-            places[visit.path] = name
-    return places
-
-
-def _name_squeezenet(network: Network) -> dict[str, str]:
-    """`fireN/squeeze1x1`, `expand1x1`, `expand3x3`."""
-    parts = {"squeeze": "squeeze1x1", "expand.one.conv": "expand1x1", "expand.three.conv": "expand3x3"}
-    split = ((visit.path, *visit.path.partition(".")[::2]) for visit in tensor_layers(network))
-    return {path: f"{first}/{parts[rest]}" if rest else first for path, first, rest in split}
-
-
-def _name_googlenet(network: Network) -> dict[str, str]:
-    """`inception_3a/3x3_reduce` and the like; the side heads are `loss1` and `loss2`."""
-    stem = {"conv1": "conv1/7x7_s2", "conv2": "conv2/3x3_reduce", "conv3": "conv2/3x3", "dense": "loss3/classifier"}
-    parts = {
-        "one.conv": "1x1", "three.conv1": "3x3_reduce", "three.conv2": "3x3", "five.conv1": "5x5_reduce",
-        "five.conv2": "5x5", "pool.conv": "pool_proj", "conv": "conv", "dense1": "fc", "dense2": "classifier",
-    }  # fmt: skip
-    places = {}
-    for visit in tensor_layers(network):
-        first, _, rest = visit.path.partition(".")
-        start = first.replace("inception", "inception_").replace("auxiliary", "loss")
-        places[visit.path] = f"{start}/{parts[rest]}" if rest else stem[first]
-    return places
-
-
-def _name_resnet(network: Network) -> dict[str, str]:
-    """The authors': `res2a_branch2a`, `bn2a_branch2a`, `scale2a_branch2a`; long levels count `b1`, `b2`, ..."""
-    places = {"stem.conv": "conv1", "stem.norm": "bn_conv1", "classifier": "fc1000"}
-    layers = block_layers(network)
-    deep = max(layer.block for layer in layers) > 6  # from 101 up, levels 3 and 4 count in numbers
-    for path, level, block, kind, number in layers:
-        letter = "abcdef"[block - 1] if block <= 6 and not (deep and level in (2, 3)) else ""
-        letter = letter or ("a" if block == 1 else f"b{block - 1}")
-        branch = f"branch2{'abc'[number - 1]}" if number else "branch1"
-        places[path] = f"{'res' if kind == 'conv' else 'bn'}{level + 1}{letter}_{branch}"
-    return places
-
-
-CAFFE_NAMES: Mapping[str, NameLayers] = {
-    **dict.fromkeys(("alexnet", "alexnet_bvlc", "vgg11", "vgg13", "vgg16", "vgg19"), _name_plain),
-    "googlenet": _name_googlenet,
-    **dict.fromkeys(("resnet50", "resnet101", "resnet152"), _name_resnet),
-    "squeezenet1_1": _name_squeezenet,
-}
-"""The layers' names in the releases, by network of the zoo."""
 
 
 def _differences(found: Iterable[CaffeLayer], layout: FileLayout) -> list[str]:

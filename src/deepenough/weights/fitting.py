@@ -23,8 +23,8 @@ from deepenough.weights.match import (
     misfit,
     problems,
     state_of,
-    tensor_layers,
 )
+from deepenough.weights.patterns import tensor_layers
 from deepenough.weights.stems import POSITIONS, with_positions_of, with_stem
 from deepenough.weights.torch_file import AnyTensors
 

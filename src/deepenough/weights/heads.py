@@ -10,7 +10,8 @@ import torch
 
 from deepenough.nets.layers import Dense, Flatten, GlobalAvgPool
 from deepenough.nets.network import Network
-from deepenough.weights.match import FileLayout, last_layer, tensor_layers
+from deepenough.weights.match import FileLayout, last_layer
+from deepenough.weights.patterns import tensor_layers
 from deepenough.weights.torch_file import AnyTensors
 
 

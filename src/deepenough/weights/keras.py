@@ -25,26 +25,12 @@ from deepenough.nets.shapes import visits
 from deepenough.nets.tokens import Tokens
 from deepenough.nets.zoo import NETWORKS
 from deepenough.weights.checkpoint import plain
+from deepenough.weights.families import of_all
 from deepenough.weights.fit import Fitted
 from deepenough.weights.fitting import match, match_exactly
-from deepenough.weights.keras_names import (
-    NAMES_SINCE_2016,
-    NORMALIZATION,
-    SLASHED,
-    TOP,
-    in_layouts_names,
-    name_resnet,
-    name_vgg,
-    with_eps_of_keras,
-)
-from deepenough.weights.match import (
-    FileLayout,
-    file_layout,
-    own_layout,
-    square_input,
-    tensor_layers,
-    zoo_layouts,
-)
+from deepenough.weights.keras_names import NORMALIZATION, SLASHED, in_layouts_names, with_eps_of_keras
+from deepenough.weights.match import FileLayout, file_layout, own_layout, square_input, zoo_layouts
+from deepenough.weights.patterns import tensor_layers
 from deepenough.weights.saved_model import is_saved_model, read_saved_model
 from deepenough.weights.stated import StatedNetwork
 
@@ -65,6 +51,17 @@ MOST_GROUPS = 20_000
 
 _NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 PLAIN = ("kernel", "bias")
+
+KERAS_NAMES = of_all(lambda family: family.keras)
+"""The layers' names in `keras.applications`, by network of the zoo."""
+
+VGGS = ("vgg16", "vgg19")
+RESNETS = ("resnet50_keras", "resnet101_keras", "resnet152_keras")
+TOP = ("fc1", "fc2", "predictions")
+"""The dense layers of VGG and ResNet, which come last."""
+
+LATER = tuple(name for name in KERAS_NAMES if name not in (*VGGS, *RESNETS))
+"""Networks since 2016."""
 
 
 def read_keras(path: Path, network: str | None, own: StatedNetwork | None = None) -> tuple[str, Fitted]:
@@ -100,26 +97,21 @@ def keras_layouts(features: int = 0) -> list[FileLayout]:
 
     `features` go into VGG's first dense layer, if known.
     """
-    return [*_first_layouts(features), *_later_layouts()]
+    return [*_first_layouts(features), *_layouts_of(LATER, pads_shapes=True)]
 
 
 def _first_layouts(features: int = 0) -> list[FileLayout]:
     """The layouts of VGGs and ResNets."""
-    vggs = [NETWORKS[name]() for name in ("vgg16", "vgg19")]
+    vggs = [NETWORKS[name]() for name in VGGS]
     vggs = [square_input(net, features, 512, 32) if features else net for net in vggs]
-    return [*(_kernels(file_layout(net, name_vgg(net), _NORM)) for net in vggs), *_resnet_layouts()]
+    layouts = [_kernels(file_layout(net, KERAS_NAMES[net.name](net), _NORM)) for net in vggs]
+    return [*layouts, *_layouts_of(RESNETS)]
 
 
 @cache
-def _resnet_layouts() -> tuple[FileLayout, ...]:
-    resnets = [NETWORKS[f"resnet{depth}_keras"]() for depth in (50, 101, 152)]
-    return tuple(_kernels(file_layout(net, name_resnet(net), _NORM)) for net in resnets)
-
-
-@cache
-def _later_layouts() -> tuple[FileLayout, ...]:
-    made = zoo_layouts(NAMES_SINCE_2016, _NORM)
-    return tuple(replace(_kernels(layout), pads_shapes=True) for layout in made)
+def _layouts_of(networks: tuple[str, ...], *, pads_shapes: bool = False) -> tuple[FileLayout, ...]:
+    made = zoo_layouts({name: KERAS_NAMES[name] for name in networks}, _NORM)
+    return tuple(replace(_kernels(layout), pads_shapes=pads_shapes) for layout in made)
 
 
 def _own_names(network: Network) -> FileLayout:

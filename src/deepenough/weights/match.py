@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import pairwise
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,9 +16,10 @@ from deepenough.nets.combinators import Auxiliary
 from deepenough.nets.layer import Shape
 from deepenough.nets.layers import BatchNorm, Conv, Weighted
 from deepenough.nets.network import Network
-from deepenough.nets.shapes import Visit, visits
+from deepenough.nets.shapes import Visit
 from deepenough.nets.zoo import NETWORKS
 from deepenough.weights.misfit import MisfitError
+from deepenough.weights.patterns import NameLayers, tensor_layers
 from deepenough.weights.torch_file import AnyTensor, AnyTensors, loaded
 
 SHOWN = 10
@@ -58,10 +57,6 @@ class FileLayout:
         return tuple(found) == wanted
 
 
-NameLayers = Callable[[Network], Mapping[str, str]]
-"""A function that gives a format's name for each layer with tensors, by our module path."""
-
-
 def file_layout(network: Network, layers: Mapping[str, str], norm: Sequence[str] = NORM_KEYS) -> FileLayout:
     """Make a layout from the names of `layers`, by our module path.
 
@@ -95,28 +90,6 @@ def _layout_of(make: Callable[[], Network], name_layers: NameLayers, norm: tuple
 def own_layout(network: Network, norm: Sequence[str] = NORM_KEYS, dot: str = ".") -> FileLayout:
     """Make the layout of deepenough's own files: layers are called by their module paths, with `dot` for the dots."""
     return file_layout(network, {visit.path: visit.path.replace(".", dot) for visit in tensor_layers(network)}, norm)
-
-
-def tensor_layers(network: Network) -> list[Visit]:
-    """List the layers that have tensors, in the order of computation, those of auxiliary branches too."""
-    return [visit for visit in visits(network, training=True) if visit.layer.tensors(visit.input)]
-
-
-class BlockLayer(NamedTuple):
-    """A convolution or norm inside a block of a ResNet. Levels and blocks count from 1; a shortcut's number is 0."""
-
-    path: str
-    level: int
-    block: int
-    kind: str
-    number: int
-
-
-def block_layers(network: Network) -> list[BlockLayer]:
-    """List the layers with tensors inside the blocks of a ResNet of the zoo."""
-    paths = (visit.path for visit in tensor_layers(network))
-    found = (re.fullmatch(r"level(\d)\.block(\d+)\.(main|shortcut)\.(conv|norm)(\d?)", path) for path in paths)
-    return [BlockLayer(part[0], int(part[1]), int(part[2]), part[4], int(part[5] or 0)) for part in found if part]
 
 
 def shapes(network: Network) -> dict[str, Shape]:

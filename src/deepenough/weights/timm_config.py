@@ -11,7 +11,7 @@ from deepenough.errors import DeepenoughError, first_few, unknown
 from deepenough.nets.network import Network
 from deepenough.nets.tokens import Tokens
 from deepenough.nets.zoo import NETWORKS
-from deepenough.nets.zoo.timm_models import TIMM_MODELS, TIMM_RESNETS
+from deepenough.nets.zoo.timm_models import TIMM_MODELS
 from deepenough.nets.zoo.vit import with_positions
 from deepenough.preprocessing import IMAGENET_MEAN, IMAGENET_STD, RESAMPLING, Preprocessing
 from deepenough.weights.imagenet import class_names, wordnet_ids
@@ -45,11 +45,10 @@ def timms_images(document: Mapping[str, Any]) -> dict[str, Any]:
 def timms_network(document: Mapping[str, Any], file: Path) -> Published:
     """The network of the zoo that timm's configuration `file` names. One that is not known here is an error."""
     model = document["architecture"]
-    known = {**TIMM_RESNETS, **TIMM_MODELS}
-    if model not in known:
-        reason = unknown("timm's architecture", model, known)
+    if model not in TIMM_MODELS:
+        reason = unknown("timm's architecture", model, TIMM_MODELS)
         raise UnknownNetworkError(f"{file}: {reason}. {OTHERWISE}")
-    network, images = NETWORKS[known[model]](), timms_images(document)
+    network, images = NETWORKS[TIMM_MODELS[model]](), timms_images(document)
     _check_arguments(document, network, file)
     tokens = any(isinstance(layer, Tokens) for layer in network.stack)
     side = (document.get("model_args") or {}).get("img_size")

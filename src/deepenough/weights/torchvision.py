@@ -9,37 +9,23 @@ from pathlib import Path
 
 from deepenough.errors import DeepenoughError, first_line
 from deepenough.nets.network import Network
-from deepenough.nets.shapes import visits
 from deepenough.nets.zoo.timm_models import timm_model
 from deepenough.weights.checkpoint import SavedState, checkpoint, plain, state_dicts
+from deepenough.weights.families import FAMILIES, of_all
 from deepenough.weights.fit import Fitted
 from deepenough.weights.fitting import match, match_exactly
 from deepenough.weights.inputs import json_beside
-from deepenough.weights.match import (
-    FileLayout,
-    NameLayers,
-    block_layers,
-    count_fitting,
-    file_layout,
-    own_layout,
-    tensor_layers,
-    zoo_layouts,
-)
+from deepenough.weights.match import FileLayout, count_fitting, file_layout, own_layout, zoo_layouts
 from deepenough.weights.published import CONFIG, Published, published_as
 from deepenough.weights.stated import StatedNetwork
-from deepenough.weights.timm import AUTHORS_NAMES, EFFICIENTNET_PYTORCH_NAMES, TIMM_NAMES
 from deepenough.weights.timm_config import is_timms
-from deepenough.weights.torchvision_names import OLD_NAMES, SINCE_2016
-from deepenough.weights.transformers import TRANSFORMERS_NAMES, as_in_transformers, with_joined_projections
+from deepenough.weights.transformers import as_in_transformers, with_joined_projections
 
 DROPPED = re.compile(r"aux[12]\.")
 """GoogLeNet's side heads: they serve in training only, and `googlenet_bn` has none."""
 
 OTHER_PUBLISHERS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 """Networks of other publishers that may be under torchvision's names: taken where they are asked for."""
-
-DENSE_AS_CONVOLUTIONS = ("convnext", "mobilenetv3")
-"""Beginnings of the names of networks that some write with dense layers, and others with 1x1 convolutions."""
 
 
 def read_torch(path: Path, network: str | None, own: StatedNetwork | None = None) -> tuple[str, Fitted]:
@@ -111,7 +97,7 @@ def torch_layouts() -> list[FileLayout]:
             layout,
             source=source,
             evident=layout.network.name not in OTHER_PUBLISHERS,
-            pads_shapes=layout.network.name.startswith(DENSE_AS_CONVOLUTIONS),
+            pads_shapes=layout.network.name in DENSE_OR_CONVOLUTIONS,
             network=as_in_transformers(layout.network) if source == "transformers" else layout.network,
         )
         for source, names in PUBLISHERS
@@ -127,72 +113,21 @@ def _without_side_heads(found: SavedState) -> SavedState:
     return replace(found, tensors=kept)
 
 
-def name_numbered(network: Network) -> dict[str, str]:
-    """`features.N` and `classifier.N`, every layer counted: AlexNet and VGG."""
-    places, part, number = {}, "features", 0
-    for visit in visits(network):
-        if visit.layer.kind == "Flatten":
-            part, number = "classifier", 0
-            continue
-        if visit.layer.tensors(visit.input):
-            places[visit.path] = f"{part}.{number}"
-        number += 1
-    return places
-
-
-def _name_squeezenet(network: Network) -> dict[str, str]:
-    """`features.N` counts the outermost layers; a fire has `squeeze`, `expand1x1`, `expand3x3`."""
-    parts = {"squeeze": "squeeze", "expand.one.conv": "expand1x1", "expand.three.conv": "expand3x3"}
-    number = {layer.name: place for place, layer in enumerate(network.stack)}
-    places = {}
-    for visit in tensor_layers(network):
-        first, _, rest = visit.path.partition(".")
-        places[visit.path] = f"features.{number[first]}" + (f".{parts[rest]}" if rest else "")
-    return places | {"conv10": "classifier.1"}
-
-
-def name_resnet(network: Network) -> dict[str, str]:
-    """`layerL.B.convN`, `bnN`, `downsample.0` and `.1`; blocks count from 0."""
-    places = {"stem.conv": "conv1", "stem.norm": "bn1", "classifier": "fc"}
-    for path, level, block, kind, number in block_layers(network):
-        shortcut, main = ("downsample.0", "conv") if kind == "conv" else ("downsample.1", "bn")
-        places[path] = f"layer{level}.{block - 1}.{f'{main}{number}' if number else shortcut}"
-    return places
-
-
-def _name_googlenet(network: Network) -> dict[str, str]:
-    """`convN.conv`, `inceptionXY.branchB.I.conv`."""
-    branches = {"one": "branch1", "three": "branch2.{}", "five": "branch3.{}", "pool": "branch4.1"}
-    places = {"dense": "fc"}
-    for visit in tensor_layers(network):
-        if stem := re.fullmatch(r"(conv|norm)(\d)", visit.path):
-            places[visit.path] = f"conv{stem[2]}.{'conv' if stem[1] == 'conv' else 'bn'}"
-        elif inside := re.fullmatch(r"(inception..)\.(\w+)\.(conv|norm)(\d?)", visit.path):
-            module, branch, kind, number = inside.groups()
-            place = branches[branch].format(int(number or 1) - 1)
-            places[visit.path] = f"{module}.{place}.{'conv' if kind == 'conv' else 'bn'}"
-    return places
-
-
-TORCHVISION_NAMES: Mapping[str, NameLayers] = {
-    "alexnet_torchvision": name_numbered,
-    **{f"vgg{depth}{norm}": name_numbered for depth in (11, 13, 16, 19) for norm in ("", "_bn")},
-    "googlenet_bn": _name_googlenet,
-    **{f"resnet{depth}": name_resnet for depth in (18, 34, 50, 101, 152)},
-    **{f"resnet{depth}_torchvision": name_resnet for depth in (18, 34)},
-    **{f"resnet{depth}_v1_5": name_resnet for depth in (50, 101, 152)},
-    "squeezenet1_1": _name_squeezenet,
-    **dict.fromkeys(("resnext50_32x4d", "wide_resnet50_2"), name_resnet),
-    **SINCE_2016,
-}
+TORCHVISION_NAMES = of_all(lambda family: family.torchvision)
 """The layers' names in torchvision, by network of the zoo."""
+
+TIMM_NAMES = of_all(lambda family: family.timm)
+"""The layers' names in timm, by network of the zoo, where they are not torchvision's."""
+
+DENSE_OR_CONVOLUTIONS = frozenset(name for family in FAMILIES for name in family.dense_or_convolutions)
+"""Networks that some write with dense layers, and others with 1x1 convolutions."""
 
 PUBLISHERS = (
     ("torchvision", TORCHVISION_NAMES),
-    ("torchvision", OLD_NAMES),
+    ("torchvision", of_all(lambda family: family.older_torchvision)),
     ("timm", TIMM_NAMES),
-    ("timm", AUTHORS_NAMES),
-    ("efficientnet_pytorch", EFFICIENTNET_PYTORCH_NAMES),
-    ("transformers", TRANSFORMERS_NAMES),
+    ("timm", of_all(lambda family: family.authors)),
+    ("efficientnet_pytorch", of_all(lambda family: family.efficientnet_pytorch)),
+    ("transformers", of_all(lambda family: family.transformers)),
 )
 """Whose networks are in torch's formats, and the names of their layers."""

@@ -9,16 +9,17 @@ from typing import Any
 from deepenough.errors import DeepenoughError
 from deepenough.nets.network import Network
 from deepenough.preprocessing import Preprocessing
+from deepenough.weights.families.family import TransformersKind
 
 FILTERS = {2: "bilinear", 3: "bicubic"}
 """Interpolations by Pillow's numbers, as `resample` has them."""
 
 WARPED_FROM = 384
-"""ConvNeXt's images of this side and more are not cropped."""
+"""Images of this side and more are not cropped, where smaller ones of the kind are."""
 
 
 def images_of(
-    document: Mapping[str, Any], processor: Mapping[str, Any], file: Path, network: Network
+    kind: TransformersKind, processor: Mapping[str, Any], file: Path, network: Network
 ) -> tuple[Preprocessing | None, tuple[str, ...]]:
     """The images, and lines on what is otherwise here; None where there is no `processor`, which is read from `file`.
 
@@ -28,7 +29,7 @@ def images_of(
     if not processor:
         return None, ()
     try:
-        return _images_of(document, processor, network)
+        return _images_of(kind, processor, network)
     except LookupError as error:
         raise DeepenoughError(f"{file} lacks {error}; mend it, or move it away") from None
     except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
@@ -36,13 +37,12 @@ def images_of(
 
 
 def _images_of(
-    document: Mapping[str, Any], processor: Mapping[str, Any], network: Network
+    kind: TransformersKind, processor: Mapping[str, Any], network: Network
 ) -> tuple[Preprocessing, tuple[str, ...]]:
-    convnext = document["model_type"] in ("convnext", "resnet")
-    given = processor.get("resample", 3 if convnext else 2)
+    given = processor.get("resample", 3 if kind.crops else 2)
     interpolation = FILTERS.get(given, "bicubic")
     notes = [] if given in FILTERS else [f"its images are scaled by Pillow's filter {given!r:.20}; here it is bicubic"]
-    size, shorter, squeezed = _framing(processor, network, is_convnext=convnext)
+    size, shorter, squeezed = _framing(processor, network, crops=kind.crops)
     if squeezed:
         notes.append("its pictures are squeezed into a square there; here their centre is cut out")
     channels = network.input[0]
@@ -67,13 +67,13 @@ def _images_of(
 
 
 def _framing(
-    processor: Mapping[str, Any], network: Network, *, is_convnext: bool
+    processor: Mapping[str, Any], network: Network, *, crops: bool
 ) -> tuple[tuple[int, int], int | None, bool]:
     """Size of the images, their shorter side before the crop, and whether pictures are squeezed into a square."""
     if not processor.get("do_resize", True):
         return (network.input[1], network.input[2]), None, False
     size = processor.get("size", network.input[1])
-    if is_convnext and (isinstance(size, int) or "shortest_edge" in size) and not processor.get("do_center_crop"):
+    if crops and (isinstance(size, int) or "shortest_edge" in size) and not processor.get("do_center_crop"):
         side = _whole(size if isinstance(size, int) else size["shortest_edge"])
         if side >= WARPED_FROM:
             return (side, side), None, True

@@ -7,46 +7,19 @@ from types import MappingProxyType
 
 from deepenough.errors import unknown
 from deepenough.nets.network import Network
-from deepenough.nets.zoo.alexnet import alexnet, alexnet_bvlc, alexnet_torchvision
-from deepenough.nets.zoo.convnext import CONVNEXT_NETWORKS
-from deepenough.nets.zoo.densenet import densenet121
-from deepenough.nets.zoo.efficientnet import EFFICIENTNETS
-from deepenough.nets.zoo.googlenet import googlenet, googlenet_bn
-from deepenough.nets.zoo.mobilenet import MOBILENETS
-from deepenough.nets.zoo.regnet import REGNET_NETWORKS
-from deepenough.nets.zoo.resnet import RESNET_NETWORKS
-from deepenough.nets.zoo.resnext import RESNEXTS
-from deepenough.nets.zoo.squeezenet import squeezenet1_1, squeezenet1_1_paddle
+from deepenough.nets.zoo.families import ZOO
 from deepenough.nets.zoo.timm_models import TIMM_MODELS
-from deepenough.nets.zoo.vgg import VGG_NETWORKS
-from deepenough.nets.zoo.vit import VIT_NETWORKS
 
 NETWORKS: Mapping[str, Callable[[], Network]] = MappingProxyType(
-    {
-        "alexnet": alexnet,
-        "alexnet_bvlc": alexnet_bvlc,
-        "alexnet_torchvision": alexnet_torchvision,
-        **VGG_NETWORKS,
-        "googlenet": googlenet,
-        "googlenet_bn": googlenet_bn,
-        **RESNET_NETWORKS,
-        "squeezenet1_1": squeezenet1_1,
-        "squeezenet1_1_paddle": squeezenet1_1_paddle,
-        **RESNEXTS,
-        "densenet121": densenet121,
-        **MOBILENETS,
-        **EFFICIENTNETS,
-        **REGNET_NETWORKS,
-        **CONVNEXT_NETWORKS,
-        **VIT_NETWORKS,
-    }
+    {name: make for family in ZOO for name, make in family.networks.items()}
 )
 """The functions that give the networks, by name."""
 
+TORCHVISION_MODELS: Mapping[str, str] = {theirs: ours for family in ZOO for theirs, ours in family.torchvision.items()}
+"""Networks of the zoo by what torchvision calls its models, where that is another name."""
 
 _ALIASES = {
-    **{theirs.casefold(): ours for theirs, ours in TIMM_MODELS.items()},
-    "vit_b_16": "vit_base_patch16_224",  # torchvision's
+    **{theirs.casefold(): ours for theirs, ours in (*TORCHVISION_MODELS.items(), *TIMM_MODELS.items())},
     **{ours.casefold(): ours for ours in NETWORKS},
 }
 

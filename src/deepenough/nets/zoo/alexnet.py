@@ -6,6 +6,7 @@ from deepenough.nets.activation import Relu
 from deepenough.nets.layer import Stack
 from deepenough.nets.layers import Conv, Dense, Dropout, Flatten, Lrn, MaxPool
 from deepenough.nets.network import Network
+from deepenough.nets.zoo.family import ZooFamily
 
 # Section 3.3: n 5, k 2, alpha 1e-4 on the sum (here divided by n), beta 0.75.
 PAPER_LRN = Lrn(5, alpha=5e-4, beta=0.75, k=2.0)
@@ -57,3 +58,14 @@ def alexnet_torchvision() -> Network:
         "Krizhevsky 2014, arXiv 1404.5997; torchvision alexnet",
         "torchvision: no groups, no LRN",
     )
+
+
+ALEXNET = ZooFamily("AlexNet", 2012, {"alexnet": alexnet, "alexnet_bvlc": alexnet_bvlc})
+
+ALEXNET_2014 = ZooFamily(
+    "AlexNet",
+    2014,
+    {"alexnet_torchvision": alexnet_torchvision},
+    {"alexnet_torchvision": (43.478, 20.934, 224)},
+    torchvision={"alexnet": "alexnet_torchvision"},
+)

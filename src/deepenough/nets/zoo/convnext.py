@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import partial
 
 from deepenough.nets.activation import Gelu
@@ -10,6 +9,7 @@ from deepenough.nets.combinators import Group, Sum
 from deepenough.nets.layer import Layer
 from deepenough.nets.layers import Conv, Dense, GlobalAvgPool, LayerNorm, LayerScale, StochasticDepth
 from deepenough.nets.network import Network
+from deepenough.nets.zoo.family import ZooFamily
 
 CONVNEXTS = {
     "atto": ((2, 2, 6, 2), (40, 80, 160, 320), 0.0),
@@ -53,7 +53,15 @@ def convnext(size: str) -> Network:
     )
 
 
-CONVNEXT_NETWORKS: Mapping[str, Callable[[], Network]] = {
-    f"convnext_{size}": partial(convnext, size) for size in CONVNEXTS
-}
-"""The functions that give the networks, by name."""
+CONVNEXT = ZooFamily(
+    "ConvNeXt",
+    2022,
+    {f"convnext_{size}": partial(convnext, size) for size in CONVNEXTS},
+    {
+        "convnext_atto": (24.328, 7.086, 224),
+        "convnext_tiny": (17.48, 3.854, 224),
+        "convnext_small": (16.384, 3.35, 224),
+    },
+    {"convnext_atto": "convnext_atto.d2_in1k"},
+    timm={f"convnext_{size}": f"convnext_{size}" for size in CONVNEXTS},
+)

@@ -7,6 +7,7 @@ from deepenough.nets.combinators import Concat, Group
 from deepenough.nets.layer import Layer
 from deepenough.nets.layers import AvgPool, BatchNorm, Conv, Dense, GlobalAvgPool, MaxPool
 from deepenough.nets.network import Network
+from deepenough.nets.zoo.family import ZooFamily
 
 GROWTH = 32
 """Channels that a layer adds."""
@@ -46,3 +47,12 @@ def densenet121() -> Network:
         "Huang et al. 2016, arXiv 1608.06993, table 1; torchvision and timm densenet121",
         "DenseNet-BC, growth 32, stem pool padded",
     )
+
+
+DENSENET = ZooFamily(
+    "DenseNet",
+    2016,
+    {"densenet121": densenet121},
+    {"densenet121": (25.566, 8.028, 224)},
+    timm={"densenet121": "densenet121"},
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,6 +13,7 @@ from deepenough.nets.inverted_residual import InvertedResidual, round_to_eight
 from deepenough.nets.layer import Layer
 from deepenough.nets.layers import BatchNorm, Conv, Dense, Dropout, GlobalAvgPool
 from deepenough.nets.network import Network
+from deepenough.nets.zoo.family import ZooFamily
 
 B0 = (
     (1, 3, 1, 16, 1), (6, 3, 2, 24, 2), (6, 5, 2, 40, 2), (6, 3, 2, 80, 3), (6, 5, 1, 112, 3), (6, 5, 2, 192, 4),
@@ -117,9 +118,54 @@ def _blocks(scale: str) -> list[int]:
     ]
 
 
-EFFICIENTNETS: Mapping[str, Callable[[], Network]] = {
-    f"efficientnet_{scale}{publisher.suffix}": partial(efficientnet, scale, publisher)
-    for publisher in (TORCH, TENSORFLOW)
-    for scale in SCALES
-}
-"""The functions that give the networks, by name."""
+def _networks(scales: Sequence[str]) -> dict[str, Callable[[], Network]]:
+    """The functions that give the networks, by name, first those of the convention that PyTorch has."""
+    return {
+        f"efficientnet_{scale}{publisher.suffix}": partial(efficientnet, scale, publisher)
+        for publisher in (TORCH, TENSORFLOW)
+        for scale in scales
+    }
+
+
+def _in_timm(scales: Sequence[str]) -> dict[str, str]:
+    """The networks by timm's names, `tf_` before those of the convention that TensorFlow has."""
+    return {
+        **{f"efficientnet_{scale}": f"efficientnet_{scale}" for scale in scales},
+        **{f"tf_efficientnet_{scale}": f"efficientnet_{scale}_tf" for scale in scales},
+    }
+
+
+_B, _LITE = ("b0", "b1", "b2", "b3", "b4"), ("lite0", "lite1", "lite2")
+
+EFFICIENTNET = ZooFamily(
+    "EfficientNet",
+    2019,
+    _networks(_B),
+    {
+        "efficientnet_b0": (22.308, 6.468, 224), "efficientnet_b1": (21.358, 5.814, 240),
+        "efficientnet_b2": (19.392, 4.69, 288), "efficientnet_b3": (17.992, 3.946, 300),
+        "efficientnet_b4": (16.616, 3.406, 380),
+        "efficientnet_b0_tf": (23.458, 6.992, 224), "efficientnet_b1_tf": (21.454, 5.904, 240),
+        "efficientnet_b2_tf": (20.388, 5.286, 260), "efficientnet_b3_tf": (19.122, 4.692, 300),
+        "efficientnet_b4_tf": (17.402, 3.868, 380),
+    },
+    {f"efficientnet_{scale}_tf": f"tf_efficientnet_{scale}.in1k" for scale in _B},
+    timm=_in_timm(_B),
+)  # fmt: skip
+
+EFFICIENTNET_LITE = ZooFamily(
+    "EfficientNet-Lite",
+    2020,
+    _networks(_LITE),
+    {
+        "efficientnet_lite0": (24.512, 7.492, 224),
+        "efficientnet_lite0_tf": (25.154, 7.82, 224),
+        "efficientnet_lite1_tf": (23.326, 6.768, 240),
+        "efficientnet_lite2_tf": (22.53, 6.244, 260),
+    },
+    {
+        "efficientnet_lite0": "efficientnet_lite0.ra_in1k",
+        **{f"efficientnet_{scale}_tf": f"tf_efficientnet_{scale}.in1k" for scale in _LITE},
+    },
+    timm=_in_timm(_LITE),
+)

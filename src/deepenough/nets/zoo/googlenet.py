@@ -9,6 +9,7 @@ from deepenough.nets.combinators import Auxiliary, Concat
 from deepenough.nets.layer import Layer, Stack
 from deepenough.nets.layers import AvgPool, BatchNorm, Conv, Dense, Dropout, Flatten, GlobalAvgPool, Lrn, MaxPool
 from deepenough.nets.network import Network
+from deepenough.nets.zoo.family import ZooFamily
 
 MODULES = {
     "3a": (64, 96, 128, 16, 32, 32),
@@ -101,3 +102,12 @@ def googlenet_bn() -> Network:
         "torchvision googlenet, after Szegedy et al. 2014, arXiv 1409.4842, table 1",
         "torchvision: batch norm, 3x3 in the third branch, no auxiliary heads",
     )
+
+
+GOOGLENET = ZooFamily(
+    "GoogLeNet",
+    2014,
+    {"googlenet": googlenet, "googlenet_bn": googlenet_bn},
+    {"googlenet_bn": (30.222, 10.47, 224)},
+    torchvision={"googlenet": "googlenet_bn"},
+)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,6 +11,7 @@ from deepenough.nets.inverted_residual import InvertedResidual, round_to_eight
 from deepenough.nets.layer import Layer
 from deepenough.nets.layers import BatchNorm, Conv, Dense, Dropout, GlobalAvgPool
 from deepenough.nets.network import Network
+from deepenough.nets.zoo.family import ZooFamily
 
 V2 = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 """Table 2: expansion, channels, blocks, stride of the first."""
@@ -122,10 +122,21 @@ def mobilenet_v3(
     )
 
 
-MOBILENETS: Mapping[str, Callable[[], Network]] = {
-    "mobilenet_v2": partial(mobilenet_v2, "mobilenet_v2", "torchvision mobilenet_v2, timm mobilenetv2_100"),
-    "mobilenet_v2_keras": partial(mobilenet_v2, "mobilenet_v2_keras", "Keras' MobileNetV2", TENSORFLOW),
-    **{
+MOBILENET_V2 = ZooFamily(
+    "MobileNetV2",
+    2018,
+    {
+        "mobilenet_v2": partial(mobilenet_v2, "mobilenet_v2", "torchvision mobilenet_v2, timm mobilenetv2_100"),
+        "mobilenet_v2_keras": partial(mobilenet_v2, "mobilenet_v2_keras", "Keras' MobileNetV2", TENSORFLOW),
+    },
+    {"mobilenet_v2": (28.122, 9.714, 224)},
+    timm={"mobilenetv2_100": "mobilenet_v2"},
+)
+
+MOBILENET_V3 = ZooFamily(
+    "MobileNetV3",
+    2019,
+    {
         name.format(size): partial(
             mobilenet_v3, table, hidden, name.format(size), implementations.format(size), publisher
         )
@@ -136,5 +147,19 @@ MOBILENETS: Mapping[str, Callable[[], Network]] = {
         )
         for size, table, hidden in (("small", V3_SMALL, 1024), ("large", V3_LARGE, 1280))
     },
-}
-"""The functions that give the networks, by name."""
+    {
+        "mobilenet_v3_small": (32.332, 12.598, 224), "mobilenet_v3_large": (25.958, 8.66, 224),
+        "mobilenetv3_small_100": (32.364, 12.362, 224), "mobilenetv3_large_100": (24.216, 7.472, 224),
+        "mobilenetv3_small_100_tf": (32.078, 12.314, 224), "mobilenetv3_large_100_tf": (24.49, 7.4, 224),
+    },
+    {
+        "mobilenetv3_small_100": "mobilenetv3_small_100.lamb_in1k",
+        "mobilenetv3_large_100": "mobilenetv3_large_100.ra_in1k",
+        "mobilenetv3_small_100_tf": "tf_mobilenetv3_small_100.in1k",
+        "mobilenetv3_large_100_tf": "tf_mobilenetv3_large_100.in1k",
+    },
+    timm={
+        **{f"mobilenetv3_{size}_100": f"mobilenetv3_{size}_100" for size in ("small", "large")},
+        **{f"tf_mobilenetv3_{size}_100": f"mobilenetv3_{size}_100_tf" for size in ("small", "large")},
+    },
+)  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import partial
 
 from deepenough.nets.activation import Relu, Sigmoid
@@ -11,6 +10,7 @@ from deepenough.nets.inverted_residual import squeeze_excitation
 from deepenough.nets.layer import Layer, Stack
 from deepenough.nets.layers import BatchNorm, Conv, Dense, GlobalAvgPool
 from deepenough.nets.network import Network
+from deepenough.nets.zoo.family import ZooFamily
 from deepenough.nets.zoo.resnet import conv_bn
 
 REGNETS = {
@@ -50,5 +50,10 @@ def regnet_y(size: str) -> Network:
     )
 
 
-REGNET_NETWORKS: Mapping[str, Callable[[], Network]] = {f"regnet_y_{size}": partial(regnet_y, size) for size in REGNETS}
-"""The functions that give the networks, by name."""
+REGNET_Y = ZooFamily(
+    "RegNetY",
+    2020,
+    {f"regnet_y_{size}": partial(regnet_y, size) for size in REGNETS},
+    {"regnet_y_400mf": (25.954, 8.284, 224), "regnet_y_1_6gf": (22.05, 6.034, 224)},
+    timm={"regnety_004": "regnet_y_400mf", "regnety_016": "regnet_y_1_6gf"},
+)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,6 +10,7 @@ from deepenough.nets.combinators import Group, Sum
 from deepenough.nets.layer import Layer, Stack
 from deepenough.nets.layers import BatchNorm, Conv, Dense, GlobalAvgPool, MaxPool
 from deepenough.nets.network import Network
+from deepenough.nets.zoo.family import ZooFamily
 
 RESNETS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 """Blocks in conv2_x to conv5_x; bottlenecks from 50 up."""
@@ -99,7 +99,20 @@ _PUBLISHED = {
     **{f"resnet{depth}_keras": (depth, KERAS_RESNETS) for depth in (50, 101, 152)},
 }
 
-RESNET_NETWORKS: Mapping[str, Callable[[], Network]] = {
-    name: partial(resnet, depth, name, publisher) for name, (depth, publisher) in _PUBLISHED.items()
+_IN_TORCHVISION = {
+    **{f"resnet{depth}": f"resnet{depth}_torchvision" for depth in (18, 34)},
+    **{f"resnet{depth}": f"resnet{depth}_v1_5" for depth in (50, 101, 152)},
 }
-"""The functions that give the networks, by name."""
+
+RESNET = ZooFamily(
+    "ResNet",
+    2015,
+    {name: partial(resnet, depth, name, publisher) for name, (depth, publisher) in _PUBLISHED.items()},
+    {
+        "resnet18_torchvision": (30.242, 10.922, 224), "resnet34_torchvision": (26.686, 8.58, 224),
+        "resnet50_v1_5": (23.87, 7.138, 224), "resnet101_v1_5": (22.626, 6.454, 224),
+        "resnet152_v1_5": (21.688, 5.954, 224),
+    },
+    torchvision=_IN_TORCHVISION,
+    timm=_IN_TORCHVISION,
+)  # fmt: skip

@@ -5,7 +5,6 @@ Both are ResNet-50 with bottlenecks that are twice as wide inside, ResNeXt's in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import partial
 
 from deepenough.nets.activation import Relu
@@ -13,6 +12,7 @@ from deepenough.nets.combinators import Group, Sum
 from deepenough.nets.layer import Layer, Stack
 from deepenough.nets.layers import BatchNorm, Conv, Dense, GlobalAvgPool, MaxPool
 from deepenough.nets.network import Network
+from deepenough.nets.zoo.family import ZooFamily
 from deepenough.nets.zoo.resnet import RESNETS, conv_bn
 
 
@@ -38,20 +38,34 @@ def wider_resnet50(name: str, groups: int, source: str, variant: str) -> Network
     return Network(name, (3, 224, 224), (*stack, *head), source, variant)
 
 
-RESNEXTS: Mapping[str, Callable[[], Network]] = {
-    "resnext50_32x4d": partial(
-        wider_resnet50,
-        "resnext50_32x4d",
-        32,
-        "Xie et al. 2016, arXiv 1611.05431, table 1; torchvision and timm resnext50_32x4d",
-        "32 groups of 4 channels; stem pool padded, stride in the 3x3",
-    ),
-    "wide_resnet50_2": partial(
-        wider_resnet50,
-        "wide_resnet50_2",
-        1,
-        "Zagoruyko & Komodakis 2016, arXiv 1605.07146, section 3.4; torchvision and timm wide_resnet50_2",
-        "bottlenecks twice as wide; stem pool padded, stride in the 3x3",
-    ),
-}
-"""The functions that give the networks, by name."""
+RESNEXT = ZooFamily(
+    "ResNeXt",
+    2016,
+    {
+        "resnext50_32x4d": partial(
+            wider_resnet50,
+            "resnext50_32x4d",
+            32,
+            "Xie et al. 2016, arXiv 1611.05431, table 1; torchvision and timm resnext50_32x4d",
+            "32 groups of 4 channels; stem pool padded, stride in the 3x3",
+        )
+    },
+    {"resnext50_32x4d": (22.382, 6.302, 224)},
+    timm={"resnext50_32x4d": "resnext50_32x4d"},
+)
+
+WIDE_RESNET = ZooFamily(
+    "Wide ResNet",
+    2016,
+    {
+        "wide_resnet50_2": partial(
+            wider_resnet50,
+            "wide_resnet50_2",
+            1,
+            "Zagoruyko & Komodakis 2016, arXiv 1605.07146, section 3.4; torchvision and timm wide_resnet50_2",
+            "bottlenecks twice as wide; stem pool padded, stride in the 3x3",
+        )
+    },
+    {"wide_resnet50_2": (21.532, 5.914, 224)},
+    timm={"wide_resnet50_2": "wide_resnet50_2"},
+)

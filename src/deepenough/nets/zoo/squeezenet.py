@@ -7,6 +7,7 @@ from deepenough.nets.combinators import Concat, Group
 from deepenough.nets.layer import Layer
 from deepenough.nets.layers import Conv, Dropout, GlobalAvgPool, MaxPool
 from deepenough.nets.network import Network
+from deepenough.nets.zoo.family import ZooFamily
 
 FIRES = (((16, 64), (16, 64)), ((32, 128), (32, 128)), ((48, 192), (48, 192), (64, 256), (64, 256)))
 """Squeeze and expand widths of fire2 to fire9, with a pool before each group."""
@@ -49,3 +50,11 @@ def _release(padding: int, ceil: bool, name: str, who: str, variant: str) -> Net
         f"Iandola et al. 2016, arXiv 1602.07360, table 1; release 1.1; {who}",
         variant,
     )
+
+
+SQUEEZENET = ZooFamily(
+    "SqueezeNet",
+    2016,
+    {"squeezenet1_1": squeezenet1_1, "squeezenet1_1_paddle": squeezenet1_1_paddle},
+    {"squeezenet1_1": (41.822, 19.376, 224)},
+)

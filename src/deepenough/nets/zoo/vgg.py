@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import partial
 
 from deepenough.nets.activation import Relu
@@ -10,6 +9,7 @@ from deepenough.nets.combinators import Group
 from deepenough.nets.layer import Layer
 from deepenough.nets.layers import BatchNorm, Conv, Dense, Dropout, Flatten, MaxPool
 from deepenough.nets.network import Network
+from deepenough.nets.zoo.family import ZooFamily
 
 WIDTHS = (64, 128, 256, 512, 512)
 
@@ -38,8 +38,16 @@ def published_vgg(depth: int, *, norm: bool = False) -> Network:
     return vgg(VGGS[depth], norm=norm, name=name, source=source, variant=variant)
 
 
-VGG_NETWORKS: Mapping[str, Callable[[], Network]] = {
-    **{f"vgg{depth}": partial(published_vgg, depth) for depth in VGGS},
-    **{f"vgg{depth}_bn": partial(published_vgg, depth, norm=True) for depth in VGGS},
-}
-"""The functions that give the networks, by name."""
+VGG = ZooFamily(
+    "VGG",
+    2014,
+    {
+        **{f"vgg{depth}": partial(published_vgg, depth) for depth in VGGS},
+        **{f"vgg{depth}_bn": partial(published_vgg, depth, norm=True) for depth in VGGS},
+    },
+    {
+        "vgg11": (30.98, 11.372, 224), "vgg13": (30.072, 10.754, 224), "vgg16": (28.408, 9.618, 224),
+        "vgg19": (27.624, 9.124, 224), "vgg11_bn": (29.63, 10.19, 224), "vgg13_bn": (28.414, 9.626, 224),
+        "vgg16_bn": (26.64, 8.484, 224), "vgg19_bn": (25.782, 8.158, 224),
+    },
+)  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -12,6 +11,7 @@ from deepenough.nets.layer import Layer
 from deepenough.nets.layers import Conv, Dense, LayerNorm
 from deepenough.nets.network import Network
 from deepenough.nets.tokens import FirstToken, SelfAttention, Tokens
+from deepenough.nets.zoo.family import ZooFamily
 
 VITS = {"tiny": (192, 3), "small": (384, 6), "base": (768, 12)}
 """Channels and heads (Touvron et al. 2020, arXiv 2012.12877, table 1)."""
@@ -58,5 +58,19 @@ def with_positions(network: Network, size: tuple[int, int]) -> Network:
     return replace(network, input=(network.input[0], *size), stack=tuple(stack))
 
 
-VIT_NETWORKS: Mapping[str, Callable[[], Network]] = {f"vit_{size}_patch16_224": partial(vit, size) for size in VITS}
-"""The functions that give the networks, by name."""
+VIT = ZooFamily(
+    "ViT",
+    2020,
+    {f"vit_{size}_patch16_224": partial(vit, size) for size in VITS},
+    {
+        "vit_tiny_patch16_224": (27.81, 8.9, 224),
+        "vit_small_patch16_224": (20.144, 4.944, 224),
+        "vit_base_patch16_224": (18.928, 4.682, 224),
+    },
+    {
+        "vit_tiny_patch16_224": "deit_tiny_patch16_224.fb_in1k",
+        "vit_small_patch16_224": "deit_small_patch16_224.fb_in1k",
+    },
+    torchvision={"vit_b_16": "vit_base_patch16_224"},
+    timm={f"{name}_{size}_patch16_224": f"vit_{size}_patch16_224" for name in ("deit", "vit") for size in VITS},
+)
