@@ -83,6 +83,16 @@ def test_the_fast_network_that_fine_tuning_brings_to_the_target_is_found(search,
     assert job.events[0].why.startswith("no probe reaches 80.0%; of the best cuts of each network it is the smallest")
 
 
+def test_it_begins_with_a_cheap_cut_if_the_budget_then_holds_a_better_one(search, trainer):
+    """A cut that is shallow and dear has the best probe; of those that are better than the fast one some are held."""
+    slow = (0.40, 0.50, 0.73, 0.72, 0.72, 0.72, 0.72, 0.72, 0.72)
+    for budget, reason in ((1.0, Begin.BEST), (1.1, Begin.BEST), (1.5, Begin.MOST), (2.0, Begin.MOST)):
+        gains = {FAST: 0.13, SLOW: 0.13}
+        job = search(folds(trainer), rising(0.70, 14), slow, gains, target=0.80, budget=budget)
+        assert job.beginning.reason is reason
+        assert (job.beginning.architecture.family == FAST) == (reason is Begin.MOST)
+
+
 def test_the_fast_network_is_found_by_the_gains_of_the_slow_one(search, trainer):
     """Half of its mistakes corrected the fast one would not reach the target, but fine-tuning gains more."""
     job = search(folds(trainer), rising(0.88, 14), rising(0.91, 9), {FAST: 0.085, SLOW: 0.085}, target=0.95, budget=9)

@@ -267,19 +267,27 @@ def beginning(
 
     Where a probe reaches the target it is the next shallower one to that which the probes propose. Else it is the
     smallest cut that usual gains would bring there; where none would, the smallest of the best-probed ones of each
-    network that the largest gains would, since these gain most and tell most. If it fails the budget has to hold the
-    best-probed one of all, which the search otherwise begins with.
+    network that the largest gains would, since these gain most and tell most. If it fails the budget has to hold one
+    with a better probe. Otherwise the search begins with the best-probed one of all.
     """
     target, best = question.target or 0.0, best_probed_of_all(search_space, probes)
     if probes[best.name] >= target:
         return Beginning(next_shallower(search_space, proposed) or proposed, Begin.PROPOSED)
-    most = (question.budget - 1) * trainer.planned(best) - trainer.probing_cost
+
+    def is_held(failed: Architecture) -> bool:
+        before = trainer.probing_cost + trainer.planned(failed)
+        return any(
+            before + trainer.planned(each) <= question.budget * trainer.planned(each)
+            for each in search_space
+            if probes[each.name] > probes[failed.name] and corrected(probes[each.name], MOST_CORRECTED) >= target
+        )
+
     for cuts, share, reason in (
         (search_space, USUALLY_CORRECTED, Begin.USUAL),
         (best_probed(search_space, probes), MOST_CORRECTED, Begin.MOST),
     ):
         for each in cuts[: cuts.index(best)]:
-            if corrected(probes[each.name], share) >= target and trainer.planned(each) <= most:
+            if corrected(probes[each.name], share) >= target and is_held(each):
                 return Beginning(each, reason)
         if corrected(probes[best.name], share) >= target:
             break
