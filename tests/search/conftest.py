@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deepenough.autotuning.configuration import StepConfiguration
 from deepenough.progress import Reporter
 from deepenough.search.architectures import Architecture, search_space
 from deepenough.search.candidates import Candidate
@@ -175,6 +176,27 @@ def tried(architectures: tuple[Architecture, ...]) -> Any:
 @pytest.fixture
 def strata() -> Strata:
     return Strata.of(np.zeros(COUNT, np.int64), "top1")
+
+
+@pytest.fixture
+def timed(trainer):
+    """A paper trainer whose steps take a nanosecond a multiply-accumulate: seconds can be held against costs."""
+
+    class TimedTrainer(trainer):
+        jobs = 1
+
+        def configuration(self, architecture):
+            return StepConfiguration(seconds=3e-9 * architecture.macs)
+
+        def steps_images(self, architecture):
+            return self.planned(architecture) / (3 * architecture.macs)
+
+    def make(*given, **more):
+        paper = TimedTrainer(*given, **more)
+        paper.recipe = SimpleNamespace(epochs=paper.recipe.epochs, batch=64, device="cpu")
+        return paper
+
+    return make
 
 
 @pytest.fixture

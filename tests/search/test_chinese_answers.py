@@ -12,11 +12,15 @@ from made_records import candidate, made, score
 from seen_page import Seen, english_left
 
 from deepenough.language import Language, speaking
+from deepenough.nets import NETWORKS
+from deepenough.nets.cut import cut_at, cuts
 from deepenough.record import Record
 from deepenough.record import schema as r
 from deepenough.record.networks import ArchitectureRecord
 from deepenough.report.page import render_report
 from deepenough.report.shortfall import shortfalls
+from deepenough.search.architectures import cut_architectures, search_space
+from deepenough.search.cut_target_search import CutTargetSearch, beginning
 from deepenough.search.enough_search import EnoughSearch
 from deepenough.search.question import Question
 from deepenough.search.search import Search
@@ -111,6 +115,38 @@ def test_the_cases_give_every_kind_of_answer(
         kind: Callable[..., Any] = TargetSearch if asked_of.target else EnoughSearch
         kinds.add(kind(asked_of, architectures, trainer(approaching(truth), **simulated), lambda s: None).run().kind)
     assert kinds == {"shown", "shown among those tried", "seems", "best", "not met"}
+
+
+@pytest.mark.parametrize(("target", "reason"), [(0.86, "usual"), (0.89, "best"), (0.80, "proposed")])
+def test_a_target_among_cuts_is_answered_in_chinese(
+    target: float, reason: str, question: Question, trainer: Any, tmp_path: Path
+) -> None:
+    whole = NETWORKS["squeezenet1_1"]()
+    space = cut_architectures("squeezenet1_1", [(c.place, cut_at(whole, c.place, 10)) for c in cuts(whole)])
+    accuracies = (0.40, 0.50, 0.60, 0.70, 0.76, 0.80, 0.82, 0.83, 0.84)
+    probes = {each.name: accuracy for each, accuracy in zip(space, accuracies, strict=True)}
+    asked = replace(question, target=target, budget=2.0, weights=("squeezenet1_1",))
+    paper = trainer(lambda blocks, epochs, seed: accuracies[blocks] + 0.07, folds=4)
+    begun = beginning(asked, space, paper, probes, space[5])
+    search = CutTargetSearch(asked, space, paper, lambda s: None, beginning=begun, probes=probes)
+    record = record_of(search, search.run(), asked)
+    assert search.beginning.reason == reason
+    assert (record.steps[0].what == f"beginning with {begun.architecture.name}") == (reason != "proposed")
+    assert any(step.what.startswith("left out") for step in record.steps)
+    assert left_on(record, tmp_path) == []
+
+
+def test_the_best_cut_of_a_network_that_comes_first_is_said_in_chinese(
+    question: Question, architectures: Sequence[Any], trainer: Any, tmp_path: Path
+) -> None:
+    space = search_space(["residual", "plain"], [1.0], (1, 28, 28), 10, max_depth=11)
+    probes = {each.name: 0.7 if each.family == "plain" else 0.74 + each.depth / 1000 for each in space}
+    asked = replace(question, target=0.82, budget=9.0, weights=("a", "b"))
+    paper = trainer(lambda blocks, epochs, seed: 0.85, folds=4)
+    begun = beginning(asked, space, paper, probes, space[-1])
+    search = CutTargetSearch(asked, space, paper, lambda s: None, beginning=begun, probes=probes)
+    assert begun.reason == "most"
+    assert left_on(record_of(search, search.run(), asked), tmp_path) == []
 
 
 @pytest.mark.parametrize("target", [None, 0.95])

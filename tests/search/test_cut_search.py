@@ -9,13 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deepenough.autotuning.configuration import StepConfiguration
 from deepenough.experiment.estimate import estimate
 from deepenough.nets import NETWORKS
 from deepenough.nets.cut import cut_at, cuts
 from deepenough.search.architectures import cut_architectures
 from deepenough.search.cut_search import CutSearch, first_cuts
-from deepenough.search.target_search import TargetSearch
 from deepenough.search.verdict import depths_text
 
 EIGHT = (0.5, 0.6, 0.7, 0.75, 0.8, 0.83, 0.85, 0.86)  # places 0 to 7, far under the whole
@@ -147,27 +145,6 @@ def test_the_first_cut_alone_is_not_called_enough(search, trainer):
     assert len(verdict.not_ruled_out) == 9
 
 
-def test_with_a_target_the_shallowest_cut_that_meets_it_is_chosen(question, places, trainer):
-    paper = trainer(truth(p8=0.97, p7=0.965, p6=0.96, p5=0.93, p4=0.9), images=6000)
-    job = TargetSearch(replace(question, target=0.945), places, paper, lambda _: None, first=4)
-    verdict = job.run()
-    assert verdict.kind == "shown"
-    assert verdict.chosen.architecture.place == "fire7"
-    assert min(c.architecture.blocks for c in job.tried) == 4
-    assert verdict.text.endswith("; depths 2 to 8 were not looked at, since the probes propose deeper cuts")
-    assert job.whole_space == sum(map(paper.planned, places))
-
-
-def test_where_no_cut_meets_the_target_those_that_were_left_out_are_named(question, places, trainer):
-    job = TargetSearch(
-        replace(question, target=0.995, budget=9), places, trainer(truth(), images=6000), lambda _: None, first=7
-    )
-    verdict = job.run()
-    assert verdict.kind == "not met"
-    assert verdict.text.startswith("no network tried reached 99.5%")
-    assert "depths 2 to 14 were not looked at, since the probes propose deeper cuts" in verdict.text
-
-
 def test_where_every_training_fails_there_is_no_answer(search, trainer):
     paper = trainer(truth(p8=0.9), images=2000)
     original = paper.train_candidate
@@ -195,27 +172,6 @@ def test_only_neighbours_are_a_range_in_words(places):
     assert depths_text([*places[1:5], *places[7:]]) == "depths 4 to 10, 16 and 18"
     assert depths_text([places[0], *places[5:]]) == "depths 2 and 12 to 18"
     assert depths_text([places[2], places[4], places[8]]) == "depths 6, 10 and 18", "twice the number is no neighbour"
-
-
-@pytest.fixture
-def timed(trainer):
-    """A paper trainer whose steps take a nanosecond a multiply-accumulate: seconds can be held against costs."""
-
-    class TimedTrainer(trainer):
-        jobs = 1
-
-        def configuration(self, architecture):
-            return StepConfiguration(seconds=3e-9 * architecture.macs)
-
-        def steps_images(self, architecture):
-            return self.planned(architecture) / (3 * architecture.macs)
-
-    def make(*given, **more):
-        paper = TimedTrainer(*given, **more)
-        paper.recipe = SimpleNamespace(epochs=paper.recipe.epochs, batch=64, device="cpu")
-        return paper
-
-    return make
 
 
 def begins_with(job):

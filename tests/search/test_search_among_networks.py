@@ -12,7 +12,6 @@ from deepenough.nets.cut import cut_at, cuts
 from deepenough.preprocessing import Preprocessing
 from deepenough.search.architectures import cut_architectures
 from deepenough.search.cut_search import CutSearch
-from deepenough.search.target_search import TargetSearch
 from deepenough.search.verdict import depths_text
 
 SECOND = 100  # the paper trainer knows networks by their blocks: those of the second network count from here
@@ -116,20 +115,6 @@ def test_the_best_probe_comes_first_and_all_that_was_not_tried_is_named(search, 
     unseen = [each for each in left if job._can_win(each)]
     for group in (out, unseen):
         assert not group or any(depths_text(group) in said for said in (verdict.text, *verdict.advice))
-
-
-def test_a_target_is_not_looked_for_in_cuts_that_the_probes_leave_no_hope(question, places, trainer):
-    paper = trainer(truth(FIRST, SECOND_BETTER), images=6000)
-    hopeless = frozenset(each.name for each in places if each.family == "squeezenet1_1" and each.blocks > 2)
-    asked = replace(question, target=0.9, weights=("a", "b"), budget=100.0)
-    first = next(n for n, each in enumerate(places) if each.blocks == SECOND + 5)
-    job = TargetSearch(asked, places, paper, lambda _: None, first=first, hopeless=hopeless)
-    verdict = job.run()
-    assert not hopeless & {c.architecture.name for c in job.tried}
-    assert verdict.kind == "shown"
-    assert verdict.title in verdict.text
-    assert paper.truth(verdict.chosen.architecture.blocks, 0, 0) > 0.9
-    assert "since the probes propose others" in verdict.text
 
 
 def test_cuts_of_several_networks_are_named_by_their_places(places):

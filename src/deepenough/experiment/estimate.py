@@ -161,15 +161,34 @@ def _least_and_most(
 ) -> tuple[float, float]:
     """Seconds of the trainings of a search, without training the answer once more; `seconds` are of each network."""
     whole = sum(seconds.values())
+    if question.target is not None and question.weights:
+        return _for_target_among_cuts(question, search_space, trainer, first[0], seconds)
     if question.target is not None:
-        beyond = search_space[search_space.index(first[0]) :]
-        return seconds[first[0].name], sum(seconds[each.name] for each in beyond)
+        return seconds[first[0].name], whole
     if question.weights:
         # Of the second only a fold is certain, if the budget holds that beside the first.
         second = sum(seconds[each.name] / len(trainer.folds.folds) for each in first[1:2] if each in reach)
         probing = trainer.probing_cost / sum(map(trainer.planned, search_space))
         return seconds[first[0].name] + second, (question.budget - probing) * whole
     return sum(seconds[each.name] for each in first), question.budget * whole
+
+
+def _for_target_among_cuts(
+    question: Question,
+    search_space: Sequence[Architecture],
+    trainer: CandidateTrainer,
+    first: Architecture,
+    seconds: Mapping[str, float],
+) -> tuple[float, float]:
+    """The least: the first alone, or a fold of it that shows it to miss the target and another one. The most: what the
+    budget holds where the costliest is chosen, and the most accurate trained to its end where none meets the target."""
+    own, folds = seconds[first.name], len(trainer.folds.folds)
+    others = [seconds[each.name] for each in search_space if each is not first]
+    least = min(own, own / folds + min(others, default=own))
+    costs = {each.name: trainer.planned(each) for each in search_space}
+    pace = max(seconds[name] / cost for name, cost in costs.items())
+    held = pace * (question.budget * max(costs.values()) - trainer.probing_cost)
+    return least, min(sum(seconds.values()), max(own, held) + max(seconds.values()))
 
 
 def estimate_text(plan: Plan | None) -> str:

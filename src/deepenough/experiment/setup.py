@@ -32,7 +32,8 @@ from deepenough.record.networks import LatencyRecord, LimitsRecord
 from deepenough.runtimes.table import check_runtime
 from deepenough.search.architectures import Architecture, search_space
 from deepenough.search.candidates import CandidateTrainer
-from deepenough.search.cut_search import CutSearch, first_cuts, next_shallower
+from deepenough.search.cut_search import CutSearch, first_cuts
+from deepenough.search.cut_target_search import Beginning, CutTargetSearch, beginning
 from deepenough.search.enough_search import AT_LEAST, EnoughSearch
 from deepenough.search.folds import decision_folds
 from deepenough.search.question import Measure, Metric, Question
@@ -101,34 +102,32 @@ class Experiment:
                 best_probe=self.pretrained.most_accurate,
                 probes=self.pretrained.probes if self.pretrained.joined else {},
             )
-        hopeless = self.pretrained.hopeless if self.pretrained and self.pretrained.joined else frozenset()
-        first = self.search_space.index(self.first_for_target)
-        return TargetSearch(
+        if self.pretrained is None:
+            return TargetSearch(self.question, self.search_space, self.trainer, changed)
+        return CutTargetSearch(
             self.question,
             self.search_space,
             self.trainer,
             changed,
-            first=first,
-            hopeless=hopeless - {self.first_for_target.name},
+            beginning=self._beginning(self.pretrained),
+            probes=self.pretrained.probes,
         )
 
     @property
     def first_trained(self) -> list[Architecture]:
         """The architectures that the search begins with, in their order, whatever the evidence turns out to be."""
         if self.question.target is not None:
-            return [self.first_for_target]
+            if self.pretrained is None:
+                return [self.search_space[0]]
+            return [self._beginning(self.pretrained).architecture]
         if self.pretrained is None:
             return list(self.search_space[:AT_LEAST])
         return first_cuts(self.search_space, self.pretrained.most_accurate, self.pretrained.proposed)
 
-    @property
-    def first_for_target(self) -> Architecture:
-        """The architecture that a search for a target begins with: of cuts, the next shallower one to that which the
-        probes propose."""
-        if self.pretrained is None:
-            return self.search_space[0]
-        proposed = self.search_space[self.pretrained.proposed]
-        return next_shallower(self.search_space, proposed) or proposed
+    def _beginning(self, pretrained: Pretrained) -> Beginning:
+        """The cut that a search for a target begins with."""
+        proposed = self.search_space[pretrained.proposed]
+        return beginning(self.question, self.search_space, self.trainer, pretrained.probes, proposed)
 
     def measure_ahead(self) -> None:
         """Measure architectures as far as time and memory go; the search may never come to the others."""

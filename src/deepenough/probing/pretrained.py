@@ -85,17 +85,6 @@ class Pretrained:
         return {each.name: self.accuracy(each) for each in self.architectures}
 
     @property
-    def hopeless(self) -> frozenset[str]:
-        """The names of architectures whose probe is shown to be less accurate than that of one that is no larger."""
-        best, found, strata = self.architectures[0], set(), self.probings[0].strata
-        for each in self.architectures[1:]:
-            if self.accuracy(each) >= self.accuracy(best):
-                best = each
-            elif paired_difference(self.probed(best).hits, self.probed(each).hits, strata).lower > 0:
-                found.add(each.name)
-        return frozenset(found)
-
-    @property
     def cost(self) -> int:
         """The multiply-accumulates of pushing the images through every network."""
         return sum(len(each.features.rows) * each.record.probes[-1].macs for each in self.probings)

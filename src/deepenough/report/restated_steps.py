@@ -30,6 +30,7 @@ def step_title(record: Record, step: EventRecord) -> str | None:
         "skipped": _("skipped %(network)s", network=name),
         "finishing": _("finishing %(network)s", network=name),
         "trying": _("trying %(network)s", network=name),
+        "beginning with": _("beginning with %(network)s", network=name),
         "looked at": _("looked at %(network)s", network=name),
         "looked ahead at": _("looked ahead at %(network)s", network=name),
         "no look at": _("no look at %(network)s", network=name),
@@ -87,6 +88,8 @@ def _by_figures(record: Record, step: EventRecord) -> str | None:
         )
     if "too_dear" in figures:
         return _end_of_climb(step)
+    if "begin" in figures:
+        return _beginning(record, str(figures["begin"]))
     if "teacher" in figures:
         return _("it learns from the logits of %(teacher)s, too", teacher=figures["teacher"])
     if reason := _not_distilled(step):
@@ -145,6 +148,24 @@ def _end_of_climb(step: EventRecord) -> str:
     if dear:
         parts.append(_("training %(networks)s in full would exceed the budget", networks=listed(dear)))
     return _("; ").join(parts)
+
+
+def _beginning(record: Record, reason: str) -> str:
+    """The reason for the cut that a search for a target begins with, where no probe reaches the target."""
+    target = percent(record.question.target or 0.0)
+    return {
+        "usual": _(
+            "no probe reaches %(target)s; it is the smallest that would if fine-tuning corrected a quarter of its "
+            "mistakes",
+            target=target,
+        ),
+        "most": _(
+            "no probe reaches %(target)s; of the best cuts of each network it is the smallest that would if "
+            "fine-tuning corrected half of its mistakes",
+            target=target,
+        ),
+        "best": _("no probe reaches %(target)s; its probe is the most accurate", target=target),
+    }[reason]
 
 
 def _saved(record: Record, step: EventRecord) -> str | None:

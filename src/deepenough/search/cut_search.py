@@ -9,9 +9,10 @@ from deepenough.search.architectures import Architecture, costliest_student
 from deepenough.search.candidates import Candidate, CandidateTrainer, finished
 from deepenough.search.enough_rules import Assessment, enough, shown_worse
 from deepenough.search.enough_search import EnoughSearch
+from deepenough.search.fine_tuning_gains import Gains
 from deepenough.search.question import Question
 from deepenough.search.statistics import paired_difference
-from deepenough.search.verdict import Verdict, depths_text, points
+from deepenough.search.verdict import Verdict, points
 
 
 @dataclass(eq=False)
@@ -55,15 +56,8 @@ class CutSearch(EnoughSearch):
         hopeless = tuple(each for each in found.unknown if not self._can_win(each))
         if not hopeless:
             return found
-        families = dict.fromkeys(each.family for each in hopeless)
-        gained = ", ".join(f"{points(self._most_gained(family))} of {family}" for family in families)
-        self.note(
-            f"left out {depths_text(hopeless)}",
-            f"as much as fine-tuning has gained over a probe so far ({gained}) would not make them the answer",
-            networks=[each.name for each in hopeless],
-            families=list(families),
-            gained=[f"{100 * self._most_gained(family):.1f}" for family in families],
-        )
+        what, why, figures = self._gains.left_out(hopeless)
+        self.note(what, why, **figures)
         return replace(found, left_out=hopeless)
 
     def _can_win(self, architecture: Architecture) -> bool:
@@ -74,7 +68,7 @@ class CutSearch(EnoughSearch):
             return True
         found = self.assessment()
         chosen, best = found.chosen, max(each.accuracy for each in found.finished)
-        reach = self.probes[architecture.undistilled.name] + self._most_gained(architecture.family)
+        reach = self.probes[architecture.undistilled.name] + self._gains.most(architecture.family)
         if self._size(architecture) > self._size(chosen.architecture):
             return reach > chosen.accuracy + self.question.margin
         possible = {each.name for each in found.not_ruled_out}
@@ -86,15 +80,9 @@ class CutSearch(EnoughSearch):
         below = any(self._size(architecture) < self._size(w) < self._size(chosen.architecture) for w in worse)
         return not below and reach >= best - self.question.margin
 
-    def _most_gained(self, family: str) -> float:
-        """The most that fine-tuning has gained over a probe so far, of one network where cuts of it were tried."""
-        gains = [
-            (each.architecture.family, each.accuracy - self.probes[each.architecture.name])
-            for each in self.tried
-            if each.architecture.teacher is None
-        ]
-        own = [gain for of, gain in gains if of == family]
-        return max(0.0, *(own or (gain for _, gain in gains)))
+    @property
+    def _gains(self) -> Gains:
+        return Gains.of(self.tried, self.probes)
 
     def _size(self, architecture: Architecture) -> tuple[float, ...]:
         return architecture.measure(self.question.minimize)

@@ -32,13 +32,9 @@ class TargetSearch(Search):
     budget, in trainings of the chosen network, allows.
 
     Where the climb stalls, a scout looks at the deepest. The search ends only if that can't reach the target, or where
-    the budget can't pay for another architecture even if it turned out to be the one. It begins with the architecture
-    number `first`; smaller ones, which probes do not propose, are not looked at, and named. So are the larger ones in
-    `hopeless`: names of cuts whose probe is worse than that of a smaller cut of another network.
+    the budget can't pay for another architecture even if it turned out to be the one.
     """
 
-    first: int = field(default=0, kw_only=True)
-    hopeless: frozenset[str] = field(default=frozenset(), kw_only=True)
     spending: AlphaSpending = field(init=False)
     looks: dict[str, Look] = field(default_factory=dict, init=False)  # by the candidates' names
     scouted: dict[Variant, float] = field(default_factory=dict, init=False)  # the accuracy that they may reach at most
@@ -100,13 +96,8 @@ class TargetSearch(Search):
         """The architectures larger than all that were tried, but those that scouts have ruled out."""
         names = {candidate.architecture.name for candidate in self.space_candidates()}
         tried = [number for number, each in enumerate(self.search_space) if each.name in names]
-        first = 1 + max(tried) if tried else self.first
-        return [each for each in self._considered[first:] if each and not self._is_ruled_out(each)]
-
-    @property
-    def _considered(self) -> list[Architecture | None]:
-        """The search space, with None in the places of those that probes leave no hope for."""
-        return [None if each.name in self.hopeless else each for each in self.search_space]
+        first = 1 + max(tried) if tried else 0
+        return [each for each in self.search_space[first:] if not self._is_ruled_out(each)]
 
     def _is_ruled_out(self, architecture: Architecture) -> bool:
         return self.scouted.get(_variant(architecture), math.inf) < self._needed()
@@ -201,7 +192,7 @@ class TargetSearch(Search):
         """The most looks that may come after this one fails: at larger networks, and before them, while closing in
         below one that `passed`, at those between, and at that one itself if it was paused."""
         if passed is None:
-            return sum(self._size(each) > self._size(architecture) for each in self._considered if each)
+            return sum(self._size(each) > self._size(architecture) for each in self.search_space)
         closing_in, middle = 0, architecture
         while (next_middle := self.between(middle, passed.architecture)) is not None:
             closing_in, middle = closing_in + 1, next_middle
@@ -289,6 +280,12 @@ class TargetSearch(Search):
     def _worth_closing_in(
         self, middle: Architecture, passed: Architecture, passed_cost: int, spent: int | None = None
     ) -> bool:
+        """Tell if budget and time hold the training of an architecture below one that passed."""
+        return self._budget_holds(middle, passed, passed_cost, spent) and self.trainer.in_time(middle)
+
+    def _budget_holds(
+        self, middle: Architecture, passed: Architecture, passed_cost: int, spent: int | None = None
+    ) -> bool:
         """Tell if the budget holds in both outcomes: the middle passes, or `passed` has to be trained to its end, and
         the middle may learn from it."""
         before = self.spent if spent is None else spent
@@ -296,7 +293,7 @@ class TargetSearch(Search):
         if_it_passes = before + cost <= self.question.budget * cost
         student = self.trainer.planned(middle.distilled_from(passed)) if self.question.distill else 0
         if_it_fails = before + cost + max(0, full - passed_cost) + student <= self.question.budget * full
-        return if_it_passes and if_it_fails and self.trainer.in_time(middle)
+        return if_it_passes and if_it_fails
 
     def _candidates(self) -> list[Candidate]:
         """The candidates tried, but scouts."""
@@ -307,15 +304,11 @@ class TargetSearch(Search):
 
     def _untrained(self) -> Untrained:
         tried = {candidate.architecture.name for candidate in self._candidates()}
-        below, begun = self.search_space[: self.first], self.search_space[self.first :]
-        left = [each for each in begun if each.name not in tried and each.name not in self.hopeless]
-        skipped = [each for each in self.search_space if each in below or each.name in self.hopeless]
+        left = [each for each in self.search_space if each.name not in tried]
         ruled_out = [each for each in left if self._is_ruled_out(each)]
         return Untrained(
             ruled_out=tuple(ruled_out),
             unknown=tuple(each for each in left if each not in ruled_out),
-            not_proposed=tuple(each for each in skipped if each.name not in tried),
-            others=bool(self.hopeless),
             highest=max((self.scouted[_variant(each)] for each in ruled_out), default=0.0),
             option=self.short_of,
         )
