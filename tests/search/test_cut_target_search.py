@@ -202,7 +202,52 @@ def test_what_does_not_finish_in_time_gives_way_to_a_cheaper_cut(search, trainer
     assert [c.architecture.blocks for c in job.tried][:2] == [SECOND + 11, SECOND + 13]
     assert {*tried(job), verdict.chosen.architecture.family} == {FAST}
     assert any(event.what.startswith(f"skipped {SLOW}") for event in job.events)
-    assert job.short_of == "--time-limit"
+
+
+def test_what_would_reach_furthest_but_not_in_time_keeps_nothing_else_from_being_tried(search, trainer, one):
+    """The budget holds the whole network or the cut before it, and the whole network takes too long."""
+    slow = (0.40, 0.50, 0.60, 0.70, 0.74, 0.77, 0.79, 0.84, 0.87)
+    job = search(folds(trainer), (), slow, {SLOW: 0.005}, one, target=0.81, budget=1.5)
+    job.beginning = replace(job.beginning, architecture=one[5])
+    job.trainer.in_time = lambda *architectures, epochs=None: architectures[0] is not one[8]
+    verdict = job.run()
+    assert [c.architecture.blocks for c in job.tried] == [5, 7]
+    assert verdict.kind == "shown"
+
+
+def test_a_network_that_is_slow_to_train_keeps_no_costlier_one_from_being_tried(search, trainer):
+    """The time of a multiply-accumulate is another one in each network."""
+    job = search(folds(trainer), rising(0.80, 14), rising(0.80, 9), {FAST: 0.05, SLOW: 0.05}, target=0.83, budget=9)
+    job.beginning = replace(job.beginning, architecture=next(e for e in job.search_space if e.blocks == 2))
+    job.trainer.in_time = lambda *architectures, epochs=None: architectures[0].family == SLOW
+    verdict = job.run()
+    assert (verdict.kind, set(tried(job))) == ("shown", {SLOW})
+    skipped = [event.what for event in job.events if event.what.startswith("skipped")]
+    assert skipped
+    assert len(skipped) == len(set(skipped)), "each is said once"
+
+
+def test_where_time_ends_the_search_more_of_it_is_what_helps(search, trainer, one):
+    slow = (0.40, 0.50, 0.60, 0.70, 0.74, 0.77, 0.79, 0.84, 0.87)
+    job = search(folds(trainer), (), slow, {SLOW: 0.005}, one, target=0.81, budget=9)
+    job.beginning = replace(job.beginning, architecture=one[5])
+    job.trainer.in_time = lambda *architectures, epochs=None: False
+    verdict = job.run()
+    assert (verdict.kind, [c.architecture.blocks for c in job.tried]) == ("not met", [5])
+    assert verdict.advice[0] == "depths 14 to 18 were not tried; a larger --time-limit lets the search try them"
+
+
+def test_where_a_student_is_shown_to_meet_the_target_no_larger_cut_is_named(search, trainer, one):
+    slow = (0.40, 0.50, 0.60, 0.70, 0.77, 0.70, 0.70, 0.87, 0.87)
+    job = search(
+        lambda truth: trainer(truth, images=6000, folds=4, gains={4: 0.09}),
+        (), slow, {SLOW: 0.005}, one, target=0.81, budget=4, distill=True,
+    )  # fmt: skip
+    job.beginning = replace(job.beginning, architecture=one[4])
+    verdict = job.run()
+    assert (verdict.kind, verdict.chosen.name) == ("shown", f"{one[4].name}-distilled")
+    named = {each.blocks for each in (*verdict.facts.unseen, *verdict.facts.not_proposed)}
+    assert named == set(range(4))
 
 
 def test_a_search_that_went_on_takes_the_same_order(search, trainer):
