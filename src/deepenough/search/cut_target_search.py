@@ -75,7 +75,7 @@ class CutTargetSearch(TargetSearch):
             self.note(f"beginning with {self.beginning.architecture.name}", why, begin=str(self.beginning.reason))
         verdict = super().run()
         reaches = self._reaches()
-        out = [each for each in verdict.facts.not_proposed if reaches[each.name] < self.target]
+        out = [each for each in verdict.facts.left_out if reaches[each.name] < self.target]
         if out and self._gains.gained:
             what, why, figures = self._gains.left_out(out)
             self.note(what, why, **figures)
@@ -232,13 +232,9 @@ class CutTargetSearch(TargetSearch):
         smallest = min(map(self._size, shown), default=None)
         left = [each for each in self._untried() if smallest is None or self._size(each) < smallest]
         may = {each.name for each in (self._possible(self.target) if shown else self._beyond())}
-        skipped = [each for each in left if each.name not in may]
-        deepest = max(map(self.measure, self.space_candidates()))
-        several = len({each.family for each in self.search_space}) > 1
         return Untrained(
             unknown=tuple(each for each in left if each.name in may),
-            not_proposed=tuple(skipped),
-            others=several or any(self._size(each) > deepest for each in skipped),
+            left_out=tuple(each for each in left if each.name not in may),
             option=self.short_of,
         )
 
