@@ -16,7 +16,7 @@ from deepenough.search.architectures import cut_architectures
 from deepenough.search.cut_target_search import Begin, CutTargetSearch, beginning
 from deepenough.search.fine_tuning_gains import Gains
 from deepenough.search.question import Measure
-from deepenough.search.verdict import left_out_text
+from deepenough.search.verdict import depths_text, left_out_text
 from deepenough.training.callbacks import Ending
 
 FAST, SLOW = "mobilenet_v3_small", "squeezenet1_1"  # 14 cuts of 56 million multiply-accumulates at most, 9 of 287
@@ -323,3 +323,12 @@ def test_only_trainings_that_were_not_cut_short_tell_what_is_gained(places):
     assert found.tells_of(places[shallow])
     assert not found.tells_of(places[deep])
     assert Gains(()).most(FAST) == 0
+
+
+def test_gains_are_said_to_be_of_the_network_that_was_trained(places):
+    """Those of a network that nothing was tried of are taken to be another's."""
+    fast, slow = (next(each for each in places if each.family == family) for family in (FAST, SLOW))
+    what, why, figures = Gains(((fast, 0.1),)).left_out([slow])
+    assert (what, figures["networks"]) == (f"left out {depths_text([slow])}", [slow.name])
+    assert why.endswith(f"so far (10.0 points of {FAST}) would not make them the answer")
+    assert (figures["families"], figures["gained"]) == ([FAST], ["10.0"])
