@@ -229,6 +229,22 @@ def test_a_network_that_is_slow_to_train_keeps_no_costlier_one_from_being_tried(
     assert len(skipped) == len(set(skipped)), "each is said once"
 
 
+def test_the_next_cut_is_the_first_to_be_begun_ahead_and_none_over_the_budget_is(search, trainer, one):
+    slow = (0.40, 0.50, 0.60, 0.70, 0.76, 0.79, 0.815, 0.83, 0.83)
+    job = search(folds(trainer), (), slow, {SLOW: 0.005}, one, target=0.81, budget=1.25)
+    ahead = []
+
+    def expect(architectures, seed):
+        planned = job.trainer.planned
+        assert all(job.spent + planned(each) <= 1.25 * planned(each) for each in architectures[1:])
+        ahead.append(architectures[0].name)
+
+    job.trainer.expect = expect
+    job.run()
+    assert ahead == [c.name for c in job.tried][: len(ahead)]
+    assert len(ahead) > 1
+
+
 def test_a_single_cut_that_was_left_out_is_named_in_the_singular(one):
     assert left_out_text(one[2:3]) == (
         "depth 6 was left out, since by the probes and what fine-tuning gains it would not be the answer"

@@ -103,6 +103,10 @@ class CutTargetSearch(TargetSearch):
             self.short_of = "--time-limit"
         return None
 
+    def _ahead(self, architecture: Architecture) -> list[Architecture]:
+        """The next cut, and those that the budget holds as well: no others are begun ahead."""
+        return [each for each in super()._ahead(architecture) if each is architecture or self._affords(each)]
+
     def _is_late(self, architecture: Architecture) -> bool:
         """True if a cut would not finish in time, which is noted; nor would one of the same network that costs more."""
         cost = self.trainer.planned(architecture)

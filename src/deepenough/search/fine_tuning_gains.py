@@ -45,7 +45,7 @@ class Gains:
         return max(self.gained, key=lambda each: each[1])[0].family
 
     def left_out(self, architectures: Sequence[Architecture]) -> tuple[str, str, dict[str, list[str]]]:
-        """The step of a search that leaves cuts out for what was gained: what was done, the reason, and the figures in it."""
+        """The step of a search that leaves cuts out for what was gained: its words, its reason, and the figures."""
         families = dict.fromkeys(self._told_by(each.family) for each in architectures)
         gained = ", ".join(f"{points(self.most(family))} of {family}" for family in families)
         return (

@@ -66,7 +66,7 @@ class TargetSearch(Search):
     def _climb(self) -> Candidate | None:
         """Go on from small to large until an architecture meets the target; None where the climb ends before."""
         while (architecture := self._next()) is not None:
-            self.trainer.expect(self._beyond(), self.question.seed)
+            self.trainer.expect(self._ahead(architecture), self.question.seed)
             candidate = self.train(
                 architecture, bar=self.target, sure=self._surely_meets(architecture), give_up=self._is_below
             )
@@ -98,6 +98,10 @@ class TargetSearch(Search):
         tried = [number for number, each in enumerate(self.search_space) if each.name in names]
         first = 1 + max(tried) if tried else 0
         return [each for each in self.search_space[first:] if not self._is_ruled_out(each)]
+
+    def _ahead(self, architecture: Architecture) -> list[Architecture]:
+        """The architectures that may be trained ahead where there is room, the next one first."""
+        return [architecture, *(each for each in self._beyond() if each != architecture)]
 
     def _is_ruled_out(self, architecture: Architecture) -> bool:
         return self.scouted.get(_variant(architecture), math.inf) < self._needed()
