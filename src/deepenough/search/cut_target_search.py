@@ -61,9 +61,10 @@ class CutTargetSearch(TargetSearch):
     smallest that is expected to be shown to; after each failure again, as the gains then are. Below one that is shown
     to meet it those that may meet it are bisected.
 
-    All trainings but the first keep the budget. Before the search ends without an answer it tries the cut with the best
-    probe, its whole network and the best-probed cuts of networks that nothing is known of. `search_space` holds every
-    cut, small to large, of one network or of several; `probes` has the accuracies by the cuts' names.
+    All trainings but the first keep the budget, but that the best is trained to its end where none meets the target.
+    Before the search ends without an answer it tries the cut with the best probe, its whole network and the best-probed
+    cuts of networks that nothing is known of. `search_space` holds every cut, small to large, of one network or of
+    several; `probes` has the accuracies by the cuts' names.
     """
 
     beginning: Beginning = field(kw_only=True)
