@@ -50,6 +50,7 @@ from deepenough.nets import (
     Lrn,
     MaxPool,
     Network,
+    PRelu,
     Product,
     Relu,
     Relu6,
@@ -207,10 +208,11 @@ def shuffled() -> Network:
 
 
 def slopes() -> Network:
-    """Activations with numbers other than the usual ones."""
+    """Activations with numbers other than the usual ones, and with trained slopes."""
+    sloped = (Conv(6), PRelu(shared=True), BatchNorm(), PRelu())
     stack: Stack = (
-        Conv(6), LeakyRelu(0.2), Conv(6), Elu(0.7), GlobalAvgPool(), Dense(8), LeakyRelu(1.5), Dense(8), Elu(0.4),
-        Dense(CLASSES),
+        Conv(6), LeakyRelu(0.2), Conv(6), Elu(0.7), Sum((sloped, (PRelu(),))), GlobalAvgPool(), Dense(8),
+        LeakyRelu(1.5), Dense(8), Elu(0.4), Dense(8), PRelu(), Dense(8), PRelu(shared=True), Dense(CLASSES),
     )  # fmt: skip
     return Network("slopes", (3, 9, 8), stack)
 
@@ -220,6 +222,7 @@ def tokens() -> Network:
     attention = (
         LayerNorm(1e-3),
         Dense(24, bias=False),
+        PRelu(shared=True),
         SelfAttention(2),
         Dense(8),
         LayerScale(0.1),

@@ -16,7 +16,7 @@ from graph_files import (
 )
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets import Conv, Dense, Elu, GlobalAvgPool, LeakyRelu, Network, Relu
+from deepenough.nets import Conv, Dense, Elu, GlobalAvgPool, LeakyRelu, Network, PRelu, Relu
 from deepenough.weights.read import read_weights
 
 
@@ -65,6 +65,22 @@ def test_activations_with_a_number_of_their_own(tmp_path: Path, case: str) -> No
     odd, mean = keras_layer(kind, "odd", "one", **config), keras_layer("GlobalAveragePooling2D", "mean", "odd")
     found = read_weights(keras_file(tmp_path / "w.keras", [*KERAS[:3], odd, mean, KERAS[4]])).network
     assert replace(found.stack[2], name="") == wanted
+
+
+@pytest.mark.parametrize(("shape", "shared"), [((1, 1, 4), False), ((1, 1, 1), True)])
+def test_trained_slopes(tmp_path: Path, shape: tuple[int, ...], *, shared: bool) -> None:
+    sloped, slopes = keras_layer("PReLU", "odd", "one", shared_axes=[1, 2]), np.linspace(0, 1, shape[-1]).reshape(shape)
+    layers = [*KERAS[:3], sloped, keras_layer("GlobalAveragePooling2D", "mean", "odd"), KERAS[4]]
+    found = read_weights(keras_file(tmp_path / "w.keras", layers, more={"odd": slopes.astype(np.float32)}))
+    assert found.network.stack[2] == PRelu(shared=shared, name="odd")
+    np.testing.assert_array_equal(found.state["odd.weight"].numpy(), slopes.reshape(-1).astype(np.float32))
+
+
+def test_a_slope_for_each_position_is_refused(tmp_path: Path) -> None:
+    layers = [*KERAS[:3], keras_layer("PReLU", "odd", "one"), keras_layer("Flatten", "mean", "odd"), KERAS[4]]
+    path = keras_file(tmp_path / "w.keras", layers, more={"odd": np.zeros((9, 9, 4), np.float32)})
+    with pytest.raises(DeepenoughError, match=r"slopes of 9 x 9 x 4; known are one for all, or one for each channel"):
+        read_weights(path)
 
 
 STRANGE = {

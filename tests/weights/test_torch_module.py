@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.options import Options
 from deepenough.model import Model
+from deepenough.nets import PRelu
 from deepenough.nets.build import build
 from deepenough.nets.cut import cuts
 from deepenough.weights.graphs.torch_module import check_module, read_module
@@ -198,6 +199,23 @@ def shuffled(x: Tensor, groups: int) -> Tensor:
     return torch.transpose(x, 1, 2).contiguous().view(images, -1, height, width)
 
 
+class Sloped(nn.Module):
+    """PReLU: one slope and one a channel, of maps and vectors, in one place and in two, as module and function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = nn.Conv2d(3, 8, 3, 2), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3)
+        self.fourth, self.head = nn.Linear(8, 8), nn.Linear(8, 7)
+        self.one, self.each = nn.PReLU(), nn.PReLU(8)
+        self.slopes = nn.Parameter(torch.rand(8))
+        nn.init.uniform_(self.each.weight, -0.5, 1.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.each(self.second(self.one(self.first(x))))
+        x = F.prelu(self.third(x), self.slopes).mean((2, 3))
+        return self.head(self.each(self.fourth(x)))  # type: ignore[no-any-return]
+
+
 class Squeezing(nn.Module):
     """Squeeze-and-excitation with dense layers, as most people write it."""
 
@@ -239,6 +257,7 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "normalised": Normalised,
     "branching": Branching,
     "shared": Shared,
+    "sloped": Sloped,
     "shuffling": Shuffling,
     "squeezing": Squeezing,
     "dilated": Dilated,
@@ -310,6 +329,12 @@ def test_there_is_no_cut_inside_a_block_of_the_modules_own() -> None:
     assert places == ["conv_0", "block_2_0", "block_2_1", "block_2_2"]
 
 
+def test_trained_slopes_end_a_block_as_any_activation_does() -> None:
+    network = read_module(made(Sloped), SHAPE).network
+    assert [layer.shared for layer in network.stack if isinstance(layer, PRelu)] == [True, False, False, False]
+    assert [cut.path for cut in cuts(network)] == ["one", "each", "prelu_2", "each2"]
+
+
 def test_weights_in_several_places_are_named() -> None:
     assert any("trains apart" in note for note in read_module(made(Shared), SHAPE).notes)
     assert read_module(made(Residual), SHAPE).notes == ()
@@ -354,7 +379,14 @@ class Masked(nn.Module):
 
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "an activation": (lambda: Body(F.softplus), "'softplus' of kind aten.softplus: there is no such activation"),
-    "an activation with weights": (lambda: Body(nn.PReLU()), "of kind aten.prelu: no activation here has weights"),
+    "a slope for each token": (
+        lambda: Body(lambda x: F.prelu(x.flatten(2).mT, torch.linspace(0, 1, 900)).mT.unflatten(2, (30, 30))),
+        "of kind aten.prelu: it has a slope for each token",
+    ),
+    "slopes of the image": (
+        lambda: Body(lambda x: F.prelu(x, x.mean((0, 2, 3)))),
+        "of kind aten.prelu: its slopes are computed of the images",
+    ),
     "a scaled activation": (lambda: Body(F.selu), "of kind aten.selu"),
     "half of the channels": (
         lambda: Body(lambda x: torch.cat(x.chunk(2, dim=1)[::-1], 1)),

@@ -18,7 +18,7 @@ from deepenough.frameworks.caffe_training import training_files
 from deepenough.frameworks.export import Array, Export
 from deepenough.frameworks.refusals import has_no_centre, unknown_layer
 from deepenough.frameworks.target import Runtime, Target
-from deepenough.nets.activation import Activation
+from deepenough.nets.activation import Activation, PRelu
 from deepenough.nets.combinators import Branches, Elementwise, Product
 from deepenough.nets.layer import Layer
 from deepenough.nets.layers import (
@@ -77,7 +77,7 @@ class _Net(Walk[_Top]):
                 type=kind.encode(),
                 bottom=[bottom.encode() for bottom in bottoms],
                 top=[top.encode() for top in tops],
-                blobs=[_blob(blob) for blob in blobs],
+                blobs=[_blob(blob, scalar=kind == "PReLU" and blob.size == 1) for blob in blobs],
                 **parameters,
             )
         )
@@ -125,15 +125,19 @@ class _Net(Walk[_Top]):
     def _single(self, visit: Visit, bottom: str, top: str) -> str:
         layer, path = visit.layer, visit.path
         tensors = tuple(self.export.tensors(path))
+        stated: dict[str, Any]
         match layer:
             case Conv():
                 return self._convolution(visit, layer, bottom)
             case BatchNorm(eps=eps):
                 scale, shift, mean, variance = tensors
                 blobs = (mean, variance, np.ones(1, np.float32))  # sums, and by what to divide them
-                stated: dict[str, Any] = {"use_global_stats": True, "eps": eps}
+                stated = {"use_global_stats": True, "eps": eps}
                 self.layer("BatchNorm", path, [bottom], top, blobs, batch_norm_param=stated)
                 return self.layer("Scale", f"{path}.scale", [top], top, (scale, shift), scale_param={"bias_term": True})
+            case PRelu(shared=shared):
+                stated = {"prelu_param": {"channel_shared": shared}, "param": [{"decay_mult": 0}]}
+                return self.layer("PReLU", path, [bottom], top, tensors, **stated)
             case Activation():
                 return self._activation(layer, path, bottom, top)
             case LayerScale():
@@ -207,9 +211,10 @@ class _Net(Walk[_Top]):
         return kept
 
 
-def _blob(array: Array) -> bytes:
-    numbers = array.astype("<f4").tobytes()
-    return message("BlobProto")(data=[numbers], shape={"dim": array.shape}).SerializeToString()  # type: ignore[no-any-return]
+def _blob(array: Array, *, scalar: bool) -> bytes:
+    """A blob of weights; a scalar has no axes in Caffe, which is a blob without a shape to it and to OpenCV."""
+    shape = {} if scalar else {"shape": {"dim": array.shape}}
+    return message("BlobProto")(data=[array.astype("<f4").tobytes()], **shape).SerializeToString()  # type: ignore[no-any-return]
 
 
 def rounded_up(size: int, kernel: int, stride: int, padding: int) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 
 from deepenough.frameworks.export import Export, overhang
 from deepenough.frameworks.refusals import unknown_layer
-from deepenough.nets.activation import Activation
+from deepenough.nets.activation import Activation, PRelu
 from deepenough.nets.combinators import Branches, Elementwise
 from deepenough.nets.layer import Layer
 from deepenough.nets.layers import (
@@ -91,6 +91,8 @@ class ExpectedOperations(Walk[Variable]):
         match layer:
             case Dropout():
                 return value
+            case PRelu():
+                return self._sloped(visit, layer, name, value)
             case Activation():
                 return self._activation(layer, name, value)
             case BatchNorm() | LayerNorm() | GroupNorm():
@@ -114,6 +116,16 @@ class ExpectedOperations(Walk[Variable]):
             here = name if number == len(layer.coreml) else f"{name}__{number}"
             values.append(self._add(here, node.kind, **given, **node.attributes))
         return values[-1]
+
+    def _sloped(self, visit: Visit, layer: PRelu, name: str, value: Variable) -> Variable:
+        key = f"{visit.path}.weight"
+        if layer.shared:
+            return self._add(name, "leaky_relu", x=value, alpha=Weight(key, ()))
+        if len(visit.input) == 3:
+            return self._add(name, "prelu", x=value, alpha=Weight(key))
+        one = self._add(f"{name}__one", "expand_dims", x=value, axes=[2, 3])
+        sloped = self._add(f"{name}__map", "prelu", x=one, alpha=Weight(key))
+        return self._add(name, "squeeze", x=sloped, axes=[2, 3])
 
     def _norm(self, visit: Visit, layer: BatchNorm | LayerNorm | GroupNorm, name: str, value: Variable) -> Variable:
         path, axes = visit.path, len(visit.input)

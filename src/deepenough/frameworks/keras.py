@@ -17,7 +17,7 @@ from deepenough.frameworks.nested import call
 from deepenough.frameworks.refusals import averages_beyond, strides_and_dilates, unknown_layer
 from deepenough.frameworks.source import imported, opening, rendered
 from deepenough.frameworks.target import Runtime, Target
-from deepenough.nets.activation import Activation
+from deepenough.nets.activation import Activation, PRelu
 from deepenough.nets.combinators import Branches, Elementwise, Group
 from deepenough.nets.layer import Layer, Shape
 from deepenough.nets.layers import (
@@ -145,6 +145,10 @@ class _Body(Walk[_Value]):
                 options = {"output_shape": visit.output, "name": name}
                 axes = "abc"[: len(visit.input) + 1]
                 self._call(call("layers.EinsumDense", f"{axes},{axes[-1]}->{axes}", **options), value)
+            case PRelu(shared=shared):
+                alike = list(range(1, len(visit.input) + shared))  # axes along which there is one slope
+                options = {"shared_axes": alike} if alike else {}
+                self._call(call("layers.PReLU", **options, name=name), value)
             case Activation() if layer.parameter:
                 self._call(call(f"layers.{layer.keras}", *layer.arguments, name=name), value)
             case Activation():
@@ -247,6 +251,8 @@ def keras_order(visit: Visit, tensor: Array) -> Array:
             return tensor.transpose(2, 3, 1, 0).reshape(kernel, kernel, visit.input[0], -1)
         case LayerScale() if len(visit.input) == 3:
             return tensor.reshape(1, 1, -1, 1)
+        case PRelu():
+            return tensor.reshape(*[1] * (len(visit.input) - 1), -1)
     return tensor.transpose({4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}[tensor.ndim])
 
 

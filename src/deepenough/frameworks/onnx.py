@@ -17,7 +17,7 @@ from deepenough.frameworks.onnx_int8 import quantised
 from deepenough.frameworks.refusals import averages_beyond, has_no_centre, unknown_layer
 from deepenough.frameworks.source import cpp_literal
 from deepenough.frameworks.target import Runtime, Target
-from deepenough.nets.activation import Activation
+from deepenough.nets.activation import SLOPES, Activation
 from deepenough.nets.combinators import Elementwise
 from deepenough.nets.layers import (
     BatchNorm,
@@ -94,14 +94,23 @@ class _Graph(GraphWalk[str]):
     def combined(self, layer: Elementwise, first: str, second: str, name: str) -> str:
         return self.node(layer.onnx, [first, second], name)
 
-    def _activation(self, layer: Activation, path: str, value: str) -> str:
-        values = [value]
+    def _activation(self, visit: Visit, layer: Activation, value: str) -> str:
+        path, values = visit.path, [value]
         for number, node in enumerate(layer.nodes("onnx"), 1):
             name = path if number == len(layer.onnx) else f"{path}.{number}"
             given = [values[place] for place in node.inputs]
-            given += [self.values(f"{name}.{count}", number) for count, number in enumerate(node.constants)]
+            given += [
+                self._slopes(visit) if number is SLOPES else self.values(f"{name}.{count}", number)
+                for count, number in enumerate(node.constants)
+            ]
             values.append(self.node(node.kind, given, name, **node.attributes))
         return values[-1]
+
+    def _slopes(self, visit: Visit) -> str:
+        """Slopes along the channels, or one for all."""
+        slopes = self.export.state[f"{visit.path}.weight"]
+        apart = len(visit.input) == 3 and slopes.size > 1
+        return self.values(f"{visit.path}.weight", slopes.reshape(-1, 1, 1) if apart else slopes)
 
     def _layer_norm(self, visit: Visit, eps: float, value: str) -> str:
         path, image = visit.path, len(visit.input) == 3
@@ -192,7 +201,7 @@ class _Graph(GraphWalk[str]):
                 scale = scale.reshape(-1, 1, 1) if len(visit.input) == 3 else scale
                 return self.node("Mul", [value, self.values(f"{path}.weight", scale)], path)
             case Activation():
-                return self._activation(layer, path, value)
+                return self._activation(visit, layer, value)
             case Lrn(size=size, alpha=alpha, beta=beta, k=k):
                 return self.node("LRN", [value], path, size=size, alpha=alpha, beta=beta, bias=k)
             case Pool(kernel=kernel):

@@ -15,7 +15,7 @@ from deepenough.frameworks.nested import call, joins, nested
 from deepenough.frameworks.refusals import averages_beyond, unknown_layer
 from deepenough.frameworks.source import imported, opening, rendered
 from deepenough.frameworks.target import Runtime, Target
-from deepenough.nets.activation import Activation, LeakyRelu
+from deepenough.nets.activation import Activation, LeakyRelu, PRelu
 from deepenough.nets.layers import (
     AvgPool,
     BatchNorm,
@@ -74,6 +74,8 @@ def _expression(visit: Visit) -> str:
             return call("ChannelScale", channels(visit.input))
         case LeakyRelu(slope=slope):
             return call("LeakyReLU", slope)
+        case PRelu(shared=shared):
+            return call("PReLU", 1 if shared else visit.input[0])
         case Activation():
             return call(f"nn.{visit.layer.paddle}", *visit.layer.arguments)
         case Lrn(size=size, alpha=alpha, beta=beta, k=k):

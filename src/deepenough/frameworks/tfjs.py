@@ -23,7 +23,7 @@ from deepenough.frameworks.target import Runtime, Target
 from deepenough.frameworks.tfjs_graph import TensorflowGraph, ends
 from deepenough.frameworks.tfjs_norms import batch_norm, group_norm, layer_norm
 from deepenough.frameworks.tfjs_tokens import attention, class_token_and_positions, each_token, first_token
-from deepenough.nets.activation import Activation
+from deepenough.nets.activation import SLOPES, Activation
 from deepenough.nets.combinators import Elementwise
 from deepenough.nets.layers import (
     BatchNorm,
@@ -116,7 +116,11 @@ class TfjsGraph(GraphWalk[str]):
         for number, node in enumerate(nodes, 1):
             part = "" if number == len(nodes) else str(number)
             given = [values[place] for place in node.inputs]
-            given += [self.constant(path, f"{number}.constant", constant) for constant in node.constants]
+            for constant in node.constants:
+                own = constant is SLOPES
+                given.append(
+                    self.tensor(path, "weight") if own else self.constant(path, f"{number}.constant", constant)
+                )
             values.append(self.node(node.kind, path, part, given, **node.attributes))
         return values[-1]
 

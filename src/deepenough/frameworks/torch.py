@@ -15,7 +15,7 @@ from deepenough.frameworks.refusals import unknown_layer
 from deepenough.frameworks.source import imported, opening, rendered
 from deepenough.frameworks.target import Runtime, Target, absent
 from deepenough.frameworks.torch_int8 import QUANTISER, quantised
-from deepenough.nets.activation import Activation
+from deepenough.nets.activation import Activation, PRelu
 from deepenough.nets.layers import (
     BatchNorm,
     ChannelShuffle,
@@ -69,6 +69,8 @@ def _expression(visit: Visit) -> str:
             return call("nn.GroupNorm", groups, visit.input[0], eps=eps)
         case LayerScale():
             return call("ChannelScale", channels(visit.input))
+        case PRelu(shared=shared):
+            return call("nn.PReLU", 1 if shared else visit.input[0])
         case Activation():
             return call(f"nn.{visit.layer.torch}", *visit.layer.arguments)
         case Lrn(size=size, alpha=alpha, beta=beta, k=k):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets.activation import Activation
+from deepenough.nets.activation import Activation, PRelu
 from deepenough.nets.combinators import Auxiliary, Branches, Concat, Elementwise, Group
 from deepenough.nets.layer import Layer, Shape, Stack, named
 from deepenough.nets.layers import (
@@ -235,6 +235,8 @@ def _module(layer: Layer, path: str, shapes: dict[str, Shape]) -> nn.Module:
             return nn.GroupNorm(groups, shapes[path][0], eps)
         case LayerScale():
             return ChannelScale(channels(shapes[path]))
+        case PRelu(shared=shared):
+            return nn.PReLU(1 if shared else shapes[path][0])
         case Activation():
             made: nn.Module = getattr(nn, layer.torch)(*layer.arguments)
             return made
@@ -286,7 +288,7 @@ def _start(module: nn.Module, network: Network, seed: int) -> None:
                     part.weight.fill_(0.0 if zero else 1.0)
                 case LayerNorm() | GroupNorm():
                     part.weight.fill_(1.0)
-                case LayerScale(start=start):
+                case LayerScale(start=start) | PRelu(start=start):
                     part.weight.fill_(start)
                 case Tokens():  # as their paper's code starts the positions
                     generator = _generator(seed, visit.path)

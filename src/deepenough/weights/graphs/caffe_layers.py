@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets.activation import Activation, Elu, LeakyRelu
+from deepenough.nets.activation import Activation, Elu, LeakyRelu, PRelu
 from deepenough.nets.combinators import Concat, Product, Sum
 from deepenough.nets.layers import (
     AvgPool,
@@ -132,6 +132,10 @@ class NetBuilder:
             case "ReLU":  # one without a slope is in the table of activations
                 slope = decimal(stated.relu_param.negative_slope)
                 return self.graph.layer(name, layer.kind, LeakyRelu(slope), value)
+            case "PReLU":
+                slopes = self._tensors(layer, False)["weight"].reshape(-1)
+                made = PRelu(shared=bool(stated.prelu_param.channel_shared))
+                return self.graph.layer(name, layer.kind, made, value, {"weight": slopes})
             case "ELU":
                 return self.graph.layer(name, layer.kind, Elu(decimal(stated.elu_param.alpha)), value)
             case "Softmax":

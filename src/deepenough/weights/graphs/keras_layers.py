@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets.activation import Activation, Elu, HardSigmoid, LeakyRelu, Relu, Relu6, Silu
+from deepenough.nets.activation import Activation, Elu, HardSigmoid, LeakyRelu, PRelu, Relu, Relu6, Silu
 from deepenough.nets.combinators import Branches, Concat, Product, Sum
 from deepenough.nets.layers import (
     BatchNorm,
@@ -46,8 +46,8 @@ READ = (
     *IN_TRAINING, "Activation", "Add", "AveragePooling2D", "BatchNormalization", "Concatenate", "Conv2D",
     "Dense", "DepthwiseConv2D", "Dropout", "ELU", "EinsumDense", "Flatten", "Flip", "GlobalAveragePooling2D",
     "GlobalAveragePooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling1D", "GroupNormalization", "Identity",
-    "InputLayer", "LayerNormalization", "LayerScale", "LeakyReLU", "MaxPooling2D", "Multiply", "Normalization", "Pad",
-    "Permute", "ReLU", "Rescaling", "Reshape", "SeparableConv2D", "Softmax", "StochasticDepth", "ZeroPadding2D",
+    "InputLayer", "LayerNormalization", "LayerScale", "LeakyReLU", "MaxPooling2D", "Multiply", "Normalization", "PReLU",
+    "Pad", "Permute", "ReLU", "Rescaling", "Reshape", "SeparableConv2D", "Softmax", "StochasticDepth", "ZeroPadding2D",
     *ARITHMETIC, *KINDS_OF_PARTS,
 )  # fmt: skip
 """Kinds of layers that are read."""
@@ -144,7 +144,7 @@ class KerasBuilder(WindowReader):
             "StochasticDepth": self._dropout, "MaxPooling2D": self.pool, "AveragePooling2D": self.pool,
             "ZeroPadding2D": self.padded, "Pad": self.padded, "Rescaling": self._rescaled,
             "Normalization": self._normalised, "ReLU": self._relu, "LeakyReLU": self._with_slope,
-            "ELU": self._with_slope,
+            "ELU": self._with_slope, "PReLU": self._with_slopes,
         }  # fmt: skip
         if layer.kind in methods:
             return methods[layer.kind](layer, value)
@@ -189,6 +189,17 @@ class KerasBuilder(WindowReader):
         if layer.kind == "ELU":
             return self.behind(layer, Elu(decimal(stated.get("alpha", 1.0))), value)
         return self.behind(layer, LeakyRelu(decimal(stated.get("negative_slope", stated.get("alpha", 0.3)))), value)
+
+    def _with_slopes(self, layer: Layer, value: Value) -> Value:
+        (slopes,) = self.arrays_of(layer, 1)
+        channels = value.operation.shape[0 if len(value.operation.shape) == 3 else -1]
+        along = slopes.shape[-1] == slopes.size == channels and (value.last or len(value.shape) == 1)
+        if slopes.size > 1 and not along:
+            known = "known are one for all, or one for each channel (`shared_axes=[1, 2]`)"
+            raise self.refused(layer, f"it has slopes of {' x '.join(map(str, slopes.shape))}; {known}")
+        shared = slopes.size == 1
+        entries = slopes.reshape(-1) if shared else value.entries(slopes.reshape(-1))
+        return self.behind(layer, PRelu(shared=shared), value, weight=entries)
 
     def _dense(self, layer: Layer, value: Value) -> Value:
         weight, *bias = self.arrays_of(layer, 2 if layer.config["use_bias"] else 1)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets.activation import Activation, Elu, LeakyRelu
+from deepenough.nets.activation import Activation, Elu, LeakyRelu, PRelu
 from deepenough.nets.combinators import Concat, Product, Sum
 from deepenough.nets.layers import (
     BatchNorm,
@@ -33,7 +33,7 @@ from deepenough.weights.graphs.values import NO_PADS, Value
 READ = ("Add", "AveragePool", "BatchNormalization", "Cast", "Concat", "Conv", "Div", "Dropout", "Elu", "Flatten",
         "Gather", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "GroupNormalization", "Identity",
         "InstanceNormalization", "LRN", "LayerNormalization", "LeakyRelu", "LogSoftmax", "MatMul", "MaxPool", "Mul",
-        "Pad", "ReduceMax", "ReduceMean", "Reshape", "Softmax", "Split", "Squeeze", "Sub", "Sum",
+        "PRelu", "Pad", "ReduceMax", "ReduceMean", "Reshape", "Softmax", "Split", "Squeeze", "Sub", "Sum",
         "Transpose")  # fmt: skip
 """Kinds of nodes that are read where they are given what the images lead to."""
 
@@ -121,10 +121,22 @@ class OnnxBuilder(WindowReader):
                 return self.made(node, LeakyRelu(decimal(node.attributes.get("alpha", 0.01))), value)
             case "Elu":
                 return self.made(node, Elu(decimal(node.attributes.get("alpha", 1.0))), value)
+            case "PRelu":
+                return self._sloped(node, value)
             case "Softmax" | "LogSoftmax":
                 self.softmaxes.add(node.outputs[0])
                 return value
         raise self.refused(node, "what it does to a feature map is not known here")
+
+    def _sloped(self, node: OnnxNode, value: Value) -> Value:
+        """An activation whose slopes are weights."""
+        slopes, shared = self.weight(node, 1), self.weight(node, 1).size == 1
+        channels = value.operation.shape[0 if len(value.operation.shape) == 3 else -1]
+        if not shared and (slopes.size != channels or not self._per_channel(value, slopes)):
+            sides = " x ".join(map(str, slopes.shape))
+            raise self.refused(node, f"it has slopes of {sides}; known are one for all, or one for each channel")
+        entries = slopes.reshape(-1) if shared else value.entries(slopes.reshape(-1))
+        return self.made(node, PRelu(shared=shared), value, layer_name(node), weight=entries)
 
     def _dense(self, node: OnnxNode, value: Value) -> Value:
         """A dense layer on vectors or tokens, or with channels last a convolution of one pixel."""
