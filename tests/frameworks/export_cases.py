@@ -30,6 +30,7 @@ from deepenough.nets import (
     BatchNorm,
     Branches,
     ChannelShuffle,
+    ChannelSlice,
     Concat,
     Conv,
     Dense,
@@ -207,6 +208,18 @@ def shuffled() -> Network:
     return Network("shuffled", (3, 21, 18), stack)
 
 
+def parts() -> Network:
+    """Branches of some of the channels, of images and of features, at the ends and from the middle."""
+    unit = Concat(((ChannelSlice(0, 4),), (ChannelSlice(4, 8), Conv(4, 1), BatchNorm(), Relu())))
+    nested = Sum(((ChannelSlice(2, 7), Conv(8)), (Sum(((ChannelSlice(1, 6), Relu6(), Conv(8)), ())), Relu())))
+    head = Concat(((ChannelSlice(0, 3), Dense(6)), (ChannelSlice(5, 8), Relu()), ()))
+    stack: Stack = (
+        Concat(((ChannelSlice(1, 3),), ())), Conv(8), unit, nested, MaxPool(2), unit, GlobalAvgPool(), Dense(8),
+        head, Dense(CLASSES),
+    )  # fmt: skip
+    return Network("parts", (3, 14, 11), stack)
+
+
 def slopes() -> Network:
     """Activations with numbers other than the usual ones, and with trained slopes."""
     sloped = (Conv(6), PRelu(shared=True), BatchNorm(), PRelu())
@@ -273,6 +286,7 @@ CASES: Mapping[str, Callable[[], Network]] = {
     "gates": gates,
     "tokens": tokens,
     "shuffled": shuffled,
+    "parts": parts,
     "slopes": slopes,
     "spread": spread,
     "norms": norms,
@@ -286,7 +300,7 @@ CASES: Mapping[str, Callable[[], Network]] = {
 """The networks by name."""
 
 REPRESENTATIVES = (
-    "odd", "pools", "gates", "tokens", "shuffled", "slopes", "spread", "norms", "tanh", "mish",
+    "odd", "pools", "gates", "tokens", "shuffled", "parts", "slopes", "spread", "norms", "tanh", "mish",
     "residual-1x28", "inception-1x28", "plain-1x28", "mobile-1x28",
     "resnext50_32x4d", "efficientnet_lite0_tf", "convnext_atto", "silu", "vit_tiny_patch16_224-cut0", "alexnet",
     "googlenet_bn", "mobilenet_v3_small", "sigmoid", "relu6", "hardsigmoid",

@@ -52,7 +52,7 @@ def gelu(x: Tensor, mode: str) -> Tensor:
     return F.gelu(x)
 
 
-def sliced(x: Tensor, begin: Any, end: Any, squeeze_mask: Any, **_: Any) -> Tensor:
+def sliced(x: Tensor, begin: Any, end: Any, squeeze_mask: Any = (), **_: Any) -> Tensor:
     x = x[tuple(slice(int(first), int(last)) for first, last in zip(begin, end, strict=True))]
     return x.squeeze([axis for axis, gone in enumerate(squeeze_mask) if gone])
 

@@ -25,7 +25,7 @@ TIMM = {
 }
 """Sides of images, by the name of the network."""
 
-TORCHVISION = ("resnet18", "mobilenet_v3_small", "densenet121", "convnext_tiny", "squeezenet1_1")
+TORCHVISION = ("resnet18", "mobilenet_v3_small", "densenet121", "convnext_tiny", "squeezenet1_1", "shufflenet_v2_x0_5")
 
 
 def check(module: nn.Module, side: int, first: str, dtype: torch.dtype = torch.float32) -> None:
@@ -43,7 +43,9 @@ def check(module: nn.Module, side: int, first: str, dtype: torch.dtype = torch.f
 
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_torchvisions(models: Any, filled: Callable[[Callable[[], nn.Module]], nn.Module], name: str) -> None:
-    first = {"resnet18": "conv1", "densenet121": "features_conv0"}.get(name, "features_0")
+    first = {"resnet18": "conv1", "densenet121": "features_conv0", "shufflenet_v2_x0_5": "conv1_0"}.get(
+        name, "features_0"
+    )
     check(filled(lambda: getattr(models, name)(num_classes=7)), 64, first)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from graph_files import (
 )
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets import Conv, Dense, Elu, GlobalAvgPool, LeakyRelu, Network, PRelu, Relu
+from deepenough.nets import ChannelSlice, Concat, Conv, Dense, Elu, GlobalAvgPool, LeakyRelu, Network, PRelu, Relu
 from deepenough.weights.read import read_weights
 
 
@@ -74,6 +76,28 @@ def test_trained_slopes(tmp_path: Path, shape: tuple[int, ...], *, shared: bool)
     found = read_weights(keras_file(tmp_path / "w.keras", layers, more={"odd": slopes.astype(np.float32)}))
     assert found.network.stack[2] == PRelu(shared=shared, name="odd")
     np.testing.assert_array_equal(found.state["odd.weight"].numpy(), slopes.reshape(-1).astype(np.float32))
+
+
+def joined(parts: list[tuple[str, int]]) -> dict[str, Any]:
+    """A concatenation of what layers give, which may be several values."""
+    tensors = [{"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, n]}} for name, n in parts]
+    layer = keras_layer("Concatenate", "together", "", axis=-1)
+    return {**layer, "inbound_nodes": [{"args": [tensors], "kwargs": {}}]}
+
+
+@pytest.mark.parametrize(("sections", "ends"), [(2, (0, 2, 4)), ([1], (0, 1, 4))])
+def test_channels_that_are_split(tmp_path: Path, sections: object, ends: tuple[int, ...]) -> None:
+    parted = keras_layer("Split", "parts", "one", indices_or_sections=sections, axis=-1)
+    layers = [*KERAS[:3], parted, joined([("parts", 1), ("parts", 0), ("one", 0)])]
+    layers += [keras_layer("GlobalAveragePooling2D", "mean", "together"), *KERAS[4:]]
+    with pytest.raises(DeepenoughError, match="its weight has the shape 5 x 4; expected 5 x 8"):
+        read_weights(keras_file(tmp_path / "w.keras", layers))
+    found = read_weights(
+        keras_file(tmp_path / "v.keras", [*layers[:4], joined([("parts", 1), ("parts", 0)]), *layers[5:]])
+    )
+    (concat,) = (layer for layer in found.network.stack if isinstance(layer, Concat))
+    first, second = ((ChannelSlice(start, stop, name="slice"),) for start, stop in pairwise(ends))
+    assert concat.branches == (second, first)
 
 
 def test_a_slope_for_each_position_is_refused(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from deepenough.nets.combinators import Branches, Elementwise, Product
 from deepenough.nets.layer import Layer
 from deepenough.nets.layers import (
     BatchNorm,
+    ChannelSlice,
     Conv,
     Dense,
     Dropout,
@@ -159,6 +160,9 @@ class _Net(Walk[_Top]):
                 kind = "AVE" if isinstance(layer, GlobalAvgPool) else "MAX"
                 stated = {"pool": kind, "global_pooling": True}
                 return self.layer("Pooling", path, [bottom], pooling_param=stated)
+            case ChannelSlice(start=start, stop=stop):
+                parts = {f"{path}.before": start, path: stop - start, f"{path}.behind": visit.input[0] - stop}
+                return self._sliced(path, 1, bottom, parts)
             case Flatten():
                 return self.layer("Flatten", path, [bottom])
             case Dense(out=out, bias=bias):
@@ -201,10 +205,13 @@ class _Net(Walk[_Top]):
             return top
         kept = f"{visit.path}.{('rows', 'columns')[axis - 1]}"
         parts = {f"{kept}.start": before, kept: wanted, f"{kept}.rest": made - before - wanted}
+        return self._sliced(kept, axis + 1, top, parts)
+
+    def _sliced(self, kept: str, axis: int, bottom: str, parts: Mapping[str, int]) -> str:
+        """Keep one of the parts of an axis, whose sizes are given by the names of their tops."""
         tops = [name for name, size in parts.items() if size > 0]
         ends = list(itertools.accumulate(parts[name] for name in tops))
-        cut = {"axis": axis + 1, "slice_point": ends[:-1]}
-        self.layer("Slice", kept, [top], tops, slice_param=cut)
+        self.layer("Slice", kept, [bottom], tops, slice_param={"axis": axis, "slice_point": ends[:-1]})
         for name in tops:
             if name != kept:
                 self.layer("Silence", f"{name}.silence", [name], [])

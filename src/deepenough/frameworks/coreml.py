@@ -26,6 +26,7 @@ from deepenough.nets.combinators import Elementwise
 from deepenough.nets.layers import (
     BatchNorm,
     ChannelShuffle,
+    ChannelSlice,
     Conv,
     Dense,
     Dropout,
@@ -186,6 +187,9 @@ class CoremlGraph(GraphWalk[Any]):
                 apart = mb.reshape(x=value, shape=[1, *layer.apart(visit.input)], name=self.name(path, "apart"))
                 across = mb.transpose(x=apart, perm=[0, 2, 1, 3, 4], name=self.name(path, "across"))
                 return mb.reshape(x=across, shape=[1, *visit.output], name=self.name(path))
+            case ChannelSlice():
+                begin, end = [0, *layer.begin(visit.input)], [1, layer.stop, *visit.input[1:]]
+                return mb.slice_by_index(x=value, begin=begin, end=end, name=self.name(path))
             case Flatten():
                 return mb.reshape(x=value, shape=[1, *visit.output], name=self.name(path))
             case Dense(bias=bias):

@@ -18,6 +18,7 @@ from deepenough.nets.layer import Layer
 from deepenough.nets.layers import (
     BatchNorm,
     ChannelShuffle,
+    ChannelSlice,
     Conv,
     Dense,
     Dropout,
@@ -206,6 +207,9 @@ def _stated(visit: Visit) -> tuple[str, dict[str, Any]]:
             return kind, {"axes": [1] if len(visit.input) == 2 else [2, 3], "keep_dims": len(visit.output) == 3}
         case Flatten():
             return "reshape", {"shape": [1, *visit.output]}
+        case ChannelSlice(start=start, stop=stop):
+            rest = visit.input[1:]
+            return "slice_by_index", {"begin": [0, start, *[0] * len(rest)], "end": [1, stop, *rest]}
         case FirstToken():
             ends = {"begin": [0, 0, 0], "end": [1, 1, *visit.output]}
             return "slice_by_index", {**ends, "squeeze_mask": [False, True, False]}

@@ -24,6 +24,7 @@ from deepenough.nets.layers import (
     AvgPool,
     BatchNorm,
     ChannelShuffle,
+    ChannelSlice,
     Conv,
     Dense,
     Dropout,
@@ -169,6 +170,8 @@ class _Body(Walk[_Value]):
                 self._call(call("layers.Dropout", p, name=name), value)
             case ChannelShuffle():
                 self._shuffle(visit, layer, name, value)
+            case ChannelSlice(start=start, stop=stop):
+                self.lines.append(f"{value} = {self._read(value)}[..., {start}:{stop}]")
             case Flatten():
                 if len(visit.input) == 3:  # our weights read (C, H, W)
                     self._call(call("layers.Permute", (3, 1, 2), name=f"{name}-order"), value)

@@ -28,6 +28,7 @@ from deepenough.nets.combinators import Elementwise
 from deepenough.nets.layers import (
     BatchNorm,
     ChannelShuffle,
+    ChannelSlice,
     Conv,
     Dense,
     Dropout,
@@ -210,6 +211,8 @@ class NcnnGraph(GraphWalk[str]):
                 return value  # it does nothing in inference
             case ChannelShuffle(groups=groups):
                 return self.layer("ShuffleChannel", path, [value], {0: groups})
+            case ChannelSlice(start=start, stop=stop):
+                return self.layer("Crop", path, [value], {9: [start], 10: [stop], 11: [0]})
             case Flatten():
                 return self.layer("Flatten", path, [value])
             case Dense(out=out, bias=bias):

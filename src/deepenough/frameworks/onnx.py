@@ -22,6 +22,7 @@ from deepenough.nets.combinators import Elementwise
 from deepenough.nets.layers import (
     BatchNorm,
     ChannelShuffle,
+    ChannelSlice,
     Conv,
     Dense,
     Dropout,
@@ -222,6 +223,10 @@ class _Graph(GraphWalk[str]):
                 return value  # it does nothing in inference
             case ChannelShuffle():
                 return self._shuffled(visit, layer, value)
+            case ChannelSlice(start=start, stop=stop):
+                ends = {"start": start, "stop": stop, "axis": 1}
+                places = (self.tensor(f"{path}.{word}", np.array([place])) for word, place in ends.items())
+                return self.node("Slice", [value, *places], path)
             case Flatten():
                 return self.node("Flatten", [value], path)
             case Dense() if len(visit.input) == 2:

@@ -20,6 +20,7 @@ from deepenough.nets.layers import (
     AvgPool,
     BatchNorm,
     ChannelShuffle,
+    ChannelSlice,
     Conv,
     Dense,
     Dropout,
@@ -98,6 +99,8 @@ def _expression(visit: Visit) -> str:
             return call("nn.Dropout", p)
         case ChannelShuffle(groups=groups):
             return call("nn.ChannelShuffle", groups)
+        case ChannelSlice(start=start, stop=stop):
+            return call("ChannelSlice", start, stop)
         case Flatten():
             return "nn.Flatten()"
         case Dense(out=out, bias=bias):

@@ -28,6 +28,7 @@ from deepenough.nets.combinators import Elementwise
 from deepenough.nets.layers import (
     BatchNorm,
     ChannelShuffle,
+    ChannelSlice,
     Conv,
     Dense,
     Dropout,
@@ -206,6 +207,11 @@ class TfjsGraph(GraphWalk[str]):
                 return group_norm(self, visit, layer, value)
             case ChannelShuffle():
                 return self._shuffled(visit, layer, value)
+            case ChannelSlice(start=start, stop=stop):
+                others = len(visit.input)  # the batch, rows and columns
+                begin = self.constant(path, "begin", [*[0] * others, start])
+                size = self.constant(path, "size", [*[-1] * others, stop - start])
+                return self.node("Slice", path, "", [value, begin, size], Index="DT_INT32")
             case LayerScale():
                 return self.node("Mul", path, "", [value, self.tensor(path, "weight")])
             case Activation():

@@ -19,6 +19,7 @@ from deepenough.nets.activation import Activation, PRelu
 from deepenough.nets.layers import (
     BatchNorm,
     ChannelShuffle,
+    ChannelSlice,
     Conv,
     Dense,
     Dropout,
@@ -92,6 +93,8 @@ def _expression(visit: Visit) -> str:
             return call("nn.Dropout", p)
         case ChannelShuffle(groups=groups):
             return call("nn.ChannelShuffle", groups)
+        case ChannelSlice(start=start, stop=stop):
+            return call("ChannelSlice", start, stop)
         case Flatten():
             return "nn.Flatten()"
         case Dense(out=out, bias=bias):

@@ -17,6 +17,7 @@ from deepenough.nets.layers import (
     AvgPool,
     BatchNorm,
     ChannelShuffle,
+    ChannelSlice,
     Conv,
     Dense,
     Dropout,
@@ -35,6 +36,7 @@ from deepenough.nets.layers import (
 from deepenough.nets.modules import (
     ChannelNorm,
     ChannelScale,
+    ChannelSliceOf,
     DropPath,
     FirstTokenOf,
     PaddedConv2d,
@@ -256,6 +258,8 @@ def _module(layer: Layer, path: str, shapes: dict[str, Shape]) -> nn.Module:
             return nn.Dropout(p)
         case ChannelShuffle(groups=groups):
             return nn.ChannelShuffle(groups)
+        case ChannelSlice(start=start, stop=stop):
+            return ChannelSliceOf(start, stop)
         case Flatten():
             return nn.Flatten()
         case Dense(out=out, bias=bias):

@@ -42,6 +42,20 @@ class ChannelScale(nn.Module):
         return x * (self.weight[:, None, None] if x.ndim == 4 else self.weight)
 
 
+class ChannelSliceOf(nn.Module):
+    """The channels of (N, C, ...) from `start` up to, but not, `stop`."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        super().__init__()
+        self.start, self.stop = start, stop
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, self.start : self.stop]
+
+    def extra_repr(self) -> str:
+        return f"{self.start}, {self.stop}"
+
+
 class DropPath(nn.Module):
     """Stochastic depth: in training, whole images of a batch become zero with probability `p`."""
 

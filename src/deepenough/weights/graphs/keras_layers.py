@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from deepenough.nets.activation import Activation, Elu, HardSigmoid, LeakyRelu, 
 from deepenough.nets.combinators import Branches, Concat, Product, Sum
 from deepenough.nets.layers import (
     BatchNorm,
+    ChannelSlice,
     Conv,
     Dense,
     Dropout,
@@ -78,9 +80,10 @@ class KerasBuilder(WindowReader):
         try:
             if layer.config.get("data_format") == "channels_first":
                 raise self.refused(layer, "its channels come first; known is channels last, Keras' usual order")
-            if self._computed(layer):
+            if self._split(layer) or self._computed(layer):
                 return
-            values = [self.value(place) for place in layer.inputs]
+            outputs = layer.outputs or (0,) * len(layer.inputs)
+            values = [self.value(place, output) for place, output in zip(layer.inputs, outputs, strict=True)]
             made = self._made(layer, values)
             self.values[layer.place] = self._activated(layer, made)
         except GraphError:
@@ -91,10 +94,13 @@ class KerasBuilder(WindowReader):
 
     def _computed(self, layer: Layer) -> bool:
         """Take a step of what is computed one by one, a sum or product with a number, or a part of a hard sigmoid."""
-        given = [self.partial.get(place) or self.values[place] for place in layer.inputs]
+        outputs = layer.outputs or (0,) * len(layer.inputs)
+        given = [
+            self.partial.get(place) or self.value(place, output)
+            for place, output in zip(layer.inputs, outputs, strict=True)
+        ]
         positional, named = layer.arguments or NO_ARGUMENTS
         others = [each for each in (*positional, *named.values()) if each is not None]
-        outputs = layer.outputs or (0,) * len(given)
         call = Call(layer.kind, layer.name, given, outputs, layer.config, others, layer.arrays)
         found = read_part(self.graph, call, self.consumed) or self._with_number(layer, given)
         if isinstance(found, Part):
@@ -102,6 +108,23 @@ class KerasBuilder(WindowReader):
         elif found is not None:
             self.values[layer.place] = found
         return found is not None
+
+    def _split(self, layer: Layer) -> bool:
+        """Take the channels of a map apart, each part for who reads it; whatever else is split is read elsewhere."""
+        if layer.kind != "Split" or layer.inputs[0] in self.partial:
+            return False
+        value = self.value(layer.inputs[0], *layer.outputs[:1])
+        if len(value.shape) == 2:
+            return False
+        axis, parts = layer.config.get("axis", 0), layer.config["indices_or_sections"]
+        if axis not in (-1, len(value.shape)) or value.order is not None or not (value.last or len(value.shape) == 1):
+            raise self.refused(layer, "it takes apart rows, columns or images; known are parts of the channels")
+        whole = value.shape[-1]
+        ends = [0, *parts, whole] if isinstance(parts, (list, tuple)) else range(0, whole + 1, whole // parts)
+        self.several[layer.place] = [
+            self.behind(layer, ChannelSlice(start, stop), value) for start, stop in pairwise(ends)
+        ]
+        return True
 
     def _with_number(self, layer: Layer, given: Sequence[Value | Part]) -> Value | Part | None:
         first, number = given[0], _number(layer) if layer.kind in ARITHMETIC else None

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepenough.nets.layer import Layer as OurLayer
-from deepenough.nets.layers import ChannelShuffle, Lrn
+from deepenough.nets.layers import ChannelShuffle, ChannelSlice, Lrn
 from deepenough.nets.tokens import FirstToken, SelfAttention, Tokens
 from deepenough.weights.graphs.graph import Array, Graph, Operation
 from deepenough.weights.graphs.values import Value
@@ -56,14 +56,14 @@ def read_part(graph: Graph, call: Call, consumed: Consume) -> Value | Part | Non
     """The result of a call; None where it has nothing to do with these computations."""
     first = call.given[0]
     values = [each for each in call.given if isinstance(each, Value)]
-    if len(values) == len(call.given):
-        return _begun(graph, call, values[0]) if len(values) == 1 else None
 
     def layer(made: OurLayer, value: Value, **tensors: Array) -> Value:
         """A layer of ours, which has no name in the file unless its tensors have."""
         name = call.name if tensors else ""
         return Value(graph.layer(name, call.kind, made, consumed(value), tensors), value.last and len(value.shape) == 3)
 
+    if len(values) == len(call.given):
+        return _begun(graph, call, values[0], layer) if len(values) == 1 else None
     if isinstance(first, Value):
         second = call.given[1]
         same = isinstance(second, Part) and second.step == "root" and second.value.operation is first.operation
@@ -77,7 +77,7 @@ def read_part(graph: Graph, call: Call, consumed: Consume) -> Value | Part | Non
     return _of_one(call, first, layer) if len(call.given) == 1 else None
 
 
-def _begun(graph: Graph, call: Call, value: Value) -> Value | Part | None:
+def _begun(graph: Graph, call: Call, value: Value, layer: Callable[..., Value]) -> Value | Part | None:
     shape = value.shape
     match call.kind:
         case "Square" if len(shape) == 3 and value.last:
@@ -93,7 +93,20 @@ def _begun(graph: Graph, call: Call, value: Value) -> Value | Part | None:
                 return Part("projections", value)
         case "GetItem" if len(shape) == 2 and _item(call) == [(None, None), 0]:
             return Value(graph.layer("", call.kind, FirstToken(), value.operation))
+        case "GetItem" if value.last or len(shape) == 1:
+            if (ends := _part_of_last(_item(call), shape)) is not None and value.order is None:
+                return value if ends == (0, shape[-1]) else layer(ChannelSlice(*ends), value)
     return None
+
+
+def _part_of_last(item: list[Any], shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """The first and the end of the places that an item takes of the last axis, where it takes all of the others."""
+    if not item or not isinstance(item[-1], tuple) or any(each not in (None, (None, None)) for each in item[:-1]):
+        return None
+    if None not in item[:-1] and len(item) != 1 + len(shape):
+        return None
+    start, stop, _ = slice(*item[-1]).indices(shape[-1])
+    return start, stop
 
 
 def _item(call: Call) -> list[Any]:
@@ -103,7 +116,8 @@ def _item(call: Call) -> list[Any]:
     for part in stated if isinstance(stated, list) else [stated]:
         kind = part.get("class_name") if isinstance(part, dict) else ""
         config = part["config"] if kind == "__slice__" else {}
-        found.append((config.get("start"), config.get("stop")) if kind == "__slice__" else None if kind else part)
+        ends = (config.get("start"), config.get("stop")) if config.get("step") in (None, 1) else "steps"
+        found.append(ends if kind == "__slice__" else None if kind else part)
     return found
 
 

@@ -27,14 +27,15 @@ from deepenough.weights.graphs.graph import Array, Graph, GraphError, Operation,
 from deepenough.weights.graphs.onnx_base import WindowReader
 from deepenough.weights.graphs.onnx_file import OnnxNode
 from deepenough.weights.graphs.onnx_names import layer_name
+from deepenough.weights.graphs.onnx_slices import sliced, split
 from deepenough.weights.graphs.onnx_tokens import TokenReader
 from deepenough.weights.graphs.values import NO_PADS, Value
 
 READ = ("Add", "AveragePool", "BatchNormalization", "Cast", "Concat", "Conv", "Div", "Dropout", "Elu", "Flatten",
         "Gather", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "GroupNormalization", "Identity",
         "InstanceNormalization", "LRN", "LayerNormalization", "LeakyRelu", "LogSoftmax", "MatMul", "MaxPool", "Mul",
-        "PRelu", "Pad", "ReduceMax", "ReduceMean", "Reshape", "Softmax", "Split", "Squeeze", "Sub", "Sum",
-        "Transpose")  # fmt: skip
+        "PRelu", "Pad", "ReduceMax", "ReduceMean", "Reshape", "Slice", "Softmax", "Split", "Squeeze", "Sub",
+        "Sum", "Transpose")  # fmt: skip
 """Kinds of nodes that are read where they are given what the images lead to."""
 
 FLOATS = (1, 10, 11)
@@ -72,22 +73,32 @@ class OnnxBuilder(WindowReader):
             if tokens is not None:
                 self.values.update(zip(node.outputs, tokens, strict=False))
                 return
-            self.values[node.outputs[0]] = self._value(node)
+            if node.kind == "Split":
+                self.values.update(zip(node.outputs, split(self, node, self._unpadded(node)[0]), strict=True))
+            else:
+                self.values[node.outputs[0]] = self._value(node)
         except GraphError:
             raise
         except (DeepenoughError, ValueError, KeyError, IndexError, TypeError) as error:
             why = str(error) if isinstance(error, DeepenoughError) else f"it can't be read ({plain_name(str(error))})"
             raise self.refused(node, why) from None
 
-    def _value(self, node: OnnxNode) -> Value:
+    def _unpadded(self, node: OnnxNode) -> list[Value]:
+        """The values that a node reads; only some kinds take what is padded before."""
         given = [name for name in node.inputs if name and name not in self.constants]
         if not given:
             raise self.refused(node, "it reads only constants")
         values = [self.value(name, node.name) for name in given]
-        value = values[0]
-        if value.pads != NO_PADS and node.kind not in ("Conv", "MaxPool", "AveragePool", "Transpose", "Identity"):
+        if values[0].pads != NO_PADS and node.kind not in ("Conv", "MaxPool", "AveragePool", "Transpose", "Identity"):
             raise self.refused(node, "it reads padded values, which is known of convolutions and pools")
+        return values
+
+    def _value(self, node: OnnxNode) -> Value:
+        values = self._unpadded(node)
+        value = values[0]
         match node.kind:
+            case "Slice":
+                return sliced(self, node, value)
             case "Conv":
                 return self.convolution(node, value)
             case "MaxPool" | "AveragePool":

@@ -7,9 +7,12 @@ from torch.fx import Node
 
 from deepenough.weights.graphs.torch_program import Operators, args_of, give_same, operator_of, shape_of, writes
 
-_NO_PART = "no layer here takes a part of the channels, as ShuffleNetV2's blocks do"
+_PARTS = ("chunk", "narrow", "slice", "split", "split_with_sizes", "tensor_split")
 
-MOVE_REASONS = dict.fromkeys(("aten.chunk", "aten.slice", "aten.split", "aten.split_with_sizes"), _NO_PART)
+MOVE_REASONS = dict.fromkeys(
+    (f"aten.{operator}" for operator in _PARTS),
+    "it takes a part of the rows, columns or tokens; known are parts of the channels",
+)
 """Reasons against operators, where there is more to say than that they are not known."""
 
 
@@ -98,13 +101,42 @@ def _part(writer: Operators, node: Node) -> None:
         writer.emit(node, f"aten.{operator_of(many)}", [writer.name_of(many)])
 
 
-@writes("slice")
+@writes("slice", "narrow")
 def _sliced(writer: Operators, node: Node) -> None:
-    image = args_of(node)[0]
-    if shape_of(image) == shape_of(node):
+    image, axis = args_of(node)[0], int(writer.given(node, 1, 0, "dim")) % len(shape_of(node))
+    start = int(writer.given(node, 2, 0, "start") or 0)
+    step = 1 if operator_of(node) == "narrow" else int(writer.given(node, 4, 1, "step"))
+    sides, kept = shape_of(image), shape_of(node)
+    if sides == kept:
         give_same(writer, node)
+    elif axis == 1 and len(sides) != 3:
+        _channels(writer, node, writer.value(node, image), (start % sides[1], kept[1], step), node.name)
     else:
-        writer.emit(node, "aten.slice", [writer.value(node, image)])
+        writer.emit(node, f"aten.{operator_of(node)}", [writer.value(node, image)])
+
+
+def _channels(writer: Operators, node: Node, given: str, part: tuple[int, int, int], output: str) -> str:
+    """Take a part of the channels: the first of them, how many, and how far they are apart."""
+    start, count, step = part
+    ends = {"start": start, "stop": start + (count - 1) * step + 1, "axis": 1, "step": step}
+    places = [writer.constant(f"{output}.{word}", np.array([place])) for word, place in ends.items()]
+    return writer.emit(node, "Slice", [given, *places], output)
+
+
+@writes("chunk", "split", "split_with_sizes", "tensor_split")
+def _apart(writer: Operators, node: Node) -> None:
+    """Take all parts of the channels, one after another."""
+    image, axis = args_of(node)[0], int(writer.given(node, 2, 0, "dim"))
+    sides, start, parts = shape_of(image), 0, list[str]()
+    if axis % len(sides) != 1 or len(sides) == 3:
+        writer.emit(node, f"aten.{operator_of(node)}", [writer.value(node, image)])
+        return
+    for place, each in enumerate(node.meta["val"]):
+        count = int(each.shape[1])
+        output = f"{node.name}.{place}"
+        parts.append(_channels(writer, node, writer.value(node, image), (start, count, 1), output))
+        start += count
+    writer.parts[node] = tuple(parts)
 
 
 @writes("pad", "constant_pad_nd")
