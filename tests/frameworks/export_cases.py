@@ -246,6 +246,17 @@ def tokens() -> Network:
     return Network("tokens", (3, 22, 17), (LayerNorm(), inside, head, LayerNorm(), Dense(CLASSES)))
 
 
+def patches() -> Network:
+    """Tokens without a class token, without positions, and without both, of positions for another size of images."""
+    patch = Conv(8, 4, 4, 0)
+    kinds = (
+        (patch, Tokens(3, 3, class_token=False), LayerNorm(), Dense(24), SelfAttention(2), GlobalAvgPool()),
+        (patch, Tokens(3, 3, position=False), Dense(8), Sum(((LayerNorm(), Dense(8)), ())), FirstToken()),
+        (patch, Tokens(3, 3, class_token=False, position=False), GlobalMaxPool()),
+    )
+    return Network("patches", (3, 22, 17), (Concat(kinds), LayerNorm(), Dense(CLASSES)))
+
+
 def active(kind: type[Activation]) -> Network:
     """An activation behind a convolution, as a branch beside what it is given, and between dense layers."""
     stack: Stack = (
@@ -285,6 +296,7 @@ CASES: Mapping[str, Callable[[], Network]] = {
     "pools": pools,
     "gates": gates,
     "tokens": tokens,
+    "patches": patches,
     "shuffled": shuffled,
     "parts": parts,
     "slopes": slopes,
@@ -300,7 +312,7 @@ CASES: Mapping[str, Callable[[], Network]] = {
 """The networks by name."""
 
 REPRESENTATIVES = (
-    "odd", "pools", "gates", "tokens", "shuffled", "parts", "slopes", "spread", "norms", "tanh", "mish",
+    "odd", "pools", "gates", "tokens", "patches", "shuffled", "parts", "slopes", "spread", "norms", "tanh", "mish",
     "residual-1x28", "inception-1x28", "plain-1x28", "mobile-1x28",
     "resnext50_32x4d", "efficientnet_lite0_tf", "convnext_atto", "silu", "vit_tiny_patch16_224-cut0", "alexnet",
     "googlenet_bn", "mobilenet_v3_small", "sigmoid", "relu6", "hardsigmoid",
@@ -319,6 +331,8 @@ def features(name: str) -> set[object]:
             found.add(("dilation", layer.dilation > 1, layer.depthwise(visit.input)))
             options = (layer.groups > 1, depthwise, layer.bias, layer.same, strided, layer.kernel == 1)
             found |= {("Conv", *options), ("lopsided", lopsided(visit))}
+        elif isinstance(layer, Tokens):
+            found.add(("Tokens", layer.class_token, layer.position))
         elif isinstance(layer, Pool):
             beyond = tuple(overhang(visit, axis) > 0 for axis in (1, 2))
             found.add((layer.kind, layer.padding > 0, layer.ceil, beyond))

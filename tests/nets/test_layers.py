@@ -79,6 +79,7 @@ def test_a_copy_of_a_network_takes_no_walks_along() -> None:
         ((nets.FirstToken(),), ["token", "(3, 8, 8)", "Tokens()"]),
         ((Flatten(), Tokens(2, 2)), ["tokens", "(192,)", "(channels, height, width)"]),
         ((Tokens(8, 8), nets.BatchNorm()), ["norm", "(65, 3)", "LayerNorm()"]),
+        ((Tokens(8, 8, class_token=False), nets.BatchNorm()), ["norm", "(64, 3)", "LayerNorm()"]),
         ((Tokens(8, 8), Conv(2)), ["conv", "(65, 3)", "before Flatten"]),
         ((Tokens(8, 8), Concat(((), ()))), ["concat", "not tokens"]),
     ],

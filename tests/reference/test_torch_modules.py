@@ -58,6 +58,23 @@ def test_timms(models: Any, name: str) -> None:
     check(timm.create_model(name, num_classes=7), TIMM[name], firsts.get(name, "conv_stem"))
 
 
+VITS: dict[str, dict[str, Any]] = {
+    "the mean of the patches": {"class_token": False, "global_pool": "avg"},
+    "no positions": {"class_token": False, "global_pool": "avg", "pos_embed": "none"},
+    "a class token without a position": {"no_embed_class": True},
+    "the largest of the patches": {"class_token": False, "global_pool": "max"},
+}
+"""Ways in which timm makes ViTs beside the usual one."""
+
+
+@pytest.mark.parametrize("kind", VITS)
+def test_transformers_of_timm_with_other_tokens(models: Any, kind: str) -> None:
+    timm = pytest.importorskip("timm", reason="timm is not installed")
+    torch.manual_seed(0)
+    first = "patch_embed" if kind == "no positions" else "blocks_0"
+    check(timm.create_model("vit_tiny_patch16_224", num_classes=7, img_size=64, **VITS[kind]), 64, first)
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -103,7 +103,7 @@ class ExpectedOperations(Walk[Variable]):
                 across = self._add(f"{name}__across", "transpose", x=apart, perm=[0, 2, 1, 3, 4])
                 return self._add(name, "reshape", x=across, shape=[1, *visit.output])
             case Tokens():
-                return self._tokens(visit, name, value)
+                return self._tokens(visit, layer, name, value)
             case SelfAttention(heads=heads):
                 return self._attention(visit, heads, name, value)
             case _:
@@ -153,13 +153,16 @@ class ExpectedOperations(Walk[Variable]):
                 scaled = self._add(f"{name}__scaled", "mul", x=back, y=Weight(f"{path}.weight", shape))
                 return self._add(name, "add", x=scaled, y=Weight(f"{path}.bias", shape))
 
-    def _tokens(self, visit: Visit, name: str, value: Variable) -> Variable:
+    def _tokens(self, visit: Visit, layer: Tokens, name: str, value: Variable) -> Variable:
         channels, height, width = visit.input
+        token, position = (Weight(f"{visit.path}.{word}") for word in ("class_token", "position"))
         flat = self._add(f"{name}__flat", "reshape", x=value, shape=[1, channels, height * width])
-        patches = self._add(f"{name}__patches", "transpose", x=flat, perm=[0, 2, 1])
-        both = (Weight(f"{visit.path}.class_token"), patches)
-        rows = self._add(f"{name}__rows", "concat", values=both, axis=1)
-        return self._add(name, "add", x=rows, y=Weight(f"{visit.path}.position"))
+        plain = not (layer.class_token or layer.position)
+        tokens = self._add(name if plain else f"{name}__patches", "transpose", x=flat, perm=[0, 2, 1])
+        if layer.class_token:
+            here = f"{name}__rows" if layer.position else name
+            tokens = self._add(here, "concat", values=(token, tokens), axis=1)
+        return self._add(name, "add", x=tokens, y=position) if layer.position else tokens
 
     def _attention(self, visit: Visit, heads: int, name: str, value: Variable) -> Variable:
         count, channels = visit.output

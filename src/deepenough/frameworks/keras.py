@@ -198,7 +198,8 @@ class _Body(Walk[_Value]):
             case FirstToken():
                 made = f"{given}[:, 0]"
             case _:
-                made = f"tokens({given}, name={name!r})"
+                words = [word for word in ("class_token", "position") if not getattr(visit.layer, word)]
+                made = f"tokens({', '.join([given, f'name={name!r}', *(f'{word}=False' for word in words)])})"
         self.lines.append(f"{value} = {made}  # {'x'.join(map(str, visit.output))}")
 
     def _pool(self, visit: Visit, layer: Pool, value: str, nonnegative: bool) -> None:
@@ -240,7 +241,7 @@ def keras_model(export: Export, folder: Path) -> Any:
         tensors = export.tensors(visit.path)
         name = _layer_name(visit.path)
         if isinstance(visit.layer, Tokens):
-            for part, tensor in zip(("class_token", "position"), tensors, strict=True):
+            for part, tensor in zip(visit.layer.tensors(visit.input), tensors, strict=True):
                 model.get_layer(f"{name}-{part}").set_weights([tensor[0]])
         elif tensors:
             model.get_layer(name).set_weights([keras_order(visit, tensor) for tensor in tensors])

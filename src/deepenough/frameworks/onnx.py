@@ -144,16 +144,19 @@ class _Graph(GraphWalk[str]):
         product = self.node("MatMul", [value, weight], f"{path}.product" if bias else path)
         return self.node("Add", [product, self.weight(f"{path}.bias")], path) if bias else product
 
-    def _tokens(self, visit: Visit, value: str) -> str:
+    def _tokens(self, visit: Visit, layer: Tokens, value: str) -> str:
         """Leave room for the class token, and add it with the positions."""
-        path, channels = visit.path, visit.output[1]
+        path, channels, added = visit.path, visit.output[1], self.export.added_to_tokens(visit)
         shape = self.tensor(f"{path}.shape", np.array([0, channels, -1]))
-        patches = self.node("Transpose", [self.node("Reshape", [value, shape], f"{path}.flat")], f"{path}.patches",
-                            perm=[0, 2, 1])  # fmt: skip
-        room = self.node("Pad", [patches, self.tensor(f"{path}.pads", np.array([0, 1, 0, 0, 0, 0]))], f"{path}.room")
-        added = self.export.state[f"{path}.position"].copy()
-        added[:, :1] += self.export.state[f"{path}.class_token"]
-        return self.node("Add", [room, self.values(f"{path}.position", added)], path)
+        flat = self.node("Reshape", [value, shape], f"{path}.flat")
+        tokens = self.node("Transpose", [flat], path if added is None else f"{path}.patches", perm=[0, 2, 1])
+        if added is None:
+            return tokens
+        if layer.class_token:
+            pads = self.tensor(f"{path}.pads", np.array([0, 1, 0, 0, 0, 0]))
+            tokens = self.node("Pad", [tokens, pads], f"{path}.room")
+        word = "position" if layer.position else "class_token"
+        return self.node("Add", [tokens, self.values(f"{path}.{word}", added)], path)
 
     def _attention(self, path: str, heads: int, width: int, value: str) -> str:
         split = self.tensor(f"{path}.heads", np.array([0, 0, 3, heads, width]))
@@ -232,7 +235,7 @@ class _Graph(GraphWalk[str]):
             case Dense() if len(visit.input) == 2:
                 return self._each_token(path, layer.bias, value)
             case Tokens():
-                return self._tokens(visit, value)
+                return self._tokens(visit, layer, value)
             case SelfAttention(heads=heads):
                 return self._attention(path, heads, visit.output[1] // heads, value)
             case FirstToken():

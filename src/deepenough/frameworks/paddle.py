@@ -106,7 +106,8 @@ def _expression(visit: Visit) -> str:
         case Dense(out=out, bias=bias):
             return call("nn.Linear", visit.input[-1], out, **({} if bias else {"bias_attr": False}))
         case Tokens():
-            return call("Tokens", *reversed(visit.output))
+            options = {word: False for word in ("class_token", "position") if not getattr(visit.layer, word)}
+            return call("Tokens", *reversed(visit.output), **options)
         case SelfAttention(heads=heads):
             return call("SelfAttention", heads)
         case FirstToken():

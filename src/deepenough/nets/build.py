@@ -264,8 +264,8 @@ def _module(layer: Layer, path: str, shapes: dict[str, Shape]) -> nn.Module:
             return nn.Flatten()
         case Dense(out=out, bias=bias):
             return nn.Linear(shapes[path][-1], out, bias)
-        case Tokens(rows=rows, columns=columns):
-            return TokensOf(shapes[path][0], rows, columns)
+        case Tokens():
+            return TokensOf(layer, shapes[path])
         case SelfAttention(heads=heads):
             return SelfAttentionOf(heads)
         case FirstToken():
@@ -296,8 +296,8 @@ def _start(module: nn.Module, network: Network, seed: int) -> None:
                     part.weight.fill_(start)
                 case Tokens():  # as their paper's code starts the positions
                     generator = _generator(seed, visit.path)
-                    part.class_token.normal_(0.0, 0.02, generator=generator)
-                    part.position.normal_(0.0, 0.02, generator=generator)
+                    for tensor in part.parameters():
+                        tensor.normal_(0.0, 0.02, generator=generator)
                 case Weighted():
                     fan_in = part.weight[0].numel()
                     gain = 1.0 if visit.path in classifiers else 2.0

@@ -30,7 +30,7 @@ from deepenough.weights.graphs.activations import KINDS
 from deepenough.weights.graphs.graph import GraphError, Operation, decimal, plain_name
 from deepenough.weights.graphs.keras_base import NO_ARGUMENTS, Layer
 from deepenough.weights.graphs.keras_parts import KINDS as KINDS_OF_PARTS
-from deepenough.weights.graphs.keras_parts import Call, Part, read_part
+from deepenough.weights.graphs.keras_parts import Call, Part, made_tokens, read_part
 from deepenough.weights.graphs.keras_windows import WindowReader
 from deepenough.weights.graphs.values import NO_PADS, Value, flattened_order
 
@@ -82,6 +82,9 @@ class KerasBuilder(WindowReader):
                 raise self.refused(layer, "its channels come first; known is channels last, Keras' usual order")
             if self._split(layer) or self._computed(layer):
                 return
+            if self._settled(layer):
+                self.add(layer)
+                return
             outputs = layer.outputs or (0,) * len(layer.inputs)
             values = [self.value(place, output) for place, output in zip(layer.inputs, outputs, strict=True)]
             made = self._made(layer, values)
@@ -108,6 +111,19 @@ class KerasBuilder(WindowReader):
         elif found is not None:
             self.values[layer.place] = found
         return found is not None
+
+    def _settled(self, layer: Layer) -> bool:
+        """Make tokens of patches that go on here without a class token, or without positions."""
+        found = {place: part for place in layer.inputs if (part := self.partial.get(place)) is not None}
+        settled = {place: part for place, part in found.items() if part.step in ("patches", "tokens")}
+        for place, part in settled.items():
+
+            def tokens(made: Any, value: Value, **tensors: Any) -> Value:
+                return Value(self.graph.layer("", layer.kind, made, self.consumed(value), tensors))
+
+            self.values[place] = made_tokens(part, None, tokens)
+            del self.partial[place]
+        return bool(settled)
 
     def _split(self, layer: Layer) -> bool:
         """Take the channels of a map apart, each part for who reads it; whatever else is split is read elsewhere."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -84,7 +85,7 @@ def _begun(graph: Graph, call: Call, value: Value, layer: Callable[..., Value]) 
             return Part("squares", value)
         case "Reshape" if len(shape) == 3 and value.last:
             if list(call.config.get("target_shape", ())) == [shape[0] * shape[1], shape[2]]:
-                return Part("patches", value)
+                return Part("patches", value, name=call.name)
             wanted = list(call.config.get("target_shape", ()))
             if len(wanted) == 4 and wanted[:2] == list(shape[:2]) and wanted[2] > 0:
                 return Part("groups apart", value, heads=wanted[2])
@@ -188,19 +189,24 @@ def _of_two(call: Call, parts: Sequence[Part], layer: Callable[..., Value]) -> V
             return replace(one, starts=(*one.starts, *other.starts))
         case "Concatenate", "class token", "patches" if call.config.get("axis") == 1:
             return replace(one, step="tokens")
-        case "Add", "tokens", "positions" if one.array is not None and other.array is not None:
-            height, width, _ = one.value.shape
-            made = layer(
-                Tokens(height, width), one.value,
-                class_token=np.asarray(one.array)[None], position=np.asarray(other.array)[None],
-            )  # fmt: skip
-            made.operation.name = other.name.removesuffix("-position").replace("-", ".")
-            return made
+        case "Add", ("tokens" | "patches"), "positions":
+            return made_tokens(one, other, layer)
         case "Matmul", "queries of heads", "keys across":
             return replace(one, step="scores", number=1.0)
         case "Matmul", "weights", "values of heads":
             return replace(one, step="found")
     return None
+
+
+def made_tokens(part: Part, positions: Part | None, layer: Callable[..., Value]) -> Value:
+    """Tokens of a map, with a class token and positions where they have some."""
+    height, width, _ = part.value.shape
+    given = {"class_token": part.array, "position": positions and positions.array}
+    tensors = {key: np.asarray(array)[None] for key, array in given.items() if array is not None}
+    made = layer(Tokens(height, width, "class_token" in tensors, "position" in tensors), part.value, **tensors)
+    name = positions.name if positions is not None else part.name
+    made.operation.name = re.sub(r"-(position|class_token|patches)$", "", name).replace("-", ".")
+    return made
 
 
 def _rounded(value: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch.fx import Node
 
+from deepenough.weights.graphs.onnx_file import OnnxNode
 from deepenough.weights.graphs.torch_program import Operators, args_of, give_same, operator_of, shape_of, writes
 
 _PARTS = ("chunk", "narrow", "slice", "split", "split_with_sizes", "tensor_split")
@@ -19,6 +20,9 @@ MOVE_REASONS = dict.fromkeys(
 @writes("cat", "concat")
 def _concatenated(writer: Operators, node: Node) -> None:
     values = args_of(node)[0]
+    if len(values) == 1:
+        writer.called[node] = writer.value(node, values[0])
+        return
     axis = int(writer.given(node, 1, 0, "dim")) % len(shape_of(node))
     writer.emit(node, "Concat", [writer.value(node, each) for each in values], axis=axis)
 
@@ -49,13 +53,13 @@ def _shuffled(writer: Operators, node: Node) -> None:
     writer.emit(node, "Reshape", [across, shape])
 
 
-@writes("permute", "transpose", "t")
+@writes("permute", "transpose", "swapaxes", "swapdims", "mT", "t")
 def _transposed(writer: Operators, node: Node) -> None:
     sides = len(shape_of(node))
     if operator_of(node) == "permute":
         perm = [int(axis) % sides for axis in args_of(node)[1]]
     else:
-        one, other = (int(axis) % sides for axis in args_of(node)[1:3])
+        one, other = (int(axis) % sides for axis in args_of(node)[1:3] or (-2, -1))
         perm = list(range(sides))
         perm[one], perm[other] = perm[other], perm[one]
     writer.emit(node, "Transpose", [writer.value(node, args_of(node)[0])], perm=perm)
@@ -128,6 +132,13 @@ def _apart(writer: Operators, node: Node) -> None:
     """Take all parts of the channels, one after another."""
     image, axis = args_of(node)[0], int(writer.given(node, 2, 0, "dim"))
     sides, start, parts = shape_of(image), 0, list[str]()
+    shapes = {tuple(each.shape) for each in node.meta["val"]}
+    if len(sides) == 3 and axis % 3 == 2 and shapes == {(*sides[:2], sides[2] // 3)}:  # queries, keys and values
+        outputs = tuple(f"{node.name}.{place}" for place in range(3))
+        given = (writer.value(node, image),)
+        writer.nodes.append(OnnxNode(writer.module_path(node), "Split", given, outputs, {"axis": 2}))
+        writer.parts[node] = outputs
+        return
     if axis % len(sides) != 1 or len(sides) == 3:
         writer.emit(node, f"aten.{operator_of(node)}", [writer.value(node, image)])
         return

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 OPSET = 20
 """The version of ONNX's operators that nodes are written in."""
 
-VIEWS = frozenset({"alias", "chunk", "contiguous", "detach", "expand", "flatten", "getitem", "permute", "reshape",
-                   "select", "slice", "split", "squeeze", "t", "transpose", "unbind", "unflatten", "unsqueeze", "view",
-                   "view_as"})  # fmt: skip
+VIEWS = frozenset({"alias", "chunk", "contiguous", "detach", "expand", "flatten", "getitem", "mT", "narrow", "permute",
+                   "reshape", "select", "slice", "split", "split_with_sizes", "squeeze", "swapaxes", "swapdims", "t",
+                   "tensor_split", "transpose", "unbind", "unflatten", "unsqueeze", "view", "view_as"})  # fmt: skip
 """Operators whose result may share its memory with what they are given."""
 
 
