@@ -133,7 +133,15 @@ def test_a_target_among_cuts_is_answered_in_chinese(
     assert search.beginning.reason == reason
     assert (record.steps[0].what == f"beginning with {begun.architecture.name}") == (reason != "proposed")
     assert any(step.what.startswith("left out") for step in record.steps)
+    assert record.decision
+    assert record.decision.facts
+    assert record.decision.facts.left_out
     assert left_on(record, tmp_path) == []
+    for others in (True, False):  # as older runs have it
+        update = {"left_out": [], "not_proposed": record.decision.facts.left_out, "others": others}
+        facts = record.decision.facts.model_copy(update=update)
+        decision = record.decision.model_copy(update={"facts": facts})
+        assert left_on(record.model_copy(update={"decision": decision}), tmp_path) == []
 
 
 def test_the_best_cut_of_a_network_that_comes_first_is_said_in_chinese(

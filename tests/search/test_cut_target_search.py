@@ -16,9 +16,11 @@ from deepenough.search.architectures import cut_architectures
 from deepenough.search.cut_target_search import Begin, CutTargetSearch, beginning
 from deepenough.search.fine_tuning_gains import Gains
 from deepenough.search.question import Measure
+from deepenough.search.verdict import depths_text, left_out_text
 from deepenough.training.callbacks import Ending
 
 FAST, SLOW = "mobilenet_v3_small", "squeezenet1_1"  # 14 cuts of 56 million multiply-accumulates at most, 9 of 287
+LEFT_OUT = "were left out, since by the probes and what fine-tuning gains none of them would be the answer"
 SECOND = 100  # the paper trainer knows networks by their blocks: those of the fast one count from here
 
 
@@ -107,7 +109,7 @@ def test_a_smaller_cut_of_one_network_is_found_by_what_was_gained(search, traine
     verdict = job.run()
     assert verdict.chosen.architecture.blocks == 4
     assert verdict.text.endswith("the one in model/ is trained on all of them")
-    assert "; depths 2 to 8 were not looked at, since the probes propose deeper cuts" in verdict.text
+    assert f"; depths 2 to 8 {LEFT_OUT}" in verdict.text
     assert job.events[-1].what == "left out depths 2 to 8"
 
 
@@ -128,7 +130,7 @@ def test_where_a_probe_reaches_the_target_the_next_shallower_cut_alone_is_tried(
     assert [c.architecture.blocks for c in job.tried] == [5]
     assert verdict.kind == "shown"
     assert verdict.advice == ("depth 10 was not tried; a larger --budget lets the search try it",)
-    assert "depths 2 to 8 were not looked at, since the probes propose deeper cuts" in verdict.text
+    assert f"depths 2 to 8 {LEFT_OUT}" in verdict.text
     assert not any("beginning" in event.what for event in job.events)
 
 
@@ -148,7 +150,7 @@ def test_where_nothing_meets_the_target_the_best_probed_and_the_whole_network_we
     assert verdict.kind == "not met"
     assert {c.architecture.blocks for c in job.tried} == {6, 8}
     assert verdict.text.startswith("no network tried reached 83.0%; the best is squeezenet1_1-fire7 with ")
-    assert "depths 2 to 12 and 16 were not looked at, since the probes propose deeper cuts" in verdict.text
+    assert f"depths 2 to 12 and 16 {LEFT_OUT}" in verdict.text
 
 
 def drawn(seed):
@@ -187,7 +189,7 @@ def test_every_training_but_the_first_keeps_the_budget_and_the_estimate_holds(se
     names = {c.architecture.name for c in job.tried}
     size = verdict.chosen.architecture.macs
     left = [e for e in job.search_space if e.name not in names and (verdict.kind != "shown" or e.macs < size)]
-    named = {each.name for each in (*verdict.facts.unseen, *verdict.facts.not_proposed)}
+    named = {each.name for each in (*verdict.facts.unseen, *verdict.facts.left_out)}
     assert named == {each.name for each in left}, "no cut is passed over in silence"
 
 
@@ -202,7 +204,58 @@ def test_what_does_not_finish_in_time_gives_way_to_a_cheaper_cut(search, trainer
     assert [c.architecture.blocks for c in job.tried][:2] == [SECOND + 11, SECOND + 13]
     assert {*tried(job), verdict.chosen.architecture.family} == {FAST}
     assert any(event.what.startswith(f"skipped {SLOW}") for event in job.events)
-    assert job.short_of == "--time-limit"
+
+
+def test_what_would_reach_furthest_but_not_in_time_keeps_nothing_else_from_being_tried(search, trainer, one):
+    """The budget holds the whole network or the cut before it, and the whole network takes too long."""
+    slow = (0.40, 0.50, 0.60, 0.70, 0.74, 0.77, 0.79, 0.84, 0.87)
+    job = search(folds(trainer), (), slow, {SLOW: 0.005}, one, target=0.81, budget=1.5)
+    job.beginning = replace(job.beginning, architecture=one[5])
+    job.trainer.in_time = lambda *architectures, epochs=None: architectures[0] is not one[8]
+    verdict = job.run()
+    assert [c.architecture.blocks for c in job.tried] == [5, 7]
+    assert verdict.kind == "shown"
+
+
+def test_a_network_that_is_slow_to_train_keeps_no_costlier_one_from_being_tried(search, trainer):
+    """The time of a multiply-accumulate is another one in each network."""
+    job = search(folds(trainer), rising(0.80, 14), rising(0.80, 9), {FAST: 0.05, SLOW: 0.05}, target=0.83, budget=9)
+    job.beginning = replace(job.beginning, architecture=next(e for e in job.search_space if e.blocks == 2))
+    job.trainer.in_time = lambda *architectures, epochs=None: architectures[0].family == SLOW
+    verdict = job.run()
+    assert (verdict.kind, set(tried(job))) == ("shown", {SLOW})
+    skipped = [event.what for event in job.events if event.what.startswith("skipped")]
+    assert skipped
+    assert len(skipped) == len(set(skipped)), "each is said once"
+
+
+def test_a_single_cut_that_was_left_out_is_named_in_the_singular(one):
+    assert left_out_text(one[2:3]) == (
+        "depth 6 was left out, since by the probes and what fine-tuning gains it would not be the answer"
+    )
+
+
+def test_where_time_ends_the_search_more_of_it_is_what_helps(search, trainer, one):
+    slow = (0.40, 0.50, 0.60, 0.70, 0.74, 0.77, 0.79, 0.84, 0.87)
+    job = search(folds(trainer), (), slow, {SLOW: 0.005}, one, target=0.81, budget=9)
+    job.beginning = replace(job.beginning, architecture=one[5])
+    job.trainer.in_time = lambda *architectures, epochs=None: False
+    verdict = job.run()
+    assert (verdict.kind, [c.architecture.blocks for c in job.tried]) == ("not met", [5])
+    assert verdict.advice[0] == "depths 14 to 18 were not tried; a larger --time-limit lets the search try them"
+
+
+def test_where_a_student_is_shown_to_meet_the_target_no_larger_cut_is_named(search, trainer, one):
+    slow = (0.40, 0.50, 0.60, 0.70, 0.77, 0.70, 0.70, 0.87, 0.87)
+    job = search(
+        lambda truth: trainer(truth, images=6000, folds=4, gains={4: 0.09}),
+        (), slow, {SLOW: 0.005}, one, target=0.81, budget=4, distill=True,
+    )  # fmt: skip
+    job.beginning = replace(job.beginning, architecture=one[4])
+    verdict = job.run()
+    assert (verdict.kind, verdict.chosen.name) == ("shown", f"{one[4].name}-distilled")
+    named = {each.blocks for each in (*verdict.facts.unseen, *verdict.facts.left_out)}
+    assert named == set(range(4))
 
 
 def test_a_search_that_went_on_takes_the_same_order(search, trainer):
@@ -270,3 +323,12 @@ def test_only_trainings_that_were_not_cut_short_tell_what_is_gained(places):
     assert found.tells_of(places[shallow])
     assert not found.tells_of(places[deep])
     assert Gains(()).most(FAST) == 0
+
+
+def test_gains_are_said_to_be_of_the_network_that_was_trained(places):
+    """Those of a network that nothing was tried of are taken to be another's."""
+    fast, slow = (next(each for each in places if each.family == family) for family in (FAST, SLOW))
+    what, why, figures = Gains(((fast, 0.1),)).left_out([slow])
+    assert (what, figures["networks"]) == (f"left out {depths_text([slow])}", [slow.name])
+    assert why.endswith(f"so far (10.0 points of {FAST}) would not make them the answer")
+    assert (figures["families"], figures["gained"]) == ([FAST], ["10.0"])

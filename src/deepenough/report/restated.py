@@ -10,7 +10,7 @@ from deepenough.language import listed, lookup, sentence_space, translation
 from deepenough.record import DecisionKind, Measure, Record
 from deepenough.record.images import FindingRecord
 from deepenough.record.schema import AnswerFacts, Baseline, CandidateRecord, ComparisonRecord, TargetCheckRecord
-from deepenough.report.restated_advice import open_questions, ruled_out
+from deepenough.report.restated_advice import left_out_text, open_questions, ruled_out
 from deepenough.report.restated_steps import candidate_reason
 from deepenough.report.text import images, percent, unsigned_points
 from deepenough.search.limits import StoredAs
@@ -120,7 +120,8 @@ def _not_tried(record: Record, facts: AnswerFacts, check: TargetCheckRecord) -> 
         said.append(_("the training of %(networks)s diverged", networks=listed(facts.diverged)))
     if facts.cut_short:
         said.append(_("the training of %(networks)s was ended by the time limit", networks=listed(facts.cut_short)))
-    if facts.not_proposed:
+    said.append(left_out_text(facts))
+    if facts.not_proposed:  # of runs before the gains of fine-tuning were taken in
         names = listed(facts.not_proposed)
         said.append(
             _("%(networks)s were not looked at, since the probes propose others", networks=names)

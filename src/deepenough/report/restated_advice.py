@@ -61,16 +61,24 @@ def _on_enough(record: Record, decision: Decision) -> list[str]:
 
 def open_questions(facts: AnswerFacts) -> str:
     """Name the networks of which too little is known to rule them out, and why; empty where there are none."""
-    short, unseen, left_out, diverged = map(listed, (facts.short_look, facts.unseen, facts.left_out, facts.diverged))
+    short, unseen, diverged = map(listed, (facts.short_look, facts.unseen, facts.diverged))
     parts = [
         _("%(networks)s only had a short look, which can't rule them out", networks=short) if short else "",
         _("%(networks)s were not looked at", networks=unseen) if unseen else "",
-        _("%(networks)s were left out, since by the probes none of them would be the answer", networks=left_out)
-        if left_out
-        else "",
+        left_out_text(facts),
         _("the training of %(networks)s diverged", networks=diverged) if diverged else "",
     ]
     return _("; ").join(filter(None, parts))
+
+
+def left_out_text(facts: AnswerFacts) -> str:
+    """Name the cuts that a search left out for their probes; empty where there are none."""
+    if not facts.left_out:
+        return ""
+    return _(
+        "%(networks)s were left out, since by the probes and what fine-tuning gains none of them would be the answer",
+        networks=listed(facts.left_out),
+    )
 
 
 def _doubt(record: Record, pair: ComparisonRecord) -> str:

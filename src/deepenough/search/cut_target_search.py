@@ -68,13 +68,14 @@ class CutTargetSearch(TargetSearch):
 
     beginning: Beginning = field(kw_only=True)
     probes: Mapping[str, float] = field(kw_only=True)
+    late: list[Architecture] = field(default_factory=list, init=False)  # they would not finish in time
 
     def run(self) -> Verdict:
         if why := self.beginning.why(self.target):
             self.note(f"beginning with {self.beginning.architecture.name}", why, begin=str(self.beginning.reason))
         verdict = super().run()
         reaches = self._reaches()
-        out = [each for each in verdict.facts.not_proposed if reaches[each.name] < self.target]
+        out = [each for each in verdict.facts.left_out if reaches[each.name] < self.target]
         if out and self._gains.gained:
             what, why, figures = self._gains.left_out(out)
             self.note(what, why, **figures)
@@ -83,23 +84,34 @@ class CutTargetSearch(TargetSearch):
     def _next(self) -> Architecture | None:
         """The next cut of the climb: the most promising one that budget and time allow; None where it ends.
 
-        If it fails the budget has to hold the one that reaches furthest.
+        If it fails the budget has to hold the one that reaches furthest of those that finish in time.
         """
-        refused, beyond = math.inf, self._beyond()
-        reaches = self._reaches()
-        furthest = max(filter(self._affords, beyond), key=lambda each: reaches[each.name], default=None)
-        for each in beyond:
-            cost = self.trainer.planned(each)
-            if self.tried and not (self._affords(each) and (each is furthest or self._affords_after(cost, furthest))):
-                continue
-            if cost < refused:
-                if self.in_time(each):
-                    return each
-                refused, self.short_of = cost, "--time-limit"
+        beyond, reaches = self._beyond(), self._reaches()
+        if not self.tried:
+            return beyond[0]
+        left, late = [each for each in beyond if self._affords(each)], None
+        while left:
+            furthest = max(left, key=lambda each: reaches[each.name])
+            found = next(
+                each for each in left if each is furthest or self._affords(furthest, self.trainer.planned(each))
+            )
+            late = next((each for each in dict.fromkeys((found, furthest)) if self._is_late(each)), None)
+            if late is None:
+                return found
+            left.remove(late)
+        if late is not None:
+            self.short_of = "--time-limit"
         return None
 
-    def _affords_after(self, cost: int, furthest: Architecture | None) -> bool:
-        return furthest is None or self._affords(furthest, cost)
+    def _is_late(self, architecture: Architecture) -> bool:
+        """True if a cut would not finish in time, which is noted; nor would one of the same network that costs more."""
+        cost = self.trainer.planned(architecture)
+        if any(each.family == architecture.family and self.trainer.planned(each) <= cost for each in self.late):
+            return True
+        if self.in_time(architecture):
+            return False
+        self.late.append(architecture)
+        return True
 
     def _beyond(self) -> list[Architecture]:
         """The cuts that may come next, the most promising first: those that are expected to be shown to meet the
@@ -190,24 +202,18 @@ class CutTargetSearch(TargetSearch):
         if passed is None:
             return min(len(others), MOST_FOLLOWING)
         below = sum(self._size(each) < self._size(passed.architecture) for each in others)
-        return min(below.bit_length(), MOST_FOLLOWING)  # bisecting takes no more
+        return min(below.bit_length(), MOST_FOLLOWING)  # bisecting one network takes no more
 
     def _close_in(self, passed: Candidate) -> Candidate:
         """Bisect the cuts below the smallest that meets the target which may do so, as budget and time allow; return
         the smallest that meets it."""
-        refused = math.inf
         while below := self._below(passed.architecture):
-            allowed = [
-                each
-                for each in below
-                if self.trainer.planned(each) < refused and self._budget_holds(each, passed.architecture, passed.cost)
-            ]
+            allowed = [each for each in below if self._budget_holds(each, passed.architecture, passed.cost)]
+            while allowed and self._is_late(middle := allowed[len(allowed) // 2]):
+                allowed.remove(middle)
+                self.short_of = "--time-limit"
             if not allowed:
                 break
-            middle = allowed[len(allowed) // 2]
-            if not self.in_time(middle):
-                refused, self.short_of = self.trainer.planned(middle), "--time-limit"
-                continue
             candidate = self.train(middle, bar=self.target, give_up=self._is_below)
             if self._is_shown(candidate, passed):
                 passed = candidate
@@ -222,17 +228,13 @@ class CutTargetSearch(TargetSearch):
 
     def _untrained(self) -> Untrained:
         """The cuts that were not tried: small ones alone, where one is shown to meet the target."""
-        shown = [c.architecture for c in self.space_candidates() if c.name in self.looks and self.looks[c.name].shown]
+        shown = [c.architecture for c in self._candidates() if c.name in self.looks and self.looks[c.name].shown]
         smallest = min(map(self._size, shown), default=None)
         left = [each for each in self._untried() if smallest is None or self._size(each) < smallest]
         may = {each.name for each in (self._possible(self.target) if shown else self._beyond())}
-        skipped = [each for each in left if each.name not in may]
-        deepest = max(map(self.measure, self.space_candidates()))
-        several = len({each.family for each in self.search_space}) > 1
         return Untrained(
             unknown=tuple(each for each in left if each.name in may),
-            not_proposed=tuple(skipped),
-            others=several or any(self._size(each) > deepest for each in skipped),
+            left_out=tuple(each for each in left if each.name not in may),
             option=self.short_of,
         )
 

@@ -27,6 +27,7 @@ from deepenough.search.verdict import (
     Verdict,
     depth_text,
     depths_text,
+    left_out_text,
     margin_text,
     points,
     title_among,
@@ -270,7 +271,7 @@ def enough(question: Question, found: Assessment, resolved: float) -> Verdict:
             what = f"a lower --lr or --precision float32 may train what diverged, {what}"
         advice.append(f"{_open(more)}; {what}")
     if kind in (DecisionKind.SEEMS, DecisionKind.BEST) and found.left_out:  # the text of other kinds names them
-        advice.append(_left_out(found))
+        advice.append(left_out_text(found.left_out))
     return Verdict(
         chosen=chosen.candidate,
         kind=kind,
@@ -349,7 +350,7 @@ def _open(found: Assessment) -> str:
     if unseen:
         parts.append(f"{depths_text(unseen)} {_were(unseen)} not looked at")
     if found.left_out:
-        parts.append(_left_out(found))
+        parts.append(left_out_text(found.left_out))
     if found.diverged:
         parts.append(_diverged(found))
     return " and ".join(parts)
@@ -362,11 +363,6 @@ def _short_look(found: Assessment) -> tuple[Architecture, ...]:
 
 def _unseen(found: Assessment) -> tuple[Architecture, ...]:
     return tuple(each for each in found.unknown if each not in found.diverged and each not in found.left_out)
-
-
-def _left_out(found: Assessment) -> str:
-    names = f"{depths_text(found.left_out)} {_were(found.left_out)} left out"
-    return f"{names}, since by the probes none of them would be the answer"
 
 
 def _diverged(found: Assessment) -> str:

@@ -37,9 +37,16 @@ class Gains:
         own = [max(gain, 0.0) for each, gain in self.gained if each.family == family]
         return max(own or [max(gain, 0.0) for _, gain in self.gained], default=0.0)
 
+    def _told_by(self, family: str) -> str:
+        """The network whose gains are taken for those of one: itself, or where no cut of it was tried the one that
+        gained most."""
+        if not self.gained or any(each.family == family for each, _ in self.gained):
+            return family
+        return max(self.gained, key=lambda each: each[1])[0].family
+
     def left_out(self, architectures: Sequence[Architecture]) -> tuple[str, str, dict[str, list[str]]]:
-        """The step of a search that leaves cuts out for what was gained: its deed, its reason, and the figures."""
-        families = dict.fromkeys(each.family for each in architectures)
+        """The step of a search that leaves cuts out for what was gained: what was done, the reason, and the figures in it."""
+        families = dict.fromkeys(self._told_by(each.family) for each in architectures)
         gained = ", ".join(f"{points(self.most(family))} of {family}" for family in families)
         return (
             f"left out {depths_text(architectures)}",

@@ -1,7 +1,7 @@
 """The base of every search: train an architecture, keep it, add up the cost.
 
 The answer is a pure function of the candidates tried (`enough_rules` and `target_rules`). The order of trainings is in
-`target_search`, `enough_search` and `cut_search`.
+`target_search`, `enough_search`, `cut_search` and `cut_target_search`.
 """
 
 from __future__ import annotations

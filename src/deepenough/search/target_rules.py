@@ -17,6 +17,7 @@ from deepenough.search.verdict import (
     Verdict,
     depth_text,
     depths_text,
+    left_out_text,
     most_accurate,
     nothing_finished,
     title_among,
@@ -33,16 +34,15 @@ class Untrained:
 
     By a short training of the largest of them, those `ruled_out` can't reach the target, but `highest` at most: that
     takes for granted that none of them is more accurate than the largest, which the answer says. Nothing is known of
-    `unknown`; `option` is the one that lets the search try more. Nor is anything known of `not_proposed`, cuts that the
-    probes of pretrained networks don't propose: they propose deeper ones, or `others`.
+    `unknown`; `option` is the one that lets the search try more. Nor is anything shown of `left_out`, cuts that are not
+    expected to reach the target, by their probes and what fine-tuning gains over these.
     """
 
     ruled_out: tuple[Architecture, ...] = ()
     unknown: tuple[Architecture, ...] = ()
-    not_proposed: tuple[Architecture, ...] = ()
+    left_out: tuple[Architecture, ...] = ()
     highest: float = 0.0
     option: str = "--budget"
-    others: bool = False
 
 
 def check_target(candidate: Candidate, target: float, look: Look | None) -> TargetCheck:
@@ -119,8 +119,7 @@ def _facts(
         unseen=unknown,
         diverged=tuple(diverged),
         cut_short=tuple(cut_short),
-        not_proposed=untrained.not_proposed,
-        others=untrained.others,
+        left_out=untrained.left_out,
         ruled_out=() if answer else untrained.ruled_out,
         highest=untrained.highest,
         option=untrained.option,
@@ -155,15 +154,13 @@ def _met(
 
 
 def _gaps(checks: Sequence[TargetCheck], untrained: Untrained) -> str:
-    """Name the networks whose training diverged or was cut short, and the cuts that were not looked at."""
+    """Name the networks whose training diverged or was cut short, and the cuts that were left out."""
     diverged, cut_short = _ended(checks)
     text = f"; the training of {depths_text(diverged)} diverged" if diverged else ""
     if cut_short:
         text += f"; the training of {depths_text(cut_short)} was ended by the time limit"
-    if untrained.not_proposed:
-        skipped = untrained.not_proposed
-        instead = "others" if untrained.others else "deeper cuts"
-        text += f"; {depths_text(skipped)} {_was(skipped)} not looked at, since the probes propose {instead}"
+    if untrained.left_out:
+        text += f"; {left_out_text(untrained.left_out)}"
     return text
 
 

@@ -46,18 +46,16 @@ class TargetCheck:
 class AnswerFacts:
     """The facts of an answer's words that its comparisons don't hold, so that a page can say them in another language.
 
-    Of the architectures in `short_look` to `not_proposed` too little is known; `option` lets the search try more.
+    Of the architectures in `short_look` to `cut_short` too little is known; `option` lets the search try more.
     Those in `ruled_out` can't be expected to reach the target: a look at the deepest leaves at most `highest`.
     """
 
     shown: Architecture | None = None  # the smallest that is shown to be enough against the whole search space
     short_look: tuple[Architecture, ...] = ()
     unseen: tuple[Architecture, ...] = ()
-    left_out: tuple[Architecture, ...] = ()  # since they can't win by the probes
+    left_out: tuple[Architecture, ...] = ()  # cuts that can't win by their probes and what fine-tuning gains
     diverged: tuple[Architecture, ...] = ()
     cut_short: tuple[Architecture, ...] = ()  # by the time limit
-    not_proposed: tuple[Architecture, ...] = ()  # by the probes, which propose deeper cuts, or others
-    others: bool = False
     ruled_out: tuple[Architecture, ...] = ()
     highest: float = 0.0
     option: str = ""
@@ -117,6 +115,15 @@ def depths_text(architectures: Sequence[Architecture]) -> str:
     for row in _neighbours(architectures):
         words += [f"{row[0].depth} to {row[-1].depth}"] if len(row) > 2 else [str(each.depth) for each in row]
     return f"depth{'s' * (len(architectures) > 1)} {_listed(words)}"
+
+
+def left_out_text(architectures: Sequence[Architecture]) -> str:
+    """Name the cuts that a search left out for their probes and what fine-tuning gains over these."""
+    were, none = ("was", "it") if len(architectures) == 1 else ("were", "none of them")
+    return (
+        f"{depths_text(architectures)} {were} left out, since by the probes and what fine-tuning gains {none} would "
+        f"{'not ' * (len(architectures) == 1)}be the answer"
+    )
 
 
 def _neighbours(architectures: Sequence[Architecture]) -> list[list[Architecture]]:
