@@ -30,6 +30,7 @@ from deepenough.nets import (
     BatchNorm,
     Branches,
     ChannelShuffle,
+    ChannelSlice,
     Concat,
     Conv,
     Dense,
@@ -50,6 +51,7 @@ from deepenough.nets import (
     Lrn,
     MaxPool,
     Network,
+    PRelu,
     Product,
     Relu,
     Relu6,
@@ -206,11 +208,24 @@ def shuffled() -> Network:
     return Network("shuffled", (3, 21, 18), stack)
 
 
-def slopes() -> Network:
-    """Activations with numbers other than the usual ones."""
+def parts() -> Network:
+    """Branches of some of the channels, of images and of features, at the ends and from the middle."""
+    unit = Concat(((ChannelSlice(0, 4),), (ChannelSlice(4, 8), Conv(4, 1), BatchNorm(), Relu())))
+    nested = Sum(((ChannelSlice(2, 7), Conv(8)), (Sum(((ChannelSlice(1, 6), Relu6(), Conv(8)), ())), Relu())))
+    head = Concat(((ChannelSlice(0, 3), Dense(6)), (ChannelSlice(5, 8), Relu()), ()))
     stack: Stack = (
-        Conv(6), LeakyRelu(0.2), Conv(6), Elu(0.7), GlobalAvgPool(), Dense(8), LeakyRelu(1.5), Dense(8), Elu(0.4),
-        Dense(CLASSES),
+        Concat(((ChannelSlice(1, 3),), ())), Conv(8), unit, nested, MaxPool(2), unit, GlobalAvgPool(), Dense(8),
+        head, Dense(CLASSES),
+    )  # fmt: skip
+    return Network("parts", (3, 14, 11), stack)
+
+
+def slopes() -> Network:
+    """Activations with numbers other than the usual ones, and with trained slopes."""
+    sloped = (Conv(6), PRelu(shared=True), BatchNorm(), PRelu())
+    stack: Stack = (
+        Conv(6), LeakyRelu(0.2), Conv(6), Elu(0.7), Sum((sloped, (PRelu(),))), GlobalAvgPool(), Dense(8),
+        LeakyRelu(1.5), Dense(8), Elu(0.4), Dense(8), PRelu(), Dense(8), PRelu(shared=True), Dense(CLASSES),
     )  # fmt: skip
     return Network("slopes", (3, 9, 8), stack)
 
@@ -220,6 +235,7 @@ def tokens() -> Network:
     attention = (
         LayerNorm(1e-3),
         Dense(24, bias=False),
+        PRelu(shared=True),
         SelfAttention(2),
         Dense(8),
         LayerScale(0.1),
@@ -228,6 +244,17 @@ def tokens() -> Network:
     head = Concat(((GlobalAvgPool(),), (GlobalMaxPool(),), (FirstToken(), Gelu())))
     inside = Group((Conv(8, 4, 4, 0), Tokens(3, 3), LayerNorm(), Sum((attention, ())), Relu()), name="inside")
     return Network("tokens", (3, 22, 17), (LayerNorm(), inside, head, LayerNorm(), Dense(CLASSES)))
+
+
+def patches() -> Network:
+    """Tokens without a class token, without positions, and without both, of positions for another size of images."""
+    patch = Conv(8, 4, 4, 0)
+    kinds = (
+        (patch, Tokens(3, 3, class_token=False), LayerNorm(), Dense(24), SelfAttention(2), GlobalAvgPool()),
+        (patch, Tokens(3, 3, position=False), Dense(8), Sum(((LayerNorm(), Dense(8)), ())), FirstToken()),
+        (patch, Tokens(3, 3, class_token=False, position=False), GlobalMaxPool()),
+    )
+    return Network("patches", (3, 22, 17), (Concat(kinds), LayerNorm(), Dense(CLASSES)))
 
 
 def active(kind: type[Activation]) -> Network:
@@ -269,7 +296,9 @@ CASES: Mapping[str, Callable[[], Network]] = {
     "pools": pools,
     "gates": gates,
     "tokens": tokens,
+    "patches": patches,
     "shuffled": shuffled,
+    "parts": parts,
     "slopes": slopes,
     "spread": spread,
     "norms": norms,
@@ -283,7 +312,7 @@ CASES: Mapping[str, Callable[[], Network]] = {
 """The networks by name."""
 
 REPRESENTATIVES = (
-    "odd", "pools", "gates", "tokens", "shuffled", "slopes", "spread", "norms", "tanh", "mish",
+    "odd", "pools", "gates", "tokens", "patches", "shuffled", "parts", "slopes", "spread", "norms", "tanh", "mish",
     "residual-1x28", "inception-1x28", "plain-1x28", "mobile-1x28",
     "resnext50_32x4d", "efficientnet_lite0_tf", "convnext_atto", "silu", "vit_tiny_patch16_224-cut0", "alexnet",
     "googlenet_bn", "mobilenet_v3_small", "sigmoid", "relu6", "hardsigmoid",
@@ -302,6 +331,8 @@ def features(name: str) -> set[object]:
             found.add(("dilation", layer.dilation > 1, layer.depthwise(visit.input)))
             options = (layer.groups > 1, depthwise, layer.bias, layer.same, strided, layer.kernel == 1)
             found |= {("Conv", *options), ("lopsided", lopsided(visit))}
+        elif isinstance(layer, Tokens):
+            found.add(("Tokens", layer.class_token, layer.position))
         elif isinstance(layer, Pool):
             beyond = tuple(overhang(visit, axis) > 0 for axis in (1, 2))
             found.add((layer.kind, layer.padding > 0, layer.ceil, beyond))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def gelu(x: Tensor, mode: str) -> Tensor:
     return F.gelu(x)
 
 
-def sliced(x: Tensor, begin: Any, end: Any, squeeze_mask: Any, **_: Any) -> Tensor:
+def sliced(x: Tensor, begin: Any, end: Any, squeeze_mask: Any = (), **_: Any) -> Tensor:
     x = x[tuple(slice(int(first), int(last)) for first, last in zip(begin, end, strict=True))]
     return x.squeeze([axis for axis, gone in enumerate(squeeze_mask) if gone])
 
@@ -85,13 +86,14 @@ IN_TORCH: Mapping[str, Callable[..., Any]] = {
     "gelu": gelu,
     "tanh": lambda x: torch.tanh(x),
     "leaky_relu": lambda x, alpha: F.leaky_relu(x, float(alpha)),
+    "prelu": lambda x, alpha: F.prelu(x, alpha),
     "elu": lambda x, alpha: F.elu(x, float(alpha)),
     "softplus": lambda x: F.softplus(x),
     "softmax": lambda x, axis: x.softmax(int(axis)),
     "reshape": lambda x, shape: x.reshape([int(side) for side in shape]),
     "transpose": lambda x, perm: x.permute([int(axis) for axis in perm]),
-    "expand_dims": lambda x, axes: x.unsqueeze(int(axes[0])),
-    "squeeze": lambda x, axes: x.squeeze(int(axes[0])),
+    "expand_dims": lambda x, axes: reduce(lambda y, axis: y.unsqueeze(int(axis)), axes, x),
+    "squeeze": lambda x, axes: x.squeeze([int(axis) for axis in axes]),
     "concat": lambda values, axis, interleave: torch.cat(values, int(axis)),
     "split": lambda x, num_splits, axis: x.chunk(int(num_splits), int(axis)),
     "slice_by_index": sliced,

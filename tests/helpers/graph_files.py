@@ -153,11 +153,15 @@ KERAS = [
 ]
 
 
-def keras_file(path: Path, layers: list[dict[str, Any]], end: str = "two") -> Path:
+def keras_file(
+    path: Path, layers: list[dict[str, Any]], end: str = "two", more: dict[str, np.ndarray] | None = None
+) -> Path:
+    """A model of these layers; `more` are the arrays of layers that have one each."""
     config = {"name": "tiny", "layers": layers, "input_layers": ["x", 0, 0], "output_layers": [end, 0, 0]}
     weights = path.with_suffix(".h5")
     with h5py.File(weights, "w") as file:
-        for name, arrays in (("one", (FIRST.transpose(2, 3, 1, 0), BIASES[0])), ("two", (SECOND.T, BIASES[1]))):
+        all_arrays = {"one": (FIRST.transpose(2, 3, 1, 0), BIASES[0]), "two": (SECOND.T, BIASES[1])}
+        for name, arrays in (all_arrays | {name: (array,) for name, array in (more or {}).items()}).items():
             group = file.create_group(f"layers/{name}_{name}/vars")
             group.attrs["name"] = name
             for number, array in enumerate(arrays):

@@ -18,7 +18,7 @@ VALUES = [-30.0, -6.0, -3.0, -1.5, -0.2, 0.0, 0.1, 0.5, 1.0, 2.5, 3.0, 6.0, 30.0
 def test_torch_computes_the_function(kind: type[Activation]) -> None:
     network = Network("n", (1, 1, len(VALUES)), (Conv(1, 1), kind(), GlobalAvgPool()))
     assert loads(dumps(network)) == network
-    found = build(network).get_submodule(kind.__name__.lower())(torch.tensor(VALUES, dtype=torch.float64))
+    found = build(network).double().get_submodule(kind.__name__.lower())(torch.tensor(VALUES, dtype=torch.float64))
     torch.testing.assert_close(found.tolist(), [kind.of(value) for value in VALUES], rtol=1e-9, atol=1e-9)
 
 

@@ -25,7 +25,7 @@ TIMM = {
 }
 """Sides of images, by the name of the network."""
 
-TORCHVISION = ("resnet18", "mobilenet_v3_small", "densenet121", "convnext_tiny", "squeezenet1_1")
+TORCHVISION = ("resnet18", "mobilenet_v3_small", "densenet121", "convnext_tiny", "squeezenet1_1", "shufflenet_v2_x0_5")
 
 
 def check(module: nn.Module, side: int, first: str, dtype: torch.dtype = torch.float32) -> None:
@@ -43,7 +43,9 @@ def check(module: nn.Module, side: int, first: str, dtype: torch.dtype = torch.f
 
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_torchvisions(models: Any, filled: Callable[[Callable[[], nn.Module]], nn.Module], name: str) -> None:
-    first = {"resnet18": "conv1", "densenet121": "features_conv0"}.get(name, "features_0")
+    first = {"resnet18": "conv1", "densenet121": "features_conv0", "shufflenet_v2_x0_5": "conv1_0"}.get(
+        name, "features_0"
+    )
     check(filled(lambda: getattr(models, name)(num_classes=7)), 64, first)
 
 
@@ -54,6 +56,23 @@ def test_timms(models: Any, name: str) -> None:
               "resnet10t": "conv1_0", "resnet50_gn": "conv1"}  # fmt: skip
     torch.manual_seed(0)
     check(timm.create_model(name, num_classes=7), TIMM[name], firsts.get(name, "conv_stem"))
+
+
+VITS: dict[str, dict[str, Any]] = {
+    "the mean of the patches": {"class_token": False, "global_pool": "avg"},
+    "no positions": {"class_token": False, "global_pool": "avg", "pos_embed": "none"},
+    "a class token without a position": {"no_embed_class": True},
+    "the largest of the patches": {"class_token": False, "global_pool": "max"},
+}
+"""Ways in which timm makes ViTs beside the usual one."""
+
+
+@pytest.mark.parametrize("kind", VITS)
+def test_transformers_of_timm_with_other_tokens(models: Any, kind: str) -> None:
+    timm = pytest.importorskip("timm", reason="timm is not installed")
+    torch.manual_seed(0)
+    first = "patch_embed" if kind == "no positions" else "blocks_0"
+    check(timm.create_model("vit_tiny_patch16_224", num_classes=7, img_size=64, **VITS[kind]), 64, first)
 
 
 @pytest.mark.parametrize(

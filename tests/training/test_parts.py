@@ -19,6 +19,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from deepenough.distribution.synchronized_layers import synchronize
 from deepenough.errors import DeepenoughError
+from deepenough.nets import Conv, Dense, GlobalAvgPool, Network, PRelu
+from deepenough.nets.build import build
 from deepenough.training.device import choose_device
 from deepenough.training.ema import Ema
 from deepenough.training.evaluate import predict_probabilities
@@ -39,6 +41,18 @@ CPU = torch.device("cpu")
 def tiny() -> nn.Sequential:
     torch.manual_seed(1)
     return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 4))
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw", "muon"])
+def test_trained_slopes_do_not_decay(name: str) -> None:
+    """Decay would draw them towards zero, which is a ReLU (He et al. 2015, section 2.1)."""
+    network = Network("n", (3, 8, 8), (Conv(4), PRelu(), Conv(4), PRelu(shared=True), GlobalAvgPool(), Dense(2)))
+    model = build(network)
+    optimizer = make_optimizer(model, Recipe(optimizer=name, weight_decay=0.1))
+    decays = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    slopes = [model.get_submodule(path).weight for path in ("prelu1", "prelu2")]
+    assert [slope.tolist() for slope in slopes] == [[0.25] * 4, [0.25]]
+    assert [decays[id(slope)] for slope in slopes] == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])

@@ -151,7 +151,7 @@ def test_where_nothing_says_how_images_are_normalised_it_is_asked_for(tmp_path: 
 
 
 def test_every_kind_that_is_not_known_is_named_once(tmp_path: Path) -> None:
-    strange = (layer("Deconvolution", "up1", "pool"), layer("Deconvolution", "up2", "up1"), layer("PReLU", "p", "up2"))
+    strange = (layer("Deconvolution", "up1", "pool"), layer("Deconvolution", "up2", "up1"), layer("MVN", "p", "up2"))
     net = message("NetParameter").FromString(current(extra=strange))
     net.layer[6] = layer("Pooling", "mean", "p", pooling_param={"pool": "AVE", "global_pooling": True})
     (tmp_path / "w.caffemodel").write_bytes(net.SerializeToString())
@@ -159,7 +159,7 @@ def test_every_kind_that_is_not_known_is_named_once(tmp_path: Path) -> None:
         read_weights(tmp_path / "w.caffemodel")
     text = str(error.value)
     assert "layer 'up1', 'up2' of kind Deconvolution: a transposed convolution" in text
-    assert "layer 'p' of kind PReLU: no activation here has weights" in text
+    assert "layer 'p' of kind MVN: no layer here does what it does" in text
     assert text.count("of kind Deconvolution") == 1
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from graph_files import (
 )
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets import Conv, Dense, Elu, GlobalAvgPool, LeakyRelu, Network, Relu
+from deepenough.nets import ChannelSlice, Concat, Conv, Dense, Elu, GlobalAvgPool, LeakyRelu, Network, PRelu, Relu
 from deepenough.weights.read import read_weights
 
 
@@ -65,6 +67,44 @@ def test_activations_with_a_number_of_their_own(tmp_path: Path, case: str) -> No
     odd, mean = keras_layer(kind, "odd", "one", **config), keras_layer("GlobalAveragePooling2D", "mean", "odd")
     found = read_weights(keras_file(tmp_path / "w.keras", [*KERAS[:3], odd, mean, KERAS[4]])).network
     assert replace(found.stack[2], name="") == wanted
+
+
+@pytest.mark.parametrize(("shape", "shared"), [((1, 1, 4), False), ((1, 1, 1), True)])
+def test_trained_slopes(tmp_path: Path, shape: tuple[int, ...], *, shared: bool) -> None:
+    sloped, slopes = keras_layer("PReLU", "odd", "one", shared_axes=[1, 2]), np.linspace(0, 1, shape[-1]).reshape(shape)
+    layers = [*KERAS[:3], sloped, keras_layer("GlobalAveragePooling2D", "mean", "odd"), KERAS[4]]
+    found = read_weights(keras_file(tmp_path / "w.keras", layers, more={"odd": slopes.astype(np.float32)}))
+    assert found.network.stack[2] == PRelu(shared=shared, name="odd")
+    np.testing.assert_array_equal(found.state["odd.weight"].numpy(), slopes.reshape(-1).astype(np.float32))
+
+
+def joined(parts: list[tuple[str, int]]) -> dict[str, Any]:
+    """A concatenation of what layers give, which may be several values."""
+    tensors = [{"class_name": "__keras_tensor__", "config": {"keras_history": [name, 0, n]}} for name, n in parts]
+    layer = keras_layer("Concatenate", "together", "", axis=-1)
+    return {**layer, "inbound_nodes": [{"args": [tensors], "kwargs": {}}]}
+
+
+@pytest.mark.parametrize(("sections", "ends"), [(2, (0, 2, 4)), ([1], (0, 1, 4))])
+def test_channels_that_are_split(tmp_path: Path, sections: object, ends: tuple[int, ...]) -> None:
+    parted = keras_layer("Split", "parts", "one", indices_or_sections=sections, axis=-1)
+    layers = [*KERAS[:3], parted, joined([("parts", 1), ("parts", 0), ("one", 0)])]
+    layers += [keras_layer("GlobalAveragePooling2D", "mean", "together"), *KERAS[4:]]
+    with pytest.raises(DeepenoughError, match="its weight has the shape 5 x 4; expected 5 x 8"):
+        read_weights(keras_file(tmp_path / "w.keras", layers))
+    found = read_weights(
+        keras_file(tmp_path / "v.keras", [*layers[:4], joined([("parts", 1), ("parts", 0)]), *layers[5:]])
+    )
+    (concat,) = (layer for layer in found.network.stack if isinstance(layer, Concat))
+    first, second = ((ChannelSlice(start, stop, name="slice"),) for start, stop in pairwise(ends))
+    assert concat.branches == (second, first)
+
+
+def test_a_slope_for_each_position_is_refused(tmp_path: Path) -> None:
+    layers = [*KERAS[:3], keras_layer("PReLU", "odd", "one"), keras_layer("Flatten", "mean", "odd"), KERAS[4]]
+    path = keras_file(tmp_path / "w.keras", layers, more={"odd": np.zeros((9, 9, 4), np.float32)})
+    with pytest.raises(DeepenoughError, match=r"slopes of 9 x 9 x 4; known are one for all, or one for each channel"):
+        read_weights(path)
 
 
 STRANGE = {

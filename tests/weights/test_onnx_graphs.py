@@ -42,6 +42,10 @@ REFUSED = {
     "a circle": (
         [node("Add", "x z", "i"), node("Relu", "i", "z"), *BODY], "it reads 'z', which no node before it gives",
     ),
+    "a slope for each position": (
+        [node("Identity", "x", "i"), BODY[0], node("PRelu", "one o", "r"), *BODY[2:]],
+        r"'PRelu r' of kind PRelu: it has slopes of 4 x 9 x 9; known are one for all, or one for each channel",
+    ),
     "no output": ([node("Relu", "x", "i")], "none of its nodes gives its output, 'y'"),
     "a tensor of the wrong shape": (
         [node("Conv", "x w c", "one"), *BODY[1:]], "its bias has the shape 5; expected 4",
@@ -63,7 +67,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_graphs_that_are_refused_say_why(tmp_path: Path, case: str) -> None:
     nodes, words = REFUSED[case]
-    constants = {**CONSTANTS, "t": FIRST[:, :, :1]}
+    constants = {**CONSTANTS, "t": FIRST[:, :, :1], "o": np.zeros((4, 9, 9), np.float32)}
     with pytest.raises(DeepenoughError, match=words):
         read_weights(written(tmp_path / "w.onnx", graph(nodes, constants)), preprocess="torchvision")
 

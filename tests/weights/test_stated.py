@@ -18,8 +18,10 @@ from torch import Tensor, nn
 from deepenough.errors import DeepenoughError
 from deepenough.nets import FAMILIES, Conv, Dense, Flatten, Network, Relu, dumps
 from deepenough.nets.build import build
+from deepenough.nets.cut import cut_at, cuts
 from deepenough.nets.zoo import NETWORKS
 from deepenough.weights.match import own_layout
+from deepenough.weights.presets import preset
 from deepenough.weights.read import read_weights
 from deepenough.weights.stated import stated_network
 
@@ -244,3 +246,18 @@ def test_names_beside_a_file_that_describes_its_network(tmp_path: Path) -> None:
     stated(tmp_path, json.loads(dumps(RESIDUAL)) | {"names": TABLE})
     with pytest.raises(DeepenoughError, match="no use for the names"):
         read_weights(tmp_path / "w.onnx")
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("efficientnet_lite0_tf", "timm"), ("mobilenetv3_small_100_tf", "timm"), ("efficientnet_b3", "torchvision"),
+        ("mobilenet_v2_keras", "keras"), ("alexnet", "caffe-bgr"),
+    ],
+)  # fmt: skip
+def test_a_cut_takes_the_images_of_its_whole_network(tmp_path: Path, name: str, source: str) -> None:
+    whole = NETWORKS[name]()
+    cut = cut_at(whole, cuts(whole)[0].place, 3)
+    (tmp_path / "network.json").write_text(dumps(cut))
+    save_file(build(cut, 0).state_dict(), tmp_path / "weights.safetensors")
+    assert read_weights(tmp_path / "weights.safetensors", preprocess=source).input == preset(source, name)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.options import Options
 from deepenough.model import Model
+from deepenough.nets import PRelu, depth, receptive_field
 from deepenough.nets.build import build
 from deepenough.nets.cut import cuts
 from deepenough.weights.graphs.torch_module import check_module, read_module
@@ -198,6 +199,69 @@ def shuffled(x: Tensor, groups: int) -> Tensor:
     return torch.transpose(x, 1, 2).contiguous().view(images, -1, height, width)
 
 
+class Parted(nn.Module):
+    """Parts of the channels, taken in every way: of maps and vectors, in turn, from the end, read by several."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = nn.Conv2d(3, 12, 3, 2), nn.Conv2d(6, 6, 3, 1, 1), nn.Conv2d(4, 4, 1)
+        self.red, self.head = nn.Conv2d(1, 12, 3, 2), nn.Linear(14, 7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.first(x)) + self.red(x[:, :1])
+        left, right = x.chunk(2, dim=1)
+        x = torch.cat([left, right, F.relu(self.second(right))], 1)  # the second half is read twice
+        one, two, three = torch.split(x, [4, 10, 4], dim=1)
+        x = torch.cat((self.third(one), two.narrow(1, 2, 4), three[:, -2:], F.silu(x[:, 3:7])), 1)
+        halves = x.mean((2, 3)).tensor_split(2, dim=-1)
+        return self.head(torch.cat((halves[1], torch.tanh(halves[0])), 1))  # type: ignore[no-any-return]
+
+
+class Shuffled(nn.Module):
+    """Units of ShuffleNetV2 (Ma et al. 2018, figure 3c), of which half of the channels pass unchanged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.units = nn.Conv2d(3, 8, 3, 2), nn.ModuleList([ShuffledUnit(8), ShuffledUnit(8)])
+        self.head = nn.Linear(8, 7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.stem(x))
+        for unit in self.units:
+            x = unit(x)
+        return self.head(x.mean([2, 3]))  # type: ignore[no-any-return]
+
+
+class ShuffledUnit(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        half = channels // 2
+        self.conv = nn.Conv2d(half, half, 1)
+        self.depthwise = nn.Conv2d(half, half, 3, padding=1, groups=half, bias=False)
+        self.norm = nn.BatchNorm2d(half)
+
+    def forward(self, x: Tensor) -> Tensor:
+        half = x.shape[1] // 2
+        return shuffled(torch.cat((x[:, :half], self.norm(self.depthwise(F.relu(self.conv(x[:, half:]))))), 1), 2)
+
+
+class Sloped(nn.Module):
+    """PReLU: one slope and one a channel, of maps and vectors, in one place and in two, as module and function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = nn.Conv2d(3, 8, 3, 2), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3)
+        self.fourth, self.head = nn.Linear(8, 8), nn.Linear(8, 7)
+        self.one, self.each = nn.PReLU(), nn.PReLU(8)
+        self.slopes = nn.Parameter(torch.rand(8))
+        nn.init.uniform_(self.each.weight, -0.5, 1.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.each(self.second(self.one(self.first(x))))
+        x = F.prelu(self.third(x), self.slopes).mean((2, 3))
+        return self.head(self.each(self.fourth(x)))  # type: ignore[no-any-return]
+
+
 class Squeezing(nn.Module):
     """Squeeze-and-excitation with dense layers, as most people write it."""
 
@@ -239,6 +303,9 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "normalised": Normalised,
     "branching": Branching,
     "shared": Shared,
+    "parted": Parted,
+    "shuffled units": Shuffled,
+    "sloped": Sloped,
     "shuffling": Shuffling,
     "squeezing": Squeezing,
     "dilated": Dilated,
@@ -310,6 +377,19 @@ def test_there_is_no_cut_inside_a_block_of_the_modules_own() -> None:
     assert places == ["conv_0", "block_2_0", "block_2_1", "block_2_2"]
 
 
+def test_units_that_pass_half_of_the_channels_are_blocks() -> None:
+    network = read_module(made(Shuffled), SHAPE).network
+    assert [cut.place for cut in cuts(network)] == ["stem", "units_0", "units_1"]
+    assert depth(network) == 1 + 2 * 2 + 1
+    assert receptive_field(network) == 3 + 2 * 2 * 2
+
+
+def test_trained_slopes_end_a_block_as_any_activation_does() -> None:
+    network = read_module(made(Sloped), SHAPE).network
+    assert [layer.shared for layer in network.stack if isinstance(layer, PRelu)] == [True, False, False, False]
+    assert [cut.path for cut in cuts(network)] == ["one", "each", "prelu_2", "each2"]
+
+
 def test_weights_in_several_places_are_named() -> None:
     assert any("trains apart" in note for note in read_module(made(Shared), SHAPE).notes)
     assert read_module(made(Residual), SHAPE).notes == ()
@@ -354,11 +434,26 @@ class Masked(nn.Module):
 
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "an activation": (lambda: Body(F.softplus), "'softplus' of kind aten.softplus: there is no such activation"),
-    "an activation with weights": (lambda: Body(nn.PReLU()), "of kind aten.prelu: no activation here has weights"),
+    "a slope for each token": (
+        lambda: Body(lambda x: F.prelu(x.flatten(2).mT, torch.linspace(0, 1, 900)).mT.unflatten(2, (30, 30))),
+        "of kind aten.prelu: it has a slope for each token",
+    ),
+    "slopes of the image": (
+        lambda: Body(lambda x: F.prelu(x, x.mean((0, 2, 3)))),
+        "of kind aten.prelu: its slopes are computed of the images",
+    ),
     "a scaled activation": (lambda: Body(F.selu), "of kind aten.selu"),
-    "half of the channels": (
-        lambda: Body(lambda x: torch.cat(x.chunk(2, dim=1)[::-1], 1)),
-        "of kind aten.chunk: no layer here takes a part of the channels",
+    "half of the rows": (
+        lambda: Body(lambda x: torch.cat(x.chunk(2, dim=2)[::-1], 2)),
+        "of kind aten.chunk: it takes a part of the rows, columns or tokens; known are parts of the channels",
+    ),
+    "all but the edge": (
+        lambda: Body(lambda x: x[:, :, 1:-1, 1:-1]),
+        "of kind aten.slice: it takes a part of the rows",
+    ),
+    "every second channel": (
+        lambda: Body(lambda x: torch.cat([x[:, ::2], x[:, 1::2]], 1)),
+        "of kind Slice: it takes one of 2 values, in steps; known are neighbouring channels",
     ),
     "groups side by side": (lambda: Body(lambda x: x.view(3, 2, 4, 30, 30).flatten(1, 2) * x), "layer"),
     "an approximation": (lambda: Body(lambda x: F.gelu(x, approximate="tanh")), "exactly here"),

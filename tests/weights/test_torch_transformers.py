@@ -7,7 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from deepenough.errors import DeepenoughError
+from deepenough.nets import SelfAttention, Tokens, depth, dumps, loads
+from deepenough.nets.build import build
 from deepenough.nets.cut import cuts
+from deepenough.nets.shapes import visits
 from deepenough.weights.graphs.torch_module import read_module
 
 SHAPE = (3, 32, 32)
@@ -34,24 +37,91 @@ class Encoder(nn.Module):
         return self.fc(self.norm(tokens)[:, 0])  # type: ignore[no-any-return]
 
 
-class WithoutToken(nn.Module):
-    """Attention between patches alone, whose mean is classified."""
+class Small(nn.Module):
+    """A small transformer with or without a class token and positions, whose tokens' mean is classified."""
 
-    def __init__(self, *, positions: bool) -> None:
+    def __init__(self, *, token: bool, positions: str, last: bool = False) -> None:
         super().__init__()
-        self.patches, self.fc = nn.Conv2d(3, 16, 16, 16), nn.Linear(16, 7)
-        self.pos = nn.Parameter(torch.randn(1, 4, 16)) if positions else None
+        self.patches, self.fc, self.last = nn.Conv2d(3, 16, 8, 8), nn.Linear(16, 7), last
+        self.cls = nn.Parameter(torch.randn(1, 1, 16)) if token else None
+        self.positions = positions
+        if positions:
+            self.pos = nn.Parameter(torch.randn(1, 16 + (token and positions == "all"), 16))
         self.block = nn.TransformerEncoderLayer(16, 2, 32, activation="gelu", batch_first=True, norm_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        tokens = self.patches(x).flatten(2).transpose(1, 2)
-        return self.fc(self.block(tokens if self.pos is None else tokens + self.pos).mean(1))  # type: ignore[no-any-return]
+        x = self.patches(x)
+        x = x.permute(0, 2, 3, 1).flatten(1, 2) if self.last else x.flatten(2).mT
+        if self.positions == "patches":
+            x = x + self.pos
+        if self.cls is not None:
+            x = torch.cat([self.cls.expand(len(x), -1, -1), x], 1)
+        if self.positions == "all":
+            x = x + self.pos
+        return self.fc(self.block(x).mean(1))  # type: ignore[no-any-return]
 
 
-@pytest.mark.parametrize("positions", [True, False])
-def test_attention_without_a_class_token_is_refused_with_what_is_missing(*, positions: bool) -> None:
-    with pytest.raises(DeepenoughError, match=r"with a class token before the patches and a learnt position for each"):
-        read_module(WithoutToken(positions=positions), SHAPE)
+KINDS = {
+    "patches alone": {"token": False, "positions": ""},
+    "patches alone, from a map with channels last": {"token": False, "positions": "", "last": True},
+    "positions": {"token": False, "positions": "all"},
+    "a class token": {"token": True, "positions": ""},
+    "a class token without a position": {"token": True, "positions": "patches"},
+    "both": {"token": True, "positions": "all"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tokens_with_a_class_token_and_positions_or_without(kind: str) -> None:
+    torch.manual_seed(0)
+    module = Small(**KINDS[kind]).eval()
+    found = read_module(module, SHAPE)
+    (tokens,) = (visit.layer for visit in visits(found.network) if isinstance(visit.layer, Tokens))
+    stated = KINDS[kind]
+    assert (tokens.class_token, tokens.position) == (stated["token"], bool(stated["positions"]))
+    network = build(found.network)
+    network.load_state_dict(dict(found.state))
+    images = torch.randn(3, *SHAPE)
+    with torch.no_grad():
+        torch.testing.assert_close(network.eval()(images), module(images), rtol=1e-4, atol=1e-5)
+    assert loads(dumps(found.network)) == found.network
+    assert depth(found.network) == 1 + 4 + 1
+    assert [cut.place for cut in cuts(found.network)] == ["block"]
+
+
+class Chunked(Small):
+    """Attention that takes queries, keys and values apart by `chunk`, as most people write it."""
+
+    def __init__(self) -> None:
+        super().__init__(token=False, positions="all")
+        del self.block
+        self.qkv = nn.Linear(16, 48, bias=False)
+
+    def block(self, x: Tensor) -> Tensor:
+        images, count, width = x.shape
+        parts = (part.view(images, count, 4, width // 4).transpose(1, 2) for part in self.qkv(x).chunk(3, dim=-1))
+        queries, keys, values = parts
+        scores = (queries @ keys.transpose(-2, -1)) * (width // 4) ** -0.5
+        return x + (scores.softmax(-1) @ values).transpose(1, 2).reshape(images, count, width)
+
+
+def test_attention_whose_projections_are_chunks() -> None:
+    torch.manual_seed(0)
+    network = read_module(Chunked(), SHAPE).network  # which compares the logits
+    assert [visit.layer.heads for visit in visits(network) if isinstance(visit.layer, SelfAttention)] == [4]
+
+
+class Registered(Small):
+    """Several tokens before the patches."""
+
+    def __init__(self) -> None:
+        super().__init__(token=True, positions="")
+        self.cls = nn.Parameter(torch.randn(1, 3, 16))
+
+
+def test_several_tokens_before_the_patches_are_refused() -> None:
+    with pytest.raises(DeepenoughError, match="it puts 3 tokens before the patches; known is one, the class token"):
+        read_module(Registered(), SHAPE)
 
 
 @pytest.mark.parametrize("layers", [1, 2])

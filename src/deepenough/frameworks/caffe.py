@@ -18,11 +18,12 @@ from deepenough.frameworks.caffe_training import training_files
 from deepenough.frameworks.export import Array, Export
 from deepenough.frameworks.refusals import has_no_centre, unknown_layer
 from deepenough.frameworks.target import Runtime, Target
-from deepenough.nets.activation import Activation
+from deepenough.nets.activation import Activation, PRelu
 from deepenough.nets.combinators import Branches, Elementwise, Product
 from deepenough.nets.layer import Layer
 from deepenough.nets.layers import (
     BatchNorm,
+    ChannelSlice,
     Conv,
     Dense,
     Dropout,
@@ -77,7 +78,7 @@ class _Net(Walk[_Top]):
                 type=kind.encode(),
                 bottom=[bottom.encode() for bottom in bottoms],
                 top=[top.encode() for top in tops],
-                blobs=[_blob(blob) for blob in blobs],
+                blobs=[_blob(blob, scalar=kind == "PReLU" and blob.size == 1) for blob in blobs],
                 **parameters,
             )
         )
@@ -125,15 +126,19 @@ class _Net(Walk[_Top]):
     def _single(self, visit: Visit, bottom: str, top: str) -> str:
         layer, path = visit.layer, visit.path
         tensors = tuple(self.export.tensors(path))
+        stated: dict[str, Any]
         match layer:
             case Conv():
                 return self._convolution(visit, layer, bottom)
             case BatchNorm(eps=eps):
                 scale, shift, mean, variance = tensors
                 blobs = (mean, variance, np.ones(1, np.float32))  # sums, and by what to divide them
-                stated: dict[str, Any] = {"use_global_stats": True, "eps": eps}
+                stated = {"use_global_stats": True, "eps": eps}
                 self.layer("BatchNorm", path, [bottom], top, blobs, batch_norm_param=stated)
                 return self.layer("Scale", f"{path}.scale", [top], top, (scale, shift), scale_param={"bias_term": True})
+            case PRelu(shared=shared):
+                stated = {"prelu_param": {"channel_shared": shared}, "param": [{"decay_mult": 0}]}
+                return self.layer("PReLU", path, [bottom], top, tensors, **stated)
             case Activation():
                 return self._activation(layer, path, bottom, top)
             case LayerScale():
@@ -155,6 +160,9 @@ class _Net(Walk[_Top]):
                 kind = "AVE" if isinstance(layer, GlobalAvgPool) else "MAX"
                 stated = {"pool": kind, "global_pooling": True}
                 return self.layer("Pooling", path, [bottom], pooling_param=stated)
+            case ChannelSlice(start=start, stop=stop):
+                parts = {f"{path}.before": start, path: stop - start, f"{path}.behind": visit.input[0] - stop}
+                return self._sliced(path, 1, bottom, parts)
             case Flatten():
                 return self.layer("Flatten", path, [bottom])
             case Dense(out=out, bias=bias):
@@ -197,19 +205,23 @@ class _Net(Walk[_Top]):
             return top
         kept = f"{visit.path}.{('rows', 'columns')[axis - 1]}"
         parts = {f"{kept}.start": before, kept: wanted, f"{kept}.rest": made - before - wanted}
+        return self._sliced(kept, axis + 1, top, parts)
+
+    def _sliced(self, kept: str, axis: int, bottom: str, parts: Mapping[str, int]) -> str:
+        """Keep one of the parts of an axis, whose sizes are given by the names of their tops."""
         tops = [name for name, size in parts.items() if size > 0]
         ends = list(itertools.accumulate(parts[name] for name in tops))
-        cut = {"axis": axis + 1, "slice_point": ends[:-1]}
-        self.layer("Slice", kept, [top], tops, slice_param=cut)
+        self.layer("Slice", kept, [bottom], tops, slice_param={"axis": axis, "slice_point": ends[:-1]})
         for name in tops:
             if name != kept:
                 self.layer("Silence", f"{name}.silence", [name], [])
         return kept
 
 
-def _blob(array: Array) -> bytes:
-    numbers = array.astype("<f4").tobytes()
-    return message("BlobProto")(data=[numbers], shape={"dim": array.shape}).SerializeToString()  # type: ignore[no-any-return]
+def _blob(array: Array, *, scalar: bool) -> bytes:
+    """A blob of weights; a scalar has no axes in Caffe, which is a blob without a shape to it and to OpenCV."""
+    shape = {} if scalar else {"shape": {"dim": array.shape}}
+    return message("BlobProto")(data=[array.astype("<f4").tobytes()], **shape).SerializeToString()  # type: ignore[no-any-return]
 
 
 def rounded_up(size: int, kernel: int, stride: int, padding: int) -> int:

@@ -21,11 +21,12 @@ from deepenough.frameworks.metadata import PRODUCER, ModelMetadata
 from deepenough.frameworks.names import coreml_names
 from deepenough.frameworks.refusals import averages_beyond, has_no_centre, unknown_layer
 from deepenough.frameworks.target import Runtime, Target
-from deepenough.nets.activation import Activation
+from deepenough.nets.activation import Activation, PRelu
 from deepenough.nets.combinators import Elementwise
 from deepenough.nets.layers import (
     BatchNorm,
     ChannelShuffle,
+    ChannelSlice,
     Conv,
     Dense,
     Dropout,
@@ -84,6 +85,17 @@ class CoremlGraph(GraphWalk[Any]):
             name = self.name(path, "" if number == len(layer.coreml) else str(number))
             values.append(getattr(self.mb, node.kind)(**given, **node.attributes, name=name))
         return values[-1]
+
+    def _sloped(self, visit: Visit, layer: PRelu, value: Any) -> Any:
+        """The operation takes maps and a slope a channel: features become maps of one position."""
+        path, mb, slopes = visit.path, self.mb, self.weight(f"{visit.path}.weight")
+        if layer.shared:
+            return mb.leaky_relu(x=value, alpha=slopes[0], name=self.name(path))
+        if len(visit.input) == 3:
+            return mb.prelu(x=value, alpha=slopes, name=self.name(path))
+        one = mb.expand_dims(x=value, axes=[2, 3], name=self.name(path, "one"))
+        sloped = mb.prelu(x=one, alpha=slopes, name=self.name(path, "map"))
+        return mb.squeeze(x=sloped, axes=[2, 3], name=self.name(path))
 
     def _convolution(self, visit: Visit, layer: Conv, value: Any) -> Any:
         bias = {"bias": self.weight(f"{visit.path}.bias")} if layer.bias else {}
@@ -158,6 +170,8 @@ class CoremlGraph(GraphWalk[Any]):
                 factors = self.weight(f"{path}.weight")
                 factors = factors.reshape(1, -1, 1, 1) if len(visit.input) == 3 else factors
                 return mb.mul(x=value, y=factors, name=self.name(path))
+            case PRelu():
+                return self._sloped(visit, layer, value)
             case Activation():
                 return self._activation(layer, path, value)
             case Lrn(size=size, alpha=alpha, beta=beta, k=k):
@@ -173,6 +187,9 @@ class CoremlGraph(GraphWalk[Any]):
                 apart = mb.reshape(x=value, shape=[1, *layer.apart(visit.input)], name=self.name(path, "apart"))
                 across = mb.transpose(x=apart, perm=[0, 2, 1, 3, 4], name=self.name(path, "across"))
                 return mb.reshape(x=across, shape=[1, *visit.output], name=self.name(path))
+            case ChannelSlice():
+                begin, end = [0, *layer.begin(visit.input)], [1, layer.stop, *visit.input[1:]]
+                return mb.slice_by_index(x=value, begin=begin, end=end, name=self.name(path))
             case Flatten():
                 return mb.reshape(x=value, shape=[1, *visit.output], name=self.name(path))
             case Dense(bias=bias):

@@ -12,12 +12,13 @@ import numpy as np
 
 from deepenough.frameworks.export import Export, overhang
 from deepenough.frameworks.refusals import unknown_layer
-from deepenough.nets.activation import Activation
+from deepenough.nets.activation import Activation, PRelu
 from deepenough.nets.combinators import Branches, Elementwise
 from deepenough.nets.layer import Layer
 from deepenough.nets.layers import (
     BatchNorm,
     ChannelShuffle,
+    ChannelSlice,
     Conv,
     Dense,
     Dropout,
@@ -91,6 +92,8 @@ class ExpectedOperations(Walk[Variable]):
         match layer:
             case Dropout():
                 return value
+            case PRelu():
+                return self._sloped(visit, layer, name, value)
             case Activation():
                 return self._activation(layer, name, value)
             case BatchNorm() | LayerNorm() | GroupNorm():
@@ -100,7 +103,7 @@ class ExpectedOperations(Walk[Variable]):
                 across = self._add(f"{name}__across", "transpose", x=apart, perm=[0, 2, 1, 3, 4])
                 return self._add(name, "reshape", x=across, shape=[1, *visit.output])
             case Tokens():
-                return self._tokens(visit, name, value)
+                return self._tokens(visit, layer, name, value)
             case SelfAttention(heads=heads):
                 return self._attention(visit, heads, name, value)
             case _:
@@ -114,6 +117,16 @@ class ExpectedOperations(Walk[Variable]):
             here = name if number == len(layer.coreml) else f"{name}__{number}"
             values.append(self._add(here, node.kind, **given, **node.attributes))
         return values[-1]
+
+    def _sloped(self, visit: Visit, layer: PRelu, name: str, value: Variable) -> Variable:
+        key = f"{visit.path}.weight"
+        if layer.shared:
+            return self._add(name, "leaky_relu", x=value, alpha=Weight(key, ()))
+        if len(visit.input) == 3:
+            return self._add(name, "prelu", x=value, alpha=Weight(key))
+        one = self._add(f"{name}__one", "expand_dims", x=value, axes=[2, 3])
+        sloped = self._add(f"{name}__map", "prelu", x=one, alpha=Weight(key))
+        return self._add(name, "squeeze", x=sloped, axes=[2, 3])
 
     def _norm(self, visit: Visit, layer: BatchNorm | LayerNorm | GroupNorm, name: str, value: Variable) -> Variable:
         path, axes = visit.path, len(visit.input)
@@ -140,13 +153,16 @@ class ExpectedOperations(Walk[Variable]):
                 scaled = self._add(f"{name}__scaled", "mul", x=back, y=Weight(f"{path}.weight", shape))
                 return self._add(name, "add", x=scaled, y=Weight(f"{path}.bias", shape))
 
-    def _tokens(self, visit: Visit, name: str, value: Variable) -> Variable:
+    def _tokens(self, visit: Visit, layer: Tokens, name: str, value: Variable) -> Variable:
         channels, height, width = visit.input
+        token, position = (Weight(f"{visit.path}.{word}") for word in ("class_token", "position"))
         flat = self._add(f"{name}__flat", "reshape", x=value, shape=[1, channels, height * width])
-        patches = self._add(f"{name}__patches", "transpose", x=flat, perm=[0, 2, 1])
-        both = (Weight(f"{visit.path}.class_token"), patches)
-        rows = self._add(f"{name}__rows", "concat", values=both, axis=1)
-        return self._add(name, "add", x=rows, y=Weight(f"{visit.path}.position"))
+        plain = not (layer.class_token or layer.position)
+        tokens = self._add(name if plain else f"{name}__patches", "transpose", x=flat, perm=[0, 2, 1])
+        if layer.class_token:
+            here = f"{name}__rows" if layer.position else name
+            tokens = self._add(here, "concat", values=(token, tokens), axis=1)
+        return self._add(name, "add", x=tokens, y=position) if layer.position else tokens
 
     def _attention(self, visit: Visit, heads: int, name: str, value: Variable) -> Variable:
         count, channels = visit.output
@@ -194,6 +210,9 @@ def _stated(visit: Visit) -> tuple[str, dict[str, Any]]:
             return kind, {"axes": [1] if len(visit.input) == 2 else [2, 3], "keep_dims": len(visit.output) == 3}
         case Flatten():
             return "reshape", {"shape": [1, *visit.output]}
+        case ChannelSlice(start=start, stop=stop):
+            rest = visit.input[1:]
+            return "slice_by_index", {"begin": [0, start, *[0] * len(rest)], "end": [1, stop, *rest]}
         case FirstToken():
             ends = {"begin": [0, 0, 0], "end": [1, 1, *visit.output]}
             return "slice_by_index", {**ends, "squeeze_mask": [False, True, False]}

@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 def class_token_and_positions(graph: CoremlGraph, visit: Visit, value: Any) -> Any:
     """A map as rows, the class token above them, and the positions added."""
     path, mb, (channels, height, width) = visit.path, graph.mb, visit.input
+    parts = visit.layer.tensors(visit.input)
+    names = iter([graph.name(path, part) for part in ("patches", "rows")[: len(parts)]] + [graph.name(path)])
     flat = mb.reshape(x=value, shape=[1, channels, height * width], name=graph.name(path, "flat"))
-    patches = mb.transpose(x=flat, perm=[0, 2, 1], name=graph.name(path, "patches"))
-    rows = mb.concat(values=[graph.weight(f"{path}.class_token"), patches], axis=1, name=graph.name(path, "rows"))
-    return mb.add(x=rows, y=graph.weight(f"{path}.position"), name=graph.name(path))
+    tokens = mb.transpose(x=flat, perm=[0, 2, 1], name=next(names))
+    if "class_token" in parts:
+        tokens = mb.concat(values=[graph.weight(f"{path}.class_token"), tokens], axis=1, name=next(names))
+    if "position" in parts:
+        tokens = mb.add(x=tokens, y=graph.weight(f"{path}.position"), name=next(names))
+    return tokens
 
 
 def attention(graph: CoremlGraph, visit: Visit, heads: int, value: Any) -> Any:

@@ -58,6 +58,16 @@ class Export:
         """The network's layers in the order of computation."""
         return list(visits(self.network))
 
+    def added_to_tokens(self, visit: Visit) -> Array | None:
+        """Class token and positions, summed, for tokens that begin with zeros for a class token; None without both."""
+        found = {word: self.state[f"{visit.path}.{word}"] for word in visit.layer.tensors(visit.input)}
+        if not found:
+            return None
+        added = np.zeros((1, *visit.output), np.float32) + found.get("position", np.float32(0))
+        if "class_token" in found:
+            added[:, :1] += found["class_token"]
+        return added
+
     def tensors(self, path: str) -> list[Array]:
         """A layer's tensors: weight and bias; of a batch norm scale, shift, mean and variance; of tokens both."""
         names = ("weight", "bias", "running_mean", "running_var", "class_token", "position")

@@ -17,13 +17,14 @@ from deepenough.frameworks.nested import call
 from deepenough.frameworks.refusals import averages_beyond, strides_and_dilates, unknown_layer
 from deepenough.frameworks.source import imported, opening, rendered
 from deepenough.frameworks.target import Runtime, Target
-from deepenough.nets.activation import Activation
+from deepenough.nets.activation import Activation, PRelu
 from deepenough.nets.combinators import Branches, Elementwise, Group
 from deepenough.nets.layer import Layer, Shape
 from deepenough.nets.layers import (
     AvgPool,
     BatchNorm,
     ChannelShuffle,
+    ChannelSlice,
     Conv,
     Dense,
     Dropout,
@@ -145,6 +146,10 @@ class _Body(Walk[_Value]):
                 options = {"output_shape": visit.output, "name": name}
                 axes = "abc"[: len(visit.input) + 1]
                 self._call(call("layers.EinsumDense", f"{axes},{axes[-1]}->{axes}", **options), value)
+            case PRelu(shared=shared):
+                alike = list(range(1, len(visit.input) + shared))  # axes along which there is one slope
+                options = {"shared_axes": alike} if alike else {}
+                self._call(call("layers.PReLU", **options, name=name), value)
             case Activation() if layer.parameter:
                 self._call(call(f"layers.{layer.keras}", *layer.arguments, name=name), value)
             case Activation():
@@ -165,6 +170,8 @@ class _Body(Walk[_Value]):
                 self._call(call("layers.Dropout", p, name=name), value)
             case ChannelShuffle():
                 self._shuffle(visit, layer, name, value)
+            case ChannelSlice(start=start, stop=stop):
+                self.lines.append(f"{value} = {self._read(value)}[..., {start}:{stop}]")
             case Flatten():
                 if len(visit.input) == 3:  # our weights read (C, H, W)
                     self._call(call("layers.Permute", (3, 1, 2), name=f"{name}-order"), value)
@@ -191,7 +198,8 @@ class _Body(Walk[_Value]):
             case FirstToken():
                 made = f"{given}[:, 0]"
             case _:
-                made = f"tokens({given}, name={name!r})"
+                words = [word for word in ("class_token", "position") if not getattr(visit.layer, word)]
+                made = f"tokens({', '.join([given, f'name={name!r}', *(f'{word}=False' for word in words)])})"
         self.lines.append(f"{value} = {made}  # {'x'.join(map(str, visit.output))}")
 
     def _pool(self, visit: Visit, layer: Pool, value: str, nonnegative: bool) -> None:
@@ -233,7 +241,7 @@ def keras_model(export: Export, folder: Path) -> Any:
         tensors = export.tensors(visit.path)
         name = _layer_name(visit.path)
         if isinstance(visit.layer, Tokens):
-            for part, tensor in zip(("class_token", "position"), tensors, strict=True):
+            for part, tensor in zip(visit.layer.tensors(visit.input), tensors, strict=True):
                 model.get_layer(f"{name}-{part}").set_weights([tensor[0]])
         elif tensors:
             model.get_layer(name).set_weights([keras_order(visit, tensor) for tensor in tensors])
@@ -247,6 +255,8 @@ def keras_order(visit: Visit, tensor: Array) -> Array:
             return tensor.transpose(2, 3, 1, 0).reshape(kernel, kernel, visit.input[0], -1)
         case LayerScale() if len(visit.input) == 3:
             return tensor.reshape(1, 1, -1, 1)
+        case PRelu():
+            return tensor.reshape(*[1] * (len(visit.input) - 1), -1)
     return tensor.transpose({4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}[tensor.ndim])
 
 

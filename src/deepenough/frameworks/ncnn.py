@@ -23,11 +23,12 @@ from deepenough.frameworks.names import renamed
 from deepenough.frameworks.ncnn_tokens import attention, class_token_and_positions
 from deepenough.frameworks.refusals import averages_beyond, has_no_centre, unknown_layer
 from deepenough.frameworks.target import Runtime, Target
-from deepenough.nets.activation import Activation
+from deepenough.nets.activation import Activation, PRelu
 from deepenough.nets.combinators import Elementwise
 from deepenough.nets.layers import (
     BatchNorm,
     ChannelShuffle,
+    ChannelSlice,
     Conv,
     Dense,
     Dropout,
@@ -195,6 +196,9 @@ class NcnnGraph(GraphWalk[str]):
                 return self.layer("GroupNorm", path, [value], stated, plain(*tensors))
             case LayerScale():
                 return self._layer_scale(visit, value)
+            case PRelu():
+                (slopes,) = tensors
+                return self.layer("PReLU", path, [value], {0: slopes.size}, plain(slopes))
             case Activation():
                 return self._activation(layer, path, value)
             case Lrn(size=size, alpha=alpha, beta=beta, k=k):
@@ -207,6 +211,8 @@ class NcnnGraph(GraphWalk[str]):
                 return value  # it does nothing in inference
             case ChannelShuffle(groups=groups):
                 return self.layer("ShuffleChannel", path, [value], {0: groups})
+            case ChannelSlice(start=start, stop=stop):
+                return self.layer("Crop", path, [value], {9: [start], 10: [stop], 11: [0]})
             case Flatten():
                 return self.layer("Flatten", path, [value])
             case Dense(out=out, bias=bias):

@@ -19,12 +19,19 @@ SUM, PRODUCT = 0, 2
 def class_token_and_positions(graph: NcnnGraph, visit: Visit, value: str) -> str:
     """A map as rows, the class token above them, and the positions added."""
     path, (channels, height, width) = visit.path, visit.input
-    token: Array = graph.export.state[f"{path}.class_token"][0]
-    positions: Array = graph.export.state[f"{path}.position"][0]
+    parts: dict[str, Array] = {
+        word: graph.export.state[f"{path}.{word}"][0] for word in visit.layer.tensors(visit.input)
+    }
+    names = iter([*[f"{path}.patches", f"{path}.rows"][: len(parts)], path])
     flat = graph.reshaped(f"{path}.flat", value, height * width, channels)
-    patches = graph.layer("Permute", f"{path}.patches", [flat], {0: TRANSPOSED})
-    rows = graph.layer("Concat", f"{path}.rows", [graph.constant(f"{path}.class_token", token), patches], {0: 0})
-    return graph.layer("BinaryOp", path, [rows, graph.constant(f"{path}.position", positions)], {0: SUM})
+    tokens = graph.layer("Permute", next(names), [flat], {0: TRANSPOSED})
+    if "class_token" in parts:
+        token = graph.constant(f"{path}.class_token", parts["class_token"])
+        tokens = graph.layer("Concat", next(names), [token, tokens], {0: 0})
+    if "position" in parts:
+        positions = graph.constant(f"{path}.position", parts["position"])
+        tokens = graph.layer("BinaryOp", next(names), [tokens, positions], {0: SUM})
+    return tokens
 
 
 def attention(graph: NcnnGraph, visit: Visit, heads: int, value: str) -> str:

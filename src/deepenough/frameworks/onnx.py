@@ -17,11 +17,12 @@ from deepenough.frameworks.onnx_int8 import quantised
 from deepenough.frameworks.refusals import averages_beyond, has_no_centre, unknown_layer
 from deepenough.frameworks.source import cpp_literal
 from deepenough.frameworks.target import Runtime, Target
-from deepenough.nets.activation import Activation
+from deepenough.nets.activation import SLOPES, Activation
 from deepenough.nets.combinators import Elementwise
 from deepenough.nets.layers import (
     BatchNorm,
     ChannelShuffle,
+    ChannelSlice,
     Conv,
     Dense,
     Dropout,
@@ -94,14 +95,23 @@ class _Graph(GraphWalk[str]):
     def combined(self, layer: Elementwise, first: str, second: str, name: str) -> str:
         return self.node(layer.onnx, [first, second], name)
 
-    def _activation(self, layer: Activation, path: str, value: str) -> str:
-        values = [value]
+    def _activation(self, visit: Visit, layer: Activation, value: str) -> str:
+        path, values = visit.path, [value]
         for number, node in enumerate(layer.nodes("onnx"), 1):
             name = path if number == len(layer.onnx) else f"{path}.{number}"
             given = [values[place] for place in node.inputs]
-            given += [self.values(f"{name}.{count}", number) for count, number in enumerate(node.constants)]
+            given += [
+                self._slopes(visit) if number is SLOPES else self.values(f"{name}.{count}", number)
+                for count, number in enumerate(node.constants)
+            ]
             values.append(self.node(node.kind, given, name, **node.attributes))
         return values[-1]
+
+    def _slopes(self, visit: Visit) -> str:
+        """Slopes along the channels, or one for all."""
+        slopes = self.export.state[f"{visit.path}.weight"]
+        apart = len(visit.input) == 3 and slopes.size > 1
+        return self.values(f"{visit.path}.weight", slopes.reshape(-1, 1, 1) if apart else slopes)
 
     def _layer_norm(self, visit: Visit, eps: float, value: str) -> str:
         path, image = visit.path, len(visit.input) == 3
@@ -134,16 +144,19 @@ class _Graph(GraphWalk[str]):
         product = self.node("MatMul", [value, weight], f"{path}.product" if bias else path)
         return self.node("Add", [product, self.weight(f"{path}.bias")], path) if bias else product
 
-    def _tokens(self, visit: Visit, value: str) -> str:
+    def _tokens(self, visit: Visit, layer: Tokens, value: str) -> str:
         """Leave room for the class token, and add it with the positions."""
-        path, channels = visit.path, visit.output[1]
+        path, channels, added = visit.path, visit.output[1], self.export.added_to_tokens(visit)
         shape = self.tensor(f"{path}.shape", np.array([0, channels, -1]))
-        patches = self.node("Transpose", [self.node("Reshape", [value, shape], f"{path}.flat")], f"{path}.patches",
-                            perm=[0, 2, 1])  # fmt: skip
-        room = self.node("Pad", [patches, self.tensor(f"{path}.pads", np.array([0, 1, 0, 0, 0, 0]))], f"{path}.room")
-        added = self.export.state[f"{path}.position"].copy()
-        added[:, :1] += self.export.state[f"{path}.class_token"]
-        return self.node("Add", [room, self.values(f"{path}.position", added)], path)
+        flat = self.node("Reshape", [value, shape], f"{path}.flat")
+        tokens = self.node("Transpose", [flat], path if added is None else f"{path}.patches", perm=[0, 2, 1])
+        if added is None:
+            return tokens
+        if layer.class_token:
+            pads = self.tensor(f"{path}.pads", np.array([0, 1, 0, 0, 0, 0]))
+            tokens = self.node("Pad", [tokens, pads], f"{path}.room")
+        word = "position" if layer.position else "class_token"
+        return self.node("Add", [tokens, self.values(f"{path}.{word}", added)], path)
 
     def _attention(self, path: str, heads: int, width: int, value: str) -> str:
         split = self.tensor(f"{path}.heads", np.array([0, 0, 3, heads, width]))
@@ -192,7 +205,7 @@ class _Graph(GraphWalk[str]):
                 scale = scale.reshape(-1, 1, 1) if len(visit.input) == 3 else scale
                 return self.node("Mul", [value, self.values(f"{path}.weight", scale)], path)
             case Activation():
-                return self._activation(layer, path, value)
+                return self._activation(visit, layer, value)
             case Lrn(size=size, alpha=alpha, beta=beta, k=k):
                 return self.node("LRN", [value], path, size=size, alpha=alpha, beta=beta, bias=k)
             case Pool(kernel=kernel):
@@ -213,12 +226,16 @@ class _Graph(GraphWalk[str]):
                 return value  # it does nothing in inference
             case ChannelShuffle():
                 return self._shuffled(visit, layer, value)
+            case ChannelSlice(start=start, stop=stop):
+                ends = {"start": start, "stop": stop, "axis": 1}
+                places = (self.tensor(f"{path}.{word}", np.array([place])) for word, place in ends.items())
+                return self.node("Slice", [value, *places], path)
             case Flatten():
                 return self.node("Flatten", [value], path)
             case Dense() if len(visit.input) == 2:
                 return self._each_token(path, layer.bias, value)
             case Tokens():
-                return self._tokens(visit, value)
+                return self._tokens(visit, layer, value)
             case SelfAttention(heads=heads):
                 return self._attention(path, heads, visit.output[1] // heads, value)
             case FirstToken():

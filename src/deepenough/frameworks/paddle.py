@@ -15,11 +15,12 @@ from deepenough.frameworks.nested import call, joins, nested
 from deepenough.frameworks.refusals import averages_beyond, unknown_layer
 from deepenough.frameworks.source import imported, opening, rendered
 from deepenough.frameworks.target import Runtime, Target
-from deepenough.nets.activation import Activation, LeakyRelu
+from deepenough.nets.activation import Activation, LeakyRelu, PRelu
 from deepenough.nets.layers import (
     AvgPool,
     BatchNorm,
     ChannelShuffle,
+    ChannelSlice,
     Conv,
     Dense,
     Dropout,
@@ -74,6 +75,8 @@ def _expression(visit: Visit) -> str:
             return call("ChannelScale", channels(visit.input))
         case LeakyRelu(slope=slope):
             return call("LeakyReLU", slope)
+        case PRelu(shared=shared):
+            return call("PReLU", 1 if shared else visit.input[0])
         case Activation():
             return call(f"nn.{visit.layer.paddle}", *visit.layer.arguments)
         case Lrn(size=size, alpha=alpha, beta=beta, k=k):
@@ -96,12 +99,15 @@ def _expression(visit: Visit) -> str:
             return call("nn.Dropout", p)
         case ChannelShuffle(groups=groups):
             return call("nn.ChannelShuffle", groups)
+        case ChannelSlice(start=start, stop=stop):
+            return call("ChannelSlice", start, stop)
         case Flatten():
             return "nn.Flatten()"
         case Dense(out=out, bias=bias):
             return call("nn.Linear", visit.input[-1], out, **({} if bias else {"bias_attr": False}))
         case Tokens():
-            return call("Tokens", *reversed(visit.output))
+            options = {word: False for word in ("class_token", "position") if not getattr(visit.layer, word)}
+            return call("Tokens", *reversed(visit.output), **options)
         case SelfAttention(heads=heads):
             return call("SelfAttention", heads)
         case FirstToken():

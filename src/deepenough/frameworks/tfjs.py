@@ -23,11 +23,12 @@ from deepenough.frameworks.target import Runtime, Target
 from deepenough.frameworks.tfjs_graph import TensorflowGraph, ends
 from deepenough.frameworks.tfjs_norms import batch_norm, group_norm, layer_norm
 from deepenough.frameworks.tfjs_tokens import attention, class_token_and_positions, each_token, first_token
-from deepenough.nets.activation import Activation
+from deepenough.nets.activation import SLOPES, Activation
 from deepenough.nets.combinators import Elementwise
 from deepenough.nets.layers import (
     BatchNorm,
     ChannelShuffle,
+    ChannelSlice,
     Conv,
     Dense,
     Dropout,
@@ -116,7 +117,11 @@ class TfjsGraph(GraphWalk[str]):
         for number, node in enumerate(nodes, 1):
             part = "" if number == len(nodes) else str(number)
             given = [values[place] for place in node.inputs]
-            given += [self.constant(path, f"{number}.constant", constant) for constant in node.constants]
+            for constant in node.constants:
+                own = constant is SLOPES
+                given.append(
+                    self.tensor(path, "weight") if own else self.constant(path, f"{number}.constant", constant)
+                )
             values.append(self.node(node.kind, path, part, given, **node.attributes))
         return values[-1]
 
@@ -202,6 +207,11 @@ class TfjsGraph(GraphWalk[str]):
                 return group_norm(self, visit, layer, value)
             case ChannelShuffle():
                 return self._shuffled(visit, layer, value)
+            case ChannelSlice(start=start, stop=stop):
+                others = len(visit.input)  # the batch, rows and columns
+                begin = self.constant(path, "begin", [*[0] * others, start])
+                size = self.constant(path, "size", [*[-1] * others, stop - start])
+                return self.node("Slice", path, "", [value, begin, size], Index="DT_INT32")
             case LayerScale():
                 return self.node("Mul", path, "", [value, self.tensor(path, "weight")])
             case Activation():

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 
 def class_token_and_positions(graph: TfjsGraph, visit: Visit, value: str) -> str:
     """Leave room for the class token, and add it with the positions."""
-    path, (channels, height, width) = visit.path, visit.input
-    patches = graph.reshaped(path, "patches", value, [-1, height * width, channels])
-    pads, zero = graph.constant(path, "pads", [[0, 0], [1, 0], [0, 0]]), graph.constant(path, "edge", 0.0)
-    room = graph.node("PadV2", path, "room", [patches, pads, zero])
-    added = graph.export.state[f"{path}.position"].copy()
-    added[:, :1] += graph.export.state[f"{path}.class_token"]
-    return graph.node("AddV2", path, "", [room, graph.constant(path, "position", added)])
+    path, (channels, height, width), added = visit.path, visit.input, graph.export.added_to_tokens(visit)
+    tokens = graph.reshaped(path, "" if added is None else "patches", value, [-1, height * width, channels])
+    if added is None:
+        return tokens
+    if visit.output[0] > height * width:
+        pads, zero = graph.constant(path, "pads", [[0, 0], [1, 0], [0, 0]]), graph.constant(path, "edge", 0.0)
+        tokens = graph.node("PadV2", path, "room", [tokens, pads, zero])
+    return graph.node("AddV2", path, "", [tokens, graph.constant(path, "position", added)])
 
 
 def each_token(graph: TfjsGraph, visit: Visit, layer: Dense, value: str) -> str:

@@ -15,10 +15,11 @@ from deepenough.frameworks.refusals import unknown_layer
 from deepenough.frameworks.source import imported, opening, rendered
 from deepenough.frameworks.target import Runtime, Target, absent
 from deepenough.frameworks.torch_int8 import QUANTISER, quantised
-from deepenough.nets.activation import Activation
+from deepenough.nets.activation import Activation, PRelu
 from deepenough.nets.layers import (
     BatchNorm,
     ChannelShuffle,
+    ChannelSlice,
     Conv,
     Dense,
     Dropout,
@@ -69,6 +70,8 @@ def _expression(visit: Visit) -> str:
             return call("nn.GroupNorm", groups, visit.input[0], eps=eps)
         case LayerScale():
             return call("ChannelScale", channels(visit.input))
+        case PRelu(shared=shared):
+            return call("nn.PReLU", 1 if shared else visit.input[0])
         case Activation():
             return call(f"nn.{visit.layer.torch}", *visit.layer.arguments)
         case Lrn(size=size, alpha=alpha, beta=beta, k=k):
@@ -90,12 +93,15 @@ def _expression(visit: Visit) -> str:
             return call("nn.Dropout", p)
         case ChannelShuffle(groups=groups):
             return call("nn.ChannelShuffle", groups)
+        case ChannelSlice(start=start, stop=stop):
+            return call("ChannelSlice", start, stop)
         case Flatten():
             return "nn.Flatten()"
         case Dense(out=out, bias=bias):
             return call("nn.Linear", visit.input[-1], out, **({} if bias else {"bias": False}))
         case Tokens():
-            return call("Tokens", *reversed(visit.output))
+            options = {word: False for word in ("class_token", "position") if not getattr(visit.layer, word)}
+            return call("Tokens", *reversed(visit.output), **options)
         case SelfAttention(heads=heads):
             return call("SelfAttention", heads)
         case FirstToken():

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from deepenough.nets.layer import Layer
+from deepenough.nets.layer import Layer, Shape, ShapeError
+from deepenough.nets.layers import channels
 
-__all__ = ["Activation", "Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "Relu", "Relu6", "Sigmoid",
-           "Silu", "Tanh"]  # fmt: skip
+__all__ = ["Activation", "Elu", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Mish", "PRelu", "Relu", "Relu6",
+           "Sigmoid", "Silu", "Tanh"]  # fmt: skip
 
 
 class Own:
@@ -22,6 +23,13 @@ class Own:
 
 
 OWN = Own()
+
+
+class Slopes:
+    """The trained slopes, in the table of an activation that has them."""
+
+
+SLOPES = Slopes()
 
 
 class Node(NamedTuple):
@@ -116,6 +124,40 @@ class LeakyRelu(Activation):
 
     @staticmethod
     def of(x: float, slope: float = 0.01) -> float:
+        return x if x >= 0 else slope * x
+
+
+@dataclass(frozen=True, repr=False)
+class PRelu(Activation):
+    """x, and a trained slope times x where it is negative (He et al. 2015, arXiv 1502.01852, section 2.1).
+
+    There is a slope for each channel, or with `shared` one for all. They start at 0.25, as there. As all that has one
+    dimension they do not decay, which would draw them towards a ReLU's.
+    """
+
+    shared: bool = False
+
+    torch = paddle = keras = "PReLU"
+    onnx = (Node("PRelu", constants=(SLOPES,)),)
+    caffe = (Node("PReLU"),)
+    coreml = (Node("prelu"),)
+    ncnn = (Node("PReLU"),)
+    tfjs = (
+        Node("Relu"), Node("Minimum", constants=(0.0,)), Node("Mul", (2,), constants=(SLOPES,)), Node("AddV2", (1, 3)),
+    )  # fmt: skip
+
+    start: ClassVar[float] = 0.25
+
+    def output(self, shape: Shape) -> Shape:
+        if len(shape) == 2 and not self.shared:
+            raise ShapeError("(channels, height, width) or (features,): tokens take PRelu(shared=True)")
+        return shape
+
+    def tensors(self, shape: Shape) -> dict[str, Shape]:
+        return {"weight": (1 if self.shared else channels(shape),)}
+
+    @staticmethod
+    def of(x: float, slope: float = 0.25) -> float:
         return x if x >= 0 else slope * x
 
 

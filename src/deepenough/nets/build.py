@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets.activation import Activation
+from deepenough.nets.activation import Activation, PRelu
 from deepenough.nets.combinators import Auxiliary, Branches, Concat, Elementwise, Group
 from deepenough.nets.layer import Layer, Shape, Stack, named
 from deepenough.nets.layers import (
     AvgPool,
     BatchNorm,
     ChannelShuffle,
+    ChannelSlice,
     Conv,
     Dense,
     Dropout,
@@ -35,6 +36,7 @@ from deepenough.nets.layers import (
 from deepenough.nets.modules import (
     ChannelNorm,
     ChannelScale,
+    ChannelSliceOf,
     DropPath,
     FirstTokenOf,
     PaddedConv2d,
@@ -235,6 +237,8 @@ def _module(layer: Layer, path: str, shapes: dict[str, Shape]) -> nn.Module:
             return nn.GroupNorm(groups, shapes[path][0], eps)
         case LayerScale():
             return ChannelScale(channels(shapes[path]))
+        case PRelu(shared=shared):
+            return nn.PReLU(1 if shared else shapes[path][0])
         case Activation():
             made: nn.Module = getattr(nn, layer.torch)(*layer.arguments)
             return made
@@ -254,12 +258,14 @@ def _module(layer: Layer, path: str, shapes: dict[str, Shape]) -> nn.Module:
             return nn.Dropout(p)
         case ChannelShuffle(groups=groups):
             return nn.ChannelShuffle(groups)
+        case ChannelSlice(start=start, stop=stop):
+            return ChannelSliceOf(start, stop)
         case Flatten():
             return nn.Flatten()
         case Dense(out=out, bias=bias):
             return nn.Linear(shapes[path][-1], out, bias)
-        case Tokens(rows=rows, columns=columns):
-            return TokensOf(shapes[path][0], rows, columns)
+        case Tokens():
+            return TokensOf(layer, shapes[path])
         case SelfAttention(heads=heads):
             return SelfAttentionOf(heads)
         case FirstToken():
@@ -286,12 +292,12 @@ def _start(module: nn.Module, network: Network, seed: int) -> None:
                     part.weight.fill_(0.0 if zero else 1.0)
                 case LayerNorm() | GroupNorm():
                     part.weight.fill_(1.0)
-                case LayerScale(start=start):
+                case LayerScale(start=start) | PRelu(start=start):
                     part.weight.fill_(start)
                 case Tokens():  # as their paper's code starts the positions
                     generator = _generator(seed, visit.path)
-                    part.class_token.normal_(0.0, 0.02, generator=generator)
-                    part.position.normal_(0.0, 0.02, generator=generator)
+                    for tensor in part.parameters():
+                        tensor.normal_(0.0, 0.02, generator=generator)
                 case Weighted():
                     fan_in = part.weight[0].numel()
                     gain = 1.0 if visit.path in classifiers else 2.0

@@ -15,6 +15,7 @@ from deepenough.nets.shapes import output_shape, visits
 
 POOLED, SCALE, HEAD = "pooled", "scale", "head"
 HEAD_DROPOUT = 0.3
+_CUT_AFTER = " cut after "
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,14 @@ def cut_at(network: Network, place: str, classes: int) -> Network:
         network,
         name=f"{network.name}-{place}",
         stack=(*kept, *head),
-        variant=f"{network.name} cut after {place}, with a head of pooled means and maxima",
+        variant=f"{network.name}{_CUT_AFTER}{place}, with a head of pooled means and maxima",
     )
+
+
+def name_of_whole(network: Network) -> str:
+    """The name of the network that a cut was taken from, by the variant that `cut_at` states; of others their own."""
+    whole, cut, _ = network.variant.partition(_CUT_AFTER)
+    return whole if cut and network.name.startswith(f"{whole}-") else network.name
 
 
 def _named(stack: Stack) -> Stack:

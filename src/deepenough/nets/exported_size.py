@@ -54,7 +54,7 @@ def _int8_bytes(visit: Visit) -> int:
 def _numbers(visit: Visit) -> int:
     """Count the numbers that an export keeps of a layer: position embeddings for the size of the network's images."""
     if isinstance(visit.layer, Tokens):
-        return prod(visit.output)
+        return prod(visit.output) if visit.layer.tensors(visit.input) else 0
     return sum(map(prod, visit.layer.tensors(visit.input).values()))
 
 

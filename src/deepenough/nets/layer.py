@@ -29,7 +29,9 @@ LAYER_KINDS: dict[str, type[Layer]] = {}
 STATISTICS = ("running_mean", "running_var")
 """Tensors that are measured, not trained."""
 
-_AT_LEAST = dict.fromkeys(("out", "kernel", "stride", "dilation", "groups", "size", "heads", "rows", "columns"), 1)
+_AT_LEAST = dict.fromkeys(
+    ("out", "kernel", "stride", "dilation", "groups", "size", "heads", "rows", "columns", "stop"), 1
+)
 _AT_LEAST |= dict.fromkeys(("padding", "eps", "k", "weight", "start"), 0)
 
 

@@ -14,6 +14,7 @@ __all__ = [
     "AvgPool",
     "BatchNorm",
     "ChannelShuffle",
+    "ChannelSlice",
     "Conv",
     "Dense",
     "Dropout",
@@ -203,6 +204,31 @@ class ChannelShuffle(Layer):
     def apart(self, shape: Shape) -> tuple[int, int, int, int]:
         """The shape of a map (C, H, W) with its groups apart: (groups, channels of each, height, width)."""
         return self.groups, shape[0] // self.groups, shape[1], shape[2]
+
+
+@dataclass(frozen=True, repr=False)
+class ChannelSlice(Layer):
+    """The channels of (C, H, W) or (F,) from `start` up to, but not, `stop`.
+
+    Branches that begin with it read some of the channels only, as ShuffleNetV2's do (Ma et al. 2018, arXiv 1807.11164,
+    section 3). Like any path, they count in depth and receptive field by what they have behind it.
+    """
+
+    start: int
+    stop: int
+
+    called = "slice"
+
+    def output(self, shape: Shape) -> Shape:
+        if len(shape) == 2:
+            raise ShapeError("(channels, height, width) or (features,), not tokens")
+        if not self.start < self.stop <= shape[0]:
+            raise ShapeError(f"channels up to {self.stop}, and a stop behind the start, {self.start}")
+        return self.stop - self.start, *shape[1:]
+
+    def begin(self, shape: Shape) -> tuple[int, ...]:
+        """The first place that it keeps of a value of that shape, on each axis."""
+        return (self.start, *[0] * (len(shape) - 1))
 
 
 @dataclass(frozen=True, repr=False)

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from deepenough.nets.layer import Shape
 from deepenough.nets.layers import Conv
+from deepenough.nets.tokens import Tokens
 
 
 class PaddedConv2d(nn.Conv2d):
@@ -42,6 +43,20 @@ class ChannelScale(nn.Module):
         return x * (self.weight[:, None, None] if x.ndim == 4 else self.weight)
 
 
+class ChannelSliceOf(nn.Module):
+    """The channels of (N, C, ...) from `start` up to, but not, `stop`."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        super().__init__()
+        self.start, self.stop = start, stop
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, self.start : self.stop]
+
+    def extra_repr(self) -> str:
+        return f"{self.start}, {self.stop}"
+
+
 class DropPath(nn.Module):
     """Stochastic depth: in training, whole images of a batch become zero with probability `p`."""
 
@@ -62,29 +77,37 @@ class DropPath(nn.Module):
 
 
 class TokensOf(nn.Module):
-    """A map (N, C, H, W) as tokens (N, 1 + H * W, C): class token and positions, each with its embedding."""
+    """Maps of `shape` (C, H, W) as tokens (N, T, C): class token and positions, each with its embedding, if any."""
 
-    def __init__(self, channels: int, rows: int, columns: int) -> None:
+    class_token: nn.Parameter | None
+    position: nn.Parameter | None
+
+    def __init__(self, layer: Tokens, shape: Shape) -> None:
         super().__init__()
-        self.grid = (rows, columns)
-        self.class_token = nn.Parameter(torch.empty(1, 1, channels))
-        self.position = nn.Parameter(torch.empty(1, 1 + rows * columns, channels))
+        self.grid = layer.grid
+        wanted = layer.tensors(shape)
+        for name in ("class_token", "position"):
+            self.register_parameter(name, nn.Parameter(torch.empty(wanted[name])) if name in wanted else None)
 
     def forward(self, x: Tensor) -> Tensor:
-        patches = x.flatten(2).transpose(1, 2)
-        tokens = torch.cat((self.class_token.expand(x.shape[0], -1, -1), patches), 1)
+        tokens = x.flatten(2).transpose(1, 2)
+        if self.class_token is not None:
+            tokens = torch.cat((self.class_token.expand(x.shape[0], -1, -1), tokens), 1)
+        if self.position is None:
+            return tokens
         return tokens + interpolated(self.position, self.grid, (x.shape[2], x.shape[3]))
 
 
 def interpolated(position: Tensor, grid: tuple[int, int], wanted: tuple[int, int]) -> Tensor:
     """The position embedding (1, 1 + rows * columns, C) of a `grid` (rows, columns) for another one.
 
-    Bicubic, and smoothed where it becomes smaller, as in timm's `resample_abs_pos_embed`. The class token's, the first,
-    stays as it is.
+    Bicubic, and smoothed where it becomes smaller, as in timm's `resample_abs_pos_embed`. The class token's, the first
+    where there is one, stays as it is.
     """
     if grid == wanted:
         return position
-    first, rest = position[:, :1], position[:, 1:]
+    before = position.shape[1] - grid[0] * grid[1]
+    first, rest = position[:, :before], position[:, before:]
     plane = rest.reshape(1, *grid, -1).permute(0, 3, 1, 2).float()
     plane = F.interpolate(plane, wanted, mode="bicubic", antialias=True)
     return torch.cat((first, plane.permute(0, 2, 3, 1).flatten(1, 2).to(position.dtype)), 1)

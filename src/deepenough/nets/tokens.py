@@ -19,11 +19,15 @@ class Tokens(Layer):
     """A map (C, H, W), a patch embedding, as tokens (1 + H * W, C): the class token, and the positions row by row.
 
     A trained position embedding is added to each (Dosovitskiy et al. 2020, arXiv 2010.11929, eq. 1). It is one for maps
-    of `rows` by `columns`; for maps of another size it is interpolated (bicubic, section 3.2 there).
+    of `rows` by `columns`; for maps of another size it is interpolated (bicubic, section 3.2 there). Without a
+    `class_token` there are H * W tokens, whose mean is classified (appendix D.3 there); without `position`
+    nothing is added.
     """
 
     rows: int
     columns: int
+    class_token: bool = True
+    position: bool = True
 
     keeps_sign = False
     missing: ClassVar[Mapping[str, str]] = {"caffe": NO_TOKENS}
@@ -36,10 +40,12 @@ class Tokens(Layer):
     def output(self, shape: Shape) -> Shape:
         if len(shape) != 3:
             raise ShapeError("(channels, height, width)")
-        return 1 + prod(shape[1:]), shape[0]
+        return self.class_token + prod(shape[1:]), shape[0]
 
     def tensors(self, shape: Shape) -> dict[str, Shape]:
-        return {"class_token": (1, 1, shape[0]), "position": (1, 1 + self.rows * self.columns, shape[0])}
+        found: dict[str, Shape] = {"class_token": (1, 1, shape[0])} if self.class_token else {}
+        count = self.class_token + self.rows * self.columns
+        return found | ({"position": (1, count, shape[0])} if self.position else {})
 
 
 @dataclass(frozen=True, repr=False)

@@ -89,7 +89,7 @@ def _tensors(found: Iterable[CaffeLayer]) -> dict[str, Tensor]:
             continue
         for name, array in zip(("weight", "bias"), layer.arrays, strict=False):
             tensor = _tensor(array)
-            if name == "bias" or layer.kind == "Scale":
+            if name == "bias" or layer.kind in ("PReLU", "Scale"):
                 tensor = tensor.flatten()
             elif layer.kind == "InnerProduct":
                 tensor = tensor.reshape(tensor.shape[-2:])  # once 1 x 1 x out x in

@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from deepenough.errors import DeepenoughError
+from deepenough.nets.cut import name_of_whole
 from deepenough.nets.layer import ShapeError
 from deepenough.nets.network import Network
 from deepenough.nets.serialization import LONGEST_TEXT
@@ -97,10 +98,13 @@ def _in_colours(known: Preprocessing, net: Network) -> Preprocessing:
 
 
 def _preset(name: str, net: Network) -> Preprocessing:
-    """The preset, for the images that the network takes where a file fixed their size or their colours."""
+    """The preset, for the images that the network takes where a file fixed their size or their colours.
+
+    A cut takes those of the network that it was cut from.
+    """
     from deepenough.weights.stems import has_small_stem
 
-    known = preset(name, net.name)
+    known = preset(name, name_of_whole(net))
     size = (net.input[1], net.input[2])
     positions = any(isinstance(layer, Tokens) for layer in net.stack)  # interpolated ones would cost accuracy
     if has_small_stem(net):

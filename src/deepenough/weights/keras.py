@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from deepenough.errors import DeepenoughError, first_line
+from deepenough.nets.activation import PRelu
 from deepenough.nets.layers import Conv, LayerScale
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import visits
@@ -135,7 +136,7 @@ def _in_our_shapes(tensors: dict[str, Tensor], network: Network) -> dict[str, Te
             case Conv() as layer if kernel is not None and kernel.ndim == 4 and layer.depthwise(visit.input):
                 wide, *sides = kernel.shape[1:]
                 found[f"{place}.kernel"] = kernel.transpose(0, 1).reshape(-1, 1, *sides) if wide else kernel
-            case LayerScale() if kernel is not None:
+            case LayerScale() | PRelu() if kernel is not None:
                 found[f"{place}.kernel"] = kernel.flatten()
             case Tokens():
                 for name in ("class_token", "position"):

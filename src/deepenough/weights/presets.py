@@ -7,15 +7,9 @@ from collections.abc import Mapping
 from deepenough.errors import unknown
 from deepenough.preprocessing import Preprocessing
 from deepenough.weights.families import FAMILIES
-from deepenough.weights.families.family import timm_input
+from deepenough.weights.families.family import caffe_input, timm_input
 from deepenough.weights.keras_images import HALVES, is_application, keras_preset
 from deepenough.weights.preset_names import PRESETS
-
-CAFFE_MEAN = (104 / 255, 117 / 255, 123 / 255)  # BGR; BVLC's ImageNet mean, rounded
-ONE = (1 / 255,) * 3  # std of images that stay in 0..255
-
-CAFFE_SIDES = {"alexnet": 227, "alexnet_bvlc": 227, "squeezenet1_1": 227}
-"""Input sides (pixels) of Caffe's releases that are not 224."""
 
 INPUTS: Mapping[tuple[str, str], Preprocessing] = {
     (source, network): wanted
@@ -35,9 +29,10 @@ def preset(name: str, network: str) -> Preprocessing:
     """Return what the source `name` feeds the network `network`.
 
     A network's own is that of its family (`INPUTS`). Of others, torchvision: shorter side 256 (its V2 weights 232),
-    bilinear. timm: a crop of 0.95, bicubic. transformers: as torchvision, bicubic; of its ViTs the whole image, which
-    it squeezes into a square. caffe-bgr: BGR in 0..255 less the mean of BVLC's release. keras: as `preprocess_input` of
-    the network's module in `keras.applications` does (`keras_images`). paddle: as torchvision.
+    bilinear. timm: a crop of 0.95, bicubic, and a mean and standard deviation of 0.5 for what is called a ViT.
+    transformers: as torchvision, bicubic; of its ViTs the whole image, which it squeezes into a square. caffe-bgr: BGR
+    in 0..255 less the mean of BVLC's release. keras: as `preprocess_input` of the network's module in
+    `keras.applications` does (`keras_images`). paddle: as torchvision.
     """
     if (wanted := INPUTS.get((name, network))) is not None:
         return wanted
@@ -53,8 +48,7 @@ def preset(name: str, network: str) -> Preprocessing:
         case "transformers":
             return Preprocessing((224, 224), 256, "bicubic")
         case "caffe-bgr":
-            side = CAFFE_SIDES.get(network, 224)
-            return Preprocessing((side, side), 256, order="BGR", mean=CAFFE_MEAN, std=ONE)
+            return caffe_input()
         case "keras":
             return keras_preset(network)
     raise unknown("preprocessing", name, PRESETS)

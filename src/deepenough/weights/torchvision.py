@@ -27,6 +27,25 @@ DROPPED = re.compile(r"aux[12]\.")
 OTHER_PUBLISHERS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 """Networks of other publishers that may be under torchvision's names: taken where they are asked for."""
 
+TORCHVISION_NAMES = of_all(lambda family: family.torchvision)
+"""The layers' names in torchvision, by network of the zoo."""
+
+TIMM_NAMES = of_all(lambda family: family.timm)
+"""The layers' names in timm, by network of the zoo, where they are not torchvision's."""
+
+DENSE_OR_CONVOLUTIONS = frozenset(name for family in FAMILIES for name in family.dense_or_convolutions)
+"""Networks that some write with dense layers, and others with 1x1 convolutions."""
+
+PUBLISHERS = (
+    ("torchvision", TORCHVISION_NAMES),
+    ("torchvision", of_all(lambda family: family.older_torchvision)),
+    ("timm", TIMM_NAMES),
+    ("timm", of_all(lambda family: family.authors)),
+    ("efficientnet_pytorch", of_all(lambda family: family.efficientnet_pytorch)),
+    ("transformers", of_all(lambda family: family.transformers)),
+)
+"""Whose networks are in torch's formats, and the names of their layers."""
+
 
 def read_torch(path: Path, network: str | None, own: StatedNetwork | None = None) -> tuple[str, Fitted]:
     """Source and network of a file that `torch.save` or TorchScript wrote. Nothing in it is executed."""
@@ -111,23 +130,3 @@ def _without_side_heads(found: SavedState) -> SavedState:
         return found
     kept = {name: tensor for name, tensor in found.tensors.items() if not DROPPED.search(name)}
     return replace(found, tensors=kept)
-
-
-TORCHVISION_NAMES = of_all(lambda family: family.torchvision)
-"""The layers' names in torchvision, by network of the zoo."""
-
-TIMM_NAMES = of_all(lambda family: family.timm)
-"""The layers' names in timm, by network of the zoo, where they are not torchvision's."""
-
-DENSE_OR_CONVOLUTIONS = frozenset(name for family in FAMILIES for name in family.dense_or_convolutions)
-"""Networks that some write with dense layers, and others with 1x1 convolutions."""
-
-PUBLISHERS = (
-    ("torchvision", TORCHVISION_NAMES),
-    ("torchvision", of_all(lambda family: family.older_torchvision)),
-    ("timm", TIMM_NAMES),
-    ("timm", of_all(lambda family: family.authors)),
-    ("efficientnet_pytorch", of_all(lambda family: family.efficientnet_pytorch)),
-    ("transformers", of_all(lambda family: family.transformers)),
-)
-"""Whose networks are in torch's formats, and the names of their layers."""

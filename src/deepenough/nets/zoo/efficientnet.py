@@ -135,7 +135,8 @@ def _in_timm(scales: Sequence[str]) -> dict[str, str]:
     }
 
 
-_B, _LITE = ("b0", "b1", "b2", "b3", "b4"), ("lite0", "lite1", "lite2")
+_LITE = tuple(scale for scale in SCALES if scale.startswith("lite"))
+_B = tuple(scale for scale in SCALES if scale not in _LITE)
 
 EFFICIENTNET = ZooFamily(
     "EfficientNet",

@@ -58,8 +58,8 @@ def name_keras(network: Network) -> dict[str, str]:
     return name_inverted_blocks(network, convolution, gate) | ends | {"classifier": "predictions"}
 
 
-_B = tuple(f"efficientnet_b{scale}" for scale in range(5))
 _TORCH = tuple(f"efficientnet_{scale}" for scale in SCALES)
+_B = tuple(name for name in _TORCH if "lite" not in name)
 _TF = tuple(f"{name}_tf" for name in _TORCH)
 
 EFFICIENTNET = FamilyWeights(

@@ -11,6 +11,9 @@ from deepenough.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from deepenough.weights.keras_images import HALVES
 from deepenough.weights.patterns import NameLayers
 
+CAFFE_MEAN = (104 / 255, 117 / 255, 123 / 255)  # BGR; BVLC's ImageNet mean, rounded
+ONE = (1 / 255,) * 3  # std of images that stay in 0..255
+
 LayerNames = Mapping[str, NameLayers]
 """For networks of the zoo, the functions that give the names of their layers in a source."""
 
@@ -54,13 +57,19 @@ def timm_input(side: int, crop: float, *, halves: bool = False, interpolation: s
     return Preprocessing((side, side), int(side / crop), interpolation, mean=mean, std=std)
 
 
+def caffe_input(side: int = 224) -> Preprocessing:
+    """The images of Caffe's releases: a centre of `side` pixels, BGR in 0..255 less the mean of BVLC's release."""
+    return Preprocessing((side, side), 256, order="BGR", mean=CAFFE_MEAN, std=ONE)
+
+
 @dataclass(frozen=True)
 class TransformersKind:
     """A `model_type` of transformers: the fields that tell its networks apart, and what all of them have.
 
     `fields` have the values that transformers takes for those that a configuration leaves out; `sizes` are networks of
     the zoo by the values of `fields`. `fixed` are other fields, with the only value that the networks here are for; one
-    that is left out has it. `crops` tells that its processor crops small images, and doesn't squeeze them into squares.
+    that is left out has it. `crops` tells that its processor crops small images, and doesn't squeeze them into squares;
+    it then scales bicubically where it states no filter, else bilinearly.
     """
 
     fields: Mapping[str, Any]

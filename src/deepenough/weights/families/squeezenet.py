@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deepenough.nets.network import Network
-from deepenough.weights.families.family import FamilyWeights, TorchvisionFile
+from deepenough.weights.families.family import FamilyWeights, TorchvisionFile, caffe_input
 from deepenough.weights.patterns import tensor_layers
 
 
@@ -19,6 +19,7 @@ def name_torchvision(network: Network) -> dict[str, str]:
 
 
 def name_paddle(network: Network) -> dict[str, str]:
+    """`_convN`, where N counts the fires from 1, with `_conv`, `_conv_path1` and `_conv_path2`, each with a `_conv`."""
     parts = {"squeeze": "_conv", "expand.one.conv": "_conv_path1", "expand.three.conv": "_conv_path2"}
     places = {"conv1": "_conv", "conv10": "_conv9"}
     for visit in tensor_layers(network):
@@ -39,6 +40,7 @@ SQUEEZENET = FamilyWeights(
     torchvision={"squeezenet1_1": name_torchvision},
     paddle={"squeezenet1_1_paddle": name_paddle},
     caffe={"squeezenet1_1": name_caffe},
+    inputs={"caffe-bgr": {"squeezenet1_1": caffe_input(227)}},
     torchvision_files=(
         TorchvisionFile(
             "SqueezeNet1_1", 1, "squeezenet1_1-b8a52dc0.pth", 5, (58.178, 80.624),

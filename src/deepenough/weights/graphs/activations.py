@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from deepenough.nets.activation import Activation, Node
+from deepenough.nets.activation import Activation, Node, PRelu
 from deepenough.nets.layer import LAYER_KINDS
 
 KINDS: tuple[type[Activation], ...] = tuple(
     kind
     for kind in LAYER_KINDS.values()
-    if issubclass(kind, Activation) and kind is not Activation and not kind.parameter
+    if issubclass(kind, Activation) and kind not in (Activation, PRelu) and not kind.parameter
 )
-"""Every activation that has no number of its own."""
+"""Every activation that has neither a number of its own nor weights."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from deepenough.nets.combinators import Elementwise
+from deepenough.nets.layers import ChannelSlice
 from deepenough.weights.graphs.graph import GraphError, Operation, plain_name
 
 DEEPEST = 40
@@ -73,7 +74,7 @@ class _Stacks:
             raise GraphError(f"{self.file}: its branches are nested more than {DEEPEST} deep, which is not read")
         found = []
         while end is not start:
-            if end in self.used:
+            if end in self.used and not isinstance(end.layer, ChannelSlice):  # which each of its readers may have
                 raise GraphError(
                     f"{self.file}: what layer {plain_name(end.name)!r} gives is read in branches that part and join "
                     "again in other places; known here are branches that read one value and are joined"

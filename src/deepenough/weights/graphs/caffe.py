@@ -26,13 +26,12 @@ ENDS = ("Accuracy", "Silence", "SoftmaxWithLoss", "EuclideanLoss", "HingeLoss", 
         "MultinomialLogisticLoss", "SigmoidCrossEntropyLoss", "ArgMax", "Argmax")  # fmt: skip
 """Kinds of layers whose outputs are no part of the network: losses, and what is measured."""
 
-READ = ("BatchNorm", "Concat", "Convolution", "Dropout", "ELU", "Eltwise", "Flatten", "InnerProduct", "LRN", "Padding",
-        "Pooling", "Power", "ReLU", "Reshape", "Scale", "Sigmoid", "Slice", "Softmax", "Split")  # fmt: skip
+READ = ("BatchNorm", "Concat", "Convolution", "Dropout", "ELU", "Eltwise", "Flatten", "InnerProduct", "LRN", "PReLU",
+        "Padding", "Pooling", "Power", "ReLU", "Reshape", "Scale", "Sigmoid", "Slice", "Softmax", "Split")  # fmt: skip
 """Kinds of layers that are read."""
 
 REASONS = {
     "Deconvolution": "a transposed convolution makes maps larger, which no classifier here does",
-    "PReLU": "no activation here has weights",
     "Python": "it is a program, and nothing in a file is run",
 }
 """Reasons against kinds, where there is more to say than that they are not known."""

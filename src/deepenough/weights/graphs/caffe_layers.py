@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets.activation import Activation, Elu, LeakyRelu
+from deepenough.nets.activation import Activation, Elu, LeakyRelu, PRelu
 from deepenough.nets.combinators import Concat, Product, Sum
 from deepenough.nets.layers import (
     AvgPool,
     BatchNorm,
+    ChannelSlice,
     Conv,
     Dense,
     Dropout,
@@ -132,6 +133,10 @@ class NetBuilder:
             case "ReLU":  # one without a slope is in the table of activations
                 slope = decimal(stated.relu_param.negative_slope)
                 return self.graph.layer(name, layer.kind, LeakyRelu(slope), value)
+            case "PReLU":
+                slopes = self._tensors(layer, False)["weight"].reshape(-1)
+                made = PRelu(shared=bool(stated.prelu_param.channel_shared))
+                return self.graph.layer(name, layer.kind, made, value, {"weight": slopes})
             case "ELU":
                 return self.graph.layer(name, layer.kind, Elu(decimal(stated.elu_param.alpha)), value)
             case "Softmax":
@@ -224,11 +229,19 @@ class NetBuilder:
             raise self.graph.refusal(window.name, window.kind, str(error)) from None
         return self.graph.layer(window.name, window.kind, layer, window.value, window.tensors)
 
-    def _slice(self, node: Written, layer: CaffeLayer) -> _Window:
-        """Keep the rows (axis 2) or columns (3) of a window that are this top's."""
+    def _slice(self, node: Written, layer: CaffeLayer) -> Operation | _Window:
+        """Keep the channels (axis 1) that are this top's, or the rows (2) or columns (3) of a window."""
         stated, given = layer.stated.slice_param, self._values.get(node.inputs[0])
+        if (stated.slice_dim or stated.axis) == 1:
+            value, place = self.value(node.inputs[0], node.name), int(node.attributes["top"])
+            whole, count = value.shape[0], len(layer.tops)
+            points = list(stated.slice_point) or [whole // count * number for number in range(1, count)]
+            ends = [0, *points, whole]
+            if len(ends) != count + 1 or sorted(set(ends)) != ends:
+                raise self.refused(layer, f"it slices {whole} channels at {points} for {count} values")
+            return self.graph.layer(layer.name, layer.kind, ChannelSlice(ends[place], ends[place + 1]), value)
         if not isinstance(given, _Window) or stated.axis not in (2, 3):
-            raise self.refused(layer, "it slices something else than the rows or columns of a convolution or pool")
+            raise self.refused(layer, "it slices neither channels nor rows or columns of a convolution or pool")
         axis = stated.axis - 2
         whole = dict(given.kept).get(axis, (0, given.made[axis]))[1]
         ends = [0, *stated.slice_point, whole]

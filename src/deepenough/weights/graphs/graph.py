@@ -14,7 +14,17 @@ from deepenough.errors import DeepenoughError, first_few
 from deepenough.nets.activation import Activation
 from deepenough.nets.combinators import Branches, Concat, Product
 from deepenough.nets.layer import Layer, Shape, ShapeError
-from deepenough.nets.layers import BatchNorm, Conv, Dense, Dropout, Flatten, GlobalAvgPool, GlobalMaxPool, LayerScale
+from deepenough.nets.layers import (
+    BatchNorm,
+    ChannelSlice,
+    Conv,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    GlobalMaxPool,
+    LayerScale,
+)
 
 Array = npt.NDArray[Any]
 
@@ -24,7 +34,7 @@ MOST_OPERATIONS = 20_000
 MOST_BEHIND = 6
 """Operations between a pool and where its map of one position becomes a vector."""
 
-EACHWISE = (Activation, BatchNorm, Dropout, LayerScale)
+EACHWISE = (Activation, BatchNorm, ChannelSlice, Dropout, LayerScale)
 """Layers that are the same on a map of one position and on a vector."""
 
 LARGEST_SIDE = 8_192

@@ -31,7 +31,6 @@ REASONS = {
     "SlicingOpLambda": "it takes a part of values, as TensorFlow does by `[...]`",
     "Conv2DTranspose": "a transposed convolution makes maps larger, which no classifier here does",
     "UpSampling2D": "it makes maps larger, which no classifier here does",
-    "PReLU": "no activation here has weights",
     "LSTM": "it is recurrent",
     "GRU": "it is recurrent",
 }

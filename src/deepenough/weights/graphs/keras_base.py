@@ -58,9 +58,12 @@ class KerasBase(GraphBuilder):
         self.values: dict[Reference, Value] = {images.place: Value(self.images, last=True)}
         self.softmaxes: set[Reference] = set()
         self.partial: dict[Reference, Part] = {}
+        self.several: dict[Reference, list[Value]] = {}
 
-    def value(self, place: Reference) -> Value:
-        """The value that a layer gives."""
+    def value(self, place: Reference, output: int = 0) -> Value:
+        """The value that a layer gives, of several the one at a place."""
+        if place in self.several:
+            return self.several[place][output]
         if place in self.partial:
             raise GraphError(
                 f"{self.graph.file}: what {plain_name(str(place[-2]))!r} computes with a number is not known here"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets.activation import Activation, Elu, HardSigmoid, LeakyRelu, Relu, Relu6, Silu
+from deepenough.nets.activation import Activation, Elu, HardSigmoid, LeakyRelu, PRelu, Relu, Relu6, Silu
 from deepenough.nets.combinators import Branches, Concat, Product, Sum
 from deepenough.nets.layers import (
     BatchNorm,
+    ChannelSlice,
     Conv,
     Dense,
     Dropout,
@@ -28,7 +30,7 @@ from deepenough.weights.graphs.activations import KINDS
 from deepenough.weights.graphs.graph import GraphError, Operation, decimal, plain_name
 from deepenough.weights.graphs.keras_base import NO_ARGUMENTS, Layer
 from deepenough.weights.graphs.keras_parts import KINDS as KINDS_OF_PARTS
-from deepenough.weights.graphs.keras_parts import Call, Part, read_part
+from deepenough.weights.graphs.keras_parts import Call, Part, made_tokens, read_part
 from deepenough.weights.graphs.keras_windows import WindowReader
 from deepenough.weights.graphs.values import NO_PADS, Value, flattened_order
 
@@ -46,8 +48,8 @@ READ = (
     *IN_TRAINING, "Activation", "Add", "AveragePooling2D", "BatchNormalization", "Concatenate", "Conv2D",
     "Dense", "DepthwiseConv2D", "Dropout", "ELU", "EinsumDense", "Flatten", "Flip", "GlobalAveragePooling2D",
     "GlobalAveragePooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling1D", "GroupNormalization", "Identity",
-    "InputLayer", "LayerNormalization", "LayerScale", "LeakyReLU", "MaxPooling2D", "Multiply", "Normalization", "Pad",
-    "Permute", "ReLU", "Rescaling", "Reshape", "SeparableConv2D", "Softmax", "StochasticDepth", "ZeroPadding2D",
+    "InputLayer", "LayerNormalization", "LayerScale", "LeakyReLU", "MaxPooling2D", "Multiply", "Normalization", "PReLU",
+    "Pad", "Permute", "ReLU", "Rescaling", "Reshape", "SeparableConv2D", "Softmax", "StochasticDepth", "ZeroPadding2D",
     *ARITHMETIC, *KINDS_OF_PARTS,
 )  # fmt: skip
 """Kinds of layers that are read."""
@@ -78,9 +80,13 @@ class KerasBuilder(WindowReader):
         try:
             if layer.config.get("data_format") == "channels_first":
                 raise self.refused(layer, "its channels come first; known is channels last, Keras' usual order")
-            if self._computed(layer):
+            if self._split(layer) or self._computed(layer):
                 return
-            values = [self.value(place) for place in layer.inputs]
+            if self._settled(layer):
+                self.add(layer)
+                return
+            outputs = layer.outputs or (0,) * len(layer.inputs)
+            values = [self.value(place, output) for place, output in zip(layer.inputs, outputs, strict=True)]
             made = self._made(layer, values)
             self.values[layer.place] = self._activated(layer, made)
         except GraphError:
@@ -91,10 +97,13 @@ class KerasBuilder(WindowReader):
 
     def _computed(self, layer: Layer) -> bool:
         """Take a step of what is computed one by one, a sum or product with a number, or a part of a hard sigmoid."""
-        given = [self.partial.get(place) or self.values[place] for place in layer.inputs]
+        outputs = layer.outputs or (0,) * len(layer.inputs)
+        given = [
+            self.partial.get(place) or self.value(place, output)
+            for place, output in zip(layer.inputs, outputs, strict=True)
+        ]
         positional, named = layer.arguments or NO_ARGUMENTS
         others = [each for each in (*positional, *named.values()) if each is not None]
-        outputs = layer.outputs or (0,) * len(given)
         call = Call(layer.kind, layer.name, given, outputs, layer.config, others, layer.arrays)
         found = read_part(self.graph, call, self.consumed) or self._with_number(layer, given)
         if isinstance(found, Part):
@@ -102,6 +111,36 @@ class KerasBuilder(WindowReader):
         elif found is not None:
             self.values[layer.place] = found
         return found is not None
+
+    def _settled(self, layer: Layer) -> bool:
+        """Make tokens of patches that go on here without a class token, or without positions."""
+        found = {place: part for place in layer.inputs if (part := self.partial.get(place)) is not None}
+        settled = {place: part for place, part in found.items() if part.step in ("patches", "tokens")}
+        for place, part in settled.items():
+
+            def tokens(made: Any, value: Value, **tensors: Any) -> Value:
+                return Value(self.graph.layer("", layer.kind, made, self.consumed(value), tensors))
+
+            self.values[place] = made_tokens(part, None, tokens)
+            del self.partial[place]
+        return bool(settled)
+
+    def _split(self, layer: Layer) -> bool:
+        """Take the channels of a map apart, each part for who reads it; whatever else is split is read elsewhere."""
+        if layer.kind != "Split" or layer.inputs[0] in self.partial:
+            return False
+        value = self.value(layer.inputs[0], *layer.outputs[:1])
+        if len(value.shape) == 2:
+            return False
+        axis, parts = layer.config.get("axis", 0), layer.config["indices_or_sections"]
+        if axis not in (-1, len(value.shape)) or value.order is not None or not (value.last or len(value.shape) == 1):
+            raise self.refused(layer, "it takes apart rows, columns or images; known are parts of the channels")
+        whole = value.shape[-1]
+        ends = [0, *parts, whole] if isinstance(parts, (list, tuple)) else range(0, whole + 1, whole // parts)
+        self.several[layer.place] = [
+            self.behind(layer, ChannelSlice(start, stop), value) for start, stop in pairwise(ends)
+        ]
+        return True
 
     def _with_number(self, layer: Layer, given: Sequence[Value | Part]) -> Value | Part | None:
         first, number = given[0], _number(layer) if layer.kind in ARITHMETIC else None
@@ -144,7 +183,7 @@ class KerasBuilder(WindowReader):
             "StochasticDepth": self._dropout, "MaxPooling2D": self.pool, "AveragePooling2D": self.pool,
             "ZeroPadding2D": self.padded, "Pad": self.padded, "Rescaling": self._rescaled,
             "Normalization": self._normalised, "ReLU": self._relu, "LeakyReLU": self._with_slope,
-            "ELU": self._with_slope,
+            "ELU": self._with_slope, "PReLU": self._with_slopes,
         }  # fmt: skip
         if layer.kind in methods:
             return methods[layer.kind](layer, value)
@@ -189,6 +228,17 @@ class KerasBuilder(WindowReader):
         if layer.kind == "ELU":
             return self.behind(layer, Elu(decimal(stated.get("alpha", 1.0))), value)
         return self.behind(layer, LeakyRelu(decimal(stated.get("negative_slope", stated.get("alpha", 0.3)))), value)
+
+    def _with_slopes(self, layer: Layer, value: Value) -> Value:
+        (slopes,) = self.arrays_of(layer, 1)
+        channels = value.operation.shape[0 if len(value.operation.shape) == 3 else -1]
+        along = slopes.shape[-1] == slopes.size == channels and (value.last or len(value.shape) == 1)
+        if slopes.size > 1 and not along:
+            known = "known are one for all, or one for each channel (`shared_axes=[1, 2]`)"
+            raise self.refused(layer, f"it has slopes of {' x '.join(map(str, slopes.shape))}; {known}")
+        shared = slopes.size == 1
+        entries = slopes.reshape(-1) if shared else value.entries(slopes.reshape(-1))
+        return self.behind(layer, PRelu(shared=shared), value, weight=entries)
 
     def _dense(self, layer: Layer, value: Value) -> Value:
         weight, *bias = self.arrays_of(layer, 2 if layer.config["use_bias"] else 1)

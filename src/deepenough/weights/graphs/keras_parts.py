@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from deepenough.nets.layer import Layer as OurLayer
-from deepenough.nets.layers import ChannelShuffle, Lrn
+from deepenough.nets.layers import ChannelShuffle, ChannelSlice, Lrn
 from deepenough.nets.tokens import FirstToken, SelfAttention, Tokens
 from deepenough.weights.graphs.graph import Array, Graph, Operation
 from deepenough.weights.graphs.values import Value
@@ -56,14 +57,14 @@ def read_part(graph: Graph, call: Call, consumed: Consume) -> Value | Part | Non
     """The result of a call; None where it has nothing to do with these computations."""
     first = call.given[0]
     values = [each for each in call.given if isinstance(each, Value)]
-    if len(values) == len(call.given):
-        return _begun(graph, call, values[0]) if len(values) == 1 else None
 
     def layer(made: OurLayer, value: Value, **tensors: Array) -> Value:
         """A layer of ours, which has no name in the file unless its tensors have."""
         name = call.name if tensors else ""
         return Value(graph.layer(name, call.kind, made, consumed(value), tensors), value.last and len(value.shape) == 3)
 
+    if len(values) == len(call.given):
+        return _begun(graph, call, values[0], layer) if len(values) == 1 else None
     if isinstance(first, Value):
         second = call.given[1]
         same = isinstance(second, Part) and second.step == "root" and second.value.operation is first.operation
@@ -77,14 +78,14 @@ def read_part(graph: Graph, call: Call, consumed: Consume) -> Value | Part | Non
     return _of_one(call, first, layer) if len(call.given) == 1 else None
 
 
-def _begun(graph: Graph, call: Call, value: Value) -> Value | Part | None:
+def _begun(graph: Graph, call: Call, value: Value, layer: Callable[..., Value]) -> Value | Part | None:
     shape = value.shape
     match call.kind:
         case "Square" if len(shape) == 3 and value.last:
             return Part("squares", value)
         case "Reshape" if len(shape) == 3 and value.last:
             if list(call.config.get("target_shape", ())) == [shape[0] * shape[1], shape[2]]:
-                return Part("patches", value)
+                return Part("patches", value, name=call.name)
             wanted = list(call.config.get("target_shape", ()))
             if len(wanted) == 4 and wanted[:2] == list(shape[:2]) and wanted[2] > 0:
                 return Part("groups apart", value, heads=wanted[2])
@@ -93,7 +94,20 @@ def _begun(graph: Graph, call: Call, value: Value) -> Value | Part | None:
                 return Part("projections", value)
         case "GetItem" if len(shape) == 2 and _item(call) == [(None, None), 0]:
             return Value(graph.layer("", call.kind, FirstToken(), value.operation))
+        case "GetItem" if value.last or len(shape) == 1:
+            if (ends := _part_of_last(_item(call), shape)) is not None and value.order is None:
+                return value if ends == (0, shape[-1]) else layer(ChannelSlice(*ends), value)
     return None
+
+
+def _part_of_last(item: list[Any], shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """The first and the end of the places that an item takes of the last axis, where it takes all of the others."""
+    if not item or not isinstance(item[-1], tuple) or any(each not in (None, (None, None)) for each in item[:-1]):
+        return None
+    if None not in item[:-1] and len(item) != 1 + len(shape):
+        return None
+    start, stop, _ = slice(*item[-1]).indices(shape[-1])
+    return start, stop
 
 
 def _item(call: Call) -> list[Any]:
@@ -103,7 +117,8 @@ def _item(call: Call) -> list[Any]:
     for part in stated if isinstance(stated, list) else [stated]:
         kind = part.get("class_name") if isinstance(part, dict) else ""
         config = part["config"] if kind == "__slice__" else {}
-        found.append((config.get("start"), config.get("stop")) if kind == "__slice__" else None if kind else part)
+        ends = (config.get("start"), config.get("stop")) if config.get("step") in (None, 1) else "steps"
+        found.append(ends if kind == "__slice__" else None if kind else part)
     return found
 
 
@@ -174,19 +189,24 @@ def _of_two(call: Call, parts: Sequence[Part], layer: Callable[..., Value]) -> V
             return replace(one, starts=(*one.starts, *other.starts))
         case "Concatenate", "class token", "patches" if call.config.get("axis") == 1:
             return replace(one, step="tokens")
-        case "Add", "tokens", "positions" if one.array is not None and other.array is not None:
-            height, width, _ = one.value.shape
-            made = layer(
-                Tokens(height, width), one.value,
-                class_token=np.asarray(one.array)[None], position=np.asarray(other.array)[None],
-            )  # fmt: skip
-            made.operation.name = other.name.removesuffix("-position").replace("-", ".")
-            return made
+        case "Add", ("tokens" | "patches"), "positions":
+            return made_tokens(one, other, layer)
         case "Matmul", "queries of heads", "keys across":
             return replace(one, step="scores", number=1.0)
         case "Matmul", "weights", "values of heads":
             return replace(one, step="found")
     return None
+
+
+def made_tokens(part: Part, positions: Part | None, layer: Callable[..., Value]) -> Value:
+    """Tokens of a map, with a class token and positions where they have some."""
+    height, width, _ = part.value.shape
+    given = {"class_token": part.array, "position": positions and positions.array}
+    tensors = {key: np.asarray(array)[None] for key, array in given.items() if array is not None}
+    made = layer(Tokens(height, width, "class_token" in tensors, "position" in tensors), part.value, **tensors)
+    name = positions.name if positions is not None else part.name
+    made.operation.name = re.sub(r"-(position|class_token|patches)$", "", name).replace("-", ".")
+    return made
 
 
 def _rounded(value: float) -> float:

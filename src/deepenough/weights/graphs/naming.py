@@ -97,8 +97,8 @@ def _layer_by_paths(step: Step, name: str, path: str) -> tuple[Layer, Paths]:
     labels, branches = [], []
     for number, branch in enumerate(step.branches):
         label = _label_of(operation.join, number)
-        if branch:
-            leading = next((each for each in branch if each.operation.name), branch[0])
+        leading = next((each for each in branch if each.operation.name), None)
+        if leading is not None:
             label, more = _first_part(leading, f"{path}.")
             if not more:
                 raise _NoPathsError(path)

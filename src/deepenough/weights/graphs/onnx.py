@@ -25,7 +25,6 @@ MOST_COMPUTED = 2**26
 
 REASONS = {
     "ConvTranspose": "a transposed convolution makes maps larger, which no classifier here does",
-    "PRelu": "no activation here has weights",
     "If": "which layers are computed depends on the image",
     "Loop": "which layers are computed depends on the image",
     "LSTM": "it is recurrent",

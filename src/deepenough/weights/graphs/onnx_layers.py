@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from deepenough.errors import DeepenoughError
-from deepenough.nets.activation import Activation, Elu, LeakyRelu
+from deepenough.nets.activation import Activation, Elu, LeakyRelu, PRelu
 from deepenough.nets.combinators import Concat, Product, Sum
 from deepenough.nets.layers import (
     BatchNorm,
@@ -27,14 +27,15 @@ from deepenough.weights.graphs.graph import Array, Graph, GraphError, Operation,
 from deepenough.weights.graphs.onnx_base import WindowReader
 from deepenough.weights.graphs.onnx_file import OnnxNode
 from deepenough.weights.graphs.onnx_names import layer_name
+from deepenough.weights.graphs.onnx_slices import sliced, split
 from deepenough.weights.graphs.onnx_tokens import TokenReader
 from deepenough.weights.graphs.values import NO_PADS, Value
 
 READ = ("Add", "AveragePool", "BatchNormalization", "Cast", "Concat", "Conv", "Div", "Dropout", "Elu", "Flatten",
         "Gather", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "GroupNormalization", "Identity",
         "InstanceNormalization", "LRN", "LayerNormalization", "LeakyRelu", "LogSoftmax", "MatMul", "MaxPool", "Mul",
-        "Pad", "ReduceMax", "ReduceMean", "Reshape", "Softmax", "Split", "Squeeze", "Sub", "Sum",
-        "Transpose")  # fmt: skip
+        "PRelu", "Pad", "ReduceMax", "ReduceMean", "Reshape", "Slice", "Softmax", "Split", "Squeeze", "Sub",
+        "Sum", "Transpose")  # fmt: skip
 """Kinds of nodes that are read where they are given what the images lead to."""
 
 FLOATS = (1, 10, 11)
@@ -72,22 +73,32 @@ class OnnxBuilder(WindowReader):
             if tokens is not None:
                 self.values.update(zip(node.outputs, tokens, strict=False))
                 return
-            self.values[node.outputs[0]] = self._value(node)
+            if node.kind == "Split":
+                self.values.update(zip(node.outputs, split(self, node, self._unpadded(node)[0]), strict=True))
+            else:
+                self.values[node.outputs[0]] = self._value(node)
         except GraphError:
             raise
         except (DeepenoughError, ValueError, KeyError, IndexError, TypeError) as error:
             why = str(error) if isinstance(error, DeepenoughError) else f"it can't be read ({plain_name(str(error))})"
             raise self.refused(node, why) from None
 
-    def _value(self, node: OnnxNode) -> Value:
+    def _unpadded(self, node: OnnxNode) -> list[Value]:
+        """The values that a node reads; only some kinds take what is padded before."""
         given = [name for name in node.inputs if name and name not in self.constants]
         if not given:
             raise self.refused(node, "it reads only constants")
         values = [self.value(name, node.name) for name in given]
-        value = values[0]
-        if value.pads != NO_PADS and node.kind not in ("Conv", "MaxPool", "AveragePool", "Transpose", "Identity"):
+        if values[0].pads != NO_PADS and node.kind not in ("Conv", "MaxPool", "AveragePool", "Transpose", "Identity"):
             raise self.refused(node, "it reads padded values, which is known of convolutions and pools")
+        return values
+
+    def _value(self, node: OnnxNode) -> Value:
+        values = self._unpadded(node)
+        value = values[0]
         match node.kind:
+            case "Slice":
+                return sliced(self, node, value)
             case "Conv":
                 return self.convolution(node, value)
             case "MaxPool" | "AveragePool":
@@ -121,10 +132,22 @@ class OnnxBuilder(WindowReader):
                 return self.made(node, LeakyRelu(decimal(node.attributes.get("alpha", 0.01))), value)
             case "Elu":
                 return self.made(node, Elu(decimal(node.attributes.get("alpha", 1.0))), value)
+            case "PRelu":
+                return self._sloped(node, value)
             case "Softmax" | "LogSoftmax":
                 self.softmaxes.add(node.outputs[0])
                 return value
         raise self.refused(node, "what it does to a feature map is not known here")
+
+    def _sloped(self, node: OnnxNode, value: Value) -> Value:
+        """An activation whose slopes are weights."""
+        slopes, shared = self.weight(node, 1), self.weight(node, 1).size == 1
+        channels = value.operation.shape[0 if len(value.operation.shape) == 3 else -1]
+        if not shared and (slopes.size != channels or not self._per_channel(value, slopes)):
+            sides = " x ".join(map(str, slopes.shape))
+            raise self.refused(node, f"it has slopes of {sides}; known are one for all, or one for each channel")
+        entries = slopes.reshape(-1) if shared else value.entries(slopes.reshape(-1))
+        return self.made(node, PRelu(shared=shared), value, layer_name(node), weight=entries)
 
     def _dense(self, node: OnnxNode, value: Value) -> Value:
         """A dense layer on vectors or tokens, or with channels last a convolution of one pixel."""

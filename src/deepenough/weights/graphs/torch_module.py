@@ -19,6 +19,7 @@ from deepenough.weights.graphs.described import TOLERANCE, Described
 from deepenough.weights.graphs.graph import GraphError, plain_name
 from deepenough.weights.graphs.onnx import described_content
 from deepenough.weights.graphs.torch_blocks import block_paths
+from deepenough.weights.graphs.torch_moves import MOVE_REASONS
 from deepenough.weights.graphs.torch_operators import TORCH_REASONS
 from deepenough.weights.graphs.torch_program import program_content
 
@@ -47,7 +48,7 @@ def read_module(module: nn.Module, shape: tuple[int, int, int]) -> Described:
                 "computed must not depend on the values of the images"
             ) from None
         content = program_content(program, module, file, BATCH)
-        found = described_content(content, file, name, TORCH_REASONS, block_paths(module))
+        found = described_content(content, file, name, TORCH_REASONS | MOVE_REASONS, block_paths(module))
     found = replace(found, notes=(*notes, *found.notes, *_shared(module, found)))
     _check_same(found, file, images, given)
     return found

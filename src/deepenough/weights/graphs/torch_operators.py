@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from torch.fx import Node
 
 from deepenough.weights.graphs.torch_averages import is_average
-from deepenough.weights.graphs.torch_program import Operators, Writer, operator_of, shape_of
-
-_NO_PART = "no layer here takes a part of the channels, as ShuffleNetV2's blocks do"
+from deepenough.weights.graphs.torch_program import Operators, args_of, give_same, operator_of, shape_of, writes
 
 TORCH_REASONS = {
-    **dict.fromkeys(("aten.chunk", "aten.slice", "aten.split", "aten.split_with_sizes"), _NO_PART),
     "aten.conv_transpose2d": "a transposed convolution makes maps larger, which no classifier here does",
-    "aten.prelu": "no activation here has weights",
     "aten.softplus": "there is no such activation here",
     "aten.gelu(tanh)": "GELU is computed exactly here, without its approximation by tanh",
     "aten.lstm": "it is recurrent",
@@ -24,43 +19,22 @@ TORCH_REASONS = {
 }
 """Reasons against operators, where there is more to say than that they are not known."""
 
-WRITERS: dict[str, Writer] = {}
-"""The function that writes each operator."""
 
-
-def _writes(*names: str) -> Callable[[Writer], Writer]:
-    def note(function: Writer) -> Writer:
-        WRITERS.update(dict.fromkeys(names, function))
-        return function
-
-    return note
-
-
-def _args(node: Node) -> tuple[Any, ...]:
-    return node.args
-
-
-@_writes("alias", "clone", "contiguous", "detach", "to", "_to_copy", "lift_fresh_copy", "feature_dropout")
-def _same(writer: Operators, node: Node) -> None:
-    """Give what is given."""
-    writer.called[node] = writer.value(node, _args(node)[0])
-
-
-@_writes("dropout")
+@writes("dropout")
 def _dropout(writer: Operators, node: Node) -> None:
-    share, training = float(_args(node)[1]), _args(node)[2]
+    share, training = float(args_of(node)[1]), args_of(node)[2]
     if training and share:
         raise writer.refusal(node, "it drops values in evaluation, too; give it `training=self.training`")
     if not share:
-        _same(writer, node)
+        give_same(writer, node)
         return
     ratio = writer.constant(f"{node.name}.ratio", np.float32(share))
-    writer.emit(node, "Dropout", [writer.value(node, _args(node)[0]), ratio])
+    writer.emit(node, "Dropout", [writer.value(node, args_of(node)[0]), ratio])
 
 
-@_writes("conv2d")
+@writes("conv2d")
 def _convolution(writer: Operators, node: Node) -> None:
-    image, weight = _args(node)[:2]
+    image, weight = args_of(node)[:2]
     bias = writer.given(node, 2, key="bias")
     stride, padding = writer.given(node, 3, [1, 1], "stride"), writer.given(node, 4, [0, 0], "padding")
     dilation, groups = writer.given(node, 5, [1, 1], "dilation"), writer.given(node, 6, 1, "groups")
@@ -74,14 +48,14 @@ def _convolution(writer: Operators, node: Node) -> None:
     writer.emit(node, "Conv", inputs, strides=_pair(stride), pads=pads, dilations=_pair(dilation), group=groups)
 
 
-@_writes("batch_norm")
+@writes("batch_norm")
 def _batch_norm(writer: Operators, node: Node) -> None:
-    image, weight, bias, mean, variance, training = _args(node)[:6]
+    image, weight, bias, mean, variance, training = args_of(node)[:6]
     if training or mean is None or variance is None:
         raise writer.refusal(
             node, "it normalises by the batch's own statistics, in evaluation, too; known are norms with running ones"
         )
-    _normed_by(writer, node, (image, weight, bias, mean, variance), _args(node)[7])
+    _normed_by(writer, node, (image, weight, bias, mean, variance), args_of(node)[7])
 
 
 def _normed_by(writer: Operators, node: Node, given: tuple[Any, ...], eps: float) -> None:
@@ -94,32 +68,34 @@ def _normed_by(writer: Operators, node: Node, given: tuple[Any, ...], eps: float
     writer.emit(node, "BatchNormalization", inputs, epsilon=eps)
 
 
-@_writes("layer_norm")
+@writes("layer_norm")
 def _layer_norm(writer: Operators, node: Node) -> None:
-    sides = _args(node)[1]
+    sides = args_of(node)[1]
     weight, bias = writer.given(node, 2, key="weight"), writer.given(node, 3, key="bias")
     eps = writer.given(node, 4, 1e-5, "eps")
     shape: Any = tuple(sides)
     scale = _or_constant(writer, node, weight, "weight", np.ones(shape, np.float32))
     shift = _or_constant(writer, node, bias, "bias", np.zeros(shape, np.float32))
     axis = -1 if len(sides) == 1 else len(shape_of(node)) - len(sides)
-    writer.emit(node, "LayerNormalization", [writer.value(node, _args(node)[0]), scale, shift], axis=axis, epsilon=eps)
+    writer.emit(
+        node, "LayerNormalization", [writer.value(node, args_of(node)[0]), scale, shift], axis=axis, epsilon=eps
+    )
 
 
-@_writes("group_norm")
+@writes("group_norm")
 def _group_norm(writer: Operators, node: Node) -> None:
-    image, groups = _args(node)[:2]
+    image, groups = args_of(node)[:2]
     weight, bias = writer.given(node, 2, key="weight"), writer.given(node, 3, key="bias")
     _normed_groups(writer, node, (image, weight, bias), groups, writer.given(node, 4, 1e-5, "eps"))
 
 
-@_writes("instance_norm")
+@writes("instance_norm")
 def _instance_norm(writer: Operators, node: Node) -> None:
-    image, weight, bias, mean, variance, of_image = _args(node)[:6]
+    image, weight, bias, mean, variance, of_image = args_of(node)[:6]
     if of_image:
-        _normed_groups(writer, node, (image, weight, bias), shape_of(image)[1], _args(node)[7])
+        _normed_groups(writer, node, (image, weight, bias), shape_of(image)[1], args_of(node)[7])
     else:  # by running statistics it is what a batch norm is
-        _normed_by(writer, node, (image, weight, bias, mean, variance), _args(node)[7])
+        _normed_by(writer, node, (image, weight, bias, mean, variance), args_of(node)[7])
 
 
 def _normed_groups(writer: Operators, node: Node, given: tuple[Any, ...], groups: int, eps: float) -> None:
@@ -135,54 +111,67 @@ def _or_constant(writer: Operators, node: Node, given: Any, key: str, default: A
     return writer.constant(f"{node.name}.{key}", default) if given is None else writer.value(node, given)
 
 
-@_writes("linear")
+@writes("linear")
 def _linear(writer: Operators, node: Node) -> None:
-    inputs = [writer.value(node, each) for each in (*_args(node)[:2], writer.given(node, 2, key="bias")) if each]
+    inputs = [writer.value(node, each) for each in (*args_of(node)[:2], writer.given(node, 2, key="bias")) if each]
     writer.emit(node, "Gemm", inputs, transB=1)
 
 
-@_writes("matmul", "bmm")
+@writes("matmul", "bmm")
 def _matmul(writer: Operators, node: Node) -> None:
-    writer.emit(node, "MatMul", [writer.value(node, each) for each in _args(node)[:2]])
+    writer.emit(node, "MatMul", [writer.value(node, each) for each in args_of(node)[:2]])
 
 
-@_writes("relu", "sigmoid", "hardswish", "tanh", "mish")
+@writes("relu", "sigmoid", "hardswish", "tanh", "mish")
 def _activation(writer: Operators, node: Node) -> None:
     kind = {"hardswish": "HardSwish"}.get(operator_of(node), operator_of(node).capitalize())
-    writer.emit(node, kind, [writer.value(node, _args(node)[0])])
+    writer.emit(node, kind, [writer.value(node, args_of(node)[0])])
 
 
-@_writes("hardsigmoid")
+@writes("hardsigmoid")
 def _hard_sigmoid(writer: Operators, node: Node) -> None:
-    writer.emit(node, "HardSigmoid", [writer.value(node, _args(node)[0])], alpha=1 / 6, beta=0.5)
+    writer.emit(node, "HardSigmoid", [writer.value(node, args_of(node)[0])], alpha=1 / 6, beta=0.5)
 
 
-@_writes("leaky_relu", "elu")
+@writes("leaky_relu", "elu")
 def _with_number(writer: Operators, node: Node) -> None:
     """Write an activation with a number of its own; ELU's other two are 1 in its module."""
     leaky = operator_of(node) == "leaky_relu"
     number = writer.given(node, 1, 0.01 if leaky else 1.0, "negative_slope" if leaky else "alpha")
     if not leaky and {writer.given(node, 2, 1, "scale"), writer.given(node, 3, 1, "input_scale")} != {1}:
         raise writer.refusal(node, "it scales what it computes, as SELU does; known is ELU itself")
-    writer.emit(node, "LeakyRelu" if leaky else "Elu", [writer.value(node, _args(node)[0])], alpha=float(number))
+    writer.emit(node, "LeakyRelu" if leaky else "Elu", [writer.value(node, args_of(node)[0])], alpha=float(number))
 
 
-@_writes("silu")
+@writes("prelu")
+def _with_slopes(writer: Operators, node: Node) -> None:
+    """Write the slopes along the second axis, which torch takes them to stand for."""
+    image, weight = args_of(node)[:2]
+    if not writer.is_constant(weight):
+        raise writer.refusal(node, "its slopes are computed of the images; known are slopes that are weights")
+    slopes, axes = writer.tensors[writer.name_of(weight)].float(), len(shape_of(image))
+    if slopes.numel() > 1 and axes == 3:
+        raise writer.refusal(node, "it has a slope for each token; known are one for all, or one for each channel")
+    shaped = slopes.reshape(-1, *[1] * (axes - 2)) if slopes.numel() > 1 else slopes
+    writer.emit(node, "PRelu", [writer.value(node, image), writer.constant(f"{node.name}.slopes", shaped)])
+
+
+@writes("silu")
 def _silu(writer: Operators, node: Node) -> None:
-    given = writer.value(node, _args(node)[0])
+    given = writer.value(node, args_of(node)[0])
     gate = writer.emit(node, "Sigmoid", [given], f"{node.name}.sigmoid")
     writer.emit(node, "Mul", [given, gate])
 
 
-@_writes("gelu")
+@writes("gelu")
 def _gelu(writer: Operators, node: Node) -> None:
     how = writer.given(node, 1, "none", "approximate")
-    writer.emit(node, "Gelu" if how == "none" else f"aten.gelu({how})", [writer.value(node, _args(node)[0])])
+    writer.emit(node, "Gelu" if how == "none" else f"aten.gelu({how})", [writer.value(node, args_of(node)[0])])
 
 
-@_writes("hardtanh", "relu6", "clamp", "clamp_min")
+@writes("hardtanh", "relu6", "clamp", "clamp_min")
 def _clipped(writer: Operators, node: Node) -> None:
-    given, kind = writer.value(node, _args(node)[0]), operator_of(node)
+    given, kind = writer.value(node, args_of(node)[0]), operator_of(node)
     usual = {"hardtanh": (-1.0, 1.0), "relu6": (0.0, 6.0)}.get(kind, (None, None))
     least = writer.given(node, 1, usual[0], "min_val" if kind == "hardtanh" else "min")
     most = writer.given(node, 2, usual[1], "max_val" if kind == "hardtanh" else "max")
@@ -196,41 +185,41 @@ def _clipped(writer: Operators, node: Node) -> None:
     writer.emit(node, "Clip", [given, *ends])
 
 
-@_writes("softmax", "log_softmax", "_softmax", "_log_softmax")
+@writes("softmax", "log_softmax", "_softmax", "_log_softmax")
 def _softmax(writer: Operators, node: Node) -> None:
-    axis = int(_args(node)[1])
+    axis = int(args_of(node)[1])
     kind = "LogSoftmax" if "log" in operator_of(node) else "Softmax"
     axis = -1 if axis == len(shape_of(node)) - 1 else axis
-    writer.emit(node, kind, [writer.value(node, _args(node)[0])], axis=axis)
+    writer.emit(node, kind, [writer.value(node, args_of(node)[0])], axis=axis)
 
 
-@_writes("max_pool2d", "max_pool2d_with_indices")
+@writes("max_pool2d", "max_pool2d_with_indices")
 def _max_pool(writer: Operators, node: Node) -> None:
-    kernel = _pair(_args(node)[1])
+    kernel = _pair(args_of(node)[1])
     stride = _pair(writer.given(node, 2, key="stride") or kernel)
     pads, dilation = _pair(writer.given(node, 3, [0, 0], "padding")), _pair(writer.given(node, 4, [1, 1], "dilation"))
     ceil = int(writer.given(node, 5, False, "ceil_mode"))
-    found = writer.emit(node, "MaxPool", [writer.value(node, _args(node)[0])], kernel_shape=kernel, strides=stride,
+    found = writer.emit(node, "MaxPool", [writer.value(node, args_of(node)[0])], kernel_shape=kernel, strides=stride,
                         pads=pads * 2, dilations=dilation, ceil_mode=ceil)  # fmt: skip
     writer.parts[node] = (found,)
 
 
-@_writes("avg_pool2d")
+@writes("avg_pool2d")
 def _average_pool(writer: Operators, node: Node) -> None:
-    kernel = _pair(_args(node)[1])
+    kernel = _pair(args_of(node)[1])
     stride, pads = _pair(writer.given(node, 2, key="stride") or kernel), _pair(writer.given(node, 3, [0, 0], "padding"))
     ceil, counts = int(writer.given(node, 4, False, "ceil_mode")), int(writer.given(node, 5, True, "count_include_pad"))
     if writer.given(node, 6, None, "divisor_override") is not None:
         raise writer.refusal(node, "it divides by a number of its own; known are averages")
-    writer.emit(node, "AveragePool", [writer.value(node, _args(node)[0])], kernel_shape=kernel, strides=stride,
+    writer.emit(node, "AveragePool", [writer.value(node, args_of(node)[0])], kernel_shape=kernel, strides=stride,
                 pads=pads * 2, ceil_mode=ceil, count_include_pad=counts)  # fmt: skip
 
 
-@_writes("adaptive_avg_pool2d", "adaptive_max_pool2d")
+@writes("adaptive_avg_pool2d", "adaptive_max_pool2d")
 def _adaptive_pool(writer: Operators, node: Node) -> None:
-    given, image = writer.value(node, _args(node)[0]), _args(node)[0]
+    given, image = writer.value(node, args_of(node)[0]), args_of(node)[0]
     kind = "Average" if "avg" in operator_of(node) else "Max"
-    sides, wanted = shape_of(image)[2:], tuple(_pair(_args(node)[1]))
+    sides, wanted = shape_of(image)[2:], tuple(_pair(args_of(node)[1]))
     if wanted == (1, 1):
         found = writer.emit(node, f"Global{kind}Pool", [given])
     elif wanted == sides:
@@ -244,12 +233,12 @@ def _adaptive_pool(writer: Operators, node: Node) -> None:
     writer.parts[node] = (found,)
 
 
-@_writes("mean", "amax", "sum")
+@writes("mean", "amax", "sum")
 def _reduced(writer: Operators, node: Node) -> None:
     if operator_of(node) == "sum" and not is_average(node):
-        writer.emit(node, "aten.sum", [writer.value(node, _args(node)[0])])
+        writer.emit(node, "aten.sum", [writer.value(node, args_of(node)[0])])
         return
-    image, axes = _args(node)[0], writer.given(node, 1, None, "dim")
+    image, axes = args_of(node)[0], writer.given(node, 1, None, "dim")
     if not isinstance(axes, (list, tuple, int)):
         raise writer.refusal(node, "it goes over all values, the images of a batch, too")
     sides, over = len(shape_of(image)), [axes] if isinstance(axes, int) else list(axes)
@@ -264,132 +253,24 @@ def _reduced(writer: Operators, node: Node) -> None:
     writer.emit(node, kind, [writer.value(node, image), places], keepdims=keeps)
 
 
-@_writes("add", "sub", "mul", "div")
+@writes("add", "sub", "mul", "div")
 def _arithmetic(writer: Operators, node: Node) -> None:
-    if operator_of(node) == "div" and is_average(_args(node)[0]):  # it is one already
-        _same(writer, node)
+    if operator_of(node) == "div" and is_average(args_of(node)[0]):  # it is one already
+        give_same(writer, node)
         return
     kind = operator_of(node).capitalize()
     if writer.given(node, 2, 1, "alpha") != 1 or node.kwargs.get("rounding_mode"):
         raise writer.refusal(node, "it scales or rounds what it computes")
-    writer.emit(node, kind, [writer.value(node, each) for each in _args(node)[:2]])
+    writer.emit(node, kind, [writer.value(node, each) for each in args_of(node)[:2]])
 
 
-@_writes("cat", "concat")
-def _concatenated(writer: Operators, node: Node) -> None:
-    values = _args(node)[0]
-    axis = int(writer.given(node, 1, 0, "dim")) % len(shape_of(node))
-    writer.emit(node, "Concat", [writer.value(node, each) for each in values], axis=axis)
-
-
-@_writes("flatten", "reshape", "squeeze", "unflatten", "unsqueeze", "view", "_unsafe_view", "view_as")
-def _reshaped(writer: Operators, node: Node) -> None:
-    """Reshape to the shape that the graph was traced with, for any number of images."""
-    if node.users and {operator_of(each) for each in (node, *node.users)} == {"unsqueeze"}:
-        _same(writer, node)  # as in x[:, :, None, None], where the last makes the whole shape
-        return
-    first, *others = shape_of(node)
-    if first != writer.batch:
-        raise writer.refusal(node, f"it makes {first} rows of {writer.batch} images; known is a row for an image")
-    shape = writer.constant(f"{node.name}.shape", np.array([0, *others]))
-    writer.emit(node, "Reshape", [writer.value(node, _args(node)[0]), shape])
-
-
-@_writes("channel_shuffle", "native_channel_shuffle")
-def _shuffled(writer: Operators, node: Node) -> None:
-    """Put the groups of channels apart, turn them round, and join them again."""
-    image, groups = _args(node)[:2]
-    _, channels, height, width = shape_of(node)
-    sides = np.array([0, groups, channels // groups, height, width])
-    given = [writer.value(node, image), writer.constant(f"{node.name}.groups", sides)]
-    apart = writer.emit(node, "Reshape", given, f"{node.name}.apart")
-    across = writer.emit(node, "Transpose", [apart], f"{node.name}.across", perm=[0, 2, 1, 3, 4])
-    shape = writer.constant(f"{node.name}.shape", np.array([0, channels, height, width]))
-    writer.emit(node, "Reshape", [across, shape])
-
-
-@_writes("permute", "transpose", "t")
-def _transposed(writer: Operators, node: Node) -> None:
-    sides = len(shape_of(node))
-    if operator_of(node) == "permute":
-        perm = [int(axis) % sides for axis in _args(node)[1]]
-    else:
-        one, other = (int(axis) % sides for axis in _args(node)[1:3])
-        perm = list(range(sides))
-        perm[one], perm[other] = perm[other], perm[one]
-    writer.emit(node, "Transpose", [writer.value(node, _args(node)[0])], perm=perm)
-
-
-@_writes("expand", "expand_as")
-def _expanded(writer: Operators, node: Node) -> None:
-    """Leave a gate as it is: products of a map and a number a channel need no copies of it."""
-    image = _args(node)[0]
-    products = all(operator_of(user) == "mul" for user in node.users)
-    if shape_of(image) == shape_of(node) or (products and shape_of(image) == (*shape_of(node)[:2], 1, 1)):
-        _same(writer, node)
-    else:
-        writer.emit(node, f"aten.{operator_of(node)}", [writer.value(node, image)])
-
-
-@_writes("select")
-def _selected(writer: Operators, node: Node) -> None:
-    image, axis, place = _args(node)
-    _taken(writer, node, writer.value(node, image), int(axis), int(place), node.name)
-
-
-def _taken(writer: Operators, node: Node, given: str, axis: int, place: int, output: str) -> str:
-    where = writer.constant(f"{output}.place", np.array(place))
-    return writer.emit(node, "Gather", [given, where], output, axis=axis)
-
-
-@_writes("unbind")
-def _unbound(writer: Operators, node: Node) -> None:
-    image, axis = _args(node)[0], int(writer.given(node, 1, 0, "dim"))
-    given, count = writer.value(node, image), len(node.meta["val"])
-    parts = (_taken(writer, node, given, axis, place, f"{node.name}.{place}") for place in range(count))
-    writer.parts[node] = tuple(parts)
-
-
-@_writes("getitem")
-def _part(writer: Operators, node: Node) -> None:
-    many, place = _args(node)
-    parts = writer.parts.get(many, ())
-    if isinstance(place, int) and place < len(parts):
-        writer.called[node] = parts[place]
-    else:
-        writer.emit(node, f"aten.{operator_of(many)}", [writer.name_of(many)])
-
-
-@_writes("slice")
-def _sliced(writer: Operators, node: Node) -> None:
-    image = _args(node)[0]
-    if shape_of(image) == shape_of(node):
-        _same(writer, node)
-    else:
-        writer.emit(node, "aten.slice", [writer.value(node, image)])
-
-
-@_writes("pad", "constant_pad_nd")
-def _padded(writer: Operators, node: Node) -> None:
-    image, amounts = _args(node)[:2]
-    is_constant = operator_of(node) == "constant_pad_nd"
-    mode = "constant" if is_constant else writer.given(node, 2, "constant", "mode")
-    number = writer.given(node, 2 if is_constant else 3, 0.0, "value") or 0.0
-    left, right, above, below = (*map(int, amounts), 0, 0, 0, 0)[:4]
-    if mode != "constant" or len(amounts) > 4:
-        raise writer.refusal(node, f"it pads by {mode}; known are constants around images")
-    pads = writer.constant(f"{node.name}.pads", np.array([0, 0, above, left, 0, 0, below, right]))
-    edge = writer.constant(f"{node.name}.edge", np.float32(number))
-    writer.emit(node, "Pad", [writer.value(node, image), pads, edge])
-
-
-@_writes("scaled_dot_product_attention")
+@writes("scaled_dot_product_attention")
 def _attention(writer: Operators, node: Node) -> None:
     """Scores, their softmax, and the values that it weighs, step by step."""
-    query, key, value = (writer.value(node, each) for each in _args(node)[:3])
+    query, key, value = (writer.value(node, each) for each in args_of(node)[:3])
     if writer.given(node, 3, None, "attn_mask") is not None or writer.given(node, 5, False, "is_causal"):
         raise writer.refusal(node, "its attention is masked; known is attention between all tokens")
-    queries = _args(node)[0]
+    queries = args_of(node)[0]
     scale: Any = node.kwargs.get("scale") or shape_of(queries)[-1] ** -0.5
     writer.attend(node, (query, key, value), float(scale))
 

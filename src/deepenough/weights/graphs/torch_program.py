@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 OPSET = 20
 """The version of ONNX's operators that nodes are written in."""
 
-VIEWS = frozenset({"alias", "chunk", "contiguous", "detach", "expand", "flatten", "getitem", "permute", "reshape",
-                   "select", "slice", "split", "squeeze", "t", "transpose", "unbind", "unflatten", "unsqueeze", "view",
-                   "view_as"})  # fmt: skip
+VIEWS = frozenset({"alias", "chunk", "contiguous", "detach", "expand", "flatten", "getitem", "mT", "narrow", "permute",
+                   "reshape", "select", "slice", "split", "split_with_sizes", "squeeze", "swapaxes", "swapdims", "t",
+                   "tensor_split", "transpose", "unbind", "unflatten", "unsqueeze", "view", "view_as"})  # fmt: skip
 """Operators whose result may share its memory with what they are given."""
 
 
@@ -122,6 +122,25 @@ class Operators:
 Writer = Callable[[Operators, Node], None]
 """A function that writes one operator."""
 
+WRITERS: dict[str, Writer] = {}
+"""The function that writes each operator; `torch_operators` and `torch_moves` have them."""
+
+
+def writes(*names: str) -> Callable[[Writer], Writer]:
+    """Note a function as the one that writes these operators."""
+
+    def note(function: Writer) -> Writer:
+        WRITERS.update(dict.fromkeys(names, function))
+        return function
+
+    return note
+
+
+@writes("alias", "clone", "contiguous", "detach", "to", "_to_copy", "lift_fresh_copy", "feature_dropout")
+def give_same(writer: Operators, node: Node) -> None:
+    """Give what is given."""
+    writer.called[node] = writer.value(node, args_of(node)[0])
+
 
 def _is_leaf(kind: Any) -> bool:
     """Tell whether a class of modules is one of torch's layers and not a container."""
@@ -137,6 +156,11 @@ def operator_of(node: Node) -> str:
     return name.rstrip("_") if not name.startswith("_") else name
 
 
+def args_of(node: Node) -> tuple[Any, ...]:
+    """The arguments of a node by their places."""
+    return node.args
+
+
 def shape_of(node: Node) -> tuple[int, ...]:
     """The shape of what a node gives, the batch too."""
     return tuple(map(int, node.meta["val"].shape))
@@ -146,7 +170,6 @@ def program_content(program: ExportedProgram, module: nn.Module, file: str, batc
     """The nodes and constants of a graph that `torch.export` took of a module, of images (N, C, H, W), N being
     `batch`."""
     from deepenough.weights.graphs.torch_attention import attention_calls, write_attention
-    from deepenough.weights.graphs.torch_operators import WRITERS
 
     writer = Operators(program, file, batch)
     images = _inputs(writer)
