@@ -213,6 +213,8 @@ class Parted(nn.Module):
         x = torch.cat([left, right, F.relu(self.second(right))], 1)  # the second half is read twice
         one, two, three = torch.split(x, [4, 10, 4], dim=1)
         x = torch.cat((self.third(one), two.narrow(1, 2, 4), three[:, -2:], F.silu(x[:, 3:7])), 1)
+        one, two = x.permute(0, 2, 3, 1).split([3, 11], dim=-1)  # channels last
+        x = torch.cat((two[..., 1:], one, two[..., :1]), -1).permute(0, 3, 1, 2)
         halves = x.mean((2, 3)).tensor_split(2, dim=-1)
         return self.head(torch.cat((halves[1], torch.tanh(halves[0])), 1))  # type: ignore[no-any-return]
 
@@ -445,7 +447,11 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "a scaled activation": (lambda: Body(F.selu), "of kind aten.selu"),
     "half of the rows": (
         lambda: Body(lambda x: torch.cat(x.chunk(2, dim=2)[::-1], 2)),
-        "of kind aten.chunk: it takes a part of the rows, columns or tokens; known are parts of the channels",
+        "of kind aten.chunk: it takes a part of the rows, columns or tokens, or of the channels of tokens; known",
+    ),
+    "half of the columns": (
+        lambda: Body(lambda x: torch.cat(x.chunk(2, dim=3)[::-1], 3)),
+        "of kind Slice: it takes a part of the rows, columns or images; known are parts of the channels",
     ),
     "all but the edge": (
         lambda: Body(lambda x: x[:, :, 1:-1, 1:-1]),
