@@ -219,6 +219,19 @@ class Parted(nn.Module):
         return self.head(torch.cat((halves[1], torch.tanh(halves[0])), 1))  # type: ignore[no-any-return]
 
 
+class Rowed(nn.Module):
+    """Maps in one row, as `flatten(2)` makes them, whose mean and largest values are taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 8, 3, 2), nn.Linear(16, 7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.conv(x))
+        rows = x.view(len(x), 8, -1)
+        return self.head(torch.cat((rows.mean(-1), x.flatten(2).amax(2)), 1))  # type: ignore[no-any-return]
+
+
 class Shuffled(nn.Module):
     """Units of ShuffleNetV2 (Ma et al. 2018, figure 3c), of which half of the channels pass unchanged."""
 
@@ -306,6 +319,7 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "branching": Branching,
     "shared": Shared,
     "parted": Parted,
+    "maps in one row": Rowed,
     "shuffled units": Shuffled,
     "sloped": Sloped,
     "shuffling": Shuffling,

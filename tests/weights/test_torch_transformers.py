@@ -89,6 +89,8 @@ def test_tokens_with_a_class_token_and_positions_or_without(kind: str) -> None:
     images = torch.randn(3, *SHAPE)
     with torch.no_grad():
         torch.testing.assert_close(network.eval()(images), module(images), rtol=1e-4, atol=1e-5)
+    shared = "weights that it uses in several places"
+    assert any(shared in note for note in found.notes) is (stated["positions"] == "one for all")
     assert loads(dumps(found.network)) == found.network
     assert depth(found.network) == 1 + 4 + 1
     assert [cut.place for cut in cuts(found.network)] == ["block"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepenough.nets.layers import ChannelShuffle, GroupNorm
+from deepenough.nets.layers import ChannelShuffle, GlobalAvgPool, GlobalMaxPool, GroupNorm
 from deepenough.nets.tokens import FirstToken, SelfAttention, Tokens
 from deepenough.weights.graphs.graph import Array, decimal
 from deepenough.weights.graphs.onnx_file import OnnxNode
@@ -118,6 +118,11 @@ class TokenReader:
         found = self._builder.constant(node, place)
         return [] if found is None else [int(number) for number in found.reshape(-1)]
 
+    def _goes_along(self, node: OnnxNode) -> bool:
+        """Tell whether a node goes over the last of three axes, and leaves it out."""
+        axes = self._integers(node, 1) or list(node.attributes.get("axes") or ())
+        return axes in ([2], [-1]) and not node.attributes.get("keepdims", 1)
+
     def _of_value(self, node: OnnxNode, value: Value) -> Value | Tokenised | None:
         shape = value.operation.shape
         match node.kind:
@@ -166,6 +171,10 @@ class TokenReader:
         match given.step, node.kind:
             case "a map in one row", "Transpose" if perm == [0, 2, 1]:
                 return replace(given, step="patches", name=node.name)
+            case "a map in one row", ("ReduceMean" | "ReduceMax") if self._goes_along(node):
+                pool = GlobalAvgPool() if node.kind == "ReduceMean" else GlobalMaxPool()
+                before = self._builder.consumed(given.value)
+                return Value(self._builder.graph.layer(node.name, node.kind, pool, before))
             case (("a map in one row" | "groups in rows"), "InstanceNormalization"):
                 return self._normed_groups(node, given)
             case "normalised groups", "Reshape" if self._integers(node, 1)[1:] == list(given.value.operation.shape):
