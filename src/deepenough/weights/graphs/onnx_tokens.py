@@ -248,7 +248,7 @@ class TokenReader:
         return Value(self._builder.graph.layer(name, node.kind, layer, before, tensors))
 
     def _for_each(self, node: OnnxNode, given: Tokenised, added: Array) -> Array:
-        """What is added to tokens, for each of them, where it may be one for all."""
+        """The positions that are added to tokens, a row for each of them, also where the file has one row for all."""
         channels, rows, columns = given.value.operation.shape
         count = rows * columns + (given.first is not None)
         if added.shape[:-2] not in ((), (1,)):

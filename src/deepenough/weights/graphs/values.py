@@ -16,7 +16,7 @@ ATTENTION_READ = (
     "known is attention whose queries, keys and values one dense layer gives, side by side in this order, each then "
     "taken apart into heads (make one of three dense layers: put their weights, and their biases, one after another)"
 )
-"""Which attention is read, for those whose network has another."""
+"""The attention that is read, for those whose network has another."""
 
 
 @dataclass(frozen=True, eq=False)
