@@ -252,7 +252,7 @@ def patches() -> Network:
     kinds = (
         (patch, Tokens(3, 3, class_token=False), LayerNorm(), Dense(24), SelfAttention(2), GlobalAvgPool()),
         (patch, Tokens(3, 3, position=False), Dense(8), Sum(((LayerNorm(), Dense(8)), ())), FirstToken()),
-        (patch, Tokens(3, 3, class_token=False, position=False), GlobalMaxPool()),
+        (patch, Tokens(3, 3, class_token=False, position=False), Relu(), GlobalMaxPool()),
     )
     return Network("patches", (3, 22, 17), (Concat(kinds), LayerNorm(), Dense(CLASSES)))
 

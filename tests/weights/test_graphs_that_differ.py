@@ -110,6 +110,96 @@ def test_what_computes_something_else_is_refused(
         read_onnx_graph(written(nodes, **constants))
 
 
+PATCHES = (
+    helper.make_node("Reshape", ["map", "rows"], ["flat"]),
+    helper.make_node("Transpose", ["flat"], ["patches"], perm=[0, 2, 1]),
+)
+"""Tokens of the map, a row each."""
+
+OF_TOKENS = (
+    helper.make_node("ReduceMean", ["out", "along"], ["vector"], keepdims=0),
+    helper.make_node("MatMul", ["vector", "dense"], ["logits"]),
+)
+
+PARTS: dict[str, tuple[Nodes, dict[str, np.ndarray], str]] = {
+    "a slope for each column": (
+        [helper.make_node("PRelu", ["map", "s"], ["out"])], {"s": np.ones(SIDE)}, "slopes of 8; known are one for all",
+    ),
+    "a slope for each row": (
+        [helper.make_node("PRelu", ["map", "s"], ["out"])], {"s": np.ones((SIDE, 1))}, "slopes of 8 x 1; known",
+    ),
+    "part of the rows": (
+        [helper.make_node("Slice", ["map", "from", "to", "axis"], ["out"])],
+        {"from": np.array([0]), "to": np.array([4]), "axis": np.array([2])},
+        "a part of the rows, columns or images",
+    ),
+    "channels from last to first": (
+        [helper.make_node("Slice", ["map", "from", "to", "axis", "step"], ["out"])],
+        {"from": np.array([-1]), "to": np.array([-9]), "axis": np.array([1]), "step": np.array([-1])},
+        "in steps",
+    ),
+    "columns apart": (
+        [
+            helper.make_node("Split", ["map"], ["left", "right"], axis=3, num_outputs=2),
+            helper.make_node("Add", ["left", "right"], ["out"]),
+        ],
+        {},
+        "a part of the rows, columns or images",
+    ),
+}  # fmt: skip
+"""What looks like slopes and parts of the channels, on maps with as many channels as rows and columns."""
+
+
+@pytest.mark.parametrize("case", PARTS)
+def test_other_slopes_and_parts_are_refused(written: Callable[..., Path], case: str) -> None:
+    nodes, constants, why = PARTS[case]
+    with pytest.raises(GraphError, match=why):
+        read_onnx_graph(written(nodes, **constants))
+
+
+TOKENS: dict[str, tuple[Nodes, dict[str, np.ndarray], str]] = {
+    "positions of two images": (
+        [helper.make_node("Add", ["patches", "p"], ["out"])],
+        {"p": np.ones((2, SIDE * SIDE, CHANNELS))},
+        "other positions to each of 2 images",
+    ),
+    "positions of fewer tokens": (
+        [helper.make_node("Add", ["patches", "p"], ["out"])],
+        {"p": np.ones((1, 4, CHANNELS))},
+        "adds 1 x 4 x 8 to 64 tokens of 8 channels; known are positions",
+    ),
+    "a token behind the patches": (
+        [helper.make_node("Concat", ["patches", "p"], ["out"], axis=1)], {"p": np.ones((1, 1, CHANNELS))}, "Concat",
+    ),
+    "tokens that are a map again": (
+        [
+            helper.make_node("Relu", ["patches"], ["positive"]),
+            helper.make_node("Transpose", ["positive"], ["out"], perm=[0, 2, 1]),
+        ],
+        {},
+        "64 tokens of 8 channels is not known here: they don't become a map again",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TOKENS)
+def test_other_tokens_are_refused(written: Callable[..., Path], case: str) -> None:
+    nodes, constants, why = TOKENS[case]
+    both = {"rows": np.array([0, CHANNELS, -1]), "along": np.array([1]), **constants}
+    with pytest.raises(GraphError, match=why):
+        read_onnx_graph(written([*PATCHES, *nodes], head=OF_TOKENS, **both))
+
+
+@pytest.mark.parametrize("shape", [(), (CHANNELS,), (1, CHANNELS), (SIDE * SIDE, CHANNELS)])
+def test_positions_are_for_each_token_or_for_all(written: Callable[..., Path], shape: tuple[int, ...]) -> None:
+    added = np.random.default_rng(0).random(shape, np.float32)
+    constants = {"rows": np.array([0, CHANNELS, -1]), "along": np.array([1]), "p": added}
+    found = read_onnx_graph(written([*PATCHES, helper.make_node("Add", ["patches", "p"], ["out"])], head=OF_TOKENS,
+                                    **constants))  # fmt: skip
+    (position,) = (tensor for name, tensor in found.state.items() if name.endswith(".position"))
+    np.testing.assert_array_equal(position[0], np.broadcast_to(added, (SIDE * SIDE, CHANNELS)))
+
+
 @pytest.mark.parametrize(("edge", "kind"), [(0.0, "AveragePool"), (0.0, "MaxPool"), (-1e38, "MaxPool")])
 def test_an_edge_that_changes_nothing_is_read(written: Callable[..., Path], edge: float, kind: str) -> None:
     found = read_onnx_graph(written([*PADDED, helper.make_node(kind, ["p"], ["out"], **WINDOW)], **around(edge)))

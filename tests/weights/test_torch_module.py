@@ -213,8 +213,23 @@ class Parted(nn.Module):
         x = torch.cat([left, right, F.relu(self.second(right))], 1)  # the second half is read twice
         one, two, three = torch.split(x, [4, 10, 4], dim=1)
         x = torch.cat((self.third(one), two.narrow(1, 2, 4), three[:, -2:], F.silu(x[:, 3:7])), 1)
+        one, two = x.permute(0, 2, 3, 1).split([3, 11], dim=-1)  # channels last
+        x = torch.cat((two[..., 1:], one, two[..., :1]), -1).permute(0, 3, 1, 2)
         halves = x.mean((2, 3)).tensor_split(2, dim=-1)
         return self.head(torch.cat((halves[1], torch.tanh(halves[0])), 1))  # type: ignore[no-any-return]
+
+
+class Rowed(nn.Module):
+    """Maps in one row, as `flatten(2)` makes them, whose mean and largest values are taken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 8, 3, 2), nn.Linear(16, 7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.conv(x))
+        rows = x.view(len(x), 8, -1)
+        return self.head(torch.cat((rows.mean(-1), x.flatten(2).amax(2)), 1))  # type: ignore[no-any-return]
 
 
 class Shuffled(nn.Module):
@@ -304,6 +319,7 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "branching": Branching,
     "shared": Shared,
     "parted": Parted,
+    "maps in one row": Rowed,
     "shuffled units": Shuffled,
     "sloped": Sloped,
     "shuffling": Shuffling,
@@ -445,7 +461,11 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "a scaled activation": (lambda: Body(F.selu), "of kind aten.selu"),
     "half of the rows": (
         lambda: Body(lambda x: torch.cat(x.chunk(2, dim=2)[::-1], 2)),
-        "of kind aten.chunk: it takes a part of the rows, columns or tokens; known are parts of the channels",
+        "of kind aten.chunk: it takes a part of the rows, columns or tokens, or of the channels of tokens; known",
+    ),
+    "half of the columns": (
+        lambda: Body(lambda x: torch.cat(x.chunk(2, dim=3)[::-1], 3)),
+        "of kind Slice: it takes a part of the rows, columns or images; known are parts of the channels",
     ),
     "all but the edge": (
         lambda: Body(lambda x: x[:, :, 1:-1, 1:-1]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -46,7 +48,8 @@ class Small(nn.Module):
         self.cls = nn.Parameter(torch.randn(1, 1, 16)) if token else None
         self.positions = positions
         if positions:
-            self.pos = nn.Parameter(torch.randn(1, 16 + (token and positions == "all"), 16))
+            shapes = {"all": (1, 16 + token, 16), "patches": (1, 16, 16), "one for all": (1, 1, 16)}
+            self.pos = nn.Parameter(torch.randn(shapes[positions]))
         self.block = nn.TransformerEncoderLayer(16, 2, 32, activation="gelu", batch_first=True, norm_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -56,7 +59,7 @@ class Small(nn.Module):
             x = x + self.pos
         if self.cls is not None:
             x = torch.cat([self.cls.expand(len(x), -1, -1), x], 1)
-        if self.positions == "all":
+        if self.positions in ("all", "one for all"):
             x = x + self.pos
         return self.fc(self.block(x).mean(1))  # type: ignore[no-any-return]
 
@@ -68,6 +71,8 @@ KINDS = {
     "a class token": {"token": True, "positions": ""},
     "a class token without a position": {"token": True, "positions": "patches"},
     "both": {"token": True, "positions": "all"},
+    "the same for each token": {"token": False, "positions": "one for all"},
+    "the same for each token, and a class token": {"token": True, "positions": "one for all"},
 }
 
 
@@ -84,6 +89,8 @@ def test_tokens_with_a_class_token_and_positions_or_without(kind: str) -> None:
     images = torch.randn(3, *SHAPE)
     with torch.no_grad():
         torch.testing.assert_close(network.eval()(images), module(images), rtol=1e-4, atol=1e-5)
+    shared = "weights that it uses in several places"
+    assert any(shared in note for note in found.notes) is (stated["positions"] == "one for all")
     assert loads(dumps(found.network)) == found.network
     assert depth(found.network) == 1 + 4 + 1
     assert [cut.place for cut in cuts(found.network)] == ["block"]
@@ -109,6 +116,31 @@ def test_attention_whose_projections_are_chunks() -> None:
     torch.manual_seed(0)
     network = read_module(Chunked(), SHAPE).network  # which compares the logits
     assert [visit.layer.heads for visit in visits(network) if isinstance(visit.layer, SelfAttention)] == [4]
+
+
+class Separate(Small):
+    """Attention whose queries, keys and values three dense layers give."""
+
+    def __init__(self, *, heads: int = 4, joined: bool = False) -> None:
+        super().__init__(token=False, positions="all")
+        del self.block
+        self.heads, self.joined = heads, joined
+        self.qkv, self.parts = nn.Linear(16, 48), nn.ModuleList(nn.Linear(16, 16) for _ in range(3))
+
+    def block(self, x: Tensor) -> Tensor:
+        parts = self.qkv(x).chunk(3, -1)[::-1] if self.joined else [part(x) for part in self.parts]
+        if self.heads > 1:
+            parts = [part.unflatten(2, (self.heads, -1)).transpose(1, 2) for part in parts]
+        found = nn.functional.scaled_dot_product_attention(*parts)
+        return x + (found.transpose(1, 2).flatten(2) if self.heads > 1 else found)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"heads": 1}, {"joined": True}], ids=["three dense layers", "no heads", "another order"]
+)
+def test_other_attention_is_refused_with_what_is_known(options: dict[str, Any]) -> None:
+    with pytest.raises(DeepenoughError, match=r"known is attention whose .* one dense layer gives.* put their weights"):
+        read_module(Separate(**options), SHAPE)
 
 
 class Registered(Small):

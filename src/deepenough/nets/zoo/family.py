@@ -1,4 +1,4 @@
-"""What each file of the zoo says of its networks, beside the functions that give them."""
+"""The statements that each file of the zoo makes about its networks, beside the functions that give them."""
 
 from __future__ import annotations
 

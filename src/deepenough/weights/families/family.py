@@ -1,4 +1,4 @@
-"""What each file here says of the published weights of a family of networks of the zoo."""
+"""The statements that each file here makes about the published weights of a family of networks of the zoo."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class TransformersKind:
 
 @dataclass(frozen=True, kw_only=True)
 class FamilyWeights:
-    """What is known of the published weights of a family of networks of the zoo.
+    """The facts that are known of the published weights of a family of networks of the zoo.
 
     The names of layers come first, by whose they are. `older_torchvision` are those in files from before torchvision
     renamed layers, which it does when it reads them; `timm` has none where timm's are torchvision's; `authors` are

@@ -40,6 +40,17 @@ NO_ARGUMENTS: tuple[list[Any], dict[str, Any]] = ([], {})
 """The arguments of a call beside values, by place and by name, where there are none."""
 
 
+def number_of(layer: Layer) -> float | None:
+    """The number that an operation has beside the one value it reads, which comes first."""
+    if len(layer.inputs) != 1 or not layer.arguments:
+        return None
+    positional, named = layer.arguments
+    numbers = [
+        each for each in (*positional, *named.values()) if isinstance(each, (int, float)) and not isinstance(each, bool)
+    ]
+    return float(numbers[0]) if len(numbers) == 1 and positional and positional[0] is None else None
+
+
 class KerasBase(GraphBuilder):
     """The values of a graph while it is read."""
 

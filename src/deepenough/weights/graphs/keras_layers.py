@@ -28,11 +28,11 @@ from deepenough.nets.layers import (
 )
 from deepenough.weights.graphs.activations import KINDS
 from deepenough.weights.graphs.graph import GraphError, Operation, decimal, plain_name
-from deepenough.weights.graphs.keras_base import NO_ARGUMENTS, Layer
+from deepenough.weights.graphs.keras_base import NO_ARGUMENTS, Layer, number_of
 from deepenough.weights.graphs.keras_parts import KINDS as KINDS_OF_PARTS
 from deepenough.weights.graphs.keras_parts import Call, Part, made_tokens, read_part
 from deepenough.weights.graphs.keras_windows import WindowReader
-from deepenough.weights.graphs.values import NO_PADS, Value, flattened_order
+from deepenough.weights.graphs.values import NO_PADS, Value, flattened_order, unknown_move
 
 IN_TRAINING = (
     "RandomFlip", "RandomRotation", "RandomZoom", "RandomContrast", "RandomBrightness", "RandomTranslation",
@@ -143,7 +143,7 @@ class KerasBuilder(WindowReader):
         return True
 
     def _with_number(self, layer: Layer, given: Sequence[Value | Part]) -> Value | Part | None:
-        first, number = given[0], _number(layer) if layer.kind in ARITHMETIC else None
+        first, number = given[0], number_of(layer) if layer.kind in ARITHMETIC else None
         if isinstance(first, Part):
             if layer.kind == "ReLU" and first.step == "x + 3" and layer.config.get("max_value") == 6:
                 return replace(first, step="relu6(x + 3)")
@@ -384,18 +384,7 @@ class KerasBuilder(WindowReader):
                 axis = config.get("axis", (layer.arguments or NO_ARGUMENTS)[1].get("axis", -1))
                 if axis in (-1, 3) and value.scale is None:
                     return replace(value, flipped=not value.flipped)
-        raise self.refused(layer, f"how it moves values of {' x '.join(map(str, sides))} is not known here")
+        raise self.refused(layer, unknown_move(value))
 
     def _kept(self, name: str, kind: str, value: Operation) -> Operation:
         return self.graph.layer(name, kind, GlobalAvgPool(keep=True), value)
-
-
-def _number(layer: Layer) -> float | None:
-    """The number that an operation has beside the one value it reads, which comes first."""
-    if len(layer.inputs) != 1 or not layer.arguments:
-        return None
-    positional, named = layer.arguments
-    numbers = [
-        each for each in (*positional, *named.values()) if isinstance(each, (int, float)) and not isinstance(each, bool)
-    ]
-    return float(numbers[0]) if len(numbers) == 1 and positional and positional[0] is None else None

@@ -29,7 +29,7 @@ from deepenough.weights.graphs.onnx_file import OnnxNode
 from deepenough.weights.graphs.onnx_names import layer_name
 from deepenough.weights.graphs.onnx_slices import sliced, split
 from deepenough.weights.graphs.onnx_tokens import TokenReader
-from deepenough.weights.graphs.values import NO_PADS, Value
+from deepenough.weights.graphs.values import NO_PADS, Value, unknown_move
 
 READ = ("Add", "AveragePool", "BatchNormalization", "Cast", "Concat", "Conv", "Div", "Dropout", "Elu", "Flatten",
         "Gather", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "GroupNormalization", "Identity",
@@ -58,6 +58,7 @@ class OnnxBuilder(WindowReader):
 
     def activation(self, node: OnnxNode, kind: type[Activation], given: str) -> None:
         """Add an activation of ours."""
+        self._tokens.settled(node, given)
         value = self.value(given, node.name)
         if value.pads != NO_PADS:
             raise self.refused(node, "it reads padded values")
@@ -360,12 +361,14 @@ class OnnxBuilder(WindowReader):
                     if value.scale is not None and max(value.scale.size, np.asarray(value.shift).size) > 1:
                         raise self.refused(node, "it turns channels round after they were normalised")
                     return replace(value, flipped=not value.flipped)
-        raise self.refused(node, f"how it moves values of {' x '.join(map(str, sides))} is not known here")
+        raise self.refused(node, unknown_move(value))
 
     def _turned(self, node: OnnxNode, value: Value) -> Value:
         perm = list(node.attributes.get("perm") or ())
         if len(value.shape) == 3 and perm == [0, 1, 2, 3]:
             return value
+        if len(value.shape) == 2:
+            raise self.refused(node, unknown_move(value))
         if len(value.shape) != 3 or perm != ([0, 3, 1, 2] if value.last else [0, 2, 3, 1]):
             raise self.refused(node, f"it turns axes as {perm}; known is channels from first to last and back")
         if value.last and value.operation.name == f"{node.name}.norm":  # deepenough's three nodes of one norm

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepenough.nets.layers import ChannelShuffle, GroupNorm
+from deepenough.nets.layers import ChannelShuffle, GlobalAvgPool, GlobalMaxPool, GroupNorm
 from deepenough.nets.tokens import FirstToken, SelfAttention, Tokens
 from deepenough.weights.graphs.graph import Array, decimal
 from deepenough.weights.graphs.onnx_file import OnnxNode
-from deepenough.weights.graphs.values import Value
+from deepenough.weights.graphs.values import ATTENTION_READ, Value
 
 if TYPE_CHECKING:
     from deepenough.weights.graphs.onnx_base import OnnxBase
@@ -81,16 +81,23 @@ class TokenReader:
             return many
         one = self._of_two(node, parts) if len(parts) == 2 else self._of_one(node, parts[0])
         if one is None:
-            raise self._builder.refused(node, f"what it does to {parts[0].step} is not known here")
+            read = f": {ATTENTION_READ}" if parts[0].step.split()[0] in PARTS else ""
+            raise self._builder.refused(node, f"what it does to {parts[0].step} is not known here{read}")
         return [one]
 
     def _settled(self, node: OnnxNode, given: Given) -> list[Value | Tokenised | None]:
         """The same values, with tokens for patches that go on here without a class token, or without positions."""
         found = list(given)
         for place, each in enumerate(given):
-            if isinstance(each, Tokenised) and each.step in ("patches", "tokens") and not self._goes_on(node, each):
-                made = self._builder.values[node.inputs[place]] = self._tokens(node, each, None)
-                found[place] = made
+            if isinstance(each, Tokenised) and not self._goes_on(node, each):
+                found[place] = self.settled(node, node.inputs[place])
+        return found
+
+    def settled(self, node: OnnxNode, name: str) -> Value | Tokenised | None:
+        """The value called `name`, which is tokens where it was patches, or those behind a class token."""
+        found = self._builder.values.get(name)
+        if isinstance(found, Tokenised) and found.step in ("patches", "tokens"):
+            found = self._builder.values[name] = self._tokens(node, found, None)
         return found
 
     def _goes_on(self, node: OnnxNode, given: Tokenised) -> bool:
@@ -110,6 +117,11 @@ class TokenReader:
     def _integers(self, node: OnnxNode, place: int) -> list[int]:
         found = self._builder.constant(node, place)
         return [] if found is None else [int(number) for number in found.reshape(-1)]
+
+    def _goes_along(self, node: OnnxNode) -> bool:
+        """Tell whether a node goes over the last of three axes, and leaves it out."""
+        axes = self._integers(node, 1) or list(node.attributes.get("axes") or ())
+        return axes in ([2], [-1]) and not node.attributes.get("keepdims", 1)
 
     def _of_value(self, node: OnnxNode, value: Value) -> Value | Tokenised | None:
         shape = value.operation.shape
@@ -159,6 +171,10 @@ class TokenReader:
         match given.step, node.kind:
             case "a map in one row", "Transpose" if perm == [0, 2, 1]:
                 return replace(given, step="patches", name=node.name)
+            case "a map in one row", ("ReduceMean" | "ReduceMax") if self._goes_along(node):
+                pool = GlobalAvgPool() if node.kind == "ReduceMean" else GlobalMaxPool()
+                before = self._builder.consumed(given.value)
+                return Value(self._builder.graph.layer(node.name, node.kind, pool, before))
             case (("a map in one row" | "groups in rows"), "InstanceNormalization"):
                 return self._normed_groups(node, given)
             case "normalised groups", "Reshape" if self._integers(node, 1)[1:] == list(given.value.operation.shape):
@@ -222,7 +238,7 @@ class TokenReader:
         _, rows, columns = given.value.operation.shape
         tensors = {} if given.first is None else {"class_token": given.first}
         if position is not None:
-            position = position.reshape(1, -1, position.shape[-1])
+            position = self._for_each(node, given, position)
             if given.padded and not position[:, 1:].any():  # room that is filled by the class token alone
                 tensors["class_token"], position = position[:, :1], None
         tensors |= {} if position is None else {"position": position}
@@ -230,6 +246,21 @@ class TokenReader:
         name = node.name if node.kind == "Add" and tensors else given.name
         before = self._builder.consumed(given.value)
         return Value(self._builder.graph.layer(name, node.kind, layer, before, tensors))
+
+    def _for_each(self, node: OnnxNode, given: Tokenised, added: Array) -> Array:
+        """The positions that are added to tokens, a row for each of them, also where the file has one row for all."""
+        channels, rows, columns = given.value.operation.shape
+        count = rows * columns + (given.first is not None)
+        if added.shape[:-2] not in ((), (1,)):
+            raise self._builder.refused(node, f"it adds other positions to each of {added.shape[0]} images")
+        try:
+            return np.array(np.broadcast_to(added, (1, count, channels)))
+        except ValueError:
+            raise self._builder.refused(
+                node,
+                f"it adds {' x '.join(map(str, added.shape))} to {count} tokens of {channels} channels; known are "
+                "positions, a row for each token or one for all",
+            ) from None
 
     def _class_token(self, node: OnnxNode, value: Value, constant: Array) -> Array:
         channels = value.operation.shape[-1 if len(value.operation.shape) == 2 else 0]

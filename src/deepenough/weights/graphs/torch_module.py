@@ -132,9 +132,15 @@ def _prepared(done: Preprocessing | None, images: Tensor) -> Iterator[Tensor]:
 def _shared(module: nn.Module, found: Described) -> Iterator[str]:
     """Say that weights which are used in several places are several here."""
     own = sum(each.numel() for each in [*module.parameters(), *module.buffers()])
-    used = sum(each.numel() for each in found.state.values())
+    used = sum(_used(name, tensor) for name, tensor in found.state.items())
     if used > own:
         yield "weights that it uses in several places are separate ones here, which fine-tuning trains apart"
+
+
+def _used(name: str, tensor: Tensor) -> int:
+    """Count the numbers of a tensor, without the zeros that a class token has for a position where it has none."""
+    absent = name.endswith(".position") and not bool(tensor[:, 0].any())
+    return tensor.numel() - absent * tensor.shape[-1]
 
 
 def check_preparation(module: str, own: Preprocessing | None, wanted: Preprocessing) -> None:

@@ -12,7 +12,8 @@ _PARTS = ("chunk", "narrow", "slice", "split", "split_with_sizes", "tensor_split
 
 MOVE_REASONS = dict.fromkeys(
     (f"aten.{operator}" for operator in _PARTS),
-    "it takes a part of the rows, columns or tokens; known are parts of the channels",
+    "it takes a part of the rows, columns or tokens, or of the channels of tokens; known are parts of the channels of "
+    "maps and vectors",
 )
 """Reasons against operators, where there is more to say than that they are not known."""
 
@@ -113,16 +114,21 @@ def _sliced(writer: Operators, node: Node) -> None:
     sides, kept = shape_of(image), shape_of(node)
     if sides == kept:
         give_same(writer, node)
-    elif axis == 1 and len(sides) != 3:
-        _channels(writer, node, writer.value(node, image), (start % sides[1], kept[1], step), node.name)
+    elif _may_be_channels(axis, sides):
+        _channels(writer, node, writer.value(node, image), (axis, start % sides[axis], kept[axis], step), node.name)
     else:
         writer.emit(node, f"aten.{operator_of(node)}", [writer.value(node, image)])
 
 
-def _channels(writer: Operators, node: Node, given: str, part: tuple[int, int, int], output: str) -> str:
-    """Take a part of the channels: the first of them, how many, and how far they are apart."""
-    start, count, step = part
-    ends = {"start": start, "stop": start + (count - 1) * step + 1, "axis": 1, "step": step}
+def _may_be_channels(axis: int, sides: tuple[int, ...]) -> bool:
+    """Tell whether an axis can be that of the channels of maps, where they come last too, or of vectors."""
+    return len(sides) != 3 and (axis == 1 or (axis == 3 and len(sides) == 4))
+
+
+def _channels(writer: Operators, node: Node, given: str, part: tuple[int, int, int, int], output: str) -> str:
+    """Take a part of the channels: their axis, the first of them, how many, and how far they are apart."""
+    axis, start, count, step = part
+    ends = {"start": start, "stop": start + (count - 1) * step + 1, "axis": axis, "step": step}
     places = [writer.constant(f"{output}.{word}", np.array([place])) for word, place in ends.items()]
     return writer.emit(node, "Slice", [given, *places], output)
 
@@ -139,13 +145,14 @@ def _apart(writer: Operators, node: Node) -> None:
         writer.nodes.append(OnnxNode(writer.module_path(node), "Split", given, outputs, {"axis": 2}))
         writer.parts[node] = outputs
         return
-    if axis % len(sides) != 1 or len(sides) == 3:
+    axis %= len(sides)
+    if not _may_be_channels(axis, sides):
         writer.emit(node, f"aten.{operator_of(node)}", [writer.value(node, image)])
         return
     for place, each in enumerate(node.meta["val"]):
-        count = int(each.shape[1])
+        count = int(each.shape[axis])
         output = f"{node.name}.{place}"
-        parts.append(_channels(writer, node, writer.value(node, image), (start, count, 1), output))
+        parts.append(_channels(writer, node, writer.value(node, image), (axis, start, count, 1), output))
         start += count
     writer.parts[node] = tuple(parts)
 

@@ -12,6 +12,12 @@ from deepenough.weights.graphs.windows import Pads
 
 NO_PADS: Pads = ((0, 0), (0, 0))
 
+ATTENTION_READ = (
+    "known is attention whose queries, keys and values one dense layer gives, side by side in this order, each then "
+    "taken apart into heads (make one of three dense layers: put their weights, and their biases, one after another)"
+)
+"""The attention that is read, for those whose network has another."""
+
 
 @dataclass(frozen=True, eq=False)
 class Value:
@@ -85,3 +91,12 @@ def flattened_order(value: Value) -> tuple[int, int, int] | None:
         return value.order
     channels, height, width = value.operation.shape
     return None if channels == 1 or height == width == 1 else (height, width, channels)
+
+
+def unknown_move(value: Value) -> str:
+    """Tell why what a node or layer does to the axes of a value is not read."""
+    sides = value.shape
+    if len(sides) != 2:
+        return f"how it moves values of {' x '.join(map(str, sides))} is not known here"
+    tokens = f"how it moves {sides[0]} tokens of {sides[1]} channels is not known here"
+    return f"{tokens}: they don't become a map again, none but the first is taken alone, and {ATTENTION_READ}"
