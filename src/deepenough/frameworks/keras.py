@@ -118,23 +118,10 @@ class _Body(Walk[_Value]):
     def _single(self, visit: Visit, value: str, nonnegative: bool) -> None:
         layer, name = visit.layer, _layer_name(visit.path)
         match layer:
-            case Conv(out=out, kernel=kernel, stride=stride, groups=groups, bias=bias):
-                depthwise = layer.depthwise(visit.input)
-                options: dict[str, Any] = {} if bias else {"use_bias": False}
-                options |= {"dilation_rate": layer.dilation} if layer.dilation > 1 else {}
-                if layer.same or (layer.pad and stride == 1 and 2 * layer.pad == layer.extent - 1):
-                    options["padding"] = "same"
-                elif layer.pad:  # "same" is lopsided where there is a stride
-                    self._call(call("layers.ZeroPadding2D", layer.pad, name=f"{name}-pad"), value)
-                if depthwise:
-                    options |= {"depth_multiplier": out // groups} if out > groups else {}
-                    made = call("layers.DepthwiseConv2D", kernel, stride, **options, name=name)
-                else:
-                    options |= {"groups": groups} if groups > 1 else {}
-                    made = call("layers.Conv2D", out, kernel, stride, **options, name=name)
-                self._call(made, value, out=visit.output)
+            case Conv():
+                self._convolution(visit, layer, name, value)
             case BatchNorm(eps=eps, momentum=momentum):
-                options = {"momentum": round(1 - momentum, 12), "epsilon": eps}
+                options: dict[str, Any] = {"momentum": round(1 - momentum, 12), "epsilon": eps}
                 self._call(call("layers.BatchNormalization", **options, name=name), value)
             case LayerNorm(eps=eps):
                 self._call(call("layers.LayerNormalization", epsilon=eps, name=name), value)
@@ -183,6 +170,22 @@ class _Body(Walk[_Value]):
                 self._of_tokens(visit, name, value)
             case _:
                 raise unknown_layer(visit, "Keras")
+
+    def _convolution(self, visit: Visit, layer: Conv, name: str, value: str) -> None:
+        kernel, stride, groups = layer.kernel, layer.stride, layer.groups
+        options: dict[str, Any] = {} if layer.bias else {"use_bias": False}
+        options |= {"dilation_rate": layer.dilation} if layer.dilation > 1 else {}
+        if layer.same or (layer.pad and stride == 1 and 2 * layer.pad == layer.extent - 1):
+            options["padding"] = "same"
+        elif layer.pad:  # "same" is lopsided where there is a stride
+            self._call(call("layers.ZeroPadding2D", layer.pad, name=f"{name}-pad"), value)
+        if layer.depthwise(visit.input):
+            options |= {"depth_multiplier": layer.out // groups} if layer.out > groups else {}
+            made = call("layers.DepthwiseConv2D", kernel, stride, **options, name=name)
+        else:
+            options |= {"groups": groups} if groups > 1 else {}
+            made = call("layers.Conv2D", layer.out, kernel, stride, **options, name=name)
+        self._call(made, value, out=visit.output)
 
     def _shuffle(self, visit: Visit, layer: ChannelShuffle, name: str, value: str) -> None:
         groups, each, height, width = layer.apart(visit.input)

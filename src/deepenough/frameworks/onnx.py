@@ -182,15 +182,19 @@ class _Graph(GraphWalk[str]):
         shape = self.tensor(f"{path}.shape", np.array([0, *visit.output]))
         return self.node("Reshape", [across, shape], path)
 
+    def _convolution(self, visit: Visit, layer: Conv, value: str) -> str:
+        path = visit.path
+        inputs = [value, self.weight(f"{path}.weight"), *([self.weight(f"{path}.bias")] if layer.bias else [])]
+        pads = [side[end] for end in (0, 1) for side in layer.pads(visit.input)]
+        sides = {"kernel_shape": [layer.kernel] * 2, "strides": [layer.stride] * 2, "pads": pads}
+        sides |= {"dilations": [layer.dilation] * 2} if layer.dilation > 1 else {}
+        return self.node("Conv", inputs, path, group=layer.groups, **sides)
+
     def written(self, visit: Visit, value: str) -> str:
         layer, path = visit.layer, visit.path
         match layer:
-            case Conv(kernel=kernel, stride=stride, groups=groups, bias=bias):
-                inputs = [value, self.weight(f"{path}.weight"), *([self.weight(f"{path}.bias")] if bias else [])]
-                pads = [side[end] for end in (0, 1) for side in layer.pads(visit.input)]
-                sides = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": pads}
-                sides |= {"dilations": [layer.dilation] * 2} if layer.dilation > 1 else {}
-                return self.node("Conv", inputs, path, group=groups, **sides)
+            case Conv():
+                return self._convolution(visit, layer, value)
             case BatchNorm(eps=eps):
                 keys = ("weight", "bias", "running_mean", "running_var")
                 return self.node(
