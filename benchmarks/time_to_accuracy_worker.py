@@ -1,6 +1,8 @@
 """One contender of `time_to_accuracy.py`: after every epoch it prints the seconds trained and the test accuracy.
 
-python time_to_accuracy_worker.py ours:residual-7-1-3|previous:residual-7-1-3|keras|fastai|ultralytics arrays.npz SEED
+python time_to_accuracy_worker.py CONTENDER arrays.npz SEED
+
+CONTENDER is ours:residual-7-1-3, previous:residual-7-1-3, keras, resnet9, fastai or ultralytics.
 """
 
 from __future__ import annotations
@@ -39,6 +41,8 @@ def ours(arrays: Any, seed: int, what: str) -> None:
     keep_freed_memory()
     from dataclasses import replace
 
+    from deepenough.autotuning.step_timing import StepTrial
+    from deepenough.autotuning.tuning import TUNABLE, tune
     from deepenough.data.images import prepare
     from deepenough.data.sources import open_source
     from deepenough.nets import FAMILIES
@@ -65,6 +69,11 @@ def ours(arrays: Any, seed: int, what: str) -> None:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         spec = TrainingSpec(network, recipe, train_rows, images.split.test, seed)
+        found = tune(
+            StepTrial(spec, images), recipe.epochs * len(train_rows), tunable=TUNABLE - {"threads"}, cache=folder
+        )
+        spec = replace(spec, recipe=found.chosen.apply(recipe))
+        print(found, file=sys.stderr, flush=True)
         train(spec, images, Path(folder), [ReportProgress(progress)])
 
 
@@ -95,6 +104,52 @@ def keras(arrays: Any, seed: int) -> None:
         model.fit(x, y, batch_size=128, epochs=1, verbose=0)
         clock.hold()
         tell(clock.seconds, accuracy(model.predict(tx, batch_size=256, verbose=0), arrays["ty"]))
+
+
+def resnet9(arrays: Any, seed: int) -> None:
+    """The ResNet-9 of many a notebook: Adam in one cycle of eight epochs, batches of 400, clipped gradients."""
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+
+    def conv(inputs: int, outputs: int, *pool: nn.Module) -> nn.Sequential:
+        return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU(True), *pool)
+
+    class Residual(nn.Sequential):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) + x
+
+    def augmented(x: torch.Tensor) -> torch.Tensor:
+        """Cropped out of four reflected pixels around it, each image elsewhere, and half of them mirrored."""
+        rows, columns = (torch.arange(size) + torch.randint(0, 9, (len(x), 1)) for size in x.shape[2:])
+        padded, index = F.pad(x, (4, 4, 4, 4), mode="reflect"), torch.arange(len(x))
+        cropped = padded[index[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+        return torch.where(torch.rand(len(x), 1, 1, 1) < 0.5, cropped.flip(3), cropped)
+
+    torch.manual_seed(seed)
+    epochs, batch = 8, 400
+    x, tx, y = images_of(arrays["x"]), images_of(arrays["tx"]), torch.from_numpy(arrays["y"])
+    model = nn.Sequential(
+        conv(x.shape[1], 64), conv(64, 128, nn.MaxPool2d(2)), Residual(conv(128, 128), conv(128, 128)),
+        conv(128, 256, nn.MaxPool2d(2)), conv(256, 512, nn.MaxPool2d(2)), Residual(conv(512, 512), conv(512, 512)),
+        nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Dropout(0.2), nn.Linear(512, 10),
+    )  # fmt: skip
+    optimizer = torch.optim.Adam(model.parameters(), weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.01, total_steps=epochs * -(-len(x) // batch))
+    clock = Stopwatch()
+    for _ in range(epochs):
+        clock.go()
+        model.train()
+        for rows in torch.randperm(len(x)).split(batch):
+            F.cross_entropy(model(augmented(x[rows])), y[rows]).backward()
+            nn.utils.clip_grad_value_(model.parameters(), 0.1)
+            optimizer.step()
+            optimizer.zero_grad()
+            schedule.step()
+        clock.hold()
+        model.eval()
+        with torch.inference_mode():
+            tell(clock.seconds, accuracy(torch.cat([model(each) for each in tx.split(batch)]), arrays["ty"]))
 
 
 def fastai(arrays: Any, seed: int) -> None:
@@ -186,7 +241,7 @@ def main(words: Sequence[str]) -> None:
     if kind in ("ours", "previous"):
         ours(arrays, int(seed), what)
     else:
-        {"keras": keras, "fastai": fastai, "ultralytics": ultralytics}[kind](arrays, int(seed))
+        {"keras": keras, "resnet9": resnet9, "fastai": fastai, "ultralytics": ultralytics}[kind](arrays, int(seed))
 
 
 if __name__ == "__main__":
