@@ -11,8 +11,8 @@ Against Keras' own MNIST convnet example, a ResNet-9 in plain PyTorch with Adam 
 notebooks have it, fastai's `xresnet18` in one cycle of five epochs, and Ultralytics' `yolo11n-cls` from scratch, each
 where it is installed. The training images are all but the test images; accuracy is
 that of the test images after each epoch. Seconds are those of the epochs; what judging takes is left out for other
-tools, and counted for ours and theirs. A contender is stopped at the last target, or after `--cap` seconds of epochs.
-The contenders take turns, seed by seed.
+tools, and counted for ours and theirs. A contender is stopped at the last target, or after `--cap` seconds of epochs;
+in the middle of one where starting and judging don't explain the time either. The contenders take turns, seed by seed.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,6 +37,7 @@ from deepenough.data.images import prepare
 from deepenough.data.sources import open_source
 
 WORKER = Path(__file__).with_name("time_to_accuracy_worker.py")
+AROUND_EPOCHS = 120.0  # seconds that starting a contender and judging it may take
 NEEDS = {"keras": "keras", "resnet9": "torch", "fastai": "fastai", "ultralytics": "ultralytics"}
 
 
@@ -56,6 +58,8 @@ def reached(contender: str, arrays: Path, seed: int, given: argparse.Namespace) 
     with subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=surroundings
     ) as process:
+        late = threading.Timer(given.cap + AROUND_EPOCHS, process.kill)
+        late.start()
         for line in process.stdout or ():
             if not line.startswith('{"seconds"'):
                 continue
@@ -67,6 +71,7 @@ def reached(contender: str, arrays: Path, seed: int, given: argparse.Namespace) 
             ]
             if max(seconds) < float("inf") or point["seconds"] > given.cap:
                 process.kill()
+        late.cancel()
     if process.returncode not in (0, -signal.SIGKILL):
         again = shlex.join(words)
         sys.exit(f"{contender}, seed {seed}, ended with status {process.returncode}; run this to see why: {again}")
