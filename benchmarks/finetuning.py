@@ -1,6 +1,7 @@
 """Compare recipes for fine-tuning a whole pretrained network: accuracy, log loss and processor seconds, fold by fold.
 
-    python benchmarks/finetuning.py DATA --weights FILE [--preprocess caffe-bgr] [--size 96] [--folds 0 1] -- RECIPE ...
+    python benchmarks/finetuning.py DATA --weights FILE [--preprocess caffe-bgr] [--size 96] [--limit 400]
+        [--folds 0 1] -- RECIPE ...
 
 RECIPE is as in `benchmarks/recipes.py`. Each begins with the same probe of the fold and is judged on the images that
 the fold holds out; --folds numbers those that `fit` decides on from 0. Seconds are of the process on one thread.
@@ -35,12 +36,18 @@ def main() -> None:
     parser.add_argument("--weights", required=True)
     parser.add_argument("--preprocess")
     parser.add_argument("--size", type=int)
+    parser.add_argument("--limit", type=int, help="images of each split at most")
     parser.add_argument("--folds", type=int, nargs="+", default=[0, 1], help="numbers of folds that `fit` decides on")
     given = parser.parse_args()
     keep_freed_memory()
     torch.set_num_threads(1)
     asked = Options.of(
-        data=given.data, weights=(given.weights,), preprocess=given.preprocess, size=given.size, threads=1
+        data=given.data,
+        weights=(given.weights,),
+        preprocess=given.preprocess,
+        size=given.size,
+        limit=given.limit,
+        threads=1,
     )
     source, reporter = open_source(asked.data), Reporter()
     with tempfile.TemporaryDirectory() as folder:
