@@ -15,6 +15,7 @@ from deepenough.errors import DeepenoughError
 from deepenough.nets import FAMILIES
 from deepenough.nets.build import build
 from deepenough.nets.grow import grow, grows
+from deepenough.nets.norms_before_pools import norms_before_pools
 from deepenough.nets.shapes import visits
 
 SIDES = st.integers(8, 56) | st.sampled_from([64, 97])
@@ -211,6 +212,43 @@ def test_the_shallowest_residual_network_has_no_blocks() -> None:
     assert nets.loads(nets.dumps(net)) == net
     with pytest.raises(DeepenoughError, match="has 1 or more"):
         FAMILIES["plain"].depth_of(0, (1, 28, 28))
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 64, 50)])
+def test_stems_pool_before_their_norm_and_compute_what_the_usual_order_does(
+    family: str, shape: tuple[int, int, int]
+) -> None:
+    rule = FAMILIES[family]
+    net = rule.network(shape, 3, depth=rule.depth_of(1, shape), width=0.25)
+    first, second, third, *_ = visits(net)
+    assert [type(each.layer) for each in (first, second, third)] == [nets.Conv, nets.MaxPool, nets.BatchNorm]
+    assert norms_before_pools(net, lambda path: path != "stem.norm") == net
+    usual = norms_before_pools(net, lambda path: True)
+    first, second, third, *_ = visits(usual)
+    assert [type(each.layer) for each in (first, second, third)] == [nets.Conv, nets.BatchNorm, nets.MaxPool]
+    model, other = build(net).eval(), build(usual).eval()
+    draw = torch.Generator().manual_seed(0)
+    state = model.state_dict()
+    for name in ("running_mean", "running_var"):
+        next(tensor for key, tensor in state.items() if key.endswith(name)).uniform_(0.5, 2, generator=draw)
+    model.load_state_dict(state)
+    other.load_state_dict(state)
+    images = torch.randn(2, *shape, generator=draw)
+    torch.testing.assert_close(model(images), other(images))
+    state["stem.norm.weight"][:4].neg_()
+    model.load_state_dict(state)
+    other.load_state_dict(state)
+    assert not torch.allclose(model(images), other(images)), "negative factors turn the largest into the smallest"
+
+
+def test_norms_inside_branches_are_put_before_their_pools() -> None:
+    pooled = (nets.Conv(3), nets.MaxPool(3, 1, 1), nets.BatchNorm())
+    stack = (nets.Sum((pooled, ())), nets.MaxPool(2), nets.BatchNorm(), nets.GlobalAvgPool(), nets.Dense(2))
+    moved = norms_before_pools(nets.Network("n", (3, 8, 8), stack), lambda path: True)
+    kinds = [type(visit.layer) for visit in visits(moved)]
+    assert kinds[:3] == [nets.Conv, nets.BatchNorm, nets.MaxPool]
+    assert kinds[3:6] == [nets.Sum, nets.MaxPool, nets.BatchNorm], "a sum has no weights for the norm's factors"
 
 
 def test_images_that_are_too_small_are_refused() -> None:

@@ -14,6 +14,7 @@ from deepenough.nets.combinators import Auxiliary, Branches, Group
 from deepenough.nets.layer import Layer, Stack, named
 from deepenough.nets.layers import Conv, Pool
 from deepenough.nets.network import Network
+from deepenough.nets.norms_before_pools import norms_before_pools
 from deepenough.nets.shapes import Visit, visits
 from deepenough.nets.tokens import Tokens
 from deepenough.preprocessing import Preprocessing
@@ -26,8 +27,9 @@ class Export:
     """A classifier to be written.
 
     `state` holds float32 arrays by the module paths of `build(network)`. `precision` is "float32", "float16" or
-    "int8"; for the last, `calibration` holds pixels uint8 (N, H, W, C) to fix the ranges by. `source` names the run or
-    the weights that it is made of.
+    "int8"; for the last, `calibration` holds pixels uint8 (N, H, W, C) to fix the ranges by, and norms stand before max
+    pools where that computes the same, so that they can be folded into weights. `source` names the run or the weights
+    that it is made of.
     """
 
     network: Network
@@ -37,6 +39,11 @@ class Export:
     precision: str = "float32"
     calibration: npt.NDArray[np.uint8] | None = None
     source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.precision == "int8":
+            foldable = norms_before_pools(self.network, lambda path: bool((self.state[f"{path}.weight"] >= 0).all()))
+            object.__setattr__(self, "network", foldable)
 
     @classmethod
     def of(cls, network: Network, state: Mapping[str, Any], wanted: Preprocessing, classes: tuple[str, ...]) -> Export:
