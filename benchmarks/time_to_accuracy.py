@@ -9,10 +9,10 @@ Ours: the networks and epochs given as `--ours FAMILY-DEPTH-WIDTH-EPOCHS`, by th
 that a training does; `--theirs` the same by an earlier version of this package, whose sources `--previous` names.
 Against Keras' own MNIST convnet example, a ResNet-9 in plain PyTorch with Adam in one cycle of eight epochs as
 notebooks have it, fastai's `xresnet18` in one cycle of five epochs, and Ultralytics' `yolo11n-cls` from scratch, each
-where it is installed. The training images are all but the test images; accuracy is
-that of the test images after each epoch. Seconds are those of the epochs; what judging takes is left out for other
-tools, and counted for ours and theirs. A contender is stopped at the last target, or after `--cap` seconds of epochs;
-in the middle of one where starting and judging don't explain the time either. The contenders take turns, seed by seed.
+where it is installed. The training images are all but the test images; accuracy is that of the test images after each
+epoch. Seconds are those of the epochs; what judging takes is left out for other tools, and counted for ours and theirs,
+as is the search for the fastest configuration of a step. A contender is stopped at the last target, after `--cap`
+seconds of epochs, or where no epoch ends within the cap and two minutes more. The contenders take turns, seed by seed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from deepenough.data.images import prepare
 from deepenough.data.sources import open_source
 
 WORKER = Path(__file__).with_name("time_to_accuracy_worker.py")
-AROUND_EPOCHS = 120.0  # seconds that starting a contender and judging it may take
+AROUND_AN_EPOCH = 120.0  # seconds that starting a contender or judging it once may take
 NEEDS = {"keras": "keras", "resnet9": "torch", "fastai": "fastai", "ultralytics": "ultralytics"}
 
 
@@ -58,11 +58,12 @@ def reached(contender: str, arrays: Path, seed: int, given: argparse.Namespace) 
     with subprocess.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=surroundings
     ) as process:
-        late = threading.Timer(given.cap + AROUND_EPOCHS, process.kill)
-        late.start()
+        late = kill_later(process, given.cap)
         for line in process.stdout or ():
             if not line.startswith('{"seconds"'):
                 continue
+            late.cancel()
+            late = kill_later(process, given.cap)
             point = json.loads(line)
             best = max(best, point["top1"])
             seconds = [
@@ -78,6 +79,14 @@ def reached(contender: str, arrays: Path, seed: int, given: argparse.Namespace) 
     taken = ", ".join(f"{each:.0f}" for each in seconds)
     print(f"{contender}, seed {seed}: {taken} s, best {best:.2%}", file=sys.stderr, flush=True)
     return Reached(seconds, best)
+
+
+def kill_later(process: subprocess.Popen[str], cap: float) -> threading.Timer:
+    """Kill a contender that takes longer than the cap and what is around an epoch, unless that is cancelled."""
+    late = threading.Timer(cap + AROUND_AN_EPOCH, process.kill)
+    late.daemon = True
+    late.start()
+    return late
 
 
 def row(contender: str, runs: list[Reached], targets: int) -> str:

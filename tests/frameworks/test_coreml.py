@@ -102,7 +102,7 @@ SPOILINGS = {
     "other padding": r".*pad of .*conv.* is \[2 0 1 1\], not \[1, 1, 1, 1\];",
     "no normalisation": ".*there is no operation normalise__unit;",
     "another mean": ".*y of normalise__mean is .*0.15.*, not .*0.3",
-    "another operand": ".*y of level1_block1 is level1_block1_main_norm2, not stem_pool;",
+    "another operand": ".*y of level1_block1 is level1_block1_main_norm2, not stem_relu;",
     "one more operation": ".*x of .* is surplus, not normalise__std;",
     "another order of colours": r".*it takes .*'(RGB|BGR)'.*, not .*'(RGB|BGR)'.*;",
     "other classes": ".*classes of classify_0 is .*class 9.*, not .*class 0",

@@ -18,6 +18,7 @@ from deepenough.nets import (
     Dropout,
     GlobalAvgPool,
     LayerScale,
+    MaxPool,
     Network,
     Relu,
     Sum,
@@ -93,6 +94,9 @@ def test_only_norms_behind_weighted_layers_are_folded() -> None:
     assert bytes_of(Conv(4)) == bytes_of(Conv(4, bias=False), BatchNorm()) == conv + dense
     assert bytes_of(Conv(4), Dropout(), BatchNorm(), BatchNorm()) == conv + dense
     norm = 4 * 4 * 4
+    assert bytes_of(Conv(4), MaxPool(2), BatchNorm()) == conv + dense
+    assert bytes_of(Conv(4), MaxPool(2), MaxPool(2), BatchNorm()) == conv + norm + dense
+    assert bytes_of(Conv(4), BatchNorm(), MaxPool(2), BatchNorm()) == conv + norm + dense
     assert bytes_of(Conv(4), Relu(), BatchNorm()) == conv + norm + dense
     assert bytes_of(Conv(4), Sum(((BatchNorm(),), ()))) == conv + norm + dense, "its shortcut reads the convolution too"
     assert bytes_of(Sum(((Conv(4),), (Conv(4),))), BatchNorm()) == 2 * conv + norm + dense

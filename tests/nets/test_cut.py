@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -31,7 +32,7 @@ from deepenough.nets import (
 )
 from deepenough.nets.build import build
 from deepenough.nets.cut import cut_at, cuts
-from deepenough.nets.shapes import ShapeWalk, visits
+from deepenough.nets.shapes import ShapeWalk, output_shape, visits
 
 pytestmark = pytest.mark.seconds(12)
 
@@ -55,6 +56,11 @@ def test_the_places_of_a_network_are_its_blocks_and_its_layers_with_their_activa
         "stem.conv",
         *(f"level{level}.block{block}" for level, count in enumerate((3, 4, 6, 3), 1) for block in range(1, count + 1)),
     ]
+    for shape in ((1, 16, 16), (1, 28, 28), (3, 224, 224)):  # the stem of larger images has a pool before its norm
+        shallow = FAMILIES["residual"].network(shape, 3, depth=9)
+        first = cuts(shallow)[0]
+        assert first.place == "stem.conv"
+        assert output_shape(replace(shallow, stack=first.stack))[1] == {16: 16, 28: 14, 224: 56}[shape[1]]
     assert places("googlenet") == [
         "conv1",
         "conv2",

@@ -27,9 +27,9 @@ class Export:
     """A classifier to be written.
 
     `state` holds float32 arrays by the module paths of `build(network)`. `precision` is "float32", "float16" or
-    "int8"; for the last, `calibration` holds pixels uint8 (N, H, W, C) to fix the ranges by, and norms stand before max
-    pools where that computes the same, so that they can be folded into weights. `source` names the run or the weights
-    that it is made of.
+    "int8"; for the last, `calibration` holds pixels uint8 (N, H, W, C) to fix the ranges by, and `network` becomes one
+    whose norms stand before max pools where that computes the same, so that they can be folded into weights. `source`
+    names the run or the weights that it is made of.
     """
 
     network: Network

@@ -9,7 +9,7 @@ from deepenough.errors import unknown
 from deepenough.nets.activation import Activation
 from deepenough.nets.combinators import Auxiliary, Branches, Concat, Group
 from deepenough.nets.layer import Stack, named
-from deepenough.nets.layers import BatchNorm, Dense, Dropout, GlobalAvgPool, GlobalMaxPool, GroupNorm, Weighted
+from deepenough.nets.layers import BatchNorm, Dense, Dropout, GlobalAvgPool, GlobalMaxPool, GroupNorm, MaxPool, Weighted
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import output_shape, visits
 
@@ -37,10 +37,10 @@ def cuts(network: Network) -> list[Cut]:
 
     A block is branches that are joined, a group that is one (`Group.is_block`), or a weighted layer with an activation
     behind it. An activation behind a block belongs to it. Other groups only name layers, so a stack goes through them.
-    There is no place inside a block, after a pool (which the head brings itself), or behind the last weighted layer,
-    the classifier. The last place is the whole network: where weighted layers without an activation stand between the
-    last block and the classifier, all that stands before the classifier. A network that has no weighted layer but its
-    classifier has no place.
+    There is no place inside a block, after a pool behind its activation (the head brings one itself), or behind the
+    last weighted layer, the classifier. The last place is the whole network: where weighted layers without an
+    activation stand between the last block and the classifier, all that stands before the classifier. A network that
+    has no weighted layer but its classifier has no place.
     """
     stack = _named(tuple(layer for layer in network.stack if not isinstance(layer, Auxiliary)))
     walk = list(visits(network))
@@ -141,9 +141,9 @@ def _before(stack: Stack, prefix: str, classifier: str) -> Stack:
 
 
 def _activation(stack: Stack, number: int) -> int | None:
-    """The place of the activation behind a layer, with nothing but norms between, if there is one."""
+    """The place of the activation behind a layer, with nothing but norms and max pools between, if there is one."""
     for place in range(number + 1, len(stack)):
-        if not isinstance(stack[place], (BatchNorm, GroupNorm)):
+        if not isinstance(stack[place], (BatchNorm, GroupNorm, MaxPool)):
             return place if isinstance(stack[place], Activation) else None
     return None
 

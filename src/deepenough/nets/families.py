@@ -114,9 +114,9 @@ def _conv_bn_relu(out: int, kernel: int = 3, stride: int = 1) -> Stack:
 
 def _stem(plan: InputPlan, width: int) -> Layer:
     """Pooled before the norm and the ReLU, which then have a quarter of the work (Jordan 2024, arXiv 2404.00498)."""
-    convolution, *others = _conv_bn_relu(width, plan.kernel, plan.stride)
+    convolution, *norm_and_relu = _conv_bn_relu(width, plan.kernel, plan.stride)
     pool = (MaxPool(2),) if plan.pool else ()
-    return Group((convolution, *pool, *others), name="stem")
+    return Group((convolution, *pool, *norm_and_relu), name="stem")
 
 
 def _head(classes: int) -> Stack:

@@ -156,7 +156,7 @@ def check_fingerprint(folder: Path, found: str, fingerprint: str) -> None:
     """Raise the error for a folder that belongs to another training."""
     if found != fingerprint:
         raise DeepenoughError(
-            f"{folder}: it holds another training (other network, recipe, images, seed or start, or begun by another "
-            "version of deepenough, whose networks differ); give the settings and the version it was begun with, or "
-            "another folder"
+            f"{folder}: it holds another training (other network, recipe, images, seed or start); give the settings it "
+            "was begun with, or another folder. An earlier version, whose networks differ, may have begun it: go on "
+            "with that version"
         )
