@@ -105,6 +105,31 @@ def test_folded_norms_change_no_logit(name: str) -> None:
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-4 * np.abs(wanted).max())
 
 
+def test_a_norm_with_a_negative_factor_stays_behind_its_pool() -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    from deepenough.frameworks.onnx import onnx_model
+    from deepenough.frameworks.onnx_int8 import fold_batch_norms
+
+    def first_layers(export: Export) -> list[str]:
+        return [visit.layer.kind for visit in export.walk][:4]
+
+    def logits_of(model: Any) -> npt.NDArray[np.float32]:
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        return session.run(None, {"images": np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))})[0]
+
+    moved, pixels = int8_of("residual-1x28")
+    assert first_layers(moved) == ["Conv", "BatchNorm", "Relu", "MaxPool"]
+    state = dict(moved.state)
+    state["stem.norm.weight"] = state["stem.norm.weight"] * np.where(np.arange(len(state["stem.norm.weight"])), 1, -1)
+    kept = replace(moved, network=CASES["residual-1x28"](), state=state)
+    assert first_layers(kept) == ["Conv", "MaxPool", "BatchNorm", "Relu"]
+    made = onnx_model(kept)
+    before = logits_of(made)
+    fold_batch_norms(made)
+    assert [node.op_type for node in made.graph.node].count("BatchNormalization") == 1
+    np.testing.assert_allclose(logits_of(made), before, rtol=0, atol=1e-4 * np.abs(before).max())
+
+
 @pytest.mark.parametrize("bias", [False, True])
 def test_norms_in_a_row_are_folded_one_into_another(bias: bool) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
