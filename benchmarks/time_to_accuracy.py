@@ -83,7 +83,12 @@ def reached(contender: str, arrays: Path, seed: int, given: argparse.Namespace) 
 
 def kill_later(process: subprocess.Popen[str], cap: float) -> threading.Timer:
     """Kill a contender that takes longer than the cap and what is around an epoch, unless that is cancelled."""
-    late = threading.Timer(cap + AROUND_AN_EPOCH, process.kill)
+
+    def give_up() -> None:
+        print(f"no epoch ended in {cap + AROUND_AN_EPOCH:.0f} s", file=sys.stderr, flush=True)
+        process.kill()
+
+    late = threading.Timer(cap + AROUND_AN_EPOCH, give_up)
     late.daemon = True
     late.start()
     return late

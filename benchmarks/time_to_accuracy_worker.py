@@ -2,7 +2,8 @@
 
 python time_to_accuracy_worker.py CONTENDER arrays.npz SEED
 
-CONTENDER is ours:residual-7-1-3, previous:residual-7-1-3, keras, resnet9, fastai or ultralytics.
+CONTENDER is ours:residual-7-1-3, previous:residual-7-1-3, keras, resnet9, fastai or ultralytics. `previous` is ours by
+the sources of a version from 28 November 2026 on, which measures configurations as this one does.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def test_folded_norms_change_no_logit(name: str) -> None:
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-4 * np.abs(wanted).max())
 
 
-def test_a_norm_with_a_negative_factor_stays_behind_its_pool() -> None:
+def test_a_norm_with_a_negative_scale_stays_behind_its_pool() -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     from deepenough.frameworks.onnx import onnx_model
     from deepenough.frameworks.onnx_int8 import fold_batch_norms

@@ -239,16 +239,18 @@ def test_stems_pool_before_their_norm_and_compute_what_the_usual_order_does(
     state["stem.norm.weight"][:4].neg_()
     model.load_state_dict(state)
     other.load_state_dict(state)
-    assert not torch.allclose(model(images), other(images)), "negative factors turn the largest into the smallest"
+    assert not torch.allclose(model(images), other(images)), "negative scales turn the largest into the smallest"
 
 
 def test_norms_inside_branches_are_put_before_their_pools() -> None:
     pooled = (nets.Conv(3), nets.MaxPool(3, 1, 1), nets.BatchNorm())
     stack = (nets.Sum((pooled, ())), nets.MaxPool(2), nets.BatchNorm(), nets.GlobalAvgPool(), nets.Dense(2))
-    moved = norms_before_pools(nets.Network("n", (3, 8, 8), stack), lambda path: True)
+    network, asked = nets.Network("n", (3, 8, 8), stack), []
+    moved = norms_before_pools(network, lambda path: asked.append(path) is None)
+    assert asked == [visit.path for visit in visits(network) if isinstance(visit.layer, nets.BatchNorm)][:1]
     kinds = [type(visit.layer) for visit in visits(moved)]
     assert kinds[:3] == [nets.Conv, nets.BatchNorm, nets.MaxPool]
-    assert kinds[3:6] == [nets.Sum, nets.MaxPool, nets.BatchNorm], "a sum has no weights for the norm's factors"
+    assert kinds[3:6] == [nets.Sum, nets.MaxPool, nets.BatchNorm], "a sum has no weights for the norm's scales"
 
 
 def test_images_that_are_too_small_are_refused() -> None:

@@ -37,10 +37,10 @@ def cuts(network: Network) -> list[Cut]:
 
     A block is branches that are joined, a group that is one (`Group.is_block`), or a weighted layer with an activation
     behind it. An activation behind a block belongs to it. Other groups only name layers, so a stack goes through them.
-    There is no place inside a block, after a pool behind its activation (the head brings one itself), or behind the
-    last weighted layer, the classifier. The last place is the whole network: where weighted layers without an
-    activation stand between the last block and the classifier, all that stands before the classifier. A network that
-    has no weighted layer but its classifier has no place.
+    There is no place inside a block, after a pool that follows one (the head brings its own), or behind the last
+    weighted layer, the classifier. A max pool between a weighted layer and its activation is kept. The last place is
+    the whole network: where weighted layers without an activation stand between the last block and the classifier, all
+    that stands before the classifier. A network that has no weighted layer but its classifier has no place.
     """
     stack = _named(tuple(layer for layer in network.stack if not isinstance(layer, Auxiliary)))
     walk = list(visits(network))

@@ -32,10 +32,10 @@ def int8_bytes(network: Network) -> int:
 
     A byte for each weight of a convolution or dense layer, with the biases, scales and zero points of its channels; a
     byte for each number of position embeddings and layer scales; norms that can't be folded into what they follow in
-    float32. Norms behind a max pool are taken to have no negative factor, which would keep them there. The graph, the
-    ranges of activations and the metadata are not counted, nor are auxiliary branches. What LiteRT writes is within 2%
-    of that, but 6% less for DenseNet-121, whose norms stand before convolutions. ONNX writes 11 bytes a channel less,
-    which is 6% of MobileNetV3-Small, and 3% of DenseNet-121 and ViT-Tiny.
+    float32. A norm behind a max pool counts as folded; one with a negative scale stays there, in float32. The graph,
+    the ranges of activations and the metadata are not counted, nor are auxiliary branches. What LiteRT writes is within
+    2% of that, but 6% less for DenseNet-121, whose norms stand before convolutions. ONNX writes 11 bytes a channel
+    less, which is 6% of MobileNetV3-Small, and 3% of DenseNet-121 and ViT-Tiny.
     """
     network = norms_before_pools(network, lambda path: True)
     walk = _Folding()

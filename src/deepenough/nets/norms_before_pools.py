@@ -12,33 +12,33 @@ from deepenough.nets.layers import BatchNorm, MaxPool, Weighted
 from deepenough.nets.network import Network
 
 
-def norms_before_pools(network: Network, nonnegative: Callable[[str], bool]) -> Network:
-    """The network with each batch norm that follows a weighted layer and a max pool put between the two, and a ReLU
-    behind it, too.
+def norms_before_pools(network: Network, rises: Callable[[str], bool]) -> Network:
+    """The network with each batch norm that stands directly behind a weighted layer and a max pool put between the two,
+    and a ReLU behind it, too.
 
     The largest of some values stays the largest under a function that never falls, so the outputs are the same where no
-    factor of the norm is negative: `nonnegative` tells that by the norm's module path. The families have the other
-    order, since norm and ReLU then have fewer values to train on. Module paths stay as they are.
+    scale of the norm is negative: `rises` tells that by the norm's module path. The families have the other order,
+    since norm and ReLU then have fewer values to compute in training. Module paths stay as they are.
     """
-    return replace(network, stack=_reordered(network.stack, nonnegative, ""))
+    return replace(network, stack=_reordered(network.stack, rises, ""))
 
 
-def _reordered(stack: Stack, nonnegative: Callable[[str], bool], prefix: str) -> Stack:
+def _reordered(stack: Stack, rises: Callable[[str], bool], prefix: str) -> Stack:
     names = [f"{prefix}{name}" for name, _ in named(stack)]
-    layers = [_inside(layer, nonnegative, name) for name, layer in zip(names, stack, strict=True)]
+    layers = [_inside(layer, rises, name) for name, layer in zip(names, stack, strict=True)]
     for third in range(2, len(layers)):
         weighted, pool, norm = layers[third - 2 : third + 1]
         follows = isinstance(weighted, Weighted) and isinstance(pool, MaxPool) and isinstance(norm, BatchNorm)
-        if follows and nonnegative(names[third]):
+        if follows and rises(names[third]):
             relu = [layer for layer in layers[third + 1 : third + 2] if isinstance(layer, Relu)]
             layers[third - 1 : third + 1 + len(relu)] = norm, *relu, pool
     return tuple(layers)
 
 
-def _inside(layer: Layer, nonnegative: Callable[[str], bool], path: str) -> Layer:
+def _inside(layer: Layer, rises: Callable[[str], bool], path: str) -> Layer:
     if isinstance(layer, Group):
-        return replace(layer, stack=_reordered(layer.stack, nonnegative, f"{path}."))
+        return replace(layer, stack=_reordered(layer.stack, rises, f"{path}."))
     if isinstance(layer, Branches):
-        inside = (_reordered(stack, nonnegative, f"{path}.{label}.") for label, stack in layer.labelled())
+        inside = (_reordered(stack, rises, f"{path}.{label}.") for label, stack in layer.labelled())
         return replace(layer, branches=tuple(inside))
     return layer

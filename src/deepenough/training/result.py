@@ -157,6 +157,6 @@ def check_fingerprint(folder: Path, found: str, fingerprint: str) -> None:
     if found != fingerprint:
         raise DeepenoughError(
             f"{folder}: it holds another training (other network, recipe, images, seed or start); give the settings it "
-            "was begun with, or another folder. An earlier version, whose networks differ, may have begun it: go on "
-            "with that version"
+            "was begun with, or another folder. If an earlier version of deepenough began it, its networks may differ: "
+            "finish it with that version"
         )
