@@ -46,7 +46,7 @@ def _canonical(stack: Stack, shape: Shape, kept: tuple[type, ...]) -> tuple[Stac
                 stacks = tuple(part for part, _ in parts)
                 labels = tuple(
                     label if stack else f"empty{place}"  # a branch without layers leaves no name in a file
-                    for place, ((label, _), stack) in enumerate(zip(layer.labelled(), stacks, strict=True))
+                    for place, ((label, _), stack) in enumerate(zip(layer.stacks, stacks, strict=True))
                 )
                 made = replace(layer, branches=stacks, labels=labels)
             case Conv():

@@ -105,7 +105,7 @@ class _Net(Walk[_Top]):
     def _product(self, layer: Product, tops: list[str], path: str) -> str:
         """Scale the first by each of the others, by one value for a channel where that is what they have."""
         visit, top = self.at[path], tops[0]
-        for number, ((label, _), gate) in enumerate(zip(list(layer.labelled())[1:], tops[1:], strict=True), 1):
+        for number, ((label, _), gate) in enumerate(zip(layer.stacks[1:], tops[1:], strict=True), 1):
             name = path if number == len(tops) - 1 else f"{path}.{number}"
             inside = [each.output for each in self.export.walk if each.path.startswith(f"{path}.{label}.")]
             if (inside or [visit.input])[-1] == visit.output:

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deepenough.nets.combinators import Auxiliary, Branches, Group
-from deepenough.nets.layer import Layer, Stack, named
+from deepenough.nets.combinators import Auxiliary
+from deepenough.nets.layer import Layer, Stack, joined_path, named
 from deepenough.nets.layers import Conv, Pool
 from deepenough.nets.network import Network
 from deepenough.nets.norms_before_pools import norms_before_pools
 from deepenough.nets.shapes import Visit, visits
 from deepenough.nets.tokens import Tokens
+from deepenough.nets.walk import rewritten
 from deepenough.preprocessing import Preprocessing
 
 Array = npt.NDArray[np.float32]
@@ -83,6 +84,7 @@ class Export:
 
 def _at_size(network: Network, state: dict[str, Array]) -> tuple[Network, dict[str, Array]]:
     """The network with position embeddings that are for the size of its images, and its state."""
+    resized_tokens: dict[str, Layer] = {}
     for visit in visits(network):
         if not isinstance(visit.layer, Tokens) or visit.layer.grid == visit.input[1:]:
             continue
@@ -91,31 +93,16 @@ def _at_size(network: Network, state: dict[str, Array]) -> tuple[Network, dict[s
         from deepenough.nets.modules import interpolated
 
         _, rows, columns = visit.input
+        resized_tokens[visit.path] = replace(visit.layer, rows=rows, columns=columns)
         key = f"{visit.path}.position"
         if key in state:
             moved = interpolated(torch.from_numpy(state[key]), visit.layer.grid, (rows, columns))
             state = state | {key: np.ascontiguousarray(moved.numpy())}
-        layer = replace(visit.layer, rows=rows, columns=columns)
-        network = replace(network, stack=_replaced(network.stack, visit.path, layer))
-    return network, state
 
+    def resized(stack: Stack, path: str) -> Stack:
+        return tuple(resized_tokens.get(joined_path(path, name), layer) for name, layer in named(stack))
 
-def _replaced(stack: Stack, path: str, new: Layer) -> Stack:
-    """The stack with another layer at a module path."""
-    first, _, rest = path.partition(".")
-    layers = []
-    for name, layer in named(stack):
-        if name != first:
-            layers.append(layer)
-        elif isinstance(layer, Group):
-            layers.append(replace(layer, stack=_replaced(layer.stack, rest, new)))
-        elif isinstance(layer, Branches):
-            label, _, inside = rest.partition(".")
-            parts = (_replaced(part, inside, new) if which == label else part for which, part in layer.labelled())
-            layers.append(replace(layer, branches=tuple(parts)))
-        else:
-            layers.append(new)
-    return tuple(layers)
+    return replace(network, stack=rewritten(network.stack, resized)), state
 
 
 def layer_kinds(export: Export) -> set[str]:

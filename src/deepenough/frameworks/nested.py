@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from deepenough.nets.combinators import Branches, Elementwise, Group
-from deepenough.nets.layer import LAYER_KINDS, Layer, Stack, named
+from deepenough.nets.layer import LAYER_KINDS, Layer, Stack, joined_path, named
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import Visit, visits
 
@@ -26,7 +26,7 @@ def nested(network: Network, expression: Callable[[Visit], str]) -> str:
 def _stack(stack: Stack, path: str, level: int, at: dict[str, Visit], expression: Callable[[Visit], str]) -> list[str]:
     lines = []
     for name, layer in named(stack):
-        lines += _layer(layer, name, f"{path}.{name}" if path else name, level + 1, at, expression)
+        lines += _layer(layer, name, joined_path(path, name), level + 1, at, expression)
     return lines
 
 
@@ -39,7 +39,7 @@ def _layer(
             return [f"{space}{name}=stack(", *_stack(stack, path, level, at, expression), f"{space}),"]
         case Branches():
             lines = [f"{space}{name}={layer.kind}("]
-            for label, branch in layer.labelled():
+            for label, branch in layer.stacks:
                 inner = _stack(branch, f"{path}.{label}", level + 1, at, expression)
                 closed = [f"{space}{INDENT}{label}=stack(", *inner, f"{space}{INDENT}),"]
                 lines += closed if branch else [f"{space}{INDENT}{label}=nn.Identity(),"]

@@ -16,11 +16,12 @@ from deepenough.files import write_whole
 from deepenough.frameworks.export import Export
 from deepenough.frameworks.metadata import PRODUCER, ModelMetadata
 from deepenough.frameworks.target import Runtime, Target
-from deepenough.nets.combinators import Auxiliary, Branches, Group
+from deepenough.nets.combinators import Auxiliary
 from deepenough.nets.layer import Layer, Stack
 from deepenough.nets.layers import BatchNorm, Dropout, StochasticDepth
 from deepenough.nets.network import Network
 from deepenough.nets.tokens import Tokens
+from deepenough.nets.walk import rewritten
 from deepenough.nets.zoo import NETWORKS
 from deepenough.nets.zoo.timm_models import timm_model
 from deepenough.preprocessing import Preprocessing
@@ -78,25 +79,24 @@ class TimmTarget(Target):
         return f"normalised: pixels / 255, minus {list(export.input.mean)}, over {list(export.input.std)}"
 
 
-def _in_evaluation(stack: Stack) -> list[Layer]:
+def _in_evaluation(stack: Stack) -> Stack:
     """The layers without what serves in training only, whatever the grid that positions are for."""
-    layers: list[Layer] = []
-    for layer in stack:
-        match layer:
-            case Auxiliary() | Dropout() | StochasticDepth():
-                continue
-            case Tokens():
-                layers.append(replace(layer, rows=1, columns=1))
-            case BatchNorm():
-                layers.append(replace(layer, momentum=0.1))
-            case Group():
-                layers.append(replace(layer, stack=tuple(_in_evaluation(layer.stack))))
-            case Branches():
-                branches = tuple(tuple(_in_evaluation(branch)) for branch in layer.branches)
-                layers.append(replace(layer, branches=branches))
-            case _:
-                layers.append(layer)
-    return layers
+
+    def change(stack: Stack, path: str) -> Stack:
+        layers: list[Layer] = []
+        for layer in stack:
+            match layer:
+                case Auxiliary() | Dropout() | StochasticDepth():
+                    continue
+                case Tokens():
+                    layers.append(replace(layer, rows=1, columns=1))
+                case BatchNorm():
+                    layers.append(replace(layer, momentum=0.1))
+                case _:
+                    layers.append(layer)
+        return tuple(layers)
+
+    return rewritten(stack, change)
 
 
 def timm_state(export: Export) -> dict[str, Any]:

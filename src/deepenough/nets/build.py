@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from deepenough.errors import DeepenoughError
 from deepenough.nets.activation import Activation, PRelu
 from deepenough.nets.combinators import Auxiliary, Branches, Concat, Elementwise, Group
-from deepenough.nets.layer import Layer, Shape, Stack, named
+from deepenough.nets.layer import Layer, Shape, Stack, joined_path, named
 from deepenough.nets.layers import (
     AvgPool,
     BatchNorm,
@@ -211,14 +211,14 @@ def _modules(stack: Stack, path: str, shapes: dict[str, Shape]) -> OrderedDict[s
             raise DeepenoughError(
                 f"{path or 'network'}: a layer can't be called {name!r}: torch's modules use that word"
             )
-        modules[name] = _module(layer, f"{path}.{name}" if path else name, shapes)
+        modules[name] = _module(layer, joined_path(path, name), shapes)
     return modules
 
 
 def _branches(layer: Branches, path: str, shapes: dict[str, Shape]) -> list[tuple[str, nn.Module]]:
     return [
         (label, nn.Sequential(_modules(branch, f"{path}.{label}", shapes)) if branch else nn.Identity())
-        for label, branch in layer.labelled()
+        for label, branch in layer.stacks
     ]
 
 

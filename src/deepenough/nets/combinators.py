@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar, TypeVar
 
 from deepenough.errors import DeepenoughError
@@ -17,13 +17,27 @@ End = TypeVar("End")
 
 
 @dataclass(frozen=True, repr=False)
-class Group(Layer):
+class Enclosing(Layer, base=True):
+    """A layer around one stack."""
+
+    stack: Stack
+
+    @property
+    def stacks(self) -> Sequence[tuple[str, Stack]]:
+        return (("", self.stack),)
+
+    def with_stacks(self, stacks: Sequence[Stack]) -> Layer:
+        (stack,) = stacks
+        return replace(self, stack=stack)
+
+
+@dataclass(frozen=True, repr=False)
+class Group(Enclosing):
     """A named part of a stack. It computes what its layers compute, and gives their module paths a common start.
 
     `block` says that it is one block though `is_block` would not see it, as a transformer's two sums are.
     """
 
-    stack: Stack
     block: bool = False
 
     @property
@@ -42,14 +56,13 @@ class Group(Layer):
 
 
 @dataclass(frozen=True, repr=False)
-class Auxiliary(Layer):
+class Auxiliary(Enclosing):
     """A side branch that exists only in training; its input passes through unchanged.
 
     `stack` ends in logits whose loss counts `weight` times (0.3 in GoogLeNet). It stands in a network's outermost
     stack only.
     """
 
-    stack: Stack
     weight: float = 0.3
 
 
@@ -77,9 +90,12 @@ class Branches(Layer, base=True):
     def _labels(self) -> Sequence[str]:
         return self.labels or [f"branch{number + 1}" for number in range(len(self.branches))]
 
-    def labelled(self) -> Iterator[tuple[str, Stack]]:
-        """Branches with their element of the module path."""
-        return zip(self._labels(), self.branches, strict=True)
+    @property
+    def stacks(self) -> Sequence[tuple[str, Stack]]:
+        return list(zip(self._labels(), self.branches, strict=True))
+
+    def with_stacks(self, stacks: Sequence[Stack]) -> Layer:
+        return replace(self, branches=tuple(stacks))
 
     def leading(self, ends: Sequence[End]) -> Sequence[End]:
         """Select what depth and receptive field follow, of what a walk found at the ends of the branches: all of it.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from deepenough.errors import unknown
 from deepenough.nets.activation import Activation
 from deepenough.nets.combinators import Auxiliary, Branches, Concat, Group
-from deepenough.nets.layer import Stack, named
+from deepenough.nets.layer import Stack, joined_path, named
 from deepenough.nets.layers import BatchNorm, Dense, Dropout, GlobalAvgPool, GlobalMaxPool, GroupNorm, MaxPool, Weighted
 from deepenough.nets.network import Network
 from deepenough.nets.shapes import output_shape, visits
@@ -99,13 +99,13 @@ def _named(stack: Stack) -> Stack:
 def _places(stack: Stack, prefix: str, above: tuple[tuple[Group, Stack], ...], classifier: str) -> Iterator[Cut]:
     """Places in a stack; `above` holds the groups around it, each with the layers of its own stack before it."""
     for number, layer in enumerate(stack):
-        path = f"{prefix}.{layer.name}" if prefix else layer.name
+        path = joined_path(prefix, layer.name)
         if isinstance(layer, Group) and (not layer.is_block or classifier.startswith(f"{path}.")):
             yield from _places(layer.stack, path, (*above, (layer, stack[:number])), classifier)
         elif isinstance(layer, (Branches, Group, Weighted)):
             last = _activation(stack, number)
             if last is not None:
-                end = f"{prefix}.{stack[last].name}" if prefix else stack[last].name
+                end = joined_path(prefix, stack[last].name)
                 yield Cut(path, end, _wrapped(stack[: last + 1], above))
             elif not isinstance(layer, Weighted):
                 yield Cut(path, path, _wrapped(stack[: number + 1], above))
@@ -113,22 +113,13 @@ def _places(stack: Stack, prefix: str, above: tuple[tuple[Group, Stack], ...], c
 
 def _visited(stack: Stack) -> int:
     """The number of layers that a walk through a stack visits."""
-    count = 0
-    for layer in stack:
-        match layer:
-            case Group():
-                count += _visited(layer.stack)
-            case Branches():
-                count += 1 + sum(map(_visited, layer.branches))
-            case _:
-                count += 1
-    return count
+    return sum((not isinstance(layer, Group)) + sum(_visited(inside) for _, inside in layer.stacks) for layer in stack)
 
 
 def _before(stack: Stack, prefix: str, classifier: str) -> Stack:
     """All that a stack has before the classifier, less the pools and dropouts at its end, which the head brings."""
     for number, layer in enumerate(stack):
-        path = f"{prefix}.{layer.name}" if prefix else layer.name
+        path = joined_path(prefix, layer.name)
         if path != classifier and not classifier.startswith(f"{path}."):
             continue
         inside = _before(layer.stack, path, classifier) if isinstance(layer, Group) else ()

@@ -7,7 +7,7 @@ Every layer has a keyword `name`, its element of the module path. Without one it
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from keyword import iskeyword
 from typing import Any, ClassVar, NamedTuple
@@ -90,6 +90,15 @@ class Layer:
         return None
 
     @property
+    def stacks(self) -> Sequence[tuple[str, Stack]]:
+        """The stacks that it is made of, each with what the paths of its layers have behind the layer's own, or ""."""
+        return ()
+
+    def with_stacks(self, stacks: Sequence[Stack]) -> Layer:
+        """The same layer, made of others than its `stacks`."""
+        return self
+
+    @property
     def starts_as_identity(self) -> bool:
         """True where an untrained one gives what it is given, bit for bit."""
         return False
@@ -125,6 +134,11 @@ class Layer:
 def is_name(word: str) -> bool:
     """Tell whether Python, and so every framework's own code, can use it as a name."""
     return word.isidentifier() and word.isascii() and not iskeyword(word)
+
+
+def joined_path(*names: str) -> str:
+    """The module path that names make, of which some may be empty."""
+    return ".".join(filter(None, names))
 
 
 def named(stack: Iterable[Layer]) -> list[tuple[str, Layer]]:

@@ -103,6 +103,5 @@ def _check(layer: Layer, *, outermost: bool) -> None:
         raise DeepenoughError(f"a stack holds layers; it was given {layer!r}")
     if isinstance(layer, Auxiliary) and not outermost:
         raise DeepenoughError("an Auxiliary branch stands in a network's outermost stack, not inside a layer")
-    branches = layer.branches if isinstance(layer, Branches) else (getattr(layer, "stack", ()),)
-    for part in (part for branch in branches for part in branch):
+    for part in (part for _, stack in layer.stacks for part in stack):
         _check(part, outermost=False)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from deepenough.nets.activation import Relu
-from deepenough.nets.combinators import Branches, Group
-from deepenough.nets.layer import Layer, Stack, named
+from deepenough.nets.layer import Stack, joined_path, named
 from deepenough.nets.layers import BatchNorm, MaxPool, Weighted
 from deepenough.nets.network import Network
+from deepenough.nets.walk import rewritten
 
 
 def norms_before_pools(network: Network, rises: Callable[[str], bool]) -> Network:
@@ -20,25 +20,15 @@ def norms_before_pools(network: Network, rises: Callable[[str], bool]) -> Networ
     scale of the norm is negative: `rises` tells that by the norm's module path. The families have the other order,
     since norm and ReLU then have fewer values to compute in training. Module paths stay as they are.
     """
-    return replace(network, stack=_reordered(network.stack, rises, ""))
 
+    def reordered(stack: Stack, path: str) -> Stack:
+        names, layers = [name for name, _ in named(stack)], list(stack)
+        for third in range(2, len(layers)):
+            weighted, pool, norm = layers[third - 2 : third + 1]
+            follows = isinstance(weighted, Weighted) and isinstance(pool, MaxPool) and isinstance(norm, BatchNorm)
+            if follows and rises(joined_path(path, names[third])):
+                relu = [layer for layer in layers[third + 1 : third + 2] if isinstance(layer, Relu)]
+                layers[third - 1 : third + 1 + len(relu)] = norm, *relu, pool
+        return tuple(layers)
 
-def _reordered(stack: Stack, rises: Callable[[str], bool], prefix: str) -> Stack:
-    names = [f"{prefix}{name}" for name, _ in named(stack)]
-    layers = [_inside(layer, rises, name) for name, layer in zip(names, stack, strict=True)]
-    for third in range(2, len(layers)):
-        weighted, pool, norm = layers[third - 2 : third + 1]
-        follows = isinstance(weighted, Weighted) and isinstance(pool, MaxPool) and isinstance(norm, BatchNorm)
-        if follows and rises(names[third]):
-            relu = [layer for layer in layers[third + 1 : third + 2] if isinstance(layer, Relu)]
-            layers[third - 1 : third + 1 + len(relu)] = norm, *relu, pool
-    return tuple(layers)
-
-
-def _inside(layer: Layer, rises: Callable[[str], bool], path: str) -> Layer:
-    if isinstance(layer, Group):
-        return replace(layer, stack=_reordered(layer.stack, rises, f"{path}."))
-    if isinstance(layer, Branches):
-        inside = (_reordered(stack, rises, f"{path}.{label}.") for label, stack in layer.labelled())
-        return replace(layer, branches=tuple(inside))
-    return layer
+    return replace(network, stack=rewritten(network.stack, reordered))

@@ -65,7 +65,7 @@ class ShapeWalk(Walk[Shape]):
         try:
             output = layer.joined(ends)
         except ShapeError as error:
-            given = ", ".join(f"{label} {shape}" for (label, _), shape in zip(layer.labelled(), ends, strict=True))
+            given = ", ".join(f"{label} {shape}" for (label, _), shape in zip(layer.stacks, ends, strict=True))
             raise ShapeError(f"{path}: {layer.kind} got {given}; it needs {error}") from None
         self.visits.append(Visit(path, layer, value, output))
         return output

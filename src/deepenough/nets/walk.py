@@ -1,13 +1,12 @@
-"""The base of walks: it goes through a network in the order of computation. And stacks with each layer changed."""
+"""The base of walks, which go through a network in the order of computation, and networks rewritten stack by stack."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Generic, TypeVar
 
-from deepenough.nets.combinators import Auxiliary, Branches, Group
-from deepenough.nets.layer import Layer, Stack, named
+from deepenough.nets.combinators import Branches, Group
+from deepenough.nets.layer import Layer, Stack, joined_path, named
 
 Value = TypeVar("Value")
 
@@ -21,14 +20,14 @@ class Walk(Generic[Value]):
     def through(self, stack: Stack, value: Value, path: str = "") -> Value:
         """The value behind a stack that is given one."""
         for name, layer in named(stack):
-            here = f"{path}.{name}" if path else name
+            here = joined_path(path, name)
             match layer:
                 case Group():
                     value = self.group(layer, value, here)
                 case Branches():
                     ends = [
                         self.through(branch, self.branch(label, value), f"{here}.{label}")
-                        for label, branch in layer.labelled()
+                        for label, branch in layer.stacks
                     ]
                     value = self.joined(layer, value, ends, here)
                 case _:
@@ -52,15 +51,13 @@ class Walk(Generic[Value]):
         return self.through(layer.stack, value, path)
 
 
-def with_each(stack: Stack, change: Callable[[Layer], Layer]) -> Stack:
-    """The stack with each layer that is not made of stacks as `change` gives it."""
-    found: list[Layer] = []
-    for layer in stack:
-        match layer:
-            case Group() | Auxiliary():
-                found.append(replace(layer, stack=with_each(layer.stack, change)))
-            case Branches():
-                found.append(replace(layer, branches=tuple(with_each(branch, change) for branch in layer.branches)))
-            case _:
-                found.append(change(layer))
-    return tuple(found)
+def rewritten(stack: Stack, change: Callable[[Stack, str], Stack], path: str = "") -> Stack:
+    """The stack as `change` gives it, which is called with each stack and the path that it stands at, innermost first.
+
+    In a stack that it is called with, the stacks of layers are rewritten already.
+    """
+    layers = []
+    for name, layer in named(stack):
+        inside = [rewritten(part, change, joined_path(path, name, label)) for label, part in layer.stacks]
+        layers.append(layer.with_stacks(inside) if inside else layer)
+    return change(tuple(layers), path)

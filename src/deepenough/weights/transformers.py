@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import torch
 
-from deepenough.nets.layer import Layer
+from deepenough.nets.layer import Stack
 from deepenough.nets.layers import LayerNorm
 from deepenough.nets.network import Network
-from deepenough.nets.walk import with_each
+from deepenough.nets.walk import rewritten
 from deepenough.weights.checkpoint import SavedState
 from deepenough.weights.torch_file import AnyTensor, loaded
 
@@ -42,9 +42,8 @@ def with_joined_projections(found: SavedState) -> SavedState:
 def as_in_transformers(network: Network, eps: float = EPSILON) -> Network:
     """The network of the zoo with the constants in its norms that transformers has there."""
 
-    def change(layer: Layer) -> Layer:
-        return replace(layer, eps=eps) if isinstance(layer, LayerNorm) else layer
+    def changed(stack: Stack, path: str = "") -> Stack:
+        return tuple(replace(layer, eps=eps) if isinstance(layer, LayerNorm) else layer for layer in stack)
 
-    if network.name.startswith("vit"):
-        return replace(network, stack=with_each(network.stack, change))
-    return replace(network, stack=tuple(change(layer) for layer in network.stack))  # inside blocks it is 1e-6
+    everywhere = network.name.startswith("vit")  # inside the blocks of others it is 1e-6
+    return replace(network, stack=rewritten(network.stack, changed) if everywhere else changed(network.stack))

@@ -14,6 +14,7 @@ from deepenough.nets.combinators import Branches, Concat, Group, Product, Sum
 from deepenough.nets.cut import HEAD, POOLED, SCALE
 from deepenough.nets.layer import Layer, Stack, is_name, named
 from deepenough.nets.layers import Weighted
+from deepenough.nets.walk import rewritten
 from deepenough.weights.graphs.branches import Step
 from deepenough.weights.graphs.graph import Operation
 
@@ -45,7 +46,7 @@ def named_stack(steps: Sequence[Step], blocks: Collection[str] = ()) -> tuple[St
             raise _NoPathsError  # these names are for the heads of cuts, which end a network
     except _NoPathsError:
         return _by_kinds(steps, "", {POOLED, SCALE, HEAD})  # which are for the heads of cuts
-    return _without_defaults(stack), paths
+    return rewritten(stack, _without_defaults), paths
 
 
 def _by_paths(steps: Sequence[Step], prefix: str) -> tuple[Stack, Paths]:
@@ -128,23 +129,14 @@ def _check_names(stack: Stack) -> None:
     if len(set(names)) < len(names):
         raise _NoPathsError
     for layer in stack:
-        parts = layer.branches if isinstance(layer, Branches) else (layer.stack,) if isinstance(layer, Group) else ()
-        for part in parts:
-            _check_names(part)
+        for _, inside in layer.stacks:
+            _check_names(inside)
 
 
-def _without_defaults(stack: Stack) -> Stack:
+def _without_defaults(stack: Stack, path: str) -> Stack:
     """The same layers without the names that they would have anyway, where all of a stack have them."""
-    inside = tuple(
-        replace(layer, stack=_without_defaults(layer.stack))
-        if isinstance(layer, Group)
-        else replace(layer, branches=tuple(map(_without_defaults, layer.branches)))
-        if isinstance(layer, Branches)
-        else layer
-        for layer in stack
-    )
-    bare = tuple(replace(layer, name="") for layer in inside)
-    return bare if [name for name, _ in named(bare)] == [name for name, _ in named(inside)] else inside
+    bare = tuple(replace(layer, name="") for layer in stack)
+    return bare if [name for name, _ in named(bare)] == [name for name, _ in named(stack)] else stack
 
 
 def _by_blocks(steps: Sequence[Step], blocks: Collection[str]) -> tuple[Stack, Paths]:
