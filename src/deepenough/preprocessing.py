@@ -66,7 +66,7 @@ class Preprocessing:
         height, width = self.size
         scaled = "scaled to cover" if self.covers() else f"shorter side {self.shorter}, centre"
         mean, std = (", ".join(f"{255 * v:.4g}" for v in values) for values in (self.mean, self.std))
-        return f"{scaled} {width}x{height}, {self.interpolation}, {self.order} 0..255 minus ({mean}) over ({std})"
+        return f"{scaled} {width}x{height}, {self.interpolation}, {self.colours} 0..255 minus ({mean}) over ({std})"
 
     @classmethod
     def untrained(cls, shape: tuple[int, int, int]) -> Preprocessing:
@@ -79,6 +79,11 @@ class Preprocessing:
     @property
     def channels(self) -> int:
         return len(self.mean)
+
+    @property
+    def colours(self) -> str:
+        """The channels, in words: RGB, BGR or grey."""
+        return "grey" if self.channels == 1 else self.order
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -128,6 +128,14 @@ def test_its_words_are_what_is_done(shorter: int | None, english: str, chinese: 
         assert preprocessing_text(said).startswith(chinese)
 
 
+def test_its_words_name_the_channels() -> None:
+    grey = Preprocessing((8, 8), mean=(0.5,), std=(0.25,))
+    assert str(grey).endswith("grey 0..255 minus (127.5) over (63.75)")
+    assert "BGR 0..255" in str(Preprocessing((8, 8), order="BGR"))
+    with speaking("zh"):
+        assert "灰度 0..255" in preprocessing_text(grey)
+
+
 def test_another_side_keeps_the_share_that_is_seen() -> None:
     assert Preprocessing((224, 224), 256, "bicubic").resized(112) == Preprocessing((112, 112), 128, "bicubic")
     assert Preprocessing((224, 224)).resized(64) == Preprocessing((64, 64))

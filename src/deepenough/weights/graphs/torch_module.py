@@ -149,8 +149,8 @@ def check_preparation(module: str, own: Preprocessing | None, wanted: Preprocess
         return
     raise GraphError(
         f"{module}: it normalises its images itself, by mean {own.mean} and std {own.std} of values in 0..1 "
-        f"({own.order}); the preprocessing that was given has mean {wanted.mean} and std {wanted.std} "
-        f"({wanted.order}). Leave it out, or give the module's own"
+        f"({own.colours}); the preprocessing that was given has mean {wanted.mean} and std {wanted.std} "
+        f"({wanted.colours}). Leave it out, or give the module's own"
     )
 
 
