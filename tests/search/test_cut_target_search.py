@@ -82,7 +82,9 @@ def test_the_fast_network_that_fine_tuning_brings_to_the_target_is_found(search,
     assert (verdict.kind, verdict.chosen.architecture.family) == ("shown", FAST)
     assert set(tried(job)) == {FAST}
     assert job.events[0].what == f"beginning with {verdict.chosen.name}"
-    assert job.events[0].why.startswith("no probe reaches 80.0%; of the best cuts of each network it is the smallest")
+    assert job.events[0].why.startswith(
+        "no probe of the search space reaches 80.0%; of the best cuts of each network it is the smallest"
+    )
 
 
 def test_it_begins_with_a_cheap_cut_if_the_budget_then_holds_a_better_one(search, trainer):

@@ -70,7 +70,7 @@ class Pretrained:
             reaching = (n for n, each in enumerate(self.architectures) if self.accuracy(each) >= question.target)
             found = next(reaching, None)
             if found is None:
-                return number, f"as no probe reaches {question.target:.1%}, which fine-tuning may"
+                return number, f"as no probe of the search space reaches {question.target:.1%}, which fine-tuning may"
             return found, f"the smallest whose probe reaches {question.target:.1%}"
         strata, hits = self.probings[0].strata, self.probed(best).hits
         for found, each in enumerate(self.architectures[:number]):

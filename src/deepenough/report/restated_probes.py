@@ -79,7 +79,7 @@ def joined_text(record: Record) -> str | None:
     elif proposed.accuracy.value >= target:
         reason = _("the smallest whose probe reaches %(target)s", target=percent(target))
     else:
-        reason = _("as no probe reaches %(target)s, which fine-tuning may", target=percent(target))
+        reason = _("as no probe of the search space reaches %(target)s, which fine-tuning may", target=percent(target))
     return _(
         "Of all %(cuts)s cuts of %(networks)s networks, the probe of %(best)s is the most accurate (%(accuracy)s); "
         "together the probes propose %(proposed)s, %(reason)s.",

@@ -155,16 +155,16 @@ def _beginning(record: Record, reason: str) -> str:
     target = percent(record.question.target or 0.0)
     return {
         "usual": _(
-            "no probe reaches %(target)s; it is the smallest that would if fine-tuning corrected a quarter of its "
-            "mistakes",
+            "no probe of the search space reaches %(target)s; it is the smallest that would if fine-tuning corrected a "
+            "quarter of its mistakes",
             target=target,
         ),
         "most": _(
-            "no probe reaches %(target)s; of the best cuts of each network it is the smallest that would if "
-            "fine-tuning corrected half of its mistakes",
+            "no probe of the search space reaches %(target)s; of the best cuts of each network it is the smallest "
+            "that would if fine-tuning corrected half of its mistakes",
             target=target,
         ),
-        "best": _("no probe reaches %(target)s; its probe is the most accurate", target=target),
+        "best": _("no probe of the search space reaches %(target)s; its probe is the most accurate", target=target),
     }[reason]
 
 

@@ -43,7 +43,7 @@ class Beginning:
 
     def why(self, target: float) -> str:
         """The reason in words; empty where it is the one that the probes propose, or the next shallower one."""
-        none = f"no probe reaches {target:.1%}; "
+        none = f"no probe of the search space reaches {target:.1%}; "
         return {
             Begin.PROPOSED: "",
             Begin.USUAL: f"{none}it is the smallest that would if fine-tuning corrected a quarter of its mistakes",
