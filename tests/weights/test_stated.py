@@ -224,9 +224,16 @@ def test_a_table_without_names_still_says_that_the_file_is_somebody_elses(tmp_pa
     torch.save(a_state(RESIDUAL), tmp_path / "w.pth")
     stated(tmp_path, json.loads(dumps(RESIDUAL)) | {"names": {}})
     assert read_weights(tmp_path / "w.pth").network == RESIDUAL
+
+
+@pytest.mark.parametrize("names", [{"names": {}}, {}], ids=["somebody else's", "ours"])
+def test_a_network_without_its_preprocessing_has_to_be_told_it(names: dict[str, Any], tmp_path: Path) -> None:
+    torch.save(a_state(RESIDUAL), tmp_path / "w.pth")
+    stated(tmp_path, json.loads(dumps(RESIDUAL)) | names)
     (tmp_path / "preprocess.json").unlink()
     with pytest.raises(DeepenoughError, match="nothing says how its images are normalised"):
         read_weights(tmp_path / "w.pth")
+    assert read_weights(tmp_path / "w.pth", preprocess="torchvision").network == RESIDUAL  # for its own 32 pixels
 
 
 def test_a_body_without_head_is_what_fit_can_start_from(tmp_path: Path) -> None:

@@ -64,11 +64,12 @@ def image_input(
 def described_input(path: Path, preprocess: str | None, net: Network, stated: Preprocessing | None) -> Preprocessing:
     """The input of a network that a file, or one beside it, describes: `preprocess`, a file beside it, or `stated`.
 
-    Where nothing says so, that is an error: weights that are given images of another scale give wrong answers.
+    A cut takes the images of the network that it was cut from. Where nothing says what they are, that is an error:
+    weights that are given images of another scale give wrong answers.
     """
     size = (net.input[1], net.input[2])
     if preprocess is not None:
-        return _in_colours(scaled(preset(preprocess, net.name), size), net)
+        return _in_colours(scaled(preset(preprocess, name_of_whole(net)), size), net)
     if path.with_name(INPUT_FILE).is_file():
         return image_input(path, None, "", net)
     if stated is None:
@@ -98,13 +99,10 @@ def _in_colours(known: Preprocessing, net: Network) -> Preprocessing:
 
 
 def _preset(name: str, net: Network) -> Preprocessing:
-    """The preset, for the images that the network takes where a file fixed their size or their colours.
-
-    A cut takes those of the network that it was cut from.
-    """
+    """The preset, for the images that the network takes where a file fixed their size or their colours."""
     from deepenough.weights.stems import has_small_stem
 
-    known = preset(name, name_of_whole(net))
+    known = preset(name, net.name)
     size = (net.input[1], net.input[2])
     positions = any(isinstance(layer, Tokens) for layer in net.stack)  # interpolated ones would cost accuracy
     if has_small_stem(net):

@@ -173,7 +173,7 @@ def _of_zoo(
     if stated is not None:
         source = stated.source
     images = stated.input if stated else None
-    if own is not None and own.is_foreign:
+    if own is not None:
         wanted = described_input(path, preprocess, fitted.network, None)
     else:
         if description is not None and preprocess is None:
