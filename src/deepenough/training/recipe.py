@@ -69,6 +69,9 @@ LARGE_BATCHES_FROM, GENTLE_FROM = 5_000, 30_000
 GENTLE_RATE = 0.05
 """Muon's peak learning rate for the 1,400 steps and more of so many images; 0.07 is better for a few hundred."""
 
+FINETUNE_RATE = 1.5e-3
+"""AdamW's peak learning rate for pretrained weights: that of the head, which the first layer has a tenth of."""
+
 DISTILLATION = ("distill_temperature", "distill_weight")
 """Fields of a recipe that count only where there is a teacher."""
 
@@ -100,7 +103,7 @@ class Recipe:
         above=0,
         below=math.inf,
         otherwise=f"{KNOWN_RATES['muon']:g} for muon, {GENTLE_RATE:g} from {GENTLE_FROM:,} images on; else measured "
-        "for each candidate by a range test; 8e-4 to fine-tune",
+        f"for each candidate by a range test; {FINETUNE_RATE:g} to fine-tune",
         hint="leave it out for the default",
     )
     momentum: float = option(
@@ -209,16 +212,17 @@ class Recipe:
 def finetune_recipe(images_count: int, mirror: bool, *, strength: str | None = None) -> Recipe:
     """A recipe that adapts pretrained weights, whose head a probe has set already, to `images_count` images.
 
-    Gentle at first, and gentlest in the first layers: one plain one-cycle schedule threw the probe's accuracy away
-    before it came back. AdamW, since published weights come in all scales. Norms keep their statistics, which a small
-    batch would only blur. Epochs fall from 24 at 100 images to 6 at 3,000 and 3 from 17,000 on.
+    The rate rises slowly, and is least in the first layers: one plain one-cycle schedule threw the probe's accuracy
+    away before it came back. AdamW, since published weights come in all scales. Norms keep their statistics, which a
+    small batch would only blur. Epochs fall from 18 at 100 images to 7 at 1,000, 4 at 3,000 and 3 from 5,700 on: half
+    as many again, at half the rate, are as accurate and surer of what they get wrong (benchmarks/LOG.md).
     """
-    epochs = round(6 * (3000 / max(images_count, 1)) ** 0.4)
+    epochs = round(4 * (3000 / max(images_count, 1)) ** 0.45)
     return Recipe(
         epochs=min(max(epochs, 3), 30),
         batch=32,
         optimizer="adamw",
-        lr=8e-4,
+        lr=FINETUNE_RATE,
         weight_decay=0.05,
         schedule="cosine",
         warmup=0.1,
