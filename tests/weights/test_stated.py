@@ -24,6 +24,7 @@ from deepenough.weights.match import own_layout
 from deepenough.weights.presets import preset
 from deepenough.weights.read import read_weights
 from deepenough.weights.stated import stated_network
+from deepenough.weights.stems import with_stem
 
 RESIDUAL = FAMILIES["residual"].network(input=(3, 32, 32), classes=4, depth=7, width=0.25)
 TABLE = {
@@ -233,7 +234,26 @@ def test_a_network_without_its_preprocessing_has_to_be_told_it(names: dict[str, 
     (tmp_path / "preprocess.json").unlink()
     with pytest.raises(DeepenoughError, match="nothing says how its images are normalised"):
         read_weights(tmp_path / "w.pth")
-    assert read_weights(tmp_path / "w.pth", preprocess="torchvision").network == RESIDUAL  # for its own 32 pixels
+    found = read_weights(tmp_path / "w.pth", preprocess="torchvision")
+    assert found.network == RESIDUAL  # for its own 32 pixels
+    assert (found.input.size, found.input.shorter) == ((32, 32), 37)  # of 256 pixels torchvision's takes 224
+
+
+def test_a_stem_for_small_images_sees_all_of_them(tmp_path: Path) -> None:
+    small = with_stem(NETWORKS["resnet18"]().with_classes(4), (64, 3, 3, 3)).with_input((3, 32, 32))
+    (tmp_path / "network.json").write_text(dumps(small))
+    save_file(build(small, 0).state_dict(), tmp_path / "weights.safetensors")
+    found = read_weights(tmp_path / "weights.safetensors", preprocess="torchvision").input
+    assert (found.size, found.shorter) == ((32, 32), None)
+
+
+def test_presets_are_named_for_the_network_that_a_cut_was_taken_from(tmp_path: Path) -> None:
+    whole = NETWORKS["mobilenet_v2"]()
+    cut = cut_at(whole, cuts(whole)[0].place, 3)
+    (tmp_path / "network.json").write_text(dumps(cut))
+    save_file(build(cut, 0).state_dict(), tmp_path / "weights.safetensors")
+    with pytest.raises(DeepenoughError, match=r"--preprocess \(.*keras.*\)"):
+        read_weights(tmp_path / "weights.safetensors")
 
 
 def test_a_body_without_head_is_what_fit_can_start_from(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from deepenough.nets.serialization import LONGEST_TEXT
 from deepenough.nets.tokens import Tokens
 from deepenough.preprocessing import Preprocessing
 from deepenough.weights.presets import preset, presets_for
+from deepenough.weights.stems import has_small_stem
 
 INPUT_FILE = "preprocess.json"
 """Beside a file of weights, it says what they expect of an image (`Preprocessing.to_json`)."""
@@ -67,15 +68,15 @@ def described_input(path: Path, preprocess: str | None, net: Network, stated: Pr
     A cut takes the images of the network that it was cut from. Where nothing says what they are, that is an error:
     weights that are given images of another scale give wrong answers.
     """
-    size = (net.input[1], net.input[2])
+    size, whole = (net.input[1], net.input[2]), name_of_whole(net)
     if preprocess is not None:
-        return _in_colours(scaled(preset(preprocess, name_of_whole(net)), size), net)
+        return _in_colours(_at_size(preset(preprocess, whole), net, size), net)
     if path.with_name(INPUT_FILE).is_file():
         return image_input(path, None, "", net)
     if stated is None:
         raise DeepenoughError(
             f"{path} is of {net.name}, but nothing says how its images are normalised; say so with "
-            f"--preprocess ({', '.join(presets_for(net.name))}), or by a {INPUT_FILE} beside it with size, "
+            f"--preprocess ({', '.join(presets_for(whole))}), or by a {INPUT_FILE} beside it with size, "
             "mean, std and order"
         )
     return stated
@@ -100,16 +101,16 @@ def _in_colours(known: Preprocessing, net: Network) -> Preprocessing:
 
 def _preset(name: str, net: Network) -> Preprocessing:
     """The preset, for the images that the network takes where a file fixed their size or their colours."""
-    from deepenough.weights.stems import has_small_stem
-
     known = preset(name, net.name)
     size = (net.input[1], net.input[2])
     positions = any(isinstance(layer, Tokens) for layer in net.stack)  # interpolated ones would cost accuracy
-    if has_small_stem(net):
-        known = replace(known, size=size, shorter=None)
-    elif known.size != size and (positions or not takes_size(net, known.size)):
-        known = scaled(known, size)
-    return _in_colours(known, net)
+    fixed = positions or has_small_stem(net) or not takes_size(net, known.size)
+    return _in_colours(_at_size(known, net, size) if fixed else known, net)
+
+
+def _at_size(known: Preprocessing, net: Network, size: tuple[int, int]) -> Preprocessing:
+    """The same for images of another size; all of a small one is seen by a network whose stem is for such images."""
+    return replace(known, size=size, shorter=None) if has_small_stem(net) else scaled(known, size)
 
 
 def scaled(known: Preprocessing, size: tuple[int, int]) -> Preprocessing:

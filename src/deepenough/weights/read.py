@@ -54,17 +54,16 @@ def read_weights(
 
     A folder has to be a SavedModel. `network` is needed where the file's tensors fit several networks and its source is
     not evident, and may be given always. The preprocessing is `preprocess` (one of `PRESETS`), else that of a
-    `preprocess.json` beside the file, else what the file's source is known to use. A tensor of the network that is
-    missing or of another shape is an error; one that is not of it is an error too where it lies among those that are,
-    else named in the notes.
+    `preprocess.json` beside the file, else what the file's source is known to use; where a `network.json` lies beside
+    the file, one of the first two has to say it. A tensor of the network that is missing or of another shape is an
+    error; one that is not of it is an error too where it lies among those that are, else named in the notes.
 
     A file without a classifier, or with one of another kind, is an error, too, unless `needs_head` is False: the state
     then lacks the classifier's tensors.
 
-    Of what `deepenough export` and `fit` wrote, the `network.json` beside the file says all that; with a table of names
-    one does so for anyone's file (`stated.py`), whose preprocessing then has to be stated, too. Files of Caffe, ONNX
-    and Keras describe their networks: what fits none of the zoo is read as its file says, if it is made of layers that
-    are known here.
+    Of what `deepenough export` and `fit` wrote, the `network.json` beside the file says what it is; with a table of
+    names one does so for anyone's file (`stated.py`). Files of Caffe, ONNX and Keras describe their networks: what fits
+    none of the zoo is read as its file says, if it is made of layers that are known here.
     """
     path = file_of(Path(path))
     _check_exists(path)
