@@ -21,13 +21,15 @@ from deepenough.compare.frameworks import FRAMEWORKS, Framework
 from deepenough.compare.page import comparison_figures, write_comparison
 from deepenough.compare.results import SAME, FrameworkComparison, FrameworkResult, Timing
 from deepenough.compare.session import Session, gradient_difference
-from deepenough.nets import FAMILIES, NETWORKS, BatchNorm, Conv, Dropout, GlobalAvgPool, Network, Relu
+from deepenough.nets import FAMILIES, NETWORKS, BatchNorm, Conv, Dropout, GlobalAvgPool, Network, Relu, Sum
+from deepenough.nets.layers import StochasticDepth
 
 pytestmark = pytest.mark.seconds(45)
 
 Command = Callable[..., tuple[int, str, str]]
 
-TINY = Network("tiny", (3, 12, 12), (Conv(4), BatchNorm(), Relu(), Dropout(), Conv(5, 1), GlobalAvgPool()))
+BLOCK = Sum(((Conv(4, 1), StochasticDepth(0.5)), ()))
+TINY = Network("tiny", (3, 12, 12), (Conv(4), BatchNorm(), Relu(), BLOCK, Dropout(), Conv(5, 1), GlobalAvgPool()))
 
 
 def row(framework: str, speed: float = 10.0, **changes: object) -> FrameworkResult:
@@ -62,7 +64,7 @@ def test_pytorch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 300 < only.disk < 3_000
     assert only.peak is not None
     assert 5e7 < only.peak < 5e9
-    assert result.parameters == 4 * 27 + 4 + 8 + 25
+    assert result.parameters == 4 * 27 + 4 + 8 + 4 * 4 + 4 + 25
 
 
 ALIKE = ("googlenet_bn", "plain")

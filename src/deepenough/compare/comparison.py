@@ -21,8 +21,9 @@ from deepenough.frameworks.export import Export
 from deepenough.frameworks.targets import TARGETS
 from deepenough.frameworks.writer import run_writer
 from deepenough.machine import cores, processor
-from deepenough.nets import Dropout, Group, Network, Stack, depth, macs, parameters
+from deepenough.nets import Dropout, Network, Stack, depth, macs, parameters
 from deepenough.nets.build import build
+from deepenough.nets.walk import rewritten
 from deepenough.preprocessing import Preprocessing
 from deepenough.progress import Reporter
 from deepenough.runtimes.worker import random_batch
@@ -55,7 +56,7 @@ def compare_frameworks(
     for name in only:
         if name not in names:
             raise unknown("framework", name, names)
-    network = replace(network, stack=_without_dropout(network.stack))
+    network = replace(network, stack=rewritten(network.stack, _without_dropout))
     chosen = [framework for framework in FRAMEWORKS if framework.name in (only or names)]
     results = {framework.name: FrameworkResult(framework.name) for framework in chosen}
     for framework in chosen:
@@ -83,9 +84,8 @@ def compare_frameworks(
     )
 
 
-def _without_dropout(stack: Stack) -> Stack:
-    kept = tuple(layer for layer in stack if not isinstance(layer, Dropout))
-    return tuple(replace(x, stack=_without_dropout(x.stack)) if isinstance(x, Group) else x for x in kept)
+def _without_dropout(stack: Stack, path: str) -> Stack:
+    return tuple(layer for layer in stack if not isinstance(layer, Dropout))
 
 
 def write_exports(
