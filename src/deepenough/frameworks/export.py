@@ -99,6 +99,9 @@ def _at_size(network: Network, state: dict[str, Array]) -> tuple[Network, dict[s
             moved = interpolated(torch.from_numpy(state[key]), visit.layer.grid, (rows, columns))
             state = state | {key: np.ascontiguousarray(moved.numpy())}
 
+    if not resized_tokens:
+        return network, state
+
     def resized(stack: Stack, path: str) -> Stack:
         return tuple(resized_tokens.get(joined_path(path, name), layer) for name, layer in named(stack))
 

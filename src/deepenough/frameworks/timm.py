@@ -82,9 +82,9 @@ class TimmTarget(Target):
 def _in_evaluation(stack: Stack) -> Stack:
     """The layers without what serves in training only, whatever the grid that positions are for."""
 
-    def change(stack: Stack, path: str) -> Stack:
+    def reduced(inner: Stack, path: str) -> Stack:
         layers: list[Layer] = []
-        for layer in stack:
+        for layer in inner:
             match layer:
                 case Auxiliary() | Dropout() | StochasticDepth():
                     continue
@@ -96,7 +96,7 @@ def _in_evaluation(stack: Stack) -> Stack:
                     layers.append(layer)
         return tuple(layers)
 
-    return rewritten(stack, change)
+    return rewritten(stack, reduced)
 
 
 def timm_state(export: Export) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def _places(stack: Stack, prefix: str, above: tuple[tuple[Group, Stack], ...], c
 
 
 def _visited(stack: Stack) -> int:
-    """The number of layers that a walk through a stack visits."""
+    """The number of layers that a walk through a stack without auxiliary branches visits."""
     return sum((not isinstance(layer, Group)) + sum(_visited(inside) for _, inside in layer.stacks) for layer in stack)
 
 

@@ -91,12 +91,12 @@ class Layer:
 
     @property
     def stacks(self) -> Sequence[tuple[str, Stack]]:
-        """The stacks that it is made of, each with what the paths of its layers have behind the layer's own, or ""."""
+        """The stacks inside it, each with its label: the element between its path and those of their layers, or ""."""
         return ()
 
     def with_stacks(self, stacks: Sequence[Stack]) -> Layer:
-        """The same layer, made of others than its `stacks`."""
-        return self
+        """The same layer with other stacks, in the order of `stacks`."""
+        raise NotImplementedError(f"{self.kind} is not made of stacks")
 
     @property
     def starts_as_identity(self) -> bool:
@@ -137,7 +137,7 @@ def is_name(word: str) -> bool:
 
 
 def joined_path(*names: str) -> str:
-    """The module path that names make, of which some may be empty."""
+    """Join elements of a module path; empty ones are left out."""
     return ".".join(filter(None, names))
 
 

@@ -1,4 +1,4 @@
-"""The base of walks, which go through a network in the order of computation, and networks rewritten stack by stack."""
+"""The base of walks, which go through a network in the order of computation, and a function that rewrites stacks."""
 
 from __future__ import annotations
 
@@ -52,9 +52,10 @@ class Walk(Generic[Value]):
 
 
 def rewritten(stack: Stack, change: Callable[[Stack, str], Stack], path: str = "") -> Stack:
-    """The stack as `change` gives it, which is called with each stack and the path that it stands at, innermost first.
+    """Rewrite a stack and all stacks inside its layers.
 
-    In a stack that it is called with, the stacks of layers are rewritten already.
+    `change(stack, path)` is called for each, innermost first, so the layers that it gets are rewritten inside already.
+    Paths are those of the given network.
     """
     layers = []
     for name, layer in named(stack):

@@ -102,7 +102,7 @@ def preprocessing_text(given: Preprocessing) -> str:
     figures = {
         "size": f"{width}x{height}",
         "interpolation": given.interpolation,
-        "values": f"{_('grey') if given.channels == 1 else given.order} 0..255, ({mean}), ({std})",
+        "values": f"{_('grey') if given.colours == 'grey' else given.colours} 0..255, ({mean}), ({std})",
     }
     if given.covers():
         return _("scaled to cover %(size)s (%(interpolation)s); values, mean and spread: %(values)s", **figures)

@@ -151,7 +151,7 @@ def _end_of_climb(step: EventRecord) -> str:
 
 
 def _beginning(record: Record, reason: str) -> str:
-    """The reason for the cut that a search for a target begins with, where no probe reaches the target."""
+    """The reason for the cut that a search for a target begins with, where no probe of the search space reaches it."""
     target = percent(record.question.target or 0.0)
     return {
         "usual": _(

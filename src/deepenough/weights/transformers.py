@@ -42,8 +42,8 @@ def with_joined_projections(found: SavedState) -> SavedState:
 def as_in_transformers(network: Network, eps: float = EPSILON) -> Network:
     """The network of the zoo with the constants in its norms that transformers has there."""
 
-    def changed(stack: Stack, path: str = "") -> Stack:
+    def with_eps(stack: Stack, path: str) -> Stack:
         return tuple(replace(layer, eps=eps) if isinstance(layer, LayerNorm) else layer for layer in stack)
 
     everywhere = network.name.startswith("vit")  # inside the blocks of others it is 1e-6
-    return replace(network, stack=rewritten(network.stack, changed) if everywhere else changed(network.stack))
+    return replace(network, stack=rewritten(network.stack, with_eps) if everywhere else with_eps(network.stack, ""))
