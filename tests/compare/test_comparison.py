@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from deepenough.compare.results import SAME, FrameworkComparison, FrameworkResul
 from deepenough.compare.session import Session, gradient_difference
 from deepenough.nets import FAMILIES, NETWORKS, BatchNorm, Conv, Dropout, GlobalAvgPool, Network, Relu, Sum
 from deepenough.nets.layers import StochasticDepth
+from deepenough.nets.shapes import visits
 
 pytestmark = pytest.mark.seconds(45)
 
@@ -44,6 +46,21 @@ def found(*rows: FrameworkResult) -> FrameworkComparison:
     return FrameworkComparison(
         "tiny", 2, 300, 10_000, (3, 12, 12), 4, 2, 1.0, "a machine", "2026-11-23T10:00+00:00", rows
     )
+
+
+def test_no_framework_draws_dropout(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[Network] = []
+
+    def stop(network: Network, *others: Any) -> None:
+        compared.append(network)
+        raise InterruptedError
+
+    monkeypatch.setattr(comparison, "write_exports", stop)
+    with pytest.raises(InterruptedError):
+        compare_frameworks(TINY, only=["PyTorch"])
+    kept = [visit.layer for visit in visits(TINY) if not isinstance(visit.layer, Dropout)]
+    assert len(kept) == len(list(visits(TINY))) - 2  # one before the last convolution, one in a branch
+    assert [visit.layer.kind for visit in visits(compared[0])] == [layer.kind for layer in kept]
 
 
 def test_pytorch_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -239,8 +239,10 @@ def test_a_network_without_its_preprocessing_has_to_be_told_it(names: dict[str, 
     assert (found.input.size, found.input.shorter) == ((32, 32), 37)  # of 256 pixels torchvision's takes 224
 
 
-def test_a_stem_for_small_images_sees_all_of_them(tmp_path: Path) -> None:
-    small = with_stem(NETWORKS["resnet18"]().with_classes(4), (64, 3, 3, 3)).with_input((3, 32, 32))
+@pytest.mark.parametrize("is_cut", [False, True], ids=["whole", "cut"])
+def test_a_stem_for_small_images_sees_all_of_them(is_cut: bool, tmp_path: Path) -> None:
+    whole = with_stem(NETWORKS["resnet18"]().with_classes(4), (64, 3, 3, 3))
+    small = cut_at(whole, cuts(whole)[1].place, 4) if is_cut else whole
     (tmp_path / "network.json").write_text(dumps(small))
     save_file(build(small, 0).state_dict(), tmp_path / "weights.safetensors")
     found = read_weights(tmp_path / "weights.safetensors", preprocess="torchvision").input

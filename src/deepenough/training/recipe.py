@@ -214,7 +214,7 @@ def finetune_recipe(images_count: int, mirror: bool, *, strength: str | None = N
 
     The rate rises slowly, and is least in the first layers: one plain one-cycle schedule threw the probe's accuracy
     away before it came back. AdamW, since published weights come in all scales. Norms keep their statistics, which a
-    small batch would only blur. Epochs fall from 18 at 100 images to 7 at 1,000, 4 at 3,000 and 3 from 5,700 on: half
+    small batch would only blur. Epochs fall from 18 at 100 images to 7 at 1,000, 4 at 3,000 and 3 from 4,037 on: half
     as many again, at half the rate, are as accurate and surer of what they get wrong (benchmarks/LOG.md).
     """
     epochs = round(4 * (3000 / max(images_count, 1)) ** 0.45)

@@ -54,9 +54,10 @@ def read_weights(
 
     A folder has to be a SavedModel. `network` is needed where the file's tensors fit several networks and its source is
     not evident, and may be given always. The preprocessing is `preprocess` (one of `PRESETS`), else that of a
-    `preprocess.json` beside the file, else what the file's source is known to use; where a `network.json` lies beside
-    the file, one of the first two has to say it. A tensor of the network that is missing or of another shape is an
-    error; one that is not of it is an error too where it lies among those that are, else named in the notes.
+    `preprocess.json` beside the file, else what the file's source is known to use, or what an ONNX file says itself;
+    where a `network.json` lies beside another file, one of the first two has to say it. A tensor of the network that is
+    missing or of another shape is an error; one that is not of it is an error too where it lies among those that are,
+    else named in the notes.
 
     A file without a classifier, or with one of another kind, is an error, too, unless `needs_head` is False: the state
     then lacks the classifier's tensors.

@@ -6,8 +6,10 @@ import math
 from dataclasses import replace
 
 from deepenough.nets.combinators import Group
+from deepenough.nets.cut import name_of_whole
 from deepenough.nets.layers import Conv, MaxPool
 from deepenough.nets.network import Network
+from deepenough.nets.shapes import visits
 from deepenough.nets.zoo import NETWORKS
 from deepenough.nets.zoo.vit import PATCH, with_positions
 
@@ -60,5 +62,13 @@ def with_positions_of(network: Network, shape: tuple[int, ...]) -> Network:
 
 
 def has_small_stem(network: Network) -> bool:
-    """Tell whether `with_stem` made this one for small images."""
-    return network.name in NETWORKS and network.variant.endswith(SMALL_STEM)
+    """Tell whether `with_stem` made this one, or the one that it was cut from, for small images."""
+    known = NETWORKS.get(name_of_whole(network))
+    if known is None:
+        return False
+    own, usual = (_first_convolution(each) for each in (network, known()))
+    return own is not None and usual is not None and (own.kernel, own.stride, usual.kernel) == (3, 1, 7)
+
+
+def _first_convolution(network: Network) -> Conv | None:
+    return next((visit.layer for visit in visits(network) if isinstance(visit.layer, Conv)), None)
