@@ -70,7 +70,7 @@ class TimmTarget(Target):
         if model is None:
             return f"timm has no network that is known here as {network.name}"
         known = NETWORKS[network.name]().with_classes(network.classes)
-        if _in_evaluation(network.stack) != _in_evaluation(known.stack):
+        if rewritten(network.stack, _in_evaluation) != rewritten(known.stack, _in_evaluation):
             return f"its layers are not those of timm's {model}; it was cut, or changed otherwise"
         return None
 
@@ -79,24 +79,20 @@ class TimmTarget(Target):
         return f"normalised: pixels / 255, minus {list(export.input.mean)}, over {list(export.input.std)}"
 
 
-def _in_evaluation(stack: Stack) -> Stack:
+def _in_evaluation(stack: Stack, path: str = "") -> Stack:
     """The layers without what serves in training only, whatever the grid that positions are for."""
-
-    def reduced(inner: Stack, path: str) -> Stack:
-        layers: list[Layer] = []
-        for layer in inner:
-            match layer:
-                case Auxiliary() | Dropout() | StochasticDepth():
-                    continue
-                case Tokens():
-                    layers.append(replace(layer, rows=1, columns=1))
-                case BatchNorm():
-                    layers.append(replace(layer, momentum=0.1))
-                case _:
-                    layers.append(layer)
-        return tuple(layers)
-
-    return rewritten(stack, reduced)
+    layers: list[Layer] = []
+    for layer in stack:
+        match layer:
+            case Auxiliary() | Dropout() | StochasticDepth():
+                continue
+            case Tokens():
+                layers.append(replace(layer, rows=1, columns=1))
+            case BatchNorm():
+                layers.append(replace(layer, momentum=0.1))
+            case _:
+                layers.append(layer)
+    return tuple(layers)
 
 
 def timm_state(export: Export) -> dict[str, Any]:
