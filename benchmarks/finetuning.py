@@ -1,4 +1,4 @@
-"""Compare recipes for fine-tuning a whole pretrained network: accuracy, log loss and processor seconds, fold by fold.
+"""Compare recipes for fine-tuning a whole pretrained network: accuracy, log loss, calibration error and seconds.
 
     python benchmarks/finetuning.py DATA --weights FILE [--preprocess caffe-bgr] [--size 96] [--limit 400]
         [--folds 0 1] -- RECIPE ...
@@ -23,7 +23,7 @@ from deepenough.experiment.setup import RunRequest, prepare_experiment
 from deepenough.probing.choice import choose_weights
 from deepenough.progress import Reporter
 from deepenough.training.memory import keep_freed_memory
-from deepenough.training.metrics import log_loss
+from deepenough.training.metrics import calibration_error, log_loss
 from deepenough.training.spec import TrainingSpec
 from deepenough.training.train import train
 from recipes import changed_recipe
@@ -65,10 +65,12 @@ def main() -> None:
                 spec = TrainingSpec(whole.network, recipe, fold.train, fold.held_out, asked.seed, initial)
                 with tempfile.TemporaryDirectory() as kept:
                     trained = train(spec, images, Path(kept))
-                hits = trained.probabilities.argmax(1) == labels
+                chances = trained.probabilities
+                hits = chances.argmax(1) == labels
                 print(
-                    f"  {words} ({recipe.epochs} epochs, rate {recipe.lr:g}): {100 * np.mean(hits):.1f}%, log loss "
-                    f"{log_loss(trained.probabilities, labels):.3f}, {time.process_time() - clock:.0f} CPU s",
+                    f"  {words} ({recipe.epochs} epochs, rate {recipe.known_lr or 'tested'}): "
+                    f"{100 * np.mean(hits):.1f}%, log loss {log_loss(chances, labels):.3f}, calibration error "
+                    f"{100 * calibration_error(chances.max(1), hits):.1f}%, {time.process_time() - clock:.0f} CPU s",
                     flush=True,
                 )
 

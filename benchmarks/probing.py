@@ -18,9 +18,11 @@ from deepenough.experiment.setup import RunRequest, prepare_experiment
 from deepenough.probing.choice import choose_weights
 from deepenough.progress import Reporter
 from deepenough.search.candidates import Candidate
-from deepenough.search.enough_rules import compare_seeds, enough
+from deepenough.search.enough_rules import assess
+from deepenough.search.enough_verdict import enough
+from deepenough.search.evidence import EvidenceTable, gather
 from deepenough.search.search import Search
-from deepenough.search.verdict import PairedComparison, Verdict, most_accurate
+from deepenough.search.verdict import Verdict
 from deepenough.training.memory import keep_freed_memory
 
 
@@ -30,14 +32,10 @@ class Lines(Reporter):
 
 
 def decided(search: Search, tried: list[Candidate]) -> Verdict:
-    """The rule of `fit` on all of them: from deep to shallow up to the first that is not shown to be enough."""
-    best = most_accurate(tried)
-    comparisons: list[PairedComparison] = []
-    for candidate in sorted(tried, key=search.measure, reverse=True):
-        if search.measure(candidate) < search.measure(best):
-            going = all(one.enough for one in comparisons)
-            comparisons.append(compare_seeds(search.question, [best], [candidate], search.trainer.strata, going))
-    return enough(search.question, best, comparisons, 0.0, None)
+    """The rule of `fit` on all of them."""
+    question, trainer = search.question, search.trainer
+    table = EvidenceTable(tuple(gather(tried)), trainer.strata, trainer.labels, question.metric)
+    return enough(question, assess(question, table, search.search_space), search.resolves())
 
 
 def main() -> None:

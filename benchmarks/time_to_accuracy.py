@@ -65,12 +65,15 @@ def reached(contender: str, arrays: Path, seed: int, given: argparse.Namespace) 
             late.cancel()
             late = kill_later(process, given.cap)
             point = json.loads(line)
+            if point["seconds"] > given.cap:
+                process.kill()
+                break
             best = max(best, point["top1"])
             seconds = [
                 min(s, point["seconds"]) if point["top1"] >= target else s
                 for s, target in zip(seconds, given.targets, strict=True)
             ]
-            if max(seconds) < float("inf") or point["seconds"] > given.cap:
+            if max(seconds) < float("inf"):
                 process.kill()
         late.cancel()
     if process.returncode not in (0, -signal.SIGKILL):
@@ -119,7 +122,11 @@ def main() -> None:
     if given.theirs and not given.previous:
         parser.error("--theirs needs --previous FOLDER, the sources that train them")
     contenders = [f"ours:{each}" for each in given.ours] + [f"previous:{each}" for each in given.theirs]
-    contenders += [kind for kind in given.against if find_spec(NEEDS[kind])]
+    for kind in given.against:
+        if find_spec(NEEDS[kind]):
+            contenders.append(kind)
+        else:
+            print(f"{kind} is left out: it is not installed", file=sys.stderr)
     with tempfile.TemporaryDirectory() as folder:
         images = prepare(open_source(given.data))
         train = np.concatenate([images.split.train, images.split.validation])
