@@ -133,9 +133,8 @@ def time_steps(trial: StepTrial, configuration: StepConfiguration, limit: float 
 
 
 def _timed_spec(spec: TrainingSpec, configuration: StepConfiguration) -> TrainingSpec:
-    """One epoch of the training in a configuration: no range test, and no weights of classes that these images may
-    lack."""
-    recipe = replace(configuration.apply(spec.recipe), epochs=1, lr=1e-4, schedule="constant", class_weights=False)
+    """One epoch of the training in a configuration, without weights of classes that these images may lack."""
+    recipe = replace(configuration.apply(spec.recipe), epochs=1, class_weights=False)
     return replace(spec, recipe=recipe, evaluation=np.empty(0, np.int64))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from deepenough.training.muon import OTHERS, Muon, turning_parameters
+from deepenough.training.muon import NESTEROV_RATE, Muon, turning_parameters
 from deepenough.training.recipe import Recipe
 from deepenough.training.without_compiler import without_compiler
 
@@ -46,7 +46,7 @@ def muon_groups(groups: list[dict[str, Any]], turning: set[torch.Tensor]) -> lis
         turned = [parameter for parameter in group["params"] if parameter in turning]
         others = [parameter for parameter in group["params"] if parameter not in turning]
         split.append({**group, "params": turned, "weight_decay": 0.0, "turns": True})
-        split.append({**group, "params": others, "share": OTHERS * group["share"]})
+        split.append({**group, "params": others, "share": NESTEROV_RATE * group["share"]})
     return [group for group in split if group["params"]]
 
 

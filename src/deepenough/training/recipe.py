@@ -56,8 +56,8 @@ class Device(StrEnum):
     MPS = "mps"
 
 
-EPOCHS_AT_1000 = MappingProxyType({"muon": 27})
-"""The epochs of `default_recipe` for 1,000 images; 45 with other optimizers, which take more to be as accurate."""
+EPOCHS_AT_1000 = MappingProxyType({"muon": 27, "sgd": 45, "adamw": 45})
+"""The epochs of `default_recipe` for 1,000 images, by the optimizer."""
 
 KNOWN_RATES: Mapping[str, float] = MappingProxyType({"muon": 0.07})
 """Peak learning rates of optimizers that need no range test. Muon's is the share of its norm that a convolution moves
@@ -67,7 +67,8 @@ LARGE_BATCHES_FROM, GENTLE_FROM = 5_000, 30_000
 """The training images from which on `default_recipe` has batches of 128, and Muon its gentle rate, reached early."""
 
 GENTLE_RATE = 0.05
-"""Muon's peak learning rate for the 1,400 steps and more of so many images; 0.07 is better for a few hundred."""
+"""Muon's peak learning rate for so many images, which make 1,400 steps in batches of 128; 0.07 is better for a few
+hundred steps."""
 
 FINETUNE_RATE = 1.5e-3
 """AdamW's peak learning rate for pretrained weights: that of the head, which the first layer has a tenth of."""
@@ -245,7 +246,7 @@ def default_recipe(
     Time is the price, so the epochs fall with the number of images: with Muon from 27 at 1,000 to 5 at 50,000, with SGD
     and AdamW, which take longer to be as accurate (benchmarks/LOG.md), from 45 to 8. Pictures under 28 pixels a side,
     which have less to learn from, take as much less; never under 5 or over 60. From 30,000 images on, which make 1,400
-    steps and more, Muon is better at a lower rate that rises sooner.
+    steps of usual pictures, Muon is better at a lower rate that rises sooner.
 
     Args:
         images_count: The training images.
@@ -256,7 +257,7 @@ def default_recipe(
     """
     chosen = optimizer or Optimizer.MUON.value
     small = min(min(input_shape[1:]) / 28, 1.0)
-    epochs = round(EPOCHS_AT_1000.get(chosen, 45) * (1000 / max(images_count, 1)) ** 0.44 * small)
+    epochs = round(EPOCHS_AT_1000[chosen] * (1000 / max(images_count, 1)) ** 0.44 * small)
     gentle = images_count >= GENTLE_FROM and chosen == Optimizer.MUON
     return Recipe(
         epochs=min(max(epochs, 5), 60),
