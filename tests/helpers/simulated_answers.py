@@ -29,6 +29,8 @@ CURVES = {
     "plateau, then rise": (0.890, 0.892, 0.893, 0.893, 0.915, 0.920),
     "peaked": (0.85, 0.90, 0.91, 0.905, 0.895, 0.88),
     "just below the margin": (0.86, 0.8985, 0.9095, 0.9095, 0.9095, 0.9095),
+    "just below, then perfect": (0.97, 0.9894, 0.9998, 0.9998, 0.9998, 0.9998),
+    "just below, then nearly perfect": (0.9815, 0.9885, 0.999, 0.999, 0.999, 0.999),
 }
 """True accuracies along the ladder, for questions without a target."""
 

@@ -159,8 +159,16 @@ class SimulatedTrainer:
         mean, blocks = self.truth.accuracy(attempt.architecture), attempt.architecture.blocks
         if partial:
             mean -= self.truth.understates + self.truth.understates_sd * self._rng(3, blocks).standard_normal()
-        draws = self._rng(2, blocks, attempt.seed, fold, partial)
-        return mean + self.truth.seed_sd * float(draws.standard_normal())
+        return self._varied(mean, self._rng(2, blocks, attempt.seed, fold, partial))
+
+    def _varied(self, mean: float, draws: np.random.Generator) -> float:
+        """An accuracy that varies around its mean by the deviation between seeds. Near 1, where a normal one would have
+        to be cut off and another mean, its mistakes are gamma distributed, and deviate by no more than they are."""
+        mistakes = max(1 - mean, 1e-6)
+        deviation = min(self.truth.seed_sd, mistakes)
+        if mistakes > 3 * deviation:
+            return mean + deviation * float(draws.standard_normal())
+        return 1 - float(draws.gamma((mistakes / deviation) ** 2, deviation**2 / mistakes))
 
     def judged_accuracy(self, candidate: Candidate) -> float:
         """The true accuracy of the network that a finished candidate was judged by, with folds the mean of theirs."""

@@ -22,13 +22,15 @@ CHANCE = 0.01
 ROWS = {row.label: row for row in rows()}
 
 
-@pytest.mark.seconds(40)
+@pytest.mark.seconds(50)
 @pytest.mark.parametrize(
     "label",
     [
         "Fashion-MNIST, 20,000; margin; n 9000; sd 0.2",
         "plateau, then rise; margin; n 9000; sd 0.2",
         "flat; margin; n 1500; sd 0.4",
+        "just below, then perfect; margin; n 1500; sd 0.4",
+        "just below, then perfect; margin; n 9000; sd 0.2",
         "all 0.1 points under; target 90; n 500; sd 0.4",
     ],
 )

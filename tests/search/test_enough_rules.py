@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from deepenough.search.candidates import Candidate
-from deepenough.search.enough_rules import ENOUGH_COUNTS, Assessment, assess, compare, enough, shown_worse
+from deepenough.search.enough_rules import ENOUGH_COUNTS, Assessment, assess, compare, shown_worse
+from deepenough.search.enough_verdict import enough
 from deepenough.search.evidence import EvidenceTable, gather
 from deepenough.search.question import Question, Role
 from deepenough.search.scouts import SCOUT_UNDERSTATES
@@ -86,15 +88,25 @@ def test_what_was_not_looked_at_is_said_and_not_claimed(seeds: Any, architecture
     assert set(verdict.not_ruled_out) == {each.name for each in architectures}
 
 
-def test_nothing_can_be_better_than_nearly_perfect(tried: Any, architectures: Any) -> None:
-    """With 8 of 4,000 wrong no network can be a point better, so none has to be looked at."""
-    found = assess(Question(), table(tried(0, range(8))), architectures)
+def test_nothing_can_be_better_than_nearly_perfect(tried: Any, seeds: Any, architectures: Any) -> None:
+    """With 8 of 4,000 wrong, in three trainings, no network can be a point better, so none has to be looked at."""
+    found = assess(Question(), table(*seeds(0, range(8))), architectures)
     verdict = enough(Question(), found, 0.01)
     assert (verdict.kind, verdict.comparisons, verdict.advice) == ("shown", (), ())
     assert verdict.not_ruled_out == (architectures[0].name,)
-    doubtful = enough(Question(), assess(Question(), table(tried(0, range(38))), architectures), 0.01)
-    assert doubtful.kind == "best"
-    assert "nothing is known about deeper networks" in doubtful.text
+    for known in (seeds(0, range(38)), [tried(0, range(8))]):  # too many are wrong; another seed may be worse
+        doubtful = enough(Question(), assess(Question(), table(*known), architectures), 0.01)
+        assert doubtful.kind == "best"
+        assert "nothing is known about deeper networks" in doubtful.text
+
+
+def test_a_larger_network_that_is_worse_is_not_shipped_for_what_scouts_promise(tried: Any, architectures: Any) -> None:
+    """Three scouts at 97% make it likely that more than 95% is there to be had; but the larger one has 91.6%."""
+    scouts = [tried(number, range(120), role=Role.SCOUT) for number in (2, 4)]
+    found = assess(Question(), table(tried(0, range(200)), tried(3, range(336)), *scouts), architectures)
+    assert found.chosen.architecture == architectures[0]
+    assert enough(Question(), found, 0.01).kind == "shown among those tried"
+    assert replace(found, dominated=frozenset()).chosen.architecture == architectures[3]
 
 
 def test_a_scout_rules_out_with_what_it_understates(tried: Any, seeds: Any, architectures: Any) -> None:

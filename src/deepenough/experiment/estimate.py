@@ -10,14 +10,15 @@ import numpy as np
 from deepenough.autotuning.configuration import StepConfiguration
 from deepenough.autotuning.memory_estimate import PROCESS_BYTES, fitting_micro_batch, step_bytes
 from deepenough.record import Plan, Planned
+from deepenough.report.reach import out_of_reach
 from deepenough.report.text import duration
 from deepenough.report.training_time import training_time
 from deepenough.search.architectures import Architecture, costliest_student
 from deepenough.search.candidates import CandidateTrainer
 from deepenough.search.cut_search import cuts_within_reach
-from deepenough.search.enough_search import within_reach
 from deepenough.search.folds import share_of_rounds
 from deepenough.search.question import Question
+from deepenough.search.reach import Reach, within_reach
 from deepenough.training.device import choose_device
 from deepenough.training.memory import available_memory, peak_memory
 
@@ -107,7 +108,7 @@ def estimate(
     rows = [planned(architecture) for architecture in search_space]
     reach = _reach(question, search_space, trainer, first)
     least, most = _least_and_most(
-        question, search_space, trainer, first, reach, {row.name: row.seconds for row in rows}
+        question, search_space, trainer, first, reach.architectures, {row.name: row.seconds for row in rows}
     )
     student = costliest_student(search_space, question.minimize, trainer.planned) if question.distill else None
     if student and question.target is not None:  # without one the budget holds the students
@@ -122,7 +123,8 @@ def estimate(
         time_left=left if left < least else None,
         least_without_limit=least if left < least else None,
         memory=already + max(row.memory for row in rows) + (trainer.jobs * PROCESS_BYTES if trainer.jobs > 1 else 0),
-        within_reach=[each.name for each in reach],
+        within_reach=[each.name for each in reach.architectures],
+        short_looks=[each.name for each in reach.short_looks],
     )
 
 
@@ -142,10 +144,10 @@ def _retraining(pace: StepPaces, trainer: CandidateTrainer, architecture: Archit
 
 def _reach(
     question: Question, search_space: Sequence[Architecture], trainer: CandidateTrainer, first: Sequence[Architecture]
-) -> list[Architecture]:
+) -> Reach:
     """The networks that the budget lets a search look at; none are told apart with a target, where it ends early."""
     if question.target is not None:
-        return []
+        return Reach(())
     if question.weights:
         return cuts_within_reach(question, search_space, trainer, first)
     return within_reach(question, search_space, trainer)
@@ -198,8 +200,8 @@ def estimate_text(plan: Plan | None) -> str:
     first = plan.architectures[0]
     return (
         f"estimate: {training_time(plan)} "
-        f"(depth {first.depth}: {duration(first.seconds)}), {plan.memory / 1e9:.1f} GB of memory{_reach_text(plan)}"
-        f"{_limit_text(plan)}"
+        f"(depth {first.depth}: {duration(first.seconds)}), {plan.memory / 1e9:.1f} GB of memory"
+        f"{'; ' * bool(out_of_reach(plan))}{out_of_reach(plan)}{_limit_text(plan)}"
     )
 
 
@@ -215,17 +217,6 @@ def _limit_text(plan: Plan) -> str:
     return (
         f"\nthe time limit leaves {duration(plan.time_left)} for trainings, and the fewest that can answer take about "
         f"{duration(plan.least_without_limit)}: the answer will speak of fewer networks, or rest on an unfinished one"
-    )
-
-
-def _reach_text(plan: Plan) -> str:
-    """Of which networks an answer can speak, where the budget is too small for all of them."""
-    left = [row for row in plan.architectures if row.name not in plan.within_reach]
-    if not plan.within_reach or not left:
-        return ""
-    return (
-        f"; the budget lets the search look at {len(plan.within_reach)} of {len(plan.architectures)} networks, so the "
-        "answer can speak of these only: a larger --budget lets it look at all"
     )
 
 

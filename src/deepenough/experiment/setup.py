@@ -34,9 +34,10 @@ from deepenough.search.architectures import Architecture, search_space
 from deepenough.search.candidates import CandidateTrainer
 from deepenough.search.cut_search import CutSearch, first_cuts
 from deepenough.search.cut_target_search import Beginning, CutTargetSearch, beginning
-from deepenough.search.enough_search import AT_LEAST, EnoughSearch
+from deepenough.search.enough_search import EnoughSearch
 from deepenough.search.folds import decision_folds
 from deepenough.search.question import Measure, Metric, Question
+from deepenough.search.reach import AT_LEAST
 from deepenough.search.search import Search
 from deepenough.search.target_search import TargetSearch
 from deepenough.training.device import choose_device

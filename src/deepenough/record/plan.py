@@ -26,6 +26,9 @@ class Plan(RecordModel):
     least: float = Field(description="seconds of the fewest trainings that can give an answer")
     most: float = Field(description="seconds of all trainings that the budget allows")
     within_reach: list[Name] = Field(default_factory=list, description="architectures that the budget lets it look at")
+    short_looks: list[Name] = Field(
+        default_factory=list, description="those of them that it only has a short look at, unless the rest goes to them"
+    )
     time_left: float | None = Field(default=None, description="seconds left for trainings by too short a time limit")
     least_without_limit: float | None = Field(default=None, description="`least` without that limit")
     memory: int = Field(description="bytes (on a GPU, its own) at most, training the largest architecture")

@@ -19,6 +19,7 @@ from deepenough.record.schema import CandidateRecord, ComparisonRecord, JoinedPr
 from deepenough.report import text as words
 from deepenough.report.frozen import frozen
 from deepenough.report.pareto import StepUp, steps_up
+from deepenough.report.reach import reach_text
 from deepenough.report.training_time import training_time
 
 BARS_FROM = 120
@@ -240,4 +241,5 @@ def plan_table(plan: Plan) -> Group:
     total.append(
         f", at most {plan.memory / 1e9:.1f} GB of memory; only what the answer needs is trained", style="not bold"
     )
-    return Group(table, total)
+    reach = reach_text(plan)
+    return Group(table, total, *([Text(reach)] if reach else []))

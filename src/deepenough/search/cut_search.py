@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 
 from deepenough.search.architectures import Architecture, costliest_student
 from deepenough.search.candidates import Candidate, CandidateTrainer, finished
-from deepenough.search.enough_rules import Assessment, enough, shown_worse
+from deepenough.search.enough_rules import Assessment, shown_worse
 from deepenough.search.enough_search import EnoughSearch
+from deepenough.search.enough_verdict import enough
 from deepenough.search.fine_tuning_gains import Gains
 from deepenough.search.question import Question
+from deepenough.search.reach import Reach
 from deepenough.search.statistics import paired_difference
 from deepenough.search.verdict import Verdict, points
 
@@ -154,7 +156,7 @@ class CutSearch(EnoughSearch):
 
 def cuts_within_reach(
     question: Question, search_space: Sequence[Architecture], trainer: CandidateTrainer, first: Sequence[Architecture]
-) -> list[Architecture]:
+) -> Reach:
     """The cuts that the budget, less what probing cost, lets a search look at if a fold is enough to judge each.
 
     `first` are those that it begins with, in their order; the very first one is trained whatever the budget.
@@ -171,7 +173,7 @@ def cuts_within_reach(
         if spent + cost <= budget:
             spent += cost
             found.append(each)
-    return sorted(found, key=lambda each: each.measure(question.minimize))
+    return Reach(sorted(found, key=lambda each: each.measure(question.minimize)))
 
 
 def first_cuts(search_space: Sequence[Architecture], best_probe: int, proposed: int) -> list[Architecture]:

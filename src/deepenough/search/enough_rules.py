@@ -19,31 +19,15 @@ import numpy as np
 from deepenough.search.accuracy_curve import draw_accuracies, probability_enough, probability_near
 from deepenough.search.architectures import Architecture
 from deepenough.search.evidence import Evidence, EvidenceTable
-from deepenough.search.question import DecisionKind, Measure, Question
-from deepenough.search.statistics import Difference, z_score
-from deepenough.search.verdict import (
-    AnswerFacts,
-    PairedComparison,
-    Verdict,
-    depth_text,
-    depths_text,
-    left_out_text,
-    margin_text,
-    points,
-    title_among,
-)
+from deepenough.search.question import Question
+from deepenough.search.statistics import CONFIDENCE, Difference, z_score
+from deepenough.search.verdict import PairedComparison, margin_text, points
 
 CONTESTED = 2.0  # standard errors around the margin within which more seeds may change the answer
 ENOUGH_COUNTS = 3.25  # how much being enough counts beside being right or one off, in what is shipped
 ABOUT_AS_GOOD = 0.1  # by which one that is shown may be worth less than the one that is worth most
 CLEARLY_WORSE = 0.025  # error allowed, in all comparisons together, for calling the right answer too small
 MOST_SEEDS = 5  # of one architecture
-SMALLEST_OF = {
-    Measure.DEPTH: "shallowest",
-    Measure.PARAMETERS: "network with the fewest parameters",
-    Measure.MACS: "network with the fewest multiply-accumulates",
-    Measure.LATENCY: "fastest network",
-}
 
 
 @dataclass(frozen=True)
@@ -55,7 +39,8 @@ class Assessment:
     `shown` against the whole search space. `blockers` are, by the name of a finished architecture, those that only had
     a short look which does not rule them out; nothing is known of `unknown`, of which `left_out` can't win by their
     probes. Those in `diverged` have no finished training, since a loss became NaN or infinite. `doubtful` would gain
-    from further seeds.
+    from further seeds. `dominated` are the names of finished ones that are smaller ones' inferiors by more than the
+    margin, as far as was seen.
     """
 
     looked_at: tuple[Evidence, ...]
@@ -70,6 +55,7 @@ class Assessment:
     blockers: Mapping[str, tuple[Evidence, ...]]
     left_out: tuple[Architecture, ...] = ()
     doubtful: tuple[Evidence, ...] = ()
+    dominated: frozenset[str] = frozenset()
 
     @property
     def finished(self) -> list[Evidence]:
@@ -89,8 +75,11 @@ class Assessment:
 
     @property
     def chosen(self) -> Evidence:
-        """The finished one that is worth most to ship; but the smallest that is shown, where it is about as good."""
-        best = self._worth_most(self.finished)
+        """The finished one that is worth most to ship; but the smallest that is shown, where it is about as good.
+
+        Never one that a smaller one was seen to be better than by more than the margin, whatever scouts promise.
+        """
+        best = self._worth_most([each for each in self.finished if each.architecture.name not in self.dominated])
         shown = (self.shown or self.shown_among)[:1]
         return shown[0] if shown and self._worth(shown[0]) >= self._worth(best) - ABOUT_AS_GOOD else best
 
@@ -130,7 +119,9 @@ def assess(
     among = tuple(e for e in order if e.finished and (e.architecture.name in beyond_doubt or len(order) == 1))
     blockers = {each.architecture.name: _blockers(question, table, each) for each in table.finished}
     shown = tuple(
-        each for each in among if _nothing_better(question, each) or not (unknown or blockers[each.architecture.name])
+        each
+        for each in among
+        if nothing_better(question, table, each) or not (unknown or blockers[each.architecture.name])
     )
     smallest_shown = measure(shown[0].architecture) if shown else None
     space = sorted([*(each.architecture for each in order), *unknown], key=measure)
@@ -152,6 +143,7 @@ def assess(
         unknown=unknown,
         diverged=tuple(each for each in space if each.name in diverged and each.name not in complete),
         blockers=blockers,
+        dominated=_dominated(question, table, order),
     )
     return replace(found, doubtful=_doubtful(question, table, found, worse))
 
@@ -167,6 +159,16 @@ def _probabilities(
     draws = draw_accuracies(values, variances, curves)[:, places]
     margin = question.margin
     return tuple(probability_enough(draws, margin).tolist()), tuple(probability_near(draws, margin).tolist())
+
+
+def _dominated(question: Question, table: EvidenceTable, order: Sequence[Evidence]) -> frozenset[str]:
+    """The names of finished architectures than which a smaller finished one was better by more than the margin."""
+    finished = [each for each in order if each.finished]
+    return frozenset(
+        each.architecture.name
+        for number, each in enumerate(finished)
+        if any(table.difference(smaller, each).value > question.margin for smaller in finished[:number])
+    )
 
 
 def _doubtful(
@@ -201,9 +203,23 @@ def _blockers(question: Question, table: EvidenceTable, each: Evidence) -> tuple
     return tuple(other for other in unfinished if table.difference(other, each).upper >= question.margin)
 
 
-def _nothing_better(question: Question, each: Evidence) -> bool:
-    """True if so few images are wrong that no network can be better by the margin."""
-    return 1 - each.candidate.lower < question.margin
+def nothing_better(question: Question, table: EvidenceTable, each: Evidence) -> bool:
+    """True if a finished architecture is shown to get so few images wrong, whatever its seeds, that none can be better
+    by the margin. The error is shared by all that are asked: the first to pass ends the search."""
+    return table.mistakes(each).upper_at(_confidence_of_each(table)) < question.margin
+
+
+def nothing_better_by_seeds(question: Question, table: EvidenceTable, each: Evidence) -> bool:
+    """True if `MOST_SEEDS` in all, which are as right, would show that."""
+    mistakes = table.mistakes(each)
+    left = mistakes.standard_error**2 - mistakes.added_variance * (1 - each.seeds / MOST_SEEDS)
+    centre = (mistakes.lower + mistakes.upper) / 2
+    return centre + z_score(_confidence_of_each(table)) * math.sqrt(left) < question.margin
+
+
+def _confidence_of_each(table: EvidenceTable) -> float:
+    """The confidence of a claim that is tried with every finished architecture."""
+    return 1 - (1 - CONFIDENCE) / len(table.finished)
 
 
 def compare(question: Question, table: EvidenceTable, each: Evidence) -> PairedComparison:
@@ -247,141 +263,3 @@ def shown_worse(question: Question, table: EvidenceTable, each: Evidence, compar
     others = [other for other in table.finished if other is not each]
     confidence = 1 - CLEARLY_WORSE / max(1, (compared or len(table.evidence)) - 1)
     return any(table.difference(other, each).lower_at(confidence) > question.margin for other in others)
-
-
-def enough(question: Question, found: Assessment, resolved: float) -> Verdict:
-    """Give the answer, with the words for it."""
-    chosen = found.chosen
-    best = max(found.finished, key=lambda each: (each.accuracy, -each.architecture.macs))
-    size = chosen.architecture.measure(question.minimize)
-    smaller = [architecture for architecture in found.not_ruled_out if architecture.measure(question.minimize) < size]
-    second = next((e for e in found.finished if smaller and e.architecture.name == smaller[0].name), None)
-    kind = _kind(found, chosen, best)
-    advice = []
-    pair = next((p for p in found.comparisons if p.candidate is chosen.candidate), None)
-    doubt = next((p for p in found.comparisons if second and p.candidate is second.candidate), None)
-    if kind is DecisionKind.SEEMS and pair:
-        advice.append(_doubt(question, pair))
-    if doubt and not doubt.enough:
-        advice.append(_doubt(question, doubt))
-    more = replace(found, unknown=tuple(each for each in found.unknown if each not in found.left_out), left_out=())
-    if kind is not DecisionKind.SHOWN and _open(more):
-        what = "a larger --budget or --time-limit lets the search train more of them in full"
-        if found.diverged:
-            what = f"a lower --lr or --precision float32 may train what diverged, {what}"
-        advice.append(f"{_open(more)}; {what}")
-    if kind in (DecisionKind.SEEMS, DecisionKind.BEST) and found.left_out:  # the text of other kinds names them
-        advice.append(left_out_text(found.left_out))
-    return Verdict(
-        chosen=chosen.candidate,
-        kind=kind,
-        second=second.candidate if second else None,
-        best=best.candidate,
-        resolves=resolved,
-        title=title_among(chosen.architecture),
-        text=_text(question, found, kind, pair),
-        advice=tuple(advice),
-        comparisons=found.comparisons,
-        not_ruled_out=tuple(architecture.name for architecture in found.not_ruled_out),
-        facts=AnswerFacts(
-            shown=found.shown[0].architecture if found.shown else None,
-            short_look=_short_look(found),
-            unseen=_unseen(found),
-            left_out=found.left_out,
-            diverged=found.diverged,
-        ),
-    )
-
-
-def _subject(architecture: Architecture) -> str:
-    """The network that an answer is about: its depth, which tells it among those of one kind, or its name and that."""
-    name, depth = title_among(architecture), depth_text(architecture)
-    return f"{name} ({depth})" if name else depth
-
-
-def _kind(found: Assessment, chosen: Evidence, best: Evidence) -> DecisionKind:
-    if chosen in found.shown:
-        return DecisionKind.SHOWN
-    if chosen in found.shown_among and len(found.finished) > 1:
-        return DecisionKind.AMONG
-    return DecisionKind.BEST if chosen is best else DecisionKind.SEEMS
-
-
-def _text(question: Question, found: Assessment, kind: DecisionKind, pair: PairedComparison | None) -> str:
-    depth, margin = _subject(found.chosen.architecture), points(question.margin)
-    space = found.search_space
-    everything = depths_text([each.architecture for each in found.looked_at])
-    finished = depths_text([each.architecture for each in found.finished])
-    if pair is None:
-        if kind is not DecisionKind.SHOWN:
-            others = "deeper networks" if space[0] is found.chosen.architecture else "other depths"
-            alone = (
-                f"the only one trained to its end, since {_diverged(found)}"
-                if found.diverged
-                else "the only one trained"
-            )
-            return f"{depth} is {alone}, so nothing is known about {others}"
-        return f"{depth} is enough: there is nothing deeper to look at, or nothing to gain from it"
-    if kind is DecisionKind.SHOWN and _open(found):
-        text = f"{depth} is deep enough: so few images are wrong that nothing can be better by {margin}"
-    elif kind is DecisionKind.SHOWN:
-        text = f"{depth} is deep enough: shown to be within {margin} of the best of {everything}"
-    elif kind is DecisionKind.AMONG:
-        text = f"{depth} is enough among {finished}: shown to be within {margin} of the best of them; {_open(found)}"
-    elif kind is DecisionKind.SEEMS:
-        text = (
-            f"{depth} seems deep enough, but may be up to {points(pair.difference.upper)} worse than {pair.best.name}"
-        )
-    else:
-        text = f"{depth} is the most accurate"
-        text += "" if found.shown else f"; no network is shown to be within {margin} of the best"
-    if kind in (DecisionKind.SEEMS, DecisionKind.BEST) and found.shown:
-        text += f"; {depths_text([found.shown[0].architecture])} is shown to be enough"
-    if len(found.not_ruled_out) > 1:
-        smallest = f"the {SMALLEST_OF[question.minimize]} that is enough"
-        text += f"; {smallest} is one of {depths_text(found.not_ruled_out)} (95% confidence)"
-    return text
-
-
-def _open(found: Assessment) -> str:
-    """Name the architectures of which too little is known to rule them out, and why."""
-    short, unseen = _short_look(found), _unseen(found)
-    parts = [f"{depths_text(short)} only had a short look, which can't rule {_them(short)} out"] if short else []
-    if unseen:
-        parts.append(f"{depths_text(unseen)} {_were(unseen)} not looked at")
-    if found.left_out:
-        parts.append(left_out_text(found.left_out))
-    if found.diverged:
-        parts.append(_diverged(found))
-    return " and ".join(parts)
-
-
-def _short_look(found: Assessment) -> tuple[Architecture, ...]:
-    blockers = (each.architecture for each in found.blockers[found.chosen.architecture.name])
-    return tuple(each for each in blockers if each not in found.diverged)
-
-
-def _unseen(found: Assessment) -> tuple[Architecture, ...]:
-    return tuple(each for each in found.unknown if each not in found.diverged and each not in found.left_out)
-
-
-def _diverged(found: Assessment) -> str:
-    return f"the training of {depths_text(found.diverged)} diverged"
-
-
-def _were(architectures: Sequence[Architecture]) -> str:
-    return "were" if len(architectures) > 1 else "was"
-
-
-def _them(architectures: Sequence[Architecture]) -> str:
-    return "them" if len(architectures) > 1 else "it"
-
-
-def _doubt(question: Question, pair: PairedComparison) -> str:
-    difference, settle = pair.difference, pair.images_to_settle
-    more = f"about {settle:,} would" if settle else "if the difference stays the same, more would not either"
-    return (
-        f"{pair.candidate.name} is {points(abs(difference.value))} {'below' if difference.value >= 0 else 'above'} "
-        f"{pair.best.name} (bounds {100 * difference.lower:.1f} to {100 * difference.upper:.1f}): "
-        f"{difference.images:,} decision images can't show it to be within {points(question.margin)}, {more}"
-    )

@@ -7,54 +7,20 @@ from dataclasses import dataclass, field
 
 from deepenough.nets.grow import grows
 from deepenough.search.architectures import Architecture
-from deepenough.search.candidates import Attempt, Candidate, CandidateTrainer, finished
-from deepenough.search.enough_rules import MOST_SEEDS, Assessment, assess, enough
+from deepenough.search.candidates import Attempt, Candidate, finished
+from deepenough.search.enough_rules import MOST_SEEDS, Assessment, assess, nothing_better, nothing_better_by_seeds
+from deepenough.search.enough_verdict import enough
 from deepenough.search.evidence import Evidence, EvidenceTable, gather
-from deepenough.search.question import Question, Role
+from deepenough.search.question import Role
+from deepenough.search.reach import AT_LEAST, smallest_of_each
 from deepenough.search.scouts import scout_epochs
 from deepenough.search.search import Search
 from deepenough.search.statistics import z_score
 from deepenough.search.verdict import Verdict, margin_text, most_accurate, nothing_finished, points
 from deepenough.training.callbacks import Ending
 
-SMALLEST = 3  # architectures of each family and width that are trained before anything deeper is looked at
-AT_LEAST = 2  # trained whatever the budget
 LIKELY = 0.7  # confidence at which a network that has fewer mistakes than the margin needs no look at larger ones
 MOST_OF_BUDGET = 0.5  # share of it that training one large architecture may take, while the rest is not known
-
-
-def within_reach(
-    question: Question, search_space: Sequence[Architecture], trainer: CandidateTrainer
-) -> list[Architecture]:
-    """The architectures that the budget lets a search train or look at, if it spends nothing on anything else."""
-    epochs = scout_epochs(trainer.recipe.epochs)
-    budget = question.budget * sum(trainer.planned(each) for each in search_space)
-    found: list[Architecture] = []
-    spent = 0
-    for each in smallest_of_each(search_space):
-        cost = trainer.planned(each)
-        if len(found) >= AT_LEAST and spent + cost > budget:
-            break
-        spent += cost
-        found.append(each)
-    if question.distill and len(found) > 1:
-        spent += trainer.planned(found[-2].distilled_from(found[-1]))
-    for each in [each for each in reversed(search_space) if each not in found]:
-        growing = any(grows(parent.network, each.network) for parent in found)
-        cost = trainer.planned_scout(each, epochs) if growing else trainer.planned(each)
-        if spent + cost <= budget:
-            spent += cost
-            found.append(each)
-    return sorted(found, key=lambda each: each.measure(question.minimize))
-
-
-def smallest_of_each(search_space: Sequence[Architecture]) -> list[Architecture]:
-    """The `SMALLEST` first architectures of each family and width, in the order of the search space."""
-    found: dict[tuple[str, float], list[Architecture]] = {}
-    for each in search_space:
-        found.setdefault((each.family, each.width), []).append(each)
-    first = [each for members in found.values() for each in members[:SMALLEST]]
-    return [each for each in search_space if each in first]
 
 
 @dataclass(eq=False)
@@ -85,12 +51,13 @@ class EnoughSearch(Search):
     def _train_next(self) -> bool:
         """Train what tells most about the answer now; false where nothing does, or nothing more can be paid for.
 
-        First what the evidence asks for; then, where the budget holds all of them, those that stand in the way of a
-        claim about the whole search space; then further seeds. What is left goes to the smallest that stand in the way,
-        and to bisection.
+        First what the evidence asks for; then further seeds, where they can show that nothing is left to gain; then,
+        where the budget holds all of them, those that stand in the way of a claim about the whole search space; then
+        further seeds of what is in doubt. What is left goes to the smallest that stand in the way, and to bisection.
         """
         return (
             self._finish_likeliest()
+            or self._train_nearly_perfect()
             or self._finish_blockers(all_of_them=True)
             or self._train_another_seed()
             or self._finish_blockers(all_of_them=False)
@@ -330,14 +297,15 @@ class EnoughSearch(Search):
 
     def _nothing_to_gain(self) -> bool:
         """Tell if so few images are wrong that nothing deeper can be better by the margin."""
-        done = finished(self.space_candidates())
-        if not done or 1 - max(candidate.lower for candidate in done) >= self.question.margin:
+        table = self.evidence(self.space_candidates())
+        perfect = [each for each in table.finished if nothing_better(self.question, table, each)]
+        if not perfect:
             return False
-        best = most_accurate(done)
-        margin = margin_text(self.question.margin)
-        text = f"{best.accuracy:.1%} (at least {best.lower:.1%}) leaves less than the {margin} to gain"
+        best = max(perfect, key=lambda each: each.accuracy)
+        accuracy, lower, margin = best.accuracy, 1 - table.mistakes(best).upper, margin_text(self.question.margin)
+        text = f"{accuracy:.1%} (at least {lower:.1%}) leaves less than the {margin} to gain"
         if all(past.why != text for past in self.events):
-            self.note("stopped", text, accuracy=best.accuracy, lower=best.lower)
+            self.note("stopped", text, accuracy=accuracy, lower=lower)
         return True
 
     def _no_look_would_tell(self) -> bool:
@@ -362,16 +330,22 @@ class EnoughSearch(Search):
         while self._train_another_seed():
             pass
 
+    def _train_nearly_perfect(self) -> bool:
+        """Train another seed of the smallest network that seeds can show to leave nothing to gain, unless one no larger
+        is shown to be enough."""
+        found, table = self.assessment(), self.evidence(self.tried)
+        for each in found.finished:
+            if each in found.shown:
+                return False
+            if nothing_better_by_seeds(self.question, table, each) and self._may_repeat(each):
+                self._repeat(each, "seeds that agree would show that less than the margin is left to gain")
+                return True
+        return False
+
     def _train_another_seed(self) -> bool:
         """Train another seed of what is in doubt, where it takes most of the variance for its cost; false where none
         is, or none can be paid for."""
-        doubtful = [
-            each
-            for each in self.assessment().doubtful
-            if len(self._seeds(each.architecture)) < MOST_SEEDS
-            and self._holds(self.trainer.planned(each.architecture))
-            and self.trainer.in_time(each.architecture)
-        ]
+        doubtful = [each for each in self.assessment().doubtful if self._may_repeat(each)]
         if not doubtful:
             return False
 
@@ -379,10 +353,20 @@ class EnoughSearch(Search):
             """The variance of a mean of s falls by 1 / (s * (s + 1)) of it with another one."""
             return self.trainer.planned(each.architecture) * each.seeds * (each.seeds + 1)
 
-        architecture = min(doubtful, key=cost_of_variance).architecture
-        self.note(f"another seed for {architecture.name}", "the seeds so far leave in doubt which is enough")
-        self.train(architecture, role=Role.SECOND_SEED, seed=1 + max(self._seeds(architecture)))
+        self._repeat(min(doubtful, key=cost_of_variance), "the seeds so far leave in doubt which is enough")
         return True
+
+    def _may_repeat(self, each: Evidence) -> bool:
+        """Tell if budget, time and the number of its seeds allow another one."""
+        architecture = each.architecture
+        more = len(self._seeds(architecture)) < MOST_SEEDS
+        return more and self._holds(self.trainer.planned(architecture)) and self.trainer.in_time(architecture)
+
+    def _repeat(self, each: Evidence, why: str) -> None:
+        """Train another seed of an architecture."""
+        architecture = each.architecture
+        self.note(f"another seed for {architecture.name}", why)
+        self.train(architecture, role=Role.SECOND_SEED, seed=1 + max(self._seeds(architecture)))
 
     def _seeds(self, architecture: Architecture) -> list[int]:
         """The seeds that an architecture was trained in full with, whatever came of it."""

@@ -101,6 +101,10 @@ class Difference:
         """The one-sided lower bound at another confidence than `CONFIDENCE`."""
         return (self.lower + self.upper) / 2 - z_score(confidence) * self.standard_error
 
+    def upper_at(self, confidence: float) -> float:
+        """The one-sided upper bound at another confidence than `CONFIDENCE`."""
+        return -self.reversed().lower_at(confidence)
+
     def interval(self) -> tuple[float, float]:
         """The two-sided interval at `CONFIDENCE`, within -1..1."""
         centre, half = (self.lower + self.upper) / 2, z_score((1 + CONFIDENCE) / 2) * self.standard_error
