@@ -74,3 +74,12 @@ def test_the_recipe_takes_fewer_epochs_for_more_images() -> None:
     assert epochs == [30, 18, 7, 4, 3, 3]
     assert not finetune_recipe(100, mirror=False).augment.flip
     assert Recipe.from_json(finetune_recipe(100, True).to_json()) == finetune_recipe(100, True)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "lr", "decay"), [("adamw", 1.5e-3, 0.05), ("sgd", 5e-3, 5e-4), ("muon", 0.01, 5e-4)]
+)
+def test_every_optimizer_has_its_own_rate_and_decay(optimizer: str, lr: float, decay: float) -> None:
+    """AdamW's decay and rate mean something else to the others; Muon's rate from scratch would lose what was learnt."""
+    recipe = finetune_recipe(1_000, True, optimizer=optimizer)
+    assert (recipe.optimizer, recipe.lr, recipe.weight_decay) == (optimizer, lr, decay)

@@ -76,7 +76,8 @@ def fine_tune(
             network, state = _with_new_head(model, state, images, device, asked.seed)
         mirroring = decide_mirroring(images, asked.seed, strength=asked.augment, switches=asked.switches)
         images = replace(images, mirror=mirroring.on)
-        recipe = finetune_recipe(len(images.split.train), images.mirror, strength=asked.augment)
+        count, optimizer = len(images.split.train), asked.recipe.get("optimizer")
+        recipe = finetune_recipe(count, images.mirror, strength=asked.augment, optimizer=optimizer)
         recipe = replace(recipe, augment=replace(recipe.augment, **asked.switches), **asked.recipe)
         recipe = replace(recipe, device=str(device))
         if recipe.freeze:

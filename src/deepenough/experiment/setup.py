@@ -339,11 +339,10 @@ def _mirroring(request: RunRequest, images: Images) -> MirroringRecord:
 
 def _recipe(asked: Options, images: Images, weights: Sequence[Weights]) -> Recipe:
     """The default recipe for this many images, with what the user overrides."""
-    count = len(images.split.train)
+    count, optimizer = len(images.split.train), asked.recipe.get("optimizer")
     if weights:
-        recipe = finetune_recipe(count, images.mirror, strength=asked.augment)
+        recipe = finetune_recipe(count, images.mirror, strength=asked.augment, optimizer=optimizer)
     else:
-        optimizer = asked.recipe.get("optimizer")
         recipe = default_recipe(
             count, images.preprocess.shape, images.mirror, strength=asked.augment, optimizer=optimizer
         )

@@ -70,8 +70,8 @@ GENTLE_RATE = 0.05
 """Muon's peak learning rate for so many images, which make 1,400 steps in batches of 128; 0.07 is better for a few
 hundred steps."""
 
-FINETUNE_RATE = 1.5e-3
-"""AdamW's peak learning rate for pretrained weights: that of the head, which the first layer has a tenth of."""
+FINETUNE_RATES: Mapping[str, float] = MappingProxyType({"adamw": 1.5e-3, "sgd": 5e-3, "muon": 0.01})
+"""Peak learning rates of optimizers for pretrained weights: that of the head, which the first layer has a tenth of."""
 
 DISTILLATION = ("distill_temperature", "distill_weight")
 """Fields of a recipe that count only where there is a teacher."""
@@ -104,7 +104,8 @@ class Recipe:
         above=0,
         below=math.inf,
         otherwise=f"{KNOWN_RATES['muon']:g} for muon, {GENTLE_RATE:g} from {GENTLE_FROM:,} images on; else measured "
-        f"for each candidate by a range test; {FINETUNE_RATE:g} to fine-tune",
+        f"for each candidate by a range test; to fine-tune "
+        + ", ".join(f"{rate:g} for {name}" for name, rate in FINETUNE_RATES.items()),
         hint="leave it out for the default",
     )
     momentum: float = option(
@@ -115,7 +116,7 @@ class Recipe:
         "Weight decay; norms and biases have none, nor have convolutions with muon, which keep their norm.",
         unit="DECAY",
         least=0,
-        otherwise="0.0005; 0.05 to fine-tune",
+        otherwise="0.0005; 0.05 to fine-tune with adamw",
     )
     schedule: str = option(
         "onecycle", "Schedule of the learning rate.", choices=ScheduleShape, otherwise="onecycle; cosine to fine-tune"
@@ -210,21 +211,25 @@ class Recipe:
         return cls(**{**content, "augment": Augment(**content["augment"])})
 
 
-def finetune_recipe(images_count: int, mirror: bool, *, strength: str | None = None) -> Recipe:
+def finetune_recipe(
+    images_count: int, mirror: bool, *, strength: str | None = None, optimizer: str | None = None
+) -> Recipe:
     """A recipe that adapts pretrained weights, whose head a probe has set already, to `images_count` images.
 
     The rate rises slowly, and is least in the first layers: one plain one-cycle schedule threw the probe's accuracy
     away before it came back. AdamW, since published weights come in all scales. Norms keep their statistics, which a
     small batch would only blur. Epochs fall from 18 at 100 images to 7 at 1,000, 4 at 3,000 and 3 from 4,037 on: half
-    as many again, at half the rate, are as accurate and surer of what they get wrong (benchmarks/LOG.md).
+    as many again, at half the rate, are as accurate and surer of what they get wrong (benchmarks/LOG.md). The optimizer
+    is AdamW where it is None.
     """
+    chosen = optimizer or Optimizer.ADAMW.value
     epochs = round(4 * (3000 / max(images_count, 1)) ** 0.45)
     return Recipe(
         epochs=min(max(epochs, 3), 30),
         batch=32,
-        optimizer="adamw",
-        lr=FINETUNE_RATE,
-        weight_decay=0.05,
+        optimizer=chosen,
+        lr=FINETUNE_RATES[chosen],
+        weight_decay=0.05 if chosen == Optimizer.ADAMW else 5e-4,
         schedule="cosine",
         warmup=0.1,
         first_layer=0.1,
