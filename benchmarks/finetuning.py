@@ -24,9 +24,10 @@ from deepenough.probing.choice import choose_weights
 from deepenough.progress import Reporter
 from deepenough.training.memory import keep_freed_memory
 from deepenough.training.metrics import calibration_error, log_loss
+from deepenough.training.recipe import finetune_recipe
 from deepenough.training.spec import TrainingSpec
 from deepenough.training.train import train
-from recipes import changed_recipe
+from recipes import changed_recipe, given_fields
 
 
 def main() -> None:
@@ -60,7 +61,9 @@ def main() -> None:
             initial = experiment.pretrained.start(whole, fold.train, Path(folder) / f"fold{number}")
             print(f"fold {number}: {len(fold.train)} images to train on, {len(fold.held_out)} to judge", flush=True)
             for words in given.recipes:
-                recipe = changed_recipe(experiment.recipe, words)
+                optimizer = given_fields(words).get("optimizer")
+                default = finetune_recipe(len(images.split.train), images.mirror, optimizer=optimizer)
+                recipe = changed_recipe(default, words)
                 clock, labels = time.process_time(), images.labels[fold.held_out]
                 spec = TrainingSpec(whole.network, recipe, fold.train, fold.held_out, asked.seed, initial)
                 with tempfile.TemporaryDirectory() as kept:

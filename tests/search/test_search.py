@@ -216,6 +216,15 @@ def test_what_the_budget_reaches_is_what_a_search_looks_at(question, architectur
         assert set(names(job, "scout")) <= {architecture.blocks for architecture in reach.short_looks}
 
 
+def test_a_budget_for_all_has_no_short_looks(question, architectures, trainer, approaching):
+    asked = replace(question, budget=1.5)
+    reach = within_reach(asked, architectures, trainer(approaching(FLAT)))
+    job, _ = search(EnoughSearch, asked, architectures, trainer(approaching(FLAT)))
+    assert not names(job, "scout")
+    assert not reach.short_looks
+    assert list(reach.architectures) == list(architectures)
+
+
 def test_what_scouts_can_not_rule_out_is_named(question, architectures, trainer, approaching):
     level = dict.fromkeys(FLAT, 0.9)
     job, verdict = search(EnoughSearch, question, architectures, trainer(approaching(level), images=20000))

@@ -197,11 +197,11 @@ def estimate_text(plan: Plan | None) -> str:
     """The estimate in a line."""
     if plan is None:
         return ""
-    first = plan.architectures[0]
+    first, reach = plan.architectures[0], out_of_reach(plan)
     return (
         f"estimate: {training_time(plan)} "
         f"(depth {first.depth}: {duration(first.seconds)}), {plan.memory / 1e9:.1f} GB of memory"
-        f"{'; ' * bool(out_of_reach(plan))}{out_of_reach(plan)}{_limit_text(plan)}"
+        f"{'; ' * bool(reach)}{reach}{_limit_text(plan)}"
     )
 
 

@@ -1,4 +1,4 @@
-"""The claims that a budget can support, in words. English: the terminal's."""
+"""The networks that a budget reaches, in words. English: the terminal's."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ def reach_text(plan: Plan) -> str:
     >>> names = [row["name"] for row in rows]
     >>> some = Plan(architectures=rows, least=5, most=90, memory=0, within_reach=names, short_looks=names[2:])
     >>> reach_text(some)[:75]
-    "the budget only has a short look at residual-11, residual-19 for sure: what"
+    'the budget guarantees only a short look at residual-11, residual-19: what t'
     """
     missing = out_of_reach(plan)
     if missing or not plan.short_looks:
         return missing
     return (
-        f"the budget only has a short look at {listed(plan.short_looks)} for sure: what that can't rule out is trained "
+        f"the budget guarantees only a short look at {listed(plan.short_looks)}: what that can't rule out is trained "
         'where the rest of the budget holds it, and otherwise the answer is "enough among" those that were trained; '
         "a larger --budget trains more of them"
     )

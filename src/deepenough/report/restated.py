@@ -159,17 +159,18 @@ def _against_others(record: Record, pair: ComparisonRecord, facts: AnswerFacts) 
     if kind is DecisionKind.AMONG:
         figures["open"] = open_questions(facts) or _("too little is known of the others")
         if pair.upper < 0:
-            return _(
+            text = _(
                 "%(network)s is enough among the networks trained in full: shown to be at least %(lead)s points better "
                 "than any other of them; %(open)s",
                 **figures,
             )
-        return _(
-            "%(network)s is enough among the networks trained in full: shown to be at most %(upper)s points worse than "
-            "any of them, below the margin of %(margin)s points; %(open)s",
-            **figures,
-        )
-    if kind is DecisionKind.SEEMS:
+        else:
+            text = _(
+                "%(network)s is enough among the networks trained in full: shown to be at most %(upper)s points worse "
+                "than any of them, below the margin of %(margin)s points; %(open)s",
+                **figures,
+            )
+    elif kind is DecisionKind.SEEMS:
         text = _("%(network)s seems enough, but may be up to %(upper)s points worse than %(best)s", **figures)
     else:
         text = _("%(network)s is the most accurate", **figures)

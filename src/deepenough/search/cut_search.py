@@ -43,7 +43,8 @@ class CutSearch(EnoughSearch):
             return self._without_answer()
         for architecture in self._others():
             self._look_at(architecture)
-        self._train_more_seeds()
+        while self._train_another_seed():
+            pass
         self._distill()
         verdict = enough(self.question, self._final_assessment(), self.resolves())
         whole = whole_network(self.search_space, verdict.chosen.architecture)

@@ -20,6 +20,7 @@ from deepenough.search.accuracy_curve import draw_accuracies, probability_enough
 from deepenough.search.architectures import Architecture
 from deepenough.search.evidence import Evidence, EvidenceTable
 from deepenough.search.question import Question
+from deepenough.search.reach import smallest_of_each
 from deepenough.search.statistics import CONFIDENCE, Difference, z_score
 from deepenough.search.verdict import PairedComparison, margin_text, points
 
@@ -115,13 +116,14 @@ def assess(
     unknown = tuple(architecture for architecture in search_space if architecture.name not in names)
     probabilities, near = _probabilities(question, table, order)
     comparisons = [compare(question, table, each) for each in order if each.finished and len(order) > 1]
+    asked = may_be_perfect(search_space, table)
     beyond_doubt = {pair.candidate.architecture.name for pair in comparisons if pair.enough}
     among = tuple(e for e in order if e.finished and (e.architecture.name in beyond_doubt or len(order) == 1))
     blockers = {each.architecture.name: _blockers(question, table, each) for each in table.finished}
     shown = tuple(
         each
         for each in among
-        if nothing_better(question, table, each) or not (unknown or blockers[each.architecture.name])
+        if nothing_better(question, table, each, asked) or not (unknown or blockers[each.architecture.name])
     )
     smallest_shown = measure(shown[0].architecture) if shown else None
     space = sorted([*(each.architecture for each in order), *unknown], key=measure)
@@ -203,23 +205,29 @@ def _blockers(question: Question, table: EvidenceTable, each: Evidence) -> tuple
     return tuple(other for other in unfinished if table.difference(other, each).upper >= question.margin)
 
 
-def nothing_better(question: Question, table: EvidenceTable, each: Evidence) -> bool:
+def nothing_better(question: Question, table: EvidenceTable, each: Evidence, asked: int) -> bool:
     """True if a finished architecture is shown to get so few images wrong, whatever its seeds, that none can be better
-    by the margin. The error is shared by all that are asked: the first to pass ends the search."""
-    return table.mistakes(each).upper_at(_confidence_of_each(table)) < question.margin
+    by the margin. The error is shared by the `asked` architectures of which that may be claimed."""
+    return table.mistakes(each).upper_at(_confidence_of_each(asked)) < question.margin
 
 
-def nothing_better_by_seeds(question: Question, table: EvidenceTable, each: Evidence) -> bool:
+def nothing_better_by_seeds(question: Question, table: EvidenceTable, each: Evidence, asked: int) -> bool:
     """True if `MOST_SEEDS` in all, which are as right, would show that."""
     mistakes = table.mistakes(each)
     left = mistakes.standard_error**2 - mistakes.added_variance * (1 - each.seeds / MOST_SEEDS)
     centre = (mistakes.lower + mistakes.upper) / 2
-    return centre + z_score(_confidence_of_each(table)) * math.sqrt(left) < question.margin
+    return centre + z_score(_confidence_of_each(asked)) * math.sqrt(left) < question.margin
 
 
-def _confidence_of_each(table: EvidenceTable) -> float:
-    """The confidence of a claim that is tried with every finished architecture."""
-    return 1 - (1 - CONFIDENCE) / len(table.finished)
+def may_be_perfect(search_space: Sequence[Architecture], table: EvidenceTable) -> int:
+    """Of how many architectures `nothing_better` may be claimed: those that a search trains first, or all that are
+    finished where there are more."""
+    return max(len(smallest_of_each(search_space)), len(table.finished))
+
+
+def _confidence_of_each(asked: int) -> float:
+    """The confidence of a claim that is tried with so many."""
+    return 1 - (1 - CONFIDENCE) / asked
 
 
 def compare(question: Question, table: EvidenceTable, each: Evidence) -> PairedComparison:

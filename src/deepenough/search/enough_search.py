@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from deepenough.nets.grow import grows
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Attempt, Candidate, finished
-from deepenough.search.enough_rules import MOST_SEEDS, Assessment, assess, nothing_better, nothing_better_by_seeds
+from deepenough.search.enough_rules import (
+    MOST_SEEDS,
+    Assessment,
+    assess,
+    may_be_perfect,
+    nothing_better,
+    nothing_better_by_seeds,
+)
 from deepenough.search.enough_verdict import enough
 from deepenough.search.evidence import Evidence, EvidenceTable, gather
 from deepenough.search.question import Role
@@ -19,6 +26,7 @@ from deepenough.search.statistics import z_score
 from deepenough.search.verdict import Verdict, margin_text, most_accurate, nothing_finished, points
 from deepenough.training.callbacks import Ending
 
+STOPPED = "stopped"  # the event that nothing is left to gain
 LIKELY = 0.7  # confidence at which a network that has fewer mistakes than the margin needs no look at larger ones
 MOST_OF_BUDGET = 0.5  # share of it that training one large architecture may take, while the rest is not known
 
@@ -62,6 +70,7 @@ class EnoughSearch(Search):
             or self._train_another_seed()
             or self._finish_blockers(all_of_them=False)
             or self._close_in()
+            or self._look_again()
         )
 
     def assessment(self) -> Assessment:
@@ -109,6 +118,15 @@ class EnoughSearch(Search):
             if not self._nothing_to_gain() and self._parent(architecture) is None and self._may_train(architecture):
                 self.train(architecture)
         self._scout_untried()  # others may grow from what has just been trained
+
+    def _look_again(self) -> bool:
+        """Look at the rest after all, where further seeds took back that nothing was left to gain; false where that
+        trains nothing."""
+        if all(past.what != STOPPED for past in self.events) or self._nothing_to_gain():
+            return False
+        before = len(self.tried)
+        self._look_at_the_rest()
+        return len(self.tried) > before
 
     def _scout_untried(self) -> None:
         for architecture in reversed(self._untried()):
@@ -297,15 +315,16 @@ class EnoughSearch(Search):
 
     def _nothing_to_gain(self) -> bool:
         """Tell if so few images are wrong that nothing deeper can be better by the margin."""
-        table = self.evidence(self.space_candidates())
-        perfect = [each for each in table.finished if nothing_better(self.question, table, each)]
+        table = self.evidence(self.tried)
+        asked = may_be_perfect(self.search_space, table)
+        perfect = [each for each in table.finished if nothing_better(self.question, table, each, asked)]
         if not perfect:
             return False
         best = max(perfect, key=lambda each: each.accuracy)
         accuracy, lower, margin = best.accuracy, 1 - table.mistakes(best).upper, margin_text(self.question.margin)
         text = f"{accuracy:.1%} (at least {lower:.1%}) leaves less than the {margin} to gain"
         if all(past.why != text for past in self.events):
-            self.note("stopped", text, accuracy=accuracy, lower=lower)
+            self.note(STOPPED, text, accuracy=accuracy, lower=lower)
         return True
 
     def _no_look_would_tell(self) -> bool:
@@ -325,19 +344,15 @@ class EnoughSearch(Search):
         )
         return True
 
-    def _train_more_seeds(self) -> None:
-        """Train further seeds until nothing is in doubt, or the budget is spent."""
-        while self._train_another_seed():
-            pass
-
     def _train_nearly_perfect(self) -> bool:
         """Train another seed of the smallest network that seeds can show to leave nothing to gain, unless one no larger
         is shown to be enough."""
         found, table = self.assessment(), self.evidence(self.tried)
+        asked = may_be_perfect(self.search_space, table)
         for each in found.finished:
             if each in found.shown:
                 return False
-            if nothing_better_by_seeds(self.question, table, each) and self._may_repeat(each):
+            if nothing_better_by_seeds(self.question, table, each, asked) and self._may_repeat(each):
                 self._repeat(each, "seeds that agree would show that less than the margin is left to gain")
                 return True
         return False

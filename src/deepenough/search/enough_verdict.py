@@ -44,7 +44,7 @@ def enough(question: Question, found: Assessment, resolved: float) -> Verdict:
     if doubt and not doubt.enough:
         advice.append(_doubt(question, doubt))
     more = replace(found, unknown=tuple(each for each in found.unknown if each not in found.left_out), left_out=())
-    if kind is not DecisionKind.SHOWN and _open(more):
+    if kind is not DecisionKind.SHOWN and _open(more) and not found.shown:  # or else nothing larger was needed
         what = "a larger --budget or --time-limit lets the search train more of them in full"
         if found.diverged:
             what = f"a lower --lr or --precision float32 may train what diverged, {what}"
@@ -114,7 +114,7 @@ def _text(question: Question, found: Assessment, kind: DecisionKind, pair: Paire
     else:
         text = f"{depth} is the most accurate"
         text += "" if found.shown else f"; no network is shown to be within {margin} of the best"
-    if kind in (DecisionKind.SEEMS, DecisionKind.BEST) and found.shown:
+    if kind is not DecisionKind.SHOWN and found.shown:
         text += f"; {depths_text([found.shown[0].architecture])} is shown to be enough"
     if len(found.not_ruled_out) > 1:
         smallest = f"the {SMALLEST_OF[question.minimize]} that is enough"

@@ -37,9 +37,12 @@ def within_reach(question: Question, search_space: Sequence[Architecture], train
             break
         spent += cost
         found.append(each)
+    rest = [each for each in search_space if each not in found]
+    if spent + sum(trainer.planned(each) for each in [*rest, *found]) <= budget:  # with second seeds of the smallest
+        return Reach(search_space)
     if question.distill and len(found) > 1:
         spent += trainer.planned(found[-2].distilled_from(found[-1]))
-    for each in [each for each in reversed(search_space) if each not in found]:
+    for each in reversed(rest):
         growing = any(grows(parent.network, each.network) for parent in found)
         cost = trainer.planned_scout(each, epochs) if growing else trainer.planned(each)
         if spent + cost <= budget:

@@ -103,7 +103,7 @@ class Difference:
 
     def upper_at(self, confidence: float) -> float:
         """The one-sided upper bound at another confidence than `CONFIDENCE`."""
-        return -self.reversed().lower_at(confidence)
+        return (self.lower + self.upper) / 2 + z_score(confidence) * self.standard_error
 
     def interval(self) -> tuple[float, float]:
         """The two-sided interval at `CONFIDENCE`, within -1..1."""
