@@ -1,4 +1,4 @@
-"""How far a budget reaches: the architectures that a search without a target can train, or look at."""
+"""The architectures that a budget lets a search without a target train, or look at."""
 
 from __future__ import annotations
 
