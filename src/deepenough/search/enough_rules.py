@@ -116,7 +116,7 @@ def assess(
     unknown = tuple(architecture for architecture in search_space if architecture.name not in names)
     probabilities, near = _probabilities(question, table, order)
     comparisons = [compare(question, table, each) for each in order if each.finished and len(order) > 1]
-    asked = may_be_perfect(search_space, table)
+    asked = claims_of_perfection(search_space, table)
     beyond_doubt = {pair.candidate.architecture.name for pair in comparisons if pair.enough}
     among = tuple(e for e in order if e.finished and (e.architecture.name in beyond_doubt or len(order) == 1))
     blockers = {each.architecture.name: _blockers(question, table, each) for each in table.finished}
@@ -219,8 +219,8 @@ def nothing_better_by_seeds(question: Question, table: EvidenceTable, each: Evid
     return centre + z_score(_confidence_of_each(asked)) * math.sqrt(left) < question.margin
 
 
-def may_be_perfect(search_space: Sequence[Architecture], table: EvidenceTable) -> int:
-    """Of how many architectures `nothing_better` may be claimed: those that a search trains first, or all that are
+def claims_of_perfection(search_space: Sequence[Architecture], table: EvidenceTable) -> int:
+    """The number of architectures that `nothing_better` is asked of: those that a search trains first, or all that are
     finished where there are more."""
     return max(len(smallest_of_each(search_space)), len(table.finished))
 

@@ -12,7 +12,7 @@ from deepenough.search.enough_rules import (
     MOST_SEEDS,
     Assessment,
     assess,
-    may_be_perfect,
+    claims_of_perfection,
     nothing_better,
     nothing_better_by_seeds,
 )
@@ -316,7 +316,7 @@ class EnoughSearch(Search):
     def _nothing_to_gain(self) -> bool:
         """Tell if so few images are wrong that nothing deeper can be better by the margin."""
         table = self.evidence(self.tried)
-        asked = may_be_perfect(self.search_space, table)
+        asked = claims_of_perfection(self.search_space, table)
         perfect = [each for each in table.finished if nothing_better(self.question, table, each, asked)]
         if not perfect:
             return False
@@ -348,7 +348,7 @@ class EnoughSearch(Search):
         """Train another seed of the smallest network that seeds can show to leave nothing to gain, unless one no larger
         is shown to be enough."""
         found, table = self.assessment(), self.evidence(self.tried)
-        asked = may_be_perfect(self.search_space, table)
+        asked = claims_of_perfection(self.search_space, table)
         for each in found.finished:
             if each in found.shown:
                 return False
