@@ -95,8 +95,9 @@ class Outcome(NamedTuple):
 
     `false`: shown for the whole ladder, and the chosen architecture is more than the margin under the best of it.
     `among_false`: shown among those tried, and more than the margin under the best of those tried. `wrong`: more than
-    the margin under the best of the ladder, whatever was said. `near`: right or one rung off. `holds` and `size` are
-    those of the set that is not ruled out, nan where none is given. `cost` is a share of the whole ladder's.
+    the margin under the best of the ladder, whatever was said. `near`: right or one rung off, where the right one is
+    the shallowest that is enough of the ladder and of what was bisected. `holds` tells if that one is in the set that
+    is not ruled out, and `size` is that of the set, nan where none is given. `cost` is a share of the whole ladder's.
     """
 
     shown: float
@@ -117,7 +118,8 @@ def enough_outcome(row: Row, budget: float, repetition: int, margin: float = 0.0
     verdict = search.run()
     chosen = truth.accuracy(verdict.chosen.architecture)
     finished = [c.architecture for c in search.tried if c.finished and c.role is not Role.SCOUT]
-    right = next(i for i, accuracy in enumerate(truth.accuracies) if accuracy >= truth.best - margin - ROUNDING)
+    enough = (each for each in [*LADDER, *finished] if truth.accuracy(each) >= truth.best - margin - ROUNDING)
+    right = min(enough, key=place)
     wrong = chosen < truth.best - margin - ROUNDING
     wrong_among = chosen < max(map(truth.accuracy, finished)) - margin - ROUNDING
     again = trainer.retraining(verdict.chosen.architecture)
@@ -128,8 +130,8 @@ def enough_outcome(row: Row, budget: float, repetition: int, margin: float = 0.0
         false=verdict.kind is DecisionKind.SHOWN and wrong,
         among_false=verdict.kind is DecisionKind.AMONG and wrong_among,
         wrong=wrong,
-        near=abs(place(verdict.chosen.architecture) - right) <= 1,
-        holds=LADDER[right].name in names if names else np.nan,
+        near=abs(place(verdict.chosen.architecture) - place(right)) <= 1,
+        holds=right.name in names if names else np.nan,
         size=len(names) if names else np.nan,
         cost=(search.spent + again) / (search.whole_space + again),
     )
