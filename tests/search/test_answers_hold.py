@@ -28,6 +28,7 @@ ROWS = {row.label: row for row in rows()}
     [
         "Fashion-MNIST, 20,000; margin; n 9000; sd 0.2",
         "plateau, then rise; margin; n 9000; sd 0.2",
+        "saturating; margin; n 9000; sd 0.2",
         "flat; margin; n 1500; sd 0.4",
         "just below, then perfect; margin; n 1500; sd 0.4",
         "just below, then perfect; margin; n 9000; sd 0.2",

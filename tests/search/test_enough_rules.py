@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from deepenough.search.candidates import Candidate
-from deepenough.search.enough_rules import ENOUGH_COUNTS, Assessment, assess, compare, shown_worse
+from deepenough.search.enough_rules import ENOUGH_COUNTS, SMALLER_FIRST, Assessment, assess, compare, shown_worse
 from deepenough.search.enough_verdict import enough
 from deepenough.search.evidence import EvidenceTable, gather
 from deepenough.search.question import Question, Role
@@ -101,7 +101,7 @@ def test_nothing_can_be_better_than_nearly_perfect(tried: Any, seeds: Any, archi
 
 
 def test_a_larger_network_that_is_worse_is_not_shipped_for_what_scouts_promise(tried: Any, architectures: Any) -> None:
-    """Three scouts at 97% make it likely that more than 95% is there to be had; but the larger one has 91.6%."""
+    """Two scouts at 97% make it likely that more than 95% is there to be had; but the larger one has 91.6%."""
     scouts = [tried(number, range(120), role=Role.SCOUT) for number in (2, 4)]
     found = assess(Question(), table(tried(0, range(200)), tried(3, range(336)), *scouts), architectures)
     assert found.chosen.architecture == architectures[0]
@@ -120,6 +120,20 @@ def test_a_scout_rules_out_with_what_it_understates(tried: Any, seeds: Any, arch
     promising = tried(1, range(300), role=Role.SCOUT)
     assert weighed(architectures, *seeds(0, range(400)), worse).wanted.finished
     assert weighed(architectures, *seeds(0, range(400)), promising).wanted.is_scout
+
+
+def test_the_smallest_of_those_that_promise_about_as_much_is_trained_first(tried: Any, architectures: Any) -> None:
+    wrong = (600, 340, 320, 300, 280)
+    known = [tried(0, range(600)), *(tried(n, range(wrong[n]), role=Role.SCOUT) for n in (1, 2, 3, 4))]
+    found = assess(Question(), table(*known), architectures)
+    lowest, low, best, smaller, about_as_good = (found._worth(each) for each in found.looked_at)
+    assert lowest < low < smaller < best - SMALLER_FIRST < about_as_good < best
+    assert found.by_worth(architectures) == [architectures[n] for n in (2, 4, 3, 1, 0)]
+    assert about_as_good - SMALLER_FIRST < smaller < about_as_good
+    assert found.by_worth(architectures[3:]) == [*architectures[3:]]
+    unseen = assess(Question(), table(*known[:-1]), architectures)
+    assert unseen.by_worth(architectures)[-1] is architectures[4]
+    assert unseen.by_worth([]) == []
 
 
 def test_one_much_larger_is_not_shipped_though_it_is_shown(seeds: Any, tried: Any, architectures: Any) -> None:

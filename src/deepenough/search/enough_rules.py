@@ -27,6 +27,7 @@ from deepenough.search.verdict import PairedComparison, margin_text, points
 CONTESTED = 2.0  # standard errors around the margin within which more seeds may change the answer
 ENOUGH_COUNTS = 3.25  # how much being enough counts beside being right or one off, in what is shipped
 ABOUT_AS_GOOD = 0.1  # by which one that is shown may be worth less than the one that is worth most
+SMALLER_FIRST = 0.2  # by which one may be worth less than a larger one, and is trained before it all the same
 CLEARLY_WORSE = 0.025  # error allowed, in all comparisons together, for calling the right answer too small
 MOST_SEEDS = 5  # of one architecture
 
@@ -83,6 +84,15 @@ class Assessment:
         best = self._worth_most([each for each in self.finished if each.architecture.name not in self.dominated])
         shown = (self.shown or self.shown_among)[:1]
         return shown[0] if shown and self._worth(shown[0]) >= self._worth(best) - ABOUT_AS_GOOD else best
+
+    def by_worth(self, architectures: Sequence[Architecture]) -> list[Architecture]:
+        """Architectures in the order in which to train them: those that are worth about as much as the best of them, as
+        they come, then the others by their worth. What was not looked at is worth nothing."""
+        worth = {each.architecture.name: self._worth(each) for each in self.looked_at}
+        best = max((worth.get(each.name, 0.0) for each in architectures), default=0.0)
+        good = [each for each in architectures if worth.get(each.name, 0.0) >= best - SMALLER_FIRST]
+        others = [each for each in architectures if each not in good]
+        return good + sorted(others, key=lambda each: worth.get(each.name, 0.0), reverse=True)
 
     def _worth(self, each: Evidence) -> float:
         """The worth of shipping it: a user wants what is enough, and not much larger than need be."""

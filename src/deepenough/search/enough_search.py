@@ -238,17 +238,16 @@ class EnoughSearch(Search):
         )
 
     def _finish_likeliest(self) -> bool:
-        """Train in full what the evidence asks for and what only had a short look, or the next smaller one that the
-        budget allows without giving most of it to one training."""
-        wanted = self.assessment().wanted
-        if wanted.finished:
+        """Where the evidence asks for what only had a short look: train in full that, or one no larger, which is worth
+        most of those that the budget allows without giving most of it to one training."""
+        found, minimize = self.assessment(), self.question.minimize
+        if found.wanted.finished:
             return False
-        done = self._trained()
+        done, largest = self._trained(), found.wanted.architecture.measure(minimize)
         most = MOST_OF_BUDGET * self.question.budget * self.whole_space
-        for each in reversed(self.search_space):
-            small = each.measure(self.question.minimize) <= wanted.architecture.measure(self.question.minimize)
-            cheap = self.trainer.planned(each) <= most
-            if small and cheap and each.name not in done and self._may_train(each):
+        left = [each for each in self.search_space if each.name not in done and each.measure(minimize) <= largest]
+        for each in found.by_worth([each for each in left if self.trainer.planned(each) <= most]):
+            if self._may_train(each):
                 self.train(each)
                 return True
         return False
