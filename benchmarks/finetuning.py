@@ -27,7 +27,7 @@ from deepenough.training.metrics import calibration_error, log_loss
 from deepenough.training.recipe import finetune_recipe
 from deepenough.training.spec import TrainingSpec
 from deepenough.training.train import train
-from recipes import changed_recipe, given_fields
+from recipes import recipe_of
 
 
 def main() -> None:
@@ -61,9 +61,8 @@ def main() -> None:
             initial = experiment.pretrained.start(whole, fold.train, Path(folder) / f"fold{number}")
             print(f"fold {number}: {len(fold.train)} images to train on, {len(fold.held_out)} to judge", flush=True)
             for words in given.recipes:
-                optimizer = given_fields(words).get("optimizer")
-                default = finetune_recipe(len(images.split.train), images.mirror, optimizer=optimizer)
-                recipe = changed_recipe(default, words)
+                count, shape = len(images.split.train), images.preprocess.shape
+                recipe = recipe_of(words, count, shape, images.mirror, finetune_recipe)
                 clock, labels = time.process_time(), images.labels[fold.held_out]
                 spec = TrainingSpec(whole.network, recipe, fold.train, fold.held_out, asked.seed, initial)
                 with tempfile.TemporaryDirectory() as kept:

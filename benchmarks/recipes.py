@@ -13,6 +13,7 @@ import argparse
 import ast
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,14 +47,13 @@ def given_fields(words: str) -> dict[str, Any]:
     return {name: literal(value) for name, value in pairs}
 
 
-def changed_recipe(recipe: Recipe, words: str) -> Recipe:
-    """The recipe with the fields that `words` give, for training on the processor."""
-    return replace(recipe, **{"device": "cpu"} | given_fields(words))
-
-
-def recipe_of(words: str, count: int, shape: tuple[int, ...], mirror: bool) -> Recipe:
-    """The default recipe with the fields that `words` give."""
-    return changed_recipe(default_recipe(count, shape, mirror, optimizer=given_fields(words).get("optimizer")), words)
+def recipe_of(
+    words: str, count: int, shape: tuple[int, ...], mirror: bool, default: Callable[..., Recipe] = default_recipe
+) -> Recipe:
+    """The default recipe with the fields that `words` give, for training on the processor."""
+    given = given_fields(words)
+    recipe = default(count, shape, mirror, optimizer=given.get("optimizer"))
+    return replace(recipe, **{"device": "cpu"} | given)
 
 
 def main() -> None:

@@ -142,7 +142,7 @@ class SimulatedTrainer:
         return self.planned(architecture, epochs)
 
     def alone(self, architecture: Architecture) -> int:
-        return self.folds.merged.cost(architecture.macs, 3 * architecture.macs, self.recipe.epochs)
+        return self.folds.merged.cost(architecture.macs, [3 * architecture.macs] * self.recipe.epochs)
 
     def retraining(self, architecture: Architecture) -> int:
         return self.alone(architecture) if self.folds.kind is DecisionBasis.OUT_OF_FOLD else 0
@@ -249,7 +249,7 @@ class SimulatedTrainer:
 @cache
 def cost(images: int, macs: int, epochs: int) -> int:
     """The multiply-accumulates of training a network on every fold."""
-    return folds(images).cost(macs, 3 * macs, epochs)
+    return folds(images).cost(macs, [3 * macs] * epochs)
 
 
 @cache

@@ -50,9 +50,8 @@ class PaperTrainer:
 
     def planned(self, architecture, epochs=None):
         teacher = architecture.teacher.macs if architecture.teacher else 0
-        return self.folds.cost(
-            architecture.macs, self.step_macs(architecture), epochs or self.recipe.epochs, teacher_macs=teacher
-        )
+        step = self.step_macs(architecture) + teacher
+        return self.folds.cost(architecture.macs, [step] * (epochs or self.recipe.epochs))
 
     def planned_scout(self, architecture, epochs):
         return self.planned(architecture, epochs)

@@ -72,9 +72,11 @@ def test_folds_are_a_function_of_the_seed() -> None:
 
 def test_training_costs_three_passes_and_judging_one() -> None:
     both = DecisionFolds("", (Fold(np.arange(10), np.arange(10, 14)), Fold(np.arange(4, 14), np.arange(4))), "")
-    whole = both.cost(macs=1000, step_macs=3000, epochs=5)
+    whole = both.cost(macs=1000, epoch_macs=[3000] * 5)
     assert whole == 5 * 1000 * 2 * (3 * 10 + 4 + 3 * 10)  # the last for gradients
     # Of 1,000 in a forward pass 400 are in frozen layers, which have no backward pass.
-    frozen = both.cost(macs=1000, step_macs=3 * 1000 - 2 * 400, epochs=5)
+    frozen = both.cost(macs=1000, epoch_macs=[3 * 1000 - 2 * 400] * 5)
     assert frozen == 5 * 2 * (2200 * 10 + 1000 * (4 + 3 * 10))
-    assert both.cost(macs=1000, step_macs=3000, epochs=5, range_images=7) == whole + 1000 * 2 * 3 * 7
+    assert both.cost(macs=1000, epoch_macs=[3000] * 5, range_images=7) == whole + 1000 * 2 * 3 * 7
+    # On images of half the area in the first two epochs.
+    assert whole - both.cost(macs=1000, epoch_macs=[1500] * 2 + [3000] * 3) == 2 * 2 * 1500 * 10

@@ -25,7 +25,7 @@ from deepenough.training.interrupt import Interrupted
 from deepenough.training.loss import Objective, distillation_loss
 from deepenough.training.recipe import DISTILLATION, Recipe
 from deepenough.training.result import WEIGHTS_FILE
-from deepenough.training.spec import Teacher, TrainingSpec
+from deepenough.training.spec import LATER_CHOICES, Teacher, TrainingSpec
 from deepenough.training.step import Step
 
 pytestmark = pytest.mark.seconds(10)
@@ -98,8 +98,9 @@ def spec(images: Any, teacher: Teacher | None, recipe: Recipe = RECIPE) -> Train
 
 
 def test_without_a_teacher_a_fingerprint_is_what_it_was_before_there_were_any(images: Any) -> None:
-    """So that runs of earlier versions go on: their recipes lacked the two fields, and `freeze`."""
-    recipe = {name: value for name, value in RECIPE.to_json().items() if name not in (*DISTILLATION, "freeze")}
+    """So that runs of earlier versions go on: their recipes lacked the two fields, and others since."""
+    later = (*DISTILLATION, *LATER_CHOICES)
+    recipe = {name: value for name, value in RECIPE.to_json().items() if name not in later}
     words = [repr(make_network()), recipe, images.fingerprint, 3, None]
     digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
     for rows in (TRAIN, HELD_OUT):

@@ -70,10 +70,15 @@ def test_frozen_norms_keep_their_statistics_and_learn_their_scales(
 
 
 def test_the_recipe_takes_fewer_epochs_for_more_images() -> None:
-    epochs = [finetune_recipe(count, True).epochs for count in (30, 100, 1_000, 3_000, 20_000, 1_000_000)]
+    epochs = [finetune_recipe(count, SHAPE, True).epochs for count in (30, 100, 1_000, 3_000, 20_000, 1_000_000)]
     assert epochs == [30, 18, 7, 4, 3, 3]
-    assert not finetune_recipe(100, mirror=False).augment.flip
-    assert Recipe.from_json(finetune_recipe(100, True).to_json()) == finetune_recipe(100, True)
+    assert not finetune_recipe(100, SHAPE, mirror=False).augment.flip
+    assert Recipe.from_json(finetune_recipe(100, SHAPE, True).to_json()) == finetune_recipe(100, SHAPE, True)
+
+
+def test_the_recipe_begins_with_smaller_images_where_they_are_large() -> None:
+    scales = [finetune_recipe(100, (3, *size), True).initial_scale for size in ((224, 224), (128, 300), (300, 127))]
+    assert scales == [0.7, 0.7, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -81,5 +86,5 @@ def test_the_recipe_takes_fewer_epochs_for_more_images() -> None:
 )
 def test_every_optimizer_has_its_own_rate_and_decay(optimizer: str, lr: float, decay: float) -> None:
     """AdamW's decay and rate mean something else to the others; Muon's rate from scratch would lose what was learnt."""
-    recipe = finetune_recipe(1_000, True, optimizer=optimizer)
+    recipe = finetune_recipe(1_000, SHAPE, True, optimizer=optimizer)
     assert (recipe.optimizer, recipe.lr, recipe.weight_decay) == (optimizer, lr, decay)

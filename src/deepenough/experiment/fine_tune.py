@@ -19,6 +19,7 @@ from deepenough.data.sources import check_data_is_given, from_anywhere, open_sou
 from deepenough.data.split import Index
 from deepenough.errors import DeepenoughError
 from deepenough.evaluation.metrics import metrics
+from deepenough.experiment.chosen_recipe import chosen_recipe
 from deepenough.experiment.options import Options, fit_options
 from deepenough.model import Model
 from deepenough.nets import Network
@@ -35,7 +36,6 @@ from deepenough.training.device import choose_device
 from deepenough.training.evaluate import predict_probabilities
 from deepenough.training.freezing import frozen_text
 from deepenough.training.loggers import GivenCallbacks, callbacks_of, check_callbacks
-from deepenough.training.recipe import finetune_recipe
 from deepenough.training.spec import TrainingSpec
 from deepenough.training.train import train
 
@@ -76,10 +76,7 @@ def fine_tune(
             network, state = _with_new_head(model, state, images, device, asked.seed)
         mirroring = decide_mirroring(images, asked.seed, strength=asked.augment, switches=asked.switches)
         images = replace(images, mirror=mirroring.on)
-        count, optimizer = len(images.split.train), asked.recipe.get("optimizer")
-        recipe = finetune_recipe(count, images.mirror, strength=asked.augment, optimizer=optimizer)
-        recipe = replace(recipe, augment=replace(recipe.augment, **asked.switches), **asked.recipe)
-        recipe = replace(recipe, device=str(device))
+        recipe = replace(chosen_recipe(asked, images, pretrained=True), device=str(device))
         if recipe.freeze:
             reporter.say(f"{network.name}: {frozen_text(network, recipe.freeze)}")
         spec = TrainingSpec(network, recipe, images.split.train, images.split.validation, asked.seed, state)

@@ -18,6 +18,7 @@ from deepenough.distribution.ray_executor import RayCluster
 from deepenough.distribution.torchrun import share_of_threads
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.call import Call
+from deepenough.experiment.chosen_recipe import chosen_recipe
 from deepenough.experiment.measured_space import MeasuredSpace, measured_space
 from deepenough.experiment.options import Options
 from deepenough.experiment.recording import recorded_tuning
@@ -48,7 +49,7 @@ from deepenough.training.interrupt import Interrupted
 from deepenough.training.loggers import callback_maker
 from deepenough.training.memory import available_memory
 from deepenough.training.process_group import ALONE, ProcessGroup
-from deepenough.training.recipe import Recipe, default_recipe, finetune_recipe
+from deepenough.training.recipe import Recipe
 from deepenough.weights import Weights
 
 
@@ -175,7 +176,7 @@ def prepare_experiment(request: RunRequest) -> Experiment:
     else:
         mirroring = _mirroring(request, images)
         images = replace(images, mirror=mirroring.on)
-        recipe = _recipe(asked, images, weights)
+        recipe = chosen_recipe(asked, images, pretrained=bool(weights))
     question = _question(asked, weights)
     trainer = CandidateTrainer(
         images=images,
@@ -335,15 +336,3 @@ def _mirroring(request: RunRequest, images: Images) -> MirroringRecord:
         decision = decide_mirroring(images, asked.seed, strength=asked.augment, switches=asked.switches)
         advance(1, 1)
     return MirroringRecord.of(decision)
-
-
-def _recipe(asked: Options, images: Images, weights: Sequence[Weights]) -> Recipe:
-    """The default recipe for this many images, with what the user overrides."""
-    count, optimizer = len(images.split.train), asked.recipe.get("optimizer")
-    if weights:
-        recipe = finetune_recipe(count, images.mirror, strength=asked.augment, optimizer=optimizer)
-    else:
-        recipe = default_recipe(
-            count, images.preprocess.shape, images.mirror, strength=asked.augment, optimizer=optimizer
-        )
-    return replace(recipe, augment=replace(recipe.augment, **asked.switches), **asked.recipe)

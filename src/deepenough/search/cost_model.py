@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deepenough.autotuning.configuration import StepConfiguration
 from deepenough.search.architectures import Architecture
@@ -13,6 +13,7 @@ from deepenough.search.folds import DecisionFolds, share_of_rounds
 from deepenough.training.freezing import training_macs
 from deepenough.training.lr_range_test import range_images
 from deepenough.training.recipe import Recipe
+from deepenough.training.resizing import epoch_macs
 
 
 @dataclass(kw_only=True)
@@ -34,7 +35,7 @@ class CostModel(ABC):
 
     def planned_scout(self, architecture: Architecture, epochs: int) -> int:
         """The multiply-accumulates of a scout of so many epochs, which takes its learning rate from its parent's."""
-        return self.folds.cost(architecture.macs, self.step_macs(architecture), epochs)
+        return self.folds.cost(architecture.macs, self._epoch_macs(architecture, epochs))
 
     def alone(self, architecture: Architecture) -> int:
         """The multiply-accumulates of training it once, without folds, and before that its teacher, if any."""
@@ -42,12 +43,16 @@ class CostModel(ABC):
         return before + self._cost(self.folds.merged, architecture)
 
     def _cost(self, folds: DecisionFolds, architecture: Architecture, epochs: int | None = None) -> int:
-        teacher = architecture.teacher.macs if architecture.teacher else 0
-        epochs = epochs or self.recipe.epochs
-        return folds.cost(architecture.macs, self.step_macs(architecture), epochs, range_images(self.recipe), teacher)
+        costs = self._epoch_macs(architecture, epochs or self.recipe.epochs)
+        return folds.cost(architecture.macs, costs, range_images(self.recipe))
+
+    def _epoch_macs(self, architecture: Architecture, epochs: int) -> list[int]:
+        """The multiply-accumulates of training on one image, in each of so many epochs."""
+        teacher = architecture.teacher.network if architecture.teacher else None
+        return epoch_macs(replace(self.recipe, epochs=epochs), architecture.network, teacher)
 
     def step_macs(self, architecture: Architecture) -> int:
-        """The multiply-accumulates of a training step for each image, but those of a teacher."""
+        """The multiply-accumulates of a training step for each image of whole size, but those of a teacher."""
         return training_macs(architecture.network, self.recipe.freeze)
 
     def retraining(self, architecture: Architecture) -> int:

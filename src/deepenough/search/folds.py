@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,13 +45,13 @@ class DecisionFolds:
             return self
         return replace(self, folds=(Fold(self.images, np.empty(0, np.int64)),))
 
-    def cost(self, macs: int, step_macs: int, epochs: int, range_images: int = 0, teacher_macs: int = 0) -> int:
-        """Multiply-accumulates of training a network on every fold: `step_macs` for an image (`training_macs`), every
-        epoch ends with an evaluation of the held-out images and gradient statistics, with `macs` for each, and the
-        range test trains on `range_images`. A teacher takes a forward pass of every image that is trained on."""
-        trained = sum(epochs * len(fold.train) + range_images for fold in self.folds)
-        looks = epochs * sum(len(fold.held_out) + statistics_images(len(fold.train)) for fold in self.folds)
-        return (step_macs + teacher_macs) * trained + macs * looks
+    def cost(self, macs: int, epoch_macs: Sequence[int], range_images: int = 0) -> int:
+        """Multiply-accumulates of training a network on every fold: those of each epoch for an image (`epoch_macs`),
+        every epoch ends with an evaluation of the held-out images and gradient statistics, with `macs` for each, and
+        the range test trains on `range_images`, as the last epoch does."""
+        trained = sum(sum(epoch_macs) * len(fold.train) + epoch_macs[-1] * range_images for fold in self.folds)
+        looks = sum(len(fold.held_out) + statistics_images(len(fold.train)) for fold in self.folds)
+        return trained + macs * len(epoch_macs) * looks
 
 
 def share_of_rounds(folds: int, jobs: int) -> float:

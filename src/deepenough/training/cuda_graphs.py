@@ -41,8 +41,8 @@ class CudaGraphs:
     """
 
     parameters: Sequence[torch.nn.Parameter]
-    counts: Counter[int] = field(default_factory=Counter)
-    graphs: dict[int, CapturedGraph] = field(default_factory=dict)
+    counts: Counter[torch.Size] = field(default_factory=Counter)
+    graphs: dict[torch.Size, CapturedGraph] = field(default_factory=dict)
     pieces: int = 0
     pool: Any = None
     disabled: bool = False
@@ -52,7 +52,7 @@ class CudaGraphs:
         if pieces != self.pieces:
             self.reset()
             self.pieces = pieces
-        size = len(batch.images)
+        size = batch.images.shape
         self.counts[size] += 1
         if size not in self.graphs and self.counts[size] > EAGER_BATCHES and not self.disabled:
             self._capture(compute, batch)
@@ -85,7 +85,7 @@ class CudaGraphs:
         try:
             replay, tally, self.pool = capture(lambda: compute(fixed, self.pieces), self.pool)
             gradients = [parameter.grad for parameter in self.parameters]
-            self.graphs[len(fixed.images)] = CapturedGraph(replay, fixed, tally, gradients)
+            self.graphs[fixed.images.shape] = CapturedGraph(replay, fixed, tally, gradients)
         except RuntimeError as error:
             # Ending the capture fails, too, and says less. A name for the cause would keep all that was captured.
             why = first_line(error.__context__ or error)

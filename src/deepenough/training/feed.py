@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from deepenough.data.split import Index
 from deepenough.preprocessing import Preprocessing
 from deepenough.training.prefetch import WaitTimer, prefetch
 from deepenough.training.process_group import ALONE, ProcessGroup
+from deepenough.training.resizing import Size, resized
 
 
 def batches(index: Index, batch: int, *, seed: int, epoch: int, blocks: Index | None = None) -> list[Index]:
@@ -89,7 +90,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Feed:
-    """The training images of one training."""
+    """The training images of one training, in its first epochs at `first_sizes` (H, W)."""
 
     loader: Loader
     index: Index
@@ -97,6 +98,7 @@ class Feed:
     augment: Augment
     seed: int
     group: ProcessGroup = ALONE
+    first_sizes: Sequence[Size] = ()
     waited: WaitTimer = field(default_factory=WaitTimer)
 
     def epoch(self, epoch: int, skip: int = 0) -> Iterator[Batch]:
@@ -108,6 +110,8 @@ class Feed:
                 self.augment, self.loader.scaled(read), targets, seed=self.seed, epoch=epoch, index=chosen
             )
             own = slice(len(chosen) - (mine.stop - mine.start), None)
+            if epoch < len(self.first_sizes):
+                pixels = resized(pixels, self.first_sizes[epoch])
             pixels = self.loader.normalise(pixels[own]).contiguous(memory_format=torch.channels_last)
             yield Batch(pixels, targets[own].to(pixels.dtype), mine.start, total)
 

@@ -111,7 +111,7 @@ def prepare_training(
     state, step = new_state(spec, objective or make_objective(spec, images, device), device, group)
     step.teacher = teacher_of(spec.teacher, recipe, device) if spec.teacher else None
     loader = Loader(images, device, state.precision.dtype)
-    feed = Feed(loader, spec.train, recipe.batch, recipe.augment, spec.seed, group)
+    feed = Feed(loader, spec.train, recipe.batch, recipe.augment, spec.seed, group, spec.first_sizes)
     return state, TrainingLoop(spec, feed, step, group=group)
 
 

@@ -73,6 +73,10 @@ hundred steps."""
 FINETUNE_RATES: Mapping[str, float] = MappingProxyType({"adamw": 1.5e-3, "sgd": 5e-3, "muon": 0.01})
 """Peak learning rates of optimizers for pretrained weights: that of the head, which the first layer has a tenth of."""
 
+SMALLER, RESIZED_FROM = 0.7, 128
+"""The scale of the images in the first epochs of fine-tuning, which have half the area, and the pixels of a side from
+which on it has any."""
+
 DISTILLATION = ("distill_temperature", "distill_weight")
 """Fields of a recipe that count only where there is a teacher."""
 
@@ -163,6 +167,15 @@ class Recipe:
     patience: int = option(
         0, "End a training after this many epochs without a better held-out accuracy, 0 for never.", least=0
     )
+    initial_scale: float = option(
+        1.0,
+        "Side of the images in the first half of the epochs, as a share of theirs, where the network takes other sizes "
+        "(progressive resizing); 1 for whole images throughout.",
+        unit="SHARE",
+        above=0,
+        most=1,
+        otherwise=f"1; {SMALLER:g} to fine-tune on images of {RESIZED_FROM} pixels and more",
+    )
     first_layer: float = internal(
         1.0,
         "The first layer's learning rate as a share of the last's, with those between growing by equal factors; below "
@@ -212,15 +225,22 @@ class Recipe:
 
 
 def finetune_recipe(
-    images_count: int, mirror: bool, *, strength: str | None = None, optimizer: str | None = None
+    images_count: int,
+    input_shape: tuple[int, ...],
+    mirror: bool,
+    *,
+    strength: str | None = None,
+    optimizer: str | None = None,
 ) -> Recipe:
-    """A recipe that adapts pretrained weights, whose head a probe has set already, to `images_count` images.
+    """A recipe that adapts pretrained weights, whose head a probe has set already, to `images_count` training images of
+    `input_shape` (C, H, W).
 
     The rate rises slowly, and is least in the first layers: one plain one-cycle schedule threw the probe's accuracy
     away before it came back. AdamW, since published weights come in all scales. Norms keep their statistics, which a
     small batch would only blur. Epochs fall from 18 at 100 images to 7 at 1,000, 4 at 3,000 and 3 from 4,037 on: half
-    as many again, at half the rate, are as accurate and surer of what they get wrong (benchmarks/LOG.md). The optimizer
-    is AdamW where it is None.
+    as many again, at half the rate, are as accurate and surer of what they get wrong (benchmarks/LOG.md). In the first
+    half of them images are smaller, where they have `RESIZED_FROM` pixels a side and more. The optimizer is AdamW where
+    it is None.
     """
     chosen = optimizer or Optimizer.ADAMW.value
     epochs = round(4 * (3000 / max(images_count, 1)) ** 0.45)
@@ -232,6 +252,7 @@ def finetune_recipe(
         weight_decay=0.05 if chosen == Optimizer.ADAMW else 5e-4,
         schedule="cosine",
         warmup=0.1,
+        initial_scale=SMALLER if min(input_shape[1:]) >= RESIZED_FROM else 1.0,
         first_layer=0.1,
         freeze_norms=True,
         augment=Augment.named(strength or "light", mirror),

@@ -13,12 +13,15 @@ import torch
 
 from deepenough.data.images import Images
 from deepenough.data.split import Index
-from deepenough.nets import Network, macs
+from deepenough.nets import Network
 from deepenough.preprocessing import Preprocessing
-from deepenough.training.freezing import training_macs
 from deepenough.training.recipe import DISTILLATION, Recipe
+from deepenough.training.resizing import Size, epoch_macs, first_sizes
 
 StateDict = Mapping[str, torch.Tensor]
+
+LATER_CHOICES = {"freeze": 0.0, "initial_scale": 1.0}
+"""Fields that earlier recipes did not have, with the value that stands for what they did: what they began goes on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,18 +57,32 @@ class TrainingSpec:
             raise ValueError("a teacher must not have seen images that its student is judged on")
 
     @property
-    def macs(self) -> int:
-        """Multiply-accumulates of training on one image: a pass forward, one backward through all but the frozen
-        layers, which costs two, and the teacher's pass forward."""
-        return training_macs(self.network, self.recipe.freeze) + (macs(self.teacher.network) if self.teacher else 0)
+    def first_sizes(self) -> tuple[Size, ...]:
+        """The sizes (H, W) of the images in the first epochs, where those are smaller."""
+        return first_sizes(self.recipe, self.network, self.teacher.network if self.teacher else None)
+
+    @property
+    def epoch_macs(self) -> list[int]:
+        """Multiply-accumulates of training on one image, in each epoch."""
+        return epoch_macs(self.recipe, self.network, self.teacher.network if self.teacher else None)
+
+    def macs(self, images: int) -> int:
+        """Multiply-accumulates of training on so many images, from the first epoch on; more than the epochs have were
+        trained on twice, where memory ran out."""
+        count, costs = len(self.train), self.epoch_macs
+        beyond = max(images - count * len(costs), 0)
+        return beyond * costs[-1] + sum(
+            cost * min(max(images - number * count, 0), count) for number, cost in enumerate(costs)
+        )
 
     def fingerprint(self, images: Images) -> str:
         """A SHA-256 of all that decides the result on these images."""
         start, recipe = self.initial_weights, self.recipe.to_json()
         if self.teacher is None:
             recipe = {name: value for name, value in recipe.items() if name not in DISTILLATION}
-        if not self.recipe.freeze:
-            recipe.pop("freeze", None)  # which earlier recipes did not have: what they began goes on
+        for name, without in LATER_CHOICES.items():
+            if recipe.get(name) == without:
+                recipe.pop(name)
         words: list[Any] = [repr(self.network), recipe, images.fingerprint, self.seed]
         words += [sorted(start) if start else None]
         words += ["in blocks"] if images.in_blocks else []  # which is another order

@@ -82,7 +82,7 @@ def summary(spec: TrainingSpec, state: State, ending: Ending) -> Trained:
     """The result of a training that ended in a state."""
     if state.judged is None:
         raise ValueError("a training is judged before it is summed up")
-    overhead = spec.macs * state.range_images + macs(spec.network) * state.evaluated_images
+    overhead = spec.epoch_macs[-1] * state.range_images + macs(spec.network) * state.evaluated_images
     return Trained(
         network=spec.network,
         state=state.kept(),
@@ -94,6 +94,6 @@ def summary(spec: TrainingSpec, state: State, ending: Ending) -> Trained:
         epochs=len(state.curve),
         seconds=state.seconds,
         waited=state.waited,
-        macs=spec.macs * state.images + overhead,
+        macs=spec.macs(state.images) + overhead,
         overhead_macs=overhead,
     )
