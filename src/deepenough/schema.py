@@ -197,8 +197,9 @@ class Option:
         return {"int": "a whole number", "float": "a number", "bool": "True or False"}.get(self.base, "text")
 
     def _advice(self, value: float) -> str:
-        if self.above == 0 and self.below == 1 and 1 <= value < 100:
-            return f"; for {value:g}% write {value / 100:g} or {value:g}%"
+        """The advice on a value out of bounds. 1 may be meant as 1% or as all: a hint, if any, tells."""
+        if self.above == 0 and self.below == 1 and 1 <= value < 100 and (value > 1 or not self.hint):
+            return f"; for {value:g}% write {value / 100:g} or {value:g}%" + " (1 is 100%)" * (value == 1)
         return f"; {self.hint}" if self.hint else ""
 
 

@@ -54,6 +54,8 @@ def test_an_unknown_option_names_the_nearest() -> None:
     [
         ({"target": 95}, "for 95% write 0.95"),
         ({"margin": 2}, "for 2% write 0.02"),
+        ({"target": 1.0}, "write for example 0.99 or 99%, since no number of images can show 100%"),
+        ({"target": "100%"}, "write for example 0.99 or 99%"),
         ({"metric": "top2"}, "nearest is top1"),
         ({"minimize": "deph"}, "nearest is depth"),
         ({"weights": "x", "scratch": True}, "--scratch does not"),

@@ -70,7 +70,13 @@ class Options:
         otherwise="digits",
     )
     target: float | None = _question(
-        None, "The accuracy that you need, as 0.95.", common=True, unit="SHARE", above=0, below=1
+        None,
+        "The accuracy that you need, as 0.95.",
+        common=True,
+        unit="SHARE",
+        above=0,
+        below=1,
+        hint="write for example 0.99 or 99%, since no number of images can show 100%",
     )
     margin: float = _question(
         0.01,
