@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepenough.cli.fit import fit_command
+from deepenough.cli.predict import predict_command
 from deepenough.errors import DeepenoughError
 from deepenough.experiment.options import Options, fit_options
 from deepenough.units import UNITS
@@ -21,6 +22,8 @@ WRITTEN = [
     ("target", "95%", 0.95),
     ("target", " 97.5 % ", 0.975),
     ("margin", "1%", 0.01),
+    ("budget", "65%", 0.65),
+    ("budget", "2.5", 2.5),
     ("time_limit", "90", 90),
     ("time_limit", "90s", 90),
     ("time_limit", "20m", 1_200),
@@ -47,6 +50,20 @@ def parsed(name: str, text: str) -> Any:
     return fit_command.make_context("fit", [fit_options()[name].spelled, text]).params[name]
 
 
+@pytest.mark.parametrize(("text", "value"), [("60%", 0.6), ("0.6", 0.6), ("1e-3", 0.001), ("100 %", 1.0)])
+def test_a_probability_may_be_a_percentage(text: str, value: float) -> None:
+    words = ["run", "a.png", "--reject-below", text]
+    assert predict_command.make_context("predict", words).params["reject_below"] == value
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("some%", "expected a probability, such as 0.25 or 25%"), ("120%", "not in the range")]
+)
+def test_what_is_no_probability_is_refused(text: str, expected: str) -> None:
+    with pytest.raises(click.UsageError, match=expected):
+        predict_command.make_context("predict", ["run", "a.png", "--reject-below", text])
+
+
 @pytest.mark.parametrize(("name", "text", "value"), WRITTEN)
 def test_text_means_the_same_in_python_and_on_the_command_line(name: str, text: str, value: float) -> None:
     assert value_in(Options.of(**{name: text}), name) == value == parsed(name, text)
@@ -70,6 +87,7 @@ def test_a_percentage_is_the_share_that_is_written_with_a_point(hundredths: int)
         ("cache_limit", "4 parsec", "expected an amount of memory, such as 500MB or 20GB"),
         ("epochs", "ten", "--epochs 'ten': expected a whole number"),
         ("epochs", "3.5", "--epochs 3.5: expected a whole number"),
+        ("budget", "65 parts", "--budget '65 parts': expected a number or a share, such as 2, 0.65 or 65%"),
         ("target", "95", "for 95% write 0.95 or 95%"),
         ("target", "950%", "expected a share between 0 and 1"),
         ("width", "1,5", "--width '1,5': expected a number; write a point for the comma: 1.5"),

@@ -13,6 +13,7 @@ import click
 
 from deepenough.cli.exit_status import ExitStatus
 from deepenough.cli.options import engine_option, images_argument, run_argument, top_option
+from deepenough.cli.types import Probability
 
 
 @click.command()
@@ -23,7 +24,7 @@ from deepenough.cli.options import engine_option, images_argument, run_argument,
 @click.option("--csv", "style", flag_value="csv", help="Print comma-separated values.")
 @click.option(
     "--reject-below",
-    type=click.FloatRange(0, 1),
+    type=Probability(),
     metavar="PROBABILITY",
     help="Name no class that is less probable than this.",
 )

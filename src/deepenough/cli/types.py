@@ -1,4 +1,4 @@
-"""Types of values on the command line: CxHxW, those of the schema's options, and the pictures that commands write."""
+"""Types of values on the command line: CxHxW, probabilities, the schema's options, and pictures that are written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
+from deepenough.errors import DeepenoughError
 from deepenough.schema import Option
+from deepenough.units import UNITS
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 """Endings of the pictures that commands write."""
@@ -24,6 +26,21 @@ class InputShape(click.ParamType[tuple[int, int, int]]):
             self.fail(f"{value!r}: expected channels, height and width, such as 3x224x224", param, ctx)
         channels, height, width = (int(number) for number in match.groups())
         return channels, height, width
+
+
+class Probability(click.FloatRange):
+    """A number from 0 to 1, also as a percentage: 0.25 or 25%."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and value.rstrip().endswith("%"):
+            try:
+                value = UNITS["PROBABILITY"].parse(value)
+            except DeepenoughError as error:
+                self.fail(str(error), param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class OptionValue(click.ParamType[Any]):
