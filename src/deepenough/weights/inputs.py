@@ -68,9 +68,9 @@ def described_input(path: Path, preprocess: str | None, net: Network, stated: Pr
     A cut takes the images of the network that it was cut from. Where nothing says what they are, that is an error:
     weights that are given images of another scale give wrong answers.
     """
-    size, whole = (net.input[1], net.input[2]), name_of_whole(net)
+    whole = name_of_whole(net)
     if preprocess is not None:
-        return _in_colours(_at_size(preset(preprocess, whole), net, size), net)
+        return _for_network(preset(preprocess, whole), net)
     if path.with_name(INPUT_FILE).is_file():
         return image_input(path, None, "", net)
     if stated is None:
@@ -102,15 +102,19 @@ def _in_colours(known: Preprocessing, net: Network) -> Preprocessing:
 def _preset(name: str, net: Network) -> Preprocessing:
     """The preset, for the images that the network takes where a file fixed their size or their colours."""
     known = preset(name, net.name)
-    size = (net.input[1], net.input[2])
     positions = any(isinstance(layer, Tokens) for layer in net.stack)  # interpolated ones would cost accuracy
-    fixed = positions or has_small_stem(net) or not takes_size(net, known.size)
-    return _in_colours(_at_size(known, net, size) if fixed else known, net)
+    return _for_network(known, net, is_fixed=positions or not takes_size(net, known.size))
 
 
-def _at_size(known: Preprocessing, net: Network, size: tuple[int, int]) -> Preprocessing:
-    """The same for images of another size; all of a small one is seen by a network whose stem is for such images."""
-    return replace(known, size=size, shorter=None) if has_small_stem(net) else scaled(known, size)
+def _for_network(known: Preprocessing, net: Network, *, is_fixed: bool = True) -> Preprocessing:
+    """The same in the colours that the network takes, and of its size where that `is_fixed`; all of a small image is
+    seen by a network whose stem is for such images."""
+    size = (net.input[1], net.input[2])
+    if has_small_stem(net):
+        known = replace(known, size=size, shorter=None)
+    elif is_fixed:
+        known = scaled(known, size)
+    return _in_colours(known, net)
 
 
 def scaled(known: Preprocessing, size: tuple[int, int]) -> Preprocessing:
