@@ -239,6 +239,47 @@ def test_a_network_without_its_preprocessing_has_to_be_told_it(names: dict[str, 
     assert (found.input.size, found.input.shorter) == ((32, 32), 37)  # of 256 pixels torchvision's takes 224
 
 
+def configured(folder: Path, **images: Any) -> None:
+    """Put a `config.json` of timm there, whose images are 224 pixels of a shorter side of 256."""
+    document = {
+        "architecture": "resnet18",
+        "pretrained_cfg": {"input_size": [3, 224, 224], "crop_pct": 0.875, **images},
+    }
+    (folder / "config.json").write_text(json.dumps(document), encoding="utf-8")
+
+
+HALVES = {"mean": [0.5] * 3, "std": [0.25] * 3}
+
+
+@pytest.mark.parametrize("names", [{"names": {}}, {}], ids=["somebody else's", "ours"])
+def test_the_configuration_of_timm_says_how_images_are_normalised(names: dict[str, Any], tmp_path: Path) -> None:
+    torch.save(a_state(RESIDUAL), tmp_path / "w.pth")
+    stated(tmp_path, json.loads(dumps(RESIDUAL)) | names)
+    configured(tmp_path, **HALVES)
+    ours = read_weights(tmp_path / "w.pth")
+    assert ours.input.std == (0.5, 0.5, 0.5)  # a preprocess.json counts before it
+    (tmp_path / "preprocess.json").unlink()
+    found = read_weights(tmp_path / "w.pth")
+    assert (found.input.mean, found.input.std) == ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+    assert found.network == RESIDUAL  # for its own 32 pixels
+    assert (found.input.size, found.input.shorter) == ((32, 32), 37)
+    assert "its images are normalised as the config.json beside it says" in found.notes
+    asked = read_weights(tmp_path / "w.pth", preprocess="torchvision")
+    assert asked.input.mean == (0.485, 0.456, 0.406)
+    assert not any("config.json" in note for note in (*asked.notes, *ours.notes))
+
+
+@pytest.mark.parametrize("images", [{}, {"mean": [0.5] * 3}])
+def test_a_configuration_that_leaves_out_how_images_are_normalised_says_nothing(
+    images: dict[str, Any], tmp_path: Path
+) -> None:
+    torch.save(a_state(RESIDUAL), tmp_path / "w.pth")
+    (tmp_path / "network.json").write_text(dumps(RESIDUAL), encoding="utf-8")
+    configured(tmp_path, **images)
+    with pytest.raises(DeepenoughError, match="nothing says how its images are normalised"):
+        read_weights(tmp_path / "w.pth")
+
+
 @pytest.mark.parametrize("is_cut", [False, True], ids=["whole", "cut"])
 def test_a_stem_for_small_images_sees_all_of_them(is_cut: bool, tmp_path: Path) -> None:
     whole = with_stem(NETWORKS["resnet18"]().with_classes(4), (64, 3, 3, 3))

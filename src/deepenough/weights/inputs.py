@@ -92,6 +92,27 @@ def timm_configuration(module: Any) -> Preprocessing | None:
     return as_timm(Path("pretrained_cfg"), config)
 
 
+def configured_input(path: Path, preprocess: str | None, net: Network) -> tuple[Preprocessing | None, tuple[str, ...]]:
+    """The images that timm's configuration beside a file of weights states, for a network that is described there too,
+    and lines on them.
+
+    None where `preprocess` or a file beside the weights says it, or where the configuration leaves out mean or standard
+    deviation: those that timm then takes need not be the file's.
+    """
+    from deepenough.weights.published import CONFIG
+    from deepenough.weights.timm_config import as_timm, framing_notes, is_timms, timms_images
+
+    if preprocess is not None or path.with_name(INPUT_FILE).is_file():
+        return None, ()
+    document = json_beside(path, CONFIG)
+    images = timms_images(document) if is_timms(document) else {}
+    if not (images.get("mean") and images.get("std")):
+        return None, ()
+    wanted = as_timm(path.with_name(CONFIG), images, (net.input[1], net.input[2]))
+    notes = (f"its images are normalised as the {CONFIG} beside it says", *framing_notes(images, wanted))
+    return _for_network(wanted, net), notes
+
+
 def _in_colours(known: Preprocessing, net: Network) -> Preprocessing:
     """The same for grey images, where the network takes them."""
     if net.input[0] != 1 or known.channels == 1:

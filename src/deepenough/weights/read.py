@@ -12,7 +12,15 @@ from deepenough.files import sha256
 from deepenough.nets.network import Network
 from deepenough.weights.exported_program import program_refused
 from deepenough.weights.graphs.graph import GraphError
-from deepenough.weights.inputs import INPUT_FILE, described_input, for_images, image_input, json_beside, small_file
+from deepenough.weights.inputs import (
+    INPUT_FILE,
+    configured_input,
+    described_input,
+    for_images,
+    image_input,
+    json_beside,
+    small_file,
+)
 from deepenough.weights.misfit import MisfitError, RedefinedError
 from deepenough.weights.preset_names import PRESETS
 from deepenough.weights.published import published_as
@@ -55,9 +63,9 @@ def read_weights(
     A folder has to be a SavedModel. `network` is needed where the file's tensors fit several networks and its source is
     not evident, and may be given always. The preprocessing is `preprocess` (one of `PRESETS`), else that of a
     `preprocess.json` beside the file, else what the file's source is known to use, or what an ONNX file says itself;
-    where a `network.json` lies beside another file, one of the first two has to say it. A tensor of the network that is
-    missing or of another shape is an error; one that is not of it is an error too where it lies among those that are,
-    else named in the notes.
+    where a `network.json` lies beside another file, one of the first two or timm's `config.json` has to say it. A
+    tensor of the network that is missing or of another shape is an error; one that is not of it is an error too where
+    it lies among those that are, else named in the notes.
 
     A file without a classifier, or with one of another kind, is an error, too, unless `needs_head` is False: the state
     then lacks the classifier's tensors.
@@ -173,8 +181,10 @@ def _of_zoo(
     if stated is not None:
         source = stated.source
     images = stated.input if stated else None
+    told: tuple[str, ...] = ()
     if own is not None:
-        wanted = described_input(path, preprocess, fitted.network, None)
+        configured, told = configured_input(path, preprocess, fitted.network)
+        wanted = described_input(path, preprocess, fitted.network, configured)
     else:
         if description is not None and preprocess is None:
             from deepenough.weights.description import images_of
@@ -183,7 +193,11 @@ def _of_zoo(
         wanted = image_input(path, preprocess, source, fitted.network, images)
     classes = stated.classes if stated is not None else None
     guessed = preprocess is None and stated is None and own is None and not path.with_name(INPUT_FILE).is_file()
-    notes = (*fitted.notes, *(rival_inputs(source, fitted.network) if guessed else stated.notes if stated else ()))
+    notes = (
+        *fitted.notes,
+        *told,
+        *(rival_inputs(source, fitted.network) if guessed else stated.notes if stated else ()),
+    )
     if description is not None:
         notes += description.notes_of(fitted.network, source, guessed=guessed and images is None)
     return Weights(

@@ -57,7 +57,7 @@ def timms_network(document: Mapping[str, Any], file: Path) -> Published:
     wanted = as_timm(file, images, preset("timm", network.name).size)
     if tokens:
         network = with_positions(network, wanted.size)
-    return Published("timm", network, wanted, _classes(document, images), tuple(_notes(images, wanted)))
+    return Published("timm", network, wanted, _classes(document, images), tuple(framing_notes(images, wanted)))
 
 
 def _check_arguments(document: Mapping[str, Any], network: Network, file: Path) -> None:
@@ -95,7 +95,7 @@ def as_timm(file: Path, config: Mapping[str, Any], size: tuple[int, int] = (224,
         raise DeepenoughError(f"{file}: its pretrained_cfg can't be read ({error}); mend it, or move it away") from None
 
 
-def _notes(images: Mapping[str, Any], wanted: Preprocessing) -> list[str]:
+def framing_notes(images: Mapping[str, Any], wanted: Preprocessing) -> list[str]:
     """Lines on what timm does to images and is not done here."""
     notes = []
     if images.get("crop_mode", "center") != "center":
