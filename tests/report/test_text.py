@@ -30,6 +30,17 @@ def test_every_kind_of_answer_has_its_headline(
     assert text.headline(record).startswith(f"Depth {record.decision.depth} {wanted}")
 
 
+@pytest.mark.parametrize(("target", "wanted"), [(None, ", the only one in the search space"), (0.5, " is enough")])
+def test_the_only_network_of_a_search_space_is_enough_only_for_a_target(
+    make: Callable[..., schema.Record], target: float | None, wanted: str
+) -> None:
+    record = make()
+    assert record.decision is not None
+    record.decision.kind, record.question.target = DecisionKind.SHOWN, target
+    record.search_space = record.search_space[:1]
+    assert text.headline(record) == f"Depth {record.decision.depth}{wanted}"
+
+
 def test_an_answer_among_some_names_those_that_were_trained_and_no_scout(make: Callable[..., schema.Record]) -> None:
     record = make()
     assert record.decision is not None

@@ -106,6 +106,19 @@ def test_every_kind_of_answer_is_chinese(
     assert case != "no short looks" or case in [step.what for step in record.steps]
 
 
+def test_the_only_network_is_not_said_to_be_enough(
+    architectures: Any, question: Question, trainer: Any, approaching: Any, tmp_path: Path
+) -> None:
+    search = EnoughSearch(question, architectures[:1], trainer(approaching(RISING)), lambda s: None)
+    verdict = search.run()
+    assert verdict.kind == "shown"  # which is so of a search space of one
+    assert verdict.text == "depth 7 is the only one in the search space, so there was nothing to compare it with"
+    record = record_of(search, verdict, question)
+    assert left_on(record, tmp_path) == []
+    with speaking(Language.CHINESE):
+        assert "搜索空间中唯一的网络" in render_report(record, tmp_path)
+
+
 def test_the_cases_give_every_kind_of_answer(
     architectures: Any, question: Question, trainer: Any, approaching: Any
 ) -> None:

@@ -372,6 +372,11 @@ class Record(RecordModel):
         """Of every pretrained network that is cut."""
         return [self.probing, *self.further_probings] if self.probing else []
 
+    @property
+    def has_one_choice(self) -> bool:
+        """Tell if there is no target, and one network to choose from: nothing could be shown about it."""
+        return self.question.target is None and len(self.search_space) == 1
+
     def candidate(self, name: str) -> CandidateRecord:
         """The candidate of that name."""
         return next(candidate for candidate in self.candidates if candidate.name == name)

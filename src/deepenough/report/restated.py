@@ -66,6 +66,10 @@ def _alone(record: Record, facts: AnswerFacts) -> str:
     """The answer where nothing was compared."""
     assert record.decision is not None
     network = record.decision.chosen
+    if record.decision.kind is DecisionKind.SHOWN and record.has_one_choice:
+        return _(
+            "%(network)s is the only one in the search space, so there was nothing to compare it with", network=network
+        )
     if record.decision.kind is DecisionKind.SHOWN:
         return _(
             "%(network)s is enough: there is nothing deeper to look at, or nothing to gain from it", network=network

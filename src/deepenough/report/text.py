@@ -140,7 +140,9 @@ def headline(record: Record) -> str:
     if decision.kind is DecisionKind.NOT_MET and target and record.candidate(decision.chosen).state != "finished":
         return _("No training finished")
     return {
-        DecisionKind.SHOWN: _("%(network)s is enough", network=network),
+        DecisionKind.SHOWN: _("%(network)s, the only one in the search space", network=network)
+        if record.has_one_choice
+        else _("%(network)s is enough", network=network),
         DecisionKind.SEEMS: _("%(network)s seems to be enough", network=network),
         DecisionKind.NOT_MET: _("No network tried reached the target") if target else _("No network could be trained"),
         DecisionKind.BEST: _("%(network)s is the best found", network=network),
@@ -207,8 +209,7 @@ def origin(record: Record, candidate: CandidateRecord) -> str:
     if candidate.seed != record.seed:
         parts.append(_("seed %(seed)s", seed=candidate.seed))
     if candidate.start:
-        grown = candidate.role == "scout"
-        start = candidate.start
+        start, grown = candidate.start, candidate.role == "scout"
         parts.append(_("grown from %(start)s", start=start) if grown else _("started from %(start)s", start=start))
     if candidate.teacher:
         parts.append(_("taught by %(teacher)s", teacher=candidate.teacher))
@@ -272,9 +273,8 @@ def goal(record: Record) -> str:
 def verdict(record: Record, candidate: CandidateRecord) -> str:
     """The conclusion about one candidate, in a few words."""
     decision = record.decision
-    compared = (
-        next((pair for pair in decision.comparisons if pair.candidate == candidate.name), None) if decision else None
-    )
+    pairs = decision.comparisons if decision else ()
+    compared = next((pair for pair in pairs if pair.candidate == candidate.name), None)
     if candidate.role == "scout":
         return _("looked at briefly")
     if candidate.state == "pruned" and compared is not None and not compared.not_shown_worse:

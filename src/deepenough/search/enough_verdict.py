@@ -100,6 +100,8 @@ def _text(question: Question, found: Assessment, kind: DecisionKind, pair: Paire
                 else "the only one trained"
             )
             return f"{depth} is {alone}, so nothing is known about {others}"
+        if len(space) == 1:
+            return f"{depth} is the only one in the search space, so there was nothing to compare it with"
         return f"{depth} is enough: there is nothing deeper to look at, or nothing to gain from it"
     if kind is DecisionKind.SHOWN and _open(found):
         text = f"{depth} is deep enough: so few images are wrong that nothing can be better by {margin}"
