@@ -126,14 +126,13 @@ def assess(
     unknown = tuple(architecture for architecture in search_space if architecture.name not in names)
     probabilities, near = _probabilities(question, table, order)
     comparisons = [compare(question, table, each) for each in order if each.finished and len(order) > 1]
-    asked = claims_of_perfection(search_space, table)
     beyond_doubt = {pair.candidate.architecture.name for pair in comparisons if pair.enough}
     among = tuple(e for e in order if e.finished and (e.architecture.name in beyond_doubt or len(order) == 1))
     blockers = {each.architecture.name: _blockers(question, table, each) for each in table.finished}
     shown = tuple(
         each
         for each in among
-        if nothing_better(question, table, each, asked) or not (unknown or blockers[each.architecture.name])
+        if nothing_better(question, search_space, table, each) or not (unknown or blockers[each.architecture.name])
     )
     smallest_shown = measure(shown[0].architecture) if shown else None
     space = sorted([*(each.architecture for each in order), *unknown], key=measure)
@@ -215,29 +214,28 @@ def _blockers(question: Question, table: EvidenceTable, each: Evidence) -> tuple
     return tuple(other for other in unfinished if table.difference(other, each).upper >= question.margin)
 
 
-def nothing_better(question: Question, table: EvidenceTable, each: Evidence, asked: int) -> bool:
+def nothing_better(
+    question: Question, search_space: Sequence[Architecture], table: EvidenceTable, each: Evidence
+) -> bool:
     """True if a finished architecture is shown to get so few images wrong, whatever its seeds, that none can be better
-    by the margin. The error is shared by the `asked` architectures of which that may be claimed."""
-    return table.mistakes(each).upper_at(_confidence_of_each(asked)) < question.margin
+    by the margin."""
+    return table.mistakes(each).upper_at(_confidence_of_each(search_space, table)) < question.margin
 
 
-def nothing_better_by_seeds(question: Question, table: EvidenceTable, each: Evidence, asked: int) -> bool:
+def nothing_better_by_seeds(
+    question: Question, search_space: Sequence[Architecture], table: EvidenceTable, each: Evidence
+) -> bool:
     """True if `MOST_SEEDS` in all, which are as right, would show that."""
     mistakes = table.mistakes(each)
     left = mistakes.standard_error**2 - mistakes.added_variance * (1 - each.seeds / MOST_SEEDS)
     centre = (mistakes.lower + mistakes.upper) / 2
-    return centre + z_score(_confidence_of_each(asked)) * math.sqrt(left) < question.margin
+    return centre + z_score(_confidence_of_each(search_space, table)) * math.sqrt(left) < question.margin
 
 
-def claims_of_perfection(search_space: Sequence[Architecture], table: EvidenceTable) -> int:
-    """The number of architectures that `nothing_better` is asked of: those that a search trains first, or all that are
-    finished where there are more."""
-    return max(len(smallest_of_each(search_space)), len(table.finished))
-
-
-def _confidence_of_each(asked: int) -> float:
-    """The confidence of a claim that is tried with so many."""
-    return 1 - (1 - CONFIDENCE) / asked
+def _confidence_of_each(search_space: Sequence[Architecture], table: EvidenceTable) -> float:
+    """The confidence of one claim that nothing is better. The architectures that a search trains first share the error,
+    or all that are finished where there are more."""
+    return 1 - (1 - CONFIDENCE) / max(len(smallest_of_each(search_space)), len(table.finished))
 
 
 def compare(question: Question, table: EvidenceTable, each: Evidence) -> PairedComparison:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from deepenough.nets.grow import grows
@@ -12,7 +12,6 @@ from deepenough.search.enough_rules import (
     MOST_SEEDS,
     Assessment,
     assess,
-    claims_of_perfection,
     nothing_better,
     nothing_better_by_seeds,
 )
@@ -39,7 +38,8 @@ class EnoughSearch(Search):
     rule out is not trained; what they support is. The budget is a share of training the whole search space.
     """
 
-    _assessments: dict[int, Assessment] = field(default_factory=dict, init=False)  # by the candidates tried by then
+    _tables: dict[int, EvidenceTable] = field(default_factory=dict, init=False)  # by the candidates tried by then
+    _assessments: dict[int, Assessment] = field(default_factory=dict, init=False)  # likewise
 
     def run(self) -> Verdict:
         self._train_smallest()
@@ -78,9 +78,16 @@ class EnoughSearch(Search):
         trained = len(self.tried)
         if trained not in self._assessments:
             diverged = {each.architecture.name for each in self.tried if each.state is Ending.NOT_FINITE}
-            table = self.evidence(self.tried)
-            self._assessments[trained] = assess(self.question, table, self.search_space, diverged)
+            self._assessments[trained] = assess(self.question, self.table, self.search_space, diverged)
         return self._assessments[trained]
+
+    @property
+    def table(self) -> EvidenceTable:
+        """The evidence so far."""
+        trained = len(self.tried)
+        if trained not in self._tables:
+            self._tables[trained] = self.evidence(self.tried)
+        return self._tables[trained]
 
     def evidence(self, candidates: Sequence[Candidate]) -> EvidenceTable:
         """The evidence that candidates give on the decision images."""
@@ -206,11 +213,8 @@ class EnoughSearch(Search):
 
     def _parent(self, architecture: Architecture) -> Candidate | None:
         """The largest finished network that the architecture can be grown from."""
-        parents = [
-            candidate
-            for candidate in finished(self.space_candidates())
-            if grows(candidate.architecture.network, architecture.network)
-        ]
+        smaller = finished(self.space_candidates())
+        parents = [each for each in smaller if grows(each.architecture.network, architecture.network)]
         return max(parents, key=self.measure, default=None)
 
     def _scout(self, architecture: Architecture) -> None:
@@ -246,11 +250,14 @@ class EnoughSearch(Search):
         done, largest = self._trained(), found.wanted.architecture.measure(minimize)
         most = MOST_OF_BUDGET * self.question.budget * self.whole_space
         left = [each for each in self.search_space if each.name not in done and each.measure(minimize) <= largest]
-        for each in found.by_worth([each for each in left if self.trainer.planned(each) <= most]):
-            if self._may_train(each):
-                self.train(each)
-                return True
-        return False
+        return self._train_first(found.by_worth([each for each in left if self.trainer.planned(each) <= most]))
+
+    def _train_first(self, architectures: Iterable[Architecture]) -> bool:
+        """Train the first that budget and time hold; false where they hold none."""
+        first = next(filter(self._may_train, architectures), None)
+        if first:
+            self.train(first)
+        return first is not None
 
     def _finish_blockers(self, all_of_them: bool) -> bool:
         """Train the smallest of those whose short look doesn't rule them out, where the budget holds it, or all."""
@@ -262,11 +269,7 @@ class EnoughSearch(Search):
         left = [each for each in blockers if each.name not in done]
         if all_of_them and not self._holds(sum(map(self.trainer.planned, left)) + self._second_seeds()):
             return False
-        for each in left:
-            if self._may_train(each):
-                self.train(each)
-                return True
-        return False
+        return self._train_first(left)
 
     def _second_seeds(self) -> int:
         """The cost of a second seed of the smallest architectures: held back before the whole search space is trained,
@@ -314,14 +317,13 @@ class EnoughSearch(Search):
 
     def _nothing_to_gain(self) -> bool:
         """Tell if so few images are wrong that nothing deeper can be better by the margin."""
-        table = self.evidence(self.tried)
-        asked = claims_of_perfection(self.search_space, table)
-        perfect = [each for each in table.finished if nothing_better(self.question, table, each, asked)]
+        table, space = self.table, self.search_space
+        perfect = [each for each in table.finished if nothing_better(self.question, space, table, each)]
         if not perfect:
             return False
         best = max(perfect, key=lambda each: each.accuracy)
-        accuracy, lower, margin = best.accuracy, 1 - table.mistakes(best).upper, margin_text(self.question.margin)
-        text = f"{accuracy:.1%} (at least {lower:.1%}) leaves less than the {margin} to gain"
+        accuracy, lower = best.accuracy, 1 - table.mistakes(best).upper
+        text = f"{accuracy:.1%} (at least {lower:.1%}) leaves less than the {margin_text(self.question.margin)} to gain"
         if all(past.why != text for past in self.events):
             self.note(STOPPED, text, accuracy=accuracy, lower=lower)
         return True
@@ -330,7 +332,7 @@ class EnoughSearch(Search):
         """Tell if the chosen network is likely to have fewer mistakes than the margin: whatever larger ones reach, it
         would still be chosen, and a scout, which may lack all of its mistakes, can't show that."""
         chosen = self.assessment().chosen
-        mistakes = self.evidence(self.tried).mistakes(chosen)
+        mistakes = self.table.mistakes(chosen)
         if mistakes.value + z_score(LIKELY) * mistakes.standard_error >= self.question.margin:
             return False
         self.note(
@@ -346,12 +348,11 @@ class EnoughSearch(Search):
     def _train_nearly_perfect(self) -> bool:
         """Train another seed of the smallest network that seeds can show to leave nothing to gain, unless one no larger
         is shown to be enough."""
-        found, table = self.assessment(), self.evidence(self.tried)
-        asked = claims_of_perfection(self.search_space, table)
+        found = self.assessment()
         for each in found.finished:
             if each in found.shown:
                 return False
-            if nothing_better_by_seeds(self.question, table, each, asked) and self._may_repeat(each):
+            if nothing_better_by_seeds(self.question, self.search_space, self.table, each) and self._may_repeat(each):
                 self._repeat(each, "seeds that agree would show that less than the margin is left to gain")
                 return True
         return False
