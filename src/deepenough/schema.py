@@ -198,7 +198,7 @@ class Option:
 
     def _advice(self, value: float) -> str:
         """The advice on a value out of bounds. 1 may be meant as 1% or as all: a hint, if any, tells."""
-        if self.above == 0 and self.below == 1 and 1 <= value < 100 and (value > 1 or not self.hint):
+        if self.above == 0 and 1 in (self.below, self.most) and 1 <= value < 100 and (value > 1 or not self.hint):
             return f"; for {value:g}% write {value / 100:g} or {value:g}%" + " (1 is 100%)" * (value == 1)
         return f"; {self.hint}" if self.hint else ""
 

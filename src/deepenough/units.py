@@ -9,6 +9,8 @@ from decimal import Decimal
 
 from deepenough.errors import DeepenoughError
 
+NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"  # not negative, and not infinite
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -34,7 +36,7 @@ class Unit:
         >>> UNITS["LATENCY"].parse("5ms"), UNITS["COUNT"].parse("2.3M")
         (0.005, 2300000.0)
         """
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-zµμ%]*)", text.strip().lower())
+        match = re.fullmatch(rf"({NUMBER})\s*([a-zµμ%]*)", text.strip().lower())
         if not match or match[2] not in self.factors:
             raise DeepenoughError(f"{text!r}: expected {self.noun}, such as {self.examples}{comma_advice(text)}")
         return float(Decimal(match[1]) * Decimal(self.factors[match[2]]))  # in decimals: 95% is 0.95

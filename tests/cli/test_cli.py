@@ -36,6 +36,7 @@ LAYER_KEYS = {
         ("fit digits --target 0", "--target 0: expected a share between 0 and 1"),
         ("fit digits --target 1.0", "--target 1: expected a share between 0 and 1; write for example 0.99 or 99%"),
         ("fit digits --target 100%", "--target 1: expected a share between 0 and 1; write for example 0.99 or 99%"),
+        ("fit digits --initial-scale 70", "and at most 1; for 70% write 0.7 or 70%"),
         ("fit digits --margin 1", "expected a share between 0 and 1; for 1% write 0.01 or 1% (1 is 100%)"),
         ("fit digits --margin 0", "--margin 0: expected"),
         ("fit digits --epochs 0", "--epochs 0: expected at least 1"),
