@@ -201,7 +201,7 @@ def test_the_range_test_is_not_compiled(
     images: Any, network: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compiled: list[Any] = []
-    monkeypatch.setattr(torch, "compile", lambda model: compiled.append(model) or model)
+    monkeypatch.setattr(torch, "compile", lambda model, **options: compiled.append(model) or model)
     go(network, images, replace(PLAIN, lr=None, epochs=1, compiled=True), tmp_path)
     assert len(compiled) == 1
 

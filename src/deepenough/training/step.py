@@ -87,7 +87,8 @@ def make_step(
         torch._dynamo.config.recompile_limit = COMPILED_SHAPES
     step = Step(
         model=model,
-        forward=torch.compile(model) if recipe.compiled else model,
+        # Each shape by itself: a resumed training meets them in another order, and has to compute the same.
+        forward=torch.compile(model, dynamic=False) if recipe.compiled else model,
         optimizer=make_optimizer(model, recipe),
         precision=Precision(recipe.precision, device),
         objective=objective,
