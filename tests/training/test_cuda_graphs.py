@@ -94,6 +94,23 @@ def test_replayed_steps_are_the_same(given: Any, tmp_path: Path, request: pytest
     ]  # an epoch has four batches of one size and one of another
 
 
+def test_smaller_images_have_graphs_of_their_own(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    expected = trained(tmp_path / "eager", initial_scale=0.5)
+    replays = request.getfixturevalue("recordings")
+    found = trained(tmp_path / "replayed", initial_scale=0.5)
+    assert all(torch.equal(tensor, found.state[name]) for name, tensor in expected.state.items())
+    assert sorted(replays) == 2 * [3 * 1 - EAGER_BATCHES] + 2 * [3 * 4 - EAGER_BATCHES]  # three epochs at each size
+
+
+def test_graphs_of_smaller_images_are_freed_with_the_first_of_full_size() -> None:
+    recorded = CudaGraphs([])
+    recorded.graphs[15], recorded.layout = "of smaller images", (1, 1, 4, 4)  # type: ignore[assignment]
+    batch = Batch(torch.zeros(15, 1, 8, 8), torch.zeros(15, 4), 0, 15)
+    recorded(lambda batch, pieces: torch.tensor(float(pieces)), batch, 1)
+    assert recorded.graphs == {}
+    assert recorded.counts == {15: 1}
+
+
 def test_where_nothing_can_be_recorded_training_goes_on(
     tmp_path: Path, recordings: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

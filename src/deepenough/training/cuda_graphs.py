@@ -37,22 +37,23 @@ class CudaGraphs:
     """Does what `compute(batch, pieces)` does to the gradients of `parameters`, by replaying what it did before.
 
     The kernels are the same, and so are the numbers. Each size of batch has a graph of its own, in memory that they
-    share, and that other work on the GPU can't have. Where CUDA can't capture, it warns once, and goes on without.
+    share, and that other work on the GPU can't have: it is freed when images of another size come. Where CUDA can't
+    capture, it warns once, and goes on without.
     """
 
     parameters: Sequence[torch.nn.Parameter]
-    counts: Counter[torch.Size] = field(default_factory=Counter)
-    graphs: dict[torch.Size, CapturedGraph] = field(default_factory=dict)
-    pieces: int = 0
+    counts: Counter[int] = field(default_factory=Counter)
+    graphs: dict[int, CapturedGraph] = field(default_factory=dict)
+    layout: tuple[int, ...] = ()  # of the batches: their pieces, and the shape of an image
     pool: Any = None
     disabled: bool = False
 
     def __call__(self, compute: Compute, batch: Batch, pieces: int) -> torch.Tensor:
         """The tally of a batch, which the next one overwrites; gradients are added to none and lie in `.grad`."""
-        if pieces != self.pieces:
+        if (pieces, *batch.images.shape[1:]) != self.layout:
             self.reset()
-            self.pieces = pieces
-        size = batch.images.shape
+            self.layout = (pieces, *batch.images.shape[1:])
+        size = len(batch.images)
         self.counts[size] += 1
         if size not in self.graphs and self.counts[size] > EAGER_BATCHES and not self.disabled:
             self._capture(compute, batch)
@@ -83,9 +84,9 @@ class CudaGraphs:
         """Capture, but do not compute, the gradient of a batch of this size."""
         fixed = batch._replace(images=batch.images.clone(), targets=batch.targets.clone())
         try:
-            replay, tally, self.pool = capture(lambda: compute(fixed, self.pieces), self.pool)
+            replay, tally, self.pool = capture(lambda: compute(fixed, self.layout[0]), self.pool)
             gradients = [parameter.grad for parameter in self.parameters]
-            self.graphs[fixed.images.shape] = CapturedGraph(replay, fixed, tally, gradients)
+            self.graphs[len(fixed.images)] = CapturedGraph(replay, fixed, tally, gradients)
         except RuntimeError as error:
             # Ending the capture fails, too, and says less. A name for the cause would keep all that was captured.
             why = first_line(error.__context__ or error)
