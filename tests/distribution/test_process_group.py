@@ -78,6 +78,7 @@ def difference(one: Any, other: Any) -> float:
         (2, {"precision": "float64"}, 1e-9),
         (3, {"precision": "float64", "optimizer": "adamw", "freeze_norms": True}, 1e-9),
         (2, {"precision": "float64", "optimizer": "muon"}, 1e-9),
+        (2, {"precision": "float64", "initial_scale": 0.5, "freeze_norms": True}, 1e-9),
         (2, {"precision": "float64", "distill_weight": 0.7}, 1e-9),
         (2, {"epochs": 1, "ema": 0.0}, 1e-4),
     ],

@@ -29,6 +29,7 @@ from deepenough.search.folds import FOLDS, DecisionFolds, Fold
 from deepenough.search.question import DecisionBasis, Metric
 from deepenough.search.statistics import Strata
 from deepenough.training.callbacks import Action, Callback, Ending, Moment
+from deepenough.training.recipe import Recipe
 
 DISAGREEMENT = 0.8  # of the error: share of images on which two networks with the same error disagree
 VALIDATION_FROM = 9_000  # decision images from which on they are a validation split; fewer are judged out of fold
@@ -129,7 +130,7 @@ class SimulatedTrainer:
     networks: dict[tuple[int, ...], npt.NDArray[np.float32]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.recipe = SimpleNamespace(epochs=EPOCHS)
+        self.recipe = Recipe(epochs=EPOCHS)
         self.folds = folds(self.images)
         self.labels = np.zeros(self.images, np.int64)
         self.strata = Strata.of(self.labels, self.metric)
@@ -137,6 +138,9 @@ class SimulatedTrainer:
 
     def planned(self, architecture: Architecture, epochs: int | None = None) -> int:
         return cost(self.images, architecture.macs, epochs or self.recipe.epochs)
+
+    def planned_until(self, architecture: Architecture, epoch: int) -> int:
+        return self.planned(architecture, epoch)
 
     def planned_scout(self, architecture: Architecture, epochs: int) -> int:
         return self.planned(architecture, epochs)

@@ -18,6 +18,7 @@ from deepenough.search.folds import DecisionFolds, Fold
 from deepenough.search.question import Question, Role
 from deepenough.search.statistics import Strata
 from deepenough.training.callbacks import Action, Ending, Moment
+from deepenough.training.recipe import Recipe
 
 EPOCHS = 8
 COUNT = 4000
@@ -33,7 +34,7 @@ class PaperTrainer:
         index = np.array_split(np.arange(images), folds)
         pairs = tuple(Fold(np.arange(train), held_out) for held_out in index)
         self.folds = DecisionFolds("validation" if folds == 1 else "out-of-fold", pairs, "")
-        self.recipe = SimpleNamespace(epochs=EPOCHS)
+        self.recipe = Recipe(epochs=EPOCHS)
         self.labels = np.zeros(images, np.int64)
         self.metric = "top1"
         self.strata = Strata.of(self.labels, "top1")
@@ -52,6 +53,9 @@ class PaperTrainer:
         teacher = architecture.teacher.macs if architecture.teacher else 0
         step = self.step_macs(architecture) + teacher
         return self.folds.cost(architecture.macs, [step] * (epochs or self.recipe.epochs))
+
+    def planned_until(self, architecture, epoch):
+        return self.planned(architecture, epoch)
 
     def planned_scout(self, architecture, epochs):
         return self.planned(architecture, epochs)
@@ -192,7 +196,7 @@ def timed(trainer):
 
     def make(*given, **more):
         paper = TimedTrainer(*given, **more)
-        paper.recipe = SimpleNamespace(epochs=paper.recipe.epochs, batch=64, device="cpu")
+        paper.recipe = Recipe(epochs=paper.recipe.epochs, batch=64, device="cpu")
         return paper
 
     return make

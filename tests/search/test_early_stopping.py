@@ -3,7 +3,9 @@ from types import SimpleNamespace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deepenough.search import search as searches
 from deepenough.search.early_stopping import EarlyStopping, reachable
+from deepenough.search.enough_search import EnoughSearch
 from deepenough.training.callbacks import Action, Moment
 
 
@@ -42,3 +44,15 @@ def test_a_candidate_that_repeats_its_sibling_is_never_denied_its_end(values, ep
 
 def test_a_target_that_is_met_goes_first():
     assert decide(EarlyStopping(0.99, [SIBLING], 1000, lambda seen: True), 0.1, 0.1, 0.1) is Action.PAUSE
+
+
+def test_curves_of_full_size_tell_nothing_of_a_training_that_begins_with_smaller_images(
+    question, architectures, trainer, tried, approaching, monkeypatch
+):
+    """They flatten, where its own rises as its images reach their full size."""
+    job = EnoughSearch(question, architectures, trainer(approaching({1: 0.9})), lambda search: None)
+    job.tried = [tried(number, range(100)) for number in range(3)]
+    smaller = {architectures[number].network for number in (0, 3)}
+    monkeypatch.setattr(searches, "first_sizes", lambda recipe, network: ((8, 8),) if network in smaller else ())
+    assert job._siblings(architectures[3]) == [job.tried[0]]
+    assert job._siblings(architectures[4]) == job.tried[1:]

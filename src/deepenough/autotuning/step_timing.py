@@ -115,10 +115,12 @@ def time_steps(trial: StepTrial, configuration: StepConfiguration, limit: float 
     Raises CompilerError where a compiled one can't be compiled. A group without memory ends as a training does, with
     an OutOfMemoryInGroupError.
     """
+    sizes = 1 + bool(trial.spec.first_sizes)  # of images, each of which a compiler begins anew for
     trial = replace(trial, spec=_timed_spec(trial.spec, configuration))
     for captured in dict.fromkeys((uses_cuda_graphs(choose_device(trial.spec.recipe.device), trial.group), False)):
         try:
-            return _time(trial, configuration, limit, captured)
+            found = _time(trial, configuration, limit, captured)
+            return replace(found, first=sizes * found.first) if configuration.compiled else found
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error) or trial.group.size > 1:
                 gc.collect()

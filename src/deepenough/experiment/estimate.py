@@ -128,12 +128,12 @@ def estimate(
     )
 
 
-def seconds_of_epoch(plan: Plan, name: str, trainer: CandidateTrainer) -> float:
-    """Seconds of one epoch of an architecture's first trainings, which a deadline lets go on to its end."""
+def seconds_of_epoch(plan: Plan, architecture: Architecture, trainer: CandidateTrainer) -> float:
+    """Seconds of the first epoch of an architecture's first trainings, which a deadline lets go on to its end."""
     folds = len(trainer.folds.folds)
     rounds = folds * share_of_rounds(folds, trainer.jobs)
-    (row,) = (row for row in plan.architectures if row.name == name)
-    return row.seconds / rounds / trainer.recipe.epochs
+    (row,) = (row for row in plan.architectures if row.name == architecture.name)
+    return row.seconds / rounds * trainer.planned_until(architecture, 1) / trainer.planned(architecture)
 
 
 def _retraining(pace: StepPaces, trainer: CandidateTrainer, architecture: Architecture) -> float:

@@ -131,9 +131,9 @@ def estimate_plan(request: RunRequest, experiment: Experiment) -> Plan:
         )
         advance(1, 1)
     if experiment.time_limit:
-        first = experiment.first_trained[0].name
+        first = experiment.first_trained[0]
         epoch = seconds_of_epoch(plan, first, experiment.trainer)
-        if foreseen := experiment.time_limit.foreseen(first, epoch):
+        if foreseen := experiment.time_limit.foreseen(first.name, epoch):
             request.reporter.say(foreseen)
     return plan
 

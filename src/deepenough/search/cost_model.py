@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from deepenough.autotuning.configuration import StepConfiguration
 from deepenough.search.architectures import Architecture
@@ -24,6 +24,7 @@ class CostModel(ABC):
     recipe: Recipe
     deadline: float | None = None  # of trainings, by time.monotonic()
     jobs: int = 1  # folds that are trained side by side
+    _costs: dict[tuple[str, int], list[int]] = field(default_factory=dict, init=False, repr=False)
 
     @abstractmethod
     def configuration(self, architecture: Architecture) -> StepConfiguration:
@@ -32,6 +33,11 @@ class CostModel(ABC):
     def planned(self, architecture: Architecture, epochs: int | None = None) -> int:
         """The multiply-accumulates of training an architecture in full, with the passes of its teacher, if any."""
         return self._cost(self.folds, architecture, epochs)
+
+    def planned_until(self, architecture: Architecture, epoch: int) -> int:
+        """The multiply-accumulates of training an architecture up to the end of an epoch, counted from 1."""
+        costs = self._epoch_macs(architecture, self.recipe.epochs)
+        return self.folds.cost(architecture.macs, costs[:epoch], range_images(self.recipe))
 
     def planned_scout(self, architecture: Architecture, epochs: int) -> int:
         """The multiply-accumulates of a scout of so many epochs, which takes its learning rate from its parent's."""
@@ -48,11 +54,14 @@ class CostModel(ABC):
 
     def _epoch_macs(self, architecture: Architecture, epochs: int) -> list[int]:
         """The multiply-accumulates of training on one image, in each of so many epochs."""
-        teacher = architecture.teacher.network if architecture.teacher else None
-        return epoch_macs(replace(self.recipe, epochs=epochs), architecture.network, teacher)
+        key = architecture.name, epochs
+        if key not in self._costs:
+            teacher = architecture.teacher.network if architecture.teacher else None
+            self._costs[key] = epoch_macs(replace(self.recipe, epochs=epochs), architecture.network, teacher)
+        return self._costs[key]
 
     def step_macs(self, architecture: Architecture) -> int:
-        """The multiply-accumulates of a training step for each image of whole size, but those of a teacher."""
+        """The multiply-accumulates of a training step for each image of full size, but those of a teacher."""
         return training_macs(architecture.network, self.recipe.freeze)
 
     def retraining(self, architecture: Architecture) -> int:

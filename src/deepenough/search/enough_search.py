@@ -242,8 +242,8 @@ class EnoughSearch(Search):
         )
 
     def _finish_likeliest(self) -> bool:
-        """Where the evidence asks for what only had a short look: train in full that, or one no larger, which is worth
-        most of those that the budget allows without giving most of it to one training."""
+        """Train in full what the evidence asks for and what only had a short look, or one no larger: in the order of
+        `by_worth` the first that the budget allows without giving most of it to one training."""
         found, minimize = self.assessment(), self.question.minimize
         if found.wanted.finished:
             return False

@@ -16,6 +16,7 @@ from deepenough.search.early_stopping import Curve, EarlyStopping
 from deepenough.search.question import Metric, Question, Role
 from deepenough.search.verdict import Verdict, most_accurate, resolves
 from deepenough.training.callbacks import Ending
+from deepenough.training.resizing import first_sizes
 
 Figure = float | str | list[str]
 
@@ -68,7 +69,7 @@ class Search(ABC):
         give_up: Callable[[Candidate], str] | None = None,
     ) -> Candidate:
         """Train an architecture from scratch; `bar` is the accuracy that it must still be able to reach."""
-        siblings = [curve for c in finished(self.tried) if c.role is Role.SEARCH_SPACE for curve in c.curves]
+        siblings = [curve for each in self._siblings(architecture) for curve in each.curves]
         early_stopping = None
         if bar is not None and self.question.metric is Metric.TOP1:
             held_out = len(self.trainer.folds.folds[0].held_out)
@@ -80,6 +81,16 @@ class Search(ABC):
                 give_up=give_up,
             )
         )
+
+    def _siblings(self, architecture: Architecture) -> list[Candidate]:
+        """The finished candidates whose learning curves tell of an architecture's: either all have smaller images in
+        their first epochs or none, since accuracy rises where those reach their full size."""
+
+        def grows(each: Architecture) -> bool:
+            return bool(first_sizes(self.trainer.recipe, each.network))
+
+        known = (each for each in finished(self.tried) if each.role is Role.SEARCH_SPACE)
+        return [each for each in known if grows(each.architecture) == grows(architecture)]
 
     def finish(self, candidate: Candidate) -> Candidate:
         """Train a candidate that was ended or paused early to its end, as the decision needs it."""

@@ -275,7 +275,7 @@ class TargetSearch(Search):
             if middle is None or len(folds) > 1 or len(curve) >= epochs:
                 return False
             count = len(folds[0].held_out)
-            so_far = self.trainer.planned(architecture, len(curve))
+            so_far = self.trainer.planned_until(architecture, len(curve))
             lower = one_sided(round(curve[-1].top1 * count), count, confidence)[0]
             return lower >= self.target and self._worth_closing_in(middle, architecture, so_far, spent + so_far)
 

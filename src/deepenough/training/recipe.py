@@ -169,8 +169,8 @@ class Recipe:
     )
     initial_scale: float = option(
         1.0,
-        "Side of the images in the first half of the epochs, as a share of theirs, where the network takes other sizes "
-        "(progressive resizing); 1 for whole images throughout.",
+        "Side of the images in the first half of the epochs, rounded down, as a share of their full side, where the "
+        "network takes other sizes (progressive resizing); 1 for full size throughout.",
         unit="SHARE",
         above=0,
         most=1,

@@ -1,8 +1,7 @@
 """Progressive resizing: smaller images in the first half of the epochs, whose steps cost as much less as their area.
 
-The first epochs of a training learn from them almost what they learn from whole images, and the last ones, on whole
-images, adapt to those (Tan and Le, EfficientNetV2, arXiv 2104.00298, section 4). A network is always judged on whole
-images.
+The first epochs of a training learn from them almost what they learn from images of full size, and the last ones adapt
+to those (Tan and Le, EfficientNetV2, arXiv 2104.00298, section 4). A network is always judged at full size.
 """
 
 from __future__ import annotations
@@ -15,27 +14,28 @@ from deepenough.nets.shapes import output_shape, visits
 from deepenough.training.freezing import training_macs
 from deepenough.training.recipe import Recipe
 
-MULTIPLE = 8  # of which the sides are, so that maps don't end in odd rows at every pooling
-
 Size = tuple[int, int]
 
 
 def first_sizes(recipe: Recipe, network: Network, teacher: Network | None = None) -> tuple[Size, ...]:
-    """The size (H, W) of the images in each of the first epochs of a training, which are smaller than the whole ones.
+    """The size (H, W) of the images in each of the first epochs of a training, where it is smaller: in half of them,
+    rounded down.
 
-    None where the recipe has whole images throughout, or where the network or its teacher takes no others.
+    None where the recipe has the full size throughout, or where the network or its teacher takes no other.
     """
-    _, *whole = network.input
-    height, width = (_scaled(side, recipe.initial_scale) for side in whole)
-    smaller = height * width < whole[0] * whole[1]
+    _, *full = network.input
+    height, width = (scaled(side, recipe.initial_scale) for side in full)
+    smaller = height * width < full[0] * full[1]
     if not smaller or not all(takes(each, (height, width)) for each in (network, teacher) if each):
         return ()
     return ((height, width),) * (recipe.epochs // 2)
 
 
-def _scaled(side: int, scale: float) -> int:
-    """A side of the smaller images: a multiple of `MULTIPLE`, at least one and never more than the whole side."""
-    return min(max(round(scale * side / MULTIPLE), 1) * MULTIPLE, side)
+def scaled(side: int, scale: float) -> int:
+    """A side of the smaller images, to a sixteenth of the full one: of 32 pixels a multiple of 4, of 224 one of 16, so
+    that maps don't end in odd rows at every pooling, nor patches at the edge."""
+    multiple = 1 << max((side // 8).bit_length() - 1, 0)
+    return min(max(round(scale * side / multiple), 1) * multiple, side)
 
 
 def takes(network: Network, size: Size) -> bool:
@@ -60,11 +60,16 @@ def resized(pixels: torch.Tensor, size: Size) -> torch.Tensor:
 def epoch_macs(recipe: Recipe, network: Network, teacher: Network | None = None) -> list[int]:
     """Multiply-accumulates of training on one image, in each epoch: a pass forward, one backward through all but the
     frozen layers, which costs two, and the teacher's pass forward."""
-    whole = training_macs(network, recipe.freeze) + (macs(teacher) if teacher else 0)
+    step, taught = training_macs(network, recipe.freeze), macs(teacher) if teacher else 0
     sizes = first_sizes(recipe, network, teacher)
-    if not sizes:
-        return [whole] * recipe.epochs
-    smaller = network.with_input((network.input[0], *sizes[0]))
-    # The same layers are frozen as on whole images: of the cost of these they are as large a share, or nearly.
-    first = whole * macs(smaller) // macs(network)
-    return [first] * len(sizes) + [whole] * (recipe.epochs - len(sizes))
+    first = 0
+    if sizes:
+        # The same layers are frozen as at full size: of the cost they are as large a share, or nearly.
+        first = step * _macs_at(network, sizes[0]) // macs(network)
+        first += _macs_at(teacher, sizes[0]) if teacher else 0
+    return [first] * len(sizes) + [step + taught] * (recipe.epochs - len(sizes))
+
+
+def _macs_at(network: Network, size: Size) -> int:
+    """Multiply-accumulates of an image of another size (H, W)."""
+    return macs(network.with_input((network.input[0], *size)))
