@@ -131,7 +131,7 @@ def test_early_stopping_ends_it_and_without_it_it_goes_on_to_the_same_end(
     paused = trainer.train_candidate(Attempt(small, 0), early_stopping=Prune())
     assert (paused.state, len(paused.curves[0]), paused.train_top1) == ("pruned", 1, None)
     assert "ended early" in paused.why
-    assert paused.cost == trainer.planned(small, 1)
+    assert paused.cost == trainer.planned_until(small, 1)
     whole = trainer.train_candidate(Attempt(small, 0))
     straight = make(folder=tmp_path / "straight").train_candidate(Attempt(small, 0))
     assert whole.finished
@@ -200,6 +200,17 @@ def test_seeds_and_grown_networks_have_names_and_folders_of_their_own(
     )
     assert grown.trainings[0].lr == pytest.approx(parent.trainings[0].lr / 5)
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {parent.name, second.name, grown.name}
+
+
+def test_a_scout_has_images_of_full_size_in_all_its_epochs(make: Any) -> None:
+    """Its parent has learnt from such images already; that one's own first epochs have smaller ones."""
+    trainer = make()
+    trainer.recipe = replace(trainer.recipe, initial_scale=0.5)
+    deeper, child = (architecture("residual", 0.25, blocks, (1, 8, 8), 2) for blocks in (1, 2))
+    parent = trainer.train_candidate(Attempt(deeper, 0))
+    scout = trainer.train_candidate(Attempt(child, 0, role=Role.SCOUT, parent=parent, epochs=2))
+    assert parent.cost == trainer.planned(deeper) < trainer.planned_scout(deeper, EPOCHS)
+    assert scout.cost == trainer.planned_scout(child, 2)
 
 
 def test_alone_and_retraining_cost_the_same(make: Any, small: Architecture) -> None:

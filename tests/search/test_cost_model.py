@@ -29,7 +29,7 @@ class Measuring(CostModel):
 
 @pytest.mark.parametrize("scale", [1.0, 0.5])
 def test_a_training_is_planned_by_its_epochs(scale: float) -> None:
-    """Smaller images in the first of three epochs take as much less; a scout of one epoch has none."""
+    """Smaller images in the first of three epochs take as much less; a scout has none."""
     layers = (Conv(8), GlobalAvgPool(), Dense(2))
     architecture = Architecture("residual", 1, 1, Network("one", (1, 16, 16), layers))
     full = architecture.macs
@@ -41,7 +41,7 @@ def test_a_training_is_planned_by_its_epochs(scale: float) -> None:
     assert model.planned(architecture) == 2 * (10 * 3 * (small + 2 * full) + 3 * looks)
     assert model.planned_until(architecture, 1) == 2 * (10 * 3 * small + looks)
     assert model.planned_until(architecture, 3) == model.planned(architecture)
-    assert model.planned_scout(architecture, 1) == 2 * (10 * 3 * full + looks)
+    assert model.planned_scout(architecture, 2) == 2 * (10 * 3 * 2 * full + 2 * looks)
     assert model.step_macs(architecture) == 3 * full
     assert model.alone(architecture) == 8 * 3 * (small + 2 * full) + 3 * full * statistics_images(8)
 

@@ -280,7 +280,8 @@ class CandidateTrainer(CostModel):
             return spec
         state, network = parent.trainings[number].state, parent.architecture.network
         initial = grow(state, network, architecture.network, attempt.seed)
-        gentle = replace(recipe, lr=GROWN_RATE * parent.trainings[number].lr)
+        # The parent has learnt from images of full size already.
+        gentle = replace(recipe, lr=GROWN_RATE * parent.trainings[number].lr, initial_scale=1.0)
         return replace(spec, initial_weights=initial, recipe=gentle)
 
     def expect(self, architectures: Sequence[Architecture], seed: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from deepenough.autotuning.configuration import StepConfiguration
 from deepenough.search.architectures import Architecture
@@ -24,41 +24,40 @@ class CostModel(ABC):
     recipe: Recipe
     deadline: float | None = None  # of trainings, by time.monotonic()
     jobs: int = 1  # folds that are trained side by side
-    _costs: dict[tuple[str, int], list[int]] = field(default_factory=dict, init=False, repr=False)
+    _costs: dict[str, list[int]] = field(default_factory=dict, init=False, repr=False)
 
     @abstractmethod
     def configuration(self, architecture: Architecture) -> StepConfiguration:
         """The configuration in which a step of an architecture is computed, and its speed."""
 
-    def planned(self, architecture: Architecture, epochs: int | None = None) -> int:
+    def planned(self, architecture: Architecture) -> int:
         """The multiply-accumulates of training an architecture in full, with the passes of its teacher, if any."""
-        return self._cost(self.folds, architecture, epochs)
+        return self._cost(self.folds, architecture)
 
     def planned_until(self, architecture: Architecture, epoch: int) -> int:
         """The multiply-accumulates of training an architecture up to the end of an epoch, counted from 1."""
-        costs = self._epoch_macs(architecture, self.recipe.epochs)
-        return self.folds.cost(architecture.macs, costs[:epoch], range_images(self.recipe))
+        costs = self._epoch_macs(architecture)[:epoch]
+        return self.folds.cost(architecture.macs, costs, range_images(self.recipe))
 
     def planned_scout(self, architecture: Architecture, epochs: int) -> int:
-        """The multiply-accumulates of a scout of so many epochs, which takes its learning rate from its parent's."""
-        return self.folds.cost(architecture.macs, self._epoch_macs(architecture, epochs))
+        """The multiply-accumulates of a scout of so many epochs, which takes its learning rate from its parent's and
+        has images of full size."""
+        return self.folds.cost(architecture.macs, [self.step_macs(architecture)] * epochs)
 
     def alone(self, architecture: Architecture) -> int:
         """The multiply-accumulates of training it once, without folds, and before that its teacher, if any."""
         before = self.alone(architecture.teacher) if architecture.teacher else 0
         return before + self._cost(self.folds.merged, architecture)
 
-    def _cost(self, folds: DecisionFolds, architecture: Architecture, epochs: int | None = None) -> int:
-        costs = self._epoch_macs(architecture, epochs or self.recipe.epochs)
-        return folds.cost(architecture.macs, costs, range_images(self.recipe))
+    def _cost(self, folds: DecisionFolds, architecture: Architecture) -> int:
+        return folds.cost(architecture.macs, self._epoch_macs(architecture), range_images(self.recipe))
 
-    def _epoch_macs(self, architecture: Architecture, epochs: int) -> list[int]:
-        """The multiply-accumulates of training on one image, in each of so many epochs."""
-        key = architecture.name, epochs
-        if key not in self._costs:
+    def _epoch_macs(self, architecture: Architecture) -> list[int]:
+        """The multiply-accumulates of training on one image, in each epoch."""
+        if architecture.name not in self._costs:
             teacher = architecture.teacher.network if architecture.teacher else None
-            self._costs[key] = epoch_macs(replace(self.recipe, epochs=epochs), architecture.network, teacher)
-        return self._costs[key]
+            self._costs[architecture.name] = epoch_macs(self.recipe, architecture.network, teacher)
+        return self._costs[architecture.name]
 
     def step_macs(self, architecture: Architecture) -> int:
         """The multiply-accumulates of a training step for each image of full size, but those of a teacher."""
@@ -101,5 +100,7 @@ class CostModel(ABC):
         return self.configuration(architecture).total(images) * share_of_rounds(len(self.folds.folds), self.jobs)
 
     def steps_images(self, architecture: Architecture, epochs: int | None = None) -> float:
-        """Images of training steps that cost as much as training an architecture on every fold, all included."""
-        return self.planned(architecture, epochs) / self.step_macs(architecture)
+        """Images of training steps that cost as much as training an architecture on every fold, all included; with
+        `epochs` as a scout of so many."""
+        cost = self.planned_scout(architecture, epochs) if epochs else self.planned(architecture)
+        return cost / self.step_macs(architecture)
