@@ -118,7 +118,7 @@ def test_a_compiler_starts_anew_for_each_size_and_that_is_no_pace(monkeypatch: p
     """Batches of an epoch differ by an image: here three of 16 images, and one of 15 at the end."""
     compiling, sizes = 0.4, set[int]()
 
-    def compile_(model: torch.nn.Module) -> Any:
+    def compile_(model: torch.nn.Module, **options: Any) -> Any:
         def forward(images: torch.Tensor) -> Any:
             if len(images) not in sizes:
                 sizes.add(len(images))
@@ -133,6 +133,10 @@ def test_a_compiler_starts_anew_for_each_size_and_that_is_no_pace(monkeypatch: p
     assert configuration.seconds < compiling / 16 / 2  # an image
     starting = configuration.first + 2 * 16 * configuration.seconds
     assert 2 * compiling < starting  # both sizes count
+    sizes.clear()
+    smaller = make_trial(replace(RECIPE, epochs=2, initial_scale=0.5), train=TRAIN[:63])
+    again = time_steps(smaller, StepConfiguration(compiled=True))
+    assert again.first > 3.5 * compiling  # for smaller images both come once more
 
 
 def test_a_slow_configuration_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +161,7 @@ def test_where_no_image_fits_it_says_so(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_compiler_that_fails_is_not_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def compile_(model: torch.nn.Module) -> Any:
+    def compile_(model: torch.nn.Module, **options: Any) -> Any:
         raise RuntimeError("no C++ compiler")
 
     monkeypatch.setattr(torch, "compile", compile_)
@@ -173,7 +177,7 @@ def test_a_compiler_that_fails_is_not_chosen(tmp_path: Path, monkeypatch: pytest
 def test_the_compiler_is_not_tried_on_local_response_norms(
     norm: tuple[Lrn, ...], tried: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch, "compile", lambda model: model)
+    monkeypatch.setattr(torch, "compile", lambda model, **options: model)
     monkeypatch.setattr(tuning, "trial_seconds", lambda *_: 0.0)
     network = Network("normed", (1, 8, 8), (Conv(8), Relu(), *norm, GlobalAvgPool(), Dense(4)))
     found = tune(make_trial(network=network), planned=1e6, tunable=frozenset({"compiled"}), cache=tmp_path)
@@ -313,7 +317,7 @@ def test_any_number_of_networks_can_be_compiled_after_one_another(monkeypatch: p
     """torch compiles one piece of code for eight models at most, and ours all share theirs."""
     compiled = CompileCounter()
     plain = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda model: plain(model, backend=compiled))
+    monkeypatch.setattr(torch, "compile", lambda model, **options: plain(model, backend=compiled, **options))
     counts = []
     for width in [*range(4, 16), 4]:
         network = Network(f"{width} wide", (1, 8, 8), (Conv(width), Relu(), GlobalAvgPool(), Dense(4)))
