@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from deepenough.errors import DeepenoughError
@@ -27,19 +28,36 @@ def test_a_number_and_its_unit_are_multiplied(unit: str, data: st.DataObject, nu
     assert UNITS[unit].parse(f"{number:f}{space}{ending}") == float(number * FACTORS[unit][ending])
 
 
-@given(st.sampled_from(sorted(UNITS)), st.text(alphabet="0123456789.,-+eEkKmMgGbBsSµ parsec", max_size=8))
+def quantity(unit: str, text: str) -> float | None:
+    """The number that `text` is in `unit`, as Python reads numbers; None for text that is no quantity of it."""
+    lower = text.strip().lower()
+    number = lower.rstrip("abcdefghijklmnopqrstuvwxyzµ%")
+    factor = UNITS[unit].factors.get(lower[len(number) :])
+    if factor is None or number.lstrip()[:1] not in {*"0123456789."}:
+        return None
+    try:
+        value = float(number) * float(factor)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+@given(st.sampled_from(sorted(UNITS)), st.text(alphabet="0123456789.,-+eEkKmMgGbBsSµ% parsec", max_size=8))
+@example("COST", "0.")
+@example("COST", ".5e-1 %")
+@example("SIZE", "1e3 kB")
+@example("SIZE", "1e999")
+@example("COUNT", "1e999999k")
+@example("TIME", "5e")
+@example("TIME", "٣")
 def test_everything_else_is_refused_with_an_example(unit: str, text: str) -> None:
-    """What is taken is a plain number with an ending of the unit; nothing ends in a traceback."""
-    known = UNITS[unit]
-    digits = text.strip().lower().rstrip("abcdefghijklmnopqrstuvwxyzµ").rstrip()
-    ending = text.strip().lower()[len(digits) :].strip()
-    parts = digits.split(".")
-    plain = len(parts) <= 2 and all(part.isascii() and part.isdigit() for part in parts)
-    if plain and ending in known.factors:
-        assert known.parse(text) >= 0
-    else:
+    """A number as Python writes it, not negative, with an ending of the unit; nothing ends in a traceback."""
+    known = quantity(unit, text)
+    if known is None:
         with pytest.raises(DeepenoughError, match=r"expected .*, such as"):
-            known.parse(text)
+            UNITS[unit].parse(text)
+    else:
+        assert UNITS[unit].parse(text) == pytest.approx(known)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from decimal import Decimal
 
 from deepenough.errors import DeepenoughError
 
-NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"  # not negative, and not infinite
+NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]{1,3})?"  # not negative; Decimal holds every such exponent
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,11 @@ class Unit:
         (0.005, 2300000.0)
         """
         match = re.fullmatch(rf"({NUMBER})\s*([a-zµμ%]*)", text.strip().lower())
-        if not match or match[2] not in self.factors:
-            raise DeepenoughError(f"{text!r}: expected {self.noun}, such as {self.examples}{comma_advice(text)}")
-        return float(Decimal(match[1]) * Decimal(self.factors[match[2]]))  # in decimals: 95% is 0.95
+        if match and match[2] in self.factors:
+            number = float(Decimal(match[1]) * Decimal(self.factors[match[2]]))  # in decimals: 95% is 0.95
+            if math.isfinite(number):
+                return number
+        raise DeepenoughError(f"{text!r}: expected {self.noun}, such as {self.examples}{comma_advice(text)}")
 
 
 def comma_advice(text: str) -> str:
