@@ -61,10 +61,14 @@ def test_a_probability_may_be_a_percentage(text: str, value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("some%", "expected a probability, such as 0.25 or 25%"), ("120%", "not in the range")]
+    ("text", "expected"),
+    [
+        ("some%", "--reject-below 'some%': expected a probability, such as 0.25 or 25%"),
+        ("120%", "--reject-below 1.2: expected 0 to 1"),
+    ],
 )
 def test_what_is_no_probability_is_refused(text: str, expected: str) -> None:
-    with pytest.raises(click.UsageError, match=expected):
+    with pytest.raises(DeepenoughError, match=expected):
         predict_command.make_context("predict", ["run", "a.png", "--reject-below", text])
 
 

@@ -98,15 +98,10 @@ def _parameter(each: Option, changes: dict[str, Any]) -> Callable[[_Function], _
     required = changes.pop("required", False)
     each = replace(each, **changes)
 
-    def check(_: click.Context, __: click.Parameter, value: Any) -> Any:
-        if value is not None:  # given
-            each.check(value)
-        return value
-
     text = each.help + " Can be repeated." * each.several
     if each.unit in UNITS and "%" not in UNITS[each.unit].factors:
         text += f" {each.unit} is {UNITS[each.unit].examples}."
-    how: dict[str, Any] = {"help": text, "section": each.section, "common": each.common, "callback": check}
+    how: dict[str, Any] = {"help": text, "section": each.section, "common": each.common}
     how |= {"otherwise": each.default_in_words, "required": required, "default": None}
     names = [each.name, each.spelled]
     if each.base == "bool":

@@ -13,7 +13,17 @@ import click
 
 from deepenough.cli.exit_status import ExitStatus
 from deepenough.cli.options import engine_option, images_argument, run_argument, top_option
-from deepenough.cli.types import Probability
+from deepenough.cli.types import OptionValue
+from deepenough.schema import Option
+
+REJECT_BELOW = Option(
+    name="reject_below",
+    kind="float",
+    help="Name no class that is less probable than this.",
+    unit="PROBABILITY",
+    least=0,
+    most=1,
+)
 
 
 @click.command()
@@ -24,9 +34,9 @@ from deepenough.cli.types import Probability
 @click.option("--csv", "style", flag_value="csv", help="Print comma-separated values.")
 @click.option(
     "--reject-below",
-    type=Probability(),
-    metavar="PROBABILITY",
-    help="Name no class that is less probable than this.",
+    type=OptionValue(REJECT_BELOW),
+    metavar=REJECT_BELOW.unit,
+    help=REJECT_BELOW.help,
 )
 @engine_option("the first of onnx and openvino that is installed and proven to give torch's answers")
 @click.pass_context

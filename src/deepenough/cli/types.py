@@ -1,4 +1,4 @@
-"""Types of values on the command line: CxHxW, probabilities, the schema's options, and pictures that are written."""
+"""Types of values on the command line: CxHxW, the schema's options, and pictures that are written."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import Any
 
 import click
 
-from deepenough.errors import DeepenoughError
 from deepenough.schema import Option
-from deepenough.units import UNITS
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 """Endings of the pictures that commands write."""
@@ -28,21 +26,6 @@ class InputShape(click.ParamType[tuple[int, int, int]]):
         return channels, height, width
 
 
-class Probability(click.FloatRange):
-    """A number from 0 to 1, also as a percentage: 0.25 or 25%."""
-
-    def __init__(self) -> None:
-        super().__init__(0, 1)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if isinstance(value, str) and value.rstrip().endswith("%"):
-            try:
-                value = UNITS["PROBABILITY"].parse(value)
-            except DeepenoughError as error:
-                self.fail(str(error), param, ctx)
-        return super().convert(value, param, ctx)
-
-
 class OptionValue(click.ParamType[Any]):
     """A value of an option of the schema, read and limited as it is in Python."""
 
@@ -51,5 +34,6 @@ class OptionValue(click.ParamType[Any]):
         self.name = {"int": "integer", "float": "float"}.get(option.base, "text")
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        (read,) = self.option.read((value,)) if self.option.several else (self.option.read(value),)
-        return read
+        read = self.option.read((value,) if self.option.several else value)
+        self.option.check(read)
+        return read[0] if self.option.several else read
