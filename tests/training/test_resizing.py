@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from deepenough.training.feed import Feed, Loader
 from deepenough.training.gradient_statistics import STATISTICS_IMAGES
 from deepenough.training.process_group import ProcessGroup
 from deepenough.training.recipe import Recipe
-from deepenough.training.resizing import epoch_macs, first_sizes, resized, scaled, takes
+from deepenough.training.resizing import epoch_macs, first_sizes, resized, scaled_side, takes
 from deepenough.training.spec import TrainingSpec
 
 CPU = torch.device("cpu")
@@ -31,6 +32,7 @@ SIDE, SMALL = 16, (8, 8)
 NETWORK = make_network(size=SIDE)
 RECIPE = Recipe(epochs=3, batch=16, lr=0.05, device="cpu", initial_scale=0.5, augment=Augment(flip=True))
 TRAIN, HELD_OUT = np.arange(64), np.arange(64, 96)
+COMPILED = [pytest.mark.seconds(60), pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")]
 FIXED = Network("fixed", (1, SIDE, SIDE), (Conv(4), Flatten(), Dense(4)))  # as many weights as its images have pixels
 
 
@@ -84,10 +86,10 @@ def test_the_first_half_of_the_epochs_has_the_scale(height: int, width: int, sca
 
 
 def test_sides_hold_whole_patches_and_poolings() -> None:
-    found = {side: scaled(side, 0.7) for side in (24, 28, 32, 64, 96, 224, 227, 240, 288, 384, 518)}
+    found = {side: scaled_side(side, 0.7) for side in (24, 28, 32, 64, 96, 224, 227, 240, 288, 384, 518)}
     small = {24: 16, 28: 20, 32: 24, 64: 48, 96: 64}
     assert found == small | {224: 160, 227: 160, 240: 160, 288: 192, 384: 256, 518: 384}
-    assert scaled(224, 0.01) == 16
+    assert scaled_side(224, 0.01) == 16
 
 
 def test_they_are_what_pillow_makes_of_them() -> None:
@@ -153,7 +155,7 @@ def test_a_teacher_costs_as_much_less_as_it_does_itself() -> None:
     assert added[0] / added[1] < 0.99 * macs(network.with_input((3, 160, 160))) / macs(network)
 
 
-@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.seconds(60))])
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=COMPILED)])
 def test_a_killed_training_goes_on_to_the_same_weights(images: Any, compiled: bool, tmp_path: Path) -> None:
     """Also a compiled one, which meets the shapes of its batches in another order."""
     rows = np.arange(63)  # batches of 16 and of 15
@@ -170,7 +172,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(images: Any, compiled: bo
         assert resumed.macs == unbroken.macs
 
 
-def test_a_training_on_whole_images_is_the_one_that_it_was_before_there_was_resizing(
+def test_a_training_at_full_size_is_the_one_that_it_was_before_there_was_resizing(
     images: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fingerprint(scale: float) -> str:

@@ -86,11 +86,12 @@ class Search(ABC):
         """The finished candidates whose learning curves tell of an architecture's: either all have smaller images in
         their first epochs or none, since accuracy rises where those reach their full size."""
 
-        def grows(each: Architecture) -> bool:
+        def begins_smaller(each: Architecture) -> bool:
             return bool(first_sizes(self.trainer.recipe, each.network))
 
+        smaller = begins_smaller(architecture)
         known = (each for each in finished(self.tried) if each.role is Role.SEARCH_SPACE)
-        return [each for each in known if grows(each.architecture) == grows(architecture)]
+        return [each for each in known if begins_smaller(each.architecture) == smaller]
 
     def finish(self, candidate: Candidate) -> Candidate:
         """Train a candidate that was ended or paused early to its end, as the decision needs it."""

@@ -24,14 +24,14 @@ def first_sizes(recipe: Recipe, network: Network, teacher: Network | None = None
     None where the recipe has the full size throughout, or where the network or its teacher takes no other.
     """
     _, *full = network.input
-    height, width = (scaled(side, recipe.initial_scale) for side in full)
+    height, width = (scaled_side(side, recipe.initial_scale) for side in full)
     smaller = height * width < full[0] * full[1]
     if not smaller or not all(takes(each, (height, width)) for each in (network, teacher) if each):
         return ()
     return ((height, width),) * (recipe.epochs // 2)
 
 
-def scaled(side: int, scale: float) -> int:
+def scaled_side(side: int, scale: float) -> int:
     """A side of the smaller images, to a sixteenth of the full one: of 32 pixels a multiple of 4, of 224 one of 16, so
     that maps don't end in odd rows at every pooling, nor patches at the edge."""
     multiple = 1 << max((side // 8).bit_length() - 1, 0)

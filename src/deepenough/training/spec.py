@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -59,12 +60,16 @@ class TrainingSpec:
     @property
     def first_sizes(self) -> tuple[Size, ...]:
         """The sizes (H, W) of the images in the first epochs, where those are smaller."""
-        return first_sizes(self.recipe, self.network, self.teacher.network if self.teacher else None)
+        return first_sizes(self.recipe, self.network, self._teaching)
 
-    @property
+    @cached_property
     def epoch_macs(self) -> list[int]:
         """Multiply-accumulates of training on one image, in each epoch."""
-        return epoch_macs(self.recipe, self.network, self.teacher.network if self.teacher else None)
+        return epoch_macs(self.recipe, self.network, self._teaching)
+
+    @property
+    def _teaching(self) -> Network | None:
+        return self.teacher.network if self.teacher else None
 
     def macs(self, images: int) -> int:
         """Multiply-accumulates of training on so many images, from the first epoch on; more than the epochs have were
