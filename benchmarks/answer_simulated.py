@@ -133,13 +133,14 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", default=[], metavar="WORDS")
     parser.add_argument("--understates", type=float, default=1.0, metavar="POINTS")
     parser.add_argument("--understates-sd", type=float, default=0.5, metavar="POINTS")
+    parser.add_argument("--initial-scale", type=float, default=1.0, metavar="SHARE", help="as fit's, of 28 pixels")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--scout-bound", action="store_true", help="print what the most powerful rule could show")
     asked = parser.parse_args()
     if asked.scout_bound:
         print_scout_bound(asked.understates / 100, asked.understates_sd / 100)
         return
-    every = wanted(rows(asked.understates / 100, asked.understates_sd / 100), asked.rows)
+    every = wanted(rows(asked.understates / 100, asked.understates_sd / 100, asked.initial_scale), asked.rows)
     if not every:
         parser.error(f"--rows {' '.join(asked.rows)}: no row has all of these words")
     began = time.perf_counter()

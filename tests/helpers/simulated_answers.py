@@ -64,6 +64,7 @@ class Row:
     cell: Cell
     truth: Truth
     target: float | None = None
+    initial_scale: float = 1.0
 
     @property
     def label(self) -> str:
@@ -75,16 +76,19 @@ class Row:
         """The trainer of one repetition, the same for every search."""
         name = f"{self.curve} {self.target}"
         return SimulatedTrainer(
-            self.truth, self.cell.images, (zlib.crc32(name.encode()), round(1e4 * self.cell.seed_sd), repetition)
+            self.truth,
+            self.cell.images,
+            (zlib.crc32(name.encode()), round(1e4 * self.cell.seed_sd), repetition),
+            initial_scale=self.initial_scale,
         )
 
 
-def rows(understates: float = 0.010, understates_sd: float = 0.005) -> list[Row]:
+def rows(understates: float = 0.010, understates_sd: float = 0.005, initial_scale: float = 1.0) -> list[Row]:
     """Every curve with every number of images."""
     without = [(curve, accuracies, None) for curve, accuracies in CURVES.items()]
     with_target = [(curve, accuracies, target) for curve, (accuracies, target) in TARGET_CURVES.items()]
     return [
-        Row(curve, cell, Truth(accuracies, cell.seed_sd, understates, understates_sd), target)
+        Row(curve, cell, Truth(accuracies, cell.seed_sd, understates, understates_sd), target, initial_scale)
         for curve, accuracies, target in [*without, *with_target]
         for cell in CELLS
     ]

@@ -26,10 +26,11 @@ from deepenough.progress import Reporter
 from deepenough.search.architectures import Architecture, search_space
 from deepenough.search.candidates import Attempt, Candidate
 from deepenough.search.folds import FOLDS, DecisionFolds, Fold
-from deepenough.search.question import DecisionBasis, Metric
+from deepenough.search.question import DecisionBasis, Metric, Role
 from deepenough.search.statistics import Strata
 from deepenough.training.callbacks import Action, Callback, Ending, Moment
 from deepenough.training.recipe import Recipe
+from deepenough.training.resizing import epoch_macs
 
 DISAGREEMENT = 0.8  # of the error: share of images on which two networks with the same error disagree
 VALIDATION_FROM = 9_000  # decision images from which on they are a validation split; fewer are judged out of fold
@@ -38,6 +39,8 @@ FIRST_GAP = 0.3  # of accuracy: what is missing before the first epoch; it halve
 GAPS = 0.5 ** np.arange(1, 101)  # that of each epoch, as a share of the one before the first
 LADDER = search_space(["residual"], [1.0], (1, 28, 28), 10)
 """Depths 3, 7, 11, 19, 35 and 67; from 7 on the cost doubles."""
+COSTS: dict[tuple[int, float], tuple[int, ...]] = {}
+"""What `costs_of_epochs` has counted, by blocks and scale; hashing a network would take longer."""
 
 
 @dataclass(frozen=True)
@@ -118,35 +121,37 @@ class SimulatedCandidate(Candidate):
 class SimulatedTrainer:
     """Stands for `CandidateTrainer`: one set of decision images, on which every network is drawn from its truth.
 
-    The same `key` gives the same images and the same networks, in whatever order they are trained.
+    The same `key` gives the same images and the same networks, in whatever order they are trained. `initial_scale` is
+    the recipe's: what smaller images in the first epochs cost, scouts apart, and nothing else.
     """
 
     truth: Truth
     images: int
     key: Sequence[int]
     metric: Metric = Metric.TOP1
+    initial_scale: float = 1.0
     probing_cost: int = 0
     reporter: Reporter = field(default_factory=Reporter)
     networks: dict[tuple[int, ...], npt.NDArray[np.float32]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.recipe = Recipe(epochs=EPOCHS)
+        self.recipe = Recipe(epochs=EPOCHS, initial_scale=self.initial_scale)
         self.folds = folds(self.images)
         self.labels = np.zeros(self.images, np.int64)
         self.strata = Strata.of(self.labels, self.metric)
         self.difficulty = self._rng(0).standard_normal(self.images, np.float32)
 
-    def planned(self, architecture: Architecture, epochs: int | None = None) -> int:
-        return cost(self.images, architecture.macs, epochs or self.recipe.epochs)
+    def planned(self, architecture: Architecture) -> int:
+        return self.planned_until(architecture, self.recipe.epochs)
 
     def planned_until(self, architecture: Architecture, epoch: int) -> int:
-        return self.planned(architecture, epoch)
+        return cost(self.images, architecture.macs, costs_of_epochs(architecture, self.initial_scale)[:epoch])
 
     def planned_scout(self, architecture: Architecture, epochs: int) -> int:
-        return self.planned(architecture, epochs)
+        return cost(self.images, architecture.macs, (3 * architecture.macs,) * epochs)
 
     def alone(self, architecture: Architecture) -> int:
-        return self.folds.merged.cost(architecture.macs, [3 * architecture.macs] * self.recipe.epochs)
+        return self.folds.merged.cost(architecture.macs, costs_of_epochs(architecture, self.initial_scale))
 
     def retraining(self, architecture: Architecture) -> int:
         return self.alone(architecture) if self.folds.kind is DecisionBasis.OUT_OF_FOLD else 0
@@ -217,7 +222,8 @@ class SimulatedTrainer:
                 if action is not Action.GO_ON:
                     state = Ending(action.value)
                     break
-        spent = self.planned(attempt.architecture, len(curve)) // len(self.folds.folds)
+        planned = self.planned_scout if attempt.role is Role.SCOUT else self.planned_until
+        spent = planned(attempt.architecture, len(curve)) // len(self.folds.folds)
         return SimpleNamespace(curve=tuple(curve), macs=spent, seconds=1.0, ended=state, state={}), right
 
     def _candidate(
@@ -251,9 +257,17 @@ class SimulatedTrainer:
 
 
 @cache
-def cost(images: int, macs: int, epochs: int) -> int:
+def cost(images: int, macs: int, epoch_macs: tuple[int, ...]) -> int:
     """The multiply-accumulates of training a network on every fold."""
-    return folds(images).cost(macs, [3 * macs] * epochs)
+    return folds(images).cost(macs, epoch_macs)
+
+
+def costs_of_epochs(architecture: Architecture, initial_scale: float) -> tuple[int, ...]:
+    """The multiply-accumulates of training a network of the ladder's family on one image, in each epoch."""
+    key = (architecture.blocks, initial_scale)
+    if key not in COSTS:
+        COSTS[key] = tuple(epoch_macs(Recipe(epochs=EPOCHS, initial_scale=initial_scale), architecture.network))
+    return COSTS[key]
 
 
 @cache
