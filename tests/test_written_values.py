@@ -95,7 +95,7 @@ def test_a_percentage_is_the_share_that_is_written_with_a_point(hundredths: int)
         ("cache_limit", "4 parsec", "expected an amount of memory, such as 500MB or 20GB"),
         ("epochs", "ten", "--epochs 'ten': expected a whole number"),
         ("epochs", "3.5", "--epochs 3.5: expected a whole number"),
-        ("budget", "65 parts", "--budget '65 parts': expected a number or a share, such as 2, 0.65 or 65%"),
+        ("budget", "65 parts", "--budget '65 parts': expected a number or a share, such as 2, 0.7 or 70%"),
         ("target", "95", "for 95% write 0.95 or 95%"),
         ("target", "950%", "expected a share between 0 and 1"),
         ("width", "1,5", "--width '1,5': expected a number; write a point for the comma: 1.5"),

@@ -73,7 +73,7 @@ UNITS = {
             {"s": "1", "ms": "1e-3", "us": "1e-6", "µs": "1e-6", "μs": "1e-6"},
         ),
         Unit("SHARE", "a share", "", "0.95 or 95%", {"": "1", "%": "0.01"}),
-        Unit("COST", "a number or a share", "", "2, 0.65 or 65%", {"": "1", "%": "0.01"}),
+        Unit("COST", "a number or a share", "", "2, 0.7 or 70%", {"": "1", "%": "0.01"}),
         Unit("PROBABILITY", "a probability", "", "0.25 or 25%", {"": "1", "%": "0.01"}),
         Unit("COUNT", "a count", "", "500k or 2M", {"": "1", "k": "1e3", "m": "1e6", "g": "1e9", "b": "1e9"}),
     )

@@ -82,4 +82,4 @@ def test_what_makes_no_sense_is_an_error(wrong: dict[str, object], expected: str
 
 
 def test_the_budget_follows_the_question() -> None:
-    assert (Options().search_budget, Options(target=0.9).search_budget, Options(budget=3).search_budget) == (0.65, 2, 3)
+    assert (Options().search_budget, Options(target=0.9).search_budget, Options(budget=3).search_budget) == (0.7, 2, 3)

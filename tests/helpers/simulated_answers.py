@@ -14,6 +14,7 @@ from deepenough.experiment.options import Options
 from deepenough.search.enough_search import EnoughSearch
 from deepenough.search.question import DecisionKind, Question, Role
 from deepenough.search.target_search import TargetSearch
+from deepenough.training.recipe import SMALLER
 
 ROUNDING = 1e-9
 
@@ -58,13 +59,14 @@ CELLS = (Cell(200, 0.004), Cell(500, 0.004), Cell(1_500, 0.004), Cell(9_000, 0.0
 
 @dataclass(frozen=True)
 class Row:
-    """A curve of true accuracies, asked with so many images; `target` is None where the margin decides."""
+    """A curve of true accuracies, asked with so many images; `target` is None where the margin decides, and the first
+    epochs are at the `initial_scale` that pictures of this size have by default."""
 
     curve: str
     cell: Cell
     truth: Truth
     target: float | None = None
-    initial_scale: float = 1.0
+    initial_scale: float = SMALLER
 
     @property
     def label(self) -> str:
@@ -83,7 +85,7 @@ class Row:
         )
 
 
-def rows(understates: float = 0.010, understates_sd: float = 0.005, initial_scale: float = 1.0) -> list[Row]:
+def rows(understates: float = 0.010, understates_sd: float = 0.005, initial_scale: float = SMALLER) -> list[Row]:
     """Every curve with every number of images."""
     without = [(curve, accuracies, None) for curve, accuracies in CURVES.items()]
     with_target = [(curve, accuracies, target) for curve, (accuracies, target) in TARGET_CURVES.items()]

@@ -11,6 +11,7 @@ from deepenough.search.target_search import TargetSearch
 
 FLAT = {1: 0.90, 2: 0.90, 4: 0.901, 8: 0.897, 16: 0.896}
 RISING = {1: 0.80, 2: 0.85, 3: 0.87, 4: 0.88, 8: 0.882, 16: 0.88}
+NOT_35 = 0.65  # a budget that holds short looks at depths 35 and 67 and neither in full
 
 
 def search(kind, question, architectures, trainer):
@@ -55,7 +56,8 @@ def test_a_budget_of_the_whole_search_space_keeps_something_for_seeds(question, 
 
 
 def test_rising_truth_gives_the_first_within_the_margin(question, architectures, trainer, approaching):
-    _, verdict = search(EnoughSearch, question, architectures, trainer(approaching(RISING)))
+    asked = replace(question, budget=NOT_35)
+    _, verdict = search(EnoughSearch, asked, architectures, trainer(approaching(RISING)))
     assert verdict.chosen.architecture.blocks in (3, 4)
     (failing,) = [c for c in verdict.comparisons if c.candidate.architecture.blocks == 2]
     assert not failing.enough
@@ -227,7 +229,8 @@ def test_a_budget_for_all_has_no_short_looks(question, architectures, trainer, a
 
 def test_what_scouts_can_not_rule_out_is_named(question, architectures, trainer, approaching):
     level = dict.fromkeys(FLAT, 0.9)
-    job, verdict = search(EnoughSearch, question, architectures, trainer(approaching(level), images=20000))
+    asked = replace(question, budget=NOT_35)
+    job, verdict = search(EnoughSearch, asked, architectures, trainer(approaching(level), images=20000))
     assert names(job, "scout") == [16, 8]
     assert verdict.kind == "shown among those tried"
     assert "is enough among depths 7 to 19" in verdict.text

@@ -1,6 +1,7 @@
 """The simulated trainer keeps to the model of the truth that it states."""
 
 import math
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -8,10 +9,13 @@ import pytest
 from scipy.stats import multivariate_normal, norm
 from simulated_trainer import DISAGREEMENT, EPOCHS, LADDER, SimulatedTrainer, Truth, correlation, disagreement, place
 
-from deepenough.search.architectures import between
+from deepenough.autotuning.configuration import StepConfiguration
+from deepenough.search.architectures import Architecture, between
 from deepenough.search.candidates import Attempt
+from deepenough.search.cost_model import CostModel
 from deepenough.search.question import Role
 from deepenough.training.callbacks import Action, Callback
+from deepenough.training.recipe import SMALLER
 
 IMAGES = 40_000
 
@@ -85,3 +89,23 @@ def test_bisected_architectures_lie_between_rungs():
     truth = Truth((0.5, 0.5, 0.5, 0.5, 0.7, 0.7), seed_sd=0.0)
     assert 0.5 < truth.accuracy(middle) < 0.7
     assert [place(rung) for rung in LADDER] == pytest.approx(range(6))
+
+
+class Unmeasured(CostModel):
+    def configuration(self, architecture: Architecture) -> StepConfiguration:
+        raise AssertionError(f"{architecture.name} is measured")
+
+
+@pytest.mark.parametrize("images", [500, 9_000])
+@pytest.mark.parametrize("scale", [1.0, SMALLER])
+def test_costs_are_those_of_a_search(images, scale):
+    trainer = SimulatedTrainer(Truth((0.9,) * 6, seed_sd=0.0), images, (1,), initial_scale=scale)
+    real = Unmeasured(folds=trainer.folds, recipe=replace(trainer.recipe, lr=0.02))  # a known rate needs no range test
+    for rung in LADDER:
+        assert trainer.planned(rung) == real.planned(rung)
+        assert trainer.planned_until(rung, 3) == real.planned_until(rung, 3)
+        assert trainer.planned_scout(rung, 2) == real.planned_scout(rung, 2)
+        assert trainer.alone(rung) == real.alone(rung)
+        assert trainer.retraining(rung) == real.retraining(rung)
+    scout = trainer.train_candidate(Attempt(LADDER[1], 0, Role.SCOUT, epochs=2))
+    assert scout.cost == pytest.approx(real.planned_scout(LADDER[1], 2), rel=1e-3)

@@ -300,7 +300,9 @@ def test_muon_is_the_default_and_wants_no_more_epochs_than_others(count: int, si
     shape = (3, side, side)
     chosen, other = default_recipe(count, shape, True), default_recipe(count, shape, True, optimizer="sgd")
     assert (chosen.optimizer, other.optimizer) == ("muon", "sgd")
-    assert replace(chosen, optimizer="sgd", epochs=other.epochs, lr=None, warmup=other.warmup) == other
+    assert (chosen.initial_scale, other.initial_scale) == (0.7 if side >= 24 else 1.0, 1.0)
+    as_other = replace(chosen, optimizer="sgd", epochs=other.epochs, lr=None, warmup=other.warmup, initial_scale=1.0)
+    assert as_other == other
     assert other.epochs / 2 - 1 <= chosen.epochs <= other.epochs
 
 

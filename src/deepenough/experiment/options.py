@@ -24,7 +24,7 @@ HELD = "python:"
 AUTO = "auto"  # for the weights of all networks that are considered
 BUDGET_WITH_TARGET = 2.0
 BUDGET_WITH_TARGET_AND_DISTILLATION = 3.0  # the climb takes about two
-BUDGET_WITHOUT = 0.65
+BUDGET_WITHOUT = 0.7
 
 
 class PretrainedView(StrEnum):
@@ -176,7 +176,7 @@ class Options:
         "training the whole search space.",
         unit="COST",
         above=0,
-        otherwise="2 with a target (3 with --distill), 0.65 without",
+        otherwise="2 with a target (3 with --distill), 0.7 without",
     )
     distill: bool = _search(
         False,

@@ -64,7 +64,7 @@ class Question:
     minimize: Measure = Measure.DEPTH
     families: tuple[str, ...] = ("residual",)
     widths: tuple[float, ...] = (1.0,)
-    budget: float = 0.65
+    budget: float = 0.7
     seed: int = 0
     distill: bool = False
     weights: tuple[str, ...] = ()  # of the pretrained networks that are cut, if any

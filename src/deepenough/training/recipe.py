@@ -73,9 +73,9 @@ hundred steps."""
 FINETUNE_RATES: Mapping[str, float] = MappingProxyType({"adamw": 1.5e-3, "sgd": 5e-3, "muon": 0.01})
 """Peak learning rates of optimizers for pretrained weights: that of the head, which the first layer has a tenth of."""
 
-SMALLER, RESIZED_FROM = 0.7, 128
-"""The scale of the images in the first epochs of fine-tuning, which have half the area, and the pixels of a side from
-which on they are smaller."""
+SMALLER, RESIZED_FROM, RESIZED_TO_FINETUNE_FROM = 0.7, 24, 128
+"""The scale of the images in the first epochs, which have half the area, and the pixels of a side from which on they
+are smaller: from scratch with Muon, and to fine-tune."""
 
 DISTILLATION = ("distill_temperature", "distill_weight")
 """Fields of a recipe that count only where there is a teacher."""
@@ -174,7 +174,8 @@ class Recipe:
         unit="SHARE",
         above=0,
         most=1,
-        otherwise=f"1; {SMALLER:g} to fine-tune on images of {RESIZED_FROM} pixels and more",
+        otherwise=f"{SMALLER:g} for images of {RESIZED_FROM} pixels and more with muon, and of "
+        f"{RESIZED_TO_FINETUNE_FROM} and more to fine-tune; else 1",
     )
     first_layer: float = internal(
         1.0,
@@ -239,7 +240,7 @@ def finetune_recipe(
     away before it came back. AdamW, since published weights come in all scales. Norms keep their statistics, which a
     small batch would only blur. Epochs fall from 18 at 100 images to 7 at 1,000, 4 at 3,000 and 3 from 4,037 on: half
     as many again, at half the rate, are as accurate and surer of what they get wrong (benchmarks/LOG.md). In the first
-    half of them images of `RESIZED_FROM` pixels a side and more are smaller. The optimizer is AdamW where
+    half of them images of `RESIZED_TO_FINETUNE_FROM` pixels a side and more are smaller. The optimizer is AdamW where
     it is None.
     """
     chosen = optimizer or Optimizer.ADAMW.value
@@ -252,7 +253,7 @@ def finetune_recipe(
         weight_decay=0.05 if chosen == Optimizer.ADAMW else 5e-4,
         schedule="cosine",
         warmup=0.1,
-        initial_scale=SMALLER if min(input_shape[1:]) >= RESIZED_FROM else 1.0,
+        initial_scale=SMALLER if min(input_shape[1:]) >= RESIZED_TO_FINETUNE_FROM else 1.0,
         first_layer=0.1,
         freeze_norms=True,
         augment=Augment.named(strength or "light", mirror),
@@ -272,7 +273,8 @@ def default_recipe(
     Time is the price, so the epochs fall with the number of images: with Muon from 27 at 1,000 to 5 at 50,000, with SGD
     and AdamW, which take longer to be as accurate (benchmarks/LOG.md), from 45 to 8. Pictures under 28 pixels a side,
     which have less to learn from, take as much less; never under 5 or over 60. From 30,000 images on, which make 1,400
-    steps of usual pictures, Muon is better at a lower rate that rises sooner.
+    steps of usual pictures, Muon is better at a lower rate that rises sooner. In the first half of its epochs images of
+    `RESIZED_FROM` pixels a side and more are smaller; with the others that was not measured.
 
     Args:
         images_count: The training images.
@@ -285,11 +287,13 @@ def default_recipe(
     small = min(min(input_shape[1:]) / 28, 1.0)
     epochs = round(EPOCHS_AT_1000[chosen] * (1000 / max(images_count, 1)) ** 0.44 * small)
     gentle = images_count >= GENTLE_FROM and chosen == Optimizer.MUON
+    resized = min(input_shape[1:]) >= RESIZED_FROM and chosen == Optimizer.MUON
     return Recipe(
         epochs=min(max(epochs, 5), 60),
         batch=128 if images_count >= LARGE_BATCHES_FROM else 64,
         optimizer=chosen,
         lr=GENTLE_RATE if gentle else None,
         warmup=0.1 if gentle else 0.25,
+        initial_scale=SMALLER if resized else 1.0,
         augment=Augment.named(strength or "light", mirror),
     )
