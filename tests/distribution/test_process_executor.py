@@ -72,6 +72,19 @@ def test_results_come_in_order_and_are_the_same_bit_for_bit(two_workers: Process
     ).read_bytes()
 
 
+def test_what_is_known_comes_before_others_begin(
+    two_workers: ProcessExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By it the others may not be wanted any more."""
+    (known,) = two_workers.run_all(jobs(tmp_path)[:1], threads=1)
+    begun: list[Path] = []
+    monkeypatch.setattr(ProcessExecutor, "_begin", lambda executor, running: begun.append(running.task.folder))
+    results = two_workers.run_all(jobs(tmp_path), threads=1)
+    assert_same(next(results), known)
+    results.close()
+    assert not begun
+
+
 def test_students_learn_in_workers_as_here(two_workers: ProcessExecutor, tmp_path: Path) -> None:
     taught = [replace(job, spec=replace(job.spec, teacher=make_teacher(job.spec.train))) for job in jobs(tmp_path)]
     found = list(two_workers.run_all(taught, threads=1))

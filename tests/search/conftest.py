@@ -45,6 +45,7 @@ class PaperTrainer:
         self.time = True
         self.probing_cost = 0
         self.time_left = math.inf
+        self.begun = []
 
     def step_macs(self, architecture):
         return 3 * architecture.macs
@@ -62,6 +63,9 @@ class PaperTrainer:
 
     def expect(self, architectures, seed):
         pass
+
+    def train_first_folds(self, architectures, seed):
+        self.begun += architectures
 
     def retraining(self, architecture):
         before = self.retraining(architecture.teacher) if architecture.teacher else 0

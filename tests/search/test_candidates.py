@@ -20,6 +20,7 @@ from deepenough.nets.build import build
 from deepenough.nets.prefix import prefix
 from deepenough.preprocessing import Preprocessing
 from deepenough.progress import Reporter
+from deepenough.record import fold_folder
 from deepenough.search.architectures import Architecture, architecture
 from deepenough.search.candidates import Attempt, Candidate, CandidateTrainer
 from deepenough.search.folds import decision_folds
@@ -113,6 +114,33 @@ def test_every_fold_fills_its_own_rows(make: Any, small: Architecture) -> None:
     for fold, trained in zip(trainer.folds.folds, tried.trainings, strict=True):
         np.testing.assert_array_equal(tried.probabilities[fold.held_out], trained.probabilities)
     assert tried.cost == trainer.planned(small) == sum(trained.macs for trained in tried.trainings)
+
+
+def test_first_folds_are_trained_before_and_once(
+    make: Any, small: Architecture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    larger = architecture("residual", 0.25, 1, (1, 8, 8), 2)
+    expected = [make(3, folder=tmp_path / "after").train_candidate(Attempt(each, 0)) for each in (small, larger)]
+    trained = []
+    run = LocalExecutor.run
+
+    def count(executor: LocalExecutor, spec: TrainingSpec, folder: Path, *more: Any, **options: Any) -> Any:
+        trained.append(str(folder.relative_to(tmp_path)))
+        return run(executor, spec, folder, *more, **options)
+
+    monkeypatch.setattr(LocalExecutor, "run", count)
+    make(3).train_first_folds([small, larger], 0)
+    assert not trained, "one after the other there is nothing to gain"
+    trainer = make(3, jobs=2)
+    trainer.train_first_folds([small, larger], 0)
+    assert trained == [f"{each.name}/{fold_folder(Path(), 0)}" for each in (small, larger)]
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.glob("residual*/*0/*")}
+    assert files
+    for each, straight in zip((small, larger), expected, strict=True):
+        found = trainer.train_candidate(Attempt(each, 0))
+        np.testing.assert_array_equal(found.probabilities, straight.probabilities)
+        assert found.cost == straight.cost
+    assert {path: path.stat().st_mtime_ns for path in files} == files
 
 
 def test_what_is_finished_is_read_back(make: Any, small: Architecture, tmp_path: Path) -> None:

@@ -62,6 +62,36 @@ def test_the_whole_network_stays_where_every_cut_is_worse(search, trainer):
     assert verdict.not_ruled_out == ("squeezenet1_1-fire9",)
 
 
+def test_what_is_looked_at_whatever_comes_of_it_has_its_first_folds_together(search, trainer):
+    """Cheapest first, as many as the budget holds; halfway cuts, which the evidence chooses, come one by one."""
+    changing = truth(p8=0.88, p7=0.84, p6=0.80, p5=0.78)
+    paper = trainer(changing, images=3400, folds=4)
+    job = search(paper, proposed=6, best_probe=7, budget=0.65)
+    job.run()
+    assert [each.place for each in paper.begun] == list(states(job))[-len(paper.begun) :]
+    assert [each.macs for each in paper.begun] == sorted(each.macs for each in paper.begun)
+    assert len(paper.begun) > 2
+    assert not job.begun
+    late = trainer(changing, images=3400, folds=4)
+    late.time_left = 1e6
+    timed_job = search(late, proposed=6, best_probe=7, budget=0.65)
+    timed_job.run()
+    assert not late.begun
+    assert states(timed_job) == states(job)
+
+
+@pytest.mark.parametrize("budget", [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 1.0])
+@pytest.mark.parametrize("worse", [range(4), range(4, 5), range(4, 8)])
+def test_every_first_fold_that_was_trained_is_looked_at_within_the_budget(search, trainer, budget, worse):
+    """Also where the cheapest ones are not worse, and want their other folds first."""
+    paper = trainer(lambda place, epochs, seed: 0.3 if place in worse else 0.9, images=2000, train=1500, folds=4)
+    job = search(paper, proposed=8, budget=budget)
+    job.run()
+    assert {each.name for each in paper.begun} <= {candidate.architecture.name for candidate in job.tried}
+    final = max(paper.retraining(c.architecture) for c in job.tried)
+    assert job.spent <= max(budget * (job.whole_space + final), paper.planned(job.tried[0].architecture))
+
+
 def test_a_cut_that_is_as_good_is_chosen_and_one_shallower_is_tried(search, trainer):
     paper = trainer(truth(p8=0.97, p7=0.971, p6=0.97, p5=0.969, p4=0.90), images=6000, folds=4)
     job = search(paper, proposed=5, best_probe=7, budget=1.0)

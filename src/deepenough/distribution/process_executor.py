@@ -17,7 +17,7 @@ import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -118,27 +118,33 @@ class ProcessExecutor(LocalExecutor):
         waiting, begun = iter(jobs), deque[Running]()
         try:
             while True:
-                while len(self._busy) < self.count:
-                    if self._left:
-                        self._begin(self._left.popleft())
-                    elif job := next(waiting, None):
-                        begun.append(self._recall(job, threads or torch.get_num_threads()))
-                        if begun[-1].result is None:
-                            self._begin(begun[-1])
-                    else:
-                        break
+                while begun and (result := begun[0].result):  # before others begin, which may not be wanted then
+                    begun.popleft()
+                    yield result
+                if self._begin_next(waiting, begun, threads or torch.get_num_threads()):
+                    continue
                 if not begun:
                     return
-                if begun[0].result is None:
-                    self._take_in()
-                else:
-                    yield begun[0].result
-                    begun.popleft()
+                self._take_in()
         except KeyboardInterrupt:  # the second one: at once
             self.__exit__()
             raise
         finally:
             self._stop()
+
+    def _begin_next(self, waiting: Iterator[Job], begun: deque[Running], threads: int) -> bool:
+        """Begin a training, or recall it, where a worker is free and there is one; False where there is not."""
+        if len(self._busy) == self.count:
+            return False
+        if self._left:
+            self._begin(self._left.popleft())
+        elif job := next(waiting, None):
+            begun.append(self._recall(job, threads))
+            if begun[-1].result is None:
+                self._begin(begun[-1])
+        else:
+            return False
+        return True
 
     def _recall(self, job: Job, threads: int) -> Running:
         """A job, with its result where its folder has that already."""

@@ -40,6 +40,7 @@ from deepenough.training.result import Trained, is_known
 from deepenough.training.spec import TrainingSpec
 
 InitialWeights = Callable[[Architecture, npt.NDArray[np.int64], Path], Mapping[str, torch.Tensor]]
+Report = Callable[[int, int, Epoch | None], None]
 TRAIN_SAMPLE = 4_000
 GROWN_RATE = 1 / 5  # of the parent's peak rate: the full one undoes what the parent has learnt (benchmarks/RESULTS.md)
 CONFIGURATION = ".way.json"  # after an architecture's name: how its steps are computed
@@ -257,21 +258,43 @@ class CandidateTrainer(CostModel):
         self, attempt: Attempt, name: str, progress: FoldsProgress, early_stopping: Callback | None
     ) -> Generator[Trained]:
         """Train an architecture on every fold, from scratch, from pretrained weights, or grown from its parent."""
-        configuration = self.configuration(attempt.architecture)
         seconds = self.seconds(attempt.architecture, attempt.epochs)
+        jobs = (
+            self._job(attempt, name, number, partial(progress.report, number), early_stopping)
+            for number in range(len(self.folds.folds))
+        )
+        threads = self.configuration(attempt.architecture).threads
+        return self.executor.run_all(jobs, threads=threads, seconds=seconds)
 
-        def jobs() -> Iterator[Job]:
-            for number in range(len(self.folds.folds)):
-                folder = fold_folder(self.folder / name, number)
-                callbacks = self._callbacks(partial(progress.report, number))
-                callbacks += [*([early_stopping] if early_stopping else []), *self.watchers(f"{name}/{folder.name}")]
-                yield Job(self._fold_spec(attempt, number, folder, configuration), folder, callbacks)
+    def _job(
+        self, attempt: Attempt, name: str, number: int, report: Report, early_stopping: Callback | None = None
+    ) -> Job:
+        """The training of an architecture on a fold, with what accompanies it."""
+        folder = fold_folder(self.folder / name, number)
+        callbacks = self._callbacks(report)
+        callbacks += [*([early_stopping] if early_stopping else []), *self.watchers(f"{name}/{folder.name}")]
+        return Job(self._fold_spec(attempt, number, folder), folder, callbacks)
 
-        return self.executor.run_all(jobs(), threads=configuration.threads, seconds=seconds)
+    def train_first_folds(self, architectures: Sequence[Architecture], seed: int) -> None:
+        """Train several architectures on the first fold side by side, where folds are: `train_candidate` then has that
+        one done, and no other fold was begun for nothing where it is given up after the first."""
+        if self.jobs == 1:
+            return
+        attempts = [Attempt(architecture, seed) for architecture in architectures]
+        seconds = sum(map(self.seconds, architectures)) / len(self.folds.folds)
+        with self.reporter.task(f"{len(attempts)} networks on the first fold") as advance:
+            progress = FoldsProgress(advance, len(attempts))
+            jobs = (
+                self._job(attempt, attempt.architecture.name, 0, partial(progress.report, number))
+                for number, attempt in enumerate(attempts)
+            )
+            for _ in self.executor.run_all(jobs, seconds=seconds):
+                pass
 
-    def _fold_spec(self, attempt: Attempt, number: int, folder: Path, configuration: StepConfiguration) -> TrainingSpec:
+    def _fold_spec(self, attempt: Attempt, number: int, folder: Path) -> TrainingSpec:
         architecture, parent = attempt.architecture, attempt.parent
-        recipe = configuration.apply(replace(self.recipe, epochs=attempt.epochs or self.recipe.epochs))
+        epochs = attempt.epochs or self.recipe.epochs
+        recipe = self.configuration(architecture).apply(replace(self.recipe, epochs=epochs))
         fold = self.folds.folds[number]
         spec = self._spec(architecture, recipe, fold, attempt.seed, folder)
         if attempt.teacher is not None:  # trained on the same fold: it has seen none of the images that judge
@@ -303,7 +326,7 @@ class CandidateTrainer(CostModel):
             architecture.network, recipe, fold.train, fold.held_out, seed, start, preprocess=architecture.preprocess
         )
 
-    def _callbacks(self, report: Callable[[int, int, Epoch | None], None]) -> list[Callback]:
+    def _callbacks(self, report: Report) -> list[Callback]:
         """The callbacks of every training."""
         deadline = [] if self.deadline is None else [Deadline(self.deadline)]
         return [*deadline, Interrupt(self.stop), ReportProgress(report)]

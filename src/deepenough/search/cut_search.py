@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -33,6 +34,7 @@ class CutSearch(EnoughSearch):
     proposed: int = field(kw_only=True)
     best_probe: int = field(kw_only=True)
     probes: Mapping[str, float] = field(default_factory=dict, kw_only=True)
+    begun: list[Architecture] = field(default_factory=list, init=False)  # their first folds are trained, or will be
 
     def run(self) -> Verdict:
         first = first_cuts(self.search_space, self.best_probe, self.proposed)
@@ -43,6 +45,7 @@ class CutSearch(EnoughSearch):
             return self._without_answer()
         for architecture in self._others():
             self._look_at(architecture)
+            self.begun = [each for each in self.begun if each is not architecture]
         while self._train_another_seed():
             pass
         self._distill()
@@ -93,7 +96,8 @@ class CutSearch(EnoughSearch):
     def _look_at(self, architecture: Architecture) -> None:
         """Train a cut, where the budget holds at least its first fold: fold after fold, as long as it isn't shown to be
         worse and the budget holds the next one."""
-        if self.tried and not self._affords(architecture, self._fold_cost(architecture)):
+        paid = not self.tried or architecture in self.begun
+        if not paid and not self._affords_folds(architecture, self._fold_cost(architecture)):
             return
         if self.in_time(architecture):
             self.train(architecture, give_up=self._gives_up)
@@ -101,13 +105,18 @@ class CutSearch(EnoughSearch):
     def _fold_cost(self, architecture: Architecture) -> int:
         return self.trainer.planned(architecture) // len(self.trainer.folds.folds)
 
+    def _affords_folds(self, architecture: Architecture, cost: int) -> bool:
+        """Tell if the budget holds after folds of a cut that cost so much, beside the first ones that others have."""
+        others = sum(self._fold_cost(each) for each in self.begun if each is not architecture)
+        return self._affords(architecture, cost + others)
+
     def _gives_up(self, so_far: Candidate) -> str:
         """The reason to leave a cut at the folds so far, if there is one."""
         architecture, folds = so_far.architecture, len(self.trainer.folds.folds)
         done = f"ended after {len(so_far.trainings)} of {folds} folds"
         if self._shown_worse(so_far):
             return f"{done}: shown to be more than {points(self.question.margin)} worse than another cut"
-        if self.tried and not self._affords(architecture, so_far.cost + self._fold_cost(architecture)):
+        if self.tried and not self._affords_folds(architecture, so_far.cost + self._fold_cost(architecture)):
             return f"{done}: the next one would exceed the budget"
         return ""
 
@@ -122,16 +131,36 @@ class CutSearch(EnoughSearch):
         """Each of the cuts that were not looked at yet: the one halfway to those that are shown to be worse, as the
         evidence then is, or else the cheapest."""
         offered: set[str] = {candidate.architecture.name for candidate in self.tried}
-        while left := [each for each in self.search_space if each.name not in offered and self._can_win(each)]:
+        while left := [each for each in self.search_space if each.name not in offered and self._may_count(each)]:
             found = self.assessment()
             candidates = {architecture.name for architecture in found.not_ruled_out}
             chosen = self.search_space.index(found.chosen.architecture)
             worse = [n for n, each in enumerate(self.search_space[:chosen]) if each.name not in candidates]
             low = max(worse, default=-1)
             between = [each for each in left if low < self.search_space.index(each) < chosen]
+            if not between and not self.begun:
+                self._train_first_folds(left)
             architecture = between[len(between) // 2] if between else min(left, key=lambda each: each.macs)
             offered.add(architecture.name)
             yield architecture
+
+    def _may_count(self, architecture: Architecture) -> bool:
+        """Tell if a cut can still win, or its first fold was paid for."""
+        return architecture in self.begun or self._can_win(architecture)
+
+    def _train_first_folds(self, left: Sequence[Architecture]) -> None:
+        """Train the first folds of the cheapest of these side by side, as many as the budget holds: all will be looked
+        at, whatever comes of the others. A time limit may keep the search from that, so with one they wait."""
+        cost = 0
+        for each in sorted(left, key=lambda each: each.macs):
+            cost += self._fold_cost(each)
+            if not self._holds(cost):
+                break
+            self.begun.append(each)
+        if len(self.begun) > 1 and math.isinf(self.trainer.time_left):
+            self.trainer.train_first_folds(self.begun, self.question.seed)
+        else:
+            self.begun.clear()
 
     def _note_savings(self, whole: Candidate, chosen: Candidate) -> None:
         """Note how a cut that was chosen compares with the deepest, and how much it saves."""
