@@ -32,6 +32,7 @@ from simulated_answers import CELLS, CURVES, Outcome, Row, TargetOutcome, averag
 from simulated_trainer import Truth
 
 from deepenough.search.scouts import SCOUT_UNCERTAINTY
+from deepenough.training.recipe import SMALLER
 
 PIECE = 25  # repetitions that a process does at a time
 HEADINGS = {
@@ -133,7 +134,7 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", default=[], metavar="WORDS")
     parser.add_argument("--understates", type=float, default=1.0, metavar="POINTS")
     parser.add_argument("--understates-sd", type=float, default=0.5, metavar="POINTS")
-    parser.add_argument("--initial-scale", type=float, default=1.0, metavar="SHARE", help="as fit's, of 28 pixels")
+    parser.add_argument("--initial-scale", type=float, default=SMALLER, metavar="SHARE", help="as fit's")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--scout-bound", action="store_true", help="print what the most powerful rule could show")
     asked = parser.parse_args()
