@@ -15,8 +15,8 @@ from deepenough import Run, fit, load, resume
 from deepenough.distribution import process_executor
 from deepenough.errors import DamageWarning
 from deepenough.files import read_checked_json
+from deepenough.report.cost_text import cost
 from deepenough.report.tables import answer
-from deepenough.report.text import cost
 from deepenough.search.architectures import Architecture
 from deepenough.search.enough_rules import Assessment
 from deepenough.search.enough_search import EnoughSearch

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from deepenough.record import DecisionKind, schema
+from deepenough.record import DecisionKind, Plan, schema
 from deepenough.report import text
+from deepenough.report.cost_text import cost
 from deepenough.report.page import render_report
 
 
@@ -89,3 +90,14 @@ def test_where_folds_decided_the_kept_network_is_said_to_be_another_one(
     assert said is not None
     assert "trained on 3 of 4 folds" in said
     assert said in render_report(record, tmp_path)
+
+
+def test_trainings_side_by_side_say_whether_time_passes_or_is_added_up(make: Callable[..., schema.Record]) -> None:
+    record = make()
+    plan = Plan(architectures=[], least=360, most=1320, memory=0, expected=2160, seconds=2400)
+    record = record.model_copy(update={"plan": plan})
+    assert "side by side" not in cost(record)
+    assert "; the estimate was 6 min to 22 min, and 36 min for the networks trained" in cost(record)
+    record = record.model_copy(update={"environment": record.environment | {"jobs": "2"}})
+    assert " (2 trainings side by side, their times added up): " in cost(record)
+    assert "; the estimate was 6 min to 22 min side by side, and 36 min added up for the networks " in cost(record)

@@ -12,6 +12,7 @@ from deepenough.language import Language, current_language, speaking
 from deepenough.record import Record, check_pictures, load
 from deepenough.report import restated, restated_probes, restated_steps
 from deepenough.report import text as words
+from deepenough.report.cost_text import cost
 from deepenough.report.figures import report_figures
 from deepenough.report.frozen import frozen
 from deepenough.report.html import data_address, fill_template
@@ -69,6 +70,7 @@ def render_report(record: Record, run: Path, figures: Mapping[str, Plot] | None 
         "probes": restated_probes,
         "steps_again": restated_steps,
         "advice": spoken_advice(record),
+        "cost": cost(record),
         "frozen": frozen(record),
         "candidates": sorted(record.candidates, key=lambda c: (c.depth, c.width, c.family, c.seed)),
         "comparisons": {pair.candidate: pair for pair in record.decision.comparisons} if record.decision else {},

@@ -17,6 +17,7 @@ from deepenough.folding_table import FoldingTable
 from deepenough.record import Metric, Metrics, Plan, Record
 from deepenough.record.schema import CandidateRecord, ComparisonRecord, JoinedProbes, ProbingRecord
 from deepenough.report import text as words
+from deepenough.report.cost_text import cost
 from deepenough.report.frozen import frozen
 from deepenough.report.pareto import StepUp, steps_up
 from deepenough.report.reach import reach_text
@@ -61,7 +62,7 @@ def evidence(record: Record, report: Path | None = None, width: int = BARS_FROM)
         parts += [Text(), Text(words.sentence(claimed_of))]
     if said := frozen(record):
         parts += [*([] if claimed_of else [Text()]), Text(words.sentence(said))]
-    parts += [Text(), Text(f"Cost: {words.cost(record)}."), Text(f"Data: {words.data_problems(record)}.")]
+    parts += [Text(), Text(f"Cost: {cost(record)}."), Text(f"Data: {words.data_problems(record)}.")]
     if record.mirroring is not None:
         parts.append(Text(words.sentence(record.mirroring.text)))
     if report is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deepenough.language import Language, current_language, listed, lookup
 from deepenough.language import gettext as _
-from deepenough.record import DecisionBasis, DecisionKind, Measure, Metric, Plan, Record
+from deepenough.record import DecisionBasis, DecisionKind, Measure, Metric, Record
 from deepenough.record.networks import LatencyFields
 from deepenough.record.schema import Accuracy, CandidateRecord, Decision, ProbingRecord, RunStatus
 from deepenough.units import latency_text
@@ -320,68 +320,6 @@ def savings(record: Record) -> str | None:
         else _("%(share)s more multiply-accumulates", share=percent(-macs, 0)),
         depth=deepest.depth,
     )
-
-
-def cost(record: Record) -> str:
-    """The cost of the search, with its two ratios."""
-    if record.cost is None:
-        seconds = sum(candidate.seconds for candidate in record.candidates)
-        spent = sum(candidate.cost for candidate in record.candidates)
-        return _(
-            "so far %(spent)s multiply-accumulates in %(time)s of training", spent=amount(spent), time=duration(seconds)
-        )
-    cost = record.cost
-    text = _(
-        "%(spent)s multiply-accumulates in %(time)s of training%(jobs)s: %(times)s times training "
-        "%(networks)s%(reasons)s, %(share)s of training the whole search space",
-        spent=amount(cost.spent),
-        time=duration(cost.seconds),
-        jobs=_side_by_side(record),
-        times=f"{cost.times_chosen:.{2 if cost.times_chosen < 10 else 0}f}",
-        networks=_("its teacher and the chosen network alone") if teacher(record) else _("the chosen network alone"),
-        reasons=_why_so_much(record),
-        share=percent(cost.share_of_space, 0),
-    )
-    if cost.final:
-        text += _(" (retraining on all images but test: %(cost)s)", cost=amount(cost.final))
-    plan = record.plan
-    if plan and plan.expected and plan.seconds and plan.no_time:
-        text += _(
-            "; by the estimate nothing more could be trained within the time limit, and the networks trained take "
-            "%(expected)s",
-            expected=duration(plan.expected),
-        )
-    elif plan and plan.expected and plan.seconds:
-        text += _(
-            "; the estimate was %(estimate)s, and %(expected)s for the networks trained",
-            estimate=estimated(plan),
-            expected=duration(plan.expected),
-        )
-    return text
-
-
-def _why_so_much(record: Record) -> str:
-    """The reasons why a search costs many trainings of its answer, in brackets."""
-    images = record.decision_images
-    reasons = [_("%(folds)s folds", folds=images.folds)] if images is not None and images.folds > 1 else []
-    if record.decision is not None:
-        chosen = record.candidate(record.decision.chosen)
-        largest = max(record.candidates, key=lambda candidate: candidate.macs)
-        if largest.macs >= 2 * chosen.macs:
-            times = f"{largest.macs / chosen.macs:.0f}"
-            reasons.append(_("%(network)s costs %(times)s times as much", network=largest.name, times=times))
-    return _(" (%(reasons)s)", reasons=_("; ").join(reasons)) if reasons else ""
-
-
-def _side_by_side(record: Record) -> str:
-    jobs = int(record.environment.get("jobs", "1"))
-    return _(" (%(jobs)s trainings side by side)", jobs=jobs) if jobs > 1 else ""
-
-
-def estimated(plan: Plan) -> str:
-    """The estimated time of the search, before anything was trained."""
-    few, many = duration(plan.least), duration(plan.most)
-    return few if few == many else _("%(low)s to %(high)s", low=few, high=many)
 
 
 def data_problems(record: Record) -> str:

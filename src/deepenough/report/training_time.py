@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deepenough.record import Plan
-from deepenough.report.text import estimated
+from deepenough.report.cost_text import estimated
 
 
 def training_time(plan: Plan) -> str:
