@@ -72,7 +72,8 @@ class Forked:
 
         def read(name: str) -> None:
             if pipe := getattr(self, name):
-                said[name] = pipe.read()
+                with suppress(ValueError):  # the pipe was closed after the time was up
+                    said[name] = pipe.read()
                 pipe.close()
 
         readers = [threading.Thread(target=read, args=(name,), daemon=True) for name in said]
