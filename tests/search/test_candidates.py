@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from deepenough.autotuning.configuration import StepConfiguration
 from deepenough.data.augment import Augment
 from deepenough.data.images import Images
 from deepenough.data.split import Split
@@ -125,15 +126,17 @@ def test_first_folds_are_trained_before_and_once(
     run = LocalExecutor.run
 
     def count(executor: LocalExecutor, spec: TrainingSpec, folder: Path, *more: Any, **options: Any) -> Any:
-        trained.append(str(folder.relative_to(tmp_path)))
+        trained.append((str(folder.relative_to(tmp_path)), options["threads"]))
         return run(executor, spec, folder, *more, **options)
 
     monkeypatch.setattr(LocalExecutor, "run", count)
     make(3).train_first_folds([small, larger], 0)
     assert not trained, "one after the other there is nothing to gain"
     trainer = make(3, jobs=2)
+    monkeypatch.setattr(trainer, "configuration", lambda each: StepConfiguration(threads=int(each is small)))
     trainer.train_first_folds([small, larger], 0)
-    assert trained == [f"{each.name}/{fold_folder(Path(), 0)}" for each in (small, larger)]
+    first = fold_folder(Path(), 0)
+    assert trained == [(f"{small.name}/{first}", 1), (f"{larger.name}/{first}", 0)], "each with its number of threads"
     files = {path: path.stat().st_mtime_ns for path in tmp_path.glob("residual*/*0/*")}
     assert files
     for each, straight in zip((small, larger), expected, strict=True):

@@ -111,9 +111,9 @@ class ProcessExecutor(LocalExecutor):
         self._workers.clear()
         self._busy.clear()
 
-    def run_all(self, jobs: Iterable[Job], *, threads: int = 0, seconds: float = math.inf) -> Generator[Trained]:
+    def run_all(self, jobs: Iterable[Job], *, seconds: float = math.inf) -> Generator[Trained]:
         if self.count == 1 or (not self._workers and seconds < WORTH_STARTING):
-            yield from super().run_all(jobs, threads=threads)
+            yield from super().run_all(jobs)
             return
         waiting, begun = iter(jobs), deque[Running]()
         try:
@@ -121,7 +121,7 @@ class ProcessExecutor(LocalExecutor):
                 while begun and (result := begun[0].result):  # before others begin, which may not be wanted then
                     begun.popleft()
                     yield result
-                if self._begin_next(waiting, begun, threads or torch.get_num_threads()):
+                if self._begin_next(waiting, begun):
                     continue
                 if not begun:
                     return
@@ -132,24 +132,25 @@ class ProcessExecutor(LocalExecutor):
         finally:
             self._stop()
 
-    def _begin_next(self, waiting: Iterator[Job], begun: deque[Running], threads: int) -> bool:
+    def _begin_next(self, waiting: Iterator[Job], begun: deque[Running]) -> bool:
         """Begin a training, or recall it, where a worker is free and there is one; False where there is not."""
         if len(self._busy) == self.count:
             return False
         if self._left:
             self._begin(self._left.popleft())
         elif job := next(waiting, None):
-            begun.append(self._recall(job, threads))
+            begun.append(self._recall(job))
             if begun[-1].result is None:
                 self._begin(begun[-1])
         else:
             return False
         return True
 
-    def _recall(self, job: Job, threads: int) -> Running:
+    def _recall(self, job: Job) -> Running:
         """A job, with its result where its folder has that already."""
         callbacks = CallbackList(job.callbacks)
         known = recall(job.folder, job.spec, job.spec.fingerprint(self.images), pauses=callbacks.may_pause)
+        threads = job.threads or torch.get_num_threads()
         return Running(TrainingTask(job.spec, job.folder.absolute(), threads, callbacks.may_pause), callbacks, known)
 
     def _begin(self, running: Running) -> None:

@@ -263,8 +263,7 @@ class CandidateTrainer(CostModel):
             self._job(attempt, name, number, partial(progress.report, number), early_stopping)
             for number in range(len(self.folds.folds))
         )
-        threads = self.configuration(attempt.architecture).threads
-        return self.executor.run_all(jobs, threads=threads, seconds=seconds)
+        return self.executor.run_all(jobs, seconds=seconds)
 
     def _job(
         self, attempt: Attempt, name: str, number: int, report: Report, early_stopping: Callback | None = None
@@ -273,7 +272,8 @@ class CandidateTrainer(CostModel):
         folder = fold_folder(self.folder / name, number)
         callbacks = self._callbacks(report)
         callbacks += [*([early_stopping] if early_stopping else []), *self.watchers(f"{name}/{folder.name}")]
-        return Job(self._fold_spec(attempt, number, folder), folder, callbacks)
+        threads = self.configuration(attempt.architecture).threads
+        return Job(self._fold_spec(attempt, number, folder), folder, callbacks, threads)
 
     def train_first_folds(self, architectures: Sequence[Architecture], seed: int) -> None:
         """Train several architectures on the first fold side by side, where folds are: `train_candidate` then has that

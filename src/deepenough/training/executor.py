@@ -25,11 +25,13 @@ Expected = Mapping[Network, Iterator[TrainingSpec]]
 
 @dataclass(frozen=True)
 class Job:
-    """A training, the folder that it keeps its state and result in, and what accompanies it."""
+    """A training, the folder that it keeps its state and result in, what accompanies it, and how many processor threads
+    compute it (0: as many as this process has)."""
 
     spec: TrainingSpec
     folder: Path
     callbacks: Sequence[Callback] = ()
+    threads: int = 0
 
 
 class Executor(Protocol):
@@ -42,14 +44,14 @@ class Executor(Protocol):
     def run(self, spec: TrainingSpec, folder: Path, callbacks: Sequence[Callback] = (), *, threads: int = 0) -> Trained:
         """`training.train`, with so many processor threads where the executor leaves that open."""
 
-    def run_all(self, jobs: Iterable[Job], *, threads: int = 0, seconds: float = math.inf) -> Generator[Trained]:
+    def run_all(self, jobs: Iterable[Job], *, seconds: float = math.inf) -> Generator[Trained]:
         """Run trainings that do not depend on each other, and give their results in that order.
 
         A job is taken once there is room for it. `seconds` are those that all of them are expected to take. Where not
         all results are wanted, close the generator.
         """
         for job in jobs:
-            yield self.run(job.spec, job.folder, job.callbacks, threads=threads)
+            yield self.run(job.spec, job.folder, job.callbacks, threads=job.threads)
 
     def expect(self, specs: Expected) -> None:
         """Hear what may be wanted next, and begin it where there is room."""
