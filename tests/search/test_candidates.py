@@ -13,6 +13,8 @@ import pytest
 import torch
 
 from deepenough.autotuning.configuration import StepConfiguration
+from deepenough.autotuning.step_timing import StepTrial
+from deepenough.autotuning.tuning import TuningResult
 from deepenough.data.augment import Augment
 from deepenough.data.images import Images
 from deepenough.data.split import Split
@@ -22,6 +24,7 @@ from deepenough.nets.prefix import prefix
 from deepenough.preprocessing import Preprocessing
 from deepenough.progress import Reporter
 from deepenough.record import fold_folder
+from deepenough.search import candidates
 from deepenough.search.architectures import Architecture, architecture
 from deepenough.search.candidates import Attempt, Candidate, CandidateTrainer
 from deepenough.search.folds import decision_folds
@@ -32,6 +35,7 @@ from deepenough.training.executor import LocalExecutor
 from deepenough.training.gradient_statistics import statistics_images
 from deepenough.training.lr_range_test import range_images
 from deepenough.training.recipe import Recipe
+from deepenough.training.rng import using_threads
 from deepenough.training.spec import TrainingSpec
 
 EPOCHS, IMAGES, TEST = 3, 72, 12
@@ -251,6 +255,39 @@ def test_alone_and_retraining_cost_the_same(make: Any, small: Architecture) -> N
     assert final.macs == trainer.alone(small) == EPOCHS * 3 * (IMAGES - TEST + 16) * small.macs  # 16 for gradients
     one = make(1)
     assert one.alone(small) == one.planned(small)
+
+
+@pytest.mark.parametrize(("all_take", "half_takes", "wanted"), [(1 / 3, 1 / 2, 4), (2, 1 / 2, 2), (2, 3, 1)])
+def test_retraining_has_the_threads_of_all_folds_where_those_are_faster(
+    make: Any, small: Architecture, monkeypatch: pytest.MonkeyPatch, all_take: float, half_takes: float, wanted: int
+) -> None:
+    used: list[int] = []
+
+    class Counted(LocalExecutor):
+        def run(self, spec: TrainingSpec, folder: Path, *more: Any, threads: int = 0) -> Any:
+            used.append(threads)
+            return super().run(spec, folder, *more, threads=threads)
+
+    def timed(trial: StepTrial, images: float, *, tunable: frozenset[str]) -> TuningResult:
+        assert (torch.get_num_threads(), tunable) == (4, {"threads"})
+        base = replace(share, threads=0, seconds=all_take * share.seconds)
+        return TuningResult((base, replace(base, threads=2, seconds=half_takes * share.seconds)), base)
+
+    with using_threads(1):
+        trainer = make(2, jobs=2, all_threads=4, executor=Counted(bars()))
+        tried = trainer.train_candidate(Attempt(small, 0))
+        share = replace(trainer.configuration(small), first=0)
+        monkeypatch.setattr(candidates, "tune", timed)
+        trainer.retrain(tried, seed=0)
+        monkeypatch.setattr(candidates, "tune", None)  # a run that goes on has what was chosen
+        make(2, jobs=2, all_threads=4, executor=Counted(bars())).retrain(tried, seed=0)
+    assert used == [0, 0, wanted, wanted]
+
+
+def test_retraining_that_shares_no_threads_is_computed_as_the_folds_are(make: Any, small: Architecture) -> None:
+    trainer = make(2, jobs=2)
+    trainer.retrain(trainer.train_candidate(Attempt(small, 0)), seed=0)
+    assert [path.name for path in trainer.folder.glob("*.way.json")] == [f"{small.name}.way.json"]
 
 
 def deeper_one(trainer: CandidateTrainer) -> Candidate:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from deepenough.autotuning.configuration import StepConfiguration
+from deepenough.autotuning.configuration import StepConfiguration, fastest
 from deepenough.autotuning.step_timing import StepTrial, TimingTask, time_steps
 from deepenough.autotuning.tuning import TUNABLE, TuningResult, tune
 from deepenough.data.images import Images
@@ -37,6 +37,7 @@ from deepenough.training.executor import Executor, Job
 from deepenough.training.loggers import CallbackMaker, no_callbacks
 from deepenough.training.recipe import Recipe
 from deepenough.training.result import Trained, is_known
+from deepenough.training.rng import using_threads
 from deepenough.training.spec import TrainingSpec
 
 InitialWeights = Callable[[Architecture, npt.NDArray[np.int64], Path], Mapping[str, torch.Tensor]]
@@ -161,7 +162,7 @@ class CandidateTrainer(CostModel):
     stop: Callable[[], bool] = lambda: False
     start: InitialWeights | None = None  # of pretrained candidates
     probing_cost: int = 0  # multiply-accumulates of the probing before the search
-    all_threads: int = 1  # of this process, which folds side by side share; as many as were there before the trainings
+    all_threads: int = field(default_factory=torch.get_num_threads)  # which folds side by side share
     tunable: frozenset[str] = TUNABLE  # what of a step's computation is left open
     recorded: Mapping[str, TuningResult] = field(default_factory=dict)  # of a run that goes on, by architecture
     _tuned: dict[str, TuningResult] = field(default_factory=dict)
@@ -179,15 +180,19 @@ class CandidateTrainer(CostModel):
         """The configurations tried for an architecture and the one chosen; once chosen for a run, it stays. A teacher
         changes nothing about it."""
         architecture = architecture.undistilled
-        if architecture.name not in self._tuned:
-            path = self.folder / f"{architecture.name}{CONFIGURATION}"
-            found = kept_tuning(path, architecture.name, self.recorded.get(architecture.name))
+        return self._kept(architecture.name, partial(self._tune, architecture))
+
+    def _kept(self, name: str, tune: Callable[[], TuningResult]) -> TuningResult:
+        """The configurations that were tried for what is kept under a name, or are now."""
+        if name not in self._tuned:
+            path = self.folder / f"{name}{CONFIGURATION}"
+            found = kept_tuning(path, name, self.recorded.get(name))
             if found is None:
-                found = self._tune(architecture)
+                found = tune()
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_checked_json(path, found.to_json())
-            self._tuned[architecture.name] = found
-        return self._tuned[architecture.name]
+            self._tuned[name] = found
+        return self._tuned[name]
 
     def _tune(self, architecture: Architecture) -> TuningResult:
         group, recipe, folder = self.executor.group, self.recipe, self.folder / architecture.name
@@ -336,7 +341,8 @@ class CandidateTrainer(CostModel):
         sample = np.sort(np.random.default_rng(0).permutation(fold.train)[:TRAIN_SAMPLE])
         images, device = self.images.read_as(architecture.preprocess), choose_device(self.recipe.device)
         memory_format = self.configuration(architecture).memory_format
-        return accuracy_on(images, sample, architecture.network, trained.state, device, memory_format)
+        with using_threads(self.all_threads):
+            return accuracy_on(images, sample, architecture.network, trained.state, device, memory_format)
 
     def retrain(self, candidate: Candidate, seed: int) -> tuple[Trained, ...]:
         """Train the chosen network on all images but test, as folds leave no single network behind. It is the last of
@@ -344,17 +350,38 @@ class CandidateTrainer(CostModel):
         before = self.retrain(candidate.teacher, seed) if candidate.teacher else ()
         # Nothing is held out that patience could look at: as many epochs as it gave the folds.
         epochs = round(float(np.median([training.epochs for training in candidate.trainings])))
-        recipe = self.configuration(candidate.architecture).apply(replace(self.recipe, epochs=epochs, patience=0))
-        folder = self.folder / f"{candidate.architecture.name}-final"
         architecture, (fold,) = candidate.architecture, self.folds.merged.folds
+        configuration = self._configuration_alone(architecture)
+        recipe = configuration.apply(replace(self.recipe, epochs=epochs, patience=0))
+        folder = self.folder / f"{architecture.name}-final"
         spec = self._spec(architecture, recipe, fold, seed, folder)
         spec = replace(spec, teacher=before[-1].as_teacher(fold.train)) if before else spec
         with self.reporter.task(f"{architecture.name} on all images but test") as advance:
             report = partial(FoldsProgress(advance, 1).report, 0)
             callbacks = [each for each in self._callbacks(report) if not isinstance(each, Deadline)]
             callbacks += self.watchers(folder.name)
-            threads = self.configuration(architecture).threads
-            return *before, self.executor.run(spec, folder, callbacks, threads=threads)
+            return *before, self.executor.run(spec, folder, callbacks, threads=configuration.threads)
+
+    def _configuration_alone(self, architecture: Architecture) -> StepConfiguration:
+        """The configuration of a step of a training that has the processor to itself."""
+        if self.all_threads <= torch.get_num_threads():
+            return self.configuration(architecture)
+        return self._kept(f"{architecture.undistilled.name}-final", partial(self._tune_threads, architecture)).chosen
+
+    def _tune_threads(self, architecture: Architecture) -> TuningResult:
+        """Time a step with all threads and with half of them, beside the share that a fold has."""
+        shared = replace(self.configuration(architecture), threads=torch.get_num_threads())
+        (fold,) = self.folds.merged.folds
+        spec = TrainingSpec(
+            architecture.network, shared.apply(self.recipe), fold.train, fold.held_out, seed=0,
+            preprocess=architecture.preprocess,
+        )  # fmt: skip
+        images = self.retraining(architecture) / self.step_macs(architecture)
+        halves = {"threads"} if self.all_threads // 2 > shared.threads else set()
+        with using_threads(self.all_threads):
+            found = tune(StepTrial(spec, self.images, stop=self.stop), images, tunable=frozenset(halves))
+        tried = (shared, *(replace(each, threads=each.threads or self.all_threads) for each in found.tried))
+        return TuningResult(tried, fastest(tried, images))
 
 
 WHY = {
