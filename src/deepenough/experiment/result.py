@@ -69,7 +69,7 @@ def write_result(
     record.cost = search_cost(search, chosen, final)
     if record.plan:
         retrained = record.cost.final / trainer.step_macs(chosen.architecture)
-        again = trainer.configuration(chosen.architecture).total(retrained) if retrained else 0.0
+        again = trainer.configuration_alone(chosen.architecture).total(retrained) if retrained else 0.0
         record.plan = plan_outcome(record.plan, record.candidates, record.cost, again, model.device.type)
     record.network = json.loads(dumps(network))
     record.layers = [LayerRecord.model_validate(row) for row in layer_table(network)]

@@ -351,7 +351,7 @@ class CandidateTrainer(CostModel):
         # Nothing is held out that patience could look at: as many epochs as it gave the folds.
         epochs = round(float(np.median([training.epochs for training in candidate.trainings])))
         architecture, (fold,) = candidate.architecture, self.folds.merged.folds
-        configuration = self._configuration_alone(architecture)
+        configuration = self.configuration_alone(architecture)
         recipe = configuration.apply(replace(self.recipe, epochs=epochs, patience=0))
         folder = self.folder / f"{architecture.name}-final"
         spec = self._spec(architecture, recipe, fold, seed, folder)
@@ -362,7 +362,7 @@ class CandidateTrainer(CostModel):
             callbacks += self.watchers(folder.name)
             return *before, self.executor.run(spec, folder, callbacks, threads=configuration.threads)
 
-    def _configuration_alone(self, architecture: Architecture) -> StepConfiguration:
+    def configuration_alone(self, architecture: Architecture) -> StepConfiguration:
         """The configuration of a step of a training that has the processor to itself."""
         if self.all_threads <= torch.get_num_threads():
             return self.configuration(architecture)
