@@ -79,6 +79,7 @@ CASES: dict[str, tuple[dict[int, float], dict[str, Any], dict[str, Any]]] = {
     "among": (RISING, {"budget": 0.12}, {"noise": 0.001}),
     "seems": (LATE | {4: 0.895, 8: 0.9}, {}, {"images": 800}),
     "flat": (FLAT, {}, {"images": 400, "folds": 4}),
+    "also enough": (LATE | {1: 0.88, 2: 0.9, 8: 0.904, 16: 0.906}, {"budget": 0.5}, {"images": 9000, "noise": 0.001}),
     "best": (dict.fromkeys(RISING, 0.8), {"margin": 0.002}, {"images": 400, "noise": 0.05}),
     "all of them": (RISING, {"budget": 1.0}, {"noise": 0.001}),
     "nearly perfect": (dict.fromkeys(RISING, 0.9995), {}, {"noise": 0.0001}),
@@ -103,6 +104,7 @@ def test_every_kind_of_answer_is_chinese(
     search = kind(asked_of, architectures, trainer(approaching(truth), **simulated), lambda s: None)
     record = record_of(search, search.run(), asked_of)
     assert left_on(record, tmp_path) == []
+    assert case != "also enough" or (record.decision and record.decision.facts and record.decision.facts.also_enough)
     assert case != "no short looks" or case in [step.what for step in record.steps]
 
 

@@ -238,6 +238,24 @@ def test_what_scouts_can_not_rule_out_is_named(question, architectures, trainer,
     assert {"residual-35", "residual-67"} <= set(verdict.not_ruled_out)
 
 
+def test_why_a_smaller_one_that_is_enough_among_those_trained_is_not_shipped(
+    question, architectures, trainer, approaching
+):
+    late = {1: 0.88, 2: 0.9, 4: 0.9, 8: 0.904, 16: 0.906}
+    _, verdict = search(
+        EnoughSearch, replace(question, budget=0.5), architectures, trainer(approaching(late), noise=0.001, images=9000)
+    )
+    assert verdict.chosen.architecture.depth == 19
+    assert verdict.facts.also_enough == (architectures[1],)
+    assert (
+        "depth 11 is shown to be enough among those trained in full, but less likely than depth 19 to be so beside "
+        "depths 35 and 67" in verdict.advice
+    )
+    _, verdict = search(EnoughSearch, question, architectures, trainer(approaching(late), images=9000))
+    assert not verdict.facts.also_enough
+    assert not any("less likely" in advice for advice in verdict.advice)
+
+
 def test_scouts_rule_out_what_ends_clearly_lower(question, architectures, trainer, approaching):
     peaked = {1: 0.90, 2: 0.91, 4: 0.905, 8: 0.88, 16: 0.86}
     job, verdict = search(EnoughSearch, question, architectures, trainer(approaching(peaked), images=20000))

@@ -250,6 +250,9 @@ class AnswerFacts(RecordModel):
     """The facts of the decision's words that its comparisons don't hold; networks are architectures, by their names."""
 
     shown: Name | None = Field(default=None, description="the smallest shown to be enough against the search space")
+    also_enough: list[Name] = Field(
+        default=[], description="smaller than the chosen one, and shown to be enough among those trained in full"
+    )
     short_look: list[Name] = Field(default=[], description="a scout can't rule them out")
     unseen: list[Name] = Field(default=[], description="not looked at, or not tried, and named for that")
     left_out: list[Name] = Field(default=[], description="cuts that can't win by their probes")

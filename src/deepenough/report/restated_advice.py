@@ -40,6 +40,16 @@ def _on_enough(record: Record, decision: Decision) -> list[str]:
     second = pairs.get(decision.second or "")
     if second and not second.enough:
         found.append(_doubt(record, second))
+    if facts.also_enough:
+        found.append(
+            _(
+                "%(networks)s are shown to be enough among those trained in full, but less likely than %(chosen)s to "
+                "be so beside %(others)s",
+                networks=listed(facts.also_enough),
+                chosen=decision.chosen,
+                others=listed([*facts.short_look, *facts.unseen, *facts.left_out, *facts.diverged]),
+            )
+        )
     reasons = open_questions(facts.model_copy(update={"left_out": []}))
     if decision.kind is not DecisionKind.SHOWN and reasons:
         found.append(

@@ -85,6 +85,13 @@ class Assessment:
         shown = (self.shown or self.shown_among)[:1]
         return shown[0] if shown and self._worth(shown[0]) >= self._worth(best) - ABOUT_AS_GOOD else best
 
+    @property
+    def also_enough(self) -> tuple[Architecture, ...]:
+        """Those before the chosen one that are shown among all that are finished, but are less likely to be enough."""
+        places = range(self.looked_at.index(self.chosen))
+        likelier = [n for n in places if self.probabilities[n] < self.probabilities[len(places)]]
+        return tuple(self.looked_at[n].architecture for n in likelier if self.looked_at[n] in self.shown_among)
+
     def by_worth(self, architectures: Sequence[Architecture]) -> list[Architecture]:
         """Architectures in the order in which to train them: those that are worth about as much as the best of them, as
         they come, then the others by their worth. What was not looked at is worth nothing."""
