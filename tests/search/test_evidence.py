@@ -16,7 +16,13 @@ from deepenough.search.evidence import (
     gather,
 )
 from deepenough.search.question import Role
-from deepenough.search.scouts import SCOUT_UNCERTAINTY, SCOUT_UNDERSTATES, understates
+from deepenough.search.scouts import (
+    SCOUT_UNCERTAINTY,
+    SCOUT_UNDERSTATES,
+    UNCERTAINTY_IN_COMMON,
+    understate_here,
+    understates,
+)
 from deepenough.search.statistics import Metric, Strata, paired_difference
 from deepenough.training.callbacks import Ending
 
@@ -115,3 +121,42 @@ def test_estimates_are_measured_from_the_most_accurate_finished_network(tried: A
     assert values == pytest.approx([-0.05, 0.0, 0.025 + SCOUT_UNDERSTATES])
     assert (variances > found.seed_variance).all()
     assert variances[2] > variances[1]
+
+
+def test_what_scouts_understate_here_is_the_posterior_of_what_they_do_usually() -> None:
+    """By brute force: draws of the part in common, weighted by how likely each makes what was measured."""
+    assert understate_here([]) == pytest.approx((SCOUT_UNDERSTATES, SCOUT_UNCERTAINTY))
+    gains = [(-0.003, 0.005**2), (0.001, 0.003**2)]
+    of_each = math.sqrt(SCOUT_UNCERTAINTY**2 - UNCERTAINTY_IN_COMMON**2)
+    draws = np.random.default_rng(0)
+    common = SCOUT_UNDERSTATES + UNCERTAINTY_IN_COMMON * draws.standard_normal(1_000_000)
+    chances = np.exp(-0.5 * sum((gain - common) ** 2 / (variance + of_each**2) for gain, variance in gains))
+    another = common + of_each * draws.standard_normal(len(common))
+    mean = np.average(another, weights=chances)
+    deviation = math.sqrt(np.average((another - mean) ** 2, weights=chances))
+    assert understate_here(gains) == pytest.approx((mean, deviation), abs=3e-5)
+
+
+def test_a_scout_whose_network_gained_nothing_tells_of_the_others_and_no_bound_rests_on_it(tried: Any) -> None:
+    trained = [tried(0, range(400)), tried(1, range(300))]
+    scouts = [tried(number, range(300), role=Role.SCOUT) for number in (1, 2)]
+    without, found = table(*trained, scouts[1]), table(*trained, *scouts)
+    assert found.evidence[1].scout is scouts[0]
+    (usual, _), (values, variances) = without.estimates(), found.estimates()
+    assert usual[2] == pytest.approx(SCOUT_UNDERSTATES)
+    gain = (
+        0.0,
+        paired_difference(trained[1].hits, scouts[0].hits, STRATA).standard_error ** 2 + 2 * found.seed_variance,
+    )
+    mean, deviation = understate_here([gain])
+    assert values[2] == pytest.approx(mean)
+    assert values[2] < usual[2]
+    assert variances[2] == pytest.approx(without.estimates()[1][2] + deviation**2 - SCOUT_UNCERTAINTY**2)
+    assert values[:2] == pytest.approx(usual[:2])
+    best, scouted = found.evidence[1], found.evidence[2]
+    assert found.difference(scouted, best) == without.difference(without.evidence[2], without.evidence[1])
+
+
+def test_a_scout_without_mistakes_tells_nothing_of_others(tried: Any) -> None:
+    found = table(tried(1, range(2)), *(tried(number, range(0), role=Role.SCOUT) for number in (1, 2)))
+    assert found.estimates()[0] == pytest.approx([0.0, 2 / COUNT])

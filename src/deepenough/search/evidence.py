@@ -7,7 +7,7 @@ with several seeds; where there is only one of each, `PRIOR_SEED_DEVIATION` is a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from deepenough.search.architectures import Architecture
 from deepenough.search.candidates import Candidate
 from deepenough.search.question import Metric, Role
-from deepenough.search.scouts import understates
+from deepenough.search.scouts import understate_here, understated_share, understates
 from deepenough.search.statistics import Difference, HitShares, Strata, paired_difference
 from deepenough.training.callbacks import Ending
 
@@ -32,9 +32,11 @@ WHOLE = (Ending.FINISHED, Ending.EARLY)  # endings of trainings whose prediction
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """All that is known of one architecture: a finished candidate for each seed, or its scout."""
+    """All that is known of one architecture: a finished candidate for each seed, or its scout. `scout` is the one that
+    came before finished ones."""
 
     candidates: tuple[Candidate, ...]
+    scout: Candidate | None = None
 
     @property
     def architecture(self) -> Architecture:
@@ -87,8 +89,8 @@ def _understated(each: Evidence) -> tuple[float, float]:
 def gather(candidates: Sequence[Candidate]) -> list[Evidence]:
     """Put together what was tried of each architecture, small to large by their multiply-accumulates.
 
-    A scout counts only where its architecture was not trained to its end; a training that was ended early, by the folds
-    that it has.
+    A scout stands for its architecture only where that was not trained to its end; a training that was ended early
+    counts by the folds that it has.
     """
     found: dict[str, list[Candidate]] = {}
     for candidate in candidates:
@@ -97,8 +99,10 @@ def gather(candidates: Sequence[Candidate]) -> list[Evidence]:
     for group in found.values():
         full = [c for c in group if c.finished and c.role is not Role.SCOUT]
         partial = [c for c in group if c.seen.any() and all(t.ended in WHOLE for t in c.trainings)]
-        if full or partial:
-            evidence.append(Evidence(tuple(full) if full else (partial[0],)))
+        if full:
+            evidence.append(Evidence(tuple(full), next((c for c in partial if c.role is Role.SCOUT), None)))
+        elif partial:
+            evidence.append(Evidence((partial[0],)))
     return sorted(evidence, key=lambda each: each.architecture.macs)
 
 
@@ -169,16 +173,34 @@ class EvidenceTable:
         """The accuracy of each architecture against the most accurate finished one, and the variance of each estimate.
 
         The part of an estimate's variance that comes from the images is half of that of its difference, since the other
-        half is the reference's; the reference's own is taken to be the mean of the others'.
+        half is the reference's; the reference's own is taken to be the mean of the others'. What scouts understate is
+        learnt from those whose networks were trained in full since; bounds don't rest on that.
         """
         reference = max(self.finished, key=lambda each: each.candidate.accuracy)
         values, images = np.zeros(len(self.evidence)), np.full(len(self.evidence), np.nan)
         own = np.array([self._training_variance(each) for each in self.evidence])
+        here = understate_here(self._gains_over_scouts())
         for number, each in enumerate(self.evidence):
             if each is not reference:
                 found = self.difference(reference, each)
                 values[number] = -found.value
                 both = self._training_variance(reference) + own[number]
                 images[number] = max(found.standard_error**2 - both, 1e-12) / 2
+            if each.is_scout:
+                usual, learnt = understates(each.accuracy), understates(each.accuracy, *here)
+                values[number] += learnt[0] - usual[0]
+                own[number] += learnt[1] ** 2 - usual[1] ** 2
         images[np.isnan(images)] = np.nanmean(images) if len(images) > 1 else 0.0
         return values, images + own
+
+    def _gains_over_scouts(self) -> Iterator[tuple[float, float]]:
+        """What each architecture gained over its scout when it was trained in full, and the variance of that."""
+        for each in self.finished:
+            if each.scout is None or each.scout.accuracy == 1:
+                continue
+            seen, share = each.seen & each.scout.seen, understated_share(each.scout.accuracy)
+            gain = paired_difference(
+                each.hits[seen], each.scout.hits[seen], self._strata_of(seen),
+                added_variance=self.seed_variance * (1 / each.trainings + 1 / len(each.scout.trainings)),
+            )  # fmt: skip
+            yield gain.value / share, (gain.standard_error / share) ** 2
