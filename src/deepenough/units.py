@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, DecimalException
 
 from deepenough.errors import DeepenoughError
 
-NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]{1,3})?"  # not negative; Decimal holds every such exponent
+NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?"  # not negative
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,10 @@ class Unit:
         """
         match = re.fullmatch(rf"({NUMBER})\s*([a-zµμ%]*)", text.strip().lower())
         if match and match[2] in self.factors:
-            number = float(Decimal(match[1]) * Decimal(self.factors[match[2]]))  # in decimals: 95% is 0.95
-            if math.isfinite(number):
-                return number
+            with suppress(DecimalException):  # beyond what Decimal holds
+                number = float(Decimal(match[1]) * Decimal(self.factors[match[2]]))  # in decimals: 95% is 0.95
+                if math.isfinite(number):
+                    return number
         raise DeepenoughError(f"{text!r}: expected {self.noun}, such as {self.examples}{comma_advice(text)}")
 
 

@@ -60,6 +60,15 @@ def test_an_edited_question_is_not_answered(stopped: Path, command: Command) -> 
     assert not (stopped / "model").exists()
 
 
+def test_a_run_goes_on_with_the_budget_that_it_began_with(stopped: Path) -> None:
+    """Also one of a version with another default."""
+    content = read_checked_json(stopped / "record.json")
+    assert content["options"]["budget"] is None
+    content["question"]["budget"] = 0.123
+    write_checked_json(stopped / "record.json", content)
+    assert resume(stopped).record.question.budget == 0.123
+
+
 @pytest.mark.parametrize("harm", ["edit", "cut", "no curve"])
 def test_a_damaged_result_is_trained_again(finished: Path, stopped: Path, harm: str) -> None:
     file = stopped / RESULT

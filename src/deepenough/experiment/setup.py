@@ -177,7 +177,7 @@ def prepare_experiment(request: RunRequest) -> Experiment:
         mirroring = _mirroring(request, images)
         images = replace(images, mirror=mirroring.on)
         recipe = chosen_recipe(asked, images, pretrained=bool(weights))
-    question = _question(asked, weights)
+    question = _question(request, weights)
     trainer = CandidateTrainer(
         images=images,
         folds=decision_folds(images, asked.margin, asked.seed, asked.folds),
@@ -233,7 +233,8 @@ def _space_from_scratch(request: RunRequest, images: Images) -> MeasuredSpace:
     return replace(space, architectures=tuple(sorted(space.architectures, key=lambda each: each.measure(minimize))))
 
 
-def _question(asked: Options, weights: Sequence[Weights]) -> Question:
+def _question(request: RunRequest, weights: Sequence[Weights]) -> Question:
+    asked, before = request.asked, request.before
     return Question(
         target=asked.target,
         margin=asked.margin,
@@ -241,7 +242,7 @@ def _question(asked: Options, weights: Sequence[Weights]) -> Question:
         minimize=Measure(asked.minimize),
         families=tuple(each.network.name for each in weights) or asked.families,
         widths=asked.widths,
-        budget=asked.search_budget,
+        budget=before.question.budget if before else asked.search_budget,  # the default was another one once
         seed=asked.seed,
         distill=asked.distill,
         weights=tuple(each.name for each in weights),

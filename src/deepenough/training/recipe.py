@@ -174,8 +174,8 @@ class Recipe:
         unit="SHARE",
         above=0,
         most=1,
-        otherwise=f"{SMALLER:g} for images of {RESIZED_FROM} pixels and more with muon, and of "
-        f"{RESIZED_TO_FINETUNE_FROM} and more to fine-tune; else 1",
+        otherwise=f"{SMALLER:g} from scratch with muon on images of {RESIZED_FROM} pixels and more, and to fine-tune "
+        f"on {RESIZED_TO_FINETUNE_FROM} and more; else 1",
     )
     first_layer: float = internal(
         1.0,
