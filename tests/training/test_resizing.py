@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from small import Killed, kill_at, make_images, make_network, train
@@ -72,6 +72,8 @@ def test_a_teacher_has_to_take_them_too() -> None:
 
 
 @settings(max_examples=60)
+@example(height=1, width=21, scale=1.0, epochs=2)
+@example(height=227, width=227, scale=1.0, epochs=4)
 @given(height=st.integers(1, 400), width=st.integers(1, 400), scale=st.floats(0.01, 1.0), epochs=st.integers(1, 9))
 def test_the_first_half_of_the_epochs_has_the_scale(height: int, width: int, scale: float, epochs: int) -> None:
     recipe = replace(RECIPE, epochs=epochs, initial_scale=scale)
@@ -90,6 +92,7 @@ def test_sides_hold_whole_patches_and_poolings() -> None:
     small = {24: 16, 28: 20, 32: 24, 64: 48, 96: 64}
     assert found == small | {224: 160, 227: 160, 240: 160, 288: 192, 384: 256, 518: 384}
     assert scaled_side(224, 0.01) == 16
+    assert [scaled_side(side, 1.0) for side in (21, 28, 227)] == [21, 28, 227]
 
 
 def test_they_are_what_pillow_makes_of_them() -> None:

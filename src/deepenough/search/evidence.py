@@ -194,7 +194,7 @@ class EvidenceTable:
         return values, images + own
 
     def _gains_over_scouts(self) -> Iterator[tuple[float, float]]:
-        """What each architecture gained over its scout when it was trained in full, and the variance of that."""
+        """The accuracy that each architecture gained over its scout when it was trained in full, and its variance."""
         for each in self.finished:
             if each.scout is None or each.scout.accuracy == 1:
                 continue

@@ -33,7 +33,9 @@ def first_sizes(recipe: Recipe, network: Network, teacher: Network | None = None
 
 def scaled_side(side: int, scale: float) -> int:
     """A side of the smaller images, to a sixteenth of the full one: of 32 pixels a multiple of 4, of 224 one of 16, so
-    that maps don't end in odd rows at every pooling, nor patches at the edge."""
+    that maps don't end in odd rows at every pooling, nor patches at the edge. At a scale of 1 it is the full one."""
+    if scale == 1:
+        return side
     multiple = 1 << max((side // 8).bit_length() - 1, 0)
     return min(max(round(scale * side / multiple), 1) * multiple, side)
 
