@@ -101,3 +101,5 @@ def test_trainings_side_by_side_say_whether_time_passes_or_is_added_up(make: Cal
     record = record.model_copy(update={"environment": record.environment | {"jobs": "2"}})
     assert " (2 trainings side by side, their times added up): " in cost(record)
     assert "; the estimate was 6 min to 22 min side by side, and 36 min added up for the networks " in cost(record)
+    record = record.model_copy(update={"cost": None})
+    assert cost(record).endswith(" of training (2 trainings side by side, their times added up)")

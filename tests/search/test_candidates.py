@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +15,6 @@ import torch
 
 from deepenough.autotuning.configuration import StepConfiguration
 from deepenough.autotuning.step_timing import StepTrial
-from deepenough.autotuning.tuning import TuningResult
 from deepenough.data.augment import Augment
 from deepenough.data.images import Images
 from deepenough.data.split import Split
@@ -33,6 +33,7 @@ from deepenough.training.callbacks import Action, Callback, Moment
 from deepenough.training.evaluate import predict_probabilities
 from deepenough.training.executor import LocalExecutor
 from deepenough.training.gradient_statistics import statistics_images
+from deepenough.training.interrupt import Interrupted
 from deepenough.training.lr_range_test import range_images
 from deepenough.training.recipe import Recipe
 from deepenough.training.rng import using_threads
@@ -257,9 +258,21 @@ def test_alone_and_retraining_cost_the_same(make: Any, small: Architecture) -> N
     assert one.alone(small) == one.planned(small)
 
 
-@pytest.mark.parametrize(("all_take", "half_takes", "wanted"), [(1 / 3, 1 / 2, 4), (2, 1 / 2, 2), (2, 3, 1)])
-def test_retraining_has_the_threads_of_all_folds_where_those_are_faster(
-    make: Any, small: Architecture, monkeypatch: pytest.MonkeyPatch, all_take: float, half_takes: float, wanted: int
+def timed_by_threads(monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float]) -> None:
+    """Steps seem to take so many seconds with so many threads."""
+
+    def timed(trial: StepTrial, configuration: StepConfiguration) -> StepConfiguration:
+        return replace(configuration, seconds=seconds[configuration.threads], first=0.0)
+
+    monkeypatch.setattr(candidates, "time_steps", timed)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wanted"),
+    [({1: 3, 4: 1, 2: 2}, 4), ({1: 2, 4: 4, 2: 1}, 2), ({1: 1, 4: 2, 2: 3}, 1), ({1: 1, 4: math.inf, 2: math.inf}, 1)],
+)
+def test_retraining_has_more_threads_than_a_fold_where_those_are_faster(
+    make: Any, small: Architecture, monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], wanted: int
 ) -> None:
     used: list[int] = []
 
@@ -268,20 +281,48 @@ def test_retraining_has_the_threads_of_all_folds_where_those_are_faster(
             used.append(threads)
             return super().run(spec, folder, *more, threads=threads)
 
-    def timed(trial: StepTrial, images: float, *, tunable: frozenset[str]) -> TuningResult:
-        assert (torch.get_num_threads(), tunable) == (4, {"threads"})
-        base = replace(share, threads=0, seconds=all_take * share.seconds)
-        return TuningResult((base, replace(base, threads=2, seconds=half_takes * share.seconds)), base)
-
     with using_threads(1):
         trainer = make(2, jobs=2, all_threads=4, executor=Counted(bars()))
         tried = trainer.train_candidate(Attempt(small, 0))
-        share = replace(trainer.configuration(small), first=0)
-        monkeypatch.setattr(candidates, "tune", timed)
+        timed_by_threads(monkeypatch, seconds)
         trainer.retrain(tried, seed=0)
-        monkeypatch.setattr(candidates, "tune", None)  # a run that goes on has what was chosen
+        timed_by_threads(monkeypatch, {})  # a run that goes on has what was chosen
         make(2, jobs=2, all_threads=4, executor=Counted(bars())).retrain(tried, seed=0)
     assert used == [0, 0, wanted, wanted]
+
+
+def test_retraining_that_was_stopped_goes_on_to_the_same_weights(
+    make: Any, small: Architecture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the threads that were chosen, and where that file is damaged with those of its checkpoint; nothing else of
+    the run is lost by that."""
+    stopped: list[bool] = []
+
+    class Stop(Callback):
+        def on_epoch_end(self, moment: Moment) -> Action:
+            stopped.append(True)
+            return Action.GO_ON
+
+    timed_by_threads(monkeypatch, {1: 2, 2: 1})
+    with using_threads(1):
+        options = {"jobs": 2, "all_threads": 2}
+        straight = make(2, folder=tmp_path / "straight", **options)
+        tried = straight.train_candidate(Attempt(small, 0))
+        (expected,) = straight.retrain(tried, seed=0)
+        folder = tmp_path / "stopped"
+        trainer = make(2, folder=folder, stop=lambda: bool(stopped), watchers=lambda name: [Stop()], **options)
+        with pytest.raises(Interrupted):
+            trainer.retrain(tried, seed=0)
+        (other := folder / "residual-7-scout").mkdir()
+        kept = folder / f"{small.name}-final{candidates.CONFIGURATION}"
+        kept.write_bytes(kept.read_bytes()[:-9])
+        timed_by_threads(monkeypatch, {1: 1, 2: 2})
+        with pytest.warns(DamageWarning, match="measuring it again"):
+            (found,) = make(2, folder=folder, **options).retrain(tried, seed=0)
+    assert other.is_dir()
+    assert len(stopped) < EPOCHS
+    for name, weights in expected.state.items():
+        assert torch.equal(found.state[name], weights), name
 
 
 def test_retraining_that_shares_no_threads_is_computed_as_the_folds_are(make: Any, small: Architecture) -> None:

@@ -246,7 +246,7 @@ def test_why_a_smaller_one_that_is_enough_among_those_trained_is_not_shipped(
         EnoughSearch, replace(question, budget=0.5), architectures, trainer(approaching(late), noise=0.001, images=9000)
     )
     assert verdict.chosen.architecture.depth == 19
-    assert verdict.facts.also_enough == (architectures[1],)
+    assert (verdict.facts.also_enough, verdict.facts.beside) == ((architectures[1],), tuple(architectures[3:]))
     assert (
         "depth 11 is shown to be enough among those trained in full, but less likely than depth 19 to be so beside "
         "depths 35 and 67" in verdict.advice

@@ -253,6 +253,7 @@ class AnswerFacts(RecordModel):
     also_enough: list[Name] = Field(
         default=[], description="smaller than the chosen one, and shown to be enough among those trained in full"
     )
+    beside: list[Name] = Field(default=[], description="scouted ones that make those less likely to be enough")
     short_look: list[Name] = Field(default=[], description="a scout can't rule them out")
     unseen: list[Name] = Field(default=[], description="not looked at, or not tried, and named for that")
     left_out: list[Name] = Field(default=[], description="cuts that can't win by their probes")

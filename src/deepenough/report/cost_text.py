@@ -9,21 +9,24 @@ from deepenough.report import text as words
 
 def cost(record: Record) -> str:
     """The cost of the search, with its two ratios."""
+    jobs = int(record.environment.get("jobs", "1"))
+    side_by_side = _(" (%(jobs)s trainings side by side, their times added up)", jobs=jobs) if jobs > 1 else ""
     if record.cost is None:
         seconds = sum(candidate.seconds for candidate in record.candidates)
         spent = sum(candidate.cost for candidate in record.candidates)
         return _(
-            "so far %(spent)s multiply-accumulates in %(time)s of training",
+            "so far %(spent)s multiply-accumulates in %(time)s of training%(jobs)s",
             spent=words.amount(spent),
             time=words.duration(seconds),
+            jobs=side_by_side,
         )
-    cost, jobs = record.cost, int(record.environment.get("jobs", "1"))
+    cost = record.cost
     text = _(
         "%(spent)s multiply-accumulates in %(time)s of training%(jobs)s: %(times)s times training "
         "%(networks)s%(reasons)s, %(share)s of training the whole search space",
         spent=words.amount(cost.spent),
         time=words.duration(cost.seconds),
-        jobs=_(" (%(jobs)s trainings side by side, their times added up)", jobs=jobs) if jobs > 1 else "",
+        jobs=side_by_side,
         times=f"{cost.times_chosen:.{2 if cost.times_chosen < 10 else 0}f}",
         networks=_alone(record),
         reasons=_why_so_much(record),

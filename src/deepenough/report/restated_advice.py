@@ -47,7 +47,7 @@ def _on_enough(record: Record, decision: Decision) -> list[str]:
                 "be so beside %(others)s",
                 networks=listed(facts.also_enough),
                 chosen=decision.chosen,
-                others=listed([*facts.short_look, *facts.unseen, *facts.left_out, *facts.diverged]),
+                others=listed(facts.beside),
             )
         )
     reasons = open_questions(facts.model_copy(update={"left_out": []}))

@@ -25,7 +25,7 @@ from deepenough.search.cost_model import CostModel
 from deepenough.search.early_stopping import Curve
 from deepenough.search.folds import Fold
 from deepenough.search.folds_progress import FoldsProgress
-from deepenough.search.kept_tuning import kept_tuning
+from deepenough.search.kept_tuning import kept_threads, kept_tuning
 from deepenough.search.question import Metric, Role
 from deepenough.search.statistics import HitShares, Strata, accuracy_bounds
 from deepenough.training.callbacks import Callback, Deadline, Ending, Interrupt, ReportProgress
@@ -34,6 +34,7 @@ from deepenough.training.curve import Epoch
 from deepenough.training.device import choose_device
 from deepenough.training.evaluate import accuracy_on
 from deepenough.training.executor import Executor, Job
+from deepenough.training.interrupt import Interrupted
 from deepenough.training.loggers import CallbackMaker, no_callbacks
 from deepenough.training.recipe import Recipe
 from deepenough.training.result import Trained, is_known
@@ -180,19 +181,15 @@ class CandidateTrainer(CostModel):
         """The configurations tried for an architecture and the one chosen; once chosen for a run, it stays. A teacher
         changes nothing about it."""
         architecture = architecture.undistilled
-        return self._kept(architecture.name, partial(self._tune, architecture))
-
-    def _kept(self, name: str, tune: Callable[[], TuningResult]) -> TuningResult:
-        """The configurations that were tried for what is kept under a name, or are now."""
-        if name not in self._tuned:
-            path = self.folder / f"{name}{CONFIGURATION}"
-            found = kept_tuning(path, name, self.recorded.get(name))
+        if architecture.name not in self._tuned:
+            path = self.folder / f"{architecture.name}{CONFIGURATION}"
+            found = kept_tuning(path, architecture.name, self.recorded.get(architecture.name))
             if found is None:
-                found = tune()
+                found = self._tune(architecture)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_checked_json(path, found.to_json())
-            self._tuned[name] = found
-        return self._tuned[name]
+            self._tuned[architecture.name] = found
+        return self._tuned[architecture.name]
 
     def _tune(self, architecture: Architecture) -> TuningResult:
         group, recipe, folder = self.executor.group, self.recipe, self.folder / architecture.name
@@ -363,25 +360,31 @@ class CandidateTrainer(CostModel):
             return *before, self.executor.run(spec, folder, callbacks, threads=configuration.threads)
 
     def configuration_alone(self, architecture: Architecture) -> StepConfiguration:
-        """The configuration of a step of a training that has the processor to itself."""
-        if self.all_threads <= torch.get_num_threads():
-            return self.configuration(architecture)
-        return self._kept(f"{architecture.undistilled.name}-final", partial(self._tune_threads, architecture)).chosen
+        """The configuration of a step of a training that has the processor to itself: with more threads than a fold
+        has, where a few steps show those to be faster. Once chosen for a run, they stay."""
+        shared = self.configuration(architecture)
+        if self.jobs == 1 or self.all_threads <= torch.get_num_threads():
+            return shared
+        path = self.folder / f"{architecture.undistilled.name}-final{CONFIGURATION}"
+        found = kept_threads(path, shared)
+        if found is None:
+            found = self._time_threads(architecture, shared)
+            write_checked_json(path, found.to_json())
+            self.reporter.say(f"{architecture.name} alone: {found}, {1 / found.seconds:,.0f} images/s")
+        return found
 
-    def _tune_threads(self, architecture: Architecture) -> TuningResult:
-        """Time a step with all threads and with half of them, beside the share that a fold has."""
-        shared = replace(self.configuration(architecture), threads=torch.get_num_threads())
+    def _time_threads(self, architecture: Architecture, shared: StepConfiguration) -> StepConfiguration:
+        """The fastest of the threads that a fold has, all of them and half of all."""
         (fold,) = self.folds.merged.folds
         spec = TrainingSpec(
-            architecture.network, shared.apply(self.recipe), fold.train, fold.held_out, seed=0,
-            preprocess=architecture.preprocess,
-        )  # fmt: skip
-        images = self.retraining(architecture) / self.step_macs(architecture)
-        halves = {"threads"} if self.all_threads // 2 > shared.threads else set()
-        with using_threads(self.all_threads):
-            found = tune(StepTrial(spec, self.images, stop=self.stop), images, tunable=frozenset(halves))
-        tried = (shared, *(replace(each, threads=each.threads or self.all_threads) for each in found.tried))
-        return TuningResult(tried, fastest(tried, images))
+            architecture.network, self.recipe, fold.train, fold.held_out, seed=0, preprocess=architecture.preprocess
+        )
+        trial, own = StepTrial(spec, self.images, stop=self.stop), torch.get_num_threads()
+        counts = [own, *(each for each in (self.all_threads, self.all_threads // 2) if each > own)]
+        timed = [time_steps(trial, replace(shared, threads=count)) for count in counts]
+        if self.stop():  # they were cut short, and are no measurement
+            raise Interrupted("stopped while the speed of a step was measured")
+        return fastest(timed, self.retraining(architecture) / self.step_macs(architecture))
 
 
 WHY = {

@@ -87,10 +87,18 @@ class Assessment:
 
     @property
     def also_enough(self) -> tuple[Architecture, ...]:
-        """Those before the chosen one that are shown among all that are finished, but are less likely to be enough."""
+        """Those before the chosen one that are shown among all that are finished, but are less likely to be enough
+        beside the scouted ones."""
         places = range(self.looked_at.index(self.chosen))
-        likelier = [n for n in places if self.probabilities[n] < self.probabilities[len(places)]]
-        return tuple(self.looked_at[n].architecture for n in likelier if self.looked_at[n] in self.shown_among)
+        less_likely = [n for n in places if self.probabilities[n] < self.probabilities[len(places)]]
+        shown = [self.looked_at[n].architecture for n in less_likely if self.looked_at[n] in self.shown_among]
+        return tuple(each for each in shown if self.blockers[each.name])
+
+    @property
+    def beside(self) -> tuple[Architecture, ...]:
+        """Those that only had a short look, beside which any of `also_enough` may not be enough."""
+        blockers = [each for smaller in self.also_enough for each in self.blockers[smaller.name]]
+        return tuple(each.architecture for each in self.looked_at if each in blockers)
 
     def by_worth(self, architectures: Sequence[Architecture]) -> list[Architecture]:
         """Architectures in the order in which to train them: those that are worth about as much as the best of them, as

@@ -43,9 +43,9 @@ def enough(question: Question, found: Assessment, resolved: float) -> Verdict:
         advice.append(_doubt(question, pair))
     if doubt and not doubt.enough:
         advice.append(_doubt(question, doubt))
-    also_enough = found.also_enough if _open(found) and not found.shown else ()
+    also_enough = found.also_enough if not found.shown else ()
     if also_enough:
-        advice.append(_less_likely(found, also_enough))
+        advice.append(_less_likely(found))
     more = replace(found, unknown=tuple(each for each in found.unknown if each not in found.left_out), left_out=())
     if kind is not DecisionKind.SHOWN and _open(more) and not found.shown:  # or else nothing larger was needed
         what = "a larger --budget or --time-limit lets the search train more of them in full"
@@ -68,6 +68,7 @@ def enough(question: Question, found: Assessment, resolved: float) -> Verdict:
         facts=AnswerFacts(
             shown=found.shown[0].architecture if found.shown else None,
             also_enough=also_enough,
+            beside=found.beside if also_enough else (),
             short_look=_short_look(found),
             unseen=_unseen(found),
             left_out=found.left_out,
@@ -150,9 +151,9 @@ def _unseen(found: Assessment) -> tuple[Architecture, ...]:
     return tuple(each for each in found.unknown if each not in found.diverged and each not in found.left_out)
 
 
-def _less_likely(found: Assessment, smaller: Sequence[Architecture]) -> str:
+def _less_likely(found: Assessment) -> str:
     """Say why a network is shipped though smaller ones are enough among those trained in full."""
-    others = (*_short_look(found), *_unseen(found), *found.left_out, *found.diverged)
+    smaller, others = found.also_enough, found.beside
     return (
         f"{depths_text(smaller)} {'are' if len(smaller) > 1 else 'is'} shown to be enough among those trained in full, "
         f"but less likely than {_subject(found.chosen.architecture)} to be so beside {depths_text(others)}"

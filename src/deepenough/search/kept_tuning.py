@@ -5,8 +5,10 @@ from __future__ import annotations
 import glob
 import shutil
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
+from deepenough.autotuning.configuration import StepConfiguration
 from deepenough.autotuning.tuning import TuningResult
 from deepenough.errors import DamagedError, DamageWarning
 from deepenough.files import read_checked_json, write_checked_json
@@ -33,3 +35,19 @@ def kept_tuning(path: Path, name: str, recorded: TuningResult | None) -> TuningR
             for folder in path.parent.glob(pattern):
                 shutil.rmtree(folder, ignore_errors=True)
         return None
+
+
+def kept_threads(path: Path, shared: StepConfiguration) -> StepConfiguration | None:
+    """The configuration `shared` with the threads, and their speed, that were kept in a file; None where there is none.
+
+    Where the file is damaged they are measured again. A training that was begun goes on with the threads of its
+    checkpoint.
+    """
+    try:
+        kept = StepConfiguration(**read_checked_json(path))
+    except FileNotFoundError:
+        return None
+    except (DamagedError, TypeError) as error:
+        warnings.warn(f"{error}; measuring it again", DamageWarning, stacklevel=4)
+        return None
+    return replace(shared, threads=kept.threads, seconds=kept.seconds, first=kept.first)

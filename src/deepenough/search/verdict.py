@@ -52,6 +52,7 @@ class AnswerFacts:
 
     shown: Architecture | None = None  # the smallest that is shown to be enough against the whole search space
     also_enough: tuple[Architecture, ...] = ()  # among those trained in full, and smaller than the chosen one
+    beside: tuple[Architecture, ...] = ()  # those with a short look that make these less likely to be enough
     short_look: tuple[Architecture, ...] = ()
     unseen: tuple[Architecture, ...] = ()
     left_out: tuple[Architecture, ...] = ()  # cuts that can't win by their probes and what fine-tuning gains
