@@ -60,6 +60,9 @@ class CandidateTrainer:
     def retraining(self, architecture: Any) -> float:
         return 3.0 * 300 * architecture.macs if len(self.folds.folds) > 1 else 0.0
 
+    def retraining_images(self, architecture: Any) -> float:
+        return self.retraining(architecture) / self.step_macs(architecture)
+
 
 def asked(target: float | None) -> Question:
     return Question(

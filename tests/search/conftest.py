@@ -72,6 +72,9 @@ class PaperTrainer:
         own = 0 if self.folds.kind == "validation" else self.planned(architecture) // (len(self.folds.folds) - 1)
         return before + own
 
+    def retraining_images(self, architecture):
+        return self.retraining(architecture) / self.step_macs(architecture)
+
     def in_time(self, *architectures, epochs=None):
         return self.time
 

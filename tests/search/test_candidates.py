@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from deepenough.autotuning import tuning
 from deepenough.autotuning.configuration import StepConfiguration
 from deepenough.autotuning.step_timing import StepTrial
 from deepenough.data.augment import Augment
@@ -261,10 +262,10 @@ def test_alone_and_retraining_cost_the_same(make: Any, small: Architecture) -> N
 def timed_by_threads(monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float]) -> None:
     """Steps seem to take so many seconds with so many threads."""
 
-    def timed(trial: StepTrial, configuration: StepConfiguration) -> StepConfiguration:
+    def timed(trial: StepTrial, configuration: StepConfiguration, limit: float) -> StepConfiguration:
         return replace(configuration, seconds=seconds[configuration.threads], first=0.0)
 
-    monkeypatch.setattr(candidates, "time_steps", timed)
+    monkeypatch.setattr(tuning, "time_steps", timed)
 
 
 @pytest.mark.parametrize(
@@ -303,7 +304,7 @@ def test_retraining_that_was_stopped_goes_on_to_the_same_weights(
             stopped.append(True)
             return Action.GO_ON
 
-    timed_by_threads(monkeypatch, {1: 2, 2: 1})
+    timed_by_threads(monkeypatch, {0: 1, 1: 2, 2: 1})  # 0 while other settings are tried
     with using_threads(1):
         options = {"jobs": 2, "all_threads": 2}
         straight = make(2, folder=tmp_path / "straight", **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,17 @@ def tune(
             known_speeds.write(measured, base)
         tried.append(measured)
     return TuningResult(tuple(tried), fastest(tried, planned))
+
+
+def tune_threads(
+    trial: StepTrial, configuration: StepConfiguration, counts: Iterable[int], planned: float
+) -> StepConfiguration:
+    """A configuration with that number of threads, of `counts`, which trains on `planned` images soonest; the first,
+    unless another is noticeably sooner, or where memory suffices for none.
+
+    Raises Interrupted once `trial.stop()`.
+    """
+    return fastest([_time(trial, replace(configuration, threads=count)) for count in counts], planned)
 
 
 def _slow_compiled(network: Network, device: torch.device) -> bool:

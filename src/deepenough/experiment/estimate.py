@@ -138,7 +138,7 @@ def seconds_of_epoch(plan: Plan, architecture: Architecture, trainer: CandidateT
 
 def _retraining(pace: StepPaces, trainer: CandidateTrainer, architecture: Architecture) -> float:
     """Seconds of training it once more on all images, where folds make that necessary."""
-    images = trainer.retraining(architecture) / trainer.step_macs(architecture)
+    images = trainer.retraining_images(architecture)
     return pace.seconds(architecture, images) if images else 0.0
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from deepenough.autotuning.configuration import StepConfiguration, fastest
+from deepenough.autotuning.configuration import StepConfiguration
 from deepenough.autotuning.step_timing import StepTrial, TimingTask, time_steps
-from deepenough.autotuning.tuning import TUNABLE, TuningResult, tune
+from deepenough.autotuning.tuning import TUNABLE, TuningResult, tune, tune_threads
 from deepenough.data.images import Images
 from deepenough.files import write_checked_json
 from deepenough.nets.grow import grow
@@ -34,7 +34,6 @@ from deepenough.training.curve import Epoch
 from deepenough.training.device import choose_device
 from deepenough.training.evaluate import accuracy_on
 from deepenough.training.executor import Executor, Job
-from deepenough.training.interrupt import Interrupted
 from deepenough.training.loggers import CallbackMaker, no_callbacks
 from deepenough.training.recipe import Recipe
 from deepenough.training.result import Trained, is_known
@@ -195,12 +194,9 @@ class CandidateTrainer(CostModel):
         group, recipe, folder = self.executor.group, self.recipe, self.folder / architecture.name
         if limit := batch_limit(folder):  # with more images at once, a process of the group ran out of memory
             recipe = replace(recipe, micro_batch=limit)
-        fold = self.folds.folds[0]
-        spec = TrainingSpec(
-            architecture.network, recipe, fold.train, fold.held_out, seed=0, preprocess=architecture.preprocess
-        )
+        alone = self._trial(architecture, recipe, self.folds.folds[0])
         found = tune(
-            StepTrial(spec, self.images, stop=self.stop),
+            alone,
             self.steps_images(architecture) / group.size,
             tunable=self.tunable - ({"compiled"} if group.size > 1 else set()),  # it was never seen to pay there
             least=group.min_images,
@@ -210,14 +206,20 @@ class CandidateTrainer(CostModel):
         if group.size == 1:
             self.reporter.say(f"{architecture.name}: {found}")
             return found
-        group.broadcast_task(TimingTask(spec, found.chosen))
-        trial = StepTrial(spec, self.images, group, partial(save_batch_limit, folder))
+        group.broadcast_task(TimingTask(alone.spec, found.chosen))
+        trial = StepTrial(alone.spec, self.images, group, partial(save_batch_limit, folder))
         together = replace(found, chosen=time_steps(trial, found.chosen))
         times = found.chosen.seconds / together.chosen.seconds
         self.reporter.say(
             f"{architecture.name}: {together}; {group.size} processes are {times:.2f} times as fast as one"
         )
         return together
+
+    def _trial(self, architecture: Architecture, recipe: Recipe, fold: Fold) -> StepTrial:
+        spec = TrainingSpec(
+            architecture.network, recipe, fold.train, fold.held_out, seed=0, preprocess=architecture.preprocess
+        )
+        return StepTrial(spec, self.images, stop=self.stop)
 
     def train_candidate(
         self,
@@ -361,30 +363,19 @@ class CandidateTrainer(CostModel):
 
     def configuration_alone(self, architecture: Architecture) -> StepConfiguration:
         """The configuration of a step of a training that has the processor to itself: with more threads than a fold
-        has, where a few steps show those to be faster. Once chosen for a run, they stay."""
-        shared = self.configuration(architecture)
-        if self.jobs == 1 or self.all_threads <= torch.get_num_threads():
+        has, all or half of them, where a few steps show those to be faster. Once chosen for a run, they stay."""
+        shared, own = self.configuration(architecture), torch.get_num_threads()
+        if self.jobs == 1 or self.all_threads <= own:
             return shared
         path = self.folder / f"{architecture.undistilled.name}-final{CONFIGURATION}"
         found = kept_threads(path, shared)
         if found is None:
-            found = self._time_threads(architecture, shared)
+            trial = self._trial(architecture, self.recipe, self.folds.merged.folds[0])
+            counts = [own, *(each for each in (self.all_threads, self.all_threads // 2) if each > own)]
+            found = tune_threads(trial, shared, counts, self.retraining_images(architecture))
             write_checked_json(path, found.to_json())
             self.reporter.say(f"{architecture.name} alone: {found}, {1 / found.seconds:,.0f} images/s")
         return found
-
-    def _time_threads(self, architecture: Architecture, shared: StepConfiguration) -> StepConfiguration:
-        """The fastest of the threads that a fold has, all of them and half of all."""
-        (fold,) = self.folds.merged.folds
-        spec = TrainingSpec(
-            architecture.network, self.recipe, fold.train, fold.held_out, seed=0, preprocess=architecture.preprocess
-        )
-        trial, own = StepTrial(spec, self.images, stop=self.stop), torch.get_num_threads()
-        counts = [own, *(each for each in (self.all_threads, self.all_threads // 2) if each > own)]
-        timed = [time_steps(trial, replace(shared, threads=count)) for count in counts]
-        if self.stop():  # they were cut short, and are no measurement
-            raise Interrupted("stopped while the speed of a step was measured")
-        return fastest(timed, self.retraining(architecture) / self.step_macs(architecture))
 
 
 WHY = {

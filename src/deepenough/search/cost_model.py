@@ -90,8 +90,12 @@ class CostModel(ABC):
 
     def retraining_seconds(self, architecture: Architecture) -> float:
         """Seconds that training it once more on all images but test is expected to take, where folds decide."""
-        images = self.retraining(architecture) / self.step_macs(architecture)
+        images = self.retraining_images(architecture)
         return self.configuration(architecture).total(images) if images else 0.0
+
+    def retraining_images(self, architecture: Architecture) -> float:
+        """Images of training steps that cost as much as training it once more, all included; 0 without folds."""
+        return self.retraining(architecture) / self.step_macs(architecture)
 
     def seconds(self, architecture: Architecture, epochs: int | None = None) -> float:
         """Seconds that training an architecture on every fold is expected to take, by the pace of a few steps; judging

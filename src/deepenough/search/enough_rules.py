@@ -88,7 +88,9 @@ class Assessment:
     @property
     def also_enough(self) -> tuple[Architecture, ...]:
         """Those before the chosen one that are shown among all that are finished, but are less likely to be enough
-        beside the scouted ones."""
+        beside the scouted ones; none where some are shown against the whole search space."""
+        if self.shown:
+            return ()
         places = range(self.looked_at.index(self.chosen))
         less_likely = [n for n in places if self.probabilities[n] < self.probabilities[len(places)]]
         shown = [self.looked_at[n].architecture for n in less_likely if self.looked_at[n] in self.shown_among]

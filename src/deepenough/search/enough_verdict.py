@@ -43,8 +43,7 @@ def enough(question: Question, found: Assessment, resolved: float) -> Verdict:
         advice.append(_doubt(question, pair))
     if doubt and not doubt.enough:
         advice.append(_doubt(question, doubt))
-    also_enough = found.also_enough if not found.shown else ()
-    if also_enough:
+    if found.also_enough:
         advice.append(_less_likely(found))
     more = replace(found, unknown=tuple(each for each in found.unknown if each not in found.left_out), left_out=())
     if kind is not DecisionKind.SHOWN and _open(more) and not found.shown:  # or else nothing larger was needed
@@ -67,8 +66,8 @@ def enough(question: Question, found: Assessment, resolved: float) -> Verdict:
         not_ruled_out=tuple(architecture.name for architecture in found.not_ruled_out),
         facts=AnswerFacts(
             shown=found.shown[0].architecture if found.shown else None,
-            also_enough=also_enough,
-            beside=found.beside if also_enough else (),
+            also_enough=found.also_enough,
+            beside=found.beside,
             short_look=_short_look(found),
             unseen=_unseen(found),
             left_out=found.left_out,
